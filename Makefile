@@ -1,0 +1,46 @@
+# The commands of this repository. `make serve` and `make test` need Python 3.11 or newer and
+# the package index, nothing else.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+serve: .venv/server ## fetch the default model once, and serve the API on http://127.0.0.1:8000
+	@$(BIN)/antiphon serve
+
+test: .venv/dev ## every test, with the real model and real servers
+	@$(BIN)/pytest $(ARGS)
+
+coverage: .venv/dev ## tests of the pure layers; fails below full branch coverage
+	@$(BIN)/coverage run --source=antiphon.core,antiphon.wire -m pytest -q tests/core tests/wire
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=100
+
+soak: .venv/dev ## tests that take minutes
+	@$(BIN)/pytest -m soak $(ARGS)
+
+check: .venv/dev ## lint, types, imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+format: .venv/dev ## rewrite the code in the one format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: .venv/dev ## what is measured, side by side; prints medians and ratios
+	@$(BIN)/python -m benchmarks.run
+
+lock: ## renew the lock files (needs uv)
+	@scripts/lock
+
+.venv/server: requirements/server.lock pyproject.toml
+	@if [ ! -e .venv/dev ]; then scripts/environment requirements/server.lock; fi
+	@touch $@
+
+.venv/dev: requirements/dev.lock pyproject.toml
+	@scripts/environment requirements/dev.lock
+	@touch $@ .venv/server
+
+.PHONY: help serve test coverage soak check format bench lock

@@ -1,0 +1,110 @@
+"""The catalogue of errors that callers can meet: one class for each `error.type` of the wire.
+
+    ApiError
+    ├── InvalidRequestError   400  what was asked cannot be done as it was asked
+    │   └── MethodNotAllowed  405  the path exists, the method does not
+    ├── AuthenticationError   401  no key, or none that is known
+    ├── BillingError          402
+    ├── PermissionError_      403  the key is known, and may not
+    ├── NotFoundError         404  no such path, model or object
+    ├── ConflictError         409
+    ├── RequestTooLarge       413
+    ├── RateLimitError        429
+    ├── InternalError         500  `api_error`
+    ├── TimeoutError_         504
+    └── OverloadedError       529  not now; the same request may pass later
+
+Messages tell the caller what to change and name the field as the reference does.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """An answer that is an error: `status` and `type` are the wire's."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    default_message: ClassVar[str] = "Internal server error"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        error_code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.message = self.default_message if message is None else message
+        self.error_code = error_code
+        self.headers = dict(headers or {})
+        super().__init__(self.message)
+
+
+class InvalidRequestError(ApiError):
+    status = 400
+    type = "invalid_request_error"
+    default_message = "Invalid request"
+
+
+class MethodNotAllowed(InvalidRequestError):
+    status = 405
+    default_message = "Method Not Allowed"
+
+
+class AuthenticationError(ApiError):
+    status = 401
+    type = "authentication_error"
+    default_message = "Authentication error"
+
+
+class BillingError(ApiError):
+    status = 402
+    type = "billing_error"
+    default_message = "Billing error"
+
+
+class PermissionError_(ApiError):  # noqa: N801 - the plain name would hide the builtin
+    status = 403
+    type = "permission_error"
+    default_message = "Permission denied"
+
+
+class NotFoundError(ApiError):
+    status = 404
+    type = "not_found_error"
+    default_message = "Not found"
+
+
+class ConflictError(ApiError):
+    status = 409
+    type = "conflict_error"
+    default_message = "Conflict"
+
+
+class RequestTooLarge(ApiError):
+    status = 413
+    type = "request_too_large"
+    default_message = "Request exceeds the maximum size"
+
+
+class RateLimitError(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    default_message = "Rate limited"
+
+
+class InternalError(ApiError):
+    pass
+
+
+class TimeoutError_(ApiError):  # noqa: N801 - the plain name would hide the builtin
+    status = 504
+    type = "timeout_error"
+    default_message = "Request timeout"
+
+
+class OverloadedError(ApiError):
+    status = 529
+    type = "overloaded_error"
+    default_message = "Overloaded"

@@ -1,0 +1,1 @@
+"""What answers: models behind one small protocol."""

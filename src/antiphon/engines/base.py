@@ -1,0 +1,98 @@
+"""The seam between Antiphon and whatever computes the answer."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from antiphon.core.generation import (
+    Capabilities,
+    EngineEvent,
+    Finished,
+    FinishReason,
+    Prompt,
+    TextChunk,
+    Turn,
+)
+
+__all__ = [
+    "Capabilities",
+    "Engine",
+    "EngineConfig",
+    "EngineError",
+    "EngineErrorKind",
+    "EngineEvent",
+    "EngineStartError",
+    "FinishReason",
+    "Finished",
+    "OpenEngine",
+    "Prompt",
+    "TextChunk",
+    "Turn",
+]
+
+
+class EngineErrorKind(StrEnum):
+    """What went wrong, as far as the caller of the API has to know."""
+
+    UNSUPPORTED = "unsupported"  # the prompt asks for what this model cannot do
+    OVERLOADED = "overloaded"  # not now, but the same request may pass later
+    TIMEOUT = "timeout"  # the engine took too long
+    FAILED = "failed"  # the engine broke while it worked on this request
+
+
+class EngineError(Exception):
+    """An engine could not answer.
+
+    The message of `UNSUPPORTED` is for the caller of the API; every other message is for the
+    operator and never reaches the wire.
+    """
+
+    def __init__(self, kind: EngineErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class EngineStartError(Exception):
+    """An engine cannot be started as it is configured. The message is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine is opened with.
+
+    `weights` is the model's file, if the model has one here; `options` is the model's table in
+    the settings, for the engine to decode; `state_dir` is a folder that the engine may use.
+    """
+
+    model: str
+    weights: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    state_dir: Path | None = None
+
+
+class Engine(Protocol):
+    """One loaded model.
+
+    `generate` ends with exactly one `Finished`; closing it early cancels the work. It raises
+    `EngineError`, and so does `count_tokens`, which says how many tokens `generate` would read
+    for the same prompt. `ready` is false while the engine cannot answer (a child that is
+    restarting); a request made then waits or fails with `OVERLOADED`.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def ready(self) -> bool: ...
+
+    def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]: ...
+
+    async def count_tokens(self, prompt: Prompt) -> int: ...
+
+    async def aclose(self) -> None: ...
+
+
+OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]
+"""How an engine is made: the object that an entry point of `antiphon.engines` names."""

@@ -1,0 +1,1 @@
+"""llama.cpp as a token machine, in a supervised child process or behind a URL."""

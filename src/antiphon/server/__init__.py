@@ -1,0 +1,1 @@
+"""HTTP: routes, the error boundary, and how an answer is written."""

@@ -1,0 +1,1 @@
+"""Use cases, where rules, engines and the store meet."""

@@ -1,0 +1,1 @@
+"""What survives a restart: tables, and functions that take a connection."""
