@@ -64,7 +64,7 @@ class BillingError(ApiError):
     default_message = "Billing error"
 
 
-class PermissionError_(ApiError):  # noqa: N801 - the plain name would hide the builtin
+class PermissionError_(ApiError):
     status = 403
     type = "permission_error"
     default_message = "Permission denied"
@@ -98,7 +98,7 @@ class InternalError(ApiError):
     pass
 
 
-class TimeoutError_(ApiError):  # noqa: N801 - the plain name would hide the builtin
+class TimeoutError_(ApiError):
     status = 504
     type = "timeout_error"
     default_message = "Request timeout"

@@ -1,10 +1,16 @@
 """The two families of structs that every other wire type belongs to."""
 
+from typing import Annotated, TypeAlias
+
 import msgspec
+from msgspec import Meta
 
 
 class Param(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What a caller sends. Closed: an unknown key is an error, never ignored."""
+    """What a caller sends. Closed: an unknown key is an error, never ignored.
+
+    Fields stand in the order in which the API reports their faults.
+    """
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True):
@@ -13,3 +19,14 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
     Answers never share a class with requests: a shared one would leak keys such as
     `"cache_control": null` to the caller.
     """
+
+
+def words(**sentences: str) -> Meta:
+    """Annotate a type with the API's own sentences for its faults; read by `wire.faults`.
+
+    `mismatch` is said of a value of another type, `range` of one outside of its bounds.
+    """
+    return Meta(extra=sentences)
+
+
+NonEmptyStr: TypeAlias = Annotated[str, Meta(min_length=1)]

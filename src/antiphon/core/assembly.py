@@ -1,0 +1,104 @@
+"""Engine events in, stream events out: the one place that knows the order of a stream.
+
+    start ──► (text opens a block) ──► text … ──► Finished or a stop sequence ──► ended
+
+The machine owns block indices and the usage. It cannot emit an illegal sequence: a block is
+opened by the first text that can be sent, closed before the message ends, and nothing leaves
+after the end. Stop sequences are found here, so that they work alike on every engine.
+"""
+
+from antiphon.core.generation import EngineEvent, Finished, TextChunk
+from antiphon.core.stop_sequences import StopScanner
+from antiphon.wire.events import (
+    ContentBlockDelta,
+    ContentBlockStart,
+    ContentBlockStop,
+    DeltaUsage,
+    Ending,
+    MessageDelta,
+    MessageStart,
+    MessageStop,
+    StartedText,
+    StreamEvent,
+    TextDelta,
+)
+from antiphon.wire.messages import Message, StopReason, Usage
+
+
+class Assembly:
+    """One answer in the making.
+
+    `start` first, then `feed` for each engine event until `ended`. `output_tokens` is what the
+    events fed so far have cost, at any moment.
+    """
+
+    __slots__ = ("_index", "_message", "_open", "_scanner", "ended", "output_tokens")
+
+    def __init__(
+        self,
+        message_id: str,
+        model: str,
+        input_tokens: int,
+        stop_sequences: tuple[str, ...] = (),
+    ) -> None:
+        self._message = Message(
+            model=model,
+            id=message_id,
+            content=(),
+            stop_reason=None,
+            stop_sequence=None,
+            usage=Usage(input_tokens=input_tokens, output_tokens=0),
+        )
+        self._scanner = StopScanner(stop_sequences)
+        self._index = 0
+        self._open = False
+        self.ended = False
+        self.output_tokens = 0
+
+    def start(self) -> MessageStart:
+        return MessageStart(message=self._message)
+
+    def feed(self, event: EngineEvent) -> list[StreamEvent]:
+        """Say what the caller sees of this event; often nothing, at the end several events."""
+        if self.ended:
+            raise RuntimeError("the message has ended")
+        self.output_tokens += event.tokens
+        match event:
+            case TextChunk(text=text):
+                scan = self._scanner.feed(text)
+                events = self._text(scan.text)
+                if scan.match is not None:
+                    events += self._end("stop_sequence", scan.match)
+                return events
+            case Finished(reason=reason):
+                return [*self._text(self._scanner.flush()), *self._end(reason.value, None)]
+
+    def _text(self, text: str) -> list[StreamEvent]:
+        if not text:
+            return []
+        delta = ContentBlockDelta(index=self._index, delta=TextDelta(text=text))
+        if self._open:
+            return [delta]
+        self._open = True
+        return [ContentBlockStart(index=self._index, content_block=StartedText()), delta]
+
+    def _end(self, reason: StopReason, sequence: str | None) -> list[StreamEvent]:
+        self.ended = True
+        events: list[StreamEvent] = []
+        if self._open:
+            self._open = False
+            events.append(ContentBlockStop(index=self._index))
+        usage = self._message.usage
+        return [
+            *events,
+            MessageDelta(
+                delta=Ending(stop_reason=reason, stop_sequence=sequence),
+                usage=DeltaUsage(
+                    input_tokens=usage.input_tokens,
+                    cache_creation_input_tokens=usage.cache_creation_input_tokens,
+                    cache_read_input_tokens=usage.cache_read_input_tokens,
+                    output_tokens=self.output_tokens,
+                ),
+            ),
+            MessageStop(),
+        ]

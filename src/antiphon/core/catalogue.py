@@ -1,0 +1,87 @@
+"""Which model answers to which name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from antiphon.core.errors import InvalidRequestError
+
+LARGEST_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of ids, and whether more follow in the direction that was asked for."""
+
+    ids: tuple[str, ...]
+    has_more: bool
+
+
+class Catalogue:
+    """The names of the served models.
+
+    A model's own id comes first, then exact aliases, then wildcards (`claude-*`) in the order in
+    which they were given; `*` alone takes every name.
+    """
+
+    def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
+        """Take each model's id with its aliases. Raises `ValueError` for a name given twice."""
+        self.ids = tuple(models)
+        self._exact: dict[str, str] = {model: model for model in models}
+        self._wildcards: list[tuple[str, str]] = []
+        for model, aliases in models.items():
+            for alias in aliases:
+                self._add(alias, model)
+
+    def _add(self, alias: str, model: str) -> None:
+        if "*" in alias or "?" in alias:
+            self._wildcards.append((alias, model))
+        elif self._exact.setdefault(alias, model) != model:
+            raise ValueError(f"{alias!r} names two models: {self._exact[alias]!r} and {model!r}")
+
+    def resolve(self, name: str) -> str | None:
+        """Return the id of the model that answers to `name`."""
+        exact = self._exact.get(name)
+        if exact is not None:
+            return exact
+        for pattern, model in self._wildcards:
+            if fnmatchcase(name, pattern):
+                return model
+        return None
+
+
+def page(ids: Sequence[str], *, limit: int, after_id: str | None, before_id: str | None) -> Listing:
+    """Cut one page out of a listing, as `after_id`, `before_id` and `limit` ask.
+
+    With `before_id` the page ends just before that id. Raises `InvalidRequestError` for a cursor
+    that is not in the listing, and for both cursors at once.
+    """
+    if after_id is not None and before_id is not None:
+        raise InvalidRequestError("Only one of `after_id` and `before_id` may be given")
+    if before_id is not None:
+        end = _place(ids, before_id, "before_id")
+        start = max(0, end - limit)
+        return Listing(tuple(ids[start:end]), has_more=start > 0)
+    start = 0 if after_id is None else _place(ids, after_id, "after_id") + 1
+    return Listing(tuple(ids[start : start + limit]), has_more=start + limit < len(ids))
+
+
+def _place(ids: Sequence[str], cursor: str, name: str) -> int:
+    try:
+        return ids.index(cursor)
+    except ValueError:
+        raise InvalidRequestError(f"{name}: no such id: {cursor}") from None
+
+
+def page_limit(values: Iterable[str]) -> int:
+    """Read `limit` of a query: 1 to 1000, 20 when absent."""
+    text = next(iter(values), "20")
+    # isdecimal() also takes other scripts' digits; int() reads those as well, the wire does not.
+    if not (text.isascii() and text.isdecimal()):
+        raise InvalidRequestError("limit: Input should be a valid integer")
+    limit = int(text)
+    if limit < 1:
+        raise InvalidRequestError("limit: Input should be greater than or equal to 1")
+    if limit > LARGEST_PAGE:
+        raise InvalidRequestError("limit: Input should be less than or equal to 1000")
+    return limit

@@ -1,0 +1,149 @@
+"""An engine that says what it is told, deterministically, at the speed it is told.
+
+For tests, benchmarks and users' CI: everything around it is the real server.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import msgspec
+
+from antiphon.engines.base import (
+    Capabilities,
+    EngineConfig,
+    EngineError,
+    EngineErrorKind,
+    EngineEvent,
+    EngineStartError,
+    Finished,
+    FinishReason,
+    Prompt,
+    TextChunk,
+    Turn,
+)
+from antiphon.wire.content import TextParam
+
+DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
+# Tokens of a turn beside its text, as a chat template would add them.
+TURN_TOKENS = 4
+# A stream at full speed lets others have the event loop this often.
+BREATH = 64
+
+
+class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to say when the last user turn matches `when`, a regular expression.
+
+    `error` fails the request instead, after `after` tokens of `text`. `delay_s` passes before the
+    first token, as a long prompt would make it.
+    """
+
+    when: str = ""
+    text: str = DEFAULT_TEXT
+    echo: bool = False
+    error: EngineErrorKind | None = None
+    after: int = 0
+    delay_s: float = 0.0
+
+
+class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of a model on this engine.
+
+    The first of `replies` that matches answers, else `text` does. Speeds are in tokens per
+    second, 0 is as fast as it goes.
+    """
+
+    text: str = DEFAULT_TEXT
+    echo: bool = False
+    replies: tuple[Reply, ...] = ()
+    tokens_per_second: float = 0.0
+    prefill_tokens_per_second: float = 0.0
+    context_tokens: int = 200_000
+    max_output_tokens: int | None = None
+
+
+class ScriptedEngine:
+    """A whole `Engine` without a model."""
+
+    def __init__(
+        self,
+        options: ScriptedOptions,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._options = options
+        self._sleep = sleep
+        self._rules = [(re.compile(reply.when, re.DOTALL), reply) for reply in options.replies]
+        self._default = Reply(text=options.text, echo=options.echo)
+        # What is always said is cut once.
+        self._cut = {reply.text: tokens(reply.text) for reply in (*options.replies, self._default)}
+        self.capabilities = Capabilities(
+            context_tokens=options.context_tokens,
+            max_output_tokens=options.max_output_tokens or options.context_tokens,
+        )
+        self.ready = True
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        return sum(TURN_TOKENS + len(tokens(turn_text(turn))) for turn in prompt.turns)
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        reply, pieces = self._script(prompt)
+        read = await self.count_tokens(prompt)
+        await self._wait(reply.delay_s + _seconds(read, self._options.prefill_tokens_per_second))
+        room = self.capabilities.context_tokens - read
+        limit = min(prompt.max_tokens, room)
+        pause = _seconds(1, self._options.tokens_per_second)
+        for place, piece in enumerate(pieces):
+            if reply.error is not None and place >= reply.after:
+                break
+            if place >= limit:
+                full = limit < prompt.max_tokens
+                yield Finished(FinishReason.CONTEXT_WINDOW if full else FinishReason.MAX_TOKENS)
+                return
+            if pause or place % BREATH == BREATH - 1:
+                await self._sleep(pause)
+            yield TextChunk(piece, 1)
+        if reply.error is not None:
+            raise EngineError(reply.error, "the script says so")
+        yield Finished(FinishReason.END_TURN, tokens=1)
+
+    async def aclose(self) -> None:
+        self.ready = False
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds:
+            await self._sleep(seconds)
+
+    def _script(self, prompt: Prompt) -> tuple[Reply, tuple[str, ...]]:
+        asked = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
+        question = turn_text(asked) if asked else ""
+        rules = (reply for pattern, reply in self._rules if pattern.search(question))
+        reply = next(rules, self._default)
+        said = question if reply.echo else reply.text
+        last = prompt.turns[-1]
+        if last.role == "assistant":
+            # A prefill is continued, not repeated.
+            said = said.removeprefix(turn_text(last))
+        return reply, self._cut.get(said) or tokens(said)
+
+
+def turn_text(turn: Turn) -> str:
+    """Return a turn's text blocks as one text."""
+    return "".join(block.text for block in turn.content if isinstance(block, TextParam))
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """Cut a text into this engine's tokens: words with the space before them, and the rest."""
+    return tuple(re.findall(r"\s?\w{1,12}|\s?[^\w\s]|\s", text))
+
+
+def _seconds(amount: int, per_second: float) -> float:
+    return amount / per_second if per_second else 0.0
+
+
+async def open_scripted(config: EngineConfig) -> ScriptedEngine:
+    """Open the engine; raises `EngineStartError` for options that it does not know."""
+    try:
+        options = msgspec.convert(dict(config.options), ScriptedOptions, strict=False)
+        return ScriptedEngine(options)
+    except (msgspec.ValidationError, re.error) as error:
+        raise EngineStartError(f"model {config.model}: {error}") from error

@@ -1,0 +1,23 @@
+"""The envelope of every error, on HTTP and as a stream event."""
+
+from typing import Any, Literal
+
+from msgspec import UNSET, UnsetType
+
+from antiphon.wire.base import Answer
+
+
+class ErrorDetail(Answer, kw_only=True, frozen=True):
+    """What is wrong: a type that programs read, a message that people read."""
+
+    type: str
+    message: str
+    details: dict[str, Any] | UnsetType = UNSET
+
+
+class ErrorEnvelope(Answer, kw_only=True, frozen=True):
+    """The body of an answer that is an error."""
+
+    type: Literal["error"] = "error"
+    error: ErrorDetail
+    request_id: str | None

@@ -1,0 +1,230 @@
+"""What is wrong with a request body, in the API's words and in the API's order.
+
+Bodies are decoded by msgspec in one pass. Only when that fails is the body read again, here: its
+fields are looked at in the order of the struct (the order in which the API reports faults), and
+the first fault becomes `path: sentence`. Unknown keys come after the known ones, as on the wire.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+T = TypeVar("T")
+Path: TypeAlias = tuple[str | int, ...]
+
+REQUIRED = "Field required"
+EXTRA = "Extra inputs are not permitted"
+
+
+class BodyError(ValueError):
+    """A body that is not what the API takes. The message is the wire's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, and where."""
+
+    path: Path
+    sentence: str
+
+    def __str__(self) -> str:
+        where = ".".join(map(str, self.path))
+        return f"{where}: {self.sentence}" if where else self.sentence
+
+
+class BodyDecoder(Generic[T]):
+    """Decodes the body of one endpoint, or raises `BodyError` with its first fault."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+        self._type = inspect.type_info(kind)
+
+    def decode(self, body: bytes) -> T:
+        try:
+            return self._decoder.decode(body)
+        except msgspec.ValidationError as error:
+            fault = next(faults(self._type, _parse(body), ()), None)
+            # The walk knows every type that the wire uses; should a new one slip through, the
+            # caller still gets a sentence.
+            raise BodyError(str(fault or error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _not_json(error) from error
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(error) from error
+
+
+def _not_json(error: Exception) -> BodyError:
+    said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return BodyError(f"The request body is not valid JSON: {said}")
+
+
+def faults(kind: inspect.Type, value: Any, path: Path) -> Iterator[Fault]:
+    """Yield what keeps `value` from being a `kind`, first fault first; nothing if it is one."""
+    extra: dict[str, str] = {}
+    while isinstance(kind, inspect.Metadata):
+        extra = {**(kind.extra or {}), **extra}
+        kind = kind.type
+    match kind:
+        case inspect.UnionType():
+            yield from _union(kind, value, path, extra)
+        case inspect.StructType():
+            yield from _struct(kind, value, path, extra)
+        case inspect.ListType():
+            yield from _list(kind, value, path, extra)
+        case _:
+            sentence = _scalar(kind, value, extra)
+            if sentence is not None:
+                yield Fault(path[:1] if "role" in extra else path, sentence)
+
+
+def _union(
+    kind: inspect.UnionType, value: Any, path: Path, extra: dict[str, str]
+) -> Iterator[Fault]:
+    options = [option for option in kind.types if not isinstance(option, inspect.NoneType)]
+    if value is None and len(options) < len(kind.types):
+        return
+    structs = [option for option in map(_inner, options) if isinstance(option, inspect.StructType)]
+    if len(structs) > 1:
+        yield from _tagged(structs, value, path, extra)
+        return
+    if isinstance(value, str) and any(isinstance(_inner(one), inspect.StrType) for one in options):
+        options = [one for one in options if isinstance(_inner(one), inspect.StrType)]
+    # `str | list`: the API speaks of the list, whatever else it got.
+    yield from faults(inspect.Metadata(type=options[-1], extra=extra), value, path)
+
+
+def _tagged(
+    structs: Sequence[inspect.StructType], value: Any, path: Path, extra: dict[str, str]
+) -> Iterator[Fault]:
+    if not isinstance(value, dict):
+        yield Fault(path, extra.get("mismatch", "Input should be an object"))
+        return
+    tag_field = str(structs[0].tag_field)
+    if tag_field not in value:
+        yield Fault((*path, tag_field), REQUIRED)
+        return
+    tag = value[tag_field]
+    for struct in structs:
+        if struct.tag == tag:
+            # The API names the block's type in the path of what is wrong inside of it.
+            yield from _fields(struct, value, (*path, tag))
+            return
+    expected = ", ".join(f"'{struct.tag}'" for struct in structs)
+    yield Fault(
+        path,
+        f"Input tag '{tag}' found using '{tag_field}' does not match any of the expected tags: "
+        f"{expected}",
+    )
+
+
+def _inner(kind: inspect.Type) -> inspect.Type:
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    return kind
+
+
+def _list(kind: inspect.ListType, value: Any, path: Path, extra: dict[str, str]) -> Iterator[Fault]:
+    if not isinstance(value, list):
+        yield Fault(path, extra.get("mismatch", "Input should be a valid array"))
+        return
+    if _outside(len(value), kind.min_length, kind.max_length):
+        yield Fault(path, extra.get("range", "List has a length that is not allowed"))
+    for index, item in enumerate(value):
+        yield from faults(kind.item_type, item, (*path, index))
+
+
+def _struct(
+    kind: inspect.StructType, value: Any, path: Path, extra: dict[str, str]
+) -> Iterator[Fault]:
+    if not isinstance(value, dict):
+        yield Fault(path, extra.get("mismatch", "Input should be an object"))
+        return
+    yield from _fields(kind, value, path)
+
+
+def _fields(kind: inspect.StructType, value: dict[str, Any], path: Path) -> Iterator[Fault]:
+    known = {kind.tag_field} if kind.tag_field else set()
+    for field in kind.fields:
+        known.add(field.encode_name)
+        where = (*path, field.encode_name)
+        if field.encode_name in value:
+            yield from faults(field.type, value[field.encode_name], where)
+        elif field.required:
+            yield Fault(where, REQUIRED)
+    for key in value:
+        if key not in known:
+            yield Fault((*path, key), EXTRA)
+
+
+def _scalar(  # noqa: PLR0911 - one answer for each kind of value
+    kind: inspect.Type, value: Any, extra: dict[str, str]
+) -> str | None:
+    match kind:
+        case inspect.StrType():
+            return _text(kind, value, extra)
+        case inspect.BoolType() if not isinstance(value, bool):
+            return "Input should be a valid boolean"
+        case inspect.IntType():
+            return _number(kind, value, extra, "integer", of_kind=isinstance(value, int))
+        case inspect.FloatType():
+            number = isinstance(value, int | float)
+            return _number(kind, value, extra, "number", of_kind=number)
+        case inspect.LiteralType():
+            return _choice(kind.values, value, extra)
+        case inspect.NoneType() if value is not None:
+            return EXTRA
+    return None
+
+
+def _text(kind: inspect.StrType, value: Any, extra: dict[str, str]) -> str | None:
+    if not isinstance(value, str):
+        return extra.get("mismatch", "Input should be a valid string")
+    if kind.min_length is not None and len(value) < kind.min_length:
+        return f"String should have at least {_count(kind.min_length, 'character')}"
+    if kind.max_length is not None and len(value) > kind.max_length:
+        return f"String should have at most {_count(kind.max_length, 'character')}"
+    if kind.pattern is not None and not re.search(kind.pattern, value):
+        return f"String should match pattern '{kind.pattern}'"
+    return None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _number(
+    kind: inspect.IntType | inspect.FloatType,
+    value: Any,
+    extra: dict[str, str],
+    noun: str,
+    *,
+    of_kind: bool,
+) -> str | None:
+    if isinstance(value, bool) or not of_kind:
+        return f"Input should be a valid {noun}"
+    if _outside(value, kind.ge, kind.le):
+        default = f"Input should be greater than or equal to {kind.ge}"
+        return extra.get("range", default)
+    return None
+
+
+def _outside(value: float, low: float | None, high: float | None) -> bool:
+    return (low is not None and value < low) or (high is not None and value > high)
+
+
+def _choice(values: Sequence[Any], value: Any, extra: dict[str, str]) -> str | None:
+    # `1 == True` in Python, never on the wire.
+    if any(value == choice and type(value) is type(choice) for choice in values):
+        return None
+    if "role" in extra and isinstance(value, str):
+        return extra["role"].format(value=value)
+    return f"Input should be {' or '.join(repr(choice) for choice in values)}"

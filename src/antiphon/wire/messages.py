@@ -1,0 +1,117 @@
+"""Requests and answers of `/v1/messages` and `/v1/messages/count_tokens`."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, UnsetType
+
+from antiphon.wire.base import Answer, NonEmptyStr, Param, words
+from antiphon.wire.content import CacheControlParam, ContentBlock, ContentParam
+
+StopReason: TypeAlias = Literal[
+    "end_turn", "max_tokens", "stop_sequence", "model_context_window_exceeded"
+]
+
+SHAPE = "Input does not match the expected shape."
+
+
+class MessageParam(Param, kw_only=True, frozen=True):
+    """One message of a conversation. `content` as a string is one text block."""
+
+    role: Annotated[
+        Literal["user", "assistant", "system"],
+        words(role='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
+    ]
+    content: str | list[ContentParam]
+
+
+class MetadataParam(Param, kw_only=True, frozen=True):
+    """Said about the request, never used for the answer."""
+
+    user_id: Annotated[str, Meta(max_length=512)] | None = None
+
+
+# Which blocks a system prompt may hold is a rule of `core.validation`.
+SystemParam: TypeAlias = str | list[Annotated[ContentParam, words(mismatch=SHAPE)]]
+MessagesParam: TypeAlias = Annotated[
+    list[MessageParam],
+    Meta(min_length=1, max_length=100_000, extra={"range": "at least one message is required"}),
+]
+Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
+
+
+class CreateMessageParams(Param, kw_only=True, frozen=True):
+    """The body of `POST /v1/messages`."""
+
+    model: NonEmptyStr
+    messages: MessagesParam
+    system: SystemParam | UnsetType = UNSET
+    cache_control: CacheControlParam | None = None
+    max_tokens: Annotated[int, Meta(ge=0, extra={"range": "must be greater than or equal to 0"})]
+    metadata: Annotated[MetadataParam, words(mismatch=SHAPE)] | None = None
+    stop_sequences: list[str] | None = None
+    temperature: Fraction | UnsetType = UNSET
+    service_tier: Literal["auto", "standard_only"] | UnsetType = UNSET
+    top_k: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    top_p: Fraction | UnsetType = UNSET
+    stream: bool = False
+
+
+class CountTokensParams(Param, kw_only=True, frozen=True):
+    """The body of `POST /v1/messages/count_tokens`: it has no `max_tokens`, and takes none."""
+
+    model: NonEmptyStr
+    messages: MessagesParam
+    system: SystemParam | UnsetType = UNSET
+    cache_control: CacheControlParam | None = None
+
+
+class CacheCreation(Answer, kw_only=True, frozen=True):
+    """Tokens written to the prompt cache, by how long they stay."""
+
+    ephemeral_5m_input_tokens: int = 0
+    ephemeral_1h_input_tokens: int = 0
+
+
+class OutputTokensDetails(Answer, kw_only=True, frozen=True):
+    """What part of `output_tokens` was thinking."""
+
+    thinking_tokens: int = 0
+
+
+class Usage(Answer, kw_only=True, frozen=True):
+    """What a request cost, in tokens.
+
+    The prompt is `input_tokens + cache_creation_input_tokens + cache_read_input_tokens`.
+    """
+
+    input_tokens: int
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation: CacheCreation = CacheCreation()
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails = OutputTokensDetails()
+    server_tool_use: None = None
+    service_tier: Literal["standard"] = "standard"
+    inference_geo: Literal["not_available"] = "not_available"
+
+
+class Message(Answer, kw_only=True, frozen=True):
+    """An answer. While it streams `content` is empty and `stop_reason` null."""
+
+    model: str
+    id: str
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    content: tuple[ContentBlock, ...]
+    stop_reason: StopReason | None
+    stop_sequence: str | None
+    stop_details: None = None
+    usage: Usage
+    container: None = None
+    diagnostics: None = None
+
+
+class TokenCount(Answer, kw_only=True, frozen=True):
+    """How many tokens a prompt has."""
+
+    input_tokens: int
