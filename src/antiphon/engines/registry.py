@@ -1,0 +1,22 @@
+"""Engines by name. The built-ins and those of third parties come through the same door."""
+
+from importlib.metadata import entry_points
+
+from antiphon.engines.base import Engine, EngineConfig, EngineStartError, OpenEngine
+
+GROUP = "antiphon.engines"
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return the names of all installed engines."""
+    return tuple(sorted(entry_points(group=GROUP).names))
+
+
+async def open_engine(name: str, config: EngineConfig) -> Engine:
+    """Open a model on the engine of this name; raises `EngineStartError`."""
+    found = entry_points(group=GROUP, name=name)
+    if not found:
+        known = ", ".join(engine_names())
+        raise EngineStartError(f"model {config.model}: no engine {name!r} (installed: {known})")
+    opener: OpenEngine = next(iter(found)).load()
+    return await opener(config)

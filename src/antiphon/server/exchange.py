@@ -1,0 +1,117 @@
+"""One request and its answer, as the endpoints see them."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.types import Message as AsgiMessage
+from starlette.types import Receive, Scope, Send
+
+from antiphon.core.errors import RequestTooLarge
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+class ClientGoneError(Exception):
+    """The caller hung up before its request was whole."""
+
+
+class Exchange:
+    """A request to read once, and an answer to write once.
+
+    `fields` is what the request's log line will say. `headers` are sent with whatever answer is
+    written, also with an error.
+    """
+
+    __slots__ = (
+        "_headers",
+        "_receive",
+        "_send",
+        "fields",
+        "gone",
+        "headers",
+        "request_id",
+        "scope",
+        "started",
+        "status",
+        "streaming",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self.request_id = request_id
+        self.headers: dict[str, str] = {"request-id": request_id}
+        self.fields: dict[str, Any] = {}
+        self.status = 0
+        self.started = False
+        self.streaming = False
+        self.gone = False
+        self._headers: dict[bytes, bytes] | None = None
+        self._receive = receive
+        self._send = send
+
+    def header(self, name: bytes) -> str | None:
+        """Return a request header; of a repeated one, all values joined by a comma."""
+        if self._headers is None:
+            joined: dict[bytes, bytes] = {}
+            for key, value in self.scope["headers"]:
+                joined[key] = joined[key] + b", " + value if key in joined else value
+            self._headers = joined
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+    async def body(self, limit: int) -> bytes:
+        """Read the request's body. Raises `RequestTooLarge`, or `ClientGoneError`."""
+        length = self.header(b"content-length")
+        if length is not None and length.isdecimal() and int(length) > limit:
+            raise RequestTooLarge
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                raise ClientGoneError
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise RequestTooLarge
+            if not message.get("more_body", False):
+                return b"".join((*chunks, chunk)) if chunks else chunk
+            chunks.append(chunk)
+
+    async def respond(self, status: int, answer: Any) -> None:
+        """Write a whole answer as JSON."""
+        await self.start(status, JSON, body := msgspec.json.encode(answer))
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def start(self, status: int, content_type: str, body: bytes | None = None) -> None:
+        """Send the status line and the headers; `body` only tells the length."""
+        self.started = True
+        self.status = status
+        headers: Mapping[str, str] = {"content-type": content_type, **self.headers}
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        if body is not None:
+            raw.append((b"content-length", str(len(body)).encode()))
+        message: AsgiMessage = {"type": "http.response.start", "status": status, "headers": raw}
+        await self._send(message)
+
+    async def start_stream(self) -> None:
+        """Begin an event stream. Nothing between here and the caller may buffer it."""
+        self.streaming = True
+        self.headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        await self.start(200, EVENT_STREAM)
+
+    async def write(self, chunk: bytes, *, more: bool = True) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    async def disconnected(self) -> None:
+        """Return when the caller has hung up. Only after the body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True

@@ -1,0 +1,152 @@
+"""Around every request: its id, the error boundary, the rules for browsers, its log line."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import anyio
+import structlog
+from msgspec import UNSET
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from antiphon.core.errors import (
+    ApiError,
+    AuthenticationError,
+    InternalError,
+    InvalidRequestError,
+    MethodNotAllowed,
+    NotFoundError,
+    OverloadedError,
+)
+from antiphon.core.identity import request_id
+from antiphon.server.exchange import ClientGoneError, Exchange
+from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
+from antiphon.wire.events import ErrorEvent
+from antiphon.wire.faults import BodyError
+from antiphon.wire.sse import EventEncoder
+
+EXCHANGE = "antiphon.exchange"
+# Statuses below 500 that may pass when the same request is sent again.
+RETRYABLE = frozenset({408, 409, 429})
+FIRST_SERVER_ERROR = 500
+BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
+
+
+class Boundary:
+    """The outermost application: gives each request an `Exchange`, and ends each with an answer."""
+
+    def __init__(self, app: ASGIApp, entropy: Callable[[int], bytes]) -> None:
+        self._app = app
+        self._entropy = entropy
+        self._encoder = EventEncoder()
+        self._log = structlog.get_logger("antiphon.requests")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send, request_id(self._entropy(16)))
+        scope[EXCHANGE] = exchange
+        # Routes without the asked method raise instead of answering in plain text.
+        scope["app"] = self
+        began = time.perf_counter()
+        try:
+            if not await self._answered_browser(exchange):
+                await self._app(scope, receive, send)
+        except ClientGoneError:
+            exchange.gone = True
+        except asyncio.CancelledError:
+            # The server gives up on requests that outlive the grace time of a shutdown.
+            with anyio.CancelScope(shield=True):
+                await self._fail(exchange, OverloadedError("The server is shutting down."))
+            raise
+        except Exception as error:  # noqa: BLE001 - this is the error boundary
+            await self._fail(exchange, error)
+        finally:
+            self._write_log(exchange, time.perf_counter() - began)
+
+    async def _fail(self, exchange: Exchange, error: BaseException) -> None:
+        failure = as_api_error(error)
+        exchange.fields["error_type"] = failure.type
+        if failure.status >= FIRST_SERVER_ERROR:
+            self._log_cause(exchange, error)
+        if not exchange.started:
+            exchange.headers |= failure.headers
+            exchange.headers["x-should-retry"] = "true" if _may_pass(failure) else "false"
+            await exchange.respond(failure.status, _envelope(failure, exchange.request_id))
+        elif exchange.streaming:
+            # After the first byte an error is an event, and nothing follows it.
+            event = ErrorEvent(error=_detail(failure), request_id=exchange.request_id)
+            await exchange.write(self._encoder.encode(event), more=False)
+
+    def _log_cause(self, exchange: Exchange, error: BaseException) -> None:
+        """Tell the operator what the caller is not told: an engine's reason, or a defect."""
+        cause = error.__cause__ if isinstance(error, ApiError) else error
+        unforeseen = cause if not isinstance(error, ApiError) else None
+        self._log.error(
+            "request failed",
+            request_id=exchange.request_id,
+            reason=f"{type(cause).__name__}: {cause}" if cause else str(error),
+            exc_info=unforeseen,
+        )
+
+    async def _answered_browser(self, exchange: Exchange) -> bool:
+        """Apply the rules for requests from web pages; true if nothing is left to do."""
+        if exchange.header(b"origin") is None:
+            return False
+        if exchange.scope["method"] == "OPTIONS":
+            asked = exchange.header(b"access-control-request-headers") or "*"
+            exchange.headers |= {
+                "access-control-allow-origin": "*",
+                "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+                "access-control-allow-headers": asked,
+                "access-control-max-age": "600",
+            }
+            await exchange.start(204, "text/plain", b"")
+            await exchange.write(b"", more=False)
+            return True
+        if exchange.header(BROWSER_OPT_IN) != "true":
+            raise AuthenticationError(f"CORS requests must set '{BROWSER_OPT_IN.decode()}' header")
+        exchange.headers["access-control-allow-origin"] = "*"
+        exchange.headers["access-control-expose-headers"] = "*"
+        return False
+
+    def _write_log(self, exchange: Exchange, seconds: float) -> None:
+        self._log.info(
+            "request",
+            request_id=exchange.request_id,
+            method=exchange.scope["method"],
+            path=exchange.scope["path"],
+            status=exchange.status or None,
+            **exchange.fields,
+            **({"hung_up": True} if exchange.gone else {}),
+            duration_ms=round(seconds * 1000, 1),
+        )
+
+
+def as_api_error(error: BaseException) -> ApiError:
+    """Find the answer that an exception deserves; what nobody foresaw is a 500."""
+    match error:
+        case ApiError():
+            return error
+        case BodyError():
+            return InvalidRequestError(str(error))
+        case HTTPException(status_code=405):
+            return MethodNotAllowed()
+        case HTTPException(status_code=404):
+            return NotFoundError("Not Found")
+        case _:
+            return InternalError()
+
+
+def _may_pass(error: ApiError) -> bool:
+    return error.status in RETRYABLE or error.status >= FIRST_SERVER_ERROR
+
+
+def _detail(error: ApiError) -> ErrorDetail:
+    details = {"error_code": error.error_code} if error.error_code else UNSET
+    return ErrorDetail(type=error.type, message=error.message, details=details)
+
+
+def _envelope(error: ApiError, request: str) -> ErrorEnvelope:
+    return ErrorEnvelope(error=_detail(error), request_id=request)

@@ -1,0 +1,92 @@
+"""Runs a server from its start to its clean end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import uvicorn
+
+from antiphon.server.app import build_app
+from antiphon.service.platform import Platform
+
+BACKLOG = 2048
+
+
+class ServeError(Exception):
+    """The server cannot start. The message is for the operator."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but that a signal to stop is ours: it ends with every engine closed."""
+
+    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
+        super().__init__(config)
+        self._platform = platform
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        loop = asyncio.get_running_loop()
+        stopping = (signal.SIGTERM, signal.SIGINT)
+        for number in stopping:
+            loop.add_signal_handler(number, self._stop, number)
+        try:
+            yield
+        finally:
+            for number in stopping:
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._platform.draining = True
+        self.handle_exit(number, None)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address; port 0 takes a free one. Raises `ServeError`."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ServeError(
+            f"cannot listen on {host}:{port}: {error.strerror}. "
+            "Choose another address with --host and --port."
+        ) from error
+
+
+async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve until a signal to stop; `on_ready` is called when the models answer.
+
+    Requests that run then have the grace time to finish. Raises the `EngineStartError` of a
+    model that does not open.
+    """
+    settings = platform.settings
+    config = uvicorn.Config(
+        build_app(platform),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
+    )
+    server = Server(config, platform)
+    opening = asyncio.create_task(_open(platform, on_ready))
+    opening.add_done_callback(lambda task: _stop_if_failed(task, server))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        opening.cancel()
+        await asyncio.wait([opening])
+    if not opening.cancelled():
+        opening.result()
+
+
+async def _open(platform: Platform, on_ready: Callable[[], None]) -> None:
+    await platform.models.open()
+    on_ready()
+
+
+def _stop_if_failed(opening: asyncio.Task[None], server: Server) -> None:
+    if not opening.cancelled() and opening.exception() is not None:
+        server.should_exit = True

@@ -1,0 +1,88 @@
+"""API keys: make one, list them, revoke one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from antiphon.core.identity import (
+    ID_ENTROPY,
+    SECRET_ENTROPY,
+    api_key_id,
+    checked_secret,
+    hash_secret,
+    hint,
+    make_secret,
+)
+from antiphon.store.accounts import ApiKey, add_key, count_keys, find_key, list_keys, revoke_key
+from antiphon.store.database import Database
+
+LONGEST_NAME = 100
+
+
+class KeyNameError(ValueError):
+    """A name that no key can have, or that no key has."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key with its secret, which is shown once and can never be read again."""
+
+    key: ApiKey
+    secret: str
+
+
+class Keys:
+    """The use cases of API keys."""
+
+    def __init__(
+        self,
+        database: Database,
+        entropy: Callable[[int], bytes],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._entropy = entropy
+        self._now = now
+
+    async def create(self, name: str) -> NewKey:
+        """Make a key. Raises `KeyNameError`."""
+        return await self._store(name, make_secret(self._entropy(SECRET_ENTROPY)))
+
+    async def first(self, chosen: str | None) -> NewKey | None:
+        """Make the first key of a new house, `chosen` if there is one; else nothing.
+
+        Raises `ValueError` for a chosen secret that cannot be one.
+        """
+        async with self._database.read() as connection:
+            if await count_keys(connection):
+                return None
+        if chosen is None:
+            return await self.create("default")
+        return await self._store("default", checked_secret(chosen))
+
+    async def all(self) -> tuple[ApiKey, ...]:
+        async with self._database.read() as connection:
+            return await list_keys(connection)
+
+    async def revoke(self, id_or_name: str) -> ApiKey:
+        """Revoke a key; running servers refuse it from now on. Raises `KeyNameError`."""
+        async with self._database.write() as connection:
+            found = await find_key(connection, id_or_name)
+            revoked = found and await revoke_key(connection, found.id, self._now())
+        if not revoked:
+            raise KeyNameError(f"there is no key {id_or_name!r}; `antiphon keys list` shows all")
+        return revoked
+
+    async def _store(self, name: str, secret: str) -> NewKey:
+        if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+            raise KeyNameError(f"a key's name is 1 to {LONGEST_NAME} printable characters")
+        key = ApiKey(
+            id=api_key_id(self._entropy(ID_ENTROPY)),
+            name=name.strip(),
+            digest=hash_secret(secret),
+            hint=hint(secret),
+            created_at=self._now(),
+        )
+        async with self._database.write() as connection:
+            await add_key(connection, key)
+        return NewKey(key, secret)

