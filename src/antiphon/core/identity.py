@@ -21,15 +21,17 @@ _SECRET_LENGTH = len(SECRET_PREFIX) + 43
 
 
 def message_id(entropy: bytes) -> str:
+    """`msg_01` and 22 characters."""
     return public_id("msg_01", entropy)
 
 
 def request_id(entropy: bytes) -> str:
-    # Of the 24 characters after `req_` four are fixed, so two bytes fewer fit.
+    """`req_011C` and 20 characters, which leave no room for the last two bytes of entropy."""
     return public_id("req_011C", entropy[: ID_ENTROPY - 2])
 
 
 def api_key_id(entropy: bytes) -> str:
+    """`apikey_01` and 22 characters."""
     return public_id("apikey_01", entropy)
 
 
