@@ -1,0 +1,99 @@
+"""What objects and callers are called: public ids, and the secrets of API keys.
+
+Randomness is an argument, so everything here is a function of its arguments.
+"""
+
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from hmac import compare_digest
+from itertools import product
+
+ID_ENTROPY = 16
+SECRET_ENTROPY = 32
+SECRET_PREFIX = "sk-antiphon-"  # noqa: S105 - what every secret starts with is none
+SHORTEST_SECRET = 16
+LONGEST_SECRET = 512
+
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+# Two digits at a time: half the divisions, and ids are made for every request.
+_PAIRS = tuple(first + second for first, second in product(_ALPHABET, repeat=2))
+_SECRET_LENGTH = len(SECRET_PREFIX) + 43
+
+
+def message_id(entropy: bytes) -> str:
+    """`msg_01` and 22 characters."""
+    return public_id("msg_01", entropy)
+
+
+def request_id(entropy: bytes) -> str:
+    """`req_011C` and 20 characters, which leave no room for the last two bytes of entropy."""
+    return public_id("req_011C", entropy[: ID_ENTROPY - 2])
+
+
+def api_key_id(entropy: bytes) -> str:
+    """`apikey_01` and 22 characters."""
+    return public_id("apikey_01", entropy)
+
+
+def public_id(prefix: str, entropy: bytes) -> str:
+    """Write `entropy` in base58 after `prefix`; 16 bytes are 22 characters, 14 are 20.
+
+    Always as many characters for as many bytes, and no two values look the same.
+    """
+    number = int.from_bytes(entropy, "big")
+    pairs = []
+    for _ in range(_pair_count(len(entropy))):
+        number, pair = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[pair])
+    pairs.reverse()
+    return prefix + "".join(pairs)
+
+
+def make_secret(entropy: bytes) -> str:
+    """Make the secret of a key out of 32 random bytes: 256 bits, 43 characters."""
+    if len(entropy) != SECRET_ENTROPY:
+        raise ValueError(f"A secret is made of {SECRET_ENTROPY} random bytes")
+    return SECRET_PREFIX + urlsafe_b64encode(entropy).rstrip(b"=").decode("ascii")
+
+
+def checked_secret(secret: str) -> str:
+    """Return a key that somebody chose, or raise a `ValueError` that does not contain it."""
+    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+        raise ValueError(
+            f"An API key has {SHORTEST_SECRET} to {LONGEST_SECRET} characters, "
+            f"and this one has {len(secret)}"
+        )
+    if not all("!" <= character <= "~" for character in secret):
+        raise ValueError("An API key consists of visible ASCII characters without spaces")
+    return secret
+
+
+def hash_secret(secret: str) -> bytes:
+    """Digest a secret for storage and look-up.
+
+    SHA-256 and no salt, on purpose: slow hashes make guessing expensive, and 256 random bits
+    cannot be guessed; a slow hash would only make every request slow. Whoever chooses a key
+    chooses how hard it is to guess.
+    """
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def same_digest(one: bytes, other: bytes) -> bool:
+    """Compare digests in a time that does not tell where they differ."""
+    return compare_digest(one, other)
+
+
+def hint(secret: str) -> str:
+    """Shorten a secret to what its owner recognizes: `sk-antiphon-R2D...igAA`.
+
+    Of a secret that is not one of ours at most a quarter is shown.
+    """
+    if secret.startswith(SECRET_PREFIX) and len(secret) >= _SECRET_LENGTH:
+        return f"{secret[: len(SECRET_PREFIX) + 3]}...{secret[-4:]}"
+    shown = min(4, len(secret) // 8)
+    return f"{secret[:shown]}...{secret[len(secret) - shown :]}"
+
+
+def _pair_count(size: int) -> int:
+    """Count the pairs of base58 digits that hold `size` bytes; a pair holds 11.7159… bits."""
+    return -(-size * 80_000 // 117_159)

@@ -1,0 +1,55 @@
+"""How a change of an account is noticed by every process, without a question per request."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+CHANNEL = "antiphon_accounts"
+
+# Set on a connection whose transaction changes an account, for `Database.write` to see.
+CHANGES_ACCOUNTS = "antiphon.changes_accounts"
+
+
+class ChangeSignal(Protocol):
+    """Tells whether what was read from the accounts is still so.
+
+    Keep the version from *before* reading; while `version()` answers the same, nothing has
+    changed. It answers without waiting, in microseconds, and is asked for every request::
+
+        if (version := signal.version()) != self._version:
+            async with database.read() as connection:
+                self._keys = await active_keys(connection)
+            self._version = version
+
+    A flag that is cleared by asking would let the second of two requests pass with the old keys
+    while the first one reloads them.
+    """
+
+    def version(self) -> int: ...
+
+    def touch(self) -> None:
+        """Learn that this process itself has just committed a change."""
+
+    async def aclose(self) -> None: ...
+
+
+async def announce(connection: "AsyncConnection") -> None:
+    """Count a change of the accounts; on commit every process knows, on rollback none does."""
+    from antiphon.store.tables import revisions  # noqa: PLC0415 - see database.py
+
+    accounts = revisions.c.name == "accounts"
+    await connection.execute(revisions.update().where(accounts).values(value=revisions.c.value + 1))
+    connection.info[CHANGES_ACCOUNTS] = True
+    if connection.dialect.name == "postgresql":
+        await connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+
+async def revision(connection: "AsyncConnection") -> int:
+    """How often the accounts have changed since the database was made."""
+    from sqlalchemy import select  # noqa: PLC0415 - see database.py
+
+    from antiphon.store.tables import revisions  # noqa: PLC0415
+
+    found = await connection.scalar(select(revisions.c.value).where(revisions.c.name == "accounts"))
+    return int(found or 0)

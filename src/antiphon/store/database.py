@@ -1,0 +1,143 @@
+"""One database, SQLite or PostgreSQL: transactions to read and to write, and notice of changes.
+
+SQLAlchemy takes a third of a second to import on a small machine, so here and in what this module
+imports, it is imported where it is first used. Whoever needs `accounts` or `tables` pays for it.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from antiphon.store.changes import CHANGES_ACCOUNTS, ChangeSignal
+from antiphon.store.errors import StoreError, explained
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+# How long a transaction waits for others to let go of the database.
+PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What differs between the databases. SQLite reads and writes on different connections."""
+
+    readers: "AsyncEngine"
+    writers: "AsyncEngine"
+    watch: Callable[[], Awaitable[ChangeSignal]]
+
+
+class Database:
+    """A database that is open. Its transactions raise nothing but `StoreError` of their own."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._signal: ChangeSignal | None = None
+        self._watching = anyio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator["AsyncConnection"]:
+        """See one state of the database, whatever others write; writing is refused."""
+        async with _transaction(self._backend.readers) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator["AsyncConnection"]:
+        """Commit everything at the end, or nothing if there is an exception."""
+        async with _transaction(self._backend.writers) as connection:
+            connection.info.pop(CHANGES_ACCOUNTS, None)
+            yield connection
+            touched = CHANGES_ACCOUNTS in connection.info
+        if touched and self._signal is not None:
+            self._signal.touch()
+
+    async def watch(self) -> ChangeSignal:
+        """Start to watch the accounts. There is one signal, and it ends with the database."""
+        async with self._watching:
+            if self._signal is None:
+                self._signal = await self._backend.watch()
+            return self._signal
+
+    async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True):
+            if self._signal is not None:
+                await self._signal.aclose()
+            await self._backend.readers.dispose()
+            await self._backend.writers.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a database in a file, whatever characters its path has."""
+    from sqlalchemy import URL  # noqa: PLC0415
+
+    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
+
+
+async def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Database:
+    """Open `sqlite+aiosqlite:///path` (made if it is not there) or `postgresql+asyncpg://…`."""
+    parsed = _parsed(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            from antiphon.store.sqlite import open_sqlite  # noqa: PLC0415
+
+            return Database(await open_sqlite(parsed, patience_s))
+        case "postgresql":
+            from antiphon.store.postgresql import open_postgresql  # noqa: PLC0415
+
+            return Database(open_postgresql(parsed, patience_s))
+        case other:
+            raise StoreError(f"{other} is no database that Antiphon knows: SQLite or PostgreSQL")
+
+
+def _parsed(url: str) -> "URL":
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # Not the URL itself: it may hold a password.
+        raise StoreError("The URL of the database cannot be read") from error
+
+
+@asynccontextmanager
+async def _transaction(engine: "AsyncEngine") -> AsyncGenerator["AsyncConnection"]:
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    connection = await _connected(engine)
+    try:
+        async with _settled(connection):
+            yield connection
+    except SQLAlchemyError as error:
+        raise explained(error) from error
+    finally:
+        with anyio.CancelScope(shield=True):
+            await connection.close()
+
+
+async def _connected(engine: "AsyncEngine") -> "AsyncConnection":
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        return await engine.connect()
+    except (SQLAlchemyError, OSError) as error:
+        raise explained(error) from error
+
+
+@asynccontextmanager
+async def _settled(connection: "AsyncConnection") -> AsyncGenerator[None]:
+    """Begin; then commit or roll back, and let no cancellation come between."""
+    transaction = await connection.begin()
+    try:
+        yield
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await transaction.rollback()
+        raise
+    with anyio.CancelScope(shield=True):
+        await transaction.commit()

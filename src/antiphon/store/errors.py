@@ -1,0 +1,36 @@
+"""What goes wrong with a database, in words for the person who runs it."""
+
+_REASONS = {
+    "SQLITE_BUSY": "The database is locked by another process",
+    "SQLITE_CANTOPEN": "The database cannot be opened",
+    "SQLITE_CORRUPT": "The database is damaged; restore it from a backup",
+    "SQLITE_FULL": "The disk of the database is full",
+    "SQLITE_NOTADB": "The file is not a database",
+    "SQLITE_READONLY": "The database is read-only",
+}
+_DUPLICATES = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "23505"}
+
+
+class StoreError(Exception):
+    """The database cannot do what was asked of it. Never contains values from the database."""
+
+
+class DuplicateError(StoreError):
+    """What was to be added is there already."""
+
+
+class AmbiguousNameError(StoreError):
+    """Several things have this name; their ids tell them apart."""
+
+
+def explained(error: Exception) -> StoreError:
+    """Say what a driver's exception means, without the values that it may quote."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+    for prefix, reason in _REASONS.items():
+        if code.startswith(prefix):
+            return StoreError(reason)
+    # PostgreSQL quotes values from the second line on, SQLite and the system do not.
+    first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
+    kind = DuplicateError if code in _DUPLICATES else StoreError
+    return kind(f"The database refused: {first_line}")

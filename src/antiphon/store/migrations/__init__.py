@@ -1,0 +1,62 @@
+"""How a database of an older release becomes one of this release, or an empty one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from antiphon.store.database import Database
+from antiphon.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# The newest file of versions/. Known without Alembic, which is imported only to change something.
+NEWEST = "0001"
+
+# Any number does that no other program takes in the same database: "antiphon" on a phone.
+_MIGRATION_LOCK = 26844745
+
+
+async def migrate(database: Database) -> None:
+    """Bring the tables up to date; do nothing where they are.
+
+    Any number of processes may do so at once: one migrates, the others wait and find it done.
+    """
+    async with database.read() as connection:
+        if await connection.run_sync(_version) == NEWEST:
+            return
+    async with database.write() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def _version(connection: "Connection") -> str | None:
+    from sqlalchemy import inspect, text  # noqa: PLC0415 - see database.py
+
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if version is None else str(version)
+
+
+def _upgrade(connection: "Connection") -> None:
+    # Alembic costs as much to import as half of the server, and most starts migrate nothing.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    _lock(connection)
+    config = Config(attributes={"connection": connection})
+    # Alembic interpolates its options, so a percent sign in the path has to be doubled.
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(
+            f"The database has the schema {_version(connection)!r}, which this release does not "
+            f"know; its own is {NEWEST!r}. Run the release that made it, or a newer one"
+        ) from error
+
+
+def _lock(connection: "Connection") -> None:
+    """Let one process migrate at a time. On SQLite the write transaction is the lock."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")

@@ -1,0 +1,16 @@
+"""Alembic runs this file, and nobody else; the connection and its transaction are the caller's."""
+
+from alembic import context
+
+from antiphon.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    # The migration and the number of its version stand in one transaction, on SQLite as well.
+    transactional_ddl=True,
+    # SQLite changes a table by copying it.
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

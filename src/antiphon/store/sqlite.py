@@ -1,0 +1,126 @@
+"""SQLite: one file, one connection that writes, several that read, one that watches."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from anyio import to_thread
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from antiphon.store.changes import ChangeSignal
+from antiphon.store.database import Backend
+from antiphon.store.errors import StoreError, explained
+
+# FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
+# would be valid again, and a new one gone whose secret is shown once. `kill -9` harms neither.
+_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
+
+
+async def open_sqlite(url: URL, patience_s: float) -> Backend:
+    """Make the file if it is not there, for its owner's eyes only, and open it."""
+    path = _path(url)
+    await to_thread.run_sync(_prepare, path, patience_s)
+
+    async def watch() -> ChangeSignal:
+        return SqliteSignal(path)
+
+    # `query_only` makes a write in a read transaction fail. It would be the trap that IMMEDIATE
+    # avoids: two that read before they write, and one of them overwrites the other.
+    return Backend(
+        readers=_engine(path, "BEGIN", patience_s, "PRAGMA query_only = ON"),
+        writers=_engine(path, "BEGIN IMMEDIATE", patience_s, connections=1),
+        watch=watch,
+    )
+
+
+class SqliteSignal:
+    """Compares `PRAGMA data_version`, which any commit of another connection changes.
+
+    This one only ever reads, so every commit is another's. The revision is read when there was
+    one: most commits change no account. For the thread of the event loop alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _connect(path, timeout_s=1)
+        self._data_version = -1
+        self._revision = -1
+
+    def version(self) -> int:
+        try:
+            data_version = self._number("PRAGMA data_version")
+            if data_version != self._data_version:
+                self._revision = self._number("SELECT value FROM revision WHERE name = 'accounts'")
+                self._data_version = data_version
+        except sqlite3.Error as error:
+            raise explained(error) from error
+        return self._revision
+
+    def touch(self) -> None:
+        """Nothing to learn: `data_version` tells of this process's commits as well."""
+
+    async def aclose(self) -> None:
+        self._connection.close()
+
+    def _number(self, query: str) -> int:
+        row: tuple[int] = self._connection.execute(query).fetchone()
+        return row[0]
+
+
+def _path(url: URL) -> Path:
+    if url.get_driver_name() != "aiosqlite" or url.query:
+        raise StoreError("The URL of an SQLite database is sqlite+aiosqlite:///path, nothing more")
+    if url.database in {None, "", ":memory:"}:
+        raise StoreError("The database needs a file: in memory each connection has its own")
+    return Path(str(url.database))
+
+
+def _prepare(path: Path, patience_s: float) -> None:
+    """Create the file before SQLite does, which would let everybody read it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = _connect(path, patience_s)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"The database {path} cannot be opened: {error}") from error
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{explained(error)}: {path}") from error
+    finally:
+        connection.close()
+    if mode != "wal":
+        raise StoreError(f"The file system of {path} cannot be shared by processes: no WAL on it")
+
+
+def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def _engine(
+    path: Path, begin: str, patience_s: float, *pragmas: str, connections: int = 5
+) -> AsyncEngine:
+    """Make an engine whose transactions open with `begin`, which the driver leaves to us."""
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        connect_args={"isolation_level": None, "timeout": patience_s},
+        pool_size=connections,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        del entry
+        cursor = connection.cursor()
+        for pragma in (*_PRAGMAS, *pragmas):
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def open_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,153 @@
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+
+from antiphon.core.identity import hash_secret
+from antiphon.store.accounts import (
+    ApiKey,
+    KeyStatus,
+    active_keys,
+    add_key,
+    count_keys,
+    find_key,
+    list_keys,
+    revoke_key,
+)
+from antiphon.store.changes import revision
+from antiphon.store.database import Database
+from antiphon.store.errors import AmbiguousNameError, DuplicateError
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def a_key(number: int = 1, name: str = "laptop") -> ApiKey:
+    return ApiKey(
+        id=f"apikey_{number:02}",
+        name=name,
+        digest=hash_secret(f"sk-antiphon-{number}"),
+        hint="sk-antiphon-R2D...igAA",
+        created_at=NOON + timedelta(seconds=number),
+    )
+
+
+async def add(database: Database, *keys: ApiKey) -> None:
+    async with database.write() as connection:
+        for key in keys:
+            await add_key(connection, key)
+
+
+async def test_new_key_reads_back_as_it_was_added(database: Database) -> None:
+    await add(database, a_key())
+    async with database.read() as connection:
+        assert await find_key(connection, "apikey_01") == a_key()
+        assert await active_keys(connection) == {a_key().digest: a_key()}
+
+
+async def test_keys_are_listed_from_the_oldest(database: Database) -> None:
+    await add(database, a_key(2), a_key(1), a_key(3))
+    async with database.read() as connection:
+        assert await list_keys(connection) == (a_key(1), a_key(2), a_key(3))
+        assert await count_keys(connection) == 3
+
+
+async def test_empty_database_has_no_keys(database: Database) -> None:
+    async with database.read() as connection:
+        assert await list_keys(connection) == ()
+        assert await count_keys(connection) == 0
+        assert await find_key(connection, "laptop") is None
+
+
+async def test_revoked_key_is_listed_and_not_active(database: Database) -> None:
+    await add(database, a_key(1), a_key(2))
+    async with database.write() as connection:
+        revoked = await revoke_key(connection, "apikey_01", NOON)
+    assert revoked is not None
+    assert (revoked.status, revoked.revoked_at) == (KeyStatus.REVOKED, NOON)
+    async with database.read() as connection:
+        assert list(await active_keys(connection)) == [a_key(2).digest]
+        assert await list_keys(connection) == (revoked, a_key(2))
+
+
+async def test_key_revoked_twice_keeps_its_first_moment_and_changes_nothing(
+    database: Database,
+) -> None:
+    await add(database, a_key())
+    async with database.write() as connection:
+        first = await revoke_key(connection, "apikey_01", NOON)
+        before = await revision(connection)
+    async with database.write() as connection:
+        assert await revoke_key(connection, "apikey_01", NOON + timedelta(days=1)) == first
+        assert await revision(connection) == before
+
+
+async def test_unknown_key_cannot_be_revoked(database: Database) -> None:
+    async with database.write() as connection:
+        assert await revoke_key(connection, "apikey_01", NOON) is None
+        assert await revision(connection) == 0
+
+
+async def test_each_change_counts_one_revision(database: Database) -> None:
+    await add(database, a_key(1), a_key(2))
+    async with database.write() as connection:
+        await revoke_key(connection, "apikey_02", NOON)
+    async with database.read() as connection:
+        assert await revision(connection) == 3
+
+
+async def test_secret_that_is_there_already_is_refused_and_nothing_is_added(
+    database: Database,
+) -> None:
+    await add(database, a_key(1))
+    same_secret = ApiKey(id="apikey_02", name="", digest=a_key(1).digest, hint="", created_at=NOON)
+    with pytest.raises(DuplicateError) as refusal:
+        await add(database, a_key(3), same_secret)
+    assert a_key(1).digest.hex() not in str(refusal.value)
+    async with database.read() as connection:
+        assert await list_keys(connection) == (a_key(1),)
+        assert await revision(connection) == 1
+
+
+async def test_name_finds_the_active_key_before_revoked_ones(database: Database) -> None:
+    await add(database, a_key(1), a_key(2), a_key(3, "server"))
+    async with database.write() as connection:
+        await revoke_key(connection, "apikey_02", NOON)
+    async with database.read() as connection:
+        assert await find_key(connection, "laptop") == a_key(1)
+
+
+async def test_name_of_revoked_keys_finds_the_newest(database: Database) -> None:
+    await add(database, a_key(1), a_key(2))
+    async with database.write() as connection:
+        await revoke_key(connection, "apikey_01", NOON)
+        newest = await revoke_key(connection, "apikey_02", NOON)
+    async with database.read() as connection:
+        assert await find_key(connection, "laptop") == newest
+
+
+async def test_name_of_two_active_keys_is_refused_with_their_ids(database: Database) -> None:
+    await add(database, a_key(1), a_key(2))
+    async with database.read() as connection:
+        with pytest.raises(AmbiguousNameError, match="apikey_01, apikey_02"):
+            await find_key(connection, "laptop")
+
+
+async def test_id_finds_its_key_even_if_another_key_has_it_for_a_name(database: Database) -> None:
+    await add(database, a_key(1), a_key(2, name="apikey_01"))
+    async with database.read() as connection:
+        assert await find_key(connection, "apikey_01") == a_key(1)
+
+
+async def test_forty_keys_added_at_once_are_all_there_and_all_counted(database: Database) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(40):
+            tasks.start_soon(add, database, a_key(number))
+    async with database.read() as connection:
+        assert await count_keys(connection) == 40
+        assert await revision(connection) == 40
+
+
+async def test_key_shows_no_digest_in_its_repr() -> None:
+    assert "digest" not in repr(a_key())
