@@ -1,0 +1,251 @@
+"""One file over HTTP, taken up again where it broke off if it is still the same file."""
+
+import http.client
+import re
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import msgspec
+
+from antiphon.weights.progress import Progress
+from antiphon.weights.shelf import write_whole
+from antiphon.weights.source import PARTIAL, Fetched, PullError, discard, sidecar_path
+from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
+
+TIMEOUT_S = 60.0
+CHUNK = 1 << 18
+PAUSES_S = (1.0, 2.0, 4.0)  # between tries that brought nothing new; then it is an error
+PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What to ask for.
+
+    `origin` says which bytes these are, whatever the URL is today: a partial file of another
+    origin is thrown away. `authorization` goes to the URL's own host and to no other.
+    """
+
+    url: str
+    origin: str
+    authorization: str | None = None
+
+
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about a partial file; without `validator` it cannot be taken up again."""
+
+    origin: str
+    validator: str | None
+    total: int | None
+    source: dict[str, str]
+
+
+class _BrokenOffError(Exception):
+    """This try is over, and the next one may go further."""
+
+
+def fetch_url(
+    spec: UrlSpec, folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep
+) -> Fetched:
+    """Download the file of a URL."""
+    partial = folder / f"{spec.file}{PARTIAL}"
+    source = download(Remote(spec.url, origin=spec.url), partial, progress, sleep)
+    return Fetched(partial, spec.file, spec.sha256, source)
+
+
+def download(
+    remote: Remote,
+    partial: Path,
+    progress: Progress,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, str]:
+    """Bring `partial` to its full length, and say what the server called this version."""
+    best, pauses = 0, iter(PAUSES_S)
+    while True:
+        try:
+            return _try_once(remote, partial, progress)
+        except _BrokenOffError as error:
+            kept = partial.stat().st_size if partial.exists() else 0
+            if kept > best:
+                best, pauses = kept, iter(PAUSES_S)
+            pause = next(pauses, None)
+            if pause is None:
+                raise PullError(f"{remote.url}: {error} ({_promise(kept)})") from error
+            progress.note(f"{error}; trying again")
+            sleep(pause)
+
+
+def _try_once(remote: Remote, partial: Path, progress: Progress) -> dict[str, str]:
+    kept, size = _read_sidecar(partial, remote.origin)
+    if kept is not None and kept.total == size:
+        return kept.source
+    with _open(remote, kept, size, partial) as response:
+        if kept is None or response.status != HTTPStatus.PARTIAL_CONTENT:
+            kept, size = _begin_anew(remote, response, partial), 0
+        else:
+            _check_continues(response, kept, size, partial)
+        _check_space(partial, kept.total, size)
+        progress.started(kept.total, size)
+        _receive(response, partial, progress, None if kept.total is None else kept.total - size)
+    return kept.source
+
+
+def _open(
+    remote: Remote, kept: Sidecar | None, size: int, partial: Path
+) -> http.client.HTTPResponse:
+    request = _request(remote, kept, size)
+    try:
+        response: http.client.HTTPResponse = _opener(remote.url).open(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _status_error(remote, error, partial) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise PullError(f"{remote.url}: {reason}") from error
+        raise _BrokenOffError(
+            f"No connection to {urlsplit(remote.url).netloc}: {reason}"
+        ) from error
+    return response
+
+
+def _request(remote: Remote, kept: Sidecar | None, size: int) -> urllib.request.Request:
+    # Only https and loopback http pass parse_spec, and redirects are checked again.
+    request = urllib.request.Request(remote.url, headers={"User-Agent": "antiphon"})  # noqa: S310
+    if kept is not None and kept.validator is not None:
+        request.add_header("Range", f"bytes={size}-")
+        request.add_header("If-Range", kept.validator)
+    if remote.authorization is not None:
+        request.add_unredirected_header("Authorization", remote.authorization)
+    return request
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    if is_loopback(urlsplit(url).hostname or ""):
+        return urllib.request.build_opener(_CarefulRedirects, urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(_CarefulRedirects)
+
+
+class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from https to a place that anyone may listen to."""
+
+    def redirect_request(  # noqa: PLR0913, PLR0917 - the base class has it so
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if not is_allowed_url(urlsplit(newurl)):
+            raise PullError(f"{req.full_url} redirects to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _status_error(
+    remote: Remote, error: urllib.error.HTTPError, partial: Path
+) -> PullError | _BrokenOffError:
+    if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        discard(partial)  # what is here is longer than what is there: another file
+        return _BrokenOffError("The file on the server is not the one that was begun")
+    if error.code in PASSING:
+        return _BrokenOffError(f"The server answered {error.code} {error.reason}")
+    return PullError(f"{remote.url}: the server answered {error.code} {error.reason}")
+
+
+def _begin_anew(remote: Remote, response: http.client.HTTPResponse, partial: Path) -> Sidecar:
+    source = {
+        key: value
+        for key, header in (("etag", "ETag"), ("last_modified", "Last-Modified"))
+        if (value := response.headers.get(header))
+    }
+    total = response.headers.get("Content-Length", "")
+    sidecar = Sidecar(
+        origin=remote.origin,
+        validator=_validator(source),
+        total=int(total) if total.isdecimal() else None,
+        source=source,
+    )
+    # In this order a crash leaves an empty file, never old bytes with new promises.
+    partial.write_bytes(b"")
+    write_whole(sidecar_path(partial), msgspec.json.encode(sidecar))
+    return sidecar
+
+
+def _validator(source: dict[str, str]) -> str | None:
+    # RFC 9110, 13.1.5: If-Range takes no weak ETag.
+    etag = source.get("etag", "W/")
+    return source.get("last_modified") if etag.startswith("W/") else etag
+
+
+def _check_continues(
+    response: http.client.HTTPResponse, kept: Sidecar, size: int, partial: Path
+) -> None:
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    etag = response.headers.get("ETag", kept.source.get("etag"))
+    same_file = found is not None and found[2] in {"*", str(kept.total)}
+    if found is None or int(found[1]) != size or not same_file or etag != kept.source.get("etag"):
+        discard(partial)
+        raise _BrokenOffError("The file on the server is not the one that was begun")
+
+
+def _check_space(partial: Path, total: int | None, size: int) -> None:
+    free = shutil.disk_usage(partial.parent).free
+    if total is not None and total - size > free:
+        raise PullError(
+            f"{partial.parent} has {free:,} bytes free, and the model needs {total - size:,} more"
+        )
+
+
+def _receive(
+    response: http.client.HTTPResponse, partial: Path, progress: Progress, missing: int | None
+) -> None:
+    # Unbuffered, so that what progress counts is in the file, also when this process is killed.
+    with partial.open("ab", buffering=0) as file:
+        while missing is None or missing > 0:
+            chunk = _read_chunk(response)
+            if not chunk:
+                break
+            _write_all(file, chunk)
+            progress.advanced(len(chunk))
+            missing = None if missing is None else missing - len(chunk)
+    if missing:
+        raise _BrokenOffError(f"The connection broke {missing:,} bytes before the end")
+
+
+def _read_chunk(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read1(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenOffError(f"The connection broke: {error}") from error
+
+
+def _write_all(file: IO[bytes], chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _read_sidecar(partial: Path, origin: str) -> tuple[Sidecar | None, int]:
+    """Tell what can be taken up again, and how much of it is here."""
+    try:
+        size = partial.stat().st_size
+        kept = msgspec.json.decode(sidecar_path(partial).read_bytes(), type=Sidecar)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None, 0
+    usable = size > 0 and kept.origin == origin and kept.validator is not None
+    return (kept, size) if usable else (None, 0)
+
+
+def _promise(kept: int) -> str:
+    return f"{kept:,} bytes are kept; pull again to go on" if kept else "nothing came"

