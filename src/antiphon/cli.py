@@ -43,13 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(parsed, settings)
     except KeyboardInterrupt:
         return STOPPED_BY_HAND
-    except (CommandError, SettingsError, *_expected_errors()) as error:
+    except _expected_errors() as error:
         print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - what a command says
         return 1
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Name the exceptions whose message is written for the person at the keyboard."""
+    """Name the exceptions whose message is written for the person at the keyboard.
+
+    Evaluated only when there is one: a command that goes well imports none of them.
+    """
     from antiphon.engines.base import EngineStartError  # noqa: PLC0415
     from antiphon.server.run import ServeError  # noqa: PLC0415
     from antiphon.service.keys import KeyNameError  # noqa: PLC0415
@@ -57,7 +60,16 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from antiphon.weights.source import PullError  # noqa: PLC0415
     from antiphon.weights.spec import SpecError  # noqa: PLC0415
 
-    return (EngineStartError, KeyNameError, PullError, ServeError, SpecError, StoreError)
+    return (
+        CommandError,
+        EngineStartError,
+        KeyNameError,
+        PullError,
+        ServeError,
+        SettingsError,
+        SpecError,
+        StoreError,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -67,6 +67,7 @@ async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
     )
