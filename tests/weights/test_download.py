@@ -259,3 +259,8 @@ def test_the_file_of_a_url_lies_under_its_own_name(
     assert fetched.name == "tiny.gguf"
     assert fetched.sha256 == "ab" * 32
     assert fetched.partial == tmp_path / "tiny.gguf.partial"
+
+
+def test_a_host_that_does_not_exist_is_an_error(partial: Path, progress: Recorder) -> None:
+    with pytest.raises(PullError, match=r"No connection to models\.invalid"):
+        download(Remote("https://models.invalid/m.gguf", "tiny"), partial, progress, no_sleep)

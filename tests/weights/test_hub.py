@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from tests.weights.conftest import Recorder, Served, WebServer
 
 from antiphon.weights.hub import fetch_hub
@@ -18,6 +19,13 @@ SPEC = HubSpec("owner", "repo", "sub/tiny.gguf")
 
 
 def no_sleep(_: float) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the token of this machine nor a question to the real hub."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
 
 
 @pytest.fixture

@@ -145,6 +145,24 @@ def test_a_removed_model_is_pulled_again(url: str, web: WebServer, tmp_path: Pat
     assert len(web.requests) == 2
 
 
+def test_a_failed_pull_leaves_no_folder(web: WebServer, tmp_path: Path) -> None:
+    with pytest.raises(PullError):
+        ensure_model(f"{web.url}/none.gguf", tmp_path)
+    assert {file.suffix for file in (tmp_path / "models").iterdir()} == {".lock"}
+
+
+def test_a_pull_that_waited_for_a_removal_begins_anew(
+    url: str, tmp_path: Path, progress: Recorder
+) -> None:
+    shelf, spec = open_shelf(tmp_path), UrlSpec(url)
+    with ThreadPoolExecutor(1) as threads:
+        with shelf.claim(spec, progress) as folder:
+            waiting = threads.submit(ensure_model, url, tmp_path, progress)
+            assert progress.noted.wait(20)
+            folder.rmdir()
+        assert waiting.result().exists()
+
+
 def test_a_local_file_is_used_where_it_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progress: Recorder
 ) -> None:

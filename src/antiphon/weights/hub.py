@@ -21,7 +21,7 @@ def fetch_hub(
 ) -> Fetched:
     """Resolve the file to one commit, and download that.
 
-    `hf_hub_download` is not used: since 1.x it throws its partial file away when it is interrupted.
+    `hf_hub_download` is not used: interrupted, it (2.4) throws away what it had.
     """
     remote, sha256, revision = _resolve(spec, endpoint)
     partial = folder / f"{spec.file}{PARTIAL}"
