@@ -2,11 +2,11 @@ import http.client
 from pathlib import Path
 
 import pytest
-from tests.weights.conftest import Recorder, Served, WebServer
 
 from antiphon.weights.download import PAUSES_S, Remote, download, fetch_url
 from antiphon.weights.source import PullError, sidecar_path
 from antiphon.weights.spec import UrlSpec
+from tests.weights.conftest import Recorder, Served, WebServer
 
 
 class Interrupting:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from tests.weights.conftest import Recorder, Served, WebServer
 
 from antiphon.weights.hub import fetch_hub
 from antiphon.weights.pull import list_models
 from antiphon.weights.source import PullError
 from antiphon.weights.spec import HubSpec
+from tests.weights.conftest import Recorder, Served, WebServer
 
 COMMIT = "c0ffee" * 6 + "1234"
 PLACE = "/owner/repo/resolve/main/sub/tiny.gguf"

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.weights.conftest import Recorder, Served, WebServer
 
 from antiphon.weights.pull import ensure_model, list_models, open_shelf, pull, remove_model
 from antiphon.weights.shelf import verify
 from antiphon.weights.source import PullError
 from antiphon.weights.spec import SpecError, UrlSpec
+from tests.weights.conftest import Recorder, Served, WebServer
 
 
 @pytest.fixture

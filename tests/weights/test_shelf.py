@@ -3,11 +3,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.weights.conftest import Recorder
 
 from antiphon.weights.shelf import MANIFEST, Shelf, read_model, verify
 from antiphon.weights.source import Fetched
 from antiphon.weights.spec import DEFAULT_MODEL, PypiSpec, UrlSpec
+from tests.weights.conftest import Recorder
 
 SPEC = UrlSpec("https://h.example/My%20Model.Q4.gguf")
 EMPTY_GGUF = "b83633aa785344791618f2fddf131b010ea04912a60430760b070bad293f65bd"

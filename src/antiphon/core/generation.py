@@ -65,9 +65,9 @@ EngineEvent: TypeAlias = TextChunk | Finished
 class Capabilities:
     """What a model can do. Validation refuses the rest before the engine is asked.
 
-    `context_tokens` is the largest sum of prompt and answer, `max_output_tokens` the largest
-    answer that may be asked for.
+    `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
+    answer that may be asked for; `None` takes any number, and the context ends the answer.
     """
 
     context_tokens: int
-    max_output_tokens: int
+    max_output_tokens: int | None = None

@@ -78,7 +78,7 @@ class ScriptedEngine:
         self._cut = {reply.text: tokens(reply.text) for reply in (*options.replies, self._default)}
         self.capabilities = Capabilities(
             context_tokens=options.context_tokens,
-            max_output_tokens=options.max_output_tokens or options.context_tokens,
+            max_output_tokens=options.max_output_tokens,
         )
         self.ready = True
 

@@ -62,7 +62,7 @@ class ServedModel:
             display_name=self._source.settings.display_name or self.id,
             created_at=self._source.created_at,
             max_input_tokens=limits.context_tokens if limits else None,
-            max_tokens=limits.max_output_tokens if limits else None,
+            max_tokens=(limits.max_output_tokens or limits.context_tokens) if limits else None,
         )
 
 
