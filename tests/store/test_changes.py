@@ -1,5 +1,4 @@
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -58,7 +57,7 @@ async def revoke(database: Database) -> None:
 async def becomes_other_than(version: int, signal: ChangeSignal) -> None:
     """Wait for a notice that is under way; SQLite needs no time, PostgreSQL some milliseconds."""
     with anyio.fail_after(2):
-        while signal.version() == version:
+        while signal.version() == version:  # noqa: ASYNC110 - it is made to be asked
             await anyio.sleep(0.001)
 
 
@@ -138,14 +137,6 @@ async def test_watching_before_the_tables_are_there_is_a_store_error(
     if url.startswith("sqlite"):
         with pytest.raises(StoreError, match="no such table"):
             signal.version()
-
-
-async def test_asking_costs_microseconds(database: Database) -> None:
-    signal = await database.watch()
-    started = time.perf_counter()
-    for _ in range(1000):
-        signal.version()
-    assert time.perf_counter() - started < 0.5
 
 
 async def test_lost_listener_never_says_that_nothing_has_changed_and_comes_back(

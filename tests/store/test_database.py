@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import sqlite3
@@ -78,6 +79,11 @@ async def probe(database: Database) -> int | None:
         return found
 
 
+async def forget(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(revisions.delete().where(PROBE))
+
+
 async def increment(database: Database) -> None:
     """Read, let others run, and write what was read plus one."""
     async with database.write() as connection:
@@ -114,21 +120,24 @@ async def test_cancelled_write_leaves_nothing_and_lets_the_next_one_in(database:
     assert await probe(database) == 8
 
 
-async def test_write_cancelled_at_any_moment_is_whole_and_lets_the_next_one_in(
-    database: Database,
+@pytest.mark.parametrize("steps", range(12))
+async def test_write_cancelled_at_any_moment_lets_the_next_one_in(
+    database: Database, steps: int
 ) -> None:
     async def write() -> None:
         async with database.write() as connection:
             await put(connection, 7)
 
-    for steps in range(12):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(write)
-            for _ in range(steps):
-                await anyio.sleep(0.0005)
-            tasks.cancel_scope.cancel()
-        async with database.write() as connection:
-            await connection.execute(revisions.delete().where(PROBE))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write)
+        await anyio.sleep(steps * 0.0005)
+        tasks.cancel_scope.cancel()
+    await forget(database)
+    task = asyncio.create_task(write())
+    await anyio.sleep(steps * 0.0005)
+    task.cancel()
+    await asyncio.wait([task])
+    await forget(database)
 
 
 async def test_write_in_a_read_transaction_is_refused(database: Database) -> None:
@@ -209,7 +218,7 @@ async def test_postgres_that_is_not_there_is_a_store_error(
     unused_port: int,
 ) -> None:
     database = await open_database(f"postgresql://postgres:hunter2@127.0.0.1:{unused_port}/x")
-    with pytest.raises(StoreError) as failure:
+    with pytest.raises(StoreError, match="cannot be reached") as failure:
         async with database.read():
             pass
     assert "hunter2" not in str(failure.value)
@@ -287,6 +296,16 @@ async def test_path_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be opened"):
         await open_database(sqlite_url(tmp_path / "file" / "antiphon.db"))
+
+
+async def test_processes_that_make_the_file_at_once_all_open_it(tmp_path: Path) -> None:
+    async def open_and_close(path: Path) -> None:
+        await (await open_database(sqlite_url(path))).aclose()
+
+    for attempt in range(20):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(open_and_close, tmp_path / f"{attempt}.db")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -108,12 +108,12 @@ class PostgresSignal:
         self._connection = connection
 
     async def _until_broken(self) -> None:
-        while self._connection is not None:
+        while (connection := self._connection) is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), HEARTBEAT_S)
                 return
             try:
-                await self._connection.execute("SELECT 1", timeout=HEARTBEAT_S)
+                await connection.execute("SELECT 1", timeout=HEARTBEAT_S)
             except _broken():
                 return
 
