@@ -38,6 +38,31 @@ asyncio.run(main())
 """
 
 
+class SilentConnection:
+    """Accepts everything, and answers only as often as it is told."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers = answers
+        self.terminated = False
+
+    def add_termination_listener(self, listener: object) -> None:
+        pass
+
+    async def add_listener(self, channel: str, listener: object) -> None:
+        del channel, listener
+        if not self.answers:
+            raise ConnectionResetError
+
+    async def execute(self, query: str, timeout: float) -> None:  # noqa: ASYNC109 - the driver's
+        del query, timeout
+        self.answers -= 1
+        if not self.answers:
+            raise TimeoutError
+
+    def terminate(self) -> None:
+        self.terminated = True
+
+
 async def add(database: Database) -> None:
     async with database.write() as connection:
         await add_key(connection, KEY)
@@ -157,3 +182,20 @@ async def test_lost_listener_never_says_that_nothing_has_changed_and_comes_back(
     await becomes_other_than(version, signal)
     await admin.close()
     await listening.aclose()
+
+
+async def test_listener_that_falls_silent_is_replaced_as_soon_as_there_is_another() -> None:
+    silent, broken, sound = SilentConnection(3), SilentConnection(0), SilentConnection(10**9)
+    connections = iter([silent, broken, sound])
+
+    async def dial() -> SilentConnection:
+        return next(connections)
+
+    signal = postgresql.PostgresSignal(dial, heartbeat_s=0.01, retry_s=0.01)
+    await signal.start()
+    version = signal.version()
+    await becomes_other_than(version, signal)
+    await rests(signal)
+    assert [one.terminated for one in (silent, broken, sound)] == [True, True, False]
+    await signal.aclose()
+    assert sound.terminated
