@@ -55,7 +55,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     """
     from antiphon.engines.base import EngineStartError  # noqa: PLC0415
     from antiphon.server.run import ServeError  # noqa: PLC0415
-    from antiphon.service.keys import KeyNameError  # noqa: PLC0415
+    from antiphon.service.keys import KeyRefusedError  # noqa: PLC0415
     from antiphon.store.errors import StoreError  # noqa: PLC0415
     from antiphon.weights.source import PullError  # noqa: PLC0415
     from antiphon.weights.spec import SpecError  # noqa: PLC0415
@@ -63,7 +63,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     return (
         CommandError,
         EngineStartError,
-        KeyNameError,
+        KeyRefusedError,
         PullError,
         ServeError,
         SettingsError,
