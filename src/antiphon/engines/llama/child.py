@@ -1,7 +1,7 @@
 """The program that runs llama.cpp: `python -m antiphon.engines.llama.child`, one per model.
 
-It reads one line of JSON (`ChildConfig`) from stdin, answers one line (`ChildReport`) on stdout, and
-serves until its stdin ends. llama.cpp holds the GIL while it loads a model (seconds in which no
+It reads one line of JSON (`ChildConfig`) from stdin, answers one line (`ChildReport`) on stdout
+and serves until its stdin ends. llama.cpp holds the GIL while it loads a model (seconds in which no
 other Python thread runs) and may abort the whole process, which is why it is not in the server's.
 """
 
@@ -39,6 +39,7 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def main() -> None:
+    """Serve the model that stdin names, for as long as the parent lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the parent, which decides
     report_to = _claim_stdout()
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)

@@ -53,6 +53,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
+    """Decode a model's options, or say which one is wrong."""
     try:
         return msgspec.convert(dict(options), LlamaOptions)
     except msgspec.ValidationError as error:
