@@ -97,7 +97,8 @@ async def test_system_in_the_middle_stays_there(engine: LlamaEngine) -> None:
 async def test_prefill_is_continued(engine: LlamaEngine) -> None:
     prompt = ask("Count to five.", "1, 2, 3,", max_tokens=3)
     tokens = await engine.tokens_of(prompt)
-    assert tokens[-7:] == await engine.client.tokenize("1, 2, 3,", control=False)
+    prefill = await engine.client.tokenize("1, 2, 3,", control=False)
+    assert tokens[-len(prefill) :] == prefill
     assert text_of(await answer(engine, prompt)).startswith(" 4")
 
 

@@ -14,8 +14,6 @@ from antiphon.engines.llama.supervisor import Upstream
 
 CONNECT_S: Final = 5.0
 HEALTH_S: Final = 5.0
-KEEP_ALIVE_S: Final = 2.0
-"""Shorter than llama.cpp's five seconds: no request is sent into a connection that is closing."""
 RECONNECT_S: Final = (0.02, 0.1, 0.5)
 UNAVAILABLE: Final = 503
 
@@ -172,7 +170,9 @@ def open_session(api_key: str | None) -> aiohttp.ClientSession:
         headers["Authorization"] = f"Bearer {api_key}"
     return aiohttp.ClientSession(
         headers=headers,
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+        # llama.cpp announces that it keeps connections and closes some all the same: a request
+        # sent into one is lost, and may not be sent again because it may have been read.
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
