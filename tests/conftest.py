@@ -19,7 +19,7 @@ StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
 StartClient: TypeAlias = Callable[..., Awaitable[Client]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from antiphon.wire.content import ContentParam
+from antiphon.wire.content import ContentParam, TextParam
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
 
@@ -15,6 +15,11 @@ class Turn:
 
     role: Role
     content: tuple[ContentParam, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text blocks' texts."""
+        return tuple(block.text for block in self.content if isinstance(block, TextParam))
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
