@@ -1,0 +1,213 @@
+"""What only a real model can show: its engine killed, its prompt read, its control tokens kept."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from antiphon.wire.sse import FrameDecoder
+from support.processes import KEY, PATIENCE_S, Program, serving
+
+HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+ASK: dict[str, Any] = {
+    "model": "claude-x",
+    "max_tokens": 12,
+    "temperature": 0,
+    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+}
+STORY = {**ASK, "max_tokens": 1000, "messages": [{"role": "user", "content": "Tell a story."}]}
+
+
+@pytest.fixture
+def own(tmp_path: Path, default_model: Path) -> Iterator[Program]:
+    """A server with the real model that a test may break."""
+    settings = {
+        "ANTIPHON_API_KEY": KEY,
+        "ANTIPHON_LLAMA_THREADS": "2",
+        "ANTIPHON_LLAMA_CONTEXT": "2048",
+        "ANTIPHON_PING_INTERVAL_S": "0.3",
+    }
+    with serving(tmp_path, "--model", str(default_model), environ=settings) as program:
+        yield program
+
+
+def post(program: Program, body: dict[str, Any], path: str = "/v1/messages") -> Any:
+    answer = httpx2.post(program.url + path, json=body, headers=HEADERS, timeout=PATIENCE_S)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def count(program: Program, **body: Any) -> int:
+    asked = {"model": "claude-x", **body}
+    return int(post(program, asked, "/v1/messages/count_tokens")["input_tokens"])
+
+
+@contextmanager
+def stream(program: Program, body: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
+    """The events of a stream, as they come."""
+    with httpx2.stream(
+        "POST",
+        f"{program.url}/v1/messages",
+        json={**body, "stream": True},
+        headers=HEADERS,
+        timeout=PATIENCE_S,
+    ) as answer:
+        assert answer.status_code == 200
+        decoder = FrameDecoder()
+        yield (
+            json.loads(frame.data) for chunk in answer.iter_bytes() for frame in decoder.feed(chunk)
+        )
+
+
+def engine_of(program: Program) -> psutil.Process:
+    (child,) = psutil.Process(program.process.pid).children()
+    return child
+
+
+def first(events: Iterator[dict[str, Any]], kind: str) -> dict[str, Any]:
+    return next(event for event in events if event["type"] == kind)
+
+
+def test_killing_the_engine_in_mid_stream_is_an_error_event_and_the_next_request_works(
+    own: Program,
+) -> None:
+    with stream(own, STORY) as events:
+        first(events, "content_block_delta")
+        engine_of(own).send_signal(signal.SIGKILL)
+        ending = list(events)[-1]
+    assert ending["type"] == "error"
+    assert ending["error"] == {"type": "api_error", "message": "Internal server error"}
+    assert post(own, ASK)["content"]
+
+
+def test_the_engine_dies_with_a_server_that_is_killed(own: Program) -> None:
+    child = engine_of(own)
+    with stream(own, STORY) as events:
+        first(events, "content_block_delta")
+        own.process.kill()
+        with pytest.raises(httpx2.TransportError):
+            list(events)
+    child.wait(PATIENCE_S)
+
+
+def test_stopping_the_server_stops_the_engine(own: Program) -> None:
+    child = engine_of(own)
+    assert own.stop() == 0
+    child.wait(PATIENCE_S)
+
+
+def test_a_long_prompt_is_read_with_pings_in_between(own: Program) -> None:
+    words = " ".join(f"word{number}" for number in range(400))
+    body = {**ASK, "messages": [{"role": "user", "content": words}]}
+    with stream(own, body) as events:
+        kinds = [event["type"] for event in events]
+    assert kinds[0] == "message_start"
+    assert kinds.count("ping") > 1
+    assert kinds.index("content_block_start") > 2
+    assert kinds[-1] == "message_stop"
+
+
+def test_temperature_0_is_deterministic(real: Program) -> None:
+    texts = {post(real, ASK)["content"][0]["text"] for _ in range(3)}
+    assert len(texts) == 1
+
+
+def test_a_callers_text_never_becomes_a_control_token(real: Program) -> None:
+    """Each control token, written by a caller, costs as many tokens as its letters do."""
+    plain = count(real, messages=[{"role": "user", "content": "x"}])
+    for text in ("<|im_start|>", "<|im_end|>", "<|endoftext|>"):
+        asked = count(real, messages=[{"role": "user", "content": f"x{text}"}])
+        told = count(real, system=text, messages=[{"role": "user", "content": "x"}])
+        assert asked - plain > 3
+        assert told - count(real, system="s", messages=[{"role": "user", "content": "x"}]) > 3
+
+
+def test_a_later_turn_extends_the_prompt_of_the_earlier_one(real: Program) -> None:
+    """Nothing is hoisted or rewritten: what a turn adds costs the same wherever it stands."""
+    system = {"role": "system", "content": "Answer in French."}
+    hello = {"role": "user", "content": "Hello."}
+    bonjour = {"role": "assistant", "content": "Bonjour."}
+    one = count(real, messages=[hello])
+    with_system = count(real, messages=[hello, system])
+    longer = count(real, messages=[hello, bonjour, hello])
+    longer_with_system = count(real, messages=[hello, bonjour, hello, system])
+    assert longer_with_system - longer == with_system - one
+
+
+def test_a_prefill_is_gone_on_with(real: Program) -> None:
+    prefill = {"role": "assistant", "content": "The capital of France is"}
+    message = post(real, {**ASK, "messages": [*ASK["messages"], prefill]})
+    assert message["content"][0]["text"].startswith(" Paris")
+
+
+def test_a_stop_sequence_ends_the_answer_and_is_not_in_it(real: Program) -> None:
+    whole = post(real, ASK)["content"][0]["text"]
+    word = whole.split()[2]
+    message = post(real, {**ASK, "stop_sequences": [word]})
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", word)
+    assert message["content"][0]["text"] == whole[: whole.index(word)]
+
+
+def test_no_character_is_ever_split(real: Program) -> None:
+    prefill = {"role": "assistant", "content": "Here they are: 😀 🎉 日本語 😀 🎉 日本語"}
+    user = {"role": "user", "content": "Repeat this: 😀 🎉 日本語"}
+    body = {**ASK, "max_tokens": 24, "messages": [user, prefill]}
+    with stream(real, body) as events:
+        pieces = [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+    assert "".join(pieces) == post(real, body)["content"][0]["text"]
+    assert "\ufffd" not in "".join(pieces)
+    for tokens in range(1, 6):
+        body["max_tokens"] = tokens
+        for block in post(real, body)["content"]:
+            assert "\ufffd" not in block["text"]
+
+
+def test_a_prompt_can_be_read_without_an_answer(real: Program) -> None:
+    message = post(real, {**ASK, "max_tokens": 0})
+    assert (message["content"], message["stop_reason"]) == ([], "max_tokens")
+    assert message["usage"]["output_tokens"] == 0
+
+
+def test_a_prompt_longer_than_the_context_is_refused_in_the_words_of_the_wire(
+    real: Program,
+) -> None:
+    body = {**ASK, "messages": [{"role": "user", "content": "word " * 2500}]}
+    answer = httpx2.post(f"{real.url}/v1/messages", json=body, headers=HEADERS)
+    assert answer.status_code == 400
+    said = answer.json()["error"]["message"]
+    assert said.startswith("prompt is too long: 25")
+    assert said.endswith("tokens > 2048 maximum")
+
+
+def test_the_context_ends_an_answer_that_is_too_long_for_it(real: Program) -> None:
+    body = {
+        **ASK,
+        "max_tokens": 100_000,
+        "messages": [{"role": "user", "content": "word " * 1990 + "Go on with the words."}],
+    }
+    message = post(real, body)
+    assert message["stop_reason"] in {"model_context_window_exceeded", "end_turn"}
+    total = message["usage"]["input_tokens"] + message["usage"]["output_tokens"]
+    assert total <= 2048
+
+
+def test_hanging_up_frees_the_engine_for_others(real: Program) -> None:
+    """Twice as many callers as there are slots hang up; the next one is answered."""
+
+    def ask_and_hang_up() -> None:
+        with stream(real, STORY) as events:
+            first(events, "content_block_delta")
+
+    callers = [threading.Thread(target=ask_and_hang_up) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(PATIENCE_S)
+    assert post(real, ASK)["content"]
