@@ -3,10 +3,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from conversation import eventually
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
 from antiphon.engines.llama.supervisor import Clockwork, Supervisor, pause_after
+from conversation import eventually
 
 pytestmark = pytest.mark.anyio
 
