@@ -37,6 +37,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: Literal[True] | None = None
     cache_prompt: bool | None = None
     return_tokens: bool | None = None
+    return_progress: bool | None = None
     response_fields: tuple[str, ...] | None = None
 
 
@@ -119,6 +120,8 @@ class LlamaClient:
                 stream=True,
                 cache_prompt=True,
                 return_tokens=True,
+                # A word after each batch: only in sending it does llama.cpp notice a hang-up.
+                return_progress=True,
                 response_fields=Piece.__struct_fields__,  # without it the last repeats the prompt
             )
         )

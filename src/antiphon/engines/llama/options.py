@@ -26,6 +26,8 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
       llama.cpp rounds it up to a multiple of 256.
     - `slots`: requests computed at once; more wait in line.
     - `gpu_layers`: layers kept on the GPU; -1 is as many as fit. Without a GPU it has no effect.
+    - `batch`: tokens of prompts read in one go, during which other answers stand still; by
+      default 256 without a GPU, and with one as many as llama.cpp likes.
     - `start_timeout_s`: how long loading may take.
     - `wait_s`: how long a request waits for a child that is restarting.
     """
@@ -36,6 +38,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     context: Annotated[int, Meta(ge=0)] = 0
     slots: Annotated[int, Meta(ge=1, le=256)] = 4
     gpu_layers: Annotated[int, Meta(ge=-1)] = -1
+    batch: Annotated[int, Meta(ge=32)] | None = None
     start_timeout_s: Annotated[float, Meta(gt=0)] = 300.0
     wait_s: Annotated[float, Meta(ge=0)] = 30.0
 

@@ -158,6 +158,7 @@ def child_config(options: LlamaOptions, weights: Path, state_dir: Path | None) -
         # health checks and tokenizing without an answer (seen: for as long as it was full).
         http_threads=options.slots + 2 * CHORES,
         gpu_layers=options.gpu_layers,
+        batch=options.batch,
         api_key=secrets.token_urlsafe(24),
         slot_dir=None if state_dir is None else f"{state_dir}{os.sep}",
     )

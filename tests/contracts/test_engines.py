@@ -1,0 +1,163 @@
+"""What every engine must do. Add one by a line in `ENGINES`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from antiphon.engines.base import (
+    Engine,
+    EngineConfig,
+    Finished,
+    FinishReason,
+    Prompt,
+    TextChunk,
+)
+from antiphon.engines.llama.engine import open_llama
+from conversation import answer, ask, reason_of, text_of, tokens_in, turn
+
+pytestmark = pytest.mark.anyio
+
+Open = Callable[[Path], Awaitable[Engine]]
+
+
+async def llama(default_model: Path) -> Engine:
+    options = {"context": 1024, "slots": 4, "threads": 2}
+    return await open_llama(EngineConfig("llama", default_model, options))
+
+
+ENGINES: list[Open] = [llama]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def default_model() -> Path:
+    return Path("/tmp/w/smollm2.gguf")  # noqa: S108 - replaced by the fetched model
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda opener: opener.__name__)
+async def engine(
+    request: pytest.FixtureRequest,
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    default_model: Path,
+) -> AsyncIterator[Engine]:
+    engine = await request.param(default_model)
+    yield engine
+    await engine.aclose()
+
+
+async def test_it_is_ready_once_it_is_open(engine: Engine) -> None:
+    assert engine.ready
+
+
+async def test_it_knows_its_limits(engine: Engine) -> None:
+    limits = engine.capabilities
+    assert 0 < limits.max_output_tokens <= limits.context_tokens
+
+
+async def test_answer_is_text_and_then_its_end(engine: Engine) -> None:
+    events = await answer(engine, ask("Say hello.", max_tokens=8))
+    assert [type(event) for event in events[:-1]] == [TextChunk] * (len(events) - 1)
+    assert isinstance(events[-1], Finished)
+
+
+async def test_every_chunk_has_text_and_a_price(engine: Engine) -> None:
+    chunks = (await answer(engine, ask("Say hello.", max_tokens=8)))[:-1]
+    assert all(chunk.text and chunk.tokens > 0 for chunk in chunks if isinstance(chunk, TextChunk))
+
+
+async def test_answer_is_as_long_as_it_may_be(engine: Engine) -> None:
+    for limit in (1, 5):
+        events = await answer(engine, ask("Tell a story of a hundred words.", max_tokens=limit))
+        assert tokens_in(events) == limit
+        assert reason_of(events) is FinishReason.MAX_TOKENS
+
+
+async def test_count_is_stable_and_grows_with_the_prompt(engine: Engine) -> None:
+    prompt = ask("Say hello.")
+    count = await engine.count_tokens(prompt)
+    assert 0 < count == await engine.count_tokens(prompt)
+    assert count == await engine.count_tokens(ask("Say hello."))
+    assert count < await engine.count_tokens(ask("Say hello.", "Hello.", "Say goodbye."))
+
+
+async def test_answering_does_not_change_the_count(engine: Engine) -> None:
+    prompt = ask("Say hello.", max_tokens=2)
+    count = await engine.count_tokens(prompt)
+    await answer(engine, prompt)
+    assert await engine.count_tokens(prompt) == count
+
+
+async def test_counting_first_is_not_needed(engine: Engine) -> None:
+    assert reason_of(await answer(engine, ask("Never counted.", max_tokens=2)))
+
+
+async def test_closing_early_leaves_the_engine_working(engine: Engine) -> None:
+    for _ in range(6):
+        async with aclosing(engine.generate(ask("Tell a story.", max_tokens=500))) as events:
+            await anext(events)
+    assert text_of(await answer(engine, ask("Say hello.", max_tokens=4)))
+
+
+async def test_cancelling_leaves_the_engine_working(engine: Engine) -> None:
+    for pause in (0.0, 0.001, 0.05):
+        reader = asyncio.create_task(answer(engine, ask("Tell a story.", max_tokens=500)))
+        await asyncio.sleep(pause)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+    assert text_of(await answer(engine, ask("Say hello.", max_tokens=4)))
+
+
+async def test_prompts_are_answered_side_by_side(engine: Engine) -> None:
+    prompts = [ask(f"Say the number {n}.", max_tokens=5) for n in range(8)]
+    answers = await asyncio.gather(*(answer(engine, prompt) for prompt in prompts))
+    assert all(reason_of(events) and tokens_in(events) <= 5 for events in answers)
+
+
+async def test_one_prompt_can_be_answered_twice_at_once(engine: Engine) -> None:
+    prompt = ask("Say hello.", max_tokens=5)
+    first, second = await asyncio.gather(answer(engine, prompt), answer(engine, prompt))
+    assert text_of(first)
+    assert text_of(second)
+
+
+async def test_prefill_is_accepted_and_not_repeated(engine: Engine) -> None:
+    events = await answer(engine, ask("Count.", "one, two, three,", max_tokens=4))
+    assert not text_of(events).startswith("one, two, three,")
+
+
+async def test_empty_answer_is_an_end_and_nothing_else(engine: Engine) -> None:
+    """A model may have nothing to say; what it then costs is in its end."""
+    events = await answer(engine, ask("Hi", "Hello! How can I help you today?", max_tokens=1))
+    assert tokens_in(events) == 1
+    assert reason_of(events) in set(FinishReason)
+
+
+@pytest.mark.parametrize(
+    "text", ["🦜🙂" * 4, "漢字とかな", "e\u0301\u0301", "\u202e\x00\ue000\ufffd", " ", ""]
+)
+async def test_any_text_is_taken_and_only_characters_come_back(engine: Engine, text: str) -> None:
+    prompt = Prompt((turn("user", "Repeat:", text), turn("assistant", text)), 7)
+    assert await engine.count_tokens(prompt) > 0
+    for event in await answer(engine, prompt):
+        if isinstance(event, TextChunk):
+            assert "\ufffd" not in event.text
+            assert event.text.encode()
+
+
+async def test_system_turns_are_taken_anywhere(engine: Engine) -> None:
+    turns = (turn("system", "Be brief."), turn("user", "Hi"), turn("system", "In French."))
+    assert reason_of(await answer(engine, Prompt(turns, max_tokens=2)))
+
+
+async def test_sampling_parameters_are_taken(engine: Engine) -> None:
+    for parameters in ({"top_p": 0.5}, {"top_k": 1}, {"top_k": 0}, {"temperature": 0.0}):
+        prompt = Prompt((turn("user", "Hi"),), 2, **parameters)
+        assert reason_of(await answer(engine, prompt))
