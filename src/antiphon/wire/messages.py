@@ -19,7 +19,7 @@ class MessageParam(Param, kw_only=True, frozen=True):
 
     role: Annotated[
         Literal["user", "assistant", "system"],
-        words(role='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
+        words(field='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
     ]
     content: str | list[ContentParam]
 
@@ -36,6 +36,10 @@ MessagesParam: TypeAlias = Annotated[
     list[MessageParam],
     Meta(min_length=1, max_length=100_000, extra={"range": "at least one message is required"}),
 ]
+StopSequence: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"\S", extra={"field": "each stop sequence must contain non-whitespace"}),
+]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
 
 
@@ -48,7 +52,7 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     cache_control: CacheControlParam | None = None
     max_tokens: Annotated[int, Meta(ge=0, extra={"range": "must be greater than or equal to 0"})]
     metadata: Annotated[MetadataParam, words(mismatch=SHAPE)] | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: list[StopSequence] | None = None
     temperature: Fraction | UnsetType = UNSET
     service_tier: Literal["auto", "standard_only"] | UnsetType = UNSET
     top_k: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
