@@ -7,7 +7,7 @@ from msgspec import Meta
 from antiphon.wire.base import Answer, Param
 
 NoCitations: TypeAlias = Annotated[
-    list[Any], Meta(max_length=0, extra={"range": "Extra inputs are not permitted"})
+    list[Any], Meta(max_length=0, extra={"many": "Extra inputs are not permitted"})
 ]
 
 

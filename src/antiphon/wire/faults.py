@@ -146,10 +146,11 @@ def _list(kind: inspect.ListType, value: Any, path: Path, extra: dict[str, str])
     if kind.min_length is not None and len(value) < kind.min_length:
         least = _count(kind.min_length, "item")
         default = f"List should have at least {least} after validation, not {len(value)}"
-        yield Fault(path, extra.get("range", default))
+        yield Fault(path, extra.get("few", default))
     if kind.max_length is not None and len(value) > kind.max_length:
         most = _count(kind.max_length, "item")
-        yield Fault(path, f"List should have at most {most} after validation, not {len(value)}")
+        default = f"List should have at most {most} after validation, not {len(value)}"
+        yield Fault(path, extra.get("many", default))
     for index, item in enumerate(value):
         yield from faults(kind.item_type, item, (*path, index))
 

@@ -34,7 +34,7 @@ class MetadataParam(Param, kw_only=True, frozen=True):
 SystemParam: TypeAlias = str | list[Annotated[ContentParam, words(mismatch=SHAPE)]]
 MessagesParam: TypeAlias = Annotated[
     list[MessageParam],
-    Meta(min_length=1, max_length=100_000, extra={"range": "at least one message is required"}),
+    Meta(min_length=1, max_length=100_000, extra={"few": "at least one message is required"}),
 ]
 StopSequence: TypeAlias = Annotated[
     str,
