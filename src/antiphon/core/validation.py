@@ -54,9 +54,9 @@ def prompt_to_count(params: CountTokensParams) -> Prompt:
 def check_fits(input_tokens: int, capabilities: Capabilities) -> None:
     """Refuse a prompt that leaves no room for an answer."""
     if input_tokens >= capabilities.context_tokens:
-        raise InvalidRequestError(
-            f"prompt is too long: {input_tokens} tokens > {capabilities.context_tokens} maximum"
-        )
+        # A prompt that just fills the window is one token too long: an answer needs one.
+        maximum = min(capabilities.context_tokens, input_tokens - 1)
+        raise InvalidRequestError(f"prompt is too long: {input_tokens} tokens > {maximum} maximum")
 
 
 def conversation(params: CreateMessageParams | CountTokensParams) -> tuple[Turn, ...]:
