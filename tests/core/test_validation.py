@@ -300,6 +300,7 @@ IN_ORDER: list[tuple[dict[str, Any], str]] = [
     ({"top_k": 1}, "top_k: "),
     ({"messages": [assistant("a")]}, "messages: first message"),
     ({"system": " "}, "system: "),
+    ({"messages": [user([text("a"), IMAGE])]}, "messages.0.content.1.image: "),
     ({"max_tokens": 101}, "max_tokens: "),
 ]
 

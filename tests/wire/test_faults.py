@@ -313,6 +313,7 @@ class Everything(Param, kw_only=True, frozen=True):
     few: Annotated[list[int], Meta(min_length=2, max_length=3)] = []  # noqa: RUF012 - a struct
     share: Annotated[float, Meta(le=1)] = 0.5
     count: Annotated[int, Meta(ge=1, le=9)] = 1
+    nothing: None = None
 
 
 @pytest.mark.parametrize(
@@ -323,6 +324,7 @@ class Everything(Param, kw_only=True, frozen=True):
         ({"few": [1] * 4}, "few: List should have at most 3 items after validation, not 4"),
         ({"share": 2}, "share: Input should be less than or equal to 1"),
         ({"count": 0}, "count: Input should be greater than or equal to 1"),
+        ({"nothing": 0}, "nothing: Extra inputs are not permitted"),
         ({"count": 10}, "count: Input should be less than or equal to 9"),
     ],
 )

@@ -73,6 +73,7 @@ def conversation(params: CreateMessageParams | CountTokensParams) -> tuple[Turn,
     _check_system(system)
     _check_prefill(turns[-1])
     _check_breakpoints(params.cache_control, system, messages)
+    _check_images(messages)
     return (Turn("system", system), *turns) if system else tuple(turns)
 
 
@@ -88,7 +89,6 @@ def _check_roles(messages: Sequence[Turn]) -> None:
     for index, message in enumerate(messages):
         if message.role == "system":
             _check_system_message(messages, index)
-        _check_images(message.content, index)
 
 
 def _check_system_message(messages: Sequence[Turn], index: int) -> None:
@@ -112,14 +112,6 @@ def _check_system_message(messages: Sequence[Turn], index: int) -> None:
     else:
         return
     raise InvalidRequestError(f"messages.{index}: {sentence}")
-
-
-def _check_images(blocks: Sequence[ContentParam], index: int) -> None:
-    for place, block in enumerate(blocks):
-        if isinstance(block, ImageParam):
-            raise InvalidRequestError(
-                f"messages.{index}.content.{place}.image: this model does not take images"
-            )
 
 
 def _merged(messages: Sequence[Turn]) -> list[Turn]:
@@ -195,6 +187,16 @@ def _check_breakpoints(
     for (_, before), (path, mark) in pairwise(marks):
         if before.ttl == "5m" and mark.ttl == "1h":
             raise InvalidRequestError(f"{path}.cache_control.ttl: {LONG_AFTER_SHORT}")
+
+
+def _check_images(messages: Sequence[Turn]) -> None:
+    """Refuse what this model cannot see, after what no model could take."""
+    for index, message in enumerate(messages):
+        for place, block in enumerate(message.content):
+            if isinstance(block, ImageParam):
+                raise InvalidRequestError(
+                    f"messages.{index}.content.{place}.image: this model does not take images"
+                )
 
 
 def _check_sampling(params: CreateMessageParams, version: str) -> None:

@@ -152,8 +152,7 @@ class Fold:
                 self._stop()
             case ErrorEvent(error=error):
                 raise BrokenStreamError(f"the stream ended in an error: {error.message}")
-            case Ping():
-                pass
+            # A ping says nothing.
 
     def _begin(self, message: Message) -> None:
         if self._start is not None:
