@@ -249,6 +249,10 @@ def test_sampling_parameters_reach_the_prompt() -> None:
     assert (asked.temperature, asked.top_k, asked.top_p) == (0.5, 3, 0.9)
 
 
+def test_top_k_beyond_every_vocabulary_stays_within_an_engines_integers() -> None:
+    assert prompt(top_k=10**30).top_k == 2**31 - 1
+
+
 @pytest.mark.parametrize("version", [OLD, NEW])
 def test_sampling_that_is_not_asked_for_is_the_default(version: str) -> None:
     asked = prompt(version=version)

@@ -18,6 +18,8 @@ from antiphon.wire.messages import SHAPE, CountTokensParams, CreateMessageParams
 
 SAMPLING = ("temperature", "top_k", "top_p")
 MOST_BREAKPOINTS = 4
+# More than any vocabulary has, and no more than an engine's integers hold.
+LARGEST_TOP_K = 2**31 - 1
 LONG_AFTER_SHORT = (
     "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that "
     "blocks are processed in the following order: `tools`, `system`, `messages`."
@@ -42,7 +44,7 @@ def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version:
         max_tokens=params.max_tokens,
         temperature=1.0 if params.temperature is UNSET else params.temperature,
         top_p=None if params.top_p is UNSET else params.top_p,
-        top_k=None if params.top_k is UNSET else params.top_k,
+        top_k=None if params.top_k is UNSET else min(params.top_k, LARGEST_TOP_K),
     )
 
 
