@@ -212,6 +212,20 @@ def test_too_many_messages_are_refused() -> None:
     )
 
 
+def test_more_stop_sequences_than_can_be_looked_for_are_refused() -> None:
+    decoded(changed(("stop_sequences", ["END"] * 8191)))
+    assert fault_of(changed(("stop_sequences", ["END"] * 8192))) == (
+        "stop_sequences: List should have at most 8191 items after validation, not 8192"
+    )
+
+
+def test_fault_behind_many_good_items_is_found() -> None:
+    messages = [*valid_body()["messages"] * 1000, {"role": "user", "content": [{"type": "text"}]}]
+    assert fault_of(changed(("messages", messages))) == (
+        "messages.1000.content.0.text.text: Field required"
+    )
+
+
 # One fault for each field, in the order in which the API reports them; unknown keys come last.
 IN_ORDER = [
     ("model", 5),

@@ -165,21 +165,21 @@ def _check_prefill(last: Turn) -> None:
         )
 
 
-def _marks(where: str, blocks: Sequence[ContentParam]) -> list[tuple[str, CacheControlParam]]:
-    return [
-        (f"{where}.{place}", block.cache_control)
-        for place, block in enumerate(blocks)
-        if block.cache_control is not None
-    ]
-
-
 def _check_breakpoints(
     automatic: CacheControlParam | None, system: Sequence[ContentParam], messages: Sequence[Turn]
 ) -> None:
     """At most four breakpoints, the automatic one included, and no long one after a short one."""
-    marks = _marks("system", system)
-    for index, message in enumerate(messages):
-        marks += _marks(f"messages.{index}.content", message.content)
+    marks = [
+        (f"system.{place}", block.cache_control)
+        for place, block in enumerate(system)
+        if block.cache_control is not None
+    ]
+    marks += [
+        (f"messages.{index}.content.{place}", block.cache_control)
+        for index, message in enumerate(messages)
+        for place, block in enumerate(message.content)
+        if block.cache_control is not None
+    ]
     found = len(marks) + (automatic is not None)
     if found > MOST_BREAKPOINTS:
         raise InvalidRequestError(

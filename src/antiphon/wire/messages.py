@@ -40,6 +40,8 @@ StopSequence: TypeAlias = Annotated[
     str,
     Meta(pattern=r"\S", extra={"field": "each stop sequence must contain non-whitespace"}),
 ]
+# Each costs a little at every token. The reference names no limit, and none is worse.
+StopSequences: TypeAlias = Annotated[list[StopSequence], Meta(max_length=8191)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
 
 
@@ -52,7 +54,7 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     cache_control: CacheControlParam | None = None
     max_tokens: Annotated[int, Meta(ge=0, extra={"range": "must be greater than or equal to 0"})]
     metadata: Annotated[MetadataParam, words(mismatch=SHAPE)] | None = None
-    stop_sequences: list[StopSequence] | None = None
+    stop_sequences: StopSequences | None = None
     temperature: Fraction | UnsetType = UNSET
     service_tier: Literal["auto", "standard_only"] | UnsetType = UNSET
     top_k: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
