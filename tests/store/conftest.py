@@ -16,11 +16,6 @@ from antiphon.store.migrations import migrate
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[str], str]]:
     """A server of our own that is gone afterwards: the URL of each of its databases."""

@@ -7,7 +7,7 @@ opened by the first text that can be sent, closed before the message ends, and n
 after the end. Stop sequences are found here, so that they work alike on every engine.
 """
 
-from antiphon.core.generation import EngineEvent, Finished, TextChunk
+from antiphon.core.generation import EngineEvent, Finished
 from antiphon.core.stop_sequences import StopScanner
 from antiphon.wire.events import (
     ContentBlockDelta,
@@ -63,15 +63,13 @@ class Assembly:
         if self.ended:
             raise RuntimeError("the message has ended")
         self.output_tokens += event.tokens
-        match event:
-            case TextChunk(text=text):
-                scan = self._scanner.feed(text)
-                events = self._text(scan.text)
-                if scan.match is not None:
-                    events += self._end("stop_sequence", scan.match)
-                return events
-            case Finished(reason=reason):
-                return [*self._text(self._scanner.flush()), *self._end(reason.value, None)]
+        if isinstance(event, Finished):
+            return self._text(self._scanner.flush()) + self._end(event.reason.value, None)
+        scan = self._scanner.feed(event.text)
+        events = self._text(scan.text)
+        if scan.match is not None:
+            events += self._end("stop_sequence", scan.match)
+        return events
 
     def _text(self, text: str) -> list[StreamEvent]:
         if not text:
@@ -84,13 +82,11 @@ class Assembly:
 
     def _end(self, reason: StopReason, sequence: str | None) -> list[StreamEvent]:
         self.ended = True
-        events: list[StreamEvent] = []
-        if self._open:
-            self._open = False
-            events.append(ContentBlockStop(index=self._index))
+        closing = [ContentBlockStop(index=self._index)] if self._open else []
+        self._open = False
         usage = self._message.usage
         return [
-            *events,
+            *closing,
             MessageDelta(
                 delta=Ending(stop_reason=reason, stop_sequence=sequence),
                 usage=DeltaUsage(

@@ -1,5 +1,6 @@
 """Which model answers to which name."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -76,12 +77,14 @@ def _place(ids: Sequence[str], cursor: str, name: str) -> int:
 def page_limit(values: Iterable[str]) -> int:
     """Read `limit` of a query: 1 to 1000, 20 when absent."""
     text = next(iter(values), "20")
-    # isdecimal() also takes other scripts' digits; int() reads those as well, the wire does not.
-    if not (text.isascii() and text.isdecimal()):
+    # int() also reads other scripts' digits and underscores, and refuses thousands of digits.
+    number = re.fullmatch("(-?)0*([0-9]+)", text)
+    if number is None:
         raise InvalidRequestError("limit: Input should be a valid integer")
-    limit = int(text)
-    if limit < 1:
+    sign, digits = number.groups()
+    if sign or digits == "0":
         raise InvalidRequestError("limit: Input should be greater than or equal to 1")
+    limit = int(digits[:5])
     if limit > LARGEST_PAGE:
         raise InvalidRequestError("limit: Input should be less than or equal to 1000")
     return limit

@@ -6,11 +6,11 @@ of two that are complete at the same character the one that began earlier.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """Text that is safe to send, and the stop sequence that ended it, if one did."""
 
     text: str
@@ -20,16 +20,19 @@ class Scan:
 class StopScanner:
     """Feed it text; it says what may be sent."""
 
-    __slots__ = ("_held", "_sequences")
+    __slots__ = ("_firsts", "_held", "_longest", "_sequences")
 
     def __init__(self, sequences: Sequence[str]) -> None:
         self._sequences = tuple(dict.fromkeys(sequences))
+        self._firsts = frozenset(sequence[:1] for sequence in sequences)
+        self._longest = max(map(len, sequences), default=0)
         self._held = ""
 
     def feed(self, text: str) -> Scan:
-        if not self._sequences:
-            return Scan(text)
         buffer = self._held + text
+        # Most pieces of most answers hold no character that begins a stop sequence.
+        if self._firsts.isdisjoint(buffer):
+            return Scan(buffer)
         ends = [
             (start + len(sequence), start, sequence)
             for sequence in self._sequences
@@ -50,8 +53,7 @@ class StopScanner:
 
     def _partial(self, buffer: str) -> int:
         """Length of the longest end of `buffer` that begins a stop sequence."""
-        longest = max(map(len, self._sequences)) - 1
-        for length in range(min(longest, len(buffer)), 0, -1):
+        for length in range(min(self._longest - 1, len(buffer)), 0, -1):
             tail = buffer[len(buffer) - length :]
             if any(sequence.startswith(tail) for sequence in self._sequences):
                 return length

@@ -5,17 +5,25 @@ the API reports them, and the first one that is broken is raised. Where the refe
 guesses, the choice is stated at the rule.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby, pairwise
+from operator import attrgetter
 
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities, Prompt, Turn
-from antiphon.wire.content import ContentParam, ImageParam, TextParam
-from antiphon.wire.messages import SHAPE, CountTokensParams, CreateMessageParams, MessageParam
+from antiphon.wire.content import CacheControlParam, ContentParam, ImageParam, TextParam
+from antiphon.wire.messages import SHAPE, CountTokensParams, CreateMessageParams
 
 SAMPLING = ("temperature", "top_k", "top_p")
+MOST_BREAKPOINTS = 4
+# More than any vocabulary has, and no more than an engine's integers hold.
+LARGEST_TOP_K = 2**31 - 1
+LONG_AFTER_SHORT = (
+    "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that "
+    "blocks are processed in the following order: `tools`, `system`, `messages`."
+)
 SYSTEM_FIRST = (
     "messages.0: use the top-level 'system' parameter for the initial system prompt; the "
     "directive-only form (content: [] with output_config) is accepted at any position"
@@ -28,16 +36,15 @@ SYSTEM_PLACE = (
 
 def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version: str) -> Prompt:
     """Return the prompt that a valid request asks for; raise `InvalidRequestError` otherwise."""
-    turns = conversation(params)
-    _check_stop_sequences(params.stop_sequences or ())
     _check_sampling(params, version)
+    turns = conversation(params)
     _check_max_tokens(params, capabilities)
     return Prompt(
         turns=turns,
         max_tokens=params.max_tokens,
         temperature=1.0 if params.temperature is UNSET else params.temperature,
         top_p=None if params.top_p is UNSET else params.top_p,
-        top_k=None if params.top_k is UNSET else params.top_k,
+        top_k=None if params.top_k is UNSET else min(params.top_k, LARGEST_TOP_K),
     )
 
 
@@ -49,9 +56,9 @@ def prompt_to_count(params: CountTokensParams) -> Prompt:
 def check_fits(input_tokens: int, capabilities: Capabilities) -> None:
     """Refuse a prompt that leaves no room for an answer."""
     if input_tokens >= capabilities.context_tokens:
-        raise InvalidRequestError(
-            f"prompt is too long: {input_tokens} tokens > {capabilities.context_tokens} maximum"
-        )
+        # A prompt that just fills the window is one token too long: an answer needs one.
+        maximum = min(capabilities.context_tokens, input_tokens - 1)
+        raise InvalidRequestError(f"prompt is too long: {input_tokens} tokens > {maximum} maximum")
 
 
 def conversation(params: CreateMessageParams | CountTokensParams) -> tuple[Turn, ...]:
@@ -59,20 +66,17 @@ def conversation(params: CreateMessageParams | CountTokensParams) -> tuple[Turn,
 
     Messages of the same role that follow each other are one turn.
     """
-    messages = params.messages
-    _check_roles(messages)
+    messages = [Turn(message.role, _blocks(message.content)) for message in params.messages]
     system = () if params.system is UNSET else _blocks(params.system)
-    _check_text("messages", (block for message in messages for block in _blocks(message.content)))
+    _check_roles(messages)
+    turns = _merged(messages)
+    for turn in turns:
+        _check_text("messages", turn.content)
     _check_system(system)
-    _check_runs(messages)
-    turns = [Turn("system", system)] if system else []
-    for role, run in groupby(messages, key=lambda message: message.role):
-        content = tuple(block for message in run for block in _blocks(message.content))
-        # Only a last assistant message may be empty, and then it says nothing.
-        if content:
-            turns.append(Turn(role, content))
-    _check_prefill(turns)
-    return tuple(turns)
+    _check_prefill(turns[-1])
+    _check_breakpoints(params.cache_control, system, messages)
+    _check_images(messages)
+    return (Turn("system", system), *turns) if system else tuple(turns)
 
 
 def _blocks(content: str | list[ContentParam]) -> tuple[ContentParam, ...]:
@@ -81,18 +85,17 @@ def _blocks(content: str | list[ContentParam]) -> tuple[ContentParam, ...]:
     return tuple(content)
 
 
-def _check_roles(messages: Sequence[MessageParam]) -> None:
+def _check_roles(messages: Sequence[Turn]) -> None:
     if messages[0].role == "assistant":
         raise InvalidRequestError('messages: first message must use the "user" role')
     for index, message in enumerate(messages):
         if message.role == "system":
             _check_system_message(messages, index)
-        _check_images(message, index)
 
 
-def _check_system_message(messages: Sequence[MessageParam], index: int) -> None:
+def _check_system_message(messages: Sequence[Turn], index: int) -> None:
     """Rules of sheet 01 section 2, in their order."""
-    blocks = _blocks(messages[index].content)
+    blocks = messages[index].content
     after = messages[index + 1].role if index + 1 < len(messages) else None
     before = messages[index - 1].role if index else None
     if not blocks:
@@ -113,54 +116,48 @@ def _check_system_message(messages: Sequence[MessageParam], index: int) -> None:
     raise InvalidRequestError(f"messages.{index}: {sentence}")
 
 
-def _check_images(message: MessageParam, index: int) -> None:
-    for place, block in enumerate(_blocks(message.content)):
-        if isinstance(block, ImageParam):
+def _merged(messages: Sequence[Turn]) -> list[Turn]:
+    """Join what one voice says in a row; each must say something, but for a last assistant."""
+    turns = []
+    first = 0
+    for role, run in groupby(messages, key=attrgetter("role")):
+        said = [message.content for message in run]
+        content = tuple(chain.from_iterable(said))
+        if content:
+            turns.append(Turn(role, content))
+        elif role == "user":
             raise InvalidRequestError(
-                f"messages.{index}.content.{place}.image: this model does not take images"
+                f"messages.{first}: user messages must have non-empty content"
             )
+        elif first + len(said) < len(messages):
+            raise InvalidRequestError(
+                f"messages.{first}: all messages must have non-empty content except for the "
+                "optional final assistant message"
+            )
+        first += len(said)
+    return turns
 
 
-def _check_text(where: str, blocks: Iterator[ContentParam]) -> None:
+def _check_text(where: str, blocks: Iterable[ContentParam]) -> None:
     for block in blocks:
         if not isinstance(block, TextParam):
             continue
         if not block.text:
             raise InvalidRequestError(f"{where}: text content blocks must be non-empty")
-        if not block.text.strip():
+        if block.text.isspace():
             raise InvalidRequestError(
                 f"{where}: text content blocks must contain non-whitespace text"
             )
 
 
-def _check_system(system: tuple[ContentParam, ...]) -> None:
+def _check_system(system: Sequence[ContentParam]) -> None:
     for index, block in enumerate(system):
         if not isinstance(block, TextParam):
             raise InvalidRequestError(f"system.{index}: {SHAPE}")
-    _check_text("system", iter(system))
+    _check_text("system", system)
 
 
-def _check_runs(messages: Sequence[MessageParam]) -> None:
-    """Each run of one role must say something, but for an assistant that ends the array."""
-    first = 0
-    for role, run in groupby(messages, key=lambda message: message.role):
-        items = list(run)
-        last = first + len(items) == len(messages)
-        if not any(message.content for message in items):
-            if role == "user":
-                raise InvalidRequestError(
-                    f"messages.{first}: user messages must have non-empty content"
-                )
-            if not last:
-                raise InvalidRequestError(
-                    f"messages.{first}: all messages must have non-empty content except for the "
-                    "optional final assistant message"
-                )
-        first += len(items)
-
-
-def _check_prefill(turns: Sequence[Turn]) -> None:
-    last = turns[-1]
+def _check_prefill(last: Turn) -> None:
     block = last.content[-1]
     if last.role == "assistant" and isinstance(block, TextParam) and block.text[-1:].isspace():
         raise InvalidRequestError(
@@ -168,9 +165,40 @@ def _check_prefill(turns: Sequence[Turn]) -> None:
         )
 
 
-def _check_stop_sequences(sequences: Sequence[str]) -> None:
-    if not all(sequence.strip() for sequence in sequences):
-        raise InvalidRequestError("stop_sequences: each stop sequence must contain non-whitespace")
+def _check_breakpoints(
+    automatic: CacheControlParam | None, system: Sequence[ContentParam], messages: Sequence[Turn]
+) -> None:
+    """At most four breakpoints, the automatic one included, and no long one after a short one."""
+    marks = [
+        (f"system.{place}", block.cache_control)
+        for place, block in enumerate(system)
+        if block.cache_control is not None
+    ]
+    marks += [
+        (f"messages.{index}.content.{place}", block.cache_control)
+        for index, message in enumerate(messages)
+        for place, block in enumerate(message.content)
+        if block.cache_control is not None
+    ]
+    found = len(marks) + (automatic is not None)
+    if found > MOST_BREAKPOINTS:
+        raise InvalidRequestError(
+            f"A maximum of {MOST_BREAKPOINTS} blocks with cache_control may be provided. "
+            f"Found {found}."
+        )
+    for (_, before), (path, mark) in pairwise(marks):
+        if before.ttl == "5m" and mark.ttl == "1h":
+            raise InvalidRequestError(f"{path}.cache_control.ttl: {LONG_AFTER_SHORT}")
+
+
+def _check_images(messages: Sequence[Turn]) -> None:
+    """Refuse what this model cannot see, after what no model could take."""
+    for index, message in enumerate(messages):
+        for place, block in enumerate(message.content):
+            if isinstance(block, ImageParam):
+                raise InvalidRequestError(
+                    f"messages.{index}.content.{place}.image: this model does not take images"
+                )
 
 
 def _check_sampling(params: CreateMessageParams, version: str) -> None:

@@ -18,5 +18,10 @@ async def open_engine(name: str, config: EngineConfig) -> Engine:
     if not found:
         known = ", ".join(engine_names())
         raise EngineStartError(f"model {config.model}: no engine {name!r} (installed: {known})")
-    opener: OpenEngine = next(iter(found)).load()
+    try:
+        opener: OpenEngine = next(iter(found)).load()
+    except (ImportError, AttributeError) as error:
+        raise EngineStartError(
+            f"model {config.model}: engine {name!r} cannot be loaded: {error}"
+        ) from error
     return await opener(config)

@@ -6,8 +6,10 @@ For tests, benchmarks and users' CI: everything around it is the real server.
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from antiphon.engines.base import (
     Capabilities,
@@ -28,6 +30,8 @@ TURN_TOKENS = 4
 # A stream at full speed lets others have the event loop this often.
 BREATH = 64
 
+Amount: TypeAlias = Annotated[float, Meta(ge=0)]
+
 
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to say when the last user turn matches `when`, a regular expression.
@@ -40,8 +44,8 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     text: str = DEFAULT_TEXT
     echo: bool = False
     error: EngineErrorKind | None = None
-    after: int = 0
-    delay_s: float = 0.0
+    after: Annotated[int, Meta(ge=0)] = 0
+    delay_s: Amount = 0.0
 
 
 class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,10 +58,10 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     text: str = DEFAULT_TEXT
     echo: bool = False
     replies: tuple[Reply, ...] = ()
-    tokens_per_second: float = 0.0
-    prefill_tokens_per_second: float = 0.0
-    context_tokens: int = 200_000
-    max_output_tokens: int | None = None
+    tokens_per_second: Amount = 0.0
+    prefill_tokens_per_second: Amount = 0.0
+    context_tokens: Annotated[int, Meta(ge=1)] = 200_000
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
 class ScriptedEngine:
@@ -89,20 +93,22 @@ class ScriptedEngine:
         await self._wait(reply.delay_s + _seconds(read, self._options.prefill_tokens_per_second))
         room = self.capabilities.context_tokens - read
         limit = min(prompt.max_tokens, room)
+        full = FinishReason.CONTEXT_WINDOW if room < prompt.max_tokens else FinishReason.MAX_TOKENS
         pause = _seconds(1, self._options.tokens_per_second)
         for place, piece in enumerate(pieces):
             if reply.error is not None and place >= reply.after:
                 break
             if place >= limit:
-                full = limit < prompt.max_tokens
-                yield Finished(FinishReason.CONTEXT_WINDOW if full else FinishReason.MAX_TOKENS)
+                yield Finished(full)
                 return
             if pause or place % BREATH == BREATH - 1:
                 await self._sleep(pause)
             yield TextChunk(piece, 1)
         if reply.error is not None:
             raise EngineError(reply.error, "the script says so")
-        yield Finished(FinishReason.END_TURN, tokens=1)
+        # The token that ends a turn needs room as every other does.
+        ends = len(pieces) < limit
+        yield Finished(FinishReason.END_TURN, tokens=1) if ends else Finished(full)
 
     async def aclose(self) -> None:
         self.ready = False

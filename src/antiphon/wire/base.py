@@ -24,7 +24,9 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
 def words(**sentences: str) -> Meta:
     """Annotate a type with the API's own sentences for its faults; read by `wire.faults`.
 
-    `mismatch` is said of a value of another type, `range` of one outside of its bounds.
+    `mismatch` is said of a value of another type, `range` of a number outside of its bounds, `few`
+    and `many` of a list of another length. `field` is said of a string that is not allowed, and of
+    the top-level field that it stands in.
     """
     return Meta(extra=sentences)
 

@@ -1,8 +1,14 @@
 """Content blocks: the ones callers send (`…Param`) and the ones an answer holds."""
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta
 
 from antiphon.wire.base import Answer, Param
+
+NoCitations: TypeAlias = Annotated[
+    list[Any], Meta(max_length=0, extra={"many": "Extra inputs are not permitted"})
+]
 
 
 class CacheControlParam(Param, kw_only=True, frozen=True):
@@ -22,7 +28,7 @@ class TextParam(BlockParam, tag="text", kw_only=True, frozen=True):
 
     text: str
     # An answer's block may be sent back as it came, with its nulls.
-    citations: None = None
+    citations: NoCitations | None = None
     cache_control: CacheControlParam | None = None
 
 

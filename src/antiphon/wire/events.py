@@ -1,6 +1,6 @@
 """Stream events, and the fold that turns a stream into the message it carries.
 
-    stream := message_start block* message_delta message_stop        ping may stand anywhere
+    stream := message_start block* message_delta+ message_stop       ping may stand anywhere
     block  := content_block_start content_block_delta* content_block_stop
 
 A failure after the first byte is an `error` event, and nothing follows it.
@@ -123,35 +123,60 @@ def fold(events: Iterable[StreamEvent]) -> Message:
 class Fold:
     """`fold`, one event at a time."""
 
-    __slots__ = ("_blocks", "_ended", "_start", "_texts")
+    __slots__ = ("_blocks", "_ended", "_start", "_stopped", "_texts")
 
     def __init__(self) -> None:
         self._start: Message | None = None
         self._blocks: list[ContentBlock] = []
         self._texts: list[str] | None = None
         self._ended: MessageDelta | None = None
+        self._stopped = False
 
     def add(self, event: StreamEvent) -> None:
+        """Take the next event. Raises `BrokenStreamError`."""
+        if self._stopped:
+            raise BrokenStreamError("an event after message_stop")
         match event:
             case ContentBlockDelta(index=index, delta=TextDelta(text=text)):
                 self._open_texts(index).append(text)
-            case ContentBlockStart(index=index):
-                if self._start is None or self._texts is not None or index != len(self._blocks):
-                    raise BrokenStreamError(f"content block {index} starts out of order")
-                self._texts = [event.content_block.text]
+            case ContentBlockStart():
+                self._begin_block(event)
             case ContentBlockStop(index=index):
                 self._blocks.append(TextBlock(text="".join(self._open_texts(index))))
                 self._texts = None
             case MessageStart(message=message):
-                if self._start is not None:
-                    raise BrokenStreamError("a second message_start")
-                self._start = message
+                self._begin(message)
             case MessageDelta():
-                self._ended = event
+                self._end(event)
+            case MessageStop():
+                self._stop()
             case ErrorEvent(error=error):
                 raise BrokenStreamError(f"the stream ended in an error: {error.message}")
-            case MessageStop() | Ping():
-                pass
+            # A ping says nothing.
+
+    def _begin(self, message: Message) -> None:
+        if self._start is not None:
+            raise BrokenStreamError("a second message_start")
+        self._start = message
+
+    def _begin_block(self, event: ContentBlockStart) -> None:
+        in_order = self._between_blocks() and self._ended is None
+        if not in_order or event.index != len(self._blocks):
+            raise BrokenStreamError(f"content block {event.index} starts out of order")
+        self._texts = [event.content_block.text]
+
+    def _end(self, event: MessageDelta) -> None:
+        if not self._between_blocks():
+            raise BrokenStreamError("message_delta is out of order")
+        self._ended = event
+
+    def _stop(self) -> None:
+        if self._ended is None:
+            raise BrokenStreamError("message_stop before message_delta")
+        self._stopped = True
+
+    def _between_blocks(self) -> bool:
+        return self._start is not None and self._texts is None
 
     def _open_texts(self, index: int) -> list[str]:
         if self._texts is None or index != len(self._blocks):
@@ -159,7 +184,8 @@ class Fold:
         return self._texts
 
     def message(self) -> Message:
-        if self._start is None or self._ended is None or self._texts is not None:
+        """Return the message. Raises `BrokenStreamError` before its last event was added."""
+        if self._start is None or self._ended is None or not self._stopped:
             raise BrokenStreamError("the stream ended before its message did")
         ending, usage = self._ended.delta, self._ended.usage
         return replace(

@@ -8,7 +8,7 @@ the first fault becomes `path: sentence`. Unknown keys come after the known ones
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, Union
 
 import msgspec
 from msgspec import inspect
@@ -63,7 +63,10 @@ def _parse(body: bytes) -> Any:
 
 
 def _not_json(error: Exception) -> BodyError:
-    said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    # msgspec adds a path in its own notation to what it says of numbers.
+    said = str(error).partition(" - at ")[0]
+    if isinstance(error, RecursionError):
+        said = "it is nested too deeply"
     return BodyError(f"The request body is not valid JSON: {said}")
 
 
@@ -82,8 +85,12 @@ def faults(kind: inspect.Type, value: Any, path: Path) -> Iterator[Fault]:
             yield from _list(kind, value, path, extra)
         case _:
             sentence = _scalar(kind, value, extra)
-            if sentence is not None:
-                yield Fault(path[:1] if "role" in extra else path, sentence)
+            if sentence is None:
+                return
+            if "field" in extra and isinstance(value, str):
+                yield Fault(path[:1], extra["field"].format(value=value))
+            else:
+                yield Fault(path, sentence)
 
 
 def _union(
@@ -136,10 +143,35 @@ def _list(kind: inspect.ListType, value: Any, path: Path, extra: dict[str, str])
     if not isinstance(value, list):
         yield Fault(path, extra.get("mismatch", "Input should be a valid array"))
         return
-    if _outside(len(value), kind.min_length, kind.max_length):
-        yield Fault(path, extra.get("range", "List has a length that is not allowed"))
+    if kind.min_length is not None and len(value) < kind.min_length:
+        least = _count(kind.min_length, "item")
+        default = f"List should have at least {least} after validation, not {len(value)}"
+        yield Fault(path, extra.get("few", default))
+    if kind.max_length is not None and len(value) > kind.max_length:
+        most = _count(kind.max_length, "item")
+        default = f"List should have at most {most} after validation, not {len(value)}"
+        yield Fault(path, extra.get("many", default))
+    structs = _structs(kind.item_type)
     for index, item in enumerate(value):
-        yield from faults(kind.item_type, item, (*path, index))
+        # A body may hold a million blocks: the walk goes only into those that msgspec refuses.
+        if structs is None or not _is(structs, item):
+            yield from faults(kind.item_type, item, (*path, index))
+
+
+def _structs(kind: inspect.Type) -> Any:
+    """Return the type again that `kind` was made of, if it is of structs alone."""
+    kind = _inner(kind)
+    options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    classes = tuple(one.cls for one in map(_inner, options) if isinstance(one, inspect.StructType))
+    return Union[classes] if len(classes) == len(options) else None  # noqa: UP007 - made here
+
+
+def _is(kind: Any, value: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _struct(
@@ -179,7 +211,7 @@ def _scalar(  # noqa: PLR0911 - one answer for each kind of value
             number = isinstance(value, int | float)
             return _number(kind, value, extra, "number", of_kind=number)
         case inspect.LiteralType():
-            return _choice(kind.values, value, extra)
+            return _choice(kind.values, value)
         case inspect.NoneType() if value is not None:
             return EXTRA
     return None
@@ -211,20 +243,16 @@ def _number(
 ) -> str | None:
     if isinstance(value, bool) or not of_kind:
         return f"Input should be a valid {noun}"
-    if _outside(value, kind.ge, kind.le):
-        default = f"Input should be greater than or equal to {kind.ge}"
-        return extra.get("range", default)
+    if kind.ge is not None and value < kind.ge:
+        return extra.get("range", f"Input should be greater than or equal to {kind.ge}")
+    if kind.le is not None and value > kind.le:
+        return extra.get("range", f"Input should be less than or equal to {kind.le}")
     return None
 
 
-def _outside(value: float, low: float | None, high: float | None) -> bool:
-    return (low is not None and value < low) or (high is not None and value > high)
-
-
-def _choice(values: Sequence[Any], value: Any, extra: dict[str, str]) -> str | None:
+def _choice(values: Sequence[Any], value: Any) -> str | None:
     # `1 == True` in Python, never on the wire.
     if any(value == choice and type(value) is type(choice) for choice in values):
         return None
-    if "role" in extra and isinstance(value, str):
-        return extra["role"].format(value=value)
-    return f"Input should be {' or '.join(repr(choice) for choice in values)}"
+    *most, last = map(repr, values)
+    return f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"

@@ -19,7 +19,7 @@ class MessageParam(Param, kw_only=True, frozen=True):
 
     role: Annotated[
         Literal["user", "assistant", "system"],
-        words(role='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
+        words(field='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
     ]
     content: str | list[ContentParam]
 
@@ -34,8 +34,14 @@ class MetadataParam(Param, kw_only=True, frozen=True):
 SystemParam: TypeAlias = str | list[Annotated[ContentParam, words(mismatch=SHAPE)]]
 MessagesParam: TypeAlias = Annotated[
     list[MessageParam],
-    Meta(min_length=1, max_length=100_000, extra={"range": "at least one message is required"}),
+    Meta(min_length=1, max_length=100_000, extra={"few": "at least one message is required"}),
 ]
+StopSequence: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"\S", extra={"field": "each stop sequence must contain non-whitespace"}),
+]
+# Each costs a little at every token. The reference names no limit, and none is worse.
+StopSequences: TypeAlias = Annotated[list[StopSequence], Meta(max_length=8191)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
 
 
@@ -48,7 +54,7 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     cache_control: CacheControlParam | None = None
     max_tokens: Annotated[int, Meta(ge=0, extra={"range": "must be greater than or equal to 0"})]
     metadata: Annotated[MetadataParam, words(mismatch=SHAPE)] | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: StopSequences | None = None
     temperature: Fraction | UnsetType = UNSET
     service_tier: Literal["auto", "standard_only"] | UnsetType = UNSET
     top_k: Annotated[int, Meta(ge=0)] | UnsetType = UNSET

@@ -6,7 +6,6 @@ a frame without data is dropped.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -43,28 +42,38 @@ class Frame:
 
 
 class FrameDecoder:
-    """Turns bytes into frames, wherever the bytes were cut."""
+    """Turns bytes into frames, wherever the bytes were cut.
 
-    __slots__ = ("_buffer", "_data", "_event")
+    A frame is out with the byte that completes it: a CR ends a line at once, and an LF that
+    follows it in the next chunk is its second half.
+    """
+
+    __slots__ = ("_after_cr", "_buffer", "_data", "_event")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._after_cr = False
+        self._buffer = bytearray()
         self._event = ""
         self._data: list[str] = []
 
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
-        """Yield the frames that this chunk completes."""
-        buffer = self._buffer + chunk
-        start = 0
-        for end in _LINE_END.finditer(buffer):
-            # A CR at the very end may be the first half of a CRLF: wait for the next chunk.
-            if end.end() == len(buffer) and end.group() == b"\r":
-                break
-            frame = self._line(buffer[start : end.start()].decode(errors="replace"))
-            start = end.end()
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """Return the frames that this chunk completes."""
+        if not chunk:
+            return []
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        # What is in the buffer holds no line end: only what is new has to be searched.
+        *lines, rest = _LINE_END.split(chunk)
+        frames = []
+        for line in lines:
+            self._buffer += line
+            frame = self._line(self._buffer.decode(errors="replace"))
+            self._buffer.clear()
             if frame is not None:
-                yield frame
-        self._buffer = buffer[start:]
+                frames.append(frame)
+        self._buffer += rest
+        return frames
 
     def _line(self, line: str) -> Frame | None:
         if not line:

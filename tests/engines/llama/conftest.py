@@ -8,16 +8,6 @@ from antiphon.engines.llama.engine import LlamaEngine, open_llama
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def default_model() -> Path:
-    return Path("/tmp/w/smollm2.gguf")  # noqa: S108 - replaced by the fetched model
-
-
-@pytest.fixture(scope="session")
 def small() -> dict[str, int]:
     return {"context": 1024, "slots": 4, "threads": 2}
 

@@ -17,7 +17,7 @@ from antiphon.engines.base import (
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
-from conversation import answer, ask, eventually, reason_of, text_of, tokens_in, turn
+from support.conversation import answer, ask, eventually, reason_of, text_of, tokens_in, turn
 
 pytestmark = pytest.mark.anyio
 

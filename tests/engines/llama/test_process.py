@@ -9,7 +9,7 @@ import pytest
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import child_config, start_child
-from conversation import eventually
+from support.conversation import eventually
 
 pytestmark = pytest.mark.anyio
 

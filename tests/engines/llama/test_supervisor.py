@@ -6,7 +6,7 @@ import pytest
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
 from antiphon.engines.llama.supervisor import Clockwork, Supervisor, pause_after
-from conversation import eventually
+from support.conversation import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,173 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.assembly import Assembly
+from antiphon.core.generation import EngineEvent, Finished, FinishReason, TextChunk
+from antiphon.wire.content import TextBlock
+from antiphon.wire.events import ContentBlockDelta, MessageDelta, StreamEvent, fold
+from antiphon.wire.messages import Message
+
+CHUNKS = st.lists(st.builds(TextChunk, st.text("abE ", max_size=4), st.integers(0, 5)), max_size=12)
+ENDINGS = st.builds(Finished, st.sampled_from(FinishReason), st.integers(0, 2))
+SEQUENCES = st.lists(st.text("abE ", min_size=1, max_size=4), max_size=3).map(tuple)
+
+
+def assembled(
+    chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...] = ()
+) -> tuple[Assembly, list[StreamEvent], list[EngineEvent]]:
+    """An assembly that was fed until it ended, what it said, and what it was fed."""
+    assembly = Assembly("msg_01", "m", 7, sequences)
+    said: list[StreamEvent] = [assembly.start()]
+    fed: list[EngineEvent] = []
+    for event in (*chunks, finished):
+        said += assembly.feed(event)
+        fed.append(event)
+        if assembly.ended:
+            break
+    return assembly, said, fed
+
+
+def is_stream(names: list[str]) -> bool:
+    """Check sheet 02 section 2 by itself: a machine of states over the names of the events."""
+    steps = {
+        ("nothing", "message_start"): "between",
+        ("between", "content_block_start"): "block",
+        ("block", "content_block_delta"): "block",
+        ("block", "content_block_stop"): "between",
+        ("between", "message_delta"): "ending",
+        ("ending", "message_delta"): "ending",
+        ("ending", "message_stop"): "end",
+    }
+    state = "nothing"
+    for name in names:
+        state = steps.get((state, name), "broken")
+    return state == "end"
+
+
+def indices_are_in_order(events: list[StreamEvent]) -> bool:
+    of_starts = [
+        event.index
+        for event in events
+        if event.__struct_config__.tag.endswith("_start") and hasattr(event, "index")
+    ]
+    current = -1
+    for event in events:
+        index = getattr(event, "index", None)
+        if index is None:
+            continue
+        current = index if event.__struct_config__.tag == "content_block_start" else current
+        if index != current:
+            return False
+    return of_starts == list(range(len(of_starts)))
+
+
+def text_of(message: Message) -> str:
+    return "".join(block.text for block in message.content)
+
+
+@given(CHUNKS, ENDINGS, SEQUENCES)
+def test_any_answer_is_a_stream_of_the_grammar(
+    chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...]
+) -> None:
+    _, said, _ = assembled(chunks, finished, sequences)
+    assert is_stream([str(event.__struct_config__.tag) for event in said])
+    assert indices_are_in_order(said)
+
+
+@given(CHUNKS, ENDINGS)
+def test_folded_stream_holds_the_whole_text(chunks: list[TextChunk], finished: Finished) -> None:
+    _, said, _ = assembled(chunks, finished)
+    assert text_of(fold(said)) == "".join(chunk.text for chunk in chunks)
+
+
+@given(CHUNKS, ENDINGS, SEQUENCES)
+def test_folded_stream_ends_before_the_first_stop_sequence(
+    chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...]
+) -> None:
+    _, said, _ = assembled(chunks, finished, sequences)
+    whole = "".join(chunk.text for chunk in chunks)
+    message = fold(said)
+    if any(one in whole for one in sequences):
+        assert message.stop_reason == "stop_sequence"
+        assert whole.startswith(text_of(message) + str(message.stop_sequence))
+        assert not any(one in text_of(message) for one in sequences)
+    else:
+        assert (message.stop_reason, message.stop_sequence) == (finished.reason.value, None)
+        assert text_of(message) == whole
+
+
+@given(CHUNKS, ENDINGS, SEQUENCES)
+def test_output_tokens_are_the_sum_of_what_was_fed(
+    chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...]
+) -> None:
+    assembly, said, fed = assembled(chunks, finished, sequences)
+    assert assembly.output_tokens == sum(event.tokens for event in fed)
+    assert fold(said).usage.output_tokens == assembly.output_tokens
+
+
+@given(CHUNKS, ENDINGS, SEQUENCES)
+def test_no_delta_is_empty(
+    chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...]
+) -> None:
+    _, said, _ = assembled(chunks, finished, sequences)
+    assert all(event.delta.text for event in said if isinstance(event, ContentBlockDelta))
+
+
+@given(CHUNKS, ENDINGS, SEQUENCES, st.builds(TextChunk, st.text(), st.just(1)) | ENDINGS)
+def test_feeding_after_the_end_is_refused(
+    chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...], late: EngineEvent
+) -> None:
+    assembly, _, _ = assembled(chunks, finished, sequences)
+    cost = assembly.output_tokens
+    with pytest.raises(RuntimeError, match="has ended"):
+        assembly.feed(late)
+    assert assembly.output_tokens == cost
+
+
+def test_start_says_what_is_known_before_the_answer() -> None:
+    message = Assembly("msg_01", "m", 7).start().message
+    assert (message.id, message.model, message.content) == ("msg_01", "m", ())
+    assert (message.stop_reason, message.usage.input_tokens) == (None, 7)
+    assert message.usage.output_tokens == 0
+
+
+def test_cost_is_known_at_any_moment() -> None:
+    assembly = Assembly("msg_01", "m", 7)
+    assembly.feed(TextChunk("Hi", 2))
+    assembly.feed(TextChunk(" you", 1))
+    assert assembly.output_tokens == 3
+
+
+def test_chunk_without_text_opens_no_block() -> None:
+    assembly = Assembly("msg_01", "m", 7)
+    assert assembly.feed(TextChunk("", 1)) == []
+
+
+def test_answer_without_text_has_no_blocks() -> None:
+    _, said, _ = assembled([], Finished(FinishReason.MAX_TOKENS))
+    assert fold(said).content == ()
+    assert len(said) == 3
+
+
+def test_text_that_was_held_back_is_sent_when_the_model_stops() -> None:
+    _, said, _ = assembled([TextChunk("the EN", 2)], Finished(FinishReason.END_TURN), ("END",))
+    assert fold(said).content == (TextBlock(text="the EN"),)
+
+
+def test_stop_sequence_ends_the_message_at_once() -> None:
+    assembly = Assembly("msg_01", "m", 7, ("END",))
+    assembly.start()
+    assembly.feed(TextChunk("the E", 2))
+    events = assembly.feed(TextChunk("ND of", 2))
+    assert assembly.ended
+    deltas = [event for event in events if isinstance(event, MessageDelta)]
+    assert [(end.delta.stop_reason, end.delta.stop_sequence) for end in deltas] == [
+        ("stop_sequence", "END")
+    ]
+
+
+def test_final_usage_repeats_the_input_tokens() -> None:
+    _, said, _ = assembled([], Finished(FinishReason.END_TURN, tokens=1))
+    usage = next(event for event in said if isinstance(event, MessageDelta)).usage
+    assert (usage.input_tokens, usage.output_tokens) == (7, 1)

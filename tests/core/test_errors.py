@@ -1,0 +1,53 @@
+import pytest
+
+from antiphon.core import errors
+
+# Sheet 03 section 2 of the reference, and the default messages of its schema.
+CATALOGUE = [
+    (errors.InvalidRequestError, 400, "invalid_request_error", "Invalid request"),
+    (errors.AuthenticationError, 401, "authentication_error", "Authentication error"),
+    (errors.BillingError, 402, "billing_error", "Billing error"),
+    (errors.PermissionError_, 403, "permission_error", "Permission denied"),
+    (errors.NotFoundError, 404, "not_found_error", "Not found"),
+    (errors.MethodNotAllowed, 405, "invalid_request_error", "Method Not Allowed"),
+    (errors.ConflictError, 409, "conflict_error", "Conflict"),
+    (errors.RequestTooLarge, 413, "request_too_large", "Request exceeds the maximum size"),
+    (errors.RateLimitError, 429, "rate_limit_error", "Rate limited"),
+    (errors.InternalError, 500, "api_error", "Internal server error"),
+    (errors.TimeoutError_, 504, "timeout_error", "Request timeout"),
+    (errors.OverloadedError, 529, "overloaded_error", "Overloaded"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "name", "message"), CATALOGUE)
+def test_error_has_the_status_type_and_message_of_the_reference(
+    kind: type[errors.ApiError], status: int, name: str, message: str
+) -> None:
+    error = kind()
+    assert (error.status, error.type, error.message) == (status, name, message)
+    assert str(error) == message
+
+
+def test_every_error_of_the_catalogue_is_in_the_table() -> None:
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type)}
+    known = {kind for kind in kinds if issubclass(kind, errors.ApiError)}
+    assert known - {errors.ApiError} == {kind for kind, *_ in CATALOGUE}
+
+
+def test_message_of_its_own_replaces_the_default() -> None:
+    assert errors.NotFoundError("model: m").message == "model: m"
+
+
+def test_empty_message_is_a_message() -> None:
+    assert not errors.NotFoundError("").message
+
+
+def test_error_carries_its_code_and_headers() -> None:
+    error = errors.RateLimitError(error_code="ramp_limit_exceeded", headers={"retry-after": "5"})
+    assert (error.error_code, error.headers) == ("ramp_limit_exceeded", {"retry-after": "5"})
+
+
+def test_error_without_headers_has_none_to_share() -> None:
+    one, other = errors.InternalError(), errors.InternalError()
+    one.headers["x-should-retry"] = "true"
+    assert other.headers == {}

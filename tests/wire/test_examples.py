@@ -1,0 +1,77 @@
+"""Golden JSON of `examples/`, taken from the reference; the first word of a name tells the type."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from antiphon.wire.errors import ErrorEnvelope
+from antiphon.wire.events import StreamEvent
+from antiphon.wire.faults import BodyDecoder
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams, Message, TokenCount
+from antiphon.wire.models import ModelInfo, ModelPage
+from antiphon.wire.sse import EventEncoder, FrameDecoder
+
+EXAMPLES = Path(__file__).parent / "examples"
+REQUESTS: dict[str, Any] = {"request": CreateMessageParams, "count_tokens": CountTokensParams}
+ANSWERS: dict[str, Any] = {
+    "message": Message,
+    "event": StreamEvent,
+    "error": ErrorEnvelope,
+    "model_page": ModelPage,
+    "model": ModelInfo,
+    "token_count": TokenCount,
+}
+
+
+def kind_of(path: Path) -> str:
+    kinds = [kind for kind in (*REQUESTS, *ANSWERS) if path.stem.startswith(kind)]
+    return max(kinds, key=len)
+
+
+def examples(kinds: dict[str, Any]) -> list[Any]:
+    paths = sorted(EXAMPLES.glob("*.json"))
+    return [pytest.param(path, id=path.stem) for path in paths if kind_of(path) in kinds]
+
+
+def holds(whole: Any, part: Any) -> bool:
+    """Whether `whole` says all that `part` says; defaults may stand beside it."""
+    if isinstance(part, dict):
+        return all(key in whole and holds(whole[key], part[key]) for key in part)
+    if isinstance(part, list):
+        return len(whole) == len(part) and all(map(holds, whole, part))
+    return bool(whole == part)
+
+
+@pytest.mark.parametrize("path", examples(REQUESTS))
+def test_request_is_decoded_with_all_that_it_says(path: Path) -> None:
+    body = path.read_bytes()
+    params = BodyDecoder(REQUESTS[kind_of(path)]).decode(body)
+    assert holds(msgspec.to_builtins(params), json.loads(body))
+
+
+@pytest.mark.parametrize("path", examples(ANSWERS))
+def test_answer_survives_a_round_trip_with_every_key_and_null(path: Path) -> None:
+    body = path.read_bytes()
+    answer = msgspec.json.decode(body, type=ANSWERS[kind_of(path)])
+    assert json.loads(msgspec.json.encode(answer)) == json.loads(body)
+
+
+EVENTS = [example for example in examples(ANSWERS) if example.id.startswith("event_")]
+
+
+@pytest.mark.parametrize("path", EVENTS)
+def test_event_survives_the_trip_through_its_frame(path: Path) -> None:
+    event = msgspec.json.decode(path.read_bytes(), type=StreamEvent)
+    (frame,) = FrameDecoder().feed(EventEncoder().encode(event))
+    assert frame.event == json.loads(path.read_bytes())["type"]
+    assert msgspec.json.decode(frame.data, type=StreamEvent) == event
+
+
+def test_every_type_has_an_example() -> None:
+    seen = {kind_of(path) for path in EXAMPLES.glob("*.json")}
+    assert seen == {*REQUESTS, *ANSWERS}
+    tags = {json.loads(path.read_bytes())["type"] for path in EXAMPLES.glob("event_*.json")}
+    assert tags == {event.__struct_config__.tag for event in StreamEvent.__args__}
