@@ -30,7 +30,8 @@ async def llama(default_model: Path) -> Engine:
 
 
 async def scripted(_: Path) -> Engine:
-    options = {"text": "One two three. " * 20, "context_tokens": 1024}
+    text = "One two three. " * 100
+    options = {"text": text, "context_tokens": 1024, "tokens_per_second": 1000}
     return await open_scripted(EngineConfig("scripted", options=options))
 
 
@@ -158,3 +159,8 @@ async def test_sampling_parameters_are_taken(engine: Engine) -> None:
     for parameters in ({"top_p": 0.5}, {"top_k": 1}, {"top_k": 0}, {"temperature": 0.0}):
         prompt = Prompt((turn("user", "Hi"),), 2, **parameters)
         assert reason_of(await answer(engine, prompt))
+
+
+async def test_a_prompt_can_be_read_without_an_answer(engine: Engine) -> None:
+    events = await answer(engine, ask("Only read this.", max_tokens=0))
+    assert events == [Finished(FinishReason.MAX_TOKENS)]

@@ -213,8 +213,8 @@ async def test_answer_ends_where_the_context_window_does(
     assert await ending(scripted, ask("Hi", max_tokens=50)) == expected
 
 
-async def test_most_output_tokens_are_those_of_the_context_unless_said() -> None:
-    assert engine(context_tokens=50).capabilities.max_output_tokens == 50
+async def test_any_number_of_tokens_may_be_asked_for_unless_said() -> None:
+    assert engine(context_tokens=50).capabilities.max_output_tokens is None
     assert engine(context_tokens=50, max_output_tokens=7).capabilities.max_output_tokens == 7
 
 

@@ -96,7 +96,9 @@ async def test_interrupt_of_the_terminal_is_left_to_the_parent(default_model: Pa
 
 async def test_stopped_child_is_killed_after_the_grace(default_model: Path) -> None:
     child = await start_child(child_config(OPTIONS, default_model, None), 60)
-    psutil.Process(child.pid).suspend()
+    process = psutil.Process(child.pid)
+    process.suspend()
+    await eventually(lambda: process.status() == psutil.STATUS_STOPPED)
     await child.aclose(grace_s=0.1)
     assert await child.wait() == -signal.SIGKILL
 

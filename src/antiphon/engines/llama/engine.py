@@ -70,11 +70,17 @@ class LlamaEngine:
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         completion = self._completion(prompt, await self.tokens_of(prompt))
         limited = completion.n_predict < prompt.max_tokens
+        # Asked for no token, llama.cpp samples one all the same; nobody shall see or pay it.
+        silent = prompt.max_tokens == 0
         told = 0
         async with self._slots, aclosing(self.client.complete(completion)) as pieces:
             async for piece in pieces:
                 tokens = piece.tokens_predicted - told
-                if piece.stop:
+                if silent and piece.stop:
+                    yield Finished(FinishReason.MAX_TOKENS)
+                elif silent:
+                    continue
+                elif piece.stop:
                     yield Finished(_reason(piece, limited=limited), tokens)
                 elif text := piece.content.replace(REPLACEMENT, ""):
                     # Bytes that are no character (a model may sample any) arrive as U+FFFD.
