@@ -1,0 +1,1 @@
+"""Commands that measure; docs/benchmarks.md says what and how."""
