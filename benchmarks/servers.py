@@ -1,7 +1,9 @@
 """Real server processes on free loopback ports, one at a time on the first core."""
 
+import atexit
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -70,6 +73,20 @@ class Server:
         return sum(member.memory_info().rss for member in members) / 1e6
 
 
+@cache
+def environment() -> dict[str, str]:
+    """Return the environment of whatever is measured: no settings of ours, but bytecode.
+
+    An installed program has its bytecode, so what runs twice here finds it too, in a folder of
+    its own: a variable that forbids to write it would make each start compile 600 modules.
+    """
+    folder = tempfile.mkdtemp(prefix="antiphon-bench-bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("ANTIPHON_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**kept, "PYTHONPYCACHEPREFIX": folder}
+
+
 def request(content: str, *, stream: bool = False, max_tokens: int = 200) -> bytes:
     """Return the body of a small request."""
     message = {"role": "user", "content": content}
@@ -106,7 +123,7 @@ def scripted() -> Iterator[Server]:
 
 @contextmanager
 def antiphon(
-    folder: Path, environment: Mapping[str, str], place: int | None = None
+    folder: Path, settings: Mapping[str, str], place: int | None = None
 ) -> Iterator[Server]:
     """Run `antiphon serve`, with its keys and its log in `folder`."""
     variables = {
@@ -114,11 +131,10 @@ def antiphon(
         "ANTIPHON_DATA_DIR": str(folder),
         "ANTIPHON_API_KEY": API_KEY,
         "ANTIPHON_LOG_FORMAT": "json",
-        **environment,
+        **settings,
     }
-    others = {name: text for name, text in os.environ.items() if not name.startswith("ANTIPHON_")}
     command = (sys.executable, "-m", "antiphon.cli", "serve")
-    with started(command, folder / "server.log", {**others, **variables}, place) as server:
+    with started(command, folder / "server.log", variables, place) as server:
         yield server
 
 
@@ -126,7 +142,7 @@ def antiphon(
 def started(
     command: Sequence[str],
     log: Path,
-    environment: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
     place: int | None = None,
 ) -> Iterator[Server]:
     """Run a server that prints its URL when it is ready, and end it by SIGTERM.
@@ -137,7 +153,11 @@ def started(
         began = time.perf_counter()
         with pinned(place):
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=said, env=environment, text=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env={**environment(), **(variables or {})},
+                text=True,
             )
         try:
             port = _port(process.stdout)
