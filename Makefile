@@ -2,6 +2,8 @@
 # the package index, nothing else.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Without its bytecode a program takes seconds to start, and the tests start many.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

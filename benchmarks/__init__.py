@@ -1,1 +1,1 @@
-"""Commands that measure; docs/benchmarks.md says what and how."""
+"""What is measured: commands that print medians and ratios."""

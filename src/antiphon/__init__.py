@@ -1,7 +1,5 @@
 """The Claude API on your own machines."""
 
-from importlib.metadata import version
-
 __all__ = ["__version__"]
 
-__version__ = version("antiphon")
+__version__ = "0.1.0"

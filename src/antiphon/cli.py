@@ -55,7 +55,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     """
     from antiphon.engines.base import EngineStartError  # noqa: PLC0415
     from antiphon.server.run import ServeError  # noqa: PLC0415
-    from antiphon.service.keys import KeyNameError  # noqa: PLC0415
+    from antiphon.service.keys import KeyRefusedError  # noqa: PLC0415
     from antiphon.store.errors import StoreError  # noqa: PLC0415
     from antiphon.weights.source import PullError  # noqa: PLC0415
     from antiphon.weights.spec import SpecError  # noqa: PLC0415
@@ -63,7 +63,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     return (
         CommandError,
         EngineStartError,
-        KeyNameError,
+        KeyRefusedError,
         PullError,
         ServeError,
         SettingsError,
@@ -209,7 +209,7 @@ Try it:
     -H "x-api-key: {secret}" \\
     -H "anthropic-version: 2023-06-01" -H "content-type: application/json" \\
     -d '{{"model": "claude-local", "max_tokens": 64, \
-"messages": [{{"role": "user", "content": "What is an antiphon?"}}]}}'
+"messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
 """
 
 
@@ -296,7 +296,16 @@ def _pull_model(arguments: argparse.Namespace, settings: Settings) -> int:
 def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
     from antiphon.weights.pull import list_models  # noqa: PLC0415
 
-    rows = [msgspec.to_builtins(model) for model in list_models(settings.data_dir)]
+    rows = [
+        {
+            "spec": model.manifest.spec,
+            "path": str(model.path),
+            "size": model.manifest.size,
+            "sha256": model.manifest.sha256,
+            "pulled_at": _moment(model.manifest.pulled_at),
+        }
+        for model in list_models(settings.data_dir)
+    ]
     if arguments.json:
         _say_json(rows)
     else:

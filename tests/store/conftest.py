@@ -3,6 +3,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
+from socket import socket
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
@@ -86,3 +87,11 @@ async def database(opened: OpenDatabase) -> Database:
     database = await opened()
     await migrate(database)
     return database
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

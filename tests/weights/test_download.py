@@ -6,6 +6,7 @@ import pytest
 from antiphon.weights.download import PAUSES_S, Remote, download, fetch_url
 from antiphon.weights.source import PullError, sidecar_path
 from antiphon.weights.spec import UrlSpec
+from tests.weights.conftest import Recorder, Served, WebServer
 
 
 class Interrupting:
@@ -27,14 +28,14 @@ class Interrupting:
     def finished(self) -> None: ...
 
 
-def remote(web) -> Remote:
+def remote(web: WebServer) -> Remote:
     return Remote(f"{web.url}/tiny.gguf", origin="tiny")
 
 
 def no_sleep(_: float) -> None: ...
 
 
-def interrupt(web, partial: Path, limit: int = 1) -> int:
+def interrupt(web: WebServer, partial: Path, limit: int = 1) -> int:
     web.cuts.append(200_000)
     with pytest.raises(KeyboardInterrupt):
         download(remote(web), partial, Interrupting(limit))
@@ -42,7 +43,9 @@ def interrupt(web, partial: Path, limit: int = 1) -> int:
     return partial.stat().st_size
 
 
-def test_a_file_arrives_whole(web, model, partial, progress) -> None:
+def test_a_file_arrives_whole(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     source = download(remote(web), partial, progress)
     assert partial.read_bytes() == model.content
     assert source == {"etag": '"one"'}
@@ -50,7 +53,9 @@ def test_a_file_arrives_whole(web, model, partial, progress) -> None:
     assert progress.done == len(model.content)
 
 
-def test_a_cut_connection_is_taken_up_where_it_broke(web, model, partial, progress) -> None:
+def test_a_cut_connection_is_taken_up_where_it_broke(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     web.cuts = [100_000, 50_000]
     download(remote(web), partial, progress, no_sleep)
     assert partial.read_bytes() == model.content
@@ -60,7 +65,9 @@ def test_a_cut_connection_is_taken_up_where_it_broke(web, model, partial, progre
     assert len(progress.notes) == 2
 
 
-def test_a_later_pull_asks_only_for_the_rest(web, model, partial, progress) -> None:
+def test_a_later_pull_asks_only_for_the_rest(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     kept = interrupt(web, partial)
     download(remote(web), partial, progress)
     assert web.gets() == [None, f"bytes={kept}-"]
@@ -69,7 +76,9 @@ def test_a_later_pull_asks_only_for_the_rest(web, model, partial, progress) -> N
     assert partial.read_bytes() == model.content
 
 
-def test_last_modified_stands_in_for_a_weak_etag(web, model, partial, progress, yesterday) -> None:
+def test_last_modified_stands_in_for_a_weak_etag(
+    web: WebServer, model: Served, partial: Path, progress: Recorder, yesterday: str
+) -> None:
     model.etag, model.last_modified = 'W/"one"', yesterday
     kept = interrupt(web, partial)
     download(remote(web), partial, progress)
@@ -78,7 +87,9 @@ def test_last_modified_stands_in_for_a_weak_etag(web, model, partial, progress, 
     assert partial.read_bytes() == model.content
 
 
-def test_without_a_validator_nothing_is_taken_up(web, model, partial, progress) -> None:
+def test_without_a_validator_nothing_is_taken_up(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     model.etag = None
     interrupt(web, partial)
     download(remote(web), partial, progress)
@@ -86,7 +97,9 @@ def test_without_a_validator_nothing_is_taken_up(web, model, partial, progress) 
     assert partial.read_bytes() == model.content
 
 
-def test_a_changed_file_begins_anew(web, model, partial, progress) -> None:
+def test_a_changed_file_begins_anew(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     interrupt(web, partial)
     model.content, model.etag = model.content[::-1], '"two"'
     source = download(remote(web), partial, progress)
@@ -95,7 +108,7 @@ def test_a_changed_file_begins_anew(web, model, partial, progress) -> None:
 
 
 def test_a_changed_file_begins_anew_where_if_range_is_ignored(
-    web, model, partial, progress
+    web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     interrupt(web, partial)
     web.knows_if_range = False
@@ -105,7 +118,9 @@ def test_a_changed_file_begins_anew_where_if_range_is_ignored(
     assert web.gets()[2] is None
 
 
-def test_a_shorter_file_begins_anew(web, model, partial, progress) -> None:
+def test_a_shorter_file_begins_anew(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     interrupt(web, partial)
     web.knows_if_range = False
     model.content = model.content[:9]
@@ -113,7 +128,9 @@ def test_a_shorter_file_begins_anew(web, model, partial, progress) -> None:
     assert partial.read_bytes() == model.content
 
 
-def test_a_server_that_ignores_range_begins_anew(web, model, partial, progress) -> None:
+def test_a_server_that_ignores_range_begins_anew(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     interrupt(web, partial)
     web.knows_range = False
     download(remote(web), partial, progress)
@@ -121,14 +138,18 @@ def test_a_server_that_ignores_range_begins_anew(web, model, partial, progress) 
     assert partial.read_bytes() == model.content
 
 
-def test_a_partial_file_of_another_origin_begins_anew(web, model, partial, progress) -> None:
+def test_a_partial_file_of_another_origin_begins_anew(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     interrupt(web, partial)
     download(Remote(f"{web.url}/tiny.gguf", origin="other"), partial, progress)
     assert web.gets() == [None, None]
     assert partial.read_bytes() == model.content
 
 
-def test_a_damaged_sidecar_begins_anew(web, model, partial, progress) -> None:
+def test_a_damaged_sidecar_begins_anew(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     interrupt(web, partial)
     sidecar_path(partial).write_text("{")
     download(remote(web), partial, progress)
@@ -137,30 +158,38 @@ def test_a_damaged_sidecar_begins_anew(web, model, partial, progress) -> None:
 
 
 @pytest.mark.usefixtures("model")
-def test_a_whole_partial_file_asks_nothing(web, partial, progress) -> None:
+def test_a_whole_partial_file_asks_nothing(
+    web: WebServer, partial: Path, progress: Recorder
+) -> None:
     source = download(remote(web), partial, progress)
     assert download(remote(web), partial, progress) == source
     assert len(web.requests) == 1
 
 
 @pytest.mark.usefixtures("model")
-def test_a_server_that_promises_too_much_is_an_error(web, partial, progress) -> None:
+def test_a_server_that_promises_too_much_is_an_error(
+    web: WebServer, partial: Path, progress: Recorder
+) -> None:
     web.extra_length = 7
     pauses: list[float] = []
-    with pytest.raises(PullError, match="7 bytes before the end|not the one"):
+    with pytest.raises(PullError, match=r"7 bytes before the end|not the one"):
         download(remote(web), partial, progress, pauses.append)
     assert len(web.requests) < 10
     assert pauses[-len(PAUSES_S) :] == list(PAUSES_S)
 
 
-def test_a_server_that_states_no_length_is_believed(web, model, partial, progress) -> None:
+def test_a_server_that_states_no_length_is_believed(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     web.sends_length = False
     download(remote(web), partial, progress)
     assert progress.starts == [(None, 0)]
     assert partial.read_bytes() == model.content
 
 
-def test_a_busy_server_is_asked_again(web, model, partial, progress) -> None:
+def test_a_busy_server_is_asked_again(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     web.statuses = [503, 429]
     pauses: list[float] = []
     download(remote(web), partial, progress, pauses.append)
@@ -168,13 +197,15 @@ def test_a_busy_server_is_asked_again(web, model, partial, progress) -> None:
     assert pauses == list(PAUSES_S[:2])
 
 
-def test_a_refusal_is_an_error_at_once(web, partial, progress) -> None:
+def test_a_refusal_is_an_error_at_once(web: WebServer, partial: Path, progress: Recorder) -> None:
     with pytest.raises(PullError, match="404 Not Found"):
         download(remote(web), partial, progress)
     assert len(web.requests) == 1
 
 
-def test_a_host_that_does_not_answer_is_an_error(web, partial, progress, unused_port) -> None:
+def test_a_host_that_does_not_answer_is_an_error(
+    web: WebServer, partial: Path, progress: Recorder, unused_port: int
+) -> None:
     gone = Remote(f"http://127.0.0.1:{unused_port}/tiny.gguf", "tiny")
     with pytest.raises(PullError, match=r"No connection to 127.*nothing came"):
         download(gone, partial, progress, no_sleep)
@@ -182,7 +213,9 @@ def test_a_host_that_does_not_answer_is_an_error(web, partial, progress, unused_
 
 
 @pytest.mark.usefixtures("model")
-def test_what_is_no_http_is_an_error(web, partial, progress, monkeypatch) -> None:
+def test_what_is_no_http_is_an_error(
+    web: WebServer, partial: Path, progress: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def garbled(*_: object) -> None:
         raise http.client.IncompleteRead(b"")
 
@@ -191,14 +224,18 @@ def test_what_is_no_http_is_an_error(web, partial, progress, monkeypatch) -> Non
         download(remote(web), partial, progress, no_sleep)
 
 
-def test_more_than_the_disk_holds_is_an_error(web, model, partial, progress) -> None:
+def test_more_than_the_disk_holds_is_an_error(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     web.extra_length = 1 << 60
     with pytest.raises(PullError, match="bytes free"):
         download(remote(web), partial, progress)
     assert len(model.content) > partial.stat().st_size == 0
 
 
-def test_a_redirect_is_followed_without_the_authorization(web, model, partial, progress) -> None:
+def test_a_redirect_is_followed_without_the_authorization(
+    web: WebServer, model: Served, partial: Path, progress: Recorder
+) -> None:
     web.redirects["/moved.gguf"] = f"{web.url}/tiny.gguf"
     moved = Remote(f"{web.url}/moved.gguf", "tiny", authorization="Bearer secret")
     download(moved, partial, progress)
@@ -206,15 +243,24 @@ def test_a_redirect_is_followed_without_the_authorization(web, model, partial, p
     assert web.gets("authorization") == ["Bearer secret", None]
 
 
-def test_a_redirect_to_open_http_is_refused(web, partial, progress) -> None:
+def test_a_redirect_to_open_http_is_refused(
+    web: WebServer, partial: Path, progress: Recorder
+) -> None:
     web.redirects["/tiny.gguf"] = "http://192.0.2.1/tiny.gguf"
     with pytest.raises(PullError, match="not https"):
         download(remote(web), partial, progress)
 
 
-def test_the_file_of_a_url_lies_under_its_own_name(web, model, tmp_path, progress) -> None:
+def test_the_file_of_a_url_lies_under_its_own_name(
+    web: WebServer, model: Served, tmp_path: Path, progress: Recorder
+) -> None:
     web.files["/tiny.gguf?a=b"] = model
     fetched = fetch_url(UrlSpec(f"{web.url}/tiny.gguf?a=b", "ab" * 32), tmp_path, progress)
     assert fetched.name == "tiny.gguf"
     assert fetched.sha256 == "ab" * 32
     assert fetched.partial == tmp_path / "tiny.gguf.partial"
+
+
+def test_a_host_that_does_not_exist_is_an_error(partial: Path, progress: Recorder) -> None:
+    with pytest.raises(PullError, match=r"No connection to models\.invalid"):
+        download(Remote("https://models.invalid/m.gguf", "tiny"), partial, progress, no_sleep)

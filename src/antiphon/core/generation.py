@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from antiphon.wire.content import ContentParam
+from antiphon.wire.content import ContentParam, TextParam
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
 
@@ -15,6 +15,11 @@ class Turn:
 
     role: Role
     content: tuple[ContentParam, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text blocks' texts."""
+        return tuple(block.text for block in self.content if isinstance(block, TextParam))
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -65,9 +70,9 @@ EngineEvent: TypeAlias = TextChunk | Finished
 class Capabilities:
     """What a model can do. Validation refuses the rest before the engine is asked.
 
-    `context_tokens` is the largest sum of prompt and answer, `max_output_tokens` the largest
-    answer that may be asked for.
+    `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
+    answer that may be asked for; `None` takes any number, and the context ends the answer.
     """
 
     context_tokens: int
-    max_output_tokens: int
+    max_output_tokens: int | None = None

@@ -183,9 +183,10 @@ def _check_sampling(params: CreateMessageParams, version: str) -> None:
 
 
 def _check_max_tokens(params: CreateMessageParams, capabilities: Capabilities) -> None:
-    if params.max_tokens > capabilities.max_output_tokens:
+    limit = capabilities.max_output_tokens
+    if limit is not None and params.max_tokens > limit:
         raise InvalidRequestError(
-            f"max_tokens: {params.max_tokens} > {capabilities.max_output_tokens}, which is the "
+            f"max_tokens: {params.max_tokens} > {limit}, which is the "
             f"maximum allowed number of output tokens for {params.model}"
         )
     if params.max_tokens == 0 and params.stream:

@@ -20,9 +20,7 @@ from antiphon.engines.base import (
     FinishReason,
     Prompt,
     TextChunk,
-    Turn,
 )
-from antiphon.wire.content import TextParam
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
 # Tokens of a turn beside its text, as a chat template would add them.
@@ -78,12 +76,12 @@ class ScriptedEngine:
         self._cut = {reply.text: tokens(reply.text) for reply in (*options.replies, self._default)}
         self.capabilities = Capabilities(
             context_tokens=options.context_tokens,
-            max_output_tokens=options.max_output_tokens or options.context_tokens,
+            max_output_tokens=options.max_output_tokens,
         )
         self.ready = True
 
     async def count_tokens(self, prompt: Prompt) -> int:
-        return sum(TURN_TOKENS + len(tokens(turn_text(turn))) for turn in prompt.turns)
+        return sum(TURN_TOKENS + len(tokens("".join(turn.texts))) for turn in prompt.turns)
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         reply, pieces = self._script(prompt)
@@ -115,20 +113,15 @@ class ScriptedEngine:
 
     def _script(self, prompt: Prompt) -> tuple[Reply, tuple[str, ...]]:
         asked = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
-        question = turn_text(asked) if asked else ""
+        question = "".join(asked.texts) if asked else ""
         rules = (reply for pattern, reply in self._rules if pattern.search(question))
         reply = next(rules, self._default)
         said = question if reply.echo else reply.text
         last = prompt.turns[-1]
         if last.role == "assistant":
             # A prefill is continued, not repeated.
-            said = said.removeprefix(turn_text(last))
+            said = said.removeprefix("".join(last.texts))
         return reply, self._cut.get(said) or tokens(said)
-
-
-def turn_text(turn: Turn) -> str:
-    """Return a turn's text blocks as one text."""
-    return "".join(block.text for block in turn.content if isinstance(block, TextParam))
 
 
 def tokens(text: str) -> tuple[str, ...]:

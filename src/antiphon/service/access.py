@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import anyio
+
 from antiphon.core.errors import AuthenticationError
 from antiphon.core.identity import hash_secret, same_digest
 from antiphon.store.accounts import ApiKey, active_keys
@@ -30,6 +32,7 @@ class Access:
         self._signal = signal
         self._version: int | None = None
         self._keys: dict[bytes, ApiKey] = {}
+        self._reading = anyio.Lock()
 
     async def authenticate(self, api_key: str | None, authorization: str | None) -> Caller:
         """Find the caller by the values of `x-api-key` and `authorization`.
@@ -52,9 +55,12 @@ class Access:
         return Caller(key.id)
 
     async def _current(self) -> dict[bytes, ApiKey]:
-        version = self._signal.version()
-        if version != self._version:
-            async with self._database.read() as connection:
-                self._keys = await active_keys(connection)
-            self._version = version
+        if self._signal.version() != self._version:
+            async with self._reading:
+                # Kept from before the reading: a change in between is noticed the next time.
+                version = self._signal.version()
+                if version != self._version:
+                    async with self._database.read() as connection:
+                        self._keys = await active_keys(connection)
+                    self._version = version
         return self._keys

@@ -19,8 +19,8 @@ from antiphon.store.database import Database
 LONGEST_NAME = 100
 
 
-class KeyNameError(ValueError):
-    """A name that no key can have, or that no key has."""
+class KeyRefusedError(ValueError):
+    """A key that cannot be made, or that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +45,41 @@ class Keys:
         self._now = now
 
     async def create(self, name: str) -> NewKey:
-        """Make a key. Raises `KeyNameError`."""
+        """Make a key. Raises `KeyRefusedError`."""
         return await self._store(name, make_secret(self._entropy(SECRET_ENTROPY)))
 
     async def first(self, chosen: str | None) -> NewKey | None:
         """Make the first key of a new house, `chosen` if there is one; else nothing.
 
-        Raises `ValueError` for a chosen secret that cannot be one.
+        Raises `KeyRefusedError` for a chosen secret that cannot be one.
         """
         async with self._database.read() as connection:
             if await count_keys(connection):
                 return None
         if chosen is None:
             return await self.create("default")
-        return await self._store("default", checked_secret(chosen))
+        try:
+            secret = checked_secret(chosen)
+        except ValueError as error:
+            raise KeyRefusedError(f"ANTIPHON_API_KEY: {error}") from error
+        return await self._store("default", secret)
 
     async def all(self) -> tuple[ApiKey, ...]:
         async with self._database.read() as connection:
             return await list_keys(connection)
 
     async def revoke(self, id_or_name: str) -> ApiKey:
-        """Revoke a key; running servers refuse it from now on. Raises `KeyNameError`."""
+        """Revoke a key; running servers refuse it from now on. Raises `KeyRefusedError`."""
         async with self._database.write() as connection:
             found = await find_key(connection, id_or_name)
             revoked = found and await revoke_key(connection, found.id, self._now())
         if not revoked:
-            raise KeyNameError(f"there is no key {id_or_name!r}; `antiphon keys list` shows all")
+            raise KeyRefusedError(f"there is no key {id_or_name!r}; `antiphon keys list` shows all")
         return revoked
 
     async def _store(self, name: str, secret: str) -> NewKey:
         if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-            raise KeyNameError(f"a key's name is 1 to {LONGEST_NAME} printable characters")
+            raise KeyRefusedError(f"a key's name is 1 to {LONGEST_NAME} printable characters")
         key = ApiKey(
             id=api_key_id(self._entropy(ID_ENTROPY)),
             name=name.strip(),

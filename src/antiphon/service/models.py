@@ -9,7 +9,7 @@ from typing import TypeAlias
 from antiphon.core.catalogue import Catalogue, page
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.engines.base import Engine, EngineConfig
-from antiphon.settings import ModelSettings
+from antiphon.settings import ModelSettings, SettingsError
 from antiphon.wire.models import ModelInfo, ModelPage
 
 Open: TypeAlias = Callable[[str, EngineConfig], Awaitable[Engine]]
@@ -62,22 +62,24 @@ class ServedModel:
             display_name=self._source.settings.display_name or self.id,
             created_at=self._source.created_at,
             max_input_tokens=limits.context_tokens if limits else None,
-            max_tokens=limits.max_output_tokens if limits else None,
+            max_tokens=(limits.max_output_tokens or limits.context_tokens) if limits else None,
         )
 
 
 class Models:
-    """All served models. Raises `ValueError` for names that contradict each other."""
+    """All served models. Raises `SettingsError` for names that contradict each other."""
 
     def __init__(self, sources: Sequence[ModelSource], state_dir: Path, open_engine: Open) -> None:
         self._models: dict[str, ServedModel] = {}
         for source in sources:
             if source.settings.id in self._models:
-                raise ValueError(f"two models have the id {source.settings.id!r}")
+                raise SettingsError(f"two models have the id {source.settings.id!r}")
             self._models[source.settings.id] = ServedModel(source)
-        self._catalogue = Catalogue(
-            {source.settings.id: source.settings.aliases for source in sources}
-        )
+        aliases = {source.settings.id: source.settings.aliases for source in sources}
+        try:
+            self._catalogue = Catalogue(aliases)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
         self._open_engine = open_engine
         self._state_dir = state_dir
         self._engines = AsyncExitStack()

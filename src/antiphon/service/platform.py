@@ -53,7 +53,8 @@ async def build_platform(
 ) -> AsyncGenerator[Platform]:
     """Make a platform whose models are not open yet; `platform.models.open()` opens them.
 
-    Raises `StoreError`, and `ValueError` for settings that contradict each other.
+    Raises `StoreError`, `KeyRefusedError`, and `SettingsError` for models that contradict
+    each other.
     """
     async with opened_database(settings) as database:
         keys = Keys(database, entropy, now)

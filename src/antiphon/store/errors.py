@@ -30,7 +30,9 @@ def explained(error: Exception) -> StoreError:
     for prefix, reason in _REASONS.items():
         if code.startswith(prefix):
             return StoreError(reason)
-    # PostgreSQL quotes values from the second line on, SQLite and the system do not.
+    # PostgreSQL quotes values from the second line on, SQLite does not at all.
     first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
+    if isinstance(cause, OSError):
+        return StoreError(f"The database cannot be reached: {first_line}")
     kind = DuplicateError if code in _DUPLICATES else StoreError
     return kind(f"The database refused: {first_line}")

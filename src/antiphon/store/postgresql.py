@@ -54,8 +54,15 @@ class PostgresSignal:
     then there is a question per request again, but never an old answer.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable["Connection"]]) -> None:
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable["Connection"]],
+        heartbeat_s: float = HEARTBEAT_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
         self._dial = dial
+        self._heartbeat_s = heartbeat_s
+        self._retry_s = retry_s
         self._count = 0
         self._connection: Connection | None = None
         self._ended = asyncio.Event()
@@ -90,7 +97,7 @@ class PostgresSignal:
             await self._until_broken()
             self._hang_up()
             while self._connection is None:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
                 with suppress(*_broken()):
                     await self._listen()
 
@@ -108,12 +115,12 @@ class PostgresSignal:
         self._connection = connection
 
     async def _until_broken(self) -> None:
-        while self._connection is not None:
+        while (connection := self._connection) is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), HEARTBEAT_S)
+                await asyncio.wait_for(self._ended.wait(), self._heartbeat_s)
                 return
             try:
-                await self._connection.execute("SELECT 1", timeout=HEARTBEAT_S)
+                await connection.execute("SELECT 1", timeout=self._heartbeat_s)
             except _broken():
                 return
 

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from pathlib import Path
+from time import monotonic, sleep
 
 from anyio import to_thread
 from sqlalchemy import URL, Connection, event
@@ -86,13 +87,26 @@ def _prepare(path: Path, patience_s: float) -> None:
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"The database {path} cannot be opened: {error}") from error
     try:
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        mode = _use_log(connection, patience_s)
     except sqlite3.Error as error:
         raise StoreError(f"{explained(error)}: {path}") from error
     finally:
         connection.close()
     if mode != "wal":
         raise StoreError(f"The file system of {path} cannot be shared by processes: no WAL on it")
+
+
+def _use_log(connection: sqlite3.Connection, patience_s: float) -> str:
+    """Switch to the write-ahead log. Where two do so at once SQLite waits for nobody, so we do."""
+    deadline = monotonic() + patience_s
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return str(mode)
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > deadline:
+                raise
+            sleep(0.01)
 
 
 def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ def fetch_hub(
 ) -> Fetched:
     """Resolve the file to one commit, and download that.
 
-    `hf_hub_download` is not used: since 1.x it throws its partial file away when it is interrupted.
+    `hf_hub_download` is not used: interrupted, it (2.4) throws away what it had.
     """
     remote, sha256, revision = _resolve(spec, endpoint)
     partial = folder / f"{spec.file}{PARTIAL}"
@@ -44,7 +44,7 @@ def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[Remote, str | None, s
 
     try:
         url = hf_hub_url(spec.repo_id, spec.path, revision=spec.revision, endpoint=endpoint)
-        found = get_hf_file_metadata(url, endpoint=endpoint)
+        found = get_hf_file_metadata(url, endpoint=endpoint, library_name="antiphon")
     except HfHubHTTPError as error:
         raise PullError(f"{spec}: {_first_line(error.server_message or str(error))}") from error
     except (HTTPError, HFValidationError, OSError) as error:

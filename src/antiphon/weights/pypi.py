@@ -45,9 +45,8 @@ def complaint(lines: list[str]) -> str:
     """Find the line of pip's output that says why."""
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     said = errors or [line for line in lines if line.strip()] or ["it said nothing"]
-    retries = [found for line in lines if (found := _UNREACHABLE.match(line))]
-    why = f" (the package index did not answer: {retries[-1][1] or retries[-1][2]})"
-    return said[-1] + (why if retries else "")
+    causes = [found[1] or found[2] for line in lines if (found := _UNREACHABLE.match(line))]
+    return said[-1] + "".join(f" (the package index did not answer: {why})" for why in causes[-1:])
 
 
 def _pip_download(spec: PypiSpec, wheels: Path, progress: Progress) -> None:

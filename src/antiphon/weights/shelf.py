@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,17 +77,20 @@ class Shelf:
         from filelock import FileLock, Timeout  # noqa: PLC0415 - most starts pull nothing
 
         folder = self.folder(spec)
-        folder.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         # The lock lies beside the folder, so that removing the folder never removes the lock.
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+        lock = FileLock(self.root / f"{folder.name}.lock")
         try:
             lock.acquire(blocking=False)
         except Timeout:
             progress.note(f"Another process is busy with {spec}; waiting for it")
             lock.acquire()
         try:
+            folder.mkdir(exist_ok=True)
             yield folder
         finally:
+            with suppress(OSError):  # a pull that brought something leaves it there
+                folder.rmdir()
             lock.release()
 
     def keep(self, spec: RemoteSpec, fetched: Fetched, sha256: str) -> Path:

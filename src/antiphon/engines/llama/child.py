@@ -1,0 +1,118 @@
+"""The program that runs llama.cpp: `python -m antiphon.engines.llama.child`, one per model.
+
+It reads one line of JSON (`ChildConfig`) from stdin, answers one line (`ChildReport`) on stdout
+and serves until its stdin ends. llama.cpp holds the GIL while it loads a model (seconds in which no
+other Python thread runs) and may abort the whole process, which is why it is not in the server's.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any, Final
+
+import msgspec
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_NAME: Final = 15
+
+
+class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent asks for. `http_threads` are llama.cpp's, one per open request."""
+
+    parent: int
+    weights: str
+    context: int
+    slots: int
+    threads: int
+    http_threads: int
+    gpu_layers: int
+    api_key: str
+    slot_dir: str | None = None
+
+
+class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the start went: an address, or what went wrong."""
+
+    address: str | None = None
+    error: str | None = None
+
+
+def main() -> None:
+    """Serve the model that stdin names, for as long as the parent lives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the parent, which decides
+    report_to = _claim_stdout()
+    config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
+    _die_with(config.parent)
+    try:
+        server = _serve(config)
+    except (ImportError, RuntimeError, ValueError, AttributeError) as error:
+        _report(report_to, ChildReport(error=f"{type(error).__name__}: {error}"))
+        sys.exit(1)
+    _report(report_to, ChildReport(address=server.listening_address))
+    # The parent never writes again: this returns when it has gone, however it went. That ends
+    # the child on every system, and PR_SET_PDEATHSIG does on Linux even while a model loads.
+    sys.stdin.buffer.read()
+    os._exit(0)  # nothing is worth finishing for a parent that has gone
+
+
+def _claim_stdout() -> int:
+    """Keep stdout for the report; what libraries print there goes to stderr."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    return kept
+
+
+def _report(descriptor: int, report: ChildReport) -> None:
+    os.write(descriptor, msgspec.json.encode(report) + b"\n")
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(PR_SET_NAME, b"antiphon-llama", 0, 0, 0)
+    if os.getppid() != parent:  # it died before the signal was ordered
+        os._exit(0)
+
+
+def _serve(config: ChildConfig) -> Any:
+    import xllamacpp  # noqa: PLC0415 - heavy, and no other process may load it
+
+    params = xllamacpp.CommonParams()
+    params.model.path = config.weights
+    params.n_ctx = config.context * config.slots
+    params.n_parallel = config.slots
+    params.n_gpu_layers = config.gpu_layers
+    params.cpuparams.n_threads = config.threads
+    params.cpuparams_batch.n_threads = config.threads
+    # Fitting layers to a GPU's memory reads the model twice; without a GPU it is for nothing.
+    params.fit_params = _has_gpu(xllamacpp.get_device_info())
+    _bound_memory(params)
+    _listen(params, config)
+    return xllamacpp.Server(params)
+
+
+def _bound_memory(params: Any) -> None:
+    params.cache_ram_mib = 0  # the default is a copy of old slots in up to 8 GiB of memory
+    params.cache_idle_slots = False
+
+
+def _listen(params: Any, config: ChildConfig) -> None:
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    # Loopback is open to every user and every web page of this machine; the key is not.
+    params.api_keys = [config.api_key]
+    params.n_threads_http = config.http_threads
+    params.endpoint_slots = True
+    params.ui = False
+    if config.slot_dir is not None:
+        params.slot_save_path = config.slot_dir
+
+
+def _has_gpu(devices: list[dict[str, Any]]) -> bool:
+    return any("DEVICE_TYPE_GPU" in device["type"].name for device in devices)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""llama.cpp's HTTP interface, as far as Antiphon uses it; foreign exceptions end here."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import aiohttp
+import msgspec
+
+from antiphon.engines.base import EngineError, EngineErrorKind
+from antiphon.engines.llama.process import CHORES
+from antiphon.engines.llama.supervisor import Upstream
+
+CONNECT_S: Final = 5.0
+HEALTH_S: Final = 5.0
+RECONNECT_S: Final = (0.02, 0.1, 0.5)
+UNAVAILABLE: Final = 503
+
+_Errors: TypeAlias = tuple[type[aiohttp.ClientError], ...]
+NOT_SENT: Final[_Errors] = (aiohttp.ClientConnectorError,)
+REPEATABLE: Final[_Errors] = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+"""After which a request may be sent again: always, and if doing it twice changes nothing."""
+
+
+T = TypeVar("T")
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What to sample from, and how. An absent parameter is left to llama.cpp."""
+
+    prompt: list[int]
+    n_predict: int
+    temperature: float
+    top_p: float | None = None
+    top_k: int | None = None
+    stream: Literal[True] | None = None
+    cache_prompt: bool | None = None
+    return_tokens: bool | None = None
+    response_fields: tuple[str, ...] | None = None
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a stream. `tokens_predicted` counts from the start of the answer.
+
+    llama.cpp keeps an unfinished character back, so that a piece may cost several tokens; the
+    last piece (`stop`) has no text and counts what no piece before it has shown.
+    """
+
+    content: str = ""
+    tokens_predicted: int = 0
+    stop: bool = False
+    stop_type: str = ""
+    error: dict[str, Any] | None = None
+
+
+class Props(msgspec.Struct, frozen=True, kw_only=True):
+    """What llama.cpp says about its model."""
+
+    class Defaults(msgspec.Struct, frozen=True):
+        """Of which only the tokens a slot holds are of interest."""
+
+        n_ctx: int
+
+    default_generation_settings: Defaults
+    total_slots: int = 1
+    chat_template: str = ""
+    bos_token: str = ""
+    eos_token: str = ""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in which one answer is computed."""
+
+    id: int
+    is_processing: bool
+
+
+class _Tokens(msgspec.Struct, frozen=True):
+    tokens: list[int]
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    class Error(msgspec.Struct, frozen=True):
+        message: str = ""
+
+    error: Error = Error()
+
+
+class LlamaClient:
+    """Speaks to the llama.cpp at `upstream`."""
+
+    def __init__(self, upstream: Upstream, session: aiohttp.ClientSession) -> None:
+        self._upstream = upstream
+        self._session = session
+        self._chores = asyncio.Semaphore(CHORES)
+
+    @property
+    def ready(self) -> bool:
+        return self._upstream.ready
+
+    async def props(self) -> Props:
+        return decode(await self._ask("GET", "/props"), Props)
+
+    async def slots(self) -> list[Slot]:
+        return decode(await self._ask("GET", "/slots"), list[Slot])
+
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+        """Tokenize `text`; `control` reads control tokens in it, `ends` adds the model's own."""
+        question = {"content": text, "parse_special": control, "add_special": ends}
+        body = msgspec.json.encode(question)
+        return decode(await self._ask("POST", "/tokenize", body), _Tokens).tokens
+
+    async def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]:
+        """Stream an answer's pieces, up to one that has `stop`. Closing it early ends the work."""
+        body = msgspec.json.encode(
+            msgspec.structs.replace(
+                completion,
+                stream=True,
+                cache_prompt=True,
+                return_tokens=True,
+                response_fields=Piece.__struct_fields__,  # without it the last repeats the prompt
+            )
+        )
+        async with self._open("POST", "/completion", body) as response:
+            async for line in _lines(response):
+                if line.startswith(b"data: "):
+                    piece = _piece(line[6:])
+                    yield piece
+                    if piece.stop:
+                        return
+        raise EngineError(EngineErrorKind.FAILED, "llama.cpp ended its answer in the middle")
+
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        async with self._chores, self._open(method, path, body, REPEATABLE) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def _open(
+        self, method: str, path: str, body: bytes | None, again: _Errors = NOT_SENT
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with await self._send(method, path, body, again) as response:
+                if not response.ok:
+                    raise _refused(response.status, await response.read())
+                yield response
+        except aiohttp.ClientConnectorError as error:
+            raise EngineError(EngineErrorKind.OVERLOADED, f"llama.cpp is away: {error}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise EngineError(EngineErrorKind.FAILED, f"llama.cpp broke off: {error!r}") from error
+
+    async def _send(
+        self, method: str, path: str, body: bytes | None, again: _Errors
+    ) -> aiohttp.ClientResponse:
+        """Send, and once more after errors in `again`: a child that crashed is noticed soon."""
+        for pause_s in RECONNECT_S:
+            address = await self._upstream.address()
+            try:
+                return await self._session.request(method, address + path, data=body)
+            except again:
+                await asyncio.sleep(pause_s)
+        address = await self._upstream.address()
+        return await self._session.request(method, address + path, data=body)
+
+
+def open_session(api_key: str | None) -> aiohttp.ClientSession:
+    """Open the connections to one llama.cpp. An answer may take as long as it takes."""
+    headers = {"Content-Type": "application/json"}
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key}"
+    return aiohttp.ClientSession(
+        headers=headers,
+        # llama.cpp announces that it keeps connections and closes some all the same: a request
+        # sent into one is lost, and may not be sent again because it may have been read.
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+
+
+async def is_healthy(session: aiohttp.ClientSession, address: str) -> bool:
+    """Ask a server whether it serves; being slow to say so is a no."""
+    timeout = aiohttp.ClientTimeout(total=HEALTH_S)
+    try:
+        async with session.get(f"{address}/health", timeout=timeout) as response:
+            return response.ok
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Decode what llama.cpp said, or blame it."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise EngineError(
+            EngineErrorKind.FAILED, f"llama.cpp answered what it should not: {error}"
+        ) from error
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    rest = b""
+    async for part in response.content.iter_any():
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line
+
+
+def _piece(line: bytes) -> Piece:
+    piece = decode(line, Piece)
+    if piece.error is not None:
+        message = piece.error.get("message")
+        raise EngineError(EngineErrorKind.FAILED, f"llama.cpp gave up: {message}")
+    return piece
+
+
+def _refused(status: int, body: bytes) -> EngineError:
+    try:
+        message = msgspec.json.decode(body, type=_Refusal).error.message
+    except msgspec.DecodeError:
+        message = "without a reason"
+    kind = EngineErrorKind.OVERLOADED if status == UNAVAILABLE else EngineErrorKind.FAILED
+    return EngineError(kind, f"llama.cpp refused with status {status}: {message}")

@@ -1,0 +1,89 @@
+"""The options of a llama engine: a model's table in the settings, decoded."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from antiphon.engines.base import EngineStartError
+
+CONTEXT_BY_DEFAULT = 8192
+"""Tokens a slot holds unless told otherwise: the KV of a model's whole trained context, times the
+slots, would fill a laptop's memory. llama.cpp itself caps it at what the model was trained for."""
+
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How llama.cpp runs, or where it already does.
+
+    - `url`: a running `llama-server` to use instead of a child process, and `api_key`, its key.
+    - `threads`: at most and by default the cores that this process may use.
+    - `context`: tokens per slot (prompt and answer); 0 is the model's own, but at most 8192.
+      llama.cpp rounds it up to a multiple of 256.
+    - `slots`: requests computed at once; more wait in line.
+    - `gpu_layers`: layers kept on the GPU; -1 is as many as fit. Without a GPU it has no effect.
+    - `start_timeout_s`: how long loading may take.
+    - `wait_s`: how long a request waits for a child that is restarting.
+    """
+
+    url: Annotated[str, Meta(pattern="^https?://")] | None = None
+    api_key: str | None = None
+    threads: Annotated[int, Meta(ge=1)] | None = None
+    context: Annotated[int, Meta(ge=0)] = 0
+    slots: Annotated[int, Meta(ge=1, le=256)] = 4
+    gpu_layers: Annotated[int, Meta(ge=-1)] = -1
+    start_timeout_s: Annotated[float, Meta(gt=0)] = 300.0
+    wait_s: Annotated[float, Meta(ge=0)] = 30.0
+
+    def __repr__(self) -> str:
+        key = "None" if self.api_key is None else "'***'"
+        return f"LlamaOptions(url={self.url!r}, api_key={key}, slots={self.slots}, …)"
+
+    @property
+    def context_per_slot(self) -> int:
+        return self.context or CONTEXT_BY_DEFAULT
+
+    def threads_of(self, available: int) -> int:
+        """As many threads as asked for: more than there are cores only slow each other down."""
+        return min(self.threads or available, available)
+
+
+def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
+    """Decode a model's options, or say which one is wrong."""
+    try:
+        return msgspec.convert(dict(options), LlamaOptions)
+    except msgspec.ValidationError as error:
+        raise EngineStartError(f"Model `{model}`: {_in_words(str(error))}.") from error
+
+
+def _in_words(message: str) -> str:
+    complaint, _, path = message.partition(" - at `$.")
+    complaint = complaint[:1].lower() + complaint[1:]
+    if path:
+        return f"the option `{path.rstrip('`')}` is wrong: {complaint}"
+    return complaint.replace("object contains unknown field", "there is no option")
+
+
+def available_cores(quota: Path = CGROUP_QUOTA) -> int:
+    """Cores this process may use: its affinity, and in a container its share of the CPU.
+
+    A container with two cores' worth of time on a machine of 64 would otherwise run 64 threads,
+    which wait for one another most of the time.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _quota_cores(quota) or cores))
+
+
+def _quota_cores(quota: Path) -> int | None:
+    try:
+        allowed, period = quota.read_text(encoding="ascii").split()
+        return None if allowed == "max" else -(-int(allowed) // int(period))
+    except (OSError, ValueError):
+        return None

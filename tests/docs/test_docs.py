@@ -1,0 +1,102 @@
+"""What the documents say is so."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from antiphon import __version__
+from antiphon.cli import _parser
+from antiphon.core import errors
+from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.scripted import Reply, ScriptedOptions
+from antiphon.settings import ModelSettings, Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+SETTINGS = (DOCS / "reference/settings.md").read_text(encoding="utf-8")
+HTTP = (DOCS / "reference/http.md").read_text(encoding="utf-8")
+COMMANDS = (DOCS / "reference/commands.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"`{name}`" in SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"),
+    [
+        ("## `[[models]]`", ModelSettings),
+        ("## `[llama]`", LlamaOptions),
+        ("## `[scripted]`", ScriptedOptions),
+        ("## `[scripted]`", Reply),
+    ],
+)
+def test_every_option_of_a_table_is_documented(section: str, kind: type) -> None:
+    text = SETTINGS.partition(section)[2].partition("\n## ")[0]
+    for name in kind.__struct_fields__:
+        assert f"`{name}`" in text, name
+
+
+def test_every_route_is_documented() -> None:
+    source = (ROOT / "src/antiphon/server/app.py").read_text(encoding="utf-8")
+    routes = re.findall(r'_route\("(\w+)", "([^"]+)"', source)
+    assert routes
+    for method, path in routes:
+        assert f"`{method} {path.replace(':path', '')}`" in HTTP
+
+
+def test_every_error_is_documented() -> None:
+    catalogue = [one for one in vars(errors).values() if isinstance(one, type)]
+    for error in catalogue:
+        if issubclass(error, errors.ApiError) and error is not errors.ApiError:
+            assert f"| {error.status} | `{error.type}` |" in HTTP
+
+
+def flags(
+    parser: argparse.ArgumentParser, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                yield from flags(child, (*path, name))
+        else:
+            for flag in action.option_strings:
+                yield path, flag
+
+
+def test_every_command_and_flag_is_documented() -> None:
+    found = list(flags(_parser(), ("antiphon",)))
+    assert len(found) > 10
+    for path, flag in found:
+        assert " ".join(path) in COMMANDS
+        assert flag == "-h" or f"`{flag}" in COMMANDS
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for page in (*DOCS.rglob("*.md"), *ROOT.glob("*.md")):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[?([\d.]+)", text, re.MULTILINE)
+    assert versions[0] == __version__
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(page.name[:4]) for page in (DOCS / "decisions").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_nothing_but_the_settings_reads_the_environment() -> None:
+    for module in (ROOT / "src").rglob("*.py"):
+        if module.name != "settings.py":
+            source = module.read_text(encoding="utf-8")
+            assert "os.environ" not in source, module
+            assert "getenv" not in source, module

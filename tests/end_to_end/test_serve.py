@@ -1,0 +1,166 @@
+"""The program as a user starts it, stops it, and kills it."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from support.processes import KEY, PATIENCE_S, Program, run, run_json, serving
+
+HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+ASK = {"model": "claude-x", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
+SCRIPTED = ("--engine", "scripted")
+SLOW = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_SCRIPTED_TOKENS_PER_SECOND": "5"}
+
+
+def ask(program: Program, key: str = KEY) -> httpx2.Response:
+    headers = {**HEADERS, "x-api-key": key}
+    return httpx2.post(f"{program.url}/v1/messages", json=ASK, headers=headers)
+
+
+def test_the_pasted_curl_line_is_answered(tmp_path: Path) -> None:
+    assert shutil.which("curl")
+    with serving(tmp_path, *SCRIPTED) as program:
+        done = subprocess.run(
+            ["/bin/sh", "-c", program.curl], capture_output=True, text=True, check=True
+        )
+        assert json.loads(done.stdout)["content"][0]["text"]
+        assert str(tmp_path) in program.output
+
+
+def test_the_first_start_shows_a_key_once(tmp_path: Path) -> None:
+    with serving(tmp_path, *SCRIPTED) as program:
+        assert "sk-antiphon-" in program.output
+    with serving(tmp_path, *SCRIPTED) as program:
+        assert "sk-antiphon-" not in program.output
+        assert "antiphon keys create" in program.output
+    assert len(run_json(tmp_path, "keys", "list")) == 1
+
+
+def test_the_key_of_the_environment_becomes_the_first_key(tmp_path: Path) -> None:
+    with serving(tmp_path, *SCRIPTED, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        assert ask(program).status_code == 200
+        assert KEY not in program.output
+    with serving(tmp_path, *SCRIPTED, environ={"ANTIPHON_API_KEY": "another-key-of-16"}) as program:
+        assert ask(program).status_code == 200
+        assert ask(program, "another-key-of-16").status_code == 401
+
+
+def test_a_revoked_key_is_refused_at_once_by_the_running_server(tmp_path: Path) -> None:
+    with serving(tmp_path, *SCRIPTED) as program:
+        secret = run_json(tmp_path, "keys", "create", "laptop")["secret"]
+        assert ask(program, secret).status_code == 200
+        assert run(tmp_path, "keys", "revoke", "laptop").returncode == 0
+        assert ask(program, secret).status_code == 401
+
+
+def test_no_secret_prompt_or_answer_is_logged_or_stored(tmp_path: Path) -> None:
+    private = "The password is swordfish."
+    environ = {
+        "ANTIPHON_API_KEY": KEY,
+        "ANTIPHON_LOG_LEVEL": "debug",
+        "ANTIPHON_SCRIPTED_ECHO": "1",
+    }
+    with serving(tmp_path, *SCRIPTED, environ=environ) as program:
+        body = {**ASK, "messages": [{"role": "user", "content": private}]}
+        answer = httpx2.post(f"{program.url}/v1/messages", json=body, headers=HEADERS)
+        assert "swordfish" in answer.text
+        broken = httpx2.post(f"{program.url}/v1/messages", content=private, headers=HEADERS)
+        assert broken.status_code == 400
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    said = (program.output + program.complaints).encode()
+    for place in (*written, said):
+        assert b"swordfish" not in place
+        assert KEY.encode() not in place
+    assert "request_id" in program.complaints
+
+
+def test_a_stop_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path) -> None:
+    with serving(tmp_path, *SCRIPTED, environ=SLOW) as program:
+        body = {**ASK, "stream": True}
+        url = program.url
+        with httpx2.stream("POST", f"{url}/v1/messages", json=body, headers=HEADERS) as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: message_start"
+            program.process.send_signal(signal.SIGTERM)
+            rest = list(lines)
+            with pytest.raises(httpx2.ConnectError):
+                httpx2.get(f"{url}/health")
+        assert "event: message_stop" in rest
+        assert program.wait() == 0
+
+
+def test_a_request_that_outlives_the_grace_time_ends_in_an_error_event(tmp_path: Path) -> None:
+    environ = {**SLOW, "ANTIPHON_SHUTDOWN_GRACE_S": "1", "ANTIPHON_SCRIPTED_TEXT": "word " * 100}
+    with serving(tmp_path, *SCRIPTED, environ=environ) as program:
+        body = {**ASK, "max_tokens": 100, "stream": True}
+        url = f"{program.url}/v1/messages"
+        with httpx2.stream("POST", url, json=body, headers=HEADERS) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            program.process.send_signal(signal.SIGTERM)
+            rest = list(lines)
+        assert "event: error" in rest
+        assert "overloaded_error" in "".join(rest)
+        assert program.wait() == 0
+
+
+def test_killing_the_server_loses_no_key(tmp_path: Path) -> None:
+    with serving(tmp_path, *SCRIPTED, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        secret = run_json(tmp_path, "keys", "create", "kept")["secret"]
+        assert ask(program, secret).status_code == 200
+        program.stop(signal.SIGKILL)
+    with serving(tmp_path, *SCRIPTED) as program:
+        assert ask(program, secret).status_code == 200
+        assert ask(program).status_code == 200
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run(tmp_path, "serve", *SCRIPTED, "--port", port)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"antiphon: cannot listen on 127.0.0.1:{port}")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (["serve", "--engine", "nothing"], {}, "no engine 'nothing'"),
+        (["serve", *SCRIPTED], {"ANTIPHON_PROT": "1"}, "ANTIPHON_PROT: unknown setting"),
+        (["serve", *SCRIPTED], {"ANTIPHON_PORT": "x"}, "port:"),
+        (["serve", *SCRIPTED], {"ANTIPHON_API_KEY": "short"}, "API key"),
+        (["serve", *SCRIPTED], {"ANTIPHON_SCRIPTED_SPEED": "1"}, "speed"),
+        (["serve", *SCRIPTED, "--config", "missing.toml"], {}, "missing.toml"),
+        (["serve", "--model", "missing.gguf"], {}, "There is no file"),
+        (["serve", "--model", "pypi:x"], {}, "pypi:NAME==VERSION"),
+        (["keys", "revoke", "nobody"], {}, "there is no key 'nobody'"),
+        (["keys", "create", ""], {}, "a key's name"),
+    ],
+)
+def test_what_cannot_be_is_said_in_plain_words(tmp_path: Path, arguments, settings, said) -> None:
+    done = run(tmp_path, *arguments, **settings)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.startswith("antiphon: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_many_callers_are_served_at_once(scripted: Program) -> None:
+    statuses: list[int] = []
+    callers = [
+        threading.Thread(target=lambda: statuses.append(ask(scripted).status_code))
+        for _ in range(20)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(PATIENCE_S)
+    assert statuses == [200] * 20

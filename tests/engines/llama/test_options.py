@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from antiphon.engines.base import EngineStartError
+from antiphon.engines.llama.options import available_cores, decode_options
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"slots": 0}, "Model `m`: the option `slots` is wrong: expected `int` >= 1."),
+        ({"slots": "4"}, "Model `m`: the option `slots` is wrong: expected `int`, got `str`."),
+        ({"n_ctx": 4096}, "Model `m`: there is no option `n_ctx`."),
+        ({"gpu_layers": -2}, "Model `m`: the option `gpu_layers` is wrong: expected `int` >= -1."),
+    ],
+)
+def test_bad_option_is_named(options: dict[str, object], complaint: str) -> None:
+    with pytest.raises(EngineStartError) as caught:
+        decode_options("m", options)
+    assert str(caught.value) == complaint
+
+
+def test_url_has_to_be_one() -> None:
+    with pytest.raises(EngineStartError, match="`url` is wrong"):
+        decode_options("m", {"url": "localhost:8080"})
+
+
+def test_key_is_not_shown() -> None:
+    assert "secret" not in repr(decode_options("m", {"api_key": "secret"}))
+
+
+def test_context_is_bounded_unless_told() -> None:
+    assert decode_options("m", {}).context_per_slot == 8192
+    assert decode_options("m", {"context": 32768}).context_per_slot == 32768
+
+
+def test_threads_never_exceed_the_cores() -> None:
+    assert decode_options("m", {"threads": 64}).threads_of(4) == 4
+    assert decode_options("m", {"threads": 2}).threads_of(4) == 2
+    assert decode_options("m", {}).threads_of(4) == 4
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("50000 100000", 1), ("100000 100000", 1)])
+def test_container_counts_as_many_cores_as_it_has_time(
+    tmp_path: Path, quota: str, cores: int
+) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(quota, encoding="ascii")
+    assert available_cores(file) == cores
+
+
+@pytest.mark.parametrize("quota", ["max 100000", "", "what"])
+def test_no_quota_leaves_the_cores(tmp_path: Path, quota: str) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(quota, encoding="ascii")
+    assert available_cores(file) == available_cores(tmp_path / "missing") >= 1

@@ -1,0 +1,127 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from antiphon.engines.base import EngineStartError
+from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.llama.process import child_config, start_child
+from conversation import eventually
+
+pytestmark = pytest.mark.anyio
+
+OPTIONS = LlamaOptions(context=256, slots=1, threads=1)
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.llama.process import child_config, start_child
+
+async def main():
+    options = LlamaOptions(context=256, slots=1, threads=1)
+    child = await start_child(child_config(options, Path(sys.argv[1]), None), 60)
+    print(child.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def refusal(weights: Path, timeout_s: float = 60.0) -> str:
+    with pytest.raises(EngineStartError) as caught:
+        await start_child(child_config(OPTIONS, weights, None), timeout_s)
+    return str(caught.value)
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children()
+
+
+async def test_missing_weights_are_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.gguf"
+    assert await refusal(missing) == f"{missing} does not exist."
+
+
+async def test_folder_is_no_model(tmp_path: Path) -> None:
+    assert await refusal(tmp_path) == f"{tmp_path} cannot be read: Is a directory."
+
+
+async def test_what_is_no_gguf_is_refused_before_a_child_is_started(tmp_path: Path) -> None:
+    file = tmp_path / "notes.gguf"
+    file.write_bytes(b"GGU")
+    assert await refusal(file) == f"{file} is not a GGUF file."
+
+
+async def test_reason_of_llama_cpp_is_one_sentence(tmp_path: Path, default_model: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    with default_model.open("rb") as whole:
+        cut.write_bytes(whole.read(50_000_000))
+    before = children()
+    message = await refusal(cut)
+    assert message.startswith(f"{cut} cannot be loaded by llama.cpp: tensor 'blk.")
+    assert message.endswith("model is corrupted or incomplete.")
+    assert children() == before
+
+
+async def test_slow_start_is_given_up(default_model: Path) -> None:
+    before = children()
+    assert "was not loaded within 0.01 s" in await refusal(default_model, timeout_s=0.01)
+    assert children() == before
+
+
+async def test_child_can_be_recognised_and_keeps_its_key_to_itself(default_model: Path) -> None:
+    config = child_config(OPTIONS, default_model, None)
+    child = await start_child(config, 60)
+    try:
+        command = psutil.Process(child.pid).cmdline()
+        assert command[-2:] == ["antiphon.engines.llama.child", str(default_model)]
+        assert config.api_key not in " ".join(command)
+    finally:
+        await child.aclose()
+
+
+async def test_interrupt_of_the_terminal_is_left_to_the_parent(default_model: Path) -> None:
+    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+    process = psutil.Process(child.pid)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(psutil.TimeoutExpired):
+        process.wait(0.3)
+    await child.aclose()
+    assert not process.is_running()
+
+
+async def test_stopped_child_is_killed_after_the_grace(default_model: Path) -> None:
+    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+    psutil.Process(child.pid).suspend()
+    await child.aclose(grace_s=0.1)
+    assert await child.wait() == -signal.SIGKILL
+
+
+async def test_child_dies_with_a_parent_that_is_killed(default_model: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(default_model)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert psutil.pid_exists(pid)
+        parent.kill()
+    await eventually(lambda: not alive(pid), within_s=5)
+
+
+async def test_child_without_a_parent_ends_on_every_system(default_model: Path) -> None:
+    """What `PR_SET_PDEATHSIG` does on Linux, the end of stdin does everywhere."""
+    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+    stdin = child._process.stdin
+    assert stdin is not None
+    stdin.close()
+    assert await child.wait() == 0
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,135 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
+from antiphon.engines.llama.supervisor import Clockwork, Supervisor, pause_after
+from conversation import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+class FakeChild:
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.closed = False
+        self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._end)
+
+    def kill(self) -> None:
+        if not self._end.done():
+            self._end.set_result(-9)
+
+    async def aclose(self) -> None:
+        self.closed = True
+        self.kill()
+
+
+class House:
+    """Starts children that do as they are told, in a time that passes by itself."""
+
+    def __init__(self) -> None:
+        self.children: list[FakeChild] = []
+        self.broken_starts = 0
+        self.healthy = True
+        self.time = 0.0
+        self.pauses: list[float] = []
+
+    async def start(self) -> FakeChild:
+        if self.broken_starts:
+            self.broken_starts -= 1
+            raise EngineStartError("out of order")
+        self.children.append(FakeChild(f"http://child/{len(self.children)}"))
+        return self.children[-1]
+
+    async def is_healthy(self, address: str) -> bool:
+        return self.healthy or address != "http://child/0"
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds != 5.0:  # a pause between starts, not one between health checks
+            self.pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def supervisor(self, wait_s: float = 5.0) -> AsyncIterator[Supervisor]:
+        clockwork = Clockwork(now=lambda: self.time, sleep=self.sleep)
+        supervisor = Supervisor(self.start, self.is_healthy, wait_s, clockwork)
+        await supervisor.open()
+        try:
+            yield supervisor
+        finally:
+            await supervisor.aclose()
+
+
+def test_pauses_double_up_to_half_a_minute() -> None:
+    assert [pause_after(n) for n in (1, 2, 3)] == [0.1, 0.2, 0.4]
+    assert pause_after(10) == pause_after(10_000) == 30.0
+
+
+async def test_crashed_child_is_replaced() -> None:
+    house = House()
+    async with house.supervisor() as supervisor:
+        assert await supervisor.address() == "http://child/0"
+        house.children[0].kill()
+        await eventually(lambda: len(house.children) == 2 and supervisor.ready)
+        assert await supervisor.address() == "http://child/1"
+
+
+async def test_pauses_grow_while_it_does_not_start() -> None:
+    house = House()
+    async with house.supervisor() as supervisor:
+        house.broken_starts = 3
+        house.children[0].kill()
+        await eventually(lambda: len(house.children) == 2)
+        assert await supervisor.address() == "http://child/1"
+        assert house.pauses == [0.1, 0.2, 0.4, 0.8]
+
+
+async def test_a_stable_minute_forgives_earlier_crashes() -> None:
+    house = House()
+    async with house.supervisor() as supervisor:
+        for crash in (1, 2, 3):
+            house.children[-1].kill()
+            await eventually(lambda: supervisor.ready and len(house.children) == crash + 1)  # noqa: B023
+        house.time += 61
+        house.children[-1].kill()
+        await eventually(lambda: len(house.children) == 5)
+    assert house.pauses == [0.1, 0.2, 0.4, 0.1]
+
+
+async def test_child_that_does_not_answer_is_killed_and_replaced() -> None:
+    house = House()
+    async with house.supervisor() as supervisor:
+        house.healthy = False
+        await eventually(lambda: len(house.children) == 2 and supervisor.ready)
+
+
+async def test_request_waits_only_so_long_for_a_restart() -> None:
+    house = House()
+    async with house.supervisor(wait_s=0.05) as supervisor:
+        house.broken_starts = 1_000_000
+        house.children[0].kill()
+        await eventually(lambda: not supervisor.ready)
+        with pytest.raises(EngineError, match="restarting") as caught:
+            await supervisor.address()
+        assert caught.value.kind is EngineErrorKind.OVERLOADED
+
+
+async def test_closing_closes_the_child() -> None:
+    house = House()
+    async with house.supervisor() as supervisor:
+        assert supervisor.ready
+    assert house.children[0].closed
+    assert not supervisor.ready
+
+
+async def test_first_start_is_not_tried_again() -> None:
+    house = House()
+    house.broken_starts = 1
+    with pytest.raises(EngineStartError, match="out of order"):
+        async with house.supervisor():
+            pass

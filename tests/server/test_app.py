@@ -1,0 +1,187 @@
+import pytest
+
+from antiphon.server.app import build_app
+from support.asgi import HELLO, KEY, Client
+
+pytestmark = pytest.mark.anyio
+
+PROTECTED = [
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/messages/count_tokens"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/scripted"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({}, "x-api-key header is required"),
+        ({"x-api-key": "wrong"}, "invalid x-api-key"),
+        ({"x-api-key": ""}, "invalid x-api-key"),
+        ({"authorization": "Bearer wrong"}, "Invalid bearer token"),
+        ({"authorization": "Basic eDp5"}, "Invalid authentication credentials"),
+        ({"x-api-key": "wrong", "authorization": f"Bearer {KEY}"}, "invalid x-api-key"),
+    ],
+)
+async def test_without_a_good_key_nothing_is_answered(
+    client, method, path, headers, message
+) -> None:
+    caller: Client = await client()
+    answer = await caller.start(method, path, HELLO, {"x-api-key": None, **headers}).task
+    assert answer.error == (401, "authentication_error", message)
+    assert answer.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-api-key": KEY},
+        {"x-api-key": None, "authorization": f"Bearer {KEY}"},
+        {"x-api-key": None, "authorization": f"bearer  {KEY}"},
+        {"x-api-key": KEY, "authorization": "Bearer wrong"},
+    ],
+)
+async def test_a_key_comes_in_either_header_and_x_api_key_counts_first(client, headers) -> None:
+    answer = await (await client()).start("POST", "/v1/messages", HELLO, headers).task
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (None, "anthropic-version: header is required"),
+        ("2023-10-01", 'anthropic-version: "2023-10-01" is not a valid version'),
+        (
+            "2023-06-01, 2023-06-01",
+            'anthropic-version: "2023-06-01, 2023-06-01" is not a valid version',
+        ),
+    ],
+)
+async def test_the_version_must_be_one_that_is_served(client, version, message) -> None:
+    answer = await (await client()).post("/v1/messages", HELLO, anthropic_version=version)
+    assert answer.error == (400, "invalid_request_error", message)
+
+
+async def test_both_versions_are_served(client) -> None:
+    caller: Client = await client()
+    for version in ("2023-06-01", "2026-10-21"):
+        assert (await caller.post("/v1/messages", HELLO, anthropic_version=version)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/messages/", "/v1/complete", "/v2/messages"])
+async def test_an_unknown_path_is_a_404_in_the_envelope(client, path) -> None:
+    assert (await (await client()).get(path)).error == (404, "not_found_error", "Not Found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/messages"), ("POST", "/v1/models"), ("DELETE", "/health")]
+)
+async def test_an_unknown_method_is_a_405_in_the_envelope(client, method, path) -> None:
+    answer = await (await client()).start(method, path).task
+    assert answer.error == (405, "invalid_request_error", "Method Not Allowed")
+
+
+async def test_an_unknown_query_is_ignored(client) -> None:
+    assert (await (await client()).post("/v1/messages?beta=true", HELLO)).status == 200
+
+
+async def test_every_answer_has_its_own_request_id(client) -> None:
+    caller: Client = await client()
+    answers = [await caller.get(path) for path in ("/health", "/nowhere", "/v1/models")]
+    answers += [await caller.create(), await caller.create(stream=True)]
+    ids = {answer.headers["request-id"] for answer in answers}
+    assert len(ids) == len(answers)
+    assert all(one.startswith("req_011C") and len(one) == 28 for one in ids)
+
+
+async def test_models_are_listed_with_their_true_limits(client) -> None:
+    page = (await (await client(context_tokens=4321)).get("/v1/models")).json
+    assert (page["has_more"], page["first_id"], page["last_id"]) == (False, "scripted", "scripted")
+    (model,) = page["data"]
+    assert (model["id"], model["max_input_tokens"], model["max_tokens"]) == ("scripted", 4321, 4321)
+
+
+async def test_a_model_is_found_by_its_aliases(client) -> None:
+    caller: Client = await client()
+    for name in ("scripted", "claude-opus-5-5"):
+        assert (await caller.get(f"/v1/models/{name}")).json["id"] == "scripted"
+    assert (await caller.get("/v1/models/gpt-1")).error[2] == "model: gpt-1"
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "limit=-1", "after_id=nobody", "before_id=nobody"]
+)
+async def test_a_bad_page_is_a_400(client, query) -> None:
+    answer = await (await client()).get(f"/v1/models?{query}")
+    assert answer.error[0] == 400
+    assert query.partition("=")[0] in answer.error[2]
+
+
+async def test_health_and_readiness_need_no_key(client) -> None:
+    caller: Client = await client()
+    assert (await caller.get("/health", x_api_key=None)).json == {"status": "ok"}
+    assert (await caller.get("/ready", x_api_key=None)).json == {
+        "status": "ready",
+        "models": {"scripted": "ready"},
+    }
+
+
+async def test_a_server_that_stops_is_alive_and_not_ready(platform) -> None:
+    started = await platform()
+    caller = Client(build_app(started))
+    started.draining = True
+    assert (await caller.get("/health")).status == 200
+    assert (await caller.get("/ready")).status == 503
+
+
+async def test_a_page_of_another_site_must_opt_in(client) -> None:
+    caller: Client = await client()
+    refused = await caller.post("/v1/messages", HELLO, origin="http://site.test")
+    assert refused.error == (
+        401,
+        "authentication_error",
+        "CORS requests must set 'anthropic-dangerous-direct-browser-access' header",
+    )
+    allowed = await caller.post(
+        "/v1/messages",
+        HELLO,
+        origin="http://site.test",
+        anthropic_dangerous_direct_browser_access="true",
+    )
+    assert allowed.status == 200
+    assert allowed.headers["access-control-allow-origin"] == "*"
+
+
+async def test_a_browser_may_ask_first(client) -> None:
+    call = (await client()).start(
+        "OPTIONS",
+        "/v1/messages",
+        headers={
+            "x-api-key": None,
+            "origin": "http://site.test",
+            "access-control-request-headers": "x-api-key,content-type",
+        },
+    )
+    answer = await call.task
+    assert answer.status == 204
+    assert answer.headers["access-control-allow-headers"] == "x-api-key,content-type"
+
+
+async def test_a_defect_is_a_500_that_tells_nothing(platform) -> None:
+    started = await platform()
+    started.models.find = lambda _: 1 / 0  # type: ignore[method-assign]
+    answer = await Client(build_app(started)).create()
+    assert answer.error == (500, "api_error", "Internal server error")
+
+
+async def test_a_revoked_key_is_refused_at_once(platform) -> None:
+    started = await platform()
+    caller = Client(build_app(started))
+    new = await started.keys.create("other")
+    headers = {"x-api-key": new.secret}
+    assert (await caller.start("POST", "/v1/messages", HELLO, headers).task).status == 200
+    await started.keys.revoke("other")
+    refused = await caller.start("POST", "/v1/messages", HELLO, headers).task
+    assert refused.error[2] == "invalid x-api-key"

@@ -1,0 +1,259 @@
+import asyncio
+import json
+
+import pytest
+
+from antiphon.engines.base import EngineErrorKind
+from support.asgi import HELLO, Client
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "One two three END four five."
+
+
+async def test_an_answer_has_every_field_of_the_wire(client) -> None:
+    answer = await (await client(text="Hello there.")).create()
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-antiphon-model"] == "scripted"
+    assert answer.headers["request-id"].startswith("req_011C")
+    message = answer.json
+    assert message.pop("id").startswith("msg_01")
+    assert message == {
+        "model": "claude-x",
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "text", "text": "Hello there.", "citations": None}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "stop_details": None,
+        "usage": {
+            "input_tokens": 5,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "output_tokens": 4,
+            "output_tokens_details": {"thinking_tokens": 0},
+            "server_tool_use": None,
+            "service_tier": "standard",
+            "inference_geo": "not_available",
+        },
+        "container": None,
+        "diagnostics": None,
+    }
+
+
+async def test_a_stream_follows_the_grammar(client) -> None:
+    answer = await (await client(text="Hello there.")).create(stream=True)
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-cache"
+    kinds = [event["type"] for event in answer.events]
+    assert kinds == [
+        "message_start",
+        "ping",
+        "content_block_start",
+        *["content_block_delta"] * 3,
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+
+
+@pytest.mark.parametrize("changes", [{}, {"stop_sequences": ["END"]}, {"max_tokens": 2}])
+async def test_a_stream_carries_the_same_message_as_json(client, changes) -> None:
+    caller: Client = await client(text=TEXT)
+    whole = (await caller.create(**changes)).json
+    events = (await caller.create(**changes, stream=True)).events
+    text = "".join(e["delta"]["text"] for e in events if e["type"] == "content_block_delta")
+    assert text == whole["content"][0]["text"]
+    ending = next(event for event in events if event["type"] == "message_delta")
+    assert ending["delta"]["stop_reason"] == whole["stop_reason"]
+    assert ending["delta"]["stop_sequence"] == whole["stop_sequence"]
+    assert ending["usage"]["output_tokens"] == whole["usage"]["output_tokens"]
+
+
+async def test_a_stop_sequence_is_named_and_not_in_the_text(client) -> None:
+    message = (await (await client(text=TEXT)).create(stop_sequences=["four", "END"])).json
+    assert message["content"][0]["text"] == "One two three "
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "END")
+
+
+async def test_max_tokens_ends_the_answer(client) -> None:
+    message = (await (await client(text=TEXT)).create(max_tokens=2)).json
+    assert message["stop_reason"] == "max_tokens"
+    assert message["usage"]["output_tokens"] == 2
+
+
+async def test_a_full_context_ends_the_answer(client) -> None:
+    message = (await (await client(text=TEXT, context_tokens=7)).create()).json
+    assert message["stop_reason"] == "model_context_window_exceeded"
+
+
+async def test_a_prompt_longer_than_the_context_is_refused(client) -> None:
+    answer = await (await client(context_tokens=5)).create()
+    assert answer.error == (
+        400,
+        "invalid_request_error",
+        "prompt is too long: 5 tokens > 5 maximum",
+    )
+
+
+async def test_an_empty_answer_has_no_blocks(client) -> None:
+    caller: Client = await client(text="")
+    message = (await caller.create()).json
+    assert (message["content"], message["stop_reason"]) == ([], "end_turn")
+    assert message["usage"]["output_tokens"] == 1
+
+
+async def test_a_prefill_is_continued_and_not_repeated(client) -> None:
+    messages = [*HELLO["messages"], {"role": "assistant", "content": "One two"}]
+    message = (await (await client(text=TEXT)).create(messages=messages)).json
+    assert message["content"][0]["text"] == " three END four five."
+
+
+async def test_count_tokens_is_what_the_same_message_is_billed(client) -> None:
+    caller: Client = await client()
+    asked = {
+        "system": [{"type": "text", "text": "Be brief."}],
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "user", "content": [{"type": "text", "text": "there"}]},
+            {"role": "assistant", "content": "Hello"},
+            {"role": "user", "content": "More"},
+            {"role": "system", "content": "Now be long."},
+        ],
+    }
+    counted = await caller.post("/v1/messages/count_tokens", {"model": "claude-x", **asked})
+    billed = (await caller.create(**asked)).json["usage"]["input_tokens"]
+    assert counted.json == {"input_tokens": billed}
+
+
+async def test_count_tokens_takes_no_max_tokens(client) -> None:
+    answer = await (await client()).post("/v1/messages/count_tokens", HELLO)
+    assert answer.error[2] == "max_tokens: Extra inputs are not permitted"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (EngineErrorKind.OVERLOADED, (529, "overloaded_error", "Overloaded")),
+        (EngineErrorKind.TIMEOUT, (504, "timeout_error", "Request timeout")),
+        (EngineErrorKind.FAILED, (500, "api_error", "Internal server error")),
+        (EngineErrorKind.UNSUPPORTED, (400, "invalid_request_error", "the script says so")),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failure_before_the_first_token_is_an_http_error(
+    client, kind, expected, stream
+) -> None:
+    caller: Client = await client(replies=[{"error": kind}])
+    answer = await caller.create(stream=stream)
+    assert answer.error == expected
+    assert answer.headers["x-should-retry"] == ("false" if expected[0] == 400 else "true")
+
+
+async def test_a_failure_after_the_first_token_is_the_last_event(client) -> None:
+    caller: Client = await client(replies=[{"error": "failed", "after": 2}])
+    answer = await caller.create(stream=True)
+    assert answer.status == 200
+    events = answer.events
+    assert [event["type"] for event in events][-3:] == [
+        "content_block_delta",
+        "content_block_delta",
+        "error",
+    ]
+    assert events[-1]["error"] == {"type": "api_error", "message": "Internal server error"}
+    assert events[-1]["request_id"] == answer.headers["request-id"]
+    assert answer.whole
+
+
+async def test_silence_before_the_first_token_is_filled_with_pings(client) -> None:
+    caller: Client = await client(
+        {"ping_interval_s": 0.01}, replies=[{"text": "At last.", "delay_s": 0.1}]
+    )
+    kinds = [event["type"] for event in (await caller.create(stream=True)).events]
+    assert kinds[:4] == ["message_start", "ping", "ping", "ping"]
+    assert kinds[-1] == "message_stop"
+
+
+async def test_a_failure_after_a_long_silence_is_an_event(client) -> None:
+    caller: Client = await client(
+        {"ping_interval_s": 0.01}, replies=[{"error": "overloaded", "delay_s": 0.05}]
+    )
+    answer = await caller.create(stream=True)
+    assert answer.status == 200
+    assert answer.events[-1]["error"]["type"] == "overloaded_error"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_hanging_up_stops_the_engine(platform, stream) -> None:
+    from antiphon.server.app import build_app  # noqa: PLC0415
+
+    started = await platform(text="word " * 1000, tokens_per_second=20)
+    caller = Client(build_app(started))
+    call = caller.start("POST", "/v1/messages", {**HELLO, "max_tokens": 1000, "stream": stream})
+    if stream:
+        await call.until(b"content_block_delta")
+    else:
+        await asyncio.sleep(0)
+    call.hang_up()
+    await asyncio.wait_for(call.task, 5)
+    assert not call.answer.whole
+    assert [task for task in asyncio.all_tasks() if "generate" in repr(task)] == []
+
+
+async def test_a_slow_reader_slows_the_engine_down() -> None:
+    """However long the answer, only so much of it waits in memory."""
+    from antiphon.server.responses import MOST_WAITING, Feed  # noqa: PLC0415
+
+    made = 0
+
+    async def events():  # noqa: ANN202
+        nonlocal made
+        while True:
+            made += 1
+            yield made
+
+    async with Feed(events()) as feed:
+        await asyncio.sleep(0.01)
+        assert made == MOST_WAITING
+        assert len(await feed.following(1)) == MOST_WAITING
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"\xff\xfe", b'{"model": 1}', b"null", b"[" * 100_000, b'"x"'],
+)
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_a_bad_body_is_a_400_in_the_envelope(client, path, body) -> None:
+    answer = await (await client()).post(path, body)
+    assert answer.error[:2] == (400, "invalid_request_error")
+
+
+async def test_a_body_over_the_limit_is_a_413(client) -> None:
+    caller: Client = await client({"max_body_bytes": 1024})
+    whole = await caller.post("/v1/messages", b" " * 1025)
+    announced = await caller.post("/v1/messages", b"", content_length="1025")
+    pieces = await caller.post("/v1/messages", [b" " * 1000, b" " * 25])
+    expected = (413, "request_too_large", "Request exceeds the maximum size")
+    assert whole.error == announced.error == pieces.error == expected
+
+
+async def test_a_body_in_pieces_is_put_together(client) -> None:
+    body = json.dumps(HELLO).encode()
+    answer = await (await client()).post("/v1/messages", [body[:10], body[10:11], body[11:]])
+    assert answer.status == 200
+
+
+async def test_sampling_parameters_belong_to_the_old_version(client) -> None:
+    caller: Client = await client()
+    old = await caller.create(temperature=0, top_p=0.5, top_k=3)
+    body = {**HELLO, "temperature": 1}
+    new = await caller.post("/v1/messages", body, anthropic_version="2026-10-21")
+    assert old.status == 200
+    assert new.error[2] == "temperature: Extra inputs are not permitted"
+
+
+async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
+    answer = await (await client()).create(model="gpt-1")
+    assert answer.error == (404, "not_found_error", "model: gpt-1")

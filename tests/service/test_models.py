@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.engines.base import Engine, EngineConfig, EngineStartError
+from antiphon.engines.registry import open_engine
+from antiphon.service.models import Models, ModelSource
+from antiphon.settings import ModelSettings
+
+pytestmark = pytest.mark.anyio
+
+
+def source(name: str, *aliases: str, **options: object) -> ModelSource:
+    settings = ModelSettings(id=name, engine="scripted", aliases=aliases, options=options)
+    return ModelSource(settings)
+
+
+def models(*sources: ModelSource, opener=open_engine) -> Models:
+    return Models(sources, Path("unused"), opener)
+
+
+async def test_a_model_that_loads_is_overloaded_until_it_is_there() -> None:
+    served = models(source("small", "claude-*"))
+    assert not served.ready
+    assert served.states() == {"small": "loading"}
+    with pytest.raises(OverloadedError, match="The model is loading"):
+        served.find("claude-x").engine()
+    await served.open()
+    assert served.ready
+    assert served.find("claude-x").engine().ready
+    await served.aclose()
+    assert not served.ready
+
+
+async def test_an_unknown_name_is_not_found_in_the_words_of_the_wire() -> None:
+    with pytest.raises(NotFoundError, match=r"^model: gpt-1$"):
+        models(source("small", "claude-*")).find("gpt-1")
+
+
+async def test_two_models_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two models have the id 'small'"):
+        models(source("small"), source("small"))
+    with pytest.raises(ValueError, match="'claude' names two models"):
+        models(source("small", "claude"), source("large", "claude"))
+
+
+async def test_models_are_listed_in_pages() -> None:
+    served = models(source("a"), source("b"), source("c"))
+    page = served.listing(limit=2, after_id=None, before_id=None)
+    assert [model.id for model in page.data] == ["a", "b"]
+    assert page.has_more
+    rest = served.listing(limit=2, after_id=page.last_id, before_id=None)
+    assert [model.id for model in rest.data] == ["c"]
+    assert not rest.has_more
+
+
+async def test_the_engines_that_were_opened_are_closed_when_a_later_one_fails() -> None:
+    opened: list[Engine] = []
+
+    async def opener(name: str, config: EngineConfig) -> Engine:
+        opened.append(await open_engine(name, config))
+        return opened[-1]
+
+    served = models(source("good"), source("bad", nonsense=1), opener=opener)
+    with pytest.raises(EngineStartError, match="nonsense"):
+        await served.open()
+    await served.aclose()
+    assert [engine.ready for engine in opened] == [False]

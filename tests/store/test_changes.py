@@ -1,0 +1,201 @@
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import anyio
+import anyio.lowlevel
+import asyncpg
+import pytest
+from sqlalchemy import insert
+
+from antiphon.store import postgresql
+from antiphon.store.accounts import ApiKey, active_keys, add_key, revoke_key
+from antiphon.store.changes import ChangeSignal
+from antiphon.store.database import Database, open_database
+from antiphon.store.errors import StoreError
+from antiphon.store.tables import revisions
+
+OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+KEY = ApiKey(id="apikey_01", name="laptop", digest=b"d", hint="h", created_at=NOON)
+REVOKE = """
+import asyncio, sys
+from datetime import UTC, datetime
+from antiphon.store.accounts import revoke_key
+from antiphon.store.database import open_database
+
+async def main():
+    database = await open_database(sys.argv[1])
+    async with database.write() as connection:
+        assert await revoke_key(connection, "apikey_01", datetime.now(UTC))
+    await database.aclose()
+
+asyncio.run(main())
+"""
+
+
+class SilentConnection:
+    """Accepts everything, and answers only as often as it is told."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers = answers
+        self.terminated = False
+
+    def add_termination_listener(self, listener: object) -> None:
+        pass
+
+    async def add_listener(self, channel: str, listener: object) -> None:
+        del channel, listener
+        if not self.answers:
+            raise ConnectionResetError
+
+    async def execute(self, query: str, timeout: float) -> None:  # noqa: ASYNC109 - the driver's
+        del query, timeout
+        self.answers -= 1
+        if not self.answers:
+            raise TimeoutError
+
+    def terminate(self) -> None:
+        self.terminated = True
+
+
+async def add(database: Database) -> None:
+    async with database.write() as connection:
+        await add_key(connection, KEY)
+
+
+async def add_twice(database: Database) -> None:
+    async with database.write() as connection:
+        await add_key(connection, KEY)
+        await add_key(connection, KEY)
+
+
+async def revoke(database: Database) -> None:
+    async with database.write() as connection:
+        await revoke_key(connection, KEY.id, NOON)
+
+
+async def becomes_other_than(version: int, signal: ChangeSignal) -> None:
+    """Wait for a notice that is under way; SQLite needs no time, PostgreSQL some milliseconds."""
+    with anyio.fail_after(2):
+        while signal.version() == version:  # noqa: ASYNC110 - it is made to be asked
+            await anyio.sleep(0.001)
+
+
+async def rests(signal: ChangeSignal) -> int:
+    """Return the version when every notice that is under way has come."""
+    version = signal.version()
+    await anyio.sleep(0.1)
+    while version != signal.version():
+        version = signal.version()
+        await anyio.sleep(0.1)
+    return version
+
+
+async def test_version_stays_while_nothing_changes(database: Database) -> None:
+    signal = await database.watch()
+    version = await rests(signal)
+    assert [signal.version() for _ in range(100)] == [version] * 100
+
+
+async def test_own_change_is_seen_before_the_next_line(database: Database) -> None:
+    signal = await database.watch()
+    version = await rests(signal)
+    await add(database)
+    assert signal.version() != version
+
+
+async def test_change_by_another_connection_is_seen(
+    database: Database, opened: OpenDatabase
+) -> None:
+    await add(database)
+    signal = await database.watch()
+    version = await rests(signal)
+    await revoke(await opened())
+    await becomes_other_than(version, signal)
+    async with database.read() as connection:
+        assert await active_keys(connection) == {}
+
+
+async def test_key_revoked_by_another_process_is_seen_when_that_process_has_ended(
+    url: str, database: Database
+) -> None:
+    await add(database)
+    signal = await database.watch()
+    version = await rests(signal)
+    await anyio.run_process([sys.executable, "-c", REVOKE, url], stderr=None)
+    await anyio.lowlevel.checkpoint()  # one turn of the loop reads a notice that has arrived
+    assert signal.version() != version
+
+
+async def test_change_that_is_rolled_back_is_none(database: Database) -> None:
+    signal = await database.watch()
+    version = await rests(signal)
+    with pytest.raises(StoreError):
+        await add_twice(database)
+    await anyio.sleep(0.05)
+    assert signal.version() == version
+
+
+async def test_change_of_something_else_is_none(database: Database) -> None:
+    await add(database)
+    signal = await database.watch()
+    version = await rests(signal)
+    async with database.write() as connection:
+        await connection.execute(insert(revisions).values(name="probe", value=1))
+    await anyio.sleep(0.05)
+    assert signal.version() == version
+
+
+async def test_there_is_one_signal_for_each_database(database: Database) -> None:
+    assert await database.watch() is await database.watch()
+
+
+async def test_watching_before_the_tables_are_there_is_a_store_error(
+    opened: OpenDatabase, url: str
+) -> None:
+    signal = await (await opened()).watch()
+    if url.startswith("sqlite"):
+        with pytest.raises(StoreError, match="no such table"):
+            signal.version()
+
+
+async def test_lost_listener_never_says_that_nothing_has_changed_and_comes_back(
+    postgres_url: str,
+) -> None:
+    listening = await open_database(postgres_url)
+    signal = await listening.watch()
+    version = await rests(signal)
+    admin = await asyncpg.connect(postgres_url)
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    )
+    await becomes_other_than(version, signal)
+    assert signal.version() != signal.version()
+    await anyio.sleep(2 * postgresql.RETRY_S)
+    version = await rests(signal)
+    await admin.execute(f"NOTIFY {postgresql.CHANNEL}")
+    await becomes_other_than(version, signal)
+    await admin.close()
+    await listening.aclose()
+
+
+async def test_listener_that_falls_silent_is_replaced_as_soon_as_there_is_another() -> None:
+    silent, broken, sound = SilentConnection(3), SilentConnection(0), SilentConnection(10**9)
+    connections = iter([silent, broken, sound])
+
+    async def dial() -> SilentConnection:
+        return next(connections)
+
+    signal = postgresql.PostgresSignal(dial, heartbeat_s=0.01, retry_s=0.01)
+    await signal.start()
+    version = signal.version()
+    await becomes_other_than(version, signal)
+    await rests(signal)
+    assert [one.terminated for one in (silent, broken, sound)] == [True, True, False]
+    await signal.aclose()
+    assert sound.terminated

@@ -1,0 +1,131 @@
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from antiphon.store import migrations
+from antiphon.store.accounts import count_keys
+from antiphon.store.changes import revision
+from antiphon.store.database import Database
+from antiphon.store.errors import StoreError
+from antiphon.store.migrations import NEWEST, migrate
+from antiphon.store.tables import metadata
+
+OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
+
+pytestmark = pytest.mark.anyio
+
+MIGRATE = """
+import asyncio, sys
+from antiphon.store.database import open_database
+from antiphon.store.migrations import migrate
+
+async def main():
+    if sys.argv[2:]:
+        __import__("alembic.command")
+    database = await open_database(sys.argv[1])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    await migrate(database)
+    await database.aclose()
+    print("alembic" in sys.modules)
+
+asyncio.run(main())
+"""
+
+
+def differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+async def migrating(url: str, *preload: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        MIGRATE,
+        url,
+        *preload,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+async def test_empty_database_gets_the_tables_that_the_code_expects(database: Database) -> None:
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+        assert await count_keys(connection) == 0
+        assert await revision(connection) == 0
+
+
+async def test_second_migration_is_harmless(database: Database) -> None:
+    await migrate(database)
+    async with database.read() as connection:
+        version = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    assert version == NEWEST
+
+
+async def test_processes_that_migrate_at_once_do_it_once(url: str, opened: OpenDatabase) -> None:
+    processes = [await migrating(url, "alembic") for _ in range(4)]
+    ends = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    assert [(process.returncode, end[1]) for process, end in zip(processes, ends, strict=True)] == [
+        (0, b"")
+    ] * 4
+    async with (await opened()).read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_process_that_has_nothing_to_migrate_imports_no_alembic(
+    url: str, database: Database
+) -> None:
+    assert database
+    process = await migrating(url)
+    assert (await process.communicate(b"go\n"))[0] == b"False\n"
+
+
+async def test_database_of_a_newer_release_is_refused_and_left_alone(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match=r"the schema '9999', which this release does not know"):
+        await migrate(database)
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_failed_migration_leaves_nothing(opened: OpenDatabase) -> None:
+    database = await opened()
+    async with database.write() as connection:
+        await connection.execute(text("CREATE TABLE revision (name text)"))
+    with pytest.raises(StoreError, match="already exists"):
+        await migrate(database)
+    async with database.read() as connection:
+        tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    assert tables == ["revision"]
+
+
+def test_newest_is_the_head_of_the_files() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [NEWEST]
+
+
+def test_import_of_migrations_costs_no_alembic() -> None:
+    program = "import sys, antiphon.store.migrations; print('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"False\n"

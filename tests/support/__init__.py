@@ -1,0 +1,1 @@
+"""What several tests share: servers, clients and platforms, all of them real."""

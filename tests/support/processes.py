@@ -1,0 +1,131 @@
+"""Starts the program as a user would, on a free port of the loopback, and ends it again."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+KEY = "sk-antiphon-key-of-the-tests"
+PATIENCE_S = 60.0
+
+
+class Program:
+    """A running `antiphon serve`; `lines` is what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._ready = threading.Event()
+        self._readers = [
+            threading.Thread(target=self._read, args=(process.stdout, self.lines)),
+            threading.Thread(target=self._read, args=(process.stderr, self.errors)),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, lines: list[str]) -> None:
+        for line in stream:
+            lines.append(line)
+            # The last line of the welcome.
+            if line.lstrip().startswith("-d '{"):
+                self._ready.set()
+        self._ready.set()
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def complaints(self) -> str:
+        return "".join(self.errors)
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"URL\s+(\S+)", self.output)
+        assert found, self.output + self.complaints
+        return found[1]
+
+    @property
+    def curl(self) -> str:
+        """The command that the welcome asks to paste."""
+        return self.output[self.output.index("curl ") :]
+
+    def wait_ready(self) -> None:
+        assert self._ready.wait(PATIENCE_S), self.complaints
+        assert self.process.poll() is None, self.complaints
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        status = self.process.wait(PATIENCE_S)
+        for reader in self._readers:
+            reader.join(PATIENCE_S)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+        return status
+
+
+def environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    """An environment with these settings and no others."""
+    # Without its bytecode a program takes seconds to start.
+    dropped = ("ANTIPHON_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return {**kept, "ANTIPHON_DATA_DIR": str(data_dir), **settings}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "antiphon.cli", *arguments]
+
+
+@contextmanager
+def serving(
+    data_dir: Path, *flags: str, environ: Mapping[str, str] | None = None
+) -> Iterator[Program]:
+    """Serve on a free port until the block ends."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        command("serve", "--port", "0", *flags),
+        env=environment(data_dir, **(environ or {})),
+        cwd=data_dir,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    program = Program(process)
+    try:
+        program.wait_ready()
+        yield program
+    finally:
+        program.stop()
+
+
+def run(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        command(*arguments),
+        env=environment(data_dir, **settings),
+        cwd=data_dir,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+def run_json(data_dir: Path, *arguments: str) -> Any:
+    done = run(data_dir, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

