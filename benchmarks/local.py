@@ -157,7 +157,8 @@ async def _ask_all(ask: Ask, prompts: Sequence[str], tokens: int) -> Together:
 async def _prefix(
     through: Ask, session: aiohttp.ClientSession, server: Server, size: Size
 ) -> list[Figure]:
-    cold, warm = [], []
+    cold: list[float] = []
+    warm: list[float] = []
     tokens = 0
     for _ in range(size.prefix_rounds):
         prefix = f"Number {next(_NUMBERS)}. {PASSAGE * size.prefix_sentences}"
