@@ -9,6 +9,7 @@ The same texts are read a second time to see what a cached prefix of 1,800 token
 
 import asyncio
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -41,10 +42,10 @@ _NUMBERS = count(100_000)
 class Size:
     """How many rounds, of how long answers to how long questions."""
 
-    rounds: int = 5
-    sentences: int = 8
-    answer_tokens: int = 48
-    prefix_rounds: int = 3
+    rounds: int = 3
+    sentences: int = 4
+    answer_tokens: int = 32
+    prefix_rounds: int = 2
     prefix_sentences: int = PREFIX_SENTENCES
 
 
@@ -110,6 +111,7 @@ async def _compare(through: Ask, bare: Ask, parallel: int, size: Size) -> list[F
         prompts = [_prompt(size.sentences) for _ in range(parallel)]
         for ask in (through, bare) if place % 2 else (bare, through):
             together = await _ask_all(ask, prompts, size.answer_tokens)
+            print(f"round {place}, {parallel} at once: {together}", file=sys.stderr, flush=True)
             if place:  # the first round warms up
                 measured[ask].append(together)
     name = f"{parallel} at once" if parallel > 1 else "one request"
@@ -261,7 +263,7 @@ async def _timed(asked: Any, said: Callable[[Any], bool], counted: Callable[[Any
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a GGUF file of your own")
     options = parser.parse_args()
     size = QUICK if options.quick else Size(options.rounds)

@@ -3,7 +3,9 @@
 import argparse
 import os
 import platform
+import signal
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,6 +100,8 @@ def show(figures: Sequence[Figure]) -> None:
 
 def command(description: str | None) -> argparse.ArgumentParser:
     """Make the parser of a benchmark, with what all of them understand."""
+    # Being told to stop must not leave servers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a few requests, to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every round's figures")
