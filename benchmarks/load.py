@@ -9,13 +9,16 @@ import time
 from dataclasses import dataclass, field
 
 
+class LoadError(Exception):
+    """Answers that are not what was asked for: a wrong answer can be very fast."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What one run measured. Times in milliseconds."""
 
     requests: int
     seconds: float
-    failed: int
     p50_ms: float
     p99_ms: float
     first_byte_p50_ms: float
@@ -32,6 +35,7 @@ class Run:
     payload: bytes
     left: int
     stream: bool
+    expected: bytes
     done: asyncio.Future[None]
     open: int = 0
     failed: int = 0
@@ -44,6 +48,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._waiting = False
         self._buffer = b""
         self._began = 0.0
         self._first = 0.0
@@ -58,6 +63,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._run.left -= 1
+        self._waiting = True
         self._buffer = b""
         self._first = 0.0
         self._began = time.perf_counter()
@@ -70,7 +76,8 @@ class Connection(asyncio.Protocol):
         if self._whole():
             self._run.durations.append(time.perf_counter() - self._began)
             self._run.first_bytes.append(self._first)
-            self._run.failed += not self._buffer.startswith(b"HTTP/1.1 200")
+            self._run.failed += not self._right()
+            self._waiting = False
             self._next()
 
     def _whole(self) -> bool:
@@ -82,9 +89,13 @@ class Connection(asyncio.Protocol):
         _, _, rest = head.lower().partition(b"content-length: ")
         return len(body) >= int(rest.split(b"\r\n", 1)[0])
 
+    def _right(self) -> bool:
+        return self._buffer.startswith(b"HTTP/1.1 200") and self._run.expected in self._buffer
+
     def connection_lost(self, error: Exception | None) -> None:
+        del error
         self._run.open -= 1
-        self._run.failed += error is not None
+        self._run.failed += self._waiting
         if not self._run.open and not self._run.done.done():
             self._run.done.set_result(None)
 
@@ -99,23 +110,28 @@ async def load(  # noqa: PLR0913 - a run is described by all of them
     requests: int,
     connections: int = 16,
     stream: bool = False,
+    expected: bytes = b"",
 ) -> Figures:
-    """Send `requests` equal requests over `connections` connections, each as fast as it can."""
+    """Send `requests` equal requests over `connections` connections, each as fast as it can.
+
+    Raises `LoadError` if an answer is not 200, is not whole, or does not contain `expected`.
+    """
     head = [f"POST {path} HTTP/1.1", f"host: {host}:{port}", f"content-length: {len(body)}"]
     head += [f"{name}: {value}" for name, value in headers.items()]
     payload = "\r\n".join(head).encode() + b"\r\n\r\n" + body
     loop = asyncio.get_running_loop()
-    run = Run(payload, requests, stream, loop.create_future())
+    run = Run(payload, requests, stream, expected, loop.create_future())
     began = time.perf_counter()
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(run), host, port)
     await run.done
     seconds = time.perf_counter() - began
+    if run.failed:
+        raise LoadError(f"{run.failed} of {requests} requests to {path} failed")
     durations = sorted(run.durations)
     return Figures(
         requests=len(durations),
         seconds=seconds,
-        failed=run.failed,
         p50_ms=1000 * statistics.median(durations),
         p99_ms=1000 * durations[int(len(durations) * 0.99)],
         first_byte_p50_ms=1000 * statistics.median(run.first_bytes),

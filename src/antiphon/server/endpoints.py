@@ -10,7 +10,7 @@ from antiphon.core.catalogue import page_limit
 from antiphon.core.errors import InvalidRequestError
 from antiphon.server.exchange import Exchange
 from antiphon.server.middleware import EXCHANGE
-from antiphon.server.responses import folded, stopped_by_hang_up, write_stream
+from antiphon.server.responses import UntilHangUp, folded, write_stream
 from antiphon.service.messages import Generation
 from antiphon.service.platform import Platform
 from antiphon.wire.faults import BodyDecoder
@@ -45,7 +45,7 @@ class Endpoints:
         version = await self._admit(exchange)
         params = self._create.decode(await self._body(exchange))
         exchange.fields["model"] = params.model
-        with stopped_by_hang_up(exchange):
+        with UntilHangUp(exchange):
             generation = await self._platform.messages.begin(params, version)
             exchange.headers["x-antiphon-model"] = generation.model
             try:
@@ -65,7 +65,7 @@ class Endpoints:
         await self._admit(exchange)
         params = self._count.decode(await self._body(exchange))
         exchange.fields["model"] = params.model
-        with stopped_by_hang_up(exchange):
+        with UntilHangUp(exchange):
             count = await self._platform.messages.count_tokens(params)
             await exchange.respond(200, TokenCount(input_tokens=count))
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -20,24 +20,40 @@ WATCH_AFTER_S = 0.05
 MOST_WAITING = 256
 
 
-@contextmanager
-def stopped_by_hang_up(exchange: Exchange) -> Iterator[None]:
-    """Cancel the block when the caller hangs up, and leave it quietly; sets `exchange.gone`."""
-    loop = asyncio.get_running_loop()
-    watching: list[asyncio.Task[None]] = []
+class UntilHangUp:
+    """Cancels its block when the caller hangs up, and leaves it quietly; sets `exchange.gone`.
 
-    async def watch() -> None:
-        await exchange.disconnected()
-        scope.cancel()
+    A class, because every request passes here: a generator with `contextmanager` costs twice.
+    """
 
-    start = loop.call_later(WATCH_AFTER_S, lambda: watching.append(loop.create_task(watch())))
-    try:
-        with anyio.CancelScope() as scope:
-            yield
-    finally:
-        start.cancel()
-        for task in watching:
-            task.cancel()
+    __slots__ = ("_exchange", "_scope", "_start", "_watching")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._scope = anyio.CancelScope()
+        self._watching: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        self._start = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+        self._scope.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self._start.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        return self._scope.__exit__(kind, error, trace)
+
+    def _begin(self) -> None:
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await self._exchange.disconnected()
+        self._scope.cancel()
 
 
 async def folded(events: AsyncGenerator[StreamEvent, None]) -> Message:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from antiphon.server.app import build_app
 from antiphon.service.platform import Platform
@@ -54,6 +55,20 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def http_config(app: ASGIApp, grace_s: float) -> uvicorn.Config:
+    """Say how HTTP is spoken; requests that run at the end have `grace_s` to finish."""
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+    )
+
+
 async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until a signal to stop; `on_ready` is called when the models answer.
 
@@ -61,17 +76,7 @@ async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[
     model that does not open.
     """
     settings = platform.settings
-    config = uvicorn.Config(
-        build_app(platform),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
-    )
-    server = Server(config, platform)
+    server = Server(http_config(build_app(platform), settings.shutdown_grace_s), platform)
     opening = asyncio.create_task(_open(platform, on_ready))
     opening.add_done_callback(lambda task: _stop_if_failed(task, server))
     try:

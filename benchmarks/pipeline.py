@@ -1,0 +1,164 @@
+"""The whole pipeline on the scripted engine, beside the bare HTTP layer in the same rounds.
+
+Both servers run on the first core, one works while the other waits; the load comes from the
+second core over 16 connections. Antiphon checks keys and bodies, counts, assembles, writes and
+logs; the other answers the same bytes without looking (see `baseline.py`).
+"""
+
+import sys
+import tempfile
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.load import Figures, load
+from benchmarks.report import Figure, Goal, command, finish, share
+from benchmarks.servers import (
+    HEADERS,
+    HOST,
+    HUNDRED,
+    MESSAGES,
+    Server,
+    pinned,
+    request,
+    scripted,
+    started,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is asked for: in each of `rounds`, so many answers of each kind."""
+
+    rounds: int = 9
+    requests: int = 4000
+    streams: int = 600
+
+
+QUICK = Size(rounds=1, requests=64, streams=32)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of request, and the same asked of the bare HTTP layer."""
+
+    name: str
+    body: bytes
+    stream: bool
+    expected: bytes
+    goal: Goal
+
+
+KINDS = (
+    Kind("JSON", request("Hello"), stream=False, expected=b'"end_turn"', goal=Goal(least=5000)),
+    Kind(
+        "streams of 100 deltas",
+        request(HUNDRED, stream=True),
+        stream=True,
+        expected=b"event: message_stop",
+        goal=Goal(least=500),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of one kind measured."""
+
+    figures: Figures
+    cpu_us: float
+
+
+def measure(size: Size) -> list[Figure]:
+    """Run all rounds and return their figures."""
+    with scripted() as antiphon, _bare(antiphon) as bare, pinned(1):
+        rounds = uvloop.run(_all({"antiphon": antiphon, "bare": bare}, size))
+    table: list[Figure] = []
+    for kind in KINDS:
+        table += _figures(kind, rounds["antiphon", kind.name], rounds["bare", kind.name])
+    return table
+
+
+def _figures(kind: Kind, rounds: Sequence[Round], bare: Sequence[Round]) -> list[Figure]:
+    name = kind.name
+    rate = _of(name, "/s", [one.figures.per_second for one in rounds])
+    bare_rate = _of(f"{name}: bare HTTP layer", "/s", [one.figures.per_second for one in bare])
+    time = _of(f"{name}: processor time", "µs", [one.cpu_us for one in rounds])
+    bare_time = _of(f"{name}: the same, bare", "µs", [one.cpu_us for one in bare])
+    return [
+        replace(rate, goal=kind.goal, ratio=share(rate, bare_rate, "bare")),
+        _of(f"{name}: p50", "ms", [one.figures.p50_ms for one in rounds]),
+        _of(f"{name}: p99", "ms", [one.figures.p99_ms for one in rounds]),
+        bare_rate,
+        replace(time, ratio=f"bare + {time.median - bare_time.median:,.0f} µs"),
+        bare_time,
+    ]
+
+
+def _of(what: str, unit: str, values: Sequence[float]) -> Figure:
+    return Figure(what, unit, tuple(values))
+
+
+@contextmanager
+def _bare(antiphon: Server) -> Iterator[Server]:
+    """Run the baseline with answers that Antiphon gave."""
+    with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
+        files = Path(folder, "json"), Path(folder, "stream")
+        for file, kind in zip(files, KINDS, strict=True):
+            file.write_bytes(_answer(antiphon, kind.body))
+        names = [str(file) for file in files]
+        module = (sys.executable, "-m", "benchmarks.baseline", *names)
+        with started(module, Path(folder, "log"), place=0) as server:
+            yield server
+
+
+def _answer(server: Server, body: bytes) -> bytes:
+    url = f"http://{HOST}:{server.port}{MESSAGES}"
+    asked = urllib.request.Request(url, body, HEADERS)
+    with urllib.request.urlopen(asked) as response:  # noqa: S310 - the same
+        return bytes(response.read())
+
+
+async def _all(servers: Mapping[str, Server], size: Size) -> dict[tuple[str, str], list[Round]]:
+    """Ask all servers in turn for all kinds, round after round; the first one warms up."""
+    rounds: dict[tuple[str, str], list[Round]] = defaultdict(list)
+    for place in range(1 + size.rounds):
+        for kind in KINDS:
+            for name, server in servers.items():
+                measured = await _round(server, kind, size)
+                if place:
+                    rounds[name, kind.name].append(measured)
+    return rounds
+
+
+async def _round(server: Server, kind: Kind, size: Size) -> Round:
+    requests = size.streams if kind.stream else size.requests
+    before = server.cpu_s
+    figures = await load(
+        HOST,
+        server.port,
+        MESSAGES,
+        HEADERS,
+        kind.body,
+        requests=requests,
+        stream=kind.stream,
+        expected=kind.expected,
+    )
+    return Round(figures, 1e6 * (server.cpu_s - before) / requests)
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = command(__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    finish(measure(QUICK if options.quick else Size(options.rounds)), options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["pipeline", "startup", "memory"])
+def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
+    kept = tmp_path / "figures.json"
+    command = (sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(kept))
+    ran = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    figures = json.loads(kept.read_bytes())["figures"]
+    assert figures
+    for figure in figures:
+        assert figure["what"] in ran.stdout
+        assert figure["values"]
+
+
+def test_slowest_imports_are_listed() -> None:
+    command = (sys.executable, "-m", "benchmarks.startup", "--why")
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    assert "antiphon.server.app" in ran.stdout or "all " in ran.stdout
