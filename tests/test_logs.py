@@ -2,19 +2,20 @@ import io
 import json
 import sys
 
+import pytest
 import structlog
 
-from antiphon.logs import frames_only, set_up_logs
+from antiphon.logs import MOST_LINES, LineWriter, frames_only, set_up_logs
 
 
 def test_a_line_is_json_where_no_person_reads(monkeypatch) -> None:
-    stream = io.StringIO()
+    stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     monkeypatch.setattr(sys, "stderr", stream)
     set_up_logs("info", "auto")
     structlog.get_logger().info("request", status=200)
     structlog.get_logger().debug("not said")
     structlog.reset_defaults()
-    (line,) = stream.getvalue().splitlines()
+    (line,) = stream.buffer.getvalue().splitlines()
     said = json.loads(line)
     assert (said["event"], said["status"], said["level"]) == ("request", 200, "info")
     assert said["timestamp"].endswith("Z")
@@ -28,3 +29,26 @@ def test_a_traceback_says_where_and_not_what() -> None:
     assert event["exception"] == "ValueError"
     assert "test_a_traceback" in event["frames"][-1]
     assert "what the caller sent" not in repr(event)
+
+
+@pytest.mark.anyio
+async def test_lines_of_a_moment_are_written_together_and_errors_at_once() -> None:
+    stream = io.BytesIO()
+    writer = LineWriter(stream)
+    writer.info(b"one")
+    writer.info(b"two")
+    assert stream.getvalue() == b""
+    writer.error(b"three")
+    assert stream.getvalue() == b"one\ntwo\nthree\n"
+    writer.info(b"four")
+    writer.flush()
+    assert stream.getvalue().endswith(b"four\n")
+    for _ in range(MOST_LINES):
+        writer.info(b"many")
+    assert stream.getvalue().count(b"many") == MOST_LINES
+
+
+def test_without_a_loop_a_line_is_written_at_once() -> None:
+    stream = io.BytesIO()
+    LineWriter(stream).info(b"one")
+    assert stream.getvalue() == b"one\n"

@@ -4,36 +4,84 @@ Prompts, answers and secrets are never given to a logger, and a traceback is red
 happened: an exception's text may quote what a caller sent.
 """
 
+import asyncio
+import atexit
 import logging
 import sys
 import traceback
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import BinaryIO, Literal
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 MOST_FRAMES = 8
+MOST_LINES = 1000
+FLUSH_S = 0.1
 
 
 def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Configure logging for the whole program; called once, by the command line."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    processors: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        frames_only,
-        structlog.dev.ConsoleRenderer() if console else _as_json,
-    ]
+    processors: list[Processor] = [as_json_line]
+    if console:
+        processors = [
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            frames_only,
+            structlog.dev.ConsoleRenderer(),
+        ]
+    lines = LineWriter(sys.stderr.buffer)
+    atexit.register(lines.flush)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=(structlog.WriteLoggerFactory(sys.stderr) if console else lambda *_: lines),
         cache_logger_on_first_use=True,
     )
     # Libraries log little, and what they log is worth a line as it is.
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), force=True)
+
+
+class LineWriter:
+    """Writes lines, and in a running event loop those of a moment together.
+
+    A system call for each request would cost a tenth of it. Warnings and errors are written at
+    once, with all that came before them; a process that is killed loses `FLUSH_S` of the rest.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+
+    def info(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            self._flush_soon()
+        elif len(self._lines) >= MOST_LINES:
+            self.flush()
+
+    def error(self, line: bytes) -> None:
+        self._lines.append(line)
+        self.flush()
+
+    debug = info
+    warning = critical = exception = error
+
+    def flush(self) -> None:
+        if self._lines:
+            whole = b"\n".join(self._lines) + b"\n"
+            self._lines.clear()
+            self._stream.write(whole)
+            self._stream.flush()
+
+    def _flush_soon(self) -> None:
+        try:
+            asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        except RuntimeError:  # nothing runs that could do it later
+            self.flush()
 
 
 def frames_only(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
@@ -47,10 +95,9 @@ def frames_only(logger: WrappedLogger, name: str, event: EventDict) -> EventDict
     return event
 
 
-def _as_json(logger: WrappedLogger, name: str, event: EventDict) -> str:
-    del logger, name
-    return msgspec.json.encode(event, enc_hook=_spelled).decode()
-
-
-def _spelled(value: Any) -> str:
-    return str(value)
+def as_json_line(logger: WrappedLogger, name: str, event: EventDict) -> bytes:
+    """Write an event as JSON. One step instead of four: there is a line for each request."""
+    if "exc_info" in event:
+        event = frames_only(logger, name, event)
+    line = {"timestamp": datetime.now(UTC), "level": name, **event}
+    return msgspec.json.encode(line, enc_hook=str)

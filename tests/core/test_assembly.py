@@ -171,3 +171,24 @@ def test_final_usage_repeats_the_input_tokens() -> None:
     _, said, _ = assembled([], Finished(FinishReason.END_TURN, tokens=1))
     usage = next(event for event in said if isinstance(event, MessageDelta)).usage
     assert (usage.input_tokens, usage.output_tokens) == (7, 1)
+
+
+@given(CHUNKS, ENDINGS, SEQUENCES)
+def test_an_unwatched_answer_folds_to_the_same_message(
+    chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...]
+) -> None:
+    folds = []
+    for watched in (True, False):
+        assembly = Assembly("msg_1", "m", 3, sequences, watched=watched)
+        events: list[StreamEvent] = [assembly.start()]
+        for event in (*chunks, finished):
+            if not assembly.ended:
+                events += assembly.feed(event)
+        folds.append((fold(events), assembly.output_tokens))
+    assert folds[0] == folds[1]
+
+
+def test_the_cost_of_an_unwatched_answer_is_known_at_any_moment() -> None:
+    assembly = Assembly("msg_1", "m", 3, watched=False)
+    assert assembly.feed(TextChunk("Hello", 2)) == []
+    assert assembly.output_tokens == 2

@@ -212,7 +212,7 @@ async def test_a_slow_reader_slows_the_engine_down() -> None:
         nonlocal made
         while True:
             made += 1
-            yield made
+            yield [made]
 
     async with Feed(events()) as feed:
         await asyncio.sleep(0.01)

@@ -29,10 +29,11 @@ class Assembly:
     """One answer in the making.
 
     `start` first, then `feed` for each engine event until `ended`. `output_tokens` is what the
-    events fed so far have cost, at any moment.
+    events fed so far have cost, at any moment. An answer that is not `watched`, because only its
+    fold will be seen, comes in one piece: a delta for each token would be made for nobody.
     """
 
-    __slots__ = ("_index", "_message", "_open", "_scanner", "ended", "output_tokens")
+    __slots__ = ("_gathered", "_index", "_message", "_open", "_scanner", "ended", "output_tokens")
 
     def __init__(
         self,
@@ -40,6 +41,8 @@ class Assembly:
         model: str,
         input_tokens: int,
         stop_sequences: tuple[str, ...] = (),
+        *,
+        watched: bool = True,
     ) -> None:
         self._message = Message(
             model=model,
@@ -50,6 +53,8 @@ class Assembly:
             usage=Usage(input_tokens=input_tokens, output_tokens=0),
         )
         self._scanner = StopScanner(stop_sequences)
+        # A stop sequence has to be noticed when it comes, so with one there is no gathering.
+        self._gathered: list[str] | None = None if watched or stop_sequences else []
         self._index = 0
         self._open = False
         self.ended = False
@@ -63,8 +68,13 @@ class Assembly:
         if self.ended:
             raise RuntimeError("the message has ended")
         self.output_tokens += event.tokens
+        gathered = self._gathered
         if isinstance(event, Finished):
-            return self._text(self._scanner.flush()) + self._end(event.reason.value, None)
+            rest = self._scanner.flush() if gathered is None else "".join(gathered)
+            return self._text(rest) + self._end(event.reason.value, None)
+        if gathered is not None:
+            gathered.append(event.text)
+            return []
         scan = self._scanner.feed(event.text)
         events = self._text(scan.text)
         if scan.match is not None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 
-class Scan(msgspec.Struct, frozen=True):
+class Scan(msgspec.Struct, frozen=True, gc=False):
     """Text that is safe to send, and the stop sequence that ended it, if one did."""
 
     text: str

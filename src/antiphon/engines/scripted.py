@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, TypeAlias
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Meta
@@ -83,9 +84,16 @@ class ScriptedEngine:
             max_output_tokens=options.max_output_tokens,
         )
         self.ready = True
+        # A prompt is counted before it is answered, and its count is needed again then.
+        self._counts: WeakKeyDictionary[Prompt, int] = WeakKeyDictionary()
 
     async def count_tokens(self, prompt: Prompt) -> int:
-        return sum(TURN_TOKENS + len(tokens("".join(turn.texts))) for turn in prompt.turns)
+        count = self._counts.get(prompt)
+        if count is None:
+            turns = prompt.turns
+            count = sum(TURN_TOKENS + len(tokens("".join(turn.texts))) for turn in turns)
+            self._counts[prompt] = count
+        return count
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         reply, pieces = self._script(prompt)

@@ -9,8 +9,9 @@ from starlette.types import Receive, Scope, Send
 from antiphon.core.catalogue import page_limit
 from antiphon.core.errors import InvalidRequestError
 from antiphon.server.exchange import Exchange
+from antiphon.server.hang_ups import HangUps
 from antiphon.server.middleware import EXCHANGE
-from antiphon.server.responses import UntilHangUp, folded, write_stream
+from antiphon.server.responses import folded, write_stream
 from antiphon.service.messages import Generation
 from antiphon.service.platform import Platform
 from antiphon.wire.faults import BodyDecoder
@@ -40,12 +41,13 @@ class Endpoints:
         self._create = BodyDecoder(CreateMessageParams)
         self._count = BodyDecoder(CountTokensParams)
         self._encoder = EventEncoder()
+        self._hang_ups = HangUps()
 
     async def create_message(self, exchange: Exchange) -> None:
         version = await self._admit(exchange)
         params = self._create.decode(await self._body(exchange))
         exchange.fields["model"] = params.model
-        with UntilHangUp(exchange):
+        with self._hang_ups.stopping(exchange):
             generation = await self._platform.messages.begin(params, version)
             exchange.headers["x-antiphon-model"] = generation.model
             try:
@@ -57,15 +59,15 @@ class Endpoints:
     async def _answer(self, exchange: Exchange, generation: Generation, *, stream: bool) -> None:
         if stream:
             interval = self._platform.settings.ping_interval_s
-            await write_stream(exchange, generation.events(), self._encoder, interval)
+            await write_stream(exchange, generation.batches(), self._encoder, interval)
         else:
-            await exchange.respond(200, await folded(generation.events()))
+            await exchange.respond(200, await folded(generation.batches()))
 
     async def count_tokens(self, exchange: Exchange) -> None:
         await self._admit(exchange)
         params = self._count.decode(await self._body(exchange))
         exchange.fields["model"] = params.model
-        with UntilHangUp(exchange):
+        with self._hang_ups.stopping(exchange):
             count = await self._platform.messages.count_tokens(params)
             await exchange.respond(200, TokenCount(input_tokens=count))
 

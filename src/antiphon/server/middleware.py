@@ -19,7 +19,7 @@ from antiphon.core.errors import (
     NotFoundError,
     OverloadedError,
 )
-from antiphon.core.identity import request_id
+from antiphon.core.identity import ID_ENTROPY, request_id
 from antiphon.server.exchange import ClientGoneError, Exchange
 from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
 from antiphon.wire.events import ErrorEvent
@@ -45,7 +45,7 @@ class Boundary:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        exchange = Exchange(scope, receive, send, request_id(self._entropy(16)))
+        exchange = Exchange(scope, receive, send, request_id(self._entropy(ID_ENTROPY)))
         scope[EXCHANGE] = exchange
         # Routes without the asked method raise instead of answering in plain text.
         scope["app"] = self

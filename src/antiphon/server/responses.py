@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import anyio
 
@@ -14,54 +14,19 @@ from antiphon.wire.events import Fold, MessageStart, Ping, StreamEvent
 from antiphon.wire.messages import Message
 from antiphon.wire.sse import EventEncoder
 
-# An answer that is ready sooner never starts a task to watch for a hang-up.
-WATCH_AFTER_S = 0.05
+Batches: TypeAlias = AsyncGenerator[list[StreamEvent], None]
+
 # Events that a slow reader may leave waiting before the engine is made to wait.
 MOST_WAITING = 256
 
 
-class UntilHangUp:
-    """Cancels its block when the caller hangs up, and leaves it quietly; sets `exchange.gone`.
-
-    A class, because every request passes here: a generator with `contextmanager` costs twice.
-    """
-
-    __slots__ = ("_exchange", "_scope", "_start", "_watching")
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._scope = anyio.CancelScope()
-        self._watching: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> None:
-        self._start = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
-        self._scope.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        self._start.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-        return self._scope.__exit__(kind, error, trace)
-
-    def _begin(self) -> None:
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        await self._exchange.disconnected()
-        self._scope.cancel()
-
-
-async def folded(events: AsyncGenerator[StreamEvent, None]) -> Message:
+async def folded(batches: Batches) -> Message:
     """Return the message that a stream carries."""
     fold = Fold()
-    async with aclosing(events):
-        async for event in events:
-            fold.add(event)
+    async with aclosing(batches):
+        async for batch in batches:
+            for event in batch:
+                fold.add(event)
     return fold.message()
 
 
@@ -72,8 +37,8 @@ class Feed:
     the generating task waits when too many do. Leaving the context stops the generating.
     """
 
-    def __init__(self, events: AsyncGenerator[StreamEvent, None]) -> None:
-        self._events = events
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
         self._waiting: deque[StreamEvent] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -97,9 +62,9 @@ class Feed:
             self._task.exception()
 
     async def _generate(self) -> None:
-        async with aclosing(self._events) as events:
-            async for event in events:
-                self._waiting.append(event)
+        async with aclosing(self._batches) as batches:
+            async for batch in batches:
+                self._waiting.extend(batch)
                 self._news.set()
                 if len(self._waiting) >= MOST_WAITING:
                     self._room.clear()
@@ -149,7 +114,7 @@ class Feed:
 
 async def write_stream(
     exchange: Exchange,
-    events: AsyncGenerator[StreamEvent, None],
+    batches: Batches,
     encoder: EventEncoder,
     ping_interval_s: float,
 ) -> None:
@@ -159,7 +124,7 @@ async def write_stream(
     still an ordinary HTTP error, but no longer than `ping_interval_s`: from then on the stream
     is open, and no silence in it is longer than that.
     """
-    async with Feed(events) as feed:
+    async with Feed(batches) as feed:
         taken: list[StreamEvent] | None = await feed.opening(ping_interval_s)
         await exchange.start_stream()
         while taken is not None:

@@ -1,6 +1,7 @@
 """Runs a server from its start to its clean end."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -90,7 +91,19 @@ async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[
 
 async def _open(platform: Platform, on_ready: Callable[[], None]) -> None:
     await platform.models.open()
+    _settle_memory()
     on_ready()
+
+
+def _settle_memory() -> None:
+    """Take what is loaded for good out of the garbage collector's rounds.
+
+    A request makes some hundred objects and leaves no cycles, so that the default rounds, one for
+    700 new objects, find nothing and cost a tenth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _stop_if_failed(opening: asyncio.Task[None], server: Server) -> None:

@@ -12,7 +12,7 @@ from antiphon.core.errors import (
     TimeoutError_,
 )
 from antiphon.core.generation import Prompt
-from antiphon.core.identity import message_id
+from antiphon.core.identity import ID_ENTROPY, message_id
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.models import Models
@@ -23,7 +23,7 @@ from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 class Generation:
     """One answer on its way: who gives it, what it has cost so far, and its events.
 
-    `events` may be iterated once. Closing it early stops the engine.
+    `batches` may be iterated once. Closing it early stops the engine.
     """
 
     def __init__(
@@ -39,15 +39,18 @@ class Generation:
     def output_tokens(self) -> int:
         return self._assembly.output_tokens
 
-    async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """Yield the stream; raises `ApiError` when the engine fails, at any moment."""
+    async def batches(self) -> AsyncGenerator[list[StreamEvent], None]:
+        """Yield the stream; raises `ApiError` when the engine fails, at any moment.
+
+        Events that come at the same moment come together: one step for a token, not several.
+        """
         assembly = self._assembly
-        yield assembly.start()
+        yield [assembly.start()]
         try:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 async for engine_event in engine_events:
-                    for event in assembly.feed(engine_event):
-                        yield event
+                    if batch := assembly.feed(engine_event):
+                        yield batch
                     if assembly.ended:
                         return
         except EngineError as error:
@@ -72,10 +75,11 @@ class Messages:
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
         assembly = Assembly(
-            message_id(self._entropy(16)),
+            message_id(self._entropy(ID_ENTROPY)),
             params.model,
             input_tokens,
             tuple(params.stop_sequences or ()),
+            watched=params.stream,
         )
         return Generation(model.id, engine, prompt, assembly, input_tokens)
 

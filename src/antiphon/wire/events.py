@@ -136,9 +136,10 @@ class Fold:
         """Take the next event. Raises `BrokenStreamError`."""
         if self._stopped:
             raise BrokenStreamError("an event after message_stop")
+        if isinstance(event, ContentBlockDelta):
+            self._open_texts(event.index).append(event.delta.text)
+            return
         match event:
-            case ContentBlockDelta(index=index, delta=TextDelta(text=text)):
-                self._open_texts(index).append(text)
             case ContentBlockStart():
                 self._begin_block(event)
             case ContentBlockStop(index=index):
