@@ -2,10 +2,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.assembly import Assembly
-from antiphon.core.generation import EngineEvent, Finished, FinishReason, TextChunk
-from antiphon.wire.content import TextBlock
-from antiphon.wire.events import ContentBlockDelta, MessageDelta, StreamEvent, fold
+from antiphon.core.assembly import Assembly, Outline, unsigned
+from antiphon.core.generation import (
+    EngineEvent,
+    Finished,
+    FinishReason,
+    TextChunk,
+    ThinkingChunk,
+    ToolCallJson,
+    ToolCallStart,
+)
+from antiphon.wire.content import TextBlock, ThinkingBlock, ToolUseBlock
+from antiphon.wire.events import (
+    ContentBlockDelta,
+    ContentBlockStart,
+    ContentBlockStop,
+    MessageDelta,
+    SignatureDelta,
+    StreamEvent,
+)
+from antiphon.wire.fold import fold
 from antiphon.wire.messages import Message
 
 CHUNKS = st.lists(st.builds(TextChunk, st.text("abE ", max_size=4), st.integers(0, 5)), max_size=12)
@@ -17,7 +33,7 @@ def assembled(
     chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...] = ()
 ) -> tuple[Assembly, list[StreamEvent], list[EngineEvent]]:
     """An assembly that was fed until it ended, what it said, and what it was fed."""
-    assembly = Assembly("msg_01", "m", 7, sequences)
+    assembly = Assembly(Outline("msg_01", "m", 7, sequences))
     said: list[StreamEvent] = [assembly.start()]
     fed: list[EngineEvent] = []
     for event in (*chunks, finished):
@@ -126,21 +142,21 @@ def test_feeding_after_the_end_is_refused(
 
 
 def test_start_says_what_is_known_before_the_answer() -> None:
-    message = Assembly("msg_01", "m", 7).start().message
+    message = Assembly(Outline("msg_01", "m", 7)).start().message
     assert (message.id, message.model, message.content) == ("msg_01", "m", ())
     assert (message.stop_reason, message.usage.input_tokens) == (None, 7)
     assert message.usage.output_tokens == 0
 
 
 def test_cost_is_known_at_any_moment() -> None:
-    assembly = Assembly("msg_01", "m", 7)
+    assembly = Assembly(Outline("msg_01", "m", 7))
     assembly.feed(TextChunk("Hi", 2))
     assembly.feed(TextChunk(" you", 1))
     assert assembly.output_tokens == 3
 
 
 def test_chunk_without_text_opens_no_block() -> None:
-    assembly = Assembly("msg_01", "m", 7)
+    assembly = Assembly(Outline("msg_01", "m", 7))
     assert assembly.feed(TextChunk("", 1)) == []
 
 
@@ -156,7 +172,7 @@ def test_text_that_was_held_back_is_sent_when_the_model_stops() -> None:
 
 
 def test_stop_sequence_ends_the_message_at_once() -> None:
-    assembly = Assembly("msg_01", "m", 7, ("END",))
+    assembly = Assembly(Outline("msg_01", "m", 7, ("END",)))
     assembly.start()
     assembly.feed(TextChunk("the E", 2))
     events = assembly.feed(TextChunk("ND of", 2))
@@ -179,7 +195,7 @@ def test_an_unwatched_answer_folds_to_the_same_message(
 ) -> None:
     folds = []
     for watched in (True, False):
-        assembly = Assembly("msg_1", "m", 3, sequences, watched=watched)
+        assembly = Assembly(Outline("msg_1", "m", 3, sequences, watched=watched))
         events: list[StreamEvent] = [assembly.start()]
         for event in (*chunks, finished):
             if not assembly.ended:
@@ -189,6 +205,95 @@ def test_an_unwatched_answer_folds_to_the_same_message(
 
 
 def test_the_cost_of_an_unwatched_answer_is_known_at_any_moment() -> None:
-    assembly = Assembly("msg_1", "m", 3, watched=False)
+    assembly = Assembly(Outline("msg_1", "m", 3, watched=False))
     assert assembly.feed(TextChunk("Hello", 2)) == []
     assert assembly.output_tokens == 2
+
+
+PIECES = st.lists(
+    st.builds(TextChunk, st.text("ab", max_size=3), st.integers(0, 3))
+    | st.builds(ThinkingChunk, st.text("ab", max_size=3), st.integers(0, 3))
+    | st.builds(ToolCallStart, st.sampled_from(["f", "g"]), st.integers(0, 3)),
+    max_size=10,
+)
+
+
+def answered(pieces: list[EngineEvent], reason: FinishReason) -> list[EngineEvent]:
+    """Give each call an input, so that the answer is one that an engine can give."""
+    events: list[EngineEvent] = []
+    for piece in pieces:
+        events.append(piece)
+        if isinstance(piece, ToolCallStart):
+            events += [ToolCallJson('{"a":', 1), ToolCallJson(" 1}", 2)]
+    return [*events, Finished(reason, 1)]
+
+
+@given(PIECES, st.sampled_from(FinishReason), st.booleans())
+def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
+    pieces: list[EngineEvent], reason: FinishReason, watched: bool
+) -> None:
+    ids = iter(range(100))
+    outline = Outline(
+        "msg_01",
+        "m",
+        7,
+        watched=watched,
+        tool_use_id=lambda: f"toolu_{next(ids)}",
+        sign=lambda thinking: f"signed {thinking}",
+    )
+    assembly = Assembly(outline)
+    fed = answered(pieces, reason)
+    events: list[StreamEvent] = [assembly.start()]
+    for event in fed:
+        events += assembly.feed(event)
+    assert is_stream([type(event).__struct_config__.tag for event in events])
+    assert indices_are_in_order(events)
+    message = fold(events)
+    calls = [block for block in message.content if isinstance(block, ToolUseBlock)]
+    assert [call.name for call in calls] == [
+        piece.name for piece in pieces if isinstance(piece, ToolCallStart)
+    ]
+    assert all(call.input == {"a": 1} for call in calls)
+    assert len({call.id for call in calls}) == len(calls)
+    for block in message.content:
+        if isinstance(block, ThinkingBlock):
+            assert block.signature == f"signed {block.thinking}"
+    ended = "tool_use" if calls and reason is FinishReason.END_TURN else reason.value
+    assert message.stop_reason == ended
+    assert message.usage.output_tokens == sum(event.tokens for event in fed)
+    assert message.usage.output_tokens_details.thinking_tokens == sum(
+        event.tokens for event in fed if isinstance(event, ThinkingChunk)
+    )
+
+
+def test_thinking_that_is_not_shown_is_a_block_with_its_signature_alone() -> None:
+    assembly = Assembly(Outline("msg_01", "m", 7, shows_thinking=False, sign=lambda text: text))
+    events = [
+        event
+        for fed in (ThinkingChunk("So", 1), ThinkingChunk("...", 1), TextChunk("Hi", 1))
+        for event in assembly.feed(fed)
+    ]
+    assert [type(event) for event in events[:3]] == [
+        ContentBlockStart,
+        ContentBlockDelta,
+        ContentBlockStop,
+    ]
+    assert events[1] == ContentBlockDelta(index=0, delta=SignatureDelta(signature="So..."))
+
+
+def test_an_answer_without_thinking_is_not_signed() -> None:
+    assert unsigned("anything") == ""
+
+
+def test_the_input_of_a_call_that_was_not_started_is_a_defect() -> None:
+    with pytest.raises(RuntimeError, match="not started"):
+        Assembly(Outline("msg_01", "m", 7)).feed(ToolCallJson("{}", 1))
+
+
+def test_a_call_without_input_has_an_empty_one() -> None:
+    assembly = Assembly(Outline("msg_01", "m", 7))
+    events = [assembly.start()]
+    for fed in (ToolCallStart("f", 1), ToolCallJson("", 0), Finished(FinishReason.END_TURN)):
+        events += assembly.feed(fed)
+    (block,) = fold(events).content
+    assert block == ToolUseBlock(id="toolu_", name="f", input={})

@@ -15,6 +15,7 @@ from antiphon.core.identity import (
     public_id,
     request_id,
     same_digest,
+    tool_use_id,
 )
 
 BASE58 = "[1-9A-HJ-NP-Za-km-z]"
@@ -26,6 +27,7 @@ SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_siz
 def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"msg_01{BASE58}{{22}}", message_id(entropy))
     assert re.fullmatch(f"req_011C{BASE58}{{20}}", request_id(entropy))
+    assert re.fullmatch(f"toolu_01{BASE58}{{22}}", tool_use_id(entropy))
     assert re.fullmatch(f"apikey_01{BASE58}{{22}}", api_key_id(entropy))
 
 

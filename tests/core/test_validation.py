@@ -161,7 +161,10 @@ REFUSALS = [
     ([user(), system([text("a"), text("")])], f"messages.1: {NOT_BLANK}"),
     ([user(), assistant(), system(" ")], f"messages.2: {NOT_BLANK}"),
     ([user(), assistant(), system()], f"messages.2: {AFTER_USER}"),
-    ([user([text("a"), IMAGE])], "messages.0.content.1.image: this model does not take images"),
+    (
+        [user([text("a"), IMAGE])],
+        "messages.0.content.1.image: this model does not take image blocks",
+    ),
     ([user(""), user([]), assistant(), user()], f"messages.0: {EMPTY_USER}"),
     ([user(), assistant(), user(""), user("")], f"messages.2: {EMPTY_USER}"),
     ([user("")], f"messages.0: {EMPTY_USER}"),

@@ -54,7 +54,10 @@ def with_block(block: Json) -> Json:
     return [{"role": "user", "content": [block]}]
 
 
-TAGS = "'text', 'image'"
+TAGS = (
+    "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', "
+    "'tool_result'"
+)
 MEDIA_TYPES = "'image/gif', 'image/jpeg', 'image/png' or 'image/webp'"
 EXTRA = "Extra inputs are not permitted"
 SHAPE = "Input does not match the expected shape."
@@ -111,8 +114,8 @@ SENTENCES = [
     ),
     (
         "messages",
-        with_block({"type": "text", "text": "Hi", "citations": [{}]}),
-        f"messages.0.content.0.text.citations: {EXTRA}",
+        with_block({"type": "text", "text": "Hi", "citations": [1]}),
+        "messages.0.content.0.text.citations.0: Input should be an object",
     ),
     (
         "messages",

@@ -1,64 +1,117 @@
 """Engine events in, stream events out: the one place that knows the order of a stream.
 
-    start ──► (text opens a block) ──► text … ──► Finished or a stop sequence ──► ended
+    start ──► (an event of another kind closes the block and opens the next) … ──► ended
 
 The machine owns block indices and the usage. It cannot emit an illegal sequence: a block is
-opened by the first text that can be sent, closed before the message ends, and nothing leaves
-after the end. Stop sequences are found here, so that they work alike on every engine.
+opened by the first piece that can be sent, closed before the next one and before the message
+ends, and nothing leaves after the end. Stop sequences are found here, so that they work alike on
+every engine; they are looked for in text, not in thinking and not in the input of calls.
 """
 
-from antiphon.core.generation import EngineEvent, Finished
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from antiphon.core.generation import (
+    EngineEvent,
+    Finished,
+    FinishReason,
+    TextChunk,
+    ThinkingChunk,
+    ToolCallJson,
+    ToolCallStart,
+)
 from antiphon.core.stop_sequences import StopScanner
 from antiphon.wire.events import (
     ContentBlockDelta,
     ContentBlockStart,
     ContentBlockStop,
+    Delta,
     DeltaUsage,
     Ending,
+    InputJsonDelta,
     MessageDelta,
     MessageStart,
     MessageStop,
+    SignatureDelta,
+    StartedBlock,
     StartedText,
+    StartedThinking,
+    StartedToolUse,
     StreamEvent,
     TextDelta,
+    ThinkingDelta,
 )
-from antiphon.wire.messages import Message, StopReason, Usage
+from antiphon.wire.messages import Message, OutputTokensDetails, StopReason, Usage
+
+
+def unsigned(thinking: str) -> str:
+    """Sign nothing, where no model thinks."""
+    del thinking
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What an answer is made for.
+
+    An answer that is not `watched`, because only its fold will be seen, comes in one piece: a
+    delta for each token would be made for nobody. `tool_use_id` makes the id of a call, `sign`
+    the signature of what was thought; `shows_thinking` is false when the caller wants to be sent
+    the signature alone.
+    """
+
+    message_id: str
+    model: str
+    input_tokens: int
+    stop_sequences: tuple[str, ...] = ()
+    watched: bool = True
+    shows_thinking: bool = True
+    tool_use_id: Callable[[], str] = lambda: "toolu_"
+    sign: Callable[[str], str] = unsigned
 
 
 class Assembly:
     """One answer in the making.
 
     `start` first, then `feed` for each engine event until `ended`. `output_tokens` is what the
-    events fed so far have cost, at any moment. An answer that is not `watched`, because only its
-    fold will be seen, comes in one piece: a delta for each token would be made for nobody.
+    events fed so far have cost, at any moment.
     """
 
-    __slots__ = ("_gathered", "_index", "_message", "_open", "_scanner", "ended", "output_tokens")
+    __slots__ = (
+        "_called",
+        "_gathered",
+        "_index",
+        "_message",
+        "_open",
+        "_outline",
+        "_scanner",
+        "_thought",
+        "ended",
+        "output_tokens",
+        "thinking_tokens",
+    )
 
-    def __init__(
-        self,
-        message_id: str,
-        model: str,
-        input_tokens: int,
-        stop_sequences: tuple[str, ...] = (),
-        *,
-        watched: bool = True,
-    ) -> None:
+    def __init__(self, outline: Outline) -> None:
+        self._outline = outline
         self._message = Message(
-            model=model,
-            id=message_id,
+            model=outline.model,
+            id=outline.message_id,
             content=(),
             stop_reason=None,
             stop_sequence=None,
-            usage=Usage(input_tokens=input_tokens, output_tokens=0),
+            usage=Usage(input_tokens=outline.input_tokens, output_tokens=0),
         )
-        self._scanner = StopScanner(stop_sequences)
+        self._scanner = StopScanner(outline.stop_sequences)
         # A stop sequence has to be noticed when it comes, so with one there is no gathering.
-        self._gathered: list[str] | None = None if watched or stop_sequences else []
+        gathers = not outline.watched and not outline.stop_sequences
+        self._gathered: list[str] | None = [] if gathers else None
         self._index = 0
-        self._open = False
+        self._open: type[StartedBlock] | None = None
+        self._thought: list[str] = []
+        self._called = False
         self.ended = False
         self.output_tokens = 0
+        self.thinking_tokens = 0
 
     def start(self) -> MessageStart:
         return MessageStart(message=self._message)
@@ -68,35 +121,91 @@ class Assembly:
         if self.ended:
             raise RuntimeError("the message has ended")
         self.output_tokens += event.tokens
-        gathered = self._gathered
+        if isinstance(event, TextChunk):
+            return self._feed_text(event.text)
         if isinstance(event, Finished):
-            rest = self._scanner.flush() if gathered is None else "".join(gathered)
-            return self._text(rest) + self._end(event.reason.value, None)
-        if gathered is not None:
-            gathered.append(event.text)
+            return self._rest() + self._end(self._reason(event.reason), None)
+        if isinstance(event, ThinkingChunk):
+            return self._rest() + self._feed_thinking(event)
+        if isinstance(event, ToolCallStart):
+            return self._rest() + self._start_call(event.name)
+        return self._feed_input(event)
+
+    def _feed_text(self, text: str) -> list[StreamEvent]:
+        if self._gathered is not None:
+            self._gathered.append(text)
             return []
-        scan = self._scanner.feed(event.text)
+        scan = self._scanner.feed(text)
         events = self._text(scan.text)
         if scan.match is not None:
             events += self._end("stop_sequence", scan.match)
         return events
 
+    def _rest(self) -> list[StreamEvent]:
+        """Send the text that was gathered or held back: none can follow in this block."""
+        text = self._scanner.flush()
+        if self._gathered:
+            text = "".join(self._gathered)
+            self._gathered.clear()
+        return self._text(text)
+
     def _text(self, text: str) -> list[StreamEvent]:
         if not text:
             return []
-        delta = ContentBlockDelta(index=self._index, delta=TextDelta(text=text))
-        if self._open:
-            return [delta]
-        self._open = True
-        return [ContentBlockStart(index=self._index, content_block=StartedText()), delta]
+        opening = [] if self._open is StartedText else self._begin(StartedText())
+        return [*opening, self._delta(TextDelta(text=text))]
+
+    def _feed_thinking(self, event: ThinkingChunk) -> list[StreamEvent]:
+        self.thinking_tokens += event.tokens
+        if not event.text:
+            return []
+        opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
+        self._thought.append(event.text)
+        if not self._outline.shows_thinking:
+            return opening
+        return [*opening, self._delta(ThinkingDelta(thinking=event.text))]
+
+    def _start_call(self, name: str) -> list[StreamEvent]:
+        self._called = True
+        return self._begin(StartedToolUse(id=self._outline.tool_use_id(), name=name))
+
+    def _feed_input(self, event: ToolCallJson) -> list[StreamEvent]:
+        if self._open is not StartedToolUse:
+            raise RuntimeError("the input of a call that was not started")
+        return [self._delta(InputJsonDelta(partial_json=event.text))] if event.text else []
+
+    def _begin(self, block: StartedBlock) -> list[StreamEvent]:
+        closing = self._close()
+        self._open = type(block)
+        return [*closing, ContentBlockStart(index=self._index, content_block=block)]
+
+    def _delta(self, delta: Delta) -> ContentBlockDelta:
+        return ContentBlockDelta(index=self._index, delta=delta)
+
+    def _close(self) -> list[StreamEvent]:
+        if self._open is None:
+            return []
+        events: list[StreamEvent] = []
+        if self._open is StartedThinking:
+            signature = self._outline.sign("".join(self._thought))
+            events.append(self._delta(SignatureDelta(signature=signature)))
+            self._thought.clear()
+        events.append(ContentBlockStop(index=self._index))
+        self._open = None
+        self._index += 1
+        return events
+
+    def _reason(self, reason: FinishReason) -> StopReason:
+        # Agents go on when they are told that a tool was called, whatever the engine calls it.
+        if self._called and reason is FinishReason.END_TURN:
+            return "tool_use"
+        return reason.value
 
     def _end(self, reason: StopReason, sequence: str | None) -> list[StreamEvent]:
         self.ended = True
-        closing = [ContentBlockStop(index=self._index)] if self._open else []
-        self._open = False
         usage = self._message.usage
         return [
-            *closing,
+            *self._close(),
             MessageDelta(
                 delta=Ending(stop_reason=reason, stop_sequence=sequence),
                 usage=DeltaUsage(
@@ -104,6 +213,7 @@ class Assembly:
                     cache_creation_input_tokens=usage.cache_creation_input_tokens,
                     cache_read_input_tokens=usage.cache_read_input_tokens,
                     output_tokens=self.output_tokens,
+                    output_tokens_details=OutputTokensDetails(thinking_tokens=self.thinking_tokens),
                 ),
             ),
             MessageStop(),

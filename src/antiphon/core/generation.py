@@ -5,7 +5,7 @@ Some are made for every token, so they are msgspec structs: a tenth of a datacla
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,35 @@ class Turn(msgspec.Struct, frozen=True):
         return tuple(block.text for block in self.content if isinstance(block, TextParam))
 
 
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that the model may call. `strict` inputs always fit the schema."""
+
+    name: str
+    input_schema: dict[str, Any]
+    description: str | None = None
+    strict: bool = False
+    input_examples: tuple[dict[str, Any], ...] = ()
+    eager_input_streaming: bool = False
+
+
+class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model must do with its tools: `any` call, the call of `name`, or none at all.
+
+    Without `parallel` there is at most one call; with `any` and `tool`, exactly one.
+    """
+
+    mode: Literal["auto", "any", "tool", "none"] = "auto"
+    name: str | None = None
+    parallel: bool = True
+
+
+class Thinking(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the model may think before it answers; at most `budget` tokens, if there is one."""
+
+    mode: Literal["disabled", "enabled", "adaptive"] = "disabled"
+    budget: int | None = None
+
+
 class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """One question to a model.
 
@@ -40,10 +69,36 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     temperature: float = 1.0
     top_p: float | None = None
     top_k: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    output_schema: dict[str, Any] | None = None
+    thinking: Thinking = Thinking()
+    effort: str | None = None
 
 
 class TextChunk(msgspec.Struct, frozen=True, gc=False):
     """A piece of the answer: whole characters, and the tokens that they cost."""
+
+    text: str
+    tokens: int
+
+
+class ThinkingChunk(msgspec.Struct, frozen=True, gc=False):
+    """A piece of what the model thinks before it answers."""
+
+    text: str
+    tokens: int
+
+
+class ToolCallStart(msgspec.Struct, frozen=True, gc=False):
+    """The model calls a tool. Its input follows in `ToolCallJson`, up to any other event."""
+
+    name: str
+    tokens: int
+
+
+class ToolCallJson(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the input of the call that was started last: JSON text, cut anywhere."""
 
     text: str
     tokens: int
@@ -64,7 +119,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     tokens: int = 0
 
 
-EngineEvent: TypeAlias = TextChunk | Finished
+EngineEvent: TypeAlias = TextChunk | ThinkingChunk | ToolCallStart | ToolCallJson | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +128,13 @@ class Capabilities:
 
     `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
     answer that may be asked for; `None` takes any number, and the context ends the answer.
+    `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for.
     """
 
     context_tokens: int
     max_output_tokens: int | None = None
+    tools: bool = False
+    forced_tools: bool = False
+    structured_outputs: bool = False
+    thinking: bool = False
+    images: bool = False

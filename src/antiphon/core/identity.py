@@ -28,6 +28,11 @@ def request_id(entropy: bytes) -> str:
     return public_id("req_011C", entropy[:20])
 
 
+def tool_use_id(entropy: bytes) -> str:
+    """`toolu_01` and 22 characters."""
+    return public_id("toolu_01", entropy)
+
+
 def api_key_id(entropy: bytes) -> str:
     """`apikey_01` and 22 characters."""
     return public_id("apikey_01", entropy)

@@ -5,7 +5,7 @@ the API reports them, and the first one that is broken is raised. Where the refe
 guesses, the choice is stated at the rule.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, pairwise
 from operator import attrgetter
 
@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities, Prompt, Turn
-from antiphon.wire.content import CacheControlParam, ContentParam, ImageParam, TextParam
+from antiphon.wire.content import CacheableParam, CacheControlParam, ContentParam, TextParam
 from antiphon.wire.messages import SHAPE, CountTokensParams, CreateMessageParams
 
 SAMPLING = ("temperature", "top_k", "top_p")
@@ -75,7 +75,7 @@ def conversation(params: CreateMessageParams | CountTokensParams) -> tuple[Turn,
     _check_system(system)
     _check_prefill(turns[-1])
     _check_breakpoints(params.cache_control, system, messages)
-    _check_images(messages)
+    _check_blocks(messages)
     return (Turn("system", system), *turns) if system else tuple(turns)
 
 
@@ -170,15 +170,11 @@ def _check_breakpoints(
 ) -> None:
     """At most four breakpoints, the automatic one included, and no long one after a short one."""
     marks = [
-        (f"system.{place}", block.cache_control)
-        for place, block in enumerate(system)
-        if block.cache_control is not None
-    ]
-    marks += [
-        (f"messages.{index}.content.{place}", block.cache_control)
-        for index, message in enumerate(messages)
-        for place, block in enumerate(message.content)
-        if block.cache_control is not None
+        *_marks("system", system),
+        *chain.from_iterable(
+            _marks(f"messages.{index}.content", message.content)
+            for index, message in enumerate(messages)
+        ),
     ]
     found = len(marks) + (automatic is not None)
     if found > MOST_BREAKPOINTS:
@@ -191,13 +187,21 @@ def _check_breakpoints(
             raise InvalidRequestError(f"{path}.cache_control.ttl: {LONG_AFTER_SHORT}")
 
 
-def _check_images(messages: Sequence[Turn]) -> None:
-    """Refuse what this model cannot see, after what no model could take."""
+def _marks(where: str, blocks: Iterable[ContentParam]) -> Iterator[tuple[str, CacheControlParam]]:
+    for place, block in enumerate(blocks):
+        if isinstance(block, CacheableParam) and block.cache_control is not None:
+            yield f"{where}.{place}", block.cache_control
+
+
+def _check_blocks(messages: Sequence[Turn]) -> None:
+    """Refuse what this model cannot read, after what no model could take."""
     for index, message in enumerate(messages):
         for place, block in enumerate(message.content):
-            if isinstance(block, ImageParam):
+            if not isinstance(block, TextParam):
+                kind = type(block).__struct_config__.tag
                 raise InvalidRequestError(
-                    f"messages.{index}.content.{place}.image: this model does not take images"
+                    f"messages.{index}.content.{place}.{kind}: this model does not take {kind} "
+                    "blocks"
                 )
 
 

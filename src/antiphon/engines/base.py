@@ -13,6 +13,12 @@ from antiphon.core.generation import (
     FinishReason,
     Prompt,
     TextChunk,
+    Thinking,
+    ThinkingChunk,
+    Tool,
+    ToolCallJson,
+    ToolCallStart,
+    ToolChoice,
     Turn,
 )
 
@@ -29,6 +35,12 @@ __all__ = [
     "OpenEngine",
     "Prompt",
     "TextChunk",
+    "Thinking",
+    "ThinkingChunk",
+    "Tool",
+    "ToolCallJson",
+    "ToolCallStart",
+    "ToolChoice",
     "Turn",
 ]
 

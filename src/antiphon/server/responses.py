@@ -10,7 +10,8 @@ from typing import Self, TypeAlias
 import anyio
 
 from antiphon.server.exchange import Exchange
-from antiphon.wire.events import Fold, MessageStart, Ping, StreamEvent
+from antiphon.wire.events import MessageStart, Ping, StreamEvent
+from antiphon.wire.fold import Fold
 from antiphon.wire.messages import Message
 from antiphon.wire.sse import EventEncoder
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from antiphon.core.assembly import Assembly
+from antiphon.core.assembly import Assembly, Outline
 from antiphon.core.errors import (
     ApiError,
     InternalError,
@@ -12,7 +12,7 @@ from antiphon.core.errors import (
     TimeoutError_,
 )
 from antiphon.core.generation import Prompt
-from antiphon.core.identity import ID_ENTROPY, message_id
+from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.models import Models
@@ -74,13 +74,15 @@ class Messages:
         prompt = prompt_for(params, engine.capabilities, version)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
-        assembly = Assembly(
-            message_id(self._entropy(ID_ENTROPY)),
-            params.model,
-            input_tokens,
-            tuple(params.stop_sequences or ()),
+        outline = Outline(
+            message_id=message_id(self._entropy(ID_ENTROPY)),
+            model=params.model,
+            input_tokens=input_tokens,
+            stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
+            tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
         )
+        assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
 
     async def count_tokens(self, params: CountTokensParams) -> int:

@@ -214,6 +214,8 @@ def _scalar(  # noqa: PLR0911 - one answer for each kind of value
             return _choice(kind.values, value)
         case inspect.NoneType() if value is not None:
             return EXTRA
+        case inspect.DictType() if not isinstance(value, dict):
+            return extra.get("mismatch", "Input should be an object")
     return None
 
 

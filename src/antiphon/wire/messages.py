@@ -8,8 +8,9 @@ from antiphon.wire.base import Answer, NonEmptyStr, Param, words
 from antiphon.wire.content import CacheControlParam, ContentBlock, ContentParam
 
 StopReason: TypeAlias = Literal[
-    "end_turn", "max_tokens", "stop_sequence", "model_context_window_exceeded"
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"
 ]
+Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
 
 SHAPE = "Input does not match the expected shape."
 

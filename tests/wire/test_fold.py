@@ -2,26 +2,31 @@ from itertools import permutations
 
 import pytest
 
-from antiphon.wire.content import TextBlock
+from antiphon.wire.content import TextBlock, ToolUseBlock
 from antiphon.wire.errors import ErrorDetail
 from antiphon.wire.events import (
-    BrokenStreamError,
     ContentBlockDelta,
     ContentBlockStart,
     ContentBlockStop,
+    Delta,
     DeltaUsage,
     Ending,
     ErrorEvent,
-    Fold,
+    InputJsonDelta,
     MessageDelta,
     MessageStart,
     MessageStop,
     Ping,
+    SignatureDelta,
+    StartedBlock,
     StartedText,
+    StartedThinking,
+    StartedToolUse,
     StreamEvent,
     TextDelta,
-    fold,
+    ThinkingDelta,
 )
+from antiphon.wire.fold import BrokenStreamError, Fold, fold
 from antiphon.wire.messages import Message, OutputTokensDetails, Usage
 
 START = MessageStart(
@@ -189,3 +194,44 @@ def test_message_of_half_a_stream_is_refused_and_of_the_whole_is_given() -> None
         folding.message()
     folding.add(STOP)
     assert folding.message().stop_reason == "end_turn"
+
+
+def in_block(started: StartedBlock, *deltas: Delta) -> list[StreamEvent]:
+    return [
+        START,
+        ContentBlockStart(index=0, content_block=started),
+        *(ContentBlockDelta(index=0, delta=one) for one in deltas),
+        ContentBlockStop(index=0),
+        END,
+        STOP,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("started", "other"),
+    [
+        (StartedText(), ThinkingDelta(thinking="x")),
+        (StartedText(), InputJsonDelta(partial_json="{}")),
+        (StartedThinking(), TextDelta(text="x")),
+        (StartedToolUse(id="toolu_1", name="f"), TextDelta(text="x")),
+        (StartedToolUse(id="toolu_1", name="f"), SignatureDelta(signature="x")),
+    ],
+)
+def test_delta_of_another_kind_of_block_is_refused(started: StartedBlock, other: Delta) -> None:
+    with pytest.raises(BrokenStreamError, match="in a block of another kind"):
+        fold(in_block(started, other))
+
+
+def test_input_that_is_no_object_is_refused() -> None:
+    started = StartedToolUse(id="toolu_1", name="f")
+    with pytest.raises(BrokenStreamError, match="not an object"):
+        fold(in_block(started, InputJsonDelta(partial_json="[1]")))
+
+
+def test_input_that_was_cut_is_what_of_it_is_certain() -> None:
+    started = StartedToolUse(id="toolu_1", name="f")
+    pieces = ('{"city": "Par', 'is", "days": [1, 2')
+    message = fold(in_block(started, *(InputJsonDelta(partial_json=piece) for piece in pieces)))
+    assert message.content == (
+        ToolUseBlock(id="toolu_1", name="f", input={"city": "Paris", "days": [1]}),
+    )

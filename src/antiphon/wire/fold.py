@@ -1,0 +1,174 @@
+"""The fold that turns a stream of events into the message it carries.
+
+The answer to a request without `stream` is made in this way, so the two cannot differ.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from antiphon.wire.content import ContentBlock, TextBlock, ThinkingBlock, ToolUseBlock
+from antiphon.wire.events import (
+    ContentBlockDelta,
+    ContentBlockStart,
+    ContentBlockStop,
+    Delta,
+    ErrorEvent,
+    InputJsonDelta,
+    MessageDelta,
+    MessageStart,
+    MessageStop,
+    SignatureDelta,
+    StartedBlock,
+    StartedText,
+    StartedThinking,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+)
+from antiphon.wire.messages import Message
+from antiphon.wire.partial_json import completed
+
+
+class BrokenStreamError(ValueError):
+    """Events that are not a whole message, or not in their order."""
+
+
+def fold(events: Iterable[StreamEvent]) -> Message:
+    """Turn the events of one whole stream into its message.
+
+    The answer to a request without `stream` is made in this way, so the two cannot differ.
+    Raises `BrokenStreamError`.
+    """
+    folding = Fold()
+    for event in events:
+        folding.add(event)
+    return folding.message()
+
+
+class OpenBlock:
+    """A content block between its start and its stop."""
+
+    __slots__ = ("_pieces", "_signature", "_started")
+
+    def __init__(self, started: StartedBlock) -> None:
+        self._started = started
+        self._pieces: list[str] = []
+        self._signature = ""
+
+    def add(self, delta: Delta) -> None:
+        started = self._started
+        if isinstance(delta, TextDelta) and isinstance(started, StartedText):
+            self._pieces.append(delta.text)
+        elif isinstance(delta, ThinkingDelta) and isinstance(started, StartedThinking):
+            self._pieces.append(delta.thinking)
+        elif isinstance(delta, SignatureDelta) and isinstance(started, StartedThinking):
+            self._signature = delta.signature
+        elif isinstance(delta, InputJsonDelta) and not isinstance(
+            started, StartedText | StartedThinking
+        ):
+            self._pieces.append(delta.partial_json)
+        else:
+            raise BrokenStreamError(f"{type(delta).__name__} in a block of another kind")
+
+    def whole(self) -> ContentBlock:
+        """Return the block. The input of a call that was cut is what of it is certain."""
+        text = "".join(self._pieces)
+        match self._started:
+            case StartedText(text=first):
+                return TextBlock(text=first + text)
+            case StartedThinking(thinking=first):
+                return ThinkingBlock(thinking=first + text, signature=self._signature)
+            case started:
+                value = msgspec.json.decode(completed(text)) if text else {}
+                if not isinstance(value, dict):
+                    raise BrokenStreamError("the input of a call is not an object")
+                return ToolUseBlock(
+                    id=started.id, name=started.name, input=value, caller=started.caller
+                )
+
+
+class Fold:
+    """`fold`, one event at a time."""
+
+    __slots__ = ("_block", "_blocks", "_ended", "_start", "_stopped")
+
+    def __init__(self) -> None:
+        self._start: Message | None = None
+        self._blocks: list[ContentBlock] = []
+        self._block: OpenBlock | None = None
+        self._ended: MessageDelta | None = None
+        self._stopped = False
+
+    def add(self, event: StreamEvent) -> None:
+        """Take the next event. Raises `BrokenStreamError`."""
+        if self._stopped:
+            raise BrokenStreamError("an event after message_stop")
+        if isinstance(event, ContentBlockDelta):
+            self._open(event.index).add(event.delta)
+            return
+        match event:
+            case ContentBlockStart():
+                self._begin_block(event)
+            case ContentBlockStop(index=index):
+                self._blocks.append(self._open(index).whole())
+                self._block = None
+            case MessageStart(message=message):
+                self._begin(message)
+            case MessageDelta():
+                self._end(event)
+            case MessageStop():
+                self._stop()
+            case ErrorEvent(error=error):
+                raise BrokenStreamError(f"the stream ended in an error: {error.message}")
+            # A ping says nothing.
+
+    def _begin(self, message: Message) -> None:
+        if self._start is not None:
+            raise BrokenStreamError("a second message_start")
+        self._start = message
+
+    def _begin_block(self, event: ContentBlockStart) -> None:
+        in_order = self._between_blocks() and self._ended is None
+        if not in_order or event.index != len(self._blocks):
+            raise BrokenStreamError(f"content block {event.index} starts out of order")
+        self._block = OpenBlock(event.content_block)
+
+    def _end(self, event: MessageDelta) -> None:
+        if not self._between_blocks():
+            raise BrokenStreamError("message_delta is out of order")
+        self._ended = event
+
+    def _stop(self) -> None:
+        if self._ended is None:
+            raise BrokenStreamError("message_stop before message_delta")
+        self._stopped = True
+
+    def _between_blocks(self) -> bool:
+        return self._start is not None and self._block is None
+
+    def _open(self, index: int) -> "OpenBlock":
+        if self._block is None or index != len(self._blocks):
+            raise BrokenStreamError(f"content block {index} is not open")
+        return self._block
+
+    def message(self) -> Message:
+        """Return the message. Raises `BrokenStreamError` before its last event was added."""
+        if self._start is None or self._ended is None or not self._stopped:
+            raise BrokenStreamError("the stream ended before its message did")
+        ending, usage = self._ended.delta, self._ended.usage
+        return replace(
+            self._start,
+            content=tuple(self._blocks),
+            stop_reason=ending.stop_reason,
+            stop_sequence=ending.stop_sequence,
+            usage=replace(
+                self._start.usage,
+                input_tokens=usage.input_tokens,
+                cache_creation_input_tokens=usage.cache_creation_input_tokens,
+                cache_read_input_tokens=usage.cache_read_input_tokens,
+                output_tokens=usage.output_tokens,
+                output_tokens_details=usage.output_tokens_details,
+            ),
+        )

@@ -1,0 +1,38 @@
+"""JSON that was cut off: what of it is certain."""
+
+import re
+
+# A whole value or key, a piece of punctuation, or the beginning of something that was cut.
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<open>[{\[])|(?P<close>[}\]])|(?P<comma>,)|(?P<colon>:)|"""
+    r"""(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s{}\[\],:"]+)|(?P<cut>.))""",
+    re.DOTALL,
+)
+
+
+def completed(text: str) -> str:
+    """Close what is open in JSON that was cut anywhere, and leave out what is not whole.
+
+    A whole text comes back as it is. A number at the very end may have been cut, so it is left
+    out; a text that never was JSON gives `{}`.
+    """
+    closers: list[str] = []
+    safe, closing, before = "", "", None
+    for token in _TOKEN.finditer(text):
+        kind, end = token.lastgroup, token.end()
+        before, previous = kind, before
+        if kind == "cut":
+            break
+        if kind == "open":
+            closers.append("}" if token["open"] == "{" else "]")
+        elif kind == "close":
+            if not closers or closers.pop() != token["close"]:
+                break
+        elif kind in {"comma", "colon"} or (kind == "word" and end == len(text)):
+            continue
+        elif kind == "string" and closers[-1:] == ["}"] and previous in {"open", "comma"}:
+            continue  # a key, which is nothing without its value
+        safe, closing = text[:end], "".join(reversed(closers))
+        if not closers:
+            break
+    return safe + closing or "{}"
