@@ -12,11 +12,14 @@ serve: .venv/server ## fetch the default model once, and serve the API on http:/
 	@$(BIN)/antiphon serve
 
 test: .venv/dev ## every test, with the real model and real servers
+	@$(if $(ARGS),,$(MAKE) --no-print-directory coverage)
 	@$(BIN)/pytest $(ARGS)
 
-coverage: .venv/dev ## tests of the pure layers; fails below full branch coverage
+coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
+	@$(BIN)/coverage erase
 	@$(BIN)/coverage run --source=antiphon.core,antiphon.wire -m pytest -q tests/core tests/wire
-	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=100
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --skip-covered --fail-under=100
 
 soak: .venv/dev ## tests that take minutes
 	@$(BIN)/pytest -m soak $(ARGS)

@@ -208,7 +208,7 @@ Try it:
   curl {url}/v1/messages \\
     -H "x-api-key: {secret}" \\
     -H "anthropic-version: 2023-06-01" -H "content-type: application/json" \\
-    -d '{{"model": "claude-local", "max_tokens": 64, \
+    -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0, \
 "messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
 """
 

@@ -1,5 +1,6 @@
 """One request and its answer, as the endpoints see them."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -29,6 +30,7 @@ class Exchange:
         "_headers",
         "_receive",
         "_send",
+        "began",
         "fields",
         "gone",
         "headers",
@@ -42,6 +44,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self.scope = scope
         self.request_id = request_id
+        self.began = time.perf_counter()
         self.headers: dict[str, str] = {"request-id": request_id}
         self.fields: dict[str, Any] = {}
         self.status = 0
@@ -106,6 +109,10 @@ class Exchange:
         self.streaming = True
         self.headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
         await self.start(200, EVENT_STREAM)
+
+    def age_ms(self) -> float:
+        """How long ago the request came, in milliseconds."""
+        return round((time.perf_counter() - self.began) * 1000, 1)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})

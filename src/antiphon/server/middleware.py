@@ -1,7 +1,6 @@
 """Around every request: its id, the error boundary, the rules for browsers, its log line."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import anyio
@@ -49,7 +48,6 @@ class Boundary:
         scope[EXCHANGE] = exchange
         # Routes without the asked method raise instead of answering in plain text.
         scope["app"] = self
-        began = time.perf_counter()
         try:
             if not await self._answered_browser(exchange):
                 await self._app(scope, receive, send)
@@ -63,7 +61,7 @@ class Boundary:
         except Exception as error:  # noqa: BLE001 - this is the error boundary
             await self._fail(exchange, error)
         finally:
-            self._write_log(exchange, time.perf_counter() - began)
+            self._write_log(exchange)
 
     async def _fail(self, exchange: Exchange, error: BaseException) -> None:
         failure = as_api_error(error)
@@ -111,7 +109,7 @@ class Boundary:
         exchange.headers["access-control-expose-headers"] = "*"
         return False
 
-    def _write_log(self, exchange: Exchange, seconds: float) -> None:
+    def _write_log(self, exchange: Exchange) -> None:
         self._log.info(
             "request",
             request_id=exchange.request_id,
@@ -120,7 +118,7 @@ class Boundary:
             status=exchange.status or None,
             **exchange.fields,
             **({"hung_up": True} if exchange.gone else {}),
-            duration_ms=round(seconds * 1000, 1),
+            duration_ms=exchange.age_ms(),
         )
 
 

@@ -129,9 +129,16 @@ async def write_stream(
         taken: list[StreamEvent] | None = await feed.opening(ping_interval_s)
         await exchange.start_stream()
         while taken is not None:
+            if "ttft_ms" not in exchange.fields and not _only_begins(taken):
+                exchange.fields["ttft_ms"] = exchange.age_ms()
             await exchange.write(_frames(taken, encoder))
             taken = await feed.following(ping_interval_s)
     await exchange.write(b"", more=False)
+
+
+def _only_begins(events: list[StreamEvent]) -> bool:
+    """Whether the engine has not said anything yet."""
+    return not events or (len(events) == 1 and isinstance(events[0], MessageStart))
 
 
 def _frames(events: list[StreamEvent], encoder: EventEncoder) -> bytes:
