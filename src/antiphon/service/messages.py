@@ -15,6 +15,7 @@ from antiphon.core.generation import Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
@@ -71,7 +72,7 @@ class Messages:
         """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
         model = self._models.find(params.model)
         engine = model.engine()
-        prompt = prompt_for(params, engine.capabilities, version)
+        prompt = await read_documents(prompt_for(params, engine.capabilities, version))
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
         outline = Outline(
@@ -88,7 +89,7 @@ class Messages:
     async def count_tokens(self, params: CountTokensParams) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        return await _count(engine, prompt_to_count(params))
+        return await _count(engine, await read_documents(prompt_to_count(params)))
 
 
 async def _count(engine: Engine, prompt: Prompt) -> int:

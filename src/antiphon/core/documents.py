@@ -1,0 +1,43 @@
+"""Documents as text: what a model that reads nothing but text is given of them.
+
+A document keeps its place among the blocks of its turn. What it is called and what the caller says
+about it stand in front of what it says, as XML that models know; the same document is always the
+same text, so that a cached prefix stays one.
+"""
+
+from collections.abc import Sequence
+
+from antiphon.wire.content import DocumentParam, SearchResultParam, TextParam
+
+
+def document_text(document: DocumentParam, body: str) -> str:
+    """Return a document's text, with its title and its context if it has them."""
+    head = [
+        f"<{name}>{value}</{name}>\n"
+        for name, value in (("title", document.title), ("context", document.context))
+        if value
+    ]
+    return f"<document>\n{''.join(head)}{body}\n</document>"
+
+
+def pages_text(pages: Sequence[str]) -> str:
+    """Return the text of a document in pages, each with its number, which starts at 1."""
+    return "\n".join(
+        f'<page number="{number}">\n{text}\n</page>' for number, text in enumerate(pages, 1)
+    )
+
+
+def content_text(blocks: str | Sequence[object]) -> str:
+    """Return the text of a document that is made of blocks."""
+    if isinstance(blocks, str):
+        return blocks
+    return "\n".join(block.text for block in blocks if isinstance(block, TextParam))
+
+
+def search_result_text(result: SearchResultParam) -> str:
+    """Return a search result as text."""
+    body = content_text(result.content)
+    return (
+        f"<search_result>\n<source>{result.source}</source>\n<title>{result.title}</title>\n"
+        f"{body}\n</search_result>"
+    )

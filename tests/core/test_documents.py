@@ -1,0 +1,44 @@
+from antiphon.core.documents import content_text, document_text, pages_text, search_result_text
+from antiphon.wire.content import (
+    DocumentParam,
+    ImageParam,
+    PlainTextSource,
+    SearchResultParam,
+    TextParam,
+    UrlSource,
+)
+
+SOURCE = PlainTextSource(media_type="text/plain", data="Body")
+
+
+def test_a_document_says_what_it_is_called_before_what_it_says() -> None:
+    document = DocumentParam(source=SOURCE, title="A title", context="From last year")
+    assert document_text(document, "Body") == (
+        "<document>\n<title>A title</title>\n<context>From last year</context>\nBody\n</document>"
+    )
+
+
+def test_a_document_without_a_title_is_its_body() -> None:
+    assert document_text(DocumentParam(source=SOURCE), "Body") == "<document>\nBody\n</document>"
+
+
+def test_pages_are_numbered_from_one() -> None:
+    assert pages_text(["a", "b"]) == (
+        '<page number="1">\na\n</page>\n<page number="2">\nb\n</page>'
+    )
+
+
+def test_a_document_of_blocks_is_the_text_of_its_text_blocks() -> None:
+    image = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
+    assert content_text([TextParam(text="a"), image, TextParam(text="b")]) == "a\nb"
+    assert content_text("as it is") == "as it is"
+
+
+def test_a_search_result_says_where_it_is_from() -> None:
+    result = SearchResultParam(
+        source="https://example.com", title="T", content=[TextParam(text="found")]
+    )
+    assert search_result_text(result) == (
+        "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound\n"
+        "</search_result>"
+    )
