@@ -21,6 +21,9 @@ coverage: .venv/dev ## the pure layers alone; fails below full line and branch c
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered --fail-under=100
 
+coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks of the tests
+	@cd tests && ../$(BIN)/python -m support.surface
+
 soak: .venv/dev ## tests that take minutes
 	@$(BIN)/pytest -m soak $(ARGS)
 
@@ -48,4 +51,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve test coverage soak check format bench lock
+.PHONY: help serve test coverage coverage-table soak check format bench lock

@@ -13,6 +13,7 @@ from antiphon.core import errors
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.scripted import Reply, ScriptedOptions
 from antiphon.settings import ModelSettings, Settings
+from support import surface
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -102,3 +103,7 @@ def test_nothing_but_the_settings_reads_the_environment() -> None:
             source = source.replace("os.environ.setdefault", "")
             assert "os.environ" not in source, module
             assert "getenv" not in source, module
+
+
+def test_the_table_of_what_is_served_is_what_the_tests_show() -> None:
+    assert surface.PAGE.read_text(encoding="utf-8") == surface.page(), "run make coverage-table"

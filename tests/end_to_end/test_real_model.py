@@ -114,6 +114,7 @@ def test_a_long_prompt_is_read_with_pings_in_between(own: Program) -> None:
     assert kinds[-1] == "message_stop"
 
 
+@pytest.mark.covers("parameters: temperature", "effect")
 def test_temperature_0_is_deterministic(real: Program) -> None:
     texts = {post(real, ASK)["content"][0]["text"] for _ in range(3)}
     assert len(texts) == 1

@@ -13,6 +13,7 @@ PROTECTED = [
 ]
 
 
+@pytest.mark.covers("errors: authentication_error", "effect")
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 @pytest.mark.parametrize(
     ("headers", "message"),
@@ -34,6 +35,7 @@ async def test_without_a_good_key_nothing_is_answered(
     assert answer.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.covers("headers: authorization", "effect")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -64,17 +66,21 @@ async def test_the_version_must_be_one_that_is_served(client, version, message) 
     assert answer.error == (400, "invalid_request_error", message)
 
 
+@pytest.mark.covers("headers: anthropic-version: 2023-06-01", "effect")
+@pytest.mark.covers("headers: anthropic-version: 2026-10-21", "effect")
 async def test_both_versions_are_served(client) -> None:
     caller: Client = await client()
     for version in ("2023-06-01", "2026-10-21"):
         assert (await caller.post("/v1/messages", HELLO, anthropic_version=version)).status == 200
 
 
+@pytest.mark.covers("routes: unknown path", "effect")
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/messages/", "/v1/complete", "/v2/messages"])
 async def test_an_unknown_path_is_a_404_in_the_envelope(client, path) -> None:
     assert (await (await client()).get(path)).error == (404, "not_found_error", "Not Found")
 
 
+@pytest.mark.covers("routes: unknown method", "effect")
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/v1/messages"), ("POST", "/v1/models"), ("DELETE", "/health")]
 )
@@ -87,6 +93,7 @@ async def test_an_unknown_query_is_ignored(client) -> None:
     assert (await (await client()).post("/v1/messages?beta=true", HELLO)).status == 200
 
 
+@pytest.mark.covers("headers: request-id", "effect")
 async def test_every_answer_has_its_own_request_id(client) -> None:
     caller: Client = await client()
     answers = [await caller.get(path) for path in ("/health", "/nowhere", "/v1/models")]
@@ -96,6 +103,7 @@ async def test_every_answer_has_its_own_request_id(client) -> None:
     assert all(one.startswith("req_011C") and len(one) == 28 for one in ids)
 
 
+@pytest.mark.covers("routes: GET /v1/models", "effect")
 async def test_models_are_listed_with_their_true_limits(client) -> None:
     page = (await (await client(context_tokens=4321)).get("/v1/models")).json
     assert (page["has_more"], page["first_id"], page["last_id"]) == (False, "scripted", "scripted")
@@ -103,6 +111,7 @@ async def test_models_are_listed_with_their_true_limits(client) -> None:
     assert (model["id"], model["max_input_tokens"], model["max_tokens"]) == ("scripted", 4321, 4321)
 
 
+@pytest.mark.covers("routes: GET /v1/models/{id}", "effect")
 async def test_a_model_is_found_by_its_aliases(client) -> None:
     caller: Client = await client()
     for name in ("scripted", "claude-opus-5-5"):
@@ -136,6 +145,7 @@ async def test_a_server_that_stops_is_alive_and_not_ready(platform) -> None:
     assert (await caller.get("/ready")).status == 503
 
 
+@pytest.mark.covers("headers: browser opt-in", "effect")
 async def test_a_page_of_another_site_must_opt_in(client) -> None:
     caller: Client = await client()
     refused = await caller.post("/v1/messages", HELLO, origin="http://site.test")

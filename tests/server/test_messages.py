@@ -11,6 +11,21 @@ pytestmark = pytest.mark.anyio
 TEXT = "One two three END four five."
 
 
+@pytest.mark.covers("routes: POST /v1/messages", "effect")
+@pytest.mark.covers("parameters: model", "effect")
+@pytest.mark.covers("parameters: messages", "effect")
+@pytest.mark.covers("messages: string content", "effect")
+@pytest.mark.covers("blocks of a request: text", "effect")
+@pytest.mark.covers("blocks of an answer: text", "effect")
+@pytest.mark.covers("stop reasons: end_turn", "effect")
+@pytest.mark.covers("usage: input_tokens", "effect")
+@pytest.mark.covers("usage: output_tokens", "effect")
+@pytest.mark.covers("usage: output_tokens_details", "shape")
+@pytest.mark.covers("usage: cache_creation_input_tokens", "shape")
+@pytest.mark.covers("usage: cache_read_input_tokens", "shape")
+@pytest.mark.covers("usage: service_tier", "shape")
+@pytest.mark.covers("usage: inference_geo", "shape")
+@pytest.mark.covers("headers: x-api-key", "effect")
 async def test_an_answer_has_every_field_of_the_wire(client) -> None:
     answer = await (await client(text="Hello there.")).create()
     assert answer.status == 200
@@ -43,6 +58,14 @@ async def test_an_answer_has_every_field_of_the_wire(client) -> None:
     }
 
 
+@pytest.mark.covers("routes: POST /v1/messages, stream", "effect")
+@pytest.mark.covers("parameters: stream", "effect")
+@pytest.mark.covers("events: message_start", "effect")
+@pytest.mark.covers("events: content_block_start", "effect")
+@pytest.mark.covers("events: text_delta", "effect")
+@pytest.mark.covers("events: content_block_stop", "effect")
+@pytest.mark.covers("events: message_delta", "effect")
+@pytest.mark.covers("events: message_stop", "effect")
 async def test_a_stream_follows_the_grammar(client) -> None:
     answer = await (await client(text="Hello there.")).create(stream=True)
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -72,18 +95,23 @@ async def test_a_stream_carries_the_same_message_as_json(client, changes) -> Non
     assert ending["usage"]["output_tokens"] == whole["usage"]["output_tokens"]
 
 
+@pytest.mark.covers("parameters: stop_sequences", "effect")
+@pytest.mark.covers("stop reasons: stop_sequence", "effect")
 async def test_a_stop_sequence_is_named_and_not_in_the_text(client) -> None:
     message = (await (await client(text=TEXT)).create(stop_sequences=["four", "END"])).json
     assert message["content"][0]["text"] == "One two three "
     assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "END")
 
 
+@pytest.mark.covers("parameters: max_tokens", "effect")
+@pytest.mark.covers("stop reasons: max_tokens", "effect")
 async def test_max_tokens_ends_the_answer(client) -> None:
     message = (await (await client(text=TEXT)).create(max_tokens=2)).json
     assert message["stop_reason"] == "max_tokens"
     assert message["usage"]["output_tokens"] == 2
 
 
+@pytest.mark.covers("stop reasons: model_context_window_exceeded", "effect")
 async def test_a_full_context_ends_the_answer(client) -> None:
     message = (await (await client(text=TEXT, context_tokens=7)).create()).json
     assert message["stop_reason"] == "model_context_window_exceeded"
@@ -105,12 +133,18 @@ async def test_an_empty_answer_has_no_blocks(client) -> None:
     assert message["usage"]["output_tokens"] == 1
 
 
+@pytest.mark.covers("messages: prefill", "effect")
+@pytest.mark.covers("messages: many turns", "effect")
 async def test_a_prefill_is_continued_and_not_repeated(client) -> None:
     messages = [*HELLO["messages"], {"role": "assistant", "content": "One two"}]
     message = (await (await client(text=TEXT)).create(messages=messages)).json
     assert message["content"][0]["text"] == " three END four five."
 
 
+@pytest.mark.covers("routes: POST /v1/messages/count_tokens", "effect")
+@pytest.mark.covers("parameters: system", "effect")
+@pytest.mark.covers("messages: same-role turns", "effect")
+@pytest.mark.covers("messages: role system", "effect")
 async def test_count_tokens_is_what_the_same_message_is_billed(client) -> None:
     caller: Client = await client()
     asked = {
@@ -133,6 +167,10 @@ async def test_count_tokens_takes_no_max_tokens(client) -> None:
     assert answer.error[2] == "max_tokens: Extra inputs are not permitted"
 
 
+@pytest.mark.covers("errors: overloaded_error", "effect")
+@pytest.mark.covers("errors: timeout_error", "effect")
+@pytest.mark.covers("errors: api_error", "effect")
+@pytest.mark.covers("headers: x-should-retry", "effect")
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
@@ -152,6 +190,7 @@ async def test_a_failure_before_the_first_token_is_an_http_error(
     assert answer.headers["x-should-retry"] == ("false" if expected[0] == 400 else "true")
 
 
+@pytest.mark.covers("events: error", "effect")
 async def test_a_failure_after_the_first_token_is_the_last_event(client) -> None:
     caller: Client = await client(replies=[{"error": "failed", "after": 2}])
     answer = await caller.create(stream=True)
@@ -167,6 +206,7 @@ async def test_a_failure_after_the_first_token_is_the_last_event(client) -> None
     assert answer.whole
 
 
+@pytest.mark.covers("events: ping", "effect")
 async def test_silence_before_the_first_token_is_filled_with_pings(client) -> None:
     caller: Client = await client(
         {"ping_interval_s": 0.01}, replies=[{"text": "At last.", "delay_s": 0.1}]
@@ -220,6 +260,7 @@ async def test_a_slow_reader_slows_the_engine_down() -> None:
         assert len(await feed.following(1)) == MOST_WAITING
 
 
+@pytest.mark.covers("errors: invalid_request_error", "effect")
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b"\xff\xfe", b'{"model": 1}', b"null", b"[" * 100_000, b'"x"'],
@@ -230,6 +271,7 @@ async def test_a_bad_body_is_a_400_in_the_envelope(client, path, body) -> None:
     assert answer.error[:2] == (400, "invalid_request_error")
 
 
+@pytest.mark.covers("errors: request_too_large", "effect")
 async def test_a_body_over_the_limit_is_a_413(client) -> None:
     caller: Client = await client({"max_body_bytes": 1024})
     whole = await caller.post("/v1/messages", b" " * 1025)
@@ -254,6 +296,7 @@ async def test_sampling_parameters_belong_to_the_old_version(client) -> None:
     assert new.error[2] == "temperature: Extra inputs are not permitted"
 
 
+@pytest.mark.covers("errors: not_found_error", "effect")
 async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
     answer = await (await client()).create(model="gpt-1")
     assert answer.error == (404, "not_found_error", "model: gpt-1")
