@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 
 from antiphon.core.assembly import Assembly, Outline
 from antiphon.core.errors import (
@@ -13,10 +14,12 @@ from antiphon.core.errors import (
 )
 from antiphon.core.generation import Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
+from antiphon.core.signatures import is_signed, sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
+from antiphon.wire.content import ThinkingParam
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
@@ -64,15 +67,17 @@ class Generation:
 class Messages:
     """What callers do with messages."""
 
-    def __init__(self, models: Models, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, models: Models, entropy: Callable[[int], bytes], signing_key: bytes) -> None:
         self._models = models
         self._entropy = entropy
+        self._signing_key = signing_key
 
     async def begin(self, params: CreateMessageParams, version: str) -> Generation:
         """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
         model = self._models.find(params.model)
         engine = model.engine()
         prompt = await read_documents(prompt_for(params, engine.capabilities, version))
+        self._check_signatures(params)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
         outline = Outline(
@@ -82,9 +87,21 @@ class Messages:
             stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
+            sign=partial(sign_thinking, self._signing_key),
         )
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
+
+    def _check_signatures(self, params: CreateMessageParams) -> None:
+        """Refuse thinking that did not come from here as it is."""
+        for index, message in enumerate(params.messages):
+            for place, block in enumerate(message.content):
+                if isinstance(block, ThinkingParam) and not is_signed(
+                    self._signing_key, block.thinking, block.signature
+                ):
+                    raise InvalidRequestError(
+                        f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
+                    )
 
     async def count_tokens(self, params: CountTokensParams) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""

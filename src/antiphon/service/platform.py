@@ -14,6 +14,9 @@ from antiphon.service.models import Models, ModelSource, Open
 from antiphon.settings import Settings
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
+from antiphon.store.secrets import house_secret
+
+SIGNING_KEY_SIZE = 32
 
 
 @dataclass(slots=True)
@@ -59,6 +62,8 @@ async def build_platform(
     async with opened_database(settings) as database:
         keys = Keys(database, entropy, now)
         models = Models(sources, settings.data_dir / "engines", open_engine)
+        async with database.write() as connection:
+            signing_key = await house_secret(connection, "thinking", entropy(SIGNING_KEY_SIZE))
         chosen = settings.api_key.reveal() if settings.api_key else None
         platform = Platform(
             settings=settings,
@@ -66,7 +71,7 @@ async def build_platform(
             access=Access(database, await database.watch()),
             keys=keys,
             models=models,
-            messages=Messages(models, entropy),
+            messages=Messages(models, entropy, signing_key),
             first_key=await keys.first(chosen),
             entropy=entropy,
         )

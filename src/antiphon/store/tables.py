@@ -64,3 +64,11 @@ revisions = Table(
     Column("value", BigInteger, nullable=False),
     PrimaryKeyConstraint("name", name="pk_revision"),
 )
+
+house_secrets = Table(
+    "house_secrets",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("name", name="pk_house_secrets"),
+)
