@@ -95,7 +95,8 @@ class Messages:
     def _check_signatures(self, params: CreateMessageParams) -> None:
         """Refuse thinking that did not come from here as it is."""
         for index, message in enumerate(params.messages):
-            for place, block in enumerate(message.content):
+            blocks = () if isinstance(message.content, str) else message.content
+            for place, block in enumerate(blocks):
                 if isinstance(block, ThinkingParam) and not is_signed(
                     self._signing_key, block.thinking, block.signature
                 ):
