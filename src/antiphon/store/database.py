@@ -4,14 +4,14 @@ SQLAlchemy takes a third of a second to import on a small machine, so here and i
 imports, it is imported where it is first used. Whoever needs `accounts` or `tables` pays for it.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 
+from antiphon.store.backend import Backend
 from antiphon.store.changes import CHANGES_ACCOUNTS, ChangeSignal
 from antiphon.store.errors import StoreError, explained
 
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 
 # How long a transaction waits for others to let go of the database.
 PATIENCE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """What differs between the databases. SQLite reads and writes on different connections."""
-
-    readers: "AsyncEngine"
-    writers: "AsyncEngine"
-    watch: Callable[[], Awaitable[ChangeSignal]]
 
 
 class Database:

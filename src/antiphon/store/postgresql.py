@@ -9,8 +9,8 @@ from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from antiphon.store.backend import Backend
 from antiphon.store.changes import CHANNEL, ChangeSignal
-from antiphon.store.database import Backend
 from antiphon.store.errors import StoreError, explained
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from antiphon.store.backend import Backend
 from antiphon.store.changes import ChangeSignal
-from antiphon.store.database import Backend
 from antiphon.store.errors import StoreError, explained
 
 # FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
