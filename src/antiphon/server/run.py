@@ -14,6 +14,9 @@ from antiphon.server.app import build_app
 from antiphon.service.platform import Platform
 
 BACKLOG = 2048
+# Longer than clients keep an idle connection, so that they close it and not we: a request that
+# meets our closing is lost.
+KEEP_ALIVE_S = 75
 
 
 class ServeError(Exception):
@@ -66,6 +69,7 @@ def http_config(app: ASGIApp, grace_s: float) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
 
