@@ -15,9 +15,12 @@ from antiphon.engines.base import (
     Prompt,
     TextChunk,
 )
+from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.llama.engine import open_llama
+from antiphon.engines.messages_api.engine import open_messages_api
 from antiphon.engines.scripted import open_scripted
 from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn
+from support.upstreams import Owning, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +38,37 @@ async def scripted(_: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options=options))
 
 
-ENGINES: list[Open] = [llama, scripted]
+async def chat_completions(default_model: Path) -> Engine:
+    """In front of llama.cpp's own server."""
+    server = llama_server(default_model)
+    options = await server.__aenter__()
+    engine = await open_chat_completions(EngineConfig("chat_completions", options=options))
+    return Owning(engine, server)
+
+
+async def messages_api(default_model: Path) -> Engine:
+    """In front of llama.cpp's own `/v1/messages`."""
+    server = llama_server(default_model)
+    options = await server.__aenter__()
+    engine = await open_messages_api(EngineConfig("messages_api", options=options))
+    return Owning(engine, server)
+
+
+async def messages_api_on_antiphon(default_model: Path) -> Engine:
+    """In front of a whole Antiphon."""
+    server = antiphon_server(default_model)
+    options = await server.__aenter__()
+    engine = await open_messages_api(EngineConfig("messages_api", options=options))
+    return Owning(engine, server)
+
+
+ENGINES: list[Open] = [
+    llama,
+    scripted,
+    chat_completions,
+    messages_api,
+    messages_api_on_antiphon,
+]
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda opener: opener.__name__)

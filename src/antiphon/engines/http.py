@@ -23,7 +23,10 @@ LARGEST_FRAME: Final = 8 * 1024 * 1024
 LARGEST_COMPLAINT: Final = 64 * 1024
 LONGEST_SENTENCE: Final = 500
 
-_LOST: Final = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
+_LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+TRIES: Final = 3
+"""A connection that was kept may be closed when it is used again (llama.cpp announces nothing), and
+so may the next one; what is lost with it has not been read."""
 _TIMEOUTS: Final = frozenset({408, 504})
 _OVERLOADS: Final = frozenset({425, 429, 503, 529})
 _REFUSALS: Final = frozenset({400, 413, 422})
@@ -133,12 +136,18 @@ class Upstream:
 
     async def _send(self, method: str, url: str, body: bytes | None) -> aiohttp.ClientResponse:
         async with asyncio.timeout(self._patience.first_token_s):
-            try:
-                return await self._session.request(method, url, data=body, allow_redirects=False)
-            except _LOST:
-                # A kept connection that the upstream closed meanwhile: it has read nothing of
-                # this. A second time it is no coincidence.
-                return await self._session.request(method, url, data=body, allow_redirects=False)
+            for _ in range(TRIES - 1):
+                try:
+                    return await self._request(method, url, body)
+                except aiohttp.ClientConnectorError:
+                    raise
+                except _LOST:
+                    continue
+            return await self._request(method, url, body)
+
+    async def _request(self, method: str, url: str, body: bytes | None) -> aiohttp.ClientResponse:
+        # A redirect would take the key somewhere else.
+        return await self._session.request(method, url, data=body, allow_redirects=False)
 
 
 def _session(headers: Mapping[str, str], patience: Patience) -> aiohttp.ClientSession:

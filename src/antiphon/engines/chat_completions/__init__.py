@@ -1,1 +1,1 @@
-"""Upstreams that are compatible with OpenAI's chat completions: vLLM, SGLang, Ollama, llama-server."""
+"""Upstreams that speak OpenAI's chat completions: vLLM, SGLang, Ollama, llama-server."""

@@ -14,7 +14,7 @@ class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_o
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     prefill: bool = True
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
 
     def __repr__(self) -> str:
         return super().__repr__()

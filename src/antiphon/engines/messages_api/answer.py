@@ -142,8 +142,9 @@ class UpstreamMessage:
 
     def _close(self, event: BlockStop) -> None:
         block = self._block
-        if block is None or event.index != self._index:
-            raise failed("the end of a block that is not open")
+        self._check(self._started and event.index == self._index, "a block ends out of order")
+        if block is None:
+            return  # llama.cpp ends a block that it has not begun when it has nothing to say
         if block.type == "tool_use":
             self._check_input()
         self._block = None
