@@ -10,6 +10,8 @@ import pytest
 from antiphon.engines.base import (
     Engine,
     EngineConfig,
+    EngineError,
+    EngineErrorKind,
     Finished,
     FinishReason,
     Prompt,
@@ -176,7 +178,13 @@ async def test_empty_answer_is_an_end_and_nothing_else(engine: Engine) -> None:
 )
 async def test_any_text_is_taken_and_only_characters_come_back(engine: Engine, text: str) -> None:
     prompt = Prompt((turn("user", "Repeat:", text), turn("assistant", text)), 7)
-    assert await engine.count_tokens(prompt) > 0
+    try:
+        assert await engine.count_tokens(prompt) > 0
+    except EngineError as error:
+        # Empty blocks never get here, so an upstream that is strict may refuse them too.
+        assert error.kind is EngineErrorKind.UNSUPPORTED  # noqa: PT017
+        assert not text.strip()  # noqa: PT017
+        return
     for event in await answer(engine, prompt):
         if isinstance(event, TextChunk):
             assert "\ufffd" not in event.text

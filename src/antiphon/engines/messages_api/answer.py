@@ -97,10 +97,9 @@ class UpstreamMessage:
             case BlockStop():
                 self._close(event)
             case Start():
-                self._check(not self._started, "a second message_start")
-                self._started = True
+                self._check(not self._started, "a message_start in the middle")
             case MessageDelta():
-                self._check(self._started and self._block is None, "message_delta out of order")
+                self._check(self._block is None, "message_delta in a block")
                 self._reason = event.delta.stop_reason or self._reason
                 if event.usage is not None and event.usage.output_tokens is not None:
                     self._counted = event.usage.output_tokens
@@ -110,11 +109,14 @@ class UpstreamMessage:
                 self.done = True
             case ErrorEvent():
                 raise _broken(event)
+        # llama.cpp leaves message_start out when an answer begins in the middle of a character.
+        self._started = True
         return []
 
     def _begin(self, event: BlockStart) -> list[EngineEvent]:
         block = event.content_block
-        in_order = self._started and self._block is None and self._reason is None
+        self._started = True
+        in_order = self._block is None and self._reason is None
         self._check(in_order and event.index == self._index, "a block starts out of order")
         self._check(block.type in PIECES, "a block of an unknown type")
         self._block = block
@@ -142,7 +144,7 @@ class UpstreamMessage:
 
     def _close(self, event: BlockStop) -> None:
         block = self._block
-        self._check(self._started and event.index == self._index, "a block ends out of order")
+        self._check(event.index == self._index, "a block ends out of order")
         if block is None:
             return  # llama.cpp ends a block that it has not begun when it has nothing to say
         if block.type == "tool_use":
