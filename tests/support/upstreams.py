@@ -124,9 +124,10 @@ async def _nothing(_: web.Request) -> web.StreamResponse:
 async def misbehaving() -> AsyncIterator[Misbehaving]:
     """Run a server that misbehaves, on a free port."""
     server = Misbehaving()
-    runner = web.ServerRunner(web.Server(server.answer, handler_cancellation=True))
+    raw = web.Server(server.answer, handler_cancellation=True)
+    runner = web.ServerRunner(raw, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
     server.url = f"http://{host}:{port}"
