@@ -13,6 +13,7 @@ from antiphon.engines.base import (
     EngineConfig,
     EngineError,
     EngineErrorKind,
+    EngineEvent,
     EngineStartError,
     OpenEngine,
     TextChunk,
@@ -169,11 +170,15 @@ async def test_a_stream_that_is_cut_is_its_failure(
     engine: Engine, upstream: Misbehaving, opener: OpenEngine, then: str
 ) -> None:
     upstream.streams(TOKEN[opener], then=then, pause_s=0.05)
-    seen = []
-    with pytest.raises(EngineError) as caught:
+    seen: list[EngineEvent] = []
+
+    async def watch() -> None:
         async with aclosing(engine.generate(ask("Hi"))) as events:
             async for event in events:
                 seen.append(event)  # noqa: PERF401 - they are wanted in spite of the error
+
+    with pytest.raises(EngineError) as caught:
+        await watch()
     assert seen == [TextChunk("a", 1)]
     assert caught.value.kind is EngineErrorKind.FAILED
 
