@@ -1,5 +1,6 @@
 """How tokens are counted, on servers that can and on servers that cannot."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -60,6 +61,14 @@ async def test_a_server_that_cannot_count_is_asked_once(
     for _ in range(3):
         assert await engine.count_tokens(ask("Hello")) == 2 + TURN_TOKENS
     assert len(upstream.asked) == 2
+    await engine.aclose()
+
+
+async def test_many_may_ask_before_it_is_known_how(upstream: Misbehaving) -> None:
+    serve(upstream, tokenize={"count": 7})
+    engine = await opened(upstream.url)
+    counts = await asyncio.gather(*(engine.count_tokens(ask("Hi")) for _ in range(20)))
+    assert counts == [7] * 20
     await engine.aclose()
 
 

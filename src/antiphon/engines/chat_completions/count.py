@@ -1,19 +1,30 @@
 """How many tokens a prompt has, asked of servers that disagree on how to ask."""
 
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 import structlog
 
-from antiphon.engines.base import Prompt
+from antiphon.engines.base import EngineError, EngineErrorKind, Prompt
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.chat_completions.request import conversation_of
 from antiphon.engines.http import RefusedError, Upstream
 from antiphon.engines.upstreams import estimate
 
+T = TypeVar("T")
+Way: TypeAlias = Callable[[Prompt], Awaitable[int]]
+
 NOT_THERE: Final = frozenset({404, 405, 501})
 OTHERWISE: Final = NOT_THERE | {400, 422}
 """What a server answers whose `/tokenize` takes something else."""
+
+
+class _NoCountError(EngineError):
+    """An answer without a count: the path is there for something else."""
+
+    def __init__(self) -> None:
+        super().__init__(EngineErrorKind.FAILED, "upstream failed: it said no count of tokens")
 
 
 class _Counted(msgspec.Struct, frozen=True):
@@ -37,49 +48,54 @@ class Counter:
         self._upstream = upstream
         self._options = options
         self._model = model
-        self._ways = [self._by_template, self._by_messages]
+        self._way: Way | None = None
+        self._estimates = options.count == "estimate"
 
     async def count(self, prompt: Prompt) -> int:
         """Count a prompt, or estimate it where nobody can count."""
-        if self._options.count == "upstream":
-            for way in tuple(self._ways):
+        if self._estimates:
+            return estimate(prompt)
+        if self._way is not None:
+            # It has counted before: what it refuses now, it refuses for the prompt's sake.
+            return await self._way(prompt)
+        return await self._find_way(prompt)
+
+    async def _find_way(self, prompt: Prompt) -> int:
+        for way, absent in ((self._by_template, NOT_THERE), (self._by_messages, OTHERWISE)):
+            try:
                 counted = await way(prompt)
-                if counted is not None:
-                    self._ways = [way]
-                    return counted
-            self._give_up()
+            except (RefusedError, _NoCountError) as error:
+                if isinstance(error, RefusedError) and error.status not in absent:
+                    raise
+            else:
+                self._way = way
+                return counted
+        self._give_up()
         return estimate(prompt)
 
     def _give_up(self) -> None:
-        if self._ways:
-            self._ways = []
+        if self._way is None and not self._estimates:
+            self._estimates = True
             structlog.get_logger(__name__).warning(
                 "the upstream cannot count tokens: prompts are estimated", model=self._model
             )
 
-    async def _by_template(self, prompt: Prompt) -> int | None:
+    async def _by_template(self, prompt: Prompt) -> int:
         """Count as llama-server does: the rendered text, tokenized with its control tokens."""
         body = conversation_of(prompt, self._options)
-        rendered = await self._ask("/apply-template", body, _Rendered, NOT_THERE)
-        if rendered is None or rendered.prompt is None:
-            return None
+        rendered = await self._ask("/apply-template", body, _Rendered)
+        if rendered.prompt is None:
+            raise _NoCountError
         text = {"content": rendered.prompt, "add_special": True, "parse_special": True}
-        tokens = await self._ask("/tokenize", text, _Tokens, NOT_THERE)
-        return None if tokens is None else len(tokens.tokens)
+        return len((await self._ask("/tokenize", text, _Tokens)).tokens)
 
-    async def _by_messages(self, prompt: Prompt) -> int | None:
+    async def _by_messages(self, prompt: Prompt) -> int:
         """Count as vLLM does: the messages, tokenized as for an answer."""
         body = {"model": self._model, **conversation_of(prompt, self._options)}
-        counted = await self._ask("/tokenize", body, _Counted, OTHERWISE)
-        return None if counted is None else counted.count
+        counted = await self._ask("/tokenize", body, _Counted)
+        if counted.count is None:
+            raise _NoCountError
+        return counted.count
 
-    async def _ask(
-        self, path: str, body: dict[str, Any], kind: type[Any], absent: frozenset[int]
-    ) -> Any:
-        try:
-            return await self._upstream.ask("POST", path, msgspec.json.encode(body), kind)
-        except RefusedError as error:
-            # One that has counted before can count: then it is the prompt that it refuses.
-            if error.status in absent and len(self._ways) > 1:
-                return None
-            raise
+    async def _ask(self, path: str, body: dict[str, Any], kind: type[T]) -> T:
+        return await self._upstream.ask("POST", path, msgspec.json.encode(body), kind)
