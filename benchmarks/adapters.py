@@ -28,7 +28,7 @@ class Size:
     """How much is asked for: in each of `rounds`, so many answers of each kind."""
 
     rounds: int = 5
-    requests: int = 2000
+    requests: int = 800
 
 
 QUICK = Size(rounds=1, requests=48)
