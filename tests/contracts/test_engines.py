@@ -10,14 +10,19 @@ import pytest
 from antiphon.engines.base import (
     Engine,
     EngineConfig,
+    EngineError,
+    EngineErrorKind,
     Finished,
     FinishReason,
     Prompt,
     TextChunk,
 )
+from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.llama.engine import open_llama
+from antiphon.engines.messages_api.engine import open_messages_api
 from antiphon.engines.scripted import open_scripted
 from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn
+from support.upstreams import Owning, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +40,37 @@ async def scripted(_: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options=options))
 
 
-ENGINES: list[Open] = [llama, scripted]
+async def chat_completions(default_model: Path) -> Engine:
+    """In front of llama.cpp's own server."""
+    server = llama_server(default_model)
+    options = await server.__aenter__()
+    engine = await open_chat_completions(EngineConfig("chat_completions", options=options))
+    return Owning(engine, server)
+
+
+async def messages_api(default_model: Path) -> Engine:
+    """In front of llama.cpp's own `/v1/messages`."""
+    server = llama_server(default_model)
+    options = await server.__aenter__()
+    engine = await open_messages_api(EngineConfig("messages_api", options=options))
+    return Owning(engine, server)
+
+
+async def messages_api_on_antiphon(default_model: Path) -> Engine:
+    """In front of a whole Antiphon."""
+    server = antiphon_server(default_model)
+    options = await server.__aenter__()
+    engine = await open_messages_api(EngineConfig("messages_api", options=options))
+    return Owning(engine, server)
+
+
+ENGINES: list[Open] = [
+    llama,
+    scripted,
+    chat_completions,
+    messages_api,
+    messages_api_on_antiphon,
+]
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda opener: opener.__name__)
@@ -143,7 +178,13 @@ async def test_empty_answer_is_an_end_and_nothing_else(engine: Engine) -> None:
 )
 async def test_any_text_is_taken_and_only_characters_come_back(engine: Engine, text: str) -> None:
     prompt = Prompt((turn("user", "Repeat:", text), turn("assistant", text)), 7)
-    assert await engine.count_tokens(prompt) > 0
+    try:
+        assert await engine.count_tokens(prompt) > 0
+    except EngineError as error:
+        # Empty blocks never get here, so an upstream that is strict may refuse them too.
+        assert error.kind is EngineErrorKind.UNSUPPORTED  # noqa: PT017
+        assert not text.strip()
+        return
     for event in await answer(engine, prompt):
         if isinstance(event, TextChunk):
             assert "\ufffd" not in event.text

@@ -10,7 +10,9 @@ import pytest
 from antiphon import __version__
 from antiphon.cli import _parser
 from antiphon.core import errors
+from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.messages_api.options import MessagesOptions
 from antiphon.engines.scripted import Reply, ScriptedOptions
 from antiphon.settings import ModelSettings, Settings
 from support import surface
@@ -34,6 +36,8 @@ def test_every_setting_is_documented(name: str) -> None:
         ("## `[llama]`", LlamaOptions),
         ("## `[scripted]`", ScriptedOptions),
         ("## `[scripted]`", Reply),
+        ("## `chat_completions`", ChatOptions),
+        ("## `messages_api`", MessagesOptions),
     ],
 )
 def test_every_option_of_a_table_is_documented(section: str, kind: type) -> None:

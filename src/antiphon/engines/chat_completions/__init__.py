@@ -1,0 +1,1 @@
+"""Upstreams that speak OpenAI's chat completions: vLLM, SGLang, Ollama, llama-server."""

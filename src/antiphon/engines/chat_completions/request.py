@@ -1,0 +1,76 @@
+"""A prompt as the body of a request for a chat completion."""
+
+from typing import Any, Final
+
+import msgspec
+
+from antiphon.engines.base import Prompt, Tool
+from antiphon.engines.chat_completions.messages import messages_of
+from antiphon.engines.chat_completions.options import ChatOptions
+
+CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
+
+
+def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
+    """Return what the model reads: messages and tools."""
+    body: dict[str, Any] = {"messages": messages_of(prompt.turns, thinking=options.thinking)}
+    if prompt.tools:
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
+    if options.thinking:
+        enabled = prompt.thinking.mode != "disabled"
+        body["chat_template_kwargs"] = {"enable_thinking": enabled}
+    if options.prefill and prompt.turns[-1].role == "assistant":
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
+    return body
+
+
+def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int) -> bytes:
+    """Return the body of a request for at most `max_tokens`, as a stream."""
+    body = {
+        "model": model,
+        **conversation_of(prompt, options),
+        **_sampling(prompt),
+        **_format(prompt),
+        options.max_tokens_field: max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **options.extra,
+    }
+    return msgspec.json.encode(body)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = [tool.description] if tool.description else []
+    if tool.input_examples:
+        # This vocabulary has no place for them; the model can read them here.
+        examples = "\n".join(msgspec.json.encode(one).decode() for one in tool.input_examples)
+        described.append(f"Examples of its input:\n{examples}")
+    function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
+    if described:
+        function["description"] = "\n\n".join(described)
+    if tool.strict:
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def _sampling(prompt: Prompt) -> dict[str, Any]:
+    given = {"top_p": prompt.top_p, "top_k": prompt.top_k, "reasoning_effort": prompt.effort}
+    return {
+        "temperature": prompt.temperature,
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def _format(prompt: Prompt) -> dict[str, Any]:
+    """Return what the answer must be: calls of tools, or JSON."""
+    body: dict[str, Any] = {}
+    choice = prompt.tool_choice
+    if prompt.tools:
+        named = {"type": "function", "function": {"name": choice.name}}
+        body["tool_choice"] = named if choice.mode == "tool" else CHOICES[choice.mode]
+        if not choice.parallel:
+            body["parallel_tool_calls"] = False
+    if prompt.output_schema is not None:
+        schema = {"name": "answer", "schema": prompt.output_schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body

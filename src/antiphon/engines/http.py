@@ -1,0 +1,225 @@
+"""HTTP to the servers that engines stand in front of; foreign exceptions end here."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+
+from antiphon.engines.base import EngineError, EngineErrorKind
+from antiphon.wire.sse import Frame, FrameDecoder
+
+T = TypeVar("T")
+
+KEEP_ALIVE_S: Final = 4.0
+"""Less than servers keep a connection (uvicorn: 5 s), so that they do not close it first."""
+DRAIN_S: Final = 0.05
+LARGEST_ANSWER: Final = 8 * 1024 * 1024
+LARGEST_FRAME: Final = 8 * 1024 * 1024
+LARGEST_COMPLAINT: Final = 64 * 1024
+LONGEST_SENTENCE: Final = 500
+
+_LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+TRIES: Final = 3
+"""A connection that was kept may be closed when it is used again (llama.cpp announces nothing), and
+so may the next one; what is lost with it has not been read."""
+_TIMEOUTS: Final = frozenset({408, 504})
+_OVERLOADS: Final = frozenset({425, 429, 503, 529})
+_REFUSALS: Final = frozenset({400, 413, 422})
+_KEY_REFUSED: Final = frozenset({401, 403})
+_NOT_FOUND: Final = 404
+
+
+class RefusedError(EngineError):
+    """The upstream answered with a status that is an error."""
+
+    def __init__(self, kind: EngineErrorKind, message: str, status: int) -> None:
+        super().__init__(kind, message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a connection, for the first token, and between two pieces."""
+
+    connect_s: float
+    first_token_s: float
+    silence_s: float
+
+
+class Answer:
+    """A stream on its way. Whoever reads it says when tokens flow, and when it has all of it."""
+
+    def __init__(self, response: aiohttp.ClientResponse, patience: Patience) -> None:
+        self.flows = False
+        self.complete = False
+        self._content = response.content
+        self._patience = patience
+
+    async def frames(self) -> AsyncGenerator[Frame, None]:
+        """Yield the frames, as long as there are any."""
+        decoder = FrameDecoder()
+        unfinished = 0
+        while part := self._content.read_nowait() or await self._read():
+            frames = decoder.feed(part)
+            unfinished = 0 if frames else unfinished + len(part)
+            if unfinished > LARGEST_FRAME:
+                raise failed(f"an event of more than {LARGEST_FRAME} bytes")
+            for frame in frames:
+                yield frame
+
+    async def drain(self) -> None:
+        """Read the end of a complete answer, so that its connection can be used again."""
+        if self.complete:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._content.readany()
+
+    async def _read(self) -> bytes:
+        patience = self._patience
+        async with asyncio.timeout(patience.silence_s if self.flows else patience.first_token_s):
+            return await self._content.readany()
+
+
+class Upstream:
+    """A server behind a URL, and the connections to it."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], patience: Patience) -> None:
+        self._url = url.rstrip("/").removesuffix("/v1")
+        self._patience = patience
+        self._session = _session(headers, patience)
+        self.open = True
+
+    async def aclose(self) -> None:
+        self.open = False
+        await self._session.close()
+
+    async def ask(self, method: str, path: str, body: bytes | None, kind: type[T]) -> T:
+        """Ask for an answer that is one JSON value."""
+        async with self._exchange(method, path, body) as response:
+            return decode(await _limited(response, LARGEST_ANSWER), kind)
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: bytes) -> AsyncIterator[Answer]:
+        """Ask for an answer that streams. Leaving early closes the connection."""
+        async with self._exchange("POST", path, body) as response:
+            if response.content_type != "text/event-stream":
+                raise failed(f"a stream was asked for, and {response.content_type!r} came")
+            answer = Answer(response, self._patience)
+            yield answer
+            await answer.drain()
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with await self._send(method, self._url + path, body) as response:
+                if response.status != 200:  # noqa: PLR2004 - nothing else is an answer
+                    complaint = await _limited(response, LARGEST_COMPLAINT)
+                    raise refused(response.status, complaint)
+                yield response
+        except aiohttp.ClientSSLError as error:
+            raise failed(f"no secure connection: {error}") from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise EngineError(EngineErrorKind.OVERLOADED, f"upstream is away: {error}") from error
+        except TimeoutError as error:
+            raise EngineError(
+                EngineErrorKind.TIMEOUT, "upstream was silent for too long"
+            ) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise failed(f"it broke off: {error!r}") from error
+
+    async def _send(self, method: str, url: str, body: bytes | None) -> aiohttp.ClientResponse:
+        async with asyncio.timeout(self._patience.first_token_s):
+            for _ in range(TRIES - 1):
+                try:
+                    return await self._request(method, url, body)
+                except aiohttp.ClientConnectorError:
+                    raise
+                except _LOST:
+                    continue
+            return await self._request(method, url, body)
+
+    async def _request(self, method: str, url: str, body: bytes | None) -> aiohttp.ClientResponse:
+        # A redirect would take the key somewhere else.
+        return await self._session.request(method, url, data=body, allow_redirects=False)
+
+
+def _session(headers: Mapping[str, str], patience: Patience) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(
+        total=None, connect=patience.connect_s, sock_connect=patience.connect_s
+    )
+    defaults = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(
+        headers={**defaults, **headers},
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+async def _limited(response: aiohttp.ClientResponse, most: int) -> bytes:
+    body = b""
+    while part := await response.content.readany():
+        body += part
+        if len(body) > most:
+            raise failed(f"an answer of more than {most} bytes")
+    return body
+
+
+def decode(text: bytes | str, kind: type[T]) -> T:
+    """Decode what an upstream said, or blame it."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        # The error names a place and types, never what stood there.
+        raise failed(f"it said what it should not: {error}") from error
+
+
+def failed(what: str) -> EngineError:
+    """Blame the upstream, for the operator to read."""
+    return EngineError(EngineErrorKind.FAILED, f"upstream failed: {what}")
+
+
+def refused(status: int, body: bytes) -> EngineError:
+    """Translate an answer that is an error. Only what is wrong with the request is the caller's."""
+    try:
+        said = sentence(msgspec.json.decode(body))
+    except (msgspec.DecodeError, RecursionError):
+        said = None
+    return refusal(status, said)
+
+
+def refusal(status: int, said: str | None) -> RefusedError:
+    """Make the error of a status."""
+    reason = f": {said}" if said else ""
+    if status in _REFUSALS:
+        told = f"The model's server refused this request{reason or '.'}"
+        return RefusedError(EngineErrorKind.UNSUPPORTED, told, status)
+    kind, what = EngineErrorKind.FAILED, f"upstream answered with status {status}"
+    if status in _OVERLOADS:
+        kind = EngineErrorKind.OVERLOADED
+    elif status in _TIMEOUTS:
+        kind = EngineErrorKind.TIMEOUT
+    elif status in _KEY_REFUSED:
+        what = f"upstream refused `api_key` with status {status}"
+    elif status == _NOT_FOUND:
+        what = "upstream does not know the path or the `model` (status 404)"
+    return RefusedError(kind, what + reason, status)
+
+
+def sentence(body: Any) -> str | None:
+    """Find the sentence for people in an error, wherever servers put it."""
+    said = body
+    for key in ("error", "message", "detail"):
+        if isinstance(said, dict) and key in said:
+            said = said[key]
+    if not isinstance(said, str):
+        return None
+    return "".join(sign for sign in said if sign.isprintable())[:LONGEST_SENTENCE].strip() or None

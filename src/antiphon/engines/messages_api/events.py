@@ -1,0 +1,90 @@
+"""The upstream's stream events, as far as they are read; unknown keys may come at any time."""
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]
+
+
+class UpstreamEvent(msgspec.Struct, frozen=True, tag_field="type"):
+    """One event."""
+
+
+class MessageUsage(msgspec.Struct, frozen=True):
+    output_tokens: Count | None = None
+
+
+class Start(UpstreamEvent, frozen=True, tag="message_start"):
+    pass
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A block as it starts; `type` decides what its deltas may be."""
+
+    type: str
+    name: str | None = None
+    text: str = ""
+    thinking: str = ""
+    input: dict[str, Any] | None = None
+
+
+class BlockStart(UpstreamEvent, frozen=True, tag="content_block_start"):
+    index: int
+    content_block: Block
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of a block; one of the fields, as `type` says."""
+
+    type: str
+    text: str = ""
+    thinking: str = ""
+    partial_json: str = ""
+
+
+class BlockDelta(UpstreamEvent, frozen=True, tag="content_block_delta"):
+    index: int
+    delta: Delta
+
+
+class BlockStop(UpstreamEvent, frozen=True, tag="content_block_stop"):
+    index: int
+
+
+class Ending(msgspec.Struct, frozen=True):
+    stop_reason: str | None = None
+
+
+class MessageDelta(UpstreamEvent, frozen=True, tag="message_delta"):
+    delta: Ending
+    usage: MessageUsage | None = None
+
+
+class Stop(UpstreamEvent, frozen=True, tag="message_stop"):
+    pass
+
+
+class Broken(msgspec.Struct, frozen=True):
+    type: str = ""
+    message: str = ""
+
+
+class ErrorEvent(UpstreamEvent, frozen=True, tag="error"):
+    error: Broken
+
+
+Event: TypeAlias = Start | BlockStart | BlockDelta | BlockStop | MessageDelta | Stop | ErrorEvent
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What an event without a name is."""
+
+    type: str = ""
+
+
+KNOWN = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (Start, BlockStart, BlockDelta, BlockStop, MessageDelta, Stop, ErrorEvent)
+)

@@ -1,0 +1,20 @@
+"""The options of a messages_api engine."""
+
+from antiphon.engines.upstreams import UpstreamOptions
+
+
+class MessagesOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Claude API promises more than other servers; an upstream that does not is told so here.
+
+    `version` is the `anthropic-version` it is asked with. `resend_thinking` sends back what the
+    model thought in earlier turns; its signatures are not the upstream's, which may mind.
+    """
+
+    version: str = "2023-06-01"
+    resend_thinking: bool = False
+    forced_tools: bool = True
+    structured_outputs: bool = True
+    images: bool = True
+
+    def __repr__(self) -> str:
+        return super().__repr__()
