@@ -1,0 +1,139 @@
+"""Claude Code itself, unmodified, against a running server."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.processes import KEY, PATIENCE_S, Program, serving
+from support.recorder import Recorder, recording
+
+pytestmark = pytest.mark.soak
+
+VERSION = "2.1.330"
+CACHE = Path(__file__).parents[2] / ".cache" / "claude-code"
+FETCHING_S = 600.0
+MODEL = "claude-opus-5-5"
+ANSWER = "The scripted engine is well."
+SCRIPT = f"""
+engine = "scripted"
+[scripted]
+text = "{ANSWER}"
+"""
+QUIET = {
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_CODE_MAX_RETRIES": "1",
+}
+
+
+@pytest.fixture(scope="session")
+def claude() -> Path:
+    """The program, fetched once per checkout: 380 MB."""
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    package = f"claude-code-{platform.system().lower()}-{machine}"
+    program = CACHE / "node_modules" / "@anthropic-ai" / package / "claude"
+    if not program.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / "package.json").write_text('{"private": true}')
+        subprocess.run(
+            ["npm", "install", "--ignore-scripts", f"@anthropic-ai/claude-code@{VERSION}"],  # noqa: S607 - npm is where the user has it
+            cwd=CACHE,
+            stdin=subprocess.DEVNULL,
+            check=True,
+            timeout=FETCHING_S,
+        )
+    return program
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Program]:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "antiphon.toml").write_text(SCRIPT, encoding="utf-8")
+    with serving(data_dir, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        yield program
+
+
+@pytest.fixture
+def recorder(server: Program) -> Iterator[Recorder]:
+    with recording(server.url) as found:
+        yield found
+
+
+def ask(claude: Path, recorder: Recorder, home: Path, *arguments: str, **environ: str) -> Any:
+    """Ask Claude Code in a home of its own; what it prints as JSON."""
+    home.mkdir()
+    done = subprocess.run(
+        [claude, "-p", "How are you?", "--output-format", "json", "--model", MODEL, *arguments],
+        cwd=home,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "ANTHROPIC_BASE_URL": recorder.url,
+            **QUIET,
+            **environ,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    record(recorder)
+    assert done.returncode == 0, done.stdout + done.stderr + said(recorder)
+    return json.loads(done.stdout)
+
+
+def said(recorder: Recorder) -> str:
+    """What the server answered to what it refused."""
+    return "\n".join(
+        f"{one.method} {one.path} {one.status} {one.answer.decode(errors='replace')[:300]}"
+        for one in recorder.recorded
+        if one.status >= 400
+    )
+
+
+def record(recorder: Recorder) -> None:
+    """Leave what was asked where the operator wants it: examples are made of it."""
+    folder = os.environ.get("ANTIPHON_RECORD")
+    if folder is None:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for number, one in enumerate(recorder.recorded):
+        path = Path(folder, f"{os.getpid()}-{len(os.listdir(folder)):03}-{number}.json")
+        kept = {"method": one.method, "path": one.path, "headers": one.headers}
+        answer = {"status": one.status, "answer": one.answer.decode(errors="replace")}
+        body = one.body.decode()
+        path.write_text(json.dumps({**kept, "body": body, **answer}, indent=1))
+
+
+@pytest.mark.parametrize("credential", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
+def test_a_plain_turn_is_answered(
+    claude: Path, recorder: Recorder, tmp_path: Path, credential: str
+) -> None:
+    result = ask(claude, recorder, tmp_path / "home", **{credential: KEY})
+    assert result["result"] == ANSWER
+    assert not result["is_error"]
+    assert said(recorder) == ""
+
+
+def test_a_turn_without_tools_is_answered(
+    claude: Path, recorder: Recorder, tmp_path: Path
+) -> None:
+    arguments = ("--bare", "--system-prompt", "Be brief.", "--tools", "")
+    result = ask(claude, recorder, tmp_path / "home", *arguments, ANTHROPIC_API_KEY=KEY)
+    assert result["result"] == ANSWER
+    assert said(recorder) == ""
+
+
+def test_a_wrong_key_is_said_to_be_one(claude: Path, recorder: Recorder, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="invalid x-api-key"):
+        ask(claude, recorder, tmp_path / "home", ANTHROPIC_API_KEY="wrong")
