@@ -108,7 +108,7 @@ def record(recorder: Recorder) -> None:
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     for number, one in enumerate(recorder.recorded):
-        path = Path(folder, f"{os.getpid()}-{len(os.listdir(folder)):03}-{number}.json")
+        path = Path(folder, f"{recorder.server_address[1]}-{number}.json")
         kept = {"method": one.method, "path": one.path, "headers": one.headers}
         answer = {"status": one.status, "answer": one.answer.decode(errors="replace")}
         body = one.body.decode()
@@ -125,9 +125,7 @@ def test_a_plain_turn_is_answered(
     assert said(recorder) == ""
 
 
-def test_a_turn_without_tools_is_answered(
-    claude: Path, recorder: Recorder, tmp_path: Path
-) -> None:
+def test_a_turn_without_tools_is_answered(claude: Path, recorder: Recorder, tmp_path: Path) -> None:
     arguments = ("--bare", "--system-prompt", "Be brief.", "--tools", "")
     result = ask(claude, recorder, tmp_path / "home", *arguments, ANTHROPIC_API_KEY=KEY)
     assert result["result"] == ANSWER

@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(chunk)
                 self.wfile.flush()
 
-    do_GET = do_HEAD = do_POST
+    do_GET = do_HEAD = do_POST  # noqa: N815 - the names are http.server's
 
     def log_message(self, *_: Any) -> None:
         pass

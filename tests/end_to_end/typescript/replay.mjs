@@ -21,10 +21,11 @@ const server = createServer((request, response) => {
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
 
-// What the SDK adds for its own users.
-function plain(message) {
+// Leaves out what the SDK adds for its own users, and what the old line does not keep up with.
+function plain(message, line) {
   const { _request_id, parsed_output, ...rest } = JSON.parse(JSON.stringify(message));
   for (const block of rest.content) delete block.parsed_output;
+  if (line === 'old') delete rest.usage.output_tokens_details;
   return rest;
 }
 
@@ -41,7 +42,7 @@ for (const [line, Client] of Object.entries({ current, old })) {
         { model: 'm', max_tokens: 1, messages: [{ role: 'user', content: 'Hi' }] },
         { headers: { 'x-case': String(number) } },
       );
-      assert.deepEqual(plain(await stream.finalMessage()), message);
+      assert.deepEqual(plain(await stream.finalMessage(), line), plain(message, line));
     } catch (error) {
       wrong += 1;
       if (wrong <= 3) console.log(`case ${number}, ${line} line: ${error.message}`);
