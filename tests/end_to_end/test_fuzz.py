@@ -1,6 +1,7 @@
 """Thousands of requests, from valid to absurd: each is answered, in a shape that the wire knows."""
 
 import asyncio
+import copy
 import gzip
 import json
 import random
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+import structlog
 from starlette.types import ASGIApp
 
+from antiphon.logs import set_up_logs
 from antiphon.server.app import build_app
 from support.asgi import HELLO, KEY, Answer, Call
 
@@ -175,8 +178,12 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
+def strange(chance: Chance) -> Any:
+    return copy.deepcopy(chance.choice(STRANGE))
+
+
 def nested(chance: Chance) -> Any:
-    value: Any = chance.choice([[], {}, "x", TEXT])
+    value: Any = chance.choice([[], {}, "x"])
     for _ in range(chance.choice([10, 100, 400])):
         value = [value] if chance.random() < 0.5 else {"type": "text", "content": value}
     return value
@@ -186,7 +193,7 @@ def mutated(body: Any, chance: Chance) -> Any:
     """Do one thing to a JSON value that its owner would not have done."""
     found = places(body)
     if not found:
-        return chance.choice(STRANGE)
+        return strange(chance)
     *path, last = chance.choice(found)
     parent = body
     for key in path:
@@ -197,18 +204,18 @@ def mutated(body: Any, chance: Chance) -> Any:
         case 1 if isinstance(parent, dict):
             parent[chance.choice(KEYS)] = parent.pop(last)
         case 2 if isinstance(parent, dict):
-            parent[chance.choice(KEYS)] = chance.choice(STRANGE)
+            parent[chance.choice(KEYS)] = strange(chance)
         case 3 if isinstance(parent, list):
-            parent.extend([parent[last]] * chance.choice([1, 2, 30]))
+            parent.extend(copy.deepcopy([parent[last]] * chance.choice([1, 2, 30])))
         case 4:
             parent[last] = nested(chance)
         case 5:
             other = chance.choice(VALID)
-            parent[last] = json.loads(json.dumps(other.get("messages", other)))
+            parent[last] = copy.deepcopy(other.get("messages", other))
         case 6 if isinstance(parent[last], str):
             parent[last] = retouched(parent[last], chance)
         case _:
-            parent[last] = chance.choice(STRANGE)
+            parent[last] = strange(chance)
     return body
 
 
@@ -362,7 +369,7 @@ def oddly_aimed(request: Request, chance: Chance) -> Request:
 def request_number(number: int) -> Request:
     """The same request for the same number, at every run."""
     chance = random.Random(f"{SEED}-{number}")  # noqa: S311 - nothing is a secret here
-    value = json.loads(json.dumps(chance.choice(VALID)))
+    value = copy.deepcopy(chance.choice(VALID))
     path = MESSAGES if chance.random() < 0.8 else COUNT
     if path == COUNT:
         value.pop("max_tokens", None)
@@ -457,7 +464,9 @@ async def checked(app: ASGIApp, request: Request) -> str | None:
 
 @pytest.fixture
 async def app(platform: Any) -> AsyncGenerator[ASGIApp]:
+    set_up_logs("error", "json")
     yield build_app(await platform())
+    structlog.reset_defaults()
 
 
 async def smallest(app: ASGIApp, request: Request, wrong: str) -> Request:
