@@ -1,5 +1,5 @@
-# The commands of this repository. `make serve` and `make test` need Python 3.11 or newer and
-# the package index, nothing else.
+# The commands of this repository. `make serve` needs Python 3.11 or newer and the package index,
+# nothing else; what is for developers needs Node.js 20 or newer as well.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # Without its bytecode a program takes seconds to start, and the tests start many.
@@ -48,6 +48,7 @@ lock: ## renew the lock files (needs uv)
 	@touch $@
 
 .venv/dev: requirements/dev.lock pyproject.toml
+	@scripts/node
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 

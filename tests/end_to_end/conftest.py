@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from support.node import install
 from support.processes import KEY, Program, serving
 
 
@@ -44,3 +45,9 @@ def real(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Itera
     }
     with serving(data_dir, "--model", str(default_model), environ=settings) as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def typescript() -> None:
+    """What the programs in `typescript/` import is installed, for whoever runs them."""
+    install()

@@ -79,7 +79,7 @@ class Call:
         if message["type"] == "http.response.start":
             assert not self.answer.status
             self.answer.status = message["status"]
-            self.answer.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+            self.answer.headers = {k.decode(): v.decode("latin-1") for k, v in message["headers"]}
         else:
             assert self.answer.status
             assert not self.answer.whole

@@ -25,6 +25,9 @@ ANSWERS: dict[str, Any] = {
     "token_count": TokenCount,
 }
 
+# Recorded requests of Claude Code have their own test, in `end_to_end/test_transcripts.py`.
+PATHS = sorted(path for path in EXAMPLES.glob("*.json") if not path.name.startswith("claude_code"))
+
 
 def kind_of(path: Path) -> str:
     kinds = [kind for kind in (*REQUESTS, *ANSWERS) if path.stem.startswith(kind)]
@@ -32,8 +35,7 @@ def kind_of(path: Path) -> str:
 
 
 def examples(kinds: dict[str, Any]) -> list[Any]:
-    paths = sorted(EXAMPLES.glob("*.json"))
-    return [pytest.param(path, id=path.stem) for path in paths if kind_of(path) in kinds]
+    return [pytest.param(path, id=path.stem) for path in PATHS if kind_of(path) in kinds]
 
 
 def holds(whole: Any, part: Any) -> bool:
@@ -71,7 +73,7 @@ def test_event_survives_the_trip_through_its_frame(path: Path) -> None:
 
 
 def test_every_type_has_an_example() -> None:
-    seen = {kind_of(path) for path in EXAMPLES.glob("*.json")}
+    seen = {kind_of(path) for path in PATHS}
     assert seen == {*REQUESTS, *ANSWERS}
     tags = {json.loads(path.read_bytes())["type"] for path in EXAMPLES.glob("event_*.json")}
     assert tags == {event.__struct_config__.tag for event in StreamEvent.__args__}

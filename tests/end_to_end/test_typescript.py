@@ -1,0 +1,57 @@
+"""The official TypeScript SDK, unmodified, against a running server: both lines of it.
+
+Its programs lie in `typescript/`; Node's own test runner says what of them fails.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.conversation import eventually
+from support.node import TYPESCRIPT, node
+from support.processes import KEY, Program
+
+pytestmark = pytest.mark.usefixtures("typescript")
+
+
+def told(program: Program) -> dict[str, str]:
+    return {"ANTIPHON_URL": program.url, "ANTIPHON_KEY": KEY}
+
+
+@pytest.fixture(params=["scripted", "real"])
+def program(request: pytest.FixtureRequest) -> Program:
+    found: Program = request.getfixturevalue(request.param)
+    return found
+
+
+def request_line(program: Program, request: str) -> Any:
+    """What the server's log says of one request; `None` as long as it runs."""
+    lines = [line for line in program.errors if request in line]
+    return json.loads(lines[-1]) if lines else None
+
+
+@pytest.mark.parametrize("line", ["current", "old"])
+def test_a_program_of_this_line_of_the_sdk_works(program: Program, line: str) -> None:
+    node("--test", f"{line}.test.mjs", **told(program))
+
+
+def test_failures_come_in_their_classes(scripted: Program) -> None:
+    node("--test", "failures.test.mjs", **told(scripted))
+
+
+@pytest.mark.anyio
+async def test_an_aborted_stream_stops_the_engine(real: Program) -> None:
+    requests = node("abort.mjs", **told(real)).split()
+    assert len(requests) == 6
+    for request in requests:
+        await eventually(lambda request=request: request_line(real, request))
+        line = request_line(real, request)
+        assert line["hung_up"]
+        assert 0 < line["output_tokens"] < 1500
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    lock = json.loads(Path(TYPESCRIPT, "package-lock.json").read_text())
+    assert not any("resolved" in package for package in lock["packages"].values())

@@ -1,0 +1,96 @@
+"""Stands between a client and a server, passes everything on, and remembers it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx2
+
+PATIENCE_S = 120.0
+# Said about one connection, and none of the next one's business.
+OF_A_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+
+
+@dataclass
+class Recorded:
+    """One request and its answer, as far as it has come."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int = 0
+    answer: bytearray = field(default_factory=bytearray)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Recorder(ThreadingHTTPServer):
+    """A proxy on a free port of the loopback."""
+
+    daemon_threads = False
+
+    def __init__(self, target: str) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.recorded: list[Recorded] = []
+        # The answer passes as it came, so it is not asked for in a form that has to be undone.
+        self.upstream = httpx2.Client(base_url=target, timeout=PATIENCE_S)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is nobody's fault."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection of a client; it ends with the answer."""
+
+    server: Recorder
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("content-length", 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        one = Recorded(self.command, self.path, headers, self.rfile.read(length))
+        self.server.recorded.append(one)
+        kept = {name: value for name, value in headers.items() if name not in OF_A_HOP}
+        with self.server.upstream.stream(
+            one.method, one.path, headers=kept, content=one.body
+        ) as answer:
+            one.status = answer.status_code
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name not in OF_A_HOP:
+                    self.send_header(name, value)
+            self.send_header("connection", "close")
+            self.end_headers()
+            for chunk in answer.iter_raw():
+                one.answer += chunk
+                self.wfile.write(chunk)
+                self.wfile.flush()
+
+    do_GET = do_HEAD = do_POST  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def recording(target: str) -> Iterator[Recorder]:
+    """Record what passes to this server until the block ends."""
+    with Recorder(target) as recorder:
+        thread = threading.Thread(target=recorder.serve_forever)
+        thread.start()
+        try:
+            yield recorder
+        finally:
+            recorder.shutdown()
+            thread.join()
+            recorder.upstream.close()
