@@ -6,7 +6,7 @@ import pytest
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities, Prompt, Turn
-from antiphon.core.validation import check_fits, conversation, prompt_for, prompt_to_count
+from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.wire.content import TextParam
 from antiphon.wire.faults import BodyDecoder
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams

@@ -85,10 +85,10 @@ class Messages:
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
 
-    async def count_tokens(self, params: CountTokensParams) -> int:
+    async def count_tokens(self, params: CountTokensParams, version: str) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        return await _count(engine, prompt_to_count(params))
+        return await _count(engine, prompt_to_count(params, engine.capabilities, version))
 
 
 async def _count(engine: Engine, prompt: Prompt) -> int:

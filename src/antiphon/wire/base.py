@@ -40,9 +40,9 @@ def words(**sentences: str) -> Meta:
     """Annotate a type with the API's own sentences for its faults; read by `wire.faults`.
 
     `mismatch` is said of a value of another type, `range` of a number outside of its bounds, `few`
-    and `many` of a list of another length, `pattern` of a string that does not match one. `field` is
-    said of a string that is not allowed, and of the top-level field that it stands in. `branch` is
-    no sentence but a step of the path: the name of what may stand there instead of a string.
+    and `many` of a list of another length, `pattern` of a string of another form. `field` is said
+    of a string that is not allowed, and of the top-level field that it stands in. `branch` is no
+    sentence but a step of the path: the name of what may stand there instead of a string.
     """
     return Meta(extra=sentences)
 

@@ -54,9 +54,7 @@ class BodyDecoder(Generic[T]):
     def decode(self, body: bytes) -> T:
         try:
             params = self._decoder.decode(body)
-            for name in self._without:
-                if getattr(params, name) is not UNSET:
-                    raise msgspec.ValidationError(f"{name}: {EXTRA}")
+            self._check_versions(params)
             return params  # noqa: TRY300 - what is wrong is said below
         except msgspec.ValidationError as error:
             fault = next(faults(self._type, _parse(body), (), self._without), None)
@@ -65,6 +63,11 @@ class BodyDecoder(Generic[T]):
             raise BodyError(str(fault or error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _not_json(error) from error
+
+    def _check_versions(self, params: T) -> None:
+        for name in self._without:
+            if getattr(params, name) is not UNSET:
+                raise msgspec.ValidationError(f"{name}: {EXTRA}")
 
 
 def _parse(body: bytes) -> Any:

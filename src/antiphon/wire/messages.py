@@ -168,7 +168,7 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     diagnostics: DiagnosticsParam | None = None
     context_management: dict[str, Any] | None = None
     safeguards: list[dict[str, Any]] | None = None
-    thread: Any = UNSET
+    thread: dict[str, Any] | None = None
 
 
 class CountTokensParams(Param, kw_only=True, frozen=True):
