@@ -162,7 +162,11 @@ async def test_a_failure_after_the_first_token_is_the_last_event(client) -> None
         "content_block_delta",
         "error",
     ]
-    assert events[-1]["error"] == {"type": "api_error", "message": "Internal server error"}
+    assert events[-1]["error"] == {
+        "type": "api_error",
+        "message": "Internal server error",
+        "details": None,
+    }
     assert events[-1]["request_id"] == answer.headers["request-id"]
     assert answer.whole
 

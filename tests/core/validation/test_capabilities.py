@@ -25,6 +25,10 @@ BASE64 = {
 }
 FORMAT = {"format": {"type": "json_schema", "schema": schema()}}
 NO_FORCE = 'tool_choice: type "tool" and "any" are not supported for this model.'
+NO_BUDGET = (
+    '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+    '"output_config.effort" to control thinking behavior.'
+)
 CANNOT_RUN = (
     "this server cannot run this tool; it runs no server tools and offers no computer, browser or "
     "MCP toolsets"
@@ -62,10 +66,7 @@ CONTAINER = (
         (
             "thinking",
             {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000},
-            (
-                '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" '
-                'and "output_config.effort" to control thinking behavior.'
-            ),
+            NO_BUDGET,
         ),
     ],
 )

@@ -30,12 +30,12 @@ LONG_AFTER_SHORT = (
 )
 
 
-def check_breakpoints(
-    params: CreateMessageParams | CountTokensParams, system: Sequence[ContentParam]
-) -> None:
+def check_breakpoints(params: CreateMessageParams | CountTokensParams) -> None:
     """At most four breakpoints, the automatic one included, and no long one after a short one."""
-    marks = [*_marks_of(params, system)]
+    marks = [*_marks_of(params)]
     automatic = params.cache_control
+    if not marks and automatic is None:
+        return
     if automatic is not None and not _is_there(params, automatic):
         marks.append(("cache_control", automatic))
     if len(marks) > MOST_BREAKPOINTS:
@@ -65,14 +65,15 @@ def _is_there(
 
 
 def _marks_of(
-    params: CreateMessageParams | CountTokensParams, system: Sequence[ContentParam]
+    params: CreateMessageParams | CountTokensParams,
 ) -> Iterator[tuple[str, CacheControlParam]]:
     if params.tools is not UNSET:
         for index, tool in enumerate(params.tools):
             # Tools that only Anthropic can run are refused, whatever they say.
             if isinstance(tool, CustomToolParam | DefinedToolParam) and tool.cache_control:
                 yield f"tools.{index}.cache_control", tool.cache_control
-    yield from _marks("system", system)
+    if params.system is not UNSET and not isinstance(params.system, str):
+        yield from _marks("system", params.system)
     for index, message in enumerate(params.messages):
         if not isinstance(message.content, str):
             yield from _marks(f"messages.{index}.content", message.content)

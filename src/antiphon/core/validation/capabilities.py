@@ -50,7 +50,13 @@ def check_capabilities(
             raise InvalidRequestError("inference_geo: not supported for this model.")
     if params.tools is not UNSET:
         for index, tool in enumerate(params.tools):
-            _check_tool(tool, index, capabilities)
+            if isinstance(tool, ForeignToolParam):
+                raise InvalidRequestError(
+                    f"tools.{index}.{tool.type}: this server cannot run this tool; it runs no "
+                    "server tools and offers no computer, browser or MCP toolsets"
+                )
+            if isinstance(tool, CustomToolParam | DefinedToolParam):
+                _check_tool(tool, index, capabilities)
     _check_choice(params, capabilities)
     _check_thinking(params, capabilities)
     output = params.output_config
@@ -62,16 +68,11 @@ def check_capabilities(
         raise InvalidRequestError("speed: 'fast' is not supported for this model.")
 
 
-def _check_tool(tool: object, index: int, capabilities: Capabilities) -> None:
-    if isinstance(tool, ForeignToolParam):
-        raise InvalidRequestError(
-            f"tools.{index}.{tool.type}: this server cannot run this tool; it runs no server "
-            "tools and offers no computer, browser or MCP toolsets"
-        )
+def _check_tool(
+    tool: CustomToolParam | DefinedToolParam, index: int, capabilities: Capabilities
+) -> None:
     if not capabilities.tools:
         raise InvalidRequestError("tools: this model does not support tools")
-    if not isinstance(tool, CustomToolParam | DefinedToolParam):
-        return
     where = f"tools.{index}.{tool.type or 'custom'}"
     if tool.strict and not capabilities.forced_tools:
         raise InvalidRequestError(f"{where}.strict: this model does not support strict tools")

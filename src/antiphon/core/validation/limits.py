@@ -28,8 +28,6 @@ def check_max_tokens(params: CreateMessageParams, capabilities: Capabilities) ->
 
 def check_pre_warm(params: CreateMessageParams) -> None:
     """Refuse to ask anything of an answer of no tokens: it only fills the prompt cache."""
-    if params.max_tokens:
-        return
     output = params.output_config
     if params.stream:
         reason = "`stream` is true"

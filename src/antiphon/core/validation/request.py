@@ -54,8 +54,8 @@ def _checked(
     check_thinking(params)
     if params.output_config is not UNSET:
         check_format(params, turns)
-    check_breakpoints(params, system)
-    if isinstance(params, CreateMessageParams):
+    check_breakpoints(params)
+    if isinstance(params, CreateMessageParams) and not params.max_tokens:
         check_pre_warm(params)
     check_capabilities(params, capabilities)
     check_blocks(params.messages, capabilities)
