@@ -5,6 +5,7 @@ disabled and `effort` on a model that does not think, `speed` standard, `diagnos
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 from msgspec import UNSET
 
@@ -50,13 +51,13 @@ def check_capabilities(
             raise InvalidRequestError("inference_geo: not supported for this model.")
     if params.tools is not UNSET:
         for index, tool in enumerate(params.tools):
-            if isinstance(tool, ForeignToolParam):
+            if not isinstance(tool, CustomToolParam | DefinedToolParam):
+                kind = cast("ForeignToolParam", tool).type
                 raise InvalidRequestError(
-                    f"tools.{index}.{tool.type}: this server cannot run this tool; it runs no "
-                    "server tools and offers no computer, browser or MCP toolsets"
+                    f"tools.{index}.{kind}: this server cannot run this tool; it runs no server "
+                    "tools and offers no computer, browser or MCP toolsets"
                 )
-            if isinstance(tool, CustomToolParam | DefinedToolParam):
-                _check_tool(tool, index, capabilities)
+            _check_tool(tool, index, capabilities)
     _check_choice(params, capabilities)
     _check_thinking(params, capabilities)
     output = params.output_config

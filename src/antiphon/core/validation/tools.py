@@ -12,7 +12,6 @@ from antiphon.wire.faults import REQUIRED
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import (
     AnyChoice,
-    AutoChoice,
     CustomToolParam,
     DefinedToolParam,
     NamedChoice,
@@ -113,13 +112,9 @@ def _defined(tool: DefinedToolParam) -> Tool:
 
 def tool_choice_of(choice: ToolChoiceParam) -> ToolChoice:
     """Return the choice as engines know it. With `none` the tools stay in the prompt."""
-    match choice:
-        case NoChoice():
-            return ToolChoice(mode="none")
-        case AutoChoice():
-            return ToolChoice(parallel=not choice.disable_parallel_tool_use)
-        case AnyChoice():
-            return ToolChoice(mode="any", parallel=not choice.disable_parallel_tool_use)
-        case NamedChoice():
-            parallel = not choice.disable_parallel_tool_use
-            return ToolChoice(mode="tool", name=choice.name, parallel=parallel)
+    if isinstance(choice, NoChoice):
+        return ToolChoice(mode="none")
+    parallel = not choice.disable_parallel_tool_use
+    if isinstance(choice, NamedChoice):
+        return ToolChoice(mode="tool", name=choice.name, parallel=parallel)
+    return ToolChoice(mode="any" if isinstance(choice, AnyChoice) else "auto", parallel=parallel)
