@@ -422,6 +422,17 @@ def test_body_that_is_nested_too_deeply_is_refused(body: str) -> None:
         DECODER.decode(body.encode())
 
 
+@pytest.mark.parametrize("depth", [10, 500, 900, 980])
+def test_tag_that_is_nested_is_refused_at_any_depth(depth: int) -> None:
+    tag = "[" * depth + "]" * depth
+    for field in ("tools", "messages"):
+        body = json.dumps(changed(("tools", []))).replace("[]", '[{"type": TAG}]')
+        if field == "messages":
+            body = body.replace("tools", "zzz").replace('"Hi"', '[{"type": TAG}]')
+        with pytest.raises(BodyError):
+            DECODER.decode(body.replace("TAG", tag).encode())
+
+
 def test_fault_that_the_walk_does_not_see_is_said_in_other_words() -> None:
     # Of two equal keys msgspec checks both, and a parsed body holds the last.
     body = json.dumps(valid_body()).replace("{", '{"model": 5, ', 1).encode()

@@ -164,8 +164,10 @@ def _tagged(
 def unexpected_tag(tag: object, expected: Sequence[object], tag_field: str = "type") -> str:
     """Say that nothing goes by this tag, and what does."""
     names = ", ".join(f"'{name}'" for name in expected)
+    # What is nested is not shown: as text it may be too deep for Python.
+    shown = "..." if isinstance(tag, list | dict) else tag
     return (
-        f"Input tag '{tag}' found using '{tag_field}' does not match any of the expected tags: "
+        f"Input tag '{shown}' found using '{tag_field}' does not match any of the expected tags: "
         f"{names}"
     )
 

@@ -1,11 +1,14 @@
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Thinking, ToolChoice
+from antiphon.core.generation import Capabilities, Thinking, ToolChoice
 from support.requests import (
+    ABLE,
     DECODERS,
     IMAGE,
     NEW,
@@ -14,10 +17,13 @@ from support.requests import (
     able,
     assistant,
     body_of,
+    call,
     counted,
     prompt,
     refusal,
+    result,
     schema,
+    system,
     text,
     tool,
     user,
@@ -139,3 +145,63 @@ def test_sampling_parameter_is_an_unknown_key_in_the_newer_version(name: str) ->
     for value in (1, "malformed"):
         with pytest.raises(ValueError, match=f"^{name}: Extra inputs are not permitted$"):
             DECODERS[NEW].decode(body_of(max_tokens=8, **{name: value}))
+
+
+# Properties: of whatever is asked, a rule is named or a prompt is made that says all of it.
+
+TEXTS = st.sampled_from(["a", "b ", " ", ""])
+IDS = st.sampled_from(["x", "y"])
+MARKS = st.sampled_from([None, {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}])
+LEAVES = st.one_of(
+    st.builds(lambda words, mark: {**text(words), "cache_control": mark}, TEXTS, MARKS),
+    st.sampled_from([IMAGE, {"type": "thinking", "thinking": "", "signature": "s"}]),
+)
+BLOCKS = st.one_of(
+    LEAVES,
+    st.builds(call, IDS),
+    st.builds(result, IDS, TEXTS | st.lists(st.builds(text, TEXTS), max_size=2)),
+)
+CONTENT = TEXTS | st.lists(BLOCKS, max_size=3)
+MESSAGES = st.lists(
+    st.one_of(
+        st.builds(user, CONTENT),
+        st.builds(assistant, CONTENT),
+        st.builds(system, CONTENT),
+        st.just({"role": "system", "content": [], "output_config": {"effort": "low"}}),
+    ),
+    min_size=1,
+    max_size=6,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "tools": st.lists(st.builds(tool, IDS, strict=st.booleans()), max_size=2),
+        "tool_choice": st.sampled_from([{"type": "any"}, {"type": "tool", "name": "x"}]),
+        "thinking": st.sampled_from([{"type": "adaptive"}, {"type": "disabled"}]),
+        "output_config": st.sampled_from([{"effort": "low"}, {"format": None}]),
+        "cache_control": MARKS,
+        "max_tokens": st.integers(0, 3),
+        "stream": st.booleans(),
+    },
+)
+
+
+@given(MESSAGES, FIELDS, st.sampled_from([OLD, NEW]), st.sampled_from([PLAIN, ABLE]))
+def test_whatever_is_asked_is_refused_by_a_rule_or_asked_of_the_engine(
+    messages: list[dict[str, Any]],
+    fields: dict[str, Any],
+    version: str,
+    capabilities: Capabilities,
+) -> None:
+    try:
+        asked = prompt(*messages, version=version, capabilities=capabilities, **fields)
+    except InvalidRequestError:
+        return
+    spoken = [message for message in messages if message["content"]]
+    blocks = sum(
+        1 if isinstance(message["content"], str) else len(message["content"]) for message in spoken
+    )
+    assert sum(len(turn.content) for turn in asked.turns) == blocks
+    assert [role for role, _ in groupby(message["role"] for message in spoken)] == [
+        turn.role for turn in asked.turns
+    ]
