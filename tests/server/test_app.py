@@ -89,6 +89,33 @@ async def test_an_unknown_method_is_a_405_in_the_envelope(client, method, path) 
     assert answer.error == (405, "invalid_request_error", "Method Not Allowed")
 
 
+@pytest.mark.parametrize(
+    "betas",
+    [
+        "claude-code-20250219,interleaved-thinking-2025-05-14",
+        "prompt-caching-2024-07-31, nobody-knows-2031-01-01 ,",
+        "",
+    ],
+)
+async def test_names_of_betas_are_ignored(client, betas) -> None:
+    caller = await client()
+    assert (await caller.get("/v1/models", anthropic_beta=betas)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("betas", "named"),
+    [("a b", "`a b`"), ("fine-1,-x, {}", "`-x`, `{}`"), ("a;b", "`a;b`")],
+)
+async def test_what_cannot_be_the_name_of_a_beta_is_refused(client, betas, named) -> None:
+    caller = await client()
+    status, kind, message = (await caller.get("/v1/models", anthropic_beta=betas)).error
+    assert (status, kind) == (400, "invalid_request_error")
+    assert message == (
+        f"Unexpected value(s) {named} for the `anthropic-beta` header. Please consult our "
+        "documentation at platform.claude.com/docs or try again without the header."
+    )
+
+
 async def test_an_unknown_query_is_ignored(client) -> None:
     assert (await (await client()).post("/v1/messages?beta=true", HELLO)).status == 200
 

@@ -201,7 +201,11 @@ async def test_a_failure_after_the_first_token_is_the_last_event(client) -> None
         "content_block_delta",
         "error",
     ]
-    assert events[-1]["error"] == {"type": "api_error", "message": "Internal server error"}
+    assert events[-1]["error"] == {
+        "type": "api_error",
+        "message": "Internal server error",
+        "details": None,
+    }
     assert events[-1]["request_id"] == answer.headers["request-id"]
     assert answer.whole
 
@@ -300,3 +304,62 @@ async def test_sampling_parameters_belong_to_the_old_version(client) -> None:
 async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
     answer = await (await client()).create(model="gpt-1")
     assert answer.error == (404, "not_found_error", "model: gpt-1")
+
+
+async def test_a_thread_is_refused_with_the_code_that_the_sdk_reads(client) -> None:
+    caller = await client()
+    answer = await caller.create(thread={"type": "create"})
+    assert answer.error == (400, "invalid_request_error", "thread: this server keeps no threads")
+    assert answer.json["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
+async def test_an_error_without_a_code_has_details_that_say_nothing(client) -> None:
+    caller = await client()
+    answer = await caller.create(messages=[])
+    assert list(answer.json) == ["type", "error", "request_id"]
+    assert list(answer.json["error"].items()) == [
+        ("type", "invalid_request_error"),
+        ("message", "messages: at least one message is required"),
+        ("details", None),
+    ]
+
+
+async def test_a_malformed_sampling_parameter_is_an_unknown_key_too(client) -> None:
+    caller = await client()
+    body = {**HELLO, "temperature": "warm"}
+    answer = await caller.post("/v1/messages", body, anthropic_version="2026-10-21")
+    assert answer.error[2] == "temperature: Extra inputs are not permitted"
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_rules_of_the_newer_version_hold_on_both_paths(client, path) -> None:
+    cited = {"type": "text", "text": "a", "citations": [{}]}
+    body = {"model": "claude-x", "messages": [{"role": "user", "content": [cited]}]}
+    if path == "/v1/messages":
+        body["max_tokens"] = 8
+    caller = await client()
+    answer = await caller.post(path, body, anthropic_version="2026-10-21")
+    assert answer.error[2] == "messages.0.content.0.text.citations: Extra inputs are not permitted"
+    assert (await caller.post(path, body)).status == 200
+
+
+async def test_what_claude_code_sends_is_answered(client) -> None:
+    caller = await client()
+    answer = await caller.post(
+        "/v1/messages?beta=true",
+        {
+            **HELLO,
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "system", "content": "It is raining."},
+                {"role": "system", "content": [], "output_config": {"effort": "medium"}},
+            ],
+            "thinking": {"type": "adaptive", "display": "updates"},
+            "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+            "output_config": {"effort": "max"},
+            "safeguards": [{"type": "dangerous_tool_use", "classifier_context": {}}],
+            "tools": [],
+        },
+        anthropic_beta="claude-code-20250219,context-management-2025-06-27",
+    )
+    assert answer.status == 200

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, inspect
 
-from antiphon.wire.base import Param
-from antiphon.wire.faults import BodyDecoder, BodyError, Fault, faults
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+from antiphon.wire.base import Family, Param
+from antiphon.wire.faults import BodyDecoder, BodyError, Fault, decode_member, faults
+from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams
 
 Json: TypeAlias = Any
 
@@ -61,6 +61,8 @@ TAGS = (
 MEDIA_TYPES = "'image/gif', 'image/jpeg', 'image/png' or 'image/webp'"
 EXTRA = "Extra inputs are not permitted"
 SHAPE = "Input does not match the expected shape."
+TOOL_NAME = "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"
+GOOD_TOOL: dict[str, Json] = {"name": "a", "input_schema": {"type": "object"}}
 MISMATCHED_TAG = "found using 'type' does not match any of the expected tags:"
 
 SENTENCES = [
@@ -173,6 +175,101 @@ SENTENCES = [
     ("stream", "yes", "stream: Input should be a valid boolean"),
     ("stream", None, "stream: Input should be a valid boolean"),
     ("stream", 1, "stream: Input should be a valid boolean"),
+    ("tool_choice", "auto", "tool_choice: Input should be an object"),
+    ("tool_choice", None, "tool_choice: Input should be an object"),
+    ("tool_choice", {}, "tool_choice.type: Field required"),
+    (
+        "tool_choice",
+        {"type": "x"},
+        f"tool_choice: Input tag 'x' {MISMATCHED_TAG} 'auto', 'any', 'tool', 'none'",
+    ),
+    ("tool_choice", {"type": "tool"}, "tool_choice.tool.name: Field required"),
+    (
+        "tool_choice",
+        {"type": "none", "disable_parallel_tool_use": True},
+        f"tool_choice.none.disable_parallel_tool_use: {EXTRA}",
+    ),
+    ("tools", {}, "tools: Input should be a valid array"),
+    ("tools", None, "tools: Input should be a valid array"),
+    ("tools", [5], "tools.0: Input should be an object"),
+    ("tools", [{}], "tools.0.custom.name: Field required"),
+    ("tools", [{"type": None}], "tools.0.custom.name: Field required"),
+    ("tools", [{"type": "custom"}], "tools.0.custom.name: Field required"),
+    ("tools", [{"name": ""}], "tools.0.custom.name: String should have at least 1 character"),
+    ("tools", [{"name": "a b"}], f"tools.0.custom.name: {TOOL_NAME}"),
+    ("tools", [{"name": "a\n"}], f"tools.0.custom.name: {TOOL_NAME}"),
+    ("tools", [{"name": "a" * 129}], f"tools.0.custom.name: {TOOL_NAME}"),
+    ("tools", [GOOD_TOOL, {"name": "b"}], "tools.1.custom.input_schema: Field required"),
+    (
+        "tools",
+        [{"name": "a", "input_schema": []}],
+        "tools.0.custom.input_schema: Input should be an object",
+    ),
+    ("tools", [GOOD_TOOL | {"bogus": 1}], f"tools.0.custom.bogus: {EXTRA}"),
+    (
+        "tools",
+        [GOOD_TOOL | {"input_examples": [5]}],
+        "tools.0.custom.input_examples.0: Input should be an object",
+    ),
+    ("tools", [{"type": "bash_20250124"}], "tools.0.bash_20250124.name: Field required"),
+    (
+        "tools",
+        [{"type": "bash_20250124", "name": "bash", "max_characters": 5}],
+        f"tools.0.bash_20250124.max_characters: {EXTRA}",
+    ),
+    ("thinking", None, "thinking: Input should be an object"),
+    ("thinking", {}, "thinking.type: Field required"),
+    (
+        "thinking",
+        {"type": "enabled", "budget_tokens": 1023},
+        "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+    ),
+    ("thinking", {"type": "disabled", "display": None}, f"thinking.disabled.display: {EXTRA}"),
+    (
+        "thinking",
+        {"type": "adaptive", "display": "x"},
+        "thinking.adaptive.display: Input should be 'omitted', 'summarized' or 'updates'",
+    ),
+    ("output_config", None, f"output_config: {SHAPE}"),
+    ("output_config", 5, f"output_config: {SHAPE}"),
+    (
+        "output_config",
+        {"effort": "huge"},
+        "output_config.effort: Input should be 'high', 'low', 'max', 'medium' or 'xhigh'",
+    ),
+    (
+        "output_config",
+        {"format": {"type": "json_schema"}},
+        "output_config.format.schema: Field required",
+    ),
+    ("output_config", {"task_budget": {}}, f"output_config.task_budget: {EXTRA}"),
+    ("container", 5, f"container.ContainerParams: {SHAPE}"),
+    ("container", {"bogus": 1}, f"container.ContainerParams.bogus: {EXTRA}"),
+    ("inference_geo", 5, "inference_geo: Input should be a valid string"),
+    ("inference_geo", "eu", "inference_geo: must be one of ['global', 'us']"),
+    ("inference_geo", "us\n", "inference_geo: must be one of ['global', 'us']"),
+    ("speed", "slow", "speed: Input should be 'fast' or 'standard'"),
+    (
+        "diagnostics",
+        {"previous_message_id": 5},
+        "diagnostics.previous_message_id: Input should be a valid string",
+    ),
+    ("context_management", 5, "context_management: Input should be an object"),
+    ("safeguards", {}, "safeguards: Input should be a valid array"),
+    ("thread", "create", "thread: Input should be an object"),
+    (
+        "messages.0.output_config",
+        {"effort": "x"},
+        (
+            "messages.0.output_config.effort: "
+            "Input should be 'high', 'low', 'max', 'medium' or 'xhigh'"
+        ),
+    ),
+    (
+        "messages",
+        with_block({"type": "tool_use", "id": "a\n", "name": "b", "input": {}}),
+        "messages.0.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
+    ),
     ("zzz", 1, f"zzz: {EXTRA}"),
 ]
 
@@ -196,6 +293,15 @@ def test_fault_is_said_in_the_words_of_the_api(path: str, value: Json, sentence:
         ("system", []),
         ("temperature", 1),
         ("top_k", 0),
+        ("tools", []),
+        ("tools", [GOOD_TOOL, GOOD_TOOL | {"type": None, "strict": None}]),
+        ("tools", [{"type": "web_search_20250305", "name": "web_search", "whatever": 5}]),
+        ("container", "container_1"),
+        ("container", None),
+        ("inference_geo", None),
+        ("speed", None),
+        ("thinking", {"type": "between_tools"}),
+        ("messages", [{"role": "system", "content": [], "output_config": {"effort": "low"}}]),
         ("messages.0.content", []),
         ("messages", with_block({"type": "text", "text": "Hi", "citations": None})),
         ("messages", with_block({"type": "text", "text": "Hi", "citations": []})),
@@ -232,8 +338,12 @@ def test_fault_behind_many_good_items_is_found() -> None:
 # One fault for each field, in the order in which the API reports them; unknown keys come last.
 IN_ORDER = [
     ("model", 5),
+    ("tool_choice", 5),
+    ("tools", [5]),
     ("messages", []),
     ("system", 5),
+    ("thinking", 5),
+    ("output_config", 5),
     ("cache_control", 5),
     ("max_tokens", -1),
     ("metadata", 5),
@@ -243,6 +353,8 @@ IN_ORDER = [
     ("top_k", -1),
     ("top_p", 5),
     ("stream", 5),
+    ("container", 5),
+    ("inference_geo", 5),
     ("zzz", 5),
 ]
 
@@ -251,7 +363,7 @@ IN_ORDER = [
 def test_of_two_faults_the_one_that_the_api_reports_first_is_said(
     first: tuple[str, Json], second: tuple[str, Json]
 ) -> None:
-    assert fault_of(changed(second, first)).startswith(f"{first[0]}: ")
+    assert fault_of(changed(second, first)).startswith(first[0])
 
 
 def test_of_faults_in_two_messages_the_one_in_the_first_message_is_said() -> None:
@@ -310,6 +422,17 @@ def test_body_that_is_nested_too_deeply_is_refused(body: str) -> None:
         DECODER.decode(body.encode())
 
 
+@pytest.mark.parametrize("depth", [10, 500, 900, 980])
+def test_tag_that_is_nested_is_refused_at_any_depth(depth: int) -> None:
+    tag = "[" * depth + "]" * depth
+    for field in ("tools", "messages"):
+        body = json.dumps(changed(("tools", []))).replace("[]", '[{"type": TAG}]')
+        if field == "messages":
+            body = body.replace("tools", "zzz").replace('"Hi"', '[{"type": TAG}]')
+        with pytest.raises(BodyError):
+            DECODER.decode(body.replace("TAG", tag).encode())
+
+
 def test_fault_that_the_walk_does_not_see_is_said_in_other_words() -> None:
     # Of two equal keys msgspec checks both, and a parsed body holds the last.
     body = json.dumps(valid_body()).replace("{", '{"model": 5, ', 1).encode()
@@ -355,6 +478,24 @@ def test_fault_of_a_whole_body_has_no_path() -> None:
     assert str(Fault((), "Field required")) == "Field required"
 
 
+@pytest.mark.parametrize("name", SAMPLING)
+def test_field_that_a_version_has_no_longer_is_an_unknown_key(name: str) -> None:
+    newer = BodyDecoder(CreateMessageParams, SAMPLING)
+    for value in (0, 1, None, "malformed", []):
+        with pytest.raises(BodyError, match=rf"^{name}: Extra inputs are not permitted$"):
+            newer.decode(json.dumps(changed((name, value))).encode())
+    with pytest.raises(BodyError, match=r"^stream: "):
+        newer.decode(json.dumps(changed((name, 1), ("stream", 5))).encode())
+    assert newer.decode(json.dumps(valid_body()).encode()).model == "m"
+
+
+def test_hook_decodes_families_only() -> None:
+    with pytest.raises(NotImplementedError):
+        decode_member(complex, {})
+    with pytest.raises(NotImplementedError):
+        Family.member({})
+
+
 # Properties: the walk agrees with msgspec about every value.
 
 SCALARS = st.one_of(
@@ -364,12 +505,15 @@ SCALARS = st.one_of(
     st.integers(-2, 3),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=5),
-    st.sampled_from(["user", "assistant", "text", "image", "ephemeral", "5m", "auto", "base64"]),
+    st.sampled_from(
+        ["user", "assistant", "text", "image", "ephemeral", "5m", "auto", "base64", "custom", "any"]
+    ),
 )
 KEYS = st.sampled_from(
     [
         *CreateMessageParams.__struct_fields__,
         *["type", "text", "role", "content", "source", "user_id", "ttl", "data", "url", "zzz"],
+        *["name", "input_schema", "strict", "effort", "format", "schema", "budget_tokens"],
     ]
 )
 JSON = st.recursive(
@@ -379,6 +523,19 @@ JSON = st.recursive(
 )
 RICH: dict[str, Json] = {
     "model": "m",
+    "tool_choice": {"type": "tool", "name": "a", "disable_parallel_tool_use": True},
+    "tools": [
+        {"name": "a", "input_schema": {"type": "object"}, "strict": True},
+        {"type": "custom", "name": "b", "input_schema": {}, "allowed_callers": ["direct"]},
+        {"type": "bash_20250124", "name": "bash", "cache_control": {"type": "ephemeral"}},
+        {"type": "web_search_20250305", "name": "web_search"},
+    ],
+    "thinking": {"type": "enabled", "budget_tokens": 1024, "display": None},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {}}},
+    "container": {"skills": [{"type": "custom", "skill_id": "s"}]},
+    "inference_geo": "us",
+    "speed": "fast",
+    "context_management": {"edits": []},
     "messages": [
         {"role": "user", "content": "Hi"},
         {
@@ -436,7 +593,7 @@ def mutated_bodies(draw: st.DrawFn) -> Json:
 
 def msgspec_accepts(body: bytes) -> bool:
     try:
-        msgspec.json.decode(body, type=CreateMessageParams)
+        msgspec.json.decode(body, type=CreateMessageParams, dec_hook=decode_member)
     except msgspec.ValidationError:
         return False
     return True

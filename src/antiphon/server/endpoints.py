@@ -1,5 +1,6 @@
 """What each route does: read, ask the service, write."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -8,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.core.catalogue import page_limit
 from antiphon.core.errors import InvalidRequestError
+from antiphon.server.encodings import decoded
 from antiphon.server.exchange import Exchange
 from antiphon.server.hang_ups import HangUps
 from antiphon.server.middleware import EXCHANGE
@@ -15,12 +17,14 @@ from antiphon.server.responses import folded, write_stream
 from antiphon.service.messages import Generation
 from antiphon.service.platform import Platform
 from antiphon.wire.faults import BodyDecoder
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams, TokenCount
+from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams, TokenCount
 from antiphon.wire.sse import EventEncoder
 
 Action: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
-VERSIONS = frozenset({"2023-06-01", "2026-10-21"})
+# The versions that are served, and the parameters of a message that each has no longer.
+VERSIONS = {"2023-06-01": (), "2026-10-21": SAMPLING}
+BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,16 @@ class Endpoints:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._create = BodyDecoder(CreateMessageParams)
+        self._create = {
+            version: BodyDecoder(CreateMessageParams, gone) for version, gone in VERSIONS.items()
+        }
         self._count = BodyDecoder(CountTokensParams)
         self._encoder = EventEncoder()
         self._hang_ups = HangUps()
 
     async def create_message(self, exchange: Exchange) -> None:
         version = await self._admit(exchange)
-        params = self._create.decode(await self._body(exchange))
+        params = self._create[version].decode(await self._body(exchange))
         exchange.fields["model"] = params.model
         with self._hang_ups.stopping(exchange):
             generation = await self._platform.messages.begin(params, version)
@@ -64,11 +70,11 @@ class Endpoints:
             await exchange.respond(200, await folded(generation.batches()))
 
     async def count_tokens(self, exchange: Exchange) -> None:
-        await self._admit(exchange)
+        version = await self._admit(exchange)
         params = self._count.decode(await self._body(exchange))
         exchange.fields["model"] = params.model
         with self._hang_ups.stopping(exchange):
-            count = await self._platform.messages.count_tokens(params)
+            count = await self._platform.messages.count_tokens(params, version)
             await exchange.respond(200, TokenCount(input_tokens=count))
 
     async def list_models(self, exchange: Exchange) -> None:
@@ -111,10 +117,30 @@ class Endpoints:
             raise InvalidRequestError("anthropic-version: header is required")
         if version not in VERSIONS:
             raise InvalidRequestError(f'anthropic-version: "{version}" is not a valid version')
+        check_betas(exchange.header(b"anthropic-beta"))
         return version
 
     async def _body(self, exchange: Exchange) -> bytes:
-        return await exchange.body(self._platform.settings.max_body_bytes)
+        limit = self._platform.settings.max_body_bytes
+        encoding = exchange.header(b"content-encoding")
+        body = await exchange.body(limit)
+        return body if encoding is None else await decoded(body, encoding, limit)
+
+
+def check_betas(header: str | None) -> None:
+    """Take any names of beta features, known or not: what they ask for stands in the request.
+
+    Claude Code sends names that change monthly, so only what cannot be a name is refused.
+    """
+    if header is None:
+        return
+    wrong = [name for one in header.split(",") if (name := one.strip()) and not BETA.match(name)]
+    if wrong:
+        names = ", ".join(f"`{name}`" for name in wrong)
+        raise InvalidRequestError(
+            f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
+            "documentation at platform.claude.com/docs or try again without the header."
+        )
 
 
 def _one(query: dict[str, list[str]], name: str) -> str | None:

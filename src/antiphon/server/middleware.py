@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import anyio
 import structlog
-from msgspec import UNSET
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -142,7 +141,8 @@ def _may_pass(error: ApiError) -> bool:
 
 
 def _detail(error: ApiError) -> ErrorDetail:
-    details = {"error_code": error.error_code} if error.error_code else UNSET
+    # Claude Code knows the sentences that it reads only where `details` stands beside them.
+    details = {"error_code": error.error_code} if error.error_code else None
     return ErrorDetail(type=error.type, message=error.message, details=details)
 
 

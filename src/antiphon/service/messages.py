@@ -1,6 +1,6 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -21,7 +21,7 @@ from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
 from antiphon.wire.content import ThinkingParam
 from antiphon.wire.events import StreamEvent
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
 
 
 class Generation:
@@ -77,7 +77,7 @@ class Messages:
         model = self._models.find(params.model)
         engine = model.engine()
         prompt = await read_documents(prompt_for(params, engine.capabilities, version))
-        self._check_signatures(params)
+        self._check_signatures(params.messages)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
         outline = Outline(
@@ -92,9 +92,9 @@ class Messages:
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
 
-    def _check_signatures(self, params: CreateMessageParams) -> None:
+    def _check_signatures(self, messages: Sequence[MessageParam]) -> None:
         """Refuse thinking that did not come from here as it is."""
-        for index, message in enumerate(params.messages):
+        for index, message in enumerate(messages):
             blocks = () if isinstance(message.content, str) else message.content
             for place, block in enumerate(blocks):
                 if isinstance(block, ThinkingParam) and not is_signed(
@@ -104,10 +104,12 @@ class Messages:
                         f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
                     )
 
-    async def count_tokens(self, params: CountTokensParams) -> int:
+    async def count_tokens(self, params: CountTokensParams, version: str) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        return await _count(engine, await read_documents(prompt_to_count(params)))
+        prompt = prompt_to_count(params, engine.capabilities, version)
+        self._check_signatures(params.messages)
+        return await _count(engine, await read_documents(prompt))
 
 
 async def _count(engine: Engine, prompt: Prompt) -> int:

@@ -1,6 +1,6 @@
 """The two families of structs that every other wire type belongs to."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,21 @@ class Param(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
 
     Fields stand in the order in which the API reports their faults.
     """
+
+
+class Family:
+    """Structs that msgspec cannot tell apart by itself, because their tag may be absent.
+
+    A field of this type is decoded in two steps: `member` reads the tag, and the struct reads the
+    value. Members inherit from the struct and from the family.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def member(cls, value: dict[str, Any]) -> tuple[type[msgspec.Struct], str] | str:
+        """Return the struct that a value must be and its name in paths, or what is wrong."""
+        raise NotImplementedError
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True):
@@ -25,8 +40,9 @@ def words(**sentences: str) -> Meta:
     """Annotate a type with the API's own sentences for its faults; read by `wire.faults`.
 
     `mismatch` is said of a value of another type, `range` of a number outside of its bounds, `few`
-    and `many` of a list of another length. `field` is said of a string that is not allowed, and of
-    the top-level field that it stands in.
+    and `many` of a list of another length, `pattern` of a string of another form. `field` is said
+    of a string that is not allowed, and of the top-level field that it stands in. `branch` is no
+    sentence but a step of the path: the name of what may stand there instead of a string.
     """
     return Meta(extra=sentences)
 

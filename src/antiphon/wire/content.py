@@ -9,7 +9,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from antiphon.wire.base import Answer, NonEmptyStr, Param
 
-ToolId: TypeAlias = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]+$")]
+# In Python `$` also matches before a newline at the end.
+ToolId: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-zA-Z0-9_-]+\Z",
+        extra={"pattern": "String should match pattern '^[a-zA-Z0-9_-]+$'"},
+    ),
+]
 
 
 class CacheControlParam(Param, kw_only=True, frozen=True):

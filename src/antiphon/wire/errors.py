@@ -12,7 +12,7 @@ class ErrorDetail(Answer, kw_only=True, frozen=True):
 
     type: str
     message: str
-    details: dict[str, Any] | UnsetType = UNSET
+    details: dict[str, Any] | UnsetType | None = UNSET
 
 
 class ErrorEnvelope(Answer, kw_only=True, frozen=True):

@@ -6,18 +6,21 @@ the first fault becomes `path: sentence`. Unknown keys come after the known ones
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, Union
 
 import msgspec
-from msgspec import inspect
+from msgspec import UNSET, inspect
+
+from antiphon.wire.base import Family
 
 T = TypeVar("T")
 Path: TypeAlias = tuple[str | int, ...]
 
 REQUIRED = "Field required"
 EXTRA = "Extra inputs are not permitted"
+OBJECT = "Input should be an object"
 
 
 class BodyError(ValueError):
@@ -37,22 +40,34 @@ class Fault:
 
 
 class BodyDecoder(Generic[T]):
-    """Decodes the body of one endpoint, or raises `BodyError` with its first fault."""
+    """Decodes the body of one endpoint, or raises `BodyError` with its first fault.
 
-    def __init__(self, kind: type[T]) -> None:
-        self._decoder = msgspec.json.Decoder(kind)
+    `without`: fields that this version of the API does not have. They are unknown keys, whatever
+    their value is.
+    """
+
+    def __init__(self, kind: type[T], without: Collection[str] = ()) -> None:
+        self._decoder = msgspec.json.Decoder(kind, dec_hook=decode_member)
         self._type = inspect.type_info(kind)
+        self._without = frozenset(without)
 
     def decode(self, body: bytes) -> T:
         try:
-            return self._decoder.decode(body)
+            params = self._decoder.decode(body)
+            self._check_versions(params)
+            return params  # noqa: TRY300 - what is wrong is said below
         except msgspec.ValidationError as error:
-            fault = next(faults(self._type, _parse(body), ()), None)
+            fault = next(faults(self._type, _parse(body), (), self._without), None)
             # The walk knows every type that the wire uses; should a new one slip through, the
             # caller still gets a sentence.
             raise BodyError(str(fault or error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _not_json(error) from error
+
+    def _check_versions(self, params: T) -> None:
+        for name in self._without:
+            if getattr(params, name) is not UNSET:
+                raise msgspec.ValidationError(f"{name}: {EXTRA}")
 
 
 def _parse(body: bytes) -> Any:
@@ -60,6 +75,18 @@ def _parse(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(error) from error
+
+
+def decode_member(kind: type, value: Any) -> Any:
+    """Decode what `msgspec` leaves to a hook: a member of a `Family`."""
+    if not issubclass(kind, Family):
+        raise NotImplementedError
+    if not isinstance(value, dict):
+        raise msgspec.ValidationError(OBJECT)
+    member = kind.member(value)
+    if isinstance(member, str):
+        raise msgspec.ValidationError(member)
+    return msgspec.convert(value, member[0])
 
 
 def _not_json(error: Exception) -> BodyError:
@@ -70,7 +97,9 @@ def _not_json(error: Exception) -> BodyError:
     return BodyError(f"The request body is not valid JSON: {said}")
 
 
-def faults(kind: inspect.Type, value: Any, path: Path) -> Iterator[Fault]:
+def faults(
+    kind: inspect.Type, value: Any, path: Path, without: Collection[str] = ()
+) -> Iterator[Fault]:
     """Yield what keeps `value` from being a `kind`, first fault first; nothing if it is one."""
     extra: dict[str, str] = {}
     while isinstance(kind, inspect.Metadata):
@@ -80,9 +109,11 @@ def faults(kind: inspect.Type, value: Any, path: Path) -> Iterator[Fault]:
         case inspect.UnionType():
             yield from _union(kind, value, path, extra)
         case inspect.StructType():
-            yield from _struct(kind, value, path, extra)
+            yield from _struct(kind, value, path, extra, without)
         case inspect.ListType():
             yield from _list(kind, value, path, extra)
+        case inspect.CustomType():
+            yield from _member(kind.cls, value, path)
         case _:
             sentence = _scalar(kind, value, extra)
             if sentence is None:
@@ -105,6 +136,8 @@ def _union(
         return
     if isinstance(value, str) and any(isinstance(_inner(one), inspect.StrType) for one in options):
         options = [one for one in options if isinstance(_inner(one), inspect.StrType)]
+    elif "branch" in extra:
+        path = (*path, extra["branch"])
     # `str | list`: the API speaks of the list, whatever else it got.
     yield from faults(inspect.Metadata(type=options[-1], extra=extra), value, path)
 
@@ -113,7 +146,7 @@ def _tagged(
     structs: Sequence[inspect.StructType], value: Any, path: Path, extra: dict[str, str]
 ) -> Iterator[Fault]:
     if not isinstance(value, dict):
-        yield Fault(path, extra.get("mismatch", "Input should be an object"))
+        yield Fault(path, extra.get("mismatch", OBJECT))
         return
     tag_field = str(structs[0].tag_field)
     if tag_field not in value:
@@ -125,11 +158,17 @@ def _tagged(
             # The API names the block's type in the path of what is wrong inside of it.
             yield from _fields(struct, value, (*path, tag))
             return
-    expected = ", ".join(f"'{struct.tag}'" for struct in structs)
-    yield Fault(
-        path,
-        f"Input tag '{tag}' found using '{tag_field}' does not match any of the expected tags: "
-        f"{expected}",
+    yield Fault(path, unexpected_tag(tag, [struct.tag for struct in structs], tag_field))
+
+
+def unexpected_tag(tag: object, expected: Sequence[object], tag_field: str = "type") -> str:
+    """Say that nothing goes by this tag, and what does."""
+    names = ", ".join(f"'{name}'" for name in expected)
+    # What is nested is not shown: as text it may be too deep for Python.
+    shown = "..." if isinstance(tag, list | dict) else tag
+    return (
+        f"Input tag '{shown}' found using '{tag_field}' does not match any of the expected tags: "
+        f"{names}"
     )
 
 
@@ -174,24 +213,46 @@ def _is(kind: Any, value: Any) -> bool:
     return True
 
 
+def _member(family: type[Family], value: Any, path: Path) -> Iterator[Fault]:
+    if not isinstance(value, dict):
+        yield Fault(path, OBJECT)
+        return
+    member = family.member(value)
+    if isinstance(member, str):
+        yield Fault(path, member)
+        return
+    struct, name = member
+    yield from faults(inspect.type_info(struct), value, (*path, name))
+
+
 def _struct(
-    kind: inspect.StructType, value: Any, path: Path, extra: dict[str, str]
+    kind: inspect.StructType,
+    value: Any,
+    path: Path,
+    extra: dict[str, str],
+    without: Collection[str],
 ) -> Iterator[Fault]:
     if not isinstance(value, dict):
-        yield Fault(path, extra.get("mismatch", "Input should be an object"))
+        yield Fault(path, extra.get("mismatch", OBJECT))
         return
-    yield from _fields(kind, value, path)
+    yield from _fields(kind, value, path, without)
 
 
-def _fields(kind: inspect.StructType, value: dict[str, Any], path: Path) -> Iterator[Fault]:
+def _fields(
+    kind: inspect.StructType, value: dict[str, Any], path: Path, without: Collection[str] = ()
+) -> Iterator[Fault]:
     known = {kind.tag_field} if kind.tag_field else set()
     for field in kind.fields:
+        if field.encode_name in without:
+            continue
         known.add(field.encode_name)
         where = (*path, field.encode_name)
         if field.encode_name in value:
             yield from faults(field.type, value[field.encode_name], where)
         elif field.required:
             yield Fault(where, REQUIRED)
+    if not kind.forbid_unknown_fields:
+        return
     for key in value:
         if key not in known:
             yield Fault((*path, key), EXTRA)
@@ -215,7 +276,7 @@ def _scalar(  # noqa: PLR0911 - one answer for each kind of value
         case inspect.NoneType() if value is not None:
             return EXTRA
         case inspect.DictType() if not isinstance(value, dict):
-            return extra.get("mismatch", "Input should be an object")
+            return extra.get("mismatch", OBJECT)
     return None
 
 
@@ -227,7 +288,7 @@ def _text(kind: inspect.StrType, value: Any, extra: dict[str, str]) -> str | Non
     if kind.max_length is not None and len(value) > kind.max_length:
         return f"String should have at most {_count(kind.max_length, 'character')}"
     if kind.pattern is not None and not re.search(kind.pattern, value):
-        return f"String should match pattern '{kind.pattern}'"
+        return extra.get("pattern", f"String should match pattern '{kind.pattern}'")
     return None
 
 

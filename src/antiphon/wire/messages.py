@@ -1,11 +1,12 @@
 """Requests and answers of `/v1/messages` and `/v1/messages/count_tokens`."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
 from antiphon.wire.base import Answer, NonEmptyStr, Param, words
 from antiphon.wire.content import CacheControlParam, ContentBlock, ContentParam
+from antiphon.wire.tools import ToolChoiceParam, ToolParam
 
 StopReason: TypeAlias = Literal[
     "end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"
@@ -13,22 +14,103 @@ StopReason: TypeAlias = Literal[
 Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
 
 SHAPE = "Input does not match the expected shape."
+# What `2026-10-21` has no longer; see `BodyDecoder`.
+SAMPLING = ("temperature", "top_k", "top_p")
+
+
+class TurnOutputParam(Param, kw_only=True, frozen=True):
+    """What a system message may ask of the turns that follow it. Ignored."""
+
+    effort: Effort | None = None
 
 
 class MessageParam(Param, kw_only=True, frozen=True):
-    """One message of a conversation. `content` as a string is one text block."""
+    """One message of a conversation. `content` as a string is one text block.
+
+    `clear_at` and `output_config` stand on system messages only, and are ignored.
+    """
 
     role: Annotated[
         Literal["user", "assistant", "system"],
         words(field='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
     ]
     content: str | list[ContentParam]
+    clear_at: Literal["next_user_message", "never"] | None = None
+    output_config: TurnOutputParam | None = None
 
 
 class MetadataParam(Param, kw_only=True, frozen=True):
     """Said about the request, never used for the answer."""
 
     user_id: Annotated[str, Meta(max_length=512)] | None = None
+
+
+class ThinkingParamBase(Param, tag_field="type", kw_only=True, frozen=True):
+    """How the model shall think."""
+
+
+Display: TypeAlias = Literal["summarized", "omitted", "updates"]
+
+
+class EnabledThinking(ThinkingParamBase, tag="enabled", kw_only=True, frozen=True):
+    """Think, at most so many tokens."""
+
+    budget_tokens: Annotated[int, Meta(ge=1024)]
+    display: Display | None = None
+
+
+class AdaptiveThinking(ThinkingParamBase, tag="adaptive", kw_only=True, frozen=True):
+    """Think as much as the question needs."""
+
+    display: Display | None = None
+
+
+class DisabledThinking(ThinkingParamBase, tag="disabled", kw_only=True, frozen=True):
+    """Do not think."""
+
+
+class BetweenToolsThinking(ThinkingParamBase, tag="between_tools", kw_only=True, frozen=True):
+    """Think only between the calls of tools. No model here can."""
+
+
+ThinkingConfigParam: TypeAlias = (
+    EnabledThinking | AdaptiveThinking | DisabledThinking | BetweenToolsThinking
+)
+
+
+class FormatParam(Param, kw_only=True, frozen=True):
+    """The JSON that the answer must be."""
+
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
+class OutputConfigParam(Param, kw_only=True, frozen=True):
+    """What the answer shall be like."""
+
+    effort: Effort | None = None
+    format: FormatParam | None = None
+
+
+class SkillParam(Param, kw_only=True, frozen=True):
+    """A skill that a container shall have."""
+
+    type: Literal["anthropic", "custom"]
+    skill_id: NonEmptyStr
+    version: str | None = None
+
+
+class ContainerParams(Param, kw_only=True, frozen=True):
+    """Where code would run. No container is on offer here."""
+
+    id: str | None = None
+    skills: Annotated[list[SkillParam], Meta(max_length=8)] | None = None
+
+
+class DiagnosticsParam(Param, kw_only=True, frozen=True):
+    """Ask why the prompt cache missed."""
+
+    previous_message_id: str | None = None
 
 
 # Which blocks a system prompt may hold is a rule of `core.validation`.
@@ -46,12 +128,31 @@ StopSequences: TypeAlias = Annotated[list[StopSequence], Meta(max_length=8191)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
 
 
+OutputConfig: TypeAlias = Annotated[OutputConfigParam, words(mismatch=SHAPE)]
+Container: TypeAlias = Annotated[
+    str | ContainerParams, words(mismatch=SHAPE, branch="ContainerParams")
+]
+Geo: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^(global|us)\Z", extra={"pattern": "must be one of ['global', 'us']"}),
+]
+Speed: TypeAlias = Literal["standard", "fast"]
+
+
 class CreateMessageParams(Param, kw_only=True, frozen=True):
-    """The body of `POST /v1/messages`."""
+    """The body of `POST /v1/messages`.
+
+    `context_management` and `safeguards` are taken because Claude Code sends them, and ignored.
+    `thread` is taken to be refused with a code that the SDK understands.
+    """
 
     model: NonEmptyStr
+    tool_choice: ToolChoiceParam | UnsetType = UNSET
+    tools: list[ToolParam] | UnsetType = UNSET
     messages: MessagesParam
     system: SystemParam | UnsetType = UNSET
+    thinking: ThinkingConfigParam | UnsetType = UNSET
+    output_config: OutputConfig | UnsetType = UNSET
     cache_control: CacheControlParam | None = None
     max_tokens: Annotated[int, Meta(ge=0, extra={"range": "must be greater than or equal to 0"})]
     metadata: Annotated[MetadataParam, words(mismatch=SHAPE)] | None = None
@@ -61,15 +162,28 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     top_k: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     top_p: Fraction | UnsetType = UNSET
     stream: bool = False
+    container: Container | None = None
+    inference_geo: Geo | None = None
+    speed: Speed | None = None
+    diagnostics: DiagnosticsParam | None = None
+    context_management: dict[str, Any] | None = None
+    safeguards: list[dict[str, Any]] | None = None
+    thread: dict[str, Any] | None = None
 
 
 class CountTokensParams(Param, kw_only=True, frozen=True):
     """The body of `POST /v1/messages/count_tokens`: it has no `max_tokens`, and takes none."""
 
     model: NonEmptyStr
+    tool_choice: ToolChoiceParam | UnsetType = UNSET
+    tools: list[ToolParam] | UnsetType = UNSET
     messages: MessagesParam
     system: SystemParam | UnsetType = UNSET
+    thinking: ThinkingConfigParam | UnsetType = UNSET
+    output_config: OutputConfig | UnsetType = UNSET
     cache_control: CacheControlParam | None = None
+    speed: Speed | None = None
+    context_management: dict[str, Any] | None = None
 
 
 class CacheCreation(Answer, kw_only=True, frozen=True):

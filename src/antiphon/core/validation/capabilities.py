@@ -1,0 +1,164 @@
+"""What this model, or this server, cannot do: refused by name, after what no model could do.
+
+Where ignoring changes nothing that the caller can see, it is ignored: `thinking` adaptive or
+disabled and `effort` on a model that does not think, `speed` standard, `diagnostics`.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from msgspec import UNSET
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Capabilities
+from antiphon.wire.content import (
+    Base64ImageSource,
+    BlockParam,
+    ContentSource,
+    DocumentParam,
+    FileSource,
+    ImageParam,
+    SearchResultParam,
+    TextParam,
+    ToolResultParam,
+    ToolUseParam,
+    UrlSource,
+)
+from antiphon.wire.messages import (
+    BetweenToolsThinking,
+    CountTokensParams,
+    CreateMessageParams,
+    EnabledThinking,
+    MessageParam,
+)
+from antiphon.wire.tools import (
+    AnyChoice,
+    CustomToolParam,
+    DefinedToolParam,
+    ForeignToolParam,
+    NamedChoice,
+)
+
+
+def check_capabilities(
+    params: CreateMessageParams | CountTokensParams, capabilities: Capabilities
+) -> None:
+    """Refuse the parameters that ask for more than there is."""
+    if isinstance(params, CreateMessageParams):
+        if params.container is not None:
+            raise InvalidRequestError(
+                "container: Container identifier can only be provided when using the code "
+                "execution tool"
+            )
+        if params.inference_geo is not None:
+            raise InvalidRequestError("inference_geo: not supported for this model.")
+    if params.tools is not UNSET:
+        for index, tool in enumerate(params.tools):
+            if not isinstance(tool, CustomToolParam | DefinedToolParam):
+                kind = cast("ForeignToolParam", tool).type
+                raise InvalidRequestError(
+                    f"tools.{index}.{kind}: this server cannot run this tool; it runs no server "
+                    "tools and offers no computer, browser or MCP toolsets"
+                )
+            _check_tool(tool, index, capabilities)
+    _check_choice(params, capabilities)
+    _check_thinking(params, capabilities)
+    output = params.output_config
+    if output is not UNSET and output.format is not None and not capabilities.structured_outputs:
+        raise InvalidRequestError(
+            "output_config.format: this model does not support structured outputs"
+        )
+    if params.speed == "fast":
+        raise InvalidRequestError("speed: 'fast' is not supported for this model.")
+
+
+def _check_tool(
+    tool: CustomToolParam | DefinedToolParam, index: int, capabilities: Capabilities
+) -> None:
+    if not capabilities.tools:
+        raise InvalidRequestError("tools: this model does not support tools")
+    where = f"tools.{index}.{tool.type or 'custom'}"
+    if tool.strict and not capabilities.forced_tools:
+        raise InvalidRequestError(f"{where}.strict: this model does not support strict tools")
+    if tool.allowed_callers and "direct" not in tool.allowed_callers:
+        raise InvalidRequestError(
+            f"{where}.allowed_callers: this server runs no code that could call tools; 'direct' "
+            "must be allowed"
+        )
+
+
+def _check_choice(
+    params: CreateMessageParams | CountTokensParams, capabilities: Capabilities
+) -> None:
+    forced = isinstance(params.tool_choice, AnyChoice | NamedChoice)
+    if forced and not capabilities.forced_tools:
+        raise InvalidRequestError(
+            'tool_choice: type "tool" and "any" are not supported for this model.'
+        )
+
+
+def _check_thinking(
+    params: CreateMessageParams | CountTokensParams, capabilities: Capabilities
+) -> None:
+    if isinstance(params.thinking, BetweenToolsThinking):
+        raise InvalidRequestError('"thinking.type.between_tools" is not supported for this model.')
+    if isinstance(params.thinking, EnabledThinking) and not capabilities.thinking:
+        raise InvalidRequestError(
+            '"thinking.type.enabled" is not supported for this model. Use '
+            '"thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
+        )
+
+
+def check_blocks(messages: Sequence[MessageParam], capabilities: Capabilities) -> None:
+    """Refuse the blocks that this model cannot read. Thinking of an earlier turn is no burden."""
+    for index, message in enumerate(messages):
+        if not isinstance(message.content, str):
+            _check_content(message.content, f"messages.{index}.content", capabilities)
+
+
+def _check_content(blocks: Sequence[BlockParam], where: str, capabilities: Capabilities) -> None:
+    for place, block in enumerate(blocks):
+        if isinstance(block, TextParam):
+            continue
+        kind = block.__struct_config__.tag
+        path = f"{where}.{place}.{kind}"
+        match block:
+            case ToolUseParam() | ToolResultParam() if not capabilities.tools:
+                raise InvalidRequestError(f"{path}: this model does not support tools")
+            case ToolResultParam(content=list(content)):
+                _check_content(content, f"{path}.content", capabilities)
+            case ImageParam() if capabilities.images:
+                _check_image(block, path)
+            case DocumentParam():
+                _check_document(block, path, capabilities)
+            case SearchResultParam():
+                _check_citations(block, path)
+                _check_content(block.content, f"{path}.content", capabilities)
+            case ImageParam():
+                raise InvalidRequestError(f"{path}: this model does not take {kind} blocks")
+
+
+def _check_document(document: DocumentParam, where: str, capabilities: Capabilities) -> None:
+    _check_citations(document, where)
+    match document.source:
+        case UrlSource() | FileSource():
+            kind = document.source.__struct_config__.tag
+            raise InvalidRequestError(
+                f"{where}.source: this server fetches no documents; send them as 'base64', 'text' "
+                f"or 'content', not '{kind}'"
+            )
+        case ContentSource(content=list(content)):
+            _check_content(content, f"{where}.source.content.content", capabilities)
+
+
+def _check_citations(block: DocumentParam | SearchResultParam, where: str) -> None:
+    if block.citations is not None and block.citations.enabled:
+        raise InvalidRequestError(f"{where}.citations: this model does not support citations")
+
+
+def _check_image(image: ImageParam, where: str) -> None:
+    if not isinstance(image.source, Base64ImageSource):
+        kind = image.source.__struct_config__.tag
+        raise InvalidRequestError(
+            f"{where}.source: this server fetches no images; send them as 'base64', not '{kind}'"
+        )

@@ -1,0 +1,155 @@
+"""Rules of a conversation: who speaks when, and that everyone says something."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Role, Turn
+from antiphon.core.validation.pairing import Placed, check_pairing
+from antiphon.wire.content import ContentParam, TextParam, ThinkingParam
+from antiphon.wire.faults import EXTRA
+from antiphon.wire.messages import SHAPE, MessageParam
+
+SYSTEM_FIRST = (
+    "messages.0: use the top-level 'system' parameter for the initial system prompt; the "
+    "directive-only form (content: [] with output_config) is accepted at any position"
+)
+SYSTEM_PLACE = (
+    "role 'system' must precede an 'assistant' message or end the array; the directive-only form "
+    "(content: [] with output_config) is accepted at any position"
+)
+
+
+def conversation(
+    params: Sequence[MessageParam], system: tuple[ContentParam, ...]
+) -> tuple[Turn, ...]:
+    """Return the turns of a request, in its order: the system prompt, then each voice in turn.
+
+    Messages of the same role that follow each other are one turn.
+    """
+    messages = [
+        (index, Turn(message.role, blocks_of(message.content)))
+        for index, message in enumerate(params)
+        if not _is_directive(message, index)
+    ]
+    if not messages:
+        raise InvalidRequestError("messages: at least one message is required")
+    _check_roles(messages)
+    turns = _merged(messages)
+    for index, message in messages:
+        _check_content(f"messages.{index}", message.content)
+    _check_prefill(turns[-1])
+    if any([not isinstance(message.content, str) for message in params]):  # noqa: C419 - twice as fast
+        check_pairing(messages)
+    _check_system(system)
+    return (Turn("system", system), *turns) if system else tuple(turns)
+
+
+def blocks_of(content: str | list[ContentParam]) -> tuple[ContentParam, ...]:
+    """Return content as blocks: a string is one, and an empty string is none."""
+    if isinstance(content, str):
+        return (TextParam(text=content),) if content else ()
+    return tuple(content)
+
+
+def _is_directive(message: MessageParam, index: int) -> bool:
+    """Whether a message says nothing, but how the model shall go on. It is ignored."""
+    if message.output_config is None and message.clear_at is None:
+        return False
+    if message.role != "system":
+        name = "output_config" if message.clear_at is None else "clear_at"
+        raise InvalidRequestError(f"messages.{index}.{name}: {EXTRA}")
+    return message.output_config is not None and not message.content
+
+
+def _check_roles(messages: Sequence[Placed]) -> None:
+    if messages[0][1].role == "assistant":
+        raise InvalidRequestError('messages: first message must use the "user" role')
+    for number, (_, message) in enumerate(messages):
+        if message.role == "system":
+            _check_system_message(messages, number)
+
+
+def _check_system_message(messages: Sequence[Placed], number: int) -> None:
+    index, message = messages[number]
+    after = messages[number + 1][1].role if number + 1 < len(messages) else None
+    before = messages[number - 1][1].role if number else None
+    if not message.content:
+        sentence = "system content must contain at least one block"
+    elif not all(isinstance(block, TextParam) for block in message.content):
+        sentence = "role 'system' supports text, tool_addition, and tool_removal blocks only"
+    elif before is None:
+        raise InvalidRequestError(SYSTEM_FIRST)
+    elif after == "user":
+        sentence = SYSTEM_PLACE
+    elif any(isinstance(block, TextParam) and not block.text.strip() for block in message.content):
+        sentence = "system text blocks must contain non-whitespace text"
+    elif before == "assistant":
+        sentence = "role 'system' must follow a 'user' message"
+    else:
+        return
+    raise InvalidRequestError(f"messages.{index}: {sentence}")
+
+
+def _merged(messages: Sequence[Placed]) -> list[Turn]:
+    """Join what one voice says in a row; each must say something, but for a last assistant."""
+    turns = []
+    done = 0
+    for role, grouped in groupby(messages, key=_role):
+        run = list(grouped)
+        done += len(run)
+        content = tuple(chain.from_iterable(message.content for _, message in run))
+        if content:
+            turns.append(Turn(role, content))
+        elif role == "user":
+            raise InvalidRequestError(
+                f"messages.{run[0][0]}: user messages must have non-empty content"
+            )
+        elif done < len(messages):
+            raise InvalidRequestError(
+                f"messages.{run[0][0]}: all messages must have non-empty content except for the "
+                "optional final assistant message"
+            )
+    return turns
+
+
+def _check_content(where: str, blocks: Iterable[ContentParam]) -> None:
+    for place, block in enumerate(blocks):
+        if isinstance(block, TextParam):
+            if not block.text or block.text.isspace():
+                raise InvalidRequestError(_said_of_blank(block, where, place))
+        elif isinstance(block, ThinkingParam) and not (block.thinking or block.signature):
+            # Thinking that was omitted from the answer comes back empty, but signed.
+            raise InvalidRequestError(
+                f"{where}.content.{place}.thinking: each thinking block must contain thinking"
+            )
+
+
+def _said_of_blank(block: TextParam, where: str, place: int) -> str:
+    content = where if where == "system" else f"{where}.content"
+    if block.text:
+        sentence = "text content blocks must contain non-whitespace text"
+    elif block.cache_control is not None:
+        return f"{content}.{place}.text: cache_control cannot be set for empty text blocks"
+    else:
+        sentence = "text content blocks must be non-empty"
+    return f"{where.partition('.')[0]}: {sentence}"
+
+
+def _check_system(system: Sequence[ContentParam]) -> None:
+    for index, block in enumerate(system):
+        if not isinstance(block, TextParam):
+            raise InvalidRequestError(f"system.{index}: {SHAPE}")
+    _check_content("system", system)
+
+
+def _check_prefill(last: Turn) -> None:
+    block = last.content[-1]
+    if last.role == "assistant" and isinstance(block, TextParam) and block.text[-1:].isspace():
+        raise InvalidRequestError(
+            "messages: final assistant content cannot end with trailing whitespace"
+        )
+
+
+def _role(placed: Placed) -> Role:
+    return placed[1].role

@@ -1,0 +1,48 @@
+"""Rules of `output_config.format`: an answer that is JSON of a given schema."""
+
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Turn
+from antiphon.core.validation.schemas import check_complexity, check_schema
+from antiphon.wire.content import (
+    ContentParam,
+    DocumentParam,
+    SearchResultParam,
+    ToolResultParam,
+)
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+from antiphon.wire.tools import CustomToolParam
+
+SCHEMA = "output_config.format.schema"
+
+
+def check_format(params: CreateMessageParams | CountTokensParams, turns: tuple[Turn, ...]) -> None:
+    """Check the schema of the answer, and that nothing contradicts it."""
+    output = params.output_config
+    if output is UNSET or output.format is None:
+        return
+    check_schema(output.format.schema, SCHEMA)
+    tools = () if params.tools is UNSET else params.tools
+    strict = [one.input_schema for one in tools if isinstance(one, CustomToolParam) and one.strict]
+    check_complexity([*strict, output.format.schema])
+    if any(_asks_for_citations(turn.content) for turn in turns):
+        raise InvalidRequestError("output_config.format: citations are not supported with a format")
+    if turns[-1].role == "assistant":
+        raise InvalidRequestError(
+            "output_config.format: assistant message prefill is not supported with a format"
+        )
+
+
+def _asks_for_citations(blocks: Iterable[ContentParam]) -> bool:
+    for block in blocks:
+        match block:
+            case DocumentParam(citations=citations) | SearchResultParam(citations=citations):
+                if citations is not None and citations.enabled:
+                    return True
+            case ToolResultParam(content=list(content)):
+                if _asks_for_citations(content):
+                    return True
+    return False

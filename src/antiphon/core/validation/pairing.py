@@ -1,0 +1,113 @@
+"""Which call each tool result answers, and that every call is answered at once.
+
+Neighbouring messages of one role count as one turn, as everywhere; a path names the message as the
+caller sent it.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Role, Turn
+from antiphon.wire.content import (
+    BlockParam,
+    RedactedThinkingParam,
+    ThinkingParam,
+    ToolResultParam,
+    ToolUseParam,
+)
+
+# Where a message stands in the request, and what it says.
+Placed: TypeAlias = tuple[int, Turn]
+# Message, block within it, and the block.
+Spot: TypeAlias = tuple[int, int, BlockParam]
+
+ONLY_ASSISTANT = (ToolUseParam, ThinkingParam, RedactedThinkingParam)
+FORBIDDEN: dict[Role, tuple[type[BlockParam], ...]] = {
+    "user": ONLY_ASSISTANT,
+    "assistant": (ToolResultParam,),
+}
+
+
+def check_pairing(messages: Sequence[Placed]) -> None:
+    """Check the tool blocks of a conversation; a conversation without any costs next to nothing."""
+    calls: dict[str, int] = {}
+    seen: set[str] = set()
+    for role, run in groupby(messages, key=lambda placed: placed[1].role):
+        spots = _spots(run)
+        _check_roles(role, spots)
+        if role == "assistant":
+            calls = _calls(spots, seen)
+        elif role == "user":
+            _check_results(spots, calls)
+            calls = {}
+    _check_answered(calls, ())
+
+
+def _spots(run: Iterable[Placed]) -> list[Spot]:
+    return [
+        (index, place, block) for index, turn in run for place, block in enumerate(turn.content)
+    ]
+
+
+def _check_roles(role: Role, spots: Iterable[Spot]) -> None:
+    for index, place, block in spots:
+        if isinstance(block, FORBIDDEN.get(role, ())):
+            kind = block.__struct_config__.tag
+            other = "assistant" if role == "user" else "user"
+            raise InvalidRequestError(
+                f"messages.{index}.content.{place}: `{kind}` blocks can only be in `{other}` "
+                "messages"
+            )
+
+
+def _calls(spots: Iterable[Spot], seen: set[str]) -> dict[str, int]:
+    """Return the ids of a turn's calls and their messages; no id may come twice."""
+    calls = {}
+    for index, place, block in spots:
+        if isinstance(block, ToolUseParam):
+            if block.id in seen:
+                raise InvalidRequestError(
+                    f"messages.{index}.content.{place}: `tool_use` ids must be unique"
+                )
+            seen.add(block.id)
+            calls[block.id] = index
+    return calls
+
+
+def _check_results(spots: Sequence[Spot], calls: dict[str, int]) -> None:
+    """Results come first in their turn: what follows other blocks answers nothing."""
+    leading = 0
+    while leading < len(spots) and isinstance(spots[leading][2], ToolResultParam):
+        leading += 1
+    answered: set[str] = set()
+    for number, (index, place, block) in enumerate(spots):
+        if not isinstance(block, ToolResultParam):
+            continue
+        where = f"messages.{index}.content.{place}"
+        if block.tool_use_id not in calls:
+            raise InvalidRequestError(
+                f"{where}: unexpected `tool_use_id` found in `tool_result` blocks: "
+                f"{block.tool_use_id}. Each `tool_result` block must have a corresponding "
+                "`tool_use` block in the previous message."
+            )
+        if number < leading:
+            if block.tool_use_id in answered:
+                raise InvalidRequestError(
+                    f"{where}: each tool_use must have a single result. Found multiple "
+                    f"`tool_result` blocks with id: {block.tool_use_id}"
+                )
+            answered.add(block.tool_use_id)
+    _check_answered(calls, answered)
+
+
+def _check_answered(calls: dict[str, int], answered: Iterable[str]) -> None:
+    done = set(answered)
+    open_calls = [call for call in calls if call not in done]
+    if open_calls:
+        raise InvalidRequestError(
+            f"messages.{calls[open_calls[0]]}: `tool_use` ids were found without `tool_result` "
+            f"blocks immediately after: {', '.join(open_calls)}. Each `tool_use` block must have a "
+            "corresponding `tool_result` block in the next message."
+        )

@@ -1,0 +1,70 @@
+"""What may be said beside `thinking`, and what an engine is told of it."""
+
+from msgspec import UNSET
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Capabilities, Thinking
+from antiphon.wire.messages import (
+    AdaptiveThinking,
+    CountTokensParams,
+    CreateMessageParams,
+    EnabledThinking,
+    ThinkingConfigParam,
+)
+from antiphon.wire.tools import AnyChoice, NamedChoice
+
+PAGE = (
+    "Please consult our documentation at "
+    "https://docs.claude.com/en/docs/build-with-claude/extended-thinking#"
+)
+LOWEST_TOP_P = 0.95
+
+
+def check_thinking(params: CreateMessageParams | CountTokensParams) -> None:
+    """Rules that hold for every model, whether it thinks or not."""
+    thinking = params.thinking
+    if not isinstance(thinking, EnabledThinking | AdaptiveThinking):
+        return
+    if isinstance(thinking, EnabledThinking):
+        _check_budget(params, thinking.budget_tokens)
+        # Only a budget excludes forced calls; in adaptive mode the model just does not think.
+        if isinstance(params.tool_choice, AnyChoice | NamedChoice):
+            raise InvalidRequestError(
+                "Thinking may not be enabled when tool_choice forces tool use."
+            )
+    if isinstance(params, CreateMessageParams):
+        _check_sampling(params)
+
+
+def _check_budget(params: CreateMessageParams | CountTokensParams, budget: int) -> None:
+    # An answer of no tokens is refused for another reason.
+    if isinstance(params, CreateMessageParams) and 0 < params.max_tokens <= budget:
+        raise InvalidRequestError(
+            "`max_tokens` must be greater than `thinking.budget_tokens`. "
+            f"{PAGE}max-tokens-and-context-window-size"
+        )
+
+
+def _check_sampling(params: CreateMessageParams) -> None:
+    if params.temperature is not UNSET and params.temperature != 1:
+        said = "`temperature` may only be set to 1"
+    elif params.top_k is not UNSET:
+        said = "`top_k` must be unset"
+    elif params.top_p is not UNSET and params.top_p < LOWEST_TOP_P:
+        said = f"`top_p` must be greater than or equal to {LOWEST_TOP_P} or unset"
+    else:
+        return
+    raise InvalidRequestError(
+        f"{said} when thinking is enabled or in adaptive mode. {PAGE}"
+        "important-considerations-when-using-extended-thinking"
+    )
+
+
+def thinking_of(thinking: ThinkingConfigParam, capabilities: Capabilities) -> Thinking:
+    """Return what the engine is told; a model that cannot think hears nothing of it."""
+    match thinking:
+        case EnabledThinking(budget_tokens=budget) if capabilities.thinking:
+            return Thinking(mode="enabled", budget=budget)
+        case AdaptiveThinking() if capabilities.thinking:
+            return Thinking(mode="adaptive")
+    return Thinking()

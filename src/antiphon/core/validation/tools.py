@@ -1,0 +1,120 @@
+"""Rules of `tools` and `tool_choice`, and what an engine is told of them."""
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from antiphon.core.defined_tools import DEFINED_TOOLS
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Tool, ToolChoice
+from antiphon.core.validation.schemas import check_complexity, check_schema
+from antiphon.wire.faults import REQUIRED
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+from antiphon.wire.tools import (
+    AnyChoice,
+    CustomToolParam,
+    DefinedToolParam,
+    NamedChoice,
+    NoChoice,
+    ToolChoiceParam,
+    ToolParam,
+)
+
+MOST_STRICT_TOOLS = 20
+
+
+def check_tools(params: CreateMessageParams | CountTokensParams) -> None:
+    """Check each tool, then all together, then the choice among them."""
+    tools = () if params.tools is UNSET else params.tools
+    for index, tool in enumerate(tools):
+        if isinstance(tool, CustomToolParam):
+            _check_custom(tool, f"tools.{index}.custom")
+        elif isinstance(tool, DefinedToolParam):
+            name = DEFINED_TOOLS[tool.type].name
+            if tool.name != name:
+                raise InvalidRequestError(
+                    f"tools.{index}.{tool.type}.name: Input should be '{name}'"
+                )
+    if tools:
+        _check_together(tools)
+    if params.tool_choice is not UNSET:
+        _check_choice(params.tool_choice, tools)
+
+
+def _check_custom(tool: CustomToolParam, where: str) -> None:
+    schema = tool.input_schema
+    if "type" not in schema:
+        raise InvalidRequestError(f"{where}.input_schema.type: {REQUIRED}")
+    if schema["type"] != "object":
+        raise InvalidRequestError(f"{where}.input_schema.type: Input should be 'object'")
+    if schema.keys() & {"oneOf", "allOf", "anyOf"}:
+        raise InvalidRequestError(
+            f"{where}.input_schema: input_schema does not support oneOf, allOf, or anyOf at the "
+            "top level"
+        )
+    if tool.strict:
+        check_schema(schema, where)
+
+
+def _check_together(tools: Sequence[ToolParam]) -> None:
+    names = [tool.name for tool in tools if isinstance(tool, CustomToolParam | DefinedToolParam)]
+    if len(set(names)) < len(names):
+        raise InvalidRequestError("tools: Tool names must be unique.")
+    strict = [tool for tool in tools if isinstance(tool, CustomToolParam) and tool.strict]
+    if len(strict) > MOST_STRICT_TOOLS:
+        raise InvalidRequestError(
+            f"Too many strict tools ({len(strict)}). The maximum number of strict tools supported "
+            f"is {MOST_STRICT_TOOLS}."
+        )
+    check_complexity(tool.input_schema for tool in strict)
+
+
+def _check_choice(choice: ToolChoiceParam, tools: Sequence[ToolParam]) -> None:
+    if isinstance(choice, AnyChoice) and not tools:
+        raise InvalidRequestError("tool_choice.any may only be specified while providing tools")
+    # Tools that only Anthropic can run are refused later, under their own name.
+    if isinstance(choice, NamedChoice) and not any(
+        getattr(tool, "name", choice.name) == choice.name for tool in tools
+    ):
+        raise InvalidRequestError(f"Tool '{choice.name}' not found in provided tools")
+
+
+def tools_of(tools: Sequence[ToolParam]) -> tuple[Tool, ...]:
+    """Return what the model is offered; a tool that Anthropic defines is one like any other."""
+    return tuple(
+        _custom(tool) if isinstance(tool, CustomToolParam) else _defined(tool)
+        for tool in tools
+        if isinstance(tool, CustomToolParam | DefinedToolParam)
+    )
+
+
+def _custom(tool: CustomToolParam) -> Tool:
+    return Tool(
+        name=tool.name,
+        input_schema=tool.input_schema,
+        description=tool.description,
+        strict=bool(tool.strict),
+        input_examples=tuple(tool.input_examples or ()),
+        eager_input_streaming=bool(tool.eager_input_streaming),
+    )
+
+
+def _defined(tool: DefinedToolParam) -> Tool:
+    defined = DEFINED_TOOLS[tool.type]
+    return Tool(
+        name=defined.name,
+        input_schema=defined.input_schema,
+        description=defined.description,
+        strict=bool(tool.strict),
+        input_examples=tuple(tool.input_examples or ()),
+    )
+
+
+def tool_choice_of(choice: ToolChoiceParam) -> ToolChoice:
+    """Return the choice as engines know it. With `none` the tools stay in the prompt."""
+    if isinstance(choice, NoChoice):
+        return ToolChoice(mode="none")
+    parallel = not choice.disable_parallel_tool_use
+    if isinstance(choice, NamedChoice):
+        return ToolChoice(mode="tool", name=choice.name, parallel=parallel)
+    return ToolChoice(mode="any" if isinstance(choice, AnyChoice) else "auto", parallel=parallel)

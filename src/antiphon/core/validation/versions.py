@@ -1,0 +1,38 @@
+"""What version `2026-10-21` takes no longer, besides the sampling parameters."""
+
+from collections.abc import Iterator, Sequence
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.wire.content import DocumentParam, SearchResultParam, TextParam
+from antiphon.wire.faults import EXTRA, unexpected_tag
+from antiphon.wire.messages import MessageParam
+
+OLDEST = "2023-06-01"
+# What an assistant may say there.
+ASSISTANT_TAGS = ("text", "thinking", "redacted_thinking", "tool_use")
+
+
+def check_version(messages: Sequence[MessageParam], version: str) -> None:
+    """Refuse documents of the assistant and citations of the user, where they are gone."""
+    if version == OLDEST:
+        return
+    for index, message in enumerate(messages):
+        if isinstance(message.content, str):
+            continue
+        for place, block in enumerate(message.content):
+            where = f"messages.{index}.content.{place}"
+            if message.role == "assistant" and isinstance(block, DocumentParam):
+                raise InvalidRequestError(f"{where}: {unexpected_tag('document', ASSISTANT_TAGS)}")
+            if message.role == "user" and isinstance(block, TextParam | SearchResultParam):
+                for path in _cited(block, where):
+                    raise InvalidRequestError(f"{path}.citations: {EXTRA}")
+
+
+def _cited(block: TextParam | SearchResultParam, where: str) -> Iterator[str]:
+    if isinstance(block, TextParam):
+        if block.citations:
+            yield f"{where}.text"
+        return
+    for place, inner in enumerate(block.content):
+        if isinstance(inner, TextParam) and inner.citations:
+            yield f"{where}.search_result.content.{place}.text"

@@ -1,0 +1,150 @@
+"""Tools of a request, and what the model is told to do with them.
+
+A tool without a `type` is a custom tool, so a tagged union cannot decode them: `ToolParam` is a
+`Family`.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from antiphon.wire.base import Family, NonEmptyStr, Param
+from antiphon.wire.content import CacheControlParam
+from antiphon.wire.faults import unexpected_tag
+
+ToolName: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        pattern=r"^[a-zA-Z0-9_-]{1,128}\Z",
+        extra={"pattern": "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"},
+    ),
+]
+Caller: TypeAlias = Literal[
+    "direct", "code_execution_20250825", "code_execution_20260120", "code_execution_20260521"
+]
+
+
+class ToolParam(Family):
+    """Any tool of a request."""
+
+    __slots__ = ()
+
+    @classmethod
+    def member(cls, value: dict[str, Any]) -> tuple[type[Struct], str] | str:
+        kind = value.get("type")
+        if kind is None:
+            return CustomToolParam, "custom"
+        # A list is no tag, and no key of a dict either.
+        struct = _MEMBERS.get(kind) if isinstance(kind, str) else None
+        return unexpected_tag(kind, list(_MEMBERS)) if struct is None else (struct, kind)
+
+
+class CustomToolParam(Param, ToolParam, kw_only=True, frozen=True):
+    """A tool that the caller defines.
+
+    `defer_loading` is ignored: nothing here searches for tools, so all are offered at once.
+    """
+
+    type: Literal["custom"] | None = None
+    name: ToolName
+    input_schema: dict[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+    eager_input_streaming: bool | None = None
+    input_examples: list[dict[str, Any]] | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[Caller] | None = None
+    cache_control: CacheControlParam | None = None
+
+
+class DefinedToolParam(Param, ToolParam, kw_only=True, frozen=True):
+    """A tool whose input Anthropic defines and which the caller runs: a shell, an editor, a memory.
+
+    The name is part of the definition; `core.validation` knows it.
+    """
+
+    type: NonEmptyStr
+    name: NonEmptyStr
+    strict: bool | None = None
+    input_examples: list[dict[str, Any]] | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[Caller] | None = None
+    cache_control: CacheControlParam | None = None
+
+
+class EditorToolParam(DefinedToolParam, kw_only=True, frozen=True):
+    """The text editor since it can cut what it shows."""
+
+    max_characters: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ForeignToolParam(Param, ToolParam, kw_only=True, frozen=True, forbid_unknown_fields=False):
+    """A tool that only Anthropic's servers or models can run; read as far as it is refused."""
+
+    type: str
+
+
+_MEMBERS: dict[str, type[Struct]] = {
+    "bash_20250124": DefinedToolParam,
+    "custom": CustomToolParam,
+    "text_editor_20250124": DefinedToolParam,
+    "text_editor_20250429": DefinedToolParam,
+    "text_editor_20250728": EditorToolParam,
+    "memory_20250818": DefinedToolParam,
+    **dict.fromkeys(
+        [
+            "computer_20241022",
+            "computer_20250124",
+            "computer_20251124",
+            "computer_toolset_20260801",
+            "browser_toolset_20260801",
+            "web_search_20250305",
+            "web_search_20260209",
+            "web_search_20260318",
+            "web_fetch_20250910",
+            "web_fetch_20260209",
+            "web_fetch_20260309",
+            "web_fetch_20260318",
+            "code_execution_20250522",
+            "code_execution_20250825",
+            "code_execution_20260120",
+            "code_execution_20260521",
+            "tool_search_tool_regex_20251119",
+            "tool_search_tool_bm25_20251119",
+            "advisor_20260301",
+            "mcp_toolset",
+        ],
+        ForeignToolParam,
+    ),
+}
+
+
+class ToolChoiceBase(Param, tag_field="type", kw_only=True, frozen=True):
+    """What the model shall do with its tools."""
+
+
+class AutoChoice(ToolChoiceBase, tag="auto", kw_only=True, frozen=True):
+    """Call or answer, as it likes."""
+
+    disable_parallel_tool_use: bool = False
+
+
+class AnyChoice(ToolChoiceBase, tag="any", kw_only=True, frozen=True):
+    """Call."""
+
+    disable_parallel_tool_use: bool = False
+
+
+class NamedChoice(ToolChoiceBase, tag="tool", kw_only=True, frozen=True):
+    """Call this one."""
+
+    name: str
+    disable_parallel_tool_use: bool = False
+
+
+class NoChoice(ToolChoiceBase, tag="none", kw_only=True, frozen=True):
+    """Do not call."""
+
+
+ToolChoiceParam: TypeAlias = AutoChoice | AnyChoice | NamedChoice | NoChoice

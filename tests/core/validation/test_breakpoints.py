@@ -1,0 +1,125 @@
+from typing import Any
+
+import pytest
+
+from support.requests import (
+    EPHEMERAL,
+    able,
+    assistant,
+    call,
+    refusal,
+    result,
+    said,
+    text,
+    tool,
+    user,
+)
+
+
+def test_four_breakpoints_are_taken() -> None:
+    blocks = [text("a", "1h"), text("b", "5m")]
+    assert len(said(user(blocks), system=blocks[:1], cache_control={"type": "ephemeral"})) == 2
+
+
+def test_fifth_breakpoint_is_refused() -> None:
+    blocks = [text("a", "5m"), text("b", "5m")]
+    assert refusal(user(blocks), assistant(), user(blocks), system=blocks[:1]) == (
+        "A maximum of 4 blocks with cache_control may be provided. Found 5."
+    )
+
+
+def test_automatic_breakpoint_counts() -> None:
+    blocks = [text("a", "5m"), text("b", "5m")]
+    sentence = refusal(user([*blocks, text("c")]), system=blocks, cache_control=EPHEMERAL)
+    assert sentence.endswith("Found 5.")
+
+
+@pytest.mark.parametrize(
+    ("system_ttl", "ttls", "path"),
+    [
+        ("1h", ["5m", "1h"], "messages.0.content.1"),
+        ("5m", ["1h"], "messages.0.content.0"),
+        ("5m", [None, "5m", "1h"], "messages.0.content.2"),
+    ],
+)
+def test_long_breakpoint_after_a_short_one_is_refused(
+    system_ttl: str, ttls: list[str | None], path: str
+) -> None:
+    blocks = [text("a", ttl) for ttl in ttls]
+    assert refusal(user(blocks), system=[text("s", system_ttl)]) == (
+        f"{path}.cache_control.ttl: a ttl='1h' cache_control block must not come after a "
+        "ttl='5m' cache_control block. Note that blocks are processed in the following order: "
+        "`tools`, `system`, `messages`."
+    )
+
+
+LONG = "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. "
+
+
+def test_long_automatic_breakpoint_after_a_short_one_is_refused() -> None:
+    automatic = {"type": "ephemeral", "ttl": "1h"}
+    messages = [user([text("a", "5m"), text("b")])]
+    assert refusal(*messages, cache_control=automatic).startswith(f"cache_control.ttl: {LONG}")
+
+
+def test_automatic_breakpoint_where_one_is_does_not_count() -> None:
+    blocks = [text("a", "5m"), text("b", "5m")]
+    assert said(user(blocks), assistant(), user(blocks), cache_control=EPHEMERAL)
+
+
+def test_automatic_breakpoint_of_another_length_where_one_is_is_refused() -> None:
+    assert refusal(user([text("a", "1h")]), cache_control=EPHEMERAL) == (
+        "cache_control: the last block has a breakpoint with ttl='1h', so the automatic one cannot "
+        "have ttl='5m'"
+    )
+
+
+def test_breakpoints_of_tools_come_first() -> None:
+    short, long = ({"type": "ephemeral", "ttl": ttl} for ttl in ("5m", "1h"))
+    assert able(tools=[tool("a", cache_control=long), tool("b", cache_control=short)]).tools
+    tools = [tool("a", cache_control=short), tool("b", cache_control=long)]
+    assert refusal(tools=tools).startswith(f"tools.1.cache_control.ttl: {LONG}")
+    assert refusal(system=[text("s", "1h")], tools=tools[:1]).startswith(
+        f"system.0.cache_control.ttl: {LONG}"
+    )
+
+
+def test_breakpoints_of_tools_count() -> None:
+    tools = [tool(name, cache_control=EPHEMERAL) for name in "abc"]
+    tools.append({"type": "bash_20250124", "name": "bash", "cache_control": EPHEMERAL})
+    assert len(able(tools=tools).tools) == 4
+    assert refusal(user([text("a", "5m")]), tools=tools).endswith("Found 5.")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {
+            "type": "search_result",
+            "source": "s",
+            "title": "t",
+            "content": [text("a", "5m"), text("b", "1h")],
+        },
+        {
+            "type": "document",
+            "source": {"type": "content", "content": [text("a", "5m"), text("b", "1h")]},
+        },
+    ],
+    ids=lambda block: block["type"],
+)
+def test_breakpoints_inside_of_a_block_count(block: dict[str, Any]) -> None:
+    assert refusal(user([block])).startswith("messages.0.content.0.content.1.cache_control.ttl: ")
+
+
+def test_breakpoint_inside_of_a_result_comes_before_that_of_the_result() -> None:
+    answer = result("x", [text("a", "5m")], cache_control={"type": "ephemeral", "ttl": "1h"})
+    assert refusal(user(), assistant([call("x")]), user([answer])).startswith(
+        "messages.2.content.0.cache_control.ttl: "
+    )
+
+
+def test_blocks_without_breakpoints_are_no_breakpoints() -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": ""}
+    plain = {"type": "document", "source": {"type": "url", "url": "x"}}
+    messages = [user(), assistant([thought, call("x")]), user([result("x"), plain])]
+    assert refusal(*messages, cache_control=EPHEMERAL).endswith("not 'url'")

@@ -1,0 +1,168 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support.requests import (
+    ABLE,
+    IMAGE,
+    PLAIN,
+    able,
+    assistant,
+    call,
+    prompt,
+    refusal,
+    result,
+    schema,
+    text,
+    tool,
+    user,
+)
+
+BASE64 = {
+    "type": "image",
+    "source": {"type": "base64", "media_type": "image/png", "data": ""},
+}
+FORMAT = {"format": {"type": "json_schema", "schema": schema()}}
+NO_FORCE = 'tool_choice: type "tool" and "any" are not supported for this model.'
+NO_BUDGET = (
+    '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+    '"output_config.effort" to control thinking behavior.'
+)
+CANNOT_RUN = (
+    "this server cannot run this tool; it runs no server tools and offers no computer, browser or "
+    "MCP toolsets"
+)
+CONTAINER = (
+    "container: Container identifier can only be provided when using the code execution tool"
+)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "fields", "sentence"),
+    [
+        ("tools", {"tools": [tool()]}, "tools: this model does not support tools"),
+        (
+            "forced_tools",
+            {"tools": [tool(strict=True)]},
+            "tools.0.custom.strict: this model does not support strict tools",
+        ),
+        (
+            "forced_tools",
+            {"tools": [{"type": "memory_20250818", "name": "memory", "strict": True}]},
+            "tools.0.memory_20250818.strict: this model does not support strict tools",
+        ),
+        ("forced_tools", {"tools": [tool()], "tool_choice": {"type": "any"}}, NO_FORCE),
+        (
+            "forced_tools",
+            {"tools": [tool()], "tool_choice": {"type": "tool", "name": "get_weather"}},
+            NO_FORCE,
+        ),
+        (
+            "structured_outputs",
+            {"output_config": FORMAT},
+            "output_config.format: this model does not support structured outputs",
+        ),
+        (
+            "thinking",
+            {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000},
+            NO_BUDGET,
+        ),
+    ],
+)
+def test_model_that_cannot_says_so(lacking: str, fields: dict[str, Any], sentence: str) -> None:
+    assert refusal(capabilities=replace(ABLE, **{lacking: False}), **fields) == sentence
+    assert able(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"container": "container_1"}, CONTAINER),
+        ({"container": {"skills": []}}, CONTAINER),
+        ({"inference_geo": "global"}, "inference_geo: not supported for this model."),
+        ({"speed": "fast"}, "speed: 'fast' is not supported for this model."),
+        (
+            {"thinking": {"type": "between_tools"}},
+            '"thinking.type.between_tools" is not supported for this model.',
+        ),
+        (
+            {"tools": [tool(), {"type": "web_search_20250305", "name": "web_search"}]},
+            f"tools.1.web_search_20250305: {CANNOT_RUN}",
+        ),
+        (
+            {
+                "tools": [{"type": "mcp_toolset", "mcp_server_name": "s"}],
+                "tool_choice": {"type": "tool", "name": "x"},
+            },
+            f"tools.0.mcp_toolset: {CANNOT_RUN}",
+        ),
+        (
+            {"tools": [tool(allowed_callers=["code_execution_20250825"])]},
+            (
+                "tools.0.custom.allowed_callers: this server runs no code that could call tools; "
+                "'direct' must be allowed"
+            ),
+        ),
+    ],
+)
+def test_server_that_cannot_says_so(fields: dict[str, Any], sentence: str) -> None:
+    assert refusal(**fields) == sentence
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"container": None},
+        {"inference_geo": None},
+        {"speed": None},
+        {"speed": "standard"},
+        {"diagnostics": {}},
+        {"tools": []},
+        {"tool_choice": {"type": "none"}},
+        {"output_config": {"effort": "xhigh"}},
+    ],
+    ids=str,
+)
+def test_what_asks_for_nothing_is_taken_by_the_least_model(fields: dict[str, Any]) -> None:
+    assert prompt(capabilities=PLAIN, **fields)
+
+
+@pytest.mark.parametrize(
+    ("messages", "sentence"),
+    [
+        (
+            [user([text("a"), IMAGE])],
+            "messages.0.content.1.image: this model does not take image blocks",
+        ),
+        (
+            [user(), assistant([text("a"), call("x")]), user([result("x")])],
+            "messages.1.content.1.tool_use: this model does not support tools",
+        ),
+    ],
+)
+def test_block_that_a_model_cannot_read_is_refused_by_name(
+    messages: list[dict[str, Any]], sentence: str
+) -> None:
+    assert refusal(*messages, capabilities=PLAIN) == sentence
+
+
+def test_image_in_a_result_is_refused_by_name() -> None:
+    messages = [user(), assistant([call("x")]), user([result("x", [text("a"), BASE64])])]
+    assert able(*messages)
+    assert refusal(*messages, capabilities=replace(ABLE, images=False)) == (
+        "messages.2.content.0.tool_result.content.1.image: this model does not take image blocks"
+    )
+
+
+def test_image_that_would_have_to_be_fetched_is_refused() -> None:
+    assert refusal(user([IMAGE])) == (
+        "messages.0.content.0.image.source: this server fetches no images; send them as 'base64', "
+        "not 'url'"
+    )
+
+
+def test_earlier_thinking_is_no_burden_to_a_model_that_does_not_think() -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+    hidden = {"type": "redacted_thinking", "data": "x"}
+    assert prompt(user(), assistant([thought, hidden, text("a")]), user(), capabilities=PLAIN)

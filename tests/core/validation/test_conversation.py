@@ -1,0 +1,190 @@
+from typing import Any
+
+import pytest
+
+from antiphon.core.generation import Turn
+from antiphon.wire.content import TextParam
+from support.requests import IMAGE, assistant, prompt, refusal, said, system, text, user
+
+# What is made of a valid conversation.
+
+
+def test_string_is_one_text_block() -> None:
+    assert prompt(user("Hi")).turns == (Turn("user", (TextParam(text="Hi"),)),)
+
+
+def test_system_prompt_is_the_first_turn() -> None:
+    assert said(user(), system="Be brief") == [("system", ["Be brief"]), ("user", ["Hi"])]
+
+
+def test_blocks_of_a_system_prompt_are_kept_apart() -> None:
+    blocks = [text("Be brief"), text("Be kind")]
+    assert said(user(), system=blocks)[0] == ("system", ["Be brief", "Be kind"])
+
+
+@pytest.mark.parametrize("empty", ["", []])
+def test_empty_system_prompt_is_no_turn(empty: Any) -> None:
+    assert said(user(), system=empty) == [("user", ["Hi"])]
+
+
+def test_messages_of_one_role_in_a_row_are_one_turn() -> None:
+    messages = [user("a"), user([text("b"), text("c")]), assistant("d"), assistant("e"), user("f")]
+    assert said(*messages) == [
+        ("user", ["a", "b", "c"]),
+        ("assistant", ["d", "e"]),
+        ("user", ["f"]),
+    ]
+
+
+def test_system_messages_keep_their_place() -> None:
+    messages = [user("a"), system("b"), system("c"), assistant("d"), user("e")]
+    assert [role for role, _ in said(*messages)] == ["user", "system", "assistant", "user"]
+
+
+def test_last_system_message_may_end_the_array() -> None:
+    assert said(user("a"), system("b"))[-1] == ("system", ["b"])
+
+
+@pytest.mark.parametrize("empty", ["", []])
+def test_empty_user_message_beside_another_says_nothing(empty: Any) -> None:
+    assert said(user(empty), user("a"), user(empty)) == [("user", ["a"])]
+
+
+@pytest.mark.parametrize("empty", ["", []])
+def test_empty_assistant_message_at_the_end_is_no_prefill(empty: Any) -> None:
+    assert said(user("a"), assistant(empty)) == [("user", ["a"])]
+
+
+def test_last_assistant_message_is_a_prefill() -> None:
+    assert said(user("a"), assistant("The answer is"))[-1] == ("assistant", ["The answer is"])
+
+
+# Rules of the conversation.
+
+USE_THE_SYSTEM_PARAMETER = (
+    "messages.0: use the top-level 'system' parameter for the initial system prompt; the "
+    "directive-only form (content: [] with output_config) is accepted at any position"
+)
+PRECEDE_AN_ASSISTANT = (
+    "role 'system' must precede an 'assistant' message or end the array; the directive-only form "
+    "(content: [] with output_config) is accepted at any position"
+)
+ONLY_TEXT = "role 'system' supports text, tool_addition, and tool_removal blocks only"
+NOT_BLANK = "system text blocks must contain non-whitespace text"
+NOT_EMPTY = "system content must contain at least one block"
+AFTER_USER = "role 'system' must follow a 'user' message"
+EMPTY_TEXT = "text content blocks must be non-empty"
+BLANK_TEXT = "text content blocks must contain non-whitespace text"
+EMPTY_USER = "user messages must have non-empty content"
+EMPTY_ASSISTANT = (
+    "all messages must have non-empty content except for the optional final assistant message"
+)
+TRAILING = "messages: final assistant content cannot end with trailing whitespace"
+
+DIRECTIVE = {"role": "system", "content": [], "output_config": {"effort": "medium"}}
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+
+REFUSALS = [
+    ([assistant(), user()], 'messages: first message must use the "user" role'),
+    ([assistant("")], 'messages: first message must use the "user" role'),
+    ([system(), user()], USE_THE_SYSTEM_PARAMETER),
+    ([system(" "), user()], USE_THE_SYSTEM_PARAMETER),
+    ([system("")], f"messages.0: {NOT_EMPTY}"),
+    ([user(), system([])], f"messages.1: {NOT_EMPTY}"),
+    ([system([IMAGE])], f"messages.0: {ONLY_TEXT}"),
+    ([user(), system([text("a"), IMAGE])], f"messages.1: {ONLY_TEXT}"),
+    ([user(), system(), user()], f"messages.1: {PRECEDE_AN_ASSISTANT}"),
+    ([user(), system(), system(), user()], f"messages.2: {PRECEDE_AN_ASSISTANT}"),
+    ([user(), system(" "), user()], f"messages.1: {PRECEDE_AN_ASSISTANT}"),
+    ([user(), system(" ")], f"messages.1: {NOT_BLANK}"),
+    ([user(), system([text("a"), text("")])], f"messages.1: {NOT_BLANK}"),
+    ([user(), assistant(), system(" ")], f"messages.2: {NOT_BLANK}"),
+    ([user(), assistant(), system()], f"messages.2: {AFTER_USER}"),
+    ([user(""), user([]), assistant(), user()], f"messages.0: {EMPTY_USER}"),
+    ([user(), assistant(), user(""), user("")], f"messages.2: {EMPTY_USER}"),
+    ([user("")], f"messages.0: {EMPTY_USER}"),
+    ([user(), assistant(""), user()], f"messages.1: {EMPTY_ASSISTANT}"),
+    ([user(), user(), assistant(""), assistant([]), user()], f"messages.2: {EMPTY_ASSISTANT}"),
+    ([user([text("")])], f"messages: {EMPTY_TEXT}"),
+    (
+        [user([text("a"), text("", "5m")])],
+        "messages.0.content.1.text: cache_control cannot be set for empty text blocks",
+    ),
+    (
+        [user(), assistant([text("a"), THOUGHT | {"thinking": "", "signature": ""}])],
+        "messages.1.content.1.thinking: each thinking block must contain thinking",
+    ),
+    ([DIRECTIVE], "messages: at least one message is required"),
+    ([DIRECTIVE, assistant()], 'messages: first message must use the "user" role'),
+    ([DIRECTIVE, system(), user()], USE_THE_SYSTEM_PARAMETER),
+    ([user(), DIRECTIVE, system(" ")], f"messages.2: {NOT_BLANK}"),
+    ([user(), DIRECTIVE, assistant(""), user()], f"messages.2: {EMPTY_ASSISTANT}"),
+    ([user(""), DIRECTIVE, assistant()], f"messages.0: {EMPTY_USER}"),
+    ([user() | {"output_config": {}}], "messages.0.output_config: Extra inputs are not permitted"),
+    (
+        [user(), assistant() | {"clear_at": "never"}],
+        "messages.1.clear_at: Extra inputs are not permitted",
+    ),
+    ([user([text("a"), text("")])], f"messages: {EMPTY_TEXT}"),
+    ([user(" \n")], f"messages: {BLANK_TEXT}"),
+    ([user("a"), assistant("\t")], f"messages: {BLANK_TEXT}"),
+    ([user(), assistant("The answer is ")], TRAILING),
+    ([user(), assistant("Yes\n"), assistant("")], TRAILING),
+    ([user(), assistant([text("a "), text("b\u3000")])], TRAILING),
+]
+
+
+@pytest.mark.parametrize(("messages", "sentence"), REFUSALS)
+def test_broken_rule_is_said_in_the_words_of_the_api(
+    messages: list[dict[str, Any]], sentence: str
+) -> None:
+    assert refusal(*messages) == sentence
+
+
+@pytest.mark.parametrize(
+    ("prompt_text", "sentence"),
+    [
+        (" ", f"system: {BLANK_TEXT}"),
+        ([text("a"), text("\n")], f"system: {BLANK_TEXT}"),
+        ([text("")], f"system: {EMPTY_TEXT}"),
+        ([text("", "1h")], "system.0.text: cache_control cannot be set for empty text blocks"),
+        ([text("a"), IMAGE], "system.1: Input does not match the expected shape."),
+    ],
+)
+def test_broken_rule_of_the_system_prompt_is_said(prompt_text: Any, sentence: str) -> None:
+    assert refusal(user(), system=prompt_text) == sentence
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [DIRECTIVE, user("a"), assistant("b")],
+        [user("a"), DIRECTIVE, assistant("b")],
+        [user("a"), assistant("b"), DIRECTIVE],
+        [user("a"), DIRECTIVE, DIRECTIVE | {"content": ""}, assistant("b")],
+    ],
+)
+def test_directive_may_stand_anywhere_and_says_nothing(messages: list[dict[str, Any]]) -> None:
+    assert said(*messages) == [("user", ["a"]), ("assistant", ["b"])]
+
+
+def test_system_message_may_be_followed_by_a_directive() -> None:
+    messages = [user("a"), system("b") | {"clear_at": "never"}, DIRECTIVE, assistant("c")]
+    assert [role for role, _ in said(*messages)] == ["user", "system", "assistant"]
+
+
+def test_omitted_thinking_comes_back_empty_but_signed() -> None:
+    omitted = THOUGHT | {"thinking": ""}
+    assert len(prompt(user(), assistant([omitted, text("a")]), user()).turns) == 3
+
+
+def test_trailing_whitespace_is_allowed_where_it_is_no_prefill() -> None:
+    assert len(said(user("a "), assistant("b "), user("c "))) == 3
+
+
+def test_rules_are_checked_in_the_order_of_the_reference() -> None:
+    bad = [user(""), assistant(" "), user([text("")]), assistant("a ")]
+    assert refusal(*bad).startswith("messages.0: ")
+    assert refusal(user(), *bad[1:]).endswith(BLANK_TEXT)
+    assert refusal(user(), assistant(), *bad[2:]).endswith(EMPTY_TEXT)
+    assert refusal(user(), assistant(), user(), *bad[3:]) == TRAILING

@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+
+from antiphon.core.generation import Thinking
+from support.requests import able, prompt, refusal, tool
+
+ENABLED = {"type": "enabled", "budget_tokens": 2000}
+ADAPTIVE = {"type": "adaptive"}
+MODE = "when thinking is enabled or in adaptive mode. Please consult our documentation at https://"
+
+
+def test_budget_reaches_the_prompt() -> None:
+    asked = able(thinking=ENABLED | {"display": "summarized"}, max_tokens=2001)
+    assert asked.thinking == Thinking(mode="enabled", budget=2000)
+
+
+@pytest.mark.parametrize("thinking", [{"type": "disabled"}, ADAPTIVE, ADAPTIVE | {"display": None}])
+def test_mode_reaches_the_prompt(thinking: dict[str, Any]) -> None:
+    assert able(thinking=thinking).thinking == Thinking(mode=thinking["type"])
+
+
+@pytest.mark.parametrize("thinking", [{"type": "disabled"}, ADAPTIVE | {"display": "updates"}])
+def test_model_that_does_not_think_ignores_what_leaves_it_the_choice(
+    thinking: dict[str, Any],
+) -> None:
+    assert prompt(thinking=thinking).thinking == Thinking()
+
+
+@pytest.mark.parametrize("max_tokens", [1, 1999, 2000])
+def test_budget_must_leave_room_for_the_answer(max_tokens: int) -> None:
+    assert refusal(thinking=ENABLED, max_tokens=max_tokens).startswith(
+        "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult"
+    )
+
+
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
+def test_budget_excludes_a_forced_call(choice: dict[str, Any]) -> None:
+    fields = {"tools": [tool()], "tool_choice": choice, "max_tokens": 4000}
+    assert refusal(thinking=ENABLED, **fields) == (
+        "Thinking may not be enabled when tool_choice forces tool use."
+    )
+    assert able(thinking=ADAPTIVE, **fields).tool_choice.mode == choice["type"]
+
+
+@pytest.mark.parametrize("thinking", [ENABLED, ADAPTIVE], ids=lambda thinking: thinking["type"])
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("temperature", 0.5, f"`temperature` may only be set to 1 {MODE}"),
+        ("top_k", 5, f"`top_k` must be unset {MODE}"),
+        ("top_p", 0.9, f"`top_p` must be greater than or equal to 0.95 or unset {MODE}"),
+    ],
+)
+def test_thinking_excludes_sampling(
+    thinking: dict[str, Any], name: str, value: float, sentence: str
+) -> None:
+    fields = {"max_tokens": 4000, name: value}
+    assert refusal(thinking=thinking, **fields).startswith(sentence)
+    assert able(thinking={"type": "disabled"}, **fields)
+
+
+def test_sampling_that_changes_nothing_may_stand_beside_thinking() -> None:
+    assert able(thinking=ADAPTIVE, temperature=1, top_p=0.95).top_p == 0.95
