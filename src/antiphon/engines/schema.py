@@ -85,7 +85,18 @@ def _merged_properties(one: Schema, other: Schema) -> dict[str, Any]:
     return {**one, **other, **shared}
 
 
+def together(schema: Schema) -> Schema:
+    """Make one of all parts of `allOf`: closed objects would otherwise exclude one another."""
+    if not schema.get("allOf"):
+        return schema
+    whole = without(schema, "allOf")
+    for part in schema["allOf"]:
+        whole = merged(whole, part)
+    return together(whole)
+
+
 def without(schema: Schema, *keys: str) -> Schema:
+    """Leave some words of a schema out."""
     return {key: value for key, value in schema.items() if key not in keys}
 
 
@@ -105,14 +116,13 @@ class _Check:
             return False
         if not isinstance(schema, Mapping) or depth > DEPTH:
             return True
+        schema = together(schema)
         return self._fits_parts(value, schema, depth + 1) and self._fits_itself(
             value, schema, depth + 1
         )
 
     def _fits_parts(self, value: Any, schema: Schema, depth: int) -> bool:
         if "$ref" in schema and not self.fits(value, resolve(self._root, schema["$ref"]), depth):
-            return False
-        if not all(self.fits(value, part, depth) for part in schema.get("allOf", ())):
             return False
         for key in ("anyOf", "oneOf"):
             if key in schema and not any(self.fits(value, part, depth) for part in schema[key]):

@@ -6,7 +6,7 @@ are neither lost nor made: an event carries those of all that was read since the
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -21,15 +21,15 @@ from antiphon.core.generation import (
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.engines.llama.constraints import THINK, THOUGHT
-from antiphon.engines.llama.syntax import CallSyntax
+from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax, to_json
+from antiphon.engines.schema import fits
 
 FRAGMENT: Final = 48
 """Characters of an input that was checked whole and is sent in pieces."""
 
 _SPACE: Final = " \t\r\n"
-_INSIDE: Final = re.compile(r'[^"{}\[\]]*')
-_STRING_PART: Final = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
+HEAD: Final = 1000
+"""Characters within which a call has named its tool."""
 
 
 class _State(Enum):
@@ -43,12 +43,18 @@ class _State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read an answer: which calls there can be, and whether it thinks (already)."""
+    """How to read an answer: which calls there can be, and whether it thinks (already).
+
+    `sure` says that a grammar has seen to it that calls are valid. What a grammar cannot say
+    (the bounds of a number, a pattern) is then the caller's to check: to see markup as text
+    instead of a call would help nobody.
+    """
 
     syntax: CallSyntax
     tools: tuple[Tool, ...] = ()
     thinks: bool = False
     thinking: bool = False
+    sure: bool = False
 
 
 class AnswerReader:
@@ -58,10 +64,16 @@ class AnswerReader:
         self._syntax = reading.syntax
         self._tools = {tool.name: tool for tool in reading.tools}
         self._thinks = reading.thinks
+        self._sure = reading.sure
+        self._streams = any(tool.eager_input_streaming for tool in reading.tools)
+        self._trims = False
+        self._called = False
         self._state = _State.THINKING if reading.thinking else _State.START
         self._held = ""
         self._tokens = 0
         self._json = JsonEnd()
+        self._scanned = 0
+        self._ends: int | None = None
         self._head = _head_pattern(reading.syntax)
 
     @property
@@ -110,17 +122,23 @@ class AnswerReader:
     def _start(self, *, last: bool) -> Iterator[EngineEvent]:
         """Look whether the answer begins with a thought, or as a call that has no opening."""
         begun = self._held.lstrip(_SPACE)
-        if self._thinks and not last and THINK.startswith(begun):
-            return
+        bare = bool(self._tools) and not self._syntax.opening
         if self._thinks and begun.startswith(THINK):
             self._held = begun.removeprefix(THINK)
             self._state = _State.THINKING
-        elif self._tools and not self._syntax.opening and (not begun or begun[0] == "{"):
-            if begun:
-                self._state = _State.CALL
-        elif begun or last or not self._thinks:
+        elif not last and self._undecided(begun, bare=bare):
+            return
+        elif bare and begun.startswith("{"):
+            self._begin_call()
+        else:
+            self._held = begun if self._trims else self._held
             self._state = _State.TEXT
         yield from ()
+
+    def _undecided(self, begun: str, *, bare: bool) -> bool:
+        if not begun:
+            return self._thinks or self._trims or bare
+        return self._thinks and THINK.startswith(begun)
 
     def _thought(self, *, last: bool) -> Iterator[EngineEvent]:
         thought, found, rest = self._upto(THOUGHT, last=last)
@@ -129,15 +147,22 @@ class AnswerReader:
         self._held = rest
         if found:
             self._thinks = False
+            self._trims = True
             self._state = _State.START
 
     def _text(self, *, last: bool) -> Iterator[EngineEvent]:
         opening = self._syntax.opening if self._tools else ""
-        text, found, self._held = self._upto(opening, last=last)
-        if text and (text.strip(_SPACE) or not found):
+        text, found, rest = self._upto(opening, last=last)
+        if opening:
+            # The space around calls belongs to them, so it waits for what comes.
+            solid = text.rstrip(_SPACE) if found or not last or self._called else text
+            rest = rest if found else text[len(solid) :] + rest
+            text = solid
+        self._held = rest
+        if text:
             yield TextChunk(text, 0)
         if found:
-            self._state = _State.CALL
+            self._begin_call()
 
     def _upto(self, mark: str, *, last: bool) -> tuple[str, bool, str]:
         """Split what is held at `mark`, keeping back what may be the beginning of one."""
@@ -146,48 +171,74 @@ class AnswerReader:
         before, found, rest = self._held.partition(mark)
         if found:
             return before, True, rest
-        keep = 0 if last else _overlap(self._held, mark)
-        return self._held[: len(self._held) - keep], False, self._held[len(self._held) - keep :]
+        keep = len(self._held) - (0 if last else _overlap(self._held, mark))
+        return self._held[:keep], False, self._held[keep:]
+
+    def _begin_call(self) -> None:
+        self._state = _State.CALL
+        self._json = JsonEnd()
+        self._scanned = 0
+        self._ends = None
 
     def _call(self) -> Iterator[EngineEvent]:
-        head = self._head.match(self._held)
-        name = _name(head)
-        tool = self._tools.get(name) if name is not None else None
-        if head is not None and tool is not None and tool.eager_input_streaming:
+        tool, head = self._eager()
+        if tool is not None:
             yield ToolCallStart(tool.name, 0)
-            self._held = self._held[head.end() :]
+            self._called = True
+            self._held = self._held[head:]
             self._json = JsonEnd()
             self._state = _State.ARGUMENTS
             return
-        body, rest = self._whole()
-        if body is None:
+        length = self._length()
+        if length is None:
             return
-        yield from self._checked(body)
-        self._held = rest
+        whole, self._held = self._held[:length], self._held[length:]
         self._state = _State.TEXT
+        yield from self._checked(whole)
 
-    def _whole(self) -> tuple[str | None, str]:
-        """Cut the call that is held from what follows it, if it is all there."""
-        begun = self._held.lstrip(_SPACE)
-        if not begun:
-            return None, ""
-        end = JsonEnd().find(begun) if begun[0] == "{" else 0
-        if end is None:
-            return None, ""
-        tail = begun[end:].lstrip(_SPACE)
+    def _eager(self) -> tuple[Tool | None, int]:
+        """Find the tool that is called and where its input begins, if it is to be streamed."""
+        if not self._streams or len(self._held) > HEAD:
+            return None, 0
+        head = self._head.match(self._held)
+        tool = self._tools.get(_name(head) or "")
+        eager = head is not None and tool is not None and tool.eager_input_streaming
+        return (tool, head.end()) if head is not None and eager else (None, 0)
+
+    def _length(self) -> int | None:
+        """Measure the call that is held, once it is all there or can be none."""
+        start = len(self._held) - len(self._held.lstrip(_SPACE))
+        if start == len(self._held):
+            return None
+        if self._held[start] != "{":
+            return start
+        if self._ends is None:
+            found = self._json.find(self._held[self._scanned :])
+            self._ends = None if found is None else self._scanned + found
+            self._scanned = len(self._held)
+        return None if self._ends is None else self._closed(self._ends)
+
+    def _closed(self, end: int) -> int | None:
+        tail = self._held[end:].lstrip(_SPACE)
         closing = self._syntax.closing
-        if not tail.startswith(closing):
-            # Too short to say, or no call.
-            return (None, "") if closing.startswith(tail) else (begun[:end] + "\0", tail)
-        return begun[:end], tail.removeprefix(closing)
+        if tail.startswith(closing):
+            return len(self._held) - len(tail) + len(closing)
+        return None if closing.startswith(tail) else end
 
-    def _checked(self, body: str) -> Iterator[EngineEvent]:
-        call = _decoded(body, self._syntax.arguments)
-        if call is None or call[0] not in self._tools:
-            yield TextChunk(self._syntax.opening + body.removesuffix("\0"), 0)
+    def _checked(self, whole: str) -> Iterator[EngineEvent]:
+        syntax = self._syntax
+        body = whole.removesuffix(syntax.closing) if whole.endswith(syntax.closing) else ""
+        call = _decoded(body, syntax.arguments)
+        if call is None or not self._known(*call):
+            yield TextChunk(syntax.opening + whole, 0)
             return
+        self._called = True
         yield ToolCallStart(call[0], 0)
-        yield from _fragments(call[1])
+        yield from _fragments(to_json(call[1]))
+
+    def _known(self, name: str, arguments: dict[str, Any]) -> bool:
+        tool = self._tools.get(name)
+        return tool is not None and (self._sure or fits(arguments, tool.input_schema))
 
     def _arguments(self) -> Iterator[EngineEvent]:
         end = self._json.find(self._held)
@@ -202,16 +253,15 @@ class AnswerReader:
         after = "}" + self._syntax.closing
         squeezed = "".join(self._held.split())
         if squeezed.startswith(after):
-            closing = self._syntax.closing
-            self._held = self._held.partition(closing or "}")[2]
+            self._held = self._held.partition(after[-1:] if len(after) == 1 else after[1:])[2]
             self._state = _State.TEXT
         elif last or not after.startswith(squeezed):
-            self._held = ""
+            self._held = "" if last else self._held
             self._state = _State.TEXT
 
     def _rest(self, *, cut: bool) -> Iterator[EngineEvent]:
         """Say what is to be said of a call that is not whole at the end."""
-        if self._state is not _State.CALL or not (self._held or self._syntax.opening):
+        if self._state is not _State.CALL:
             return
         head = self._head.match(self._held)
         name = _name(head)
@@ -269,18 +319,15 @@ def _name(head: re.Match[str] | None) -> str | None:
         return None
 
 
-def _decoded(body: str, arguments: str) -> tuple[str, str] | None:
-    """Read a call: its name, and its arguments as they were written."""
+def _decoded(body: str, arguments: str) -> tuple[str, dict[str, Any]] | None:
     try:
         call: Any = json.loads(body)
     except ValueError:
         return None
-    if not isinstance(call, dict) or not isinstance(call.get(arguments, {}), dict):
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         return None
-    name = call.get("name")
-    if not isinstance(name, str):
-        return None
-    return name, json.dumps(call.get(arguments, {}), ensure_ascii=False)
+    given = call.get(arguments, {})
+    return (call["name"], given) if isinstance(given, dict) else None
 
 
 def _fragments(text: str) -> Iterator[ToolCallJson]:

@@ -11,10 +11,8 @@ from typing import Final
 from antiphon.core.generation import Prompt, Tool
 from antiphon.engines.llama.gbnf import Rules, either, literal
 from antiphon.engines.llama.grammar import JsonGrammar
-from antiphon.engines.llama.syntax import CallSyntax
+from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax
 
-THINK: Final = "<think>"
-THOUGHT: Final = "</think>"
 GAP: Final = r'"\n"{0,2}'
 
 

@@ -66,10 +66,12 @@ class Rules:
 
 
 def literal(text: str) -> str:
+    """Write a text that has to come as it stands."""
     return f'"{text.translate(_ESCAPES)}"'
 
 
 def either(ways: Iterable[str]) -> str:
+    """Write that one of `ways` has to come."""
     different = list(dict.fromkeys(ways))
     return different[0] if len(different) == 1 else f"({' | '.join(different)})"
 

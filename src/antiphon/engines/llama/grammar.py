@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from antiphon.engines.llama.gbnf import Rules, either, literal
-from antiphon.engines.schema import Schema, fits, merged, resolve, types_of, without
+from antiphon.engines.schema import Schema, fits, merged, resolve, together, types_of, without
 
 DEPTH: Final = 32
 """How deep schemas are followed that are different at every step."""
@@ -111,10 +111,7 @@ class JsonGrammar:
         if "$ref" in schema:
             return self._referred(schema)
         if schema.get("allOf"):
-            whole = without(schema, "allOf")
-            for part in schema["allOf"]:
-                whole = merged(whole, part)
-            return self._of(whole)
+            return self._of(together(schema))
         for key in ("anyOf", "oneOf"):
             if schema.get(key):
                 base = without(schema, key, *SILENT)
@@ -200,7 +197,7 @@ class JsonGrammar:
     def _object(self, schema: Schema) -> str:
         known: Mapping[str, Any] = schema.get("properties") or {}
         others = schema.get("additionalProperties", True)
-        required = [name for name in dict.fromkeys(schema.get("required", ()))]
+        required = list(dict.fromkeys(schema.get("required", ())))
         ordered = [name for name in known if name in required]
         ordered += [name for name in required if name not in known]
         pairs = [self._pair(name, known.get(name, others)) for name in ordered]

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+THINK: Final = "<think>"
+THOUGHT: Final = "</think>"
+
 
 @dataclass(frozen=True, slots=True)
 class CallSyntax:
@@ -39,4 +42,5 @@ BARE: Final = CallSyntax("", "", "parameters")
 
 
 def to_json(value: object) -> str:
+    """Write JSON as models have seen it: with spaces, and without escapes."""
     return json.dumps(value, ensure_ascii=False)
