@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def joined(events: list[EngineEvent]) -> list[Any]:
 
 def cut(text: str, places: list[int]) -> list[str]:
     ends = sorted({place % (len(text) + 1) for place in places} | {0, len(text)})
-    return [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(ends)]
 
 
 END = (Finished, FinishReason.END_TURN)
@@ -95,7 +96,7 @@ def test_whole_calls_are_valid_and_input_follows_a_start(
     text: str, reading: Reading, reason: FinishReason
 ) -> None:
     said = whole(text, reading, reason)
-    for before, (kind, what) in zip([(None, "")] + said, said, strict=False):
+    for before, (kind, what) in pairwise([(None, ""), *said]):
         if kind is ToolCallJson:
             assert before[0] is ToolCallStart
             if before[1] == "add" and reason is FinishReason.END_TURN:
