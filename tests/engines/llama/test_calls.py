@@ -165,6 +165,13 @@ def test_call_that_is_cut_is_sent_as_far_as_it_came() -> None:
     assert whole(nameless, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
 
 
+def test_opening_that_is_cut_is_no_text() -> None:
+    assert whole("Hi <tool", reason="max_tokens")[0] == (TextChunk, "Hi")
+    assert whole("a <", reason="max_tokens")[0] == (TextChunk, "a <")
+    forced = Reading(TAGGED, TOOLS, forced=True)
+    assert whole("<", forced, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
+
+
 def test_eager_input_comes_as_it_is_written() -> None:
     reader = AnswerReader(PLAIN)
     assert reader.feed(TAGGED.before("eager"), 5) == []

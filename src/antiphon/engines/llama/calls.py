@@ -47,7 +47,7 @@ class Reading:
 
     `sure` says that a grammar has seen to it that calls are valid. What a grammar cannot say
     (the bounds of a number, a pattern) is then the caller's to check: to see markup as text
-    instead of a call would help nobody.
+    instead of a call would help nobody. `forced` says that there is nothing but calls.
     """
 
     syntax: CallSyntax
@@ -55,6 +55,7 @@ class Reading:
     thinks: bool = False
     thinking: bool = False
     sure: bool = False
+    forced: bool = False
 
 
 class AnswerReader:
@@ -65,6 +66,7 @@ class AnswerReader:
         self._tools = {tool.name: tool for tool in reading.tools}
         self._thinks = reading.thinks
         self._sure = reading.sure
+        self._forced = reading.forced
         self._streams = any(tool.eager_input_streaming for tool in reading.tools)
         self._trims = False
         self._called = False
@@ -90,8 +92,16 @@ class AnswerReader:
         """Say what was held back, and the end. An answer cut in a call shows what came of it."""
         self._tokens += tokens
         cut = reason is not FinishReason.END_TURN
+        if cut:
+            self._drop_opening()
         rest = [*self._priced(self._read(last=True)), *self._priced(self._rest(cut=cut))]
         return [*rest, Finished(reason, self._tokens)]
+
+    def _drop_opening(self) -> None:
+        """Forget an opening that was cut in the middle; one character of it may be text."""
+        begun = _overlap(self._held, self._syntax.opening) if self._tools else 0
+        if self._state in (_State.START, _State.TEXT) and begun > (0 if self._forced else 1):
+            self._held = self._held[:-begun].rstrip(_SPACE)
 
     def _priced(self, events: Iterable[EngineEvent]) -> list[EngineEvent]:
         """Give the tokens read so far to the first event."""

@@ -98,12 +98,13 @@ class ChatTemplate:
     ) -> list[Segment] | None:
         prefilled = spoken[-1].role == "assistant"
         caller = self._empty.fresh()
-        known = [{"type": "function", "function": caller.loose(described(t))} for t in tools]
+        native = tools if self.native else ()
+        known = [{"type": "function", "function": caller.loose(described(t))} for t in native]
         last = spoken[-1] if prefilled else None
         text = self._template.render(
             messages=[_message(voice, caller, last=voice is last) for voice in spoken],
             add_generation_prompt=not prefilled,
-            tools=known if known and self.native else None,
+            tools=known or None,
             documents=None,
             enable_thinking=thinking,
             **self._tokens,

@@ -82,7 +82,14 @@ class _Answer:
         if not tools and not asked.thinks:
             return None
         return AnswerReader(
-            Reading(asked.syntax, tools, thinks=asked.thinks, thinking=asked.thinking, sure=True)
+            Reading(
+                asked.syntax,
+                tools,
+                thinks=asked.thinks,
+                thinking=asked.thinking,
+                sure=True,
+                forced=prompt.tool_choice.mode in ("any", "tool"),
+            )
         )
 
     def completion(self) -> Completion:
