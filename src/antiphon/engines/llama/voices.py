@@ -55,20 +55,36 @@ def _parts(turn: Turn) -> Iterator[Voice]:
 
 
 def expressions(said: Sequence[Voice]) -> Iterator[list[Voice]]:
-    """Say the same in the same order in other ways, the truest first, none twice."""
+    """Say the same in the same order in other ways, the truest first, none twice.
+
+    Some templates take one call in a message, and nothing beside it.
+    """
     seen: list[list[Voice]] = []
-    for system_until in (len(said), 1, 0):
-        turned = [
-            Voice("user", voice.texts)
-            if voice.role == "system" and place >= system_until
-            else voice
-            for place, voice in enumerate(said)
-        ]
-        # As they stand, turns are left apart; turns whose role was changed join their neighbours.
-        way = turned if system_until == len(said) else _joined(turned)
-        if way not in seen:
-            seen.append(way)
-            yield way
+    alone = [part for voice in said for part in _alone(voice)]
+    for voices_ in (said, alone):
+        for system_until in (len(voices_), 1, 0):
+            way = _system_until(voices_, system_until)
+            if way not in seen:
+                seen.append(way)
+                yield way
+
+
+def _system_until(said: Sequence[Voice], place: int) -> list[Voice]:
+    # As they stand, turns are left apart; turns whose role was changed join their neighbours.
+    if place == len(said):
+        return list(said)
+    rest = (Voice("user", v.texts) if v.role == "system" else v for v in said[place:])
+    return _joined([*said[:place], *rest])
+
+
+def _alone(voice: Voice) -> Iterator[Voice]:
+    if not voice.calls:
+        yield voice
+        return
+    if any(voice.texts):
+        yield Voice(voice.role, voice.texts)
+    for call in voice.calls:
+        yield Voice(voice.role, ("",), (call,))
 
 
 def _joined(said: Iterable[Voice]) -> list[Voice]:
