@@ -21,6 +21,7 @@ from antiphon.core.generation import (
     ToolCallJson,
     ToolCallStart,
 )
+from antiphon.engines.llama.scan import JsonEnd, overlap
 from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax, to_json
 from antiphon.engines.schema import fits
 
@@ -99,7 +100,7 @@ class AnswerReader:
 
     def _drop_opening(self) -> None:
         """Forget an opening that was cut in the middle; one character of it may be text."""
-        begun = _overlap(self._held, self._syntax.opening) if self._tools else 0
+        begun = overlap(self._held, self._syntax.opening) if self._tools else 0
         if self._state in (_State.START, _State.TEXT) and begun > (0 if self._forced else 1):
             self._held = self._held[:-begun].rstrip(_SPACE)
 
@@ -181,7 +182,7 @@ class AnswerReader:
         before, found, rest = self._held.partition(mark)
         if found:
             return before, True, rest
-        keep = len(self._held) - (0 if last else _overlap(self._held, mark))
+        keep = len(self._held) - (0 if last else overlap(self._held, mark))
         return self._held[:keep], False, self._held[keep:]
 
     def _begin_call(self) -> None:
@@ -282,38 +283,6 @@ class AnswerReader:
             yield TextChunk(self._syntax.opening + self._held, 0)
 
 
-class JsonEnd:
-    """Finds where a JSON object or array ends, in pieces."""
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._quoted = False
-        self._escaped = False
-
-    def find(self, text: str) -> int | None:
-        """Return how much of `text` belongs to the value, or nothing if all of it does."""
-        for place, character in enumerate(text):
-            if self._quoted:
-                self._in_string(character)
-            elif character == '"':
-                self._quoted = True
-            elif character in "{[":
-                self._depth += 1
-            elif character in "}]":
-                self._depth -= 1
-                if self._depth <= 0:
-                    return place + 1
-        return None
-
-    def _in_string(self, character: str) -> None:
-        if self._escaped:
-            self._escaped = False
-        elif character == "\\":
-            self._escaped = True
-        elif character == '"':
-            self._quoted = False
-
-
 def _head_pattern(syntax: CallSyntax) -> re.Pattern[str]:
     return re.compile(
         r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"' + syntax.arguments + r'"\s*:\s*(?=\{)'
@@ -343,12 +312,6 @@ def _decoded(body: str, arguments: str) -> tuple[str, dict[str, Any]] | None:
 def _fragments(text: str) -> Iterator[ToolCallJson]:
     for start in range(0, len(text), FRAGMENT):
         yield ToolCallJson(text[start : start + FRAGMENT], 0)
-
-
-def _overlap(text: str, mark: str) -> int:
-    """Count the characters at the end of `text` that `mark` begins with."""
-    longest = min(len(text), len(mark) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(mark[:n])), 0)
 
 
 def _with_tokens(event: EngineEvent, tokens: int) -> EngineEvent:
