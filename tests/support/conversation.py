@@ -12,6 +12,8 @@ from antiphon.engines.base import (
     FinishReason,
     Prompt,
     TextChunk,
+    ToolCallJson,
+    ToolCallStart,
     Turn,
 )
 from antiphon.wire.content import TextParam
@@ -38,6 +40,18 @@ def text_of(events: list[EngineEvent]) -> str:
 
 def tokens_in(events: list[EngineEvent]) -> int:
     return sum(event.tokens for event in events)
+
+
+def calls_in(events: list[EngineEvent]) -> list[tuple[str, str]]:
+    """Name the calls of an answer and their inputs, as JSON text."""
+    calls: list[tuple[str, str]] = []
+    for event in events:
+        if isinstance(event, ToolCallStart):
+            calls.append((event.name, ""))
+        elif isinstance(event, ToolCallJson):
+            name, text = calls[-1]
+            calls[-1] = (name, text + event.text)
+    return calls
 
 
 def reason_of(events: list[EngineEvent]) -> FinishReason:

@@ -5,7 +5,7 @@ For tests, benchmarks and users' CI: everything around it is the real server.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Annotated, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,12 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
-    TextChunk,
+)
+from antiphon.engines.scripted_answer import (
+    ScriptedCall,
+    beside_text,
+    events_of,
+    said_or_required,
 )
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
@@ -37,6 +42,10 @@ Amount: TypeAlias = Annotated[float, Meta(ge=0)]
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to say when the last user turn matches `when`, a regular expression.
 
+    `thinking` is thought before, if the caller lets the model think, and `tool_calls` are made
+    after, if their tools are there. A call or a JSON that the caller requires and the script does
+    not have is made from its schema.
+
     `error` fails the request instead, after `after` tokens of `text`. `delay_s` passes before the
     first token, as a long prompt would make it.
     """
@@ -44,6 +53,8 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     when: str = ""
     text: str = DEFAULT_TEXT
     echo: bool = False
+    thinking: str = ""
+    tool_calls: tuple[ScriptedCall, ...] = ()
     error: EngineErrorKind | None = None
     after: Annotated[int, Meta(ge=0)] = 0
     delay_s: Amount = 0.0
@@ -82,6 +93,10 @@ class ScriptedEngine:
         self.capabilities = Capabilities(
             context_tokens=options.context_tokens,
             max_output_tokens=options.max_output_tokens,
+            tools=True,
+            forced_tools=True,
+            structured_outputs=True,
+            thinking=True,
         )
         self.ready = True
         # A prompt is counted before it is answered, and its count is needed again then.
@@ -92,18 +107,20 @@ class ScriptedEngine:
         if count is None:
             turns = prompt.turns
             count = sum(TURN_TOKENS + len(tokens("".join(turn.texts))) for turn in turns)
+            count += len(tokens(beside_text(prompt)))
             self._counts[prompt] = count
         return count
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-        reply, pieces = self._script(prompt)
+        reply, script = self._script(prompt)
         read = await self.count_tokens(prompt)
         await self._wait(reply.delay_s + _seconds(read, self._options.prefill_tokens_per_second))
         room = self.capabilities.context_tokens - read
         limit = min(prompt.max_tokens, room)
         full = FinishReason.CONTEXT_WINDOW if room < prompt.max_tokens else FinishReason.MAX_TOKENS
         pause = _seconds(1, self._options.tokens_per_second)
-        for place, piece in enumerate(pieces):
+        told = 0
+        for place, event in enumerate(script):
             if reply.error is not None and place >= reply.after:
                 break
             if place >= limit:
@@ -111,11 +128,12 @@ class ScriptedEngine:
                 return
             if pause or place % BREATH == BREATH - 1:
                 await self._sleep(pause)
-            yield TextChunk(piece, 1)
+            yield event
+            told += 1
         if reply.error is not None:
             raise EngineError(reply.error, "the script says so")
         # The token that ends a turn needs room as every other does.
-        ends = len(pieces) < limit
+        ends = told < limit
         yield Finished(FinishReason.END_TURN, tokens=1) if ends else Finished(full)
 
     async def aclose(self) -> None:
@@ -125,7 +143,7 @@ class ScriptedEngine:
         if seconds:
             await self._sleep(seconds)
 
-    def _script(self, prompt: Prompt) -> tuple[Reply, tuple[str, ...]]:
+    def _script(self, prompt: Prompt) -> tuple[Reply, Iterator[EngineEvent]]:
         asked = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
         question = "".join(asked.texts) if asked else ""
         rules = (reply for pattern, reply in self._rules if pattern.search(question))
@@ -135,7 +153,10 @@ class ScriptedEngine:
         if last.role == "assistant":
             # A prefill is continued, not repeated.
             said = said.removeprefix("".join(last.texts))
-        return reply, self._cut.get(said) or tokens(said)
+        said, calls = said_or_required(prompt, said, reply.tool_calls)
+        thought = reply.thinking if prompt.thinking.mode != "disabled" else ""
+        pieces = self._cut.get(said) or tokens(said)
+        return reply, events_of(tokens(thought)[: prompt.thinking.budget], pieces, calls)
 
 
 def tokens(text: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 import pytest
 
-from antiphon.engines.llama.template import Segment
+from antiphon.engines.llama.sentinels import Segment
 from antiphon.engines.llama.tokens import Tokens
 
 pytestmark = pytest.mark.anyio

@@ -34,6 +34,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     temperature: float
     top_p: float | None = None
     top_k: int | None = None
+    grammar: str | None = None
+    preserved_tokens: tuple[str, ...] | None = None
     stream: Literal[True] | None = None
     cache_prompt: bool | None = None
     return_tokens: bool | None = None
@@ -49,6 +51,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     content: str = ""
+    tokens: tuple[int, ...] = ()
     tokens_predicted: int = 0
     stop: bool = False
     stop_type: str = ""

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 
@@ -16,26 +15,21 @@ from antiphon.engines.base import (
     EngineErrorKind,
     EngineEvent,
     EngineStartError,
-    Finished,
-    FinishReason,
     Prompt,
-    TextChunk,
 )
 from antiphon.engines.llama.client import (
-    Completion,
     LlamaClient,
-    Piece,
     Props,
     is_healthy,
     open_session,
 )
 from antiphon.engines.llama.options import LlamaOptions, decode_options
+from antiphon.engines.llama.preface import preface
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
 from antiphon.engines.llama.supervisor import Remote, Supervisor, Upstream
-from antiphon.engines.llama.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.llama.template import ChatTemplate, TemplateUnusableError, opens_thought
 from antiphon.engines.llama.tokens import Tokens
-
-REPLACEMENT: Final = "\ufffd"
+from antiphon.engines.llama.writing import Asked, written
 
 
 class LlamaEngine:
@@ -50,12 +44,19 @@ class LlamaEngine:
         resources: AsyncExitStack,
     ) -> None:
         context = props.default_generation_settings.n_ctx
-        self.capabilities = Capabilities(context_tokens=context)
+        self.capabilities = Capabilities(
+            context_tokens=context,
+            tools=True,
+            forced_tools=True,
+            structured_outputs=True,
+            thinking=template.thinks,
+        )
         self.client = client
         self._template = template
         self._tokens = tokens
         self._resources = resources
         self._of_prompt: WeakKeyDictionary[Prompt, list[int]] = WeakKeyDictionary()
+        self._opened: WeakSet[Prompt] = WeakSet()
         # Who has no slot waits here and not in llama.cpp, where each of them would hold one of
         # the threads that also tokenize and say that all is well.
         self._slots = asyncio.Semaphore(props.total_slots)
@@ -68,24 +69,11 @@ class LlamaEngine:
         return len(await self.tokens_of(prompt))
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-        completion = self._completion(prompt, await self.tokens_of(prompt))
-        limited = completion.n_predict < prompt.max_tokens
-        # Asked for no token, llama.cpp samples one all the same; nobody shall see or pay it.
-        silent = prompt.max_tokens == 0
-        told = 0
-        async with self._slots, aclosing(self.client.complete(completion)) as pieces:
-            async for piece in pieces:
-                tokens = piece.tokens_predicted - told
-                if silent and piece.stop:
-                    yield Finished(FinishReason.MAX_TOKENS)
-                elif silent:
-                    continue
-                elif piece.stop:
-                    yield Finished(_reason(piece, limited=limited), tokens)
-                elif text := piece.content.replace(REPLACEMENT, ""):
-                    # Bytes that are no character (a model may sample any) arrive as U+FFFD.
-                    told = piece.tokens_predicted
-                    yield TextChunk(text, tokens)
+        tokens = await self.tokens_of(prompt)
+        asked = self._asked(prompt, tokens)
+        async with self._slots, aclosing(written(self.client, prompt, asked)) as events:
+            async for event in events:
+                yield event
 
     async def tokens_of(self, prompt: Prompt) -> list[int]:
         """Tokenize `prompt`, once for as long as it lives."""
@@ -98,16 +86,24 @@ class LlamaEngine:
         await self._resources.aclose()
 
     async def _tokenize(self, prompt: Prompt) -> list[int]:
+        template = self._template
         try:
-            segments = self._template.render(prompt.turns)
+            segments = template.render(
+                prompt.turns,
+                tools=prompt.tools,
+                preface=preface(prompt, native=template.native),
+                thinking=prompt.thinking.mode != "disabled",
+            )
         except TemplateUnusableError as error:
             raise EngineError(
                 EngineErrorKind.UNSUPPORTED,
                 f"This model's chat template cannot express these messages: {error}",
             ) from error
+        if opens_thought(segments):
+            self._opened.add(prompt)
         return await self._tokens.encode(segments)
 
-    def _completion(self, prompt: Prompt, tokens: list[int]) -> Completion:
+    def _asked(self, prompt: Prompt, tokens: list[int]) -> Asked:
         room = self.capabilities.context_tokens - len(tokens)
         if room <= 0:
             raise EngineError(
@@ -115,23 +111,13 @@ class LlamaEngine:
                 f"prompt is too long: {len(tokens)} tokens leave no room for an answer"
                 f" in a context window of {self.capabilities.context_tokens}",
             )
-        return Completion(
-            prompt=tokens,
-            n_predict=min(prompt.max_tokens, room),
-            temperature=prompt.temperature,
-            top_p=prompt.top_p,
-            top_k=prompt.top_k,
+        return Asked(
+            tokens=tokens,
+            room=room,
+            syntax=self._template.syntax,
+            thinks=self._template.thinks and prompt.thinking.mode != "disabled",
+            thinking=prompt in self._opened,
         )
-
-
-def _reason(last: Piece, *, limited: bool) -> FinishReason:
-    if last.stop_type == "eos":
-        return FinishReason.END_TURN
-    if last.stop_type != "limit":
-        raise EngineError(
-            EngineErrorKind.FAILED, f"llama.cpp stopped for an unknown reason: {last.stop_type!r}"
-        )
-    return FinishReason.CONTEXT_WINDOW if limited else FinishReason.MAX_TOKENS
 
 
 async def open_llama(config: EngineConfig) -> LlamaEngine:

@@ -7,11 +7,8 @@ in order, a template that drops, hoists or reorders a turn is noticed instead of
 """
 
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import chain, groupby
 from typing import Any, Final, NoReturn
 
 import jinja2
@@ -20,20 +17,12 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from antiphon.core.generation import Turn
-
-BLOCK_SEPARATOR: Final = "\n"
-"""Between the text blocks of one turn. Templates take one string; llama.cpp and vLLM join blocks
-with a newline too, and nothing in between would glue the words of two messages together."""
-
-TURN_SEPARATOR: Final = "\n\n"
-"""Between turns that a template cannot tell apart and that share one of its messages."""
-
-_OPEN: Final = "\ue000"
-_CLOSE: Final = "\ue001"
-_DIGITS: Final = "\ue002\ue003\ue004\ue005\ue006\ue007\ue008\ue009\ue00a\ue00b"
-_TO_DIGITS: Final = str.maketrans("0123456789", _DIGITS)
-_FROM_DIGITS: Final = str.maketrans(_DIGITS, "0123456789")
+from antiphon.core.generation import Tool, Turn
+from antiphon.engines.llama.preface import described
+from antiphon.engines.llama.sentinels import Caller, Segment, json_of_hidden
+from antiphon.engines.llama.syntax import BARE, TAGGED, THINK, THOUGHT, CallSyntax
+from antiphon.engines.llama.voices import Voice, expressions, voices
+from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 # What a template written for something else may stumble over, beside Jinja's own errors.
 _TEMPLATE_ERRORS: Final = (
@@ -45,150 +34,127 @@ class TemplateUnusableError(Exception):
     """A template is not valid, or cannot express a conversation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of the prompt. `control` says that control tokens in it are meant as such."""
-
-    text: str
-    control: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Voice:
-    """A turn as templates know it: a role, and the texts that it consists of."""
-
-    role: str
-    texts: tuple[str, ...]
-
-
 class ChatTemplate:
-    """A model's template, compiled. `now` is for templates that write the date."""
+    """A model's template, compiled. `now` is for templates that write the date.
+
+    `syntax` is how calls are written, `native` whether the template itself tells the model so;
+    `thinks` says whether the model may think before it answers.
+    """
 
     def __init__(
         self, source: str, *, bos: str, eos: str, now: Callable[[], datetime] = datetime.now
     ) -> None:
         self._tokens = {"bos_token": bos, "eos_token": eos}
-        # As many as the template has itself in a row, and one more: never part of its own text.
-        self._mark = _OPEN * (1 + max(map(len, re.findall(f"{_OPEN}+", source)), default=0))
+        self._source = source
+        self._empty = Caller.beside(source)
         try:
             self._template = _environment(now).from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
+        self.thinks = THINK in source
+        native = self._native_syntax()
+        self.native = native is not None
+        self.syntax = native or TAGGED
 
-    def render(self, turns: Sequence[Turn]) -> list[Segment]:
+    def render(
+        self,
+        turns: Sequence[Turn],
+        *,
+        tools: Sequence[Tool] = (),
+        preface: Sequence[str] = (),
+        thinking: bool = False,
+    ) -> list[Segment]:
         """Render the conversation and what makes the model answer it, or go on with its prefill.
 
         What a template cannot express as it stands is tried with later system turns, then with
         all of them, spoken by the user at the same place.
         """
         complaint = "it drops or reorders turns"
-        for voices in _expressions(turns):
+        spoken = voices(turns, preface, native=self.native)
+        for expression in expressions(spoken):
             try:
-                rendered = self._render(voices)
+                rendered = self._render(expression, tools, thinking=thinking)
             except _TEMPLATE_ERRORS as error:
                 complaint = str(error) or type(error).__name__
                 continue
             if rendered is not None:
-                return rendered
+                return self._settled(rendered, expression, thinking=thinking)
         raise TemplateUnusableError(complaint)
 
-    def _render(self, voices: Sequence[_Voice]) -> list[Segment] | None:
-        prefilled = voices[-1].role == "assistant"
-        caller = _Caller(self._mark)
-        messages = [
-            {
-                "role": voice.role,
-                "content": caller.content(voice.texts, last=prefilled and voice is voices[-1]),
-            }
-            for voice in voices
-        ]
+    def _settled(
+        self, rendered: list[Segment], spoken: Sequence[Voice], *, thinking: bool
+    ) -> list[Segment]:
+        """Add an empty thought where a model would think, shall not, and was not told by now."""
+        if not self.thinks or thinking or spoken[-1].role == "assistant":
+            return rendered
+        if opens_thought(rendered):
+            return [*rendered, Segment(f"\n\n{THOUGHT}\n\n", control=True)]
+        if "enable_thinking" in self._source:
+            return rendered
+        return [*rendered, Segment(f"{THINK}\n\n{THOUGHT}\n\n", control=True)]
+
+    def _render(
+        self, spoken: Sequence[Voice], tools: Sequence[Tool], *, thinking: bool
+    ) -> list[Segment] | None:
+        prefilled = spoken[-1].role == "assistant"
+        caller = self._empty.fresh()
+        native = tools if self.native else ()
+        known = [{"type": "function", "function": caller.loose(described(t))} for t in native]
+        last = spoken[-1] if prefilled else None
         text = self._template.render(
-            messages=messages,
+            messages=[_message(voice, caller, last=voice is last) for voice in spoken],
             add_generation_prompt=not prefilled,
-            tools=None,
+            tools=known or None,
             documents=None,
+            enable_thinking=thinking,
             **self._tokens,
         )
         if prefilled:
             text = caller.cut_after_last(text)
         return caller.segments(text)
 
-
-class _Caller:
-    """The caller's texts of one rendering, and the sentinels that stand for them."""
-
-    def __init__(self, mark: str) -> None:
-        self._mark = mark
-        self._texts: list[str] = []
-        self._tail = ""
-
-    def content(self, texts: Sequence[str], *, last: bool) -> str:
-        hidden = [self._hide(text, keep=False) for text in texts[:-1]]
-        hidden.append(self._hide(texts[-1], keep=last))
-        return TURN_SEPARATOR.join(hidden)
-
-    def _hide(self, text: str, *, keep: bool) -> str:
-        """Put a sentinel for `text`, leaving the space around it to templates that trim.
-
-        A text of spaces has nothing to hide; as a prefill (`keep`) it marks the end all the same.
-        """
-        core = text.strip()
-        if not core and not keep:
-            return text
-        start = text.index(core) if core else len(text)
-        end = start + len(core)
-        self._texts.append(core)
-        self._tail = text[end:]
-        return text[:start] + self._sentinel(len(self._texts) - 1) + self._tail
-
-    def _sentinel(self, index: int) -> str:
-        return self._mark + str(index).translate(_TO_DIGITS) + _CLOSE
-
-    def cut_after_last(self, text: str) -> str:
-        """End the prompt where the prefill ends, which keeps the space that it ends with."""
-        sentinel = self._sentinel(len(self._texts) - 1)
-        before, found, _ = text.rpartition(sentinel)
-        return before + found + self._tail
-
-    def segments(self, text: str) -> list[Segment] | None:
-        """Cut `text` at its sentinels, unless they are not all there, once and in order."""
-        parts = re.split(f"{self._mark}([{_DIGITS}]+){_CLOSE}", text)
-        order = [int(digits.translate(_FROM_DIGITS)) for digits in parts[1::2]]
-        if order != list(range(len(self._texts))):
+    def _native_syntax(self) -> CallSyntax | None:
+        """Have a conversation with a call rendered, and look how the template writes it."""
+        if "tools" not in self._source:
             return None
-        between = (Segment(part, control=True) for part in parts[::2])
-        hidden = (Segment(own, control=False) for own in [*self._texts, ""])
-        alternating = chain.from_iterable(zip(between, hidden, strict=True))
-        return [segment for segment in alternating if segment.text]
+        self.native = True
+        try:
+            rendered = self._render(voices(PROBE, (), native=True), [PROBE_TOOL], thinking=False)
+        except _TEMPLATE_ERRORS:
+            return None
+        text = "".join(segment.text for segment in rendered or ())
+        if TAGGED.call("probe", PROBE_INPUT) in text:
+            return TAGGED
+        return BARE if BARE.call("probe", PROBE_INPUT) in text else None
 
 
-def turn_text(turn: Turn) -> str:
-    """Make one string of a turn, which is what templates take."""
-    return BLOCK_SEPARATOR.join(turn.texts)
+PROBE_INPUT: Final = {"of": "a & b"}
+PROBE_TOOL: Final = Tool(name="probe", input_schema={"type": "object"}, description="Does this.")
+PROBE: Final = (
+    Turn("user", (TextParam(text="Call it."),)),
+    Turn("assistant", (ToolUseParam(id="toolu_1", name="probe", input=PROBE_INPUT),)),
+    Turn("user", (ToolResultParam(tool_use_id="toolu_1", content="It did."),)),
+)
 
 
-def _expressions(turns: Sequence[Turn]) -> Iterator[list[_Voice]]:
-    """Say the same turns in the same order in other ways, the truest first, none twice."""
-    seen: list[list[_Voice]] = []
-    for system_until in (len(turns), 1, 0):
-        roles = [
-            "user" if turn.role == "system" and place >= system_until else turn.role
-            for place, turn in enumerate(turns)
-        ]
-        # As they stand, turns are left apart; turns whose role was changed join their neighbours.
-        voices = _apart(roles, turns) if system_until == len(turns) else _joined(roles, turns)
-        if voices not in seen:
-            seen.append(voices)
-            yield voices
+def opens_thought(rendered: Sequence[Segment]) -> bool:
+    """Say whether the template has begun a thought for the model to go on with."""
+    return rendered[-1].control and rendered[-1].text.rstrip().endswith(THINK)
 
 
-def _apart(roles: Sequence[str], turns: Sequence[Turn]) -> list[_Voice]:
-    return [_Voice(role, (turn_text(turn),)) for role, turn in zip(roles, turns, strict=True)]
+def _call(call: ToolUseParam, caller: Caller) -> dict[str, Any]:
+    function = {"name": caller.loose(call.name), "arguments": caller.loose(call.input)}
+    return {"type": "function", "id": call.id, "function": function}
 
 
-def _joined(roles: Sequence[str], turns: Sequence[Turn]) -> list[_Voice]:
-    pairs = groupby(zip(roles, turns, strict=True), key=lambda pair: pair[0])
-    return [_Voice(role, tuple(turn_text(turn) for _, turn in group)) for role, group in pairs]
+def _message(voice: Voice, caller: Caller, *, last: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "role": voice.role,
+        "content": caller.content(voice.texts, last=last),
+    }
+    if voice.calls:
+        message["tool_calls"] = [_call(call, caller) for call in voice.calls]
+    return message
 
 
 def _environment(now: Callable[[], datetime]) -> ImmutableSandboxedEnvironment:
@@ -220,4 +186,4 @@ def _raise_exception(message: str) -> NoReturn:
 
 def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
     # Jinja's own filter escapes HTML, which models have not been trained on.
-    return json.dumps(value, ensure_ascii=False, indent=indent, **options)
+    return json_of_hidden(json.dumps(value, ensure_ascii=False, indent=indent, **options))

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Final, Protocol
 
-from antiphon.engines.llama.template import Segment
+from antiphon.engines.llama.sentinels import Segment
 
 CACHED_CHARS: Final = 4_000_000
 """Some 16 MB of text and 4 MB of tokens at most."""

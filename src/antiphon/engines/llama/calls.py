@@ -1,0 +1,328 @@
+"""What a model writes, read as it comes: text, thoughts and calls, in whatever pieces.
+
+No piece of call syntax is ever text, and nothing is a call before it is sure to be one. Tokens
+are neither lost nor made: an event carries those of all that was read since the one before.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+from antiphon.core.generation import (
+    EngineEvent,
+    Finished,
+    FinishReason,
+    TextChunk,
+    ThinkingChunk,
+    Tool,
+    ToolCallJson,
+    ToolCallStart,
+)
+from antiphon.engines.llama.scan import JsonEnd, overlap
+from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax, to_json
+from antiphon.engines.schema import fits
+
+FRAGMENT: Final = 48
+"""Characters of an input that was checked whole and is sent in pieces."""
+
+_SPACE: Final = " \t\r\n"
+HEAD: Final = 1000
+"""Characters within which a call has named its tool."""
+
+
+class _State(Enum):
+    START = auto()  # nothing but space so far
+    THINKING = auto()
+    TEXT = auto()
+    CALL = auto()  # behind an opening, before arguments that are streamed
+    ARGUMENTS = auto()  # of a call that is streamed
+    CLOSING = auto()  # behind the arguments of such a call
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read an answer: which calls there can be, and whether it thinks (already).
+
+    `sure` says that a grammar has seen to it that calls are valid. What a grammar cannot say
+    (the bounds of a number, a pattern) is then the caller's to check: to see markup as text
+    instead of a call would help nobody. `forced` says that there is nothing but calls.
+    """
+
+    syntax: CallSyntax
+    tools: tuple[Tool, ...] = ()
+    thinks: bool = False
+    thinking: bool = False
+    sure: bool = False
+    forced: bool = False
+
+
+class AnswerReader:
+    """Reads one answer. `feed` it pieces, then `finish`."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._syntax = reading.syntax
+        self._tools = {tool.name: tool for tool in reading.tools}
+        self._thinks = reading.thinks
+        self._sure = reading.sure
+        self._forced = reading.forced
+        self._streams = any(tool.eager_input_streaming for tool in reading.tools)
+        self._trims = False
+        self._called = False
+        self._state = _State.THINKING if reading.thinking else _State.START
+        self._held = ""
+        self._tokens = 0
+        self._json = JsonEnd()
+        self._scanned = 0
+        self._ends: int | None = None
+        self._head = _head_pattern(reading.syntax)
+
+    @property
+    def thinking(self) -> bool:
+        """Whether what comes next is thought."""
+        return self._state is _State.THINKING
+
+    def feed(self, text: str, tokens: int) -> list[EngineEvent]:
+        self._held += text
+        self._tokens += tokens
+        return self._priced(self._read(last=False))
+
+    def finish(self, reason: FinishReason, tokens: int) -> list[EngineEvent]:
+        """Say what was held back, and the end. An answer cut in a call shows what came of it."""
+        self._tokens += tokens
+        cut = reason is not FinishReason.END_TURN
+        if cut:
+            self._drop_opening()
+        rest = [*self._priced(self._read(last=True)), *self._priced(self._rest(cut=cut))]
+        return [*rest, Finished(reason, self._tokens)]
+
+    def _drop_opening(self) -> None:
+        """Forget an opening that was cut in the middle; one character of it may be text."""
+        begun = overlap(self._held, self._syntax.opening) if self._tools else 0
+        if self._state in (_State.START, _State.TEXT) and begun > (0 if self._forced else 1):
+            self._held = self._held[:-begun].rstrip(_SPACE)
+
+    def _priced(self, events: Iterable[EngineEvent]) -> list[EngineEvent]:
+        """Give the tokens read so far to the first event."""
+        priced: list[EngineEvent] = []
+        for event in events:
+            priced.append(_with_tokens(event, self._tokens))
+            self._tokens = 0
+        return priced
+
+    def _read(self, *, last: bool) -> Iterator[EngineEvent]:
+        before = None
+        while before != (self._state, self._held):
+            before = (self._state, self._held)
+            match self._state:
+                case _State.START:
+                    yield from self._start(last=last)
+                case _State.THINKING:
+                    yield from self._thought(last=last)
+                case _State.TEXT:
+                    yield from self._text(last=last)
+                case _State.CALL:
+                    yield from self._call()
+                case _State.ARGUMENTS:
+                    yield from self._arguments()
+                case _State.CLOSING:
+                    self._closing(last=last)
+
+    def _start(self, *, last: bool) -> Iterator[EngineEvent]:
+        """Look whether the answer begins with a thought, or as a call that has no opening."""
+        begun = self._held.lstrip(_SPACE)
+        bare = bool(self._tools) and not self._syntax.opening
+        if self._thinks and begun.startswith(THINK):
+            self._held = begun.removeprefix(THINK)
+            self._state = _State.THINKING
+        elif not last and self._undecided(begun, bare=bare):
+            return
+        elif bare and begun.startswith("{"):
+            self._begin_call()
+        else:
+            self._held = begun if self._trims else self._held
+            self._state = _State.TEXT
+        yield from ()
+
+    def _undecided(self, begun: str, *, bare: bool) -> bool:
+        if not begun:
+            return self._thinks or self._trims or bare
+        return self._thinks and THINK.startswith(begun)
+
+    def _thought(self, *, last: bool) -> Iterator[EngineEvent]:
+        thought, found, rest = self._upto(THOUGHT, last=last)
+        if thought:
+            yield ThinkingChunk(thought, 0)
+        self._held = rest
+        if found:
+            self._thinks = False
+            self._trims = True
+            self._state = _State.START
+
+    def _text(self, *, last: bool) -> Iterator[EngineEvent]:
+        opening = self._syntax.opening if self._tools else ""
+        text, found, rest = self._upto(opening, last=last)
+        if opening:
+            # The space around calls belongs to them, so it waits for what comes.
+            solid = text.rstrip(_SPACE) if found or not last or self._called else text
+            rest = rest if found else text[len(solid) :] + rest
+            text = solid
+        self._held = rest
+        if text:
+            yield TextChunk(text, 0)
+        if found:
+            self._begin_call()
+
+    def _upto(self, mark: str, *, last: bool) -> tuple[str, bool, str]:
+        """Split what is held at `mark`, keeping back what may be the beginning of one."""
+        if not mark:
+            return self._held, False, ""
+        before, found, rest = self._held.partition(mark)
+        if found:
+            return before, True, rest
+        keep = len(self._held) - (0 if last else overlap(self._held, mark))
+        return self._held[:keep], False, self._held[keep:]
+
+    def _begin_call(self) -> None:
+        self._state = _State.CALL
+        self._json = JsonEnd()
+        self._scanned = 0
+        self._ends = None
+
+    def _call(self) -> Iterator[EngineEvent]:
+        tool, head = self._eager()
+        if tool is not None:
+            yield ToolCallStart(tool.name, 0)
+            self._called = True
+            self._held = self._held[head:]
+            self._json = JsonEnd()
+            self._state = _State.ARGUMENTS
+            return
+        length = self._length()
+        if length is None:
+            return
+        whole, self._held = self._held[:length], self._held[length:]
+        self._state = _State.TEXT
+        yield from self._checked(whole)
+
+    def _eager(self) -> tuple[Tool | None, int]:
+        """Find the tool that is called and where its input begins, if it is to be streamed."""
+        if not self._streams or len(self._held) > HEAD:
+            return None, 0
+        head = self._head.match(self._held)
+        tool = self._tools.get(_name(head) or "")
+        eager = head is not None and tool is not None and tool.eager_input_streaming
+        return (tool, head.end()) if head is not None and eager else (None, 0)
+
+    def _length(self) -> int | None:
+        """Measure the call that is held, once it is all there or can be none."""
+        start = len(self._held) - len(self._held.lstrip(_SPACE))
+        if start == len(self._held):
+            return None
+        if self._held[start] != "{":
+            return start
+        if self._ends is None:
+            found = self._json.find(self._held[self._scanned :])
+            self._ends = None if found is None else self._scanned + found
+            self._scanned = len(self._held)
+        return None if self._ends is None else self._closed(self._ends)
+
+    def _closed(self, end: int) -> int | None:
+        tail = self._held[end:].lstrip(_SPACE)
+        closing = self._syntax.closing
+        if tail.startswith(closing):
+            return len(self._held) - len(tail) + len(closing)
+        return None if closing.startswith(tail) else end
+
+    def _checked(self, whole: str) -> Iterator[EngineEvent]:
+        syntax = self._syntax
+        body = whole.removesuffix(syntax.closing) if whole.endswith(syntax.closing) else ""
+        call = _decoded(body, syntax.arguments)
+        if call is None or not self._known(*call):
+            yield TextChunk(syntax.opening + whole, 0)
+            return
+        self._called = True
+        yield ToolCallStart(call[0], 0)
+        yield from _fragments(to_json(call[1]))
+
+    def _known(self, name: str, arguments: dict[str, Any]) -> bool:
+        tool = self._tools.get(name)
+        return tool is not None and (self._sure or fits(arguments, tool.input_schema))
+
+    def _arguments(self) -> Iterator[EngineEvent]:
+        end = self._json.find(self._held)
+        piece = self._held[:end]
+        self._held = "" if end is None else self._held[end:]
+        if piece:
+            yield ToolCallJson(piece, 0)
+        if end is not None:
+            self._state = _State.CLOSING
+
+    def _closing(self, *, last: bool) -> None:
+        after = "}" + self._syntax.closing
+        squeezed = "".join(self._held.split())
+        if squeezed.startswith(after):
+            self._held = self._held.partition(after[-1:] if len(after) == 1 else after[1:])[2]
+            self._state = _State.TEXT
+        elif last or not after.startswith(squeezed):
+            self._held = "" if last else self._held
+            self._state = _State.TEXT
+
+    def _rest(self, *, cut: bool) -> Iterator[EngineEvent]:
+        """Say what is to be said of a call that is not whole at the end."""
+        if self._state is not _State.CALL:
+            return
+        head = self._head.match(self._held)
+        name = _name(head)
+        if cut and head is not None and name in self._tools:
+            yield ToolCallStart(name or "", 0)
+            yield from _fragments(self._held[head.end() :])
+        elif not cut:
+            yield TextChunk(self._syntax.opening + self._held, 0)
+
+
+def _head_pattern(syntax: CallSyntax) -> re.Pattern[str]:
+    return re.compile(
+        r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"' + syntax.arguments + r'"\s*:\s*(?=\{)'
+    )
+
+
+def _name(head: re.Match[str] | None) -> str | None:
+    if head is None:
+        return None
+    try:
+        return str(json.loads(head[1]))
+    except ValueError:
+        return None
+
+
+def _decoded(body: str, arguments: str) -> tuple[str, dict[str, Any]] | None:
+    try:
+        call: Any = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+        return None
+    given = call.get(arguments, {})
+    return (call["name"], given) if isinstance(given, dict) else None
+
+
+def _fragments(text: str) -> Iterator[ToolCallJson]:
+    for start in range(0, len(text), FRAGMENT):
+        yield ToolCallJson(text[start : start + FRAGMENT], 0)
+
+
+def _with_tokens(event: EngineEvent, tokens: int) -> EngineEvent:
+    match event:
+        case TextChunk(text=text):
+            return TextChunk(text, tokens)
+        case ThinkingChunk(text=text):
+            return ThinkingChunk(text, tokens)
+        case ToolCallStart(name=name):
+            return ToolCallStart(name, tokens)
+        case ToolCallJson(text=text):
+            return ToolCallJson(text, tokens)
+        case Finished(reason=reason):
+            return Finished(reason, tokens)

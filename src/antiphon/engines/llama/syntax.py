@@ -1,0 +1,46 @@
+"""How calls are written: what models are shown, made to write, and read from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+THINK: Final = "<think>"
+THOUGHT: Final = "</think>"
+
+
+@dataclass(frozen=True, slots=True)
+class CallSyntax:
+    """A JSON object with a name and arguments, between an opening and a closing.
+
+    Without an opening an answer is a call when it begins as one.
+    """
+
+    opening: str
+    closing: str
+    arguments: str
+
+    def before(self, name: str) -> str:
+        """Write a call up to its arguments."""
+        head = "\n" if self.opening else ""
+        return f'{self.opening}{head}{{"name": {to_json(name)}, "{self.arguments}": '
+
+    @property
+    def after(self) -> str:
+        """What follows the arguments."""
+        return f"}}\n{self.closing}" if self.closing else "}"
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> str:
+        return self.before(name) + to_json(arguments) + self.after
+
+
+TAGGED: Final = CallSyntax("<tool_call>", "</tool_call>", "arguments")
+"""What most open models have been trained on, and what the others are asked for."""
+
+BARE: Final = CallSyntax("", "", "parameters")
+"""What Llama 3 writes: the answer is the call."""
+
+
+def to_json(value: object) -> str:
+    """Write JSON as models have seen it: with spaces, and without escapes."""
+    return json.dumps(value, ensure_ascii=False)

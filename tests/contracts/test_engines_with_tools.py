@@ -1,0 +1,199 @@
+"""What every engine must do that has tools, structured outputs or thoughts."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.engines.base import (
+    Engine,
+    EngineConfig,
+    EngineEvent,
+    FinishReason,
+    Prompt,
+    TextChunk,
+    Tool,
+    ToolCallStart,
+    ToolChoice,
+    Turn,
+)
+from antiphon.engines.llama.engine import open_llama
+from antiphon.engines.schema import fits
+from antiphon.engines.scripted import open_scripted
+from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
+from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
+
+pytestmark = pytest.mark.anyio
+
+Open = Callable[[Path], Awaitable[Engine]]
+
+
+async def llama(default_model: Path) -> Engine:
+    options = {"context": 1024, "slots": 4, "threads": 2}
+    return await open_llama(EngineConfig("llama", default_model, options))
+
+
+async def scripted(_: Path) -> Engine:
+    options = {"tool_calls": [{"name": "weather", "input": {"city": "Oslo"}}], "text": "I look."}
+    replies = {"replies": [options], "context_tokens": 1024}
+    return await open_scripted(EngineConfig("scripted", options=replies))
+
+
+@pytest.fixture(scope="module", params=[llama, scripted], ids=lambda opener: opener.__name__)
+async def engine(
+    request: pytest.FixtureRequest,
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    default_model: Path,
+) -> AsyncIterator[Engine]:
+    engine = await request.param(default_model)
+    yield engine
+    await engine.aclose()
+
+
+CITY = {"type": "string", "maxLength": 12}
+WEATHER = Tool(
+    name="weather",
+    description="The weather in a city.",
+    input_schema={
+        "type": "object",
+        "properties": {"city": CITY, "unit": {"enum": ["C", "F"]}},
+        "required": ["city"],
+    },
+)
+CLOCK = Tool(
+    name="clock",
+    input_schema={
+        "type": "object",
+        "properties": {"zone": {"enum": ["UTC", "CET"]}},
+        "required": ["zone"],
+    },
+    input_examples=({"zone": "UTC"},),
+)
+TOOLS = (WEATHER, CLOCK)
+SCHEMAS = {tool.name: tool.input_schema for tool in TOOLS}
+
+
+def asking(choice: ToolChoice, *, max_tokens: int = 120, **more: Any) -> Prompt:
+    asked = (turn("system", "Be brief."), turn("user", "How is the weather in Oslo?"))
+    turns = more.pop("turns", asked)
+    tools = more.pop("tools", TOOLS)
+    return Prompt(turns, max_tokens, 0.7, tools=tools, tool_choice=choice, **more)
+
+
+def valid_calls(events: list[EngineEvent]) -> list[str]:
+    calls = calls_in(events)
+    for name, text in calls:
+        assert fits(json.loads(text), SCHEMAS[name])
+    return [name for name, _ in calls]
+
+
+async def test_it_declares_what_it_can(engine: Engine) -> None:
+    assert engine.capabilities.tools
+    assert engine.capabilities.forced_tools
+    assert engine.capabilities.structured_outputs
+
+
+async def test_any_is_one_valid_call_and_no_text(engine: Engine) -> None:
+    events = await answer(engine, asking(ToolChoice(mode="any", parallel=False)))
+    assert len(valid_calls(events)) == 1
+    assert not text_of(events)
+    assert reason_of(events) is FinishReason.END_TURN
+
+
+async def test_any_may_be_several_valid_calls(engine: Engine) -> None:
+    events = await answer(engine, asking(ToolChoice(mode="any"), max_tokens=150))
+    assert isinstance(events[0], ToolCallStart)
+    if reason_of(events) is FinishReason.END_TURN:
+        assert valid_calls(events)
+
+
+@pytest.mark.parametrize("name", ["weather", "clock"])
+async def test_named_tool_is_called_once(engine: Engine, name: str) -> None:
+    events = await answer(engine, asking(ToolChoice(mode="tool", name=name)))
+    assert valid_calls(events) == [name]
+    assert not text_of(events)
+
+
+async def test_no_tool_is_called_where_none_may_be(engine: Engine) -> None:
+    events = await answer(engine, asking(ToolChoice(mode="none"), max_tokens=24))
+    assert calls_in(events) == []
+    assert "<tool_call>" not in text_of(events)
+
+
+async def test_model_decides_and_its_calls_are_valid(engine: Engine) -> None:
+    for parallel in (True, False):
+        events = await answer(engine, asking(ToolChoice(parallel=parallel), max_tokens=100))
+        if reason_of(events) is FinishReason.END_TURN:
+            called = valid_calls(events)
+            assert parallel or len(called) <= 1
+        assert "<tool_call>" not in text_of(events)
+
+
+async def test_tools_results_and_schemas_are_counted(engine: Engine) -> None:
+    asked = asking(ToolChoice(), tools=())
+    counts = [await engine.count_tokens(asked)]
+    counts += [await engine.count_tokens(asking(ToolChoice(), tools=TOOLS[:n])) for n in (1, 2)]
+    assert counts == sorted(set(counts))
+    output = asking(ToolChoice(), tools=(), output_schema={"type": "object"})
+    assert await engine.count_tokens(output) > counts[0]
+
+
+async def test_calls_and_results_are_part_of_the_conversation(engine: Engine) -> None:
+    turns = (
+        turn("user", "How is the weather in Oslo?"),
+        Turn(
+            "assistant",
+            (
+                TextParam(text="I look."),
+                ToolUseParam(id="toolu_1", name="weather", input={"city": "Oslo"}),
+                ToolUseParam(id="toolu_2", name="clock", input={"zone": "CET"}),
+            ),
+        ),
+        Turn(
+            "user",
+            (
+                ToolResultParam(tool_use_id="toolu_1", content="rain"),
+                ToolResultParam(
+                    tool_use_id="toolu_2", content=[TextParam(text="broken")], is_error=True
+                ),
+                TextParam(text="Well?"),
+            ),
+        ),
+    )
+    prompt = asking(ToolChoice(mode="none"), turns=turns, max_tokens=8)
+    assert tokens_in(await answer(engine, prompt)) <= 8
+    assert await engine.count_tokens(prompt) > await engine.count_tokens(
+        asking(ToolChoice(mode="none"), turns=(turns[0],))
+    )
+
+
+async def test_output_schema_makes_json_that_fits(engine: Engine) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": CITY, "rain": {"type": "boolean"}, "days": {"$ref": "#/$defs/days"}},
+        "required": ["rain", "city"],
+        "additionalProperties": False,
+        "$defs": {"days": {"type": "array", "items": {"enum": ["mon", "tue"]}, "maxItems": 2}},
+    }
+    events = await answer(engine, asking(ToolChoice(), tools=(), output_schema=schema))
+    assert {type(event) for event in events[:-1]} == {TextChunk}
+    said = json.loads(text_of(events))
+    assert fits(said, schema)
+    assert list(said)[:1]
+    assert reason_of(events) is FinishReason.END_TURN
+
+
+async def test_call_that_is_cut_ends_with_its_limit(engine: Engine) -> None:
+    for limit in (1, 3, 18):
+        choice = ToolChoice(mode="tool", name="weather")
+        events = await answer(engine, asking(choice, max_tokens=limit))
+        assert tokens_in(events) <= limit
+        assert not text_of(events)
+
+
+async def test_every_token_is_accounted_for(engine: Engine) -> None:
+    events = await answer(engine, asking(ToolChoice(mode="any"), max_tokens=20))
+    if reason_of(events) is FinishReason.MAX_TOKENS:
+        assert tokens_in(events) == 20

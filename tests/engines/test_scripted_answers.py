@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from antiphon.engines.base import (
+    EngineConfig,
+    Finished,
+    FinishReason,
+    Prompt,
+    Thinking,
+    ThinkingChunk,
+    Tool,
+    ToolChoice,
+)
+from antiphon.engines.scripted import ScriptedEngine, open_scripted
+from support.conversation import answer, calls_in, text_of, turn
+
+pytestmark = pytest.mark.anyio
+
+SAY = Tool(name="say", input_schema={"type": "object"})
+
+
+async def scripted(**reply: object) -> ScriptedEngine:
+    return await open_scripted(EngineConfig("scripted", options={"replies": [reply]}))
+
+
+def ask(**more: object) -> Prompt:
+    return Prompt((turn("user", "Hi"),), 100, **more)
+
+
+async def test_script_calls_tools_that_are_there() -> None:
+    engine = await scripted(text="So.", tool_calls=[{"name": "say"}, {"name": "unknown"}])
+    events = await answer(engine, ask(tools=(SAY,)))
+    assert text_of(events) == "So."
+    assert calls_in(events) == [("say", "{}")]
+    assert calls_in(await answer(engine, ask())) == []
+    none = ToolChoice(mode="none")
+    assert calls_in(await answer(engine, ask(tools=(SAY,), tool_choice=none))) == []
+
+
+async def test_call_that_is_required_is_made_from_its_schema() -> None:
+    engine = await scripted(text="So.")
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3}}}
+    tool = Tool(name="add", input_schema={**schema, "required": ["n"]})
+    for choice in (ToolChoice(mode="any"), ToolChoice(mode="tool", name="add")):
+        events = await answer(engine, ask(tools=(tool, SAY), tool_choice=choice))
+        assert calls_in(events) == [("add", '{"n":3}')]
+        assert not text_of(events)
+
+
+async def test_one_call_where_only_one_may_be() -> None:
+    engine = await scripted(tool_calls=[{"name": "say"}, {"name": "say"}])
+    alone = ToolChoice(parallel=False)
+    assert len(calls_in(await answer(engine, ask(tools=(SAY,), tool_choice=alone)))) == 1
+    assert len(calls_in(await answer(engine, ask(tools=(SAY,))))) == 2
+
+
+async def test_script_thinks_when_it_may() -> None:
+    engine = await scripted(text="So.", thinking="Well well well")
+    events = await answer(engine, ask(thinking=Thinking(mode="enabled", budget=2)))
+    thoughts = [event.text for event in events if isinstance(event, ThinkingChunk)]
+    assert thoughts == ["Well", " well"]
+    assert not any(isinstance(e, ThinkingChunk) for e in await answer(engine, ask()))
+
+
+async def test_json_that_is_required_is_made_from_its_schema() -> None:
+    engine = await scripted(text="So.")
+    schema = {"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}
+    events = await answer(engine, ask(output_schema=schema))
+    assert json.loads(text_of(events)) == {"a": 1}
+    assert events[-1] == Finished(FinishReason.END_TURN, 1)
