@@ -228,6 +228,12 @@ def answered(pieces: list[EngineEvent], reason: FinishReason) -> list[EngineEven
     return [*events, Finished(reason, 1)]
 
 
+@pytest.mark.covers("blocks of an answer: tool_use", "effect")
+@pytest.mark.covers("blocks of an answer: thinking", "effect")
+@pytest.mark.covers("events: input_json_delta", "effect")
+@pytest.mark.covers("events: thinking_delta", "effect")
+@pytest.mark.covers("events: signature_delta", "effect")
+@pytest.mark.covers("stop reasons: tool_use", "effect")
 @given(PIECES, st.sampled_from(FinishReason), st.booleans())
 def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
     pieces: list[EngineEvent], reason: FinishReason, watched: bool

@@ -5,7 +5,6 @@ keys and paths are replaced.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +16,27 @@ from support.asgi import KEY, Client
 
 EXAMPLES = Path(__file__).parents[1] / "wire" / "examples"
 
-# What is refused today, and why. An entry whose request is answered has to go.
-NO_TOOLS = "this model does not support tools"
-REFUSED = {
-    "claude_code_first_turn": NO_TOOLS,
-    "claude_code_schema": NO_TOOLS,
-    "claude_code_tool_results": NO_TOOLS,
-    "claude_code_without_betas": NO_TOOLS,
-}
+
+def requests() -> list[Any]:
+    paths = sorted(EXAMPLES.glob("claude_code_*.json"))
+    return [pytest.param(json.loads(path.read_bytes()), id=path.stem) for path in paths]
 
 
-def requests(refused: Mapping[str, str]) -> list[Any]:
-    return [
-        pytest.param(
-            json.loads(path.read_bytes()),
-            id=path.stem,
-            marks=[pytest.mark.xfail(reason=refused[path.stem], strict=True)]
-            if path.stem in refused
-            else [],
-        )
-        for path in sorted(EXAMPLES.glob("claude_code_*.json"))
-    ]
-
-
-@pytest.mark.parametrize("request_", requests({}))
+@pytest.mark.parametrize("request_", requests())
 def test_a_recorded_body_is_read(request_: dict[str, Any]) -> None:
     body = json.dumps(request_["body"]).encode()
     assert BodyDecoder(CreateMessageParams).decode(body).model == request_["body"]["model"]
 
 
+@pytest.mark.covers("parameters: tools", "effect")
+@pytest.mark.covers("parameters: thinking", "effect")
+@pytest.mark.covers("parameters: output_config.effort", "ignored")
+@pytest.mark.covers("parameters: metadata", "ignored")
+@pytest.mark.covers("headers: anthropic-beta", "ignored")
+@pytest.mark.covers("blocks of a request: tool_use", "effect")
+@pytest.mark.covers("blocks of a request: tool_result", "effect")
 @pytest.mark.anyio
-@pytest.mark.parametrize("request_", requests(REFUSED))
+@pytest.mark.parametrize("request_", requests())
 async def test_a_recorded_request_is_answered(client, request_: dict[str, Any]) -> None:
     caller: Client = await client()
     headers = {**request_["headers"], "x-api-key": KEY}

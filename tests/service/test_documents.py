@@ -37,6 +37,7 @@ async def test_a_prompt_of_text_is_left_as_it_is() -> None:
     assert await read_documents(prompt) is prompt
 
 
+@pytest.mark.covers("blocks of a request: document: PDF", "effect")
 async def test_a_pdf_is_read_page_by_page() -> None:
     (block,) = await read(pdf_document(pdf(["First page", "Second page"])))
     assert isinstance(block, TextParam)
@@ -44,6 +45,9 @@ async def test_a_pdf_is_read_page_by_page() -> None:
     assert '<page number="2">\nSecond page\n</page>' in block.text
 
 
+@pytest.mark.covers("blocks of a request: document: text", "effect")
+@pytest.mark.covers("blocks of a request: document: content", "effect")
+@pytest.mark.covers("blocks of a request: search_result", "effect")
 async def test_documents_keep_their_place_among_the_blocks() -> None:
     plain = DocumentParam(source=PlainTextSource(media_type="text/plain", data="Plain"))
     parts = DocumentParam(source=ContentSource(content=[TextParam(text="Part")]))
@@ -81,6 +85,7 @@ async def test_a_pdf_that_cannot_be_read_is_refused(data: str, said: str) -> Non
         await read(pdf_document(data))
 
 
+@pytest.mark.covers("blocks of a request: document: file", "refused")
 async def test_a_source_that_is_not_here_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="sources of type 'file'"):
         await read(DocumentParam(source=FileSource(file_id="file_1")))

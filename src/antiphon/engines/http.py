@@ -211,7 +211,8 @@ def refusal(status: int, said: str | None) -> RefusedError:
         what = f"upstream refused `api_key` with status {status}"
     elif status == _NOT_FOUND:
         what = "upstream does not know the path or the `model` (status 404)"
-    return RefusedError(kind, what + reason, status)
+    # What upstreams say may quote a prompt, and this is for the log.
+    return RefusedError(kind, what, status)
 
 
 def sentence(body: Any) -> str | None:

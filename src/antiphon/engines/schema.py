@@ -1,6 +1,6 @@
 """JSON schemas, as far as engines keep to them: what they say, and whether a value fits.
 
-Nothing here raises for a schema that is wrong or unknown in part: that part then allows anything.
+What is unknown in a schema allows anything; that it is a schema at all is for validation to see.
 """
 
 import json

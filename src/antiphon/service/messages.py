@@ -87,6 +87,7 @@ class Messages:
             stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
+            shows_thinking=_shows_thinking(params),
             sign=partial(sign_thinking, self._signing_key),
         )
         assembly = Assembly(outline)
@@ -110,6 +111,10 @@ class Messages:
         prompt = prompt_to_count(params, engine.capabilities, version)
         self._check_signatures(params.messages)
         return await _count(engine, await read_documents(prompt))
+
+
+def _shows_thinking(params: CreateMessageParams) -> bool:
+    return getattr(params.thinking, "display", None) != "omitted"
 
 
 async def _count(engine: Engine, prompt: Prompt) -> int:

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Turn
 from antiphon.core.validation.schemas import check_complexity, check_schema
+from antiphon.core.validation.well_formed import check_well_formed
 from antiphon.wire.content import (
     ContentParam,
     DocumentParam,
@@ -24,6 +25,7 @@ def check_format(params: CreateMessageParams | CountTokensParams, turns: tuple[T
     output = params.output_config
     if output is UNSET or output.format is None:
         return
+    check_well_formed(output.format.schema, SCHEMA.removesuffix(":"))
     check_schema(output.format.schema, SCHEMA)
     tools = () if params.tools is UNSET else params.tools
     strict = [one.input_schema for one in tools if isinstance(one, CustomToolParam) and one.strict]

@@ -8,6 +8,7 @@ from antiphon.core.defined_tools import DEFINED_TOOLS
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Tool, ToolChoice
 from antiphon.core.validation.schemas import check_complexity, check_schema
+from antiphon.core.validation.well_formed import check_well_formed
 from antiphon.wire.faults import REQUIRED
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import (
@@ -52,6 +53,7 @@ def _check_custom(tool: CustomToolParam, where: str) -> None:
             f"{where}.input_schema: input_schema does not support oneOf, allOf, or anyOf at the "
             "top level"
         )
+    check_well_formed(schema, f"{where}.input_schema")
     if tool.strict:
         check_schema(schema, where)
 

@@ -168,4 +168,5 @@ def _broken(chunk: Chunk) -> EngineError:
     said = chunk.message if chunk.error is None else sentence({"error": chunk.error})
     if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004 - HTTP's errors
         return refusal(code, said)
-    return failed(f"it gave up: {said or 'without a reason'}")
+    # What it said may quote the prompt, and this is for the log.
+    return failed("it gave up in the middle of its answer")

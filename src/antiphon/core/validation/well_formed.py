@@ -1,0 +1,105 @@
+"""Whether a JSON schema is one: each keyword holds what draft 2020-12 lets it hold.
+
+Engines read the schemas that callers send; here is where the ones that nobody could read end.
+Read without recursion, and not deeper than engines go.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from antiphon.core.errors import InvalidRequestError
+
+DEEPEST = 64
+INVALID = "JSON schema is invalid. It must match JSON Schema draft 2020-12"
+TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+
+_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_LISTS = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
+_SINGLE = frozenset(
+    {
+        *("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then"),
+        *("else", "unevaluatedItems", "unevaluatedProperties"),
+    }
+)
+
+
+def check_well_formed(schema: dict[str, Any], where: str) -> None:
+    """Raise `InvalidRequestError` if this is no schema, or too deep."""
+    level: list[Any] = [schema]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise InvalidRequestError(f"{where}: JSON schema is nested too deeply")
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, bool):
+                continue
+            if not isinstance(node, dict) or not _holds(node):
+                raise InvalidRequestError(f"{where}: {INVALID}")
+            below += _inner(node)
+        level = below
+
+
+def _holds(node: dict[str, Any]) -> bool:
+    """Whether every keyword of one node holds what it may, its schemas aside."""
+    return all(
+        (keyword not in _MAPS or isinstance(value, dict))
+        and (keyword not in _LISTS or (isinstance(value, list) and bool(value)))
+        and (keyword not in _CHECKS or _CHECKS[keyword](value))
+        for keyword, value in node.items()
+    )
+
+
+def _inner(node: dict[str, Any]) -> Iterator[Any]:
+    for keyword, value in node.items():
+        if keyword in _MAPS:
+            yield from value.values()
+        elif keyword in _LISTS or (keyword == "items" and isinstance(value, list)):
+            yield from value
+        elif keyword in _SINGLE:
+            yield value
+
+
+def _is_type(value: Any) -> bool:
+    names = value if isinstance(value, list) else [value]
+    return bool(names) and all(isinstance(name, str) and name in TYPES for name in names)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_choices(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_size(value: Any) -> bool:
+    return _is_number(value) and value >= 0 and value == int(value)
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
+    {
+        "type": _is_type,
+        "required": _is_names,
+        "enum": _is_choices,
+        **dict.fromkeys(("$ref", "$schema", "title", "description", "format", "pattern"), _is_text),
+        **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _is_number),
+        **dict.fromkeys(
+            (
+                *("minItems", "maxItems", "minLength", "maxLength", "minProperties"),
+                *("maxProperties", "minContains", "maxContains"),
+            ),
+            _is_size,
+        ),
+    }
+)

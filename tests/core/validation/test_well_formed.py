@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.validation.well_formed import DEEPEST, check_well_formed
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object", "properties": {"a": {"type": ["string", "null"]}, "b": True}},
+        {"type": "array", "items": {"enum": [1, None, {"x": []}]}, "minItems": 1, "maxItems": 2.0},
+        {"anyOf": [{"const": {"type": 3}}, {"$ref": "#/$defs/x"}], "$defs": {"x": {}}},
+        {"required": [], "additionalProperties": False, "default": {"type": 3}},
+        {"items": [{}, {"type": "null"}], "minimum": -1.5, "pattern": "^a", "x-own": 3},
+        nested(DEEPEST - 1),
+    ],
+)
+def test_a_schema_is_taken(schema: dict[str, Any]) -> None:
+    check_well_formed(schema, "here")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "text"},
+        {"type": []},
+        {"type": [["string"]]},
+        {"properties": []},
+        {"properties": {"a": 3}},
+        {"properties": {"a": {"properties": {"b": []}}}},
+        {"required": "a"},
+        {"required": [1]},
+        {"enum": []},
+        {"enum": "ab"},
+        {"items": 3},
+        {"items": [3]},
+        {"anyOf": []},
+        {"anyOf": {}},
+        {"$ref": 3},
+        {"minItems": -1},
+        {"minLength": 1.5},
+        {"minItems": True},
+        {"maximum": "3"},
+        {"$defs": {"x": None}},
+    ],
+)
+def test_what_is_no_schema_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match="here: JSON schema is invalid"):
+        check_well_formed(schema, "here")
+
+
+def test_a_schema_that_is_too_deep_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="here: JSON schema is nested too deeply"):
+        check_well_formed(nested(DEEPEST), "here")
