@@ -166,3 +166,37 @@ def test_earlier_thinking_is_no_burden_to_a_model_that_does_not_think() -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
     hidden = {"type": "redacted_thinking", "data": "x"}
     assert prompt(user(), assistant([thought, hidden, text("a")]), user(), capabilities=PLAIN)
+
+
+INSIDE = {"type": "image", "source": {"type": "url", "url": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("block", "path"),
+    [
+        (
+            {"type": "document", "source": {"type": "content", "content": [INSIDE]}},
+            "document.source.content.content.0.image",
+        ),
+        (
+            {"type": "search_result", "source": "s", "title": "t", "content": [INSIDE]},
+            "search_result.content.0.image",
+        ),
+    ],
+)
+def test_image_inside_of_another_block_is_refused_by_name(block: dict[str, Any], path: str) -> None:
+    said = refusal(user([block]), capabilities=PLAIN)
+    assert said == f"messages.0.content.0.{path}: this model does not take image blocks"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}},
+        {"type": "search_result", "source": "s", "title": "t", "content": []},
+    ],
+)
+@pytest.mark.covers("blocks of an answer: citations", "refused")
+def test_citations_are_refused(block: dict[str, Any]) -> None:
+    said = refusal(user([{**block, "citations": {"enabled": True}}]))
+    assert said.endswith("citations: this model does not support citations")
