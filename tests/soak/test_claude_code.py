@@ -1,29 +1,15 @@
 """Claude Code itself, unmodified, against a running server."""
 
-import itertools
 import json
 import os
 import platform
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from antiphon.core.assembly import Assembly, Outline
-from antiphon.core.generation import (
-    EngineEvent,
-    Finished,
-    FinishReason,
-    TextChunk,
-    ToolCallJson,
-    ToolCallStart,
-)
-from antiphon.wire.events import StreamEvent
-from antiphon.wire.sse import EventEncoder
 from support.processes import KEY, PATIENCE_S, Program, serving
 from support.recorder import Recorder, recording
 
@@ -38,6 +24,18 @@ SCRIPT = f"""
 engine = "scripted"
 [scripted]
 text = "{ANSWER}"
+"""
+CALLS = f"""
+engine = "scripted"
+[scripted]
+text = "{ANSWER}"
+[[scripted.replies]]
+when = "How are you"
+text = "I look."
+tool_calls = [
+    {{name = "Bash", input = {{command = "echo antiphon", description = "Say it"}}}},
+    {{name = "Bash", input = {{command = "exit 3"}}}},
+]
 """
 QUIET = {
     "DISABLE_TELEMETRY": "1",
@@ -82,49 +80,14 @@ def recorder(server: Program) -> Iterator[Recorder]:
         yield found
 
 
-class Calling(BaseHTTPRequestHandler):
-    """Answers with two calls, and when their results come back, with their contents.
-
-    It stands for the scripted engine until that can make calls; the stream is the assembly's.
-    """
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        contents = [message["content"] for message in body["messages"]]
-        blocks = [block for content in contents if isinstance(content, list) for block in content]
-        results = [block for block in blocks if block["type"] == "tool_result"]
-        said = " ".join(f"{block['content']} ({block['is_error']})" for block in results)
-        fed: list[EngineEvent] = [
-            TextChunk("I look.", 1),
-            *(ToolCallStart("Bash", 1), ToolCallJson('{"command": "echo', 1)),
-            ToolCallJson(' antiphon", "description": "Say it"}', 1),
-            *(ToolCallStart("Bash", 1), ToolCallJson('{"command": "exit 3"}', 1)),
-        ]
-        ids = itertools.count()
-        outline = Outline("msg_01", body["model"], 7, tool_use_id=lambda: f"toolu_{next(ids):024}")
-        assembly = Assembly(outline)
-        events: list[StreamEvent] = [assembly.start()]
-        for event in [TextChunk(said, 1)] if said else fed:
-            events += assembly.feed(event)
-        events += assembly.feed(Finished(FinishReason.END_TURN, 1))
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream; charset=utf-8")
-        self.end_headers()
-        self.wfile.write(b"".join(map(EventEncoder().encode, events)))
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def calling() -> Iterator[str]:
-    """The address of a server that makes calls."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Calling) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+def calling(tmp_path: Path) -> Iterator[Program]:
+    """A server whose model makes two calls, and is done when their results come back."""
+    data_dir = tmp_path / "calling"
+    data_dir.mkdir()
+    (data_dir / "antiphon.toml").write_text(CALLS, encoding="utf-8")
+    with serving(data_dir, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        yield program
 
 
 def ask(claude: Path, recorder: Recorder, home: Path, *arguments: str, **environ: str) -> Any:
@@ -174,12 +137,6 @@ def record(recorder: Recorder) -> None:
         path.write_text(json.dumps({**kept, "body": body, **answer}, indent=1))
 
 
-NO_TOOLS_YET = pytest.mark.xfail(
-    reason="requests with tools and output_config are refused", strict=True
-)
-
-
-@NO_TOOLS_YET
 @pytest.mark.parametrize("credential", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
 def test_a_plain_turn_is_answered(
     claude: Path, recorder: Recorder, tmp_path: Path, credential: str
@@ -190,7 +147,6 @@ def test_a_plain_turn_is_answered(
     assert said(recorder) == ""
 
 
-@NO_TOOLS_YET
 def test_a_turn_without_tools_is_answered(claude: Path, recorder: Recorder, tmp_path: Path) -> None:
     arguments = ("--bare", "--system-prompt", "Be brief.", "--tools", "")
     result = ask(claude, recorder, tmp_path / "home", *arguments, ANTHROPIC_API_KEY=KEY)
@@ -204,10 +160,22 @@ def test_a_wrong_key_is_said_to_be_one(claude: Path, recorder: Recorder, tmp_pat
 
 
 def test_calls_are_made_and_their_results_come_back(
-    claude: Path, calling: str, tmp_path: Path
+    claude: Path, calling: Program, tmp_path: Path
 ) -> None:
-    with recording(calling) as recorder:
+    with recording(calling.url) as recorder:
         home = tmp_path / "home"
         result = ask(claude, recorder, home, "--allowedTools", "Bash", ANTHROPIC_API_KEY=KEY)
-    assert result["result"] == "antiphon (False) Exit code 3 (True)"
-    assert len(recorder.recorded) == 2
+    assert result["result"] == ANSWER
+    assert said(recorder) == ""
+    _, last = (json.loads(one.body) for one in recorder.recorded)
+    blocks = [
+        block
+        for one in last["messages"]
+        if isinstance(one["content"], list)
+        for block in one["content"]
+    ]
+    results = [block for block in blocks if block["type"] == "tool_result"]
+    assert [(block["content"], block["is_error"]) for block in results] == [
+        ("antiphon", False),
+        ("Exit code 3", True),
+    ]
