@@ -157,7 +157,6 @@ NOT_HTTP = {
 }
 
 
-@pytest.mark.xfail(reason="uvicorn answers these itself, in plain text", strict=True)
 @pytest.mark.parametrize("raw", NOT_HTTP.values(), ids=NOT_HTTP)
 def test_what_is_not_http_is_answered_in_the_envelope(scripted: Program, raw: bytes) -> None:
     host, _, port = scripted.url.removeprefix("http://").partition(":")

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -11,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from antiphon.server.app import build_app
+from antiphon.server.protocol import protocol_for
 from antiphon.service.platform import Platform
 
 BACKLOG = 2048
@@ -63,6 +65,7 @@ def http_config(app: ASGIApp, grace_s: float) -> uvicorn.Config:
     """Say how HTTP is spoken; requests that run at the end have `grace_s` to finish."""
     return uvicorn.Config(
         app,
+        http=protocol_for(os.urandom),
         lifespan="off",
         log_config=None,
         access_log=False,
