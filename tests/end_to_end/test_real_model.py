@@ -83,7 +83,8 @@ def test_killing_the_engine_in_mid_stream_is_an_error_event_and_the_next_request
         engine_of(own).send_signal(signal.SIGKILL)
         ending = list(events)[-1]
     assert ending["type"] == "error"
-    assert ending["error"] == {"type": "api_error", "message": "Internal server error"}
+    error = {"type": "api_error", "message": "Internal server error", "details": None}
+    assert ending["error"] == error
     assert post(own, ASK)["content"]
 
 
