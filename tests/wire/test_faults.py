@@ -599,6 +599,15 @@ def msgspec_accepts(body: bytes) -> bool:
     return True
 
 
+def test_the_faults_after_one_are_found_as_well() -> None:
+    body = changed(("tools", [5, {"type": "nosuch"}, {"type": 7}, {}]), ("stream", "yes"))
+
+    places = [fault.path for fault in faults(TYPE, body, ())]
+
+    assert places[:3] == [("tools", 0), ("tools", 1), ("tools", 2)]
+    assert places[-1] == ("stream",)
+
+
 @given(JSON | mutated_bodies())
 def test_walk_finds_a_fault_exactly_where_msgspec_refuses(value: Json) -> None:
     body = json.dumps(value).encode()
