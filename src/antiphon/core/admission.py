@@ -103,6 +103,13 @@ class Unseeded(msgspec.Struct, frozen=True, gc=False):
 Verdict: TypeAlias = Granted | Limited | Exceeded | Busy | Unseeded
 
 
+class Reservation(msgspec.Struct, frozen=True, gc=False):
+    """What a granted ask holds, and until when it lives without being settled or renewed."""
+
+    holds: tuple[Hold, ...]
+    expires_at: int
+
+
 class Settlement(msgspec.Struct, frozen=True):
     """What a request has really cost. The first one of an `id` counts, repetitions change nothing.
 

@@ -6,7 +6,11 @@ from typing import Protocol
 from antiphon.core.admission import Ask, Balance, Draw, Level, Settlement, Verdict
 
 
-class CountersAwayError(Exception):
+class CountersError(Exception):
+    """The counters are set up so that they cannot keep their promise."""
+
+
+class CountersAwayError(CountersError):
     """The counters cannot be asked now. Nobody knows whether a limit holds: refuse."""
 
 
