@@ -20,7 +20,7 @@ local UNITS = 60000
 local TURN_MS = 1000
 -- What is settled twice is settled twice within this time.
 local REMEMBERED_MS = 3600000
--- A bucket that is full is kept a little longer, because nothing depends on when it goes.
+-- A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
 local SLACK_MS = 60000
 -- More reservations of a dead process than this are given up by the next call.
 local MOST_EXPIRED = 200

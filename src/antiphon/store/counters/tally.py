@@ -24,6 +24,8 @@ from antiphon.store.counters.base import UnseededError
 REMEMBERED = 65_536
 # How many old buckets or accounts are looked at for each new one.
 LOOKED_AT = 2
+# A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
+SLACK_MS = 60_000
 
 
 class Tally:
@@ -145,7 +147,7 @@ class Tally:
     def _forget_buckets(self, now: int) -> None:
         for _ in range(min(LOOKED_AT, len(self._bucket_names))):
             name = self._bucket_names.popleft()
-            if self._buckets[name].full_at > now:
+            if self._buckets[name].full_at + SLACK_MS > now:
                 self._bucket_names.append(name)
             else:
                 del self._buckets[name]
