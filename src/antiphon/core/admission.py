@@ -111,7 +111,7 @@ class Reservation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What a request has really cost. The first one of an `id` counts, repetitions change nothing.
+    """What a request has really cost. The first one of an `id` counts, repetitions add nothing.
 
     It gives up everything that the reservation `id` holds, adds `costs` (nano-dollars by account)
     to what has been spent, and draws `corrections` without asking. That is so too when the

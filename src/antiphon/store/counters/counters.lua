@@ -289,11 +289,12 @@ function operations.settle(settlement)
   if not seeded() then
     return false
   end
+  -- Also when its cost is known from the ledger: the server may remember that it ran.
+  give_up(settlement.id)
   local mark = prefix .. ':settled:' .. settlement.id
   if not call('SET', mark, '', 'NX', 'PX', REMEMBERED_MS) then
     return true
   end
-  give_up(settlement.id)
   for _, cost in ipairs(settlement.costs) do
     local key = account_key(cost[1])
     add(key, 'spent', cost[2], cost[3], call('EXISTS', key) == 0)

@@ -73,10 +73,10 @@ class Tally:
         """Release and charge, once for each id; tells whether this was the time."""
         if not self._seeded:
             raise UnseededError("The counters do not know what has been spent")
+        self._release(self._reservations.pop(settlement.id, None))
         if settlement.id in self._settled:
             return False
         self._remember(settlement.id)
-        self._release(self._reservations.pop(settlement.id, None))
         for name, cost in settlement.costs.items():
             account = charge(self._accounts.get(name, EMPTY), cost)
             self._keep_accounts({name: account}, now)
