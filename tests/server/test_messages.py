@@ -5,6 +5,7 @@ import pytest
 
 from antiphon.engines.base import EngineErrorKind
 from support.asgi import HELLO, Client
+from support.requests import CITATION
 
 pytestmark = pytest.mark.anyio
 
@@ -333,7 +334,7 @@ async def test_a_malformed_sampling_parameter_is_an_unknown_key_too(client) -> N
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 async def test_rules_of_the_newer_version_hold_on_both_paths(client, path) -> None:
-    cited = {"type": "text", "text": "a", "citations": [{}]}
+    cited = {"type": "text", "text": "a", "citations": [CITATION]}
     body = {"model": "claude-x", "messages": [{"role": "user", "content": [cited]}]}
     if path == "/v1/messages":
         body["max_tokens"] = 8
