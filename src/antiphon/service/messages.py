@@ -76,7 +76,8 @@ class Messages:
         """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
         model = self._models.find(params.model)
         engine = model.engine()
-        prompt = await read_documents(prompt_for(params, engine.capabilities, version))
+        asked = prompt_for(params, engine.capabilities, version)
+        prompt, sources = await read_documents(asked)
         self._check_signatures(params.messages)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
@@ -89,6 +90,7 @@ class Messages:
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
             shows_thinking=_shows_thinking(params),
             sign=partial(sign_thinking, self._signing_key),
+            sources=sources,
         )
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
@@ -108,9 +110,10 @@ class Messages:
     async def count_tokens(self, params: CountTokensParams, version: str) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = prompt_to_count(params, engine.capabilities, version)
+        asked = prompt_to_count(params, engine.capabilities, version)
         self._check_signatures(params.messages)
-        return await _count(engine, await read_documents(prompt))
+        prompt, _ = await read_documents(asked)
+        return await _count(engine, prompt)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:
