@@ -37,9 +37,8 @@ from antiphon.wire.content import (
 )
 
 INSTRUCTION: Final = (
-    "The sources that follow are cut into pieces, and behind each piece stands its number, as "
-    "[source N]. When you say what a piece says, write its number behind it in the same way. "
-    "Write no number behind what no piece says.\n\n"
+    "Behind each piece of the sources stands its number in brackets. When you use a piece in your "
+    "answer, write its number behind your sentence in the same way.\n\n"
 )
 
 Locate: TypeAlias = Callable[[str, int, int], Citation]
