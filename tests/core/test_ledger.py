@@ -1,0 +1,37 @@
+from datetime import UTC, datetime, timedelta
+
+from antiphon.core.ledger import Closing, Opening, entry_of
+from antiphon.core.pricing import Price
+from antiphon.core.usage import Costs, Outcome, TokenCounts
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_entry_says_all_that_was_known_and_what_it_cost() -> None:
+    opening = Opening(
+        id="req_1",
+        started_at=NOON,
+        model="claude-haiku-5-5",
+        served_model="smollm2",
+        api_key_id="apikey_1",
+        workspace_id="wrkspc_1",
+        account_id="user_1",
+        service_account_id="svac_1",
+        batch_id="msgbatch_1",
+        service_tier="batch",
+        inference_geo="us",
+        price=Price(input=3, output=10),
+    )
+    closing = Closing(
+        tokens=TokenCounts(input=3, cache_read=200_000, output=7),
+        outcome=Outcome.COMPLETED,
+        ended_at=NOON + timedelta(seconds=2),
+        first_token_at=NOON + timedelta(seconds=1),
+        stop_reason="end_turn",
+    )
+    entry = entry_of(opening, closing)
+    assert entry.costs == Costs(input=5, output=35)
+    assert entry.context_window == "200k-1M"
+    for part in (opening, closing):
+        for field in set(part.__struct_fields__) - {"price"}:
+            assert getattr(entry, field) == getattr(part, field)
