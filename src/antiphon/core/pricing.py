@@ -75,9 +75,8 @@ def worst_case(
     all of it is taken at the dearest of these rates. A smaller prompt never costs more.
     """
     cards = price.reachable(input_tokens)
-    rates = [
-        max(same) for same in zip(*(_input_rates(card, caches) for card in cards), strict=True)
-    ]
+    by_card = [_input_rates(card, caches) for card in cards]
+    rates: list[int] = [max(same) for same in zip(*by_card, strict=True)]
     share, whole = _SHARES[tier]
     # Each of the counters that the prompt may be split into is rounded up by itself.
     parts = min(input_tokens, sum(rate > 0 for rate in rates))
