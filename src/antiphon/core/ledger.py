@@ -11,6 +11,9 @@ from antiphon.core.usage import ContextWindow, Costs, Outcome, ServiceTier, Toke
 InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
 
 
+_LONGEST_NAME = 256
+
+
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was admitted. `id` is its own and never another's.
 
@@ -92,3 +95,14 @@ def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
         tokens=tokens,
         costs=cost(opening.price, tokens, opening.service_tier),
     )
+
+
+def recorded_name(name: str) -> str:
+    """Shorten what a caller called a model to what every database takes.
+
+    A wildcard such as `claude-*` fits any text, and PostgreSQL refuses one with a NUL.
+    """
+    if len(name) <= _LONGEST_NAME and name.isprintable():
+        return name
+    shown = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
+    return "".join(shown)[:_LONGEST_NAME]

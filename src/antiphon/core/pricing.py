@@ -7,7 +7,7 @@ costs, so that every sum over any of them is the same.
 
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -34,7 +34,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: int = 0
     output: int = 0
     long_above: int = 0
-    long: Self | None = None
+    long: "Price | None" = None
 
     def card(self, prompt_tokens: int) -> "Price":
         """Return the card that a prompt of this size is paid by."""
