@@ -123,13 +123,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """All settings of a server; each has a default that works on a laptop.
 
     `model`, `engine`, `price` and `llama` describe the one model that is served by default;
-    `models`, in the file only, replaces them and serves several.
+    `models`, in the file only, replaces them and serves several. `database_url`: a PostgreSQL
+    database (`postgresql://user:password@host/name`) instead of the SQLite file in `data_dir`.
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     data_dir: Path
+    database_url: Secret | None = None
     api_key: Secret | None = None
+    admin_key: Secret | None = None
     engine: str = "llama"
     model: str = DEFAULT_MODEL
     model_id: str | None = None
