@@ -42,4 +42,16 @@ def test_name_of_a_model_is_recorded_as_it_is() -> None:
 
 
 def test_name_that_no_database_takes_is_made_harmless() -> None:
-    assert recorded_name("claude-\x00\n\ud800" + "x" * 500) == "claude-\ufffd\ufffd\ufffd" + "x" * 246
+    assert (
+        recorded_name("claude-\x00\n\ud800" + "x" * 500) == "claude-\ufffd\ufffd\ufffd" + "x" * 246
+    )
+
+
+def test_counts_that_no_request_has_are_cut_to_what_fits() -> None:
+    opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m")
+    closing = Closing(
+        tokens=TokenCounts(input=-5, output=10**30, cache_read=7),
+        outcome=Outcome.FAILED,
+        ended_at=NOON,
+    )
+    assert entry_of(opening, closing).tokens == TokenCounts(output=10**9, cache_read=7)

@@ -12,6 +12,8 @@ InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
 
 
 _LONGEST_NAME = 256
+# What no request has. An engine that claims more is not believed: sums have to fit into 64 bits.
+_MOST_TOKENS = 10**9
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
     """Write the bill of a request."""
-    tokens = closing.tokens
+    tokens = _believable(closing.tokens)
     return LedgerEntry(
         id=opening.id,
         started_at=opening.started_at,
@@ -106,3 +108,10 @@ def recorded_name(name: str) -> str:
         return name
     shown = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
     return "".join(shown)[:_LONGEST_NAME]
+
+
+def _believable(tokens: TokenCounts) -> TokenCounts:
+    counts = msgspec.structs.asdict(tokens)
+    if min(counts.values()) >= 0 and max(counts.values()) <= _MOST_TOKENS:
+        return tokens
+    return TokenCounts(**{name: max(0, min(count, _MOST_TOKENS)) for name, count in counts.items()})

@@ -18,7 +18,7 @@ CacheTtl: TypeAlias = Literal["5m", "1h"]
 # What is paid of the price: numerator and denominator.
 _SHARES: dict[ServiceTier, tuple[int, int]] = {"standard": (1, 1), "batch": (1, 2)}
 
-_MOST_DOLLARS = 1_000_000
+_MOST_DOLLARS = 10_000
 _THOUSANDTH = Decimal("0.001")
 
 

@@ -24,7 +24,7 @@ import structlog
 from anyio import to_thread
 
 from antiphon.core.identity import ID_ENTROPY, public_id
-from antiphon.core.ledger import Closing, LedgerEntry, Opening, recorded_name
+from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of, recorded_name
 from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.store.database import Database
 from antiphon.store.errors import StoreError
@@ -68,9 +68,16 @@ async def nothing_alongside(connection: "AsyncConnection", entries: Sequence[Led
 class Entry:
     """The line of one request while it runs. What comes after `close` changes nothing."""
 
-    __slots__ = ("_closed", "_first_token_at", "_now", "_slot")
+    __slots__ = ("_closed", "_first_token_at", "_now", "_opening", "_slot")
 
-    def __init__(self, slot: Slot, now: Callable[[], datetime], closed: Callable[[int], None]):
+    def __init__(
+        self,
+        opening: Opening,
+        slot: Slot,
+        now: Callable[[], datetime],
+        closed: Callable[[int], None],
+    ) -> None:
+        self._opening = opening
         self._slot: Slot | None = slot
         self._now = now
         self._closed = closed
@@ -96,10 +103,13 @@ class Entry:
         *,
         stop_reason: str | None = None,
         error_type: str | None = None,
-    ) -> None:
-        """End the entry. Without `tokens` it has used what was said of it until now."""
+    ) -> LedgerEntry | None:
+        """End the entry and return the bill, or nothing if it has ended before.
+
+        Without `tokens` the request has used what was said of it until now.
+        """
         if self._slot is None:
-            return
+            return None
         ending = Closing(
             tokens=self._slot.tokens if tokens is None else tokens,
             outcome=outcome,
@@ -111,6 +121,7 @@ class Entry:
         self._slot.close(ending)
         number, self._slot = self._slot.number, None
         self._closed(number)
+        return entry_of(self._opening, ending)
 
 
 class Ledger:
@@ -137,7 +148,7 @@ class Ledger:
         """
         if (name := recorded_name(opening.model)) != opening.model:
             opening = msgspec.structs.replace(opening, model=name)
-        return Entry(self._journal.open(opening), self._now, self._settling.add)
+        return Entry(opening, self._journal.open(opening), self._now, self._settling.add)
 
     async def flush(self) -> None:
         """Bring everything that is closed to the counters and the database, now.
@@ -153,7 +164,7 @@ class Ledger:
         self._tasks = [asyncio.create_task(run, name="antiphon-ledger") for run in runs]
 
     async def aclose(self) -> None:
-        """Flush and end; what the database does not take stays in the journal for the next start."""
+        """Flush and end; what the database does not take is left to the next start."""
         for task in self._tasks:
             task.cancel()
         with anyio.CancelScope(shield=True):

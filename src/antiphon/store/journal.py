@@ -35,6 +35,7 @@ SEGMENT_SLOTS = 256
 SUFFIX = ".journal"
 
 _SEGMENT_SIZE = SLOT_SIZE * SEGMENT_SLOTS
+_MOST_SEGMENTS_AT_ONCE = 16
 _MAGIC = b"antiphon journal 1\n"
 
 # The words of a slot. In the first slot of a file, which holds no request, only the clock.
@@ -224,6 +225,8 @@ class Journal:
         """Let go of the file; it stays if there is anything in it, for whoever starts next."""
         if self.idle:
             self._path.unlink(missing_ok=True)
+        # Closing alone does not: the maps have descriptors of their own.
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
     def _extend(self) -> None:
@@ -233,15 +236,19 @@ class Journal:
             raise JournalError(f"The journal cannot grow: {error.strerror}") from error
 
     def _grow(self) -> None:
-        first = len(self._segments) * SEGMENT_SLOTS
-        offset = first * SLOT_SIZE
+        """Double the file, but at most by some megabytes, which take milliseconds."""
+        count = min(max(1, len(self._segments)), _MOST_SEGMENTS_AT_ONCE)
+        offset, size = len(self._segments) * _SEGMENT_SIZE, count * _SEGMENT_SIZE
         # Written and not only reserved: a store into a page that has no place on a full disk
         # would kill the process.
-        if os.pwrite(self._descriptor, bytes(_SEGMENT_SIZE), offset) != _SEGMENT_SIZE:
+        if os.pwrite(self._descriptor, bytes(size), offset) != size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._segments.append(memoryview(mmap.mmap(self._descriptor, _SEGMENT_SIZE, offset=offset)))
+        # One map for all that is new, since each map holds a file descriptor.
+        area = memoryview(mmap.mmap(self._descriptor, size, offset=offset))
+        first = len(self._segments) * SEGMENT_SLOTS
+        self._segments += (area[at : at + _SEGMENT_SIZE] for at in range(0, size, _SEGMENT_SIZE))
         # The last one is taken first, so that a quiet server goes on with the same few pages.
-        self._free += reversed(range(first, first + SEGMENT_SLOTS))
+        self._free += reversed(range(first, len(self._segments) * SEGMENT_SLOTS))
 
 
 class DeadJournal:
