@@ -184,8 +184,8 @@ def test_the_one_model_can_have_a_price_as_well(config) -> None:
     ("price", "said"),
     [
         ("input = 1", "models[0].price: Object missing required field `output`"),
-        ("input = -1\noutput = 1", "models[0].price: input must be between 0 and 1000000 US"),
-        ("input = 1\noutput = nan", "models[0].price: output must be between 0 and 1000000 US"),
+        ("input = -1\noutput = 1", "models[0].price: input must be between 0 and 10000 US"),
+        ("input = 1\noutput = nan", "models[0].price: output must be between 0 and 10000 US"),
         ("input = 1\noutput = 0.0001", "models[0].price: output must be a whole number of thous"),
         ('input = "1 $"\noutput = 1', "models[0].price.input: Invalid decimal string"),
         ("input = 1\noutput = 1\nread = 1", "models[0].price: Object contains unknown field"),

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from antiphon.core.ledger import Closing, Opening, entry_of
+from antiphon.core.ledger import Closing, Opening, entry_of, recorded_name
 from antiphon.core.pricing import Price
 from antiphon.core.usage import Costs, Outcome, TokenCounts
 
@@ -35,3 +35,23 @@ def test_entry_says_all_that_was_known_and_what_it_cost() -> None:
     for part in (opening, closing):
         for field in set(part.__struct_fields__) - {"price"}:
             assert getattr(entry, field) == getattr(part, field)
+
+
+def test_name_of_a_model_is_recorded_as_it_is() -> None:
+    assert recorded_name("claude-opus-5-5") == "claude-opus-5-5"
+
+
+def test_name_that_no_database_takes_is_made_harmless() -> None:
+    assert (
+        recorded_name("claude-\x00\n\ud800" + "x" * 500) == "claude-\ufffd\ufffd\ufffd" + "x" * 246
+    )
+
+
+def test_counts_that_no_request_has_are_cut_to_what_fits() -> None:
+    opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m")
+    closing = Closing(
+        tokens=TokenCounts(input=-5, output=10**30, cache_read=7),
+        outcome=Outcome.FAILED,
+        ended_at=NOON,
+    )
+    assert entry_of(opening, closing).tokens == TokenCounts(output=10**9, cache_read=7)

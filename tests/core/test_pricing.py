@@ -101,12 +101,12 @@ def test_cost_is_never_below_the_share_of_the_list_price_nor_a_nano_dollar_above
     assert whole <= cost(price, used, tier).total < whole + 5
 
 
-@given(st.integers(0, 10**9))
+@given(st.integers(0, 10**7))
 def test_price_in_dollars_is_read_exactly(nano: int) -> None:
     assert nano_dollars(Decimal(nano) / 1000) == nano
 
 
-@given(st.decimals(min_value=0, max_value=1_000_000, allow_nan=False))
+@given(st.decimals(min_value=0, max_value=10_000, allow_nan=False))
 def test_price_is_read_exactly_or_refused(dollars: Decimal) -> None:
     assume(dollars.as_tuple().exponent > -400)
     try:
@@ -123,7 +123,7 @@ def test_price_finer_than_a_nano_dollar_is_refused(text: str) -> None:
         nano_dollars(Decimal(text))
 
 
-@pytest.mark.parametrize("text", ["-1", "NaN", "Infinity", "1000001", "1e400"])
+@pytest.mark.parametrize("text", ["-1", "NaN", "Infinity", "10001", "1e400"])
 def test_price_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1000000 US dollars"):
+    with pytest.raises(ValueError, match="between 0 and 10000 US dollars"):
         nano_dollars(Decimal(text))

@@ -11,6 +11,11 @@ from antiphon.core.usage import ContextWindow, Costs, Outcome, ServiceTier, Toke
 InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
 
 
+_LONGEST_NAME = 256
+# What no request has. An engine that claims more is not believed: sums have to fit into 64 bits.
+_MOST_TOKENS = 10**9
+
+
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was admitted. `id` is its own and never another's.
 
@@ -70,7 +75,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
     """Write the bill of a request."""
-    tokens = closing.tokens
+    tokens = _believable(closing.tokens)
     return LedgerEntry(
         id=opening.id,
         started_at=opening.started_at,
@@ -92,3 +97,21 @@ def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
         tokens=tokens,
         costs=cost(opening.price, tokens, opening.service_tier),
     )
+
+
+def recorded_name(name: str) -> str:
+    """Shorten what a caller called a model to what every database takes.
+
+    A wildcard such as `claude-*` fits any text, and PostgreSQL refuses one with a NUL.
+    """
+    if len(name) <= _LONGEST_NAME and name.isprintable():
+        return name
+    shown = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
+    return "".join(shown)[:_LONGEST_NAME]
+
+
+def _believable(tokens: TokenCounts) -> TokenCounts:
+    counts = msgspec.structs.asdict(tokens)
+    if min(counts.values()) >= 0 and max(counts.values()) <= _MOST_TOKENS:
+        return tokens
+    return TokenCounts(**{name: max(0, min(count, _MOST_TOKENS)) for name, count in counts.items()})

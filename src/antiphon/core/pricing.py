@@ -7,7 +7,7 @@ costs, so that every sum over any of them is the same.
 
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -18,7 +18,7 @@ CacheTtl: TypeAlias = Literal["5m", "1h"]
 # What is paid of the price: numerator and denominator.
 _SHARES: dict[ServiceTier, tuple[int, int]] = {"standard": (1, 1), "batch": (1, 2)}
 
-_MOST_DOLLARS = 1_000_000
+_MOST_DOLLARS = 10_000
 _THOUSANDTH = Decimal("0.001")
 
 
@@ -34,7 +34,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: int = 0
     output: int = 0
     long_above: int = 0
-    long: Self | None = None
+    long: "Price | None" = None
 
     def card(self, prompt_tokens: int) -> "Price":
         """Return the card that a prompt of this size is paid by."""
