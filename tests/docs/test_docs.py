@@ -17,7 +17,7 @@ from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.messages_api.options import MessagesOptions
 from antiphon.engines.scripted import Reply, ScriptedOptions
-from antiphon.settings import CardSettings, ModelSettings, PriceSettings, Settings
+from antiphon.settings import CardSettings, LimitSettings, ModelSettings, PriceSettings, Settings
 from support import surface
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,7 @@ def test_every_setting_is_documented(name: str) -> None:
     [
         ("## `[[models]]`", ModelSettings),
         ("## `[price]`", PriceSettings),
+        ("## `[limits]`", LimitSettings),
         ("## `[llama]`", LlamaOptions),
         ("## `[scripted]`", ScriptedOptions),
         ("## `[scripted]`", Reply),
