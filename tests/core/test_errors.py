@@ -45,6 +45,12 @@ def test_empty_message_is_a_message() -> None:
 def test_error_carries_its_code_and_headers() -> None:
     error = errors.RateLimitError(error_code="ramp_limit_exceeded", headers={"retry-after": "5"})
     assert (error.error_code, error.headers) == ("ramp_limit_exceeded", {"retry-after": "5"})
+    assert error.details == {}
+
+
+def test_error_says_more_beside_its_code() -> None:
+    error = errors.InvalidRequestError(error_code="thread_unsupported_request", details={"a": [1]})
+    assert error.details == {"a": [1]}
 
 
 def test_error_without_headers_has_none_to_share() -> None:

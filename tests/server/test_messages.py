@@ -310,7 +310,10 @@ async def test_a_thread_is_refused_with_the_code_that_the_sdk_reads(client) -> N
     caller = await client()
     answer = await caller.create(thread={"type": "create"})
     assert answer.error == (400, "invalid_request_error", "thread: this server keeps no threads")
-    assert answer.json["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert answer.json["error"]["details"] == {
+        "error_code": "thread_unsupported_request",
+        "unsupported": ["thread"],
+    }
 
 
 async def test_an_error_without_a_code_has_details_that_say_nothing(client) -> None:

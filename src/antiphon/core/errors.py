@@ -18,11 +18,14 @@ Messages tell the caller what to change and name the field as the reference does
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ApiError(Exception):
-    """An answer that is an error: `status` and `type` are the wire's."""
+    """An answer that is an error: `status` and `type` are the wire's.
+
+    `error_code` names the cause for programs, and `details` is what it says besides.
+    """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
@@ -33,10 +36,12 @@ class ApiError(Exception):
         message: str | None = None,
         *,
         error_code: str | None = None,
+        details: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.message = self.default_message if message is None else message
         self.error_code = error_code
+        self.details = dict(details or {})
         self.headers = dict(headers or {})
         super().__init__(self.message)
 

@@ -7,7 +7,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.identity import ID_ENTROPY, request_id
-from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
+from antiphon.server.envelope import envelope, headers
 
 
 def protocol_for(entropy: Callable[[int], bytes]) -> type[HttpToolsProtocol]:
@@ -23,11 +23,14 @@ def protocol_for(entropy: Callable[[int], bytes]) -> type[HttpToolsProtocol]:
 
 def refusal(message: str, request: str) -> bytes:
     """Return a whole answer that says so, and closes the connection."""
-    error = ErrorDetail(type=InvalidRequestError.type, message=message, details=None)
-    body = msgspec.json.encode(ErrorEnvelope(error=error, request_id=request))
-    head = (
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-        f"request-id: {request}\r\nx-should-retry: false\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode("ascii") + body
+    error = InvalidRequestError(message)
+    body = msgspec.json.encode(envelope(error, request))
+    said = {
+        "content-type": "application/json",
+        "request-id": request,
+        **headers(error),
+        "content-length": str(len(body)),
+        "connection": "close",
+    }
+    lines = ["HTTP/1.1 400 Bad Request", *(f"{name}: {value}" for name, value in said.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body

@@ -24,7 +24,9 @@ def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version:
     """Return the prompt that a valid request asks for; raise `InvalidRequestError` otherwise."""
     if params.thread is not None:
         raise InvalidRequestError(
-            "thread: this server keeps no threads", error_code="thread_unsupported_request"
+            "thread: this server keeps no threads",
+            error_code="thread_unsupported_request",
+            details={"unsupported": ["thread"]},
         )
     turns = _checked(params, capabilities, version)
     return Prompt(
