@@ -14,6 +14,7 @@ from antiphon.server.exchange import Exchange
 from antiphon.server.hang_ups import HangUps
 from antiphon.server.middleware import EXCHANGE
 from antiphon.server.responses import folded, write_stream
+from antiphon.service.aside import aside
 from antiphon.service.messages import Generation
 from antiphon.service.platform import Platform
 from antiphon.wire.faults import BodyDecoder
@@ -51,10 +52,11 @@ class Endpoints:
 
     async def create_message(self, exchange: Exchange) -> None:
         version = await self._admit(exchange)
-        params = self._create[version].decode(await self._body(exchange))
+        body = await self._body(exchange)
+        params = await aside(len(body), self._create[version].decode, body)
         exchange.fields["model"] = params.model
         with self._hang_ups.stopping(exchange):
-            generation = await self._platform.messages.begin(params, version)
+            generation = await self._platform.messages.begin(params, version, len(body))
             exchange.headers["x-antiphon-model"] = generation.model
             try:
                 await self._answer(exchange, generation, stream=params.stream)
@@ -71,10 +73,11 @@ class Endpoints:
 
     async def count_tokens(self, exchange: Exchange) -> None:
         version = await self._admit(exchange)
-        params = self._count.decode(await self._body(exchange))
+        body = await self._body(exchange)
+        params = await aside(len(body), self._count.decode, body)
         exchange.fields["model"] = params.model
         with self._hang_ups.stopping(exchange):
-            count = await self._platform.messages.count_tokens(params, version)
+            count = await self._platform.messages.count_tokens(params, version, len(body))
             await exchange.respond(200, TokenCount(input_tokens=count))
 
     async def list_models(self, exchange: Exchange) -> None:
