@@ -10,6 +10,12 @@ CATALOGUE = [
     (errors.PermissionError_, 403, "permission_error", "Permission denied"),
     (errors.NotFoundError, 404, "not_found_error", "Not found"),
     (errors.MethodNotAllowed, 405, "invalid_request_error", "Method Not Allowed"),
+    (
+        errors.RequestHeadTooLarge,
+        431,
+        "invalid_request_error",
+        "The path and the headers of the request are too long",
+    ),
     (errors.ConflictError, 409, "conflict_error", "Conflict"),
     (errors.RequestTooLarge, 413, "request_too_large", "Request exceeds the maximum size"),
     (errors.RateLimitError, 429, "rate_limit_error", "Rate limited"),

@@ -2,7 +2,8 @@
 
     ApiError
     ├── InvalidRequestError   400  what was asked cannot be done as it was asked
-    │   └── MethodNotAllowed  405  the path exists, the method does not
+    │   ├── MethodNotAllowed  405  the path exists, the method does not
+    │   └── RequestHeadTooLarge 431  path, query and headers
     ├── AuthenticationError   401  no key, or none that is known
     ├── BillingError          402
     ├── PermissionError_      403  the key is known, and may not
@@ -55,6 +56,11 @@ class InvalidRequestError(ApiError):
 class MethodNotAllowed(InvalidRequestError):
     status = 405
     default_message = "Method Not Allowed"
+
+
+class RequestHeadTooLarge(InvalidRequestError):
+    status = 431
+    default_message = "The path and the headers of the request are too long"
 
 
 class AuthenticationError(ApiError):

@@ -124,8 +124,8 @@ def as_api_error(error: BaseException) -> ApiError:
             return error
         case BodyError():
             return InvalidRequestError(str(error))
-        case HTTPException(status_code=405):
-            return MethodNotAllowed()
+        case HTTPException(status_code=405, headers=allowed):
+            return MethodNotAllowed(headers=allowed)
         case HTTPException(status_code=404):
             return NotFoundError("Not Found")
         case _:
