@@ -85,7 +85,11 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "redacted_thinking",
         "tool_use",
         "tool_result",
+        "tool_reference",
+        "browser_state",
         "server tool blocks",
+        "container_upload",
+        "MCP blocks",
     ),
     "blocks of an answer": ("text", "thinking", "tool_use", "citations"),
     "events": (

@@ -125,7 +125,7 @@ def as_api_error(error: BaseException) -> ApiError:
         case BodyError():
             return InvalidRequestError(str(error))
         case HTTPException(status_code=405, headers=allowed):
-            return MethodNotAllowed(headers=allowed)
+            return MethodNotAllowed(headers={"allow": (allowed or {})["Allow"]})
         case HTTPException(status_code=404):
             return NotFoundError("Not Found")
         case _:
