@@ -64,6 +64,7 @@ def test_twenty_strict_tools_are_taken() -> None:
     assert len(able(tools=[tool(f"t{number}", strict=True) for number in range(20)]).tools) == 20
 
 
+@pytest.mark.covers("tools: defer_loading", "ignored")
 def test_tool_reaches_the_prompt_with_all_that_it_says() -> None:
     whole = tool(
         type="custom",
@@ -87,6 +88,7 @@ def test_tool_reaches_the_prompt_with_all_that_it_says() -> None:
     )
 
 
+@pytest.mark.covers("tools: bash, text_editor, memory", "effect")
 def test_tool_that_anthropic_defines_is_a_tool_like_any_other() -> None:
     defined = {
         "type": "text_editor_20250728",
