@@ -137,7 +137,6 @@ async def test_model_decides_and_its_calls_are_valid(engine: Engine) -> None:
         assert "<tool_call>" not in text_of(events)
 
 
-@pytest.mark.covers("tools: input_examples", "effect")
 async def test_tools_results_and_schemas_are_counted(engine: Engine) -> None:
     asked = asking(ToolChoice(), tools=())
     counts = [await engine.count_tokens(asked)]

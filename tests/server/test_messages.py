@@ -381,19 +381,33 @@ async def test_what_is_not_on_offer_is_refused_by_name(client, name, value, sent
         ("nonsense", None),
         ("", None),
         ("application/json; charset=utf-16", "utf-16"),
-        ('application/json; charset="latin-1"; x=y', "latin-1"),
+        ('application/json; charset="koi8-r"; x=y', "koi8-r"),
         ("application/json; charset=", ""),
     ],
 )
-async def test_a_body_is_utf_8_and_nothing_else(client, content_type, charset) -> None:
+async def test_a_body_says_its_charset_or_is_utf_8(client, content_type, charset) -> None:
     caller: Client = await client()
     answer = await caller.post("/v1/messages", HELLO, content_type=content_type)
     if charset is None:
         assert answer.status == 200
         return
-    sentence = f"Content-Type charset '{charset}' is not supported. Send the body in UTF-8."
+    sentence = (
+        f"Content-Type charset '{charset}' is not supported. Send the body without one, or in "
+        "'utf-8', 'iso-8859-1' or 'us-ascii'."
+    )
     assert answer.error == (400, "invalid_request_error", sentence)
     assert answer.json["error"]["details"] == {"error_code": "unsupported_charset"}
+
+
+async def test_a_body_in_latin_1_is_read_as_such(client) -> None:
+    caller: Client = await client(echo=True)
+    body = json.dumps({**HELLO, "messages": [{"role": "user", "content": "\u00e9"}]})
+    raw = body.replace("\\u00e9", "\u00e9").encode("latin-1")
+    assert b"\xe9" in raw
+    labelled = "application/json; charset=ISO-8859-1"
+    answer = await caller.post("/v1/messages", raw, content_type=labelled)
+    assert answer.json["content"][0]["text"] == "\u00e9"
+    assert (await caller.post("/v1/messages", raw)).status == 400
 
 
 @pytest.mark.covers("parameters: thread", "refused")

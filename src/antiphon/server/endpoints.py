@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.core.catalogue import page_limit
 from antiphon.core.errors import InvalidRequestError
-from antiphon.server.encodings import decoded
+from antiphon.server.encodings import charset_of, decoded
 from antiphon.server.exchange import Exchange
 from antiphon.server.hang_ups import HangUps
 from antiphon.server.middleware import EXCHANGE
@@ -25,9 +25,6 @@ Action: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 # The versions that are served, and the parameters of a message that each has no longer.
 VERSIONS = {"2023-06-01": (), "2026-10-21": SAMPLING}
-CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
-# ASCII is UTF-8, too.
-CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
 
 
@@ -130,9 +127,11 @@ class Endpoints:
         settings = self._platform.settings
         limit = settings.max_body_bytes
         encoding = exchange.header(b"content-encoding")
-        check_charset(exchange.header(b"content-type"))
+        charset = charset_of(exchange.header(b"content-type"))
         body = await exchange.body(limit, settings.request_timeout_s)
-        return body if encoding is None else await decoded(body, encoding, limit)
+        if encoding is not None:
+            body = await decoded(body, encoding, limit)
+        return body if charset is None else body.decode(charset).encode()
 
 
 def check_betas(header: str | None) -> None:
@@ -148,16 +147,6 @@ def check_betas(header: str | None) -> None:
         raise InvalidRequestError(
             f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
             "documentation at platform.claude.com/docs or try again without the header."
-        )
-
-
-def check_charset(content_type: str | None) -> None:
-    """Refuse a body that says to be written in anything but UTF-8; its type is not looked at."""
-    named = None if content_type is None else CHARSET.search(content_type)
-    if named and named[1].lower() not in CHARSETS:
-        raise InvalidRequestError(
-            f"Content-Type charset '{named[1]}' is not supported. Send the body in UTF-8.",
-            error_code="unsupported_charset",
         )
 
 
