@@ -64,10 +64,6 @@ def _check_together(tools: Sequence[ToolParam]) -> None:
     names = [tool.name for tool in tools if isinstance(tool, CustomToolParam | DefinedToolParam)]
     if len(set(names)) < len(names):
         raise InvalidRequestError("tools: Tool names must be unique.")
-    if all(getattr(tool, "defer_loading", False) for tool in tools):
-        raise InvalidRequestError(
-            "All tools have defer_loading set. At least one tool must be non-deferred."
-        )
     strict = [tool for tool in tools if isinstance(tool, CustomToolParam) and tool.strict]
     if len(strict) > MOST_STRICT_TOOLS:
         raise InvalidRequestError(
