@@ -21,6 +21,7 @@ from antiphon.wire.content import (
     PlainTextSource,
     SearchResultParam,
     TextParam,
+    ToolReferenceParam,
     ToolResultParam,
 )
 
@@ -56,6 +57,8 @@ async def _read(block: ContentParam, sources: Sources) -> ContentParam:
             return TextParam(text=sources.document(block, await _content(block)))
         case SearchResultParam():
             return TextParam(text=sources.search_result(block))
+        case ToolReferenceParam(tool_name=name):
+            return TextParam(text=f"Tool: {name}")
         case ToolResultParam(content=list() as content):
             return replace(block, content=list(await _read_all(content, sources)))
         case TextParam(citations=[_, *_]):
