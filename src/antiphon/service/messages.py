@@ -80,8 +80,8 @@ class Messages:
         """
         model = self._models.find(params.model)
         engine = model.engine()
-        checked = await aside(size, prompt_for, params, engine.capabilities, version)
-        prompt = await read_documents(checked)
+        asked = await aside(size, prompt_for, params, engine.capabilities, version)
+        prompt, sources = await read_documents(asked)
         self._check_signatures(params.messages)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
@@ -94,6 +94,7 @@ class Messages:
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
             shows_thinking=_shows_thinking(params),
             sign=partial(sign_thinking, self._signing_key),
+            sources=sources,
         )
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
@@ -113,9 +114,10 @@ class Messages:
     async def count_tokens(self, params: CountTokensParams, version: str, size: int = 0) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = await aside(size, prompt_to_count, params, engine.capabilities, version)
+        asked = await aside(size, prompt_to_count, params, engine.capabilities, version)
         self._check_signatures(params.messages)
-        return await _count(engine, await read_documents(prompt))
+        prompt, _ = await read_documents(asked)
+        return await _count(engine, prompt)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:
