@@ -80,8 +80,8 @@ class Messages:
         """
         model = self._models.find(params.model)
         engine = model.engine()
-        checked = await aside(size, prompt_for, params, engine.capabilities, version)
-        prompt, sources = await read_documents(checked)
+        asked = await aside(size, prompt_for, params, engine.capabilities, version)
+        prompt, sources = await read_documents(asked)
         self._check_signatures(params.messages)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
@@ -114,9 +114,9 @@ class Messages:
     async def count_tokens(self, params: CountTokensParams, version: str, size: int = 0) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        checked = await aside(size, prompt_to_count, params, engine.capabilities, version)
+        asked = await aside(size, prompt_to_count, params, engine.capabilities, version)
         self._check_signatures(params.messages)
-        prompt, _ = await read_documents(checked)
+        prompt, _ = await read_documents(asked)
         return await _count(engine, prompt)
 
 

@@ -54,8 +54,8 @@ def _checked(
     check_tools(params)
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
-    check_citations(params.messages)
     check_references(params)
+    check_citations(params.messages)
     check_thinking(params)
     if params.output_config is not UNSET:
         check_format(params, turns)
