@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.generation import Thinking, Tool, Turn
+from antiphon.engines.efforts import EFFORTS
 from antiphon.engines.llama.template import ChatTemplate
-from antiphon.engines.llama.thoughts import EFFORTS, KNOWN_MARKS, THINK, ThoughtMarks
+from antiphon.engines.llama.thoughts import KNOWN_MARKS, THINK, ThoughtMarks
 from antiphon.wire.content import (
     RedactedThinkingParam,
     TextParam,

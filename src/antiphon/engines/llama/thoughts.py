@@ -13,8 +13,8 @@ import jinja2.nodes
 from jinja2.meta import find_undeclared_variables
 
 from antiphon.core.generation import Prompt, Thinking
+from antiphon.engines.efforts import EFFORTS, nearest
 
-EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 SWITCHES: Final = ("enable_thinking", "thinking")
 """Variables by which templates ask whether the model shall think."""
 
@@ -111,14 +111,11 @@ class Reasoning:
         if self.takes_none and not thinks:
             said["reasoning_effort"] = "none"
         elif self.levels and (self.takes_none or effort is not None):
-            said["reasoning_effort"] = self._nearest(effort or DEFAULT_EFFORT)
+            said["reasoning_effort"] = nearest(effort or DEFAULT_EFFORT, self.levels)
         if self.takes_budget:
             allowance = self._allowance(thinking, effort) if thinks else 0
             said |= {} if allowance is None else {"thinking_budget": allowance}
         return said
-
-    def _nearest(self, effort: str) -> str:
-        return min(self.levels, key=lambda one: abs(EFFORTS.index(one) - EFFORTS.index(effort)))
 
     def budget(self, prompt: Prompt) -> int | None:
         """Return how many tokens a thought may have; nothing, if only `max_tokens` ends it."""
