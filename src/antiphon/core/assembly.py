@@ -10,6 +10,7 @@ every engine; they are looked for in text, not in thinking and not in the input 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from msgspec import UNSET
 
@@ -61,7 +62,10 @@ class Outline:
     An answer that is not `watched`, because only its fold will be seen, comes in one piece: a
     delta for each token would be made for nobody. `tool_use_id` makes the id of a call, `sign`
     the signature of what was thought; `shows_thinking` is false when the caller wants to be sent
-    the signature alone. `sources` is what the answer may cite, if it may cite anything.
+    the signature alone. With `thinking` enabled an answer begins with it, if only with none, so
+    that it may be sent back; when it is disabled, what a model thinks all the same is counted, but
+    is not what the caller asked for.
+    `sources` is what the answer may cite, if it may cite anything.
     """
 
     message_id: str
@@ -70,6 +74,7 @@ class Outline:
     stop_sequences: tuple[str, ...] = ()
     watched: bool = True
     shows_thinking: bool = True
+    thinking: Literal["disabled", "enabled", "adaptive"] = "adaptive"
     tool_use_id: Callable[[], str] = lambda: "toolu_"
     sign: Callable[[str], str] = unsigned
     sources: Sources | None = None
@@ -191,7 +196,7 @@ class Assembly:
 
     def _feed_thinking(self, event: ThinkingChunk) -> list[StreamEvent]:
         self.thinking_tokens += event.tokens
-        if not event.text:
+        if not event.text or self._outline.thinking == "disabled":
             return []
         opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
         self._thought.append(event.text)
@@ -210,8 +215,16 @@ class Assembly:
 
     def _begin(self, block: StartedBlock) -> list[StreamEvent]:
         closing = self._close()
+        if not self._index and self._outline.thinking == "enabled":
+            closing = self._think_nothing(block)
         self._open = type(block)
         return [*closing, ContentBlockStart(index=self._index, content_block=block)]
+
+    def _think_nothing(self, block: StartedBlock) -> list[StreamEvent]:
+        if isinstance(block, StartedThinking):
+            return []
+        self._open = StartedThinking
+        return [ContentBlockStart(index=0, content_block=StartedThinking()), *self._close()]
 
     def _delta(self, delta: Delta) -> ContentBlockDelta:
         return ContentBlockDelta(index=self._index, delta=delta)
