@@ -112,9 +112,14 @@ class Endpoints:
     async def _admit(self, exchange: Exchange) -> str:
         """Let only known callers in; return the version of the API that they speak."""
         caller = await self._platform.access.authenticate(
-            exchange.header(b"x-api-key"), exchange.header(b"authorization")
+            exchange.header(b"x-api-key"),
+            exchange.header(b"authorization"),
+            exchange.header(b"anthropic-workspace-id"),
         )
         exchange.fields["key_id"] = caller.key_id
+        exchange.headers["anthropic-organization-id"] = caller.organization_id
+        if caller.workspace_id is not None:
+            exchange.headers["anthropic-workspace-id"] = caller.workspace_id
         version = exchange.header(b"anthropic-version")
         if version is None:
             raise InvalidRequestError("anthropic-version: header is required")
