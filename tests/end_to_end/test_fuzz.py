@@ -23,6 +23,7 @@ PATIENCE_S = 20.0
 TYPES = {
     **dict.fromkeys((400, 405, 431), "invalid_request_error"),
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
 }

@@ -314,7 +314,6 @@ async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
 @pytest.mark.covers("parameters: context_management", "ignored")
 @pytest.mark.covers("parameters: safeguards", "ignored")
 @pytest.mark.covers("headers: anthropic-user-profile-id", "ignored")
-@pytest.mark.covers("headers: anthropic-workspace-id", "ignored")
 async def test_what_means_nothing_here_changes_nothing(client) -> None:
     caller = await client()
     plain = (await caller.create()).json
@@ -327,8 +326,7 @@ async def test_what_means_nothing_here_changes_nothing(client) -> None:
         "safeguards": [],
         "speed": "standard",
     }
-    headers = {"anthropic_user_profile_id": "uprof_1", "anthropic_workspace_id": "wrkspc_1"}
-    answer = (await caller.post("/v1/messages", body, **headers)).json
+    answer = (await caller.post("/v1/messages", body, anthropic_user_profile_id="uprof_1")).json
     assert answer | {"id": plain["id"]} == plain
 
 
