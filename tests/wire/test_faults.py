@@ -1,6 +1,7 @@
 import json
 from contextlib import suppress
 from copy import deepcopy
+from datetime import datetime
 from itertools import combinations
 from typing import Annotated, Any, TypeAlias
 
@@ -56,7 +57,10 @@ def with_block(block: Json) -> Json:
 
 TAGS = (
     "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', "
-    "'tool_result'"
+    "'tool_result', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', "
+    "'code_execution_tool_result', 'bash_code_execution_tool_result', "
+    "'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'container_upload', "
+    "'mcp_tool_use', 'mcp_tool_result'"
 )
 MEDIA_TYPES = "'image/gif', 'image/jpeg', 'image/png' or 'image/webp'"
 EXTRA = "Extra inputs are not permitted"
@@ -109,6 +113,20 @@ SENTENCES = [
     ),
     ("messages.0.content", [{"type": "text"}], "messages.0.content.0.text.text: Field required"),
     ("messages.0.bogus", 1, f"messages.0.bogus: {EXTRA}"),
+    (
+        "messages",
+        with_block({"type": "fallback"}),
+        f"messages.0.content.0: Input tag 'fallback' {MISMATCHED_TAG} {TAGS}",
+    ),
+    (
+        "messages",
+        with_block({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "tool_use"}]}),
+        (
+            "messages.0.content.0.tool_result.content.0: "
+            f"Input tag 'tool_use' {MISMATCHED_TAG} 'text', 'image', 'search_result', 'document', "
+            "'tool_reference', 'browser_state'"
+        ),
+    ),
     (
         "messages",
         with_block({"type": "text", "text": "Hi", "bogus": 1}),
@@ -433,11 +451,15 @@ def test_tag_that_is_nested_is_refused_at_any_depth(depth: int) -> None:
             DECODER.decode(body.replace("TAG", tag).encode())
 
 
-def test_fault_that_the_walk_does_not_see_is_said_in_other_words() -> None:
-    # Of two equal keys msgspec checks both, and a parsed body holds the last.
-    body = json.dumps(valid_body()).replace("{", '{"model": 5, ', 1).encode()
-    with pytest.raises(BodyError, match=r"\$\.model"):
-        DECODER.decode(body)
+class Beyond(Param, kw_only=True, frozen=True):
+    """A type that no endpoint has, and of which the walk knows nothing."""
+
+    when: datetime
+
+
+def test_fault_that_the_walk_does_not_see_is_said_in_general_words() -> None:
+    with pytest.raises(BodyError, match=r"^Input does not match the expected shape\.$"):
+        BodyDecoder(Beyond).decode(b'{"when": "yesterday"}')
 
 
 def test_token_count_takes_no_max_tokens() -> None:

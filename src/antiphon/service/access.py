@@ -30,6 +30,10 @@ class Caller:
         return self.key.id
 
     @property
+    def in_default_workspace(self) -> bool:
+        return self.workspace_id == self.directory.default_workspace.id
+
+    @property
     def organization_id(self) -> str:
         return self.directory.organization.id
 

@@ -25,6 +25,7 @@ from antiphon.wire.content import (
     PlainTextSource,
     SearchResultParam,
     TextParam,
+    ToolReferenceParam,
     ToolResultParam,
 )
 
@@ -54,6 +55,8 @@ async def _read(block: ContentParam) -> ContentParam:
             return TextParam(text=document_text(block, await _body(block)))
         case SearchResultParam():
             return TextParam(text=search_result_text(block))
+        case ToolReferenceParam(tool_name=name):
+            return TextParam(text=f"Tool: {name}")
         case ToolResultParam(content=list() as content):
             return replace(block, content=list(await _read_all(content)))
         case _:

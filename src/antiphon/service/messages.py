@@ -17,6 +17,7 @@ from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.signatures import is_signed, sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.aside import aside
 from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
 from antiphon.wire.content import ThinkingParam
@@ -72,11 +73,15 @@ class Messages:
         self._entropy = entropy
         self._signing_key = signing_key
 
-    async def begin(self, params: CreateMessageParams, version: str) -> Generation:
-        """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
+    async def begin(self, params: CreateMessageParams, version: str, size: int = 0) -> Generation:
+        """Check a request and prepare its answer; raises `ApiError` before anything is sent.
+
+        `size`: of its body, in bytes.
+        """
         model = self._models.find(params.model)
         engine = model.engine()
-        prompt = await read_documents(prompt_for(params, engine.capabilities, version))
+        checked = await aside(size, prompt_for, params, engine.capabilities, version)
+        prompt = await read_documents(checked)
         self._check_signatures(params.messages)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
@@ -105,10 +110,10 @@ class Messages:
                         f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
                     )
 
-    async def count_tokens(self, params: CountTokensParams, version: str) -> int:
+    async def count_tokens(self, params: CountTokensParams, version: str, size: int = 0) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = prompt_to_count(params, engine.capabilities, version)
+        prompt = await aside(size, prompt_to_count, params, engine.capabilities, version)
         self._check_signatures(params.messages)
         return await _count(engine, await read_documents(prompt))
 

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from antiphon.core.spend import Period
 from antiphon.store.changes import announce
 from antiphon.store.records import read
 from antiphon.store.tables import rate_limits, spend_limits
@@ -39,7 +40,7 @@ class SpendLimit:
     id: str
     scope: Scope
     scope_id: str
-    period: str
+    period: Period
     amount: int
     created_at: datetime
     updated_at: datetime

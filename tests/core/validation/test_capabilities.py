@@ -106,6 +106,9 @@ def test_model_that_cannot_says_so(lacking: str, fields: dict[str, Any], sentenc
         ),
     ],
 )
+@pytest.mark.covers("tools: server tools", "refused")
+@pytest.mark.covers("tools: computer, browser, MCP toolsets", "refused")
+@pytest.mark.covers("tools: allowed_callers", "refused")
 def test_server_that_cannot_says_so(fields: dict[str, Any], sentence: str) -> None:
     assert refusal(**fields) == sentence
 

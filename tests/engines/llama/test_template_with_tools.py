@@ -135,3 +135,14 @@ def test_model_that_thinks_does_so_when_it_shall(source: str, thinking: bool, en
     segments = chat.render(TURNS[:2], thinking=thinking)
     assert "".join(segment.text for segment in segments).endswith(end)
     assert opens_thought(segments) is (thinking and source.endswith("<think>"))
+
+
+@pytest.mark.covers("tools: input_examples", "effect")
+def test_examples_of_an_input_are_told() -> None:
+    plain = Tool(name="clock", input_schema={"type": "object"})
+    shown = Tool(name="clock", input_schema={"type": "object"}, input_examples=({"zone": "UTC"},))
+    told = [
+        "".join(preface(Prompt((Turn("user", ()),), 1, tools=(tool,)), native=False))
+        for tool in (plain, shown)
+    ]
+    assert ['"zone"' in text for text in told] == [False, True]

@@ -17,6 +17,7 @@ from antiphon.wire.content import (
     ContentSource,
     DocumentParam,
     FileSource,
+    ForeignBlockParam,
     ImageParam,
     SearchResultParam,
     TextParam,
@@ -123,6 +124,8 @@ def _check_content(blocks: Sequence[BlockParam], where: str, capabilities: Capab
         kind = block.__struct_config__.tag
         path = f"{where}.{place}.{kind}"
         match block:
+            case ForeignBlockParam():
+                raise InvalidRequestError(f"{path}: {block.why}")
             case ToolUseParam() | ToolResultParam() if not capabilities.tools:
                 raise InvalidRequestError(f"{path}: this model does not support tools")
             case ToolResultParam(content=list(content)):
