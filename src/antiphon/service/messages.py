@@ -18,6 +18,7 @@ from antiphon.core.replay import check_replay, recalled, sign_omitted
 from antiphon.core.signatures import sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.aside import aside
 from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
 from antiphon.wire.events import StreamEvent
@@ -72,13 +73,16 @@ class Messages:
         self._entropy = entropy
         self._signing_key = signing_key
 
-    async def begin(self, params: CreateMessageParams, version: str) -> Generation:
-        """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
+    async def begin(self, params: CreateMessageParams, version: str, size: int = 0) -> Generation:
+        """Check a request and prepare its answer; raises `ApiError` before anything is sent.
+
+        `size`: of its body, in bytes.
+        """
         model = self._models.find(params.model)
         engine = model.engine()
-        prompt = prompt_for(params, engine.capabilities, version)
+        asked = await aside(size, prompt_for, params, engine.capabilities, version)
         check_replay(params.messages, self._signing_key)
-        prompt = await read_documents(recalled(prompt))
+        prompt, sources = await read_documents(recalled(asked))
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
         shows_thinking = _shows_thinking(params)
@@ -92,16 +96,18 @@ class Messages:
             shows_thinking=shows_thinking,
             thinking=prompt.thinking.mode,
             sign=partial(sign_thinking if shows_thinking else sign_omitted, self._signing_key),
+            sources=sources,
         )
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
 
-    async def count_tokens(self, params: CountTokensParams, version: str) -> int:
+    async def count_tokens(self, params: CountTokensParams, version: str, size: int = 0) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = prompt_to_count(params, engine.capabilities, version)
+        asked = await aside(size, prompt_to_count, params, engine.capabilities, version)
         check_replay(params.messages, self._signing_key)
-        return await _count(engine, await read_documents(recalled(prompt)))
+        prompt, _ = await read_documents(recalled(asked))
+        return await _count(engine, prompt)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

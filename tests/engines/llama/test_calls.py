@@ -173,6 +173,7 @@ def test_opening_that_is_cut_is_no_text() -> None:
     assert whole("<", forced, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
 
 
+@pytest.mark.covers("tools: eager_input_streaming", "effect")
 def test_eager_input_comes_as_it_is_written() -> None:
     reader = AnswerReader(PLAIN)
     assert reader.feed(TAGGED.before("eager"), 5) == []

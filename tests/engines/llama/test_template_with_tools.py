@@ -110,3 +110,14 @@ def test_schema_is_told_whoever_writes_the_tools() -> None:
     prompt = Prompt(TURNS, 1, tools=(TOOL,), output_schema={"type": "null"})
     assert preface(prompt, native=True)[0].endswith('{"type": "null"}')
     assert len(preface(prompt, native=False)) == 2
+
+
+@pytest.mark.covers("tools: input_examples", "effect")
+def test_examples_of_an_input_are_told() -> None:
+    plain = Tool(name="clock", input_schema={"type": "object"})
+    shown = Tool(name="clock", input_schema={"type": "object"}, input_examples=({"zone": "UTC"},))
+    told = [
+        "".join(preface(Prompt((Turn("user", ()),), 1, tools=(tool,)), native=False))
+        for tool in (plain, shown)
+    ]
+    assert ['"zone"' in text for text in told] == [False, True]
