@@ -5,6 +5,7 @@ import pytest
 
 from antiphon.engines.base import EngineErrorKind
 from support.asgi import HELLO, Client
+from support.requests import CITATION
 
 pytestmark = pytest.mark.anyio
 
@@ -314,7 +315,6 @@ async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
 @pytest.mark.covers("parameters: context_management", "ignored")
 @pytest.mark.covers("parameters: safeguards", "ignored")
 @pytest.mark.covers("headers: anthropic-user-profile-id", "ignored")
-@pytest.mark.covers("headers: anthropic-workspace-id", "ignored")
 async def test_what_means_nothing_here_changes_nothing(client) -> None:
     caller = await client()
     plain = (await caller.create()).json
@@ -327,7 +327,7 @@ async def test_what_means_nothing_here_changes_nothing(client) -> None:
         "safeguards": [],
         "speed": "standard",
     }
-    headers = {"anthropic_user_profile_id": "uprof_1", "anthropic_workspace_id": "wrkspc_1"}
+    headers = {"anthropic_user_profile_id": "uprof_1"}
     answer = (await caller.post("/v1/messages", body, **headers)).json
     assert answer | {"id": plain["id"]} == plain
 
@@ -441,7 +441,7 @@ async def test_a_malformed_sampling_parameter_is_an_unknown_key_too(client) -> N
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 async def test_rules_of_the_newer_version_hold_on_both_paths(client, path) -> None:
-    cited = {"type": "text", "text": "a", "citations": [{}]}
+    cited = {"type": "text", "text": "a", "citations": [CITATION]}
     body = {"model": "claude-x", "messages": [{"role": "user", "content": [cited]}]}
     if path == "/v1/messages":
         body["max_tokens"] = 8
@@ -471,3 +471,15 @@ async def test_what_claude_code_sends_is_answered(client) -> None:
         anthropic_beta="claude-code-20250219,context-management-2025-06-27",
     )
     assert answer.status == 200
+
+
+@pytest.mark.covers("headers: anthropic-workspace-id", "effect")
+async def test_workspace_that_is_not_the_keys_is_refused(client) -> None:
+    caller = await client()
+    answer = await caller.create()
+    workspace = answer.headers["anthropic-workspace-id"]
+    assert workspace.startswith("wrkspc_")
+    named = await caller.post("/v1/messages", HELLO, anthropic_workspace_id=workspace)
+    assert named.status == 200
+    refused = await caller.post("/v1/messages", HELLO, anthropic_workspace_id="wrkspc_1")
+    assert refused.error[:2] == (403, "permission_error")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 async def read(*blocks: ContentParam) -> tuple[ContentParam, ...]:
     prompt = Prompt(turns=(Turn("user", blocks),), max_tokens=7)
-    result = await read_documents(prompt)
+    result, _ = await read_documents(prompt)
     assert result.max_tokens == 7
     return result.turns[0].content
 
@@ -35,7 +35,7 @@ def pdf_document(data: str) -> DocumentParam:
 
 async def test_a_prompt_of_text_is_left_as_it_is() -> None:
     prompt = Prompt(turns=(Turn("user", (TextParam(text="Hi"),)),), max_tokens=1)
-    assert await read_documents(prompt) is prompt
+    assert await read_documents(prompt) == (prompt, None)
 
 
 @pytest.mark.covers("blocks of a request: document: PDF", "effect")

@@ -14,6 +14,7 @@ from msgspec import Meta, inspect
 from antiphon.wire.base import Family, Param
 from antiphon.wire.faults import BodyDecoder, BodyError, Fault, decode_member, faults
 from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams
+from support.requests import CITATION
 
 Json: TypeAlias = Any
 
@@ -55,6 +56,15 @@ def with_block(block: Json) -> Json:
     return [{"role": "user", "content": [block]}]
 
 
+def with_citation(citation: Json) -> Json:
+    return with_block({"type": "text", "text": "Hi", "citations": [citation]})
+
+
+CITATION_0 = "messages.0.content.0.text.citations.0"
+CITATION_TAGS = (
+    "'char_location', 'page_location', 'content_block_location', 'web_search_result_location', "
+    "'search_result_location'"
+)
 TAGS = (
     "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', "
     "'tool_result', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', "
@@ -136,6 +146,32 @@ SENTENCES = [
         "messages",
         with_block({"type": "text", "text": "Hi", "citations": [1]}),
         "messages.0.content.0.text.citations.0: Input should be an object",
+    ),
+    ("messages", with_citation({}), f"{CITATION_0}.type: Field required"),
+    (
+        "messages",
+        with_citation({"type": "line_location"}),
+        f"{CITATION_0}: Input tag 'line_location' {MISMATCHED_TAG} {CITATION_TAGS}",
+    ),
+    (
+        "messages",
+        with_citation({"type": "char_location"}),
+        f"{CITATION_0}.char_location.cited_text: Field required",
+    ),
+    (
+        "messages",
+        with_citation(CITATION | {"document_title": 1}),
+        f"{CITATION_0}.char_location.document_title: Input should be a valid string",
+    ),
+    (
+        "messages",
+        with_citation(CITATION | {"start_char_index": -1}),
+        f"{CITATION_0}.char_location.start_char_index: Input should be greater than or equal to 0",
+    ),
+    (
+        "messages",
+        with_citation(CITATION | {"start_page_number": 1}),
+        f"{CITATION_0}.char_location.start_page_number: {EXTRA}",
     ),
     (
         "messages",

@@ -1,6 +1,6 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 
@@ -14,15 +14,15 @@ from antiphon.core.errors import (
 )
 from antiphon.core.generation import Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
-from antiphon.core.signatures import is_signed, sign_thinking
+from antiphon.core.replay import check_replay, recalled, sign_omitted
+from antiphon.core.signatures import sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.aside import aside
 from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
-from antiphon.wire.content import ThinkingParam
 from antiphon.wire.events import StreamEvent
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 
 class Generation:
@@ -80,11 +80,12 @@ class Messages:
         """
         model = self._models.find(params.model)
         engine = model.engine()
-        checked = await aside(size, prompt_for, params, engine.capabilities, version)
-        prompt = await read_documents(checked)
-        self._check_signatures(params.messages)
+        asked = await aside(size, prompt_for, params, engine.capabilities, version)
+        check_replay(params.messages, self._signing_key)
+        prompt, sources = await read_documents(recalled(asked))
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
+        shows_thinking = _shows_thinking(params)
         outline = Outline(
             message_id=message_id(self._entropy(ID_ENTROPY)),
             model=params.model,
@@ -92,30 +93,21 @@ class Messages:
             stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
-            shows_thinking=_shows_thinking(params),
-            sign=partial(sign_thinking, self._signing_key),
+            shows_thinking=shows_thinking,
+            thinking=prompt.thinking.mode,
+            sign=partial(sign_thinking if shows_thinking else sign_omitted, self._signing_key),
+            sources=sources,
         )
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
 
-    def _check_signatures(self, messages: Sequence[MessageParam]) -> None:
-        """Refuse thinking that did not come from here as it is."""
-        for index, message in enumerate(messages):
-            blocks = () if isinstance(message.content, str) else message.content
-            for place, block in enumerate(blocks):
-                if isinstance(block, ThinkingParam) and not is_signed(
-                    self._signing_key, block.thinking, block.signature
-                ):
-                    raise InvalidRequestError(
-                        f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
-                    )
-
     async def count_tokens(self, params: CountTokensParams, version: str, size: int = 0) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = await aside(size, prompt_to_count, params, engine.capabilities, version)
-        self._check_signatures(params.messages)
-        return await _count(engine, await read_documents(prompt))
+        asked = await aside(size, prompt_to_count, params, engine.capabilities, version)
+        check_replay(params.messages, self._signing_key)
+        prompt, _ = await read_documents(recalled(asked))
+        return await _count(engine, prompt)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

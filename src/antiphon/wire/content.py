@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from msgspec import UNSET, Meta, UnsetType
 
 from antiphon.wire.base import Answer, NonEmptyStr, Param
+from antiphon.wire.citations import Citation, TextCitationParam
 
 # In Python `$` also matches before a newline at the end.
 ToolId: TypeAlias = Annotated[
@@ -41,7 +42,7 @@ class TextParam(CacheableParam, tag="text", kw_only=True, frozen=True):
     """A text block of a request."""
 
     text: str
-    citations: list[dict[str, Any]] | None = None
+    citations: list[TextCitationParam] | None = None
 
 
 class Base64ImageSource(Param, tag_field="type", tag="base64", kw_only=True, frozen=True):
@@ -283,10 +284,10 @@ class DirectCaller(Answer, kw_only=True, frozen=True):
 
 
 class TextBlock(Answer, tag_field="type", tag="text", kw_only=True, frozen=True):
-    """A text block of an answer."""
+    """A text block of an answer; one that claims what a document says has citations."""
 
     text: str
-    citations: list[dict[str, Any]] | None = None
+    citations: tuple[Citation, ...] | None = None
 
 
 class ThinkingBlock(Answer, tag_field="type", tag="thinking", kw_only=True, frozen=True):

@@ -8,6 +8,7 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities, Prompt, Turn
 from antiphon.core.validation.breakpoints import check_breakpoints
 from antiphon.core.validation.capabilities import check_blocks, check_capabilities
+from antiphon.core.validation.citations import check_citations
 from antiphon.core.validation.conversation import blocks_of, conversation
 from antiphon.core.validation.limits import check_max_tokens, check_pre_warm
 from antiphon.core.validation.output import check_format
@@ -54,6 +55,7 @@ def _checked(
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
     check_references(params)
+    check_citations(params.messages)
     check_thinking(params)
     if params.output_config is not UNSET:
         check_format(params, turns)
