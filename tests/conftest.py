@@ -1,6 +1,7 @@
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -56,14 +57,19 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options."""
     async with AsyncExitStack() as stack:
 
-        async def start(settings: dict[str, Any] | None = None, **options: Any) -> Platform:
+        async def start(
+            settings: dict[str, Any] | None = None,
+            now: Callable[[], datetime] = lambda: datetime.now(UTC),
+            **options: Any,
+        ) -> Platform:
             loaded = Settings.load(
                 {"data_dir": tmp_path, "api_key": KEY, **(settings or {})}, environ={}
             )
             model = ModelSettings(
                 id="scripted", engine="scripted", aliases=("claude-*",), options=options
             )
-            platform = await stack.enter_async_context(build_platform(loaded, [ModelSource(model)]))
+            building = build_platform(loaded, [ModelSource(model)], now=now)
+            platform = await stack.enter_async_context(building)
             await platform.models.open()
             return platform
 
