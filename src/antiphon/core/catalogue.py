@@ -74,9 +74,9 @@ def _place(ids: Sequence[str], cursor: str, name: str) -> int:
         raise InvalidRequestError(f"{name}: no such id: {cursor}") from None
 
 
-def page_limit(values: Iterable[str]) -> int:
-    """Read `limit` of a query: 1 to 1000, 20 when absent."""
-    text = next(iter(values), "20")
+def page_limit(values: Iterable[str], *, default: int = 20, most: int = LARGEST_PAGE) -> int:
+    """Read `limit` of a query: 1 to `most`, `default` when absent."""
+    text = next(iter(values), str(default))
     # int() also reads other scripts' digits and underscores, and refuses thousands of digits.
     number = re.fullmatch("(-?)0*([0-9]+)", text)
     if number is None:
@@ -85,6 +85,6 @@ def page_limit(values: Iterable[str]) -> int:
     if sign or digits == "0":
         raise InvalidRequestError("limit: Input should be greater than or equal to 1")
     limit = int(digits[:5])
-    if limit > LARGEST_PAGE:
-        raise InvalidRequestError("limit: Input should be less than or equal to 1000")
+    if limit > most:
+        raise InvalidRequestError(f"limit: Input should be less than or equal to {most}")
     return limit
