@@ -15,13 +15,14 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
+    Started,
     TextChunk,
 )
 from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.messages_api.engine import open_messages_api
 from antiphon.engines.scripted import open_scripted
-from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn
+from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn, whole
 from support.upstreams import Owning, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
@@ -125,6 +126,16 @@ async def test_answering_does_not_change_the_count(engine: Engine) -> None:
     count = await engine.count_tokens(prompt)
     await answer(engine, prompt)
     assert await engine.count_tokens(prompt) == count
+
+
+async def test_an_answer_begins_with_the_size_of_its_prompt_where_the_engine_says_it(
+    engine: Engine,
+) -> None:
+    for prompt in (ask("Say hello.", max_tokens=2), ask("Read this.", max_tokens=0)):
+        starts = [one for one in await whole(engine, prompt) if isinstance(one, Started)]
+        sizes = [start.input_tokens for start in starts]
+        said = [await engine.count_tokens(prompt)] if engine.capabilities.says_input else []
+        assert sizes == said
 
 
 async def test_counting_first_is_not_needed(engine: Engine) -> None:

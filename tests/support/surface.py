@@ -87,7 +87,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "tool_result",
         "server tool blocks",
     ),
-    "blocks of an answer": ("text", "thinking", "tool_use", "citations"),
+    "blocks of an answer": ("text", "thinking", "redacted_thinking", "tool_use", "citations"),
     "events": (
         "message_start",
         "ping",

@@ -2,7 +2,7 @@ from itertools import permutations
 
 import pytest
 
-from antiphon.wire.content import TextBlock, ToolUseBlock
+from antiphon.wire.content import RedactedThinkingBlock, TextBlock, ToolUseBlock
 from antiphon.wire.errors import ErrorDetail
 from antiphon.wire.events import (
     ContentBlockDelta,
@@ -19,6 +19,7 @@ from antiphon.wire.events import (
     Ping,
     SignatureDelta,
     StartedBlock,
+    StartedRedactedThinking,
     StartedText,
     StartedThinking,
     StartedToolUse,
@@ -27,7 +28,7 @@ from antiphon.wire.events import (
     ThinkingDelta,
 )
 from antiphon.wire.fold import BrokenStreamError, Fold, fold
-from antiphon.wire.messages import Message, OutputTokensDetails, Usage
+from antiphon.wire.messages import Message, OutputTokensDetails, RefusalDetails, Usage
 
 START = MessageStart(
     message=Message(
@@ -235,3 +236,20 @@ def test_input_that_was_cut_is_what_of_it_is_certain() -> None:
     assert message.content == (
         ToolUseBlock(id="toolu_1", name="f", input={"city": "Paris", "days": [1]}),
     )
+
+
+def test_thinking_that_cannot_be_read_is_whole_when_it_starts() -> None:
+    hidden = ContentBlockStart(index=0, content_block=StartedRedactedThinking(data="x"))
+    message = fold([START, hidden, closed(), END, STOP])
+    assert message.content == (RedactedThinkingBlock(data="x"),)
+    with pytest.raises(BrokenStreamError, match="another kind"):
+        fold([START, hidden, delta("a"), closed(), END, STOP])
+
+
+def test_the_details_of_a_refusal_are_in_the_message() -> None:
+    details = RefusalDetails(category="cyber", explanation=None)
+    end = MessageDelta(
+        delta=Ending(stop_reason="refusal", stop_details=details),
+        usage=DeltaUsage(input_tokens=25, output_tokens=4),
+    )
+    assert fold([START, end, STOP]).stop_details == details

@@ -11,12 +11,18 @@ every engine; they are looked for in text, not in thinking and not in the input 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from antiphon.core.generation import (
     EngineEvent,
     Finished,
     FinishReason,
+    RedactedThought,
+    Refusal,
+    Started,
     TextChunk,
     ThinkingChunk,
+    ThinkingSignature,
     ToolCallJson,
     ToolCallStart,
 )
@@ -34,6 +40,7 @@ from antiphon.wire.events import (
     MessageStop,
     SignatureDelta,
     StartedBlock,
+    StartedRedactedThinking,
     StartedText,
     StartedThinking,
     StartedToolUse,
@@ -41,12 +48,19 @@ from antiphon.wire.events import (
     TextDelta,
     ThinkingDelta,
 )
-from antiphon.wire.messages import Message, OutputTokensDetails, StopReason, Usage
+from antiphon.wire.messages import (
+    CacheCreation,
+    Message,
+    OutputTokensDetails,
+    RefusalDetails,
+    StopReason,
+    Usage,
+)
 
 
-def unsigned(thinking: str) -> str:
+def unsigned(thinking: str, proof: str) -> str:
     """Sign nothing, where no model thinks."""
-    del thinking
+    del thinking, proof
     return ""
 
 
@@ -54,27 +68,29 @@ def unsigned(thinking: str) -> str:
 class Outline:
     """What an answer is made for.
 
+    `input_tokens` is `None` where the engine says it, with `Started`.
     An answer that is not `watched`, because only its fold will be seen, comes in one piece: a
     delta for each token would be made for nobody. `tool_use_id` makes the id of a call, `sign`
-    the signature of what was thought; `shows_thinking` is false when the caller wants to be sent
+    the signature of what was thought, around the proof that the engine gave for it, if it did;
+    `shows_thinking` is false when the caller wants to be sent
     the signature alone.
     """
 
     message_id: str
     model: str
-    input_tokens: int
+    input_tokens: int | None
     stop_sequences: tuple[str, ...] = ()
     watched: bool = True
     shows_thinking: bool = True
     tool_use_id: Callable[[], str] = lambda: "toolu_"
-    sign: Callable[[str], str] = unsigned
+    sign: Callable[[str, str], str] = unsigned
 
 
 class Assembly:
     """One answer in the making.
 
-    `start` first, then `feed` for each engine event until `ended`. `output_tokens` is what the
-    events fed so far have cost, at any moment.
+    `start` first, unless the engine says how long the prompt is; then `feed` for each engine
+    event until `ended`. `output_tokens` is what the events fed so far have cost, at any moment.
     """
 
     __slots__ = (
@@ -85,6 +101,7 @@ class Assembly:
         "_open",
         "_outline",
         "_scanner",
+        "_started",
         "_thought",
         "ended",
         "output_tokens",
@@ -99,7 +116,7 @@ class Assembly:
             content=(),
             stop_reason=None,
             stop_sequence=None,
-            usage=Usage(input_tokens=outline.input_tokens, output_tokens=0),
+            usage=Usage(input_tokens=outline.input_tokens or 0, output_tokens=0),
         )
         self._scanner = StopScanner(outline.stop_sequences)
         # A stop sequence has to be noticed when it comes, so with one there is no gathering.
@@ -109,9 +126,17 @@ class Assembly:
         self._open: type[StartedBlock] | None = None
         self._thought: list[str] = []
         self._called = False
+        self._started = outline.input_tokens is not None
         self.ended = False
         self.output_tokens = 0
         self.thinking_tokens = 0
+
+    @property
+    def input_tokens(self) -> int:
+        """The tokens of the whole prompt, 0 as long as nobody has said it."""
+        usage = self._message.usage
+        cached = usage.cache_creation_input_tokens + usage.cache_read_input_tokens
+        return usage.input_tokens + cached
 
     def start(self) -> MessageStart:
         return MessageStart(message=self._message)
@@ -120,16 +145,47 @@ class Assembly:
         """Say what the caller sees of this event; often nothing, at the end several events."""
         if self.ended:
             raise RuntimeError("the message has ended")
+        if not self._started:
+            return [self._begin_message(event)]
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
             return self._feed_text(event.text)
-        if isinstance(event, Finished):
-            return self._rest() + self._end(self._reason(event.reason), None)
-        if isinstance(event, ThinkingChunk):
-            return self._rest() + self._feed_thinking(event)
-        if isinstance(event, ToolCallStart):
-            return self._rest() + self._start_call(event.name)
-        return self._feed_input(event)
+        if isinstance(event, ToolCallJson):
+            return self._feed_input(event)
+        return self._rest() + self._feed_other(event)
+
+    def _begin_message(self, event: EngineEvent) -> MessageStart:
+        if not isinstance(event, Started):
+            raise RuntimeError("the engine did not say how long the prompt is")  # noqa: TRY004
+        written = event.cache_write_5m_tokens + event.cache_write_1h_tokens
+        usage = Usage(
+            input_tokens=event.input_tokens - event.cache_read_tokens - written,
+            cache_creation_input_tokens=written,
+            cache_read_input_tokens=event.cache_read_tokens,
+            cache_creation=CacheCreation(
+                ephemeral_5m_input_tokens=event.cache_write_5m_tokens,
+                ephemeral_1h_input_tokens=event.cache_write_1h_tokens,
+            ),
+            output_tokens=0,
+        )
+        self._message = replace(self._message, usage=usage)
+        self._started = True
+        return self.start()
+
+    def _feed_other(self, event: EngineEvent) -> list[StreamEvent]:
+        match event:
+            case ThinkingChunk():
+                return self._feed_thinking(event)
+            case ThinkingSignature(proof=proof):
+                return self._end_thought(proof)
+            case RedactedThought(proof=proof):
+                hidden = StartedRedactedThinking(data=self._outline.sign("", proof))
+                return [*self._begin(hidden), *self._close()]
+            case ToolCallStart(name=name):
+                return self._start_call(name)
+            case Finished(reason=reason, refusal=refusal):
+                return self._end(self._reason(reason), None, refusal)
+        raise RuntimeError("the message has started")
 
     def _feed_text(self, text: str) -> list[StreamEvent]:
         if self._gathered is not None:
@@ -165,6 +221,10 @@ class Assembly:
             return opening
         return [*opening, self._delta(ThinkingDelta(thinking=event.text))]
 
+    def _end_thought(self, proof: str) -> list[StreamEvent]:
+        opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
+        return opening + self._close(proof)
+
     def _start_call(self, name: str) -> list[StreamEvent]:
         self._called = True
         return self._begin(StartedToolUse(id=self._outline.tool_use_id(), name=name))
@@ -182,12 +242,12 @@ class Assembly:
     def _delta(self, delta: Delta) -> ContentBlockDelta:
         return ContentBlockDelta(index=self._index, delta=delta)
 
-    def _close(self) -> list[StreamEvent]:
+    def _close(self, proof: str = "") -> list[StreamEvent]:
         if self._open is None:
             return []
         events: list[StreamEvent] = []
         if self._open is StartedThinking:
-            signature = self._outline.sign("".join(self._thought))
+            signature = self._outline.sign("".join(self._thought), proof)
             events.append(self._delta(SignatureDelta(signature=signature)))
             self._thought.clear()
         events.append(ContentBlockStop(index=self._index))
@@ -201,13 +261,19 @@ class Assembly:
             return "tool_use"
         return reason.value
 
-    def _end(self, reason: StopReason, sequence: str | None) -> list[StreamEvent]:
+    def _end(
+        self, reason: StopReason, sequence: str | None, refusal: Refusal | None = None
+    ) -> list[StreamEvent]:
         self.ended = True
         usage = self._message.usage
+        details = None
+        if reason == "refusal":
+            said = refusal or Refusal()
+            details = RefusalDetails(category=said.category, explanation=said.explanation)
         return [
             *self._close(),
             MessageDelta(
-                delta=Ending(stop_reason=reason, stop_sequence=sequence),
+                delta=Ending(stop_reason=reason, stop_sequence=sequence, stop_details=details),
                 usage=DeltaUsage(
                     input_tokens=usage.input_tokens,
                     cache_creation_input_tokens=usage.cache_creation_input_tokens,

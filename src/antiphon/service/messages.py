@@ -3,8 +3,12 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
+from math import ceil
+
+from msgspec.structs import replace
 
 from antiphon.core.assembly import Assembly, Outline
+from antiphon.core.bounds import surely_fits
 from antiphon.core.errors import (
     ApiError,
     InternalError,
@@ -12,14 +16,14 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.generation import Prompt
+from antiphon.core.generation import Prompt, Turn
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
-from antiphon.core.signatures import is_signed, sign_thinking
+from antiphon.core.signatures import is_signed, proof_in, sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
-from antiphon.wire.content import ThinkingParam
+from antiphon.wire.content import ContentParam, RedactedThinkingParam, ThinkingParam
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
 
@@ -30,14 +34,15 @@ class Generation:
     `batches` may be iterated once. Closing it early stops the engine.
     """
 
-    def __init__(
-        self, model: str, engine: Engine, prompt: Prompt, assembly: Assembly, input_tokens: int
-    ) -> None:
+    def __init__(self, model: str, engine: Engine, prompt: Prompt, assembly: Assembly) -> None:
         self.model = model
-        self.input_tokens = input_tokens
         self._engine = engine
         self._prompt = prompt
         self._assembly = assembly
+
+    @property
+    def input_tokens(self) -> int:
+        return self._assembly.input_tokens
 
     @property
     def output_tokens(self) -> int:
@@ -49,7 +54,8 @@ class Generation:
         Events that come at the same moment come together: one step for a token, not several.
         """
         assembly = self._assembly
-        yield [assembly.start()]
+        if not self._engine.capabilities.says_input:
+            yield [assembly.start()]
         try:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 async for engine_event in engine_events:
@@ -78,20 +84,18 @@ class Messages:
         engine = model.engine()
         prompt = await read_documents(prompt_for(params, engine.capabilities, version))
         self._check_signatures(params.messages)
-        input_tokens = await _count(engine, prompt)
-        check_fits(input_tokens, engine.capabilities)
+        prompt = self._with_proofs(prompt)
         outline = Outline(
             message_id=message_id(self._entropy(ID_ENTROPY)),
             model=params.model,
-            input_tokens=input_tokens,
+            input_tokens=await _size(engine, prompt),
             stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
             shows_thinking=_shows_thinking(params),
             sign=partial(sign_thinking, self._signing_key),
         )
-        assembly = Assembly(outline)
-        return Generation(model.id, engine, prompt, assembly, input_tokens)
+        return Generation(model.id, engine, prompt, Assembly(outline))
 
     def _check_signatures(self, messages: Sequence[MessageParam]) -> None:
         """Refuse thinking that did not come from here as it is."""
@@ -105,16 +109,52 @@ class Messages:
                         f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
                     )
 
+    def _with_proofs(self, prompt: Prompt) -> Prompt:
+        """Give an engine its own proofs back, where signatures of ours were put around them."""
+        if not any(_is_thought(block) for turn in prompt.turns for block in turn.content):
+            return prompt
+        turns = tuple(
+            Turn(turn.role, tuple(map(self._proven, turn.content))) for turn in prompt.turns
+        )
+        return replace(prompt, turns=turns)
+
+    def _proven(self, block: ContentParam) -> ContentParam:
+        match block:
+            case ThinkingParam(signature=signature):
+                return replace(block, signature=proof_in(self._signing_key, signature) or "")
+            case RedactedThinkingParam(data=data):
+                # What is not from here stays as it is: engines leave it out.
+                return replace(block, data=proof_in(self._signing_key, data) or data)
+        return block
+
     async def count_tokens(self, params: CountTokensParams, version: str) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
         prompt = prompt_to_count(params, engine.capabilities, version)
         self._check_signatures(params.messages)
-        return await _count(engine, await read_documents(prompt))
+        return await _count(engine, self._with_proofs(await read_documents(prompt)))
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:
     return getattr(params.thinking, "display", None) != "omitted"
+
+
+def _is_thought(block: ContentParam) -> bool:
+    return isinstance(block, ThinkingParam | RedactedThinkingParam)
+
+
+async def _size(engine: Engine, prompt: Prompt) -> int | None:
+    """Count a prompt and refuse one that is too long; `None` if its engine will say its size.
+
+    Counting may cost as much as asking for the answer, so where the engine says it and the prompt
+    cannot be too long, nobody counts.
+    """
+    limits = engine.capabilities
+    if limits.says_input and surely_fits(prompt, limits):
+        return None
+    counted = await _count(engine, prompt)
+    check_fits(counted, limits)
+    return None if limits.says_input else counted
 
 
 async def _count(engine: Engine, prompt: Prompt) -> int:
@@ -130,8 +170,14 @@ def as_api_error(error: EngineError) -> ApiError:
         case EngineErrorKind.UNSUPPORTED:
             return InvalidRequestError(str(error))
         case EngineErrorKind.OVERLOADED:
-            return OverloadedError()
+            return OverloadedError(headers=_retry_after(error))
         case EngineErrorKind.TIMEOUT:
             return TimeoutError_()
         case EngineErrorKind.FAILED:
             return InternalError()
+
+
+def _retry_after(error: EngineError) -> dict[str, str]:
+    if error.retry_after_s is None:
+        return {}
+    return {"retry-after": str(ceil(error.retry_after_s))}
