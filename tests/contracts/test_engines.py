@@ -1,6 +1,7 @@
 """What every engine must do. Add one by a line in `ENGINES`."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -21,6 +22,7 @@ from antiphon.engines.base import (
 from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.messages_api.engine import open_messages_api
+from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.engines.scripted import open_scripted
 from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn, whole
 from support.upstreams import Owning, antiphon_server, llama_server
@@ -65,9 +67,16 @@ async def messages_api_on_antiphon(default_model: Path) -> Engine:
     return Owning(engine, server)
 
 
+async def routed(default_model: Path) -> Engine:
+    """Two engines as one."""
+    first, second = await scripted(default_model), await scripted(default_model)
+    return RoutedEngine("routed", [Member(first, 2), Member(second, 1)], time.monotonic)
+
+
 ENGINES: list[Open] = [
     llama,
     scripted,
+    routed,
     chat_completions,
     messages_api,
     messages_api_on_antiphon,
