@@ -81,7 +81,7 @@ class Answer:
 
     async def drain(self) -> None:
         """Read the end of a complete answer, so that its connection can be used again."""
-        if self.complete:
+        if self.complete and not self._content.at_eof():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._content.readany()
@@ -186,8 +186,20 @@ def decode(text: bytes | str, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        # The error names a place and types, never what stood there.
-        raise failed(f"it said what it should not: {error}") from error
+        raise _wrong(error) from error
+
+
+def read(text: bytes | str, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode what an upstream says again and again: a decoder is costly to make for a union."""
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _wrong(error) from error
+
+
+def _wrong(error: Exception) -> EngineError:
+    # The error names a place and types, never what stood there.
+    return failed(f"it said what it should not: {error}")
 
 
 def failed(what: str) -> EngineError:

@@ -21,6 +21,7 @@ from antiphon.engines.base import (
     ToolCallStart,
 )
 from antiphon.engines.messages_api.answer import UpstreamMessage
+from antiphon.engines.messages_api.events import Reader
 from antiphon.engines.messages_api.origin import Origin
 from antiphon.wire.sse import Frame
 from support.assembling import assembled
@@ -61,7 +62,7 @@ TEXT = [begin(0), piece(0, "text_delta", text="Hi"), close(0)]
 
 
 def read(*events: Any, asked: int = 5, limited: bool = False) -> list[EngineEvent]:
-    answer = UpstreamMessage(asked, ORIGIN, limited=limited)
+    answer = UpstreamMessage(asked, ORIGIN, Reader(), limited=limited)
     found: list[EngineEvent] = []
     for event in events:
         text = event if isinstance(event, str) else msgspec.json.encode(event).decode()

@@ -25,7 +25,6 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.http import decode, failed, refusal, sentence
 from antiphon.engines.messages_api.events import (
-    KNOWN,
     Block,
     BlockDelta,
     BlockStart,
@@ -33,9 +32,9 @@ from antiphon.engines.messages_api.events import (
     Delta,
     ErrorEvent,
     Event,
-    Head,
     MessageDelta,
     PromptUsage,
+    Reader,
     Start,
     Stop,
     StopDetails,
@@ -72,8 +71,9 @@ class UpstreamMessage:
     `asked` is how many tokens the caller wants; `limited` says that the context has fewer.
     """
 
-    def __init__(self, asked: int, origin: Origin, *, limited: bool) -> None:
+    def __init__(self, asked: int, origin: Origin, reader: Reader, *, limited: bool) -> None:
         self._asked = asked
+        self._reader = reader
         self._origin = origin
         self._limited = limited
         self._started = False
@@ -89,10 +89,9 @@ class UpstreamMessage:
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
         """Take the next frame and return what it says."""
-        name = frame.event if frame.event != "message" else decode(frame.data, Head).type
-        if name not in KNOWN:  # a ping, or what is new
+        event = self._reader.read(frame)
+        if event is None:
             return []
-        event: Event = decode(frame.data, Event)  # type: ignore[arg-type]
         events = self._piece(event) if isinstance(event, BlockDelta) else self._step(event)
         self._told += sum(one.tokens for one in events)
         return events

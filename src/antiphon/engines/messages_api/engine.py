@@ -7,6 +7,7 @@ import msgspec
 from antiphon.engines.base import Engine, EngineConfig, Prompt
 from antiphon.engines.http import Upstream
 from antiphon.engines.messages_api.answer import UpstreamMessage
+from antiphon.engines.messages_api.events import Reader
 from antiphon.engines.messages_api.options import MessagesOptions
 from antiphon.engines.messages_api.origin import Origin
 from antiphon.engines.messages_api.request import count_of, request_of
@@ -30,12 +31,13 @@ class MessagesApi:
         self._options = options
         self._model = card.id
         self._origin = Origin(options.url, card.id)
+        self._reader = Reader()
 
     def request(self, prompt: Prompt, max_tokens: int) -> bytes:
         return request_of(prompt, self._options, self._origin, self._model, max_tokens)
 
     def answer(self, prompt: Prompt, *, limited: bool) -> UpstreamMessage:
-        return UpstreamMessage(prompt.max_tokens, self._origin, limited=limited)
+        return UpstreamMessage(prompt.max_tokens, self._origin, self._reader, limited=limited)
 
     async def count(self, prompt: Prompt) -> int:
         if self._options.count == "estimate":

@@ -5,6 +5,9 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from antiphon.engines.http import decode, read
+from antiphon.wire.sse import Frame
+
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]
 
 
@@ -105,6 +108,20 @@ class ErrorEvent(UpstreamEvent, frozen=True, tag="error"):
 
 
 Event: TypeAlias = Start | BlockStart | BlockDelta | BlockStop | MessageDelta | Stop | ErrorEvent
+
+
+class Reader:
+    """Reads events, and holds what that takes."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self) -> None:
+        self._events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+    def read(self, frame: Frame) -> Event | None:
+        """Return the event of a frame, nothing for a ping or what is new; blames the upstream."""
+        name = frame.event if frame.event != "message" else decode(frame.data, Head).type
+        return read(frame.data, self._events) if name in KNOWN else None
 
 
 class Head(msgspec.Struct, frozen=True):
