@@ -26,7 +26,8 @@ Options = TypeVar("Options", bound=UpstreamOptions)
 class Answering(Protocol):
     """One answer in the upstream's vocabulary. `feed` it until `done`, then ask for its `end`."""
 
-    done: bool
+    @property
+    def done(self) -> bool: ...
 
     def feed(self, frame: Frame) -> Sequence[EngineEvent]: ...
 

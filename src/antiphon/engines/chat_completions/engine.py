@@ -3,11 +3,12 @@
 from antiphon.engines.base import Engine, EngineConfig, Prompt
 from antiphon.engines.chat_completions.answer import ChatAnswer
 from antiphon.engines.chat_completions.count import Counter
+from antiphon.engines.chat_completions.forced import ForcedAnswer, is_forced
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.chat_completions.request import request_of
 from antiphon.engines.http import Upstream
 from antiphon.engines.options import decode_options
-from antiphon.engines.upstream_engine import open_upstream
+from antiphon.engines.upstream_engine import Answering, open_upstream
 from antiphon.engines.upstreams import ModelCard, capabilities_of
 
 
@@ -28,8 +29,9 @@ class ChatCompletions:
     def request(self, prompt: Prompt, max_tokens: int) -> bytes:
         return request_of(prompt, self._options, self._model, max_tokens)
 
-    def answer(self, prompt: Prompt, *, limited: bool) -> ChatAnswer:
-        return ChatAnswer(prompt.max_tokens, limited=limited)
+    def answer(self, prompt: Prompt, *, limited: bool) -> Answering:
+        answer = ChatAnswer(prompt.max_tokens, limited=limited)
+        return ForcedAnswer(answer, prompt) if is_forced(prompt, self._options) else answer
 
     async def count(self, prompt: Prompt) -> int:
         return await self._counter.count(prompt)
