@@ -11,6 +11,7 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
+    TextChunk,
     Tool,
     ToolCallJson,
     ToolCallStart,
@@ -36,6 +37,8 @@ class CheckedCalls:
 
     def feed(self, event: EngineEvent) -> list[EngineEvent]:
         """Take the next event, and return what may leave; raises `EngineError`."""
+        if self._tool is None and isinstance(event, TextChunk):
+            return [event]
         if isinstance(event, ToolCallJson):
             return self._piece(event)
         whole = self._end(cut=isinstance(event, Finished) and event.reason in CUT)

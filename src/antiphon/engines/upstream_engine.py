@@ -54,6 +54,17 @@ class Dialect(Protocol):
     async def count(self, prompt: Prompt) -> int: ...
 
 
+class _Silence:
+    """What leaves of an answer of no tokens; upstreams cannot give less than one."""
+
+    closed = False
+
+    def feed(self, event: EngineEvent) -> list[EngineEvent]:
+        if isinstance(event, Finished):
+            return [Finished(FinishReason.MAX_TOKENS)]
+        return [event] if isinstance(event, Started) else []
+
+
 class UpstreamEngine:
     """One model of one upstream. Made by `open_upstream`."""
 
@@ -77,22 +88,17 @@ class UpstreamEngine:
         most = await self._most(prompt)
         body = self._dialect.request(prompt, most)
         answer = self._dialect.answer(prompt, limited=most < prompt.max_tokens)
-        unsaid, calls = self.capabilities.says_input, CheckedCalls(prompt)
+        unsaid = self.capabilities.says_input
+        gate = CheckedCalls(prompt) if prompt.max_tokens else _Silence()
         async with aclosing(self._events(body, answer)) as events:
             async for event in events:
-                if unsaid:
-                    unsaid = False
-                    if not isinstance(event, Started):
-                        yield Started(input_tokens=await self.count_tokens(prompt))
-                if prompt.max_tokens:
-                    for checked in calls.feed(event):
-                        yield checked
-                elif isinstance(event, Started):
-                    yield event
-                if calls.closed:
+                if unsaid and not isinstance(event, Started):
+                    yield Started(input_tokens=await self.count_tokens(prompt))
+                unsaid = False
+                for passed in gate.feed(event):
+                    yield passed
+                if gate.closed:
                     return
-        if not prompt.max_tokens:
-            yield Finished(FinishReason.MAX_TOKENS)
 
     async def aclose(self) -> None:
         await self._upstream.aclose()
