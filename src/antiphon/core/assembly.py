@@ -10,9 +10,13 @@ every engine; they are looked for in text, not in thinking and not in the input 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from antiphon.core.citations.claims import ClaimScanner, Passage, Passages
+from antiphon.core.citations.sources import Sources
 from antiphon.core.generation import (
     EngineEvent,
     Finished,
@@ -28,6 +32,7 @@ from antiphon.core.generation import (
 )
 from antiphon.core.stop_sequences import StopScanner
 from antiphon.wire.events import (
+    CitationsDelta,
     ContentBlockDelta,
     ContentBlockStart,
     ContentBlockStop,
@@ -72,8 +77,10 @@ class Outline:
     An answer that is not `watched`, because only its fold will be seen, comes in one piece: a
     delta for each token would be made for nobody. `tool_use_id` makes the id of a call, `sign`
     the signature of what was thought, around the proof that the engine gave for it, if it did;
-    `shows_thinking` is false when the caller wants to be sent
-    the signature alone.
+    `shows_thinking` is false when the caller wants to be sent the signature alone. With `thinking`
+    enabled an answer begins with it, if only with none, so that it may be sent back; when it is
+    disabled, what a model thinks all the same is counted, but is not what the caller asked for.
+    `sources` is what the answer may cite, if it may cite anything.
     """
 
     message_id: str
@@ -82,8 +89,10 @@ class Outline:
     stop_sequences: tuple[str, ...] = ()
     watched: bool = True
     shows_thinking: bool = True
+    thinking: Literal["disabled", "enabled", "adaptive"] = "adaptive"
     tool_use_id: Callable[[], str] = lambda: "toolu_"
     sign: Callable[[str, str], str] = unsigned
+    sources: Sources | None = None
 
 
 class Assembly:
@@ -95,6 +104,7 @@ class Assembly:
 
     __slots__ = (
         "_called",
+        "_claims",
         "_gathered",
         "_index",
         "_message",
@@ -119,6 +129,9 @@ class Assembly:
             usage=Usage(input_tokens=outline.input_tokens or 0, output_tokens=0),
         )
         self._scanner = StopScanner(outline.stop_sequences)
+        self._claims: ClaimScanner | None = None
+        if outline.sources is not None:
+            self._claims = ClaimScanner(outline.sources, outline.stop_sequences)
         # A stop sequence has to be noticed when it comes, so with one there is no gathering.
         gathers = not outline.watched and not outline.stop_sequences
         self._gathered: list[str] | None = [] if gathers else None
@@ -152,7 +165,10 @@ class Assembly:
             return self._feed_text(event.text)
         if isinstance(event, ToolCallJson):
             return self._feed_input(event)
-        return self._rest() + self._feed_other(event)
+        rest = self._rest()
+        if self.ended:
+            return rest
+        return rest + self._feed_other(event)
 
     def _begin_message(self, event: EngineEvent) -> MessageStart:
         if not isinstance(event, Started):
@@ -179,8 +195,7 @@ class Assembly:
             case ThinkingSignature(proof=proof):
                 return self._end_thought(proof)
             case RedactedThought(proof=proof):
-                hidden = StartedRedactedThinking(data=self._outline.sign("", proof))
-                return [*self._begin(hidden), *self._close()]
+                return self._redacted(proof)
             case ToolCallStart(name=name):
                 return self._start_call(name)
             case Finished(reason=reason, refusal=refusal):
@@ -191,6 +206,8 @@ class Assembly:
         if self._gathered is not None:
             self._gathered.append(text)
             return []
+        if self._claims is not None:
+            return self._cited(self._claims.feed(text))
         scan = self._scanner.feed(text)
         events = self._text(scan.text)
         if scan.match is not None:
@@ -198,12 +215,32 @@ class Assembly:
         return events
 
     def _rest(self) -> list[StreamEvent]:
-        """Send the text that was gathered or held back: none can follow in this block."""
-        text = self._scanner.flush()
+        """Send the text that was gathered or held back: none can follow in this block.
+
+        What citations held back may hold a stop sequence, which then ends the message.
+        """
+        gathered = ""
         if self._gathered:
-            text = "".join(self._gathered)
+            gathered = "".join(self._gathered)
             self._gathered.clear()
-        return self._text(text)
+        if self._claims is not None:
+            return self._cited(self._claims.feed(gathered)) + self._cited(self._claims.flush())
+        return self._text(gathered or self._scanner.flush())
+
+    def _cited(self, said: Passages) -> list[StreamEvent]:
+        events = [event for passage in said.passages for event in self._passage(passage)]
+        if said.match is not None:
+            events += self._end("stop_sequence", said.match)
+        return events
+
+    def _passage(self, passage: Passage) -> list[StreamEvent]:
+        events: list[StreamEvent] = []
+        if passage.opens or self._open is not StartedText:
+            events = self._begin(StartedText(citations=() if passage.citations else UNSET))
+        if passage.text:
+            events.append(self._delta(TextDelta(text=passage.text)))
+        cited = (CitationsDelta(citation=citation) for citation in passage.citations)
+        return [*events, *map(self._delta, cited)]
 
     def _text(self, text: str) -> list[StreamEvent]:
         if not text:
@@ -213,7 +250,7 @@ class Assembly:
 
     def _feed_thinking(self, event: ThinkingChunk) -> list[StreamEvent]:
         self.thinking_tokens += event.tokens
-        if not event.text:
+        if not event.text or self._outline.thinking == "disabled":
             return []
         opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
         self._thought.append(event.text)
@@ -222,8 +259,16 @@ class Assembly:
         return [*opening, self._delta(ThinkingDelta(thinking=event.text))]
 
     def _end_thought(self, proof: str) -> list[StreamEvent]:
+        if self._outline.thinking == "disabled":
+            return []
         opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
         return opening + self._close(proof)
+
+    def _redacted(self, proof: str) -> list[StreamEvent]:
+        if self._outline.thinking == "disabled":
+            return []
+        hidden = StartedRedactedThinking(data=self._outline.sign("", proof))
+        return [*self._begin(hidden), *self._close()]
 
     def _start_call(self, name: str) -> list[StreamEvent]:
         self._called = True
@@ -236,8 +281,16 @@ class Assembly:
 
     def _begin(self, block: StartedBlock) -> list[StreamEvent]:
         closing = self._close()
+        if not self._index and self._outline.thinking == "enabled":
+            closing = self._think_nothing(block)
         self._open = type(block)
         return [*closing, ContentBlockStart(index=self._index, content_block=block)]
+
+    def _think_nothing(self, block: StartedBlock) -> list[StreamEvent]:
+        if isinstance(block, StartedThinking | StartedRedactedThinking):
+            return []
+        self._open = StartedThinking
+        return [ContentBlockStart(index=0, content_block=StartedThinking()), *self._close()]
 
     def _delta(self, delta: Delta) -> ContentBlockDelta:
         return ContentBlockDelta(index=self._index, delta=delta)

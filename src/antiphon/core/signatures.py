@@ -31,10 +31,16 @@ def sign_thinking(key: bytes, thinking: str, proof: str = "") -> str:
 
 def is_signed(key: bytes, thinking: str, signature: str) -> bool:
     """Tell whether this signature was made here for this thinking, or for thinking not shown."""
+    return is_signature_of(key, thinking, signature) or (
+        not thinking and _opened(key, signature) is not None
+    )
+
+
+def is_signature_of(key: bytes, thinking: str, signature: str) -> bool:
+    """Tell whether this signature was made here for exactly this thinking."""
     raw = _opened(key, signature)
-    if raw is None:
-        return False
-    return not thinking or compare_digest(sha256(thinking.encode()).digest(), raw[1 : 1 + _DIGEST])
+    content = sha256(thinking.encode()).digest()
+    return raw is not None and compare_digest(content, raw[1 : 1 + _DIGEST])
 
 
 def proof_in(key: bytes, signature: str) -> str | None:

@@ -141,6 +141,9 @@ def common(each: Sequence[Capabilities]) -> Capabilities:
         forced_tools=all(one.forced_tools for one in each),
         structured_outputs=all(one.structured_outputs for one in each),
         thinking=all(one.thinking for one in each),
+        efforts=tuple(
+            level for level in each[0].efforts if all(level in one.efforts for one in each)
+        ),
         images=all(one.images for one in each),
         says_input=True,
     )

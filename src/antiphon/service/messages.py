@@ -1,11 +1,9 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from math import ceil
-
-from msgspec.structs import replace
 
 from antiphon.core.assembly import Assembly, Outline
 from antiphon.core.bounds import surely_fits
@@ -16,16 +14,17 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.generation import Prompt, Turn
+from antiphon.core.generation import Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
-from antiphon.core.signatures import is_signed, proof_in, sign_thinking
+from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
+from antiphon.core.signatures import sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.aside import aside
 from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
-from antiphon.wire.content import ContentParam, RedactedThinkingParam, ThinkingParam
 from antiphon.wire.events import StreamEvent
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 
 class Generation:
@@ -78,13 +77,17 @@ class Messages:
         self._entropy = entropy
         self._signing_key = signing_key
 
-    async def begin(self, params: CreateMessageParams, version: str) -> Generation:
-        """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
+    async def begin(self, params: CreateMessageParams, version: str, size: int = 0) -> Generation:
+        """Check a request and prepare its answer; raises `ApiError` before anything is sent.
+
+        `size`: of its body, in bytes.
+        """
         model = self._models.find(params.model)
         engine = model.engine()
-        prompt = await read_documents(prompt_for(params, engine.capabilities, version))
-        self._check_signatures(params.messages)
-        prompt = self._with_proofs(prompt)
+        asked = await aside(size, prompt_for, params, engine.capabilities, version)
+        check_replay(params.messages, self._signing_key)
+        prompt, sources = await read_documents(self._recalled(asked))
+        shows_thinking = _shows_thinking(params)
         outline = Outline(
             message_id=message_id(self._entropy(ID_ENTROPY)),
             model=params.model,
@@ -92,55 +95,28 @@ class Messages:
             stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
-            shows_thinking=_shows_thinking(params),
-            sign=partial(sign_thinking, self._signing_key),
+            shows_thinking=shows_thinking,
+            thinking=prompt.thinking.mode,
+            sign=partial(sign_thinking if shows_thinking else sign_omitted, self._signing_key),
+            sources=sources,
         )
         return Generation(model.id, engine, prompt, Assembly(outline))
 
-    def _check_signatures(self, messages: Sequence[MessageParam]) -> None:
-        """Refuse thinking that did not come from here as it is."""
-        for index, message in enumerate(messages):
-            blocks = () if isinstance(message.content, str) else message.content
-            for place, block in enumerate(blocks):
-                if isinstance(block, ThinkingParam) and not is_signed(
-                    self._signing_key, block.thinking, block.signature
-                ):
-                    raise InvalidRequestError(
-                        f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
-                    )
-
-    def _with_proofs(self, prompt: Prompt) -> Prompt:
-        """Give an engine its own proofs back, where signatures of ours were put around them."""
-        if not any(_is_thought(block) for turn in prompt.turns for block in turn.content):
-            return prompt
-        turns = tuple(
-            Turn(turn.role, tuple(map(self._proven, turn.content))) for turn in prompt.turns
-        )
-        return replace(prompt, turns=turns)
-
-    def _proven(self, block: ContentParam) -> ContentParam:
-        match block:
-            case ThinkingParam(signature=signature):
-                return replace(block, signature=proof_in(self._signing_key, signature) or "")
-            case RedactedThinkingParam(data=data):
-                # What is not from here stays as it is: engines leave it out.
-                return replace(block, data=proof_in(self._signing_key, data) or data)
-        return block
-
-    async def count_tokens(self, params: CountTokensParams, version: str) -> int:
+    async def count_tokens(self, params: CountTokensParams, version: str, size: int = 0) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = prompt_to_count(params, engine.capabilities, version)
-        self._check_signatures(params.messages)
-        return await _count(engine, self._with_proofs(await read_documents(prompt)))
+        asked = await aside(size, prompt_to_count, params, engine.capabilities, version)
+        check_replay(params.messages, self._signing_key)
+        prompt, _ = await read_documents(self._recalled(asked))
+        return await _count(engine, prompt)
+
+    def _recalled(self, prompt: Prompt) -> Prompt:
+        """Give the engine back what it thought, and what it needs to know it again."""
+        return with_proofs(recalled(prompt), self._signing_key)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:
     return getattr(params.thinking, "display", None) != "omitted"
-
-
-def _is_thought(block: ContentParam) -> bool:
-    return isinstance(block, ThinkingParam | RedactedThinkingParam)
 
 
 async def _size(engine: Engine, prompt: Prompt) -> int | None:

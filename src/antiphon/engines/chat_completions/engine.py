@@ -1,5 +1,7 @@
 """An engine in front of a server that is compatible with OpenAI's chat completions."""
 
+from dataclasses import replace
+
 from antiphon.engines.base import Engine, EngineConfig, Prompt
 from antiphon.engines.chat_completions.answer import ChatAnswer
 from antiphon.engines.chat_completions.count import Counter
@@ -21,7 +23,7 @@ class ChatCompletions:
     path = "/v1/chat/completions"
 
     def __init__(self, upstream: Upstream, options: ChatOptions, card: ModelCard) -> None:
-        self.capabilities = capabilities_of(options, card)
+        self.capabilities = replace(capabilities_of(options, card), efforts=options.levels)
         self._options = options
         self._model = card.id
         self._counter = Counter(upstream, options, card.id)

@@ -8,6 +8,7 @@ from antiphon.engines.base import Prompt, Tool
 from antiphon.engines.chat_completions.forced import is_forced, preface_of, schema_of
 from antiphon.engines.chat_completions.messages import Message, messages_of
 from antiphon.engines.chat_completions.options import ChatOptions
+from antiphon.engines.efforts import nearest
 
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -20,12 +21,28 @@ def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
         body["messages"] = _with_preface(preface_of(prompt), messages)
     elif prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
-    if options.thinking:
-        enabled = prompt.thinking.mode != "disabled"
-        body["chat_template_kwargs"] = {"enable_thinking": enabled}
+    if variables := _variables(prompt, options):
+        body["chat_template_kwargs"] = variables
     if options.prefill and prompt.turns[-1].role == "assistant":
         body |= {"add_generation_prompt": False, "continue_final_message": True}
     return body
+
+
+def _variables(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
+    """Return what the template is told. llama-server reads the effort here only."""
+    said: dict[str, Any] = {}
+    if options.thinking:
+        said = {
+            options.thinking_switch: prompt.thinking.mode != "disabled",
+            **_effort(prompt, options),
+        }
+    return said | options.chat_template_kwargs
+
+
+def _effort(prompt: Prompt, options: ChatOptions) -> dict[str, str]:
+    if prompt.effort is None or not options.levels:
+        return {}
+    return {"reasoning_effort": nearest(prompt.effort, options.levels)}
 
 
 def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int) -> bytes:
@@ -34,6 +51,7 @@ def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int
         "model": model,
         **conversation_of(prompt, options),
         **_sampling(prompt),
+        **_effort(prompt, options),
         **_format(prompt, options),
         options.max_tokens_field: max_tokens,
         "stream": True,
@@ -58,7 +76,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _sampling(prompt: Prompt) -> dict[str, Any]:
-    given = {"top_p": prompt.top_p, "top_k": prompt.top_k, "reasoning_effort": prompt.effort}
+    given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
     return {
         "temperature": prompt.temperature,
         **{name: value for name, value in given.items() if value is not None},
