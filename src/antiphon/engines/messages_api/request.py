@@ -62,7 +62,7 @@ def _messages(turns: Iterable[Turn], origin: Origin, *, resend: bool) -> Iterato
 
 
 def _block(block: ContentParam, origin: Origin, *, resend: bool) -> Any:
-    """Return a block as the upstream takes it; thoughts of others only if they are to be sent."""
+    """Return a block as the upstream takes it; what others thought only if that is to be sent."""
     match block:
         case ThinkingParam(thinking=thinking, signature=proof):
             signature = origin.said(proof)
@@ -70,10 +70,9 @@ def _block(block: ContentParam, origin: Origin, *, resend: bool) -> Any:
                 return {"type": "thinking", "thinking": thinking, "signature": signature}
             return as_sent(block) if resend else None
         case RedactedThinkingParam(data=proof):
+            # Nobody else could read it.
             hidden = origin.said(proof)
-            if hidden is not None:
-                return {"type": "redacted_thinking", "data": hidden}
-            return as_sent(block) if resend else None
+            return None if hidden is None else {"type": "redacted_thinking", "data": hidden}
     return as_sent(block)
 
 
