@@ -2,7 +2,7 @@
 
 Antiphon has the first core; upstream and load share the second, as a client and a model's server
 would leave Antiphon its own. Each answer is streamed from the upstream, for callers who want JSON
-too; `chat_completions` has each prompt counted by it first. At the end many requests of all kinds
+too; each prompt is counted by the upstream first, unless it is estimated. At the end many requests of all kinds
 show whether memory stays flat.
 """
 

@@ -99,7 +99,8 @@ class Assembly:
     """One answer in the making.
 
     `start` first, unless the engine says how long the prompt is; then `feed` for each engine
-    event until `ended`. `output_tokens` is what the events fed so far have cost, at any moment.
+    event until `ended`. `output_tokens` is what the events fed so far have cost, at any moment;
+    `stop_reason` is there at the end.
     """
 
     __slots__ = (
@@ -115,6 +116,7 @@ class Assembly:
         "_thought",
         "ended",
         "output_tokens",
+        "stop_reason",
         "thinking_tokens",
     )
 
@@ -141,6 +143,7 @@ class Assembly:
         self._called = False
         self._started = outline.input_tokens is not None
         self.ended = False
+        self.stop_reason: StopReason | None = None
         self.output_tokens = 0
         self.thinking_tokens = 0
 
@@ -318,6 +321,7 @@ class Assembly:
         self, reason: StopReason, sequence: str | None, refusal: Refusal | None = None
     ) -> list[StreamEvent]:
         self.ended = True
+        self.stop_reason = reason
         usage = self._message.usage
         details = None
         if reason == "refusal":

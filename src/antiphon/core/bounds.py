@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from antiphon.core.generation import Capabilities, Prompt
+from antiphon.core.generation import Prompt
 from antiphon.wire.content import BlockParam, ImageParam, TextParam, ToolResultParam
 
 MARGIN: Final = 1024
@@ -12,12 +12,6 @@ MARGIN: Final = 1024
 TURN_MARGIN: Final = 64
 TOOL_FACTOR: Final = 2
 """Templates write a tool's schema with more white space than it came with."""
-
-
-def surely_fits(prompt: Prompt, capabilities: Capabilities) -> bool:
-    """Tell whether a prompt leaves room for an answer in any vocabulary; false says nothing."""
-    most = tokens_at_most(prompt)
-    return most is not None and most < capabilities.context_tokens
 
 
 def tokens_at_most(prompt: Prompt) -> int | None:
