@@ -2,8 +2,8 @@
 
 Antiphon has the first core; upstream and load share the second, as a client and a model's server
 would leave Antiphon its own. Each answer is streamed from the upstream, for callers who want JSON
-too; each prompt is counted by the upstream first, unless it is estimated. At the end many requests of all kinds
-show whether memory stays flat.
+too; each prompt is counted by the upstream first, unless it is estimated. At the end many requests
+of all kinds show whether memory stays flat.
 """
 
 import tempfile
@@ -71,24 +71,27 @@ class Kind:
         return CHAT if self.model.startswith("chat_completions") else MESSAGES
 
 
-MODELS = ("messages_api", "two messages_api", "chat_completions", "chat_completions, estimated")
+MODELS = (
+    "messages_api",
+    "messages_api, estimated",
+    "two messages_api, estimated",
+    "chat_completions",
+    "chat_completions, estimated",
+)
 KINDS = tuple(Kind(model, stream) for model in MODELS for stream in (False, True))
 
 
 def settings(port: int) -> str:
     """Return a file that serves each model on the upstream at `port`."""
-    options = f'url = "http://{HOST}:{port}", model = "constant", context_tokens = 100000'
-    messages = f'engine = "messages_api"\noptions = {{ {options} }}\n'
-    chat = 'engine = "chat_completions"\noptions = {{ {}, count = "{}" }}\n'
-    one, two, counted, estimated = (f'[[models]]\nid = "{model}"\n' for model in MODELS)
-    return "".join(
-        (
-            one + messages,
-            two + 2 * f"[[models.engines]]\n{messages}",
-            counted + chat.format(options, "upstream"),
-            estimated + chat.format(options, "estimate"),
-        )
-    )
+    server = f'url = "http://{HOST}:{port}", model = "constant", context_tokens = 100000'
+    tables: list[str] = []
+    for model in MODELS:
+        engine = model.partition(", ")[0].removeprefix("two ")
+        count = "estimate" if model.endswith("estimated") else "upstream"
+        runs = f'engine = "{engine}"\noptions = {{ {server}, count = "{count}" }}\n'
+        tables.append(f'[[models]]\nid = "{model}"\n')
+        tables.append(2 * f"[[models.engines]]\n{runs}" if model.startswith("two ") else runs)
+    return "".join(tables)
 
 
 @dataclass(frozen=True, slots=True)
