@@ -45,6 +45,13 @@ def test_empty_message_is_a_message() -> None:
 def test_error_carries_its_code_and_headers() -> None:
     error = errors.RateLimitError(error_code="ramp_limit_exceeded", headers={"retry-after": "5"})
     assert (error.error_code, error.headers) == ("ramp_limit_exceeded", {"retry-after": "5"})
+    assert error.details == {"error_code": "ramp_limit_exceeded"}
+
+
+def test_details_stand_beside_the_code() -> None:
+    error = errors.InvalidRequestError(error_code="too_large", details={"paths": ["a"]})
+    assert error.details == {"error_code": "too_large", "paths": ["a"]}
+    assert errors.InvalidRequestError().details == {}
 
 
 def test_error_without_headers_has_none_to_share() -> None:

@@ -18,11 +18,14 @@ Messages tell the caller what to change and name the field as the reference does
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ApiError(Exception):
-    """An answer that is an error: `status` and `type` are the wire's."""
+    """An answer that is an error: `status` and `type` are the wire's.
+
+    `details` is what programs read: the error code, if there is one, and what belongs to it.
+    """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
@@ -33,10 +36,13 @@ class ApiError(Exception):
         message: str | None = None,
         *,
         error_code: str | None = None,
+        details: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.message = self.default_message if message is None else message
         self.error_code = error_code
+        code = {"error_code": error_code} if error_code else {}
+        self.details: Mapping[str, Any] = {**code, **(details or {})}
         self.headers = dict(headers or {})
         super().__init__(self.message)
 

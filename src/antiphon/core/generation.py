@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from antiphon.core.images import MEDIA_TYPES
 from antiphon.wire.content import ContentParam, TextParam
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
@@ -128,7 +129,9 @@ class Capabilities:
 
     `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
     answer that may be asked for; `None` takes any number, and the context ends the answer.
-    `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for.
+    `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `image_types` are
+    the media types of the images that a model with `images` reads. `url_sources` is the server's
+    part: what stands behind a URL is fetched before the model is asked.
     """
 
     context_tokens: int
@@ -138,3 +141,5 @@ class Capabilities:
     structured_outputs: bool = False
     thinking: bool = False
     images: bool = False
+    image_types: frozenset[str] = MEDIA_TYPES
+    url_sources: bool = False

@@ -142,7 +142,7 @@ def _may_pass(error: ApiError) -> bool:
 
 def _detail(error: ApiError) -> ErrorDetail:
     # Claude Code knows the sentences that it reads only where `details` stands beside them.
-    details = {"error_code": error.error_code} if error.error_code else None
+    details = dict(error.details) or None
     return ErrorDetail(type=error.type, message=error.message, details=details)
 
 
