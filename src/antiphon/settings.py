@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ping_interval_s: Annotated[float, Meta(gt=0, le=10)] = 5.0
     shutdown_grace_s: Annotated[float, Meta(ge=0)] = 30.0
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+    url_sources: bool = False
 
     def served(self) -> tuple[ModelSettings, ...]:
         """Return the models to serve."""

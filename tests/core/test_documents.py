@@ -1,4 +1,9 @@
-from antiphon.core.documents import content_text, document_text, pages_text, search_result_text
+from antiphon.core.documents import (
+    document_blocks,
+    document_text,
+    pages_text,
+    search_result_blocks,
+)
 from antiphon.wire.content import (
     DocumentParam,
     ImageParam,
@@ -8,6 +13,7 @@ from antiphon.wire.content import (
     UrlSource,
 )
 
+IMAGE = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
 SOURCE = PlainTextSource(media_type="text/plain", data="Body")
 
 
@@ -28,17 +34,34 @@ def test_pages_are_numbered_from_one() -> None:
     )
 
 
-def test_a_document_of_blocks_is_the_text_of_its_text_blocks() -> None:
-    image = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
-    assert content_text([TextParam(text="a"), image, TextParam(text="b")]) == "a\nb"
-    assert content_text("as it is") == "as it is"
+def test_a_document_of_blocks_is_the_text_of_its_blocks_in_lines() -> None:
+    document = DocumentParam(source=SOURCE, title="T")
+    assert document_blocks(document, [TextParam(text="a"), TextParam(text="b")]) == [
+        TextParam(text="<document>\n<title>T</title>\na\nb\n</document>")
+    ]
+    assert document_blocks(document, [])[0].text.endswith("</title>\n\n</document>")
+
+
+def test_images_stay_in_their_places_in_a_document() -> None:
+    document = DocumentParam(source=SOURCE)
+    blocks = [TextParam(text="a"), IMAGE, IMAGE, TextParam(text="b"), TextParam(text="c"), IMAGE]
+    assert document_blocks(document, blocks) == [
+        TextParam(text="<document>\na"),
+        IMAGE,
+        IMAGE,
+        TextParam(text="b\nc"),
+        IMAGE,
+        TextParam(text="\n</document>"),
+    ]
 
 
 def test_a_search_result_says_where_it_is_from() -> None:
     result = SearchResultParam(
-        source="https://example.com", title="T", content=[TextParam(text="found")]
+        source="https://example.com", title="T", content=[TextParam(text="found"), IMAGE]
     )
-    assert search_result_text(result) == (
-        "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound\n"
-        "</search_result>"
-    )
+    head = "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound"
+    assert search_result_blocks(result) == [
+        TextParam(text=head),
+        IMAGE,
+        TextParam(text="\n</search_result>"),
+    ]

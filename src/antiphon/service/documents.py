@@ -10,10 +10,10 @@ from anyio import to_thread
 from msgspec.structs import replace
 
 from antiphon.core.documents import (
-    content_text,
+    document_blocks,
     document_text,
     pages_text,
-    search_result_text,
+    search_result_blocks,
 )
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Prompt, Turn
@@ -45,29 +45,29 @@ async def read_documents(prompt: Prompt) -> Prompt:
 
 
 async def _read_all(blocks: Sequence[ContentParam]) -> tuple[ContentParam, ...]:
-    return tuple([await _read(block) for block in blocks])
+    return tuple([read for block in blocks for read in await _read(block)])
 
 
-async def _read(block: ContentParam) -> ContentParam:
+async def _read(block: ContentParam) -> Sequence[ContentParam]:
     match block:
         case DocumentParam():
-            return TextParam(text=document_text(block, await _body(block)))
+            return await _read_document(block)
         case SearchResultParam():
-            return TextParam(text=search_result_text(block))
+            return search_result_blocks(block)
         case ToolResultParam(content=list() as content):
-            return replace(block, content=list(await _read_all(content)))
+            return [replace(block, content=list(await _read_all(content)))]
         case _:
-            return block
+            return [block]
 
 
-async def _body(document: DocumentParam) -> str:
+async def _read_document(document: DocumentParam) -> Sequence[ContentParam]:
     match document.source:
-        case PlainTextSource(data=text):
-            return text
-        case ContentSource(content=content):
-            return content_text(content)
+        case PlainTextSource(data=text) | ContentSource(content=str() as text):
+            return [TextParam(text=document_text(document, text))]
+        case ContentSource(content=list() as content):
+            return document_blocks(document, content)
         case Base64PdfSource(data=data):
-            return pages_text(await _pages(data))
+            return [TextParam(text=document_text(document, pages_text(await _pages(data))))]
         case source:
             kind = type(source).__struct_config__.tag
             raise InvalidRequestError(f"document: sources of type {kind!r} are not allowed here")

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from antiphon.core.assembly import Assembly, Outline
 from antiphon.core.errors import (
@@ -12,7 +14,7 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.generation import Prompt
+from antiphon.core.generation import Capabilities, Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.signatures import is_signed, sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
@@ -22,6 +24,12 @@ from antiphon.service.models import Models
 from antiphon.wire.content import ThinkingParam
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
+
+if TYPE_CHECKING:
+    # It imports an HTTP client, and by default nothing is fetched.
+    from antiphon.service.sources import Sources
+
+Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
 
 class Generation:
@@ -67,17 +75,23 @@ class Generation:
 class Messages:
     """What callers do with messages."""
 
-    def __init__(self, models: Models, entropy: Callable[[int], bytes], signing_key: bytes) -> None:
+    def __init__(
+        self,
+        models: Models,
+        entropy: Callable[[int], bytes],
+        signing_key: bytes,
+        sources: "Sources | None" = None,
+    ) -> None:
         self._models = models
         self._entropy = entropy
         self._signing_key = signing_key
+        self._sources = sources
 
     async def begin(self, params: CreateMessageParams, version: str) -> Generation:
         """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
         model = self._models.find(params.model)
         engine = model.engine()
-        prompt = await read_documents(prompt_for(params, engine.capabilities, version))
-        self._check_signatures(params.messages)
+        prompt = await self._prompt(prompt_for, params, engine, version)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
         outline = Outline(
@@ -108,9 +122,26 @@ class Messages:
     async def count_tokens(self, params: CountTokensParams, version: str) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = prompt_to_count(params, engine.capabilities, version)
+        return await _count(engine, await self._prompt(prompt_to_count, params, engine, version))
+
+    async def _prompt(
+        self,
+        validate: Callable[[Params, Capabilities, str], Prompt],
+        params: Params,
+        engine: Engine,
+        version: str,
+    ) -> Prompt:
+        """Check a request, fetch what it names, and read its documents."""
+        capabilities = engine.capabilities
+        if self._sources is not None:
+            capabilities = replace(capabilities, url_sources=True)
+        prompt = validate(params, capabilities, version)
         self._check_signatures(params.messages)
-        return await _count(engine, await read_documents(prompt))
+        if self._sources is not None:
+            fetched = await self._sources.fetched(params)
+            if fetched is not params:
+                prompt = validate(fetched, capabilities, version)
+        return await read_documents(prompt)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

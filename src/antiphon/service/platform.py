@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
@@ -15,6 +16,9 @@ from antiphon.settings import Settings
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
+
+if TYPE_CHECKING:
+    from antiphon.service.sources import Sources
 
 SIGNING_KEY_SIZE = 32
 
@@ -45,6 +49,15 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
         await database.aclose()
 
 
+def _sources_of(settings: Settings) -> "Sources | None":
+    if not settings.url_sources:
+        return None
+    from antiphon.service.sources import Sources  # noqa: PLC0415 - imports an HTTP client
+    from antiphon.service.web import Web  # noqa: PLC0415
+
+    return Sources(Web(), settings.max_body_bytes)
+
+
 @asynccontextmanager
 async def build_platform(
     settings: Settings,
@@ -71,7 +84,7 @@ async def build_platform(
             access=Access(database, await database.watch()),
             keys=keys,
             models=models,
-            messages=Messages(models, entropy, signing_key),
+            messages=Messages(models, entropy, signing_key, _sources_of(settings)),
             first_key=await keys.first(chosen),
             entropy=entropy,
         )
