@@ -5,6 +5,8 @@ import zlib
 from base64 import b64decode, b64encode
 from typing import Any
 
+from antiphon.wire.content import Base64ImageSource, ImageParam
+
 # One pixel each, as encoders write them.
 JPEG = b64decode(
     "/9j/4AAQSkZJRgABAQEAYABgAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsL"
@@ -60,3 +62,9 @@ def image_block(data: bytes | None = None, kind: str = "image/png", **more: Any)
     encoded = b64encode(png() if data is None else data).decode()
     source = {"type": "base64", "media_type": kind, "data": encoded}
     return {"type": "image", "source": source, **more}
+
+
+def image_param(data: bytes | None = None, kind: Any = "image/png") -> ImageParam:
+    """Make an image block of a prompt."""
+    encoded = b64encode(png() if data is None else data).decode()
+    return ImageParam(source=Base64ImageSource(media_type=kind, data=encoded))
