@@ -173,13 +173,19 @@ def _run(work: Awaitable[None]) -> None:
 
 
 def _source(model: ModelSettings, data_dir: Path) -> "ModelSource":
-    """Have the model's file here, fetching it if it is not."""
+    """Have the model's file here, and its projector, fetching what is not."""
     from datetime import UTC, datetime  # noqa: PLC0415
+
+    from msgspec.structs import replace  # noqa: PLC0415
 
     from antiphon.service.models import ModelSource  # noqa: PLC0415
     from antiphon.weights.progress import open_progress  # noqa: PLC0415
     from antiphon.weights.pull import ensure_model  # noqa: PLC0415
 
+    if model.engine == "llama" and isinstance(model.options.get("mmproj"), str):
+        progress = open_progress(f"{model.id}, mmproj")
+        projector = ensure_model(model.options["mmproj"], data_dir, progress)
+        model = replace(model, options={**model.options, "mmproj": str(projector)})
     if model.source is None:
         return ModelSource(model)
     path = ensure_model(model.source, data_dir, open_progress(model.id))

@@ -21,6 +21,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """How llama.cpp runs, or where it already does.
 
     - `url`: a running `llama-server` to use instead of a child process, and `api_key`, its key.
+    - `mmproj`: the file of a vision projector, made for this very model, with which it sees.
     - `threads`: at most and by default the cores that this process may use.
     - `context`: tokens per slot (prompt and answer); 0 is the model's own, but at most 8192.
       llama.cpp rounds it up to a multiple of 256.
@@ -34,6 +35,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     url: Annotated[str, Meta(pattern="^https?://")] | None = None
     api_key: str | None = None
+    mmproj: str | None = None
     threads: Annotated[int, Meta(ge=1)] | None = None
     context: Annotated[int, Meta(ge=0)] = 0
     slots: Annotated[int, Meta(ge=1, le=256)] = 4
@@ -58,9 +60,14 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
     """Decode a model's options, or say which one is wrong."""
     try:
-        return msgspec.convert(dict(options), LlamaOptions)
+        decoded = msgspec.convert(dict(options), LlamaOptions)
     except msgspec.ValidationError as error:
         raise EngineStartError(f"Model `{model}`: {_in_words(str(error))}.") from error
+    if decoded.url is not None and decoded.mmproj is not None:
+        raise EngineStartError(
+            f"Model `{model}`: the server at `url` has its own projector; remove `mmproj`."
+        )
+    return decoded
 
 
 def _in_words(message: str) -> str:

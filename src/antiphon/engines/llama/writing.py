@@ -17,7 +17,7 @@ from antiphon.engines.base import (
     ThinkingChunk,
 )
 from antiphon.engines.llama.calls import AnswerReader, Reading
-from antiphon.engines.llama.client import Completion, LlamaClient, Piece
+from antiphon.engines.llama.client import Completes, Completion, Piece
 from antiphon.engines.llama.constraints import answer_grammar
 from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax
 
@@ -38,7 +38,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def written(
-    client: LlamaClient, prompt: Prompt, asked: Asked
+    client: Completes, prompt: Prompt, asked: Asked
 ) -> AsyncGenerator[EngineEvent, None]:
     """Have an answer written; a thought that has used up its budget is ended."""
     answer = _Answer(prompt, asked)
