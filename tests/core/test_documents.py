@@ -1,8 +1,12 @@
 from antiphon.core.documents import (
+    Pages,
+    body_text,
+    content_text,
     document_blocks,
     document_text,
     pages_text,
     search_result_blocks,
+    search_result_text,
 )
 from antiphon.wire.content import (
     DocumentParam,
@@ -34,19 +38,32 @@ def test_pages_are_numbered_from_one() -> None:
     )
 
 
-def test_a_document_of_blocks_is_the_text_of_its_blocks_in_lines() -> None:
-    document = DocumentParam(source=SOURCE, title="T")
-    assert document_blocks(document, [TextParam(text="a"), TextParam(text="b")]) == [
-        TextParam(text="<document>\n<title>T</title>\na\nb\n</document>")
-    ]
-    assert document_blocks(document, [])[0].text.endswith("</title>\n\n</document>")
+def test_a_document_of_blocks_is_the_text_of_its_text_blocks() -> None:
+    image = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
+    assert content_text([TextParam(text="a"), image, TextParam(text="b")]) == "a\nb"
+
+
+def test_a_search_result_says_where_it_is_from() -> None:
+    result = SearchResultParam(
+        source="https://example.com", title="T", content=[TextParam(text="found")]
+    )
+    assert search_result_text(result, "found") == (
+        "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound\n"
+        "</search_result>"
+    )
+
+
+def test_a_document_is_text_whatever_it_is_made_of() -> None:
+    assert body_text("as it is") == "as it is"
+    assert body_text(Pages(("a", "b"))) == pages_text(["a", "b"])
+    assert body_text([TextParam(text="a"), TextParam(text="b")]) == "a\nb"
 
 
 def test_images_stay_in_their_places_in_a_document() -> None:
     document = DocumentParam(source=SOURCE)
     blocks = [TextParam(text="a"), IMAGE, IMAGE, TextParam(text="b"), TextParam(text="c"), IMAGE]
-    assert document_blocks(document, blocks) == [
-        TextParam(text="<document>\na"),
+    assert document_blocks(document, blocks, "Lead. ") == [
+        TextParam(text="Lead. <document>\na"),
         IMAGE,
         IMAGE,
         TextParam(text="b\nc"),
@@ -55,12 +72,17 @@ def test_images_stay_in_their_places_in_a_document() -> None:
     ]
 
 
-def test_a_search_result_says_where_it_is_from() -> None:
-    result = SearchResultParam(
-        source="https://example.com", title="T", content=[TextParam(text="found"), IMAGE]
-    )
+def test_a_document_of_blocks_without_images_is_one_text() -> None:
+    document, blocks = DocumentParam(source=SOURCE), [TextParam(text="a"), TextParam(text="b")]
+    text = document_text(document, content_text(blocks))
+    assert document_blocks(document, blocks, "") == [TextParam(text=text)]
+
+
+def test_images_stay_in_their_places_in_a_search_result() -> None:
+    found = [TextParam(text="found"), IMAGE]
+    result = SearchResultParam(source="https://example.com", title="T", content=found)
     head = "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound"
-    assert search_result_blocks(result) == [
+    assert search_result_blocks(result, found, "") == [
         TextParam(text=head),
         IMAGE,
         TextParam(text="\n</search_result>"),

@@ -87,6 +87,7 @@ async def test_an_unknown_path_is_a_404_in_the_envelope(client, path) -> None:
 async def test_an_unknown_method_is_a_405_in_the_envelope(client, method, path) -> None:
     answer = await (await client()).start(method, path).task
     assert answer.error == (405, "invalid_request_error", "Method Not Allowed")
+    assert method not in answer.headers["allow"]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,20 @@ same text, so that a cached prefix stays one.
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import msgspec
+
 from antiphon.wire.content import DocumentParam, ImageParam, SearchResultParam, TextParam
 
+
+class Pages(msgspec.Struct, frozen=True):
+    """The content of a document that has pages."""
+
+    texts: tuple[str, ...]
+
+
 Block: TypeAlias = TextParam | ImageParam
+Content: TypeAlias = str | Pages | list[Block]
+"""What a document says: a text, pages, or blocks."""
 
 
 def document_text(document: DocumentParam, body: str) -> str:
@@ -19,9 +30,10 @@ def document_text(document: DocumentParam, body: str) -> str:
     return f"{before}{body}{after}"
 
 
-def document_blocks(document: DocumentParam, body: Sequence[Block]) -> list[Block]:
-    """Return a document as blocks: its text, and its images where they stand in it."""
-    return _framed(_document_frame(document), body)
+def document_blocks(document: DocumentParam, blocks: Sequence[Block], lead: str) -> list[Block]:
+    """Return a document as blocks: `lead`, its text, and its images where they stand in it."""
+    before, after = _document_frame(document)
+    return _framed(lead + before, blocks, after)
 
 
 def _document_frame(document: DocumentParam) -> tuple[str, str]:
@@ -40,17 +52,45 @@ def pages_text(pages: Sequence[str]) -> str:
     )
 
 
-def search_result_blocks(result: SearchResultParam) -> list[Block]:
-    """Return a search result as blocks: text, and its images where they stand in it."""
+def content_text(blocks: Sequence[object]) -> str:
+    """Return the text of a document that is made of blocks."""
+    return "\n".join(block.text for block in blocks if isinstance(block, TextParam))
+
+
+def body_text(content: Content) -> str:
+    """Return what a document says as text."""
+    match content:
+        case str():
+            return content
+        case Pages(texts):
+            return pages_text(texts)
+        case _:
+            return content_text(content)
+
+
+def search_result_text(result: SearchResultParam, body: str) -> str:
+    """Return a search result as text, with where it is from."""
+    before, after = _result_frame(result)
+    return f"{before}{body}{after}"
+
+
+def search_result_blocks(
+    result: SearchResultParam, blocks: Sequence[Block], lead: str
+) -> list[Block]:
+    """Return a search result as blocks: `lead`, its text, and its images where they stand."""
+    before, after = _result_frame(result)
+    return _framed(lead + before, blocks, after)
+
+
+def _result_frame(result: SearchResultParam) -> tuple[str, str]:
     head = f"<source>{result.source}</source>\n<title>{result.title}</title>\n"
-    return _framed((f"<search_result>\n{head}", "\n</search_result>"), result.content)
+    return f"<search_result>\n{head}", "\n</search_result>"
 
 
-def _framed(frame: tuple[str, str], blocks: Sequence[Block]) -> list[Block]:
+def _framed(before: str, blocks: Sequence[Block], after: str) -> list[Block]:
     """Put a text before blocks and one behind them. Texts that meet are one block, in lines."""
-    text, after = frame
     framed: list[Block] = []
-    between = ""
+    text, between = before, ""
     for block in blocks:
         if isinstance(block, TextParam):
             text += between + block.text

@@ -2,7 +2,8 @@
 
     ApiError
     ├── InvalidRequestError   400  what was asked cannot be done as it was asked
-    │   └── MethodNotAllowed  405  the path exists, the method does not
+    │   ├── MethodNotAllowed  405  the path exists, the method does not
+    │   └── RequestHeadTooLarge 431  path, query and headers
     ├── AuthenticationError   401  no key, or none that is known
     ├── BillingError          402
     ├── PermissionError_      403  the key is known, and may not
@@ -24,7 +25,7 @@ from typing import Any, ClassVar
 class ApiError(Exception):
     """An answer that is an error: `status` and `type` are the wire's.
 
-    `details` is what programs read: the error code, if there is one, and what belongs to it.
+    `error_code` names the cause for programs, and `details` is what it says besides.
     """
 
     status: ClassVar[int] = 500
@@ -41,8 +42,7 @@ class ApiError(Exception):
     ) -> None:
         self.message = self.default_message if message is None else message
         self.error_code = error_code
-        code = {"error_code": error_code} if error_code else {}
-        self.details: Mapping[str, Any] = {**code, **(details or {})}
+        self.details = dict(details or {})
         self.headers = dict(headers or {})
         super().__init__(self.message)
 
@@ -56,6 +56,11 @@ class InvalidRequestError(ApiError):
 class MethodNotAllowed(InvalidRequestError):
     status = 405
     default_message = "Method Not Allowed"
+
+
+class RequestHeadTooLarge(InvalidRequestError):
+    status = 431
+    default_message = "The path and the headers of the request are too long"
 
 
 class AuthenticationError(ApiError):

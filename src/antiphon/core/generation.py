@@ -129,9 +129,10 @@ class Capabilities:
 
     `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
     answer that may be asked for; `None` takes any number, and the context ends the answer.
-    `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `image_types` are
-    the media types of the images that a model with `images` reads. `url_sources` is the server's
-    part: what stands behind a URL is fetched before the model is asked.
+    `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `efforts` are the
+    levels of `effort` that make a difference, the lowest first; another means the nearest of them.
+    `image_types` are the media types of the images that a model with `images` reads. `url_sources`
+    is the server's part: what stands behind a URL is fetched before the model is asked.
     """
 
     context_tokens: int
@@ -140,6 +141,7 @@ class Capabilities:
     forced_tools: bool = False
     structured_outputs: bool = False
     thinking: bool = False
+    efforts: tuple[str, ...] = ()
     images: bool = False
     image_types: frozenset[str] = MEDIA_TYPES
     url_sources: bool = False

@@ -9,11 +9,12 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.core.catalogue import page_limit
 from antiphon.core.errors import InvalidRequestError
-from antiphon.server.encodings import decoded
+from antiphon.server.encodings import charset_of, decoded
 from antiphon.server.exchange import Exchange
 from antiphon.server.hang_ups import HangUps
 from antiphon.server.middleware import EXCHANGE
 from antiphon.server.responses import folded, write_stream
+from antiphon.service.aside import aside
 from antiphon.service.messages import Generation
 from antiphon.service.platform import Platform
 from antiphon.wire.faults import BodyDecoder
@@ -51,10 +52,11 @@ class Endpoints:
 
     async def create_message(self, exchange: Exchange) -> None:
         version = await self._admit(exchange)
-        params = self._create[version].decode(await self._body(exchange))
+        body = await self._body(exchange)
+        params = await aside(len(body), self._create[version].decode, body)
         exchange.fields["model"] = params.model
         with self._hang_ups.stopping(exchange):
-            generation = await self._platform.messages.begin(params, version)
+            generation = await self._platform.messages.begin(params, version, len(body))
             exchange.headers["x-antiphon-model"] = generation.model
             try:
                 await self._answer(exchange, generation, stream=params.stream)
@@ -71,10 +73,11 @@ class Endpoints:
 
     async def count_tokens(self, exchange: Exchange) -> None:
         version = await self._admit(exchange)
-        params = self._count.decode(await self._body(exchange))
+        body = await self._body(exchange)
+        params = await aside(len(body), self._count.decode, body)
         exchange.fields["model"] = params.model
         with self._hang_ups.stopping(exchange):
-            count = await self._platform.messages.count_tokens(params, version)
+            count = await self._platform.messages.count_tokens(params, version, len(body))
             await exchange.respond(200, TokenCount(input_tokens=count))
 
     async def list_models(self, exchange: Exchange) -> None:
@@ -109,9 +112,14 @@ class Endpoints:
     async def _admit(self, exchange: Exchange) -> str:
         """Let only known callers in; return the version of the API that they speak."""
         caller = await self._platform.access.authenticate(
-            exchange.header(b"x-api-key"), exchange.header(b"authorization")
+            exchange.header(b"x-api-key"),
+            exchange.header(b"authorization"),
+            exchange.header(b"anthropic-workspace-id"),
         )
         exchange.fields["key_id"] = caller.key_id
+        exchange.headers["anthropic-organization-id"] = caller.organization_id
+        if caller.workspace_id is not None:
+            exchange.headers["anthropic-workspace-id"] = caller.workspace_id
         version = exchange.header(b"anthropic-version")
         if version is None:
             raise InvalidRequestError("anthropic-version: header is required")
@@ -121,10 +129,14 @@ class Endpoints:
         return version
 
     async def _body(self, exchange: Exchange) -> bytes:
-        limit = self._platform.settings.max_body_bytes
+        settings = self._platform.settings
+        limit = settings.max_body_bytes
         encoding = exchange.header(b"content-encoding")
-        body = await exchange.body(limit)
-        return body if encoding is None else await decoded(body, encoding, limit)
+        charset = charset_of(exchange.header(b"content-type"))
+        body = await exchange.body(limit, settings.request_timeout_s)
+        if encoding is not None:
+            body = await decoded(body, encoding, limit)
+        return body if charset is None else body.decode(charset).encode()
 
 
 def check_betas(header: str | None) -> None:

@@ -9,12 +9,8 @@ import anyio
 from anyio import to_thread
 from msgspec.structs import replace
 
-from antiphon.core.documents import (
-    document_blocks,
-    document_text,
-    pages_text,
-    search_result_blocks,
-)
+from antiphon.core.citations.sources import Sources
+from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Prompt, Turn
 from antiphon.wire.content import (
@@ -22,9 +18,11 @@ from antiphon.wire.content import (
     ContentParam,
     ContentSource,
     DocumentParam,
+    ImageParam,
     PlainTextSource,
     SearchResultParam,
     TextParam,
+    ToolReferenceParam,
     ToolResultParam,
 )
 
@@ -33,41 +31,67 @@ MOST_PAGES = 100
 PATIENCE_S = 30.0
 
 
-async def read_documents(prompt: Prompt) -> Prompt:
+async def read_documents(prompt: Prompt) -> tuple[Prompt, Sources | None]:
     """Return the prompt with the text of every document in the place of its block.
 
-    Raises `InvalidRequestError` with the block's path for what cannot be read.
+    Beside it, the sources that the answer shall cite, if there are any. Raises
+    `InvalidRequestError` with the block's path for what cannot be read.
     """
-    if all(isinstance(block, TextParam) for turn in prompt.turns for block in turn.content):
-        return prompt
-    turns = [Turn(turn.role, await _read_all(turn.content)) for turn in prompt.turns]
-    return replace(prompt, turns=tuple(turns))
+    if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
+        return prompt, None
+    sources = Sources()
+    turns = [Turn(turn.role, await _read_all(turn.content, sources)) for turn in prompt.turns]
+    return replace(prompt, turns=tuple(turns)), sources if sources.pieces else None
 
 
-async def _read_all(blocks: Sequence[ContentParam]) -> tuple[ContentParam, ...]:
-    return tuple([read for block in blocks for read in await _read(block)])
+def _is_plain(block: ContentParam) -> bool:
+    return isinstance(block, TextParam) and not block.citations
 
 
-async def _read(block: ContentParam) -> Sequence[ContentParam]:
+async def _read_all(blocks: Sequence[ContentParam], sources: Sources) -> tuple[ContentParam, ...]:
+    read: list[ContentParam] = []
+    for block in blocks:
+        match block:
+            case DocumentParam(source=ContentSource(content=list(content))) if _has_image(content):
+                read += sources.document_blocks(block, content)
+            case SearchResultParam(content=content) if _has_image(content):
+                read += sources.search_result_blocks(block)
+            case _:
+                read.append(await _read(block, sources))
+    return tuple(read)
+
+
+def _has_image(blocks: Sequence[ContentParam]) -> bool:
+    return any(isinstance(block, ImageParam) for block in blocks)
+
+
+async def _read(block: ContentParam, sources: Sources) -> ContentParam:
     match block:
         case DocumentParam():
-            return await _read_document(block)
+            return TextParam(text=sources.document(block, await _content(block)))
         case SearchResultParam():
-            return search_result_blocks(block)
+            return TextParam(text=sources.search_result(block))
+        case ToolReferenceParam(tool_name=name):
+            return TextParam(text=f"Tool: {name}")
         case ToolResultParam(content=list() as content):
-            return [replace(block, content=list(await _read_all(content)))]
+            return replace(block, content=list(await _read_all(content, sources)))
+        case TextParam(citations=[_, *_]):
+            # What an earlier answer cited is for its reader; the model reads what it said.
+            return replace(block, citations=None)
         case _:
-            return [block]
+            return block
 
 
-async def _read_document(document: DocumentParam) -> Sequence[ContentParam]:
+async def _content(document: DocumentParam) -> Content:
     match document.source:
-        case PlainTextSource(data=text) | ContentSource(content=str() as text):
-            return [TextParam(text=document_text(document, text))]
-        case ContentSource(content=list() as content):
-            return document_blocks(document, content)
+        case PlainTextSource(data=text):
+            return text
+        case ContentSource(content=str() as text):
+            return [TextParam(text=text)]
+        case ContentSource(content=list() as blocks):
+            return blocks
         case Base64PdfSource(data=data):
-            return [TextParam(text=document_text(document, pages_text(await _pages(data))))]
+            return Pages(tuple(await _pages(data)))
         case source:
             kind = type(source).__struct_config__.tag
             raise InvalidRequestError(f"document: sources of type {kind!r} are not allowed here")

@@ -1,6 +1,6 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -16,18 +16,21 @@ from antiphon.core.errors import (
 )
 from antiphon.core.generation import Capabilities, Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
-from antiphon.core.signatures import is_signed, sign_thinking
+from antiphon.core.replay import check_replay, recalled, sign_omitted
+from antiphon.core.signatures import sign_thinking
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.aside import LARGE_BODY, aside
 from antiphon.service.documents import read_documents
 from antiphon.service.models import Models
-from antiphon.wire.content import ThinkingParam
 from antiphon.wire.events import StreamEvent
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
+    from antiphon.core.citations.sources import Sources
+
     # It imports an HTTP client, and by default nothing is fetched.
-    from antiphon.service.sources import Sources
+    from antiphon.service.url_sources import UrlSources
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
@@ -80,20 +83,24 @@ class Messages:
         models: Models,
         entropy: Callable[[int], bytes],
         signing_key: bytes,
-        sources: "Sources | None" = None,
+        url_sources: "UrlSources | None" = None,
     ) -> None:
         self._models = models
         self._entropy = entropy
         self._signing_key = signing_key
-        self._sources = sources
+        self._url_sources = url_sources
 
-    async def begin(self, params: CreateMessageParams, version: str) -> Generation:
-        """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
+    async def begin(self, params: CreateMessageParams, version: str, size: int = 0) -> Generation:
+        """Check a request and prepare its answer; raises `ApiError` before anything is sent.
+
+        `size`: of its body, in bytes.
+        """
         model = self._models.find(params.model)
         engine = model.engine()
-        prompt = await self._prompt(prompt_for, params, engine, version)
+        prompt, sources = await self._read(prompt_for, params, engine, version, size)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, engine.capabilities)
+        shows_thinking = _shows_thinking(params)
         outline = Outline(
             message_id=message_id(self._entropy(ID_ENTROPY)),
             model=params.model,
@@ -101,47 +108,40 @@ class Messages:
             stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
-            shows_thinking=_shows_thinking(params),
-            sign=partial(sign_thinking, self._signing_key),
+            shows_thinking=shows_thinking,
+            thinking=prompt.thinking.mode,
+            sign=partial(sign_thinking if shows_thinking else sign_omitted, self._signing_key),
+            sources=sources,
         )
         assembly = Assembly(outline)
         return Generation(model.id, engine, prompt, assembly, input_tokens)
 
-    def _check_signatures(self, messages: Sequence[MessageParam]) -> None:
-        """Refuse thinking that did not come from here as it is."""
-        for index, message in enumerate(messages):
-            blocks = () if isinstance(message.content, str) else message.content
-            for place, block in enumerate(blocks):
-                if isinstance(block, ThinkingParam) and not is_signed(
-                    self._signing_key, block.thinking, block.signature
-                ):
-                    raise InvalidRequestError(
-                        f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
-                    )
-
-    async def count_tokens(self, params: CountTokensParams, version: str) -> int:
+    async def count_tokens(self, params: CountTokensParams, version: str, size: int = 0) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        return await _count(engine, await self._prompt(prompt_to_count, params, engine, version))
+        prompt, _ = await self._read(prompt_to_count, params, engine, version, size)
+        return await _count(engine, prompt)
 
-    async def _prompt(
+    async def _read(
         self,
         validate: Callable[[Params, Capabilities, str], Prompt],
         params: Params,
         engine: Engine,
         version: str,
-    ) -> Prompt:
+        size: int,
+    ) -> "tuple[Prompt, Sources | None]":
         """Check a request, fetch what it names, and read its documents."""
         capabilities = engine.capabilities
-        if self._sources is not None:
+        if self._url_sources is not None:
             capabilities = replace(capabilities, url_sources=True)
-        prompt = validate(params, capabilities, version)
-        self._check_signatures(params.messages)
-        if self._sources is not None:
-            fetched = await self._sources.fetched(params)
+        asked = await aside(size, validate, params, capabilities, version)
+        check_replay(params.messages, self._signing_key)
+        if self._url_sources is not None:
+            fetched = await self._url_sources.fetched(params)
             if fetched is not params:
-                prompt = validate(fetched, capabilities, version)
-        return await read_documents(prompt)
+                # What came is checked as what was sent.
+                asked = await aside(LARGE_BODY, validate, fetched, capabilities, version)
+        return await read_documents(recalled(asked))
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

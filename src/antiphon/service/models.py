@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from antiphon.core.abilities import abilities
 from antiphon.core.catalogue import Catalogue, page
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.engines.base import Engine, EngineConfig
@@ -56,6 +57,7 @@ class ServedModel:
         return self._engine
 
     def listed(self) -> ModelInfo:
+        """Say what is known of the model; what its engine knows only once that is there."""
         limits = self._engine.capabilities if self._engine else None
         return ModelInfo(
             id=self.id,
@@ -63,6 +65,7 @@ class ServedModel:
             created_at=self._source.created_at,
             max_input_tokens=limits.context_tokens if limits else None,
             max_tokens=(limits.max_output_tokens or limits.context_tokens) if limits else None,
+            capabilities=abilities(limits) if limits else None,
         )
 
 

@@ -96,8 +96,8 @@ def test_too_long_a_side_is_refused_with_its_places() -> None:
         "messages.0.content.1.image.source.base64.data: At least one of the image dimensions "
         "exceed max allowed size: 8000 pixels"
     )
+    assert error.value.error_code == "image_dimensions_too_large"
     assert error.value.details == {
-        "error_code": "image_dimensions_too_large",
         "max_side_length_pixels": 8000,
         "paths": [
             "messages.0.content.1",

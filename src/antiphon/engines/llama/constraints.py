@@ -1,4 +1,4 @@
-"""What an answer may look like, as a grammar: text, thought, calls, or the JSON of a schema.
+"""What an answer may look like, as a grammar: text, calls, or the JSON of a schema.
 
 llama.cpp has grammars that wait for a trigger, too. These do without: they say from the first
 token on what free text is, namely text in which no call begins. So no call can begin that is not
@@ -11,35 +11,20 @@ from typing import Final
 from antiphon.core.generation import Prompt, Tool
 from antiphon.engines.llama.gbnf import Rules, either, literal
 from antiphon.engines.llama.grammar import JsonGrammar
-from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax
+from antiphon.engines.llama.syntax import CallSyntax
 
 GAP: Final = r'"\n"{0,2}'
 
 
-def answer_grammar(
-    prompt: Prompt, syntax: CallSyntax, *, thinks: bool = False, thinking: bool = False
-) -> str | None:
-    """Write what may be answered to `prompt`, or nothing if that is anything.
-
-    `thinks` says that the answer may begin with a thought, `thinking` that it is in one already.
-    """
+def answer_grammar(prompt: Prompt, syntax: CallSyntax) -> str | None:
+    """Write what may be answered to `prompt` after all thinking, or nothing if that is anything."""
     rules = Rules()
     body = _Body(rules, prompt, syntax).rule()
-    if body is None:
-        return None
-    if thinking:
-        return rules.text(_thought(rules, body))
-    if thinks:
-        return rules.text(either([f"{literal(THINK)} {_thought(rules, body)}", body]))
-    return rules.text(body)
-
-
-def _thought(rules: Rules, body: str) -> str:
-    return rules.until(THOUGHT, rules.add(f"{GAP} {body}"))
+    return None if body is None else rules.text(body)
 
 
 class _Body:
-    """The answer after what was thought."""
+    """The answer, rule by rule."""
 
     def __init__(self, rules: Rules, prompt: Prompt, syntax: CallSyntax) -> None:
         self._rules = rules

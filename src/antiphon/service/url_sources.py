@@ -47,7 +47,7 @@ CHARSETS: Mapping[str, str] = MappingProxyType(
 """Python knows codecs that take for ever on a text made for them."""
 
 
-class Sources:
+class UrlSources:
     """Fetches what requests name: together at most `most` bytes and `patience_s` a request."""
 
     def __init__(self, web: Web, most: int, patience_s: float = PATIENCE_S) -> None:

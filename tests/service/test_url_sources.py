@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.service.sources import CHARSETS, LARGEST_IMAGE, MOST_URLS, Sources
+from antiphon.service.url_sources import CHARSETS, LARGEST_IMAGE, MOST_URLS, UrlSources
 from antiphon.service.web import Web
 from antiphon.wire.content import Base64ImageSource, Base64PdfSource, PlainTextSource
 from antiphon.wire.messages import CreateMessageParams
@@ -19,19 +19,19 @@ pytestmark = pytest.mark.anyio
 MOST = 10_000_000
 
 
-def sources(most: int = MOST, patience_s: float = 5.0) -> Sources:
-    return Sources(Web(Names(), here), most, patience_s)
+def sources(most: int = MOST, patience_s: float = 5.0) -> UrlSources:
+    return UrlSources(Web(Names(), here), most, patience_s)
 
 
 def by_url(kind: str, url: str, **more: Any) -> dict[str, Any]:
     return {"type": kind, "source": {"type": "url", "url": url}, **more}
 
 
-async def fetched(*blocks: dict[str, Any], using: Sources | None = None) -> CreateMessageParams:
+async def fetched(*blocks: dict[str, Any], using: UrlSources | None = None) -> CreateMessageParams:
     return await (using or sources()).fetched(params(user([text("a"), *blocks])))
 
 
-async def refused(page: bytes | Serve, kind: str = "image", using: Sources | None = None) -> str:
+async def refused(page: bytes | Serve, kind: str = "image", using: UrlSources | None = None) -> str:
     async with site({"/": page}) as there:
         with pytest.raises(InvalidRequestError) as error:
             await fetched(by_url(kind, there.url()), using=using)
