@@ -10,6 +10,8 @@ from antiphon.engines.base import (
     EngineErrorKind,
     EngineStartError,
     Prompt,
+    Thinking,
+    ThinkingChunk,
     Turn,
 )
 from antiphon.engines.llama.client import Completion, MediaPrompt
@@ -178,6 +180,24 @@ async def test_what_was_written_is_sent_behind_the_images(seeing: LlamaEngine) -
     asked = Completion(prompt=[*sent.tokens, *written], n_predict=1, temperature=0.0)
     async with aclosing(client.complete(asked)) as pieces:
         assert [piece.stop async for piece in pieces][-1]
+
+
+async def test_thought_about_an_image_is_followed_by_an_answer(
+    default_model: Path, projector: Path
+) -> None:
+    marks = {"open": "<think>", "close": "</think>"}
+    options = {"context": 512, "slots": 1, "threads": 2, "mmproj": str(projector)}
+    config = EngineConfig("smollm2", default_model, {**options, "thinking": marks})
+    engine = await open_llama(config)
+    try:
+        thinking = Thinking(mode="enabled", budget=4)
+        prompt = Prompt((Turn("user", (TextParam(text="?"), IMAGE)),), 12, 0.0, thinking=thinking)
+        events = await answer(engine, prompt)
+        thought = [event for event in events if isinstance(event, ThinkingChunk)]
+        assert sum(event.tokens for event in thought) == 4
+        assert text_of(events)
+    finally:
+        await engine.aclose()
 
 
 async def test_sizes_are_forgotten_and_asked_again(seeing: LlamaEngine) -> None:
