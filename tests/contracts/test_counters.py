@@ -309,7 +309,7 @@ async def step(counters: Counters, one: Any) -> Any:
 
 
 @given(st.lists(STEP, max_size=30))
-@settings(max_examples=150)
+@settings(max_examples=400)
 async def test_memory_and_valkey_decide_the_same(
     valkey: Server, names: Iterator[str], steps: list[Any]
 ) -> None:

@@ -71,6 +71,11 @@ def test_turn_of_one_who_does_not_come_back_is_over_soon() -> None:
     assert after["a"].held == 90
 
 
+def test_turn_ends_when_patience_does() -> None:
+    accounts = {"a": Account(0, 80, "one", 9)}
+    assert reserve(ask(Hold("a", 100, 90)), accounts, 0) == (Busy(0), {"a": Account(0, 80)})
+
+
 def test_turn_ends_with_the_answer() -> None:
     accounts = {"a": Account(0, 80, "one", 5), "b": Account(100, 0)}
     holds = (Hold("a", 100, 90), Hold("b", 100, 1), Hold("new", 100, 1))

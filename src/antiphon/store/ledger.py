@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, RowMapping, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,6 +14,9 @@ from antiphon.store.tables import ledger
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 _FACTS = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"tokens", "costs"})
+
+
+LONGEST_REQUEST = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,15 @@ async def spent_since(
         Spent(row["workspace_id"], row["api_key_id"], {name: int(row[name]) for name in moments})
         for row in rows.mappings()
     )
+
+
+async def entries_since(connection: AsyncConnection, moment: datetime) -> tuple[str, ...]:
+    """Return the ids of the requests that were over at this moment or later.
+
+    None takes longer than a day, so an index spares looking at all that there ever were.
+    """
+    recent = (ledger.c.started_at >= moment - LONGEST_REQUEST) & (ledger.c.ended_at >= moment)
+    return tuple(await connection.scalars(select(ledger.c.id).where(recent)))
 
 
 def summed(spent: Iterable[Spent], moment: str) -> int:

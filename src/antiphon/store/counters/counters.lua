@@ -46,7 +46,7 @@ end
 local function seeded()
   local run = call('GET', prefix .. ':seeded')
   -- A server that was started again may have come back with an older state: it has to be told.
-  return run and string.find(call('INFO', 'server'), 'run_id:' .. run, 1, true) ~= nil
+  return run and string.find(call('INFO', 'server'), 'run_id:' .. run, 1, true) ~= nil or false
 end
 
 -- Buckets -------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ local function release(reservation)
   for _, hold in ipairs(reservation) do
     local key = account_key(hold[1])
     if call('EXISTS', key) == 1 then
-      call('HINCRBY', key, 'held', whole(-hold[2]))
+      call('HINCRBY', key, 'held', whole(0 - hold[2]))
     end
   end
 end
@@ -230,7 +230,9 @@ local function refused_by_spend(ask, accounts)
     return nil
   end
   local account = accounts[busy]
-  if ask.waits and not awaited_by_another(account, ask.id) then
+  if not ask.waits then
+    end_turn(ask, accounts)
+  elseif not awaited_by_another(account, ask.id) then
     call('HSET', account.key, 'first', ask.id, 'until', whole(now + TURN_MS))
   end
   return { 'busy', busy - 1 }
@@ -306,6 +308,29 @@ function operations.renew(renewal)
   for _, id in ipairs(renewal.reservations) do
     call('ZADD', prefix .. ':leases', 'XX', expires_at, id)
   end
+  return seeded()
+end
+
+-- What runs in a process while the counters have lost it, or were not there to decide it.
+function operations.hold(asks)
+  for _, ask in ipairs(asks) do
+    local known = call('HEXISTS', prefix .. ':holds', ask.id) == 1
+      or call('EXISTS', prefix .. ':settled:' .. ask.id) == 1
+    if not known then
+      local accounts = {}
+      for i, hold in ipairs(ask.holds) do
+        accounts[i] = read_account(hold[1])
+      end
+      hold_all(ask, accounts)
+    end
+  end
+  return true
+end
+
+function operations.release(ids)
+  for _, id in ipairs(ids) do
+    give_up(id)
+  end
   return true
 end
 
@@ -324,6 +349,10 @@ function operations.balance(names)
   return found
 end
 
+function operations.seeded()
+  return seeded()
+end
+
 -- Says which run of the server it is, to one at a time who would seed it; nothing to the others.
 function operations.begin_seeding(claim)
   if seeded() then
@@ -333,6 +362,13 @@ function operations.begin_seeding(claim)
     return false
   end
   return string.match(call('INFO', 'server'), 'run_id:(%x+)')
+end
+
+function operations.abandon_seeding(claimant)
+  if call('GET', prefix .. ':seeding') == claimant then
+    call('DEL', prefix .. ':seeding')
+  end
+  return true
 end
 
 -- A part of the sums; the last part names the run, and from then on asks are granted.

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from antiphon.store.counters.base import CountersAwayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,11 @@ class Seedable(Protocol):
 
     async def complete(self, claim: Claim, seed: Seed) -> None: ...
 
+    async def abandon(self, claim: Claim) -> None: ...
+
 
 # What reading the sums and writing them into the counters may take.
-SEEDING_MS = 60_000
+SEEDING_MS = 30_000
 
 
 async def reseed(counters: Seedable, sums: Sums, grace_s: float) -> bool:
@@ -51,6 +56,12 @@ async def reseed(counters: Seedable, sums: Sums, grace_s: float) -> bool:
     claim = await counters.claim(SEEDING_MS + round(grace_s * 1000))
     if claim is None:
         return False
-    await asyncio.sleep(grace_s)
-    await counters.complete(claim, await sums())
+    try:
+        await asyncio.sleep(grace_s)
+        await counters.complete(claim, await sums())
+    except BaseException:
+        # For others to try; and if that cannot be said, the claim runs out.
+        with suppress(CountersAwayError):
+            await counters.abandon(claim)
+        raise
     return True

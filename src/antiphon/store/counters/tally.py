@@ -70,7 +70,7 @@ class Tally:
     def settle(self, settlement: Settlement, now: int) -> bool:
         """Release and charge, once for each id; tells whether this was the time."""
         if not self._seeded:
-            raise UnseededError("The counters do not know yet what has been spent")
+            raise UnseededError("The counters do not know what has been spent")
         if settlement.id in self._settled:
             return False
         self._remember(settlement.id)
