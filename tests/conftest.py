@@ -17,6 +17,7 @@ from antiphon.settings import ModelSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
+from support.projector import write_projector
 from support.valkey import Server
 
 # A slow machine is no fault of the code; in CI a failure has to come back the next time.
@@ -50,6 +51,12 @@ def models_dir() -> Path:
 def default_model(models_dir: Path) -> Path:
     """The file of the real default model."""
     return ensure_model(DEFAULT_MODEL, models_dir, open_progress("default model"))
+
+
+@pytest.fixture(scope="session")
+def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a real vision projector for the default model, with random weights."""
+    return write_projector(tmp_path_factory.mktemp("projector") / "mmproj.gguf")
 
 
 @pytest.fixture

@@ -213,6 +213,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     shutdown_grace_s: Annotated[float, Meta(ge=0)] = 30.0
     request_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+    url_sources: bool = False
 
     def served(self) -> tuple[ModelSettings, ...]:
         """Return the models to serve."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from antiphon.core.images import MEDIA_TYPES
 from antiphon.wire.content import ContentParam, TextParam
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
@@ -179,6 +180,8 @@ class Capabilities:
     answer that may be asked for; `None` takes any number, and the context ends the answer.
     `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `efforts` are the
     levels of `effort` that make a difference, the lowest first; another means the nearest of them.
+    `image_types` are the media types of the images that a model with `images` reads. `url_sources`
+    is the server's part: what stands behind a URL is fetched before the model is asked.
     `says_input`: each answer begins with `Started`, so nobody has to count its prompt first.
     """
 
@@ -191,3 +194,5 @@ class Capabilities:
     efforts: tuple[str, ...] = ()
     images: bool = False
     says_input: bool = False
+    image_types: frozenset[str] = MEDIA_TYPES
+    url_sources: bool = False

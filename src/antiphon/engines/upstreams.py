@@ -8,12 +8,12 @@ from msgspec import Meta
 
 from antiphon.engines.base import Capabilities, EngineError, EngineStartError, Prompt
 from antiphon.engines.http import Patience, Upstream
-from antiphon.wire.content import ImageParam, TextParam
+from antiphon.engines.images import images_of, placed, usual_tokens
+from antiphon.wire.content import TextParam
 
 CONTEXT_BY_DEFAULT: Final = 8192
 CHARACTERS_PER_TOKEN: Final = 4
 TURN_TOKENS: Final = 4
-IMAGE_TOKENS: Final = 1600
 
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Tokens: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -108,18 +108,18 @@ def capabilities_of(options: UpstreamOptions, card: ModelCard) -> Capabilities:
 
 
 def estimate(prompt: Prompt) -> int:
-    """Guess a prompt's tokens: its characters by four, and a few for each turn."""
+    """Guess a prompt's tokens: its characters by four, a few for each turn, images as usual."""
     characters = sum(map(len, _texts(prompt)))
-    images = sum(isinstance(block, ImageParam) for turn in prompt.turns for block in turn.content)
+    images = sum(map(usual_tokens, images_of(prompt)))
     text_tokens = -(-characters // CHARACTERS_PER_TOKEN)
-    return text_tokens + TURN_TOKENS * len(prompt.turns) + IMAGE_TOKENS * images
+    return text_tokens + TURN_TOKENS * len(prompt.turns) + images
 
 
 def _texts(prompt: Prompt) -> Iterator[str]:
-    for turn in prompt.turns:
+    for turn in placed(prompt.turns, lambda _: []):
         yield from turn.texts
         for block in turn.content:
-            if not isinstance(block, ImageParam | TextParam):
+            if not isinstance(block, TextParam):
                 yield msgspec.json.encode(block).decode()
     for tool in prompt.tools:
         yield msgspec.json.encode(tool).decode()

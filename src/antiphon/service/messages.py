@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
+from typing import TYPE_CHECKING, TypeVar
 
 from antiphon.core.assembly import Assembly, Outline
 from antiphon.core.citations.sources import Sources
@@ -15,7 +16,7 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.generation import Prompt
+from antiphon.core.generation import Capabilities, Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.price_list import price_for
 from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
@@ -24,12 +25,18 @@ from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.access import Caller
-from antiphon.service.aside import aside
+from antiphon.service.aside import LARGE_BODY, aside
 from antiphon.service.documents import read_documents
 from antiphon.service.metering import Grant, Metering, Question
 from antiphon.service.models import Models, ServedModel
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+
+if TYPE_CHECKING:
+    # It imports an HTTP client, and by default nothing is fetched.
+    from antiphon.service.url_sources import UrlSources
+
+Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +133,13 @@ class Messages:
         metering: Metering,
         entropy: Callable[[int], bytes],
         signing_key: bytes,
+        url_sources: "UrlSources | None" = None,
     ) -> None:
         self._models = models
         self._metering = metering
         self._entropy = entropy
         self._signing_key = signing_key
+        self._url_sources = url_sources
 
     async def begin(self, params: CreateMessageParams, asking: Asking) -> Generation:
         """Check a request, admit it, and prepare its answer.
@@ -150,9 +159,7 @@ class Messages:
     ) -> Generation:
         engine = model.engine()
         limits = engine.capabilities
-        asked = await aside(asking.size, prompt_for, params, limits, asking.version)
-        check_replay(params.messages, self._signing_key)
-        prompt, sources = await read_documents(self._recalled(asked))
+        prompt, sources = await self._read(prompt_for, params, engine, asking)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, limits)
         # Admission has to know the size before; where the engine says it, its word is the usage.
@@ -194,11 +201,28 @@ class Messages:
     async def count_tokens(self, params: CountTokensParams, asking: Asking) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        limits = engine.capabilities
-        asked = await aside(asking.size, prompt_to_count, params, limits, asking.version)
-        check_replay(params.messages, self._signing_key)
-        prompt, _ = await read_documents(self._recalled(asked))
+        prompt, _ = await self._read(prompt_to_count, params, engine, asking)
         return await _count(engine, prompt)
+
+    async def _read(
+        self,
+        validate: Callable[[Params, Capabilities, str], Prompt],
+        params: Params,
+        engine: Engine,
+        asking: Asking,
+    ) -> tuple[Prompt, Sources | None]:
+        """Check a request, fetch what it names, and read its documents."""
+        limits = engine.capabilities
+        if self._url_sources is not None:
+            limits = replace(limits, url_sources=True)
+        asked = await aside(asking.size, validate, params, limits, asking.version)
+        check_replay(params.messages, self._signing_key)
+        if self._url_sources is not None:
+            fetched = await self._url_sources.fetched(params)
+            if fetched is not params:
+                # What came is checked as what was sent.
+                asked = await aside(LARGE_BODY, validate, fetched, limits, asking.version)
+        return await read_documents(self._recalled(asked))
 
     def _recalled(self, prompt: Prompt) -> Prompt:
         """Give the engine back what it thought, and what it needs to know it again."""

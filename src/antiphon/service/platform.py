@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
@@ -24,6 +25,9 @@ from antiphon.store.accounts import KeyKind
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
+
+if TYPE_CHECKING:
+    from antiphon.service.url_sources import UrlSources
 
 SIGNING_KEY_SIZE = 32
 
@@ -63,6 +67,15 @@ async def opened_database(
         yield database
     finally:
         await database.aclose()
+
+
+def _sources_of(settings: Settings) -> "UrlSources | None":
+    if not settings.url_sources:
+        return None
+    from antiphon.service.url_sources import UrlSources  # noqa: PLC0415 - imports an HTTP client
+    from antiphon.service.web import Web  # noqa: PLC0415
+
+    return UrlSources(Web(), settings.max_body_bytes)
 
 
 @asynccontextmanager
@@ -113,7 +126,7 @@ async def build_platform(
             uses=uses,
             keys=keys,
             models=models,
-            messages=Messages(models, metering, entropy, signing_key),
+            messages=Messages(models, metering, entropy, signing_key, _sources_of(settings)),
             metering=metering,
             ledger=ledger,
             administration=build_administration(office, settings.limits, counters, models.groups),

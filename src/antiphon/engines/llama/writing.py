@@ -11,7 +11,7 @@ import msgspec
 
 from antiphon.engines.base import EngineEvent, Finished, FinishReason, Prompt, TextChunk
 from antiphon.engines.llama.calls import AnswerReader, Reading
-from antiphon.engines.llama.client import Completion, LlamaClient, Piece
+from antiphon.engines.llama.client import Completes, Completion, Piece
 from antiphon.engines.llama.constraints import answer_grammar
 from antiphon.engines.llama.syntax import CallSyntax
 from antiphon.engines.llama.thinking import REPLACEMENT, Thought, stopped_for_no_reason
@@ -35,7 +35,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def written(
-    client: LlamaClient, prompt: Prompt, asked: Asked
+    client: Completes, prompt: Prompt, asked: Asked
 ) -> AsyncGenerator[EngineEvent, None]:
     """Have an answer written; a thought that has used up its budget is ended."""
     if prompt.max_tokens == 0:
