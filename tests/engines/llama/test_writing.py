@@ -14,6 +14,7 @@ from antiphon.engines.base import (
     ToolChoice,
 )
 from antiphon.engines.llama.client import Completion, Piece
+from antiphon.engines.llama.grammars import Grammars
 from antiphon.engines.llama.syntax import TAGGED
 from antiphon.engines.llama.writing import Asked, written
 from support.conversation import tokens_in, turn
@@ -50,7 +51,7 @@ def prompt(max_tokens: int = 50, budget: int | None = None, **more: object) -> P
 
 async def events_of(llama: Llama, asked: Prompt, *, thinks: bool = True) -> list[EngineEvent]:
     how = Asked(tokens=[1, 2], room=1000, syntax=TAGGED, thinks=thinks)
-    return [event async for event in written(llama, asked, how)]
+    return [event async for event in written(llama, Grammars(), asked, how)]
 
 
 async def test_thought_and_text_are_apart() -> None:

@@ -23,6 +23,7 @@ from antiphon.engines.llama.client import (
     is_healthy,
     open_session,
 )
+from antiphon.engines.llama.grammars import Grammars
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.preface import preface
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
@@ -55,6 +56,7 @@ class LlamaEngine:
         self._template = template
         self._tokens = tokens
         self._resources = resources
+        self._grammars = Grammars()
         self._of_prompt: WeakKeyDictionary[Prompt, list[int]] = WeakKeyDictionary()
         self._opened: WeakSet[Prompt] = WeakSet()
         # Who has no slot waits here and not in llama.cpp, where each of them would hold one of
@@ -71,7 +73,10 @@ class LlamaEngine:
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         tokens = await self.tokens_of(prompt)
         asked = self._asked(prompt, tokens)
-        async with self._slots, aclosing(written(self.client, prompt, asked)) as events:
+        async with (
+            self._slots,
+            aclosing(written(self.client, self._grammars, prompt, asked)) as events,
+        ):
             async for event in events:
                 yield event
 
