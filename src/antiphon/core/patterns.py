@@ -23,7 +23,6 @@ from antiphon.core.regular import (
     Chars,
     Language,
     Not,
-    Repeat,
     Span,
     both,
     cat,
@@ -115,7 +114,8 @@ class _Reader:
             return None
         if not outermost:
             raise PatternUnsupportedError("lookaround inside of groups is not supported")
-        seen = cat(self.ways(), REST)
+        # What stands before the first character may still be ahead.
+        seen = cat(repeat(_SINGLE["^"], 0, 1), self.ways(), REST)
         self._expect(")")
         return lambda rest: both(seen if wanted else neither(seen), rest)
 
@@ -292,5 +292,4 @@ def _counted(of: Language) -> int:
             return 1
         case Cat(many) | Alt(many) | Both(many):
             return max(map(_counted, many), default=1)
-        case Repeat(other, least, most):
-            return _counted(other) * max(1, least, most or 0)
+    return _counted(of.of) * max(1, of.least, of.most or 0)

@@ -180,8 +180,7 @@ def is_nullable(of: Language) -> bool:
             return all(map(is_nullable, sides))
         case Not(other):
             return not is_nullable(other)
-        case Repeat(other, least):
-            return least == 0 or is_nullable(other)
+    return of.least == 0 or is_nullable(of.of)
 
 
 def derive(of: Language, char: int) -> Language:
@@ -197,9 +196,8 @@ def derive(of: Language, char: int) -> Language:
             return both(*(derive(side, char) for side in sides))
         case Not(other):
             return neither(derive(other, char))
-        case Repeat(other, least, most):
-            rest = repeat(other, max(0, least - 1), None if most is None else most - 1)
-            return cat(derive(other, char), rest)
+    rest = repeat(of.of, max(0, of.least - 1), None if of.most is None else of.most - 1)
+    return cat(derive(of.of, char), rest)
 
 
 def _derive_parts(parts: tuple[Language, ...], char: int) -> Language:
@@ -239,8 +237,7 @@ def cuts(of: Language) -> set[int]:
             return found
         case Alt(many) | Both(many):
             return set().union(*map(cuts, many))
-        case Not(other) | Repeat(other):
-            return cuts(other)
+    return cuts(of.of)
 
 
 def moves(of: Language) -> Mapping[Language, tuple[Span, ...]]:
