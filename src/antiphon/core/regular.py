@@ -99,7 +99,10 @@ def inside(spans: Iterable[Span]) -> Language:
 
 def word(text: str) -> Language:
     """Return the language of one text; one with half a surrogate pair is no text."""
-    return cat(*(inside(((ord(one), ord(one)),)) for one in text))
+    codes = [ord(one) for one in text]
+    if any(derive(ANY, code) == NOTHING for code in codes):
+        return NOTHING
+    return cat(*(Chars(((code, code),)) for code in codes))
 
 
 def cat(*parts: Language) -> Language:

@@ -76,12 +76,14 @@ def constrain(asked: Question) -> Constraint:
     try:
         return _constrained(asked)
     except GrammarTooLargeError as error:
+        if len(asked.must_fit) < len(asked.tools):
+            return _constrained(asked, plain=True)
         raise SchemaUnsupportedError("tools: Schema is too complex for compilation.") from error
 
 
-def _constrained(asked: Question) -> Constraint:
+def _constrained(asked: Question, *, plain: bool = False) -> Constraint:
     rules = Rules()
-    body = _Body(rules, asked)
+    body = _Body(rules, asked, plain=plain)
     rule = body.rule()
     if rule is None:
         return Constraint()
@@ -97,12 +99,16 @@ def _thought(rules: Rules, body: str) -> str:
 
 
 class _Body:
-    """The answer after what was thought."""
+    """The answer after what was thought.
 
-    def __init__(self, rules: Rules, asked: Question) -> None:
+    With `plain`, of inputs that are not guaranteed no more is asked than to be objects.
+    """
+
+    def __init__(self, rules: Rules, asked: Question, *, plain: bool) -> None:
         self.unkept: set[str] = set()
         self._rules = rules
         self._asked = asked
+        self._plain = plain
         self._syntax = asked.syntax
         self._places = {tool.name: place for place, tool in enumerate(asked.tools)}
 
@@ -178,12 +184,13 @@ class _Body:
         guaranteed = tool.name in self._asked.must_fit
         if guaranteed:
             check_patterns(schema, where)
+        rule, unkept = None, set[str]()
         try:
-            rule, unkept = self._json(schema, where)
+            if guaranteed or not self._plain:
+                rule, unkept = self._json(schema, where)
         except SchemaUnsupportedError:
             if guaranteed:
                 raise
-            rule, unkept = None, set()
         if rule is not None:
             self.unkept.update({tool.name} if unkept else ())
             return rule

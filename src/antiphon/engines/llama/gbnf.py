@@ -34,7 +34,9 @@ class Rules:
         self._named: dict[str, str] = {}
         self._size = 0
         self._limit = LARGEST
+        # What the rules of some languages and numbers are called.
         self.languages: dict[Language, str | None] = {}
+        self.numbers: dict[tuple[int, int, int, int], str] = {}
 
     def __len__(self) -> int:
         return len(self._rules)

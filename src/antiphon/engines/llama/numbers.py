@@ -105,9 +105,15 @@ def scaled(rules: Rules, low: int, high: int, step: int = 1, point: int = 0) -> 
     low, high = -(-low // step) * step, high // step * step
     if low > high:
         return None
+    known = rules.numbers.get((low, high, step, point))
+    if known is not None:
+        return known
     ways = list(_positive(rules, max(low, 0), high, step, point))
     ways += [f'"-" {way}' for way in _positive(rules, max(-high, 1), -low, step, point)]
-    return rules.add(either(ways)) if ways else None
+    if not ways:
+        return None
+    name = rules.numbers[(low, high, step, point)] = rules.add(either(ways))
+    return name
 
 
 def _positive(rules: Rules, low: int, high: int, step: int, point: int) -> Iterator[str]:
@@ -115,7 +121,17 @@ def _positive(rules: Rules, low: int, high: int, step: int, point: int) -> Itera
     if low > high:
         return
     shortest = max(len(str(low)), point + 1)
-    for length in range(shortest, max(len(str(high)), shortest) + 1):
+    lengths = range(shortest, max(len(str(high)), shortest) + 1)
+    free = range(0)
+    if step == 1 and point == 0:
+        # Lengths of which no number crosses a bound are written in one.
+        free = range(len(str(low - 1)) + 1, len(str(high + 1)))
+        free = free if low else range(max(free.start, 2), free.stop)
+    if free:
+        yield f"[1-9] {times('[0-9]', free.start - 1, free.stop - 2)}"
+    for length in lengths:
+        if length in free:
+            continue
         least = max(low, 10 ** (length - 1)) if length > shortest else low
         most = min(high, 10**length - 1)
         digits = _Digits(rules, str(least).zfill(length), str(most).zfill(length), step, point)

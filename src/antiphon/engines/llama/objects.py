@@ -124,14 +124,12 @@ class Objects:
         others = schema.get("additionalProperties", True)
         if schema.get("properties") and "additionalProperties" not in schema and not wanted:
             others = False  # it would take any, but nobody waits for them
-        if self._tight and not wanted:
+        given = schema.get("patternProperties") or {}
+        if (others is False and not given) or (self._tight and not wanted):
             return
         try:
             free = language_of(schema.get("propertyNames", True), forbidden=names)
-            patterns = {
-                language(pattern): part
-                for pattern, part in (schema.get("patternProperties") or {}).items()
-            }
+            patterns = {language(pattern): part for pattern, part in given.items()}
         except PatternUnsupportedError:
             self._unkept.add("patternProperties")
             return
