@@ -13,68 +13,10 @@ from antiphon.engines.llama.gbnf import GrammarTooLargeError, Rules
 from antiphon.engines.llama.grammar import JsonGrammar
 from support.conversation import turn
 from support.gbnf import Grammar
+from support.odd_schemas import IMPOSSIBLE, ODD
 from support.schemas import schemas, wild_schemas
 
 LONG = "x" * 400
-TREE = {
-    "type": "object",
-    "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}, "name": {"type": "string"}},
-    "required": ["name"],
-}
-ODD: list[Any] = [
-    {"type": "object"},
-    {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
-    {"type": "object", "properties": {"a": {"$ref": "#"}}},
-    {"type": "object", "properties": {"ab": {}, "a": {}, "": {}}, "additionalProperties": True},
-    {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": {"const": 1}},
-    {"type": "object", "required": ["unknown"]},
-    {"type": "array"},
-    {"type": "array", "prefixItems": [{"const": 1}, {"const": 2}], "items": False},
-    {"type": "array", "prefixItems": [{"const": 1}], "items": {"const": 2}, "maxItems": 3},
-    {"type": "array", "maxItems": 0},
-    {"type": "string", "minLength": 5, "maxLength": 5},
-    {"type": "string", "pattern": "^[a-z]+$"},
-    {"type": "string", "pattern": r'["\\\n\]\[^-]\u00e9'},
-    {"type": "nonsense"},
-    {"enum": ['"]\\\n\x00\u2028 <tool_call>', {"a": [1]}, -0.5]},
-    {"const": {"a": "b", "c": [None, True, 1e300]}},
-    {"type": "integer", "minimum": 0},
-    {"type": "integer", "minimum": -12345678901234567890, "exclusiveMaximum": 3},
-    {"type": "number", "minimum": 0.25, "maximum": 0.5},
-    {"enum": list(range(1000))},
-    {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n in range(200)}},
-    {"type": "object", "properties": {'a"b': {}, "c\\d": {}, "é\n": {}, "😀": {"const": 1}}},
-    {"type": "object", "patternProperties": {"^x-": {"type": "null"}}, "minProperties": 3},
-    {"properties": {"a": True, "b": False}, "required": ["a"]},
-    {"$ref": "#/$defs/n", "maximum": 3, "$defs": {"n": {"type": "integer", "minimum": 1}}},
-    {"allOf": [{"$ref": "#/$defs/n"}, {"maximum": 3}], "$defs": {"n": {"type": "integer"}}},
-    {"type": ["integer", "number", "string", "null"]},
-    {"if": {"properties": {"a": {"const": 1}}}, "then": {"required": ["b"]}, "type": "object"},
-    {"type": "array", "uniqueItems": True, "items": {"enum": list(range(30))}, "minItems": 29},
-    {"type": "array", "contains": {"const": 7}, "minContains": 2},
-    TREE,
-    True,
-    {},
-]
-IMPOSSIBLE: list[Any] = [
-    False,
-    {"$ref": "#"},
-    {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
-    {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
-    {"type": "array", "items": {"$ref": "#"}, "minItems": 1},
-    {"enum": [1, "a"], "type": "boolean"},
-    {"type": "integer", "minimum": 3, "exclusiveMaximum": 3},
-    {"type": "integer", "minimum": 0.1, "maximum": 0.9},
-    {"type": "integer", "multipleOf": 7, "minimum": 1, "maximum": 6},
-    {"type": "string", "minLength": 3, "maxLength": 2},
-    {"type": "string", "pattern": "^a$", "minLength": 2},
-    {"type": "object", "required": ["a"], "additionalProperties": False},
-    {"type": "object", "minProperties": 2, "maxProperties": 1},
-    {"type": "array", "items": False, "minItems": 1},
-    {"type": "array", "uniqueItems": True, "items": {"type": "boolean"}, "minItems": 3},
-    {"not": {}},
-    {"allOf": [{"type": "string"}, {"type": "null"}]},
-]
 KEPT: list[tuple[Any, Any]] = [
     ({"type": "integer", "minimum": -5, "maximum": 12345}, [-5, 0, 12345, 999]),
     ({"type": "number", "minimum": 0, "maximum": 1}, [0, 1, 0.5, 0.25]),
