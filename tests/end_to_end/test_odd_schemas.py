@@ -16,7 +16,13 @@ ASK: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Make one."}],
 }
 UNREAD = {"type": "string", "pattern": "(a)\\1"}
-LARGE = {"enum": ["x" * 500 + str(n) for n in range(1000)]}
+LARGE = {
+    "type": "object",
+    "properties": {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{400}}{n}$"} for n in range(30)},
+}
+SHORT = [schema for schema in ODD if len(json.dumps(schema)) < 1000]
+"""Those that leave room in the model's small context."""
+
 WHERE = "tools.0.custom.input_schema"
 
 
@@ -46,7 +52,7 @@ def refusal(sdk: anthropic.Anthropic, schema: Any, **more: Any) -> str:
     return str(error.value.body["error"]["message"])
 
 
-@pytest.mark.parametrize("schema", ODD, ids=lambda schema: json.dumps(schema)[:40])
+@pytest.mark.parametrize("schema", SHORT, ids=lambda schema: json.dumps(schema)[:40])
 def test_odd_schema_is_kept(sdk: anthropic.Anthropic, schema: Any) -> None:
     if schema == {"type": "nonsense"}:
         assert "JSON schema is invalid" in refusal(sdk, schema)

@@ -39,6 +39,12 @@ def objects(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return draw_object()
 
 
+def are_strangers(parts: list[dict[str, Any]]) -> bool:
+    """Whether no property is spoken of twice: it may be required to be what nothing is."""
+    names = [name for part in parts for name in part["properties"]]
+    return len(set(names)) == len(names)
+
+
 def composed(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     bounds = st.tuples(st.integers(0, 1), st.integers(1, 3))
     return st.one_of(
@@ -52,7 +58,9 @@ def composed(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
             }
         ),
         st.lists(parts, min_size=1, max_size=3).map(lambda ways: {"anyOf": ways}),
-        st.lists(objects(leaves()), min_size=1, max_size=2).map(lambda all_: {"allOf": all_}),
+        st.lists(objects(leaves()), min_size=1, max_size=2)
+        .filter(are_strangers)
+        .map(lambda all_: {"allOf": all_}),
     )
 
 
@@ -169,3 +177,48 @@ def wild_schemas(draw: Any) -> dict[str, Any]:
     leaf = st.one_of(leaves(), strings(), numbers(), st.booleans())
     schema = draw(wild_objects(st.recursive(leaf, wild, max_leaves=6)))
     return {**schema, "$defs": {"leaf": {"type": "string", "maxLength": 3}}}
+
+
+def hostile_schemas() -> st.SearchStrategy[dict[str, Any]]:
+    """Draw what is a schema by its form, with words that mean nothing beside one another."""
+    sizes = st.sampled_from([0, 1, 2.0, 3, 1000, 10**12, 1e308])
+    bounds = st.sampled_from([0, -1, 0.5, -3.25, 1e308, 5e-324, 10**40, 7])
+    values = st.one_of(SCALARS, st.just({"a": 1}), st.just([1, "a"]))
+    words: dict[str, st.SearchStrategy[Any]] = {
+        "type": st.sampled_from(["object", "array", "string", "integer", ["number", "null"]]),
+        "const": values,
+        "enum": st.lists(values, min_size=1, max_size=3),
+        "$ref": st.sampled_from(["#", "#/$defs/a", "#/properties/a", "#/nowhere", "http://x"]),
+        "required": st.lists(WORDS, max_size=2),
+        "pattern": st.sampled_from([*PATTERNS, "(", "(a)\\1", "^[a-z]{3,90}$"]),
+        "format": st.sampled_from(["date", "email", "duration", "unknown"]),
+        "multipleOf": st.sampled_from([1, 3, 0.1, 1e-300, 1e308, 97]),
+        "uniqueItems": st.booleans(),
+        "dependentRequired": st.dictionaries(WORDS, st.lists(WORDS, max_size=2), max_size=2),
+        **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), bounds),
+        **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), sizes),
+        **dict.fromkeys(("minContains", "maxContains", "minProperties", "maxProperties"), sizes),
+    }
+
+    def more(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        named = st.dictionaries(WORDS, parts, max_size=2)
+        several = st.lists(parts, min_size=1, max_size=2)
+        inner = {
+            **dict.fromkeys(("properties", "$defs", "dependentSchemas"), named),
+            **dict.fromkeys(("anyOf", "allOf", "oneOf", "prefixItems"), several),
+            **dict.fromkeys(("items", "contains", "not", "if", "then", "else"), parts),
+            **dict.fromkeys(("additionalProperties", "propertyNames"), parts),
+            "patternProperties": st.dictionaries(words["pattern"], parts, max_size=2),
+        }
+        return several_of(words | inner)
+
+    return st.recursive(several_of(words) | st.booleans(), more, max_leaves=4).filter(
+        lambda schema: isinstance(schema, dict)
+    )
+
+
+def several_of(words: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    chosen = st.lists(st.sampled_from(sorted(words)), max_size=5, unique=True)
+    return chosen.flatmap(
+        lambda names: st.fixed_dictionaries({name: words[name] for name in names})
+    )

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from antiphon.core.validation.well_formed import check_well_formed
 from antiphon.engines.base import Prompt
 from antiphon.engines.fitting import fits, misfit
 from antiphon.engines.llama.client import Completion
@@ -14,7 +15,7 @@ from antiphon.engines.llama.grammar import JsonGrammar
 from support.conversation import turn
 from support.gbnf import Grammar
 from support.odd_schemas import IMPOSSIBLE, ODD
-from support.schemas import schemas, wild_schemas
+from support.schemas import hostile_schemas, schemas, wild_schemas
 
 LONG = "x" * 400
 KEPT: list[tuple[Any, Any]] = [
@@ -140,6 +141,37 @@ def test_tight_grammar_leaves_out_what_it_could_not_keep() -> None:
 def test_schemas_without_end_make_small_grammars() -> None:
     parts = {name: {"$ref": "#", "title": name, "minProperties": 1} for name in "abcdef"}
     assert len(text_of({"type": "object", "properties": parts})) < 10_000
+
+
+@settings(max_examples=50)
+@given(hostile_schemas(), st.booleans())
+def test_whatever_is_a_schema_has_a_small_grammar_or_none(schema: Any, tight: Any) -> None:
+    check_well_formed(schema, "here")
+    found, unkept = grammar(schema, tight=tight)
+    if found is not None:
+        value = json.loads(found.draw(0))
+        assert unkept or misfit(value, schema) is None
+
+
+def test_reference_that_turns_out_to_be_of_nothing_is_left_out() -> None:
+    a = {"properties": {"b": {"$ref": "#/$defs/b"}, "bad": False}, "required": ["bad"]}
+    b = {"properties": {"a": {"$ref": "#/$defs/a"}}}
+    both = {"a": {"$ref": "#/$defs/a"}, "b": {"$ref": "#/$defs/b"}}
+    found, unkept = grammar({"type": "object", "properties": both, "$defs": {"a": a, "b": b}})
+    assert found is not None
+    assert not unkept
+    assert found.allows('{"b": {}}')
+    assert not found.allows('{"b": {"a": }}')
+
+
+def test_schema_as_deep_as_may_be_has_a_grammar() -> None:
+    schema: Any = {"type": "string"}
+    for _ in range(20):
+        inner = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+        schema = {"anyOf": [{"allOf": [inner]}, {"type": "array", "items": inner}]}
+    assert grammar(schema)[0] is not None
+    for _ in range(63):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
 
 
 def test_grammar_that_grows_too_large_is_refused() -> None:

@@ -49,6 +49,9 @@ class JsonGrammar:
         self._refs: dict[str, str | None] = {}
         # References being followed with nothing written since: one again would never write.
         self._bare: set[str] = set()
+        self._open: set[str] = set()
+        self._named: set[str] = set()
+        self._mistaken: set[str] = set()
         self._depth = 0
         self._ending: set[str] | None = None
         self._objects = Objects(rules, self._inside, self.unkept, tight=tight)
@@ -56,7 +59,14 @@ class JsonGrammar:
 
     def rule(self) -> str | None:
         """Name the rule of the whole schema; nothing if no value fits."""
-        return self._of(self._root)
+        rule = self._of(self._root)
+        while self._mistaken:
+            # Some rule says the name of one that has turned out to be of nothing.
+            self._refs = dict.fromkeys(self._mistaken)
+            found, self._mistaken = self._mistaken, set()
+            rule = self._of(self._root)
+            self._mistaken = found | self._mistaken if self._mistaken else set()
+        return rule
 
     def anything(self) -> str:
         """Name the rule of any JSON value."""
@@ -106,6 +116,8 @@ class JsonGrammar:
         if "if" in schema:
             return self._branches(schema)
         if schema.get("allOf"):
+            if any(part in (False, NEVER) for part in schema["allOf"]):
+                return None
             self.unkept.update(word for part in schema["allOf"] for word in part)
         return self._simple(schema)
 
@@ -150,15 +162,25 @@ class JsonGrammar:
             self.unkept.add("$ref")
             return self.anything()
         known = json.dumps([ref, beside], sort_keys=True)
+        if known in self._open:
+            self._named.add(known)
         if known not in self._refs:
-            name = self._refs[known] = self._rules.reserve()
+            self._refs[known] = self._rules.reserve()
+            self._open.add(known)
             target = resolve(self._root, ref)
             rule = self._following(ref, merged(target, beside) if beside else target)
-            if rule is None:
-                self._refs[known] = None
-            else:
-                self._rules.define(name, rule)
+            self._open.discard(known)
+            self._close(known, rule)
         return self._refs[known]
+
+    def _close(self, known: str, rule: str | None) -> None:
+        name = self._refs[known]
+        if rule is not None and name is not None:
+            self._rules.define(name, rule)
+            return
+        self._refs[known] = None
+        if known in self._named:
+            self._mistaken.add(known)
 
     def _following(self, ref: str, target: Any) -> str | None:
         self._bare.add(ref)
@@ -213,8 +235,10 @@ class JsonGrammar:
         return rule
 
     def _listed(self, schema: Schema) -> str | None:
-        members = [schema["const"]] if "const" in schema else schema["enum"]
-        kept = [one for one in members if misfit(one, schema, self._root) is None]
+        word = "const" if "const" in schema else "enum"
+        members = [schema["const"]] if word == "const" else schema["enum"]
+        others = without(schema, word)
+        kept = [one for one in members if misfit(one, others, self._root) is None]
         ways = [literal(json.dumps(one, ensure_ascii=False)) for one in kept]
         return self._rules.add(either(ways)) if ways else None
 

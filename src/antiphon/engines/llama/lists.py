@@ -53,6 +53,9 @@ class Lists:
     def _containing(self, schema: Schema) -> Schema:
         """Have the first items that no other schema has be those that must be contained."""
         wanted = int(schema.get("minContains", 1))
+        if wanted > MOST:
+            self._unkept.add("contains")
+            return schema
         if "maxContains" in schema:
             self._unkept.add("contains")
         items = schema.get("items", True)
@@ -65,7 +68,9 @@ class Lists:
     def _counted(self, schema: Schema, least: int, most: int | None) -> str | None:
         first: list[str] = []
         for part in schema.get("prefixItems", ())[:most]:
-            item = self._inside(part)
+            # What a reference leads to may have no end if it must come.
+            looping = len(first) >= least and '"$ref"' in json.dumps(part)
+            item = None if looping else self._inside(part)
             if item is None:  # no array reaches this place
                 most = len(first)
                 break
@@ -196,8 +201,10 @@ def _values(items: Any) -> list[Any] | None:
         found = [value for name in types for value in _NAMED.get(name, ())]
         if not types or any(name not in _NAMED for name in types):
             return None
+    if "$ref" in items or len(found) > ORDERED:
+        return None
     different: list[Any] = []
     for value in found:
         if fits(value, items) and not any(same(value, other) for other in different):
             different.append(value)
-    return different if len(different) <= ORDERED and "$ref" not in items else None
+    return different

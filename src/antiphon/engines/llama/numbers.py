@@ -65,6 +65,8 @@ def _fractions(rules: Rules, low: Fraction, high: Fraction) -> Iterator[str]:
 def _multiples(rules: Rules, schema: Schema, step: Fraction) -> tuple[str | None, tuple[str, ...]]:
     low, high, left = _bounds(schema, step)
     point = _places(step)
+    if point > DIGITS:
+        return rules.add(NUMBER), ("multipleOf", *BOUNDS)
     unit, width = 10**point, int(step * 10**point)
     least, most = ceil(low * unit), floor(high * unit)
     count = most // width + -least // width + 1

@@ -17,6 +17,9 @@ COMMA: Final = '", "'
 NEXT: Final = f" {COMMA} "
 COLON: Final = '": "'
 
+MOST: Final = 1000
+"""Properties that a grammar counts; nobody waits for more."""
+
 NAMED: Final = 300
 """Characters of known names that are kept out of other names; beyond, there are no others."""
 
@@ -31,6 +34,7 @@ class Objects:
         self._inside = inside
         self._unkept = unkept
         self._tight = tight
+        self._looping: set[str] = set()
 
     def any_of(self, value: str) -> str:
         """Write any object of such values."""
@@ -46,26 +50,39 @@ class Objects:
         must = [pairs[name] or "" for name in names if name in required]
         may = [pair for name in names if name not in required if (pair := pairs[name])]
         self._mark(schema, names)
-        least, most = schema.get("minProperties", 0), schema.get("maxProperties")
+        least, most = self._sizes(schema)
         if most is not None:
             if len(must) > most or least > most:
                 return None
-            may = may[: int(most) - len(must)]
-        # What is optional and must come in some number is required, as far as there is of it.
-        missing = max(0, int(least) - len(must))
-        must, may = [*must, *may[:missing]], may[missing:]
+            may = may[: most - len(must)]
         depending = {
             *(schema.get("dependentRequired") or {}),
             *(schema.get("dependentSchemas") or {}),
         }
-        return self._written(schema, must, may, [*names, *(depending - names.keys())])
+        missing = max(0, least - len(must))
+        return self._filled(schema, must, may, [*names, *(depending - names.keys())], missing)
+
+    def _filled(
+        self, schema: Schema, must: list[str], may: list[str], names: list[str], missing: int
+    ) -> str | None:
+        """Require what is optional and must come in some number, as far as there is of it.
+
+        What a reference leads to may have no end if it must come, so it is the last resort.
+        """
+        plain = [pair for pair in may if pair not in self._looping][:missing]
+        rest = [pair for pair in may if pair not in plain]
+        said = self._written(schema, [*must, *plain], rest, names)
+        if said is None and rest and missing > len(plain):
+            self._unkept.add("minProperties")
+            said = self._written(schema, [*must, *may[:missing]], may[missing:], names)
+        return said
 
     def _written(
         self, schema: Schema, must: list[str], may: list[str], names: list[str]
     ) -> str | None:
-        least, most = schema.get("minProperties", 0), schema.get("maxProperties")
-        missing = max(0, int(least) - len(must))
-        room = None if most is None else int(most) - len(must) - len(may)
+        least, most = self._sizes(schema)
+        missing = max(0, least - len(must))
+        room = None if most is None else most - len(must) - len(may)
         other = "" if room == 0 else self._other(schema, names, wanted=missing > 0)
         if missing > 1:
             # The same name might come twice: so the names are given.
@@ -79,6 +96,13 @@ class Objects:
         other = "" if room == 0 else other
         return self._rules.add(f'"{{" {self._members(must, may, other, missing, room)} "}}"')
 
+    def _sizes(self, schema: Schema) -> tuple[int, int | None]:
+        """Return how many properties there are at least and at most, if they can be counted."""
+        least, most = int(schema.get("minProperties", 0)), schema.get("maxProperties")
+        if least > MOST:
+            self._unkept.add("minProperties")
+        return min(least, MOST), None if most is None or most > MOST else int(most)
+
     def _mark(self, schema: Schema, names: Mapping[str, None]) -> None:
         """Say what is not kept of what depends on which properties there are."""
         if any(name in names for name in schema.get("dependentSchemas") or {}):
@@ -90,9 +114,14 @@ class Objects:
     def _pair(self, name: str, schema: Schema) -> str | None:
         if misfit(name, schema.get("propertyNames", True)) is not None:
             return None
-        value = self._inside(part_of(schema, name))
-        said = literal(json.dumps(name, ensure_ascii=False) + ": ")
-        return None if value is None else f"{said} {value}"
+        part = part_of(schema, name)
+        value = self._inside(part)
+        if value is None:
+            return None
+        pair = f"{literal(json.dumps(name, ensure_ascii=False) + ': ')} {value}"
+        if '"$ref"' in json.dumps(part):
+            self._looping.add(pair)
+        return pair
 
     def _other(self, schema: Schema, names: list[str], *, wanted: bool) -> str:
         """Write a property of another name than `names`, if there may be any."""
@@ -125,7 +154,8 @@ class Objects:
         if schema.get("properties") and "additionalProperties" not in schema and not wanted:
             others = False  # it would take any, but nobody waits for them
         given = schema.get("patternProperties") or {}
-        if (others is False and not given) or (self._tight and not wanted):
+        unnamed = schema.get("propertyNames", True) is False
+        if unnamed or (others is False and not given) or (self._tight and not wanted):
             return
         try:
             free = language_of(schema.get("propertyNames", True), forbidden=names)

@@ -96,7 +96,7 @@ def string(
 ) -> tuple[str | None, tuple[str, ...]]:
     """Name the rule of the strings that `schema` allows, and the words that it does not keep."""
     form = schema.get("format")
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    least, most = sizes(schema)
     if most is not None and most < least:
         return None, ()
     bare = "pattern" not in schema and not forbidden
@@ -107,6 +107,12 @@ def string(
     if bare and form not in CHECKED:
         return sized(rules, least, most)
     return _matching(rules, schema, forbidden)
+
+
+def sizes(schema: Schema) -> tuple[int, int | None]:
+    """Return how many characters a string has at least and at most."""
+    most = schema.get("maxLength")
+    return int(schema.get("minLength", 0)), None if most is None else int(most)
 
 
 def sized(rules: Rules, least: int, most: int | None) -> tuple[str, tuple[str, ...]]:
@@ -131,9 +137,9 @@ def _matching(
 ) -> tuple[str | None, tuple[str, ...]]:
     """Walk what has to come together; what makes the automaton too large is left out."""
     asked, left = _asked(schema, forbidden)
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    least, most = sizes(schema)
     if least or most is not None:
-        counted = whole(repeat(ANY, int(least), None if most is None else int(most)))
+        counted = whole(repeat(ANY, least, most))
         name = written(rules, both(asked, counted))
         if name != TOO_LARGE:
             return name, left
@@ -168,8 +174,7 @@ def language_of(schema: Any, forbidden: Iterable[str]) -> Language:
     if "enum" in schema:
         sides.append(whole(either(*(word(one) for one in schema["enum"] if isinstance(one, str)))))
     if "minLength" in schema or "maxLength" in schema:
-        least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
-        sides.append(whole(repeat(ANY, least, None if most is None else int(most))))
+        sides.append(whole(repeat(ANY, *sizes(schema))))
     return both(*sides)
 
 
