@@ -22,7 +22,7 @@ coverage: .venv/dev ## the pure layers alone; fails below full line and branch c
 	@$(BIN)/coverage report --skip-covered --fail-under=100
 
 coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks of the tests
-	@cd tests && ../$(BIN)/python -m support.surface
+	@cd tests && ../$(BIN)/python -m support.surface $(ARGS)
 
 soak: .venv/dev ## tests that take minutes
 	@$(BIN)/pytest -m soak $(ARGS)

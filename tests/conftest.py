@@ -1,6 +1,8 @@
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +17,7 @@ from antiphon.settings import ModelSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
+from support.valkey import Server
 
 # A slow machine is no fault of the code; in CI a failure has to come back the next time.
 hypothesis_settings.register_profile(
@@ -54,14 +57,19 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options."""
     async with AsyncExitStack() as stack:
 
-        async def start(settings: dict[str, Any] | None = None, **options: Any) -> Platform:
+        async def start(
+            settings: dict[str, Any] | None = None,
+            now: Callable[[], datetime] = lambda: datetime.now(UTC),
+            **options: Any,
+        ) -> Platform:
             loaded = Settings.load(
                 {"data_dir": tmp_path, "api_key": KEY, **(settings or {})}, environ={}
             )
             model = ModelSettings(
                 id="scripted", engine="scripted", aliases=("claude-*",), options=options
             )
-            platform = await stack.enter_async_context(build_platform(loaded, [ModelSource(model)]))
+            building = build_platform(loaded, [ModelSource(model)], now=now)
+            platform = await stack.enter_async_context(building)
             await platform.models.open()
             return platform
 
@@ -76,3 +84,17 @@ def client(platform: StartPlatform) -> StartClient:
         return Client(build_app(await platform(settings, **options)))
 
     return start
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real Valkey server. Each test uses a name of its own in it."""
+    server = Server(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def names() -> Iterator[str]:
+    """Names under which tests on one server do not see one another."""
+    return (f"test{number}" for number in count())

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.core.pricing import FREE, Price
 from antiphon.settings import DEFAULT_MODEL_ID, Secret, Settings, SettingsError
 
 
@@ -149,3 +150,54 @@ def test_data_lies_where_the_system_keeps_it(monkeypatch) -> None:
     assert load().data_dir.name == "antiphon"
     assert "Application Support" in str(load().data_dir)
     assert load({"data_dir": "~/x"}).data_dir == Path("~/x").expanduser()
+
+
+def priced(config: Path, price: str) -> Settings:
+    config.write_text(f'[[models]]\nid = "small"\n[models.price]\n{price}\n')
+    return load(config=config)
+
+
+def test_price_is_read_to_the_nano_dollar_from_text_and_numbers(config) -> None:
+    settings = priced(config, 'input = 0.3\noutput = "1.001"\ncache_read = 0\n')
+    assert settings.models[0].price.price() == Price(
+        input=300, cache_write_5m=375, cache_write_1h=600, cache_read=0, output=1001
+    )
+
+
+def test_price_may_have_a_card_for_long_prompts(config) -> None:
+    long = "long_above = 1000\n[models.price.long]\ninput = 2\noutput = 3\ncache_write_5m = 9\n"
+    price = priced(config, f"input = 0.001\noutput = 0\n{long}").models[0].price.price()
+    assert price.card(1000) is price
+    assert (price.input, price.cache_write_5m, price.cache_read) == (1, 2, 1)
+    assert price.card(1001) == Price(
+        input=2000, cache_write_5m=9000, cache_write_1h=4000, cache_read=200, output=3000
+    )
+
+
+def test_the_one_model_can_have_a_price_as_well(config) -> None:
+    config.write_text("[price]\ninput = 0\noutput = 0\n")
+    (model,) = load(config=config).served()
+    assert model.price.price() == FREE
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ("input = 1", "models[0].price: Object missing required field `output`"),
+        ("input = -1\noutput = 1", "models[0].price: input must be between 0 and 10000 US"),
+        ("input = 1\noutput = nan", "models[0].price: output must be between 0 and 10000 US"),
+        ("input = 1\noutput = 0.0001", "models[0].price: output must be a whole number of thous"),
+        ('input = "1 $"\noutput = 1', "models[0].price.input: Invalid decimal string"),
+        ("input = 1\noutput = 1\nread = 1", "models[0].price: Object contains unknown field"),
+        ("input = 1\noutput = 1\nlong_above = 5", "models[0].price: long and long_above stand"),
+    ],
+)
+def test_price_that_cannot_be_is_refused_with_its_place(config, price: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        priced(config, price)
+    assert str(refusal.value).startswith(said)
+
+
+def test_price_does_not_fit_into_the_environment() -> None:
+    with pytest.raises(SettingsError, match="ANTIPHON_PRICE: unknown setting"):
+        load(environ={"ANTIPHON_PRICE": "1"})

@@ -274,7 +274,7 @@ def _described(key: "ApiKey") -> dict[str, Any]:
         "status": key.status.value,
         "hint": key.hint,
         "created_at": _moment(key.created_at),
-        "revoked_at": key.revoked_at and _moment(key.revoked_at),
+        "archived_at": key.archived_at and _moment(key.archived_at),
     }
 
 

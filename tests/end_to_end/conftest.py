@@ -24,6 +24,9 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         error = "failed"
         after = 3
         [[scripted.replies]]
+        when = "cite the colours"
+        text = "Grass has one [source 1], and the sky is blue on every fine day. No [source 9]."
+        [[scripted.replies]]
         when = "be slow"
         text = "Slowly."
         delay_s = 300

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.core.assembly import Assembly, Outline
+from antiphon.core.documents import Pages
 from antiphon.core.generation import (
     EngineEvent,
     Finished,
@@ -28,6 +29,7 @@ from antiphon.wire.events import MessageDelta, Ping, StreamEvent
 from antiphon.wire.fold import fold
 from antiphon.wire.sse import EventEncoder
 from support.node import node
+from support.sources import found, read
 
 STREAMS_FOR_NODE = 300
 # Integers that are exact in JavaScript as well. No signed zeros, and no exponents: of those the
@@ -42,6 +44,12 @@ JSON = st.recursive(
     max_leaves=6,
 )
 COST = st.integers(0, 3)
+SOURCES = read(["The grass is green. The sky is blue.", Pages(("Page one.",)), found("A result.")])
+CLAIMS = st.lists(
+    st.sampled_from(["The grass is green. ", "It is", " [source 2]", "[source 3, 4]", ".", "\n"]),
+    min_size=2,
+    max_size=6,
+).map(lambda texts: [TextChunk(text, 1) for text in texts])
 TEXTS = st.text(max_size=6) | st.sampled_from(
     ["\n\n", "\r", "data: x\n\n", "\u2028", "END", "e\u0301", "\U0001f600"]
 )
@@ -64,6 +72,7 @@ def answers(draw: st.DrawFn) -> list[StreamEvent]:
     said = draw(
         st.lists(
             st.builds(TextChunk, TEXTS, COST).map(lambda event: [event])
+            | CLAIMS
             | st.builds(ThinkingChunk, TEXTS, COST).map(lambda event: [event])
             | calls(),
             max_size=8,
@@ -79,6 +88,7 @@ def answers(draw: st.DrawFn) -> list[StreamEvent]:
         shows_thinking=draw(st.booleans()),
         tool_use_id=lambda: f"toolu_{next(ids):024}",
         sign=lambda thinking: base64.b64encode(thinking.encode()).decode(),
+        sources=draw(st.sampled_from([None, SOURCES])),
     )
     ending = Finished(draw(st.sampled_from(FinishReason)), draw(COST))
     events = streamed(outline, [*(event for part in said for event in part), ending])
@@ -150,6 +160,7 @@ def plain(message: Any) -> Any:
     return message
 
 
+@pytest.mark.covers("events: citations_delta", "effect")
 @given(events=answers())
 def test_the_python_sdk_builds_the_message_that_the_fold_does(
     sdk: anthropic.Anthropic, replay: Replay, events: list[StreamEvent]
@@ -159,15 +170,15 @@ def test_the_python_sdk_builds_the_message_that_the_fold_does(
 
 def recorded(amount: int) -> list[list[StreamEvent]]:
     """The same streams at every run."""
-    found: list[list[StreamEvent]] = []
+    streams: list[list[StreamEvent]] = []
 
     @settings(max_examples=amount, derandomize=True, database=None)
     @given(answers())
     def collect(events: list[StreamEvent]) -> None:
-        found.append(events)
+        streams.append(events)
 
     collect()
-    return found
+    return streams
 
 
 def cut(stream: bytes, chance: random.Random) -> list[bytes]:
@@ -193,6 +204,8 @@ def replayed(streams: Iterable[list[StreamEvent]], path: Path) -> None:
 def test_the_typescript_sdk_builds_the_message_that_the_fold_does(tmp_path: Path) -> None:
     streams = recorded(STREAMS_FOR_NODE)
     assert len(streams) >= STREAMS_FOR_NODE
+    cited = [stream for stream in streams if b"citations_delta" in encoded(stream)]
+    assert len(cited) >= STREAMS_FOR_NODE // 30
     replayed(streams, tmp_path / "streams.jsonl")
 
 

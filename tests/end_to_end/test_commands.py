@@ -11,8 +11,8 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
     assert re.fullmatch(r"sk-antiphon-[\w-]{43}", made.pop("secret"))
     assert run_json(tmp_path, "keys", "list") == [made]
     revoked = run_json(tmp_path, "keys", "revoke", "laptop")
-    assert (revoked["id"], revoked["status"]) == (made["id"], "revoked")
-    assert revoked["revoked_at"]
+    assert (revoked["id"], revoked["status"]) == (made["id"], "archived")
+    assert revoked["archived_at"]
 
 
 def test_a_person_reads_a_table(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -12,13 +13,22 @@ from starlette.types import ASGIApp
 
 from antiphon.logs import set_up_logs
 from antiphon.server.app import build_app
-from support.absurd import Request, request_number, shown, simpler
+from support.absurd import LARGEST_BODY, Request, request_number, shown, simpler
 from support.asgi import Answer, Call
 from support.processes import Program
 
 REQUESTS = 12_000
 BATCH = 100
 PATIENCE_S = 20.0
+TYPES = {
+    **dict.fromkeys((400, 405, 431), "invalid_request_error"),
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+}
+# What msgspec, zlib and Python say of what they do not like.
+FOREIGN = re.compile(r" - at `\$|Expected `|Object (?:missing|contains)|zlib|Error -\d| at 0x")
 
 
 async def answered(app: ASGIApp, request: Request) -> Answer:
@@ -82,14 +92,21 @@ def complaint_of_json(request: Request, answer: Answer) -> str | None:
 
 
 def complaint_of_error(answer: Answer, body: Any) -> str | None:
-    whole = (
-        body.get("type") == "error"
-        and body.get("request_id") == answer.headers["request-id"]
-        and isinstance(body["error"].get("type"), str)
-        and isinstance(body["error"].get("message"), str)
-        and body["error"]["message"]
-    )
-    return None if whole else f"{answer.status} without the envelope"
+    error = body.get("error", {})
+    wrong = {
+        "without the envelope": list(body) != ["type", "error", "request_id"],
+        "that is no error": body.get("type") != "error",
+        "with another request's id": body.get("request_id") != answer.headers["request-id"],
+        "without its type, message and details": list(error) != ["type", "message", "details"],
+        "of another type": error.get("type") != TYPES.get(answer.status),
+        "that says nothing": not isinstance(error.get("message"), str) or not error["message"],
+        "in the words of a library": bool(FOREIGN.search(str(error.get("message")))),
+        "with details that have no code": error.get("details") is not None
+        and not error["details"].get("error_code"),
+        "that may not say whether to retry": answer.headers.get("x-should-retry")
+        != ("true" if answer.status >= 500 else "false"),
+    }
+    return next((f"{answer.status} {words}" for words, so in wrong.items() if so), None)
 
 
 async def checked(app: ASGIApp, request: Request) -> str | None:
@@ -102,7 +119,7 @@ async def checked(app: ASGIApp, request: Request) -> str | None:
 @pytest.fixture
 async def app(platform: Any) -> AsyncGenerator[ASGIApp]:
     set_up_logs("error", "json")
-    yield build_app(await platform())
+    yield build_app(await platform({"max_body_bytes": LARGEST_BODY}))
     structlog.reset_defaults()
 
 

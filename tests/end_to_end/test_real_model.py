@@ -121,6 +121,18 @@ def test_temperature_0_is_deterministic(real: Program) -> None:
     assert len(texts) == 1
 
 
+@pytest.mark.covers("parameters: top_k", "effect")
+@pytest.mark.covers("parameters: top_p", "effect")
+@pytest.mark.parametrize("narrowed", [{"top_k": 1}, {"top_p": 0}])
+def test_sampling_from_one_token_is_deterministic_when_it_is_hot(
+    real: Program, narrowed: dict[str, Any]
+) -> None:
+    coldest = post(real, ASK)["content"][0]["text"]
+    for _ in range(3):
+        hot = post(real, {**ASK, "temperature": 1, **narrowed})
+        assert hot["content"][0]["text"] == coldest
+
+
 def test_a_callers_text_never_becomes_a_control_token(real: Program) -> None:
     """Each control token, written by a caller, costs as many tokens as its letters do."""
     plain = count(real, messages=[{"role": "user", "content": "x"}])

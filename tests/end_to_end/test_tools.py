@@ -44,6 +44,7 @@ def call_of(message: Any) -> Any:
 
 
 @pytest.mark.covers("parameters: tool_choice", "effect")
+@pytest.mark.covers("tools: custom", "effect")
 def test_a_forced_call_fits_its_schema_and_its_result_is_taken(sdk: anthropic.Anthropic) -> None:
     choice = {"type": "tool", "name": "get_weather"}
     message = sdk.messages.create(**ASK, tool_choice=choice)

@@ -87,6 +87,7 @@ async def test_an_unknown_path_is_a_404_in_the_envelope(client, path) -> None:
 async def test_an_unknown_method_is_a_405_in_the_envelope(client, method, path) -> None:
     answer = await (await client()).start(method, path).task
     assert answer.error == (405, "invalid_request_error", "Method Not Allowed")
+    assert method not in answer.headers["allow"]
 
 
 @pytest.mark.parametrize(
@@ -222,3 +223,19 @@ async def test_a_revoked_key_is_refused_at_once(platform) -> None:
     await started.keys.revoke("other")
     refused = await caller.start("POST", "/v1/messages", HELLO, headers).task
     assert refused.error[2] == "invalid x-api-key"
+
+
+@pytest.mark.covers("headers: anthropic-workspace-id", "effect")
+@pytest.mark.covers("headers: anthropic-organization-id", "effect")
+@pytest.mark.covers("errors: permission_error", "effect")
+async def test_a_request_is_for_the_workspace_that_it_names(client) -> None:
+    caller: Client = await client()
+    plain = await caller.create()
+    own = plain.headers["anthropic-workspace-id"]
+    assert plain.headers["anthropic-organization-id"]
+    named = await caller.post("/v1/messages", HELLO, anthropic_workspace_id=own)
+    assert (named.status, named.headers["anthropic-workspace-id"]) == (200, own)
+    refused = await caller.post("/v1/messages", HELLO, anthropic_workspace_id="wrkspc_nobody")
+    status, kind, message = refused.error
+    assert (status, kind) == (403, "permission_error")
+    assert message.startswith("anthropic-workspace-id: ")

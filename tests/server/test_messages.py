@@ -5,6 +5,7 @@ import pytest
 
 from antiphon.engines.base import EngineErrorKind
 from support.asgi import HELLO, Client
+from support.requests import CITATION
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +24,8 @@ TEXT = "One two three END four five."
 @pytest.mark.covers("usage: output_tokens_details", "shape")
 @pytest.mark.covers("usage: cache_creation_input_tokens", "shape")
 @pytest.mark.covers("usage: cache_read_input_tokens", "shape")
+@pytest.mark.covers("usage: cache_creation", "shape")
+@pytest.mark.covers("usage: server_tool_use", "shape")
 @pytest.mark.covers("usage: service_tier", "shape")
 @pytest.mark.covers("usage: inference_geo", "shape")
 @pytest.mark.covers("headers: x-api-key", "effect")
@@ -306,11 +309,116 @@ async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
     assert answer.error == (404, "not_found_error", "model: gpt-1")
 
 
+@pytest.mark.covers("parameters: service_tier", "ignored")
+@pytest.mark.covers("parameters: cache_control", "ignored")
+@pytest.mark.covers("parameters: diagnostics", "ignored")
+@pytest.mark.covers("parameters: context_management", "ignored")
+@pytest.mark.covers("parameters: safeguards", "ignored")
+@pytest.mark.covers("headers: anthropic-user-profile-id", "ignored")
+async def test_what_means_nothing_here_changes_nothing(client) -> None:
+    caller = await client()
+    plain = (await caller.create()).json
+    body = {
+        **HELLO,
+        "service_tier": "standard_only",
+        "cache_control": {"type": "ephemeral", "ttl": "1h"},
+        "diagnostics": {"previous_message_id": "msg_01"},
+        "context_management": {"edits": []},
+        "safeguards": [],
+        "speed": "standard",
+    }
+    headers = {"anthropic_user_profile_id": "uprof_1"}
+    answer = (await caller.post("/v1/messages", body, **headers)).json
+    assert answer | {"id": plain["id"]} == plain
+
+
+@pytest.mark.covers("parameters: container", "refused")
+@pytest.mark.covers("parameters: inference_geo", "refused")
+@pytest.mark.covers("parameters: speed", "refused")
+@pytest.mark.covers("parameters: mcp_servers", "refused")
+@pytest.mark.covers("parameters: fallbacks", "refused")
+@pytest.mark.covers("parameters: compaction", "refused")
+@pytest.mark.covers("parameters: output_config.task_budget", "refused")
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("container", "container_01", "container: Container identifier can only be provided "),
+        ("inference_geo", "us", "inference_geo: not supported for this model."),
+        ("speed", "fast", "speed: 'fast' is not supported for this model."),
+        ("mcp_servers", [], "mcp_servers: Extra inputs are not permitted"),
+        ("fallbacks", "default", "fallbacks: Extra inputs are not permitted"),
+        ("fallback_credit_token", "x", "fallback_credit_token: Extra inputs are not permitted"),
+        ("compaction", {"type": "summarize"}, "compaction: Extra inputs are not permitted"),
+        ("billing_policy", {}, "billing_policy: Extra inputs are not permitted"),
+        ("output_format", {}, "output_format: Extra inputs are not permitted"),
+        (
+            "output_config",
+            {"task_budget": {"type": "tokens", "total": 20_000}},
+            "output_config.task_budget: Extra inputs are not permitted",
+        ),
+        (
+            "thinking",
+            {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "error"}},
+            "thinking.adaptive.block_binding: Extra inputs are not permitted",
+        ),
+    ],
+)
+async def test_what_is_not_on_offer_is_refused_by_name(client, name, value, sentence) -> None:
+    status, kind, message = (await (await client()).create(**{name: value})).error
+    assert (status, kind) == (400, "invalid_request_error")
+    assert message.startswith(sentence)
+
+
+@pytest.mark.covers("headers: content-type: charset", "effect")
+@pytest.mark.parametrize(
+    ("content_type", "charset"),
+    [
+        ("application/json", None),
+        ("application/json; charset=utf-8", None),
+        ("application/json;CHARSET=UTF8", None),
+        ('text/plain; x=y; charset="us-ascii"', None),
+        ("application/x-www-form-urlencoded", None),
+        ("nonsense", None),
+        ("", None),
+        ("application/json; charset=utf-16", "utf-16"),
+        ('application/json; charset="koi8-r"; x=y', "koi8-r"),
+        ("application/json; charset=", ""),
+    ],
+)
+async def test_a_body_says_its_charset_or_is_utf_8(client, content_type, charset) -> None:
+    caller: Client = await client()
+    answer = await caller.post("/v1/messages", HELLO, content_type=content_type)
+    if charset is None:
+        assert answer.status == 200
+        return
+    sentence = (
+        f"Content-Type charset '{charset}' is not supported. Send the body without one, or in "
+        "'utf-8', 'iso-8859-1' or 'us-ascii'."
+    )
+    assert answer.error == (400, "invalid_request_error", sentence)
+    assert answer.json["error"]["details"] == {"error_code": "unsupported_charset"}
+
+
+async def test_a_body_in_latin_1_is_read_as_such(client) -> None:
+    caller: Client = await client(echo=True)
+    body = json.dumps({**HELLO, "messages": [{"role": "user", "content": "\u00e9"}]})
+    raw = body.replace("\\u00e9", "\u00e9").encode("latin-1")
+    assert b"\xe9" in raw
+    labelled = "application/json; charset=ISO-8859-1"
+    answer = await caller.post("/v1/messages", raw, content_type=labelled)
+    assert answer.json["content"][0]["text"] == "\u00e9"
+    assert (await caller.post("/v1/messages", raw)).status == 400
+
+
+@pytest.mark.covers("parameters: thread", "refused")
 async def test_a_thread_is_refused_with_the_code_that_the_sdk_reads(client) -> None:
     caller = await client()
     answer = await caller.create(thread={"type": "create"})
     assert answer.error == (400, "invalid_request_error", "thread: this server keeps no threads")
-    assert answer.json["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert answer.json["error"]["details"] == {
+        "error_code": "thread_unsupported_request",
+        "unsupported": ["thread"],
+    }
 
 
 async def test_an_error_without_a_code_has_details_that_say_nothing(client) -> None:
@@ -333,7 +441,7 @@ async def test_a_malformed_sampling_parameter_is_an_unknown_key_too(client) -> N
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 async def test_rules_of_the_newer_version_hold_on_both_paths(client, path) -> None:
-    cited = {"type": "text", "text": "a", "citations": [{}]}
+    cited = {"type": "text", "text": "a", "citations": [CITATION]}
     body = {"model": "claude-x", "messages": [{"role": "user", "content": [cited]}]}
     if path == "/v1/messages":
         body["max_tokens"] = 8
@@ -363,3 +471,15 @@ async def test_what_claude_code_sends_is_answered(client) -> None:
         anthropic_beta="claude-code-20250219,context-management-2025-06-27",
     )
     assert answer.status == 200
+
+
+@pytest.mark.covers("headers: anthropic-workspace-id", "effect")
+async def test_workspace_that_is_not_the_keys_is_refused(client) -> None:
+    caller = await client()
+    answer = await caller.create()
+    workspace = answer.headers["anthropic-workspace-id"]
+    assert workspace.startswith("wrkspc_")
+    named = await caller.post("/v1/messages", HELLO, anthropic_workspace_id=workspace)
+    assert named.status == 200
+    refused = await caller.post("/v1/messages", HELLO, anthropic_workspace_id="wrkspc_1")
+    assert refused.error[:2] == (403, "permission_error")

@@ -14,6 +14,7 @@ from antiphon.wire.content import (
     PlainTextSource,
     SearchResultParam,
     TextParam,
+    ToolReferenceParam,
     ToolResultParam,
 )
 from support.pdf import pdf
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 async def read(*blocks: ContentParam) -> tuple[ContentParam, ...]:
     prompt = Prompt(turns=(Turn("user", blocks),), max_tokens=7)
-    result = await read_documents(prompt)
+    result, _ = await read_documents(prompt)
     assert result.max_tokens == 7
     return result.turns[0].content
 
@@ -34,7 +35,7 @@ def pdf_document(data: str) -> DocumentParam:
 
 async def test_a_prompt_of_text_is_left_as_it_is() -> None:
     prompt = Prompt(turns=(Turn("user", (TextParam(text="Hi"),)),), max_tokens=1)
-    assert await read_documents(prompt) is prompt
+    assert await read_documents(prompt) == (prompt, None)
 
 
 @pytest.mark.covers("blocks of a request: document: PDF", "effect")
@@ -89,3 +90,11 @@ async def test_a_pdf_that_cannot_be_read_is_refused(data: str, said: str) -> Non
 async def test_a_source_that_is_not_here_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="sources of type 'file'"):
         await read(DocumentParam(source=FileSource(file_id="file_1")))
+
+
+@pytest.mark.covers("blocks of a request: tool_reference", "effect")
+async def test_of_a_tool_that_was_found_the_name_is_read() -> None:
+    found = ToolResultParam(tool_use_id="a", content=[ToolReferenceParam(tool_name="get_weather")])
+    assert await read(found) == (
+        ToolResultParam(tool_use_id="a", content=[TextParam(text="Tool: get_weather")]),
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from antiphon.core.errors import AuthenticationError
 from antiphon.service.access import Access
+from antiphon.service.directory import Accounts
 from antiphon.service.keys import KeyRefusedError, Keys
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
@@ -41,7 +42,7 @@ def keys(database: Database) -> Keys:
 
 @pytest.fixture
 async def access(database: Database) -> Access:
-    return Access(database, await database.watch())
+    return Access(Accounts(database, await database.watch()), lambda: NOW)
 
 
 async def test_a_key_opens_the_door_until_it_is_revoked(keys: Keys, access: Access) -> None:
@@ -49,7 +50,7 @@ async def test_a_key_opens_the_door_until_it_is_revoked(keys: Keys, access: Acce
     assert (await access.authenticate(new.secret, None)).key_id == new.key.id
     assert (await access.authenticate(None, f"Bearer {new.secret}")).key_id == new.key.id
     revoked = await keys.revoke("laptop")
-    assert revoked.revoked_at == NOW
+    assert revoked.archived_at == NOW
     with pytest.raises(AuthenticationError):
         await access.authenticate(new.secret, None)
 
@@ -64,7 +65,6 @@ async def test_a_key_made_later_opens_the_door_at_once(keys: Keys, access: Acces
 async def test_the_secret_is_not_what_is_stored(keys: Keys) -> None:
     new = await keys.create("laptop")
     (stored,) = await keys.all()
-    assert new.secret.encode() not in stored.digest
     assert new.secret not in repr(stored)
     assert stored.hint != new.secret
 

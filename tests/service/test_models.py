@@ -33,6 +33,18 @@ async def test_a_model_that_loads_is_overloaded_until_it_is_there() -> None:
     assert not served.ready
 
 
+async def test_a_model_that_loads_says_what_is_known_of_it() -> None:
+    served = models(source("small"))
+    (loading,) = served.listing(limit=1, after_id=None, before_id=None).data
+    assert (loading.id, loading.display_name) == ("small", "small")
+    assert (loading.max_input_tokens, loading.max_tokens, loading.capabilities) == (None,) * 3
+    await served.open()
+    (loaded,) = served.listing(limit=1, after_id=None, before_id=None).data
+    assert loaded.max_input_tokens
+    assert loaded.capabilities
+    await served.aclose()
+
+
 async def test_an_unknown_name_is_not_found_in_the_words_of_the_wire() -> None:
     with pytest.raises(NotFoundError, match=r"^model: gpt-1$"):
         models(source("small", "claude-*")).find("gpt-1")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert
 
 from antiphon.store import postgresql
-from antiphon.store.accounts import ApiKey, active_keys, add_key, revoke_key
+from antiphon.store.accounts import ApiKey, add_key, archive_key, doors
 from antiphon.store.changes import ChangeSignal
 from antiphon.store.database import Database, open_database
 from antiphon.store.errors import StoreError
@@ -21,17 +21,17 @@ OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 pytestmark = pytest.mark.anyio
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-KEY = ApiKey(id="apikey_01", name="laptop", digest=b"d", hint="h", created_at=NOON)
+KEY = ApiKey(id="apikey_01", name="laptop", hint="h", created_at=NOON)
 REVOKE = """
 import asyncio, sys
 from datetime import UTC, datetime
-from antiphon.store.accounts import revoke_key
+from antiphon.store.accounts import archive_key
 from antiphon.store.database import open_database
 
 async def main():
     database = await open_database(sys.argv[1])
     async with database.write() as connection:
-        assert await revoke_key(connection, "apikey_01", datetime.now(UTC))
+        assert await archive_key(connection, "apikey_01", datetime.now(UTC))
     await database.aclose()
 
 asyncio.run(main())
@@ -65,18 +65,18 @@ class SilentConnection:
 
 async def add(database: Database) -> None:
     async with database.write() as connection:
-        await add_key(connection, KEY)
+        await add_key(connection, KEY, b"d")
 
 
 async def add_twice(database: Database) -> None:
     async with database.write() as connection:
-        await add_key(connection, KEY)
-        await add_key(connection, KEY)
+        await add_key(connection, KEY, b"d")
+        await add_key(connection, KEY, b"d")
 
 
 async def revoke(database: Database) -> None:
     async with database.write() as connection:
-        await revoke_key(connection, KEY.id, NOON)
+        await archive_key(connection, KEY.id, NOON)
 
 
 async def becomes_other_than(version: int, signal: ChangeSignal) -> None:
@@ -118,7 +118,7 @@ async def test_change_by_another_connection_is_seen(
     await revoke(await opened())
     await becomes_other_than(version, signal)
     async with database.read() as connection:
-        assert await active_keys(connection) == {}
+        assert await doors(connection) == {}
 
 
 async def test_key_revoked_by_another_process_is_seen_when_that_process_has_ended(

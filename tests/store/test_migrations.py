@@ -2,10 +2,12 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -13,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from antiphon.store import migrations
-from antiphon.store.accounts import count_keys
+from antiphon.store.accounts import KeyKind, KeyStatus, count_keys, doors, list_keys
 from antiphon.store.changes import revision
 from antiphon.store.database import Database
 from antiphon.store.errors import StoreError
@@ -21,6 +23,8 @@ from antiphon.store.migrations import NEWEST, migrate
 from antiphon.store.tables import metadata
 
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +133,39 @@ def test_import_of_migrations_costs_no_alembic() -> None:
     program = "import sys, antiphon.store.migrations; print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout == b"False\n"
+
+
+def upgrade_to(version: str) -> Callable[[Connection], None]:
+    def upgrade(connection: Connection) -> None:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        command.upgrade(config, version)
+
+    return upgrade
+
+
+async def test_keys_of_the_release_before_open_the_door_as_they_did(opened: OpenDatabase) -> None:
+    database = await opened()
+    async with database.write() as connection:
+        await connection.run_sync(upgrade_to("0002"))
+        for number, status in enumerate(("active", "revoked")):
+            await connection.execute(
+                text(
+                    "INSERT INTO api_keys (id, name, digest, hint, status, created_at, revoked_at)"
+                    " VALUES (:id, 'laptop', :digest, 'h', :status, 5, :revoked_at)"
+                ),
+                {
+                    "id": f"apikey_{number}",
+                    "digest": bytes([number]),
+                    "status": status,
+                    "revoked_at": 7 if number else None,
+                },
+            )
+    await migrate(database)
+    async with database.read() as connection:
+        opening = await doors(connection)
+        active, archived = await list_keys(connection)
+    assert list(opening) == [b"\x00"]
+    assert opening[b"\x00"].key == active
+    assert (active.status, archived.status) == (KeyStatus.ACTIVE, KeyStatus.ARCHIVED)
+    assert (archived.archived_at, active.kind) == (EPOCH + timedelta(microseconds=7), KeyKind.API)

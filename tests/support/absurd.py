@@ -14,6 +14,7 @@ from support.asgi import HELLO, KEY
 
 SEED = "antiphon"
 EXAMPLES = Path(__file__).parents[1] / "wire" / "examples"
+LARGEST_BODY = 2**20
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 
 Chance: TypeAlias = random.Random
@@ -246,7 +247,16 @@ HEADERS: list[tuple[bytes, list[bytes]]] = [
         b"anthropic-beta",
         [b"", b",", b"nobody-knows-2030-01-01", b"a,,b, ,", b"\xff", b"x" * 20_000, b'{};="'],
     ),
-    (b"content-type", [b"", b"text/plain", b"application/json; charset=utf-16", b"\xff/\xff"]),
+    (
+        b"content-type",
+        [
+            *(b"", b"text/plain", b"application/json; charset=utf-16", b"\xff/\xff"),
+            *(b"application/json; charset=latin-1", b'x;charset="', b"; charset=UTF-8"),
+        ],
+    ),
+    (b"upgrade", [b"h2c", b"websocket", b"\xff"]),
+    (b"connection", [b"close", b"upgrade", b"keep-alive, x", b"\xff"]),
+    (b"anthropic-workspace-id", [b"wrkspc_1", b"", b"\xff"]),
     (b"content-encoding", [b"gzip", b"deflate", b"br", b"identity", b"zstd", b"x, gzip", b""]),
     (b"content-length", [b"0", b"-1", b"x", b"99999999999999999999", b"\xb2", b"1, 1", b"5"]),
     (b"transfer-encoding", [b"chunked", b"gzip"]),
@@ -288,6 +298,40 @@ def oddly_headed(request: Request, chance: Chance) -> Request:
     if compress is not None and chance.random() < 0.5:
         return replace(changed, chunks=(compress(b"".join(request.chunks)),))
     return changed
+
+
+def compressed(request: Request, chance: Chance) -> Request:
+    """Compress the body, well or badly, and say so."""
+    body = b"".join(request.chunks)
+    packed = gzip.compress(body, mtime=0)
+    place = chance.randrange(len(packed))
+    changes: list[Callable[[], bytes]] = [
+        lambda: packed,
+        lambda: packed[:place],
+        lambda: packed[:place] + chance.randbytes(1) + packed[place + 1 :],
+        lambda: packed + chance.choice([b"\0", b"x", body, packed]),
+        lambda: gzip.compress(body[:place], mtime=0) + gzip.compress(body[place:], mtime=0),
+        lambda: gzip.compress(packed, mtime=0),
+        lambda: zlib.compress(body),
+        lambda: gzip.compress(b" " * chance.choice([1000, LARGEST_BODY, LARGEST_BODY + 1])),
+        lambda: body,
+        lambda: b"",
+    ]
+    headers = [header for header in request.headers if header[0] != b"content-encoding"]
+    said = chance.choice([*[b"gzip"] * 3, b"GZIP ", b"x-gzip", b"identity", b"gzip,gzip"])
+    return replace(
+        request,
+        headers=(*headers, (b"content-encoding", said)),
+        chunks=(chance.choice(changes)(),),
+    )
+
+
+def in_pieces(request: Request, chance: Chance) -> Request:
+    """Send the body in many pieces, some of them empty."""
+    body = b"".join(request.chunks)
+    cuts = sorted(chance.randint(0, len(body)) for _ in range(chance.choice([2, 5, 40])))
+    pieces = tuple(body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True))
+    return replace(request, chunks=pieces)
 
 
 METHODS = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"]
@@ -367,6 +411,10 @@ def request_number(number: int) -> Request:
         request = oddly_headed(request, chance)
     if chance.random() < 0.15:
         request = oddly_aimed(request, chance)
+    if chance.random() < 0.1:
+        request = compressed(request, chance)
+    if chance.random() < 0.1:
+        request = in_pieces(request, chance)
     return request
 
 

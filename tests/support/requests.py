@@ -26,6 +26,14 @@ DECODERS = {OLD: BodyDecoder(CreateMessageParams), NEW: BodyDecoder(CreateMessag
 COUNT_DECODER = BodyDecoder(CountTokensParams)
 IMAGE = {"type": "image", "source": {"type": "url", "url": "https://example.com/cat.png"}}
 EPHEMERAL = {"type": "ephemeral"}
+CITATION = {
+    "type": "char_location",
+    "cited_text": "The grass is green.",
+    "document_index": 0,
+    "document_title": None,
+    "start_char_index": 0,
+    "end_char_index": 19,
+}
 
 
 def user(content: Any = "Hi") -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 A test that shows one of these things has the mark `covers("parameters: top_p", "effect")`.
 `make coverage-table` writes `docs/reference/coverage.md` out of the marks, and a test holds the
-page to them: what loses its test loses its place, and CI fails.
+page to them: what loses its test loses its place, and CI fails. The page is not written either if
+anything on it would be worth less than before; who means it says so with `--take-back`.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
+ROW = re.compile(r"\| `(?P<name>.+)` \| \*(?P<state>\w+)\* \|")
 PAGE = TESTS.parent / "docs/reference/coverage.md"
 
 # The best that a test shows counts.
@@ -37,7 +40,12 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "anthropic-version: 2023-06-01",
         "anthropic-version: 2026-10-21",
         "anthropic-beta",
+        "anthropic-user-profile-id",
+        "anthropic-workspace-id",
+        "content-type: charset",
         "content-encoding: gzip",
+        "anthropic-organization-id",
+        "retry-after",
         "request-id",
         "x-should-retry",
         "browser opt-in",
@@ -64,7 +72,26 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "inference_geo",
         "speed",
         "diagnostics",
+        "context_management",
+        "safeguards",
+        "thread",
+        "mcp_servers",
+        "fallbacks",
+        "compaction",
+        "output_config.task_budget",
     ),
+    "tools": (
+        "custom",
+        "bash, text_editor, memory",
+        "server tools",
+        "computer, browser, MCP toolsets",
+        "strict",
+        "eager_input_streaming",
+        "input_examples",
+        "defer_loading",
+        "allowed_callers",
+    ),
+    "tool_choice": ("auto", "any", "tool", "none", "disable_parallel_tool_use"),
     "messages": (
         "many turns",
         "same-role turns",
@@ -85,7 +112,11 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "redacted_thinking",
         "tool_use",
         "tool_result",
+        "tool_reference",
+        "browser_state",
         "server tool blocks",
+        "container_upload",
+        "MCP blocks",
     ),
     "blocks of an answer": ("text", "thinking", "tool_use", "citations"),
     "events": (
@@ -117,6 +148,8 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "output_tokens_details",
         "cache_creation_input_tokens",
         "cache_read_input_tokens",
+        "cache_creation",
+        "server_tool_use",
         "service_tier",
         "inference_geo",
     ),
@@ -136,44 +169,85 @@ SURFACE: Mapping[str, Sequence[str]] = {
 }
 
 
+NOT_YET = "not yet"
+# A test that need not pass shows nothing.
+LAME = ("pytest.mark.skip", "pytest.mark.skipif", "pytest.mark.xfail")
+
+
 class SurfaceError(ValueError):
-    """A mark that names nothing of the surface."""
+    """A mark that names nothing of the surface, or stands on a test that shows nothing."""
 
 
-def marks() -> Iterator[tuple[str, str, str]]:
+def marks(tests: Path = TESTS) -> Iterator[tuple[str, str, str]]:
     """Yield thing, state and test of every mark in the sources of the tests."""
-    for path in sorted(TESTS.rglob("test_*.py")):
+    for path in sorted(tests.rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                for decorator in node.decorator_list:
-                    if ast.unparse(decorator).startswith("pytest.mark.covers("):
-                        thing, state = map(ast.literal_eval, decorator.args)  # type: ignore[attr-defined]
-                        yield thing, state, f"{path.relative_to(TESTS)}::{node.name}"
+                for thing, state in _marks_of(node):
+                    yield thing, state, f"{path.relative_to(tests)}::{node.name}"
 
 
-def covered() -> dict[str, str]:
-    """Return the best state of each thing that a test shows. Raises `SurfaceError`."""
-    order = list(STATES)
-    found: dict[str, str] = {}
-    for thing, state, test in marks():
-        kind, _, name = thing.partition(": ")
-        if name not in SURFACE.get(kind, ()) or state not in STATES:
-            raise SurfaceError(f"{test}: {thing!r}, {state!r} is nothing of the surface")
-        found[thing] = min(state, found.get(thing, state), key=order.index)
+def _marks_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str, str]]:
+    written = [(ast.unparse(one), one) for one in test.decorator_list]
+    found = [
+        (ast.literal_eval(one.args[0]), ast.literal_eval(one.args[1]))
+        for text, one in written
+        if text.startswith("pytest.mark.covers(") and isinstance(one, ast.Call)
+    ]
+    if found and not test.name.startswith("test_"):
+        raise SurfaceError(f"{test.name} is no test")
+    if found and any(text.startswith(LAME) for text, _ in written):
+        raise SurfaceError(f"{test.name} need not pass, and shows nothing")
     return found
 
 
-def page() -> str:
+def covered(tests: Path = TESTS) -> dict[str, str]:
+    """Return the best state of each thing that a test shows. Raises `SurfaceError`."""
+    found: dict[str, str] = {}
+    for thing, state, test in marks(tests):
+        kind, _, name = thing.partition(": ")
+        if name not in SURFACE.get(kind, ()) or state not in STATES:
+            raise SurfaceError(f"{test}: {thing!r}, {state!r} is nothing of the surface")
+        found[thing] = min(state, found.get(thing, state), key=_rank)
+    return found
+
+
+def _rank(state: str | None) -> int:
+    """How far a state is from the best."""
+    return len(STATES) if state is None else list(STATES).index(state)
+
+
+def stated(text: str) -> dict[str, str]:
+    """Return the states that a page has."""
+    found: dict[str, str] = {}
+    kind = ""
+    for line in text.splitlines():
+        if line.startswith("## "):
+            kind = line[3:4].lower() + line[4:]
+        elif row := ROW.fullmatch(line):
+            found[f"{kind}: {row['name']}"] = row["state"]
+    return found
+
+
+def backwards(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Say what is worth less than it was: by its test, or because it left the surface."""
+    return [
+        f"{thing}: {state}, now {now.get(thing, NOT_YET)}"
+        for thing, state in before.items()
+        if _rank(now.get(thing)) > _rank(state)
+    ]
+
+
+def page(states: Mapping[str, str]) -> str:
     """Return the page of the table."""
-    states = covered()
     lines = [
         "# What of the wire is served",
         "",
         "Made from the marks of the tests (`tests/support/surface.py`); a test holds it to them.",
         "",
         *(f"- *{state}*: {meaning}" for state, meaning in STATES.items()),
-        "- not yet: is not served, or no test shows it",
+        f"- {NOT_YET}: is not served, or no test shows it",
         "",
     ]
     for kind, names in SURFACE.items():
@@ -185,9 +259,19 @@ def page() -> str:
 
 def _state(states: Mapping[str, str], kind: str, name: str) -> str:
     state = states.get(f"{kind}: {name}")
-    return f"*{state}*" if state else "not yet"
+    return f"*{state}*" if state else NOT_YET
+
+
+def main(arguments: Sequence[str], path: Path = PAGE) -> str | None:
+    """Write the page; return what keeps from it."""
+    states = covered()
+    lost = backwards(stated(path.read_text(encoding="utf-8")), states)
+    if lost and "--take-back" not in arguments:
+        return "\n".join(["These went backwards (--take-back if it is meant):", *lost])
+    path.write_text(page(states), encoding="utf-8")
+    sys.stdout.write(f"{path.name}: {len(states)} things have a test\n")
+    return None
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{PAGE.name}: {len(covered())} things have a test\n")
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 import json
 from contextlib import suppress
 from copy import deepcopy
+from datetime import datetime
 from itertools import combinations
 from typing import Annotated, Any, TypeAlias
 
@@ -13,6 +14,7 @@ from msgspec import Meta, inspect
 from antiphon.wire.base import Family, Param
 from antiphon.wire.faults import BodyDecoder, BodyError, Fault, decode_member, faults
 from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams
+from support.requests import CITATION
 
 Json: TypeAlias = Any
 
@@ -54,9 +56,21 @@ def with_block(block: Json) -> Json:
     return [{"role": "user", "content": [block]}]
 
 
+def with_citation(citation: Json) -> Json:
+    return with_block({"type": "text", "text": "Hi", "citations": [citation]})
+
+
+CITATION_0 = "messages.0.content.0.text.citations.0"
+CITATION_TAGS = (
+    "'char_location', 'page_location', 'content_block_location', 'web_search_result_location', "
+    "'search_result_location'"
+)
 TAGS = (
     "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', "
-    "'tool_result'"
+    "'tool_result', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', "
+    "'code_execution_tool_result', 'bash_code_execution_tool_result', "
+    "'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'container_upload', "
+    "'mcp_tool_use', 'mcp_tool_result'"
 )
 MEDIA_TYPES = "'image/gif', 'image/jpeg', 'image/png' or 'image/webp'"
 EXTRA = "Extra inputs are not permitted"
@@ -111,6 +125,20 @@ SENTENCES = [
     ("messages.0.bogus", 1, f"messages.0.bogus: {EXTRA}"),
     (
         "messages",
+        with_block({"type": "fallback"}),
+        f"messages.0.content.0: Input tag 'fallback' {MISMATCHED_TAG} {TAGS}",
+    ),
+    (
+        "messages",
+        with_block({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "tool_use"}]}),
+        (
+            "messages.0.content.0.tool_result.content.0: "
+            f"Input tag 'tool_use' {MISMATCHED_TAG} 'text', 'image', 'search_result', 'document', "
+            "'tool_reference', 'browser_state'"
+        ),
+    ),
+    (
+        "messages",
         with_block({"type": "text", "text": "Hi", "bogus": 1}),
         f"messages.0.content.0.text.bogus: {EXTRA}",
     ),
@@ -118,6 +146,32 @@ SENTENCES = [
         "messages",
         with_block({"type": "text", "text": "Hi", "citations": [1]}),
         "messages.0.content.0.text.citations.0: Input should be an object",
+    ),
+    ("messages", with_citation({}), f"{CITATION_0}.type: Field required"),
+    (
+        "messages",
+        with_citation({"type": "line_location"}),
+        f"{CITATION_0}: Input tag 'line_location' {MISMATCHED_TAG} {CITATION_TAGS}",
+    ),
+    (
+        "messages",
+        with_citation({"type": "char_location"}),
+        f"{CITATION_0}.char_location.cited_text: Field required",
+    ),
+    (
+        "messages",
+        with_citation(CITATION | {"document_title": 1}),
+        f"{CITATION_0}.char_location.document_title: Input should be a valid string",
+    ),
+    (
+        "messages",
+        with_citation(CITATION | {"start_char_index": -1}),
+        f"{CITATION_0}.char_location.start_char_index: Input should be greater than or equal to 0",
+    ),
+    (
+        "messages",
+        with_citation(CITATION | {"start_page_number": 1}),
+        f"{CITATION_0}.char_location.start_page_number: {EXTRA}",
     ),
     (
         "messages",
@@ -433,11 +487,15 @@ def test_tag_that_is_nested_is_refused_at_any_depth(depth: int) -> None:
             DECODER.decode(body.replace("TAG", tag).encode())
 
 
-def test_fault_that_the_walk_does_not_see_is_said_in_other_words() -> None:
-    # Of two equal keys msgspec checks both, and a parsed body holds the last.
-    body = json.dumps(valid_body()).replace("{", '{"model": 5, ', 1).encode()
-    with pytest.raises(BodyError, match=r"\$\.model"):
-        DECODER.decode(body)
+class Beyond(Param, kw_only=True, frozen=True):
+    """A type that no endpoint has, and of which the walk knows nothing."""
+
+    when: datetime
+
+
+def test_fault_that_the_walk_does_not_see_is_said_in_general_words() -> None:
+    with pytest.raises(BodyError, match=r"^Input does not match the expected shape\.$"):
+        BodyDecoder(Beyond).decode(b'{"when": "yesterday"}')
 
 
 def test_token_count_takes_no_max_tokens() -> None:

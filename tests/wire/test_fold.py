@@ -1,10 +1,13 @@
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 
+from antiphon.wire.citations import CharLocation
 from antiphon.wire.content import TextBlock, ToolUseBlock
 from antiphon.wire.errors import ErrorDetail
 from antiphon.wire.events import (
+    CitationsDelta,
     ContentBlockDelta,
     ContentBlockStart,
     ContentBlockStop,
@@ -29,6 +32,13 @@ from antiphon.wire.events import (
 from antiphon.wire.fold import BrokenStreamError, Fold, fold
 from antiphon.wire.messages import Message, OutputTokensDetails, Usage
 
+CITATION = CharLocation(
+    cited_text="Hi",
+    document_index=0,
+    document_title=None,
+    start_char_index=0,
+    end_char_index=2,
+)
 START = MessageStart(
     message=Message(
         model="m",
@@ -215,6 +225,7 @@ def in_block(started: StartedBlock, *deltas: Delta) -> list[StreamEvent]:
         (StartedThinking(), TextDelta(text="x")),
         (StartedToolUse(id="toolu_1", name="f"), TextDelta(text="x")),
         (StartedToolUse(id="toolu_1", name="f"), SignatureDelta(signature="x")),
+        (StartedThinking(), CitationsDelta(citation=CITATION)),
     ],
 )
 def test_delta_of_another_kind_of_block_is_refused(started: StartedBlock, other: Delta) -> None:
@@ -235,3 +246,23 @@ def test_input_that_was_cut_is_what_of_it_is_certain() -> None:
     assert message.content == (
         ToolUseBlock(id="toolu_1", name="f", input={"city": "Paris", "days": [1]}),
     )
+
+
+def test_the_citations_of_a_text_are_folded_into_it() -> None:
+    other = replace(CITATION, document_index=1)
+    deltas = (
+        TextDelta(text="Hi"),
+        CitationsDelta(citation=CITATION),
+        CitationsDelta(citation=other),
+        TextDelta(text=" "),
+    )
+    started = StartedText(citations=())
+    events = [
+        START,
+        ContentBlockStart(index=0, content_block=started),
+        *(ContentBlockDelta(index=0, delta=one) for one in deltas),
+        closed(),
+        END,
+        STOP,
+    ]
+    assert fold(events).content == (TextBlock(text="Hi ", citations=(CITATION, other)),)

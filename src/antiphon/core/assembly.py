@@ -10,7 +10,12 @@ every engine; they are looked for in text, not in thinking and not in the input 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+from msgspec import UNSET
+
+from antiphon.core.citations.claims import ClaimScanner, Passage, Passages
+from antiphon.core.citations.sources import Sources
 from antiphon.core.generation import (
     EngineEvent,
     Finished,
@@ -18,10 +23,10 @@ from antiphon.core.generation import (
     TextChunk,
     ThinkingChunk,
     ToolCallJson,
-    ToolCallStart,
 )
 from antiphon.core.stop_sequences import StopScanner
 from antiphon.wire.events import (
+    CitationsDelta,
     ContentBlockDelta,
     ContentBlockStart,
     ContentBlockStop,
@@ -57,7 +62,10 @@ class Outline:
     An answer that is not `watched`, because only its fold will be seen, comes in one piece: a
     delta for each token would be made for nobody. `tool_use_id` makes the id of a call, `sign`
     the signature of what was thought; `shows_thinking` is false when the caller wants to be sent
-    the signature alone.
+    the signature alone. With `thinking` enabled an answer begins with it, if only with none, so
+    that it may be sent back; when it is disabled, what a model thinks all the same is counted, but
+    is not what the caller asked for.
+    `sources` is what the answer may cite, if it may cite anything.
     """
 
     message_id: str
@@ -66,19 +74,22 @@ class Outline:
     stop_sequences: tuple[str, ...] = ()
     watched: bool = True
     shows_thinking: bool = True
+    thinking: Literal["disabled", "enabled", "adaptive"] = "adaptive"
     tool_use_id: Callable[[], str] = lambda: "toolu_"
     sign: Callable[[str], str] = unsigned
+    sources: Sources | None = None
 
 
 class Assembly:
     """One answer in the making.
 
     `start` first, then `feed` for each engine event until `ended`. `output_tokens` is what the
-    events fed so far have cost, at any moment.
+    events fed so far have cost, at any moment; `stop_reason` is there at the end.
     """
 
     __slots__ = (
         "_called",
+        "_claims",
         "_gathered",
         "_index",
         "_message",
@@ -88,6 +99,7 @@ class Assembly:
         "_thought",
         "ended",
         "output_tokens",
+        "stop_reason",
         "thinking_tokens",
     )
 
@@ -102,6 +114,9 @@ class Assembly:
             usage=Usage(input_tokens=outline.input_tokens, output_tokens=0),
         )
         self._scanner = StopScanner(outline.stop_sequences)
+        self._claims: ClaimScanner | None = None
+        if outline.sources is not None:
+            self._claims = ClaimScanner(outline.sources, outline.stop_sequences)
         # A stop sequence has to be noticed when it comes, so with one there is no gathering.
         gathers = not outline.watched and not outline.stop_sequences
         self._gathered: list[str] | None = [] if gathers else None
@@ -110,6 +125,7 @@ class Assembly:
         self._thought: list[str] = []
         self._called = False
         self.ended = False
+        self.stop_reason: StopReason | None = None
         self.output_tokens = 0
         self.thinking_tokens = 0
 
@@ -123,18 +139,23 @@ class Assembly:
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
             return self._feed_text(event.text)
+        if isinstance(event, ToolCallJson):
+            return self._feed_input(event)
+        rest = self._rest()
+        if self.ended:
+            return rest
         if isinstance(event, Finished):
-            return self._rest() + self._end(self._reason(event.reason), None)
+            return rest + self._end(self._reason(event.reason), None)
         if isinstance(event, ThinkingChunk):
-            return self._rest() + self._feed_thinking(event)
-        if isinstance(event, ToolCallStart):
-            return self._rest() + self._start_call(event.name)
-        return self._feed_input(event)
+            return rest + self._feed_thinking(event)
+        return rest + self._start_call(event.name)
 
     def _feed_text(self, text: str) -> list[StreamEvent]:
         if self._gathered is not None:
             self._gathered.append(text)
             return []
+        if self._claims is not None:
+            return self._cited(self._claims.feed(text))
         scan = self._scanner.feed(text)
         events = self._text(scan.text)
         if scan.match is not None:
@@ -142,12 +163,32 @@ class Assembly:
         return events
 
     def _rest(self) -> list[StreamEvent]:
-        """Send the text that was gathered or held back: none can follow in this block."""
-        text = self._scanner.flush()
+        """Send the text that was gathered or held back: none can follow in this block.
+
+        What citations held back may hold a stop sequence, which then ends the message.
+        """
+        gathered = ""
         if self._gathered:
-            text = "".join(self._gathered)
+            gathered = "".join(self._gathered)
             self._gathered.clear()
-        return self._text(text)
+        if self._claims is not None:
+            return self._cited(self._claims.feed(gathered)) + self._cited(self._claims.flush())
+        return self._text(gathered or self._scanner.flush())
+
+    def _cited(self, said: Passages) -> list[StreamEvent]:
+        events = [event for passage in said.passages for event in self._passage(passage)]
+        if said.match is not None:
+            events += self._end("stop_sequence", said.match)
+        return events
+
+    def _passage(self, passage: Passage) -> list[StreamEvent]:
+        events: list[StreamEvent] = []
+        if passage.opens or self._open is not StartedText:
+            events = self._begin(StartedText(citations=() if passage.citations else UNSET))
+        if passage.text:
+            events.append(self._delta(TextDelta(text=passage.text)))
+        cited = (CitationsDelta(citation=citation) for citation in passage.citations)
+        return [*events, *map(self._delta, cited)]
 
     def _text(self, text: str) -> list[StreamEvent]:
         if not text:
@@ -157,7 +198,7 @@ class Assembly:
 
     def _feed_thinking(self, event: ThinkingChunk) -> list[StreamEvent]:
         self.thinking_tokens += event.tokens
-        if not event.text:
+        if not event.text or self._outline.thinking == "disabled":
             return []
         opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
         self._thought.append(event.text)
@@ -176,8 +217,16 @@ class Assembly:
 
     def _begin(self, block: StartedBlock) -> list[StreamEvent]:
         closing = self._close()
+        if not self._index and self._outline.thinking == "enabled":
+            closing = self._think_nothing(block)
         self._open = type(block)
         return [*closing, ContentBlockStart(index=self._index, content_block=block)]
+
+    def _think_nothing(self, block: StartedBlock) -> list[StreamEvent]:
+        if isinstance(block, StartedThinking):
+            return []
+        self._open = StartedThinking
+        return [ContentBlockStart(index=0, content_block=StartedThinking()), *self._close()]
 
     def _delta(self, delta: Delta) -> ContentBlockDelta:
         return ContentBlockDelta(index=self._index, delta=delta)
@@ -203,6 +252,7 @@ class Assembly:
 
     def _end(self, reason: StopReason, sequence: str | None) -> list[StreamEvent]:
         self.ended = True
+        self.stop_reason = reason
         usage = self._message.usage
         return [
             *self._close(),

@@ -6,8 +6,21 @@ same text, so that a cached prefix stays one.
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
-from antiphon.wire.content import DocumentParam, SearchResultParam, TextParam
+import msgspec
+
+from antiphon.wire.content import DocumentParam, ImageParam, SearchResultParam, TextParam
+
+
+class Pages(msgspec.Struct, frozen=True):
+    """The content of a document that has pages."""
+
+    texts: tuple[str, ...]
+
+
+Content: TypeAlias = str | Pages | list[TextParam | ImageParam]
+"""What a document says: a text, pages, or blocks."""
 
 
 def document_text(document: DocumentParam, body: str) -> str:
@@ -27,16 +40,24 @@ def pages_text(pages: Sequence[str]) -> str:
     )
 
 
-def content_text(blocks: str | Sequence[object]) -> str:
+def content_text(blocks: Sequence[object]) -> str:
     """Return the text of a document that is made of blocks."""
-    if isinstance(blocks, str):
-        return blocks
     return "\n".join(block.text for block in blocks if isinstance(block, TextParam))
 
 
-def search_result_text(result: SearchResultParam) -> str:
-    """Return a search result as text."""
-    body = content_text(result.content)
+def body_text(content: Content) -> str:
+    """Return what a document says as text."""
+    match content:
+        case str():
+            return content
+        case Pages(texts):
+            return pages_text(texts)
+        case _:
+            return content_text(content)
+
+
+def search_result_text(result: SearchResultParam, body: str) -> str:
+    """Return a search result as text, with where it is from."""
     return (
         f"<search_result>\n<source>{result.source}</source>\n<title>{result.title}</title>\n"
         f"{body}\n</search_result>"

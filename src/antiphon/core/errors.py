@@ -2,7 +2,8 @@
 
     ApiError
     ├── InvalidRequestError   400  what was asked cannot be done as it was asked
-    │   └── MethodNotAllowed  405  the path exists, the method does not
+    │   ├── MethodNotAllowed  405  the path exists, the method does not
+    │   └── RequestHeadTooLarge 431  path, query and headers
     ├── AuthenticationError   401  no key, or none that is known
     ├── BillingError          402
     ├── PermissionError_      403  the key is known, and may not
@@ -18,11 +19,14 @@ Messages tell the caller what to change and name the field as the reference does
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ApiError(Exception):
-    """An answer that is an error: `status` and `type` are the wire's."""
+    """An answer that is an error: `status` and `type` are the wire's.
+
+    `error_code` names the cause for programs, and `details` is what it says besides.
+    """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
@@ -33,10 +37,12 @@ class ApiError(Exception):
         message: str | None = None,
         *,
         error_code: str | None = None,
+        details: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.message = self.default_message if message is None else message
         self.error_code = error_code
+        self.details = dict(details or {})
         self.headers = dict(headers or {})
         super().__init__(self.message)
 
@@ -50,6 +56,11 @@ class InvalidRequestError(ApiError):
 class MethodNotAllowed(InvalidRequestError):
     status = 405
     default_message = "Method Not Allowed"
+
+
+class RequestHeadTooLarge(InvalidRequestError):
+    status = 431
+    default_message = "The path and the headers of the request are too long"
 
 
 class AuthenticationError(ApiError):

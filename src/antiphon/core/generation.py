@@ -128,7 +128,8 @@ class Capabilities:
 
     `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
     answer that may be asked for; `None` takes any number, and the context ends the answer.
-    `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for.
+    `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `efforts` are the
+    levels of `effort` that make a difference, the lowest first; another means the nearest of them.
     """
 
     context_tokens: int
@@ -137,4 +138,5 @@ class Capabilities:
     forced_tools: bool = False
     structured_outputs: bool = False
     thinking: bool = False
+    efforts: tuple[str, ...] = ()
     images: bool = False

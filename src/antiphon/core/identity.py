@@ -5,17 +5,18 @@ Randomness is an argument, so everything here is a function of its arguments.
 
 from base64 import urlsafe_b64encode
 from hashlib import sha256
-from hmac import compare_digest
+from uuid import UUID
 
 ID_ENTROPY = 22
 SECRET_ENTROPY = 32
 SECRET_PREFIX = "sk-antiphon-"  # noqa: S105 - what every secret starts with is none
+ADMIN_SECRET_PREFIX = SECRET_PREFIX + "admin-"
 SHORTEST_SECRET = 16
 LONGEST_SECRET = 512
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _CHARACTERS = (_ALPHABET * 5)[:256].encode("ascii")
-_SECRET_LENGTH = len(SECRET_PREFIX) + 43
+_RANDOM_LENGTH = 43
 
 
 def message_id(entropy: bytes) -> str:
@@ -38,6 +39,36 @@ def api_key_id(entropy: bytes) -> str:
     return public_id("apikey_01", entropy)
 
 
+def workspace_id(entropy: bytes) -> str:
+    """`wrkspc_01` and 22 characters."""
+    return public_id("wrkspc_01", entropy)
+
+
+def user_id(entropy: bytes) -> str:
+    """`user_01` and 22 characters."""
+    return public_id("user_01", entropy)
+
+
+def invite_id(entropy: bytes) -> str:
+    """`invite_01` and 22 characters."""
+    return public_id("invite_01", entropy)
+
+
+def spend_limit_id(entropy: bytes) -> str:
+    """`spl_01` and 22 characters."""
+    return public_id("spl_01", entropy)
+
+
+def audit_entry_id(entropy: bytes) -> str:
+    """`audit_01` and 22 characters."""
+    return public_id("audit_01", entropy)
+
+
+def organization_id(entropy: bytes) -> str:
+    """Write 16 random bytes as a UUID (version 4, RFC 9562)."""
+    return str(UUID(bytes=entropy[:16], version=4))
+
+
 def public_id(prefix: str, entropy: bytes) -> str:
     """Write a character of base58 after `prefix` for each byte of `entropy`.
 
@@ -48,11 +79,11 @@ def public_id(prefix: str, entropy: bytes) -> str:
     return prefix + entropy.translate(_CHARACTERS).decode("ascii")
 
 
-def make_secret(entropy: bytes) -> str:
+def make_secret(entropy: bytes, prefix: str = SECRET_PREFIX) -> str:
     """Make the secret of a key out of 32 random bytes: 256 bits, 43 characters."""
     if len(entropy) != SECRET_ENTROPY:
         raise ValueError(f"A secret is made of {SECRET_ENTROPY} random bytes")
-    return SECRET_PREFIX + urlsafe_b64encode(entropy).rstrip(b"=").decode("ascii")
+    return prefix + urlsafe_b64encode(entropy).rstrip(b"=").decode("ascii")
 
 
 def checked_secret(secret: str) -> str:
@@ -77,17 +108,13 @@ def hash_secret(secret: str) -> bytes:
     return sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def same_digest(one: bytes, other: bytes) -> bool:
-    """Compare digests in a time that does not tell where they differ."""
-    return compare_digest(one, other)
-
-
 def hint(secret: str) -> str:
     """Shorten a secret to what its owner recognizes: `sk-antiphon-R2D...igAA`.
 
     Of a secret that is not one of ours at most a quarter is shown.
     """
-    if secret.startswith(SECRET_PREFIX) and len(secret) >= _SECRET_LENGTH:
-        return f"{secret[: len(SECRET_PREFIX) + 3]}...{secret[-4:]}"
+    for prefix in (ADMIN_SECRET_PREFIX, SECRET_PREFIX):
+        if secret.startswith(prefix) and len(secret) >= len(prefix) + _RANDOM_LENGTH:
+            return f"{secret[: len(prefix) + 3]}...{secret[-4:]}"
     shown = min(4, len(secret) // 8)
     return f"{secret[:shown]}...{secret[len(secret) - shown :]}"

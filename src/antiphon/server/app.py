@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from antiphon.server.admin import AdminEndpoints
 from antiphon.server.endpoints import Action, Endpoint, Endpoints
 from antiphon.server.middleware import Boundary
 from antiphon.service.platform import Platform
@@ -19,6 +20,7 @@ def build_app(platform: Platform) -> ASGIApp:
         _route("POST", "/v1/messages/count_tokens", endpoints.count_tokens),
         _route("GET", "/v1/models", endpoints.list_models),
         _route("GET", "/v1/models/{model_id:path}", endpoints.show_model),
+        *(_route(*route) for route in AdminEndpoints(platform).routes()),
         _route("GET", "/health", endpoints.health),
         _route("GET", "/ready", endpoints.ready),
     ]

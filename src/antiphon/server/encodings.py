@@ -1,12 +1,36 @@
-"""Bodies that came compressed."""
+"""Bodies that came compressed, or in another charset."""
 
 import asyncio
+import re
 import zlib
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
 
 # The window's size, and that a gzip header stands before the data.
 GZIP = zlib.MAX_WBITS | 16
+
+
+CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
+# JSON is UTF-8, and ASCII is too: those are read as they are.
+CHARSETS = {
+    **dict.fromkeys(("utf-8", "utf8", "us-ascii", "ascii")),
+    **dict.fromkeys(("iso-8859-1", "iso8859-1", "latin1", "latin-1"), "iso-8859-1"),
+}
+
+
+def charset_of(content_type: str | None) -> str | None:
+    """Return what a body has to be read in, if not in UTF-8. Its type is not looked at."""
+    named = None if content_type is None else CHARSET.search(content_type)
+    if named is None:
+        return None
+    try:
+        return CHARSETS[named[1].lower()]
+    except KeyError:
+        raise InvalidRequestError(
+            f"Content-Type charset '{named[1]}' is not supported. Send the body without one, or in "
+            "'utf-8', 'iso-8859-1' or 'us-ascii'.",
+            error_code="unsupported_charset",
+        ) from None
 
 
 async def decoded(body: bytes, encoding: str, limit: int) -> bytes:

@@ -1,6 +1,5 @@
 """What each route does: read, ask the service, write."""
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -8,23 +7,25 @@ from typing import TypeAlias
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.catalogue import page_limit
-from antiphon.core.errors import InvalidRequestError
-from antiphon.server.encodings import decoded
+from antiphon.core.errors import ApiError
+from antiphon.core.usage import Outcome
 from antiphon.server.exchange import Exchange
 from antiphon.server.hang_ups import HangUps
 from antiphon.server.middleware import EXCHANGE
+from antiphon.server.reading import VERSIONS, read_body, read_version
 from antiphon.server.responses import folded, write_stream
-from antiphon.service.messages import Generation
+from antiphon.service.access import Caller
+from antiphon.service.aside import aside
+from antiphon.service.messages import Asking, Generation
 from antiphon.service.platform import Platform
-from antiphon.wire.faults import BodyDecoder
-from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams, TokenCount
+from antiphon.wire.faults import BodyDecoder, BodyError
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams, TokenCount
 from antiphon.wire.sse import EventEncoder
 
 Action: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
-# The versions that are served, and the parameters of a message that each has no longer.
-VERSIONS = {"2023-06-01": (), "2026-10-21": SAMPLING}
-BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
+# One that every answer has on which something of the limits is told.
+LIMIT_HEADER = "anthropic-ratelimit-requests-limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,30 @@ class Endpoints:
         self._hang_ups = HangUps()
 
     async def create_message(self, exchange: Exchange) -> None:
-        version = await self._admit(exchange)
-        params = self._create[version].decode(await self._body(exchange))
+        caller, version = await self._admit(exchange)
+        try:
+            await self._create_message(exchange, caller, version)
+        except (ApiError, BodyError) as error:
+            await self._tell_limits(exchange, caller, error)
+            raise
+
+    async def _create_message(self, exchange: Exchange, caller: Caller, version: str) -> None:
+        body = await read_body(exchange, self._platform.settings)
+        params = await aside(len(body), self._create[version].decode, body)
         exchange.fields["model"] = params.model
+        asking = Asking(caller, exchange.request_id, version, len(body))
         with self._hang_ups.stopping(exchange):
-            generation = await self._platform.messages.begin(params, version)
-            exchange.headers["x-antiphon-model"] = generation.model
+            generation = await self._platform.messages.begin(params, asking)
+            error_type = None
             try:
+                exchange.headers |= generation.headers
+                exchange.headers["x-antiphon-model"] = generation.model
                 await self._answer(exchange, generation, stream=params.stream)
+            except ApiError as error:
+                error_type = error.type
+                raise
             finally:
+                generation.close(_outcome(exchange), error_type)
                 exchange.fields["input_tokens"] = generation.input_tokens
                 exchange.fields["output_tokens"] = generation.output_tokens
 
@@ -69,12 +85,23 @@ class Endpoints:
         else:
             await exchange.respond(200, await folded(generation.batches()))
 
+    async def _tell_limits(self, exchange: Exchange, caller: Caller, error: Exception) -> None:
+        """Add to a refusal what is left of the limits, if nobody has: clients look there."""
+        told = error.headers if isinstance(error, ApiError) else {}
+        if not exchange.started and LIMIT_HEADER not in {**told, **exchange.headers}:
+            name = exchange.fields.get("model")
+            exchange.headers |= await self._platform.messages.standing(caller, name)
+
     async def count_tokens(self, exchange: Exchange) -> None:
-        version = await self._admit(exchange)
-        params = self._count.decode(await self._body(exchange))
+        caller, version = await self._admit(exchange)
+        body = await read_body(exchange, self._platform.settings)
+        params = await aside(len(body), self._count.decode, body)
         exchange.fields["model"] = params.model
+        asking = Asking(caller, exchange.request_id, version, len(body))
         with self._hang_ups.stopping(exchange):
-            count = await self._platform.messages.count_tokens(params, version)
+            metering = self._platform.metering
+            exchange.headers |= await metering.count(caller, exchange.request_id, params.model)
+            count = await self._platform.messages.count_tokens(params, asking)
             await exchange.respond(200, TokenCount(input_tokens=count))
 
     async def list_models(self, exchange: Exchange) -> None:
@@ -106,41 +133,28 @@ class Endpoints:
             {"status": "ready" if ready else "loading", "models": platform.models.states()},
         )
 
-    async def _admit(self, exchange: Exchange) -> str:
-        """Let only known callers in; return the version of the API that they speak."""
+    async def _admit(self, exchange: Exchange) -> tuple[Caller, str]:
+        """Let only known callers in; return who it is, and the version of the API they speak."""
         caller = await self._platform.access.authenticate(
-            exchange.header(b"x-api-key"), exchange.header(b"authorization")
+            exchange.header(b"x-api-key"),
+            exchange.header(b"authorization"),
+            exchange.header(b"anthropic-workspace-id"),
         )
         exchange.fields["key_id"] = caller.key_id
-        version = exchange.header(b"anthropic-version")
-        if version is None:
-            raise InvalidRequestError("anthropic-version: header is required")
-        if version not in VERSIONS:
-            raise InvalidRequestError(f'anthropic-version: "{version}" is not a valid version')
-        check_betas(exchange.header(b"anthropic-beta"))
-        return version
-
-    async def _body(self, exchange: Exchange) -> bytes:
-        limit = self._platform.settings.max_body_bytes
-        encoding = exchange.header(b"content-encoding")
-        body = await exchange.body(limit)
-        return body if encoding is None else await decoded(body, encoding, limit)
+        exchange.headers["anthropic-organization-id"] = caller.organization_id
+        if caller.workspace_id is not None:
+            exchange.headers["anthropic-workspace-id"] = caller.workspace_id
+        self._platform.uses.note(caller.key_id)
+        return caller, read_version(exchange)
 
 
-def check_betas(header: str | None) -> None:
-    """Take any names of beta features, known or not: what they ask for stands in the request.
+def _outcome(exchange: Exchange) -> Outcome:
+    """Say how a request ended that did not come to the end of its answer.
 
-    Claude Code sends names that change monthly, so only what cannot be a name is refused.
+    Nothing was said to a caller whose answer has not begun, unless it hung up: then it may have
+    worked for nobody, but it has worked.
     """
-    if header is None:
-        return
-    wrong = [name for one in header.split(",") if (name := one.strip()) and not BETA.match(name)]
-    if wrong:
-        names = ", ".join(f"`{name}`" for name in wrong)
-        raise InvalidRequestError(
-            f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
-            "documentation at platform.claude.com/docs or try again without the header."
-        )
+    return Outcome.INTERRUPTED if exchange.started or exchange.gone else Outcome.FAILED
 
 
 def _one(query: dict[str, list[str]], name: str) -> str | None:

@@ -1,5 +1,6 @@
 """One request and its answer, as the endpoints see them."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 from starlette.types import Message as AsgiMessage
 from starlette.types import Receive, Scope, Send
 
-from antiphon.core.errors import RequestTooLarge
+from antiphon.core.errors import InvalidRequestError, RequestTooLarge
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
@@ -68,11 +69,26 @@ class Exchange:
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
-    async def body(self, limit: int) -> bytes:
-        """Read the request's body. Raises `RequestTooLarge`, or `ClientGoneError`."""
+    async def body(self, limit: int, patience_s: float) -> bytes:
+        """Read the request's body: at most so many bytes, in at most so many seconds.
+
+        Raises `RequestTooLarge`, `InvalidRequestError` for what is late, or `ClientGoneError`.
+        """
         length = self.header(b"content-length")
         if length is not None and length.isdecimal() and int(length) > limit:
             raise RequestTooLarge
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._read(limit)
+        except TimeoutError:
+            # What still comes of it is no request: the connection ends with the answer.
+            raise InvalidRequestError(
+                f"The request body did not come in {patience_s:g} s.",
+                error_code="request_body_timeout",
+                headers={"connection": "close"},
+            ) from None
+
+    async def _read(self, limit: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:

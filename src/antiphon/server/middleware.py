@@ -18,16 +18,13 @@ from antiphon.core.errors import (
     OverloadedError,
 )
 from antiphon.core.identity import ID_ENTROPY, request_id
+from antiphon.server.envelope import FIRST_SERVER_ERROR, detail, envelope, headers
 from antiphon.server.exchange import ClientGoneError, Exchange
-from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
 from antiphon.wire.events import ErrorEvent
 from antiphon.wire.faults import BodyError
 from antiphon.wire.sse import EventEncoder
 
 EXCHANGE = "antiphon.exchange"
-# Statuses below 500 that may pass when the same request is sent again.
-RETRYABLE = frozenset({408, 409, 429})
-FIRST_SERVER_ERROR = 500
 BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
 
 
@@ -68,12 +65,11 @@ class Boundary:
         if failure.status >= FIRST_SERVER_ERROR:
             self._log_cause(exchange, error)
         if not exchange.started:
-            exchange.headers |= failure.headers
-            exchange.headers["x-should-retry"] = "true" if _may_pass(failure) else "false"
-            await exchange.respond(failure.status, _envelope(failure, exchange.request_id))
+            exchange.headers |= headers(failure)
+            await exchange.respond(failure.status, envelope(failure, exchange.request_id))
         elif exchange.streaming:
             # After the first byte an error is an event, and nothing follows it.
-            event = ErrorEvent(error=_detail(failure), request_id=exchange.request_id)
+            event = ErrorEvent(error=detail(failure), request_id=exchange.request_id)
             await exchange.write(self._encoder.encode(event), more=False)
 
     def _log_cause(self, exchange: Exchange, error: BaseException) -> None:
@@ -128,23 +124,9 @@ def as_api_error(error: BaseException) -> ApiError:
             return error
         case BodyError():
             return InvalidRequestError(str(error))
-        case HTTPException(status_code=405):
-            return MethodNotAllowed()
+        case HTTPException(status_code=405, headers=allowed):
+            return MethodNotAllowed(headers={"allow": (allowed or {})["Allow"]})
         case HTTPException(status_code=404):
             return NotFoundError("Not Found")
         case _:
             return InternalError()
-
-
-def _may_pass(error: ApiError) -> bool:
-    return error.status in RETRYABLE or error.status >= FIRST_SERVER_ERROR
-
-
-def _detail(error: ApiError) -> ErrorDetail:
-    # Claude Code knows the sentences that it reads only where `details` stands beside them.
-    details = {"error_code": error.error_code} if error.error_code else None
-    return ErrorDetail(type=error.type, message=error.message, details=details)
-
-
-def _envelope(error: ApiError, request: str) -> ErrorEnvelope:
-    return ErrorEnvelope(error=_detail(error), request_id=request)

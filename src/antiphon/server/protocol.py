@@ -1,33 +1,139 @@
-"""What is not HTTP is answered before there is a request: in the envelope too."""
+"""What is answered before there is a request: what is not HTTP, is too long or comes too slowly.
 
+uvicorn reads heads of any length for any time, and refuses in plain text. Here they have limits,
+and every refusal is in the envelope.
+"""
+
+import asyncio
+import re
 from collections.abc import Callable
+from itertools import chain
+from typing import ClassVar
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from antiphon.core.errors import InvalidRequestError
+from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
 from antiphon.core.identity import ID_ENTROPY, request_id
-from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
+from antiphon.server.envelope import envelope, headers
+
+# Bytes of a request's path, query and headers, all together.
+HEADER = ": \r\n"
+LARGEST_HEAD = 64 * 1024
+UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+REASONS = {400: "Bad Request", 431: "Request Header Fields Too Large"}
 
 
-def protocol_for(entropy: Callable[[int], bytes]) -> type[HttpToolsProtocol]:
-    """Return uvicorn's protocol, but that it refuses as the API does."""
+class EnvelopeProtocol(HttpToolsProtocol):
+    """One connection. `patience_s`: how long a head may take, the first one from the opening on."""
 
-    class EnvelopeProtocol(HttpToolsProtocol):
-        def send_400_response(self, msg: str) -> None:
-            self.transport.write(refusal(msg, request_id(entropy(ID_ENTROPY))))
+    patience_s: ClassVar[float]
+    entropy: ClassVar[Callable[[int], bytes]]
+
+    _arriving = False
+    _received = 0
+    _timer: asyncio.TimerHandle | None = None
+    _fault: ApiError | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.patience_s, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        super().data_received(data if self._in_body() else without_upgrade(data))
+        if not self._arriving or self.transport.is_closing():
+            return
+        if self._received > LARGEST_HEAD:
+            self._refuse(RequestHeadTooLarge())
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self.patience_s, self._give_up)
+
+    def on_message_begin(self) -> None:
+        self._arriving = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._arriving = False
+        self._stop_waiting()
+        # What was received since the last head is at least this one: most need not be measured.
+        if self._received > LARGEST_HEAD and self._head_bytes() > LARGEST_HEAD:
+            self._fault = RequestHeadTooLarge()
+            raise self._fault
+        self._received = 0
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser gave up on, or what was raised when it called."""
+        self._refuse(self._fault or InvalidRequestError(msg))
+
+    def _head_bytes(self) -> int:
+        written = len(HEADER) * len(self.headers)
+        return len(self.url) + written + sum(map(len, chain.from_iterable(self.headers)))
+
+    def _in_body(self) -> bool:
+        return self._answering() and not self._arriving and self.cycle.more_body
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if not self._arriving:
             self.transport.close()
+        elif self._answering():
+            # A second request that came before the first was answered may take as long again.
+            self._timer = self.loop.call_later(self.patience_s, self._give_up)
+        else:
+            self._refuse(InvalidRequestError(f"The request did not come in {self.patience_s:g} s."))
 
-    return EnvelopeProtocol
+    def _answering(self) -> bool:
+        # uvicorn's types know nothing of the time before the first request.
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, error: ApiError) -> None:
+        self._stop_waiting()
+        # In the middle of another answer a refusal would be taken for a part of it.
+        if not (self._answering() and self.cycle.response_started):
+            self.transport.write(refusal(error, request_id(type(self).entropy(ID_ENTROPY))))
+        self.transport.close()
 
 
-def refusal(message: str, request: str) -> bytes:
+def without_upgrade(data: bytes) -> bytes:
+    """Hide the wish for another protocol, which nobody has to grant.
+
+    Java's own client has it by default, and the parser would take what follows the head for the
+    other protocol: the body would be empty.
+    """
+    found = UPGRADE.search(data, 0, LARGEST_HEAD)
+    if found is None or found.end() > data.find(b"\r\n\r\n") > 0:
+        return data
+    return data[: found.start()] + b"x-grade" + data[found.end() :]
+
+
+def protocol_for(entropy: Callable[[int], bytes], patience_s: float) -> type[HttpToolsProtocol]:
+    """Return uvicorn's protocol, but that it refuses as the API does, and waits no longer."""
+    attributes = {"patience_s": patience_s, "entropy": staticmethod(entropy)}
+    return type("Protocol", (EnvelopeProtocol,), attributes)
+
+
+def refusal(error: ApiError, request: str) -> bytes:
     """Return a whole answer that says so, and closes the connection."""
-    error = ErrorDetail(type=InvalidRequestError.type, message=message, details=None)
-    body = msgspec.json.encode(ErrorEnvelope(error=error, request_id=request))
-    head = (
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-        f"request-id: {request}\r\nx-should-retry: false\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode("ascii") + body
+    body = msgspec.json.encode(envelope(error, request))
+    said = {
+        "content-type": "application/json",
+        "request-id": request,
+        **headers(error),
+        "content-length": str(len(body)),
+        "connection": "close",
+    }
+    lines = (f"{name}: {value}" for name, value in said.items())
+    status = f"HTTP/1.1 {error.status} {REASONS[error.status]}"
+    return "\r\n".join([status, *lines, "", ""]).encode("ascii") + body

@@ -61,11 +61,14 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def http_config(app: ASGIApp, grace_s: float) -> uvicorn.Config:
-    """Say how HTTP is spoken; requests that run at the end have `grace_s` to finish."""
+def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicorn.Config:
+    """Say how HTTP is spoken; requests that run at the end have `grace_s` to finish.
+
+    `patience_s`: how long the head of a request may take to come.
+    """
     return uvicorn.Config(
         app,
-        http=protocol_for(os.urandom),
+        http=protocol_for(os.urandom, patience_s),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -84,7 +87,8 @@ async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[
     model that does not open.
     """
     settings = platform.settings
-    server = Server(http_config(build_app(platform), settings.shutdown_grace_s), platform)
+    config = http_config(build_app(platform), settings.shutdown_grace_s, settings.request_timeout_s)
+    server = Server(config, platform)
     opening = asyncio.create_task(_open(platform, on_ready))
     opening.add_done_callback(lambda task: _stop_if_failed(task, server))
     try:

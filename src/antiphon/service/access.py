@@ -1,66 +1,105 @@
 """Who may come in: keys are found in memory, and revoked ones are refused at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-import anyio
-
-from antiphon.core.errors import AuthenticationError
-from antiphon.core.identity import hash_secret, same_digest
-from antiphon.store.accounts import ApiKey, active_keys
-from antiphon.store.changes import ChangeSignal
-from antiphon.store.database import Database
+from antiphon.core.errors import AuthenticationError, PermissionError_
+from antiphon.core.identity import hash_secret
+from antiphon.service.directory import Accounts
+from antiphon.store.accounts import ApiKey, KeyKind
+from antiphon.store.directory import Directory
 
 BEARER = "bearer "
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking."""
+    """Who is asking: a key, and the workspace that it asks for.
 
-    key_id: str
+    An admin key asks for the organization, so it has no workspace. `directory` is the state of the
+    accounts in which the caller was let in: whatever is decided about the request, is by it.
+    """
+
+    key: ApiKey
+    workspace_id: str | None
+    directory: Directory
+
+    @property
+    def key_id(self) -> str:
+        return self.key.id
+
+    @property
+    def in_default_workspace(self) -> bool:
+        return self.workspace_id == self.directory.default_workspace.id
+
+    @property
+    def organization_id(self) -> str:
+        return self.directory.organization.id
 
 
 class Access:
-    """The keys that open the door.
+    """The keys that open the door."""
 
-    They are read again only when the signal says that an account has changed, by whichever
-    process; asking it takes microseconds, so a revoked key fails on the very next request.
-    """
+    def __init__(self, accounts: Accounts, now: Callable[[], datetime]) -> None:
+        self._accounts = accounts
+        self._now = now
 
-    def __init__(self, database: Database, signal: ChangeSignal) -> None:
-        self._database = database
-        self._signal = signal
-        self._version: int | None = None
-        self._keys: dict[bytes, ApiKey] = {}
-        self._reading = anyio.Lock()
+    async def authenticate(
+        self,
+        api_key: str | None,
+        authorization: str | None,
+        workspace: str | None = None,
+        kind: KeyKind = KeyKind.API,
+    ) -> Caller:
+        """Find the caller by `x-api-key`, `authorization` and `anthropic-workspace-id`.
 
-    async def authenticate(self, api_key: str | None, authorization: str | None) -> Caller:
-        """Find the caller by the values of `x-api-key` and `authorization`.
-
-        If both are there `x-api-key` counts. Raises `AuthenticationError`.
+        If both of the first are there `x-api-key` counts. Raises `AuthenticationError`, and
+        `PermissionError_` for a key of the other kind and for a workspace that is not the key's.
         """
-        if api_key is not None:
-            secret, refusal = api_key, "invalid x-api-key"
-        elif authorization is not None:
-            scheme, secret = authorization[: len(BEARER)], authorization[len(BEARER) :].strip()
-            refusal = "Invalid bearer token"
-            if scheme.lower() != BEARER:
-                raise AuthenticationError("Invalid authentication credentials")
-        else:
-            raise AuthenticationError("x-api-key header is required")
-        digest = hash_secret(secret)
-        key = (await self._current()).get(digest)
-        if key is None or not same_digest(key.digest, digest):
+        secret, refusal = _credential(api_key, authorization)
+        directory = await self._accounts.current()
+        door = directory.doors.get(hash_secret(secret))
+        if door is None:
             raise AuthenticationError(refusal)
-        return Caller(key.id)
+        ends = [moment for moment in (door.valid_until, door.key.expires_at) if moment is not None]
+        if ends and min(ends) <= self._now():
+            raise AuthenticationError("API key has expired")
+        _check_kind(door.key, kind)
+        if kind is KeyKind.ADMIN:
+            return Caller(door.key, None, directory)
+        return Caller(door.key, _workspace(door.key, workspace, directory), directory)
 
-    async def _current(self) -> dict[bytes, ApiKey]:
-        if self._signal.version() != self._version:
-            async with self._reading:
-                # Kept from before the reading: a change in between is noticed the next time.
-                version = self._signal.version()
-                if version != self._version:
-                    async with self._database.read() as connection:
-                        self._keys = await active_keys(connection)
-                    self._version = version
-        return self._keys
+
+def _credential(api_key: str | None, authorization: str | None) -> tuple[str, str]:
+    """Return the secret that was sent, and what is said if nobody knows it."""
+    if api_key is not None:
+        return api_key, "invalid x-api-key"
+    if authorization is None:
+        raise AuthenticationError("x-api-key header is required")
+    scheme, secret = authorization[: len(BEARER)], authorization[len(BEARER) :].strip()
+    if scheme.lower() != BEARER:
+        raise AuthenticationError("Invalid authentication credentials")
+    return secret, "Invalid bearer token"
+
+
+def _check_kind(key: ApiKey, kind: KeyKind) -> None:
+    if key.kind is kind:
+        return
+    if kind is KeyKind.ADMIN:
+        raise PermissionError_("This endpoint needs an admin key; this key can only call models")
+    raise PermissionError_("An admin key cannot call models; use an ordinary API key")
+
+
+def _workspace(key: ApiKey, wanted: str | None, directory: Directory) -> str:
+    """Return the workspace that a request is for: the key's, or the one it asks for."""
+    if key.workspace_id is not None:
+        if wanted not in {None, key.workspace_id}:
+            raise PermissionError_("anthropic-workspace-id: this key belongs to another workspace")
+        return key.workspace_id
+    if wanted is None:
+        return directory.default_workspace.id
+    workspace = directory.workspaces.get(wanted)
+    if workspace is None or workspace.archived_at is not None:
+        raise PermissionError_("anthropic-workspace-id: no such workspace, or it is archived")
+    return workspace.id

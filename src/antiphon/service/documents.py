@@ -9,12 +9,8 @@ import anyio
 from anyio import to_thread
 from msgspec.structs import replace
 
-from antiphon.core.documents import (
-    content_text,
-    document_text,
-    pages_text,
-    search_result_text,
-)
+from antiphon.core.citations.sources import Sources
+from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Prompt, Turn
 from antiphon.wire.content import (
@@ -25,6 +21,7 @@ from antiphon.wire.content import (
     PlainTextSource,
     SearchResultParam,
     TextParam,
+    ToolReferenceParam,
     ToolResultParam,
 )
 
@@ -33,41 +30,54 @@ MOST_PAGES = 100
 PATIENCE_S = 30.0
 
 
-async def read_documents(prompt: Prompt) -> Prompt:
+async def read_documents(prompt: Prompt) -> tuple[Prompt, Sources | None]:
     """Return the prompt with the text of every document in the place of its block.
 
-    Raises `InvalidRequestError` with the block's path for what cannot be read.
+    Beside it, the sources that the answer shall cite, if there are any. Raises
+    `InvalidRequestError` with the block's path for what cannot be read.
     """
-    if all(isinstance(block, TextParam) for turn in prompt.turns for block in turn.content):
-        return prompt
-    turns = [Turn(turn.role, await _read_all(turn.content)) for turn in prompt.turns]
-    return replace(prompt, turns=tuple(turns))
+    if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
+        return prompt, None
+    sources = Sources()
+    turns = [Turn(turn.role, await _read_all(turn.content, sources)) for turn in prompt.turns]
+    return replace(prompt, turns=tuple(turns)), sources if sources.pieces else None
 
 
-async def _read_all(blocks: Sequence[ContentParam]) -> tuple[ContentParam, ...]:
-    return tuple([await _read(block) for block in blocks])
+def _is_plain(block: ContentParam) -> bool:
+    return isinstance(block, TextParam) and not block.citations
 
 
-async def _read(block: ContentParam) -> ContentParam:
+async def _read_all(blocks: Sequence[ContentParam], sources: Sources) -> tuple[ContentParam, ...]:
+    return tuple([await _read(block, sources) for block in blocks])
+
+
+async def _read(block: ContentParam, sources: Sources) -> ContentParam:
     match block:
         case DocumentParam():
-            return TextParam(text=document_text(block, await _body(block)))
+            return TextParam(text=sources.document(block, await _content(block)))
         case SearchResultParam():
-            return TextParam(text=search_result_text(block))
+            return TextParam(text=sources.search_result(block))
+        case ToolReferenceParam(tool_name=name):
+            return TextParam(text=f"Tool: {name}")
         case ToolResultParam(content=list() as content):
-            return replace(block, content=list(await _read_all(content)))
+            return replace(block, content=list(await _read_all(content, sources)))
+        case TextParam(citations=[_, *_]):
+            # What an earlier answer cited is for its reader; the model reads what it said.
+            return replace(block, citations=None)
         case _:
             return block
 
 
-async def _body(document: DocumentParam) -> str:
+async def _content(document: DocumentParam) -> Content:
     match document.source:
         case PlainTextSource(data=text):
             return text
-        case ContentSource(content=content):
-            return content_text(content)
+        case ContentSource(content=str() as text):
+            return [TextParam(text=text)]
+        case ContentSource(content=list() as blocks):
+            return blocks
         case Base64PdfSource(data=data):
-            return pages_text(await _pages(data))
+            return Pages(tuple(await _pages(data)))
         case source:
             kind = type(source).__struct_config__.tag
             raise InvalidRequestError(f"document: sources of type {kind!r} are not allowed here")

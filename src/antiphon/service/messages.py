@@ -1,10 +1,12 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 
 from antiphon.core.assembly import Assembly, Outline
+from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import (
     ApiError,
     InternalError,
@@ -14,30 +16,54 @@ from antiphon.core.errors import (
 )
 from antiphon.core.generation import Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
-from antiphon.core.signatures import is_signed, sign_thinking
+from antiphon.core.price_list import price_for
+from antiphon.core.replay import check_replay, recalled, sign_omitted
+from antiphon.core.signatures import sign_thinking
+from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.access import Caller
+from antiphon.service.aside import aside
 from antiphon.service.documents import read_documents
-from antiphon.service.models import Models
-from antiphon.wire.content import ThinkingParam
+from antiphon.service.metering import Grant, Metering, Question
+from antiphon.service.models import Models, ServedModel
 from antiphon.wire.events import StreamEvent
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks, under which id, in which version of the API, and with how large a body."""
+
+    caller: Caller
+    request_id: str
+    version: str
+    size: int = 0
 
 
 class Generation:
     """One answer on its way: who gives it, what it has cost so far, and its events.
 
-    `batches` may be iterated once. Closing it early stops the engine.
+    `batches` may be iterated once. Closing it early stops the engine. Whatever happens, `close`
+    comes at the end: it writes the bill, and lets the next request in. `headers` tell the caller
+    what is left of its limits.
     """
 
     def __init__(
-        self, model: str, engine: Engine, prompt: Prompt, assembly: Assembly, input_tokens: int
+        self,
+        model: ServedModel,
+        prompt: Prompt,
+        assembly: Assembly,
+        grant: Grant,
     ) -> None:
-        self.model = model
-        self.input_tokens = input_tokens
-        self._engine = engine
+        self.model = model.id
+        self.headers = grant.headers
+        self.input_tokens = grant.input_tokens
+        self._engine = model.engine()
+        self._gate = model.gate
         self._prompt = prompt
         self._assembly = assembly
+        self._grant = grant
 
     @property
     def output_tokens(self) -> int:
@@ -53,7 +79,10 @@ class Generation:
         try:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 async for engine_event in engine_events:
-                    if batch := assembly.feed(engine_event):
+                    batch = assembly.feed(engine_event)
+                    # Before the caller sees it: nothing is given away, whenever the end comes.
+                    self._grant.produced(assembly.output_tokens, assembly.thinking_tokens)
+                    if batch:
                         yield batch
                     if assembly.ended:
                         return
@@ -63,54 +92,113 @@ class Generation:
             EngineErrorKind.FAILED, "the engine's answer has no end"
         )
 
+    def close(self, outcome: Outcome, error_type: str | None = None) -> None:
+        """Write the bill. A request that was answered with an error was told no usage: it is free.
+
+        One that is broken off has used what was produced until then.
+        """
+        assembly = self._assembly
+        tokens = TokenCounts()
+        if assembly.ended:
+            outcome = Outcome.COMPLETED
+        if outcome is not Outcome.FAILED:
+            tokens = TokenCounts(
+                input=self.input_tokens,
+                output=assembly.output_tokens,
+                thinking=assembly.thinking_tokens,
+            )
+        self._grant.close(outcome, tokens, stop_reason=assembly.stop_reason, error_type=error_type)
+        self._gate.leave()
+
 
 class Messages:
     """What callers do with messages."""
 
-    def __init__(self, models: Models, entropy: Callable[[int], bytes], signing_key: bytes) -> None:
+    def __init__(
+        self,
+        models: Models,
+        metering: Metering,
+        entropy: Callable[[int], bytes],
+        signing_key: bytes,
+    ) -> None:
         self._models = models
+        self._metering = metering
         self._entropy = entropy
         self._signing_key = signing_key
 
-    async def begin(self, params: CreateMessageParams, version: str) -> Generation:
-        """Check a request and prepare its answer; raises `ApiError` before anything is sent."""
+    async def begin(self, params: CreateMessageParams, asking: Asking) -> Generation:
+        """Check a request, admit it, and prepare its answer.
+
+        Raises `ApiError` before anything is sent. Whoever gets a `Generation` has to `close` it.
+        """
         model = self._models.find(params.model)
+        await model.gate.enter()
+        try:
+            return await self._begin(model, params, asking)
+        except BaseException:
+            model.gate.leave()
+            raise
+
+    async def _begin(
+        self, model: ServedModel, params: CreateMessageParams, asking: Asking
+    ) -> Generation:
         engine = model.engine()
-        prompt = await read_documents(prompt_for(params, engine.capabilities, version))
-        self._check_signatures(params.messages)
+        limits = engine.capabilities
+        asked = await aside(asking.size, prompt_for, params, limits, asking.version)
+        check_replay(params.messages, self._signing_key)
+        prompt, sources = await read_documents(recalled(asked))
         input_tokens = await _count(engine, prompt)
-        check_fits(input_tokens, engine.capabilities)
-        outline = Outline(
+        check_fits(input_tokens, limits)
+        outline = self._outline(params, prompt, sources, input_tokens)
+        question = Question(
+            request_id=asking.request_id,
+            model=params.model,
+            served_model=model.id,
+            group=model.limit_group,
+            price=price_for(params.model, model.id, model.price),
+            input_tokens=input_tokens,
+            max_output=min(params.max_tokens, limits.context_tokens - input_tokens),
+        )
+        grant = await self._metering.admit(asking.caller, question)
+        return Generation(model, prompt, Assembly(outline), grant)
+
+    def _outline(
+        self,
+        params: CreateMessageParams,
+        prompt: Prompt,
+        sources: Sources | None,
+        input_tokens: int,
+    ) -> Outline:
+        shows_thinking = _shows_thinking(params)
+        return Outline(
             message_id=message_id(self._entropy(ID_ENTROPY)),
             model=params.model,
             input_tokens=input_tokens,
             stop_sequences=tuple(params.stop_sequences or ()),
             watched=params.stream,
             tool_use_id=lambda: tool_use_id(self._entropy(ID_ENTROPY)),
-            shows_thinking=_shows_thinking(params),
-            sign=partial(sign_thinking, self._signing_key),
+            shows_thinking=shows_thinking,
+            thinking=prompt.thinking.mode,
+            sign=partial(sign_thinking if shows_thinking else sign_omitted, self._signing_key),
+            sources=sources,
         )
-        assembly = Assembly(outline)
-        return Generation(model.id, engine, prompt, assembly, input_tokens)
 
-    def _check_signatures(self, messages: Sequence[MessageParam]) -> None:
-        """Refuse thinking that did not come from here as it is."""
-        for index, message in enumerate(messages):
-            blocks = () if isinstance(message.content, str) else message.content
-            for place, block in enumerate(blocks):
-                if isinstance(block, ThinkingParam) and not is_signed(
-                    self._signing_key, block.thinking, block.signature
-                ):
-                    raise InvalidRequestError(
-                        f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
-                    )
-
-    async def count_tokens(self, params: CountTokensParams, version: str) -> int:
+    async def count_tokens(self, params: CountTokensParams, asking: Asking) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        prompt = prompt_to_count(params, engine.capabilities, version)
-        self._check_signatures(params.messages)
-        return await _count(engine, await read_documents(prompt))
+        limits = engine.capabilities
+        asked = await aside(asking.size, prompt_to_count, params, limits, asking.version)
+        check_replay(params.messages, self._signing_key)
+        prompt, _ = await read_documents(recalled(asked))
+        return await _count(engine, prompt)
+
+    async def standing(self, caller: Caller, name: str | None) -> dict[str, str]:
+        """Tell what is left of a caller's limits for a model, where an answer has no other way.
+
+        Without the name of a model it is that of the only group that there is, if there is one.
+        """
+        group = self._models.group_of(name)
+        return {} if group is None else await self._metering.standing(caller, group)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from antiphon.core.abilities import abilities
 from antiphon.core.catalogue import Catalogue, page
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.engines.base import Engine, EngineConfig
-from antiphon.settings import ModelSettings, SettingsError
+from antiphon.service.gate import Gate
+from antiphon.settings import LimitSettings, ModelSettings, SettingsError
 from antiphon.wire.models import ModelInfo, ModelPage
 
 Open: TypeAlias = Callable[[str, EngineConfig], Awaitable[Engine]]
@@ -29,8 +31,12 @@ class ModelSource:
 class ServedModel:
     """One model, whose engine may still be loading."""
 
-    def __init__(self, source: ModelSource) -> None:
-        self.id = source.settings.id
+    def __init__(self, source: ModelSource, limits: LimitSettings) -> None:
+        settings = source.settings
+        self.id = settings.id
+        self.limit_group = settings.limit_group or settings.id
+        self.price = settings.price.price() if settings.price else None
+        self.gate = Gate(limits.concurrent_requests, limits.queued_requests)
         self._source = source
         self._engine: Engine | None = None
 
@@ -46,6 +52,11 @@ class ServedModel:
         return self._engine
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Its id and its aliases, as they are written in the settings."""
+        return (self.id, *self._source.settings.aliases)
+
+    @property
     def ready(self) -> bool:
         return self._engine is not None and self._engine.ready
 
@@ -56,6 +67,7 @@ class ServedModel:
         return self._engine
 
     def listed(self) -> ModelInfo:
+        """Say what is known of the model; what its engine knows only once that is there."""
         limits = self._engine.capabilities if self._engine else None
         return ModelInfo(
             id=self.id,
@@ -63,18 +75,25 @@ class ServedModel:
             created_at=self._source.created_at,
             max_input_tokens=limits.context_tokens if limits else None,
             max_tokens=(limits.max_output_tokens or limits.context_tokens) if limits else None,
+            capabilities=abilities(limits) if limits else None,
         )
 
 
 class Models:
     """All served models. Raises `SettingsError` for names that contradict each other."""
 
-    def __init__(self, sources: Sequence[ModelSource], state_dir: Path, open_engine: Open) -> None:
+    def __init__(
+        self,
+        sources: Sequence[ModelSource],
+        state_dir: Path,
+        open_engine: Open,
+        limits: LimitSettings | None = None,
+    ) -> None:
         self._models: dict[str, ServedModel] = {}
         for source in sources:
             if source.settings.id in self._models:
                 raise SettingsError(f"two models have the id {source.settings.id!r}")
-            self._models[source.settings.id] = ServedModel(source)
+            self._models[source.settings.id] = ServedModel(source, limits or LimitSettings())
         aliases = {source.settings.id: source.settings.aliases for source in sources}
         try:
             self._catalogue = Catalogue(aliases)
@@ -101,6 +120,21 @@ class Models:
     def states(self) -> dict[str, str]:
         """Say of each model whether it is ready."""
         return {model.id: "ready" if model.ready else "loading" for model in self._models.values()}
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return which models share their rate limits: by group, their ids and aliases."""
+        groups: dict[str, list[str]] = {}
+        for model in self._models.values():
+            groups.setdefault(model.limit_group, []).extend(model.names)
+        return groups
+
+    def group_of(self, name: str | None) -> str | None:
+        """Return the group of the model of this name, or the only one there is."""
+        model_id = None if name is None else self._catalogue.resolve(name)
+        if model_id is not None:
+            return self._models[model_id].limit_group
+        groups = {model.limit_group for model in self._models.values()}
+        return groups.pop() if len(groups) == 1 else None
 
     def find(self, name: str) -> ServedModel:
         """Return the model that answers to `name`; raises `NotFoundError` in the wire's words."""

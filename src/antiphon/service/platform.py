@@ -2,16 +2,25 @@
 
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
+from antiphon.service.admin.administration import Administration, build_administration
+from antiphon.service.admin.office import Office
+from antiphon.service.alone import alone
+from antiphon.service.counting import Sums, opened_counters
+from antiphon.service.directory import Accounts, establish
 from antiphon.service.keys import Keys, NewKey
+from antiphon.service.ledger import Books, Ledger, opened_ledger
 from antiphon.service.messages import Messages
+from antiphon.service.metering import Metering
 from antiphon.service.models import Models, ModelSource, Open
-from antiphon.settings import Settings
+from antiphon.service.uses import KeyUses
+from antiphon.settings import Secret, Settings
+from antiphon.store.accounts import KeyKind
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
@@ -26,20 +35,31 @@ class Platform:
     settings: Settings
     database: Database
     access: Access
+    uses: KeyUses
     keys: Keys
     models: Models
     messages: Messages
+    metering: Metering
+    ledger: Ledger
+    administration: Administration
     first_key: NewKey | None
     entropy: Callable[[int], bytes]
     draining: bool = False
 
 
 @asynccontextmanager
-async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
-    """Open the database of these settings, at the schema of this version."""
-    database = await open_database(sqlite_url(settings.data_dir / "antiphon.db"))
+async def opened_database(
+    settings: Settings,
+    *,
+    entropy: Callable[[int], bytes] = os.urandom,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncGenerator[Database]:
+    """Open the database of these settings, at the schema of this version, with an organization."""
+    url = settings.database_url or Secret(sqlite_url(settings.data_dir / "antiphon.db"))
+    database = await open_database(url.reveal())
     try:
         await migrate(database)
+        await establish(database, entropy, now)
         yield database
     finally:
         await database.aclose()
@@ -56,26 +76,54 @@ async def build_platform(
 ) -> AsyncGenerator[Platform]:
     """Make a platform whose models are not open yet; `platform.models.open()` opens them.
 
-    Raises `StoreError`, `KeyRefusedError`, and `SettingsError` for models that contradict
-    each other.
+    Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
+    contradict each other.
     """
-    async with opened_database(settings) as database:
+    async with AsyncExitStack() as stack:
+        if settings.counters_url is None:
+            stack.enter_context(alone(settings.data_dir))
+        opened = opened_database(settings, entropy=entropy, now=now)
+        database = await stack.enter_async_context(opened)
         keys = Keys(database, entropy, now)
-        models = Models(sources, settings.data_dir / "engines", open_engine)
         async with database.write() as connection:
             signing_key = await house_secret(connection, "thinking", entropy(SIGNING_KEY_SIZE))
-        chosen = settings.api_key.reveal() if settings.api_key else None
-        platform = Platform(
+        accounts = Accounts(database, await database.watch())
+        first_key = await _first_keys(keys, settings)
+
+        sums = Sums(database, now)
+        counters = await stack.enter_async_context(opened_counters(settings, sums))
+        metering = Metering(counters, accounts, settings.limits, now)
+        books = Books(database, metering.settle)
+        folder = settings.data_dir / "journal"
+        ledger = await stack.enter_async_context(
+            opened_ledger(books, folder, now=now, entropy=entropy)
+        )
+        await metering.begin(ledger, await sums())
+        await stack.enter_async_context(metering.following())
+
+        uses = KeyUses(database, now)
+        await stack.enter_async_context(uses.writing())
+        models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
+        stack.push_async_callback(models.aclose)
+        office = Office(database, entropy, now)
+        yield Platform(
             settings=settings,
             database=database,
-            access=Access(database, await database.watch()),
+            access=Access(accounts, now),
+            uses=uses,
             keys=keys,
             models=models,
-            messages=Messages(models, entropy, signing_key),
-            first_key=await keys.first(chosen),
+            messages=Messages(models, metering, entropy, signing_key),
+            metering=metering,
+            ledger=ledger,
+            administration=build_administration(office, settings.limits, counters, models.groups),
+            first_key=first_key,
             entropy=entropy,
         )
-        try:
-            yield platform
-        finally:
-            await models.aclose()
+
+
+async def _first_keys(keys: Keys, settings: Settings) -> NewKey | None:
+    """Make the keys that a new house begins with; return the ordinary one if it is new."""
+    if settings.admin_key is not None:
+        await keys.first(settings.admin_key.reveal(), KeyKind.ADMIN)
+    return await keys.first(settings.api_key.reveal() if settings.api_key else None)

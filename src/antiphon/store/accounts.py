@@ -1,55 +1,102 @@
-"""API keys at rest. Every change is announced in the transaction that makes it."""
+"""API keys and their secrets at rest. Each change is announced in its own transaction."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.store.changes import announce
 from antiphon.store.errors import AmbiguousNameError
-from antiphon.store.tables import api_keys
+from antiphon.store.records import add, read
+from antiphon.store.tables import api_keys, key_secrets
+
+
+class KeyKind(StrEnum):
+    """What a key is for: an admin key cannot call models, an ordinary one cannot administer."""
+
+    API = "api"
+    ADMIN = "admin"
 
 
 class KeyStatus(StrEnum):
-    """Whether a key opens the door."""
+    """Whether a key opens the door. `INACTIVE` can be undone, `ARCHIVED` cannot."""
 
     ACTIVE = "active"
-    REVOKED = "revoked"
+    INACTIVE = "inactive"
+    ARCHIVED = "archived"
+
+
+_CONVERTERS = {"kind": KeyKind, "status": KeyStatus}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is stored: without its secret, which nobody can read again."""
+    """A key as it is stored: without its secret, which nobody can read again.
+
+    One without `workspace_id` is the organization's. `created_by` is a user's id.
+    """
 
     id: str
     name: str
-    digest: bytes = field(repr=False)
     hint: str
     created_at: datetime
-    created_by: str | None = None
+    kind: KeyKind = KeyKind.API
     status: KeyStatus = KeyStatus.ACTIVE
-    revoked_at: datetime | None = None
+    workspace_id: str | None = None
+    created_by: str | None = None
+    expires_at: datetime | None = None
+    archived_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
-async def add_key(connection: AsyncConnection, key: ApiKey) -> None:
-    """Store a new key; the transaction fails with `DuplicateError` if it is there already."""
-    row = {column.name: getattr(key, column.name) for column in api_keys.columns}
-    await connection.execute(insert(api_keys).values(row))
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the secret of an active key opens, and until when it does."""
+
+    key: ApiKey
+    valid_until: datetime | None
+
+
+async def add_key(connection: AsyncConnection, key: ApiKey, digest: bytes) -> None:
+    """Store a new key; the transaction fails with `DuplicateError` if its secret is known."""
+    await add(connection, api_keys, key)
+    await add_secret(connection, key.id, digest)
+
+
+async def add_secret(connection: AsyncConnection, key_id: str, digest: bytes) -> None:
+    """Give a key one more secret."""
+    await connection.execute(insert(key_secrets).values(key_id=key_id, digest=digest))
+    await announce(connection)
+
+
+async def end_secrets(connection: AsyncConnection, key_id: str, moment: datetime) -> None:
+    """Let all secrets that a key has now end at this moment, or earlier if they would anyway."""
+    own = (key_secrets.c.key_id == key_id) & (
+        key_secrets.c.valid_until.is_(None) | (key_secrets.c.valid_until > moment)
+    )
+    await connection.execute(update(key_secrets).where(own).values(valid_until=moment))
     await announce(connection)
 
 
 async def list_keys(connection: AsyncConnection) -> tuple[ApiKey, ...]:
-    """Return every key, also the revoked ones, the oldest first."""
+    """Return every key, also the archived ones, the oldest first."""
     return await _keys(connection, select(api_keys))
 
 
-async def active_keys(connection: AsyncConnection) -> dict[bytes, ApiKey]:
-    """Return the keys that open the door, by the digest of their secret."""
-    keys = await _keys(connection, select(api_keys).where(_active()))
-    return {key.digest: key for key in keys}
+async def doors(connection: AsyncConnection) -> dict[bytes, Door]:
+    """Return what opens the door, by the digest of the secret: active keys of either kind."""
+    active = select(api_keys).where(api_keys.c.status == KeyStatus.ACTIVE)
+    keys = {key.id: key for key in await _keys(connection, active)}
+    secrets = await connection.execute(select(key_secrets))
+    return {
+        bytes(secret.digest): Door(keys[secret.key_id], secret.valid_until)
+        for secret in secrets
+        if secret.key_id in keys
+    }
 
 
 async def find_key(connection: AsyncConnection, id_or_name: str) -> ApiKey | None:
@@ -64,34 +111,55 @@ async def find_key(connection: AsyncConnection, id_or_name: str) -> ApiKey | Non
     return next(iter(by_id or _only(active) or keys[-1:]), None)
 
 
-async def revoke_key(connection: AsyncConnection, key_id: str, now: datetime) -> ApiKey | None:
-    """Revoke a key for good, or return it as it is if that was done before."""
-    change = update(api_keys).where(api_keys.c.id == key_id, _active())
-    values = {"status": KeyStatus.REVOKED, "revoked_at": now}
-    if (await connection.execute(change.values(values))).rowcount:
+async def change_key(
+    connection: AsyncConnection, key_id: str, changes: Mapping[str, Any]
+) -> ApiKey | None:
+    """Change columns of a key, unless it is archived; return it as it is now."""
+    open_key = (api_keys.c.id == key_id) & (api_keys.c.status != KeyStatus.ARCHIVED)
+    changed = await connection.execute(update(api_keys).where(open_key).values(dict(changes)))
+    if changed.rowcount:
         await announce(connection)
-    keys = await _keys(connection, select(api_keys).where(api_keys.c.id == key_id))
-    return next(iter(keys), None)
+    return next(
+        iter(await _keys(connection, select(api_keys).where(api_keys.c.id == key_id))), None
+    )
 
 
-async def count_keys(connection: AsyncConnection) -> int:
-    """Count every key, also the revoked ones: none means that nobody has set the house up."""
-    return int(await connection.scalar(select(func.count()).select_from(api_keys)) or 0)
+async def archive_key(connection: AsyncConnection, key_id: str, now: datetime) -> ApiKey | None:
+    """Archive a key for good, or return it as it is if that was done before."""
+    return await change_key(connection, key_id, {"status": KeyStatus.ARCHIVED, "archived_at": now})
 
 
-def _active() -> ColumnElement[bool]:
-    return api_keys.c.status == KeyStatus.ACTIVE
+async def archive_keys_of(connection: AsyncConnection, workspace_id: str, now: datetime) -> None:
+    """Archive every key of a workspace."""
+    open_keys = (api_keys.c.workspace_id == workspace_id) & (
+        api_keys.c.status != KeyStatus.ARCHIVED
+    )
+    archived = {"status": KeyStatus.ARCHIVED, "archived_at": now}
+    await connection.execute(update(api_keys).where(open_keys).values(archived))
+    await announce(connection)
+
+
+async def note_use(connection: AsyncConnection, uses: Mapping[str, datetime]) -> None:
+    """Note when keys were used last. Nothing that is kept in memory depends on it."""
+    if uses:
+        one = update(api_keys).where(api_keys.c.id == bindparam("key"))
+        await connection.execute(
+            one.values(last_used_at=bindparam("at")),
+            [{"key": key_id, "at": at} for key_id, at in uses.items()],
+        )
+
+
+async def count_keys(connection: AsyncConnection, kind: KeyKind = KeyKind.API) -> int:
+    """Count every key of a kind, also archived ones: none means that nobody has made one yet."""
+    counted = select(func.count()).select_from(api_keys).where(api_keys.c.kind == kind)
+    return int(await connection.scalar(counted) or 0)
 
 
 async def _keys(
     connection: AsyncConnection, query: Select[*tuple[object, ...]]
 ) -> tuple[ApiKey, ...]:
-    rows = await connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id))
-    return tuple(_key(row) for row in rows.mappings())
-
-
-def _key(row: RowMapping) -> ApiKey:
-    return ApiKey(**{**row, "status": KeyStatus(row["status"])})
+    oldest = query.order_by(api_keys.c.created_at, api_keys.c.id)
+    return await read(connection, ApiKey, oldest, _CONVERTERS)
 
 
 def _only(keys: Sequence[ApiKey]) -> Sequence[ApiKey]:

@@ -7,9 +7,13 @@ subtract alike on both databases, and neither can put a time zone on them.
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
+    Boolean,
     Column,
     Dialect,
+    ForeignKeyConstraint,
+    Index,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -41,19 +45,138 @@ class Moment(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+# One row: the house and its callers. More would need a way to say which of them is meant.
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_organizations"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("added_at", Moment, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_users"),
+    UniqueConstraint("email", name="uq_users_email"),
+)
+
+# The status of an invite follows from its times.
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("invited_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("accepted_at", Moment),
+    Column("deleted_at", Moment),
+    PrimaryKeyConstraint("id", name="pk_invites"),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("display_color", Text, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("archived_at", Moment),
+    PrimaryKeyConstraint("id", name="pk_workspaces"),
+)
+
+workspace_members = Table(
+    "workspace_members",
+    metadata,
+    Column("workspace_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("workspace_role", Text, nullable=False),
+    Column("added_at", Moment, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "user_id", name="pk_workspace_members"),
+    ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_members_workspace"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user", ondelete="CASCADE"),
+)
+
+# `kind` is api or admin. A key without a workspace is the organization's.
 api_keys = Table(
     "api_keys",
     metadata,
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("hint", Text, nullable=False),
+    Column("kind", Text, nullable=False),
     Column("status", Text, nullable=False),
+    Column("workspace_id", Text),
+    Column("hint", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
-    Column("revoked_at", Moment),
     Column("created_by", Text),
+    Column("expires_at", Moment),
+    Column("archived_at", Moment),
+    Column("last_used_at", Moment),
     PrimaryKeyConstraint("id", name="pk_api_keys"),
-    UniqueConstraint("digest", name="uq_api_keys_digest"),
+    ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_api_keys_workspace"),
+)
+
+# A key that is being rotated has two secrets for a while; the older one has an end.
+key_secrets = Table(
+    "key_secrets",
+    metadata,
+    Column("digest", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("valid_until", Moment),
+    PrimaryKeyConstraint("digest", name="pk_key_secrets"),
+    ForeignKeyConstraint(["key_id"], ["api_keys.id"], name="fk_key_secrets_key"),
+)
+
+# What was set apart from the settings' defaults. `scope` is organization, workspace or key.
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("scope", Text, nullable=False),
+    Column("scope_id", Text, nullable=False),
+    Column("group_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    PrimaryKeyConstraint("scope", "scope_id", "group_id", "type", name="pk_rate_limits"),
+)
+
+spend_limits = Table(
+    "spend_limits",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("scope_id", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_spend_limits"),
+    UniqueConstraint("scope", "scope_id", "period", name="uq_spend_limits_scope"),
+)
+
+# Every administrative change, for ever. Neither secrets nor their digests stand in it.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", JSON, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Column("request_id", Text),
+    PrimaryKeyConstraint("id", name="pk_audit_log"),
+    Index("ix_audit_log_at", "at", "id"),
 )
 
 # How often something has changed: compared to know whether a copy in memory is still right.
@@ -71,4 +194,43 @@ house_secrets = Table(
     Column("name", Text, nullable=False),
     Column("value", LargeBinary, nullable=False),
     PrimaryKeyConstraint("name", name="pk_house_secrets"),
+)
+
+# One row for each request that was admitted, never changed. Costs are in nano-dollars. No prompt,
+# no answer, no key: `api_key_id` is the public id.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("first_token_at", Moment),
+    Column("ended_at", Moment, nullable=False),
+    Column("api_key_id", Text),
+    Column("workspace_id", Text),
+    Column("account_id", Text),
+    Column("service_account_id", Text),
+    Column("batch_id", Text),
+    Column("model", Text, nullable=False),
+    Column("served_model", Text, nullable=False),
+    Column("service_tier", Text, nullable=False),
+    Column("context_window", Text, nullable=False),
+    Column("inference_geo", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("stop_reason", Text),
+    Column("error_type", Text),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cache_write_5m_tokens", BigInteger, nullable=False),
+    Column("cache_write_1h_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("thinking_tokens", BigInteger, nullable=False),
+    Column("input_cost", BigInteger, nullable=False),
+    Column("cache_write_5m_cost", BigInteger, nullable=False),
+    Column("cache_write_1h_cost", BigInteger, nullable=False),
+    Column("cache_read_cost", BigInteger, nullable=False),
+    Column("output_cost", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_ledger"),
+    # Reports and sums take a span of time. What was spent in it is read from the index alone.
+    Index("ix_ledger_spend", "started_at", "workspace_id", "api_key_id", "cost"),
 )

@@ -3,11 +3,12 @@
 Blocks of an answer may be sent back as they came, so requests take `null` where answers say it.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
 from antiphon.wire.base import Answer, NonEmptyStr, Param
+from antiphon.wire.citations import Citation, TextCitationParam
 
 # In Python `$` also matches before a newline at the end.
 ToolId: TypeAlias = Annotated[
@@ -41,7 +42,7 @@ class TextParam(CacheableParam, tag="text", kw_only=True, frozen=True):
     """A text block of a request."""
 
     text: str
-    citations: list[dict[str, Any]] | None = None
+    citations: list[TextCitationParam] | None = None
 
 
 class Base64ImageSource(Param, tag_field="type", tag="base64", kw_only=True, frozen=True):
@@ -143,7 +144,106 @@ class ToolUseParam(CacheableParam, tag="tool_use", kw_only=True, frozen=True):
     toolset_name: str | None = None
 
 
-ToolResultContent: TypeAlias = TextParam | ImageParam | SearchResultParam | DocumentParam
+class ForeignBlockParam(BlockParam, kw_only=True, frozen=True):
+    """A block that only Anthropic's servers can take; read as far as it is refused by name."""
+
+    why: ClassVar[str] = "this server runs no server tools and takes no blocks of theirs"
+
+
+class ServerToolUseParam(
+    ForeignBlockParam, tag="server_tool_use", frozen=True, forbid_unknown_fields=False
+):
+    """A call that Anthropic's servers ran."""
+
+
+class WebSearchResultParam(
+    ForeignBlockParam, tag="web_search_tool_result", frozen=True, forbid_unknown_fields=False
+):
+    """What a search in the web found."""
+
+
+class WebFetchResultParam(
+    ForeignBlockParam, tag="web_fetch_tool_result", frozen=True, forbid_unknown_fields=False
+):
+    """A page of the web."""
+
+
+class CodeResultParam(
+    ForeignBlockParam, tag="code_execution_tool_result", frozen=True, forbid_unknown_fields=False
+):
+    """What came of code in a container."""
+
+
+class BashResultParam(
+    ForeignBlockParam,
+    tag="bash_code_execution_tool_result",
+    frozen=True,
+    forbid_unknown_fields=False,
+):
+    """What came of a command in a container."""
+
+
+class EditorResultParam(
+    ForeignBlockParam,
+    tag="text_editor_code_execution_tool_result",
+    frozen=True,
+    forbid_unknown_fields=False,
+):
+    """What came of an edit in a container."""
+
+
+class ToolSearchResultParam(
+    ForeignBlockParam, tag="tool_search_tool_result", frozen=True, forbid_unknown_fields=False
+):
+    """The tools that a search found."""
+
+
+class ContainerUploadParam(
+    ForeignBlockParam, tag="container_upload", frozen=True, forbid_unknown_fields=False
+):
+    """A file for a container."""
+
+    why: ClassVar[str] = "this server has no containers"
+
+
+class McpToolUseParam(
+    ForeignBlockParam, tag="mcp_tool_use", frozen=True, forbid_unknown_fields=False
+):
+    """A call that Anthropic's servers made of an MCP server."""
+
+    why: ClassVar[str] = "this server connects to no MCP servers"
+
+
+class McpToolResultParam(
+    ForeignBlockParam, tag="mcp_tool_result", frozen=True, forbid_unknown_fields=False
+):
+    """What an MCP server answered."""
+
+    why: ClassVar[str] = "this server connects to no MCP servers"
+
+
+class BrowserStateParam(
+    ForeignBlockParam, tag="browser_state", frozen=True, forbid_unknown_fields=False
+):
+    """The tabs of a browser, in the result of a browser toolset."""
+
+    why: ClassVar[str] = "this server offers no browser toolset"
+
+
+class ToolReferenceParam(CacheableParam, tag="tool_reference", kw_only=True, frozen=True):
+    """A tool that the caller's own search found. All are offered anyway; its name is read."""
+
+    tool_name: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+ToolResultContent: TypeAlias = (
+    TextParam
+    | ImageParam
+    | SearchResultParam
+    | DocumentParam
+    | ToolReferenceParam
+    | BrowserStateParam
+)
 
 
 class ToolResultParam(CacheableParam, tag="tool_result", kw_only=True, frozen=True):
@@ -164,6 +264,16 @@ ContentParam: TypeAlias = (
     | RedactedThinkingParam
     | ToolUseParam
     | ToolResultParam
+    | ServerToolUseParam
+    | WebSearchResultParam
+    | WebFetchResultParam
+    | CodeResultParam
+    | BashResultParam
+    | EditorResultParam
+    | ToolSearchResultParam
+    | ContainerUploadParam
+    | McpToolUseParam
+    | McpToolResultParam
 )
 
 
@@ -174,10 +284,10 @@ class DirectCaller(Answer, kw_only=True, frozen=True):
 
 
 class TextBlock(Answer, tag_field="type", tag="text", kw_only=True, frozen=True):
-    """A text block of an answer."""
+    """A text block of an answer; one that claims what a document says has citations."""
 
     text: str
-    citations: list[dict[str, Any]] | None = None
+    citations: tuple[Citation, ...] | None = None
 
 
 class ThinkingBlock(Answer, tag_field="type", tag="thinking", kw_only=True, frozen=True):

@@ -8,7 +8,10 @@ A failure after the first byte is an `error` event, and nothing follows it.
 
 from typing import Any, TypeAlias
 
+from msgspec import UNSET, UnsetType
+
 from antiphon.wire.base import Answer
+from antiphon.wire.citations import Citation
 from antiphon.wire.content import DirectCaller
 from antiphon.wire.errors import ErrorDetail
 from antiphon.wire.messages import Message, OutputTokensDetails, StopReason
@@ -28,9 +31,10 @@ class ContentBlockStart(Event, tag="content_block_start", kw_only=True, frozen=T
 
 
 class StartedText(Answer, tag_field="type", tag="text", kw_only=True, frozen=True):
-    """A text block before its first delta."""
+    """A text block before its first delta. `citations` is there, and empty, if some will come."""
 
     text: str = ""
+    citations: tuple[Citation, ...] | UnsetType = UNSET
 
 
 class StartedThinking(Answer, tag_field="type", tag="thinking", kw_only=True, frozen=True):
@@ -72,7 +76,13 @@ class InputJsonDelta(Answer, tag_field="type", tag="input_json_delta", kw_only=T
     partial_json: str
 
 
-Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
+class CitationsDelta(Answer, tag_field="type", tag="citations_delta", kw_only=True, frozen=True):
+    """One citation of the text of its block."""
+
+    citation: Citation
+
+
+Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta | CitationsDelta
 
 
 class ContentBlockDelta(Event, tag="content_block_delta", kw_only=True, frozen=True):

@@ -3,6 +3,9 @@
 Bodies are decoded by msgspec in one pass. Only when that fails is the body read again, here: its
 fields are looked at in the order of the struct (the order in which the API reports faults), and
 the first fault becomes `path: sentence`. Unknown keys come after the known ones, as on the wire.
+
+Of a key that comes twice the last value counts, as JSON is commonly read. msgspec checks both, so
+that a body whose first value is wrong is read a second time.
 """
 
 import re
@@ -21,6 +24,7 @@ Path: TypeAlias = tuple[str | int, ...]
 REQUIRED = "Field required"
 EXTRA = "Extra inputs are not permitted"
 OBJECT = "Input should be an object"
+UNKNOWN = "Input does not match the expected shape."
 
 
 class BodyError(ValueError):
@@ -47,6 +51,7 @@ class BodyDecoder(Generic[T]):
     """
 
     def __init__(self, kind: type[T], without: Collection[str] = ()) -> None:
+        self._kind = kind
         self._decoder = msgspec.json.Decoder(kind, dec_hook=decode_member)
         self._type = inspect.type_info(kind)
         self._without = frozenset(without)
@@ -56,13 +61,22 @@ class BodyDecoder(Generic[T]):
             params = self._decoder.decode(body)
             self._check_versions(params)
             return params  # noqa: TRY300 - what is wrong is said below
-        except msgspec.ValidationError as error:
-            fault = next(faults(self._type, _parse(body), (), self._without), None)
-            # The walk knows every type that the wire uses; should a new one slip through, the
-            # caller still gets a sentence.
-            raise BodyError(str(fault or error)) from error
+        except msgspec.ValidationError:
+            return self._without_repetitions(_parse(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _not_json(error) from error
+
+    def _without_repetitions(self, value: Any) -> T:
+        """Decode what was parsed, where of equal keys the last one is left, or say its fault."""
+        fault = next(faults(self._type, value, (), self._without), None)
+        if fault is not None:
+            raise BodyError(str(fault))
+        try:
+            return msgspec.convert(value, self._kind, dec_hook=decode_member)
+        except msgspec.ValidationError as error:
+            # The walk knows every type that the wire uses; should a new one slip through, the
+            # caller still gets a sentence.
+            raise BodyError(UNKNOWN) from error
 
     def _check_versions(self, params: T) -> None:
         for name in self._without:

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
+from antiphon.wire.citations import Citation
 from antiphon.wire.content import ContentBlock, TextBlock, ThinkingBlock, ToolUseBlock
 from antiphon.wire.events import (
+    CitationsDelta,
     ContentBlockDelta,
     ContentBlockStart,
     ContentBlockStop,
@@ -50,10 +52,11 @@ def fold(events: Iterable[StreamEvent]) -> Message:
 class OpenBlock:
     """A content block between its start and its stop."""
 
-    __slots__ = ("_pieces", "_signature", "_started")
+    __slots__ = ("_citations", "_pieces", "_signature", "_started")
 
     def __init__(self, started: StartedBlock) -> None:
         self._started = started
+        self._citations: tuple[Citation, ...] = ()
         self._pieces: list[str] = []
         self._signature = ""
 
@@ -65,6 +68,8 @@ class OpenBlock:
             self._pieces.append(delta.thinking)
         elif isinstance(delta, SignatureDelta) and isinstance(started, StartedThinking):
             self._signature = delta.signature
+        elif isinstance(delta, CitationsDelta) and isinstance(started, StartedText):
+            self._citations += (delta.citation,)
         elif isinstance(delta, InputJsonDelta) and not isinstance(
             started, StartedText | StartedThinking
         ):
@@ -77,7 +82,7 @@ class OpenBlock:
         text = "".join(self._pieces)
         match self._started:
             case StartedText(text=first):
-                return TextBlock(text=first + text)
+                return TextBlock(text=first + text, citations=self._citations or None)
             case StartedThinking(thinking=first):
                 return ThinkingBlock(thinking=first + text, signature=self._signature)
             case started:

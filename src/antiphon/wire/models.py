@@ -61,7 +61,10 @@ class ModelCapabilities(Answer, kw_only=True, frozen=True):
 
 
 class ModelInfo(Answer, kw_only=True, frozen=True):
-    """One model. `max_input_tokens` is its context window; all keys are always present."""
+    """One model. `max_input_tokens` is its context window; all keys are always present.
+
+    What is not known yet, because the model is loading, is `null`.
+    """
 
     type: Literal["model"] = "model"
     id: str
@@ -73,7 +76,7 @@ class ModelInfo(Answer, kw_only=True, frozen=True):
     deprecated_at: None = None
     retires_at: None = None
     line: None = None
-    capabilities: ModelCapabilities = ModelCapabilities()
+    capabilities: ModelCapabilities | None
 
 
 class ModelPage(Answer, kw_only=True, frozen=True):

@@ -106,6 +106,9 @@ def test_model_that_cannot_says_so(lacking: str, fields: dict[str, Any], sentenc
         ),
     ],
 )
+@pytest.mark.covers("tools: server tools", "refused")
+@pytest.mark.covers("tools: computer, browser, MCP toolsets", "refused")
+@pytest.mark.covers("tools: allowed_callers", "refused")
 def test_server_that_cannot_says_so(fields: dict[str, Any], sentence: str) -> None:
     assert refusal(**fields) == sentence
 
@@ -187,16 +190,3 @@ INSIDE = {"type": "image", "source": {"type": "url", "url": "x"}}
 def test_image_inside_of_another_block_is_refused_by_name(block: dict[str, Any], path: str) -> None:
     said = refusal(user([block]), capabilities=PLAIN)
     assert said == f"messages.0.content.0.{path}: this model does not take image blocks"
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}},
-        {"type": "search_result", "source": "s", "title": "t", "content": []},
-    ],
-)
-@pytest.mark.covers("blocks of an answer: citations", "refused")
-def test_citations_are_refused(block: dict[str, Any]) -> None:
-    said = refusal(user([{**block, "citations": {"enabled": True}}]))
-    assert said.endswith("citations: this model does not support citations")

@@ -9,6 +9,7 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities, Thinking, ToolChoice
 from support.requests import (
     ABLE,
+    CITATION,
     DECODERS,
     IMAGE,
     NEW,
@@ -103,7 +104,7 @@ def test_what_claude_code_sends_is_taken() -> None:
 
 
 # Of two broken rules the one that stands first here is reported.
-CITED = {"type": "text", "text": "a", "citations": [{}]}
+CITED = {"type": "text", "text": "a", "citations": [CITATION]}
 IN_ORDER: list[tuple[dict[str, Any], str]] = [
     ({"thread": {"type": "create"}}, "thread: "),
     ({"messages": [assistant([{"type": "document", "source": {"type": "url", "url": "x"}}])]}, ""),

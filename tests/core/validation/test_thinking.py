@@ -3,7 +3,18 @@ from typing import Any
 import pytest
 
 from antiphon.core.generation import Thinking
-from support.requests import able, prompt, refusal, tool
+from support.requests import (
+    able,
+    assistant,
+    call,
+    prompt,
+    refusal,
+    result,
+    system,
+    text,
+    tool,
+    user,
+)
 
 ENABLED = {"type": "enabled", "budget_tokens": 2000}
 ADAPTIVE = {"type": "adaptive"}
@@ -62,3 +73,62 @@ def test_thinking_excludes_sampling(
 
 def test_sampling_that_changes_nothing_may_stand_beside_thinking() -> None:
     assert able(thinking=ADAPTIVE, temperature=1, top_p=0.95).top_p == 0.95
+
+
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+REDACTED = {"type": "redacted_thinking", "data": "x"}
+
+
+def of_loop(*content: Any, **more: Any) -> dict[str, Any]:
+    """A request in the middle of a loop of tools, whose last answer is `content`."""
+    messages = [user(), assistant(list(content)), user([result("a")])]
+    return {"thinking": ENABLED, "max_tokens": 4000, "messages": messages, **more}
+
+
+@pytest.mark.parametrize("content", [[call("a")], [text("Let me see."), call("a")]])
+def test_loop_of_tools_must_begin_with_thinking(content: list[dict[str, Any]]) -> None:
+    assert refusal(**of_loop(*content)) == (
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
+        f"`{content[0]['type']}`. When `thinking` is enabled, a final `assistant` message must "
+        "start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` "
+        "blocks). We recommend you include thinking blocks from previous turns. To avoid this "
+        "requirement, disable `thinking`. Please consult our documentation at "
+        "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+    )
+    for thinking in (ADAPTIVE, {"type": "disabled"}):
+        assert able(**of_loop(*content, thinking=thinking))
+
+
+@pytest.mark.parametrize("thought", [THOUGHT, REDACTED], ids=lambda block: block["type"])
+def test_loop_that_begins_with_thinking_may_go_on_without(thought: dict[str, Any]) -> None:
+    assert able(**of_loop(thought, call("a")))
+    longer = [
+        *of_loop(thought, call("a"))["messages"],
+        system(),
+        assistant([call("b")]),
+        user([result("b"), text("Well?")]),
+    ]
+    assert able(**of_loop(messages=longer))
+
+
+def test_earlier_turns_need_no_thinking() -> None:
+    loop = of_loop(call("a"))["messages"]
+    over = [*loop, assistant("So."), user("And?")]
+    assert able(**of_loop(messages=over))
+    again = [*over, assistant([THOUGHT, call("b")]), user([result("b")])]
+    assert able(**of_loop(messages=again))
+    without = [*over, assistant([call("b")]), user([result("b")])]
+    assert refusal(**of_loop(messages=without)).startswith("messages.5.content.0.type: Expected")
+
+
+@pytest.mark.parametrize("content", ["I", [text("I")]])
+def test_prefill_must_begin_with_thinking(content: Any) -> None:
+    messages = [user(), assistant(content)]
+    assert refusal(**of_loop(messages=messages)).startswith(
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `text`."
+    )
+    assert able(**of_loop(messages=[user(), assistant([THOUGHT, text("I")])]))
+
+
+def test_empty_last_message_is_no_prefill() -> None:
+    assert able(**of_loop(messages=[user(), assistant([])]))

@@ -6,7 +6,7 @@ from antiphon.core.defined_tools import DEFINED_TOOLS
 from antiphon.core.generation import Tool, ToolChoice
 from antiphon.core.validation.schemas import check_schema
 from antiphon.wire.tools import _MEMBERS, DefinedToolParam, EditorToolParam
-from support.requests import able, refusal, schema, tool, user
+from support.requests import able, assistant, call, refusal, result, schema, tool, user
 
 WHERE = "tools.0.custom"
 COMBINED = "input_schema does not support oneOf, allOf, or anyOf at the top level"
@@ -64,6 +64,7 @@ def test_twenty_strict_tools_are_taken() -> None:
     assert len(able(tools=[tool(f"t{number}", strict=True) for number in range(20)]).tools) == 20
 
 
+@pytest.mark.covers("tools: defer_loading", "ignored")
 def test_tool_reaches_the_prompt_with_all_that_it_says() -> None:
     whole = tool(
         type="custom",
@@ -75,7 +76,7 @@ def test_tool_reaches_the_prompt_with_all_that_it_says() -> None:
         allowed_callers=["direct", "code_execution_20250825"],
         cache_control=None,
     )
-    assert able(tools=[whole]).tools == (
+    assert able(tools=[tool("other"), whole]).tools[1:] == (
         Tool(
             name="get_weather",
             input_schema=whole["input_schema"],
@@ -87,6 +88,7 @@ def test_tool_reaches_the_prompt_with_all_that_it_says() -> None:
     )
 
 
+@pytest.mark.covers("tools: bash, text_editor, memory", "effect")
 def test_tool_that_anthropic_defines_is_a_tool_like_any_other() -> None:
     defined = {
         "type": "text_editor_20250728",
@@ -155,3 +157,24 @@ def test_choice_of_a_tool_that_is_not_there_is_refused(
 @pytest.mark.parametrize("kind", ["auto", "none"])
 def test_choice_that_forces_nothing_needs_no_tools(kind: str) -> None:
     assert able(tool_choice={"type": kind}).tool_choice.mode == kind
+
+
+BASH = {"type": "bash_20250124", "name": "bash"}
+
+
+def test_all_tools_may_be_deferred() -> None:
+    # Claude Code counts its tools one by one, the deferred ones as well.
+    assert able(tools=[tool("a", defer_loading=True), BASH | {"defer_loading": True}])
+
+
+def referring(name: str) -> list[dict[str, Any]]:
+    found = result("x", [{"type": "tool_reference", "tool_name": name}])
+    return [user(), assistant([call("x")]), user([found])]
+
+
+def test_tool_that_a_search_found_is_one_of_the_tools() -> None:
+    sentence = "Tool reference 'nobody' has no corresponding tool definition"
+    assert able(*referring("get_weather"), tools=[tool()])
+    assert able(*referring("bash"), tools=[tool(), BASH])
+    assert refusal(*referring("nobody"), tools=[tool()]) == sentence
+    assert refusal(*referring("nobody")) == sentence

@@ -2,10 +2,22 @@ from typing import Any
 
 import pytest
 
-from support.requests import NEW, OLD, PLAIN, assistant, call, refusal, result, said, text, user
+from support.requests import (
+    CITATION,
+    NEW,
+    OLD,
+    PLAIN,
+    assistant,
+    call,
+    refusal,
+    result,
+    said,
+    text,
+    user,
+)
 
 DOCUMENT = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
-CITED = text("a") | {"citations": [{"type": "char_location"}]}
+CITED = text("a") | {"citations": [CITATION]}
 NO_TAG = "found using 'type' does not match any of the expected tags:"
 ASSISTANT_TAGS = "'text', 'thinking', 'redacted_thinking', 'tool_use'"
 EXTRA = "Extra inputs are not permitted"

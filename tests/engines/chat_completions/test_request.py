@@ -219,6 +219,38 @@ def test_everything_else_has_its_word() -> None:
     assert "max_tokens" not in asked
     assert (asked["top_p"], asked["top_k"], asked["reasoning_effort"]) == (0.5, 7, "low")
     assert asked["response_format"]["json_schema"]["schema"] == {"type": "object"}
-    assert asked["chat_template_kwargs"] == {"enable_thinking": True}
+    assert asked["chat_template_kwargs"] == {"enable_thinking": True, "reasoning_effort": "low"}
     assert asked["continue_final_message"]
     assert asked["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "effort", "told"),
+    [
+        ({"thinking": True}, "max", "high"),
+        ({"thinking": True}, None, None),
+        ({"thinking": True, "efforts": ()}, "low", None),
+        ({}, "low", None),
+        ({"efforts": ("max", "high")}, "medium", "high"),
+        ({"efforts": ("max", "high")}, "max", "max"),
+    ],
+)
+def test_effort_is_the_nearest_level_that_the_server_takes(
+    options: dict[str, Any], effort: str | None, told: str | None
+) -> None:
+    chosen = ChatOptions(url="http://x", **options)
+    asked = body(Prompt(HI, 5, effort=effort), chosen)
+    assert asked.get("reasoning_effort") == told
+    assert asked.get("chat_template_kwargs", {}).get("reasoning_effort") == (
+        told if "thinking" in options else None
+    )
+
+
+def test_template_is_told_by_its_own_switch_and_what_else_it_wants() -> None:
+    kwargs = {"preserve_thinking": True}
+    silent = ChatOptions(url="http://x", chat_template_kwargs=kwargs)
+    assert body(Prompt(HI, 5), silent)["chat_template_kwargs"] == kwargs
+    thinks = ChatOptions(
+        url="http://x", thinking=True, thinking_switch="thinking", chat_template_kwargs=kwargs
+    )
+    assert body(Prompt(HI, 5), thinks)["chat_template_kwargs"] == {"thinking": False, **kwargs}

@@ -18,6 +18,7 @@ from antiphon.core.generation import (
 )
 from antiphon.engines.llama.calls import AnswerReader, Reading, Rejected
 from antiphon.engines.llama.syntax import BARE, TAGGED
+from antiphon.engines.llama.thoughts import KNOWN_MARKS, THINK
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 TOOLS = (
@@ -25,7 +26,7 @@ TOOLS = (
     Tool(name="eager", input_schema={"type": "object"}, eager_input_streaming=True),
 )
 PLAIN = Reading(TAGGED, TOOLS)
-THINKING = Reading(TAGGED, TOOLS, thinks=True)
+THINKING = Reading(TAGGED, TOOLS, marks=THINK)
 LLAMA = Reading(BARE, TOOLS)
 PIECES = [
     "<think>", "</think>", "<tool_call>", "</tool_call>", "<tool", "_call>", "<", ">", "\n", " ",
@@ -35,7 +36,7 @@ PIECES = [
     TAGGED.before("add"), TAGGED.before("eager"), BARE.call("add", {"n": 2}),
 ]  # fmt: skip
 answers = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
-readings = st.sampled_from([PLAIN, THINKING, LLAMA, Reading(TAGGED), Reading(TAGGED, thinks=True)])
+readings = st.sampled_from([PLAIN, THINKING, LLAMA, Reading(TAGGED), Reading(TAGGED, marks=THINK)])
 reasons = st.sampled_from(list(FinishReason))
 
 
@@ -197,6 +198,7 @@ def test_opening_that_is_cut_is_no_text() -> None:
     assert whole("<", forced, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
 
 
+@pytest.mark.covers("tools: eager_input_streaming", "effect")
 def test_eager_input_comes_as_it_is_written() -> None:
     reader = AnswerReader(PLAIN)
     assert reader.feed(TAGGED.before("eager"), 5) == []
@@ -217,8 +219,26 @@ def test_other_inputs_are_held_until_they_are_whole() -> None:
 def test_thought_is_apart_from_text() -> None:
     said = whole("<think>\nHm <b>.\n</think>\n\nHello", THINKING)
     assert said == [(ThinkingChunk, "\nHm <b>.\n"), (TextChunk, "Hello"), END]
-    opened = Reading(TAGGED, thinks=True, thinking=True)
-    assert whole("Hm</think>Hi", opened) == [(ThinkingChunk, "Hm"), (TextChunk, "Hi"), END]
+    again = "<think>Hm</think><think>So</think>Hi <think>"
+    assert whole(again, THINKING) == [(ThinkingChunk, "HmSo"), (TextChunk, "Hi <think>"), END]
+
+
+def test_space_between_a_thought_and_its_answer_is_nobodys() -> None:
+    before = Reading(TAGGED, TOOLS, marks=THINK, thought=True)
+    assert whole(" \n\nHi ", before) == [(TextChunk, "Hi "), END]
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_channels_of_harmony_are_no_text(cut: int) -> None:
+    marks = KNOWN_MARKS["<|channel|>analysis"]
+    said = f"{marks.opening}Hm{marks.closing}{marks.gap}Hi"
+    reader = AnswerReader(Reading(TAGGED, marks=marks))
+    events = [*reader.feed(said[:cut], 1), *reader.feed(said[cut:], 1)]
+    events += reader.finish(FinishReason.END_TURN, 1)
+    thought = "".join(event.text for event in events if isinstance(event, ThinkingChunk))
+    text = "".join(event.text for event in events if isinstance(event, TextChunk))
+    assert (thought, text) == ("Hm", "Hi")
+    assert sum(event.tokens for event in events) == 3
 
 
 def test_answer_of_a_llama_is_a_call_if_it_begins_as_one() -> None:

@@ -5,7 +5,7 @@ import pytest
 from antiphon.core.generation import Prompt, Tool, Turn
 from antiphon.engines.llama.preface import preface
 from antiphon.engines.llama.syntax import BARE, TAGGED
-from antiphon.engines.llama.template import ChatTemplate, opens_thought
+from antiphon.engines.llama.template import ChatTemplate
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 CHATML = (
@@ -112,26 +112,12 @@ def test_schema_is_told_whoever_writes_the_tools() -> None:
     assert len(preface(prompt, native=False)) == 2
 
 
-SWITCH = (
-    CHATML.replace("{% endif %}", "", 1)
-    + "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
-)
-
-
-@pytest.mark.parametrize(
-    ("source", "thinking", "end"),
-    [
-        (SWITCH, False, "<think>\n\n</think>\n\n"),
-        (SWITCH, True, "assistant\n"),
-        (CHATML + "{# <think> #}", False, "assistant\n<think>\n\n</think>\n\n"),
-        (CHATML + "{# <think> #}", True, "assistant\n"),
-        (CHATML + "<think>", False, "<think>\n\n</think>\n\n"),
-        (CHATML + "<think>", True, "assistant\n<think>"),
-    ],
-)
-def test_model_that_thinks_does_so_when_it_shall(source: str, thinking: bool, end: str) -> None:
-    chat = template(source)
-    assert chat.thinks
-    segments = chat.render(TURNS[:2], thinking=thinking)
-    assert "".join(segment.text for segment in segments).endswith(end)
-    assert opens_thought(segments) is (thinking and source.endswith("<think>"))
+@pytest.mark.covers("tools: input_examples", "effect")
+def test_examples_of_an_input_are_told() -> None:
+    plain = Tool(name="clock", input_schema={"type": "object"})
+    shown = Tool(name="clock", input_schema={"type": "object"}, input_examples=({"zone": "UTC"},))
+    told = [
+        "".join(preface(Prompt((Turn("user", ()),), 1, tools=(tool,)), native=False))
+        for tool in (plain, shown)
+    ]
+    assert ['"zone"' in text for text in told] == [False, True]

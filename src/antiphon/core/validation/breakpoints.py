@@ -11,9 +11,9 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.wire.content import (
+    BlockParam,
     CacheableParam,
     CacheControlParam,
-    ContentParam,
     ContentSource,
     DocumentParam,
     SearchResultParam,
@@ -79,7 +79,7 @@ def _marks_of(
             yield from _marks(f"messages.{index}.content", message.content)
 
 
-def _marks(where: str, blocks: Sequence[ContentParam]) -> Iterator[tuple[str, CacheControlParam]]:
+def _marks(where: str, blocks: Sequence[BlockParam]) -> Iterator[tuple[str, CacheControlParam]]:
     for place, block in enumerate(blocks):
         if isinstance(block, TextParam):
             if block.cache_control is not None:
@@ -90,7 +90,7 @@ def _marks(where: str, blocks: Sequence[ContentParam]) -> Iterator[tuple[str, Ca
                 yield f"{where}.{place}.cache_control", block.cache_control
 
 
-def _inner(block: CacheableParam) -> Sequence[ContentParam]:
+def _inner(block: CacheableParam) -> Sequence[BlockParam]:
     match block:
         case ToolResultParam(content=list(content)) | SearchResultParam(content=content):
             return content

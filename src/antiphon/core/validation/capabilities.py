@@ -17,6 +17,7 @@ from antiphon.wire.content import (
     ContentSource,
     DocumentParam,
     FileSource,
+    ForeignBlockParam,
     ImageParam,
     SearchResultParam,
     TextParam,
@@ -123,6 +124,8 @@ def _check_content(blocks: Sequence[BlockParam], where: str, capabilities: Capab
         kind = block.__struct_config__.tag
         path = f"{where}.{place}.{kind}"
         match block:
+            case ForeignBlockParam():
+                raise InvalidRequestError(f"{path}: {block.why}")
             case ToolUseParam() | ToolResultParam() if not capabilities.tools:
                 raise InvalidRequestError(f"{path}: this model does not support tools")
             case ToolResultParam(content=list(content)):
@@ -132,14 +135,12 @@ def _check_content(blocks: Sequence[BlockParam], where: str, capabilities: Capab
             case DocumentParam():
                 _check_document(block, path, capabilities)
             case SearchResultParam():
-                _check_citations(block, path)
                 _check_content(block.content, f"{path}.content", capabilities)
             case ImageParam():
                 raise InvalidRequestError(f"{path}: this model does not take {kind} blocks")
 
 
 def _check_document(document: DocumentParam, where: str, capabilities: Capabilities) -> None:
-    _check_citations(document, where)
     match document.source:
         case UrlSource() | FileSource():
             kind = document.source.__struct_config__.tag
@@ -149,11 +150,6 @@ def _check_document(document: DocumentParam, where: str, capabilities: Capabilit
             )
         case ContentSource(content=list(content)):
             _check_content(content, f"{where}.source.content.content", capabilities)
-
-
-def _check_citations(block: DocumentParam | SearchResultParam, where: str) -> None:
-    if block.citations is not None and block.citations.enabled:
-        raise InvalidRequestError(f"{where}.citations: this model does not support citations")
 
 
 def _check_image(image: ImageParam, where: str) -> None:

@@ -98,9 +98,11 @@ def _merged(messages: Sequence[Placed]) -> list[Turn]:
     for role, grouped in groupby(messages, key=_role):
         run = list(grouped)
         done += len(run)
-        content = tuple(chain.from_iterable(message.content for _, message in run))
-        if content:
-            turns.append(Turn(role, content))
+        turn = run[0][1]
+        if len(run) > 1:
+            turn = Turn(role, tuple(chain.from_iterable(message.content for _, message in run)))
+        if turn.content:
+            turns.append(turn)
         elif role == "user":
             raise InvalidRequestError(
                 f"messages.{run[0][0]}: user messages must have non-empty content"

@@ -9,7 +9,7 @@ from antiphon.core.generation import Turn
 from antiphon.core.validation.schemas import check_complexity, check_schema
 from antiphon.core.validation.well_formed import check_well_formed
 from antiphon.wire.content import (
-    ContentParam,
+    BlockParam,
     DocumentParam,
     SearchResultParam,
     ToolResultParam,
@@ -38,7 +38,7 @@ def check_format(params: CreateMessageParams | CountTokensParams, turns: tuple[T
         )
 
 
-def _asks_for_citations(blocks: Iterable[ContentParam]) -> bool:
+def _asks_for_citations(blocks: Iterable[BlockParam]) -> bool:
     for block in blocks:
         match block:
             case DocumentParam(citations=citations) | SearchResultParam(citations=citations):

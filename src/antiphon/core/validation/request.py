@@ -8,11 +8,12 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities, Prompt, Turn
 from antiphon.core.validation.breakpoints import check_breakpoints
 from antiphon.core.validation.capabilities import check_blocks, check_capabilities
+from antiphon.core.validation.citations import check_citations
 from antiphon.core.validation.conversation import blocks_of, conversation
 from antiphon.core.validation.limits import check_max_tokens, check_pre_warm
 from antiphon.core.validation.output import check_format
 from antiphon.core.validation.thinking import check_thinking, thinking_of
-from antiphon.core.validation.tools import check_tools, tool_choice_of, tools_of
+from antiphon.core.validation.tools import check_references, check_tools, tool_choice_of, tools_of
 from antiphon.core.validation.versions import check_version
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
@@ -24,7 +25,9 @@ def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version:
     """Return the prompt that a valid request asks for; raise `InvalidRequestError` otherwise."""
     if params.thread is not None:
         raise InvalidRequestError(
-            "thread: this server keeps no threads", error_code="thread_unsupported_request"
+            "thread: this server keeps no threads",
+            error_code="thread_unsupported_request",
+            details={"unsupported": ["thread"]},
         )
     turns = _checked(params, capabilities, version)
     return Prompt(
@@ -51,6 +54,8 @@ def _checked(
     check_tools(params)
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
+    check_references(params)
+    check_citations(params.messages)
     check_thinking(params)
     if params.output_config is not UNSET:
         check_format(params, turns)

@@ -1,21 +1,31 @@
 """What may be said beside `thinking`, and what an engine is told of it."""
 
+from collections.abc import Sequence
+
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities, Thinking
+from antiphon.wire.content import RedactedThinkingParam, ThinkingParam, ToolResultParam
 from antiphon.wire.messages import (
     AdaptiveThinking,
     CountTokensParams,
     CreateMessageParams,
     EnabledThinking,
+    MessageParam,
     ThinkingConfigParam,
 )
 from antiphon.wire.tools import AnyChoice, NamedChoice
 
 PAGE = (
     "Please consult our documentation at "
-    "https://docs.claude.com/en/docs/build-with-claude/extended-thinking#"
+    "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+)
+MUST_START = (
+    "When `thinking` is enabled, a final `assistant` message must start with a thinking block "
+    "(preceeding the lastmost set of `tool_use` and `tool_result` blocks). We recommend you "
+    "include thinking blocks from previous turns. To avoid this requirement, disable `thinking`. "
+    f"{PAGE}"
 )
 LOWEST_TOP_P = 0.95
 
@@ -27,13 +37,15 @@ def check_thinking(params: CreateMessageParams | CountTokensParams) -> None:
         return
     if isinstance(thinking, EnabledThinking):
         _check_budget(params, thinking.budget_tokens)
-        # Only a budget excludes forced calls; in adaptive mode the model just does not think.
+        # Only a budget excludes forced calls; in adaptive mode a model may do both.
         if isinstance(params.tool_choice, AnyChoice | NamedChoice):
             raise InvalidRequestError(
                 "Thinking may not be enabled when tool_choice forces tool use."
             )
     if isinstance(params, CreateMessageParams):
         _check_sampling(params)
+    if isinstance(thinking, EnabledThinking):
+        _check_start(params.messages)
 
 
 def _check_budget(params: CreateMessageParams | CountTokensParams, budget: int) -> None:
@@ -41,7 +53,7 @@ def _check_budget(params: CreateMessageParams | CountTokensParams, budget: int) 
     if isinstance(params, CreateMessageParams) and 0 < params.max_tokens <= budget:
         raise InvalidRequestError(
             "`max_tokens` must be greater than `thinking.budget_tokens`. "
-            f"{PAGE}max-tokens-and-context-window-size"
+            f"{PAGE}#max-tokens-and-context-window-size"
         )
 
 
@@ -56,8 +68,32 @@ def _check_sampling(params: CreateMessageParams) -> None:
         return
     raise InvalidRequestError(
         f"{said} when thinking is enabled or in adaptive mode. {PAGE}"
-        "important-considerations-when-using-extended-thinking"
+        "#important-considerations-when-using-extended-thinking"
     )
+
+
+def _check_start(messages: Sequence[MessageParam]) -> None:
+    """Refuse a loop of tools, or a prefill, that does not begin with what the model thought."""
+    said = [(i, message) for i, message in enumerate(messages) if message.role != "system"]
+    start = len(said)
+    while start and (said[start - 1][1].role == "assistant" or _has_result(said[start - 1][1])):
+        start -= 1
+    first = next((placed for placed in said[start:] if placed[1].role == "assistant"), None)
+    if first is None or not first[1].content:
+        return
+    index, message = first
+    block = None if isinstance(message.content, str) else message.content[0]
+    if not isinstance(block, ThinkingParam | RedactedThinkingParam):
+        kind = "text" if block is None else block.__struct_config__.tag
+        raise InvalidRequestError(
+            f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but "
+            f"found `{kind}`. {MUST_START}"
+        )
+
+
+def _has_result(message: MessageParam) -> bool:
+    content = () if isinstance(message.content, str) else message.content
+    return any(isinstance(block, ToolResultParam) for block in content)
 
 
 def thinking_of(thinking: ThinkingConfigParam, capabilities: Capabilities) -> Thinking:

@@ -1,6 +1,7 @@
 """Rules of `tools` and `tool_choice`, and what an engine is told of them."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from msgspec import UNSET
 
@@ -9,6 +10,7 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Tool, ToolChoice
 from antiphon.core.validation.schemas import check_complexity, check_schema
 from antiphon.core.validation.well_formed import check_well_formed
+from antiphon.wire.content import ToolReferenceParam, ToolResultParam
 from antiphon.wire.faults import REQUIRED
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import (
@@ -79,6 +81,24 @@ def _check_choice(choice: ToolChoiceParam, tools: Sequence[ToolParam]) -> None:
         getattr(tool, "name", choice.name) == choice.name for tool in tools
     ):
         raise InvalidRequestError(f"Tool '{choice.name}' not found in provided tools")
+
+
+def check_references(params: CreateMessageParams | CountTokensParams) -> None:
+    """Check that the tools which the caller's own search has found are among the tools."""
+    tools = () if params.tools is UNSET else params.tools
+    for block in chain.from_iterable(
+        message.content for message in params.messages if not isinstance(message.content, str)
+    ):
+        if isinstance(block, ToolResultParam) and isinstance(block.content, list):
+            for inner in block.content:
+                if isinstance(inner, ToolReferenceParam) and not _is_among(inner.tool_name, tools):
+                    raise InvalidRequestError(
+                        f"Tool reference '{inner.tool_name}' has no corresponding tool definition"
+                    )
+
+
+def _is_among(name: str, tools: Sequence[ToolParam]) -> bool:
+    return any(getattr(tool, "name", None) == name for tool in tools)
 
 
 def tools_of(tools: Sequence[ToolParam]) -> tuple[Tool, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from antiphon.engines.base import (
@@ -23,7 +24,7 @@ class ChatCompletionsEngine:
     """One model of one upstream. Made by `open_chat_completions`."""
 
     def __init__(self, upstream: Upstream, options: ChatOptions, card: ModelCard) -> None:
-        self.capabilities = capabilities_of(options, card)
+        self.capabilities = replace(capabilities_of(options, card), efforts=options.levels)
         self._upstream = upstream
         self._options = options
         self._model = card.id

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from antiphon.engines.base import EngineError, EngineErrorKind, Turn
 from antiphon.wire.content import (
     Base64ImageSource,
+    BlockParam,
     ContentParam,
     ContentSource,
     DocumentParam,
@@ -107,7 +108,7 @@ def _result(block: ToolResultParam) -> tuple[str, list[Part]]:
     return mark + text, [part for part in parts if part["type"] != "text"]
 
 
-def _parts(block: ContentParam) -> list[Part]:
+def _parts(block: BlockParam) -> list[Part]:
     match block:
         case TextParam(text=text):
             return [_text(text)]
@@ -153,7 +154,7 @@ def _text(text: str) -> Part:
     return {"type": "text", "text": text}
 
 
-def _unsupported(block: ContentParam) -> EngineError:
+def _unsupported(block: BlockParam) -> EngineError:
     kind = type(block).__struct_config__.tag
     told = f"This model does not take {kind} blocks of this kind in this place."
     return EngineError(EngineErrorKind.UNSUPPORTED, told)

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from antiphon.engines.efforts import EFFORTS, Effort
 from antiphon.engines.upstreams import UpstreamOptions
 
 
@@ -9,12 +10,24 @@ class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_o
     """What differs between servers of this kind.
 
     `max_tokens_field` is the name of the limit; `prefill` tells vLLM and SGLang to go on with a
-    last assistant message; `extra` is added to each request as it stands.
+    last assistant message; `extra` is added to each request as it stands. `efforts` are the levels
+    of `reasoning_effort` that it takes, `thinking_switch` the variable by which the model's
+    template asks whether to think, `chat_template_kwargs` what else its template is told.
     """
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     prefill: bool = True
+    efforts: tuple[Effort, ...] | None = None
+    thinking_switch: str = "enable_thinking"
+    chat_template_kwargs: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     extra: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that are sent, the lowest first; by default what most servers take."""
+        usual = EFFORTS[:3] if self.thinking else ()
+        known = usual if self.efforts is None else self.efforts
+        return tuple(level for level in EFFORTS if level in known)
 
     def __repr__(self) -> str:
         return super().__repr__()

@@ -7,6 +7,7 @@ import msgspec
 from antiphon.engines.base import Prompt, Tool
 from antiphon.engines.chat_completions.messages import messages_of
 from antiphon.engines.chat_completions.options import ChatOptions
+from antiphon.engines.efforts import nearest
 
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -16,12 +17,28 @@ def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
     body: dict[str, Any] = {"messages": messages_of(prompt.turns, thinking=options.thinking)}
     if prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
-    if options.thinking:
-        enabled = prompt.thinking.mode != "disabled"
-        body["chat_template_kwargs"] = {"enable_thinking": enabled}
+    if variables := _variables(prompt, options):
+        body["chat_template_kwargs"] = variables
     if options.prefill and prompt.turns[-1].role == "assistant":
         body |= {"add_generation_prompt": False, "continue_final_message": True}
     return body
+
+
+def _variables(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
+    """Return what the template is told. llama-server reads the effort here only."""
+    said: dict[str, Any] = {}
+    if options.thinking:
+        said = {
+            options.thinking_switch: prompt.thinking.mode != "disabled",
+            **_effort(prompt, options),
+        }
+    return said | options.chat_template_kwargs
+
+
+def _effort(prompt: Prompt, options: ChatOptions) -> dict[str, str]:
+    if prompt.effort is None or not options.levels:
+        return {}
+    return {"reasoning_effort": nearest(prompt.effort, options.levels)}
 
 
 def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int) -> bytes:
@@ -30,6 +47,7 @@ def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int
         "model": model,
         **conversation_of(prompt, options),
         **_sampling(prompt),
+        **_effort(prompt, options),
         **_format(prompt),
         options.max_tokens_field: max_tokens,
         "stream": True,
@@ -54,7 +72,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _sampling(prompt: Prompt) -> dict[str, Any]:
-    given = {"top_p": prompt.top_p, "top_k": prompt.top_k, "reasoning_effort": prompt.effort}
+    given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
     return {
         "temperature": prompt.temperature,
         **{name: value for name, value in given.items() if value is not None},

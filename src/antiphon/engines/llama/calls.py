@@ -23,7 +23,8 @@ from antiphon.core.generation import (
 )
 from antiphon.engines.fitting import misfit
 from antiphon.engines.llama.scan import JsonEnd, overlap
-from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax, to_json
+from antiphon.engines.llama.syntax import CallSyntax, to_json
+from antiphon.engines.llama.thoughts import ThoughtMarks
 
 FRAGMENT: Final = 48
 """Characters of an input that was checked whole and is sent in pieces."""
@@ -45,18 +46,19 @@ class _State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read an answer: which calls there can be, and whether it thinks (already).
+    """How to read an answer: which calls there can be, and how thoughts are marked, if at all.
 
     `sure` says that a grammar has seen to it that calls are calls: one whose input does not fit
     is then rejected, to be sampled again, and otherwise it is text. The inputs of `held` tools
     are not streamed before they are whole, whatever was asked: they must fit, and the grammar
     alone does not see to that. `forced` says that there is nothing but calls.
+    `thought` says that a thought was before it.
     """
 
     syntax: CallSyntax
     tools: tuple[Tool, ...] = ()
-    thinks: bool = False
-    thinking: bool = False
+    marks: ThoughtMarks | None = None
+    thought: bool = False
     sure: bool = False
     forced: bool = False
     must_fit: frozenset[str] = frozenset()
@@ -84,7 +86,7 @@ class AnswerReader:
     def __init__(self, reading: Reading) -> None:
         self._syntax = reading.syntax
         self._tools = {tool.name: tool for tool in reading.tools}
-        self._thinks = reading.thinks
+        self._marks = reading.marks
         self._sure = reading.sure
         self._forced = reading.forced
         self._must_fit = reading.must_fit
@@ -97,20 +99,15 @@ class AnswerReader:
         self.rejected: Rejected | None = None
         self._fed = 0
         self._call_at = 0
-        self._trims = False
+        self._trims = reading.thought
         self._called = False
-        self._state = _State.THINKING if reading.thinking else _State.START
+        self._state = _State.START
         self._held = ""
         self._tokens = 0
         self._json = JsonEnd()
         self._scanned = 0
         self._ends: int | None = None
         self._head = _head_pattern(reading.syntax)
-
-    @property
-    def thinking(self) -> bool:
-        """Whether what comes next is thought."""
-        return self._state is _State.THINKING
 
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
         self._held += text
@@ -173,30 +170,36 @@ class AnswerReader:
         """Look whether the answer begins with a thought, or as a call that has no opening."""
         begun = self._held.lstrip(_SPACE)
         bare = bool(self._tools) and not self._syntax.opening
-        if self._thinks and begun.startswith(THINK):
-            self._held = begun.removeprefix(THINK)
+        opening = self._marks.opening if self._marks is not None else ""
+        if opening and begun.startswith(opening):
+            self._held = begun.removeprefix(opening)
             self._state = _State.THINKING
-        elif not last and self._undecided(begun, bare=bare):
+        elif not last and self._undecided(begun, opening, bare=bare):
             return
         elif bare and begun.startswith("{"):
             self._begin_call()
         else:
-            self._held = begun if self._trims else self._held
+            self._held = begun.removeprefix(self._gap).lstrip(_SPACE) if self._trims else self._held
             self._state = _State.TEXT
         yield from ()
 
-    def _undecided(self, begun: str, *, bare: bool) -> bool:
+    @property
+    def _gap(self) -> str:
+        """What stands between a thought and its answer, but for space."""
+        return self._marks.gap.strip() if self._marks is not None and self._trims else ""
+
+    def _undecided(self, begun: str, opening: str, *, bare: bool) -> bool:
         if not begun:
-            return self._thinks or self._trims or bare
-        return self._thinks and THINK.startswith(begun)
+            return bool(opening) or self._trims or bare
+        return any(mark.startswith(begun) for mark in (opening, self._gap) if mark)
 
     def _thought(self, *, last: bool) -> Iterator[EngineEvent]:
-        thought, found, rest = self._upto(THOUGHT, last=last)
+        closing = self._marks.closing if self._marks is not None else ""
+        thought, found, rest = self._upto(closing, last=last)
         if thought:
             yield ThinkingChunk(thought, 0)
         self._held = rest
         if found:
-            self._thinks = False
             self._trims = True
             self._state = _State.START
 

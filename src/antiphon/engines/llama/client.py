@@ -35,6 +35,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     top_p: float | None = None
     top_k: int | None = None
     grammar: str | None = None
+    stop: tuple[str, ...] | None = None
     preserved_tokens: tuple[str, ...] | None = None
     stream: Literal[True] | None = None
     cache_prompt: bool | None = None
@@ -46,8 +47,9 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a stream. `tokens_predicted` counts from the start of the answer.
 
-    llama.cpp keeps an unfinished character back, so that a piece may cost several tokens; the
-    last piece (`stop`) has no text and counts what no piece before it has shown.
+    llama.cpp keeps an unfinished character back, so that a piece may cost several tokens, of which
+    `tokens` has the last; the last piece (`stop`) has no text and counts what no piece before it
+    has shown. A word about the prompt's progress looks like a piece, with a token that is none.
     """
 
     content: str = ""

@@ -14,7 +14,7 @@ from antiphon.core.generation import Prompt, Tool, ToolChoice
 from antiphon.core.patterns import PatternUnsupportedError, language
 from antiphon.engines.llama.gbnf import GrammarTooLargeError, Rules, either, literal
 from antiphon.engines.llama.grammar import JsonGrammar
-from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax
+from antiphon.engines.llama.syntax import CallSyntax
 
 GAP: Final = r'"\n"{0,2}'
 SCHEMA: Final = "output_config.format.schema"
@@ -29,7 +29,6 @@ class SchemaUnsupportedError(Exception):
 class Question(msgspec.Struct, frozen=True):
     """All that the grammar of an answer depends on.
 
-    `thinks` says that the answer may begin with a thought, `thinking` that it is in one already.
     `again` says that a call has begun and was rejected: what comes is a call in its place, and
     with `tight`, one from which is left out what could not be kept.
     """
@@ -38,8 +37,6 @@ class Question(msgspec.Struct, frozen=True):
     choice: ToolChoice
     schema: dict[str, Any] | None
     syntax: CallSyntax
-    thinks: bool = False
-    thinking: bool = False
     again: bool = False
     tight: bool = False
 
@@ -87,19 +84,11 @@ def _constrained(asked: Question, *, plain: bool = False) -> Constraint:
     rule = body.rule()
     if rule is None:
         return Constraint()
-    if asked.thinking and not asked.again:
-        rule = _thought(rules, rule)
-    elif asked.thinks and not asked.again:
-        rule = either([f"{literal(THINK)} {_thought(rules, rule)}", rule])
     return Constraint(rules.text(rule), frozenset(body.unkept))
 
 
-def _thought(rules: Rules, body: str) -> str:
-    return rules.until(THOUGHT, rules.add(f"{GAP} {body}"))
-
-
 class _Body:
-    """The answer after what was thought.
+    """The answer after all thinking, rule by rule.
 
     With `plain`, of inputs that are not guaranteed no more is asked than to be objects.
     """

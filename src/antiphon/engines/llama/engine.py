@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -16,6 +16,7 @@ from antiphon.engines.base import (
     EngineEvent,
     EngineStartError,
     Prompt,
+    Turn,
 )
 from antiphon.engines.llama.client import (
     LlamaClient,
@@ -28,9 +29,14 @@ from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.preface import preface
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
 from antiphon.engines.llama.supervisor import Remote, Supervisor, Upstream
-from antiphon.engines.llama.template import ChatTemplate, TemplateUnusableError, opens_thought
+from antiphon.engines.llama.template import (
+    ChatTemplate,
+    TemplateUnusableError,
+    read_template,
+)
 from antiphon.engines.llama.tokens import Tokens
 from antiphon.engines.llama.writing import Asked, written
+from antiphon.wire.content import TextParam
 
 
 class LlamaEngine:
@@ -50,7 +56,8 @@ class LlamaEngine:
             tools=True,
             forced_tools=True,
             structured_outputs=True,
-            thinking=template.thinks,
+            thinking=template.reasoning.marks is not None,
+            efforts=template.reasoning.efforts,
         )
         self.client = client
         self._template = template
@@ -58,7 +65,6 @@ class LlamaEngine:
         self._resources = resources
         self._grammars = Grammars()
         self._of_prompt: WeakKeyDictionary[Prompt, list[int]] = WeakKeyDictionary()
-        self._opened: WeakSet[Prompt] = WeakSet()
         # Who has no slot waits here and not in llama.cpp, where each of them would hold one of
         # the threads that also tokenize and say that all is well.
         self._slots = asyncio.Semaphore(props.total_slots)
@@ -97,15 +103,14 @@ class LlamaEngine:
                 prompt.turns,
                 tools=prompt.tools,
                 preface=preface(prompt, native=template.native),
-                thinking=prompt.thinking.mode != "disabled",
+                thinking=prompt.thinking,
+                effort=prompt.effort,
             )
         except TemplateUnusableError as error:
             raise EngineError(
                 EngineErrorKind.UNSUPPORTED,
                 f"This model's chat template cannot express these messages: {error}",
             ) from error
-        if opens_thought(segments):
-            self._opened.add(prompt)
         return await self._tokens.encode(segments)
 
     def _asked(self, prompt: Prompt, tokens: list[int]) -> Asked:
@@ -116,12 +121,15 @@ class LlamaEngine:
                 f"prompt is too long: {len(tokens)} tokens leave no room for an answer"
                 f" in a context window of {self.capabilities.context_tokens}",
             )
+        reasoning = self._template.reasoning
+        prefilled = prompt.turns[-1].role == "assistant"
         return Asked(
             tokens=tokens,
             room=room,
             syntax=self._template.syntax,
-            thinks=self._template.thinks and prompt.thinking.mode != "disabled",
-            thinking=prompt in self._opened,
+            marks=reasoning.marks,
+            thinks=prompt.thinking.mode != "disabled" and not prefilled,
+            budget=reasoning.budget(prompt),
         )
 
 
@@ -136,7 +144,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             tokens = await Tokens.open(client.tokenize)
         except EngineError as error:
             raise EngineStartError(f"Model `{config.model}`: {error}.") from error
-        template = _template(config.model, props)
+        template = _template(config.model, options, props)
         return LlamaEngine(client, props, template, tokens, stack.pop_all())
     raise AssertionError  # pragma: no cover - the stack does not swallow exceptions
 
@@ -170,8 +178,15 @@ async def _supervise(
     return supervisor, session
 
 
-def _template(model: str, props: Props) -> ChatTemplate:
+def _template(model: str, options: LlamaOptions, props: Props) -> ChatTemplate:
     try:
-        return ChatTemplate(props.chat_template, bos=props.bos_token, eos=props.eos_token)
+        own = options.chat_template
+        source = props.chat_template if own is None else read_template(Path(own))
+        template = ChatTemplate(
+            source, bos=props.bos_token, eos=props.eos_token, marks=options.marks
+        )
+        if own is not None:
+            template.render([Turn("user", (TextParam(text="Hello."),))])
     except TemplateUnusableError as error:
         raise EngineStartError(f"Model `{model}`: its chat template is wrong: {error}.") from error
+    return template

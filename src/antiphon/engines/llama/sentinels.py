@@ -34,6 +34,7 @@ class Caller:
         self._mark = mark
         self._texts: list[str] = []
         self._anywhere: set[int] = set()
+        self._optional: set[int] = set()
         self._tail = ""
 
     @classmethod
@@ -65,6 +66,13 @@ class Caller:
         hidden.append(self._hide(texts[-1], keep=last))
         return TURN_SEPARATOR.join(hidden)
 
+    def thought(self, text: str) -> str:
+        """Hide what was thought, which a template may leave out."""
+        before = len(self._texts)
+        hidden = self._hide(text, keep=False)
+        self._optional.update(range(before, len(self._texts)))
+        return hidden
+
     def _hide(self, text: str, *, keep: bool) -> str:
         """Put a sentinel for `text`, leaving the space around it to templates that trim.
 
@@ -94,9 +102,9 @@ class Caller:
         parts = re.split(marked, text)
         order = [int(digits.translate(_FROM_DIGITS)) for digits in parts[1::3]]
         turns = [index for index in order if index not in self._anywhere]
-        if turns != [index for index in range(len(self._texts)) if index not in self._anywhere]:
-            return None
-        if not self._anywhere <= set(order):
+        absent = self._optional.difference(order)
+        needed = [i for i in range(len(self._texts)) if i not in self._anywhere | absent]
+        if turns != needed or not self._anywhere <= set(order):
             return None
         between = (Segment(part, control=True) for part in parts[::3])
         forms = zip(order, parts[2::3], strict=True)

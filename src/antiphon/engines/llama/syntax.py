@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-THINK: Final = "<think>"
-THOUGHT: Final = "</think>"
-
 
 @dataclass(frozen=True, slots=True)
 class CallSyntax:

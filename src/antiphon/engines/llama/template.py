@@ -7,8 +7,9 @@ in order, a template that drops, hoists or reorders a turn is noticed instead of
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import jinja2
@@ -17,10 +18,11 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from antiphon.core.generation import Tool, Turn
+from antiphon.core.generation import Thinking, Tool, Turn
 from antiphon.engines.llama.preface import described
 from antiphon.engines.llama.sentinels import Caller, Segment, json_of_hidden
-from antiphon.engines.llama.syntax import BARE, TAGGED, THINK, THOUGHT, CallSyntax
+from antiphon.engines.llama.syntax import BARE, TAGGED, CallSyntax
+from antiphon.engines.llama.thoughts import ThoughtMarks, reasoning_of
 from antiphon.engines.llama.voices import Voice, expressions, voices
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
@@ -28,6 +30,9 @@ from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 _TEMPLATE_ERRORS: Final = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
 )  # fmt: skip
+
+
+NO_THINKING: Final = Thinking()
 
 
 class TemplateUnusableError(Exception):
@@ -38,20 +43,27 @@ class ChatTemplate:
     """A model's template, compiled. `now` is for templates that write the date.
 
     `syntax` is how calls are written, `native` whether the template itself tells the model so;
-    `thinks` says whether the model may think before it answers.
+    `reasoning` is what it knows of thinking, with other `marks` if they are given.
     """
 
     def __init__(
-        self, source: str, *, bos: str, eos: str, now: Callable[[], datetime] = datetime.now
+        self,
+        source: str,
+        *,
+        bos: str,
+        eos: str,
+        marks: ThoughtMarks | bool = True,
+        now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._source = source
         self._empty = Caller.beside(source)
+        environment = _environment(now)
         try:
-            self._template = _environment(now).from_string(source)
+            self._template = environment.from_string(source)
+            self.reasoning = reasoning_of(source, environment.parse(source), marks=marks)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
-        self.thinks = THINK in source
         native = self._native_syntax()
         self.native = native is not None
         self.syntax = native or TAGGED
@@ -62,39 +74,52 @@ class ChatTemplate:
         *,
         tools: Sequence[Tool] = (),
         preface: Sequence[str] = (),
-        thinking: bool = False,
+        thinking: Thinking = NO_THINKING,
+        effort: str | None = None,
     ) -> list[Segment]:
         """Render the conversation and what makes the model answer it, or go on with its prefill.
 
         What a template cannot express as it stands is tried with later system turns, then with
-        all of them, spoken by the user at the same place.
+        all of them, spoken by the user at the same place. Of earlier thoughts it shows what it
+        likes to.
         """
+        variables = self.reasoning.variables(thinking, effort)
+        thinks = thinking.mode != "disabled"
         complaint = "it drops or reorders turns"
         spoken = voices(turns, preface, native=self.native)
         for expression in expressions(spoken):
             try:
-                rendered = self._render(expression, tools, thinking=thinking)
+                rendered = self._render(expression, tools, variables)
             except _TEMPLATE_ERRORS as error:
                 complaint = str(error) or type(error).__name__
                 continue
             if rendered is not None:
-                return self._settled(rendered, expression, thinking=thinking)
+                return self._settled(rendered, expression, thinks=thinks)
         raise TemplateUnusableError(complaint)
 
     def _settled(
-        self, rendered: list[Segment], spoken: Sequence[Voice], *, thinking: bool
+        self, rendered: list[Segment], spoken: Sequence[Voice], *, thinks: bool
     ) -> list[Segment]:
-        """Add an empty thought where a model would think, shall not, and was not told by now."""
-        if not self.thinks or thinking or spoken[-1].role == "assistant":
+        """Begin a thought where the model shall think, and end it where it shall not.
+
+        A prefill is gone on with as it is. A template that asks whether to think is trusted to
+        have seen to it that the model does not.
+        """
+        marks = self.reasoning.marks
+        if marks is None or spoken[-1].role == "assistant":
             return rendered
-        if opens_thought(rendered):
-            return [*rendered, Segment(f"\n\n{THOUGHT}\n\n", control=True)]
-        if "enable_thinking" in self._source:
-            return rendered
-        return [*rendered, Segment(f"{THINK}\n\n{THOUGHT}\n\n", control=True)]
+        opened = _ends_with(rendered, marks.opening)
+        if thinks:
+            more = "" if opened else marks.begin
+        elif opened:
+            more = marks.end
+        else:
+            told = self.reasoning.switch is not None or _ends_with(rendered, marks.closing)
+            more = "" if told else marks.nothing
+        return [*rendered, Segment(more, control=True)] if more else rendered
 
     def _render(
-        self, spoken: Sequence[Voice], tools: Sequence[Tool], *, thinking: bool
+        self, spoken: Sequence[Voice], tools: Sequence[Tool], variables: Mapping[str, Any]
     ) -> list[Segment] | None:
         prefilled = spoken[-1].role == "assistant"
         caller = self._empty.fresh()
@@ -102,16 +127,32 @@ class ChatTemplate:
         known = [{"type": "function", "function": caller.loose(described(t))} for t in native]
         last = spoken[-1] if prefilled else None
         text = self._template.render(
-            messages=[_message(voice, caller, last=voice is last) for voice in spoken],
+            messages=[self._message(voice, caller, last=voice is last) for voice in spoken],
             add_generation_prompt=not prefilled,
             tools=known or None,
             documents=None,
-            enable_thinking=thinking,
+            **variables,
             **self._tokens,
         )
         if prefilled:
             text = caller.cut_after_last(text)
         return caller.segments(text)
+
+    def _message(self, voice: Voice, caller: Caller, *, last: bool) -> dict[str, Any]:
+        """Write a message; a template without a field for thoughts finds them in the content."""
+        message: dict[str, Any] = {"role": voice.role}
+        before = ""
+        marks = self.reasoning.marks
+        if voice.thought and marks is not None:
+            thought = caller.thought(voice.thought)
+            if self.reasoning.field is not None:
+                message[self.reasoning.field] = thought
+            else:
+                before = marks.begin + thought + marks.end
+        message["content"] = before + caller.content(voice.texts, last=last)
+        if voice.calls:
+            message["tool_calls"] = [_call(call, caller) for call in voice.calls]
+        return message
 
     def _native_syntax(self) -> CallSyntax | None:
         """Have a conversation with a call rendered, and look how the template writes it."""
@@ -119,7 +160,7 @@ class ChatTemplate:
             return None
         self.native = True
         try:
-            rendered = self._render(voices(PROBE, (), native=True), [PROBE_TOOL], thinking=False)
+            rendered = self._render(voices(PROBE, (), native=True), [PROBE_TOOL], {})
         except _TEMPLATE_ERRORS:
             return None
         text = "".join(segment.text for segment in rendered or ())
@@ -137,24 +178,22 @@ PROBE: Final = (
 )
 
 
-def opens_thought(rendered: Sequence[Segment]) -> bool:
-    """Say whether the template has begun a thought for the model to go on with."""
-    return rendered[-1].control and rendered[-1].text.rstrip().endswith(THINK)
+def read_template(path: Path) -> str:
+    """Read a template from a file; what goes wrong is the template's fault."""
+    try:
+        return path.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise TemplateUnusableError(f"{path} cannot be read: {reason}") from error
+
+
+def _ends_with(rendered: Sequence[Segment], mark: str) -> bool:
+    return rendered[-1].control and rendered[-1].text.rstrip().endswith(mark)
 
 
 def _call(call: ToolUseParam, caller: Caller) -> dict[str, Any]:
     function = {"name": caller.loose(call.name), "arguments": caller.loose(call.input)}
     return {"type": "function", "id": call.id, "function": function}
-
-
-def _message(voice: Voice, caller: Caller, *, last: bool) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "role": voice.role,
-        "content": caller.content(voice.texts, last=last),
-    }
-    if voice.calls:
-        message["tool_calls"] = [_call(call, caller) for call in voice.calls]
-    return message
 
 
 def _environment(now: Callable[[], datetime]) -> ImmutableSandboxedEnvironment:

@@ -1,4 +1,4 @@
-"""Turns as templates know them: roles, texts, and where a template has them, calls and results."""
+"""Turns as templates know them: roles, texts, thoughts, and where there are, calls and results."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,15 +6,23 @@ import msgspec
 
 from antiphon.core.generation import Turn
 from antiphon.engines.llama.preface import BLOCK_SEPARATOR, result_text, spoken
-from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
+from antiphon.wire.content import (
+    ContentParam,
+    RedactedThinkingParam,
+    TextParam,
+    ThinkingParam,
+    ToolResultParam,
+    ToolUseParam,
+)
 
 
 class Voice(msgspec.Struct, frozen=True):
-    """A turn, or a part of one: a role, and what it says."""
+    """A turn, or a part of one: a role, and what it says, after what it thought."""
 
     role: str
     texts: tuple[str, ...]
     calls: tuple[ToolUseParam, ...] = ()
+    thought: str = ""
 
 
 def voices(turns: Sequence[Turn], preface: Sequence[str], *, native: bool) -> list[Voice]:
@@ -22,10 +30,12 @@ def voices(turns: Sequence[Turn], preface: Sequence[str], *, native: bool) -> li
 
     `native` keeps calls and results apart, for the template to write; else they are text.
     """
-    if native:
-        said = [voice for turn in turns for voice in _parts(turn)]
-    else:
-        said = [Voice(turn.role, (spoken(turn.content),)) for turn in turns]
+    said = [
+        voice
+        for turn in turns
+        for thought, content in _thoughts(turn.content)
+        for voice in _said(turn.role, content, thought, native=native)
+    ]
     if not preface:
         return said
     if said and said[0].role == "system":
@@ -33,35 +43,60 @@ def voices(turns: Sequence[Turn], preface: Sequence[str], *, native: bool) -> li
     return [Voice("system", tuple(preface)), *said]
 
 
-def _parts(turn: Turn) -> Iterator[Voice]:
-    if not any(isinstance(block, ToolUseParam | ToolResultParam) for block in turn.content):
-        yield Voice(turn.role, (spoken(turn.content),))
+def _thoughts(blocks: Sequence[ContentParam]) -> Iterator[tuple[str, list[ContentParam]]]:
+    """Cut a turn where it begins to think anew: what it thought, and what it said then."""
+    thoughts: list[str] = []
+    content: list[ContentParam] = []
+    for block in blocks:
+        if not isinstance(block, ThinkingParam | RedactedThinkingParam):
+            content.append(block)
+        elif isinstance(block, ThinkingParam) and block.thinking:
+            if content:
+                yield BLOCK_SEPARATOR.join(thoughts), content
+                thoughts, content = [], []
+            thoughts.append(block.thinking)
+    yield BLOCK_SEPARATOR.join(thoughts), content
+
+
+def _said(
+    role: str, blocks: Sequence[ContentParam], thought: str, *, native: bool
+) -> Iterator[Voice]:
+    known = ToolUseParam | ToolResultParam
+    if not native or not any(isinstance(block, known) for block in blocks):
+        yield Voice(role, (spoken(blocks),), thought=thought)
         return
+    for voice in _parts(role, blocks):
+        yield msgspec.structs.replace(voice, thought=thought)
+        thought = ""
+
+
+def _parts(role: str, blocks: Sequence[ContentParam]) -> Iterator[Voice]:
     texts: list[str] = []
     calls: list[ToolUseParam] = []
-    for block in turn.content:
+    for block in blocks:
         if isinstance(block, ToolUseParam):
             calls.append(block)
         # The order is kept: what stands behind a call or a result is another message.
         elif calls or (texts and isinstance(block, ToolResultParam)):
-            yield Voice(turn.role, (BLOCK_SEPARATOR.join(texts),), tuple(calls))
+            yield Voice(role, (BLOCK_SEPARATOR.join(texts),), tuple(calls))
             texts, calls = [], []
         if isinstance(block, ToolResultParam):
             yield Voice("tool", (result_text(block),))
         elif isinstance(block, TextParam):
             texts.append(block.text)
     if texts or calls:
-        yield Voice(turn.role, (BLOCK_SEPARATOR.join(texts),), tuple(calls))
+        yield Voice(role, (BLOCK_SEPARATOR.join(texts),), tuple(calls))
 
 
 def expressions(said: Sequence[Voice]) -> Iterator[list[Voice]]:
     """Say the same in the same order in other ways, the truest first, none twice.
 
-    Some templates take one call in a message, and nothing beside it.
+    Some templates take one call in a message, and nothing beside it; some take no thoughts.
     """
     seen: list[list[Voice]] = []
     alone = [part for voice in said for part in _alone(voice)]
-    for voices_ in (said, alone):
+    thoughtless = [msgspec.structs.replace(voice, thought="") for voice in said]
+    for voices_ in (said, alone, thoughtless):
         for system_until in (len(voices_), 1, 0):
             way = _system_until(voices_, system_until)
             if way not in seen:
@@ -81,19 +116,22 @@ def _alone(voice: Voice) -> Iterator[Voice]:
     if not voice.calls:
         yield voice
         return
+    thought = voice.thought
     if any(voice.texts):
-        yield Voice(voice.role, voice.texts)
+        yield Voice(voice.role, voice.texts, thought=thought)
+        thought = ""
     for call in voice.calls:
-        yield Voice(voice.role, ("",), (call,))
+        yield Voice(voice.role, ("",), (call,), thought)
+        thought = ""
 
 
 def _joined(said: Iterable[Voice]) -> list[Voice]:
     joined: list[Voice] = []
     for voice in said:
         before = joined[-1] if joined else None
-        alike = before is not None and before.role == voice.role != "tool"
+        alike = before is not None and before.role == voice.role != "tool" and not voice.thought
         if before is not None and alike and not (before.calls or voice.calls):
-            joined[-1] = Voice(voice.role, before.texts + voice.texts)
+            joined[-1] = msgspec.structs.replace(before, texts=before.texts + voice.texts)
         else:
             joined.append(voice)
     return joined

@@ -1,4 +1,8 @@
-"""One answer of llama.cpp, from the tokens of a prompt to events."""
+"""One answer of llama.cpp, from the tokens of a prompt to events: first a thought, then the rest.
+
+They are two completions: in the first everything may be said but its end, in the second whatever
+the caller's tools and formats allow.
+"""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -14,7 +18,6 @@ from antiphon.engines.base import (
     FinishReason,
     Prompt,
     TextChunk,
-    ThinkingChunk,
 )
 from antiphon.engines.llama.calls import AnswerReader, Reading, Rejected
 from antiphon.engines.llama.client import Completion, LlamaClient, Piece
@@ -25,9 +28,9 @@ from antiphon.engines.llama.constraints import (
     question,
 )
 from antiphon.engines.llama.grammars import Grammars
-from antiphon.engines.llama.syntax import THINK, THOUGHT, CallSyntax
-
-REPLACEMENT: Final = "\ufffd"
+from antiphon.engines.llama.syntax import CallSyntax
+from antiphon.engines.llama.thinking import REPLACEMENT, Thought, stopped_for_no_reason
+from antiphon.engines.llama.thoughts import ThoughtMarks
 
 ATTEMPTS: Final = 4
 """How often one call is written until its input fits; the last time with a tight grammar."""
@@ -39,14 +42,17 @@ WARM: Final = 0.6
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of llama.cpp: a prompt's tokens, and what `room` they leave in the context.
 
-    `thinks` says that the answer may begin with a thought, `thinking` that it is in one already.
+    `marks` are those of the model's thoughts, if it thinks at all. `thinks` says that the prompt
+    has begun a thought, which may have `budget` tokens. `thought` says that one has been.
     """
 
     tokens: list[int]
     room: int
     syntax: CallSyntax
+    marks: ThoughtMarks | None = None
     thinks: bool = False
-    thinking: bool = False
+    budget: int | None = None
+    thought: bool = False
 
 
 async def written(
@@ -57,25 +63,36 @@ async def written(
     A thought that has used up its budget is ended, and a call whose input does not fit its
     schema is written again, from where it began.
     """
-    answer = _Answer(prompt, asked)
     if prompt.max_tokens == 0:
-        await _read_only(client, answer.completion())
+        await _read_only(client, _Answer(prompt, asked, 0, Constraint()).completion())
         yield Finished(FinishReason.MAX_TOKENS)
         return
+    # What cannot be kept is refused before anything is thought.
+    constraint = await _constraint(grammars, question(prompt, asked.syntax))
+    left = prompt.max_tokens
+    if asked.thinks and asked.marks is not None:
+        thought = Thought(asked.tokens, asked.marks)
+        most = min(left, asked.room, left if asked.budget is None else asked.budget)
+        async with aclosing(thought.think(client, prompt, most)) as events:
+            async for event in events:
+                yield event
+        left -= thought.used
+        asked = _rest(asked, thought)
+        if min(left, asked.room) <= 0:
+            yield Finished(FinishReason.CONTEXT_WINDOW if left else FinishReason.MAX_TOKENS)
+            return
+    answer = _Answer(prompt, asked, left, constraint)
     while not answer.done:
-        answer.keep_to(await _constraint(grammars, answer.question))
         async with aclosing(client.complete(answer.completion())) as pieces:
             async for piece in pieces:
                 for event in answer.read(piece):
                     yield event
-                if answer.overthought or answer.rejected is not None:
+                if answer.rejected is not None:
                     break
         if answer.rejected is not None:
             text = answer.drop_call(answer.rejected)
             answer.resume(text, await client.tokenize(text, control=False) if text else [])
-        elif answer.overthought:
-            for event in answer.end_thought(await client.tokenize(f"\n{THOUGHT}", control=True)):
-                yield event
+            answer.keep_to(await _constraint(grammars, answer.question))
 
 
 async def _read_only(client: LlamaClient, completion: Completion) -> None:
@@ -92,6 +109,11 @@ async def _constraint(grammars: Grammars, asked: Question) -> Constraint:
         raise EngineError(EngineErrorKind.UNSUPPORTED, str(error)) from error
 
 
+def _rest(asked: Asked, thought: Thought) -> Asked:
+    room = asked.room - (len(thought.tokens) - len(asked.tokens))
+    return msgspec.structs.replace(asked, tokens=thought.tokens, room=room, thought=True)
+
+
 class _Written(msgspec.Struct, frozen=True, gc=False):
     """A piece of an answer: how many characters and tokens stand before it."""
 
@@ -101,33 +123,29 @@ class _Written(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Answer:
-    """An answer in the making, in one completion or several."""
+    """What is said after all thinking, of at most `left` tokens: in one completion or several."""
 
-    def __init__(self, prompt: Prompt, asked: Asked) -> None:
+    def __init__(self, prompt: Prompt, asked: Asked, left: int, constraint: Constraint) -> None:
         self._prompt = prompt
         self._asked = asked
-        self._limit = min(prompt.max_tokens, asked.room)
-        self._constraint = Constraint()
-        self._reader: AnswerReader | None = None
+        self._left = left
+        self._constraint = constraint
+        self._reader = self._reads()
         self._written: list[int] = []
         self._pieces: list[_Written] = []
         self._characters = 0
         self._before = 0
         self._told = 0
-        self._thought = 0
         self._attempt = 1
         self._rejected_at: int | None = None
         self.done = False
 
     @property
     def question(self) -> Question:
-        again = self._attempt > 1
         return question(
             self._prompt,
             self._asked.syntax,
-            thinks=self._asked.thinks and not again,
-            thinking=self._asked.thinking and not again,
-            again=again,
+            again=self._attempt > 1,
             tight=self._attempt == ATTEMPTS,
         )
 
@@ -136,24 +154,22 @@ class _Answer:
         return None if self._reader is None else self._reader.rejected
 
     def keep_to(self, constraint: Constraint) -> None:
-        """Read what is written next as this grammar has it."""
+        """Have what is written next be as this grammar has it."""
         self._constraint = constraint
-        if self._reader is None:
-            self._reader = self._reads()
 
     def _reads(self) -> AnswerReader | None:
         """Make a reader, if there can be anything but text."""
         asked, prompt = self._asked, self._prompt
         tools = prompt.tools if prompt.tool_choice.mode != "none" else ()
-        if not tools and not asked.thinks:
+        if not tools and asked.marks is None:
             return None
-        must_fit = self.question.must_fit
+        must_fit = question(prompt, asked.syntax).must_fit
         return AnswerReader(
             Reading(
                 asked.syntax,
                 tools,
-                thinks=asked.thinks,
-                thinking=asked.thinking,
+                marks=asked.marks,
+                thought=asked.thought,
                 sure=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
                 must_fit=must_fit,
@@ -163,11 +179,12 @@ class _Answer:
 
     def completion(self) -> Completion:
         asked, prompt = self._asked, self._prompt
-        marks = (THINK, THOUGHT, asked.syntax.opening, asked.syntax.closing)
+        thoughts = asked.marks.tokens if asked.marks is not None else ()
+        marks = (*thoughts, asked.syntax.opening, asked.syntax.closing)
         again = self._attempt > 1
         return Completion(
             prompt=[*asked.tokens, *self._written],
-            n_predict=self._limit - self._before,
+            n_predict=min(self._left, asked.room) - self._before,
             # Without any chance, the same would be written again.
             temperature=max(prompt.temperature, WARM) if again else prompt.temperature,
             top_p=prompt.top_p,
@@ -222,10 +239,11 @@ class _Answer:
         tokens = total - self._told
         # Bytes that are no character (a model may sample any) arrive as U+FFFD.
         text = piece.content.replace(REPLACEMENT, "")
-        self._note(text, piece.tokens)
+        if piece.tokens_predicted:  # before, it only says how far the prompt has been read
+            self._note(text, piece.tokens)
         if piece.stop:
             self.done = True
-            reason = _reason(piece, limited=self._limit < self._prompt.max_tokens)
+            reason = self._reason(piece)
             if self._reader is None:
                 return [Finished(reason, tokens)]
             return self._reader.finish(reason, tokens)
@@ -234,36 +252,12 @@ class _Answer:
         self._told = total
         if self._reader is None:
             return [TextChunk(text, tokens)]
-        events = self._reader.feed(text, tokens)
-        self._thought += sum(e.tokens for e in events if isinstance(e, ThinkingChunk))
-        return events
+        return self._reader.feed(text, tokens)
 
-    @property
-    def overthought(self) -> bool:
-        budget = self._prompt.thinking.budget
-        reader = self._reader
-        return (
-            not self.done
-            and budget is not None
-            and reader is not None
-            and reader.thinking
-            and self._thought >= budget
-            and self._told < self._limit
-        )
-
-    def end_thought(self, closing: list[int]) -> list[EngineEvent]:
-        """End the thought for the model; the tokens of its end are not the caller's to pay."""
-        self._note(THOUGHT, closing)
-        self._before = self._told
-        self._asked = msgspec.structs.replace(self._asked, thinks=False, thinking=False)
-        return self._reader.feed(THOUGHT, 0) if self._reader is not None else []
-
-
-def _reason(last: Piece, *, limited: bool) -> FinishReason:
-    if last.stop_type == "eos":
-        return FinishReason.END_TURN
-    if last.stop_type != "limit":
-        raise EngineError(
-            EngineErrorKind.FAILED, f"llama.cpp stopped for an unknown reason: {last.stop_type!r}"
-        )
-    return FinishReason.CONTEXT_WINDOW if limited else FinishReason.MAX_TOKENS
+    def _reason(self, last: Piece) -> FinishReason:
+        if last.stop_type == "eos":
+            return FinishReason.END_TURN
+        if last.stop_type != "limit":
+            raise stopped_for_no_reason(last)
+        limited = self._asked.room < self._left
+        return FinishReason.CONTEXT_WINDOW if limited else FinishReason.MAX_TOKENS

@@ -1,0 +1,164 @@
+"""Turns an answer into passages: what is claimed by a source, with its citations, and the rest.
+
+A mark cites what stands before it in its sentence, back to the mark before. A sentence without a
+mark is cited to the piece that it quotes. Marks are taken out before stop sequences are looked for,
+so the two do not meet; nothing else of the text is changed, added or lost.
+"""
+
+import re
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from antiphon.core.citations.marks import Mark, MarkScanner, Token
+from antiphon.core.citations.quotes import Quotes
+from antiphon.core.citations.sentences import CLOSERS, cut
+from antiphon.core.citations.sources import Sources
+from antiphon.core.stop_sequences import StopScanner
+from antiphon.wire.citations import Citation
+
+# What may follow a claim in its block: the end of its sentence, and space up to the next one.
+_END: Final = re.compile(rf"[.,;:!?\u2026\u3002\uff01\uff1f\u3001\uff0c\uff1b\uff1a{CLOSERS}]*")
+_SPACE: Final = re.compile(r"\s*")
+_WORD: Final = re.compile(r"\w")
+
+
+class Passage(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the answer. It goes on in the block of the one before unless it `opens` one."""
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    opens: bool = False
+
+
+class Passages(msgspec.Struct, frozen=True, gc=False):
+    """Passages that are certain, and the stop sequence that ended the last one, if one did."""
+
+    passages: list[Passage]
+    match: str | None = None
+
+
+class ClaimScanner:
+    """Feed it text; it says the passages, whatever the text is cut into."""
+
+    __slots__ = ("_claims", "_fed", "_marks", "_stops", "_told", "_waiting")
+
+    def __init__(self, sources: Sources, stop_sequences: Sequence[str] = ()) -> None:
+        self._marks = MarkScanner()
+        self._stops = StopScanner(stop_sequences)
+        self._claims = Claims(sources)
+        # A mark waits until what stands before it cannot become a stop sequence any more.
+        self._waiting: deque[tuple[int, Mark]] = deque()
+        self._fed = 0
+        self._told = 0
+
+    def feed(self, text: str) -> Passages:
+        return self._scan(self._marks.feed(text))
+
+    def flush(self) -> Passages:
+        """Say that no more text comes; what was held back is a part of the answer after all."""
+        scanned = self._scan(iter([self._marks.flush()]))
+        if scanned.match is not None:
+            return scanned
+        rest = [*self._tell(self._stops.flush()), *self._claims.flush()]
+        return Passages([*scanned.passages, *rest])
+
+    def _scan(self, tokens: Iterator[Token]) -> Passages:
+        passages: list[Passage] = []
+        for token in tokens:
+            if isinstance(token, Mark):
+                self._waiting.append((self._fed, token))
+                passages += self._tell("")
+                continue
+            self._fed += len(token)
+            scan = self._stops.feed(token)
+            passages += self._tell(scan.text)
+            if scan.match is not None:
+                return Passages([*passages, *self._claims.flush()], scan.match)
+        return Passages(passages)
+
+    def _tell(self, text: str) -> Iterator[Passage]:
+        """Pass on text that no stop sequence begins in, and the marks that stand in it."""
+        while self._waiting and self._waiting[0][0] <= self._told + len(text):
+            place, mark = self._waiting.popleft()
+            before, text = text[: place - self._told], text[place - self._told :]
+            self._told = place
+            yield from self._claims.text(before)
+            yield from self._claims.mark(mark.numbers)
+        self._told += len(text)
+        yield from self._claims.text(text)
+
+
+class Claims:
+    """Gathers text up to the end of a sentence or to a mark, and says what it is cited to."""
+
+    __slots__ = ("_cited", "_expected", "_held", "_quotes", "_sources")
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._quotes: Quotes | None = None
+        self._held = ""
+        # The citations of the open block, and what may still be added to its text.
+        self._cited: tuple[Citation, ...] = ()
+        self._expected: re.Pattern[str] | None = None
+
+    def text(self, text: str) -> Iterator[Passage]:
+        text = yield from self._ending(text)
+        held, done = self._held + text, 0
+        while (following := cut(held, _after_space(held, done), by_lines=True)) is not None:
+            yield self._sentence(held[done:following])
+            done = following
+        self._held = held[done:]
+
+    def mark(self, numbers: Sequence[int]) -> Iterator[Passage]:
+        """Cite what stands before, or let it be if there is nothing or no such piece."""
+        opens = _WORD.search(self._held) is not None
+        before = () if opens else self._cited
+        more = tuple(one for one in self._sources.cite(numbers) if one not in before)
+        if not (more and (opens or before)):
+            return
+        yield Passage(self._held, more, opens)
+        self._held, self._cited, self._expected = "", before + more, _END
+
+    def flush(self) -> Iterator[Passage]:
+        """Say that the open block ends."""
+        held, self._held = self._held, ""
+        if held.strip():
+            yield self._sentence(held)
+        elif held:
+            # A block of nothing but space could not be sent back.
+            yield Passage(held)
+        self._cited, self._expected = (), None
+
+    def _ending(self, text: str) -> Generator[Passage, None, str]:
+        """Give the open claim the end of its sentence; return what is left."""
+        ending = 0
+        while self._expected is not None:
+            ending = _end_of(self._expected, text, ending)
+            if ending == len(text):
+                break
+            self._expected = _SPACE if self._expected is _END else None
+        if ending:
+            yield Passage(text[:ending])
+        return text[ending:]
+
+    def _sentence(self, text: str) -> Passage:
+        if self._quotes is None:
+            self._quotes = Quotes(piece.text for piece in self._sources.pieces)
+        number = self._quotes.find(text)
+        citations = () if number is None else self._sources.cite((number,))
+        opens = bool(citations or self._cited)
+        self._cited = citations
+        return Passage(text, citations, opens)
+
+
+def _after_space(text: str, start: int) -> int:
+    return _end_of(_SPACE, text, start)
+
+
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Return where a pattern ends that may match nothing."""
+    match = pattern.match(text, start)
+    return start if match is None else match.end()

@@ -1,0 +1,210 @@
+"""What an answer may cite: the documents of one request, cut into pieces with numbers.
+
+The pieces are numbered from 1 over the whole request, and each number stands behind its piece, in
+the form in which the model is asked to cite. So a model that just copies a sentence cites it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Final, TypeAlias
+
+from antiphon.core.citations.marks import mark
+from antiphon.core.citations.sentences import sentences
+from antiphon.core.documents import (
+    Content,
+    Pages,
+    body_text,
+    content_text,
+    document_text,
+    pages_text,
+    search_result_text,
+)
+from antiphon.wire.citations import (
+    CharLocation,
+    Citation,
+    ContentBlockLocation,
+    PageLocation,
+    SearchResultLocation,
+)
+from antiphon.wire.content import (
+    DocumentParam,
+    FileSource,
+    ImageParam,
+    SearchResultParam,
+    TextParam,
+)
+
+INSTRUCTION: Final = (
+    "Behind each piece of the sources stands its number in brackets. When you use a piece in your "
+    "answer, write its number behind your sentence in the same way.\n\n"
+)
+
+Locate: TypeAlias = Callable[[str, int, int], Citation]
+"""Makes a citation of the cited text, and of where it begins and ends in its part."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A text that pieces are cut out of: a plain text, a page or a block."""
+
+    text: str
+    locate: Locate
+
+    def cite(self, start: int, end: int) -> Citation:
+        return self.locate(self.text[start:end], start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What has one number."""
+
+    part: Part
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return self.part.text[self.start : self.end]
+
+
+class Sources:
+    """Reads the documents of a request, one after the other and in its order."""
+
+    __slots__ = ("_documents", "_results", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self._documents = 0
+        self._results = 0
+
+    def document(self, document: DocumentParam, content: Content) -> str:
+        """Return the text of the next document, with numbers if it may be cited."""
+        index = self._documents
+        self._documents += 1
+        if not asks(document):
+            return document_text(document, body_text(content))
+        lead = self._lead()
+        return lead + document_text(document, self._numbered(document, index, content))
+
+    def search_result(self, result: SearchResultParam) -> str:
+        """Return the text of the next search result, with numbers if it may be cited."""
+        index = self._results
+        self._results += 1
+        if not asks(result):
+            return search_result_text(result, content_text(result.content))
+        lead = self._lead()
+        blocks = self._blocks(
+            result.content, lambda place: partial(_in_result, result, index, place)
+        )
+        return lead + search_result_text(result, blocks)
+
+    def cite(self, numbers: Iterable[int]) -> tuple[Citation, ...]:
+        """Return the citations of these pieces; a number that no piece has says nothing."""
+        known = sorted({number for number in numbers if 0 < number <= len(self.pieces)})
+        found = [(number - place, self.pieces[number - 1]) for place, number in enumerate(known)]
+        # Neighbours in one part are cited as one place.
+        runs = groupby(found, key=lambda one: (one[0], one[1].part))
+        return tuple(_together([piece for _, piece in run]) for _, run in runs)
+
+    def _lead(self) -> str:
+        """Say how to cite, once in a request: before the first piece, where it stays cached."""
+        return "" if self.pieces else INSTRUCTION
+
+    def _numbered(self, document: DocumentParam, index: int, content: Content) -> str:
+        match content:
+            case str():
+                return self._cut(content, partial(_in_text, document, index))
+            case Pages(texts):
+                return pages_text(
+                    [
+                        self._cut(text, partial(_in_pages, document, index, number))
+                        for number, text in enumerate(texts, 1)
+                    ]
+                )
+            case _:
+                return self._blocks(
+                    content, lambda place: partial(_in_blocks, document, index, place)
+                )
+
+    def _cut(self, text: str, locate: Locate) -> str:
+        """Return the text with a number behind each sentence."""
+        part = Part(text, locate)
+        written, done = [], 0
+        for start, end in sentences(text):
+            written += [text[done:end], self._mark(Piece(part, start, end))]
+            done = end
+        return "".join([*written, text[done:]])
+
+    def _blocks(
+        self, blocks: Sequence[TextParam | ImageParam], located: Callable[[int], Locate]
+    ) -> str:
+        """Return the blocks' texts with a number behind each; images have none, but count."""
+        written = []
+        for place, block in enumerate(blocks):
+            if isinstance(block, TextParam):
+                whole = Piece(Part(block.text, located(place)), 0, len(block.text))
+                written.append(block.text + (self._mark(whole) if block.text.strip() else ""))
+        return "\n".join(written)
+
+    def _mark(self, piece: Piece) -> str:
+        self.pieces.append(piece)
+        return mark(len(self.pieces))
+
+
+def asks(block: DocumentParam | SearchResultParam) -> bool:
+    """Whether the answer shall cite this block."""
+    return block.citations is not None and block.citations.enabled
+
+
+def _together(pieces: Sequence[Piece]) -> Citation:
+    return pieces[0].part.cite(pieces[0].start, pieces[-1].end)
+
+
+def _in_text(document: DocumentParam, index: int, cited: str, start: int, end: int) -> Citation:
+    return CharLocation(
+        cited_text=cited,
+        document_index=index,
+        document_title=document.title,
+        start_char_index=start,
+        end_char_index=end,
+        file_id=_file(document),
+    )
+
+
+def _in_pages(document: DocumentParam, index: int, number: int, cited: str, *_: int) -> Citation:
+    return PageLocation(
+        cited_text=cited,
+        document_index=index,
+        document_title=document.title,
+        start_page_number=number,
+        end_page_number=number + 1,
+        file_id=_file(document),
+    )
+
+
+def _in_blocks(document: DocumentParam, index: int, place: int, cited: str, *_: int) -> Citation:
+    return ContentBlockLocation(
+        cited_text=cited,
+        document_index=index,
+        document_title=document.title,
+        start_block_index=place,
+        end_block_index=place + 1,
+        file_id=_file(document),
+    )
+
+
+def _in_result(result: SearchResultParam, index: int, place: int, cited: str, *_: int) -> Citation:
+    return SearchResultLocation(
+        cited_text=cited,
+        source=result.source,
+        title=result.title,
+        search_result_index=index,
+        start_block_index=place,
+        end_block_index=place + 1,
+    )
+
+
+def _file(document: DocumentParam) -> str | None:
+    return document.source.file_id if isinstance(document.source, FileSource) else None

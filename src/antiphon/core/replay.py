@@ -1,0 +1,118 @@
+"""Thinking that comes back: whether it is what was sent, and what it was if it was not shown.
+
+A caller who is sent the signature alone (`display: omitted`) sends it back alone, and the model has
+to see what it thought. So the signature carries it. Nothing is hidden by that: who leaves
+the thinking out may just as well ask for it.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Prompt, Turn
+from antiphon.core.signatures import is_signed, sign_thinking
+from antiphon.wire.content import ContentParam, RedactedThinkingParam, ThinkingParam
+from antiphon.wire.messages import MessageParam
+
+CARRIES = "."
+"""Between a signature and what it carries; no letter of either."""
+
+INVALID = "Invalid `signature` in `thinking` block"
+MODIFIED = (
+    "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. "
+    "These blocks must remain as they were in the original response."
+)
+
+
+def sign_omitted(key: bytes, thinking: str) -> str:
+    """Return the signature of thinking that is not shown, with the thinking in it."""
+    carried = urlsafe_b64encode(thinking.encode()).decode("ascii")
+    return sign_thinking(key, thinking) + CARRIES + carried
+
+
+def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
+    """Refuse thinking that did not come from here as it is.
+
+    Of an earlier turn, thinking that was shown may be left out; of the latest it may not.
+    """
+    latest = _latest(messages)
+    for index, message in enumerate(messages):
+        blocks = () if isinstance(message.content, str) else message.content
+        for place, block in enumerate(blocks):
+            fault = _fault(block, key, latest=index in latest)
+            if fault is not None:
+                raise InvalidRequestError(f"messages.{index}.content.{place}: {fault}")
+
+
+def recalled(prompt: Prompt) -> Prompt:
+    """Put thinking that was not shown back into a prompt that has been checked."""
+    if not any(_hides(block) for turn in prompt.turns for block in turn.content):
+        return prompt
+    return replace(prompt, turns=tuple(map(_remembered, prompt.turns)))
+
+
+def _latest(messages: Sequence[MessageParam]) -> range:
+    """Find the run of assistant messages that is the last."""
+    end = len(messages)
+    while end and messages[end - 1].role != "assistant":
+        end -= 1
+    start = end
+    while start and messages[start - 1].role == "assistant":
+        start -= 1
+    return range(start, end)
+
+
+def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
+    if isinstance(block, RedactedThinkingParam):
+        # None is ever made here, so it is another's.
+        return "Invalid `data` in `redacted_thinking` block"
+    if not isinstance(block, ThinkingParam):
+        return None
+    if not _is_ours(block.signature, key):
+        return INVALID
+    if CARRIES in block.signature or _is_whole(block, key):
+        # What a caller writes into a block that was sent empty is no matter.
+        return None
+    if latest:
+        return MODIFIED
+    return INVALID if block.thinking else None
+
+
+def _is_ours(signature: str, key: bytes) -> bool:
+    """Whether a signature was made here, and for the thinking that it carries, if it does."""
+    proof, carries, carried = signature.partition(CARRIES)
+    thinking = _opened(carried) if carries else ""
+    return thinking is not None and is_signed(key, thinking, proof)
+
+
+def _is_whole(block: ThinkingParam, key: bytes) -> bool:
+    # An empty text fits each signature, but only one is of nothing.
+    proof = block.signature
+    return is_signed(key, block.thinking, proof) and (
+        bool(block.thinking) or proof == sign_thinking(key, "")
+    )
+
+
+def _hides(block: ContentParam) -> bool:
+    return isinstance(block, ThinkingParam) and CARRIES in block.signature
+
+
+def _remembered(turn: Turn) -> Turn:
+    return Turn(turn.role, tuple(map(_shown, turn.content)))
+
+
+def _shown(block: ContentParam) -> ContentParam:
+    if not isinstance(block, ThinkingParam):
+        return block
+    carried = block.signature.partition(CARRIES)[2]
+    return replace(block, thinking=_opened(carried) or block.thinking)
+
+
+def _opened(carried: str) -> str | None:
+    try:
+        return urlsafe_b64decode(carried.encode("ascii")).decode()
+    except (UnicodeError, Error):
+        return None

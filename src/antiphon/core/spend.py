@@ -1,0 +1,141 @@
+"""Spend limits: accounts of integer nano-dollars.
+
+Before a request the worst that it can cost is held, afterwards the truth is settled. What is spent
+and what is held never exceed a limit together, so no order of events overspends; and a request is
+refused for good only if it would not fit even if everything that runs turned out to be free.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from antiphon.core.admission import Ask, Busy, Exceeded, Hold
+
+Period: TypeAlias = Literal["daily", "weekly", "monthly"]
+
+# How long the one that waits first keeps its place without asking again.
+TURN_MS = 1000
+# A request settles in the period in which it began, also some time after that is over.
+_GRACE = timedelta(days=2)
+
+_PERIOD = re.compile(r":(daily|weekly|monthly):(\d{4}-\d{2}-\d{2})\Z")
+
+
+class Account(msgspec.Struct, frozen=True, gc=False):
+    """What one scope has spent in one period, and what its running requests may yet cost.
+
+    `first` is the ask that waits for money here; until `first_until` it comes before all others.
+    """
+
+    spent: int = 0
+    held: int = 0
+    first: str | None = None
+    first_until: int = 0
+
+    def awaited_by_another(self, ask_id: str, now: int) -> bool:
+        """Tell whether somebody else has its turn."""
+        return self.first is not None and self.first != ask_id and now < self.first_until
+
+
+EMPTY = Account()
+
+
+def account_name(scope: str, period: Period, start: date) -> str:
+    """Name the account of a scope for the period that begins on `start`, in UTC.
+
+    >>> account_name("organization:1", "monthly", date(2026, 11, 1))
+    'organization:1:monthly:2026-11-01'
+    """
+    return f"{scope}:{period}:{start.isoformat()}"
+
+
+def forget_at_ms(account: str) -> int | None:
+    """Return when an account can be forgotten, in Unix milliseconds: some time after its period.
+
+    Accounts whose name does not end with a period are kept for ever.
+    """
+    found = _PERIOD.search(account)
+    if found is None:
+        return None
+    try:
+        start = datetime.fromisoformat(found[2]).replace(tzinfo=UTC)
+        forget_at = _end(start, found[1]) + _GRACE
+    except (ValueError, OverflowError):  # no such day, or none after it
+        return None
+    return round(forget_at.timestamp() * 1000)
+
+
+def reserve(
+    ask: Ask, accounts: Mapping[str, Account], now: int
+) -> tuple[Exceeded | Busy | None, dict[str, Account]]:
+    """Hold the worst case on every account, or on none; `None` means that all of it fits.
+
+    The accounts that are other than before are returned as well: an ask that waits gets its turn
+    at the account that was busy, unless somebody else has it; any other answer ends its turn.
+    """
+    busy = None
+    for index, hold in enumerate(ask.holds):
+        # What costs nothing is never too expensive.
+        if hold.limit is None or hold.amount <= 0:
+            continue
+        account = accounts.get(hold.account, EMPTY)
+        if account.spent + hold.amount > hold.limit:
+            return Exceeded(index), without_turn(ask, accounts)
+        full = account.spent + account.held + hold.amount > hold.limit
+        if busy is None and (full or account.awaited_by_another(ask.id, now)):
+            busy = Busy(index)
+    if busy is not None:
+        return busy, _with_turn(ask, ask.holds[busy.index].account, accounts, now)
+    return None, {hold.account: _held(ask, hold, accounts) for hold in ask.holds}
+
+
+def without_turn(ask: Ask, accounts: Mapping[str, Account]) -> dict[str, Account]:
+    """Let others come where this ask came first, for it waits no more."""
+    found = ((hold.account, accounts.get(hold.account, EMPTY)) for hold in ask.holds)
+    return {
+        name: Account(account.spent, account.held)
+        for name, account in found
+        if account.first == ask.id
+    }
+
+
+def release(account: Account, amount: int) -> Account:
+    """Give up what was held."""
+    return Account(account.spent, account.held - amount, account.first, account.first_until)
+
+
+def charge(account: Account, cost: int) -> Account:
+    """Add what was really spent: in full, whatever was held and whatever the limit is."""
+    return Account(account.spent + cost, account.held, account.first, account.first_until)
+
+
+def _held(ask: Ask, hold: Hold, accounts: Mapping[str, Account]) -> Account:
+    account = accounts.get(hold.account, EMPTY)
+    held = account.held + hold.amount
+    if account.first == ask.id:
+        return Account(account.spent, held)
+    return Account(account.spent, held, account.first, account.first_until)
+
+
+def _with_turn(
+    ask: Ask, name: str, accounts: Mapping[str, Account], now: int
+) -> dict[str, Account]:
+    if not ask.waits:
+        return without_turn(ask, accounts)
+    account = accounts.get(name, EMPTY)
+    if account.awaited_by_another(ask.id, now):
+        return {}
+    return {name: Account(account.spent, account.held, ask.id, now + TURN_MS)}
+
+
+def _end(start: datetime, period: str) -> datetime:
+    match period:
+        case "daily":
+            return start + timedelta(days=1)
+        case "weekly":
+            return start + timedelta(weeks=1)
+        case _:
+            return (start.replace(day=1) + timedelta(days=32)).replace(day=1)

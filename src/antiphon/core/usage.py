@@ -1,0 +1,73 @@
+"""What a request used, in tokens, and what that came to: the values that the ledger keeps."""
+
+from enum import StrEnum
+from typing import Literal, Self, TypeAlias
+
+import msgspec
+
+from antiphon.wire.messages import Usage
+
+ServiceTier: TypeAlias = Literal["standard", "batch"]
+ContextWindow: TypeAlias = Literal["0-200k", "200k-1M"]
+
+_LARGE_CONTEXT = 200_000
+
+
+class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The counters of one request, or of many.
+
+    `input` leaves out what was written to or read from the prompt cache, as on the wire, so the
+    prompt is the sum of the first four. `thinking` is a part of `output`.
+    """
+
+    input: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    cache_read: int = 0
+    output: int = 0
+    thinking: int = 0
+
+    @property
+    def prompt(self) -> int:
+        return self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read
+
+    @property
+    def context_window(self) -> ContextWindow:
+        """The class of prompts that this one belongs to in the reports."""
+        return "0-200k" if self.prompt <= _LARGE_CONTEXT else "200k-1M"
+
+    @classmethod
+    def of(cls, usage: Usage) -> Self:
+        """Count what a caller was told."""
+        return cls(
+            input=usage.input_tokens,
+            cache_write_5m=usage.cache_creation.ephemeral_5m_input_tokens,
+            cache_write_1h=usage.cache_creation.ephemeral_1h_input_tokens,
+            cache_read=usage.cache_read_input_tokens,
+            output=usage.output_tokens,
+            thinking=usage.output_tokens_details.thinking_tokens,
+        )
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """What each counter costs, in whole nano-dollars. Thinking is paid as output."""
+
+    input: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    cache_read: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        return (
+            self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read + self.output
+        )
+
+
+class Outcome(StrEnum):
+    """How a request ended: whole; broken off by anybody; or with an error."""
+
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"

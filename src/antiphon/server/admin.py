@@ -1,0 +1,323 @@
+"""The Admin API: what each route of `/v1/organizations` does. Only admin keys come in."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias, TypeVar, get_args
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.server.exchange import Exchange
+from antiphon.server.queries import Query
+from antiphon.server.reading import read_body, read_version
+from antiphon.service.admin.keys import KeyFilter
+from antiphon.service.admin.office import Actor
+from antiphon.service.platform import Platform
+from antiphon.store.accounts import KeyKind
+from antiphon.wire.faults import BodyDecoder
+from antiphon.wire.keys import CreateKeyParams, KeyState, RotateKeyParams, UpdateKeyParams
+from antiphon.wire.limits import (
+    CreateSpendLimitParams,
+    SetLimitsParams,
+    UpdateSpendLimitParams,
+)
+from antiphon.wire.organizations import (
+    AcceptInviteParams,
+    AddMemberParams,
+    CreateInviteParams,
+    CreateWorkspaceParams,
+    InviteStatus,
+    Role,
+    TokenListing,
+    UpdateMemberParams,
+    UpdateUserParams,
+    UpdateWorkspaceParams,
+)
+
+Handler: TypeAlias = Callable[["AdminRequest"], Awaitable[Any]]
+T = TypeVar("T")
+
+HOUSE = "/v1/organizations"
+GROUP_TYPES = ("batch", "files", "model_group", "skills", "token_count", "web_search")
+LISTED = ("limit", "after_id", "before_id")
+PAGED = ("limit", "page")
+
+
+class AdminRequest:
+    """A request that an admin key has made."""
+
+    def __init__(self, exchange: Exchange, actor: Actor, version: str, body: bytes) -> None:
+        self.actor = actor
+        self.version = version
+        self._exchange = exchange
+        self._body = body
+
+    def path(self, name: str) -> str:
+        """Return a part of the path."""
+        value: str = self._exchange.scope["path_params"][name]
+        return value
+
+    def query(self, *known: str) -> Query:
+        """Return the query, of which nothing else may be there than what is known."""
+        return Query(self._exchange.query(), known)
+
+    def decode(self, decoder: BodyDecoder[T]) -> T:
+        """Decode the body; one that is empty is an empty object."""
+        return decoder.decode(self._body or b"{}")
+
+
+class AdminEndpoints:
+    """All of them, over one platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._people = platform.administration.people
+        self._workspaces = platform.administration.workspaces
+        self._keys = platform.administration.keys
+        self._rates = platform.administration.rate_limits
+        self._spend = platform.administration.spend_limits
+        self._audit = platform.administration.audit
+        self._limits = BodyDecoder(SetLimitsParams)
+
+    def routes(self) -> Sequence[tuple[str, str, Callable[[Exchange], Awaitable[None]]]]:
+        """Return every route: method, path, action."""
+        table = (
+            *self._people_routes(),
+            *self._workspace_routes(),
+            *self._key_routes(),
+            *self._limit_routes(),
+        )
+        return [(method, HOUSE + path, self._admitted(handler)) for method, path, handler in table]
+
+    def _admitted(self, handler: Handler) -> Callable[[Exchange], Awaitable[None]]:
+        async def act(exchange: Exchange) -> None:
+            caller = await self._platform.access.authenticate(
+                exchange.header(b"x-api-key"),
+                exchange.header(b"authorization"),
+                kind=KeyKind.ADMIN,
+            )
+            exchange.fields["key_id"] = caller.key_id
+            exchange.headers["anthropic-organization-id"] = caller.organization_id
+            self._platform.uses.note(caller.key_id)
+            version = read_version(exchange)
+            body = await read_body(exchange, self._platform.settings)
+            actor = Actor("api_key", caller.key_id, exchange.request_id)
+            answer = await handler(AdminRequest(exchange, actor, version, body))
+            await exchange.respond(200, answer)
+
+        return act
+
+    # ── people
+
+    def _people_routes(self) -> Sequence[tuple[str, str, Handler]]:
+        people = self._people
+        role, invite = BodyDecoder(UpdateUserParams), BodyDecoder(CreateInviteParams)
+        accept = BodyDecoder(AcceptInviteParams)
+        return (
+            ("GET", "/me", lambda _: people.organization()),
+            ("GET", "/users", self._list_users),
+            ("GET", "/users/{user}", lambda r: people.user(r.path("user"))),
+            (
+                "POST",
+                "/users/{user}",
+                lambda r: people.change_role(r.actor, r.path("user"), r.decode(role).role),
+            ),
+            ("DELETE", "/users/{user}", lambda r: people.remove(r.actor, r.path("user"))),
+            ("GET", "/invites", self._list_invites),
+            ("POST", "/invites", lambda r: people.send_invite(r.actor, r.decode(invite))),
+            ("GET", "/invites/{invite}", lambda r: people.invite(r.path("invite"))),
+            ("DELETE", "/invites/{invite}", lambda r: people.take_back(r.actor, r.path("invite"))),
+            (
+                "POST",
+                "/invites/{invite}/accept",
+                lambda r: people.accept(r.actor, r.path("invite"), r.decode(accept).name),
+            ),
+            ("GET", "/audit_log", self._list_audit),
+        )
+
+    async def _list_users(self, request: AdminRequest) -> Any:
+        query = request.query(*LISTED, "email", "roles")
+        roles = query.many("roles", get_args(Role))
+        return await self._people.users(query.cursor(), query.one("email"), roles)
+
+    async def _list_invites(self, request: AdminRequest) -> Any:
+        query = request.query(*LISTED, "email", "roles", "statuses")
+        return await self._people.invites(
+            query.cursor(),
+            query.one("email"),
+            query.many("roles", get_args(Role)),
+            query.many("statuses", get_args(InviteStatus)),
+        )
+
+    async def _list_audit(self, request: AdminRequest) -> Any:
+        query = request.query(*PAGED, "object_id")
+        return await self._audit.page(
+            limit=query.limit(), token=query.one("page"), object_id=query.one("object_id")
+        )
+
+    # ── workspaces and members
+
+    def _workspace_routes(self) -> Sequence[tuple[str, str, Handler]]:
+        house = self._workspaces
+        create, update = BodyDecoder(CreateWorkspaceParams), BodyDecoder(UpdateWorkspaceParams)
+        add, change = BodyDecoder(AddMemberParams), BodyDecoder(UpdateMemberParams)
+        one, member = "/workspaces/{workspace}", "/workspaces/{workspace}/members/{user}"
+        return (
+            ("GET", "/workspaces", self._list_workspaces),
+            ("POST", "/workspaces", lambda r: house.create(r.actor, r.decode(create))),
+            ("GET", one, lambda r: house.one(r.path("workspace"))),
+            (
+                "POST",
+                one,
+                lambda r: house.update(r.actor, r.path("workspace"), r.decode(update)),
+            ),
+            ("POST", f"{one}/archive", lambda r: house.archive(r.actor, r.path("workspace"))),
+            ("GET", f"{one}/members", self._list_members),
+            (
+                "POST",
+                f"{one}/members",
+                lambda r: house.add_member(r.actor, r.path("workspace"), r.decode(add)),
+            ),
+            ("GET", member, lambda r: house.member(r.path("workspace"), r.path("user"))),
+            (
+                "POST",
+                member,
+                lambda r: house.change_member(
+                    r.actor, r.path("workspace"), r.path("user"), r.decode(change).workspace_role
+                ),
+            ),
+            (
+                "DELETE",
+                member,
+                lambda r: house.remove_member(r.actor, r.path("workspace"), r.path("user")),
+            ),
+        )
+
+    async def _list_workspaces(self, request: AdminRequest) -> Any:
+        query = request.query(*LISTED, "include_archived", "include_default", "ids")
+        return await self._workspaces.all(
+            query.cursor(),
+            include_archived=query.flag("include_archived"),
+            include_default=query.flag("include_default"),
+            ids=query.many("ids"),
+        )
+
+    async def _list_members(self, request: AdminRequest) -> Any:
+        cursor = request.query(*LISTED).cursor()
+        return await self._workspaces.members(request.path("workspace"), cursor)
+
+    # ── keys
+
+    def _key_routes(self) -> Sequence[tuple[str, str, Handler]]:
+        keys = self._keys
+        create, update = BodyDecoder(CreateKeyParams), BodyDecoder(UpdateKeyParams)
+        rotate = BodyDecoder(RotateKeyParams)
+        return (
+            ("GET", "/api_keys", self._list_keys),
+            ("POST", "/api_keys", lambda r: keys.create(r.actor, r.decode(create), r.version)),
+            ("GET", "/api_keys/{key}", lambda r: keys.one(r.path("key"), r.version)),
+            (
+                "POST",
+                "/api_keys/{key}",
+                lambda r: keys.update(r.actor, r.path("key"), r.decode(update), r.version),
+            ),
+            (
+                "POST",
+                "/api_keys/{key}/rotate",
+                lambda r: keys.rotate(
+                    r.actor, r.path("key"), r.decode(rotate).grace_period_seconds, r.version
+                ),
+            ),
+        )
+
+    async def _list_keys(self, request: AdminRequest) -> Any:
+        query = request.query(*LISTED, "status", "workspace_id", "created_by_user_id")
+        wanted = KeyFilter(
+            status=query.choice("status", get_args(KeyState)),
+            workspace_id=query.one("workspace_id"),
+            created_by_user_id=query.one("created_by_user_id"),
+        )
+        return await self._keys.all(query.cursor(), wanted, request.version)
+
+    # ── limits
+
+    def _limit_routes(self) -> Sequence[tuple[str, str, Handler]]:
+        spend = self._spend
+        create, change = BodyDecoder(CreateSpendLimitParams), BodyDecoder(UpdateSpendLimitParams)
+        workspace = "/workspaces/{workspace}/rate_limits"
+        key = "/api_keys/{key}/rate_limits"
+        return (
+            ("GET", "/rate_limits", self._list_rate_limits),
+            ("POST", "/rate_limits/{limit}", self._set_rate_limit),
+            ("GET", workspace, self._list_workspace_rate_limits),
+            ("POST", f"{workspace}/{{limit}}", self._set_workspace_rate_limit),
+            ("GET", key, self._list_key_rate_limits),
+            ("POST", f"{key}/{{limit}}", self._set_key_rate_limit),
+            ("GET", "/spend_limits", self._list_spend_limits),
+            ("POST", "/spend_limits", lambda r: spend.set(r.actor, r.decode(create))),
+            ("GET", "/spend_limits/{limit}", lambda r: spend.one(r.path("limit"))),
+            (
+                "POST",
+                "/spend_limits/{limit}",
+                lambda r: spend.change(r.actor, r.path("limit"), r.decode(change).amount),
+            ),
+            ("DELETE", "/spend_limits/{limit}", lambda r: spend.clear(r.actor, r.path("limit"))),
+            ("GET", "/balances", self._list_balances),
+        )
+
+    async def _list_rate_limits(self, request: AdminRequest) -> Any:
+        query = request.query(*PAGED, "group_type", "model")
+        found = await self._rates.of_organization(
+            request.version, query.choice("group_type", GROUP_TYPES), query.one("model")
+        )
+        return _paged(found, query)
+
+    async def _list_workspace_rate_limits(self, request: AdminRequest) -> Any:
+        query = request.query(*PAGED, "group_type", "include_inherited")
+        found = await self._rates.of_workspace(
+            request.path("workspace"),
+            request.version,
+            query.choice("group_type", GROUP_TYPES),
+            include_inherited=query.flag("include_inherited"),
+        )
+        return _paged(found, query)
+
+    async def _list_key_rate_limits(self, request: AdminRequest) -> Any:
+        query = request.query(*PAGED)
+        found = await self._rates.of_key(request.path("key"), request.version)
+        return _paged(found, query)
+
+    async def _set_rate_limit(self, request: AdminRequest) -> Any:
+        limits = request.decode(self._limits).limits
+        return await self._rates.set_for_organization(
+            request.actor, request.path("limit"), limits, request.version
+        )
+
+    async def _set_workspace_rate_limit(self, request: AdminRequest) -> Any:
+        limits = request.decode(self._limits).limits
+        place = (request.path("workspace"), request.path("limit"))
+        return await self._rates.set_for_workspace(request.actor, place, limits, request.version)
+
+    async def _set_key_rate_limit(self, request: AdminRequest) -> Any:
+        limits = request.decode(self._limits).limits
+        place = (request.path("key"), request.path("limit"))
+        return await self._rates.set_for_key(request.actor, place, limits, request.version)
+
+    async def _list_spend_limits(self, request: AdminRequest) -> Any:
+        query = request.query(*PAGED)
+        return _paged(await self._spend.all(), query)
+
+    async def _list_balances(self, request: AdminRequest) -> Any:
+        query = request.query(*PAGED, "scope")
+        scope = query.choice("scope", ("organization", "workspace", "api_key"))
+        return _paged(await self._spend.balances(scope), query)
+
+
+def _paged(items: Sequence[Any], query: Query) -> TokenListing:
+    """Cut one page out of a listing; its token says where the next one begins."""
+    token = query.one("page")
+    number = "0" if token is None else token.removeprefix("page_")
+    if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
+        raise InvalidRequestError("page: not a page of this listing")
+    start = int(number)
+    end = start + query.limit()
+    return TokenListing(
+        data=tuple(items[start:end]), next_page=f"page_{end}" if end < len(items) else None
+    )

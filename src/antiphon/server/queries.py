@@ -1,0 +1,70 @@
+"""Query strings, read as strictly as bodies: what nobody knows is refused by name."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from antiphon.core.catalogue import page_limit
+from antiphon.core.errors import InvalidRequestError
+from antiphon.service.admin.office import Cursor
+
+# Older SDKs add it to calls of a beta; it asks for nothing.
+_IGNORED = frozenset({"beta"})
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Query:
+    """The parameters of one request. Raises `InvalidRequestError` for those that are not `known`.
+
+    A list is written `name[]=a&name[]=b`, or without the brackets.
+    """
+
+    def __init__(self, values: Mapping[str, Sequence[str]], known: Collection[str]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for written, found in values.items():
+            name = written.removesuffix("[]")
+            if name in _IGNORED:
+                continue
+            if name not in known:
+                raise InvalidRequestError(f"{name}: Extra inputs are not permitted")
+            self._values.setdefault(name, []).extend(found)
+
+    def one(self, name: str) -> str | None:
+        """Return the last value of a parameter; an empty one is none."""
+        values = self._values.get(name)
+        return (values[-1] or None) if values else None
+
+    def choice(self, name: str, options: Collection[str]) -> str | None:
+        """Return a value that must be one of `options`."""
+        value = self.one(name)
+        if value is not None and value not in options:
+            raise InvalidRequestError(f"{name}: Input should be {_either(options)}")
+        return value
+
+    def many(self, name: str, options: Collection[str] | None = None) -> tuple[str, ...]:
+        """Return all values of a list."""
+        values = tuple(self._values.get(name, ()))
+        for index, value in enumerate(values):
+            if options is not None and value not in options:
+                raise InvalidRequestError(f"{name}.{index}: Input should be {_either(options)}")
+        return values
+
+    def flag(self, name: str) -> bool:
+        """Return a truth value, false when absent."""
+        value = self.one(name)
+        if value is None:
+            return False
+        if value.lower() not in _TRUTH:
+            raise InvalidRequestError(f"{name}: Input should be a valid boolean")
+        return _TRUTH[value.lower()]
+
+    def limit(self) -> int:
+        """Return how many are wanted on a page: 1 to 1000, 20 when absent."""
+        return page_limit(self._values.get("limit", ()))
+
+    def cursor(self) -> Cursor:
+        """Return which page is wanted of a listing that is walked by ids."""
+        return Cursor(self.limit(), self.one("after_id"), self.one("before_id"))
+
+
+def _either(options: Collection[str]) -> str:
+    *most, last = map(repr, options)
+    return f"{', '.join(most)} or {last}" if most else last

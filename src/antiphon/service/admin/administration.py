@@ -1,0 +1,43 @@
+"""All use cases of administration, over one office."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from antiphon.service.admin.audit import AuditLog
+from antiphon.service.admin.keys import KeyRing
+from antiphon.service.admin.office import Office
+from antiphon.service.admin.people import People
+from antiphon.service.admin.rate_limits import RateLimits
+from antiphon.service.admin.spend_limits import SpendLimits
+from antiphon.service.admin.workspaces import Workspaces
+from antiphon.settings import LimitSettings
+from antiphon.store.counters.base import Counters
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """What administrators do."""
+
+    people: People
+    workspaces: Workspaces
+    keys: KeyRing
+    rate_limits: RateLimits
+    spend_limits: SpendLimits
+    audit: AuditLog
+
+
+def build_administration(
+    office: Office,
+    settings: LimitSettings,
+    counters: Counters,
+    groups: Callable[[], Mapping[str, Sequence[str]]],
+) -> Administration:
+    """Make the use cases; `groups` gives the groups of models that share limits, with names."""
+    return Administration(
+        people=People(office),
+        workspaces=Workspaces(office),
+        keys=KeyRing(office),
+        rate_limits=RateLimits(office, settings, groups),
+        spend_limits=SpendLimits(office, settings, counters),
+        audit=AuditLog(office),
+    )

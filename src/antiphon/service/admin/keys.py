@@ -1,0 +1,240 @@
+"""API keys: made, listed, changed, rotated. A secret is shown once, to whoever asked for it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET
+
+from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.identity import (
+    ADMIN_SECRET_PREFIX,
+    SECRET_ENTROPY,
+    SECRET_PREFIX,
+    api_key_id,
+    hash_secret,
+    hint,
+    make_secret,
+)
+from antiphon.service.admin.office import (
+    Actor,
+    Change,
+    Cursor,
+    Office,
+    listing,
+    moment,
+    optional_moment,
+)
+from antiphon.service.admin.people import the_user
+from antiphon.service.admin.workspaces import the_workspace
+from antiphon.store.accounts import (
+    ApiKey,
+    KeyKind,
+    KeyStatus,
+    add_key,
+    add_secret,
+    change_key,
+    end_secrets,
+    find_key,
+    list_keys,
+)
+from antiphon.store.directory import read_directory
+from antiphon.wire.keys import (
+    CreatedBy,
+    CreateKeyParams,
+    KeyInfo,
+    KeyState,
+    OrganizationKeyScope,
+    OrganizationKeyScopeParam,
+    UpdateKeyParams,
+    WorkspaceKeyScope,
+    WorkspaceKeyScopeParam,
+)
+from antiphon.wire.organizations import Listing
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+OLD_VERSION = "2023-06-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFilter:
+    """Which keys are wanted; `None` is all."""
+
+    status: str | None = None
+    workspace_id: str | None = None
+    created_by_user_id: str | None = None
+
+
+class KeyRing:
+    """The use cases of ordinary API keys. Admin keys are made on the command line."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def all(self, cursor: Cursor, wanted: KeyFilter, version: str) -> Listing:
+        """List keys, the newest first."""
+        now = self._office.now()
+        async with self._office.read() as connection:
+            default = (await read_directory(connection)).default_workspace.id
+            keys = await list_keys(connection)
+        found = [
+            key_info(key, now, default, version)
+            for key in reversed(keys)
+            if key.kind is KeyKind.API
+            and wanted.status in {None, key_state(key, now)}
+            and wanted.workspace_id in {None, key.workspace_id}
+            and wanted.created_by_user_id in {None, key.created_by}
+        ]
+        return listing(found, [info.id for info in found], cursor)
+
+    async def one(self, key_id: str, version: str) -> KeyInfo:
+        """Return a key. Raises `NotFoundError`."""
+        async with self._office.read() as connection:
+            key = await the_key(connection, key_id)
+            return await self._info(connection, key, version)
+
+    async def create(self, actor: Actor, params: CreateKeyParams, version: str) -> KeyInfo:
+        """Make a key, and show its secret this once."""
+        now = self._office.now()
+        async with self._office.change() as connection:
+            if params.created_by_user_id is not None:
+                await the_user(connection, params.created_by_user_id)
+            life = params.expires_in_seconds
+            new = ApiKey(
+                id=api_key_id(self._office.entropy()),
+                name=_name(params.name),
+                workspace_id=await _workspace(connection, params),
+                hint="",
+                created_at=now,
+                created_by=params.created_by_user_id,
+                expires_at=None if life is None else now + timedelta(seconds=life),
+            )
+            secret = self._secret()
+            key = replace(new, hint=hint(secret))
+            await add_key(connection, key, hash_secret(secret))
+            info = await self._info(connection, key, version, secret)
+            await self._office.note(connection, actor, Change("api_key.create", after=info))
+        return info
+
+    async def update(
+        self, actor: Actor, key_id: str, params: UpdateKeyParams, version: str
+    ) -> KeyInfo:
+        """Rename a key, put it aside, take it up again, or archive it for good."""
+        async with self._office.change() as connection:
+            old = await the_key(connection, key_id)
+            changes = self._changes(old, params)
+            if not changes:
+                return await self._info(connection, old, version)
+            new = await change_key(connection, key_id, changes) or old
+            before = await self._info(connection, old, version)
+            after = await self._info(connection, new, version)
+            await self._office.note(connection, actor, Change("api_key.update", before, after))
+        return after
+
+    def _changes(self, key: ApiKey, params: UpdateKeyParams) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        if params.name is not None and params.name != key.name:
+            changes["name"] = _name(params.name)
+        if params.status is not None and params.status != key.status:
+            changes["status"] = KeyStatus(params.status)
+        if not changes:
+            return changes
+        if key.status is KeyStatus.ARCHIVED:
+            raise InvalidRequestError("This API key is archived and cannot be changed.")
+        if changes.get("status") is KeyStatus.ACTIVE and _expired(key, self._office.now()):
+            raise InvalidRequestError("status: an API key that has expired cannot be reactivated")
+        if changes.get("status") is KeyStatus.ARCHIVED:
+            changes["archived_at"] = self._office.now()
+        return changes
+
+    async def rotate(self, actor: Actor, key_id: str, grace_s: int, version: str) -> KeyInfo:
+        """Give a key a new secret; those that it has work on for `grace_s` seconds."""
+        now = self._office.now()
+        async with self._office.change() as connection:
+            old = await the_key(connection, key_id)
+            state = key_state(old, now)
+            if state in {"archived", "expired"}:
+                raise InvalidRequestError(f"This API key is {state} and cannot be rotated.")
+            secret = self._secret()
+            await end_secrets(connection, key_id, now + timedelta(seconds=grace_s))
+            await add_secret(connection, key_id, hash_secret(secret))
+            new = await change_key(connection, key_id, {"hint": hint(secret)}) or old
+            before = await self._info(connection, old, version)
+            after = await self._info(connection, new, version, secret)
+            await self._office.note(connection, actor, Change("api_key.rotate", before, after))
+        return after
+
+    def _secret(self, kind: KeyKind = KeyKind.API) -> str:
+        prefix = SECRET_PREFIX if kind is KeyKind.API else ADMIN_SECRET_PREFIX
+        return make_secret(self._office.entropy(SECRET_ENTROPY), prefix)
+
+    async def _info(
+        self,
+        connection: "AsyncConnection",
+        key: ApiKey,
+        version: str,
+        secret: str | None = None,
+    ) -> KeyInfo:
+        default = (await read_directory(connection)).default_workspace.id
+        info = key_info(key, self._office.now(), default, version)
+        return info if secret is None else msgspec.structs.replace(info, secret=secret)
+
+
+def key_state(key: ApiKey, now: datetime) -> KeyState:
+    """Tell what can be done with a key now."""
+    if key.status is not KeyStatus.ARCHIVED and _expired(key, now):
+        return "expired"
+    return key.status.value
+
+
+def _expired(key: ApiKey, now: datetime) -> bool:
+    return key.expires_at is not None and key.expires_at <= now
+
+
+def key_info(key: ApiKey, now: datetime, default_workspace: str, version: str) -> KeyInfo:
+    """Describe a key, as this version of the API does."""
+    owner = key.workspace_id
+    return KeyInfo(
+        id=key.id,
+        name=key.name,
+        status=key_state(key, now),
+        created_at=moment(key.created_at),
+        expires_at=optional_moment(key.expires_at),
+        last_used_at=optional_moment(key.last_used_at),
+        created_by=CreatedBy(id=key.created_by) if key.created_by else None,
+        partial_key_hint=key.hint,
+        scope=OrganizationKeyScope() if owner is None else WorkspaceKeyScope(workspace_id=owner),
+        workspace_id=(None if owner == default_workspace else owner)
+        if version == OLD_VERSION
+        else UNSET,
+    )
+
+
+async def the_key(connection: "AsyncConnection", key_id: str) -> ApiKey:
+    """Find an ordinary key by its id, or raise `NotFoundError`."""
+    key = await find_key(connection, key_id) if key_id.startswith("apikey_") else None
+    if key is None or key.id != key_id or key.kind is not KeyKind.API:
+        raise NotFoundError(f"API key {key_id} not found.")
+    return key
+
+
+async def _workspace(connection: "AsyncConnection", params: CreateKeyParams) -> str | None:
+    match params.scope:
+        case OrganizationKeyScopeParam():
+            return None
+        case WorkspaceKeyScopeParam(workspace_id=wanted):
+            workspace = await the_workspace(connection, wanted)
+            if workspace.archived_at is not None:
+                raise InvalidRequestError("scope.workspace_id: this workspace is archived")
+            return workspace.id
+        case None:
+            return (await read_directory(connection)).default_workspace.id
+
+
+def _name(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise InvalidRequestError("name: Input should be printable characters, not only spaces")
+    return name.strip()

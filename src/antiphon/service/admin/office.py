@@ -1,0 +1,146 @@
+"""Where everything is changed that administrators change: one transaction, one audit entry each."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from antiphon.core.catalogue import page
+from antiphon.core.errors import ConflictError
+from antiphon.core.identity import ID_ENTROPY, audit_entry_id
+from antiphon.store.audit import AuditEntry, add_audit_entry
+from antiphon.store.database import Database
+from antiphon.store.errors import DuplicateError
+from antiphon.wire.base import Answer
+from antiphon.wire.organizations import Listing
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+T = TypeVar("T")
+
+# What an audit entry never says, whatever an answer shows once.
+_SECRETS = ("secret",)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who administers: an admin key over the API, or somebody at the command line."""
+
+    type: str
+    id: str | None = None
+    request_id: str | None = None
+
+    @property
+    def described(self) -> dict[str, Any]:
+        return {"type": self.type, "id": self.id}
+
+
+COMMAND_LINE = Actor("command_line")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done, as the audit log tells it.
+
+    `of` is the type and the id of what was changed, where `before` and `after` do not say them.
+    """
+
+    action: str
+    before: Answer | None = None
+    after: Answer | None = None
+    of: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The page that is wanted of a listing that is walked by ids."""
+
+    limit: int = 20
+    after_id: str | None = None
+    before_id: str | None = None
+
+
+class Office:
+    """The database, the clock and the ids, for those who change accounts."""
+
+    def __init__(
+        self,
+        database: Database,
+        entropy: Callable[[int], bytes],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._entropy = entropy
+        self.now = now
+
+    def entropy(self, size: int = ID_ENTROPY) -> bytes:
+        return self._entropy(size)
+
+    def read(self) -> AbstractAsyncContextManager["AsyncConnection"]:
+        return self._database.read()
+
+    @asynccontextmanager
+    async def change(self) -> AsyncGenerator["AsyncConnection"]:
+        """Change something, wholly or not at all.
+
+        Raises `ConflictError` for what somebody else has made in the same moment.
+        """
+        try:
+            async with self._database.write() as connection:
+                yield connection
+        except DuplicateError as error:
+            raise ConflictError("This was changed at the same time. Please try again.") from error
+
+    async def note(self, connection: "AsyncConnection", actor: Actor, change: Change) -> None:
+        """Write into the audit log, in the transaction of the change."""
+        before, after = _described(change.before), _described(change.after)
+        kind, named = change.of or _named(after or before or {})
+        entry = AuditEntry(
+            id=audit_entry_id(self._entropy(ID_ENTROPY)),
+            at=self.now(),
+            actor=actor.described,
+            action=change.action,
+            object_type=kind,
+            object_id=named,
+            before=before,
+            after=after,
+            request_id=actor.request_id,
+        )
+        await add_audit_entry(connection, entry)
+
+
+def _named(described: Mapping[str, Any]) -> tuple[str, str]:
+    return str(described["type"]), str(described["id"])
+
+
+def _described(answer: Answer | None) -> dict[str, Any] | None:
+    if answer is None:
+        return None
+    plain: dict[str, Any] = msgspec.to_builtins(answer)
+    return {name: value for name, value in plain.items() if name not in _SECRETS}
+
+
+def moment(value: datetime) -> str:
+    """Write a moment as the wire does."""
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def optional_moment(value: datetime | None) -> str | None:
+    """Write a moment that may not have come."""
+    return None if value is None else moment(value)
+
+
+def listing(items: Sequence[T], ids: Sequence[str], cursor: Cursor) -> Listing:
+    """Cut one page out of items whose ids stand in the same order."""
+    part = page(ids, limit=cursor.limit, after_id=cursor.after_id, before_id=cursor.before_id)
+    found = dict(zip(ids, items, strict=True))
+    return Listing(
+        data=tuple(found[one] for one in part.ids),
+        has_more=part.has_more,
+        first_id=part.ids[0] if part.ids else None,
+        last_id=part.ids[-1] if part.ids else None,
+    )

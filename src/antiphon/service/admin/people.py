@@ -1,0 +1,256 @@
+"""The organization itself, its users, and those who are invited to become users."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.identity import invite_id, user_id
+from antiphon.service.admin.office import (
+    Actor,
+    Change,
+    Cursor,
+    Office,
+    listing,
+    moment,
+    optional_moment,
+)
+from antiphon.store.organizations import (
+    Invite,
+    User,
+    add_invite,
+    add_user,
+    change_role,
+    end_invite,
+    find_invite,
+    find_organization,
+    find_user,
+    find_user_by_email,
+    list_invites,
+    list_users,
+    remove_user,
+)
+from antiphon.wire.organizations import (
+    CreateInviteParams,
+    Deleted,
+    InviteInfo,
+    InviteStatus,
+    Listing,
+    OrganizationInfo,
+    Role,
+    UserInfo,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+INVITE_LIFE = timedelta(days=21)
+ADMIN = "admin"
+
+
+class People:
+    """The use cases of users and invites."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def organization(self) -> OrganizationInfo:
+        """Say which organization this is."""
+        async with self._office.read() as connection:
+            found = await find_organization(connection)
+        if found is None:
+            raise NotFoundError("There is no organization yet.")
+        return OrganizationInfo(id=found.id, name=found.name)
+
+    async def users(
+        self, cursor: Cursor, email: str | None = None, roles: Collection[str] = ()
+    ) -> Listing:
+        """List users, those with this address and one of these roles if any are named."""
+        async with self._office.read() as connection:
+            users = await list_users(connection)
+        wanted = [
+            user_info(user)
+            for user in users
+            if (email is None or user.email == email.lower()) and (not roles or user.role in roles)
+        ]
+        return listing(wanted, [user.id for user in wanted], cursor)
+
+    async def user(self, wanted: str) -> UserInfo:
+        """Return a user. Raises `NotFoundError`."""
+        async with self._office.read() as connection:
+            return user_info(await the_user(connection, wanted))
+
+    async def change_role(self, actor: Actor, wanted: str, role: Role) -> UserInfo:
+        """Give a user another role. Admins keep theirs: the API can neither make nor unmake one."""
+        async with self._office.change() as connection:
+            user = await the_user(connection, wanted)
+            _refuse_admins(user)
+            changed = replace(user, role=role)
+            await change_role(connection, user.id, role)
+            change = Change("user.update", user_info(user), user_info(changed))
+            await self._office.note(connection, actor, change)
+        return user_info(changed)
+
+    async def remove(self, actor: Actor, wanted: str) -> Deleted:
+        """Remove a user, also from all workspaces."""
+        async with self._office.change() as connection:
+            user = await the_user(connection, wanted)
+            _refuse_admins(user)
+            await remove_user(connection, user.id)
+            await self._office.note(connection, actor, Change("user.delete", user_info(user)))
+        return Deleted(id=user.id, type="user_deleted")
+
+    async def invites(
+        self,
+        cursor: Cursor,
+        email: str | None = None,
+        roles: Collection[str] = (),
+        statuses: Collection[str] = (),
+    ) -> Listing:
+        """List invites; those that were taken back are shown only when they are asked for."""
+        async with self._office.read() as connection:
+            invites = await list_invites(connection)
+        now = self._office.now()
+        shown = statuses or ("pending", "accepted", "expired")
+        wanted = [
+            info
+            for info in (invite_info(invite, now) for invite in invites)
+            if info.status in shown
+            and (email is None or info.email == email.lower())
+            and (not roles or info.role in roles)
+        ]
+        return listing(wanted, [info.id for info in wanted], cursor)
+
+    async def invite(self, wanted: str) -> InviteInfo:
+        """Return an invite. Raises `NotFoundError`."""
+        async with self._office.read() as connection:
+            return invite_info(await _the_invite(connection, wanted), self._office.now())
+
+    async def send_invite(self, actor: Actor, params: CreateInviteParams) -> InviteInfo:
+        """Invite somebody who is no user and has no invite that is open."""
+        now = self._office.now()
+        email = params.email.lower()
+        async with self._office.change() as connection:
+            if await find_user_by_email(connection, email) is not None:
+                raise InvalidRequestError(
+                    "email: this person is a member already", error_code="already_member"
+                )
+            for other in await list_invites(connection):
+                if other.email == email and invite_status(other, now) == "pending":
+                    raise InvalidRequestError(
+                        "email: this person has been invited already",
+                        error_code="invite_already_exists",
+                    )
+            invite = Invite(
+                id=invite_id(self._office.entropy()),
+                email=email,
+                role=params.role,
+                invited_at=now,
+                expires_at=now + INVITE_LIFE,
+            )
+            await add_invite(connection, invite)
+            info = invite_info(invite, now)
+            await self._office.note(connection, actor, Change("invite.create", after=info))
+        return info
+
+    async def take_back(self, actor: Actor, wanted: str) -> Deleted:
+        """Take back an invite that is open or has expired."""
+        now = self._office.now()
+        async with self._office.change() as connection:
+            invite = await _the_invite(connection, wanted)
+            status = invite_status(invite, now)
+            if status in {"accepted", "deleted"}:
+                raise InvalidRequestError(f"This invite is {status} and cannot be deleted.")
+            await end_invite(connection, invite.id, deleted_at=now)
+            change = Change("invite.delete", invite_info(invite, now))
+            await self._office.note(connection, actor, change)
+        return Deleted(id=invite.id, type="invite_deleted")
+
+    async def accept(self, actor: Actor, wanted: str, name: str) -> UserInfo:
+        """Make a user of somebody who was invited."""
+        now = self._office.now()
+        async with self._office.change() as connection:
+            invite = await _the_invite(connection, wanted)
+            status = invite_status(invite, now)
+            if status != "pending":
+                raise InvalidRequestError(f"This invite is {status} and cannot be accepted.")
+            await end_invite(connection, invite.id, accepted_at=now)
+            return await self._add(connection, actor, invite.email, name, invite.role)
+
+    async def add(self, actor: Actor, email: str, name: str, role: str) -> UserInfo:
+        """Make a user without an invite; on the command line also an admin."""
+        async with self._office.change() as connection:
+            if await find_user_by_email(connection, email) is not None:
+                raise InvalidRequestError(
+                    "email: this person is a member already", error_code="already_member"
+                )
+            return await self._add(connection, actor, email.lower(), name, role)
+
+    async def _add(
+        self, connection: "AsyncConnection", actor: Actor, email: str, name: str, role: str
+    ) -> UserInfo:
+        user = User(
+            id=user_id(self._office.entropy()),
+            email=email,
+            name=name,
+            role=role,
+            added_at=self._office.now(),
+        )
+        await add_user(connection, user)
+        change = Change("user.create", after=user_info(user))
+        await self._office.note(connection, actor, change)
+        return user_info(user)
+
+
+def user_info(user: User) -> UserInfo:
+    """Describe a user."""
+    return UserInfo(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        role=user.role,  # type: ignore[arg-type]  # the rows are ours
+        added_at=moment(user.added_at),
+    )
+
+
+def invite_status(invite: Invite, now: datetime) -> InviteStatus:
+    """Tell what has come of an invite until now."""
+    if invite.deleted_at is not None:
+        return "deleted"
+    if invite.accepted_at is not None:
+        return "accepted"
+    return "pending" if now < invite.expires_at else "expired"
+
+
+def invite_info(invite: Invite, now: datetime) -> InviteInfo:
+    """Describe an invite."""
+    return InviteInfo(
+        id=invite.id,
+        email=invite.email,
+        role=invite.role,  # type: ignore[arg-type]  # the rows are ours
+        status=invite_status(invite, now),
+        invited_at=moment(invite.invited_at),
+        expires_at=moment(invite.expires_at),
+        accepted_at=optional_moment(invite.accepted_at),
+    )
+
+
+async def the_user(connection: "AsyncConnection", wanted: str) -> User:
+    """Find a user, or raise `NotFoundError`."""
+    user = await find_user(connection, wanted)
+    if user is None:
+        raise NotFoundError(f"User {wanted} not found.")
+    return user
+
+
+async def _the_invite(connection: "AsyncConnection", wanted: str) -> Invite:
+    invite = await find_invite(connection, wanted)
+    if invite is None:
+        raise NotFoundError(f"Invite {wanted} not found.")
+    return invite
+
+
+def _refuse_admins(user: User) -> None:
+    if user.role == ADMIN:
+        raise InvalidRequestError("Admins can neither be changed nor removed by the API.")

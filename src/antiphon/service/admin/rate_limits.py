@@ -1,0 +1,300 @@
+"""Rate limits: what applies, and what was set for the organization, a workspace or a key."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.service.admin.keys import the_key
+from antiphon.service.admin.office import Actor, Change, Office
+from antiphon.service.admin.workspaces import the_workspace
+from antiphon.service.plans import scope_limits
+from antiphon.settings import LimitSettings
+from antiphon.store.directory import Directory, read_directory
+from antiphon.store.limits import RateLimit, Scope, clear_rate_limit, set_rate_limit
+from antiphon.wire.base import Answer
+from antiphon.wire.limits import (
+    KeyRateLimitInfo,
+    LimitParam,
+    LimitSource,
+    LimitValue,
+    ModelGroup,
+    NarrowerLimitValue,
+    RateLimitInfo,
+    TokenCountGroup,
+    WorkspaceRateLimitInfo,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+OLD_VERSION = "2023-06-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What shares its limits: models with all their names, or the counting of tokens."""
+
+    id: str
+    models: tuple[str, ...] | None
+
+    @property
+    def rate_limit_id(self) -> str:
+        """Name the group's limits; the same name for as long as the group is called the same."""
+        return f"rl_{self.id}"
+
+    @property
+    def info(self) -> ModelGroup | TokenCountGroup:
+        if self.models is None:
+            return TokenCountGroup(id=self.id)
+        return ModelGroup(id=self.id, display_name=self.id)
+
+    @property
+    def type(self) -> str:
+        return "token_count" if self.models is None else "model_group"
+
+
+class RateLimits:
+    """The use cases of rate limits. `models` gives the served models' groups and names."""
+
+    def __init__(
+        self,
+        office: Office,
+        settings: LimitSettings,
+        models: Callable[[], Mapping[str, Sequence[str]]],
+    ) -> None:
+        self._office = office
+        self._settings = settings
+        self._models = models
+
+    def groups(self, group_type: str | None = None, model: str | None = None) -> tuple[Group, ...]:
+        """Return the groups of a type, and with this model. Raises `NotFoundError` for no model."""
+        found = [Group(group, tuple(names)) for group, names in self._models().items()]
+        if model is not None:
+            found = [group for group in found if model in (group.models or ())]
+            if not found:
+                raise NotFoundError(f"model: {model}")
+        else:
+            found.append(Group(TOKEN_COUNT, None))
+        return tuple(group for group in found if group_type in {None, group.type})
+
+    async def of_organization(
+        self, version: str, group_type: str | None = None, model: str | None = None
+    ) -> tuple[RateLimitInfo, ...]:
+        """List the organization's limits."""
+        groups = self.groups(group_type, model)
+        async with self._office.read() as connection:
+            directory = await read_directory(connection)
+        return tuple(self._organization_info(directory, group, version) for group in groups)
+
+    async def of_workspace(
+        self, wanted: str, version: str, group_type: str | None, *, include_inherited: bool
+    ) -> tuple[WorkspaceRateLimitInfo, ...]:
+        """List what was set for a workspace, and if it is wanted what applies without that."""
+        async with self._office.read() as connection:
+            await the_workspace(connection, wanted)
+            directory = await read_directory(connection)
+        infos = [
+            self._workspace_info(directory, wanted, group, version, inherited=include_inherited)
+            for group in self.groups(group_type)
+        ]
+        return tuple(info for info in infos if info.limits)
+
+    async def of_key(self, wanted: str, version: str) -> tuple[KeyRateLimitInfo, ...]:
+        """List what was set for a key."""
+        async with self._office.read() as connection:
+            await the_key(connection, wanted)
+            directory = await read_directory(connection)
+        infos = [self._key_info(directory, wanted, group, version) for group in self.groups()]
+        return tuple(info for info in infos if info.limits)
+
+    async def set_for_organization(
+        self, actor: Actor, rate_limit_id: str, limits: Sequence[LimitParam], version: str
+    ) -> RateLimitInfo:
+        """Set or clear limits of the organization; what is cleared is the settings' again."""
+        group = self._group(rate_limit_id)
+        async with self._office.change() as connection:
+            directory = await read_directory(connection)
+            house = directory.organization.id
+            before = self._organization_info(directory, group, version)
+            await self._set(connection, (Scope.ORGANIZATION, house), group, limits)
+            now = await read_directory(connection)
+            after = self._organization_info(now, group, version)
+            await self._office.note(connection, actor, Change("rate_limit.update", before, after))
+        return after
+
+    async def set_for_workspace(
+        self,
+        actor: Actor,
+        place: tuple[str, str],
+        limits: Sequence[LimitParam],
+        version: str,
+    ) -> WorkspaceRateLimitInfo:
+        """Set or clear limits of a workspace, given its id and the rate limit's.
+
+        They may not be above the organization's.
+        """
+        wanted, rate_limit_id = place
+        group = self._group(rate_limit_id)
+        async with self._office.change() as connection:
+            workspace = await the_workspace(connection, wanted)
+            if workspace.is_default:
+                raise InvalidRequestError("The Default workspace cannot have limits of its own.")
+            if workspace.archived_at is not None:
+                raise InvalidRequestError("This workspace is archived and cannot be changed.")
+            directory = await read_directory(connection)
+            self._check_below(directory, group, limits)
+            before = self._workspace_info(directory, wanted, group, version)
+            await self._set(connection, (Scope.WORKSPACE, wanted), group, limits)
+            now = await read_directory(connection)
+            after = self._workspace_info(now, wanted, group, version)
+            change = _narrower_change(before, after, f"{wanted}/{rate_limit_id}")
+            await self._office.note(connection, actor, change)
+        return after
+
+    async def set_for_key(
+        self,
+        actor: Actor,
+        place: tuple[str, str],
+        limits: Sequence[LimitParam],
+        version: str,
+    ) -> KeyRateLimitInfo:
+        """Set or clear limits of a key, given its id and the rate limit's."""
+        wanted, rate_limit_id = place
+        group = self._group(rate_limit_id)
+        async with self._office.change() as connection:
+            await the_key(connection, wanted)
+            directory = await read_directory(connection)
+            self._check_below(directory, group, limits)
+            before = self._key_info(directory, wanted, group, version)
+            await self._set(connection, (Scope.KEY, wanted), group, limits)
+            now = await read_directory(connection)
+            after = self._key_info(now, wanted, group, version)
+            change = _narrower_change(before, after, f"{wanted}/{rate_limit_id}")
+            await self._office.note(connection, actor, change)
+        return after
+
+    def _group(self, rate_limit_id: str) -> Group:
+        for group in self.groups():
+            if group.rate_limit_id == rate_limit_id:
+                return group
+        raise NotFoundError(f"Rate limit {rate_limit_id} not found.")
+
+    async def _set(
+        self,
+        connection: "AsyncConnection",
+        whom: tuple[Scope, str],
+        group: Group,
+        limits: Sequence[LimitParam],
+    ) -> None:
+        known = self._known_types(group)
+        for index, limit in enumerate(limits):
+            if limit.type not in known:
+                raise InvalidRequestError(
+                    f"limits.{index}.type: this group has no limit of type '{limit.type}'"
+                )
+            if limit.value is None:
+                await clear_rate_limit(connection, *whom, group.id, limit.type)
+            else:
+                row = RateLimit(
+                    scope=whom[0],
+                    scope_id=whom[1],
+                    group_id=group.id,
+                    type=limit.type,
+                    value=limit.value,
+                )
+                await set_rate_limit(connection, row)
+
+    def _known_types(self, group: Group) -> Sequence[LimitType]:
+        return (LimitType.REQUESTS,) if group.models is None else tuple(LimitType)
+
+    def _check_below(
+        self, directory: Directory, group: Group, limits: Sequence[LimitParam]
+    ) -> None:
+        house = self._of_house(directory, group)
+        for index, limit in enumerate(limits):
+            most = house.get(LimitType(limit.type))
+            if limit.value is not None and most is not None and limit.value > most:
+                raise InvalidRequestError(
+                    f"limits.{index}.value: {limit.value} is above the organization's limit of "
+                    f"{most}"
+                )
+
+    def _of_house(self, directory: Directory, group: Group) -> Mapping[LimitType, int]:
+        house = directory.organization.id
+        return scope_limits(directory, self._settings, Scope.ORGANIZATION, house, group.id)
+
+    def _organization_info(self, directory: Directory, group: Group, version: str) -> RateLimitInfo:
+        limits = self._of_house(directory, group)
+        return RateLimitInfo(
+            id=group.rate_limit_id,
+            group=group.info,
+            models=group.models,
+            limits=tuple(LimitValue(type=kind, value=value) for kind, value in limits.items()),
+            group_type=_old_group_type(group, version),
+        )
+
+    def _workspace_info(
+        self,
+        directory: Directory,
+        wanted: str,
+        group: Group,
+        version: str,
+        *,
+        inherited: bool = False,
+    ) -> WorkspaceRateLimitInfo:
+        return WorkspaceRateLimitInfo(
+            rate_limit_id=group.rate_limit_id,
+            workspace_id=wanted,
+            group=group.info,
+            models=group.models,
+            limits=self._narrower(directory, (Scope.WORKSPACE, wanted), group, inherited=inherited),
+            group_type=_old_group_type(group, version),
+        )
+
+    def _key_info(
+        self, directory: Directory, wanted: str, group: Group, version: str
+    ) -> KeyRateLimitInfo:
+        return KeyRateLimitInfo(
+            rate_limit_id=group.rate_limit_id,
+            api_key_id=wanted,
+            group=group.info,
+            models=group.models,
+            limits=self._narrower(directory, (Scope.KEY, wanted), group),
+            group_type=_old_group_type(group, version),
+        )
+
+    def _narrower(
+        self,
+        directory: Directory,
+        whom: tuple[Scope, str],
+        group: Group,
+        *,
+        inherited: bool = False,
+    ) -> tuple[NarrowerLimitValue, ...]:
+        house = self._of_house(directory, group)
+        own = scope_limits(directory, self._settings, *whom, group.id)
+        source = LimitSource(type="workspace" if whom[0] is Scope.WORKSPACE else "api_key")
+        found = {
+            kind: NarrowerLimitValue(type=kind, value=value, org_limit=house[kind], source=source)
+            for kind, value in own.items()
+        }
+        if inherited:
+            from_house = LimitSource(type="organization")
+            for kind, value in house.items():
+                found.setdefault(
+                    kind,
+                    NarrowerLimitValue(type=kind, value=value, org_limit=value, source=from_house),
+                )
+        return tuple(found[kind] for kind in LimitType if kind in found)
+
+
+def _old_group_type(group: Group, version: str) -> str | msgspec.UnsetType:
+    return group.type if version == OLD_VERSION else msgspec.UNSET
+
+
+def _narrower_change(before: Answer, after: Answer, named: str) -> Change:
+    return Change("rate_limit.update", before, after, of=("rate_limit", named))

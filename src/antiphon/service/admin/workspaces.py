@@ -1,0 +1,288 @@
+"""Workspaces, and who is a member of one."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.identity import workspace_id
+from antiphon.service.admin.office import (
+    Actor,
+    Change,
+    Cursor,
+    Office,
+    listing,
+    moment,
+    optional_moment,
+)
+from antiphon.service.admin.people import the_user
+from antiphon.service.directory import DEFAULT_COLOR
+from antiphon.store.accounts import archive_keys_of
+from antiphon.store.workspaces import (
+    Member,
+    Workspace,
+    add_member,
+    add_workspace,
+    change_member,
+    change_workspace,
+    find_workspace,
+    list_members,
+    list_workspaces,
+    remove_member,
+)
+from antiphon.wire.organizations import (
+    AddMemberParams,
+    CreateWorkspaceParams,
+    Listing,
+    MemberDeleted,
+    MemberInfo,
+    UpdateWorkspaceParams,
+    WorkspaceInfo,
+    WorkspaceRole,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+MOST_WORKSPACES = 100
+MOST_TAGS = 50
+LONGEST_TAG = 256
+
+
+class Workspaces:
+    """The use cases of workspaces and members."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def all(
+        self,
+        cursor: Cursor,
+        *,
+        include_archived: bool = False,
+        include_default: bool = False,
+        ids: Collection[str] = (),
+    ) -> Listing:
+        """List workspaces, the newest first."""
+        async with self._office.read() as connection:
+            workspaces = await list_workspaces(connection)
+        wanted = [
+            workspace_info(one)
+            for one in workspaces
+            if (include_archived or one.archived_at is None)
+            and (include_default or not one.is_default)
+            and (not ids or one.id in ids)
+        ]
+        return listing(wanted, [one.id for one in wanted], cursor)
+
+    async def one(self, wanted: str) -> WorkspaceInfo:
+        """Return a workspace. Raises `NotFoundError`."""
+        async with self._office.read() as connection:
+            return workspace_info(await the_workspace(connection, wanted))
+
+    async def create(self, actor: Actor, params: CreateWorkspaceParams) -> WorkspaceInfo:
+        """Make a workspace; there are at most 100 that are not archived."""
+        _refuse_foreign(params)
+        workspace = Workspace(
+            id=workspace_id(self._office.entropy()),
+            name=params.name,
+            display_color=params.display_color or DEFAULT_COLOR,
+            tags=_tags({}, params.tags or {}),
+            created_at=self._office.now(),
+        )
+        async with self._office.change() as connection:
+            there = await list_workspaces(connection)
+            if sum(one.archived_at is None for one in there) >= MOST_WORKSPACES:
+                raise InvalidRequestError(
+                    f"An organization has at most {MOST_WORKSPACES} workspaces that are not "
+                    "archived."
+                )
+            await add_workspace(connection, workspace)
+            info = workspace_info(workspace)
+            await self._office.note(connection, actor, Change("workspace.create", after=info))
+        return info
+
+    async def update(
+        self, actor: Actor, wanted: str, params: UpdateWorkspaceParams
+    ) -> WorkspaceInfo:
+        """Change what is named of a workspace."""
+        _refuse_foreign(params)
+        async with self._office.change() as connection:
+            old = await the_workspace(connection, wanted)
+            _refuse_archived(old)
+            changes: dict[str, Any] = {}
+            if params.name is not UNSET:
+                if old.is_default:
+                    raise InvalidRequestError("name: the Default workspace cannot be renamed")
+                changes["name"] = params.name
+            if params.display_color is not UNSET:
+                changes["display_color"] = params.display_color
+            if params.tags is not None:
+                changes["tags"] = _tags(old.tags, params.tags)
+            new = replace(old, **changes)
+            if changes:
+                await change_workspace(connection, old.id, changes)
+                await self._office.note(connection, actor, _change("workspace.update", old, new))
+        return workspace_info(new)
+
+    async def archive(self, actor: Actor, wanted: str) -> WorkspaceInfo:
+        """Archive a workspace and all its keys, for good; doing so again changes nothing."""
+        now = self._office.now()
+        async with self._office.change() as connection:
+            old = await the_workspace(connection, wanted)
+            if old.is_default:
+                raise InvalidRequestError("The Default workspace cannot be archived.")
+            if old.archived_at is not None:
+                return workspace_info(old)
+            new = replace(old, archived_at=now)
+            await change_workspace(connection, old.id, {"archived_at": now})
+            await archive_keys_of(connection, old.id, now)
+            await self._office.note(connection, actor, _change("workspace.archive", old, new))
+        return workspace_info(new)
+
+    async def members(self, wanted: str, cursor: Cursor) -> Listing:
+        """List the members of a workspace."""
+        async with self._office.read() as connection:
+            await the_workspace(connection, wanted)
+            members = await list_members(connection, wanted)
+        infos = [member_info(member) for member in members]
+        return listing(infos, [info.user_id for info in infos], cursor)
+
+    async def member(self, wanted: str, user: str) -> MemberInfo:
+        """Return a member. Raises `NotFoundError`."""
+        async with self._office.read() as connection:
+            return member_info(await _the_member(connection, wanted, user))
+
+    async def add_member(self, actor: Actor, wanted: str, params: AddMemberParams) -> MemberInfo:
+        """Make a user a member."""
+        async with self._office.change() as connection:
+            workspace = await the_workspace(connection, wanted)
+            _refuse_archived(workspace)
+            if workspace.is_default:
+                raise InvalidRequestError("Every user is in the Default workspace already.")
+            await the_user(connection, params.user_id)
+            if any(one.user_id == params.user_id for one in await list_members(connection, wanted)):
+                raise InvalidRequestError(
+                    "user_id: this user is a member already", error_code="already_member"
+                )
+            member = Member(
+                workspace_id=wanted,
+                user_id=params.user_id,
+                workspace_role=params.workspace_role,
+                added_at=self._office.now(),
+            )
+            await add_member(connection, member)
+            change = _member_change("create", member, after=member)
+            await self._office.note(connection, actor, change)
+        return member_info(member)
+
+    async def change_member(
+        self, actor: Actor, wanted: str, user: str, role: WorkspaceRole
+    ) -> MemberInfo:
+        """Give a member another role."""
+        async with self._office.change() as connection:
+            old = await _the_member(connection, wanted, user)
+            new = replace(old, workspace_role=role)
+            await change_member(connection, wanted, user, role)
+            change = _member_change("update", old, before=old, after=new)
+            await self._office.note(connection, actor, change)
+        return member_info(new)
+
+    async def remove_member(self, actor: Actor, wanted: str, user: str) -> MemberDeleted:
+        """Take a member out of a workspace."""
+        async with self._office.change() as connection:
+            old = await _the_member(connection, wanted, user)
+            await remove_member(connection, wanted, user)
+            change = _member_change("delete", old, before=old)
+            await self._office.note(connection, actor, change)
+        return MemberDeleted(user_id=user, workspace_id=wanted)
+
+
+def workspace_info(workspace: Workspace) -> WorkspaceInfo:
+    """Describe a workspace."""
+    return WorkspaceInfo(
+        id=workspace.id,
+        name=workspace.name,
+        display_color=workspace.display_color,
+        created_at=moment(workspace.created_at),
+        archived_at=optional_moment(workspace.archived_at),
+        # One house is one compartment, and every workspace is in it.
+        compartment_id=workspace.id,
+        tags=workspace.tags,
+    )
+
+
+def member_info(member: Member) -> MemberInfo:
+    """Describe a member."""
+    return MemberInfo(
+        user_id=member.user_id,
+        workspace_id=member.workspace_id,
+        workspace_role=member.workspace_role,  # type: ignore[arg-type]  # the rows are ours
+    )
+
+
+def _change(action: str, old: Workspace, new: Workspace) -> Change:
+    return Change(action, workspace_info(old), workspace_info(new))
+
+
+def _member_change(
+    action: str, member: Member, *, before: Member | None = None, after: Member | None = None
+) -> Change:
+    return Change(
+        f"workspace_member.{action}",
+        member_info(before) if before else None,
+        member_info(after) if after else None,
+        of=("workspace_member", f"{member.workspace_id}/{member.user_id}"),
+    )
+
+
+async def the_workspace(connection: "AsyncConnection", wanted: str) -> Workspace:
+    """Find a workspace, or raise `NotFoundError`."""
+    workspace = await find_workspace(connection, wanted)
+    if workspace is None:
+        raise NotFoundError(f"Workspace {wanted} not found.")
+    return workspace
+
+
+async def _the_member(connection: "AsyncConnection", wanted: str, user: str) -> Member:
+    await the_workspace(connection, wanted)
+    for member in await list_members(connection, wanted):
+        if member.user_id == user:
+            return member
+    raise NotFoundError(f"User {user} is not a member of workspace {wanted}.")
+
+
+def _refuse_archived(workspace: Workspace) -> None:
+    if workspace.archived_at is not None:
+        raise InvalidRequestError("This workspace is archived and cannot be changed.")
+
+
+def _refuse_foreign(params: CreateWorkspaceParams | UpdateWorkspaceParams) -> None:
+    """Refuse what there is nothing for on one's own machines."""
+    for name in ("data_residency", "external_key_id", "user_profile_id"):
+        if getattr(params, name) is not None:
+            raise InvalidRequestError(
+                f"{name}: not supported here; all data stays on this server's machines"
+            )
+
+
+def _tags(old: dict[str, str], changes: dict[str, Any]) -> dict[str, str]:
+    tags = dict(old)
+    for name, value in changes.items():
+        if not name or len(name) > LONGEST_TAG or name.startswith("anthropic"):
+            raise InvalidRequestError(
+                f"tags: a name is 1 to {LONGEST_TAG} characters and does not start with 'anthropic'"
+            )
+        if value is None:
+            tags.pop(name, None)
+        elif isinstance(value, str) and len(value) <= LONGEST_TAG:
+            tags[name] = value
+        else:
+            raise InvalidRequestError(
+                f"tags.{name}: Input should be a valid string of at most {LONGEST_TAG} characters"
+            )
+    if len(tags) > MOST_TAGS:
+        raise InvalidRequestError(f"tags: at most {MOST_TAGS} are possible")
+    return tags

@@ -1,0 +1,342 @@
+"""Limits before a request, its bill after it: where counters and ledger meet.
+
+    admit ──► produced … ──► close ──► settle
+     │                        │         └─ the counters learn what it came to, once
+     │                        └─ the journal has the bill: from here on it cannot be lost
+     └─ one step of the counters, then a line in the journal
+
+Counters are told by the ledger of what was closed, also of what a dead process has left, so a
+bill that is written is counted, and one that is counted is written.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+import structlog
+
+from antiphon.core.admission import (
+    Ask,
+    Draw,
+    Exceeded,
+    Granted,
+    Hold,
+    Limited,
+    Settlement,
+    Unseeded,
+    Verdict,
+)
+from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
+from antiphon.core.ledger import LedgerEntry, Opening
+from antiphon.core.pricing import CacheTtl, Price, worst_case
+from antiphon.core.rate_limits import (
+    TOKEN_COUNT,
+    LimitType,
+    corrections,
+    draws,
+    limit_headers,
+    rate_limit_error,
+)
+from antiphon.core.spending import accounts_of, spend_error
+from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.service.access import Caller
+from antiphon.service.directory import Accounts
+from antiphon.service.ledger import Entry, Ledger
+from antiphon.service.plans import Plan, Plans
+from antiphon.settings import LimitSettings
+from antiphon.store.counters.base import Counters, CountersError
+from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.counters.seeding import Seed
+from antiphon.store.counters.waiting import WaitingRoom
+from antiphon.store.directory import Directory
+from antiphon.store.errors import StoreError
+from antiphon.store.limits import Scope
+
+# A reservation whose process has died is given up after this time.
+LEASE_MS = 60_000
+RENEW_EVERY_S = 20.0
+# How often the output that was produced meanwhile is drawn from its buckets.
+DRAW_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked, as far as limits and prices care.
+
+    `max_output` is the most that may be answered; `caches` are the lifetimes of the cache entries
+    that the prompt asks for.
+    """
+
+    request_id: str
+    model: str
+    served_model: str
+    group: str
+    price: Price
+    input_tokens: int
+    max_output: int
+    caches: Collection[CacheTtl] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Grant:
+    """A request that may begin. `headers` tell its caller what is left of the limits."""
+
+    plan: Plan
+    headers: dict[str, str]
+    input_tokens: int
+    reserved: bool
+    entry: Entry = field(init=False)
+    output: int = 0
+    drawn: int = 0
+
+    def produced(self, output: int, thinking: int) -> None:
+        """Keep how much has been produced by now, in all, before the caller is sent it."""
+        self.output = output
+        self.entry.produced(output, thinking)
+
+    def close(
+        self,
+        outcome: Outcome,
+        tokens: TokenCounts,
+        *,
+        stop_reason: str | None = None,
+        error_type: str | None = None,
+    ) -> None:
+        """Write the bill. Nothing of it is lost from here on; the counters hear of it soon."""
+        self.output = tokens.output
+        self.entry.close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
+
+    def undrawn(self) -> tuple[Draw, ...]:
+        """Return what was produced and not yet drawn."""
+        return corrections(self.plan.rates, LimitType.OUTPUT, self.output - self.drawn)
+
+
+class Metering:
+    """Admits requests, follows those that run, and settles those that are over."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        accounts: Accounts,
+        settings: LimitSettings,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._counters = counters
+        self._accounts = accounts
+        self._room = WaitingRoom(counters)
+        self._settings = settings
+        self._now = now
+        self._plans = Plans(settings)
+        self._ledger: Ledger | None = None
+        self._granted: dict[str, Grant] = {}
+        self._news = asyncio.Event()
+        self._log = structlog.get_logger(__name__)
+
+    async def begin(self, ledger: Ledger, seed: Seed) -> None:
+        """Learn where bills are written, and what was spent until now."""
+        self._ledger = ledger
+        await self._counters.seed(seed.spent, seed.settled)
+
+    async def admit(self, caller: Caller, question: Question) -> Grant:
+        """Let a request begin, or raise the `ApiError` that says why not.
+
+        Nothing is charged for a refusal. A request that may fit into a spend limit once others
+        are settled waits for them.
+        """
+        plan = self._plans.find(caller, question.group)
+        now = self._now()
+        ask = _ask(plan, question, now)
+        try:
+            verdict = await self._room.admit(ask, self._settings.spend_wait_s)
+        except CountersError as error:
+            raise OverloadedError from error
+        if not isinstance(verdict, Granted):
+            raise await self._refusal(verdict, caller, question, plan, now)
+        headers = limit_headers(plan.rates, verdict.levels, now)
+        grant = Grant(plan, headers, question.input_tokens, reserved=bool(ask.holds))
+        try:
+            grant.entry = self._book.open(_opening(caller, question, now))
+        except (StoreError, OSError) as error:
+            # What cannot be accounted for is not done, and not held either.
+            await self._room.settle(Settlement(question.request_id, {}))
+            raise OverloadedError from error
+        grant.entry.prompt(TokenCounts(input=question.input_tokens))
+        self._granted[question.request_id] = grant
+        self._news.set()
+        return grant
+
+    async def _refusal(
+        self, verdict: Verdict, caller: Caller, question: Question, plan: Plan, now: datetime
+    ) -> ApiError:
+        match verdict:
+            case Limited():
+                return _too_many(verdict, caller, question.model, plan, now)
+            case Exceeded(index=index):
+                refusal = spend_error(plan.caps[index], now)
+            case Unseeded():
+                refusal = OverloadedError("What was spent is being counted. Please try again soon.")
+            case _:
+                # It fits, but those that run take longer than anybody wants to wait.
+                refusal = OverloadedError()
+        refusal.headers |= await self.standing(caller, question.group)
+        return refusal
+
+    async def count(self, caller: Caller, request_id: str, model: str) -> dict[str, str]:
+        """Let tokens be counted, or raise the `ApiError` that says why not.
+
+        That has a limit of its own and costs nothing. Returns the headers that tell what is left.
+        """
+        plan = self._plans.find(caller, TOKEN_COUNT)
+        now = self._now()
+        ask = Ask(request_id, draws(plan.rates, 0), (), LEASE_MS)
+        try:
+            verdict = await self._counters.admit(ask)
+        except CountersError as error:
+            raise OverloadedError from error
+        match verdict:
+            case Granted(levels=levels):
+                return limit_headers(plan.rates, levels, now)
+            case Limited():
+                raise _too_many(verdict, caller, model, plan, now)
+            case _:
+                raise OverloadedError
+
+    @property
+    def _book(self) -> Ledger:
+        if self._ledger is None:
+            raise RuntimeError("metering has not begun")
+        return self._ledger
+
+    async def standing(self, caller: Caller, group: str) -> dict[str, str]:
+        """Tell what is left of the limits, and take nothing; nothing if nobody can tell now."""
+        plan = self._plans.find(caller, group)
+        try:
+            levels = await self._counters.levels(draws(plan.rates, 0))
+        except CountersError:
+            return {}
+        return limit_headers(plan.rates, levels, self._now())
+
+    async def settle(self, entries: Sequence[LedgerEntry]) -> None:
+        """Tell the counters what these requests came to. Raises `StoreError` to be told again."""
+        directory = await self._accounts.current()
+        if self._ledger is None and isinstance(self._counters, MemoryCounters):
+            # A dead process has left these. They will be in the sums that memory begins with.
+            return
+        for entry in entries:
+            grant = self._granted.pop(entry.id, None)
+            try:
+                await self._settle_one(entry, grant, directory)
+            except CountersError as error:
+                if grant is not None:
+                    self._granted[entry.id] = grant
+                raise StoreError(str(error)) from error
+
+    async def _settle_one(
+        self, entry: LedgerEntry, grant: Grant | None, directory: Directory
+    ) -> None:
+        rest = grant.undrawn() if grant else ()
+        await self._room.settle(Settlement(entry.id, _costs(entry, directory), rest))
+        if grant is not None:
+            grant.drawn = grant.output
+
+    @asynccontextmanager
+    async def following(self) -> AsyncGenerator[None]:
+        """Draw output as it is produced, and keep the reservations of what runs."""
+        tasks = [
+            asyncio.create_task(work(), name="antiphon-metering")
+            for work in (self._keep_drawing, self._keep_renewing)
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(tasks)
+
+    async def _keep_drawing(self) -> None:
+        while True:
+            await self._news.wait()
+            await anyio.sleep(DRAW_EVERY_S)
+            if not self._granted:
+                self._news.clear()
+            elif produced := _together(self._granted.values()):
+                await self._try(self._counters.draw(produced))
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await anyio.sleep(RENEW_EVERY_S)
+            if reserved := [name for name, grant in self._granted.items() if grant.reserved]:
+                await self._try(self._counters.renew(reserved, LEASE_MS))
+
+    async def _try(self, telling: Awaitable[None]) -> None:
+        try:
+            await telling
+        except CountersError as error:
+            self._log.warning("counters not told", reason=str(error))
+
+
+def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
+    worst = worst_case(question.price, question.input_tokens, question.max_output, question.caches)
+    caps = plan.caps if worst else ()
+    return Ask(
+        id=question.request_id,
+        draws=draws(plan.rates, question.input_tokens),
+        holds=tuple(Hold(cap.account(now), cap.amount, worst) for cap in caps),
+        lease_ms=LEASE_MS,
+    )
+
+
+def _opening(caller: Caller, question: Question, now: datetime) -> Opening:
+    return Opening(
+        id=question.request_id,
+        started_at=now,
+        model=question.model,
+        served_model=question.served_model,
+        api_key_id=caller.key_id,
+        # The ledger and the reports know the Default workspace as none.
+        workspace_id=None if caller.in_default_workspace else caller.workspace_id,
+        account_id=caller.key.created_by,
+        price=question.price,
+    )
+
+
+def _costs(entry: LedgerEntry, directory: Directory) -> dict[str, int]:
+    """Charge the accounts of all scopes, whether or not they have a limit now."""
+    if not entry.costs.total:
+        return {}
+    scopes = [
+        (Scope.ORGANIZATION.value, directory.organization.id),
+        (Scope.WORKSPACE.value, entry.workspace_id or directory.default_workspace.id),
+    ]
+    if entry.api_key_id is not None:
+        scopes.append((Scope.KEY.value, entry.api_key_id))
+    return dict.fromkeys(accounts_of(scopes, entry.started_at), entry.costs.total)
+
+
+def _too_many(
+    verdict: Limited, caller: Caller, model: str, plan: Plan, now: datetime
+) -> RateLimitError:
+    refusal = rate_limit_error(
+        plan.rates[verdict.index],
+        verdict.retry_after_ms,
+        organization_id=caller.organization_id,
+        model=model,
+    )
+    refusal.headers |= limit_headers(plan.rates, verdict.levels, now)
+    return refusal
+
+
+def _together(grants: Iterable[Grant]) -> tuple[Draw, ...]:
+    """Add up what the requests have produced, bucket by bucket, as drawn."""
+    found: dict[str, Draw] = {}
+    for grant in grants:
+        for draw in grant.undrawn():
+            before = found.get(draw.bucket)
+            amount = draw.amount + (before.amount if before else 0)
+            found[draw.bucket] = Draw(draw.bucket, draw.limit, amount)
+        grant.drawn = grant.output
+    return tuple(found.values())

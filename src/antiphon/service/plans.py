@@ -1,0 +1,94 @@
+"""What limits a caller: worked out once for each state of the accounts, not for each request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from antiphon.core.rate_limits import TOKEN_COUNT, Applied, LimitType, ScopeLimits, applied
+from antiphon.core.spending import SpendCap
+from antiphon.service.access import Caller
+from antiphon.settings import LimitSettings
+from antiphon.store.directory import Directory
+from antiphon.store.limits import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The limits of one caller for one group of models, and the scopes that pay."""
+
+    scopes: tuple[tuple[Scope, str], ...]
+    rates: tuple[Applied, ...]
+    caps: tuple[SpendCap, ...]
+
+
+class Plans:
+    """Finds the plan of a caller."""
+
+    def __init__(self, settings: LimitSettings) -> None:
+        self._settings = settings
+        self._directory: Directory | None = None
+        self._plans: dict[tuple[str, str | None, str], Plan] = {}
+
+    def find(self, caller: Caller, group: str) -> Plan:
+        """Return what applies now to this caller, for the models of this group."""
+        if caller.directory is not self._directory:
+            self._directory = caller.directory
+            self._plans.clear()
+        place = (caller.key_id, caller.workspace_id, group)
+        plan = self._plans.get(place)
+        if plan is None:
+            plan = self._plans[place] = self._make(caller, group)
+        return plan
+
+    def _make(self, caller: Caller, group: str) -> Plan:
+        directory = caller.directory
+        scopes = [(Scope.ORGANIZATION, directory.organization.id)]
+        if caller.workspace_id is not None:
+            scopes.append((Scope.WORKSPACE, caller.workspace_id))
+        scopes.append((Scope.KEY, caller.key_id))
+        return Plan(
+            scopes=tuple(scopes),
+            rates=applied(
+                (
+                    (*scope, scope_limits(directory, self._settings, *scope, group))
+                    for scope in scopes
+                ),
+                group,
+            ),
+            caps=self._caps(directory, scopes),
+        )
+
+    def _caps(self, directory: Directory, scopes: list[tuple[Scope, str]]) -> tuple[SpendCap, ...]:
+        caps = [
+            SpendCap(scope, scope_id, limit.period, limit.amount)
+            for scope, scope_id in scopes
+            for limit in directory.spend_limits.get((scope, scope_id), ())
+        ]
+        tier = self._settings.monthly_nano_dollars
+        if tier is not None:
+            house = directory.organization.id
+            caps.append(SpendCap(Scope.ORGANIZATION, house, "monthly", tier, tier=True))
+        return tuple(caps)
+
+
+def scope_limits(
+    directory: Directory, settings: LimitSettings, scope: Scope, scope_id: str, group: str
+) -> ScopeLimits:
+    """Return the limits of one scope: what was set, and for the organization also what was not."""
+    found = default_limits(settings, group) if scope is Scope.ORGANIZATION else {}
+    was_set = {
+        LimitType(limit.type): limit.value
+        for limit in directory.rate_limits.get((scope, scope_id), ())
+        if limit.group_id == group
+    }
+    return {**found, **was_set}
+
+
+def default_limits(settings: LimitSettings, group: str) -> Mapping[LimitType, int]:
+    """Return the limits that the organization has for a group where none was set."""
+    if group == TOKEN_COUNT:
+        return {LimitType.REQUESTS: settings.count_requests_per_minute}
+    return {
+        LimitType.REQUESTS: settings.requests_per_minute,
+        LimitType.INPUT: settings.input_tokens_per_minute,
+        LimitType.OUTPUT: settings.output_tokens_per_minute,
+    }

@@ -1,0 +1,53 @@
+"""The audit log: what was changed, by whom, and what it was before."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.store.records import add, read
+from antiphon.store.tables import audit_log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One administrative change, written in the transaction that makes it.
+
+    `actor` says who: an admin key, or the command line. `before` is `None` for what is new,
+    `after` for what is gone.
+    """
+
+    id: str
+    at: datetime
+    actor: dict[str, Any]
+    action: str
+    object_type: str
+    object_id: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    request_id: str | None = None
+
+
+async def add_audit_entry(connection: AsyncConnection, entry: AuditEntry) -> None:
+    """Add an entry. In the transaction of the change, or there is a change that nobody sees."""
+    await add(connection, audit_log, entry)
+
+
+async def list_audit_entries(
+    connection: AsyncConnection,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+    object_id: str | None = None,
+) -> tuple[AuditEntry, ...]:
+    """Return entries, the newest first; `before` is the time and id of the last one seen."""
+    query = select(audit_log).order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
+    if before is not None:
+        at, entry_id = before
+        older = (audit_log.c.at < at) | ((audit_log.c.at == at) & (audit_log.c.id < entry_id))
+        query = query.where(older)
+    if object_id is not None:
+        query = query.where(audit_log.c.object_id == object_id)
+    return await read(connection, AuditEntry, query)

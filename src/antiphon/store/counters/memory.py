@@ -1,0 +1,49 @@
+"""Counters in the memory of one process: for a server that is alone."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from antiphon.core.admission import Ask, Balance, Draw, Level, Settlement, Verdict
+from antiphon.store.counters.tally import Tally
+
+
+def steady_clock() -> Callable[[], int]:
+    """Make a clock of Unix milliseconds that nobody can set while the program runs."""
+    offset = time.time_ns() - time.monotonic_ns()
+    return lambda: (offset + time.monotonic_ns()) // 1_000_000
+
+
+class MemoryCounters:
+    """A `Tally` and a clock. No method waits for anything, so each is one step."""
+
+    def __init__(self, clock: Callable[[], int] | None = None) -> None:
+        self._clock = clock or steady_clock()
+        self._tally = Tally()
+
+    def decide(self, ask: Ask) -> Verdict:
+        """Admit without an `await`, for who has no microsecond to lose."""
+        return self._tally.admit(ask, self._clock())
+
+    async def admit(self, ask: Ask) -> Verdict:
+        return self.decide(ask)
+
+    async def draw(self, draws: Sequence[Draw]) -> None:
+        self._tally.draw(draws, self._clock())
+
+    async def settle(self, settlement: Settlement) -> None:
+        self._tally.settle(settlement, self._clock())
+
+    async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:
+        self._tally.renew(reservations, lease_ms, self._clock())
+
+    async def levels(self, draws: Sequence[Draw]) -> tuple[Level, ...]:
+        return self._tally.levels(draws, self._clock())
+
+    async def balance(self, accounts: Sequence[str]) -> tuple[Balance, ...]:
+        return self._tally.balance(accounts, self._clock())
+
+    async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
+        self._tally.seed(spent, settled, self._clock())
+
+    async def aclose(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,56 @@
+"""All that a request has to know about accounts, read in one transaction to be kept in memory."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.store.accounts import Door, doors
+from antiphon.store.errors import StoreError
+from antiphon.store.limits import (
+    RateLimit,
+    Scope,
+    SpendLimit,
+    list_rate_limits,
+    list_spend_limits,
+)
+from antiphon.store.organizations import Organization, find_organization
+from antiphon.store.workspaces import Workspace, list_workspaces
+
+L = TypeVar("L", RateLimit, SpendLimit)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One state of the accounts. Limits are found by whom they apply to."""
+
+    organization: Organization
+    default_workspace: Workspace
+    workspaces: Mapping[str, Workspace]
+    doors: Mapping[bytes, Door]
+    rate_limits: Mapping[tuple[Scope, str], tuple[RateLimit, ...]]
+    spend_limits: Mapping[tuple[Scope, str], tuple[SpendLimit, ...]]
+
+
+async def read_directory(connection: AsyncConnection) -> Directory:
+    """Read the accounts. Raises `StoreError` before the organization is founded."""
+    organization = await find_organization(connection)
+    if organization is None:
+        raise StoreError("The database has no organization yet")
+    workspaces = {workspace.id: workspace for workspace in await list_workspaces(connection)}
+    return Directory(
+        organization=organization,
+        default_workspace=next(one for one in workspaces.values() if one.is_default),
+        workspaces=workspaces,
+        doors=await doors(connection),
+        rate_limits=_by_scope(await list_rate_limits(connection)),
+        spend_limits=_by_scope(await list_spend_limits(connection)),
+    )
+
+
+def _by_scope(limits: Iterable[L]) -> dict[tuple[Scope, str], tuple[L, ...]]:
+    found: dict[tuple[Scope, str], list[L]] = {}
+    for limit in limits:
+        found.setdefault((limit.scope, limit.scope_id), []).append(limit)
+    return {whom: tuple(theirs) for whom, theirs in found.items()}

@@ -1,0 +1,334 @@
+"""A file in shared memory that remembers requests until the database does, also after `kill -9`.
+
+The file is a row of slots, each a page. A slot holds one request: what was known when it was
+admitted, live counters while it runs, and its end. Everything is written by storing into mapped
+memory, so nothing here waits, and what is stored is the kernel's and not the process's: whoever
+kills the process cannot take it back.
+
+What makes it whole at any moment is the order of the stores: a part is written before the word
+that says that it is there, and every counter is one word. Checksums find what only a power cut
+can do, since the kernel writes pages when it likes.
+
+Each process has a file of its own, and holds a lock on it for as long as it lives. Files whose
+lock is free belong to the dead; whoever starts next takes their entries over.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of
+from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.store.errors import StoreError
+
+SLOT_SIZE = 4096
+SEGMENT_SLOTS = 256
+SUFFIX = ".journal"
+
+_SEGMENT_SIZE = SLOT_SIZE * SEGMENT_SLOTS
+_MOST_SEGMENTS_AT_ONCE = 16
+_MAGIC = b"antiphon journal 1\n"
+
+# The words of a slot. In the first slot of a file, which holds no request, only the clock.
+_STATE, _OPENING, _CLOSING, _FIRST_TOKEN, _CLOCK = 0, 1, 2, 3, 4
+_INPUT, _WRITE_5M, _WRITE_1H, _READ, _OUTPUT, _THINKING = 5, 6, 7, 8, 9, 10
+_WORDS = 16
+_NO_COUNTS = bytes(8 * (_WORDS - _CLOSING))
+# Where the texts of a slot lie.
+_CLOSING_AT, _OPENING_AT = 128, 640
+
+_FREE, _OPEN, _CLOSED = 0, 1, 2
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class JournalError(StoreError):
+    """The journal cannot take another request: its disk is full, or cannot be written."""
+
+
+class Slot:
+    """One place of the journal. For the thread of the event loop alone."""
+
+    __slots__ = ("_area", "_words", "number")
+
+    def __init__(self, number: int, area: memoryview) -> None:
+        self.number = number
+        self._area = area
+        self._words = area[: 8 * _WORDS].cast("Q")
+
+    def open(self, opening: Opening) -> None:
+        text = msgspec.json.encode(opening)
+        if len(text) > SLOT_SIZE - _OPENING_AT:
+            raise ValueError(f"What is known of the request {opening.id[:64]!r} fits into no slot")
+        self._area[8 * _CLOSING : 8 * _WORDS] = _NO_COUNTS
+        self._area[_OPENING_AT : _OPENING_AT + len(text)] = text
+        self._words[_OPENING] = _check(text)
+        self._words[_STATE] = _OPEN
+
+    def prompt(self, tokens: TokenCounts) -> None:
+        """Keep what the prompt costs, as soon as that is known."""
+        words = self._words
+        words[_WRITE_5M] = tokens.cache_write_5m
+        words[_WRITE_1H] = tokens.cache_write_1h
+        words[_READ] = tokens.cache_read
+        words[_INPUT] = tokens.input
+
+    def first_token(self, at: datetime) -> None:
+        self._words[_FIRST_TOKEN] = (at - _EPOCH) // _MICROSECOND
+
+    def produced(self, output: int, thinking: int) -> None:
+        """Keep what has been produced so far. This is done for every event of every stream."""
+        words = self._words
+        words[_OUTPUT] = output
+        words[_THINKING] = thinking
+
+    def close(self, closing: Closing) -> None:
+        text = msgspec.json.encode(closing)
+        if len(text) > _OPENING_AT - _CLOSING_AT:
+            raise ValueError("What is said of the end of a request fits into no slot")
+        self._area[_CLOSING_AT : _CLOSING_AT + len(text)] = text
+        self._words[_CLOSING] = _check(text)
+        self._words[_STATE] = _CLOSED
+
+    def free(self) -> None:
+        self._words[_STATE] = _FREE
+
+    @property
+    def is_free(self) -> bool:
+        return self._words[_STATE] == _FREE
+
+    def entry(self, clock: datetime = _EPOCH) -> LedgerEntry:
+        """Read the request; one that has no end was interrupted, by what is known at `clock`.
+
+        Raises `ValueError` for what a power cut has left half written.
+        """
+        opening = msgspec.json.decode(self._text(_OPENING, _OPENING_AT), type=Opening)
+        return entry_of(opening, self._end(max(clock, opening.started_at)))
+
+    def _end(self, clock: datetime) -> Closing:
+        if self._words[_STATE] == _CLOSED:
+            with suppress(ValueError):
+                return msgspec.json.decode(self._text(_CLOSING, _CLOSING_AT), type=Closing)
+        return self._interrupted(clock)
+
+    def _interrupted(self, clock: datetime) -> Closing:
+        first = self._words[_FIRST_TOKEN]
+        first_token_at = _EPOCH + first * _MICROSECOND if first else None
+        return Closing(
+            tokens=self.tokens,
+            outcome=Outcome.INTERRUPTED,
+            ended_at=max(clock, first_token_at or clock),
+            first_token_at=first_token_at,
+        )
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """What the live counters say."""
+        words = self._words
+        return TokenCounts(
+            input=words[_INPUT],
+            cache_write_5m=words[_WRITE_5M],
+            cache_write_1h=words[_WRITE_1H],
+            cache_read=words[_READ],
+            output=words[_OUTPUT],
+            thinking=words[_THINKING],
+        )
+
+    def _text(self, word: int, start: int) -> bytes:
+        check = self._words[word]
+        text = bytes(self._area[start : start + (check & 0xFFFF)])
+        if not text or _check(text) != check:
+            raise ValueError("The slot is damaged")
+        return text
+
+    def tick(self, now: datetime) -> None:
+        """Keep the time, in the first slot."""
+        self._words[_CLOCK] = (now - _EPOCH) // _MICROSECOND
+
+    @property
+    def clock(self) -> datetime:
+        return _EPOCH + self._words[_CLOCK] * _MICROSECOND
+
+
+class Journal:
+    """The journal of this process. It grows by segments, and shrinks only by ending."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._segments: list[memoryview] = []
+        self._free: list[int] = []
+        self._grow()
+        self._header = self.slot(self._free.pop())
+        # Last: a file without it has no entries.
+        self._segments[0][SLOT_SIZE - len(_MAGIC) : SLOT_SIZE] = _MAGIC
+
+    @classmethod
+    def create(cls, folder: Path, name: str) -> Self:
+        """Make a journal that nobody else has. Raises `JournalError`."""
+        path = folder / f"{name}{SUFFIX}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _alone(folder):
+                descriptor = os.open(path, flags, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return cls(path, descriptor)
+        except OSError as error:
+            raise JournalError(f"The journal {path} cannot be made: {error.strerror}") from error
+
+    def open(self, opening: Opening) -> Slot:
+        """Write down a request that is admitted. Raises `JournalError` when the disk is full."""
+        if not self._free:
+            self._extend()
+        slot = self.slot(self._free[-1])
+        slot.open(opening)
+        self._free.pop()
+        return slot
+
+    def slot(self, number: int) -> Slot:
+        """Look at a slot. Only numbers are kept: a database that is away makes many of them."""
+        segment, place = divmod(number, SEGMENT_SLOTS)
+        start = place * SLOT_SIZE
+        return Slot(number, self._segments[segment][start : start + SLOT_SIZE])
+
+    def free(self, number: int) -> None:
+        """Forget a request that everybody knows."""
+        self.slot(number).free()
+        self._free.append(number)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is in the journal."""
+        return len(self._free) == len(self._segments) * SEGMENT_SLOTS - 1
+
+    def tick(self, now: datetime) -> None:
+        """Keep the time: a request that a crash breaks off has ended about then."""
+        self._header.tick(now)
+
+    def sync(self) -> None:
+        """Bring everything to the disk, for the case of a power cut. Blocks; not for the loop."""
+        # macOS has no fdatasync.
+        getattr(os, "fdatasync", os.fsync)(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file; it stays if there is anything in it, for whoever starts next."""
+        if self.idle:
+            self._path.unlink(missing_ok=True)
+        # Closing alone does not: the maps have descriptors of their own.
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        os.close(self._descriptor)
+
+    def _extend(self) -> None:
+        try:
+            self._grow()
+        except OSError as error:
+            raise JournalError(f"The journal cannot grow: {error.strerror}") from error
+
+    def _grow(self) -> None:
+        """Double the file, but at most by some megabytes, which take milliseconds."""
+        count = min(max(1, len(self._segments)), _MOST_SEGMENTS_AT_ONCE)
+        offset, size = len(self._segments) * _SEGMENT_SIZE, count * _SEGMENT_SIZE
+        # Written and not only reserved: a store into a page that has no place on a full disk
+        # would kill the process.
+        if os.pwrite(self._descriptor, bytes(size), offset) != size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        # One map for all that is new, since each map holds a file descriptor.
+        area = memoryview(mmap.mmap(self._descriptor, size, offset=offset))
+        first = len(self._segments) * SEGMENT_SLOTS
+        self._segments += (area[at : at + _SEGMENT_SIZE] for at in range(0, size, _SEGMENT_SIZE))
+        # The last one is taken first, so that a quiet server goes on with the same few pages.
+        self._free += reversed(range(first, len(self._segments) * SEGMENT_SLOTS))
+
+
+class DeadJournal:
+    """The journal of a process that is gone, and locked by us: nobody else takes it over."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def entries(self) -> Iterator[LedgerEntry | None]:
+        """Yield what was not free; `None` for what a power cut has damaged."""
+        clock = _EPOCH
+        for number, slot in enumerate(self._read()):
+            if number == 0:
+                clock = slot.clock
+            elif not slot.is_free:
+                yield _readable(slot, clock)
+
+    def remove(self) -> None:
+        """Delete the file: what it held is known."""
+        self.path.unlink(missing_ok=True)
+
+    def put_aside(self) -> None:
+        """Keep the file under a name that nobody reads, for a person to look at."""
+        self.path.rename(self.path.with_suffix(".damaged"))
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _read(self) -> Iterator[Slot]:
+        number = 0
+        while slot := os.pread(self._descriptor, SLOT_SIZE, number * SLOT_SIZE):
+            if len(slot) == SLOT_SIZE:
+                yield Slot(number, memoryview(slot))
+            number += 1
+
+
+def dead_journals(folder: Path) -> list[DeadJournal]:
+    """Take over every journal whose process is gone. Raises `JournalError`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(folder):
+            found = [_taken_over(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    except OSError as error:
+        raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
+    return [journal for journal in found if journal is not None]
+
+
+def _taken_over(path: Path) -> DeadJournal | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    magic = os.pread(descriptor, len(_MAGIC), SLOT_SIZE - len(_MAGIC))
+    # Its process may have been killed before it wrote anything.
+    if magic.strip(b"\0") not in {b"", _MAGIC}:
+        os.close(descriptor)
+        raise JournalError(f"{path} is no journal of this release; start the one that wrote it")
+    return DeadJournal(path, descriptor)
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Let nobody look between the making of a file and its locking."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _readable(slot: Slot, clock: datetime) -> LedgerEntry | None:
+    try:
+        return slot.entry(clock)
+    except ValueError:
+        return None
+
+
+def _check(text: bytes) -> int:
+    return zlib.crc32(text) << 16 | len(text)

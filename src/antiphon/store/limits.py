@@ -1,0 +1,112 @@
+"""The limits that somebody has set. What nobody has set follows from the settings."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.core.spend import Period
+from antiphon.store.changes import announce
+from antiphon.store.records import read
+from antiphon.store.tables import rate_limits, spend_limits
+
+
+class Scope(StrEnum):
+    """To whom a limit applies."""
+
+    ORGANIZATION = "organization"
+    WORKSPACE = "workspace"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """So many a minute, of one type, for one group of models (or of other endpoints)."""
+
+    scope: Scope
+    scope_id: str
+    group_id: str
+    type: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendLimit:
+    """So many nano-dollars in a day, a week or a month in UTC."""
+
+    id: str
+    scope: Scope
+    scope_id: str
+    period: Period
+    amount: int
+    created_at: datetime
+    updated_at: datetime
+
+
+async def list_rate_limits(connection: AsyncConnection) -> tuple[RateLimit, ...]:
+    """Return every rate limit that was set, whosever it is."""
+    ordered = select(rate_limits).order_by(*rate_limits.primary_key.columns)
+    return await read(connection, RateLimit, ordered, {"scope": Scope})
+
+
+async def set_rate_limit(connection: AsyncConnection, limit: RateLimit) -> None:
+    """Set a limit, whether or not there was one."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {column.name: getattr(limit, column.name) for column in rate_limits.columns}
+    key = [column.name for column in rate_limits.primary_key.columns]
+    change = dialect.insert(rate_limits).values(row)
+    await connection.execute(
+        change.on_conflict_do_update(index_elements=key, set_={"value": limit.value})
+    )
+    await announce(connection)
+
+
+async def clear_rate_limit(
+    connection: AsyncConnection, scope: Scope, scope_id: str, group_id: str, kind: str
+) -> None:
+    """Take a limit back: what it stood for applies again."""
+    columns = rate_limits.c
+    cleared = delete(rate_limits).where(
+        columns.scope == scope,
+        columns.scope_id == scope_id,
+        columns.group_id == group_id,
+        columns.type == kind,
+    )
+    await connection.execute(cleared)
+    await announce(connection)
+
+
+async def list_spend_limits(connection: AsyncConnection) -> tuple[SpendLimit, ...]:
+    """Return every spend limit, the oldest first."""
+    oldest = select(spend_limits).order_by(spend_limits.c.created_at, spend_limits.c.id)
+    return await read(connection, SpendLimit, oldest, {"scope": Scope})
+
+
+async def set_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> SpendLimit:
+    """Set the limit of a scope and period, and return it: one that was there keeps its id."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {column.name: getattr(limit, column.name) for column in spend_limits.columns}
+    change = dialect.insert(spend_limits).values(row)
+    await connection.execute(
+        change.on_conflict_do_update(
+            index_elements=["scope", "scope_id", "period"],
+            set_={"amount": limit.amount, "updated_at": limit.updated_at},
+        )
+    )
+    await announce(connection)
+    columns = spend_limits.c
+    same = select(spend_limits).where(
+        columns.scope == limit.scope,
+        columns.scope_id == limit.scope_id,
+        columns.period == limit.period,
+    )
+    return (await read(connection, SpendLimit, same, {"scope": Scope}))[0]
+
+
+async def clear_spend_limit(connection: AsyncConnection, limit_id: str) -> None:
+    """Remove a spend limit."""
+    await connection.execute(delete(spend_limits).where(spend_limits.c.id == limit_id))
+    await announce(connection)

@@ -1,0 +1,127 @@
+"""The organization, its users, and those who were invited to become users."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.store.changes import announce
+from antiphon.store.records import add, read
+from antiphon.store.tables import api_keys, invites, organizations, users
+from antiphon.store.workspaces import Workspace, add_workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """The one to whom the house belongs."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person. The address is stored in lower case and belongs to one user only."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invite:
+    """An invitation to become a user; what has come of it follows from its times."""
+
+    id: str
+    email: str
+    role: str
+    invited_at: datetime
+    expires_at: datetime
+    accepted_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+
+async def find_organization(connection: AsyncConnection) -> Organization | None:
+    """Return the organization, if it has been founded."""
+    found = await read(connection, Organization, select(organizations))
+    return next(iter(found), None)
+
+
+async def found_organization(
+    connection: AsyncConnection, organization: Organization, default: Workspace
+) -> None:
+    """Add the organization with its Default workspace, which takes in the keys that are there.
+
+    For a transaction in which `find_organization` has found none.
+    """
+    await add(connection, organizations, organization)
+    await add_workspace(connection, default)
+    homeless = update(api_keys).where(api_keys.c.workspace_id.is_(None), api_keys.c.kind == "api")
+    await connection.execute(homeless.values(workspace_id=default.id))
+    await announce(connection)
+
+
+async def list_users(connection: AsyncConnection) -> tuple[User, ...]:
+    """Return every user, the one who was added last first."""
+    newest = select(users).order_by(users.c.added_at.desc(), users.c.id)
+    return await read(connection, User, newest)
+
+
+async def find_user(connection: AsyncConnection, user_id: str) -> User | None:
+    """Find a user by id."""
+    found = await read(connection, User, select(users).where(users.c.id == user_id))
+    return next(iter(found), None)
+
+
+async def find_user_by_email(connection: AsyncConnection, email: str) -> User | None:
+    """Find the user whose address this is, however it is capitalized."""
+    same = select(users).where(users.c.email == email.lower())
+    return next(iter(await read(connection, User, same)), None)
+
+
+async def add_user(connection: AsyncConnection, user: User) -> None:
+    """Add a user; the transaction fails with `DuplicateError` if the address is taken."""
+    await add(connection, users, user)
+
+
+async def change_role(connection: AsyncConnection, user_id: str, role: str) -> None:
+    """Give a user another role."""
+    await connection.execute(update(users).where(users.c.id == user_id).values(role=role))
+
+
+async def remove_user(connection: AsyncConnection, user_id: str) -> None:
+    """Remove a user, also from all workspaces. Keys that they made stay."""
+    await connection.execute(delete(users).where(users.c.id == user_id))
+
+
+async def list_invites(connection: AsyncConnection) -> tuple[Invite, ...]:
+    """Return every invitation, also those that are over, the newest first."""
+    newest = select(invites).order_by(invites.c.invited_at.desc(), invites.c.id)
+    return await read(connection, Invite, newest)
+
+
+async def find_invite(connection: AsyncConnection, invite_id: str) -> Invite | None:
+    """Find an invitation by id, also one that is over."""
+    found = await read(connection, Invite, select(invites).where(invites.c.id == invite_id))
+    return next(iter(found), None)
+
+
+async def add_invite(connection: AsyncConnection, invite: Invite) -> None:
+    """Add an invitation."""
+    await add(connection, invites, invite)
+
+
+async def end_invite(
+    connection: AsyncConnection,
+    invite_id: str,
+    *,
+    accepted_at: datetime | None = None,
+    deleted_at: datetime | None = None,
+) -> None:
+    """Say that an invitation was accepted or taken back."""
+    ended = update(invites).where(invites.c.id == invite_id)
+    await connection.execute(ended.values(accepted_at=accepted_at, deleted_at=deleted_at))

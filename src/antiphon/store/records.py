@@ -1,0 +1,29 @@
+"""Rows as frozen values: the two steps that every table's functions share."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, Table, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+T = TypeVar("T")
+
+
+async def add(connection: AsyncConnection, table: Table, record: object) -> None:
+    """Insert a record whose fields are called as the table's columns."""
+    row = {column.name: getattr(record, column.name) for column in table.columns}
+    await connection.execute(insert(table).values(row))
+
+
+async def read(
+    connection: AsyncConnection,
+    kind: type[T],
+    query: Select[*tuple[object, ...]],
+    convert: Mapping[str, Any] | None = None,
+) -> tuple[T, ...]:
+    """Return a value of `kind` for each row; `convert` makes an enum, say, of a column."""
+    converters = (convert or {}).items()
+    return tuple(
+        kind(**{**row, **{name: make(row[name]) for name, make in converters}})
+        for row in (await connection.execute(query)).mappings()
+    )

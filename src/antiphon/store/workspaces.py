@@ -1,0 +1,92 @@
+"""Workspaces and their members. The Default workspace is a row like the others."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.store.changes import announce
+from antiphon.store.records import add, read
+from antiphon.store.tables import workspace_members, workspaces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A part of the organization, with keys and limits of its own."""
+
+    id: str
+    name: str
+    display_color: str
+    created_at: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+    is_default: bool = False
+    archived_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A user's place in a workspace."""
+
+    workspace_id: str
+    user_id: str
+    workspace_role: str
+    added_at: datetime
+
+
+async def add_workspace(connection: AsyncConnection, workspace: Workspace) -> None:
+    """Add a workspace."""
+    await add(connection, workspaces, workspace)
+    await announce(connection)
+
+
+async def list_workspaces(connection: AsyncConnection) -> tuple[Workspace, ...]:
+    """Return every workspace, also the archived ones, the newest first."""
+    newest = select(workspaces).order_by(workspaces.c.created_at.desc(), workspaces.c.id)
+    return await read(connection, Workspace, newest)
+
+
+async def find_workspace(connection: AsyncConnection, workspace_id: str) -> Workspace | None:
+    """Find a workspace by id, also an archived one."""
+    one = select(workspaces).where(workspaces.c.id == workspace_id)
+    return next(iter(await read(connection, Workspace, one)), None)
+
+
+async def change_workspace(
+    connection: AsyncConnection, workspace_id: str, changes: dict[str, object]
+) -> None:
+    """Change columns of a workspace: `name`, `display_color`, `tags`, `archived_at`."""
+    changed = update(workspaces).where(workspaces.c.id == workspace_id)
+    await connection.execute(changed.values(changes))
+    await announce(connection)
+
+
+async def list_members(connection: AsyncConnection, workspace_id: str) -> tuple[Member, ...]:
+    """Return the members of a workspace, the one who was added last first."""
+    columns = workspace_members.c
+    newest = select(workspace_members).where(columns.workspace_id == workspace_id)
+    ordered = newest.order_by(columns.added_at.desc(), columns.user_id)
+    return await read(connection, Member, ordered)
+
+
+async def add_member(connection: AsyncConnection, member: Member) -> None:
+    """Add a member; the transaction fails with `DuplicateError` for who is one already."""
+    await add(connection, workspace_members, member)
+
+
+async def change_member(
+    connection: AsyncConnection, workspace_id: str, user_id: str, role: str
+) -> None:
+    """Give a member another role."""
+    changed = update(workspace_members).where(_is(workspace_id, user_id))
+    await connection.execute(changed.values(workspace_role=role))
+
+
+async def remove_member(connection: AsyncConnection, workspace_id: str, user_id: str) -> None:
+    """Take a user out of a workspace; who is no member stays none."""
+    await connection.execute(delete(workspace_members).where(_is(workspace_id, user_id)))
+
+
+def _is(workspace_id: str, user_id: str) -> ColumnElement[bool]:
+    columns = workspace_members.c
+    return (columns.workspace_id == workspace_id) & (columns.user_id == user_id)

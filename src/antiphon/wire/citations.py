@@ -1,0 +1,125 @@
+"""Where a claim of an answer comes from: as answers say it, and as callers send it back.
+
+Ends are exclusive. Pages count from 1, all else from 0.
+"""
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from antiphon.wire.base import Answer, Param
+
+Index: TypeAlias = Annotated[int, Meta(ge=0)]
+
+
+class CitationParam(Param, tag_field="type", kw_only=True, frozen=True):
+    """What all citations of a request share."""
+
+    cited_text: str
+
+
+class DocumentCitationParam(CitationParam, kw_only=True, frozen=True):
+    """A place in the document that stands `document_index` documents behind the first one."""
+
+    document_index: Index
+    document_title: str | None
+
+
+class CharLocationParam(DocumentCitationParam, tag="char_location", kw_only=True, frozen=True):
+    start_char_index: Index
+    end_char_index: int
+    file_id: str | None = None
+
+
+class PageLocationParam(DocumentCitationParam, tag="page_location", kw_only=True, frozen=True):
+    start_page_number: Annotated[int, Meta(ge=1)]
+    end_page_number: int
+    file_id: str | None = None
+
+
+class ContentBlockLocationParam(
+    DocumentCitationParam, tag="content_block_location", kw_only=True, frozen=True
+):
+    start_block_index: Index
+    end_block_index: int
+    file_id: str | None = None
+
+
+class WebSearchResultLocationParam(
+    CitationParam, tag="web_search_result_location", kw_only=True, frozen=True
+):
+    """Only sent back: no search runs here."""
+
+    url: str
+    title: str | None
+    encrypted_index: str
+
+
+class SearchResultLocationParam(
+    CitationParam, tag="search_result_location", kw_only=True, frozen=True
+):
+    source: str
+    title: str | None
+    search_result_index: Index
+    start_block_index: Index
+    end_block_index: int
+
+
+TextCitationParam: TypeAlias = (
+    CharLocationParam
+    | PageLocationParam
+    | ContentBlockLocationParam
+    | WebSearchResultLocationParam
+    | SearchResultLocationParam
+)
+
+
+class CharLocation(Answer, tag_field="type", tag="char_location", kw_only=True, frozen=True):
+    """Characters of a plain text."""
+
+    cited_text: str
+    document_index: int
+    document_title: str | None
+    start_char_index: int
+    end_char_index: int
+    file_id: str | None = None
+
+
+class PageLocation(Answer, tag_field="type", tag="page_location", kw_only=True, frozen=True):
+    """Pages of a PDF."""
+
+    cited_text: str
+    document_index: int
+    document_title: str | None
+    start_page_number: int
+    end_page_number: int
+    file_id: str | None = None
+
+
+class ContentBlockLocation(
+    Answer, tag_field="type", tag="content_block_location", kw_only=True, frozen=True
+):
+    """Blocks of a document that is made of blocks."""
+
+    cited_text: str
+    document_index: int
+    document_title: str | None
+    start_block_index: int
+    end_block_index: int
+    file_id: str | None = None
+
+
+class SearchResultLocation(
+    Answer, tag_field="type", tag="search_result_location", kw_only=True, frozen=True
+):
+    """Blocks of a search result."""
+
+    cited_text: str
+    source: str
+    title: str | None
+    search_result_index: int
+    start_block_index: int
+    end_block_index: int
+
+
+Citation: TypeAlias = CharLocation | PageLocation | ContentBlockLocation | SearchResultLocation

@@ -1,0 +1,89 @@
+"""Requests and answers of the Admin API: API keys."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, UnsetType
+
+from antiphon.wire.base import Answer, NonEmptyStr, Param
+
+KeyName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
+KeyState: TypeAlias = Literal["active", "inactive", "archived", "expired"]
+
+SHORTEST_LIFE_S = 60
+LONGEST_LIFE_S = 10 * 365 * 86_400
+LONGEST_GRACE_S = 30 * 86_400
+
+
+class CreatedBy(Answer, kw_only=True, frozen=True):
+    """The user who asked for a key."""
+
+    id: str
+    type: Literal["user"] = "user"
+
+
+class WorkspaceKeyScope(Answer, tag_field="type", tag="workspace", kw_only=True, frozen=True):
+    """A key of one workspace."""
+
+    workspace_id: str
+
+
+class OrganizationKeyScope(Answer, tag_field="type", tag="organization", kw_only=True, frozen=True):
+    """A key that chooses its workspace by `anthropic-workspace-id`."""
+
+
+class KeyInfo(Answer, kw_only=True, frozen=True):
+    """A key without its secret.
+
+    `workspace_id` is there for version 2023-06-01 only, and `null` for the Default workspace.
+    `secret` is there once, when it is made. It and `last_used_at` are no part of the Claude API.
+    """
+
+    id: str
+    type: Literal["api_key"] = "api_key"
+    name: str
+    status: KeyState
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    created_by: CreatedBy | None
+    partial_key_hint: str | None
+    principal: None = None
+    scope: WorkspaceKeyScope | OrganizationKeyScope
+    workspace_id: str | UnsetType | None = UNSET
+    secret: str | UnsetType = UNSET
+
+
+class KeyScopeParam(Param, tag_field="type", kw_only=True, frozen=True):
+    """Whose key it shall be."""
+
+
+class WorkspaceKeyScopeParam(KeyScopeParam, tag="workspace", kw_only=True, frozen=True):
+    """A key of a workspace."""
+
+    workspace_id: NonEmptyStr
+
+
+class OrganizationKeyScopeParam(KeyScopeParam, tag="organization", kw_only=True, frozen=True):
+    """A key of the organization."""
+
+
+class CreateKeyParams(Param, kw_only=True, frozen=True):
+    """A new key; without a scope it is one of the Default workspace."""
+
+    name: KeyName
+    scope: WorkspaceKeyScopeParam | OrganizationKeyScopeParam | None = None
+    expires_in_seconds: Annotated[int, Meta(ge=SHORTEST_LIFE_S, le=LONGEST_LIFE_S)] | None = None
+    created_by_user_id: NonEmptyStr | None = None
+
+
+class UpdateKeyParams(Param, kw_only=True, frozen=True):
+    """What is not there, or `null`, stays as it is."""
+
+    name: KeyName | None = None
+    status: Literal["active", "inactive", "archived"] | None = None
+
+
+class RotateKeyParams(Param, kw_only=True, frozen=True):
+    """How long the secrets that a key has now go on working beside the new one."""
+
+    grace_period_seconds: Annotated[int, Meta(ge=0, le=LONGEST_GRACE_S)] = 86_400

@@ -1,0 +1,159 @@
+"""Requests and answers of the Admin API: rate limits, spend limits and balances."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, UnsetType
+
+from antiphon.wire.base import Answer, NonEmptyStr, Param
+
+SpendPeriod: TypeAlias = Literal["daily", "weekly", "monthly"]
+RateLimitType: TypeAlias = Literal[
+    "requests_per_minute", "input_tokens_per_minute_cache_aware", "output_tokens_per_minute"
+]
+
+HIGHEST_RATE = 10**10
+
+
+class ModelGroup(Answer, tag_field="type", tag="model_group", kw_only=True, frozen=True):
+    """The models that share their limits."""
+
+    id: str
+    display_name: str
+
+
+class TokenCountGroup(Answer, tag_field="type", tag="token_count", kw_only=True, frozen=True):
+    """The counting of tokens."""
+
+    id: str
+
+
+class LimitValue(Answer, kw_only=True, frozen=True):
+    type: str
+    value: int
+
+
+class LimitSource(Answer, kw_only=True, frozen=True):
+    """Where a limit was set."""
+
+    type: Literal["organization", "workspace", "api_key"]
+
+
+class NarrowerLimitValue(Answer, kw_only=True, frozen=True):
+    """A limit of a workspace or a key, beside the organization's."""
+
+    type: str
+    value: int
+    org_limit: int | None
+    source: LimitSource
+
+
+class RateLimitInfo(Answer, kw_only=True, frozen=True):
+    """The organization's limits for one group. `group_type` is there for 2023-06-01 only."""
+
+    type: Literal["rate_limit"] = "rate_limit"
+    id: str
+    group: ModelGroup | TokenCountGroup
+    models: tuple[str, ...] | None
+    limits: tuple[LimitValue, ...]
+    group_type: str | UnsetType = UNSET
+
+
+class WorkspaceRateLimitInfo(Answer, kw_only=True, frozen=True):
+    """A workspace's limits for one group."""
+
+    type: Literal["workspace_rate_limit"] = "workspace_rate_limit"
+    rate_limit_id: str
+    workspace_id: str
+    group: ModelGroup | TokenCountGroup
+    models: tuple[str, ...] | None
+    limits: tuple[NarrowerLimitValue, ...]
+    group_type: str | UnsetType = UNSET
+
+
+class KeyRateLimitInfo(Answer, kw_only=True, frozen=True):
+    """A key's limits for one group. Not a part of the Claude API."""
+
+    type: Literal["api_key_rate_limit"] = "api_key_rate_limit"
+    rate_limit_id: str
+    api_key_id: str
+    group: ModelGroup | TokenCountGroup
+    models: tuple[str, ...] | None
+    limits: tuple[NarrowerLimitValue, ...]
+    group_type: str | UnsetType = UNSET
+
+
+class LimitParam(Param, kw_only=True, frozen=True):
+    """A limit to set, or with `null` to clear."""
+
+    type: RateLimitType
+    value: Annotated[int, Meta(ge=1, le=HIGHEST_RATE)] | None
+
+
+class SetLimitsParams(Param, kw_only=True, frozen=True):
+    limits: Annotated[list[LimitParam], Meta(min_length=1, max_length=16)]
+
+
+class OrganizationSpendScope(
+    Param, tag_field="type", tag="organization", kw_only=True, frozen=True
+):
+    """The whole organization."""
+
+
+class WorkspaceSpendScope(Param, tag_field="type", tag="workspace", kw_only=True, frozen=True):
+    """One workspace."""
+
+    workspace_id: NonEmptyStr
+
+
+class KeySpendScope(Param, tag_field="type", tag="api_key", kw_only=True, frozen=True):
+    """One key. Not a part of the Claude API."""
+
+    api_key_id: NonEmptyStr
+
+
+SpendScope: TypeAlias = OrganizationSpendScope | WorkspaceSpendScope | KeySpendScope
+
+
+class SpendLimitInfo(Answer, kw_only=True, frozen=True):
+    """A spend limit. `amount` is in cents, as a decimal string."""
+
+    id: str
+    type: Literal["spend_limit"] = "spend_limit"
+    scope: dict[str, Any]
+    amount: str
+    currency: Literal["USD"] = "USD"
+    period: SpendPeriod
+    is_enabled: bool = True
+    created_at: str
+    updated_at: str
+
+
+class CreateSpendLimitParams(Param, kw_only=True, frozen=True):
+    """A limit to set. One that this scope has for the period already gets the new amount."""
+
+    scope: SpendScope
+    amount: str
+    period: SpendPeriod = "monthly"
+
+
+class UpdateSpendLimitParams(Param, kw_only=True, frozen=True):
+    amount: str
+
+
+class BalanceInfo(Answer, kw_only=True, frozen=True):
+    """What a scope has spent in the running period, and what it may still spend; in cents.
+
+    `held` is the most that its running requests may yet cost. `limit` and `remaining` are `null`
+    where there is no limit.
+    """
+
+    type: Literal["balance"] = "balance"
+    scope: dict[str, Any]
+    period: SpendPeriod
+    starting_at: str
+    ending_at: str
+    currency: Literal["USD"] = "USD"
+    spent: str
+    held: str
+    limit: str | None
+    remaining: str | None

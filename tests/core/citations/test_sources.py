@@ -1,0 +1,170 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from antiphon.core.citations.sources import INSTRUCTION, Sources
+from antiphon.core.documents import Pages
+from antiphon.wire.citations import (
+    CharLocation,
+    ContentBlockLocation,
+    PageLocation,
+    SearchResultLocation,
+)
+from antiphon.wire.content import CitationsParam, DocumentParam, FileSource, TextParam
+from support.sources import (
+    DOCUMENTS,
+    IMAGE,
+    ON,
+    Citable,
+    found,
+    of_blocks,
+    paged,
+    plain,
+    read,
+    stands,
+)
+
+COLOURS = "The grass is green. The sky is blue.\n"
+
+
+@pytest.mark.covers("blocks of an answer: citations", "effect")
+@given(DOCUMENTS, st.lists(st.integers(-1, 20), max_size=6))
+def test_a_citation_says_what_stands_at_its_place(
+    documents: list[Citable], numbers: list[int]
+) -> None:
+    sources = read(documents)
+    citations = sources.cite(numbers)
+    assert all(stands(citation, documents) for citation in citations)
+    known = {number for number in numbers if 0 < number <= len(sources.pieces)}
+    assert len(citations) <= len(known)
+    assert bool(citations) == bool(known)
+
+
+@given(DOCUMENTS)
+def test_every_piece_can_be_cited_alone(documents: list[Citable]) -> None:
+    sources = read(documents)
+    for number, piece in enumerate(sources.pieces, 1):
+        (citation,) = sources.cite([number])
+        assert citation.cited_text == piece.text
+        assert stands(citation, documents)
+
+
+def test_a_plain_text_is_cited_by_its_characters() -> None:
+    sources = Sources()
+    text = sources.document(plain(COLOURS, "Colours"), COLOURS)
+    assert text == (
+        f"{INSTRUCTION}<document>\n<title>Colours</title>\n"
+        "The grass is green. [source 1] The sky is blue. [source 2]\n\n</document>"
+    )
+    assert sources.cite([2]) == (
+        CharLocation(
+            cited_text="The sky is blue.",
+            document_index=0,
+            document_title="Colours",
+            start_char_index=20,
+            end_char_index=36,
+        ),
+    )
+
+
+def test_a_pdf_is_cited_by_its_pages() -> None:
+    sources = Sources()
+    text = sources.document(paged("Colours"), Pages(("The grass is green.", "", "Sky. Blue.")))
+    assert '<page number="3">\nSky. [source 2] Blue. [source 3]\n</page>' in text
+    said = {"document_index": 0, "document_title": "Colours"}
+    assert sources.cite([1, 2, 3]) == (
+        PageLocation(
+            cited_text="The grass is green.", start_page_number=1, end_page_number=2, **said
+        ),
+        PageLocation(cited_text="Sky. Blue.", start_page_number=3, end_page_number=4, **said),
+    )
+
+
+def test_blocks_are_cited_whole_and_images_among_them_count() -> None:
+    sources = Sources()
+    blocks = [IMAGE, TextParam(text="One. Two."), TextParam(text=" "), TextParam(text="Three.")]
+    text = sources.document(of_blocks(blocks), blocks)
+    assert "<document>\nOne. Two. [source 1]\n \nThree. [source 2]\n</document>" in text
+    assert sources.cite([1, 2]) == (
+        ContentBlockLocation(
+            cited_text="One. Two.",
+            document_index=0,
+            document_title=None,
+            start_block_index=1,
+            end_block_index=2,
+        ),
+        ContentBlockLocation(
+            cited_text="Three.",
+            document_index=0,
+            document_title=None,
+            start_block_index=3,
+            end_block_index=4,
+        ),
+    )
+
+
+def test_search_results_and_documents_are_counted_apart() -> None:
+    sources = Sources()
+    sources.document(plain("One."), "One.")
+    text = sources.search_result(found("Two.", source="https://example.com", title="T"))
+    sources.search_result(found("Three."))
+    sources.document(plain("Four."), "Four.")
+    assert text == (
+        "<search_result>\n<source>https://example.com</source>\n<title>T</title>\n"
+        "Two. [source 2]\n</search_result>"
+    )
+    assert sources.cite([2]) == (
+        SearchResultLocation(
+            cited_text="Two.",
+            source="https://example.com",
+            title="T",
+            search_result_index=0,
+            start_block_index=0,
+            end_block_index=1,
+        ),
+    )
+    (third,), (fourth,) = sources.cite([3]), sources.cite([4])
+    assert isinstance(third, SearchResultLocation)
+    assert third.search_result_index == 1
+    assert isinstance(fourth, CharLocation)
+    assert fourth.document_index == 1
+
+
+def test_neighbours_are_cited_as_one_place() -> None:
+    text = "One.  Two. Three. Four."
+    sources = Sources()
+    sources.document(plain(text), text)
+    said = [citation.cited_text for citation in sources.cite([4, 2, 1, 2, 99, 0])]
+    assert said == ["One.  Two.", "Four."]
+
+
+def test_the_model_is_told_once_how_to_cite() -> None:
+    sources = Sources()
+    texts = [sources.document(plain("One."), "One.") for _ in range(2)]
+    assert [INSTRUCTION in text for text in texts] == [True, False]
+    first = Sources()
+    assert first.search_result(found("One.")).startswith(INSTRUCTION)
+
+
+def test_what_may_not_be_cited_counts_and_has_no_numbers() -> None:
+    sources = Sources()
+    silent = replace(plain("One."), citations=CitationsParam(enabled=False))
+    assert sources.document(silent, "One.") == "<document>\nOne.\n</document>"
+    result = replace(found("Two."), citations=None)
+    assert "[source" not in sources.search_result(result)
+    sources.document(plain("Three."), "Three.")
+    sources.search_result(found("Four."))
+    (third, fourth) = sources.cite([1, 2])
+    assert isinstance(third, CharLocation)
+    assert isinstance(fourth, SearchResultLocation)
+    assert (third.document_index, fourth.search_result_index) == (1, 1)
+
+
+def test_a_file_is_cited_by_its_id() -> None:
+    sources = Sources()
+    document = DocumentParam(source=FileSource(file_id="file_1"), citations=ON)
+    sources.document(document, "One.")
+    (citation,) = sources.cite([1])
+    assert isinstance(citation, CharLocation)
+    assert citation.file_id == "file_1"

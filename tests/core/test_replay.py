@@ -1,0 +1,132 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.generation import Prompt, Turn
+from antiphon.core.replay import check_replay, recalled, sign_omitted
+from antiphon.core.signatures import sign_thinking
+from antiphon.wire.content import (
+    ContentParam,
+    RedactedThinkingParam,
+    TextParam,
+    ThinkingParam,
+    ToolResultParam,
+)
+from antiphon.wire.messages import MessageParam
+
+KEY, ANOTHER = bytes(32), b"\x01" * 32
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+INVALID = "Invalid `signature` in `thinking` block"
+RESULT = ToolResultParam(tool_use_id="t", content="Seen.")
+
+
+def thought(thinking: str, signature: str) -> ThinkingParam:
+    return ThinkingParam(thinking=thinking, signature=signature)
+
+
+def conversation(*blocks: ContentParam) -> list[MessageParam]:
+    """Blocks of an assistant, one message each, with somebody speaking in between."""
+    messages = [MessageParam(role="user", content="Hi")]
+    for block in blocks:
+        messages += [
+            MessageParam(role="assistant", content=[block, TextParam(text="So.")]),
+            MessageParam(role="user", content=[RESULT]),
+        ]
+    return messages
+
+
+def refusal(*blocks: ContentParam) -> str:
+    with pytest.raises(InvalidRequestError) as refused:
+        check_replay(conversation(*blocks), KEY)
+    return str(refused.value)
+
+
+@given(TEXT)
+def test_thinking_as_it_was_sent_is_taken(thinking: str) -> None:
+    shown = thought(thinking, sign_thinking(KEY, thinking))
+    omitted = thought("", sign_omitted(KEY, thinking))
+    check_replay(conversation(shown, omitted, shown), KEY)
+
+
+@pytest.mark.covers("blocks of a request: thinking", "effect")
+@given(TEXT)
+def test_thinking_that_was_not_shown_is_remembered(thinking: str) -> None:
+    block = thought("What the caller wrote.", sign_omitted(KEY, thinking))
+    check_replay(conversation(block), KEY)
+    prompt = Prompt((Turn("user", (TextParam(text="a"),)), Turn("assistant", (block,))), 1)
+    known = recalled(prompt).turns[1].content[0]
+    assert isinstance(known, ThinkingParam)
+    assert known.thinking == (thinking or "What the caller wrote.")
+    assert recalled(prompt).turns[0] == prompt.turns[0]
+
+
+def test_a_prompt_without_hidden_thinking_stays_the_same() -> None:
+    block = thought("So", sign_thinking(KEY, "So"))
+    prompt = Prompt((Turn("assistant", (block,)),), 1)
+    assert recalled(prompt) is prompt
+
+
+def test_changed_thinking_of_the_latest_message_is_called_modified() -> None:
+    changed = thought("No", sign_thinking(KEY, "So"))
+    assert refusal(changed) == (
+        "messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant "
+        "message cannot be modified. These blocks must remain as they were in the original "
+        "response."
+    )
+    emptied = thought("", sign_thinking(KEY, "So"))
+    assert "cannot be modified" in refusal(emptied)
+
+
+def test_changed_thinking_of_an_earlier_message_has_the_wrong_signature() -> None:
+    fine = thought("So", sign_thinking(KEY, "So"))
+    changed = thought("No", sign_thinking(KEY, "So"))
+    assert refusal(changed, fine) == f"messages.1.content.0: {INVALID}"
+    emptied = thought("", sign_thinking(KEY, "So"))
+    check_replay(conversation(emptied, fine), KEY)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "EqQBCkYIARgCKkA",
+        "",
+        sign_thinking(ANOTHER, "So"),
+        sign_omitted(ANOTHER, "So"),
+        sign_thinking(KEY, "So") + ".Tm8=",
+        sign_thinking(KEY, "So") + ".é",
+        sign_thinking(KEY, "So") + ".a",
+        sign_thinking(KEY, "So") + "._w==",
+    ],
+)
+@pytest.mark.parametrize("thinking", ["So", "No", ""])
+def test_what_was_not_signed_here_has_no_place_in_any_message(
+    signature: str, thinking: str
+) -> None:
+    fine = thought("So", sign_thinking(KEY, "So"))
+    assert refusal(thought(thinking, signature)) == f"messages.1.content.0: {INVALID}"
+    assert refusal(fine, thought(thinking, signature)) == f"messages.3.content.0: {INVALID}"
+
+
+@pytest.mark.covers("blocks of a request: redacted_thinking", "refused")
+def test_redacted_thinking_is_anothers() -> None:
+    assert refusal(RedactedThinkingParam(data="EmwKAhgB")) == (
+        "messages.1.content.0: Invalid `data` in `redacted_thinking` block"
+    )
+
+
+def test_messages_of_one_voice_in_a_row_are_the_latest_together() -> None:
+    changed: list[Any] = [thought("No", sign_thinking(KEY, "So"))]
+    messages = [
+        MessageParam(role="user", content="Hi"),
+        MessageParam(role="assistant", content=changed),
+        MessageParam(role="assistant", content="So."),
+    ]
+    with pytest.raises(InvalidRequestError, match="cannot be modified"):
+        check_replay(messages, KEY)
+
+
+def test_a_conversation_without_answers_has_nothing_to_check() -> None:
+    check_replay([MessageParam(role="user", content="Hi")], KEY)

@@ -1,0 +1,120 @@
+"""The table of what is served cannot go backwards unseen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from support import surface
+from support.surface import SurfaceError, backwards, covered, main, page, stated
+
+Suite: TypeAlias = Callable[..., Path]
+
+TOP_P, PING, VERSION = "parameters: top_p", "events: ping", "headers: anthropic-version: 2023-06-01"
+
+
+def marked(*marks: tuple[str, str], name: str = "test_it", more: str = "") -> str:
+    """The source of a test with these marks."""
+    lines = [f"@pytest.mark.covers({thing!r}, {state!r})" for thing, state in marks]
+    return "\n".join([*lines, *([more] if more else []), f"async def {name}(): ...", ""])
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    """Makes a folder of tests out of their sources."""
+
+    def write(*sources: str) -> Path:
+        for number, source in enumerate(sources):
+            folder = tmp_path / f"part_{number}"
+            folder.mkdir(exist_ok=True)
+            (folder / "test_it.py").write_text(f"import pytest\n\n{source}", encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_the_best_that_a_test_shows_counts(suite: Suite) -> None:
+    tests = suite(
+        marked((TOP_P, "ignored"), (PING, "shape")), marked((TOP_P, "effect"), (PING, "refused"))
+    )
+    assert covered(tests) == {TOP_P: "effect", PING: "shape"}
+
+
+def test_a_page_says_what_was_covered() -> None:
+    states = {TOP_P: "effect", PING: "ignored", VERSION: "refused"}
+    assert stated(page(states)) == states
+    assert stated(page({})) == {}
+
+
+def test_a_mark_that_is_gone_is_noticed(suite: Suite) -> None:
+    before = covered(suite(marked((TOP_P, "effect"), (PING, "shape"))))
+    assert backwards(before, covered(suite(marked((PING, "shape"))))) == [
+        f"{TOP_P}: effect, now not yet"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now"),
+    [("effect", "shape"), ("effect", "refused"), ("shape", "ignored"), ("ignored", "refused")],
+)
+def test_a_mark_that_is_weaker_is_noticed(suite: Suite, was: str, is_now: str) -> None:
+    before, after = covered(suite(marked((TOP_P, was)))), covered(suite(marked((TOP_P, is_now))))
+    assert backwards(before, after) == [f"{TOP_P}: {was}, now {is_now}"]
+    assert backwards(after, before) == []
+
+
+def test_a_thing_that_left_the_surface_is_noticed() -> None:
+    assert backwards({"parameters: once": "effect"}, {}) == [
+        "parameters: once: effect, now not yet"
+    ]
+
+
+def test_a_new_mark_is_no_step_back(suite: Suite) -> None:
+    before = covered(suite(marked((TOP_P, "refused"))))
+    assert backwards(before, covered(suite(marked((TOP_P, "refused"), (PING, "effect"))))) == []
+
+
+@pytest.mark.parametrize(
+    "mark", [("parameters: top_q", "effect"), ("top_p", "effect"), (TOP_P, "?")]
+)
+def test_a_mark_of_nothing_is_refused(suite: Suite, mark: tuple[str, str]) -> None:
+    with pytest.raises(SurfaceError, match="is nothing of the surface"):
+        covered(suite(marked(mark)))
+
+
+@pytest.mark.parametrize(
+    "more", ["@pytest.mark.skip", "@pytest.mark.xfail(strict=True)", "@pytest.mark.skipif(True)"]
+)
+def test_a_test_that_need_not_pass_shows_nothing(suite: Suite, more: str) -> None:
+    with pytest.raises(SurfaceError, match="shows nothing"):
+        covered(suite(marked((TOP_P, "effect"), more=more)))
+
+
+def test_what_is_no_test_shows_nothing(suite: Suite) -> None:
+    with pytest.raises(SurfaceError, match="is no test"):
+        covered(suite(marked((TOP_P, "effect"), name="check_it")))
+
+
+def test_the_page_is_not_written_backwards(tmp_path: Path) -> None:
+    path, states = tmp_path / "coverage.md", covered()
+    every = (f"{kind}: {name}" for kind, names in surface.SURFACE.items() for name in names)
+    unmarked = next(thing for thing in every if thing not in states)
+    before = page({**states, unmarked: "effect"})
+    path.write_text(before, encoding="utf-8")
+    said = main([], path)
+    assert said is not None
+    assert f"{unmarked}: effect, now not yet" in said
+    assert path.read_text(encoding="utf-8") == before
+    assert main(["--take-back"], path) is None
+    assert path.read_text(encoding="utf-8") == page(states)
+
+
+def test_every_mark_that_is_taken_from_a_test_is_missed() -> None:
+    """Of the real tests: without the marks of any one thing, the committed page is not held."""
+    committed = stated(surface.PAGE.read_text(encoding="utf-8"))
+    states = covered()
+    assert committed
+    for thing, state in committed.items():
+        rest = {other: states[other] for other in states if other != thing}
+        assert backwards(committed, rest) == [f"{thing}: {state}, now not yet"]

@@ -1,0 +1,232 @@
+"""Requests as bytes on a connection: heads, lengths, pieces, and what comes slowly or never."""
+
+import gzip
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.asgi import HELLO
+from support.processes import KEY, Program, serving
+
+PATIENCE_S = 20.0
+BODY = json.dumps(HELLO).encode()
+HEAD = (
+    "POST /v1/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+    f"x-api-key: {KEY}\r\nanthropic-version: 2023-06-01\r\n"
+)
+
+
+class Connection:
+    """A connection to a server."""
+
+    def __init__(self, program: Program) -> None:
+        host, _, port = program.url.removeprefix("http://").partition(":")
+        self._socket = socket.create_connection((host, int(port)), PATIENCE_S)
+        self._answers = self._socket.makefile("rb")
+
+    def send(self, raw: bytes) -> None:
+        self._socket.sendall(raw)
+
+    def end(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        """The status and the headers of the next answer."""
+        status = int(self._answers.readline().split()[1])
+        lines = iter(self._answers.readline, b"\r\n")
+        pairs = (line.decode().strip().partition(": ") for line in lines)
+        return status, {name: value for name, _, value in pairs}
+
+    def answer(self) -> tuple[int, dict[str, str], Any]:
+        status, headers = self.head()
+        return status, headers, json.loads(self._answers.read(int(headers["content-length"])))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server closes the connection, with nothing more to say."""
+        return self._answers.read() == b""
+
+    def close(self) -> None:
+        self._answers.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def connection(scripted: Program) -> Iterator[Connection]:
+    connection = Connection(scripted)
+    yield connection
+    connection.close()
+
+
+def posted(body: bytes, *headers: str) -> bytes:
+    lines = "".join(f"{line}\r\n" for line in (f"content-length: {len(body)}", *headers))
+    return f"{HEAD}{lines}\r\n".encode() + body
+
+
+def chunked(*chunks: bytes) -> bytes:
+    pieces = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+    return f"{HEAD}transfer-encoding: chunked\r\n\r\n".encode() + pieces
+
+
+TAKEN = {
+    "whole": posted(BODY),
+    "in chunks": chunked(BODY[:1], BODY[1:30], BODY[30:]),
+    "in chunks, with a trailer": chunked(BODY)[:-2] + b"x-sum: 5\r\n\r\n",
+    "compressed": posted(gzip.compress(BODY), "content-encoding: gzip"),
+    "as another type": posted(BODY, "content-type: text/plain"),
+    "as JSON in UTF-8": posted(BODY, 'content-type: application/json; charset="UTF-8"'),
+    "with an expectation that nobody knows": posted(BODY, "expect: 200-ok"),
+    "with another protocol to change to": posted(
+        BODY, "connection: upgrade, http2-settings", "upgrade: h2c"
+    ),
+    "with much in its head": posted(BODY, *(f"x-{number}: {'x' * 500}" for number in range(100))),
+}
+
+
+@pytest.mark.covers("headers: content-encoding: gzip", "effect")
+@pytest.mark.parametrize("raw", TAKEN.values(), ids=TAKEN)
+def test_a_request_is_taken_however_it_comes(connection: Connection, raw: bytes) -> None:
+    connection.send(raw)
+    status, _, body = connection.answer()
+    assert (status, body["type"]) == (200, "message")
+    assert connection.ended
+
+
+@pytest.mark.parametrize("raw", [posted(BODY), chunked(BODY)], ids=["whole", "in chunks"])
+def test_a_request_is_taken_byte_by_byte(connection: Connection, raw: bytes) -> None:
+    for byte in raw:
+        connection.send(bytes([byte]))
+    assert connection.answer()[0] == 200
+
+
+def test_who_asks_first_is_told_to_go_on(connection: Connection) -> None:
+    connection.send(posted(b"", "expect: 100-continue").replace(b"-length: 0", b"-length: 200"))
+    assert connection.head() == (100, {})
+    connection.send(BODY.ljust(200))
+    assert connection.answer()[0] == 200
+
+
+def test_who_asks_first_to_send_too_much_is_told_not_to(connection: Connection) -> None:
+    raw = posted(b"", "expect: 100-continue").replace(b"-length: 0", b"-length: 40000000")
+    connection.send(raw)
+    status, _, body = connection.answer()
+    assert (status, body["error"]["type"]) == (413, "request_too_large")
+
+
+LONG = b"x" * 70_000
+NOT_TAKEN = {
+    "more than its length": (posted(BODY).replace(b"-length: ", b"-length: 1\r\nx: "), 400),
+    "a length and chunks": (posted(BODY, "transfer-encoding: chunked"), 400),
+    "chunks that are none": (chunked(BODY).replace(b"\r\n0\r\n", b"\r\nzz\r\n"), 400),
+    "a length beyond numbers": (posted(BODY).replace(b"-length: ", b"-length: " + b"9" * 40), 400),
+    "another transfer encoding": (f"{HEAD}transfer-encoding: gzip\r\n\r\n".encode() + BODY, 400),
+    "a header beyond the limit": (posted(BODY, f"x: {'x' * 70_000}"), 431),
+    "headers beyond the limit": (posted(BODY, *["x: y"] * 20_000), 431),
+    "a path beyond the limit": (posted(BODY).replace(b"messages", LONG), 431),
+    "a header without an end": (posted(b"")[:-2] + b"x: " + LONG, 431),
+    "a path without an end": (b"GET /" + LONG, 431),
+    "a charset that is not read": (
+        posted(BODY, "content-type: application/json; charset=utf-16"),
+        400,
+    ),
+    "a version twice": (posted(BODY, "anthropic-version: 2023-06-01"), 400),
+}
+
+
+@pytest.mark.parametrize(("raw", "status"), NOT_TAKEN.values(), ids=NOT_TAKEN)
+def test_what_is_not_taken_is_answered_in_the_envelope(
+    connection: Connection, raw: bytes, status: int
+) -> None:
+    connection.send(raw)
+    answered, headers, body = connection.answer()
+    assert (answered, body["error"]["type"]) == (status, "invalid_request_error")
+    assert headers["request-id"] == body["request_id"]
+    assert headers["x-should-retry"] == "false"
+    assert list(body["error"]) == ["type", "message", "details"]
+
+
+def test_a_body_that_ends_early_is_no_request(connection: Connection) -> None:
+    connection.send(posted(BODY)[:-1])
+    connection.end()
+    assert connection.ended
+
+
+def test_a_request_behind_another_is_answered_after_it(connection: Connection) -> None:
+    connection.send(posted(BODY).replace(b"connection: close\r\n", b"") + posted(BODY))
+    assert connection.answer()[2]["type"] == "message"
+    assert connection.answer()[2]["type"] == "message"
+    assert connection.ended
+
+
+def test_what_is_no_http_behind_a_stream_does_not_stand_in_it(connection: Connection) -> None:
+    asked = {**HELLO, "stream": True, "messages": [{"role": "user", "content": "be slow"}]}
+    connection.send(posted(json.dumps(asked).encode()).replace(b"connection: close\r\n", b""))
+    assert connection.head()[0] == 200
+    connection.send(b"no HTTP\r\n\r\n")
+    assert b"HTTP/1.1" not in connection._answers.read()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/hello", "/v1/messages", "/v1/models", "/health"])
+def test_head_is_answered_without_a_body(connection: Connection, path: str) -> None:
+    connection.send(f"HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    status, headers = connection.head()
+    assert status < 500
+    assert headers["request-id"].startswith("req_")
+    assert connection.ended
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A server that waits for no request longer than a moment."""
+    environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_REQUEST_TIMEOUT_S": "0.2"}
+    folder: Path = tmp_path_factory.mktemp("hasty")
+    with serving(folder, "--engine", "scripted", environ=environ) as program:
+        yield program
+
+
+LATE = {
+    "a head": (posted(BODY)[:20], "The request did not come in 0.2 s.", None),
+    "a body": (
+        posted(BODY)[:-5],
+        "The request body did not come in 0.2 s.",
+        {"error_code": "request_body_timeout"},
+    ),
+    "a chunk": (
+        chunked(BODY)[:-5],
+        "The request body did not come in 0.2 s.",
+        {"error_code": "request_body_timeout"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "sentence", "details"), LATE.values(), ids=LATE)
+def test_what_does_not_come_is_not_waited_for(
+    hasty: Program, raw: bytes, sentence: str, details: Any
+) -> None:
+    connection = Connection(hasty)
+    connection.send(raw.replace(b"connection: close\r\n", b""))
+    status, headers, body = connection.answer()
+    assert (status, headers["connection"]) == (400, "close")
+    assert (body["error"]["message"], body["error"]["details"]) == (sentence, details)
+    assert connection.ended
+    connection.close()
+
+
+def test_who_says_nothing_is_let_go(hasty: Program) -> None:
+    connection = Connection(hasty)
+    assert connection.ended
+    connection.close()
+
+
+def test_a_second_head_may_take_as_long_as_the_first_answer(hasty: Program) -> None:
+    connection = Connection(hasty)
+    raw = posted(BODY).replace(b"connection: close\r\n", b"")
+    connection.send(raw + raw[:20])
+    assert connection.answer()[0] == 200
+    connection.send(raw[20:])
+    assert connection.answer()[0] == 200
+    connection.close()

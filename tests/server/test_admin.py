@@ -1,0 +1,630 @@
+"""The Admin API, over the application as it is served."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import pytest
+
+from antiphon.server.app import build_app
+from antiphon.service.platform import Platform
+from support.asgi import HELLO, KEY, Client
+
+pytestmark = pytest.mark.anyio
+
+ADMIN = "sk-antiphon-admin-key-of-the-tests"
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+HOUSE = "/v1/organizations"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class House:
+    """A platform, with an administrator and callers of it."""
+
+    def __init__(self, platform: Platform, clock: Clock) -> None:
+        self.platform = platform
+        self.clock = clock
+        self.app = build_app(platform)
+        self.admin = Client(self.app, {"x-api-key": ADMIN, "anthropic-version": "2026-10-21"})
+        self.caller = Client(self.app)
+
+    def caller_with(self, secret: str) -> Client:
+        return Client(self.app, {"x-api-key": secret, "anthropic-version": "2023-06-01"})
+
+    async def get(self, path: str, **headers: str) -> Any:
+        answer = await self.admin.get(HOUSE + path, **headers)
+        assert answer.status == 200, answer.json
+        return answer.json
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        answer = await self.admin.post(HOUSE + path, {} if body is None else body, **headers)
+        assert answer.status == 200, answer.json
+        return answer.json
+
+    async def delete(self, path: str) -> Any:
+        answer = await self.admin.start("DELETE", HOUSE + path).task
+        assert answer.status == 200, answer.json
+        return answer.json
+
+    async def refusal(self, path: str, body: Any = None, method: str = "POST") -> tuple[int, str]:
+        answer = await self.admin.start(method, HOUSE + path, {} if body is None else body).task
+        status, _, message = answer.error
+        return status, message
+
+    async def audit(self) -> list[Any]:
+        found: list[Any] = (await self.get("/audit_log"))["data"]
+        return found
+
+
+StartHouse: TypeAlias = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+def house(platform: Callable[..., Awaitable[Platform]]) -> StartHouse:
+    async def start(settings: dict[str, Any] | None = None, **options: Any) -> House:
+        clock = Clock()
+        chosen = {"admin_key": ADMIN, **(settings or {})}
+        return House(await platform(chosen, now=clock, **options), clock)
+
+    return start
+
+
+async def test_the_organization_says_who_it_is(house: StartHouse) -> None:
+    home = await house()
+    me = await home.get("/me")
+    assert me == {"id": me["id"], "type": "organization", "name": "Antiphon"}
+    answer = await home.caller.create()
+    assert answer.headers["anthropic-organization-id"] == me["id"]
+
+
+async def test_admin_keys_cannot_call_models_and_others_cannot_administer(
+    house: StartHouse,
+) -> None:
+    home = await house()
+    assert (await home.admin.create()).error[:2] == (403, "permission_error")
+    refused = await home.caller.get(f"{HOUSE}/me")
+    assert refused.error[:2] == (403, "permission_error")
+    answer = await home.admin.get(f"{HOUSE}/me")
+    assert "anthropic-workspace-id" not in answer.headers
+
+
+async def test_routes_that_are_not_there(house: StartHouse) -> None:
+    home = await house()
+    assert (await home.admin.get(f"{HOUSE}/nothing")).status == 404
+    assert (await home.admin.start("PUT", f"{HOUSE}/users").task).status == 405
+
+
+# ── people
+
+
+async def invite(home: House, email: str = "Ada@Example.org", role: str = "developer") -> Any:
+    return await home.post("/invites", {"email": email, "role": role})
+
+
+async def test_invited_person_becomes_a_user(house: StartHouse) -> None:
+    home = await house()
+    invited = await invite(home)
+    assert invited == {
+        "id": invited["id"],
+        "type": "invite",
+        "email": "ada@example.org",
+        "role": "developer",
+        "status": "pending",
+        "invited_at": "2026-11-23T12:00:00Z",
+        "expires_at": "2026-12-14T12:00:00Z",
+        "accepted_at": None,
+        "rbac_group_ids": [],
+    }
+    user = await home.post(f"/invites/{invited['id']}/accept", {"name": "Ada"})
+    assert user == {
+        "id": user["id"],
+        "type": "user",
+        "email": "ada@example.org",
+        "name": "Ada",
+        "role": "developer",
+        "added_at": "2026-11-23T12:00:00Z",
+    }
+    assert (await home.get(f"/invites/{invited['id']}"))["status"] == "accepted"
+    assert await home.get(f"/users/{user['id']}") == user
+    assert (await home.get("/users?email=ADA@example.org"))["data"] == [user]
+    assert (await home.get("/users?roles[]=billing"))["data"] == []
+
+
+async def test_invites_are_for_those_who_are_not_there_yet(house: StartHouse) -> None:
+    home = await house()
+    first = await invite(home)
+    again = await home.admin.post(f"{HOUSE}/invites", {"email": "ada@example.org", "role": "user"})
+    assert again.json["error"]["details"]["error_code"] == "invite_already_exists"
+    await home.post(f"/invites/{first['id']}/accept", {"name": "Ada"})
+    again = await home.admin.post(f"{HOUSE}/invites", {"email": "ada@example.org", "role": "user"})
+    assert again.json["error"]["details"]["error_code"] == "already_member"
+
+
+async def test_invites_end(house: StartHouse) -> None:
+    home = await house()
+    taken_back, expired = await invite(home), await invite(home, "b@example.org")
+    assert await home.delete(f"/invites/{taken_back['id']}") == {
+        "id": taken_back["id"],
+        "type": "invite_deleted",
+    }
+    status, message = await home.refusal(f"/invites/{taken_back['id']}", method="DELETE")
+    assert (status, message) == (400, "This invite is deleted and cannot be deleted.")
+    home.clock.now = NOON + timedelta(days=21)
+    status, message = await home.refusal(f"/invites/{expired['id']}/accept", {"name": "B"})
+    assert (status, message) == (400, "This invite is expired and cannot be accepted.")
+    listed = await home.get("/invites?statuses[]=expired&statuses[]=deleted")
+    assert {one["status"] for one in listed["data"]} == {"expired", "deleted"}
+    assert [one["id"] for one in (await home.get("/invites"))["data"]] == [expired["id"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "email: Field required"),
+        ({"email": "x", "role": "user"}, "email: value is not a valid email address"),
+        (
+            {"email": "a@b.c", "role": "admin"},
+            "role: Input should be 'billing', 'claude_code_user', 'developer', 'managed' or 'user'",
+        ),
+        (
+            {"email": "a@b.c", "role": "user", "zzz": 1},
+            "zzz: Extra inputs are not permitted",
+        ),
+    ],
+)
+async def test_bad_invites_say_what_is_wrong(house: StartHouse, body: Any, message: str) -> None:
+    home = await house()
+    assert await home.refusal("/invites", body) == (400, message)
+    assert await home.audit() == []
+
+
+async def test_users_change_and_go(house: StartHouse) -> None:
+    home = await house()
+    user = await home.post(f"/invites/{(await invite(home))['id']}/accept", {"name": "Ada"})
+    changed = await home.post(f"/users/{user['id']}", {"role": "billing"})
+    assert changed["role"] == "billing"
+    assert await home.delete(f"/users/{user['id']}") == {"id": user["id"], "type": "user_deleted"}
+    assert await home.refusal(f"/users/{user['id']}", method="GET") == (
+        404,
+        f"User {user['id']} not found.",
+    )
+
+
+# ── workspaces
+
+
+async def test_workspaces_are_made_changed_and_archived(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/workspaces", {"name": "Research", "tags": {"team": "a", "x": "y"}})
+    assert made == {
+        "id": made["id"],
+        "type": "workspace",
+        "name": "Research",
+        "display_color": "#6C5BB9",
+        "created_at": "2026-11-23T12:00:00Z",
+        "archived_at": None,
+        "compartment_id": made["id"],
+        "data_residency": {
+            "workspace_geo": "us",
+            "allowed_inference_geos": "unrestricted",
+            "default_inference_geo": "global",
+        },
+        "tags": {"team": "a", "x": "y"},
+        "external_key_id": None,
+        "user_profile_id": None,
+    }
+    path = f"/workspaces/{made['id']}"
+    changed = await home.post(path, {"display_color": "#00ff00", "tags": {"team": None, "z": "1"}})
+    assert (changed["display_color"], changed["tags"]) == ("#00ff00", {"x": "y", "z": "1"})
+    archived = await home.post(f"{path}/archive")
+    assert archived["archived_at"] == "2026-11-23T12:00:00Z"
+    assert await home.post(f"{path}/archive") == archived
+    assert await home.refusal(path, {"name": "B"}) == (
+        400,
+        "This workspace is archived and cannot be changed.",
+    )
+    assert (await home.get("/workspaces"))["data"] == []
+    assert (await home.get("/workspaces?include_archived=true"))["data"] == [archived]
+
+
+async def test_default_workspace_stays_as_it_is(house: StartHouse) -> None:
+    home = await house()
+    (default,) = (await home.get("/workspaces?include_default=true"))["data"]
+    path = f"/workspaces/{default['id']}"
+    assert default["name"] == "Default"
+    assert await home.refusal(path, {"name": "Mine"}) == (
+        400,
+        "name: the Default workspace cannot be renamed",
+    )
+    assert (await home.refusal(f"{path}/archive"))[0] == 400
+    assert (await home.refusal(f"{path}/members", {"user_id": "u", "workspace_role": "x"}))[
+        0
+    ] == 400
+    limits = {"limits": [{"type": "requests_per_minute", "value": 5}]}
+    status, message = await home.refusal(f"{path}/rate_limits/rl_scripted", limits)
+    assert (status, message) == (400, "The Default workspace cannot have limits of its own.")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"name": ""}, "name: String should have at least 1 character"),
+        ({"name": "x" * 41}, "name: String should have at most 40 characters"),
+        (
+            {"name": "x", "display_color": "red"},
+            "display_color: String should match pattern '^#[0-9A-Fa-f]{6}$'",
+        ),
+        (
+            {"name": "x", "tags": {"anthropic_x": "y"}},
+            "tags: a name is 1 to 256 characters and does not start with 'anthropic'",
+        ),
+        (
+            {"name": "x", "tags": {"y": 5}},
+            "tags.y: Input should be a valid string of at most 256 characters",
+        ),
+        (
+            {"name": "x", "data_residency": {"workspace_geo": "us"}},
+            "data_residency: not supported here; all data stays on this server's machines",
+        ),
+    ],
+)
+async def test_bad_workspaces_say_what_is_wrong(house: StartHouse, body: Any, message: str) -> None:
+    home = await house()
+    assert await home.refusal("/workspaces", body) == (400, message)
+
+
+async def test_there_are_at_most_a_hundred_workspaces(house: StartHouse) -> None:
+    home = await house()
+    for number in range(99):
+        await home.post("/workspaces", {"name": f"w{number}"})
+    assert (await home.refusal("/workspaces", {"name": "one more"}))[0] == 400
+    page = await home.get("/workspaces?limit=2")
+    assert page["has_more"]
+    following = await home.get(f"/workspaces?limit=1000&after_id={page['last_id']}")
+    assert len(following["data"]) == 97
+    assert not following["has_more"]
+
+
+async def test_members_come_and_go(house: StartHouse) -> None:
+    home = await house()
+    user = await home.post(f"/invites/{(await invite(home))['id']}/accept", {"name": "Ada"})
+    workspace = await home.post("/workspaces", {"name": "Research"})
+    path = f"/workspaces/{workspace['id']}/members"
+    body = {"user_id": user["id"], "workspace_role": "workspace_user"}
+    member = await home.post(path, body)
+    assert member == {**body, "type": "workspace_member", "workspace_id": workspace["id"]}
+    assert (await home.get(path))["data"] == [member]
+    again = await home.admin.post(HOUSE + path, body)
+    assert again.json["error"]["details"]["error_code"] == "already_member"
+    changed = await home.post(f"{path}/{user['id']}", {"workspace_role": "workspace_admin"})
+    assert changed["workspace_role"] == "workspace_admin"
+    assert await home.delete(f"{path}/{user['id']}") == {
+        "type": "workspace_member_deleted",
+        "user_id": user["id"],
+        "workspace_id": workspace["id"],
+    }
+    assert (await home.refusal(f"{path}/{user['id']}", method="GET"))[0] == 404
+    assert await home.refusal(path, {**body, "user_id": "user_x"}) == (
+        404,
+        "User user_x not found.",
+    )
+
+
+# ── keys
+
+
+async def test_key_is_made_with_its_secret_shown_once(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/api_keys", {"name": "ci", "expires_in_seconds": 3600})
+    secret = made.pop("secret")
+    assert made == {
+        "id": made["id"],
+        "type": "api_key",
+        "name": "ci",
+        "status": "active",
+        "created_at": "2026-11-23T12:00:00Z",
+        "expires_at": "2026-11-23T13:00:00Z",
+        "last_used_at": None,
+        "created_by": None,
+        "partial_key_hint": made["partial_key_hint"],
+        "principal": None,
+        "scope": made["scope"],
+    }
+    assert made["scope"]["type"] == "workspace"
+    assert await home.get(f"/api_keys/{made['id']}") == made
+    assert (await home.caller_with(secret).create()).status == 200
+    home.clock.now = NOON + timedelta(hours=1)
+    assert (await home.caller_with(secret).create()).error[0] == 401
+    assert (await home.get(f"/api_keys/{made['id']}"))["status"] == "expired"
+    assert (await home.get("/api_keys?status=expired"))["data"][0]["id"] == made["id"]
+    await home.post(f"/api_keys/{made['id']}", {"status": "inactive"})
+    assert await home.refusal(f"/api_keys/{made['id']}", {"status": "active"}) == (
+        400,
+        "status: an API key that has expired cannot be reactivated",
+    )
+
+
+async def test_older_version_says_the_workspace_of_a_key(house: StartHouse) -> None:
+    home = await house()
+    workspace = await home.post("/workspaces", {"name": "Research"})
+    scope = {"type": "workspace", "workspace_id": workspace["id"]}
+    await home.post("/api_keys", {"name": "a", "scope": scope})
+    listed = await home.get("/api_keys", anthropic_version="2023-06-01")
+    assert {key["workspace_id"] for key in listed["data"]} == {workspace["id"], None}
+    newer = await home.get(f"/api_keys?workspace_id={workspace['id']}")
+    assert [key["name"] for key in newer["data"]] == ["a"]
+    assert "workspace_id" not in newer["data"][0]
+
+
+async def test_key_of_the_organization_has_no_workspace(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/api_keys", {"name": "o", "scope": {"type": "organization"}})
+    assert made["scope"] == {"type": "organization"}
+
+
+async def test_key_is_put_aside_taken_up_and_archived_at_once(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/api_keys", {"name": "k"})
+    path, caller = f"/api_keys/{made['id']}", home.caller_with(made["secret"])
+    for status, allowed in (("inactive", 401), ("active", 200), ("archived", 401)):
+        assert (await home.post(path, {"status": status}))["status"] == status
+        assert (await caller.create()).status == allowed
+    assert await home.refusal(path, {"status": "active"}) == (
+        400,
+        "This API key is archived and cannot be changed.",
+    )
+    assert await home.refusal(path, {"name": " "}) == (
+        400,
+        "name: Input should be printable characters, not only spaces",
+    )
+
+
+async def test_rotated_key_has_two_secrets_for_a_while_and_one_id(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/api_keys", {"name": "k"})
+    rotated = await home.post(f"/api_keys/{made['id']}/rotate", {"grace_period_seconds": 600})
+    assert rotated["id"] == made["id"]
+    assert rotated["secret"] != made["secret"]
+    old, new = home.caller_with(made["secret"]), home.caller_with(rotated["secret"])
+    assert [(await one.create()).status for one in (old, new)] == [200, 200]
+    home.clock.now = NOON + timedelta(seconds=600)
+    assert [(await one.create()).status for one in (old, new)] == [401, 200]
+    at_once = await home.post(f"/api_keys/{made['id']}/rotate", {"grace_period_seconds": 0})
+    assert (await new.create()).status == 401
+    assert (await home.caller_with(at_once["secret"]).create()).status == 200
+
+
+async def test_archived_workspace_takes_its_keys_with_it(house: StartHouse) -> None:
+    home = await house()
+    workspace = await home.post("/workspaces", {"name": "Research"})
+    scope = {"type": "workspace", "workspace_id": workspace["id"]}
+    made = await home.post("/api_keys", {"name": "k", "scope": scope})
+    answer = await home.caller_with(made["secret"]).create()
+    assert answer.headers["anthropic-workspace-id"] == workspace["id"]
+    await home.post(f"/workspaces/{workspace['id']}/archive")
+    assert (await home.caller_with(made["secret"]).create()).status == 401
+    assert (await home.get(f"/api_keys/{made['id']}"))["status"] == "archived"
+    assert await home.refusal("/api_keys", {"name": "k", "scope": scope}) == (
+        400,
+        "scope.workspace_id: this workspace is archived",
+    )
+
+
+async def test_last_use_of_a_key_is_known(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/api_keys", {"name": "k"})
+    await home.caller_with(made["secret"]).create()
+    await home.platform.uses.write()
+    assert (await home.get(f"/api_keys/{made['id']}"))["last_used_at"] == "2026-11-23T12:00:00Z"
+
+
+# ── limits
+
+
+async def test_rate_limits_are_read_and_written(house: StartHouse) -> None:
+    home = await house()
+    model, count = (await home.get("/rate_limits"))["data"]
+    assert model == {
+        "type": "rate_limit",
+        "id": "rl_scripted",
+        "group": {"type": "model_group", "id": "scripted", "display_name": "scripted"},
+        "models": ["scripted", "claude-*"],
+        "limits": [
+            {"type": "requests_per_minute", "value": 1_000_000},
+            {"type": "input_tokens_per_minute_cache_aware", "value": 10**9},
+            {"type": "output_tokens_per_minute", "value": 10**9},
+        ],
+    }
+    assert count["group"] == {"type": "token_count", "id": "token_count"}
+    changes = {"limits": [{"type": "requests_per_minute", "value": 100}]}
+    changed = await home.post("/rate_limits/rl_scripted", changes)
+    assert changed["limits"][0]["value"] == 100
+    answer = await home.caller.create()
+    assert answer.headers["anthropic-ratelimit-requests-limit"] == "100"
+    cleared = {"limits": [{"type": "requests_per_minute", "value": None}]}
+    assert await home.post("/rate_limits/rl_scripted", cleared) == model
+    old = await home.get("/rate_limits?group_type=token_count", anthropic_version="2023-06-01")
+    assert [one["group_type"] for one in old["data"]] == ["token_count"]
+    assert await home.refusal("/rate_limits?model=gpt", method="GET") == (404, "model: gpt")
+
+
+async def test_workspace_has_limits_below_the_organizations(house: StartHouse) -> None:
+    home = await house()
+    workspace = await home.post("/workspaces", {"name": "Research"})
+    path = f"/workspaces/{workspace['id']}/rate_limits"
+    await home.post(
+        "/rate_limits/rl_scripted", {"limits": [{"type": "requests_per_minute", "value": 50}]}
+    )
+    assert (await home.get(path))["data"] == []
+    assert await home.refusal(
+        f"{path}/rl_scripted", {"limits": [{"type": "requests_per_minute", "value": 51}]}
+    ) == (400, "limits.0.value: 51 is above the organization's limit of 50")
+    await home.post(
+        f"{path}/rl_scripted", {"limits": [{"type": "requests_per_minute", "value": 5}]}
+    )
+    (own,) = (await home.get(path))["data"]
+    assert own["limits"] == [
+        {
+            "type": "requests_per_minute",
+            "value": 5,
+            "org_limit": 50,
+            "source": {"type": "workspace"},
+        }
+    ]
+    inherited = (await home.get(f"{path}?include_inherited=true"))["data"]
+    assert [one["source"]["type"] for one in inherited[0]["limits"]] == [
+        "workspace",
+        "organization",
+        "organization",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (
+            {"type": "requests_per_minute", "value": -1},
+            "limits.0.value: Input should be greater than or equal to 1",
+        ),
+        ({"type": "requests_per_minute"}, "limits.0.value: Field required"),
+        (
+            {"type": "tokens_per_day", "value": 5},
+            (
+                "limits.0.type: Input should be 'input_tokens_per_minute_cache_aware', "
+                "'output_tokens_per_minute' or 'requests_per_minute'"
+            ),
+        ),
+    ],
+)
+async def test_bad_limits_change_nothing(house: StartHouse, limit: Any, message: str) -> None:
+    home = await house()
+    before = await home.get("/rate_limits")
+    status, said = await home.refusal("/rate_limits/rl_scripted", {"limits": [limit]})
+    assert status == 400
+    assert said == message
+    assert await home.get("/rate_limits") == before
+    assert await home.audit() == []
+
+
+async def test_spend_limits_are_set_changed_and_removed(house: StartHouse) -> None:
+    home = await house()
+    body = {"scope": {"type": "organization"}, "amount": "50000", "period": "monthly"}
+    made = await home.post("/spend_limits", body)
+    assert made == {
+        **body,
+        "id": made["id"],
+        "type": "spend_limit",
+        "currency": "USD",
+        "is_enabled": True,
+        "created_at": "2026-11-23T12:00:00Z",
+        "updated_at": "2026-11-23T12:00:00Z",
+    }
+    again = await home.post("/spend_limits", {**body, "amount": "12.5"})
+    assert (again["id"], again["amount"]) == (made["id"], "12.5")
+    changed = await home.post(f"/spend_limits/{made['id']}", {"amount": "7"})
+    assert (await home.get("/spend_limits"))["data"] == [changed]
+    assert await home.get(f"/spend_limits/{made['id']}") == changed
+    gone = await home.delete(f"/spend_limits/{made['id']}")
+    assert gone == {"id": made["id"], "type": "spend_limit_deleted"}
+    assert (await home.refusal(f"/spend_limits/{made['id']}", method="GET"))[0] == 404
+
+
+@pytest.mark.parametrize("amount", ["-1", "x", "1e3", ""])
+async def test_bad_amounts_are_refused(house: StartHouse, amount: str) -> None:
+    home = await house()
+    body = {"scope": {"type": "organization"}, "amount": amount}
+    assert await home.refusal("/spend_limits", body) == (
+        400,
+        "amount: Input should be an amount in cents, such as '50000' or '12.5'",
+    )
+
+
+async def test_spend_limit_is_not_above_the_cap_of_the_server(house: StartHouse) -> None:
+    home = await house({"limits": {"monthly_spend": "5"}})
+    body = {"scope": {"type": "organization"}, "amount": "501"}
+    assert await home.refusal("/spend_limits", body) == (
+        400,
+        "amount: 501 is above the cap of this server, 500 cents",
+    )
+
+
+async def test_unknown_things_are_not_found(house: StartHouse) -> None:
+    home = await house()
+    for path in ("users", "invites", "workspaces", "api_keys", "spend_limits"):
+        assert (await home.refusal(f"/{path}/none", method="GET"))[0] == 404
+    limits = {"limits": [{"type": "requests_per_minute", "value": 5}]}
+    assert (await home.refusal("/rate_limits/rl_none", limits))[0] == 404
+    key_scope = {"type": "api_key", "api_key_id": "apikey_none"}
+    assert (await home.refusal("/spend_limits", {"scope": key_scope, "amount": "5"}))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("/users?roles[]=boss", "roles.0: Input should be 'billing', 'claude_code_user', "),
+        ("/users?zzz=1", "zzz: Extra inputs are not permitted"),
+        ("/users?limit=0", "limit: Input should be greater than or equal to 1"),
+        ("/users?after_id=user_x", "after_id: no such id: user_x"),
+        ("/workspaces?include_default=maybe", "include_default: Input should be a valid boolean"),
+        ("/api_keys?status=lost", "status: Input should be 'active', 'inactive', "),
+        ("/audit_log?page=x", "page: not a page of this listing"),
+        ("/spend_limits?page=page_9", "page: not a page of this listing"),
+        ("/rate_limits?group_type=x", "group_type: Input should be 'batch', "),
+    ],
+)
+async def test_bad_queries_say_what_is_wrong(house: StartHouse, query: str, message: str) -> None:
+    home = await house()
+    status, said = await home.refusal(query, method="GET")
+    assert (status, said[: len(message)]) == (400, message)
+
+
+# ── audit
+
+
+async def test_every_change_is_in_the_audit_log_without_a_secret(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/api_keys", {"name": "k"})
+    await home.post(f"/api_keys/{made['id']}", {"name": "laptop"})
+    await home.post(f"/api_keys/{made['id']}/rotate")
+    log = await home.admin.get(f"{HOUSE}/audit_log?object_id={made['id']}")
+    actions = [entry["action"] for entry in log.json["data"]]
+    assert sorted(actions) == ["api_key.create", "api_key.rotate", "api_key.update"]
+    assert b"sk-antiphon-" + made["secret"][-40:].encode() not in log.body
+    assert made["secret"].encode() not in log.body
+    update = next(entry for entry in log.json["data"] if entry["action"] == "api_key.update")
+    assert (update["before"]["name"], update["after"]["name"]) == ("k", "laptop")
+    assert update["actor"]["type"] == "api_key"
+    assert update["actor"]["id"].startswith("apikey_")
+    assert update["object"] == {"type": "api_key", "id": made["id"]}
+    assert update["request_id"].startswith("req_")
+
+
+async def test_audit_log_is_read_page_by_page(house: StartHouse) -> None:
+    home = await house()
+    for number in range(5):
+        home.clock.now += timedelta(seconds=1)
+        await home.post("/workspaces", {"name": f"w{number}"})
+    first = await home.get("/audit_log?limit=2")
+    second = await home.get(f"/audit_log?limit=2&page={first['next_page']}")
+    third = await home.get(f"/audit_log?limit=2&page={second['next_page']}")
+    names = [entry["after"]["name"] for page in (first, second, third) for entry in page["data"]]
+    assert names == ["w4", "w3", "w2", "w1", "w0"]
+    assert third["next_page"] is None
+
+
+async def test_key_of_the_tests_is_a_key_like_others(house: StartHouse) -> None:
+    home = await house()
+    (listed,) = (await home.get("/api_keys"))["data"]
+    assert listed["name"] == "default"
+    assert KEY not in str(listed)
+    assert (await home.caller.post("/v1/messages/count_tokens", HELLO_COUNT)).status == 200
+
+
+HELLO_COUNT = {name: value for name, value in HELLO.items() if name != "max_tokens"}

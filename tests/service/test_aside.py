@@ -1,0 +1,33 @@
+import threading
+
+import pytest
+
+from antiphon.service.aside import LARGE_BODY, aside
+from support.asgi import HELLO, Client
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_work_on_a_large_body_is_done_beside_the_loop() -> None:
+    here = threading.get_ident()
+    assert await aside(LARGE_BODY - 1, threading.get_ident) == here
+    assert await aside(LARGE_BODY, threading.get_ident) != here
+
+
+async def test_what_the_work_raises_is_raised() -> None:
+    with pytest.raises(ValueError, match="no-number"):
+        await aside(LARGE_BODY, int, "no-number")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_a_large_body_is_refused_as_a_small_one_is(client, path: str) -> None:
+    caller: Client = await client()
+    wrong = {"role": "assistant", "content": " "}
+    sentence = "messages: text content blocks must contain non-whitespace text"
+    for many in (1, 10_000):
+        body = {**HELLO, "messages": [*HELLO["messages"] * many, wrong, *HELLO["messages"]]}
+        if path.endswith("count_tokens"):
+            del body["max_tokens"]
+        assert (await caller.post(path, body)).error == (400, "invalid_request_error", sentence)
+        body["stop_sequences" if "max_tokens" in body else "cache_control"] = 5
+        assert "Input should be" in (await caller.post(path, body)).error[2]

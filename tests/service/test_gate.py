@@ -1,0 +1,83 @@
+import asyncio
+
+import anyio
+import pytest
+
+from antiphon.core.errors import OverloadedError
+from antiphon.service.gate import Gate
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_those_beyond_the_line_are_refused_at_once() -> None:
+    gate = Gate(concurrent=2, queued=1)
+    await gate.enter()
+    await gate.enter()
+    waiting = asyncio.create_task(gate.enter())
+    await anyio.lowlevel.checkpoint()
+    with pytest.raises(OverloadedError):
+        await gate.enter()
+    gate.leave()
+    await waiting
+    assert gate.waiting == 0
+
+
+async def test_the_line_moves_in_order() -> None:
+    gate = Gate(concurrent=1, queued=3)
+    await gate.enter()
+    served: list[int] = []
+
+    async def one(number: int) -> None:
+        await gate.enter()
+        served.append(number)
+        gate.leave()
+
+    tasks = [asyncio.create_task(one(number)) for number in range(3)]
+    await anyio.lowlevel.checkpoint()
+    gate.leave()
+    await asyncio.gather(*tasks)
+    assert served == [0, 1, 2]
+    await gate.enter()
+
+
+async def test_who_goes_away_leaves_the_line() -> None:
+    gate = Gate(concurrent=1, queued=2)
+    await gate.enter()
+    gone, patient = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
+    await anyio.lowlevel.checkpoint()
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert gate.waiting == 1
+    gate.leave()
+    await patient
+
+
+async def test_turn_is_not_lost_on_one_who_is_just_going_away() -> None:
+    gate = Gate(concurrent=1, queued=2)
+    await gate.enter()
+    gone, patient = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
+    await anyio.lowlevel.checkpoint()
+    gone.cancel()
+    gate.leave()
+    await patient
+    assert gone.cancelled()
+
+
+async def test_turn_that_comes_with_a_cancellation_goes_to_the_next() -> None:
+    gate = Gate(concurrent=1, queued=2)
+    await gate.enter()
+    gone, patient = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
+    await anyio.lowlevel.checkpoint()
+    gate.leave()
+    gone.cancel()
+    await asyncio.wait([gone])
+    await patient
+    gate.leave()
+    await gate.enter()
+
+
+async def test_none_may_wait() -> None:
+    gate = Gate(concurrent=1, queued=0)
+    await gate.enter()
+    with pytest.raises(OverloadedError):
+        await gate.enter()

@@ -1,0 +1,319 @@
+import os
+import shutil
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.core.ledger import LedgerEntry, Opening
+from antiphon.core.price_list import LIST_PRICES
+from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.service.ledger import MOST_AT_ONCE, Books, Ledger, opened_ledger
+from antiphon.store.database import Database, open_database, sqlite_url
+from antiphon.store.errors import StoreError
+from antiphon.store.journal import SLOT_SIZE
+from antiphon.store.migrations import migrate
+from antiphon.store.tables import ledger as table
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NEVER_S = 3600
+TOKENS = TokenCounts(input=10, cache_read=20, output=7, thinking=2)
+
+
+class Clock:
+    """Each look is a second later."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def __call__(self) -> datetime:
+        self.time += timedelta(seconds=1)
+        return self.time
+
+
+class Taker:
+    """Takes entries, or refuses them while it is away."""
+
+    def __init__(self) -> None:
+        self.taken: list[list[LedgerEntry]] = []
+        self.away = False
+        self.news = anyio.Event()
+
+    async def settle(self, entries: Sequence[LedgerEntry]) -> None:
+        self._take(entries)
+
+    async def alongside(self, connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
+        assert connection.in_transaction()
+        self._take(entries)
+
+    def _take(self, entries: Sequence[LedgerEntry]) -> None:
+        if self.away:
+            self.news.set()
+            raise StoreError("It is away")
+        self.taken.append(list(entries))
+        self.news.set()
+
+    @property
+    def ids(self) -> list[str]:
+        return [entry.id for batch in self.taken for entry in batch]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def opened(
+    books: Books, folder: Path, flush_every_s: float = NEVER_S
+) -> AbstractAsyncContextManager[Ledger]:
+    return opened_ledger(
+        books, folder, now=Clock(), entropy=os.urandom, flush_every_s=flush_every_s
+    )
+
+
+@asynccontextmanager
+async def killed(books: Books, folder: Path) -> AsyncGenerator[Ledger]:
+    """A ledger whose process is killed at the end: what the journal holds then is what is left."""
+    kept = folder.with_name("kept")
+    async with opened(books, folder) as ledger:
+        yield ledger
+        shutil.copytree(folder, kept)
+    shutil.rmtree(folder)
+    kept.rename(folder)
+
+
+def opening(number: int = 1, model: str = "claude-haiku-5-5") -> Opening:
+    return Opening(
+        id=f"req_{number}",
+        started_at=NOON,
+        model=model,
+        served_model="small",
+        price=LIST_PRICES["claude-haiku-5-5"],
+    )
+
+
+def files(folder: Path, kind: str) -> list[Path]:
+    return list(folder.glob(f"*.{kind}"))
+
+
+async def rows(database: Database) -> dict[str, tuple[str, int, int]]:
+    """The outcome, output and cost of each entry of the database."""
+    async with database.read() as connection:
+        columns = (table.c.id, table.c.outcome, table.c.output_tokens, table.c.cost)
+        found = await connection.execute(select(*columns).order_by(table.c.id))
+        return {row.id: (row.outcome, row.output_tokens, row.cost) for row in found}
+
+
+async def test_closed_entry_is_in_the_database_with_its_times_and_its_bill(
+    database: Database, folder: Path
+) -> None:
+    async with opened(Books(database), folder) as ledger:
+        entry = ledger.open(opening())
+        entry.prompt(TOKENS)
+        entry.produced(3)
+        entry.produced(7, 2)
+        bill = entry.close(Outcome.COMPLETED, TOKENS, stop_reason="end_turn")
+        await ledger.flush()
+        async with database.read() as connection:
+            row = (await connection.execute(select(table))).one()
+    assert bill is not None
+    assert (row.started_at, row.stop_reason) == (NOON, "end_turn")
+    assert NOON < row.first_token_at < row.ended_at
+    assert row.cost == bill.costs.total == 10 * 100 + 20 * 10 + 7 * 500
+
+
+async def test_open_entry_is_nobodys_business(database: Database, folder: Path) -> None:
+    async with opened(Books(database), folder) as ledger:
+        ledger.open(opening())
+        await ledger.flush()
+        assert await rows(database) == {}
+
+
+async def test_entry_without_a_count_at_its_end_is_due_for_what_was_said_of_it(
+    database: Database, folder: Path
+) -> None:
+    async with opened(Books(database), folder) as ledger:
+        entry = ledger.open(opening())
+        entry.prompt(TokenCounts(input=10))
+        entry.produced(4)
+        entry.close(Outcome.INTERRUPTED)
+        refused = ledger.open(opening(2))
+        refused.close(Outcome.FAILED, error_type="overloaded_error")
+        await ledger.flush()
+        assert await rows(database) == {
+            "req_1": ("interrupted", 4, 3000),
+            "req_2": ("failed", 0, 0),
+        }
+
+
+async def test_entry_that_is_closed_hears_nothing_more(database: Database, folder: Path) -> None:
+    async with opened(Books(database), folder) as ledger:
+        first = ledger.open(opening(1))
+        first.close(Outcome.COMPLETED, TOKENS)
+        await ledger.flush()
+        # The next request has the place of the first one.
+        second = ledger.open(opening(2))
+        second.produced(5)
+        first.prompt(TOKENS)
+        first.produced(1000)
+        assert first.close(Outcome.FAILED, TOKENS) is None
+        second.close(Outcome.INTERRUPTED)
+        await ledger.flush()
+        assert await rows(database) == {
+            "req_1": ("completed", 7, 4700),
+            "req_2": ("interrupted", 5, 2500),
+        }
+
+
+async def test_counters_are_told_before_the_database_and_in_order(
+    database: Database, folder: Path
+) -> None:
+    counters, keys = Taker(), Taker()
+    books = Books(database, counters.settle, keys.alongside)
+    async with opened(books, folder) as ledger:
+        many = [f"req_{number}" for number in range(MOST_AT_ONCE + 5)]
+        for number in range(len(many)):
+            ledger.open(opening(number)).close(Outcome.COMPLETED, TOKENS)
+        await ledger.flush()
+    assert counters.ids == keys.ids == many
+    assert [len(batch) for batch in keys.taken] == [MOST_AT_ONCE, 5]
+    assert list(await rows(database)) == sorted(many)
+
+
+async def test_nobody_has_to_ask_for_the_flush(database: Database, folder: Path) -> None:
+    counters, keys = Taker(), Taker()
+    books = Books(database, counters.settle, keys.alongside)
+    async with opened(books, folder, flush_every_s=0.001) as ledger:
+        ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+        with anyio.fail_after(30):
+            await counters.news.wait()
+            await keys.news.wait()
+
+
+async def test_flush_at_the_end_leaves_nothing_in_the_journal(
+    database: Database, folder: Path
+) -> None:
+    async with opened(Books(database), folder) as ledger:
+        ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+    assert list(await rows(database)) == ["req_1"]
+    assert files(folder, "journal") == []
+
+
+@pytest.mark.parametrize("place", ["counters", "database"])
+async def test_what_is_away_is_asked_again_until_it_is_back(
+    database: Database, folder: Path, place: str
+) -> None:
+    taker = Taker()
+    taker.away = True
+    books = (
+        Books(database, settle=taker.settle)
+        if place == "counters"
+        else Books(database, alongside=taker.alongside)
+    )
+    async with opened(books, folder, flush_every_s=0.001) as ledger:
+        ledger.open(opening(1)).close(Outcome.COMPLETED, TOKENS)
+        with anyio.fail_after(30):
+            await taker.news.wait()
+            with pytest.raises(StoreError, match="It is away"):
+                await ledger.flush()
+            ledger.open(opening(2)).close(Outcome.COMPLETED, TOKENS)
+            assert await rows(database) == {}
+            taker.away, taker.news = False, anyio.Event()
+            await taker.news.wait()
+        await ledger.flush()
+        assert list(await rows(database)) == ["req_1", "req_2"]
+    assert taker.ids == ["req_1", "req_2"]
+
+
+async def test_entries_wait_for_a_database_that_is_locked(sqlite_path: Path, folder: Path) -> None:
+    other = await open_database(sqlite_url(sqlite_path))
+    await migrate(other)
+    impatient = await open_database(sqlite_url(sqlite_path), patience_s=0.01)
+    async with opened(Books(impatient), folder) as ledger:
+        async with other.write():
+            ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+            with pytest.raises(StoreError, match="locked by another process"):
+                await ledger.flush()
+        await ledger.flush()
+        assert list(await rows(other)) == ["req_1"]
+    await impatient.aclose()
+    await other.aclose()
+
+
+async def test_what_the_database_does_not_take_is_left_to_the_next_start(
+    database: Database, folder: Path
+) -> None:
+    away = Taker()
+    away.away = True
+    async with opened(Books(database, alongside=away.alongside), folder) as ledger:
+        ledger.open(opening(1)).close(Outcome.COMPLETED, TOKENS)
+        ledger.open(opening(2)).produced(5)
+    assert await rows(database) == {}
+    async with opened(Books(database), folder):
+        assert await rows(database) == {
+            "req_1": ("completed", 7, 4700),
+            "req_2": ("interrupted", 5, 2500),
+        }
+
+
+async def test_kill_between_the_database_and_the_journal_doubles_nothing(
+    database: Database, folder: Path
+) -> None:
+    counters = Taker()
+    books = Books(database, settle=counters.settle)
+    async with killed(books, folder) as ledger:
+        ledger.open(opening(1)).close(Outcome.COMPLETED, TOKENS)
+        ledger.open(opening(2)).produced(3)
+    # The ledger's end has added the first one, and the journal still has both.
+    assert list(await rows(database)) == ["req_1"]
+    async with opened(books, folder):
+        pass
+    assert await rows(database) == {
+        "req_1": ("completed", 7, 4700),
+        "req_2": ("interrupted", 3, 1500),
+    }
+    assert counters.ids == ["req_1", "req_1", "req_2"]
+
+
+async def test_start_that_fails_leaves_the_journals_to_the_next_one(
+    database: Database, folder: Path
+) -> None:
+    async with killed(Books(database), folder) as ledger:
+        ledger.open(opening(1)).produced(3)
+    away = Taker()
+    away.away = True
+    with pytest.raises(StoreError, match="It is away"):
+        async with opened(Books(database, alongside=away.alongside), folder):
+            pass
+    async with opened(Books(database), folder):
+        assert list(await rows(database)) == ["req_1"]
+
+
+async def test_damaged_requests_do_not_keep_the_others_back(
+    database: Database, folder: Path
+) -> None:
+    async with killed(Books(database), folder) as ledger:
+        ledger.open(opening(1)).produced(3)
+        ledger.open(opening(2)).produced(3)
+    (path,) = files(folder, "journal")
+    with path.open("r+b") as file:
+        file.seek(SLOT_SIZE + 700)
+        file.write(b"\xff\xff")
+    async with opened(Books(database), folder):
+        assert list(await rows(database)) == ["req_2"]
+    assert files(folder, "damaged") == [path.with_suffix(".damaged")]
+
+
+async def test_name_that_a_caller_made_up_is_no_danger(database: Database, folder: Path) -> None:
+    async with opened(Books(database), folder) as ledger:
+        name = "claude-\x00\n\"'\ud800" + "x" * 100_000
+        ledger.open(opening(1, model=name)).close(Outcome.COMPLETED, TOKENS)
+        await ledger.flush()
+        assert list(await rows(database)) == ["req_1"]

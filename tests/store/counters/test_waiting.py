@@ -1,0 +1,148 @@
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+
+import pytest
+
+from antiphon.core.admission import Ask, Balance, Busy, Exceeded, Granted, Hold, Settlement
+from antiphon.store.counters.base import Counters
+from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.counters.valkey import open_valkey
+from antiphon.store.counters.waiting import WaitingRoom
+from support.valkey import Server
+
+pytestmark = pytest.mark.anyio
+
+LONG_S = 20.0
+
+
+@pytest.fixture(params=["memory", "valkey"])
+async def counters(
+    request: pytest.FixtureRequest, names: Iterator[str]
+) -> AsyncGenerator[Counters]:
+    counters: Counters = MemoryCounters()
+    if request.param == "valkey":
+        # Two hundred at once on a busy machine: nothing here is about how fast the server is.
+        url = request.getfixturevalue("valkey").url
+        counters = open_valkey(url, name=next(names), patience_s=10)
+    await counters.seed({})
+    yield counters
+    await counters.aclose()
+
+
+def ask(name: str, amount: int, limit: int = 100, account: str = "m") -> Ask:
+    return Ask(name, (), (Hold(account, limit, amount),), 60_000)
+
+
+async def turns(count: int) -> None:
+    """Let everything go on that can go on in memory."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def stands_in_line(room: WaitingRoom) -> None:
+    for _ in range(100_000):
+        if room._lines:
+            return
+        await asyncio.sleep(0)
+    pytest.fail("Nobody waits")
+
+
+async def test_200_at_once_are_all_served_up_to_the_limit(counters: Counters) -> None:
+    room = WaitingRoom(counters)
+    worst, cost, limit = 50, 7, 7 * 150 + 43
+
+    async def request(number: int) -> str:
+        verdict = await room.admit(ask(str(number), worst, limit), LONG_S)
+        if isinstance(verdict, Granted):
+            await room.settle(Settlement(str(number), {"m": cost}))
+        return type(verdict).__name__
+
+    answers = await asyncio.gather(*map(request, range(200)))
+    # The last one that fits is the one after which the worst case does not fit any more.
+    assert answers.count("Granted") == (limit - worst) // cost + 1
+    assert answers.count("Exceeded") == 200 - answers.count("Granted")
+    assert await counters.balance(["m"]) == (Balance(answers.count("Granted") * cost, 0),)
+
+
+async def test_large_request_is_not_starved_by_small_ones() -> None:
+    counters = MemoryCounters()
+    await counters.seed({})
+    room = WaitingRoom(counters)
+    order: list[str] = []
+
+    async def request(name: str, amount: int) -> None:
+        assert isinstance(await room.admit(ask(name, amount), LONG_S), Granted)
+        order.append(name)
+
+    await room.admit(ask("running", 60), LONG_S)
+    tasks = [asyncio.create_task(request("large", 90))]
+    await turns(5)
+    tasks += [asyncio.create_task(request(f"small {number}", 10)) for number in range(3)]
+    await turns(5)
+    assert order == []
+    await room.settle(Settlement("running", {}))
+    await turns(20)
+    assert order == ["large", "small 0"]
+    await room.settle(Settlement("large", {}))
+    await asyncio.gather(*tasks)
+    assert order == ["large", "small 0", "small 1", "small 2"]
+
+
+async def test_patience_ends_with_busy_and_gives_up_the_turn(counters: Counters) -> None:
+    room = WaitingRoom(counters)
+    await room.admit(ask("running", 60), LONG_S)
+    assert await room.admit(ask("large", 90), 0.02) == Busy(0)
+    assert isinstance(await counters.admit(ask("small", 10)), Granted)
+    assert room._lines == {}
+
+
+async def test_who_waits_is_told_when_it_will_never_fit(counters: Counters) -> None:
+    room = WaitingRoom(counters)
+    await room.admit(ask("running", 60), LONG_S)
+    waiting = asyncio.create_task(room.admit(ask("large", 90), LONG_S))
+    await stands_in_line(room)
+    await room.settle(Settlement("running", {"m": 30}))
+    assert await waiting == Exceeded(0)
+
+
+async def test_who_waits_and_hangs_up_leaves_the_line(counters: Counters) -> None:
+    room = WaitingRoom(counters)
+    await room.admit(ask("running", 60), LONG_S)
+    waiting = asyncio.create_task(room.admit(ask("large", 90), LONG_S))
+    await stands_in_line(room)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert room._lines == {}
+    assert await counters.balance(["m"]) == (Balance(0, 60),)
+
+
+async def test_ask_that_waits_at_two_accounts_is_granted() -> None:
+    counters = MemoryCounters()
+    await counters.seed({})
+    room = WaitingRoom(counters)
+    await room.admit(ask("first", 60, account="m"), LONG_S)
+    await room.admit(ask("second", 60, account="n"), LONG_S)
+    both = Ask("both", (), (Hold("m", 100, 90), Hold("n", 100, 90)), 60_000)
+    waiting = asyncio.create_task(room.admit(both, LONG_S))
+    await turns(5)
+    await room.settle(Settlement("first", {"m": 0}))
+    await turns(5)
+    assert not waiting.done()
+    await room.settle(Settlement("second", {"n": 0}))
+    assert isinstance(await waiting, Granted)
+
+
+async def test_settlement_of_another_process_is_noticed(
+    valkey: Server, names: Iterator[str]
+) -> None:
+    name = next(names)
+    here, there = open_valkey(valkey.url, name=name), open_valkey(valkey.url, name=name)
+    await here.seed({})
+    await there.admit(ask("there", 60))
+    waiting = asyncio.create_task(WaitingRoom(here).admit(ask("here", 90), LONG_S))
+    while (await there.admit(ask("small", 10))) != Busy(0):
+        await there.settle(Settlement("small", {}))
+    await there.settle(Settlement("there", {}))
+    assert isinstance(await waiting, Granted)
+    await here.aclose()
+    await there.aclose()

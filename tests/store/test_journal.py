@@ -1,0 +1,282 @@
+import errno
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of
+from antiphon.core.price_list import LIST_PRICES
+from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.store.journal import (
+    SEGMENT_SLOTS,
+    SLOT_SIZE,
+    Journal,
+    JournalError,
+    dead_journals,
+)
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PROMPT = TokenCounts(input=10, cache_write_5m=20, cache_write_1h=30, cache_read=40)
+CLOSING = Closing(
+    tokens=TokenCounts(input=10, output=7, thinking=3),
+    outcome=Outcome.COMPLETED,
+    ended_at=NOON + timedelta(seconds=3),
+    first_token_at=NOON + timedelta(seconds=1),
+    stop_reason="end_turn",
+)
+
+
+def opening(number: int = 1, model: str = "claude-haiku-5-5") -> Opening:
+    return Opening(
+        id=f"req_{number}",
+        started_at=NOON,
+        model=model,
+        served_model="small",
+        api_key_id="apikey_1",
+        price=LIST_PRICES["claude-haiku-5-5"],
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def journal(folder: Path) -> Journal:
+    return Journal.create(folder, "one")
+
+
+def left(folder: Path) -> list[LedgerEntry | None]:
+    """What the dead have left, as whoever starts next finds it."""
+    journals = dead_journals(folder)
+    try:
+        return [entry for journal in journals for entry in journal.entries()]
+    finally:
+        for journal in journals:
+            journal.close()
+
+
+def test_closed_request_is_left_with_its_end_and_its_price(journal: Journal, folder: Path) -> None:
+    slot = journal.open(opening())
+    slot.prompt(PROMPT)
+    slot.close(CLOSING)
+    assert slot.entry() == entry_of(opening(), CLOSING)
+    journal.close()
+    assert left(folder) == [entry_of(opening(), CLOSING)]
+
+
+def test_request_without_an_end_was_interrupted_with_what_was_produced(
+    journal: Journal, folder: Path
+) -> None:
+    slot = journal.open(opening())
+    slot.prompt(PROMPT)
+    slot.first_token(NOON + timedelta(seconds=2))
+    slot.produced(5, 4)
+    slot.produced(9, 4)
+    journal.tick(NOON + timedelta(seconds=60))
+    journal.close()
+    (entry,) = left(folder)
+    assert entry is not None
+    assert entry.outcome is Outcome.INTERRUPTED
+    assert entry.tokens == TokenCounts(
+        input=10, cache_write_5m=20, cache_write_1h=30, cache_read=40, output=9, thinking=4
+    )
+    assert entry.costs.total == 10 * 100 + 20 * 125 + 30 * 200 + 40 * 10 + 9 * 500
+    assert entry.first_token_at == NOON + timedelta(seconds=2)
+    assert entry.ended_at == NOON + timedelta(seconds=60)
+
+
+def test_request_that_said_nothing_costs_nothing(journal: Journal, folder: Path) -> None:
+    journal.open(opening())
+    journal.close()
+    (entry,) = left(folder)
+    assert entry is not None
+    assert (entry.costs.total, entry.ended_at, entry.first_token_at) == (0, NOON, None)
+
+
+def test_new_request_in_an_old_place_has_nothing_of_the_one_before(
+    journal: Journal, folder: Path
+) -> None:
+    first = journal.open(opening(1, model="claude-" + "x" * 200))
+    first.prompt(PROMPT)
+    first.first_token(NOON)
+    first.produced(5, 5)
+    first.close(CLOSING)
+    journal.free(first.number)
+    assert journal.open(opening(2)).number == first.number
+    journal.close()
+    (entry,) = left(folder)
+    assert entry is not None
+    assert (entry.id, entry.outcome, entry.tokens) == ("req_2", Outcome.INTERRUPTED, TokenCounts())
+    assert (entry.model, entry.first_token_at) == ("claude-haiku-5-5", None)
+
+
+def test_journal_of_a_living_process_is_nobody_elses(journal: Journal, folder: Path) -> None:
+    journal.open(opening())
+    assert dead_journals(folder) == []
+
+
+def test_journal_that_is_taken_over_is_not_taken_twice(journal: Journal, folder: Path) -> None:
+    journal.open(opening())
+    journal.close()
+    (taken,) = dead_journals(folder)
+    assert dead_journals(folder) == []
+    taken.remove()
+    taken.close()
+    assert dead_journals(folder) == []
+
+
+def test_journal_of_which_all_is_known_leaves_no_file(journal: Journal, folder: Path) -> None:
+    slot = journal.open(opening())
+    assert not journal.idle
+    slot.close(CLOSING)
+    journal.free(slot.number)
+    assert journal.idle
+    journal.close()
+    assert list(folder.glob("*.journal")) == []
+
+
+def test_journal_and_its_folder_are_for_their_owner_alone(journal: Journal, folder: Path) -> None:
+    assert journal.idle
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "one.journal").stat().st_mode & 0o777 == 0o600
+
+
+def test_journal_grows_and_forgets_nothing(journal: Journal, folder: Path) -> None:
+    many = 5 * SEGMENT_SLOTS
+    for number in range(many):
+        journal.open(opening(number)).produced(number, 0)
+    journal.close()
+    found = {entry.id: entry.tokens.output for entry in left(folder) if entry}
+    assert found == {f"req_{number}": number for number in range(many)}
+
+
+def test_request_that_fits_into_no_slot_is_refused_and_leaves_no_trace(
+    journal: Journal, folder: Path
+) -> None:
+    with pytest.raises(ValueError, match="fits into no slot"):
+        journal.open(opening(model="x" * SLOT_SIZE))
+    assert journal.idle
+    slot = journal.open(opening())
+    with pytest.raises(ValueError, match="fits into no slot"):
+        slot.close(
+            Closing(tokens=PROMPT, outcome=Outcome.FAILED, ended_at=NOON, error_type="x" * 600)
+        )
+    slot.close(CLOSING)
+    journal.close()
+    assert left(folder) == [entry_of(opening(), CLOSING)]
+
+
+def test_file_that_was_never_begun_is_no_fault(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "killed.journal").touch()
+    (folder / "killed-later.journal").write_bytes(bytes(SLOT_SIZE * 3))
+    assert left(folder) == []
+
+
+def test_journal_of_another_release_is_refused_and_left_alone(folder: Path) -> None:
+    folder.mkdir()
+    path = folder / "newer.journal"
+    path.write_bytes(bytes(SLOT_SIZE - 19) + b"antiphon journal 2\n")
+    with pytest.raises(JournalError, match="no journal of this release"):
+        dead_journals(folder)
+    assert path.exists()
+
+
+def test_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match=r"The journals in .*/x cannot be read: Not a dir"):
+        dead_journals(tmp_path / "file/x")
+    with pytest.raises(JournalError, match=r"The journal .* cannot be made: Not a directory"):
+        Journal.create(tmp_path / "file/x", "one")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from antiphon.store.journal import Journal, JournalError
+from store.test_journal import opening, SLOT_SIZE, SEGMENT_SLOTS
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (SLOT_SIZE * SEGMENT_SLOTS,) * 2)
+journal = Journal.create(Path(sys.argv[1]), "full")
+for number in range(SEGMENT_SLOTS):
+    try:
+        journal.open(opening(number))
+    except JournalError as error:
+        print(number, error)
+"""
+
+
+def test_full_disk_refuses_the_next_request_and_keeps_the_others(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, folder],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"255 The journal cannot grow: {os.strerror(errno.EFBIG)}\n"
+    assert len(left(folder)) == SEGMENT_SLOTS - 1
+
+
+def damage(path: Path, offset: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_damaged_end_is_an_interruption_with_the_live_counters(
+    journal: Journal, folder: Path
+) -> None:
+    slot = journal.open(opening())
+    slot.produced(5, 0)
+    slot.close(CLOSING)
+    journal.close()
+    damage(folder / "one.journal", slot.number * SLOT_SIZE + 130)
+    (entry,) = left(folder)
+    assert entry is not None
+    assert (entry.outcome, entry.tokens.output) == (Outcome.INTERRUPTED, 5)
+
+
+def test_damaged_request_is_told_apart_and_its_file_put_aside(
+    journal: Journal, folder: Path
+) -> None:
+    slot = journal.open(opening(1))
+    journal.open(opening(2))
+    journal.close()
+    damage(folder / "one.journal", slot.number * SLOT_SIZE + 700)
+    (dead,) = dead_journals(folder)
+    found = list(dead.entries())
+    dead.put_aside()
+    dead.close()
+    assert [entry and entry.id for entry in found] == [None, "req_2"]
+    assert [path.name for path in folder.glob("one.*")] == ["one.damaged"]
+    assert dead_journals(folder) == []
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_at_every_point_of_a_requests_life_its_slot_reads_as_some_moment_of_it(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    steps = data.draw(st.lists(st.integers(0, 3), max_size=20))
+    journal = Journal.create(tmp_path_factory.mktemp("journal"), "one")
+    output = 0
+    slot = journal.open(opening())
+    for step in steps:
+        output += step
+        slot.produced(output, output // 2)
+        entry = slot.entry(NOON)
+        assert (entry.tokens.output, entry.outcome) == (output, Outcome.INTERRUPTED)
+    slot.close(CLOSING)
+    assert slot.entry(NOON) == entry_of(opening(), CLOSING)
+    journal.free(slot.number)
+    journal.close()

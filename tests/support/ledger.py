@@ -1,0 +1,77 @@
+"""Entries of the ledger, made up."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of
+from antiphon.core.price_list import LIST_PRICES, price_for
+from antiphon.core.usage import Outcome, TokenCounts
+
+# A Wednesday, in a week that begins in another month.
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+WORKSPACES = (None, "wrkspc_default", "wrkspc_a", "wrkspc_b")
+KEYS = (None, "apikey_1", "apikey_2")
+MODELS = ("claude-opus-5-5", "claude-haiku-5-5", "claude-sonnet-4-5-20250929", "small")
+
+
+def an_entry(number: int = 1, at: datetime = NOON, **fields: object) -> LedgerEntry:
+    """One entry of a request that was made at a moment; `fields` are its opening's."""
+    values = {"model": "claude-opus-5-5", "served_model": "small", **fields}
+    price = price_for(str(values["model"]), "small", None)
+    opening = Opening(id=f"req_{number}", started_at=at, price=price, **values)
+    tokens = TokenCounts(
+        input=10, cache_write_5m=3, cache_write_1h=2, cache_read=100, output=7, thinking=4
+    )
+    return entry_of(
+        opening, Closing(tokens=tokens, outcome=Outcome.COMPLETED, ended_at=at + timedelta(1))
+    )
+
+
+def moments(start: datetime, span: timedelta) -> st.SearchStrategy[datetime]:
+    """Any microsecond of a span, its first and its last one more often than others."""
+    last = span // timedelta(microseconds=1) - 1
+    micros = st.integers(0, last) | st.sampled_from([0, last])
+    return micros.map(lambda micros: start + timedelta(microseconds=micros))
+
+
+counts = st.integers(0, 300_000) | st.just(0)
+tokens = st.builds(
+    TokenCounts,
+    input=counts,
+    cache_write_5m=counts,
+    cache_write_1h=counts,
+    cache_read=counts,
+    output=counts,
+    thinking=counts,
+)
+
+
+@st.composite
+def ledgers(
+    draw: st.DrawFn, start: datetime, span: timedelta, size: int = 30
+) -> Sequence[LedgerEntry]:
+    """A ledger whose requests were all made within a span."""
+    entries = []
+    for number in range(draw(st.integers(0, size))):
+        model = draw(st.sampled_from(MODELS))
+        at = draw(moments(start, span))
+        opening = Opening(
+            id=f"req_{number}",
+            started_at=at,
+            model=model,
+            served_model="small",
+            api_key_id=draw(st.sampled_from(KEYS)),
+            workspace_id=draw(st.sampled_from(WORKSPACES)),
+            account_id=draw(st.sampled_from([None, "user_1"])),
+            service_account_id=draw(st.sampled_from([None, "svac_1"])),
+            service_tier=draw(st.sampled_from(["standard", "batch"])),
+            inference_geo=draw(st.sampled_from(["not_available", "us"])),
+            price=LIST_PRICES.get(model) or price_for(model, "small", None),
+        )
+        outcome = draw(st.sampled_from(Outcome))
+        closing = Closing(tokens=draw(tokens), outcome=outcome, ended_at=at)
+        entries.append(entry_of(opening, closing))
+    return entries

@@ -1,0 +1,82 @@
+"""A process that keeps a ledger until it is killed.
+
+    python -m support.ledger_under_fire URL FOLDER SEED NAME
+
+Requests run at random, many at once. What a caller would have been told is printed, after the
+ledger was told: `ID PROMPT OUTPUT` with the tokens so far, and `ID closed` once its end is written
+down. Each line is one write to a pipe, so it is there or not, whenever the process is killed.
+"""
+
+import asyncio
+import os
+import random
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from antiphon.core.ledger import Opening
+from antiphon.core.price_list import list_price
+from antiphon.core.pricing import FREE
+from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.service.ledger import Books, Ledger, opened_ledger
+from antiphon.store.database import open_database
+
+AT_ONCE = 40
+
+
+def say(*words: object) -> None:
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+async def one_after_the_other(ledger: Ledger, chance: random.Random, name: str) -> None:
+    number = 0
+    while True:
+        number += 1
+        await request(ledger, chance, f"req_{name}_{number}")
+        # Others may run, and so may the flush.
+        await asyncio.sleep(chance.choice([0, 0, 0.001]))
+
+
+async def request(ledger: Ledger, chance: random.Random, request_id: str) -> None:
+    entry = ledger.open(
+        Opening(
+            id=request_id,
+            started_at=datetime.now(UTC),
+            model="claude-haiku-5-5",
+            served_model="small",
+            price=list_price("claude-haiku-5-5") or FREE,
+        )
+    )
+    prompt = TokenCounts(input=chance.randint(1, 999), cache_read=chance.randint(0, 999))
+    entry.prompt(prompt)
+    say(request_id, prompt.prompt, 0)
+    output = 0
+    for _ in range(chance.randint(0, 12)):
+        output += chance.randint(1, 3)
+        entry.produced(output)
+        say(request_id, prompt.prompt, output)
+        await asyncio.sleep(chance.choice([0, 0, 0, 0.001]))
+    tokens = TokenCounts(input=prompt.input, cache_read=prompt.cache_read, output=output)
+    entry.close(Outcome.COMPLETED, tokens, stop_reason="end_turn")
+    say(request_id, "closed")
+
+
+async def main(url: str, folder: str, seed: str, name: str) -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    chance = random.Random(int(seed))  # noqa: S311 - traffic, no secret
+    database = await open_database(url)
+    books = Books(database)
+    async with opened_ledger(
+        books, Path(folder), now=lambda: datetime.now(UTC), entropy=os.urandom, flush_every_s=0.01
+    ) as ledger:
+        say("ready")
+        streams = (
+            one_after_the_other(ledger, chance, f"{name}_{place}") for place in range(AT_ONCE)
+        )
+        await asyncio.gather(*streams)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

