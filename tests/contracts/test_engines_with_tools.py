@@ -20,9 +20,9 @@ from antiphon.engines.base import (
     ToolChoice,
     Turn,
 )
+from antiphon.engines.fitting import fits
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.routed import Member, RoutedEngine
-from antiphon.engines.schema import fits
 from antiphon.engines.scripted import open_scripted
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn

@@ -29,6 +29,7 @@ from antiphon.engines.llama.client import (
     open_session,
 )
 from antiphon.engines.llama.gallery import Gallery
+from antiphon.engines.llama.grammars import Grammars
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.pictures import Pictured, Pictures, Seeing
 from antiphon.engines.llama.preface import preface
@@ -74,6 +75,7 @@ class LlamaEngine:
         self._template = template
         self._tokens = tokens
         self._resources = resources
+        self._grammars = Grammars()
         self._of_prompt: WeakKeyDictionary[Prompt, list[int]] = WeakKeyDictionary()
         # Who has no slot waits here and not in llama.cpp, where each of them would hold one of
         # the threads that also tokenize and say that all is well.
@@ -91,8 +93,8 @@ class LlamaEngine:
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         tokens = await self.tokens_of(prompt)
         asked = self._asked(prompt, tokens)
-        client = self._client_of(prompt)
-        async with self._slots, aclosing(written(client, prompt, asked)) as events:
+        writing = written(self._client_of(prompt), self._grammars, prompt, asked)
+        async with self._slots, aclosing(writing) as events:
             async for event in events:
                 yield event
 
