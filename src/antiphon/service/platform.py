@@ -18,6 +18,7 @@ from antiphon.service.ledger import Books, Ledger, opened_ledger
 from antiphon.service.messages import Messages
 from antiphon.service.metering import Metering
 from antiphon.service.models import Models, ModelSource, Open
+from antiphon.service.reports import Reports
 from antiphon.service.uses import KeyUses
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
@@ -41,6 +42,7 @@ class Platform:
     messages: Messages
     metering: Metering
     ledger: Ledger
+    reports: Reports
     administration: Administration
     first_key: NewKey | None
     entropy: Callable[[int], bytes]
@@ -116,6 +118,7 @@ async def build_platform(
             messages=Messages(models, metering, entropy, signing_key),
             metering=metering,
             ledger=ledger,
+            reports=Reports(database, accounts, now),
             administration=build_administration(office, settings.limits, counters, models.groups),
             first_key=first_key,
             entropy=entropy,
