@@ -173,6 +173,8 @@ def told(answer: Answer) -> dict[str, int]:
     return {name: usage[name] for name in ("input_tokens", "output_tokens")}
 
 
+@pytest.mark.covers("routes: GET /v1/organizations/usage_report/messages", "effect")
+@pytest.mark.covers("routes: GET /v1/organizations/cost_report", "effect")
 async def test_reports_say_what_the_callers_were_told_and_nothing_else(served: Platform) -> None:
     caller = Client(build_app(served))
     answers = [
