@@ -77,6 +77,22 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
 
 
 @pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncGenerator[StartClient]:
+    """Makes clients of an application over these models, each a `[[models]]` table."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*models: dict[str, Any]) -> Client:
+            flags = {"data_dir": tmp_path, "api_key": KEY, "models": list(models)}
+            settings = Settings.load(flags, environ={})
+            sources = [ModelSource(model) for model in settings.served()]
+            platform = await stack.enter_async_context(build_platform(settings, sources))
+            await platform.models.open()
+            return Client(build_app(platform))
+
+        yield start
+
+
+@pytest.fixture
 def client(platform: StartPlatform) -> StartClient:
     """Makes clients of an application over the scripted engine, with these of its options."""
 

@@ -120,7 +120,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "container_upload",
         "MCP blocks",
     ),
-    "blocks of an answer": ("text", "thinking", "tool_use", "citations"),
+    "blocks of an answer": ("text", "thinking", "redacted_thinking", "tool_use", "citations"),
     "events": (
         "message_start",
         "ping",

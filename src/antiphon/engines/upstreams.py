@@ -1,7 +1,7 @@
 """What engines in front of other servers share: options, the served model, a guess at tokens."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -51,9 +51,6 @@ class UpstreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         return Patience(self.connect_timeout_s, self.first_token_timeout_s, self.silence_timeout_s)
 
 
-Options = TypeVar("Options", bound=UpstreamOptions)
-
-
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """A model as servers list it; each has its own word for the size of the context."""
 
@@ -77,16 +74,6 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Listing(msgspec.Struct, frozen=True):
     data: list[ModelCard]
-
-
-def decode_options(model: str, options: Mapping[str, Any], kind: type[Options]) -> Options:
-    """Decode a model's options, or say which one is wrong."""
-    try:
-        return msgspec.convert(dict(options), kind)
-    except msgspec.ValidationError as error:
-        complaint, _, path = str(error).partition(" - at `$.")
-        where = f"option `{path.rstrip('`')}`: " if path else ""
-        raise EngineStartError(f"Model `{model}`: {where}{complaint}.") from error
 
 
 async def find_card(name: str, options: UpstreamOptions, upstream: Upstream) -> ModelCard:

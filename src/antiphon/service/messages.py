@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 
 from antiphon.core.assembly import Assembly, Outline
 from antiphon.core.citations.sources import Sources
@@ -17,7 +18,7 @@ from antiphon.core.errors import (
 from antiphon.core.generation import Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.price_list import price_for
-from antiphon.core.replay import check_replay, recalled, sign_omitted
+from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
 from antiphon.core.signatures import sign_thinking
 from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
@@ -58,12 +59,16 @@ class Generation:
     ) -> None:
         self.model = model.id
         self.headers = grant.headers
-        self.input_tokens = grant.input_tokens
         self._engine = model.engine()
         self._gate = model.gate
         self._prompt = prompt
         self._assembly = assembly
         self._grant = grant
+
+    @property
+    def input_tokens(self) -> int:
+        """The size of the prompt, by the engine that answers as soon as it has said it."""
+        return self._assembly.input_tokens or self._grant.input_tokens
 
     @property
     def output_tokens(self) -> int:
@@ -75,7 +80,8 @@ class Generation:
         Events that come at the same moment come together: one step for a token, not several.
         """
         assembly = self._assembly
-        yield [assembly.start()]
+        if not self._engine.capabilities.says_input:
+            yield [assembly.start()]
         try:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 async for engine_event in engine_events:
@@ -146,10 +152,12 @@ class Messages:
         limits = engine.capabilities
         asked = await aside(asking.size, prompt_for, params, limits, asking.version)
         check_replay(params.messages, self._signing_key)
-        prompt, sources = await read_documents(recalled(asked))
+        prompt, sources = await read_documents(self._recalled(asked))
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, limits)
-        outline = self._outline(params, prompt, sources, input_tokens)
+        # Admission has to know the size before; where the engine says it, its word is the usage.
+        said = None if limits.says_input else input_tokens
+        outline = self._outline(params, prompt, sources, said)
         question = Question(
             request_id=asking.request_id,
             model=params.model,
@@ -167,7 +175,7 @@ class Messages:
         params: CreateMessageParams,
         prompt: Prompt,
         sources: Sources | None,
-        input_tokens: int,
+        input_tokens: int | None,
     ) -> Outline:
         shows_thinking = _shows_thinking(params)
         return Outline(
@@ -189,8 +197,12 @@ class Messages:
         limits = engine.capabilities
         asked = await aside(asking.size, prompt_to_count, params, limits, asking.version)
         check_replay(params.messages, self._signing_key)
-        prompt, _ = await read_documents(recalled(asked))
+        prompt, _ = await read_documents(self._recalled(asked))
         return await _count(engine, prompt)
+
+    def _recalled(self, prompt: Prompt) -> Prompt:
+        """Give the engine back what it thought, and what it needs to know it again."""
+        return with_proofs(recalled(prompt), self._signing_key)
 
     async def standing(self, caller: Caller, name: str | None) -> dict[str, str]:
         """Tell what is left of a caller's limits for a model, where an answer has no other way.
@@ -218,8 +230,14 @@ def as_api_error(error: EngineError) -> ApiError:
         case EngineErrorKind.UNSUPPORTED:
             return InvalidRequestError(str(error))
         case EngineErrorKind.OVERLOADED:
-            return OverloadedError()
+            return OverloadedError(headers=_retry_after(error))
         case EngineErrorKind.TIMEOUT:
             return TimeoutError_()
         case EngineErrorKind.FAILED:
             return InternalError()
+
+
+def _retry_after(error: EngineError) -> dict[str, str]:
+    if error.retry_after_s is None:
+        return {}
+    return {"retry-after": str(ceil(error.retry_after_s))}

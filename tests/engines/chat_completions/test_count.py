@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from antiphon.engines.base import EngineConfig, EngineError, EngineErrorKind, Tool
-from antiphon.engines.chat_completions.engine import ChatCompletionsEngine, open_chat_completions
+from antiphon.engines.base import Engine, EngineConfig, EngineError, EngineErrorKind, Tool
+from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstreams import TURN_TOKENS
 from support.conversation import ask
 from support.upstreams import Misbehaving, misbehaving
@@ -22,7 +22,7 @@ async def upstream() -> AsyncIterator[Misbehaving]:
         yield server
 
 
-async def opened(url: str, **options: Any) -> ChatCompletionsEngine:
+async def opened(url: str, **options: Any) -> Engine:
     given = {"url": url, "model": "m", "context_tokens": 1000, **options}
     return await open_chat_completions(EngineConfig("m", options=given))
 

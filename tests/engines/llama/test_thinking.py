@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from antiphon.core.assembly import Assembly, Outline
 from antiphon.engines.base import (
     EngineConfig,
     EngineEvent,
@@ -25,7 +26,17 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.llama.client import Completion, LlamaClient, Piece
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
-from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
+from antiphon.wire.content import (
+    TextBlock,
+    TextParam,
+    ThinkingBlock,
+    ThinkingParam,
+    ToolResultParam,
+    ToolUseParam,
+)
+from antiphon.wire.events import StreamEvent
+from antiphon.wire.fold import fold
+from antiphon.wire.messages import Message, OutputTokensDetails
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
 
 pytestmark = pytest.mark.anyio
@@ -171,6 +182,39 @@ async def test_effort_bounds_adaptive_thinking(thinker: LlamaEngine) -> None:
     assert thinking_tokens(events) == 30
     assert text_of(events)
     assert thinker.capabilities.efforts == ("low", "medium", "high", "xhigh", "max")
+
+
+def folded(events: list[EngineEvent], **more: Any) -> Message:
+    """What a caller gets of an answer, as a stream that is put together again."""
+    assembly = Assembly(Outline("msg_01", "m", 7, sign=lambda thought: f"signed {thought}", **more))
+    streamed: list[StreamEvent] = [assembly.start()]
+    for event in events:
+        streamed += [] if assembly.ended else assembly.feed(event)
+    return fold(streamed)
+
+
+async def test_stream_and_json_say_the_same_and_stop_in_the_answer_only(
+    thinker: LlamaEngine,
+) -> None:
+    events = await answer(thinker, ask(max_tokens=60, budget=30))
+    message = folded(events)
+    assert message == folded(events, watched=False)
+    thought, text = message.content
+    assert thought == ThinkingBlock(
+        thinking=thought_of(events), signature=f"signed {thought_of(events)}"
+    )
+    assert text == TextBlock(text=text_of(events))
+    assert message.usage.output_tokens == tokens_in(events)
+    assert message.usage.output_tokens_details == OutputTokensDetails(thinking_tokens=30)
+    stopped = folded(events, stop_sequences=("e",))
+    assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", "e")
+    assert "e" in thought_of(events)
+    assert stopped.content[0] == thought
+    omitted = folded(events, shows_thinking=False)
+    assert omitted.content == (
+        ThinkingBlock(thinking="", signature=f"signed {thought_of(events)}"),
+        text,
+    )
 
 
 async def test_disabled_thinking_is_none(thinker: LlamaEngine, overheard: Overheard) -> None:

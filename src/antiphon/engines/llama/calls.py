@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from antiphon.core.generation import (
     EngineEvent,
     Finished,
@@ -318,14 +320,4 @@ def _fragments(text: str) -> Iterator[ToolCallJson]:
 
 
 def _with_tokens(event: EngineEvent, tokens: int) -> EngineEvent:
-    match event:
-        case TextChunk(text=text):
-            return TextChunk(text, tokens)
-        case ThinkingChunk(text=text):
-            return ThinkingChunk(text, tokens)
-        case ToolCallStart(name=name):
-            return ToolCallStart(name, tokens)
-        case ToolCallJson(text=text):
-            return ToolCallJson(text, tokens)
-        case Finished(reason=reason):
-            return Finished(reason, tokens)
+    return replace(event, tokens=tokens)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.thoughts import ThoughtMarks
+from antiphon.engines.options import decode_options as options_of
 
 CONTEXT_BY_DEFAULT = 8192
 """Tokens a slot holds unless told otherwise: the KV of a model's whole trained context, times the
@@ -76,18 +76,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
     """Decode a model's options, or say which one is wrong."""
-    try:
-        return msgspec.convert(dict(options), LlamaOptions)
-    except msgspec.ValidationError as error:
-        raise EngineStartError(f"Model `{model}`: {_in_words(str(error))}.") from error
-
-
-def _in_words(message: str) -> str:
-    complaint, _, path = message.partition(" - at `$.")
-    complaint = complaint[:1].lower() + complaint[1:]
-    if path:
-        return f"the option `{path.rstrip('`')}` is wrong: {complaint}"
-    return complaint.replace("object contains unknown field", "there is no option")
+    return options_of(model, options, LlamaOptions)
 
 
 def available_cores(quota: Path = CGROUP_QUOTA) -> int:
