@@ -1,52 +1,50 @@
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
-from starlette.routing import Route
 
-from antiphon.server.app import Routing
-from antiphon.server.endpoints import Endpoint
-from antiphon.server.middleware import Boundary
-from antiphon.server.reports import ReportEndpoints
-from antiphon.service.directory import Accounts
-from antiphon.service.platform import opened_database
-from antiphon.service.reports import Reports
-from antiphon.settings import Settings
+from antiphon.server.app import build_app
+from antiphon.service.platform import Platform
 from antiphon.store.ledger import add_entries
-from support.asgi import Answer, Client
+from support.asgi import KEY, Answer, Client
 from support.ledger import an_entry
 
 pytestmark = pytest.mark.anyio
 
+ADMIN = "sk-antiphon-admin-key-of-the-tests"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 START = "starting_at=2026-11-20T00:00:00Z"
 USAGE = "/v1/organizations/usage_report/messages"
+COST = "/v1/organizations/cost_report"
 GROUPS = (
     "group_by.1: Input should be 'account_id', 'api_key_id', 'context_window', 'inference_geo', "
     "'model', 'service_account_id', 'service_tier', 'speed' or 'workspace_id'"
 )
-COST = "/v1/organizations/cost_report"
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    """Both reports, without the door that stands before them."""
-    settings = Settings.load({"data_dir": tmp_path}, environ={})
-    async with opened_database(settings) as database:
-        async with database.write() as connection:
-            entries = [
-                an_entry(1, NOW - timedelta(days=1), workspace_id="wrkspc_a"),
-                an_entry(2, NOW, model="claude-haiku-5-5", api_key_id="apikey_1"),
-            ]
-            await add_entries(connection, entries)
-        reports = Reports(database, Accounts(database, await database.watch()), lambda: NOW)
-        endpoints = ReportEndpoints(reports)
-        routes = [
-            Route(USAGE, Endpoint(endpoints.usage_report), methods=["GET"]),
-            Route(COST, Endpoint(endpoints.cost_report), methods=["GET"]),
+async def served(platform: Callable[..., Awaitable[Platform]]) -> Platform:
+    return await platform(
+        {"admin_key": ADMIN}, now=lambda: NOW, text="One two three END four five six."
+    )
+
+
+@pytest.fixture
+async def client(served: Platform) -> Client:
+    """An administrator, of a house in which two requests were made."""
+    async with served.database.write() as connection:
+        entries = [
+            an_entry(1, NOW - timedelta(days=1), workspace_id="wrkspc_a"),
+            an_entry(2, NOW, model="claude-haiku-5-5", api_key_id="apikey_1"),
         ]
-        yield Client(Boundary(Routing(routes), bytes))
+        await add_entries(connection, entries)
+    return administrator(served)
+
+
+def administrator(served: Platform) -> Client:
+    headers = {"x-api-key": ADMIN, "anthropic-version": "2026-10-21"}
+    return Client(build_app(served), headers)
 
 
 async def get(client: Client, path: str, query: str) -> Answer:
@@ -164,3 +162,62 @@ async def test_query_that_cannot_be_is_refused_by_its_name(
 ) -> None:
     answer = await get(client, path, query)
     assert answer.error == (400, "invalid_request_error", message)
+
+
+def told(answer: Answer) -> dict[str, int]:
+    """What a caller was told to have used, in a JSON answer or at the end of a stream."""
+    if answer.headers["content-type"] == "application/json":
+        usage: dict[str, Any] = answer.json["usage"]
+    else:
+        usage = next(event["usage"] for event in answer.events if event["type"] == "message_delta")
+    return {name: usage[name] for name in ("input_tokens", "output_tokens")}
+
+
+@pytest.mark.covers("routes: GET /v1/organizations/usage_report/messages", "effect")
+@pytest.mark.covers("routes: GET /v1/organizations/cost_report", "effect")
+async def test_reports_say_what_the_callers_were_told_and_nothing_else(served: Platform) -> None:
+    caller = Client(build_app(served))
+    answers = [
+        await caller.create(model="claude-opus-5-5"),
+        await caller.create(model="claude-opus-5-5", stream=True),
+        await caller.create(model="claude-opus-5-5", max_tokens=2),
+        await caller.create(model="claude-opus-5-5", stop_sequences=["END"], stream=True),
+    ]
+    refused = await caller.create(model="claude-opus-5-5", max_tokens=-1)
+    assert refused.status == 400
+    await served.ledger.flush()
+    admin = administrator(served)
+    query = f"{START}&group_by[]=model&group_by[]=api_key_id"
+    (line,) = (await get(admin, USAGE, query)).json["data"][-1]["results"]
+    usages = [told(answer) for answer in answers]
+    used = {name: sum(usage[name] for usage in usages) for name in usages[0]}
+    assert line["model"] == "claude-opus-5-5"
+    assert line["api_key_id"].startswith("apikey_01")
+    assert line["uncached_input_tokens"] == used["input_tokens"]
+    assert line["output_tokens"] == used["output_tokens"]
+    (bill,) = (await get(admin, COST, START)).json["data"][-1]["results"]
+    nano_dollars = used["input_tokens"] * 4_000 + used["output_tokens"] * 20_000
+    assert bill["amount"] == f"{nano_dollars // 10**7}.{nano_dollars % 10**7:07}".rstrip("0")
+
+
+async def test_stream_that_breaks_is_in_the_reports_with_what_came_of_it(
+    platform: Callable[..., Awaitable[Platform]],
+) -> None:
+    served = await platform(
+        {"admin_key": ADMIN},
+        now=lambda: NOW,
+        replies=[{"text": "One two three four five.", "error": "failed", "after": 3}],
+    )
+    answer = await Client(build_app(served)).create(model="claude-opus-5-5", stream=True)
+    assert answer.events[-1]["type"] == "error"
+    await served.ledger.flush()
+    (line,) = (await get(administrator(served), USAGE, START)).json["data"][-1]["results"]
+    started = answer.events[0]["message"]["usage"]
+    assert line["uncached_input_tokens"] == started["input_tokens"]
+    assert line["output_tokens"] == 3
+
+
+async def test_reports_are_for_administrators(served: Platform) -> None:
+    for path in (USAGE, COST):
+        answer = await get(Client(build_app(served), {"x-api-key": KEY}), path, START)
+        assert answer.error[:2] == (403, "permission_error")

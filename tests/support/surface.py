@@ -31,6 +31,8 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "POST /v1/messages/count_tokens",
         "GET /v1/models",
         "GET /v1/models/{id}",
+        "GET /v1/organizations/usage_report/messages",
+        "GET /v1/organizations/cost_report",
         "unknown path",
         "unknown method",
     ),

@@ -1,9 +1,9 @@
-"""The usage report and the cost report: read the query, ask the service, write."""
+"""The usage report and the cost report: read the query, ask the service."""
 
 from antiphon.core.reports import WIDTHS, Buckets, BucketWidth, Span
-from antiphon.server.exchange import Exchange
 from antiphon.server.queries import Query
 from antiphon.service.reports import Reports
+from antiphon.wire.reports import CostReport, UsageReport
 
 _SPAN = ("starting_at", "ending_at", "bucket_width", "limit", "page")
 _TIERS = ("standard", "batch", "priority", "priority_on_demand", "flex", "flex_discount")
@@ -27,26 +27,27 @@ _USAGE_GROUPS = tuple(sorted(dimension for dimension, _ in _FILTERS.values()))
 _COST_GROUPS = ("workspace_id", "description")
 
 
+USAGE_PARAMETERS = (*_SPAN, "group_by", *_FILTERS)
+COST_PARAMETERS = (*_SPAN, "group_by")
+
+
 class ReportEndpoints:
-    """The actions of both reports. Whoever routes to them has let an administrator in."""
+    """Both reports. Whoever routes to them has let an administrator in."""
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
 
-    async def usage_report(self, exchange: Exchange) -> None:
-        query = Query(exchange.query(), (*_SPAN, "group_by", *_FILTERS))
+    async def usage(self, query: Query) -> UsageReport:
         asked = self._buckets(query, tuple(WIDTHS))
         group_by = query.many("group_by", _USAGE_GROUPS)
         filters = {
             dimension: query.many(name, values) for name, (dimension, values) in _FILTERS.items()
         }
-        await exchange.respond(200, await self._reports.usage(asked, group_by, filters))
+        return await self._reports.usage(asked, group_by, filters)
 
-    async def cost_report(self, exchange: Exchange) -> None:
-        query = Query(exchange.query(), (*_SPAN, "group_by"))
+    async def cost(self, query: Query) -> CostReport:
         asked = self._buckets(query, ("1d",))
-        group_by = query.many("group_by", _COST_GROUPS)
-        await exchange.respond(200, await self._reports.costs(asked, group_by))
+        return await self._reports.costs(asked, query.many("group_by", _COST_GROUPS))
 
     def _buckets(self, query: Query, widths: tuple[BucketWidth, ...]) -> Buckets:
         width = query.choice("bucket_width", widths)

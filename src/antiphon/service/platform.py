@@ -19,6 +19,7 @@ from antiphon.service.ledger import Books, Ledger, opened_ledger
 from antiphon.service.messages import Messages
 from antiphon.service.metering import Metering
 from antiphon.service.models import Models, ModelSource, Open
+from antiphon.service.reports import Reports
 from antiphon.service.uses import KeyUses
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
@@ -45,6 +46,7 @@ class Platform:
     messages: Messages
     metering: Metering
     ledger: Ledger
+    reports: Reports
     administration: Administration
     first_key: NewKey | None
     entropy: Callable[[int], bytes]
@@ -129,6 +131,7 @@ async def build_platform(
             messages=Messages(models, metering, entropy, signing_key, _sources_of(settings)),
             metering=metering,
             ledger=ledger,
+            reports=Reports(database, accounts, now),
             administration=build_administration(office, settings.limits, counters, models.groups),
             first_key=first_key,
             entropy=entropy,
