@@ -72,11 +72,12 @@ async def build_platform(
     *,
     entropy: Callable[[int], bytes] = os.urandom,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], int] | None = None,
     open_engine: Open = open_engine,
 ) -> AsyncGenerator[Platform]:
     """Make a platform whose models are not open yet; `platform.models.open()` opens them.
 
-    Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
+    `clock` is that of the counters in memory: Unix milliseconds that never go back. Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
     contradict each other.
     """
     async with AsyncExitStack() as stack:
@@ -91,7 +92,7 @@ async def build_platform(
         first_key = await _first_keys(keys, settings)
 
         sums = Sums(database, now)
-        counters = await stack.enter_async_context(opened_counters(settings, sums))
+        counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
         metering = Metering(counters, accounts, settings.limits, now)
         books = Books(database, metering.settle)
         folder = settings.data_dir / "journal"
