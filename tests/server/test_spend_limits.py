@@ -157,7 +157,7 @@ async def hung_up(call: Call) -> None:
     await call.task
 
 
-@pytest.mark.covers("errors: rate_limit_error", "effect")
+@pytest.mark.covers("errors: spend limits: 400, and 429 for the server's cap", "effect")
 async def test_cap_of_the_server_ends_with_the_month(house: StartHouse) -> None:
     home = await house(
         {"limits": {"monthly_spend": "0.0001"}}, timed=True, price=PRICE, text="One two three"

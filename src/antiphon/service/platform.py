@@ -66,7 +66,7 @@ async def opened_database(
 
 
 @asynccontextmanager
-async def build_platform(
+async def build_platform(  # noqa: PLR0913 - what a test gives instead of the world's
     settings: Settings,
     sources: Sequence[ModelSource],
     *,
@@ -77,7 +77,9 @@ async def build_platform(
 ) -> AsyncGenerator[Platform]:
     """Make a platform whose models are not open yet; `platform.models.open()` opens them.
 
-    `clock` is that of the counters in memory: Unix milliseconds that never go back. Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
+    `clock` is that of the counters in memory: Unix milliseconds that never go back.
+
+    Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
     contradict each other.
     """
     async with AsyncExitStack() as stack:
