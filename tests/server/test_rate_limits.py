@@ -61,8 +61,10 @@ async def until_one_waits(gate: Gate) -> None:
     ],
 )
 async def test_what_is_beyond_a_limit_is_refused_until_the_time_that_is_told(
-    house: StartHouse, scope: str, kind: str, limit: int, served: int, said: str, retry_after: int
+    house: StartHouse, scope: str, case: tuple[str, int, int, str, int]
 ) -> None:
+    kind, limit, served, said, retry_after = case
+    # Each answer is 5 tokens in and 4 out.
     home = await house(timed=True, text="One two three")
     caller = await limited(home, scope, **{kind: limit})
     for _ in range(served):
