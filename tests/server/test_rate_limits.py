@@ -258,3 +258,39 @@ async def test_changed_limit_applies_to_the_next_request(house: StartHouse) -> N
     answer = await home.caller.create()
     assert answer.status == 200
     assert told(answer, "requests")[0] == "60"
+
+
+@pytest.mark.parametrize("kind", [REQUESTS, INPUT])
+async def test_those_who_say_that_they_retry_are_given_successive_places(
+    house: StartHouse, kind: str
+) -> None:
+    home = await house(timed=True)
+    caller = await limited(home, "organization", **{kind: 60 if kind == REQUESTS else 300})
+    served = [await caller.create() for _ in range(60)]
+    assert all(answer.status == 200 for answer in served)
+
+    async def ask(retries: int) -> Answer:
+        return await caller.post("/v1/messages", HELLO, x_stainless_retry_count=str(retries))
+
+    refused = [await ask(0) for _ in range(20)]
+    assert [int(answer.headers["retry-after"]) for answer in refused] == list(range(1, 21))
+    for _ in refused:
+        home.clock.passes(seconds=1)
+        # Who is new comes after them, and who says nothing of retries, too.
+        assert (await caller.create()).status == 429
+        assert (await ask(1)).status == 200
+    assert len(await home.entries()) == 80
+    assert (await caller.create()).headers["retry-after"] == "1"
+
+
+async def test_place_is_given_back_if_the_money_is_spent(house: StartHouse) -> None:
+    home = await house(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
+    caller = await limited(home, "organization", **{REQUESTS: 1})
+    assert (await caller.create()).status == 200
+    first = {"x_stainless_retry_count": "0"}
+    refused = await caller.post("/v1/messages", HELLO, **first)
+    waited(home, refused)
+    await home.spend_limit({"type": "organization"}, 1)
+    again = await caller.post("/v1/messages", HELLO, x_stainless_retry_count="1")
+    assert again.status == 400
+    assert told(again, "requests")[:2] == ("1", "1")

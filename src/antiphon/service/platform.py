@@ -21,6 +21,7 @@ from antiphon.service.models import Models, ModelSource, Open
 from antiphon.service.uses import KeyUses
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
+from antiphon.store.counters.memory import steady_clock
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
@@ -95,7 +96,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
 
         sums = Sums(database, now)
         counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
-        metering = Metering(counters, accounts, settings.limits, now)
+        metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
         books = Books(database, metering.settle)
         folder = settings.data_dir / "journal"
         ledger = await stack.enter_async_context(
