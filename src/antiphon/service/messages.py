@@ -41,12 +41,16 @@ Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Who asks, under which id, in which version of the API, and with how large a body."""
+    """Who asks, under which id, in which version of the API, and with how large a body.
+
+    `retries` is how often the client has tried before, if it says so.
+    """
 
     caller: Caller
     request_id: str
     version: str
     size: int = 0
+    retries: int | None = None
 
 
 class Generation:
@@ -173,6 +177,7 @@ class Messages:
             price=price_for(params.model, model.id, model.price),
             input_tokens=input_tokens,
             max_output=min(params.max_tokens, limits.context_tokens - input_tokens),
+            retries=asking.retries,
         )
         grant = await self._metering.admit(asking.caller, question)
         return Generation(model, prompt, Assembly(outline), grant)

@@ -17,6 +17,7 @@ from datetime import datetime
 
 import anyio
 import structlog
+from msgspec.structs import replace
 
 from antiphon.core.admission import (
     Ask,
@@ -45,6 +46,7 @@ from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.service.access import Caller
 from antiphon.service.directory import Accounts
 from antiphon.service.ledger import Entry, Ledger
+from antiphon.service.places import Place, Places
 from antiphon.service.plans import Plan, Plans
 from antiphon.settings import LimitSettings
 from antiphon.store.counters.base import Counters, CountersError
@@ -67,7 +69,7 @@ class Question:
     """What is asked, as far as limits and prices care.
 
     `max_output` is the most that may be answered; `caches` are the lifetimes of the cache entries
-    that the prompt asks for.
+    that the prompt asks for. `retries` is how often this was tried before, if the client says so.
     """
 
     request_id: str
@@ -78,6 +80,7 @@ class Question:
     input_tokens: int
     max_output: int
     caches: Collection[CacheTtl] = ()
+    retries: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -123,10 +126,12 @@ class Metering:
         accounts: Accounts,
         settings: LimitSettings,
         now: Callable[[], datetime],
+        clock: Callable[[], int],
     ) -> None:
         self._counters = counters
         self._accounts = accounts
         self._room = WaitingRoom(counters)
+        self._places = Places(counters, clock)
         self._settings = settings
         self._now = now
         self._plans = Plans(settings)
@@ -148,15 +153,14 @@ class Metering:
         """
         plan = self._plans.find(caller, question.group)
         now = self._now()
-        ask = _ask(plan, question, now)
         try:
-            verdict = await self._room.admit(ask, self._settings.spend_wait_s)
+            verdict = await self._decide(caller, question, plan, now)
         except CountersError as error:
             raise OverloadedError from error
         if not isinstance(verdict, Granted):
             raise await self._refusal(verdict, caller, question, plan, now)
         headers = limit_headers(plan.rates, verdict.levels, now)
-        grant = Grant(plan, headers, question.input_tokens, reserved=bool(ask.holds))
+        grant = Grant(plan, headers, question.input_tokens, reserved=bool(plan.caps))
         try:
             grant.entry = self._book.open(_opening(caller, question, now))
         except (StoreError, OSError) as error:
@@ -167,6 +171,40 @@ class Metering:
         self._granted[question.request_id] = grant
         self._news.set()
         return grant
+
+    async def _decide(
+        self, caller: Caller, question: Question, plan: Plan, now: datetime
+    ) -> Verdict:
+        ask = _ask(plan, question, now)
+        await self._places.tidy()
+        if question.retries and (place := self._places.claim(caller.key_id, ask.draws)):
+            return await self._decide_at(place, ask)
+        verdict = await self._room.admit(ask, self._settings.spend_wait_s)
+        if question.retries is None or not isinstance(verdict, Limited):
+            return verdict
+        if plan.rates[verdict.index].type is LimitType.OUTPUT:
+            return verdict
+        wait_ms = await self._places.promise(caller.key_id, ask.draws, verdict.retry_after_ms)
+        return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
+
+    async def _decide_at(self, place: Place | int, ask: Ask) -> Verdict:
+        """Decide an ask for which a place was promised: it is drawn already, or not yet due."""
+        if isinstance(place, int):
+            return Limited(0, place, await self._counters.levels(ask.draws))
+        rest = replace(ask, draws=tuple(draw for draw in ask.draws if draw not in place.drawn))
+        verdict: Verdict | None = None
+        try:
+            # First: between the grant and its entry nobody must be able to cut in.
+            levels = await self._counters.levels(ask.draws)
+            verdict = await self._room.admit(rest, self._settings.spend_wait_s)
+        finally:
+            if not isinstance(verdict, Granted):
+                with anyio.CancelScope(shield=True):
+                    await self._places.give_back(place)
+        if isinstance(verdict, Limited):
+            refused = rest.draws[verdict.index]
+            return Limited(ask.draws.index(refused), verdict.retry_after_ms, levels)
+        return Granted(levels) if isinstance(verdict, Granted) else verdict
 
     async def _refusal(
         self, verdict: Verdict, caller: Caller, question: Question, plan: Plan, now: datetime
