@@ -2,7 +2,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -63,6 +63,8 @@ def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options."""
     async with AsyncExitStack() as stack:
+        # A server has its folder to itself: the first one the test's, others one in it.
+        folders = chain([tmp_path], (tmp_path / f"house{number}" for number in count(2)))
 
         async def start(
             settings: dict[str, Any] | None = None,
@@ -72,7 +74,7 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
             **options: Any,
         ) -> Platform:
             loaded = Settings.load(
-                {"data_dir": tmp_path, "api_key": KEY, **(settings or {})}, environ={}
+                {"data_dir": next(folders), "api_key": KEY, **(settings or {})}, environ={}
             )
             model = ModelSettings(
                 id="scripted",

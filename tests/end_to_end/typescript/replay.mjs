@@ -25,7 +25,10 @@ await once(server, 'listening');
 function plain(message, line) {
   const { _request_id, parsed_output, ...rest } = JSON.parse(JSON.stringify(message));
   for (const block of rest.content) delete block.parsed_output;
-  if (line === 'old') delete rest.usage.output_tokens_details;
+  if (line === 'old') {
+    delete rest.usage.output_tokens_details;
+    delete rest.stop_details;
+  }
   return rest;
 }
 
