@@ -18,6 +18,7 @@ from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
+from support.projector import write_projector
 from support.valkey import Server
 
 # A slow machine is no fault of the code; in CI a failure has to come back the next time.
@@ -53,6 +54,12 @@ def default_model(models_dir: Path) -> Path:
     return ensure_model(DEFAULT_MODEL, models_dir, open_progress("default model"))
 
 
+@pytest.fixture(scope="session")
+def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a real vision projector for the default model, with random weights."""
+    return write_projector(tmp_path_factory.mktemp("projector") / "mmproj.gguf")
+
+
 @pytest.fixture
 async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options."""
@@ -82,6 +89,22 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
             platform = await stack.enter_async_context(building)
             await platform.models.open()
             return platform
+
+        yield start
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncGenerator[StartClient]:
+    """Makes clients of an application over these models, each a `[[models]]` table."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*models: dict[str, Any]) -> Client:
+            flags = {"data_dir": tmp_path, "api_key": KEY, "models": list(models)}
+            settings = Settings.load(flags, environ={})
+            sources = [ModelSource(model) for model in settings.served()]
+            platform = await stack.enter_async_context(build_platform(settings, sources))
+            await platform.models.open()
+            return Client(build_app(platform))
 
         yield start
 

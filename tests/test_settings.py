@@ -91,6 +91,27 @@ def test_several_models_stand_in_the_file(config) -> None:
     assert fake.options == {"text": "Hello"}
 
 
+def test_a_model_may_run_on_several_engines(config) -> None:
+    config.write_text(
+        """
+        [[models]]
+        id = "both"
+        [[models.engines]]
+        engine = "messages_api"
+        weight = 3
+        options = {url = "http://x"}
+        [[models.engines]]
+        source = "small.gguf"
+        """
+    )
+    (both,) = load(config=config).served()
+    assert [(one.engine, one.weight, one.source) for one in both.runs_on()] == [
+        ("messages_api", 3, None),
+        ("llama", 1, "small.gguf"),
+    ]
+    assert load().served()[0].runs_on()[0].source == load().model
+
+
 def test_aliases_are_a_list_with_commas_in_the_environment() -> None:
     assert load(environ={"ANTIPHON_ALIASES": "claude-*, gpt-4 ,"}).aliases == ("claude-*", "gpt-4")
 
@@ -128,6 +149,8 @@ def test_what_is_wrong_in_the_environment_is_named(environ, said) -> None:
         ("port = 'x'", "port: "),
         ("[[models]]\nengine = 'llama'", "id"),
         ("[[models]]\nid = 'x'\nspeed = 1", "speed"),
+        ("[[models]]\nid = 'x'\n[[models.engines]]\nweight = -1", "weight"),
+        ("[[models]]\nid = 'x'\nengine = 'y'\n[[models.engines]]\nweight = 1", "beside"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named(config, text, said) -> None:

@@ -173,18 +173,49 @@ def _run(work: Awaitable[None]) -> None:
 
 
 def _source(model: ModelSettings, data_dir: Path) -> "ModelSource":
-    """Have the model's file here, fetching it if it is not."""
+    """Have the model's files here, and its projectors, fetching what is not."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from antiphon.service.models import ModelSource  # noqa: PLC0415
     from antiphon.weights.progress import open_progress  # noqa: PLC0415
     from antiphon.weights.pull import ensure_model  # noqa: PLC0415
 
-    if model.source is None:
+    model = _with_projectors(model, data_dir)
+    sources = [runs_on.source for runs_on in model.runs_on()]
+    weights = tuple(
+        None if source is None else ensure_model(source, data_dir, open_progress(model.id))
+        for source in sources
+    )
+    times = [path.stat().st_mtime for path in weights if path is not None]
+    if not times:
         return ModelSource(model)
-    path = ensure_model(model.source, data_dir, open_progress(model.id))
-    made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return ModelSource(model, path, made.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    made = datetime.fromtimestamp(max(times), UTC)
+    return ModelSource(model, weights, made.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
+    """Have the vision projectors of the model's llama engines here, and name their files."""
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from antiphon.weights.progress import open_progress  # noqa: PLC0415
+    from antiphon.weights.pull import ensure_model  # noqa: PLC0415
+
+    def local(engine: str, options: dict[str, Any]) -> dict[str, Any]:
+        spec = options.get("mmproj")
+        if engine != "llama" or not isinstance(spec, str):
+            return options
+        return {
+            **options,
+            "mmproj": str(ensure_model(spec, data_dir, open_progress(f"{model.id}, mmproj"))),
+        }
+
+    return replace(
+        model,
+        options=local(model.engine, model.options),
+        engines=tuple(
+            replace(one, options=local(one.engine, one.options)) for one in model.engines
+        ),
+    )
 
 
 def welcome(platform: "Platform", port: int) -> str:

@@ -51,6 +51,18 @@ class Secret:
         return "Secret(***)"
 
 
+class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of the engines of a model, where it has several.
+
+    `weight` is its share of the requests; 0 is only for when no other one can answer.
+    """
+
+    engine: str = "llama"
+    weight: Annotated[int, Meta(ge=0, le=1000)] = 1
+    source: str | None = None
+    options: dict[str, Any] = {}
+
+
 class CardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Prices in US dollars for a million tokens: `"0.25"`, or a number.
 
@@ -142,6 +154,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     `id`: the name under which it is listed. `engine`: what runs it. `source`: where its file
     comes from (see docs/reference/models.md), for engines that run files. `aliases`: other names
     that it answers to, with `*` and `?` as wildcards. `options`: the engine's own settings.
+    `engines`: several engines that run it, instead of one.
     `price`: what its tokens cost; else the list price of the name that is asked for.
     `limit_group`: models of one group share their rate limits; else each has its own.
     """
@@ -152,8 +165,21 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     display_name: str | None = None
     aliases: tuple[str, ...] = ()
     options: dict[str, Any] = {}
+    engines: tuple[EngineSettings, ...] = ()
     price: PriceSettings | None = None
     limit_group: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.engines and (self.source or self.options or self.engine != "llama"):
+            raise ValueError(
+                f"model {self.id!r} has `engines`: `engine`, `source` and `options` stand in each "
+                "of them, not beside them"
+            )
+
+    def runs_on(self) -> tuple[EngineSettings, ...]:
+        """Return the engines that run it."""
+        alone = EngineSettings(engine=self.engine, source=self.source, options=self.options)
+        return self.engines or (alone,)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -187,6 +213,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     shutdown_grace_s: Annotated[float, Meta(ge=0)] = 30.0
     request_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+    url_sources: bool = False
 
     def served(self) -> tuple[ModelSettings, ...]:
         """Return the models to serve."""

@@ -1,6 +1,7 @@
 """What every engine must do. Add one by a line in `ENGINES`."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -15,13 +16,15 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
+    Started,
     TextChunk,
 )
 from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.messages_api.engine import open_messages_api
+from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.engines.scripted import open_scripted
-from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn
+from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn, whole
 from support.upstreams import Owning, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
@@ -64,9 +67,16 @@ async def messages_api_on_antiphon(default_model: Path) -> Engine:
     return Owning(engine, server)
 
 
+async def routed(default_model: Path) -> Engine:
+    """Two engines as one."""
+    first, second = await scripted(default_model), await scripted(default_model)
+    return RoutedEngine("routed", [Member(first, 2), Member(second, 1)], time.monotonic)
+
+
 ENGINES: list[Open] = [
     llama,
     scripted,
+    routed,
     chat_completions,
     messages_api,
     messages_api_on_antiphon,
@@ -125,6 +135,16 @@ async def test_answering_does_not_change_the_count(engine: Engine) -> None:
     count = await engine.count_tokens(prompt)
     await answer(engine, prompt)
     assert await engine.count_tokens(prompt) == count
+
+
+async def test_an_answer_begins_with_the_size_of_its_prompt_where_the_engine_says_it(
+    engine: Engine,
+) -> None:
+    for prompt in (ask("Say hello.", max_tokens=2), ask("Read this.", max_tokens=0)):
+        starts = [one for one in await whole(engine, prompt) if isinstance(one, Started)]
+        sizes = [start.input_tokens for start in starts]
+        said = [await engine.count_tokens(prompt)] if engine.capabilities.says_input else []
+        assert sizes == said
 
 
 async def test_counting_first_is_not_needed(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """What every engine must do that has tools, structured outputs or thoughts."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from antiphon.engines.base import (
     ToolChoice,
     Turn,
 )
+from antiphon.engines.fitting import fits
 from antiphon.engines.llama.engine import open_llama
-from antiphon.engines.schema import fits
+from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.engines.scripted import open_scripted
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
@@ -41,7 +43,15 @@ async def scripted(_: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options=replies))
 
 
-@pytest.fixture(scope="module", params=[llama, scripted], ids=lambda opener: opener.__name__)
+async def routed(default_model: Path) -> Engine:
+    """Two engines as one."""
+    members = [Member(await scripted(default_model), weight) for weight in (2, 1)]
+    return RoutedEngine("routed", members, time.monotonic)
+
+
+@pytest.fixture(
+    scope="module", params=[llama, scripted, routed], ids=lambda opener: opener.__name__
+)
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in

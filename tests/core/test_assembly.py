@@ -7,12 +7,16 @@ from antiphon.core.generation import (
     EngineEvent,
     Finished,
     FinishReason,
+    RedactedThought,
+    Refusal,
+    Started,
     TextChunk,
     ThinkingChunk,
+    ThinkingSignature,
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.wire.content import TextBlock, ThinkingBlock, ToolUseBlock
+from antiphon.wire.content import RedactedThinkingBlock, TextBlock, ThinkingBlock, ToolUseBlock
 from antiphon.wire.events import (
     ContentBlockDelta,
     ContentBlockStart,
@@ -22,7 +26,7 @@ from antiphon.wire.events import (
     StreamEvent,
 )
 from antiphon.wire.fold import fold
-from antiphon.wire.messages import Message
+from antiphon.wire.messages import Message, RefusalDetails
 
 CHUNKS = st.lists(st.builds(TextChunk, st.text("abE ", max_size=4), st.integers(0, 5)), max_size=12)
 ENDINGS = st.builds(Finished, st.sampled_from(FinishReason), st.integers(0, 2))
@@ -213,7 +217,9 @@ def test_the_cost_of_an_unwatched_answer_is_known_at_any_moment() -> None:
 PIECES = st.lists(
     st.builds(TextChunk, st.text("ab", max_size=3), st.integers(0, 3))
     | st.builds(ThinkingChunk, st.text("ab", max_size=3), st.integers(0, 3))
-    | st.builds(ToolCallStart, st.sampled_from(["f", "g"]), st.integers(0, 3)),
+    | st.builds(ToolCallStart, st.sampled_from(["f", "g"]), st.integers(0, 3))
+    | st.builds(ThinkingSignature, st.text("ab", max_size=3))
+    | st.builds(RedactedThought, st.text("ab", max_size=3)),
     max_size=10,
 )
 
@@ -245,7 +251,7 @@ def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
         7,
         watched=watched,
         tool_use_id=lambda: f"toolu_{next(ids)}",
-        sign=lambda thinking: f"signed {thinking}",
+        sign=lambda thinking, _: f"signed {thinking}",
     )
     assembly = Assembly(outline)
     fed = answered(pieces, reason)
@@ -273,7 +279,7 @@ def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
 
 
 def test_thinking_that_is_not_shown_is_a_block_with_its_signature_alone() -> None:
-    assembly = Assembly(Outline("msg_01", "m", 7, shows_thinking=False, sign=lambda text: text))
+    assembly = Assembly(Outline("msg_01", "m", 7, shows_thinking=False, sign=lambda text, _: text))
     events = [
         event
         for fed in (ThinkingChunk("So", 1), ThinkingChunk("...", 1), TextChunk("Hi", 1))
@@ -288,7 +294,7 @@ def test_thinking_that_is_not_shown_is_a_block_with_its_signature_alone() -> Non
 
 
 def test_an_answer_without_thinking_is_not_signed() -> None:
-    assert unsigned("anything") == ""
+    assert unsigned("anything", "") == ""
 
 
 def test_the_input_of_a_call_that_was_not_started_is_a_defect() -> None:
@@ -305,9 +311,81 @@ def test_a_call_without_input_has_an_empty_one() -> None:
     assert block == ToolUseBlock(id="toolu_", name="f", input={})
 
 
+def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> None:
+    assembly = Assembly(Outline("msg_01", "m", None))
+    assert assembly.input_tokens == 0
+    (start,) = assembly.feed(
+        Started(
+            input_tokens=100,
+            cache_read_tokens=70,
+            cache_write_5m_tokens=20,
+            cache_write_1h_tokens=4,
+        )
+    )
+    events = [
+        start,
+        *assembly.feed(TextChunk("Hi", 1)),
+        *assembly.feed(Finished(FinishReason.END_TURN)),
+    ]
+    usage = fold(events).usage
+    assert assembly.input_tokens == 100
+    assert (usage.input_tokens, usage.cache_read_input_tokens) == (6, 70)
+    assert usage.cache_creation_input_tokens == 24
+    assert usage.cache_creation.ephemeral_5m_input_tokens == 20
+    assert usage.cache_creation.ephemeral_1h_input_tokens == 4
+
+
+def test_an_engine_that_does_not_say_the_size_or_says_it_twice_is_a_defect() -> None:
+    with pytest.raises(RuntimeError, match="how long"):
+        Assembly(Outline("msg_01", "m", None)).feed(TextChunk("Hi", 1))
+    with pytest.raises(RuntimeError, match="has started"):
+        Assembly(Outline("msg_01", "m", 7)).feed(Started(input_tokens=7))
+
+
+@pytest.mark.covers("stop reasons: refusal", "effect")
+@pytest.mark.parametrize("refusal", [None, Refusal("cyber", "No.")])
+def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -> None:
+    assembly = Assembly(Outline("msg_01", "m", 7))
+    said = assembly.feed(Finished(FinishReason.REFUSAL, 1, refusal))
+    message = fold([assembly.start(), *said])
+    known = refusal or Refusal()
+    assert message.stop_reason == "refusal"
+    assert message.stop_details == RefusalDetails(
+        category=known.category, explanation=known.explanation
+    )
+
+
+@pytest.mark.covers("blocks of an answer: redacted_thinking", "effect")
+def test_what_an_engine_proves_of_its_thoughts_is_in_their_signatures() -> None:
+    outline = Outline("msg_01", "m", 7, sign=lambda text, proof: f"{text}|{proof}")
+    assembly = Assembly(outline)
+    fed = [
+        ThinkingChunk("So", 1),
+        ThinkingSignature("a"),
+        ThinkingChunk("Hm", 1),
+        ThinkingSignature("b"),
+        RedactedThought("c"),
+        ThinkingSignature("d"),
+        Finished(FinishReason.END_TURN),
+    ]
+    events: list[StreamEvent] = [assembly.start()]
+    for event in fed:
+        events += assembly.feed(event)
+    assert is_stream([type(event).__struct_config__.tag for event in events])
+    assert indices_are_in_order(events)
+    assert fold(events).content == (
+        ThinkingBlock(thinking="So", signature="So|a"),
+        ThinkingBlock(thinking="Hm", signature="Hm|b"),
+        RedactedThinkingBlock(data="|c"),
+        ThinkingBlock(thinking="", signature="|d"),
+    )
+
+
 def folded(thinking: str, *events: EngineEvent) -> Message:
     """The answer to a caller who asked for `thinking` in this way."""
-    outline = Outline("msg_01", "m", 7, thinking=thinking, sign=lambda thought: f"signed {thought}")
+    outline = Outline(
+        "msg_01", "m", 7, thinking=thinking, sign=lambda thought, _: f"signed {thought}"
+    )
     assembly = Assembly(outline)
     streamed: list[StreamEvent] = [assembly.start()]
     for event in events:
@@ -344,3 +422,11 @@ def test_answer_with_a_budget_begins_with_thinking_if_only_with_none(event: Engi
     assert len(message.content) == 2
     assert not folded("enabled", Finished(FinishReason.END_TURN, 1)).content
     assert len(folded("adaptive", event, Finished(FinishReason.END_TURN, 1)).content) == 1
+
+
+def test_proofs_of_thoughts_that_nobody_asked_for_are_not_shown() -> None:
+    hidden = (ThinkingChunk("Hm.", 1), ThinkingSignature("a"), RedactedThought("b"))
+    end = Finished(FinishReason.END_TURN, 1)
+    assert not folded("disabled", *hidden, end).content
+    (first, second) = folded("enabled", RedactedThought("b"), TextChunk("Hi", 1), end).content
+    assert (type(first), type(second)) == (RedactedThinkingBlock, TextBlock)

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,12 @@ def try_draw(bucket: Bucket | None, draw: Draw, now: int) -> tuple[Granted | Lim
     before = {} if bucket is None else {draw.bucket: bucket}
     verdict, after = decide((draw,), before, now)
     return verdict, {**before, **after}.get(draw.bucket, Bucket(0, now, draw.limit))
+
+
+@pytest.mark.parametrize("limit", [0, -1, LARGEST_LIMIT + 1])
+def test_limit_that_cannot_be_kept_is_no_limit(limit: int) -> None:
+    with pytest.raises(ValueError, match="a rate limit is from 1"):
+        asked(limit, 1)
 
 
 def test_new_bucket_holds_a_minute_of_its_limit() -> None:

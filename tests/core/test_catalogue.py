@@ -54,7 +54,14 @@ def test_first_of_two_wildcards_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "models", [{"one": ["x"], "two": ["x"]}, {"one": ["two"], "two": []}], ids=str
+    "models",
+    [
+        {"one": ["x"], "two": ["x"]},
+        {"one": ["two"], "two": []},
+        {"one": ["claude-*"], "two": ["claude-*"]},
+        {"one": ["*"], "two": ["gpt-?", "*"]},
+    ],
+    ids=str,
 )
 def test_name_of_two_models_is_refused(models: dict[str, list[str]]) -> None:
     with pytest.raises(ValueError, match="names two models"):

@@ -2,8 +2,10 @@ from antiphon.core.documents import (
     Pages,
     body_text,
     content_text,
+    document_blocks,
     document_text,
     pages_text,
+    search_result_blocks,
     search_result_text,
 )
 from antiphon.wire.content import (
@@ -15,6 +17,7 @@ from antiphon.wire.content import (
     UrlSource,
 )
 
+IMAGE = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
 SOURCE = PlainTextSource(media_type="text/plain", data="Body")
 
 
@@ -54,3 +57,33 @@ def test_a_document_is_text_whatever_it_is_made_of() -> None:
     assert body_text("as it is") == "as it is"
     assert body_text(Pages(("a", "b"))) == pages_text(["a", "b"])
     assert body_text([TextParam(text="a"), TextParam(text="b")]) == "a\nb"
+
+
+def test_images_stay_in_their_places_in_a_document() -> None:
+    document = DocumentParam(source=SOURCE)
+    blocks = [TextParam(text="a"), IMAGE, IMAGE, TextParam(text="b"), TextParam(text="c"), IMAGE]
+    assert document_blocks(document, blocks, "Lead. ") == [
+        TextParam(text="Lead. <document>\na"),
+        IMAGE,
+        IMAGE,
+        TextParam(text="b\nc"),
+        IMAGE,
+        TextParam(text="\n</document>"),
+    ]
+
+
+def test_a_document_of_blocks_without_images_is_one_text() -> None:
+    document, blocks = DocumentParam(source=SOURCE), [TextParam(text="a"), TextParam(text="b")]
+    text = document_text(document, content_text(blocks))
+    assert document_blocks(document, blocks, "") == [TextParam(text=text)]
+
+
+def test_images_stay_in_their_places_in_a_search_result() -> None:
+    found = [TextParam(text="found"), IMAGE]
+    result = SearchResultParam(source="https://example.com", title="T", content=found)
+    head = "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound"
+    assert search_result_blocks(result, found, "") == [
+        TextParam(text=head),
+        IMAGE,
+        TextParam(text="\n</search_result>"),
+    ]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Prompt, Turn
-from antiphon.core.replay import check_replay, recalled, sign_omitted
+from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
 from antiphon.core.signatures import sign_thinking
 from antiphon.wire.content import (
     ContentParam,
@@ -130,3 +130,34 @@ def test_messages_of_one_voice_in_a_row_are_the_latest_together() -> None:
 
 def test_a_conversation_without_answers_has_nothing_to_check() -> None:
     check_replay([MessageParam(role="user", content="Hi")], KEY)
+
+
+@given(TEXT, TEXT)
+def test_an_engine_gets_its_own_proofs_back(thinking: str, proof: str) -> None:
+    blocks = (
+        thought(thinking, sign_thinking(KEY, thinking, proof)),
+        thought("", sign_omitted(KEY, thinking, proof)),
+        RedactedThinkingParam(data=sign_thinking(KEY, "", proof)),
+        TextParam(text="So."),
+    )
+    check_replay(conversation(*blocks), KEY)
+    given_back = (
+        with_proofs(recalled(Prompt((Turn("assistant", blocks),), 1)), KEY).turns[0].content
+    )
+    assert given_back == (
+        thought(thinking, proof),
+        thought(thinking, proof),
+        RedactedThinkingParam(data=proof),
+        TextParam(text="So."),
+    )
+
+
+def test_a_prompt_without_thoughts_stays_the_same() -> None:
+    prompt = Prompt((Turn("user", (TextParam(text="a"),)),), 1)
+    assert with_proofs(prompt, KEY) is prompt
+
+
+def test_proofs_of_another_house_are_nothing() -> None:
+    blocks = thought("So", sign_thinking(ANOTHER, "So", "x")), RedactedThinkingParam(data="x")
+    prompt = with_proofs(Prompt((Turn("assistant", blocks),), 1), KEY)
+    assert prompt.turns[0].content == (thought("So", ""), RedactedThinkingParam(data=""))

@@ -87,7 +87,7 @@ def answers(draw: st.DrawFn) -> list[StreamEvent]:
         watched=draw(st.booleans()),
         shows_thinking=draw(st.booleans()),
         tool_use_id=lambda: f"toolu_{next(ids):024}",
-        sign=lambda thinking: base64.b64encode(thinking.encode()).decode(),
+        sign=lambda thinking, _: base64.b64encode(thinking.encode()).decode(),
         sources=draw(st.sampled_from([None, SOURCES])),
     )
     ending = Finished(draw(st.sampled_from(FinishReason)), draw(COST))

@@ -16,10 +16,11 @@ from antiphon.engines.base import (
     EngineEvent,
     EngineStartError,
     OpenEngine,
+    Started,
     TextChunk,
 )
 from antiphon.engines.chat_completions.engine import open_chat_completions
-from antiphon.engines.http import LARGEST_FRAME
+from antiphon.engines.http import LARGEST_FRAME, seconds
 from antiphon.engines.messages_api.engine import open_messages_api
 from antiphon.engines.upstreams import CONTEXT_BY_DEFAULT
 from support.conversation import answer, ask, text_of, tokens_in
@@ -179,7 +180,7 @@ async def test_a_stream_that_is_cut_is_its_failure(
 
     with pytest.raises(EngineError) as caught:
         await watch()
-    assert seen == [TextChunk("a", 1)]
+    assert [event for event in seen if not isinstance(event, Started)] == [TextChunk("a", 1)]
     assert caught.value.kind is EngineErrorKind.FAILED
 
 
@@ -259,7 +260,7 @@ async def test_the_key_is_sent_and_hidden(
     upstream.streams(WHOLE[opener])
     await answer(engine, ask("Hi"))
     assert KEY in str(upstream.asked[0][1].values())
-    assert KEY not in repr(engine._options)
+    assert KEY not in repr(engine._dialect._options)
 
 
 async def test_the_only_model_is_found(upstream: Misbehaving, opener: OpenEngine) -> None:
@@ -311,3 +312,21 @@ async def test_a_server_that_cannot_say_its_model_is_a_start_error(
 async def test_wrong_options_are_a_start_error(opener: OpenEngine, options: dict[str, Any]) -> None:
     with pytest.raises(EngineStartError, match="Model `m`"):
         await opened(opener, **{"url": "http://127.0.0.1:1", **options})
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("7", 7.0), ("0.5", 0.5), ("86400", 3600.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+     ("-1", None), ("nan", None), ("\u0663", None), ("", None)],
+)  # fmt: skip
+async def test_when_to_come_back_is_passed_on(header: str, expected: float | None) -> None:
+    assert seconds(header) == expected
+
+
+async def test_an_overload_says_when_to_come_back(engine: Engine, upstream: Misbehaving) -> None:
+    async def script(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"retry-after": "7"})
+
+    upstream.script = script
+    error = await fails(engine)
+    assert (error.kind, error.retry_after_s) == (EngineErrorKind.OVERLOADED, 7.0)

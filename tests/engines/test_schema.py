@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.engines.example import example
-from antiphon.engines.schema import fits
+from antiphon.engines.fitting import fits
 from support.schemas import schemas
 
 JSON = st.recursive(

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
 from antiphon.core.ledger import LedgerEntry, Opening
 from antiphon.core.price_list import LIST_PRICES
@@ -316,4 +317,25 @@ async def test_name_that_a_caller_made_up_is_no_danger(database: Database, folde
         name = "claude-\x00\n\"'\ud800" + "x" * 100_000
         ledger.open(opening(1, model=name)).close(Outcome.COMPLETED, TOKENS)
         await ledger.flush()
+        assert list(await rows(database)) == ["req_1"]
+
+
+async def test_fault_of_whoever_counts_is_loud_and_loses_nothing(
+    database: Database, folder: Path
+) -> None:
+    called = anyio.Event()
+
+    async def broken(entries: Sequence[LedgerEntry]) -> None:
+        called.set()
+        raise KeyError(entries[0].id)
+
+    async def run() -> None:
+        async with opened(Books(database, settle=broken), folder) as ledger:
+            ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+            await called.wait()
+
+    with capture_logs() as logs, pytest.raises(KeyError):
+        await run()
+    assert [log["event"] for log in logs] == ["ledger.stopped"]
+    async with opened(Books(database), folder):
         assert list(await rows(database)) == ["req_1"]

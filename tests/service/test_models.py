@@ -6,7 +6,7 @@ from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.engines.base import Engine, EngineConfig, EngineStartError
 from antiphon.engines.registry import open_engine
 from antiphon.service.models import Models, ModelSource
-from antiphon.settings import ModelSettings
+from antiphon.settings import EngineSettings, ModelSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -78,4 +78,30 @@ async def test_the_engines_that_were_opened_are_closed_when_a_later_one_fails() 
     with pytest.raises(EngineStartError, match="nonsense"):
         await served.open()
     await served.aclose()
+    assert [engine.ready for engine in opened] == [False]
+
+
+def on_several(*options: dict[str, object]) -> ModelSource:
+    engines = tuple(EngineSettings(engine="scripted", options=one) for one in options)
+    return ModelSource(ModelSettings(id="both", engines=engines))
+
+
+async def test_a_model_on_several_engines_can_do_what_all_can() -> None:
+    served = models(on_several({"context_tokens": 500}, {"context_tokens": 900}))
+    await served.open()
+    assert served.find("both").engine().capabilities.context_tokens == 500
+    await served.aclose()
+    assert not served.ready
+
+
+async def test_the_engines_of_a_model_are_closed_when_one_of_them_fails() -> None:
+    opened: list[Engine] = []
+
+    async def opener(name: str, config: EngineConfig) -> Engine:
+        opened.append(await open_engine(name, config))
+        return opened[-1]
+
+    served = models(on_several({}, {"nonsense": 1}), opener=opener)
+    with pytest.raises(EngineStartError, match="nonsense"):
+        await served.open()
     assert [engine.ready for engine in opened] == [False]

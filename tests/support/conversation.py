@@ -11,6 +11,7 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
+    Started,
     TextChunk,
     ToolCallJson,
     ToolCallStart,
@@ -30,6 +31,12 @@ def ask(*texts: str, max_tokens: int = 16, temperature: float = 0.0) -> Prompt:
 
 
 async def answer(engine: Engine, prompt: Prompt) -> list[EngineEvent]:
+    """Return what an engine says, without how long the prompt is."""
+    return [event for event in await whole(engine, prompt) if not isinstance(event, Started)]
+
+
+async def whole(engine: Engine, prompt: Prompt) -> list[EngineEvent]:
+    """Return what an engine says."""
     async with aclosing(engine.generate(prompt)) as events:
         return [event async for event in events]
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from antiphon.core.identity import ID_ENTROPY, workspace_id
 from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.price_list import LIST_PRICES, price_for
 from antiphon.core.usage import Outcome, TokenCounts
@@ -12,7 +13,9 @@ from antiphon.core.usage import Outcome, TokenCounts
 # A Wednesday, in a week that begins in another month.
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
-WORKSPACES = (None, "wrkspc_default", "wrkspc_a", "wrkspc_b")
+# The id that the default workspace gets where chance gives nothing but zeros.
+DEFAULT_WORKSPACE = workspace_id(bytes(ID_ENTROPY))
+WORKSPACES = (None, DEFAULT_WORKSPACE, "wrkspc_a", "wrkspc_b")
 KEYS = (None, "apikey_1", "apikey_2")
 MODELS = ("claude-opus-5-5", "claude-haiku-5-5", "claude-sonnet-4-5-20250929", "small")
 

@@ -31,6 +31,8 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "POST /v1/messages/count_tokens",
         "GET /v1/models",
         "GET /v1/models/{id}",
+        "GET /v1/organizations/usage_report/messages",
+        "GET /v1/organizations/cost_report",
         "unknown path",
         "unknown method",
     ),
@@ -119,7 +121,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "container_upload",
         "MCP blocks",
     ),
-    "blocks of an answer": ("text", "thinking", "tool_use", "citations"),
+    "blocks of an answer": ("text", "thinking", "redacted_thinking", "tool_use", "citations"),
     "events": (
         "message_start",
         "ping",

@@ -16,9 +16,13 @@ from support.processes import KEY, serving
 
 
 @asynccontextmanager
-async def llama_server(weights: Path) -> AsyncIterator[dict[str, Any]]:
+async def llama_server(
+    weights: Path, projector: Path | None = None
+) -> AsyncIterator[dict[str, Any]]:
     """Run llama.cpp and yield the options of an engine that uses its public API."""
-    config = child_config(LlamaOptions(context=1024, slots=4, threads=2), weights, None)
+    sees = None if projector is None else str(projector)
+    options = LlamaOptions(context=1024, slots=4, threads=2, mmproj=sees)
+    config = child_config(options, weights, None)
     child = await start_child(config, 60.0)
     try:
         yield {"url": child.address, "api_key": config.api_key}
@@ -27,12 +31,15 @@ async def llama_server(weights: Path) -> AsyncIterator[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def antiphon_server(weights: Path) -> AsyncIterator[dict[str, Any]]:
+async def antiphon_server(
+    weights: Path, projector: Path | None = None
+) -> AsyncIterator[dict[str, Any]]:
     """Run the whole program on this model and yield the options of an engine that uses it."""
     settings = {
         "ANTIPHON_API_KEY": KEY,
         "ANTIPHON_LLAMA_CONTEXT": "1024",
         "ANTIPHON_LLAMA_THREADS": "2",
+        **({} if projector is None else {"ANTIPHON_LLAMA_MMPROJ": str(projector)}),
     }
     with TemporaryDirectory() as folder:
         running = serving(Path(folder), "--model", str(weights), environ=settings)

@@ -12,6 +12,7 @@ from antiphon.wire.events import StreamEvent
 from antiphon.wire.faults import BodyDecoder
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, Message, TokenCount
 from antiphon.wire.models import ModelInfo, ModelPage
+from antiphon.wire.reports import CostReport, UsageReport
 from antiphon.wire.sse import EventEncoder, FrameDecoder
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -23,6 +24,8 @@ ANSWERS: dict[str, Any] = {
     "model_page": ModelPage,
     "model": ModelInfo,
     "token_count": TokenCount,
+    "usage_report": UsageReport,
+    "cost_report": CostReport,
 }
 
 # Recorded requests of Claude Code have their own test, in `end_to_end/test_transcripts.py`.

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from antiphon.wire.citations import CharLocation
-from antiphon.wire.content import TextBlock, ToolUseBlock
+from antiphon.wire.content import RedactedThinkingBlock, TextBlock, ToolUseBlock
 from antiphon.wire.errors import ErrorDetail
 from antiphon.wire.events import (
     CitationsDelta,
@@ -22,6 +22,7 @@ from antiphon.wire.events import (
     Ping,
     SignatureDelta,
     StartedBlock,
+    StartedRedactedThinking,
     StartedText,
     StartedThinking,
     StartedToolUse,
@@ -30,7 +31,7 @@ from antiphon.wire.events import (
     ThinkingDelta,
 )
 from antiphon.wire.fold import BrokenStreamError, Fold, fold
-from antiphon.wire.messages import Message, OutputTokensDetails, Usage
+from antiphon.wire.messages import Message, OutputTokensDetails, RefusalDetails, Usage
 
 CITATION = CharLocation(
     cited_text="Hi",
@@ -246,6 +247,23 @@ def test_input_that_was_cut_is_what_of_it_is_certain() -> None:
     assert message.content == (
         ToolUseBlock(id="toolu_1", name="f", input={"city": "Paris", "days": [1]}),
     )
+
+
+def test_thinking_that_cannot_be_read_is_whole_when_it_starts() -> None:
+    hidden = ContentBlockStart(index=0, content_block=StartedRedactedThinking(data="x"))
+    message = fold([START, hidden, closed(), END, STOP])
+    assert message.content == (RedactedThinkingBlock(data="x"),)
+    with pytest.raises(BrokenStreamError, match="another kind"):
+        fold([START, hidden, delta("a"), closed(), END, STOP])
+
+
+def test_the_details_of_a_refusal_are_in_the_message() -> None:
+    details = RefusalDetails(category="cyber", explanation=None)
+    end = MessageDelta(
+        delta=Ending(stop_reason="refusal", stop_details=details),
+        usage=DeltaUsage(input_tokens=25, output_tokens=4),
+    )
+    assert fold([START, end, STOP]).stop_details == details
 
 
 def test_the_citations_of_a_text_are_folded_into_it() -> None:

@@ -30,6 +30,11 @@ class Draw(msgspec.Struct, frozen=True, gc=False):
     amount: int
     needs_positive: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse a limit with which no retry could ever succeed, and one too large to count."""
+        if not 1 <= self.limit <= LARGEST_LIMIT:
+            raise ValueError(f"{self.bucket}: a rate limit is from 1 to {LARGEST_LIMIT} a minute")
+
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
     """The worst that a request can cost, in nano-dollars, to be set aside on an account.
@@ -111,7 +116,7 @@ class Reservation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What a request has really cost. The first one of an `id` counts, repetitions change nothing.
+    """What a request has really cost. The first one of an `id` counts, repetitions add nothing.
 
     It gives up everything that the reservation `id` holds, adds `costs` (nano-dollars by account)
     to what has been spent, and draws `corrections` without asking. That is so too when the

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from antiphon.core.citations.claims import ClaimScanner, Passage, Passages
 from antiphon.core.citations.sources import Sources
@@ -20,9 +21,14 @@ from antiphon.core.generation import (
     EngineEvent,
     Finished,
     FinishReason,
+    RedactedThought,
+    Refusal,
+    Started,
     TextChunk,
     ThinkingChunk,
+    ThinkingSignature,
     ToolCallJson,
+    ToolCallStart,
 )
 from antiphon.core.stop_sequences import StopScanner
 from antiphon.wire.events import (
@@ -39,6 +45,7 @@ from antiphon.wire.events import (
     MessageStop,
     SignatureDelta,
     StartedBlock,
+    StartedRedactedThinking,
     StartedText,
     StartedThinking,
     StartedToolUse,
@@ -46,12 +53,19 @@ from antiphon.wire.events import (
     TextDelta,
     ThinkingDelta,
 )
-from antiphon.wire.messages import Message, OutputTokensDetails, StopReason, Usage
+from antiphon.wire.messages import (
+    CacheCreation,
+    Message,
+    OutputTokensDetails,
+    RefusalDetails,
+    StopReason,
+    Usage,
+)
 
 
-def unsigned(thinking: str) -> str:
+def unsigned(thinking: str, proof: str) -> str:
     """Sign nothing, where no model thinks."""
-    del thinking
+    del thinking, proof
     return ""
 
 
@@ -59,32 +73,34 @@ def unsigned(thinking: str) -> str:
 class Outline:
     """What an answer is made for.
 
+    `input_tokens` is `None` where the engine says it, with `Started`.
     An answer that is not `watched`, because only its fold will be seen, comes in one piece: a
     delta for each token would be made for nobody. `tool_use_id` makes the id of a call, `sign`
-    the signature of what was thought; `shows_thinking` is false when the caller wants to be sent
-    the signature alone. With `thinking` enabled an answer begins with it, if only with none, so
-    that it may be sent back; when it is disabled, what a model thinks all the same is counted, but
-    is not what the caller asked for.
+    the signature of what was thought, around the proof that the engine gave for it, if it did;
+    `shows_thinking` is false when the caller wants to be sent the signature alone. With `thinking`
+    enabled an answer begins with it, if only with none, so that it may be sent back; when it is
+    disabled, what a model thinks all the same is counted, but is not what the caller asked for.
     `sources` is what the answer may cite, if it may cite anything.
     """
 
     message_id: str
     model: str
-    input_tokens: int
+    input_tokens: int | None
     stop_sequences: tuple[str, ...] = ()
     watched: bool = True
     shows_thinking: bool = True
     thinking: Literal["disabled", "enabled", "adaptive"] = "adaptive"
     tool_use_id: Callable[[], str] = lambda: "toolu_"
-    sign: Callable[[str], str] = unsigned
+    sign: Callable[[str, str], str] = unsigned
     sources: Sources | None = None
 
 
 class Assembly:
     """One answer in the making.
 
-    `start` first, then `feed` for each engine event until `ended`. `output_tokens` is what the
-    events fed so far have cost, at any moment; `stop_reason` is there at the end.
+    `start` first, unless the engine says how long the prompt is; then `feed` for each engine
+    event until `ended`. `output_tokens` is what the events fed so far have cost, at any moment;
+    `stop_reason` is there at the end.
     """
 
     __slots__ = (
@@ -96,6 +112,7 @@ class Assembly:
         "_open",
         "_outline",
         "_scanner",
+        "_started",
         "_thought",
         "ended",
         "output_tokens",
@@ -111,7 +128,7 @@ class Assembly:
             content=(),
             stop_reason=None,
             stop_sequence=None,
-            usage=Usage(input_tokens=outline.input_tokens, output_tokens=0),
+            usage=Usage(input_tokens=outline.input_tokens or 0, output_tokens=0),
         )
         self._scanner = StopScanner(outline.stop_sequences)
         self._claims: ClaimScanner | None = None
@@ -124,10 +141,18 @@ class Assembly:
         self._open: type[StartedBlock] | None = None
         self._thought: list[str] = []
         self._called = False
+        self._started = outline.input_tokens is not None
         self.ended = False
         self.stop_reason: StopReason | None = None
         self.output_tokens = 0
         self.thinking_tokens = 0
+
+    @property
+    def input_tokens(self) -> int:
+        """The tokens of the whole prompt, 0 as long as nobody has said it."""
+        usage = self._message.usage
+        cached = usage.cache_creation_input_tokens + usage.cache_read_input_tokens
+        return usage.input_tokens + cached
 
     def start(self) -> MessageStart:
         return MessageStart(message=self._message)
@@ -136,6 +161,8 @@ class Assembly:
         """Say what the caller sees of this event; often nothing, at the end several events."""
         if self.ended:
             raise RuntimeError("the message has ended")
+        if not self._started:
+            return [self._begin_message(event)]
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
             return self._feed_text(event.text)
@@ -144,11 +171,39 @@ class Assembly:
         rest = self._rest()
         if self.ended:
             return rest
-        if isinstance(event, Finished):
-            return rest + self._end(self._reason(event.reason), None)
-        if isinstance(event, ThinkingChunk):
-            return rest + self._feed_thinking(event)
-        return rest + self._start_call(event.name)
+        return rest + self._feed_other(event)
+
+    def _begin_message(self, event: EngineEvent) -> MessageStart:
+        if not isinstance(event, Started):
+            raise RuntimeError("the engine did not say how long the prompt is")  # noqa: TRY004
+        written = event.cache_write_5m_tokens + event.cache_write_1h_tokens
+        usage = Usage(
+            input_tokens=event.input_tokens - event.cache_read_tokens - written,
+            cache_creation_input_tokens=written,
+            cache_read_input_tokens=event.cache_read_tokens,
+            cache_creation=CacheCreation(
+                ephemeral_5m_input_tokens=event.cache_write_5m_tokens,
+                ephemeral_1h_input_tokens=event.cache_write_1h_tokens,
+            ),
+            output_tokens=0,
+        )
+        self._message = replace(self._message, usage=usage)
+        self._started = True
+        return self.start()
+
+    def _feed_other(self, event: EngineEvent) -> list[StreamEvent]:
+        match event:
+            case ThinkingChunk():
+                return self._feed_thinking(event)
+            case ThinkingSignature(proof=proof):
+                return self._end_thought(proof)
+            case RedactedThought(proof=proof):
+                return self._redacted(proof)
+            case ToolCallStart(name=name):
+                return self._start_call(name)
+            case Finished(reason=reason, refusal=refusal):
+                return self._end(self._reason(reason), None, refusal)
+        raise RuntimeError("the message has started")
 
     def _feed_text(self, text: str) -> list[StreamEvent]:
         if self._gathered is not None:
@@ -206,6 +261,18 @@ class Assembly:
             return opening
         return [*opening, self._delta(ThinkingDelta(thinking=event.text))]
 
+    def _end_thought(self, proof: str) -> list[StreamEvent]:
+        if self._outline.thinking == "disabled":
+            return []
+        opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
+        return opening + self._close(proof)
+
+    def _redacted(self, proof: str) -> list[StreamEvent]:
+        if self._outline.thinking == "disabled":
+            return []
+        hidden = StartedRedactedThinking(data=self._outline.sign("", proof))
+        return [*self._begin(hidden), *self._close()]
+
     def _start_call(self, name: str) -> list[StreamEvent]:
         self._called = True
         return self._begin(StartedToolUse(id=self._outline.tool_use_id(), name=name))
@@ -223,7 +290,7 @@ class Assembly:
         return [*closing, ContentBlockStart(index=self._index, content_block=block)]
 
     def _think_nothing(self, block: StartedBlock) -> list[StreamEvent]:
-        if isinstance(block, StartedThinking):
+        if isinstance(block, StartedThinking | StartedRedactedThinking):
             return []
         self._open = StartedThinking
         return [ContentBlockStart(index=0, content_block=StartedThinking()), *self._close()]
@@ -231,12 +298,12 @@ class Assembly:
     def _delta(self, delta: Delta) -> ContentBlockDelta:
         return ContentBlockDelta(index=self._index, delta=delta)
 
-    def _close(self) -> list[StreamEvent]:
+    def _close(self, proof: str = "") -> list[StreamEvent]:
         if self._open is None:
             return []
         events: list[StreamEvent] = []
         if self._open is StartedThinking:
-            signature = self._outline.sign("".join(self._thought))
+            signature = self._outline.sign("".join(self._thought), proof)
             events.append(self._delta(SignatureDelta(signature=signature)))
             self._thought.clear()
         events.append(ContentBlockStop(index=self._index))
@@ -250,14 +317,20 @@ class Assembly:
             return "tool_use"
         return reason.value
 
-    def _end(self, reason: StopReason, sequence: str | None) -> list[StreamEvent]:
+    def _end(
+        self, reason: StopReason, sequence: str | None, refusal: Refusal | None = None
+    ) -> list[StreamEvent]:
         self.ended = True
         self.stop_reason = reason
         usage = self._message.usage
+        details = None
+        if reason == "refusal":
+            said = refusal or Refusal()
+            details = RefusalDetails(category=said.category, explanation=said.explanation)
         return [
             *self._close(),
             MessageDelta(
-                delta=Ending(stop_reason=reason, stop_sequence=sequence),
+                delta=Ending(stop_reason=reason, stop_sequence=sequence, stop_details=details),
                 usage=DeltaUsage(
                     input_tokens=usage.input_tokens,
                     cache_creation_input_tokens=usage.cache_creation_input_tokens,

@@ -22,30 +22,30 @@ class Catalogue:
     """The names of the served models.
 
     A model's own id comes first, then exact aliases, then wildcards (`claude-*`) in the order in
-    which they were given; `*` alone takes every name.
+    which they were given; `*` alone takes every name. The same wildcard on two models is an error:
+    the second would never be asked.
     """
 
     def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
         """Take each model's id with its aliases. Raises `ValueError` for a name given twice."""
         self.ids = tuple(models)
         self._exact: dict[str, str] = {model: model for model in models}
-        self._wildcards: list[tuple[str, str]] = []
+        self._wildcards: dict[str, str] = {}
         for model, aliases in models.items():
             for alias in aliases:
                 self._add(alias, model)
 
     def _add(self, alias: str, model: str) -> None:
-        if "*" in alias or "?" in alias:
-            self._wildcards.append((alias, model))
-        elif self._exact.setdefault(alias, model) != model:
-            raise ValueError(f"{alias!r} names two models: {self._exact[alias]!r} and {model!r}")
+        names = self._wildcards if "*" in alias or "?" in alias else self._exact
+        if names.setdefault(alias, model) != model:
+            raise ValueError(f"{alias!r} names two models: {names[alias]!r} and {model!r}")
 
     def resolve(self, name: str) -> str | None:
         """Return the id of the model that answers to `name`."""
         exact = self._exact.get(name)
         if exact is not None:
             return exact
-        for pattern, model in self._wildcards:
+        for pattern, model in self._wildcards.items():
             if fnmatchcase(name, pattern):
                 return model
         return None
@@ -74,9 +74,9 @@ def _place(ids: Sequence[str], cursor: str, name: str) -> int:
         raise InvalidRequestError(f"{name}: no such id: {cursor}") from None
 
 
-def page_limit(values: Iterable[str]) -> int:
-    """Read `limit` of a query: 1 to 1000, 20 when absent."""
-    text = next(iter(values), "20")
+def page_limit(values: Iterable[str], *, default: int = 20, most: int = LARGEST_PAGE) -> int:
+    """Read `limit` of a query: 1 to `most`, `default` when absent."""
+    text = next(iter(values), str(default))
     # int() also reads other scripts' digits and underscores, and refuses thousands of digits.
     number = re.fullmatch("(-?)0*([0-9]+)", text)
     if number is None:
@@ -85,6 +85,6 @@ def page_limit(values: Iterable[str]) -> int:
     if sign or digits == "0":
         raise InvalidRequestError("limit: Input should be greater than or equal to 1")
     limit = int(digits[:5])
-    if limit > LARGEST_PAGE:
-        raise InvalidRequestError("limit: Input should be less than or equal to 1000")
+    if limit > most:
+        raise InvalidRequestError(f"limit: Input should be less than or equal to {most}")
     return limit

@@ -1,4 +1,4 @@
-"""Documents as text: what a model that reads nothing but text is given of them.
+"""Documents as text: what a model is given of them, with images beside it if it sees.
 
 A document keeps its place among the blocks of its turn. What it is called and what the caller says
 about it stand in front of what it says, as XML that models know; the same document is always the
@@ -19,18 +19,30 @@ class Pages(msgspec.Struct, frozen=True):
     texts: tuple[str, ...]
 
 
-Content: TypeAlias = str | Pages | list[TextParam | ImageParam]
+Block: TypeAlias = TextParam | ImageParam
+Content: TypeAlias = str | Pages | list[Block]
 """What a document says: a text, pages, or blocks."""
 
 
 def document_text(document: DocumentParam, body: str) -> str:
     """Return a document's text, with its title and its context if it has them."""
+    before, after = _document_frame(document)
+    return f"{before}{body}{after}"
+
+
+def document_blocks(document: DocumentParam, blocks: Sequence[Block], lead: str) -> list[Block]:
+    """Return a document as blocks: `lead`, its text, and its images where they stand in it."""
+    before, after = _document_frame(document)
+    return _framed(lead + before, blocks, after)
+
+
+def _document_frame(document: DocumentParam) -> tuple[str, str]:
     head = [
         f"<{name}>{value}</{name}>\n"
         for name, value in (("title", document.title), ("context", document.context))
         if value
     ]
-    return f"<document>\n{''.join(head)}{body}\n</document>"
+    return f"<document>\n{''.join(head)}", "\n</document>"
 
 
 def pages_text(pages: Sequence[str]) -> str:
@@ -58,7 +70,32 @@ def body_text(content: Content) -> str:
 
 def search_result_text(result: SearchResultParam, body: str) -> str:
     """Return a search result as text, with where it is from."""
-    return (
-        f"<search_result>\n<source>{result.source}</source>\n<title>{result.title}</title>\n"
-        f"{body}\n</search_result>"
-    )
+    before, after = _result_frame(result)
+    return f"{before}{body}{after}"
+
+
+def search_result_blocks(
+    result: SearchResultParam, blocks: Sequence[Block], lead: str
+) -> list[Block]:
+    """Return a search result as blocks: `lead`, its text, and its images where they stand."""
+    before, after = _result_frame(result)
+    return _framed(lead + before, blocks, after)
+
+
+def _result_frame(result: SearchResultParam) -> tuple[str, str]:
+    head = f"<source>{result.source}</source>\n<title>{result.title}</title>\n"
+    return f"<search_result>\n{head}", "\n</search_result>"
+
+
+def _framed(before: str, blocks: Sequence[Block], after: str) -> list[Block]:
+    """Put a text before blocks and one behind them. Texts that meet are one block, in lines."""
+    framed: list[Block] = []
+    text, between = before, ""
+    for block in blocks:
+        if isinstance(block, TextParam):
+            text += between + block.text
+            between = "\n"
+        else:
+            framed += [TextParam(text=text), block] if text else [block]
+            text = between = ""
+    return [*framed, TextParam(text=text + after)]

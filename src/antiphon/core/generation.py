@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from antiphon.core.images import MEDIA_TYPES
 from antiphon.wire.content import ContentParam, TextParam
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
@@ -76,6 +77,20 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     effort: str | None = None
 
 
+class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The prompt has been read, and this is its size; what stands first where it stands at all.
+
+    `input_tokens` is the whole prompt, whatever came out of a prompt cache; the others say which
+    part of it was read from one, and which was written to one for later (for how long).
+    """
+
+    input_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    tokens: int = 0
+
+
 class TextChunk(msgspec.Struct, frozen=True, gc=False):
     """A piece of the answer: whole characters, and the tokens that they cost."""
 
@@ -88,6 +103,20 @@ class ThinkingChunk(msgspec.Struct, frozen=True, gc=False):
 
     text: str
     tokens: int
+
+
+class ThinkingSignature(msgspec.Struct, frozen=True, gc=False):
+    """The end of a thought, and what its engine needs to know it again when it comes back."""
+
+    proof: str
+    tokens: int = 0
+
+
+class RedactedThought(msgspec.Struct, frozen=True, gc=False):
+    """A whole thought that nobody but its engine can read."""
+
+    proof: str
+    tokens: int = 0
 
 
 class ToolCallStart(msgspec.Struct, frozen=True, gc=False):
@@ -110,16 +139,37 @@ class FinishReason(StrEnum):
     END_TURN = "end_turn"
     MAX_TOKENS = "max_tokens"
     CONTEXT_WINDOW = "model_context_window_exceeded"
+    REFUSAL = "refusal"
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """Why an answer was refused, as far as the engine says."""
+
+    category: str | None = None
+    explanation: str | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
-    """The end of an answer, and the tokens no chunk has accounted for (an end token, say)."""
+    """The end of an answer, and the tokens no chunk has accounted for (an end token, say).
+
+    `refusal` says more where `reason` is `REFUSAL`.
+    """
 
     reason: FinishReason
     tokens: int = 0
+    refusal: Refusal | None = None
 
 
-EngineEvent: TypeAlias = TextChunk | ThinkingChunk | ToolCallStart | ToolCallJson | Finished
+EngineEvent: TypeAlias = (
+    Started
+    | TextChunk
+    | ThinkingChunk
+    | ThinkingSignature
+    | RedactedThought
+    | ToolCallStart
+    | ToolCallJson
+    | Finished
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +180,9 @@ class Capabilities:
     answer that may be asked for; `None` takes any number, and the context ends the answer.
     `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `efforts` are the
     levels of `effort` that make a difference, the lowest first; another means the nearest of them.
+    `image_types` are the media types of the images that a model with `images` reads. `url_sources`
+    is the server's part: what stands behind a URL is fetched before the model is asked.
+    `says_input`: each answer begins with `Started`, so nobody has to count its prompt first.
     """
 
     context_tokens: int
@@ -140,3 +193,6 @@ class Capabilities:
     thinking: bool = False
     efforts: tuple[str, ...] = ()
     images: bool = False
+    says_input: bool = False
+    image_types: frozenset[str] = MEDIA_TYPES
+    url_sources: bool = False

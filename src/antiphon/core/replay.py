@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Prompt, Turn
-from antiphon.core.signatures import is_signed, sign_thinking
+from antiphon.core.signatures import is_signature_of, is_signed, proof_in, sign_thinking
 from antiphon.wire.content import ContentParam, RedactedThinkingParam, ThinkingParam
 from antiphon.wire.messages import MessageParam
 
@@ -27,10 +27,10 @@ MODIFIED = (
 )
 
 
-def sign_omitted(key: bytes, thinking: str) -> str:
+def sign_omitted(key: bytes, thinking: str, proof: str = "") -> str:
     """Return the signature of thinking that is not shown, with the thinking in it."""
     carried = urlsafe_b64encode(thinking.encode()).decode("ascii")
-    return sign_thinking(key, thinking) + CARRIES + carried
+    return sign_thinking(key, thinking, proof) + CARRIES + carried
 
 
 def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
@@ -54,6 +54,28 @@ def recalled(prompt: Prompt) -> Prompt:
     return replace(prompt, turns=tuple(map(_remembered, prompt.turns)))
 
 
+def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
+    """Give an engine its own proofs back, where signatures from here were put around them."""
+    thoughts = ThinkingParam | RedactedThinkingParam
+    if not any(isinstance(block, thoughts) for turn in prompt.turns for block in turn.content):
+        return prompt
+
+    def proven(block: ContentParam) -> ContentParam:
+        match block:
+            case ThinkingParam(signature=signature):
+                return replace(block, signature=_proof(key, signature) or "")
+            case RedactedThinkingParam(data=data):
+                return replace(block, data=_proof(key, data) or "")
+        return block
+
+    turns = (Turn(turn.role, tuple(map(proven, turn.content))) for turn in prompt.turns)
+    return replace(prompt, turns=tuple(turns))
+
+
+def _proof(key: bytes, signature: str) -> str | None:
+    return proof_in(key, signature.partition(CARRIES)[0])
+
+
 def _latest(messages: Sequence[MessageParam]) -> range:
     """Find the run of assistant messages that is the last."""
     end = len(messages)
@@ -67,8 +89,8 @@ def _latest(messages: Sequence[MessageParam]) -> range:
 
 def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
     if isinstance(block, RedactedThinkingParam):
-        # None is ever made here, so it is another's.
-        return "Invalid `data` in `redacted_thinking` block"
+        ours = _proof(key, block.data)
+        return "Invalid `data` in `redacted_thinking` block" if ours is None else None
     if not isinstance(block, ThinkingParam):
         return None
     if not _is_ours(block.signature, key):
@@ -89,11 +111,8 @@ def _is_ours(signature: str, key: bytes) -> bool:
 
 
 def _is_whole(block: ThinkingParam, key: bytes) -> bool:
-    # An empty text fits each signature, but only one is of nothing.
-    proof = block.signature
-    return is_signed(key, block.thinking, proof) and (
-        bool(block.thinking) or proof == sign_thinking(key, "")
-    )
+    # An empty text fits each signature, but only some are of nothing.
+    return is_signature_of(key, block.thinking, block.signature)
 
 
 def _hides(block: ContentParam) -> bool:

@@ -12,9 +12,13 @@ from antiphon.core.generation import (
     Finished,
     FinishReason,
     Prompt,
+    RedactedThought,
+    Refusal,
+    Started,
     TextChunk,
     Thinking,
     ThinkingChunk,
+    ThinkingSignature,
     Tool,
     ToolCallJson,
     ToolCallStart,
@@ -34,9 +38,13 @@ __all__ = [
     "Finished",
     "OpenEngine",
     "Prompt",
+    "RedactedThought",
+    "Refusal",
+    "Started",
     "TextChunk",
     "Thinking",
     "ThinkingChunk",
+    "ThinkingSignature",
     "Tool",
     "ToolCallJson",
     "ToolCallStart",
@@ -58,12 +66,16 @@ class EngineError(Exception):
     """An engine could not answer.
 
     The message of `UNSUPPORTED` is for the caller of the API; every other message is for the
-    operator and never reaches the wire.
+    operator and never reaches the wire. `retry_after_s` is when the engine wants to be asked
+    again, if it says so.
     """
 
-    def __init__(self, kind: EngineErrorKind, message: str) -> None:
+    def __init__(
+        self, kind: EngineErrorKind, message: str, *, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.retry_after_s = retry_after_s
 
 
 class EngineStartError(Exception):
@@ -89,8 +101,9 @@ class Engine(Protocol):
 
     `generate` ends with exactly one `Finished`; closing it early cancels the work. It raises
     `EngineError`, and so does `count_tokens`, which says how many tokens `generate` would read
-    for the same prompt. `ready` is false while the engine cannot answer (a child that is
-    restarting); a request made then waits or fails with `OVERLOADED`.
+    for the same prompt. Where `capabilities.says_input`, the first event is `Started` and says
+    that number; elsewhere there is no such event. `ready` is false while the engine cannot answer
+    (a child that is restarting); a request made then waits or fails with `OVERLOADED`.
     """
 
     @property

@@ -22,6 +22,7 @@ LARGEST_ANSWER: Final = 8 * 1024 * 1024
 LARGEST_FRAME: Final = 8 * 1024 * 1024
 LARGEST_COMPLAINT: Final = 64 * 1024
 LONGEST_SENTENCE: Final = 500
+LONGEST_WAIT_S: Final = 3600.0
 
 _LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 TRIES: Final = 3
@@ -37,8 +38,14 @@ _NOT_FOUND: Final = 404
 class RefusedError(EngineError):
     """The upstream answered with a status that is an error."""
 
-    def __init__(self, kind: EngineErrorKind, message: str, status: int) -> None:
-        super().__init__(kind, message)
+    def __init__(
+        self,
+        kind: EngineErrorKind,
+        message: str,
+        status: int,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(kind, message, retry_after_s=retry_after_s)
         self.status = status
 
 
@@ -74,7 +81,7 @@ class Answer:
 
     async def drain(self) -> None:
         """Read the end of a complete answer, so that its connection can be used again."""
-        if self.complete:
+        if self.complete and not self._content.at_eof():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._content.readany()
@@ -121,7 +128,8 @@ class Upstream:
             async with await self._send(method, self._url + path, body) as response:
                 if response.status != 200:  # noqa: PLR2004 - nothing else is an answer
                     complaint = await _limited(response, LARGEST_COMPLAINT)
-                    raise refused(response.status, complaint)
+                    wait = seconds(response.headers.get("retry-after"))
+                    raise refused(response.status, complaint, wait)
                 yield response
         except aiohttp.ClientSSLError as error:
             raise failed(f"no secure connection: {error}") from error
@@ -178,8 +186,20 @@ def decode(text: bytes | str, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        # The error names a place and types, never what stood there.
-        raise failed(f"it said what it should not: {error}") from error
+        raise _wrong(error) from error
+
+
+def read(text: bytes | str, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode what an upstream says again and again: a decoder is costly to make for a union."""
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _wrong(error) from error
+
+
+def _wrong(error: Exception) -> EngineError:
+    # The error names a place and types, never what stood there.
+    return failed(f"it said what it should not: {error}")
 
 
 def failed(what: str) -> EngineError:
@@ -187,16 +207,23 @@ def failed(what: str) -> EngineError:
     return EngineError(EngineErrorKind.FAILED, f"upstream failed: {what}")
 
 
-def refused(status: int, body: bytes) -> EngineError:
+def seconds(header: str | None) -> float | None:
+    """Read a `retry-after` in seconds; dates, and what is no such number, say nothing."""
+    if header is None or not header.isascii() or not header.replace(".", "", 1).isdigit():
+        return None
+    return min(float(header), LONGEST_WAIT_S)
+
+
+def refused(status: int, body: bytes, retry_after_s: float | None = None) -> EngineError:
     """Translate an answer that is an error. Only what is wrong with the request is the caller's."""
     try:
         said = sentence(msgspec.json.decode(body))
     except (msgspec.DecodeError, RecursionError):
         said = None
-    return refusal(status, said)
+    return refusal(status, said, retry_after_s)
 
 
-def refusal(status: int, said: str | None) -> RefusedError:
+def refusal(status: int, said: str | None, retry_after_s: float | None = None) -> RefusedError:
     """Make the error of a status."""
     reason = f": {said}" if said else ""
     if status in _REFUSALS:
@@ -212,7 +239,7 @@ def refusal(status: int, said: str | None) -> RefusedError:
     elif status == _NOT_FOUND:
         what = "upstream does not know the path or the `model` (status 404)"
     # What upstreams say may quote a prompt, and this is for the log.
-    return RefusedError(kind, what, status)
+    return RefusedError(kind, what, status, retry_after_s)
 
 
 def sentence(body: Any) -> str | None:

@@ -23,6 +23,7 @@ from antiphon.engines.base import (
     FinishReason,
     Prompt,
 )
+from antiphon.engines.images import images_of, usual_tokens
 from antiphon.engines.scripted_answer import (
     ScriptedCall,
     beside_text,
@@ -64,7 +65,8 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Options of a model on this engine.
 
     The first of `replies` that matches answers, else `text` does. Speeds are in tokens per
-    second, 0 is as fast as it goes.
+    second, 0 is as fast as it goes. `images` takes images, each for as many tokens as the Claude
+    API counts, and does not look at them.
     """
 
     text: str = DEFAULT_TEXT
@@ -74,6 +76,7 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     prefill_tokens_per_second: Amount = 0.0
     context_tokens: Annotated[int, Meta(ge=1)] = 200_000
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    images: bool = False
 
 
 class ScriptedEngine:
@@ -97,6 +100,7 @@ class ScriptedEngine:
             forced_tools=True,
             structured_outputs=True,
             thinking=True,
+            images=options.images,
         )
         self.ready = True
         # A prompt is counted before it is answered, and its count is needed again then.
@@ -108,6 +112,7 @@ class ScriptedEngine:
             turns = prompt.turns
             count = sum(TURN_TOKENS + len(tokens("".join(turn.texts))) for turn in turns)
             count += len(tokens(beside_text(prompt)))
+            count += sum(map(usual_tokens, images_of(prompt)))
             self._counts[prompt] = count
         return count
 

@@ -15,6 +15,7 @@ from antiphon.core.generation import (
     ToolCallStart,
 )
 from antiphon.engines.example import example
+from antiphon.engines.images import placed
 from antiphon.wire.content import ToolResultParam, ToolUseParam
 
 
@@ -65,7 +66,7 @@ def beside_text(prompt: Prompt) -> str:
     """Spell out what is read beside the texts of turns: tools, a schema, calls and results."""
     blocks = [
         block
-        for turn in prompt.turns
+        for turn in placed(prompt.turns, lambda _: [])
         for block in turn.content
         if isinstance(block, ToolUseParam | ToolResultParam)
     ]

@@ -1,19 +1,19 @@
 """What engines in front of other servers share: options, the served model, a guess at tokens."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from antiphon.engines.base import Capabilities, EngineError, EngineStartError, Prompt
 from antiphon.engines.http import Patience, Upstream
-from antiphon.wire.content import ImageParam, TextParam
+from antiphon.engines.images import images_of, placed, usual_tokens
+from antiphon.wire.content import TextParam
 
 CONTEXT_BY_DEFAULT: Final = 8192
 CHARACTERS_PER_TOKEN: Final = 4
 TURN_TOKENS: Final = 4
-IMAGE_TOKENS: Final = 1600
 
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Tokens: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -51,9 +51,6 @@ class UpstreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         return Patience(self.connect_timeout_s, self.first_token_timeout_s, self.silence_timeout_s)
 
 
-Options = TypeVar("Options", bound=UpstreamOptions)
-
-
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """A model as servers list it; each has its own word for the size of the context."""
 
@@ -77,16 +74,6 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Listing(msgspec.Struct, frozen=True):
     data: list[ModelCard]
-
-
-def decode_options(model: str, options: Mapping[str, Any], kind: type[Options]) -> Options:
-    """Decode a model's options, or say which one is wrong."""
-    try:
-        return msgspec.convert(dict(options), kind)
-    except msgspec.ValidationError as error:
-        complaint, _, path = str(error).partition(" - at `$.")
-        where = f"option `{path.rstrip('`')}`: " if path else ""
-        raise EngineStartError(f"Model `{model}`: {where}{complaint}.") from error
 
 
 async def find_card(name: str, options: UpstreamOptions, upstream: Upstream) -> ModelCard:
@@ -121,18 +108,18 @@ def capabilities_of(options: UpstreamOptions, card: ModelCard) -> Capabilities:
 
 
 def estimate(prompt: Prompt) -> int:
-    """Guess a prompt's tokens: its characters by four, and a few for each turn."""
+    """Guess a prompt's tokens: its characters by four, a few for each turn, images as usual."""
     characters = sum(map(len, _texts(prompt)))
-    images = sum(isinstance(block, ImageParam) for turn in prompt.turns for block in turn.content)
+    images = sum(map(usual_tokens, images_of(prompt)))
     text_tokens = -(-characters // CHARACTERS_PER_TOKEN)
-    return text_tokens + TURN_TOKENS * len(prompt.turns) + IMAGE_TOKENS * images
+    return text_tokens + TURN_TOKENS * len(prompt.turns) + images
 
 
 def _texts(prompt: Prompt) -> Iterator[str]:
-    for turn in prompt.turns:
+    for turn in placed(prompt.turns, lambda _: []):
         yield from turn.texts
         for block in turn.content:
-            if not isinstance(block, ImageParam | TextParam):
+            if not isinstance(block, TextParam):
                 yield msgspec.json.encode(block).decode()
     for tool in prompt.tools:
         yield msgspec.json.encode(tool).decode()

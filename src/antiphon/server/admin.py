@@ -7,6 +7,7 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.server.exchange import Exchange
 from antiphon.server.queries import Query
 from antiphon.server.reading import read_body, read_version
+from antiphon.server.reports import COST_PARAMETERS, USAGE_PARAMETERS, ReportEndpoints
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.office import Actor
 from antiphon.service.platform import Platform
@@ -83,6 +84,7 @@ class AdminEndpoints:
             *self._workspace_routes(),
             *self._key_routes(),
             *self._limit_routes(),
+            *self._report_routes(),
         )
         return [(method, HOUSE + path, self._admitted(handler)) for method, path, handler in table]
 
@@ -308,6 +310,15 @@ class AdminEndpoints:
         query = request.query(*PAGED, "scope")
         scope = query.choice("scope", ("organization", "workspace", "api_key"))
         return _paged(await self._spend.balances(scope), query)
+
+    # ── reports
+
+    def _report_routes(self) -> Sequence[tuple[str, str, Handler]]:
+        reports = ReportEndpoints(self._platform.reports)
+        return (
+            ("GET", "/usage_report/messages", lambda r: reports.usage(r.query(*USAGE_PARAMETERS))),
+            ("GET", "/cost_report", lambda r: reports.cost(r.query(*COST_PARAMETERS))),
+        )
 
 
 def _paged(items: Sequence[Any], query: Query) -> TokenListing:

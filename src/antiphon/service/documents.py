@@ -18,6 +18,7 @@ from antiphon.wire.content import (
     ContentParam,
     ContentSource,
     DocumentParam,
+    ImageParam,
     PlainTextSource,
     SearchResultParam,
     TextParam,
@@ -48,7 +49,20 @@ def _is_plain(block: ContentParam) -> bool:
 
 
 async def _read_all(blocks: Sequence[ContentParam], sources: Sources) -> tuple[ContentParam, ...]:
-    return tuple([await _read(block, sources) for block in blocks])
+    read: list[ContentParam] = []
+    for block in blocks:
+        match block:
+            case DocumentParam(source=ContentSource(content=list(content))) if _has_image(content):
+                read += sources.document_blocks(block, content)
+            case SearchResultParam(content=content) if _has_image(content):
+                read += sources.search_result_blocks(block)
+            case _:
+                read.append(await _read(block, sources))
+    return tuple(read)
+
+
+def _has_image(blocks: Sequence[ContentParam]) -> bool:
+    return any(isinstance(block, ImageParam) for block in blocks)
 
 
 async def _read(block: ContentParam, sources: Sources) -> ContentParam:

@@ -162,6 +162,13 @@ class Ledger:
         self._journal.tick(self._now())
         runs = (self._settling.run(), self._saving.run(), self._keep())
         self._tasks = [asyncio.create_task(run, name="antiphon-ledger") for run in runs]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say that a fault of the program keeps entries from being delivered: they wait."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._log.critical("ledger.stopped", fault=type(fault).__name__, exc_info=fault)
 
     async def aclose(self) -> None:
         """Flush and end; what the database does not take is left to the next start."""
@@ -174,7 +181,8 @@ class Ledger:
                     await self.flush()
             except (StoreError, OSError) as error:
                 self._log.warning("ledger.left_in_journal", reason=str(error))
-            self._journal.close()
+            finally:
+                self._journal.close()
 
     async def _keep(self) -> None:
         while True:

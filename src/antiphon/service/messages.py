@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
+from typing import TYPE_CHECKING, TypeVar
 
 from antiphon.core.assembly import Assembly, Outline
 from antiphon.core.citations.sources import Sources
@@ -14,21 +16,27 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.generation import Prompt
+from antiphon.core.generation import Capabilities, Prompt
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.price_list import price_for
-from antiphon.core.replay import check_replay, recalled, sign_omitted
+from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
 from antiphon.core.signatures import sign_thinking
 from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.access import Caller
-from antiphon.service.aside import aside
+from antiphon.service.aside import LARGE_BODY, aside
 from antiphon.service.documents import read_documents
 from antiphon.service.metering import Grant, Metering, Question
 from antiphon.service.models import Models, ServedModel
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+
+if TYPE_CHECKING:
+    # It imports an HTTP client, and by default nothing is fetched.
+    from antiphon.service.url_sources import UrlSources
+
+Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +70,16 @@ class Generation:
     ) -> None:
         self.model = model.id
         self.headers = grant.headers
-        self.input_tokens = grant.input_tokens
         self._engine = model.engine()
         self._gate = model.gate
         self._prompt = prompt
         self._assembly = assembly
         self._grant = grant
+
+    @property
+    def input_tokens(self) -> int:
+        """The size of the prompt, by the engine that answers as soon as it has said it."""
+        return self._assembly.input_tokens or self._grant.input_tokens
 
     @property
     def output_tokens(self) -> int:
@@ -79,7 +91,8 @@ class Generation:
         Events that come at the same moment come together: one step for a token, not several.
         """
         assembly = self._assembly
-        yield [assembly.start()]
+        if not self._engine.capabilities.says_input:
+            yield [assembly.start()]
         try:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 async for engine_event in engine_events:
@@ -124,11 +137,13 @@ class Messages:
         metering: Metering,
         entropy: Callable[[int], bytes],
         signing_key: bytes,
+        url_sources: "UrlSources | None" = None,
     ) -> None:
         self._models = models
         self._metering = metering
         self._entropy = entropy
         self._signing_key = signing_key
+        self._url_sources = url_sources
 
     async def begin(self, params: CreateMessageParams, asking: Asking) -> Generation:
         """Check a request, admit it, and prepare its answer.
@@ -148,12 +163,12 @@ class Messages:
     ) -> Generation:
         engine = model.engine()
         limits = engine.capabilities
-        asked = await aside(asking.size, prompt_for, params, limits, asking.version)
-        check_replay(params.messages, self._signing_key)
-        prompt, sources = await read_documents(recalled(asked))
+        prompt, sources = await self._read(prompt_for, params, engine, asking)
         input_tokens = await _count(engine, prompt)
         check_fits(input_tokens, limits)
-        outline = self._outline(params, prompt, sources, input_tokens)
+        # Admission has to know the size before; where the engine says it, its word is the usage.
+        said = None if limits.says_input else input_tokens
+        outline = self._outline(params, prompt, sources, said)
         question = Question(
             request_id=asking.request_id,
             model=params.model,
@@ -172,7 +187,7 @@ class Messages:
         params: CreateMessageParams,
         prompt: Prompt,
         sources: Sources | None,
-        input_tokens: int,
+        input_tokens: int | None,
     ) -> Outline:
         shows_thinking = _shows_thinking(params)
         return Outline(
@@ -191,11 +206,32 @@ class Messages:
     async def count_tokens(self, params: CountTokensParams, asking: Asking) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
         engine = self._models.find(params.model).engine()
-        limits = engine.capabilities
-        asked = await aside(asking.size, prompt_to_count, params, limits, asking.version)
-        check_replay(params.messages, self._signing_key)
-        prompt, _ = await read_documents(recalled(asked))
+        prompt, _ = await self._read(prompt_to_count, params, engine, asking)
         return await _count(engine, prompt)
+
+    async def _read(
+        self,
+        validate: Callable[[Params, Capabilities, str], Prompt],
+        params: Params,
+        engine: Engine,
+        asking: Asking,
+    ) -> tuple[Prompt, Sources | None]:
+        """Check a request, fetch what it names, and read its documents."""
+        limits = engine.capabilities
+        if self._url_sources is not None:
+            limits = replace(limits, url_sources=True)
+        asked = await aside(asking.size, validate, params, limits, asking.version)
+        check_replay(params.messages, self._signing_key)
+        if self._url_sources is not None:
+            fetched = await self._url_sources.fetched(params)
+            if fetched is not params:
+                # What came is checked as what was sent.
+                asked = await aside(LARGE_BODY, validate, fetched, limits, asking.version)
+        return await read_documents(self._recalled(asked))
+
+    def _recalled(self, prompt: Prompt) -> Prompt:
+        """Give the engine back what it thought, and what it needs to know it again."""
+        return with_proofs(recalled(prompt), self._signing_key)
 
     async def standing(self, caller: Caller, name: str | None) -> dict[str, str]:
         """Tell what is left of a caller's limits for a model, where an answer has no other way.
@@ -223,8 +259,14 @@ def as_api_error(error: EngineError) -> ApiError:
         case EngineErrorKind.UNSUPPORTED:
             return InvalidRequestError(str(error))
         case EngineErrorKind.OVERLOADED:
-            return OverloadedError()
+            return OverloadedError(headers=_retry_after(error))
         case EngineErrorKind.TIMEOUT:
             return TimeoutError_()
         case EngineErrorKind.FAILED:
             return InternalError()
+
+
+def _retry_after(error: EngineError) -> dict[str, str]:
+    if error.retry_after_s is None:
+        return {}
+    return {"retry-after": str(ceil(error.retry_after_s))}

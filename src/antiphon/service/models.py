@@ -1,5 +1,6 @@
 """The served models: opened once, found by any of their names, listed."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,46 +11,64 @@ from antiphon.core.abilities import abilities
 from antiphon.core.catalogue import Catalogue, page
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.engines.base import Engine, EngineConfig
+from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.service.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
 from antiphon.wire.models import ModelInfo, ModelPage
 
 Open: TypeAlias = Callable[[str, EngineConfig], Awaitable[Engine]]
+Clock: TypeAlias = Callable[[], float]
 
 UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model to serve: its settings, its file if it has one, and since when that exists."""
+    """A model to serve: its settings, the files of its engines, and since when those exist.
+
+    `weights` has a file, or none, for each of the settings' engines in turn.
+    """
 
     settings: ModelSettings
-    weights: Path | None = None
+    weights: tuple[Path | None, ...] = ()
     created_at: str = UNKNOWN_TIME
 
 
 class ServedModel:
     """One model, whose engine may still be loading."""
 
-    def __init__(self, source: ModelSource, limits: LimitSettings) -> None:
+    def __init__(self, source: ModelSource, limits: LimitSettings, clock: Clock) -> None:
         settings = source.settings
         self.id = settings.id
         self.limit_group = settings.limit_group or settings.id
         self.price = settings.price.price() if settings.price else None
         self.gate = Gate(limits.concurrent_requests, limits.queued_requests)
         self._source = source
+        self._clock = clock
         self._engine: Engine | None = None
 
     async def open(self, open_engine: Open, state_dir: Path) -> Engine:
-        settings = self._source.settings
-        config = EngineConfig(
-            model=settings.id,
-            weights=self._source.weights,
-            options=settings.options,
-            state_dir=state_dir,
-        )
-        self._engine = await open_engine(settings.engine, config)
+        """Open its engines; if one fails, those before it are closed again."""
+        members: list[Member] = []
+        async with AsyncExitStack() as stack:
+            for place, runs_on in enumerate(self._source.settings.runs_on()):
+                config = EngineConfig(
+                    model=self.id,
+                    weights=self._weights(place),
+                    options=runs_on.options,
+                    state_dir=state_dir,
+                )
+                engine = await open_engine(runs_on.engine, config)
+                stack.push_async_callback(engine.aclose)
+                members.append(Member(engine, runs_on.weight))
+            stack.pop_all()
+        alone = not self._source.settings.engines
+        self._engine = members[0].engine if alone else RoutedEngine(self.id, members, self._clock)
         return self._engine
+
+    def _weights(self, place: int) -> Path | None:
+        weights = self._source.weights
+        return weights[place] if place < len(weights) else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,12 +107,14 @@ class Models:
         state_dir: Path,
         open_engine: Open,
         limits: LimitSettings | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._models: dict[str, ServedModel] = {}
         for source in sources:
             if source.settings.id in self._models:
                 raise SettingsError(f"two models have the id {source.settings.id!r}")
-            self._models[source.settings.id] = ServedModel(source, limits or LimitSettings())
+            served = ServedModel(source, limits or LimitSettings(), clock)
+            self._models[source.settings.id] = served
         aliases = {source.settings.id: source.settings.aliases for source in sources}
         try:
             self._catalogue = Catalogue(aliases)

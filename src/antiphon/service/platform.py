@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
@@ -18,6 +19,7 @@ from antiphon.service.ledger import Books, Ledger, opened_ledger
 from antiphon.service.messages import Messages
 from antiphon.service.metering import Metering
 from antiphon.service.models import Models, ModelSource, Open
+from antiphon.service.reports import Reports
 from antiphon.service.uses import KeyUses
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
@@ -25,6 +27,9 @@ from antiphon.store.counters.memory import steady_clock
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
+
+if TYPE_CHECKING:
+    from antiphon.service.url_sources import UrlSources
 
 SIGNING_KEY_SIZE = 32
 
@@ -42,6 +47,7 @@ class Platform:
     messages: Messages
     metering: Metering
     ledger: Ledger
+    reports: Reports
     administration: Administration
     first_key: NewKey | None
     entropy: Callable[[int], bytes]
@@ -64,6 +70,15 @@ async def opened_database(
         yield database
     finally:
         await database.aclose()
+
+
+def _sources_of(settings: Settings) -> "UrlSources | None":
+    if not settings.url_sources:
+        return None
+    from antiphon.service.url_sources import UrlSources  # noqa: PLC0415 - imports an HTTP client
+    from antiphon.service.web import Web  # noqa: PLC0415
+
+    return UrlSources(Web(), settings.max_body_bytes)
 
 
 @asynccontextmanager
@@ -117,9 +132,10 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
             uses=uses,
             keys=keys,
             models=models,
-            messages=Messages(models, metering, entropy, signing_key),
+            messages=Messages(models, metering, entropy, signing_key, _sources_of(settings)),
             metering=metering,
             ledger=ledger,
+            reports=Reports(database, accounts, now),
             administration=build_administration(office, settings.limits, counters, models.groups),
             first_key=first_key,
             entropy=entropy,

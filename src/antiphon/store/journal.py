@@ -35,7 +35,7 @@ SEGMENT_SLOTS = 256
 SUFFIX = ".journal"
 
 _SEGMENT_SIZE = SLOT_SIZE * SEGMENT_SLOTS
-_MOST_SEGMENTS_AT_ONCE = 16
+_MOST_SEGMENTS_AT_ONCE = 4
 _MAGIC = b"antiphon journal 1\n"
 
 # The words of a slot. In the first slot of a file, which holds no request, only the clock.

@@ -297,6 +297,14 @@ class ThinkingBlock(Answer, tag_field="type", tag="thinking", kw_only=True, froz
     signature: str
 
 
+class RedactedThinkingBlock(
+    Answer, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
+):
+    """Thinking that the caller cannot read, to be sent back as it is."""
+
+    data: str
+
+
 class ToolUseBlock(Answer, tag_field="type", tag="tool_use", kw_only=True, frozen=True):
     """A call that the caller is asked to make."""
 
@@ -306,4 +314,4 @@ class ToolUseBlock(Answer, tag_field="type", tag="tool_use", kw_only=True, froze
     caller: DirectCaller = DirectCaller()
 
 
-ContentBlock: TypeAlias = TextBlock | ThinkingBlock | ToolUseBlock
+ContentBlock: TypeAlias = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock

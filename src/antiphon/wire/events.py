@@ -14,7 +14,7 @@ from antiphon.wire.base import Answer
 from antiphon.wire.citations import Citation
 from antiphon.wire.content import DirectCaller
 from antiphon.wire.errors import ErrorDetail
-from antiphon.wire.messages import Message, OutputTokensDetails, StopReason
+from antiphon.wire.messages import Message, OutputTokensDetails, RefusalDetails, StopReason
 
 
 class Event(Answer, tag_field="type", kw_only=True, frozen=True):
@@ -44,6 +44,14 @@ class StartedThinking(Answer, tag_field="type", tag="thinking", kw_only=True, fr
     signature: str = ""
 
 
+class StartedRedactedThinking(
+    Answer, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
+):
+    """Thinking that cannot be read: the whole of it, no delta follows."""
+
+    data: str
+
+
 class StartedToolUse(Answer, tag_field="type", tag="tool_use", kw_only=True, frozen=True):
     """A call before the first piece of its input."""
 
@@ -53,7 +61,7 @@ class StartedToolUse(Answer, tag_field="type", tag="tool_use", kw_only=True, fro
     caller: DirectCaller = DirectCaller()
 
 
-StartedBlock: TypeAlias = StartedText | StartedThinking | StartedToolUse
+StartedBlock: TypeAlias = StartedText | StartedThinking | StartedRedactedThinking | StartedToolUse
 
 
 class TextDelta(Answer, tag_field="type", tag="text_delta", kw_only=True, frozen=True):
@@ -99,7 +107,7 @@ class Ending(Answer, kw_only=True, frozen=True):
 
     stop_reason: StopReason
     stop_sequence: str | None = None
-    stop_details: None = None
+    stop_details: RefusalDetails | None = None
 
 
 class DeltaUsage(Answer, kw_only=True, frozen=True):

@@ -9,7 +9,13 @@ import msgspec
 from msgspec.structs import replace
 
 from antiphon.wire.citations import Citation
-from antiphon.wire.content import ContentBlock, TextBlock, ThinkingBlock, ToolUseBlock
+from antiphon.wire.content import (
+    ContentBlock,
+    RedactedThinkingBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolUseBlock,
+)
 from antiphon.wire.events import (
     CitationsDelta,
     ContentBlockDelta,
@@ -23,8 +29,10 @@ from antiphon.wire.events import (
     MessageStop,
     SignatureDelta,
     StartedBlock,
+    StartedRedactedThinking,
     StartedText,
     StartedThinking,
+    StartedToolUse,
     StreamEvent,
     TextDelta,
     ThinkingDelta,
@@ -70,9 +78,7 @@ class OpenBlock:
             self._signature = delta.signature
         elif isinstance(delta, CitationsDelta) and isinstance(started, StartedText):
             self._citations += (delta.citation,)
-        elif isinstance(delta, InputJsonDelta) and not isinstance(
-            started, StartedText | StartedThinking
-        ):
+        elif isinstance(delta, InputJsonDelta) and isinstance(started, StartedToolUse):
             self._pieces.append(delta.partial_json)
         else:
             raise BrokenStreamError(f"{type(delta).__name__} in a block of another kind")
@@ -85,6 +91,8 @@ class OpenBlock:
                 return TextBlock(text=first + text, citations=self._citations or None)
             case StartedThinking(thinking=first):
                 return ThinkingBlock(thinking=first + text, signature=self._signature)
+            case StartedRedactedThinking(data=hidden):
+                return RedactedThinkingBlock(data=hidden)
             case started:
                 value = msgspec.json.decode(completed(text)) if text else {}
                 if not isinstance(value, dict):
@@ -168,6 +176,7 @@ class Fold:
             content=tuple(self._blocks),
             stop_reason=ending.stop_reason,
             stop_sequence=ending.stop_sequence,
+            stop_details=ending.stop_details,
             usage=replace(
                 self._start.usage,
                 input_tokens=usage.input_tokens,

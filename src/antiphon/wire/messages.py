@@ -9,7 +9,12 @@ from antiphon.wire.content import CacheControlParam, ContentBlock, ContentParam
 from antiphon.wire.tools import ToolChoiceParam, ToolParam
 
 StopReason: TypeAlias = Literal[
-    "end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "refusal",
+    "model_context_window_exceeded",
 ]
 Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
 
@@ -199,6 +204,14 @@ class OutputTokensDetails(Answer, kw_only=True, frozen=True):
     thinking_tokens: int = 0
 
 
+class RefusalDetails(Answer, kw_only=True, frozen=True):
+    """Why an answer was refused, as far as the model's server says."""
+
+    type: Literal["refusal"] = "refusal"
+    category: str | None = None
+    explanation: str | None = None
+
+
 class Usage(Answer, kw_only=True, frozen=True):
     """What a request cost, in tokens.
 
@@ -226,7 +239,7 @@ class Message(Answer, kw_only=True, frozen=True):
     content: tuple[ContentBlock, ...]
     stop_reason: StopReason | None
     stop_sequence: str | None
-    stop_details: None = None
+    stop_details: RefusalDetails | None = None
     usage: Usage
     container: None = None
     diagnostics: None = None

@@ -6,7 +6,6 @@ a frame without data is dropped.
 """
 
 import re
-from dataclasses import dataclass
 
 import msgspec
 
@@ -33,8 +32,7 @@ class EventEncoder:
         return b"%b%b\n\n" % (head, self._json.encode(event))
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream, not yet decoded."""
 
     event: str
@@ -67,9 +65,11 @@ class FrameDecoder:
         *lines, rest = _LINE_END.split(chunk)
         frames = []
         for line in lines:
-            self._buffer += line
-            frame = self._line(self._buffer.decode(errors="replace"))
-            self._buffer.clear()
+            whole = line
+            if self._buffer:
+                whole = bytes(self._buffer) + line
+                self._buffer.clear()
+            frame = self._line(whole.decode(errors="replace"))
             if frame is not None:
                 frames.append(frame)
         self._buffer += rest

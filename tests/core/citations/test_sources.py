@@ -104,6 +104,34 @@ def test_blocks_are_cited_whole_and_images_among_them_count() -> None:
     )
 
 
+def test_images_stay_among_the_blocks_that_are_cited() -> None:
+    sources = Sources()
+    blocks = [TextParam(text="One."), IMAGE, TextParam(text="Two.")]
+    first = sources.document_blocks(of_blocks(blocks), blocks)
+    result = found("Three.")
+    second = sources.search_result_blocks(replace(result, content=[*result.content, IMAGE]))
+    assert [block for block in first if isinstance(block, TextParam)] == [
+        TextParam(text=f"{INSTRUCTION}<document>\nOne. [source 1]"),
+        TextParam(text="Two. [source 2]\n</document>"),
+    ]
+    assert first[1] is second[1] is IMAGE
+    assert sources.cite([2])[0].start_block_index == 2  # type: ignore[union-attr]
+    assert sources.cite([3])[0].search_result_index == 0  # type: ignore[union-attr]
+
+
+def test_images_stay_in_documents_that_are_not_cited() -> None:
+    sources = Sources()
+    blocks = [TextParam(text="One."), IMAGE]
+    plain_document = replace(of_blocks(blocks), citations=None)
+    plain_result = replace(found("Two."), content=blocks, citations=None)
+    told = [
+        *sources.document_blocks(plain_document, blocks),
+        *sources.search_result_blocks(plain_result),
+    ]
+    assert [block for block in told if not isinstance(block, TextParam)] == [IMAGE, IMAGE]
+    assert sources.pieces == []
+
+
 def test_search_results_and_documents_are_counted_apart() -> None:
     sources = Sources()
     sources.document(plain("One."), "One.")

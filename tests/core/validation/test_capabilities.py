@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from support.pictures import image_block
 from support.requests import (
     ABLE,
     IMAGE,
@@ -19,10 +20,7 @@ from support.requests import (
     user,
 )
 
-BASE64 = {
-    "type": "image",
-    "source": {"type": "base64", "media_type": "image/png", "data": ""},
-}
+BASE64 = image_block()
 FORMAT = {"format": {"type": "json_schema", "schema": schema()}}
 NO_FORCE = 'tool_choice: type "tool" and "any" are not supported for this model.'
 NO_BUDGET = (
@@ -158,11 +156,26 @@ def test_image_in_a_result_is_refused_by_name() -> None:
     )
 
 
-def test_image_that_would_have_to_be_fetched_is_refused() -> None:
-    assert refusal(user([IMAGE])) == (
-        "messages.0.content.0.image.source: this server fetches no images; send them as 'base64', "
-        "not 'url'"
+@pytest.mark.parametrize(
+    ("kind", "ways", "things"),
+    [
+        ("image", "'base64'", "images"),
+        ("document", "'base64', 'text' or 'content'", "documents"),
+    ],
+)
+def test_what_would_have_to_be_fetched_is_refused(kind: str, ways: str, things: str) -> None:
+    where = f"messages.0.content.0.{kind}.source"
+    fetches = replace(ABLE, url_sources=True)
+    by_url = {"type": kind, "source": {"type": "url", "url": "https://example.com/a"}}
+    assert refusal(user([by_url])) == (
+        f"{where}: this server fetches no {things}; send them as {ways}, not 'url'"
     )
+    assert prompt(user([by_url]), capabilities=fetches)
+    by_id = {"type": kind, "source": {"type": "file", "file_id": "file_1"}}
+    for capabilities in (ABLE, fetches):
+        assert refusal(user([by_id]), capabilities=capabilities) == (
+            f"{where}: this server keeps no files; send {things} as {ways}, not 'file'"
+        )
 
 
 def test_earlier_thinking_is_no_burden_to_a_model_that_does_not_think() -> None:

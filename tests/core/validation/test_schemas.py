@@ -56,6 +56,10 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "'pattern' may use no lookaround, back references or word boundaries",
     ),
     (
+        {"type": "string", "pattern": "a("},
+        "'pattern' is not supported: a ')' is missing",
+    ),
+    (
         {"$ref": "https://example.com/a"},
         "'$ref' must name a definition of the same schema",
     ),

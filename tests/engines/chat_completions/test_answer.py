@@ -137,6 +137,15 @@ def test_length_is_the_limit_or_the_context(
     assert events[-1].reason is reason
 
 
+def test_a_filter_and_a_refusal_in_words_are_refusals() -> None:
+    filtered = read(delta(content="a"), finish("content_filter"))
+    assert filtered == [TextChunk("a", 1), Finished(FinishReason.REFUSAL)]
+    assert read(delta(refusal="No."), STOP) == [
+        TextChunk("No.", 1),
+        Finished(FinishReason.REFUSAL),
+    ]
+
+
 def test_a_call_that_was_cut_is_kept() -> None:
     events = read(call(0, '{"a":1,"b":', "f"), finish("length"))
     (block,) = assembled(events).content
@@ -167,7 +176,6 @@ def test_a_call_that_was_cut_is_kept() -> None:
         [call(0, "{}}", "f"), STOP],
         [call(0, "{}", "f"), delta(content="x"), call(0, "more"), STOP],
         [STOP, delta(content="after the end")],
-        [finish("content_filter")],
         [finish("abort")],
         [{"error": "out of memory"}],
         [{"error": {"message": "out of memory", "code": "x"}}],

@@ -7,10 +7,21 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from antiphon.engines.base import EngineConfig, EngineError, EngineErrorKind, Tool
-from antiphon.engines.chat_completions.engine import ChatCompletionsEngine, open_chat_completions
+from antiphon.engines.base import (
+    Engine,
+    EngineConfig,
+    EngineError,
+    EngineErrorKind,
+    Prompt,
+    Tool,
+    Turn,
+)
+from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstreams import TURN_TOKENS
+from antiphon.wire.content import TextParam
+from support import pictures
 from support.conversation import ask
+from support.pictures import image_param
 from support.upstreams import Misbehaving, misbehaving
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +33,7 @@ async def upstream() -> AsyncIterator[Misbehaving]:
         yield server
 
 
-async def opened(url: str, **options: Any) -> ChatCompletionsEngine:
+async def opened(url: str, **options: Any) -> Engine:
     given = {"url": url, "model": "m", "context_tokens": 1000, **options}
     return await open_chat_completions(EngineConfig("m", options=given))
 
@@ -49,6 +60,40 @@ async def test_vllm_counts_messages(upstream: Misbehaving) -> None:
     assert await engine.count_tokens(ask("Hi")) == 7
     assert await engine.count_tokens(ask("Ho")) == 7
     assert [path for path, *_ in upstream.asked] == ["/apply-template", "/tokenize", "/tokenize"]
+    await engine.aclose()
+
+
+def seen(text: str) -> Prompt:
+    content = (TextParam(text=text), image_param(pictures.png(56, 57)))
+    return Prompt((Turn("user", content),), 8)
+
+
+async def test_llama_server_counts_images(upstream: Misbehaving) -> None:
+    serve(upstream, **{"v1/chat/completions/input_tokens": {"input_tokens": 36}})
+    engine = await opened(upstream.url, images=True)
+    assert await engine.count_tokens(seen("Hi")) == 36
+    ((_, _, asked),) = upstream.asked
+    assert asked["messages"][0]["content"][1]["type"] == "image_url"
+    await engine.aclose()
+
+
+async def test_images_that_nobody_counts_are_added_as_usual(upstream: Misbehaving) -> None:
+    serve(upstream, tokenize={"count": 7})
+    engine = await opened(upstream.url, images=True)
+    for _ in range(2):
+        assert await engine.count_tokens(seen("Hi")) == 7 + 2 * 3
+    paths = [path for path, *_ in upstream.asked]
+    assert paths.count("/v1/chat/completions/input_tokens") == 1
+    assert upstream.asked[-1][2]["messages"] == [{"role": "user", "content": "Hi\n"}]
+    await engine.aclose()
+
+
+async def test_images_that_are_refused_are_not_estimated(upstream: Misbehaving) -> None:
+    serve(upstream, **{"v1/chat/completions/input_tokens": 400})
+    engine = await opened(upstream.url, images=True)
+    with pytest.raises(EngineError) as error:
+        await engine.count_tokens(seen("Hi"))
+    assert error.value.kind is EngineErrorKind.UNSUPPORTED
     await engine.aclose()
 
 

@@ -21,3 +21,16 @@ async def engine(
     engine = await open_llama(EngineConfig("smollm2", default_model, small))
     yield engine
     await engine.aclose()
+
+
+@pytest.fixture(scope="session")
+async def seeing(
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    default_model: Path,
+    projector: Path,
+) -> AsyncIterator[LlamaEngine]:
+    """The same model with a projector, which lets it see."""
+    options = {"context": 512, "slots": 2, "threads": 2, "mmproj": str(projector)}
+    engine = await open_llama(EngineConfig("smollm2", default_model, options))
+    yield engine
+    await engine.aclose()

@@ -16,7 +16,7 @@ from antiphon.core.generation import (
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.engines.llama.calls import AnswerReader, Reading
+from antiphon.engines.llama.calls import AnswerReader, Reading, Rejected
 from antiphon.engines.llama.syntax import BARE, TAGGED
 from antiphon.engines.llama.thoughts import KNOWN_MARKS, THINK
 
@@ -151,9 +151,34 @@ def test_what_is_no_valid_call_is_text(text: str) -> None:
     assert whole(text) == [(TextChunk, text), END]
 
 
-def test_call_that_a_grammar_made_leaves_whatever_its_bounds() -> None:
-    sure = Reading(TAGGED, TOOLS, sure=True)
-    assert whole(TAGGED.call("add", {"n": "x"}), sure)[0] == (ToolCallStart, "add")
+def test_call_that_does_not_fit_is_rejected_and_another_takes_its_place() -> None:
+    reader = AnswerReader(Reading(TAGGED, TOOLS, sure=True))
+    wrong = f"Look. {TAGGED.call('add', {'n': 'x'})}"
+    said = reader.feed(wrong, 5)
+    assert joined(said) == [(TextChunk, "Look.")]
+    assert reader.rejected == Rejected(at=6, name="add", why=".n: type", tokens=0)
+    reader.again()
+    assert joined(reader.feed(TAGGED.call("add", {"n": 1}), 4)) == [
+        (ToolCallStart, "add"),
+        (ToolCallJson, '{"n": 1}'),
+    ]
+
+
+def test_call_that_does_not_fit_leaves_when_it_need_not() -> None:
+    reader = AnswerReader(Reading(TAGGED, TOOLS, sure=True))
+    reader.demanding = False
+    assert reader.feed(TAGGED.call("add", {"n": "x"}), 1)[0] == ToolCallStart("add", 1)
+    reader = AnswerReader(Reading(TAGGED, TOOLS, sure=True, must_fit=frozenset({"add"})))
+    reader.demanding = False
+    assert reader.feed(TAGGED.call("add", {"n": "x"}), 1) == []
+    assert reader.rejected is not None
+    assert reader.rejected.tokens == 1
+
+
+def test_eager_input_that_must_be_checked_waits_for_its_end() -> None:
+    reader = AnswerReader(Reading(TAGGED, TOOLS, sure=True, held=frozenset({"eager"})))
+    assert reader.feed(TAGGED.before("eager") + '{"a": 1', 1) == []
+    assert reader.feed("}" + TAGGED.after, 1)[0] == ToolCallStart("eager", 2)
 
 
 def test_call_that_is_cut_is_sent_as_far_as_it_came() -> None:

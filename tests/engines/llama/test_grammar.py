@@ -1,51 +1,50 @@
-import asyncio
 import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from antiphon.core.validation.well_formed import check_well_formed
 from antiphon.engines.base import Prompt
+from antiphon.engines.fitting import fits, misfit
 from antiphon.engines.llama.client import Completion
 from antiphon.engines.llama.engine import LlamaEngine
-from antiphon.engines.llama.gbnf import Rules
+from antiphon.engines.llama.gbnf import GrammarTooLargeError, Rules
 from antiphon.engines.llama.grammar import JsonGrammar
-from antiphon.engines.schema import fits
 from support.conversation import turn
-from support.schemas import schemas
+from support.gbnf import Grammar
+from support.odd_schemas import IMPOSSIBLE, ODD
+from support.schemas import hostile_schemas, schemas, wild_schemas
 
-FIT = 12
-MANY = 1000
-ODD: list[Any] = [
-    {"type": "object"},
-    {"$ref": "#"},
-    {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
-    {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
-    {"type": "object", "properties": {"a": {"$ref": "#"}}},
-    {"type": "object", "properties": {"ab": {}, "a": {}, "": {}}, "additionalProperties": True},
-    {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": {"const": 1}},
-    {"type": "object", "required": ["unknown"]},
-    {"type": "array"},
-    {"type": "array", "prefixItems": [{"const": 1}, {"const": 2}], "items": False},
-    {"type": "array", "prefixItems": [{"const": 1}], "items": {"const": 2}, "maxItems": 3},
-    {"type": "array", "maxItems": 0},
-    {"type": "array", "minItems": 9999},
-    {"type": "string", "minLength": 5, "maxLength": 5},
-    {"type": "string", "maxLength": 100_000},
-    {"type": "string", "pattern": "^[a-z]+$"},
-    {"type": "nonsense"},
-    {"enum": ['"]\\\n\x00\u2028 <tool_call>', {"a": [1]}, -0.5]},
-    {"const": {"a": "b"}},
-    {"type": "integer", "minimum": 0},
-    True,
-    False,
-    {},
-]
+LONG = "x" * 400
+KEPT: list[tuple[Any, Any]] = [
+    ({"type": "integer", "minimum": -5, "maximum": 12345}, [-5, 0, 12345, 999]),
+    ({"type": "number", "minimum": 0, "maximum": 1}, [0, 1, 0.5, 0.25]),
+    ({"type": "number", "exclusiveMinimum": 0}, [0.1, 17, 3.75]),
+    ({"type": "number", "multipleOf": 0.05, "maximum": 2}, [0.35, -0.05]),
+    ({"type": "string", "pattern": "^[a-z]+$", "maxLength": 4}, ["a", "abcd"]),
+    ({"type": "array", "uniqueItems": True, "items": {"enum": [1, 2, 3]}}, [[3, 1], [], [2, 3, 1]]),
+    ({"type": "array", "uniqueItems": True, "items": {"enum": list(range(9))}}, [[1, 4, 8]]),
+    ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "type": "object",
+      "properties": {"a": {}, "b": {}}}, [{"a": 1}, {"b": None}]),
+    ({"type": "object", "patternProperties": {"^x-": {"type": "null"}},
+      "additionalProperties": {"type": "integer"}}, [{"x-a": None, "y": 1}]),
+    ({"type": "string", "not": {"enum": ["a", "b"]}}, ["c", "ab", ""]),
+]  # fmt: skip
 
 
-def grammar(schema: Any) -> str:
+def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[str]]:
+    """Return the grammar of a schema, and the words that it does not keep."""
     rules = Rules()
-    return rules.text(JsonGrammar(rules, schema).rule())
+    json_grammar = JsonGrammar(rules, schema, tight=tight)
+    rule = json_grammar.rule()
+    return (None if rule is None else Grammar(rules.text(rule))), json_grammar.unkept
+
+
+def text_of(schema: Any) -> str:
+    rules = Rules()
+    return rules.text(JsonGrammar(rules, schema).rule() or "")
 
 
 async def sampled(engine: LlamaEngine, text: str, limit: int) -> tuple[str, str]:
@@ -56,35 +55,50 @@ async def sampled(engine: LlamaEngine, text: str, limit: int) -> tuple[str, str]
     return "".join(piece.content for piece in pieces), pieces[-1].stop_type
 
 
-def drawn(count: int) -> list[Any]:
-    examples: list[Any] = []
-
-    @settings(
-        max_examples=count,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(schemas())
-    def collect(schema: Any) -> None:
-        examples.append(schema)
-
-    collect()
-    return examples
-
-
-async def fit(engine: LlamaEngine, schema: Any) -> bool:
-    """Say whether what was sampled came to its end, and that it fits if so."""
-    said, stopped = await sampled(engine, grammar(schema), 160)
-    if stopped == "eos":
-        assert fits(json.loads(said), schema), (said, schema)
-    return stopped == "eos"
-
-
 @given(schemas())
 def test_grammar_is_the_same_for_the_same_schema(schema: Any) -> None:
-    assert grammar(schema) == grammar(schema)
+    assert text_of(schema) == text_of(schema)
+
+
+@given(schemas(), st.integers(0, 99))
+def test_all_that_a_grammar_allows_fits_its_schema(schema: Any, seed: int) -> None:
+    found, unkept = grammar(schema)
+    assert found is not None
+    assert not unkept
+    value = json.loads(found.draw(seed))
+    assert misfit(value, schema) is None
+
+
+@settings(max_examples=300)
+@given(wild_schemas(), st.integers(0, 99), st.booleans())
+def test_what_a_grammar_does_not_keep_it_says(schema: Any, seed: int, tight: Any) -> None:
+    found, unkept = grammar(schema, tight=tight)
+    if found is not None:
+        value = json.loads(found.draw(seed))
+        assert unkept or misfit(value, schema) is None
+
+
+@pytest.mark.parametrize(("schema", "values"), KEPT, ids=lambda one: json.dumps(one)[:40])
+def test_grammar_leaves_what_fits(schema: Any, values: list[Any]) -> None:
+    found, unkept = grammar(schema)
+    assert found is not None
+    assert not unkept
+    for value in values:
+        assert fits(value, schema)
+        assert found.allows(json.dumps(value)), value
+
+
+@pytest.mark.parametrize("schema", IMPOSSIBLE, ids=lambda schema: json.dumps(schema)[:40])
+def test_schema_that_nothing_fits_has_no_grammar(schema: Any) -> None:
+    assert grammar(schema) == (None, set())
+
+
+@pytest.mark.parametrize("schema", ODD, ids=lambda schema: json.dumps(schema)[:40])
+def test_odd_schemas_are_kept_or_it_is_said(schema: Any) -> None:
+    found, unkept = grammar(schema)
+    assert found is not None
+    values = [json.loads(found.draw(seed)) for seed in range(20)]
+    assert unkept or all(fits(value, schema) for value in values)
 
 
 @pytest.mark.anyio
@@ -92,22 +106,76 @@ def test_grammar_is_the_same_for_the_same_schema(schema: Any) -> None:
 async def test_odd_schemas_make_grammars_that_llama_cpp_takes(
     engine: LlamaEngine, schema: Any
 ) -> None:
-    assert await sampled(engine, grammar(schema), 1)
+    assert await sampled(engine, text_of(schema), 1)
 
 
-@pytest.mark.anyio
-async def test_what_is_sampled_fits_the_schema(engine: LlamaEngine) -> None:
-    ended = await asyncio.gather(*(fit(engine, schema) for schema in drawn(FIT)))
-    assert sum(ended) > len(ended) / 2
+@pytest.mark.parametrize(
+    ("schema", "word"),
+    [
+        ({"type": "array", "uniqueItems": True, "items": {"type": "string"}}, "uniqueItems"),
+        ({"type": "string", "maxLength": 100_000}, "maxLength"),
+        ({"type": "array", "minItems": 9999}, "minItems"),
+        ({"type": "integer", "multipleOf": 101}, "multipleOf"),
+        ({"type": "integer", "maximum": 10**40}, "maximum"),
+        ({"type": "string", "pattern": "(a)\\1"}, "pattern"),
+        ({"type": "string", "pattern": "a.{30}$"}, "pattern"),
+        ({"type": "array", "contains": {"const": 1}, "maxContains": 1}, "contains"),
+        ({"not": {"properties": {"a": {"const": 1}}}}, "not"),
+    ],
+)
+def test_what_is_not_kept_is_named(schema: Any, word: str) -> None:
+    found, unkept = grammar(schema)
+    assert found is not None
+    assert word in unkept
 
 
-@pytest.mark.soak
-@pytest.mark.anyio
-async def test_what_is_sampled_fits_a_thousand_schemas(engine: LlamaEngine) -> None:
-    ended = [await fit(engine, schema) for schema in drawn(MANY)]
-    assert sum(ended) > len(ended) / 2
+def test_tight_grammar_leaves_out_what_it_could_not_keep() -> None:
+    schema = {"type": "array", "uniqueItems": True, "items": {"type": "string"}}
+    found, unkept = grammar(schema, tight=True)
+    assert found is not None
+    assert not unkept
+    assert found.allows('["a"]')
+    assert not found.allows('["a", "b"]')
 
 
 def test_schemas_without_end_make_small_grammars() -> None:
     parts = {name: {"$ref": "#", "title": name, "minProperties": 1} for name in "abcdef"}
-    assert len(grammar({"type": "object", "properties": parts})) < 1_000_000
+    assert len(text_of({"type": "object", "properties": parts})) < 10_000
+
+
+@settings(max_examples=50)
+@given(hostile_schemas(), st.booleans())
+def test_whatever_is_a_schema_has_a_small_grammar_or_none(schema: Any, tight: Any) -> None:
+    check_well_formed(schema, "here")
+    found, unkept = grammar(schema, tight=tight)
+    if found is not None:
+        value = json.loads(found.draw(0))
+        assert unkept or misfit(value, schema) is None
+
+
+def test_reference_that_turns_out_to_be_of_nothing_is_left_out() -> None:
+    a = {"properties": {"b": {"$ref": "#/$defs/b"}, "bad": False}, "required": ["bad"]}
+    b = {"properties": {"a": {"$ref": "#/$defs/a"}}}
+    both = {"a": {"$ref": "#/$defs/a"}, "b": {"$ref": "#/$defs/b"}}
+    found, unkept = grammar({"type": "object", "properties": both, "$defs": {"a": a, "b": b}})
+    assert found is not None
+    assert not unkept
+    assert found.allows('{"b": {}}')
+    assert not found.allows('{"b": {"a": }}')
+
+
+def test_schema_as_deep_as_may_be_has_a_grammar() -> None:
+    schema: Any = {"type": "string"}
+    for _ in range(20):
+        inner = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+        schema = {"anyOf": [{"allOf": [inner]}, {"type": "array", "items": inner}]}
+    assert grammar(schema)[0] is not None
+    for _ in range(63):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+
+
+def test_grammar_that_grows_too_large_is_refused() -> None:
+    rules = Rules()
+    schema = {"enum": [f"{LONG}{n}" for n in range(3000)]}
+    with pytest.raises(GrammarTooLargeError), rules.room():
+        JsonGrammar(rules, schema).rule()

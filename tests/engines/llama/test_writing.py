@@ -4,6 +4,7 @@ import pytest
 
 from antiphon.engines.base import (
     EngineError,
+    EngineErrorKind,
     EngineEvent,
     Finished,
     FinishReason,
@@ -12,12 +13,15 @@ from antiphon.engines.base import (
     Thinking,
     ThinkingChunk,
     Tool,
+    ToolCallJson,
+    ToolCallStart,
     ToolChoice,
 )
 from antiphon.engines.llama.client import Completion, Piece
+from antiphon.engines.llama.grammars import Grammars
 from antiphon.engines.llama.syntax import TAGGED
 from antiphon.engines.llama.thoughts import THINK
-from antiphon.engines.llama.writing import Asked, written
+from antiphon.engines.llama.writing import ATTEMPTS, WARM, Asked, written
 from support.conversation import tokens_in, turn
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +77,7 @@ async def events_of(
     room: int = 1000,
 ) -> list[EngineEvent]:
     how = Asked(tokens=[1, 2], room=room, syntax=TAGGED, marks=THINK, thinks=thinks, budget=budget)
-    return [event async for event in written(llama, asked, how)]
+    return [event async for event in written(llama, Grammars(), asked, how)]
 
 
 async def test_thought_and_text_are_apart() -> None:
@@ -182,6 +186,78 @@ async def test_end_without_a_reason_is_an_error(thinks: bool) -> None:
 async def test_plain_question_has_no_grammar() -> None:
     llama = Llama(["Hi"])
     asked = Asked(tokens=[1], room=10, syntax=TAGGED)
-    assert [event async for event in written(llama, prompt(), asked)]
+    assert [event async for event in written(llama, Grammars(), prompt(), asked)]
     assert llama.asked[0].grammar is None
     assert llama.asked[0].preserved_tokens is None
+
+
+ADD = Tool(
+    name="add",
+    input_schema={
+        "properties": {
+            "n": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "minItems": 2}
+        },
+        "required": ["n"],
+    },
+)
+
+
+def call(numbers: str) -> list[str]:
+    return [TAGGED.before("add"), f'{{"n": {numbers}}}', TAGGED.after]
+
+
+async def test_call_that_does_not_fit_is_written_again_from_where_it_began() -> None:
+    llama = Llama(["Look", ": ", *call("[1, 1]"), "more"], call("[1, 2]"))
+    events = await events_of(llama, prompt(tools=(ADD,)), thinks=False)
+    assert events == [
+        TextChunk("Look", 1),
+        TextChunk(":", 1),
+        ToolCallStart("add", 3),
+        ToolCallJson('{"n": [1, 2]}', 0),
+        Finished(FinishReason.END_TURN, 1),
+    ]
+    first, second = llama.asked
+    assert second.prompt == [1, 2, 101, 102]
+    assert second.n_predict == first.n_predict - 2
+    assert second.grammar != first.grammar
+
+
+async def test_text_in_one_token_with_the_call_is_kept() -> None:
+    head, *rest = call("[1, 1]")
+    llama = Llama(["Look", f": {head}", *rest], call("[1, 2]"))
+    await events_of(llama, prompt(tools=(ADD,)), thinks=False)
+    assert llama.asked[1].prompt == [1, 2, 101, len(": ")]
+
+
+async def test_second_call_is_written_again_alone() -> None:
+    llama = Llama([*call("[1, 2]"), *call("[1, 1]")], call("[3, 4]"))
+    events = await events_of(llama, prompt(tools=(ADD,)), thinks=False)
+    written_ = [event.text for event in events if isinstance(event, ToolCallJson)]
+    assert written_ == ['{"n": [1, 2]}', '{"n": [3, 4]}']
+    assert llama.asked[1].prompt == [1, 2, 101, 102, 103]
+
+
+async def test_call_that_must_fit_and_never_does_is_an_error() -> None:
+    llama = Llama(*[call("[1, 1]")] * ATTEMPTS)
+    forced = prompt(tools=(ADD,), tool_choice=ToolChoice(mode="any"), temperature=0.0)
+    with pytest.raises(EngineError) as error:
+        await events_of(llama, forced, thinks=False)
+    assert error.value.kind is EngineErrorKind.UNSUPPORTED
+    assert str(error.value) == (
+        "tools: in 4 attempts this model wrote no input that fits the schema of 'add' "
+        "(input.n: uniqueItems). Ask for less in the schema."
+    )
+    assert [asked.temperature for asked in llama.asked] == [0.0, WARM, WARM, WARM]
+
+
+async def test_call_that_need_not_fit_leaves_in_the_end() -> None:
+    llama = Llama(*[call("[1, 1]")] * ATTEMPTS)
+    events = await events_of(llama, prompt(tools=(ADD,)), thinks=False)
+    assert ToolCallJson('{"n": [1, 1]}', 0) in events
+    assert tokens_in(events) == 4
+
+
+async def test_schema_that_cannot_be_kept_is_refused() -> None:
+    with pytest.raises(EngineError, match="no value fits") as error:
+        await events_of(Llama(["Hi"]), prompt(output_schema={"not": {}}), thinks=False)
+    assert error.value.kind is EngineErrorKind.UNSUPPORTED

@@ -11,15 +11,22 @@ from antiphon.engines.base import (
     EngineEvent,
     Finished,
     FinishReason,
+    RedactedThought,
+    Refusal,
+    Started,
     TextChunk,
     ThinkingChunk,
+    ThinkingSignature,
     ToolCallJson,
     ToolCallStart,
 )
 from antiphon.engines.messages_api.answer import UpstreamMessage
+from antiphon.engines.messages_api.events import Reader
+from antiphon.engines.messages_api.origin import Origin
 from antiphon.wire.sse import Frame
 from support.assembling import assembled
 
+ORIGIN = Origin("http://x", "m")
 START = {"type": "message_start", "message": {}}
 STOP = {"type": "message_stop"}
 PING = {"type": "ping"}
@@ -55,7 +62,7 @@ TEXT = [begin(0), piece(0, "text_delta", text="Hi"), close(0)]
 
 
 def read(*events: Any, asked: int = 5, limited: bool = False) -> list[EngineEvent]:
-    answer = UpstreamMessage(asked, limited=limited)
+    answer = UpstreamMessage(asked, ORIGIN, Reader(), limited=limited)
     found: list[EngineEvent] = []
     for event in events:
         text = event if isinstance(event, str) else msgspec.json.encode(event).decode()
@@ -63,7 +70,7 @@ def read(*events: Any, asked: int = 5, limited: bool = False) -> list[EngineEven
         found += answer.feed(Frame(name, text))
         if answer.done:
             break
-    return [*found, answer.end()]
+    return [*found, *answer.end()]
 
 
 def test_text_and_its_price() -> None:
@@ -89,6 +96,7 @@ def test_thinking_and_a_call() -> None:
     )
     assert events == [
         ThinkingChunk("Hm", 1),
+        ThinkingSignature(ORIGIN.proof("abc")),
         ToolCallStart("f", 1),
         ToolCallJson('{"a":1}', 1),
         Finished(FinishReason.END_TURN, 2),
@@ -102,11 +110,54 @@ def test_events_without_a_name_and_new_ones_are_read() -> None:
     assert events == [Finished(FinishReason.END_TURN, 5)]
 
 
-def test_what_is_only_citations_or_redacted_is_silent() -> None:
-    citation = piece(1, "citations_delta", citation={})
-    hidden = begin(0, "redacted_thinking", data="x")
-    events = read(START, hidden, close(0), begin(1), citation, close(1), ending(), STOP)
+def test_what_is_only_citations_is_silent() -> None:
+    citation = piece(0, "citations_delta", citation={})
+    events = read(START, begin(0), citation, close(0), ending(), STOP)
     assert events == [Finished(FinishReason.END_TURN, 5)]
+
+
+def test_thoughts_that_nobody_can_read_are_passed_on() -> None:
+    hidden = begin(0, "redacted_thinking", data="x")
+    signed = [begin(1, "thinking"), piece(1, "signature_delta", signature="s"), close(1)]
+    events = read(START, hidden, close(0), *signed, ending(), STOP)
+    assert events == [
+        RedactedThought(ORIGIN.proof("x")),
+        ThinkingSignature(ORIGIN.proof("s")),
+        Finished(FinishReason.END_TURN, 5),
+    ]
+    assert [block.__struct_config__.tag for block in assembled(events).content] == [
+        "redacted_thinking",
+        "thinking",
+    ]
+
+
+def test_a_start_says_how_long_the_prompt_is_and_what_of_it_was_cached() -> None:
+    usage = {
+        "input_tokens": 3,
+        "cache_read_input_tokens": 20,
+        "cache_creation_input_tokens": 7,
+        "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 5},
+    }
+    start = {"type": "message_start", "message": {"usage": usage}}
+    assert read(start, ending(), STOP)[0] == Started(
+        input_tokens=30, cache_read_tokens=20, cache_write_5m_tokens=2, cache_write_1h_tokens=5
+    )
+    bare = {"type": "message_start", "message": {"usage": {"input_tokens": 3}}}
+    assert read(bare, ending(), STOP)[0] == Started(input_tokens=3)
+    zero = {"type": "message_start", "message": {"usage": {"input_tokens": 0}}}
+    assert len(read(zero, ending(), STOP)) == 1
+
+
+def test_a_refusal_says_why_as_far_as_it_does() -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": "No."}
+    refused = {**ending("refusal"), "delta": {"stop_reason": "refusal", "stop_details": details}}
+    assert read(START, refused, STOP) == [
+        Finished(FinishReason.REFUSAL, 5, Refusal("cyber", "No."))
+    ]
+    (end,) = read(START, ending("refusal"), STOP)
+    message = assembled([end])
+    assert message.stop_reason == "refusal"
+    assert message.stop_details is not None
 
 
 @pytest.mark.parametrize(
@@ -117,7 +168,7 @@ def test_what_is_only_citations_or_redacted_is_silent() -> None:
         ("max_tokens", 5, True, FinishReason.CONTEXT_WINDOW),
         ("model_context_window_exceeded", 5, False, FinishReason.CONTEXT_WINDOW),
         ("stop_sequence", 5, False, FinishReason.END_TURN),
-        ("refusal", 5, False, FinishReason.END_TURN),
+        ("refusal", 5, False, FinishReason.REFUSAL),
     ],
 )
 def test_reasons(reason: str, tokens: int, limited: bool, expected: FinishReason) -> None:
@@ -199,6 +250,8 @@ EVENTS = st.one_of(
     st.builds(begin, st.integers(0, 2)),
     st.builds(begin, st.integers(0, 2), st.just("tool_use"), name=st.just("f")),
     st.builds(begin, st.integers(0, 2), st.just("thinking")),
+    st.builds(begin, st.integers(0, 2), st.just("redacted_thinking"), data=st.just("x")),
+    st.builds(piece, st.integers(0, 2), st.just("signature_delta"), signature=st.just("s")),
     st.builds(piece, st.integers(0, 2), st.just("text_delta"), text=st.text("a\ufffd")),
     st.builds(
         piece,

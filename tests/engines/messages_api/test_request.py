@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.messages_api.options import MessagesOptions
+from antiphon.engines.messages_api.origin import Origin
 from antiphon.engines.messages_api.request import as_sent, count_of, request_of
 from antiphon.wire.content import ContentParam
 
 OPTIONS = MessagesOptions(url="http://x")
+ORIGIN = Origin("http://x", "m")
 TEXT = {"type": "text", "text": "Hi"}
 BLOCKS = [
     TEXT,
@@ -32,7 +34,7 @@ def turn(role: Any, *blocks: dict[str, Any]) -> Turn:
 
 
 def body(prompt: Prompt, options: MessagesOptions = OPTIONS) -> dict[str, Any]:
-    decoded: dict[str, Any] = msgspec.json.decode(request_of(prompt, options, "m", 9))
+    decoded: dict[str, Any] = msgspec.json.decode(request_of(prompt, options, ORIGIN, "m", 9))
     return decoded
 
 
@@ -118,5 +120,28 @@ def test_everything_else_has_its_word() -> None:
 
 
 def test_a_count_is_asked_without_limits() -> None:
-    counted = msgspec.json.decode(count_of(Prompt((turn("user", TEXT),), 5), OPTIONS, "m"))
+    counted = msgspec.json.decode(count_of(Prompt((turn("user", TEXT),), 5), OPTIONS, ORIGIN, "m"))
     assert set(counted) == {"model", "messages"}
+
+
+def test_thoughts_go_back_to_whom_signed_them_and_to_nobody_else() -> None:
+    other = Origin("http://y", "m")
+    own = {"type": "thinking", "thinking": "x", "signature": ORIGIN.proof("s")}
+    hidden = {"type": "redacted_thinking", "data": ORIGIN.proof("d")}
+    foreign = [
+        {"type": "thinking", "thinking": "x", "signature": other.proof("s")},
+        {"type": "thinking", "thinking": "x", "signature": ""},
+        {"type": "redacted_thinking", "data": other.proof("d")},
+    ]
+    asked = body(Prompt((turn("user", TEXT), turn("assistant", own, hidden, *foreign, TEXT)), 5))
+    assert asked["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "x", "signature": "s"},
+        {"type": "redacted_thinking", "data": "d"},
+        TEXT,
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://x/", "http://x/v1", "http://x/v1/"])
+def test_an_origin_is_the_server_however_its_url_is_written(url: str) -> None:
+    assert Origin(url, "m").said(ORIGIN.proof("s")) == "s"
+    assert Origin(url, "n").said(ORIGIN.proof("s")) is None

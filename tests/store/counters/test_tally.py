@@ -11,9 +11,9 @@ def seeded() -> Tally:
 def test_full_buckets_are_forgotten() -> None:
     tally = seeded()
     for number in range(10_000):
-        tally.draw([Draw(f"bucket {number}", 60, 1)], number * 100)
-    # Each is full after a second, so ten are in use.
-    assert len(tally._buckets) < 50
+        tally.draw([Draw(f"bucket {number}", 60, 1)], number * 1000)
+    # Each is full after a second, and kept for a minute.
+    assert len(tally._buckets) < 200
     assert len(tally._bucket_names) == len(tally._buckets)
 
 

@@ -13,12 +13,15 @@ from typing import Final, TypeAlias
 from antiphon.core.citations.marks import mark
 from antiphon.core.citations.sentences import sentences
 from antiphon.core.documents import (
+    Block,
     Content,
     Pages,
     body_text,
     content_text,
+    document_blocks,
     document_text,
     pages_text,
+    search_result_blocks,
     search_result_text,
 )
 from antiphon.wire.citations import (
@@ -31,7 +34,6 @@ from antiphon.wire.citations import (
 from antiphon.wire.content import (
     DocumentParam,
     FileSource,
-    ImageParam,
     SearchResultParam,
     TextParam,
 )
@@ -88,6 +90,28 @@ class Sources:
         lead = self._lead()
         return lead + document_text(document, self._numbered(document, index, content))
 
+    def document_blocks(self, document: DocumentParam, blocks: Sequence[Block]) -> list[Block]:
+        """Return the next document, which has images, as blocks."""
+        index = self._documents
+        self._documents += 1
+        if not asks(document):
+            return document_blocks(document, blocks, "")
+        lead = self._lead()
+        numbered = self._blocks(blocks, lambda place: partial(_in_blocks, document, index, place))
+        return document_blocks(document, numbered, lead)
+
+    def search_result_blocks(self, result: SearchResultParam) -> list[Block]:
+        """Return the next search result, which has images, as blocks."""
+        index = self._results
+        self._results += 1
+        if not asks(result):
+            return search_result_blocks(result, result.content, "")
+        lead = self._lead()
+        numbered = self._blocks(
+            result.content, lambda place: partial(_in_result, result, index, place)
+        )
+        return search_result_blocks(result, numbered, lead)
+
     def search_result(self, result: SearchResultParam) -> str:
         """Return the text of the next search result, with numbers if it may be cited."""
         index = self._results
@@ -98,7 +122,7 @@ class Sources:
         blocks = self._blocks(
             result.content, lambda place: partial(_in_result, result, index, place)
         )
-        return lead + search_result_text(result, blocks)
+        return lead + search_result_text(result, content_text(blocks))
 
     def cite(self, numbers: Iterable[int]) -> tuple[Citation, ...]:
         """Return the citations of these pieces; a number that no piece has says nothing."""
@@ -124,8 +148,8 @@ class Sources:
                     ]
                 )
             case _:
-                return self._blocks(
-                    content, lambda place: partial(_in_blocks, document, index, place)
+                return content_text(
+                    self._blocks(content, lambda place: partial(_in_blocks, document, index, place))
                 )
 
     def _cut(self, text: str, locate: Locate) -> str:
@@ -137,16 +161,17 @@ class Sources:
             done = end
         return "".join([*written, text[done:]])
 
-    def _blocks(
-        self, blocks: Sequence[TextParam | ImageParam], located: Callable[[int], Locate]
-    ) -> str:
-        """Return the blocks' texts with a number behind each; images have none, but count."""
-        written = []
+    def _blocks(self, blocks: Sequence[Block], located: Callable[[int], Locate]) -> list[Block]:
+        """Return the blocks with a number behind each text; images have none, but count."""
+        written: list[Block] = []
         for place, block in enumerate(blocks):
             if isinstance(block, TextParam):
                 whole = Piece(Part(block.text, located(place)), 0, len(block.text))
-                written.append(block.text + (self._mark(whole) if block.text.strip() else ""))
-        return "\n".join(written)
+                number = self._mark(whole) if block.text.strip() else ""
+                written.append(TextParam(text=block.text + number))
+            else:
+                written.append(block)
+        return written
 
     def _mark(self, piece: Piece) -> str:
         self.pieces.append(piece)

@@ -12,7 +12,6 @@ from msgspec import UNSET
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Capabilities
 from antiphon.wire.content import (
-    Base64ImageSource,
     BlockParam,
     ContentSource,
     DocumentParam,
@@ -131,7 +130,7 @@ def _check_content(blocks: Sequence[BlockParam], where: str, capabilities: Capab
             case ToolResultParam(content=list(content)):
                 _check_content(content, f"{path}.content", capabilities)
             case ImageParam() if capabilities.images:
-                _check_image(block, path)
+                _check_source(block, path, capabilities)
             case DocumentParam():
                 _check_document(block, path, capabilities)
             case SearchResultParam():
@@ -141,20 +140,23 @@ def _check_content(blocks: Sequence[BlockParam], where: str, capabilities: Capab
 
 
 def _check_document(document: DocumentParam, where: str, capabilities: Capabilities) -> None:
+    _check_source(document, where, capabilities)
     match document.source:
-        case UrlSource() | FileSource():
-            kind = document.source.__struct_config__.tag
-            raise InvalidRequestError(
-                f"{where}.source: this server fetches no documents; send them as 'base64', 'text' "
-                f"or 'content', not '{kind}'"
-            )
         case ContentSource(content=list(content)):
             _check_content(content, f"{where}.source.content.content", capabilities)
 
 
-def _check_image(image: ImageParam, where: str) -> None:
-    if not isinstance(image.source, Base64ImageSource):
-        kind = image.source.__struct_config__.tag
-        raise InvalidRequestError(
-            f"{where}.source: this server fetches no images; send them as 'base64', not '{kind}'"
-        )
+def _check_source(
+    block: ImageParam | DocumentParam, where: str, capabilities: Capabilities
+) -> None:
+    """Refuse what would have to be fetched from somewhere that nobody looks at."""
+    ways = "'base64'" if isinstance(block, ImageParam) else "'base64', 'text' or 'content'"
+    kinds = "images" if isinstance(block, ImageParam) else "documents"
+    match block.source:
+        case UrlSource() if not capabilities.url_sources:
+            reason = f"this server fetches no {kinds}; send them as {ways}, not 'url'"
+        case FileSource():
+            reason = f"this server keeps no files; send {kinds} as {ways}, not 'file'"
+        case _:
+            return
+    raise InvalidRequestError(f"{where}.source: {reason}")

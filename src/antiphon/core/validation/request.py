@@ -10,6 +10,7 @@ from antiphon.core.validation.breakpoints import check_breakpoints
 from antiphon.core.validation.capabilities import check_blocks, check_capabilities
 from antiphon.core.validation.citations import check_citations
 from antiphon.core.validation.conversation import blocks_of, conversation
+from antiphon.core.validation.images import check_images
 from antiphon.core.validation.limits import check_max_tokens, check_pre_warm
 from antiphon.core.validation.output import check_format
 from antiphon.core.validation.thinking import check_thinking, thinking_of
@@ -64,6 +65,8 @@ def _checked(
         check_pre_warm(params)
     check_capabilities(params, capabilities)
     check_blocks(params.messages, capabilities)
+    if capabilities.images:
+        check_images(params.messages, capabilities)
     if isinstance(params, CreateMessageParams):
         check_max_tokens(params, capabilities)
     return turns

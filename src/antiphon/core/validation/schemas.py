@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.patterns import PatternUnsupportedError, language
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -128,6 +129,15 @@ def _faults_of_values(node: Schema) -> Iterator[str]:
         yield f"For 'string' type, 'format' values other than {formats} are not supported"
     if isinstance(pattern, str) and BEYOND_AUTOMATA.search(pattern):
         yield "'pattern' may use no lookaround, back references or word boundaries"
+    elif isinstance(pattern, str):
+        yield from _faults_of_pattern(pattern)
+
+
+def _faults_of_pattern(pattern: str) -> Iterator[str]:
+    try:
+        language(pattern)
+    except PatternUnsupportedError as error:
+        yield f"'pattern' is not supported: {error}"
 
 
 def _types(node: Schema) -> list[str]:

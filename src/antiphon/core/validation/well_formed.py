@@ -83,6 +83,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_step(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_dependence(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_names, value.values()))
+
+
 def _is_size(value: Any) -> bool:
     return _is_number(value) and value >= 0 and value == int(value)
 
@@ -92,6 +104,9 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
         "type": _is_type,
         "required": _is_names,
         "enum": _is_choices,
+        "multipleOf": _is_step,
+        "uniqueItems": _is_switch,
+        "dependentRequired": _is_dependence,
         **dict.fromkeys(("$ref", "$schema", "title", "description", "format", "pattern"), _is_text),
         **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _is_number),
         **dict.fromkeys(

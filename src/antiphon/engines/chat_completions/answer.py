@@ -3,7 +3,8 @@
     chunk* finish_reason chunk* (the usage) [DONE]
 
 A chunk costs one token until a usage says better; the last usage is the truth, and what it
-counts beyond the events stands in `Finished`.
+counts beyond the events stands in `Finished`. A filter that stops the answer is a refusal, and so
+is one in words (`refusal`), which are the answer's text.
 """
 
 from typing import Annotated, Any, Final, TypeAlias
@@ -87,6 +88,7 @@ class ChatAnswer:
         self._finish: str | None = None
         self._counted: int | None = None
         self._told = 0
+        self._refused = False
         self.done = False
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
@@ -130,6 +132,7 @@ class ChatAnswer:
         # Bytes that are no character (a model may sample any) arrive as U+FFFD.
         if text := (delta.content or delta.refusal or "").replace(REPLACEMENT, ""):
             events += self._line.say(TextChunk, text)
+        self._refused = self._refused or bool(delta.refusal)
         for call in delta.tool_calls or ():
             said = call.function
             events += self._line.call(call.index, call.id, said.name, said.arguments or "")
@@ -149,14 +152,16 @@ class ChatAnswer:
 
     def _reason(self) -> FinishReason:
         match self._finish:
+            case "content_filter":
+                return FinishReason.REFUSAL
+            case "stop" if self._refused:
+                return FinishReason.REFUSAL
             case "stop" | "tool_calls" | "function_call":
                 return FinishReason.END_TURN
             case "length":
                 early = self._counted is not None and self._counted < self._asked
                 full = self._limited or early
                 return FinishReason.CONTEXT_WINDOW if full else FinishReason.MAX_TOKENS
-            case "content_filter":
-                raise failed("its content filter stopped the answer")
             case reason:
                 raise failed(f"the answer stopped for an unknown reason: {str(reason)[:50]!r}")
 

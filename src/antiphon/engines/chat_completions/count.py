@@ -1,6 +1,6 @@
 """How many tokens a prompt has, asked of servers that disagree on how to ask."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -10,7 +10,9 @@ from antiphon.engines.base import EngineError, EngineErrorKind, Prompt
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.chat_completions.request import conversation_of
 from antiphon.engines.http import RefusedError, Upstream
+from antiphon.engines.images import images_of, placed, usual_tokens
 from antiphon.engines.upstreams import estimate
+from antiphon.wire.content import ImageParam, TextParam
 
 T = TypeVar("T")
 Way: TypeAlias = Callable[[Prompt], Awaitable[int]]
@@ -41,6 +43,10 @@ class _Tokens(msgspec.Struct, frozen=True):
     tokens: list[Any]
 
 
+class _InputTokens(msgspec.Struct, frozen=True):
+    input_tokens: int
+
+
 class Counter:
     """Counts as the upstream does, if there is a way; found out when it is first asked."""
 
@@ -50,15 +56,39 @@ class Counter:
         self._model = model
         self._way: Way | None = None
         self._estimates = options.count == "estimate"
+        self._counts_images = True
 
     async def count(self, prompt: Prompt) -> int:
         """Count a prompt, or estimate it where nobody can count."""
         if self._estimates:
             return estimate(prompt)
+        if images := list(images_of(prompt)):
+            return await self._with_images(prompt, images)
         if self._way is not None:
             # It has counted before: what it refuses now, it refuses for the prompt's sake.
             return await self._way(prompt)
         return await self._find_way(prompt)
+
+    async def _with_images(self, prompt: Prompt, images: Sequence[ImageParam]) -> int:
+        """Count as llama-server does; elsewhere what there is beside images, and them as usual.
+
+        A text in which images are markers, which is what the other ways count, says nothing.
+        """
+        if self._counts_images:
+            try:
+                return await self._by_conversation(prompt)
+            except RefusedError as error:
+                if error.status not in NOT_THERE:
+                    raise
+                self._counts_images = False
+        empty = placed(prompt.turns, lambda _: [TextParam(text="")])
+        beside = await self.count(msgspec.structs.replace(prompt, turns=empty))
+        return beside + sum(map(usual_tokens, images))
+
+    async def _by_conversation(self, prompt: Prompt) -> int:
+        body = {"model": self._model, **conversation_of(prompt, self._options)}
+        counted = await self._ask("/v1/chat/completions/input_tokens", body, _InputTokens)
+        return counted.input_tokens
 
     async def _find_way(self, prompt: Prompt) -> int:
         for way, absent in ((self._by_template, NOT_THERE), (self._by_messages, OTHERWISE)):

@@ -5,7 +5,8 @@ from typing import Any, Final
 import msgspec
 
 from antiphon.engines.base import Prompt, Tool
-from antiphon.engines.chat_completions.messages import messages_of
+from antiphon.engines.chat_completions.forced import is_forced, preface_of, schema_of
+from antiphon.engines.chat_completions.messages import Message, messages_of
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.efforts import nearest
 
@@ -14,8 +15,11 @@ CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
     """Return what the model reads: messages and tools."""
-    body: dict[str, Any] = {"messages": messages_of(prompt.turns, thinking=options.thinking)}
-    if prompt.tools:
+    messages = messages_of(prompt.turns, thinking=options.thinking)
+    body: dict[str, Any] = {"messages": messages}
+    if is_forced(prompt, options):
+        body["messages"] = _with_preface(preface_of(prompt), messages)
+    elif prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
     if variables := _variables(prompt, options):
         body["chat_template_kwargs"] = variables
@@ -48,7 +52,7 @@ def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int
         **conversation_of(prompt, options),
         **_sampling(prompt),
         **_effort(prompt, options),
-        **_format(prompt),
+        **_format(prompt, options),
         options.max_tokens_field: max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -79,8 +83,18 @@ def _sampling(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _format(prompt: Prompt) -> dict[str, Any]:
+def _with_preface(preface: str, messages: list[Message]) -> list[Message]:
+    """Put a preface before all that is said: not every template takes a second system message."""
+    first = messages[0]
+    if first["role"] != "system" or not isinstance(first["content"], str):
+        return [{"role": "system", "content": preface}, *messages]
+    return [{**first, "content": f"{preface}\n\n{first['content']}"}, *messages[1:]]
+
+
+def _format(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
     """Return what the answer must be: calls of tools, or JSON."""
+    if is_forced(prompt, options):
+        return {"response_format": _json_schema("call", schema_of(prompt))}
     body: dict[str, Any] = {}
     choice = prompt.tool_choice
     if prompt.tools:
@@ -89,6 +103,10 @@ def _format(prompt: Prompt) -> dict[str, Any]:
         if not choice.parallel:
             body["parallel_tool_calls"] = False
     if prompt.output_schema is not None:
-        schema = {"name": "answer", "schema": prompt.output_schema, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        body["response_format"] = _json_schema("answer", prompt.output_schema)
     return body
+
+
+def _json_schema(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    named = {"name": name, "schema": schema, "strict": True}
+    return {"type": "json_schema", "json_schema": named}

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from antiphon.core.generation import (
     EngineEvent,
     Finished,
@@ -21,10 +23,10 @@ from antiphon.core.generation import (
     ToolCallJson,
     ToolCallStart,
 )
+from antiphon.engines.fitting import misfit
 from antiphon.engines.llama.scan import JsonEnd, overlap
 from antiphon.engines.llama.syntax import CallSyntax, to_json
 from antiphon.engines.llama.thoughts import ThoughtMarks
-from antiphon.engines.schema import fits
 
 FRAGMENT: Final = 48
 """Characters of an input that was checked whole and is sent in pieces."""
@@ -41,15 +43,17 @@ class _State(Enum):
     CALL = auto()  # behind an opening, before arguments that are streamed
     ARGUMENTS = auto()  # of a call that is streamed
     CLOSING = auto()  # behind the arguments of such a call
+    REJECTED = auto()  # behind a call that does not fit
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How to read an answer: which calls there can be, and how thoughts are marked, if at all.
 
-    `sure` says that a grammar has seen to it that calls are valid. What a grammar cannot say
-    (the bounds of a number, a pattern) is then the caller's to check: to see markup as text
-    instead of a call would help nobody. `forced` says that there is nothing but calls.
+    `sure` says that a grammar has seen to it that calls are calls: one whose input does not fit
+    is then rejected, to be sampled again, and otherwise it is text. The inputs of `held` tools
+    are not streamed before they are whole, whatever was asked: they must fit, and the grammar
+    alone does not see to that. `forced` says that there is nothing but calls.
     `thought` says that a thought was before it.
     """
 
@@ -59,10 +63,27 @@ class Reading:
     thought: bool = False
     sure: bool = False
     forced: bool = False
+    must_fit: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A call whose input does not fit: where its text began, and what it cost for nothing."""
+
+    at: int
+    name: str
+    why: str
+    tokens: int
 
 
 class AnswerReader:
-    """Reads one answer. `feed` it pieces, then `finish`."""
+    """Reads one answer. `feed` it pieces, then `finish`.
+
+    When there is something `rejected`, what has been fed from there on is forgotten: go on with
+    another text `again`. Who is not `demanding` gets calls that do not fit, but for those that
+    must.
+    """
 
     def __init__(self, reading: Reading) -> None:
         self._syntax = reading.syntax
@@ -70,7 +91,16 @@ class AnswerReader:
         self._marks = reading.marks
         self._sure = reading.sure
         self._forced = reading.forced
-        self._streams = any(tool.eager_input_streaming for tool in reading.tools)
+        self._must_fit = reading.must_fit
+        self._streamed = {
+            tool.name
+            for tool in reading.tools
+            if tool.eager_input_streaming and tool.name not in reading.held
+        }
+        self.demanding = reading.sure
+        self.rejected: Rejected | None = None
+        self._fed = 0
+        self._call_at = 0
         self._trims = reading.thought
         self._called = False
         self._state = _State.START
@@ -83,8 +113,17 @@ class AnswerReader:
 
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
         self._held += text
+        self._fed += len(text)
         self._tokens += tokens
         return self._priced(self._read(last=False))
+
+    def again(self) -> None:
+        """Forget the call that was rejected; the text that is fed next takes its place."""
+        self._fed = self._call_at
+        self._held = ""
+        self._tokens = 0
+        self.rejected = None
+        self._state = _State.TEXT if self._syntax.opening else _State.START
 
     def finish(self, reason: FinishReason, tokens: int) -> list[EngineEvent]:
         """Say what was held back, and the end. An answer cut in a call shows what came of it."""
@@ -126,6 +165,8 @@ class AnswerReader:
                     yield from self._arguments()
                 case _State.CLOSING:
                     self._closing(last=last)
+                case _State.REJECTED:
+                    return
 
     def _start(self, *, last: bool) -> Iterator[EngineEvent]:
         """Look whether the answer begins with a thought, or as a call that has no opening."""
@@ -190,6 +231,7 @@ class AnswerReader:
 
     def _begin_call(self) -> None:
         self._state = _State.CALL
+        self._call_at = self._fed - len(self._held) - len(self._syntax.opening)
         self._json = JsonEnd()
         self._scanned = 0
         self._ends = None
@@ -212,11 +254,11 @@ class AnswerReader:
 
     def _eager(self) -> tuple[Tool | None, int]:
         """Find the tool that is called and where its input begins, if it is to be streamed."""
-        if not self._streams or len(self._held) > HEAD:
+        if not self._streamed or len(self._held) > HEAD:
             return None, 0
         head = self._head.match(self._held)
         tool = self._tools.get(_name(head) or "")
-        eager = head is not None and tool is not None and tool.eager_input_streaming
+        eager = head is not None and tool is not None and tool.name in self._streamed
         return (tool, head.end()) if head is not None and eager else (None, 0)
 
     def _length(self) -> int | None:
@@ -243,16 +285,21 @@ class AnswerReader:
         syntax = self._syntax
         body = whole.removesuffix(syntax.closing) if whole.endswith(syntax.closing) else ""
         call = _decoded(body, syntax.arguments)
-        if call is None or not self._known(*call):
+        tool = None if call is None else self._tools.get(call[0])
+        if call is None or tool is None:
             yield TextChunk(syntax.opening + whole, 0)
+            return
+        why = misfit(call[1], tool.input_schema)
+        if why is not None and not self._sure:
+            yield TextChunk(syntax.opening + whole, 0)
+            return
+        if why is not None and (self.demanding or tool.name in self._must_fit):
+            self.rejected = Rejected(self._call_at, tool.name, why, self._tokens)
+            self._state = _State.REJECTED
             return
         self._called = True
         yield ToolCallStart(call[0], 0)
         yield from _fragments(to_json(call[1]))
-
-    def _known(self, name: str, arguments: dict[str, Any]) -> bool:
-        tool = self._tools.get(name)
-        return tool is not None and (self._sure or fits(arguments, tool.input_schema))
 
     def _arguments(self) -> Iterator[EngineEvent]:
         end = self._json.find(self._held)
@@ -318,14 +365,4 @@ def _fragments(text: str) -> Iterator[ToolCallJson]:
 
 
 def _with_tokens(event: EngineEvent, tokens: int) -> EngineEvent:
-    match event:
-        case TextChunk(text=text):
-            return TextChunk(text, tokens)
-        case ThinkingChunk(text=text):
-            return ThinkingChunk(text, tokens)
-        case ToolCallStart(name=name):
-            return ToolCallStart(name, tokens)
-        case ToolCallJson(text=text):
-            return ToolCallJson(text, tokens)
-        case Finished(reason=reason):
-            return Finished(reason, tokens)
+    return replace(event, tokens=tokens)

@@ -37,6 +37,7 @@ class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
     batch: int | None = None
     slot_dir: str | None = None
+    mmproj: str | None = None
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,6 +101,8 @@ def _serve(config: ChildConfig) -> Any:
     # Fitting layers to a GPU's memory reads the model twice; without a GPU it is for nothing.
     params.fit_params = has_gpu
     _set_batch(params, config.batch or (None if has_gpu else CPU_BATCH))
+    if config.mmproj is not None:
+        params.mmproj.path = config.mmproj
     _bound_memory(params)
     _listen(params, config)
     return xllamacpp.Server(params)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import aiohttp
 import msgspec
@@ -16,6 +16,7 @@ CONNECT_S: Final = 5.0
 HEALTH_S: Final = 5.0
 RECONNECT_S: Final = (0.02, 0.1, 0.5)
 UNAVAILABLE: Final = 503
+BROKEN_IMAGE: Final = "Failed to load image or audio file"
 
 _Errors: TypeAlias = tuple[type[aiohttp.ClientError], ...]
 NOT_SENT: Final[_Errors] = (aiohttp.ClientConnectorError,)
@@ -26,10 +27,17 @@ REPEATABLE: Final[_Errors] = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedE
 T = TypeVar("T")
 
 
+class MediaPrompt(msgspec.Struct, frozen=True):
+    """A prompt with images, which stand where its text has the marker of `Props`."""
+
+    prompt_string: str
+    multimodal_data: tuple[str, ...]
+
+
 class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to sample from, and how. An absent parameter is left to llama.cpp."""
 
-    prompt: list[int]
+    prompt: list[int] | MediaPrompt
     n_predict: int
     temperature: float
     top_p: float | None = None
@@ -68,11 +76,18 @@ class Props(msgspec.Struct, frozen=True, kw_only=True):
 
         n_ctx: int
 
+    class Modalities(msgspec.Struct, frozen=True):
+        """What the model takes beside text. A llama.cpp that says nothing takes nothing."""
+
+        vision: bool = False
+
     default_generation_settings: Defaults
     total_slots: int = 1
     chat_template: str = ""
     bos_token: str = ""
     eos_token: str = ""
+    modalities: Modalities = Modalities()
+    media_marker: str = ""
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,11 +101,29 @@ class _Tokens(msgspec.Struct, frozen=True):
     tokens: list[int]
 
 
+class _Text(msgspec.Struct, frozen=True):
+    content: str
+
+
+class _Evaluated(msgspec.Struct, frozen=True):
+    tokens_evaluated: int
+
+
 class _Refusal(msgspec.Struct, frozen=True):
     class Error(msgspec.Struct, frozen=True):
         message: str = ""
+        n_prompt_tokens: int | None = None
+        n_ctx: int | None = None
 
     error: Error = Error()
+
+
+class Completes(Protocol):
+    """What an answer is written with."""
+
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]: ...
+
+    def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]: ...
 
 
 class LlamaClient:
@@ -116,6 +149,18 @@ class LlamaClient:
         question = {"content": text, "parse_special": control, "add_special": ends}
         body = msgspec.json.encode(question)
         return decode(await self._ask("POST", "/tokenize", body), _Tokens).tokens
+
+    async def detokenize(self, tokens: list[int]) -> str:
+        """Return the text of tokens; control tokens as they are spelt."""
+        body = msgspec.json.encode({"tokens": tokens})
+        return decode(await self._ask("POST", "/detokenize", body), _Text).content
+
+    async def evaluated(self, prompt: MediaPrompt) -> int:
+        """Have a prompt read, and say how many tokens it had."""
+        asked = {"prompt": prompt, "n_predict": 0, "response_fields": ["tokens_evaluated"]}
+        body = msgspec.json.encode(asked)
+        async with self._open("POST", "/completion", body) as response:
+            return decode(await response.read(), _Evaluated).tokens_evaluated
 
     async def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]:
         """Stream an answer's pieces, up to one that has `stop`. Closing it early ends the work."""
@@ -225,8 +270,13 @@ def _piece(line: bytes) -> Piece:
 
 def _refused(status: int, body: bytes) -> EngineError:
     try:
-        message = msgspec.json.decode(body, type=_Refusal).error.message
+        refusal = msgspec.json.decode(body, type=_Refusal).error
     except msgspec.DecodeError:
-        message = "without a reason"
+        refusal = _Refusal.Error("without a reason")
+    if refusal.message == BROKEN_IMAGE:
+        return EngineError(EngineErrorKind.UNSUPPORTED, "Could not process image")
+    if refusal.n_prompt_tokens is not None and refusal.n_ctx is not None:
+        too_long = f"{refusal.n_prompt_tokens} tokens > {refusal.n_ctx} maximum"
+        return EngineError(EngineErrorKind.UNSUPPORTED, f"prompt is too long: {too_long}")
     kind = EngineErrorKind.OVERLOADED if status == UNAVAILABLE else EngineErrorKind.FAILED
-    return EngineError(kind, f"llama.cpp refused with status {status}: {message}")
+    return EngineError(kind, f"llama.cpp refused with status {status}: {refusal.message}")

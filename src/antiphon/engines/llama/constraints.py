@@ -1,50 +1,140 @@
-"""What an answer may look like, as a grammar: text, calls, or the JSON of a schema.
+"""What an answer may look like, as a grammar: text, thought, calls, or the JSON of a schema.
 
 llama.cpp has grammars that wait for a trigger, too. These do without: they say from the first
 token on what free text is, namely text in which no call begins. So no call can begin that is not
 one of the tools', and nothing has to be guessed about where a token may be cut.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from antiphon.core.generation import Prompt, Tool
-from antiphon.engines.llama.gbnf import Rules, either, literal
+import msgspec
+
+from antiphon.core.generation import Prompt, Tool, ToolChoice
+from antiphon.core.patterns import PatternUnsupportedError, language
+from antiphon.engines.llama.gbnf import GrammarTooLargeError, Rules, either, literal
 from antiphon.engines.llama.grammar import JsonGrammar
 from antiphon.engines.llama.syntax import CallSyntax
 
 GAP: Final = r'"\n"{0,2}'
+SCHEMA: Final = "output_config.format.schema"
+PLAIN: Final[Mapping[str, Any]] = {"type": "object"}
+"""What is asked of an input when its schema is too large to be asked for."""
 
 
-def answer_grammar(prompt: Prompt, syntax: CallSyntax) -> str | None:
-    """Write what may be answered to `prompt` after all thinking, or nothing if that is anything."""
+class SchemaUnsupportedError(Exception):
+    """A schema that must be kept and cannot be. The message is for the caller of the API."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """All that the grammar of an answer depends on.
+
+    `again` says that a call has begun and was rejected: what comes is a call in its place, and
+    with `tight`, one from which is left out what could not be kept.
+    """
+
+    tools: tuple[Tool, ...]
+    choice: ToolChoice
+    schema: dict[str, Any] | None
+    syntax: CallSyntax
+    again: bool = False
+    tight: bool = False
+
+    @property
+    def key(self) -> bytes:
+        """Say in bytes what the grammar depends on; the order of properties does matter."""
+        tools = [(tool.name, tool.strict, tool.input_schema) for tool in self.tools]
+        return msgspec.json.encode((tools, *msgspec.structs.astuple(self)[1:]))
+
+    @property
+    def must_fit(self) -> frozenset[str]:
+        """The tools whose inputs are guaranteed."""
+        forced = self.choice.mode in ("any", "tool")
+        return frozenset(tool.name for tool in self.tools if forced or tool.strict)
+
+
+class Constraint(msgspec.Struct, frozen=True):
+    """What may be answered, or nothing if that is anything.
+
+    `unkept` names the tools of whose schemas the grammar does not keep all.
+    """
+
+    grammar: str | None = None
+    unkept: frozenset[str] = frozenset()
+
+
+def question(prompt: Prompt, syntax: CallSyntax, **more: bool) -> Question:
+    """Ask for the grammar of the answer to `prompt`."""
+    return Question(prompt.tools, prompt.tool_choice, prompt.output_schema, syntax, **more)
+
+
+def constrain(asked: Question) -> Constraint:
+    """Write what may be answered; raises for schemas that must be kept and cannot be."""
+    try:
+        return _constrained(asked)
+    except GrammarTooLargeError as error:
+        if len(asked.must_fit) < len(asked.tools):
+            return _constrained(asked, plain=True)
+        raise SchemaUnsupportedError("tools: Schema is too complex for compilation.") from error
+
+
+def _constrained(asked: Question, *, plain: bool = False) -> Constraint:
     rules = Rules()
-    body = _Body(rules, prompt, syntax).rule()
-    return None if body is None else rules.text(body)
+    body = _Body(rules, asked, plain=plain)
+    rule = body.rule()
+    if rule is None:
+        return Constraint()
+    return Constraint(rules.text(rule), frozenset(body.unkept))
 
 
 class _Body:
-    """The answer, rule by rule."""
+    """The answer after all thinking, rule by rule.
 
-    def __init__(self, rules: Rules, prompt: Prompt, syntax: CallSyntax) -> None:
+    With `plain`, of inputs that are not guaranteed no more is asked than to be objects.
+    """
+
+    def __init__(self, rules: Rules, asked: Question, *, plain: bool) -> None:
+        self.unkept: set[str] = set()
         self._rules = rules
-        self._prompt = prompt
-        self._syntax = syntax
+        self._asked = asked
+        self._plain = plain
+        self._syntax = asked.syntax
+        self._places = {tool.name: place for place, tool in enumerate(asked.tools)}
 
     def rule(self) -> str | None:
-        choice = self._prompt.tool_choice
-        tools = self._prompt.tools
-        schema = self._prompt.output_schema
+        choice, tools = self._asked.choice, self._asked.tools
         if not tools or choice.mode == "none":
-            if schema is not None:
-                return JsonGrammar(self._rules, schema).rule()
+            if self._asked.schema is not None:
+                return self._output(self._asked.schema)
             return self._no_calls() if tools else None
         if choice.mode in ("any", "tool"):
             return self._called([tool for tool in tools if choice.name in (None, tool.name)])
-        if schema is not None:
-            said = JsonGrammar(self._rules, schema).rule()
+        if self._asked.again:
+            return self._called(tools)
+        if self._asked.schema is not None:
+            said = self._output(self._asked.schema)
             return self._rules.add(either([said, self._called(tools)]))
         return self._text_and_calls(tools)
+
+    def _output(self, schema: Mapping[str, Any]) -> str:
+        """Name the rule of the JSON that is asked for, of which all is kept or nothing said."""
+        check_patterns(schema, SCHEMA)
+        rule, unkept = self._json(schema, SCHEMA)
+        if rule is None:
+            raise SchemaUnsupportedError(f"{SCHEMA}: no value fits this schema")
+        if unkept:
+            raise SchemaUnsupportedError(f"{SCHEMA}: '{min(unkept)}' is too complex to be kept")
+        return rule
+
+    def _json(self, schema: Any, where: str) -> tuple[str | None, set[str]]:
+        grammar = JsonGrammar(self._rules, schema, tight=self._asked.tight)
+        try:
+            with self._rules.room():
+                return grammar.rule(), grammar.unkept
+        except GrammarTooLargeError as error:
+            raise SchemaUnsupportedError(
+                f"{where}: Schema is too complex for compilation."
+            ) from error
 
     def _no_calls(self) -> str | None:
         opening = self._syntax.opening
@@ -64,7 +154,7 @@ class _Body:
 
     def _more(self, ways: str) -> str:
         """Write the rest of a call, and the calls that may follow it."""
-        choice = self._prompt.tool_choice
+        choice = self._asked.choice
         if not choice.parallel or choice.mode == "tool" or not self._syntax.opening:
             return ways
         again = self._rules.add(rf"{GAP} {literal(self._syntax.opening)} {ways}")
@@ -75,6 +165,51 @@ class _Body:
 
     def _way(self, tool: Tool) -> str:
         before = self._syntax.before(tool.name).removeprefix(self._syntax.opening)
+        return f"{literal(before)} {self._input(tool)} {literal(self._syntax.after)}"
+
+    def _input(self, tool: Tool) -> str:
         schema = {**tool.input_schema, "type": "object"}
-        arguments = JsonGrammar(self._rules, schema).rule()
-        return f"{literal(before)} {arguments} {literal(self._syntax.after)}"
+        where = f"tools.{self._places[tool.name]}.custom.input_schema"
+        guaranteed = tool.name in self._asked.must_fit
+        if guaranteed:
+            check_patterns(schema, where)
+        rule, unkept = None, set[str]()
+        try:
+            if guaranteed or not self._plain:
+                rule, unkept = self._json(schema, where)
+        except SchemaUnsupportedError:
+            if guaranteed:
+                raise
+        if rule is not None:
+            self.unkept.update({tool.name} if unkept else ())
+            return rule
+        if guaranteed:
+            raise SchemaUnsupportedError(f"{where}: no input fits this schema")
+        self.unkept.add(tool.name)
+        return self._json(PLAIN, where)[0] or ""
+
+
+def check_patterns(schema: Any, where: str) -> None:
+    """Refuse a pattern that could neither be written nor checked."""
+    for pattern in _patterns(schema):
+        try:
+            language(pattern)
+        except PatternUnsupportedError as error:
+            raise SchemaUnsupportedError(
+                f"{where}: 'pattern' {pattern!r} is not supported: {error}"
+            ) from error
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    """Yield all that stands where patterns do, without regard to what only looks like a schema."""
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, Mapping):
+            if isinstance(node.get("pattern"), str):
+                yield node["pattern"]
+            if isinstance(node.get("patternProperties"), Mapping):
+                yield from node["patternProperties"]
+            waiting.extend(node[key] for key in node if key not in ("const", "enum", "default"))

@@ -1,13 +1,15 @@
 """llama.cpp as an engine: prompts in, events out, through the model's own chat template."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import aiohttp
 
+from antiphon.core.images import GIF, JPEG, PNG
 from antiphon.engines.base import (
     Capabilities,
     EngineConfig,
@@ -18,15 +20,21 @@ from antiphon.engines.base import (
     Prompt,
     Turn,
 )
+from antiphon.engines.images import images_of
 from antiphon.engines.llama.client import (
+    Completes,
     LlamaClient,
     Props,
     is_healthy,
     open_session,
 )
+from antiphon.engines.llama.gallery import Gallery
+from antiphon.engines.llama.grammars import Grammars
 from antiphon.engines.llama.options import LlamaOptions, decode_options
+from antiphon.engines.llama.pictures import Pictured, Pictures, Seeing
 from antiphon.engines.llama.preface import preface
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
+from antiphon.engines.llama.sentinels import Segment
 from antiphon.engines.llama.supervisor import Remote, Supervisor, Upstream
 from antiphon.engines.llama.template import (
     ChatTemplate,
@@ -36,6 +44,9 @@ from antiphon.engines.llama.template import (
 from antiphon.engines.llama.tokens import Tokens
 from antiphon.engines.llama.writing import Asked, written
 from antiphon.wire.content import TextParam
+
+IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
+"""What llama.cpp decodes; of a GIF the first frame."""
 
 
 class LlamaEngine:
@@ -57,15 +68,20 @@ class LlamaEngine:
             structured_outputs=True,
             thinking=template.reasoning.marks is not None,
             efforts=template.reasoning.efforts,
+            images=props.modalities.vision,
+            image_types=IMAGE_TYPES,
         )
         self.client = client
         self._template = template
         self._tokens = tokens
         self._resources = resources
+        self._grammars = Grammars()
         self._of_prompt: WeakKeyDictionary[Prompt, list[int]] = WeakKeyDictionary()
         # Who has no slot waits here and not in llama.cpp, where each of them would hold one of
         # the threads that also tokenize and say that all is well.
         self._slots = asyncio.Semaphore(props.total_slots)
+        self._pictures = Pictures(client, tokens, self._slots)
+        self._pictured: WeakKeyDictionary[Prompt, Pictured] = WeakKeyDictionary()
 
     @property
     def ready(self) -> bool:
@@ -77,9 +93,14 @@ class LlamaEngine:
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         tokens = await self.tokens_of(prompt)
         asked = self._asked(prompt, tokens)
-        async with self._slots, aclosing(written(self.client, prompt, asked)) as events:
+        writing = written(self._client_of(prompt), self._grammars, prompt, asked)
+        async with self._slots, aclosing(writing) as events:
             async for event in events:
                 yield event
+
+    def _client_of(self, prompt: Prompt) -> Completes:
+        pictured = self._pictured.get(prompt)
+        return self.client if pictured is None else Seeing(self.client, self._pictures, pictured)
 
     async def tokens_of(self, prompt: Prompt) -> list[int]:
         """Tokenize `prompt`, once for as long as it lives."""
@@ -93,9 +114,10 @@ class LlamaEngine:
 
     async def _tokenize(self, prompt: Prompt) -> list[int]:
         template = self._template
+        gallery = Gallery(prompt) if any(images_of(prompt)) else None
         try:
             segments = template.render(
-                prompt.turns,
+                prompt.turns if gallery is None else gallery.turns,
                 tools=prompt.tools,
                 preface=preface(prompt, native=template.native),
                 thinking=prompt.thinking,
@@ -106,7 +128,21 @@ class LlamaEngine:
                 EngineErrorKind.UNSUPPORTED,
                 f"This model's chat template cannot express these messages: {error}",
             ) from error
+        if gallery is not None:
+            return await self._see(prompt, gallery, segments)
         return await self._tokens.encode(segments)
+
+    async def _see(
+        self, prompt: Prompt, gallery: Gallery, segments: Sequence[Segment]
+    ) -> list[int]:
+        parts = gallery.hang(segments)
+        if parts is None:
+            raise EngineError(
+                EngineErrorKind.UNSUPPORTED,
+                "This model's chat template cannot express images in these places.",
+            )
+        pictured = self._pictured[prompt] = await self._pictures.prepare(parts)
+        return pictured.tokens
 
     def _asked(self, prompt: Prompt, tokens: list[int]) -> Asked:
         room = self.capabilities.context_tokens - len(tokens)

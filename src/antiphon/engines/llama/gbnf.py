@@ -1,14 +1,29 @@
 """Grammars in llama.cpp's notation, rule by rule. What is written twice becomes one rule."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from antiphon.core.regular import Language, Span
+
 ROOT: Final = "root"
+LARGEST: Final = 1_000_000
+"""Characters of a grammar that is sent."""
+
+SHARE: Final = 250_000
+"""Characters of it for one schema."""
+
 _ESCAPES: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _IN_CLASS: Final = str.maketrans(
     {"]": "\\]", "[": "\\[", "^": "\\x5E", "-": "\\x2D", "\\": "\\\\", "\n": "\\n", "\r": "\\r",
      "\t": "\\t"}
 )  # fmt: skip
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|(r[0-9]+)')
+
+
+class GrammarTooLargeError(Exception):
+    """A grammar grows beyond what llama.cpp should be asked to read for one answer."""
 
 
 class Rules:
@@ -17,9 +32,28 @@ class Rules:
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
         self._named: dict[str, str] = {}
+        self._size = 0
+        self._limit = LARGEST
+        # What the rules of some languages and numbers are called.
+        self.languages: dict[Language, str | None] = {}
+        self.numbers: dict[tuple[int, int, int, int], str] = {}
 
     def __len__(self) -> int:
         return len(self._rules)
+
+    @property
+    def size(self) -> int:
+        """How many characters they have."""
+        return self._size
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Give room to one schema; what comes of one that needs more is not sent."""
+        before, self._limit = self._limit, self._size + SHARE
+        try:
+            yield
+        finally:
+            self._limit = max(before, self._size + SHARE)
 
     def add(self, body: str) -> str:
         """Name what `body` says; the same body has the same name."""
@@ -28,7 +62,7 @@ class Rules:
         name = self._named.get(body)
         if name is None:
             name = self._named[body] = self.reserve()
-            self._rules[name] = body
+            self.define(name, body)
         return name
 
     def reserve(self) -> str:
@@ -39,11 +73,24 @@ class Rules:
 
     def define(self, name: str, body: str) -> str:
         self._rules[name] = body
+        self._size += len(body)
+        if self._size > self._limit:
+            raise GrammarTooLargeError
         return name
 
     def text(self, root: str) -> str:
-        lines = [f"{name} ::= {body}" for name, body in self._rules.items()]
-        return "\n".join([f"{ROOT} ::= {root}", *lines, ""])
+        """Write the grammar of `root`: the rules that it needs, and no others."""
+        needed = dict.fromkeys(_names(root))
+        waiting = list(needed)
+        while waiting:
+            new = [name for name in _names(self._rules[waiting.pop()]) if name not in needed]
+            needed.update(dict.fromkeys(new))
+            waiting.extend(new)
+        lines = [f"{name} ::= {self._rules[name]}" for name in needed]
+        text = "\n".join([f"{ROOT} ::= {root}", *lines, ""])
+        if len(text) > LARGEST:
+            raise GrammarTooLargeError
+        return text
 
     def until(self, ending: str, then: str | None = None, *, may_end: bool = False) -> str:
         """Name any text up to the first `ending`, and what follows it.
@@ -74,6 +121,41 @@ def either(ways: Iterable[str]) -> str:
     """Write that one of `ways` has to come."""
     different = list(dict.fromkeys(ways))
     return different[0] if len(different) == 1 else f"({' | '.join(different)})"
+
+
+def one_of(spans: Iterable[Span]) -> str:
+    """Write that one character of `spans` has to come."""
+    return f"[{''.join(_span(*span) for span in spans)}]"
+
+
+def times(body: str, least: int, most: int | None) -> str:
+    """Write that `body`, one name or class, has to come so many times."""
+    if most is not None:
+        most = max(least, most)
+    if (least, most) == (0, 0):
+        return '""'
+    if (least, most) == (1, 1):
+        return body
+    if (least, most) == (0, 1):
+        return f"{body}?"
+    if most is None:
+        return f"{body}*" if least == 0 else f"{body}{{{least},}}"
+    return f"{body}{{{least}}}" if least == most else f"{body}{{{least},{most}}}"
+
+
+def _names(body: str) -> Iterable[str]:
+    return (found[1] for found in _TOKEN.finditer(body) if found[1])
+
+
+def _span(low: int, high: int) -> str:
+    return _in_class(low) if low == high else f"{_in_class(low)}-{_in_class(high)}"
+
+
+def _in_class(code: int) -> str:
+    char = chr(code)
+    if char.isascii() and char.isalnum():
+        return char
+    return f"\\U{code:08X}"
 
 
 def _none_of(characters: set[str]) -> str:

@@ -1,105 +1,102 @@
 """JSON schemas to grammars: whatever can be sampled is JSON, and fits.
 
-What a grammar cannot say (a pattern, the bounds of a number) allows more than the schema does,
-never less than something and never what is not JSON. Spaces are fixed and numbers have so many
-digits at most: a model must not be able to go on with either for ever. Properties come in the
-order of the schema, required ones first.
+A grammar may allow less than its schema, never what does not fit, unless it says so: `unkept` has
+the words of the schema that it does not keep, and who reads the answer has to check it. Spaces are
+fixed and numbers have so many digits at most: a model must not be able to go on with either for
+ever. Properties come in the order of the schema, required ones first.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from antiphon.engines.fitting import misfit
+from antiphon.engines.llama.disjoint import are_apart
+from antiphon.engines.llama.endless import ending
+from antiphon.engines.llama.forbidden import permitted
 from antiphon.engines.llama.gbnf import Rules, either, literal
-from antiphon.engines.schema import Schema, fits, merged, resolve, together, types_of, without
+from antiphon.engines.llama.lists import Lists
+from antiphon.engines.llama.numbers import BOUNDS, NUMBER, integers, numbers
+from antiphon.engines.llama.objects import Objects
+from antiphon.engines.llama.strings import sized, string
+from antiphon.engines.schema import (
+    NEVER,
+    SILENT,
+    TYPES,
+    Schema,
+    merged,
+    resolve,
+    together,
+    types_of,
+    without,
+)
 
-DEPTH: Final = 32
+DEPTH: Final = 72
 """How deep schemas are followed that are different at every step."""
-
-RULES: Final = 5000
-"""Rules after which a schema is no longer followed."""
-
-MOST: Final = 128
-"""Repetitions that a grammar counts; each costs llama.cpp a rule."""
-
-SILENT: Final = ("description", "title", "default", "examples", "$defs", "definitions")
-"""Words of a schema that ask for nothing."""
-
-COMMA: Final = '", "'
-NEXT: Final = f" {COMMA} "
-COLON: Final = '": "'
-HEX: Final = "[0-9a-fA-F]"
-# No surrogates: one alone is a text that cannot be sent.
-CHAR: Final = (
-    r'[^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" '
-    r"([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2}))"
-)
-INTEGER: Final = '"-"? ("0" | [1-9] [0-9]{0,14})'
-NUMBER: Final = INTEGER + ' ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?'
-
-_DATE: Final = (
-    '("19" | "20") [0-9]{2} "-" (("01" | "03" | "05" | "07" | "08" | "10" | "12") "-" '
-    '("0" [1-9] | [12] [0-9] | "30" | "31") | ("04" | "06" | "09" | "11") "-" '
-    '("0" [1-9] | [12] [0-9] | "30") | "02-" ("0" [1-9] | "1" [0-9] | "2" [0-8]))'
-)
-_CLOCK: Final = '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9]'
-_TIME: Final = f'{_CLOCK} ("." [0-9]{{1,6}})? ("Z" | [-+] ("0" [0-9] | "1" [0-2]) ":" [0-5] [0-9])'
-_OCTET: Final = '("25" [0-5] | "2" [0-4] [0-9] | "1" [0-9]{2} | [1-9] [0-9] | [0-9])'
-_LABEL: Final = "[a-zA-Z0-9] ([a-zA-Z0-9-]{0,20} [a-zA-Z0-9])?"
-FORMATS: Final[Mapping[str, str]] = {
-    "date": _DATE,
-    "time": _TIME,
-    "date-time": f'{_DATE} "T" {_TIME}',
-    "duration": '"P" ([0-9]{1,4} [YMWD] | "T" [0-9]{1,4} [HMS] | '
-    '[0-9]{1,4} "D" "T" [0-9]{1,4} [HMS])',
-    "email": f'[a-zA-Z0-9._+-]{{1,40}} "@" {_LABEL} ("." {_LABEL}){{1,3}}',
-    "hostname": f'{_LABEL} ("." {_LABEL}){{0,4}}',
-    "uri": '[a-z] [a-z0-9+.-]{0,9} ":" [a-zA-Z0-9/?#@!$&()*+,;=%:._~-]{1,200}',
-    "ipv4": f'{_OCTET} ("." {_OCTET}){{3}}',
-    "ipv6": f'{HEX}{{1,4}} (":" {HEX}{{1,4}}){{7}}',
-    "uuid": f'{HEX}{{8}} ("-" {HEX}{{4}}){{3}} "-" {HEX}{{12}}',
-}
 
 
 class JsonGrammar:
-    """The rules of the values that one schema allows, added to those of a grammar."""
+    """The rules of the values that one schema allows, added to those of a grammar.
 
-    def __init__(self, rules: Rules, schema: Any) -> None:
+    A `tight` one leaves out what could not be kept, as far as that is known.
+    """
+
+    def __init__(self, rules: Rules, schema: Any, *, tight: bool = False) -> None:
+        self.unkept: set[str] = set()
         self._rules = rules
         self._root = schema
-        self._refs: dict[str, str] = {}
+        self._tight = tight
+        self._refs: dict[str, str | None] = {}
         # References being followed with nothing written since: one again would never write.
         self._bare: set[str] = set()
+        self._open: set[str] = set()
+        self._named: set[str] = set()
+        self._mistaken: set[str] = set()
         self._depth = 0
+        self._ending: set[str] | None = None
+        self._objects = Objects(rules, self._inside, self.unkept, tight=tight)
+        self._lists = Lists(rules, self._inside, self.unkept, tight=tight)
 
-    def rule(self) -> str:
-        """Name the rule of the whole schema."""
-        return self._of(self._root)
+    def rule(self) -> str | None:
+        """Name the rule of the whole schema; nothing if no value fits."""
+        rule = self._of(self._root)
+        while self._mistaken:
+            # Some rule says the name of one that has turned out to be of nothing.
+            self._refs = dict.fromkeys(self._mistaken)
+            found, self._mistaken = self._mistaken, set()
+            rule = self._of(self._root)
+            self._mistaken = found | self._mistaken if self._mistaken else set()
+        return rule
 
     def anything(self) -> str:
         """Name the rule of any JSON value."""
         name = self._refs.get("")
         if name is None:
             name = self._refs[""] = self._rules.reserve()
-            scalars = [self._string({}), self._rules.add(NUMBER), '"true" | "false" | "null"']
-            composed = [
-                f'"{{" {self._members([], [], self._other([], name))} "}}"',
-                self._list([], name, 0, None),
+            scalars = [
+                sized(self._rules, 0, None)[0],
+                self._rules.add(NUMBER),
+                '"true" | "false" | "null"',
             ]
-            self._rules.define(name, " | ".join([*scalars, *composed]))
+            composed = [self._objects.any_of(name), self._lists.any_of(name)]
+            self._rules.define(name, " | ".join([*filter(None, scalars), *composed]))
         return name
 
-    def _of(self, schema: Any) -> str:
-        crowded = self._depth > DEPTH or len(self._rules) > RULES
-        if not isinstance(schema, Mapping) or not schema or crowded:
+    def _of(self, schema: Any) -> str | None:
+        if schema is False:
+            return None
+        if not isinstance(schema, Mapping) or not without(schema, *SILENT):
+            return self.anything()
+        if self._depth > DEPTH:
+            self.unkept.add("$ref")
             return self.anything()
         self._depth += 1
         try:
-            return self._composed(schema)
+            return self._composed(together(schema, self._root))
         finally:
             self._depth -= 1
 
-    def _inside(self, schema: Any) -> str:
+    def _inside(self, schema: Any) -> str | None:
         """Name the rule of a part, before which something has been written."""
         before, self._bare = self._bare, set()
         try:
@@ -107,167 +104,174 @@ class JsonGrammar:
         finally:
             self._bare = before
 
-    def _composed(self, schema: Schema) -> str:
+    def _composed(self, schema: Schema) -> str | None:
         if "$ref" in schema:
             return self._referred(schema)
+        if schema.get("anyOf"):
+            base = without(schema, "anyOf", *SILENT)
+            return self._either(merged(base, part) for part in schema["anyOf"])
+        if schema.get("oneOf"):
+            base = without(schema, "oneOf", *SILENT)
+            return self._either(merged(base, part) for part in self._exclusive(schema["oneOf"]))
+        if "if" in schema:
+            return self._branches(schema)
         if schema.get("allOf"):
-            return self._of(together(schema))
-        for key in ("anyOf", "oneOf"):
-            if schema.get(key):
-                base = without(schema, key, *SILENT)
-                return self._rules.add(either(self._of(merged(base, p)) for p in schema[key]))
+            if any(part in (False, NEVER) for part in schema["allOf"]):
+                return None
+            self.unkept.update(word for part in schema["allOf"] for word in part)
         return self._simple(schema)
 
-    def _referred(self, schema: Schema) -> str:
+    def _exclusive(self, parts: Sequence[Any]) -> Iterator[Schema]:
+        """Yield each part without what fits another one, too."""
+        seen = [together(self._seen(part), self._root) for part in parts]
+        for place, part in enumerate(parts):
+            rivals = [
+                {"not": other}
+                for at, other in enumerate(parts)
+                if at != place and not are_apart((seen[place], seen[at]))
+            ]
+            yield merged(part, {"allOf": rivals} if rivals else True)
+
+    def _either(self, parts: Iterable[Schema]) -> str | None:
+        ways = [way for way in map(self._of, parts) if way is not None]
+        return self._rules.add(either(ways)) if ways else None
+
+    def _branches(self, schema: Schema) -> str | None:
+        """Write what fits `if` and `then`, or else what fits `else`.
+
+        In the second way `if` may happen to fit, too; a tight grammar has it only for want of
+        the first.
+        """
+        base = without(schema, "if", "then", "else", *SILENT)
+        first = self._of(merged(merged(base, schema["if"]), schema.get("then", True)))
+        if first is not None and self._tight:
+            return first
+        opposite = _opposite(schema["if"])
+        second = self._of(merged(merged(base, opposite), schema.get("else", True)))
+        if second is not None and not opposite:
+            self.unkept.add("if")
+        ways = [way for way in (first, second) if way is not None]
+        return self._rules.add(either(ways)) if ways else None
+
+    def _referred(self, schema: Schema) -> str | None:
         ref = str(schema["$ref"])
         beside = without(schema, "$ref", *SILENT)
+        if not self._ends(ref):
+            return None
         if ref in self._bare:
+            self.unkept.add("$ref")
             return self.anything()
         known = json.dumps([ref, beside], sort_keys=True)
+        if known in self._open:
+            self._named.add(known)
         if known not in self._refs:
             self._refs[known] = self._rules.reserve()
+            self._open.add(known)
             target = resolve(self._root, ref)
             rule = self._following(ref, merged(target, beside) if beside else target)
-            self._rules.define(self._refs[known], rule)
+            self._open.discard(known)
+            self._close(known, rule)
         return self._refs[known]
 
-    def _following(self, ref: str, target: Any) -> str:
+    def _close(self, known: str, rule: str | None) -> None:
+        name = self._refs[known]
+        if rule is not None and name is not None:
+            self._rules.define(name, rule)
+            return
+        self._refs[known] = None
+        if known in self._named:
+            self._mistaken.add(known)
+
+    def _following(self, ref: str, target: Any) -> str | None:
         self._bare.add(ref)
         try:
             return self._of(target)
         finally:
             self._bare.discard(ref)
 
-    def _simple(self, schema: Schema) -> str:
-        if "const" in schema:
-            return self._rules.add(literal(json.dumps(schema["const"], ensure_ascii=False)))
-        if schema.get("enum"):
-            members = [m for m in schema["enum"] if fits(m, schema)] or schema["enum"]
-            ways = [literal(json.dumps(member, ensure_ascii=False)) for member in members]
-            return self._rules.add(either(ways))
-        types = types_of(schema) or _implied(schema)
-        if not types:
-            return self.anything()
-        return self._rules.add(either(self._of_type(name, schema) for name in types))
+    def _seen(self, schema: Any) -> Any:
+        """Follow a reference, to look at what is there."""
+        for _ in range(DEPTH):
+            if not isinstance(schema, Mapping) or "$ref" not in schema:
+                break
+            schema = merged(resolve(self._root, schema["$ref"]), without(schema, "$ref"))
+        return schema if isinstance(schema, Mapping) else {} if schema else NEVER
 
-    def _of_type(self, name: str, schema: Schema) -> str:
-        if name == "object":
-            return self._object(schema)
-        if name == "array":
-            return self._array(schema)
-        if name == "string":
-            return self._string(schema)
-        if name == "integer":
-            return self._integer(schema)
-        if name == "number":
-            return self._rules.add(NUMBER)
+    def _ends(self, ref: str) -> bool:
+        """Whether some value of a reference has an end; in a loop of required parts none has."""
+        if self._ending is None:
+            self._ending = ending(self._root)
+        return ref in self._ending
+
+    def _simple(self, schema: Schema) -> str | None:
+        if "const" in schema or "enum" in schema:
+            return self._listed(schema)
+        schema, forbidden = permitted(schema, self.unkept)
+        types = types_of(schema) or _implied(schema)
+        if not types and not forbidden:
+            return None if schema == NEVER else self.anything()
+        types = types or tuple(name for name in TYPES if name != "integer")
+        ways = [self._of_type(name, schema, forbidden) for name in types]
+        said = [way for way in ways if way is not None]
+        return self._rules.add(either(said)) if said else None
+
+    def _of_type(self, name: str, schema: Schema, forbidden: Sequence[str]) -> str | None:
+        match name:
+            case "object":
+                return self._objects.rule(schema)
+            case "array":
+                return self._lists.rule(schema)
+            case "string":
+                return self._noted(string(self._rules, schema, forbidden))
+            case "integer":
+                return self._noted(integers(self._rules, schema))
+            case "number":
+                return self._noted(numbers(self._rules, schema))
         return self._rules.add('"true" | "false"' if name == "boolean" else '"null"')
 
-    def _string(self, schema: Schema) -> str:
-        form = FORMATS.get(str(schema.get("format")))
-        if form is not None:
-            return self._rules.add(rf'"\"" {form} "\""')
-        least, most = schema.get("minLength", 0), schema.get("maxLength")
-        char = self._rules.add(CHAR)
-        return self._rules.add(rf'"\"" {char}{_times(least, most)} "\""')
+    def _noted(self, said: tuple[str | None, tuple[str, ...]]) -> str | None:
+        rule, left = said
+        self.unkept.update(left)
+        return rule
 
-    def _integer(self, schema: Schema) -> str:
-        least, most = schema.get("minimum"), schema.get("maximum")
-        if isinstance(least, int) and isinstance(most, int) and 0 <= most - least < MOST:
-            return self._rules.add(either(literal(str(n)) for n in range(least, most + 1)))
-        return self._rules.add(INTEGER)
+    def _listed(self, schema: Schema) -> str | None:
+        word = "const" if "const" in schema else "enum"
+        members = [schema["const"]] if word == "const" else schema["enum"]
+        others = without(schema, word)
+        kept = [one for one in members if misfit(one, others, self._root) is None]
+        ways = [literal(json.dumps(one, ensure_ascii=False)) for one in kept]
+        return self._rules.add(either(ways)) if ways else None
 
-    def _array(self, schema: Schema) -> str:
-        first = [self._inside(part) for part in schema.get("prefixItems", ())]
-        items = schema.get("items", True)
-        least, most = schema.get("minItems", 0), schema.get("maxItems")
-        if items is False or (most is not None and most <= len(first)):
-            return self._rules.add(f'"[" {NEXT.join(first[:most])} "]"')
-        return self._list(first, self._inside(items), least, most)
 
-    def _list(self, first: list[str], item: str, least: int, most: int | None) -> str:
-        if first:
-            least = max(0, least - len(first))
-            more = f"({COMMA} {item}){_times(least, None if most is None else most - len(first))}"
-            return self._rules.add(f'"[" {NEXT.join(first)} {more} "]"')
-        more = f"({COMMA} {item}){_times(max(0, least - 1), None if most is None else most - 1)}"
-        some = f"{item} {more}"
-        return self._rules.add(f'"[" {some} "]"' if least else f'"[" ({some})? "]"')
-
-    def _object(self, schema: Schema) -> str:
-        known: Mapping[str, Any] = schema.get("properties") or {}
-        others = schema.get("additionalProperties", True)
-        required = list(dict.fromkeys(schema.get("required", ())))
-        ordered = [name for name in known if name in required]
-        ordered += [name for name in required if name not in known]
-        pairs = [self._pair(name, known.get(name, others)) for name in ordered]
-        optional = [self._pair(name, part) for name, part in known.items() if name not in required]
-        if known and others is True and "additionalProperties" not in schema:
-            others = False  # it would take any, but nobody waits for them
-        names = [*known, *ordered]
-        other = "" if others is False else self._other(names, self._inside(others))
-        return self._rules.add(f'"{{" {self._members(pairs, optional, other)} "}}"')
-
-    def _other(self, names: list[str], value: str) -> str:
-        return f"{self._rules.add(_other_keys(self._rules, names))} {COLON} {value}"
-
-    def _pair(self, name: str, schema: Any) -> str:
-        key = literal(json.dumps(name, ensure_ascii=False) + ": ")
-        return f"{key} {self._inside(schema)}"
-
-    def _members(self, required: Sequence[str], optional: Sequence[str], other: str) -> str:
-        """Write all required ones, then any of the optional ones in order, then any others."""
-        following = self._rules.add(f"({COMMA} {other})*") if other else '""'
-        alone = [f"{other} {following}"] if other else []
-        for pair in reversed(optional):
-            alone.append(f"{pair} {following}")
-            following = self._rules.add(f"({COMMA} {pair})? {following}")
-        if required:
-            return f"{NEXT.join(required)} {following}"
-        return f"({either(alone)})?" if alone else ""
+def _opposite(condition: Any) -> Schema:
+    """Say what does not fit a condition on one property; nothing if that is not plain."""
+    if not isinstance(condition, Mapping) or condition.keys() - {*SILENT, *_CONDITION}:
+        return {}
+    known = condition.get("properties") or {}
+    if len(known) != 1 or set(condition.get("required", known)) != set(known):
+        return {}
+    ((name, part),) = known.items()
+    if not isinstance(part, Mapping) or part.keys() - {*SILENT, "const", "enum"}:
+        return {}
+    return {"properties": {name: {"not": part}}, "required": [name]}
 
 
 def _implied(schema: Schema) -> tuple[str, ...]:
     """Guess the type of a schema that names none from what it speaks of."""
-    if {"properties", "required", "additionalProperties"} & set(schema):
-        return ("object",)
-    if {"items", "prefixItems", "minItems", "maxItems"} & set(schema):
-        return ("array",)
-    if {"format", "pattern", "minLength", "maxLength"} & set(schema):
-        return ("string",)
-    return ()
+    return next((types for types, words in _SPOKEN.items() if words & schema.keys()), ())
 
 
-def _times(least: int, most: int | None) -> str:
-    least = min(least, MOST)
-    if most is None or most > MOST:
-        return f"{{{least},}}" if least else "*"
-    return f"{{{least},{max(least, most)}}}"
-
-
-def _other_keys(rules: Rules, names: Sequence[str]) -> str:
-    """Write a key that is none of `names`, whose values another schema has.
-
-    What begins as a known name does must be a different one; escapes, which could spell a known
-    name in another way, are left out where there is one to be spelled.
-    """
-    if not names:
-        return rf'"\"" {rules.add(CHAR)}* "\""'
-    plain = r'"\\\x00-\x1F\x7F'
-    return rf'"\"" {_differs(rules, frozenset(names), plain)} "\""'
-
-
-def _differs(rules: Rules, names: frozenset[str], plain: str) -> str:
-    """Write the rest of a key that is not the rest of one of `names`."""
-    heads = sorted({name[0] for name in names if name})
-    tail = rules.add(f"[^{plain}]*")
-    others = "".join(f"\\U{ord(head):08X}" for head in heads)
-    ways = [f"[^{plain}{others}] {tail}"]
-    for head in heads:
-        if head in '"\\' or head < " " or head == "\x7f":
-            continue  # is escaped in JSON, and escapes are left out
-        rests = frozenset(name[1:] for name in names if name.startswith(head))
-        ways.append(f"{literal(head)} {rules.add(_differs(rules, rests, plain))}")
-    if "" not in names:
-        ways.append('""')
-    return either(ways)
+_CONDITION: Final = frozenset({"type", "properties", "required"})
+_SPOKEN: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
+    ("object",): frozenset(
+        {
+            *("properties", "required", "additionalProperties", "patternProperties"),
+            *("propertyNames", "minProperties", "maxProperties", "dependentRequired"),
+        }
+    ),
+    ("array",): frozenset(
+        {"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"}
+    ),
+    ("string",): frozenset({"format", "pattern", "minLength", "maxLength"}),
+    ("number",): frozenset({*BOUNDS, "multipleOf"}),
+}

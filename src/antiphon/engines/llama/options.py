@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.thoughts import ThoughtMarks
+from antiphon.engines.options import decode_options as options_of
 
 CONTEXT_BY_DEFAULT = 8192
 """Tokens a slot holds unless told otherwise: the KV of a model's whole trained context, times the
@@ -29,6 +30,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """How llama.cpp runs, or where it already does.
 
     - `url`: a running `llama-server` to use instead of a child process, and `api_key`, its key.
+    - `mmproj`: the file of a vision projector, made for this very model, with which it sees.
     - `threads`: at most and by default the cores that this process may use.
     - `context`: tokens per slot (prompt and answer); 0 is the model's own, but at most 8192.
       llama.cpp rounds it up to a multiple of 256.
@@ -45,6 +47,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     url: Annotated[str, Meta(pattern="^https?://")] | None = None
     api_key: str | None = None
+    mmproj: str | None = None
     threads: Annotated[int, Meta(ge=1)] | None = None
     context: Annotated[int, Meta(ge=0)] = 0
     slots: Annotated[int, Meta(ge=1, le=256)] = 4
@@ -76,18 +79,12 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
     """Decode a model's options, or say which one is wrong."""
-    try:
-        return msgspec.convert(dict(options), LlamaOptions)
-    except msgspec.ValidationError as error:
-        raise EngineStartError(f"Model `{model}`: {_in_words(str(error))}.") from error
-
-
-def _in_words(message: str) -> str:
-    complaint, _, path = message.partition(" - at `$.")
-    complaint = complaint[:1].lower() + complaint[1:]
-    if path:
-        return f"the option `{path.rstrip('`')}` is wrong: {complaint}"
-    return complaint.replace("object contains unknown field", "there is no option")
+    decoded = options_of(model, options, LlamaOptions)
+    if decoded.url is not None and decoded.mmproj is not None:
+        raise EngineStartError(
+            f"Model `{model}`: the server at `url` has its own projector; remove `mmproj`."
+        )
+    return decoded
 
 
 def available_cores(quota: Path = CGROUP_QUOTA) -> int:

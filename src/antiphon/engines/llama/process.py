@@ -85,6 +85,8 @@ class ChildProcess:
 async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
     """Start a child and wait until it serves. Whatever goes wrong is one sentence."""
     check_weights(Path(config.weights))
+    if config.mmproj is not None:
+        check_weights(Path(config.mmproj))
     child = ChildProcess(await _spawn(config.weights))
     try:
         child.address = await _address(child, config, timeout_s)
@@ -160,6 +162,7 @@ def child_config(options: LlamaOptions, weights: Path, state_dir: Path | None) -
         gpu_layers=options.gpu_layers,
         batch=options.batch,
         api_key=secrets.token_urlsafe(24),
+        mmproj=options.mmproj,
         slot_dir=None if state_dir is None else f"{state_dir}{os.sep}",
     )
 

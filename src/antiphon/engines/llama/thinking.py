@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Final
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineEvent, Prompt, ThinkingChunk
-from antiphon.engines.llama.client import Completion, LlamaClient, Piece
+from antiphon.engines.llama.client import Completes, Completion, Piece
 from antiphon.engines.llama.thoughts import ThoughtMarks
 
 REPLACEMENT: Final = "\ufffd"
@@ -33,7 +33,7 @@ class Thought:
         self._closed = False
 
     async def think(
-        self, client: LlamaClient, prompt: Prompt, most: int
+        self, client: Completes, prompt: Prompt, most: int
     ) -> AsyncGenerator[EngineEvent, None]:
         """Have at most `most` tokens of thought written."""
         if most > 0:
@@ -74,7 +74,7 @@ class Thought:
         tokens, self._told = self.used - self._told, self.used
         return [ThinkingChunk(text, tokens)] if text or tokens else []
 
-    async def _after(self, client: LlamaClient) -> list[int]:
+    async def _after(self, client: Completes) -> list[int]:
         tokens: list[int] = []
         for part in self._written:
             if isinstance(part, int):

@@ -21,12 +21,13 @@ class Tokenize(Protocol):
 class Tokens:
     """Tokenizes segments, and remembers what it did for the ones used last.
 
+    `begin` is what the model wants every prompt to begin with: a token, or none.
     Conversations repeat: of turn n+1 all but the last message was in turn n.
     """
 
     def __init__(self, tokenize: Tokenize, begin: Sequence[int], limit: int = CACHED_CHARS) -> None:
         self._tokenize = tokenize
-        self._begin = list(begin)
+        self.begin = list(begin)
         self._limit = limit
         self._known: OrderedDict[Segment, Sequence[int]] = OrderedDict()
         self._chars = 0
@@ -38,14 +39,18 @@ class Tokens:
         return cls(tokenize, ends[:1])
 
     async def encode(self, segments: Sequence[Segment]) -> list[int]:
+        tokens = [token for part in await self.each(segments) for token in part]
+        # A template that writes the token itself must not make it two.
+        if tokens[: len(self.begin)] != self.begin:
+            return self.begin + tokens
+        return tokens
+
+    async def each(self, segments: Sequence[Segment]) -> list[Sequence[int]]:
+        """Tokenize each segment by itself, and without what a prompt begins with."""
         known = dict(zip(segments, map(self._recall, segments), strict=True))
         fresh = [segment for segment, tokens in known.items() if tokens is None]
         known.update(zip(fresh, await self._ask(fresh), strict=True))
-        tokens = [token for segment in segments for token in known[segment] or ()]
-        # A template that writes the token itself must not make it two.
-        if tokens[: len(self._begin)] != self._begin:
-            return self._begin + tokens
-        return tokens
+        return [known[segment] or () for segment in segments]
 
     async def _ask(self, segments: Iterable[Segment]) -> list[Sequence[int]]:
         return list(await asyncio.gather(*map(self._learn, segments)))

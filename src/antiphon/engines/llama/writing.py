@@ -4,18 +4,39 @@ They are two completions: in the first everything may be said but its end, in th
 the caller's tools and formats allow.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Final
 
 import msgspec
 
-from antiphon.engines.base import EngineEvent, Finished, FinishReason, Prompt, TextChunk
-from antiphon.engines.llama.calls import AnswerReader, Reading
-from antiphon.engines.llama.client import Completion, LlamaClient, Piece
-from antiphon.engines.llama.constraints import answer_grammar
+from antiphon.engines.base import (
+    EngineError,
+    EngineErrorKind,
+    EngineEvent,
+    Finished,
+    FinishReason,
+    Prompt,
+    TextChunk,
+)
+from antiphon.engines.llama.calls import AnswerReader, Reading, Rejected
+from antiphon.engines.llama.client import Completes, Completion, Piece
+from antiphon.engines.llama.constraints import (
+    Constraint,
+    Question,
+    SchemaUnsupportedError,
+    question,
+)
+from antiphon.engines.llama.grammars import Grammars
 from antiphon.engines.llama.syntax import CallSyntax
 from antiphon.engines.llama.thinking import REPLACEMENT, Thought, stopped_for_no_reason
 from antiphon.engines.llama.thoughts import ThoughtMarks
+
+ATTEMPTS: Final = 4
+"""How often one call is written until its input fits; the last time with a tight grammar."""
+
+WARM: Final = 0.6
+"""The least temperature of an attempt that is not the first."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,16 +56,19 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def written(
-    client: LlamaClient, prompt: Prompt, asked: Asked
+    client: Completes, grammars: Grammars, prompt: Prompt, asked: Asked
 ) -> AsyncGenerator[EngineEvent, None]:
-    """Have an answer written; a thought that has used up its budget is ended."""
+    """Have an answer written.
+
+    A thought that has used up its budget is ended, and a call whose input does not fit its
+    schema is written again, from where it began.
+    """
     if prompt.max_tokens == 0:
-        # Asked for no token, llama.cpp samples one all the same; nobody shall see or pay it.
-        async with aclosing(client.complete(_Answer(prompt, asked, 0).completion())) as pieces:
-            async for _ in pieces:
-                pass
+        await _read_only(client, _Answer(prompt, asked, 0, Constraint()).completion())
         yield Finished(FinishReason.MAX_TOKENS)
         return
+    # What cannot be kept is refused before anything is thought.
+    constraint = await _constraint(grammars, question(prompt, asked.syntax))
     left = prompt.max_tokens
     if asked.thinks and asked.marks is not None:
         thought = Thought(asked.tokens, asked.marks)
@@ -57,11 +81,32 @@ async def written(
         if min(left, asked.room) <= 0:
             yield Finished(FinishReason.CONTEXT_WINDOW if left else FinishReason.MAX_TOKENS)
             return
-    answer = _Answer(prompt, asked, left)
-    async with aclosing(client.complete(answer.completion())) as pieces:
-        async for piece in pieces:
-            for event in answer.read(piece):
-                yield event
+    answer = _Answer(prompt, asked, left, constraint)
+    while not answer.done:
+        async with aclosing(client.complete(answer.completion())) as pieces:
+            async for piece in pieces:
+                for event in answer.read(piece):
+                    yield event
+                if answer.rejected is not None:
+                    break
+        if answer.rejected is not None:
+            text = answer.drop_call(answer.rejected)
+            answer.resume(text, await client.tokenize(text, control=False) if text else [])
+            answer.keep_to(await _constraint(grammars, answer.question))
+
+
+async def _read_only(client: Completes, completion: Completion) -> None:
+    """Have a prompt read. llama.cpp samples a token all the same; nobody shall see or pay it."""
+    async with aclosing(client.complete(completion)) as pieces:
+        async for _ in pieces:
+            pass
+
+
+async def _constraint(grammars: Grammars, asked: Question) -> Constraint:
+    try:
+        return await grammars.of(asked)
+    except SchemaUnsupportedError as error:
+        raise EngineError(EngineErrorKind.UNSUPPORTED, str(error)) from error
 
 
 def _rest(asked: Asked, thought: Thought) -> Asked:
@@ -69,15 +114,48 @@ def _rest(asked: Asked, thought: Thought) -> Asked:
     return msgspec.structs.replace(asked, tokens=thought.tokens, room=room, thought=True)
 
 
-class _Answer:
-    """What is said after all thinking, in one completion of at most `left` tokens."""
+class _Written(msgspec.Struct, frozen=True, gc=False):
+    """A piece of an answer: how many characters and tokens stand before it."""
 
-    def __init__(self, prompt: Prompt, asked: Asked, left: int) -> None:
+    at: int
+    tokens: int
+    text: str
+
+
+class _Answer:
+    """What is said after all thinking, of at most `left` tokens: in one completion or several."""
+
+    def __init__(self, prompt: Prompt, asked: Asked, left: int, constraint: Constraint) -> None:
         self._prompt = prompt
         self._asked = asked
         self._left = left
+        self._constraint = constraint
         self._reader = self._reads()
+        self._written: list[int] = []
+        self._pieces: list[_Written] = []
+        self._characters = 0
+        self._before = 0
         self._told = 0
+        self._attempt = 1
+        self._rejected_at: int | None = None
+        self.done = False
+
+    @property
+    def question(self) -> Question:
+        return question(
+            self._prompt,
+            self._asked.syntax,
+            again=self._attempt > 1,
+            tight=self._attempt == ATTEMPTS,
+        )
+
+    @property
+    def rejected(self) -> Rejected | None:
+        return None if self._reader is None else self._reader.rejected
+
+    def keep_to(self, constraint: Constraint) -> None:
+        """Have what is written next be as this grammar has it."""
+        self._constraint = constraint
 
     def _reads(self) -> AnswerReader | None:
         """Make a reader, if there can be anything but text."""
@@ -85,6 +163,7 @@ class _Answer:
         tools = prompt.tools if prompt.tool_choice.mode != "none" else ()
         if not tools and asked.marks is None:
             return None
+        must_fit = question(prompt, asked.syntax).must_fit
         return AnswerReader(
             Reading(
                 asked.syntax,
@@ -93,6 +172,8 @@ class _Answer:
                 thought=asked.thought,
                 sure=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
+                must_fit=must_fit,
+                held=must_fit & self._constraint.unkept,
             )
         )
 
@@ -100,28 +181,75 @@ class _Answer:
         asked, prompt = self._asked, self._prompt
         thoughts = asked.marks.tokens if asked.marks is not None else ()
         marks = (*thoughts, asked.syntax.opening, asked.syntax.closing)
+        again = self._attempt > 1
         return Completion(
-            prompt=asked.tokens,
-            n_predict=min(self._left, asked.room),
-            temperature=prompt.temperature,
+            prompt=[*asked.tokens, *self._written],
+            n_predict=min(self._left, asked.room) - self._before,
+            # Without any chance, the same would be written again.
+            temperature=max(prompt.temperature, WARM) if again else prompt.temperature,
             top_p=prompt.top_p,
-            top_k=prompt.top_k,
-            grammar=answer_grammar(prompt, asked.syntax),
+            top_k=None if again and prompt.top_k == 1 else prompt.top_k,
+            grammar=self._constraint.grammar,
             preserved_tokens=tuple(filter(None, marks)) if self._reader is not None else None,
         )
 
+    def drop_call(self, rejected: Rejected) -> str:
+        """Go back to where a call began; return what was written before it in one token with it.
+
+        What a call costs that nobody gets is not the caller's to pay.
+        """
+        if rejected.at != self._rejected_at:
+            self._rejected_at, self._attempt = rejected.at, 1
+        if self._attempt == ATTEMPTS:
+            raise EngineError(
+                EngineErrorKind.UNSUPPORTED,
+                f"tools: in {ATTEMPTS} attempts this model wrote no input that fits the schema of "
+                f"'{rejected.name}' (input{rejected.why}). Ask for less in the schema.",
+            )
+        self._attempt += 1
+        self._before = self._told = self._told - rejected.tokens
+        if self._reader is not None:
+            self._reader.demanding = self._attempt < ATTEMPTS
+            self._reader.again()
+        return self._back_to(rejected.at)
+
+    def _back_to(self, at: int) -> str:
+        """Drop the tokens from `at` on; return the text before it of the first of them."""
+        first = max(piece.at for piece in self._pieces if piece.at <= at)
+        place = next(place for place, piece in enumerate(self._pieces) if piece.at == first)
+        between = "".join(piece.text for piece in self._pieces[place:])[: at - first]
+        del self._written[self._pieces[place].tokens :]
+        del self._pieces[place:]
+        self._characters = first
+        return between
+
+    def _note(self, text: str, tokens: Sequence[int]) -> None:
+        """Write `tokens` down; and where they stand, if it may be gone back to them."""
+        if self._reader is not None:
+            self._pieces.append(_Written(self._characters, len(self._written), text))
+            self._characters += len(text)
+        self._written += tokens
+
+    def resume(self, text: str, tokens: list[int]) -> None:
+        """Have a text written that was in one token with what is dropped."""
+        self._note(text, tokens)
+
     def read(self, piece: Piece) -> list[EngineEvent]:
-        tokens = piece.tokens_predicted - self._told
+        total = self._before + piece.tokens_predicted
+        tokens = total - self._told
+        # Bytes that are no character (a model may sample any) arrive as U+FFFD.
+        text = piece.content.replace(REPLACEMENT, "")
+        if piece.tokens_predicted:  # before, it only says how far the prompt has been read
+            self._note(text, piece.tokens)
         if piece.stop:
+            self.done = True
             reason = self._reason(piece)
             if self._reader is None:
                 return [Finished(reason, tokens)]
             return self._reader.finish(reason, tokens)
-        # Bytes that are no character (a model may sample any) arrive as U+FFFD.
-        text = piece.content.replace(REPLACEMENT, "")
         if not text:
             return []
-        self._told = piece.tokens_predicted
+        self._told = total
         if self._reader is None:
             return [TextChunk(text, tokens)]
         return self._reader.feed(text, tokens)

@@ -2,6 +2,7 @@
 
 The grammar is that of `antiphon.wire.events`; whoever breaks it has failed. A delta costs one
 token until `message_delta` says what the message has cost; the difference stands in `Finished`.
+`pause_turn` belongs to tools that the upstream runs; none was offered, so it has failed too.
 """
 
 from typing import Final
@@ -13,14 +14,17 @@ from antiphon.engines.base import (
     EngineEvent,
     Finished,
     FinishReason,
+    RedactedThought,
+    Refusal,
+    Started,
     TextChunk,
     ThinkingChunk,
+    ThinkingSignature,
     ToolCallJson,
     ToolCallStart,
 )
 from antiphon.engines.http import decode, failed, refusal, sentence
 from antiphon.engines.messages_api.events import (
-    KNOWN,
     Block,
     BlockDelta,
     BlockStart,
@@ -28,11 +32,14 @@ from antiphon.engines.messages_api.events import (
     Delta,
     ErrorEvent,
     Event,
-    Head,
     MessageDelta,
+    PromptUsage,
+    Reader,
     Start,
     Stop,
+    StopDetails,
 )
+from antiphon.engines.messages_api.origin import Origin
 from antiphon.wire.partial_json import completed
 from antiphon.wire.sse import Frame
 
@@ -59,50 +66,58 @@ REPLACEMENT: Final = "\ufffd"
 
 
 class UpstreamMessage:
-    """One answer. `feed` it frames until `done`, then ask for its `end`."""
+    """One answer. `feed` it frames until `done`, then ask for its `end`.
 
-    def __init__(self, asked: int, *, limited: bool) -> None:
+    `asked` is how many tokens the caller wants; `limited` says that the context has fewer.
+    """
+
+    def __init__(self, asked: int, origin: Origin, reader: Reader, *, limited: bool) -> None:
         self._asked = asked
+        self._reader = reader
+        self._origin = origin
         self._limited = limited
         self._started = False
         self._index = 0
         self._block: Block | None = None
         self._input: list[str] = []
+        self._signature = ""
         self._reason: str | None = None
+        self._details: StopDetails | None = None
         self._counted: int | None = None
         self._told = 0
         self.done = False
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
         """Take the next frame and return what it says."""
-        name = frame.event if frame.event != "message" else decode(frame.data, Head).type
-        if name not in KNOWN:  # a ping, or what is new
+        event = self._reader.read(frame)
+        if event is None:
             return []
-        event: Event = decode(frame.data, Event)  # type: ignore[arg-type]
         events = self._piece(event) if isinstance(event, BlockDelta) else self._step(event)
         self._told += sum(one.tokens for one in events)
         return events
 
-    def end(self) -> Finished:
+    def end(self) -> list[EngineEvent]:
         """Return the end; an answer without one is an error."""
         if not self.done:
             raise failed("the answer ended in the middle")
         rest = 0 if self._counted is None else max(0, self._counted - self._told)
-        return Finished(self._finish(), rest)
+        reason, refusal = self._finish(), None
+        if reason is FinishReason.REFUSAL and self._details is not None:
+            refusal = Refusal(self._details.category, self._details.explanation)
+        return [Finished(reason, rest, refusal)]
 
     def _step(self, event: Event) -> list[EngineEvent]:
         match event:
             case BlockStart():
                 return self._begin(event)
             case BlockStop():
-                self._close(event)
+                return self._close(event)
             case Start():
                 self._check(not self._started, "a message_start in the middle")
+                self._started = True
+                return _prompt_size(event.message.usage)
             case MessageDelta():
-                self._check(self._block is None, "message_delta in a block")
-                self._reason = event.delta.stop_reason or self._reason
-                if event.usage is not None and event.usage.output_tokens is not None:
-                    self._counted = event.usage.output_tokens
+                self._ending(event)
             case Stop():
                 self._check(self._reason is not None, "message_stop before a stop reason")
                 self._check(self._block is None, "message_stop in a block")
@@ -113,6 +128,13 @@ class UpstreamMessage:
         self._started = True
         return []
 
+    def _ending(self, event: MessageDelta) -> None:
+        self._check(self._block is None, "message_delta in a block")
+        self._reason = event.delta.stop_reason or self._reason
+        self._details = event.delta.stop_details or self._details
+        if event.usage is not None and event.usage.output_tokens is not None:
+            self._counted = event.usage.output_tokens
+
     def _begin(self, event: BlockStart) -> list[EngineEvent]:
         block = event.content_block
         self._started = True
@@ -120,6 +142,9 @@ class UpstreamMessage:
         self._check(in_order and event.index == self._index, "a block starts out of order")
         self._check(block.type in PIECES, "a block of an unknown type")
         self._block = block
+        self._signature = block.signature or ""
+        if block.type == "redacted_thinking":
+            return [RedactedThought(self._origin.proof(block.data))]
         if block.type == "tool_use":
             self._check(bool(block.name), "a call without the name of a tool")
             self._input = [msgspec.json.encode(block.input).decode()] if block.input else []
@@ -132,6 +157,7 @@ class UpstreamMessage:
         if block is None or event.index != self._index:
             raise failed("a delta of a block that is not open")
         self._check(delta.type in PIECES[block.type], "a delta of another block's kind")
+        self._signature += delta.signature
         if not delta.partial_json:
             return self._talk(delta)
         self._input.append(delta.partial_json)
@@ -142,15 +168,19 @@ class UpstreamMessage:
             return [TextChunk(text, 1)]
         return [ThinkingChunk(delta.thinking, 1)] if delta.thinking else []
 
-    def _close(self, event: BlockStop) -> None:
+    def _close(self, event: BlockStop) -> list[EngineEvent]:
         block = self._block
         self._check(event.index == self._index, "a block ends out of order")
+        self._started = True
         if block is None:
-            return  # llama.cpp ends a block that it has not begun when it has nothing to say
+            return []  # llama.cpp ends a block that it has not begun when it has nothing to say
         if block.type == "tool_use":
             self._check_input()
         self._block = None
         self._index += 1
+        if block.type != "thinking" or not self._signature:
+            return []
+        return [ThinkingSignature(self._origin.proof(self._signature))]
 
     def _check_input(self) -> None:
         """Refuse an input that is no object; the limit may have cut it."""
@@ -164,9 +194,10 @@ class UpstreamMessage:
 
     def _finish(self) -> FinishReason:
         match self._reason:
-            # The reference has no engine's word for a refusal: the model has said all it will.
-            case "end_turn" | "tool_use" | "stop_sequence" | "refusal":
+            case "end_turn" | "tool_use" | "stop_sequence":
                 return FinishReason.END_TURN
+            case "refusal":
+                return FinishReason.REFUSAL
             case "model_context_window_exceeded":
                 return FinishReason.CONTEXT_WINDOW
             case "max_tokens":
@@ -175,6 +206,26 @@ class UpstreamMessage:
                 return FinishReason.CONTEXT_WINDOW if full else FinishReason.MAX_TOKENS
             case reason:
                 raise failed(f"the answer stopped for an unknown reason: {str(reason)[:50]!r}")
+
+
+def _prompt_size(usage: PromptUsage | None) -> list[EngineEvent]:
+    """Say how long the prompt is; servers that do not know it yet say nothing or 0."""
+    if usage is None:
+        return []
+    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    whole = (usage.input_tokens or 0) + read + written
+    if not whole:
+        return []
+    hour = min(
+        written, usage.cache_creation.ephemeral_1h_input_tokens if usage.cache_creation else 0
+    )
+    started = Started(
+        input_tokens=whole,
+        cache_read_tokens=read,
+        cache_write_5m_tokens=written - hour,
+        cache_write_1h_tokens=hour,
+    )
+    return [started]
 
 
 def _broken(event: ErrorEvent) -> EngineError:

@@ -6,8 +6,8 @@ from antiphon.engines.upstreams import UpstreamOptions
 class MessagesOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The Claude API promises more than other servers; an upstream that does not is told so here.
 
-    `version` is the `anthropic-version` it is asked with. `resend_thinking` sends back what the
-    model thought in earlier turns; its signatures are not the upstream's, which may mind.
+    `version` is the `anthropic-version` it is asked with. What it thought and signed itself is
+    always sent back to it; `resend_thinking` also sends what others thought, which it may mind.
     """
 
     version: str = "2023-06-01"

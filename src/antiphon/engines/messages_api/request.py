@@ -8,14 +8,17 @@ from msgspec import UNSET
 
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.messages_api.options import MessagesOptions
+from antiphon.engines.messages_api.origin import Origin
 from antiphon.wire.content import ContentParam, RedactedThinkingParam, TextParam, ThinkingParam
 
 
-def request_of(prompt: Prompt, options: MessagesOptions, model: str, max_tokens: int) -> bytes:
+def request_of(
+    prompt: Prompt, options: MessagesOptions, origin: Origin, model: str, max_tokens: int
+) -> bytes:
     """Return the body of a request for at most `max_tokens`, as a stream."""
     given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
     body = {
-        **_conversation(prompt, options, model),
+        **_conversation(prompt, options, origin, model),
         "max_tokens": max_tokens,
         "stream": True,
         **{name: value for name, value in given.items() if value is not None},
@@ -26,18 +29,20 @@ def request_of(prompt: Prompt, options: MessagesOptions, model: str, max_tokens:
     return msgspec.json.encode(body)
 
 
-def count_of(prompt: Prompt, options: MessagesOptions, model: str) -> bytes:
+def count_of(prompt: Prompt, options: MessagesOptions, origin: Origin, model: str) -> bytes:
     """Return the body of a request for the number of tokens."""
-    return msgspec.json.encode(_conversation(prompt, options, model))
+    return msgspec.json.encode(_conversation(prompt, options, origin, model))
 
 
-def _conversation(prompt: Prompt, options: MessagesOptions, model: str) -> dict[str, Any]:
+def _conversation(
+    prompt: Prompt, options: MessagesOptions, origin: Origin, model: str
+) -> dict[str, Any]:
     turns = prompt.turns
     body: dict[str, Any] = {"model": model}
     if turns[0].role == "system":
         body["system"] = [as_sent(block) for block in turns[0].content]
         turns = turns[1:]
-    body["messages"] = list(_messages(turns, resend=options.resend_thinking))
+    body["messages"] = list(_messages(turns, origin, resend=options.resend_thinking))
     if prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
         body["tool_choice"] = _choice(prompt.tool_choice)
@@ -48,15 +53,27 @@ def _conversation(prompt: Prompt, options: MessagesOptions, model: str) -> dict[
     return body
 
 
-def _messages(turns: Iterable[Turn], *, resend: bool) -> Iterator[dict[str, Any]]:
+def _messages(turns: Iterable[Turn], origin: Origin, *, resend: bool) -> Iterator[dict[str, Any]]:
     for turn in turns:
-        content = [as_sent(block) for block in turn.content if resend or not _is_thought(block)]
+        blocks = (_block(block, origin, resend=resend) for block in turn.content)
+        content = [block for block in blocks if block is not None]
         if content:
             yield {"role": turn.role, "content": content}
 
 
-def _is_thought(block: ContentParam) -> bool:
-    return isinstance(block, ThinkingParam | RedactedThinkingParam)
+def _block(block: ContentParam, origin: Origin, *, resend: bool) -> Any:
+    """Return a block as the upstream takes it; what others thought only if that is to be sent."""
+    match block:
+        case ThinkingParam(thinking=thinking, signature=proof):
+            signature = origin.said(proof)
+            if signature is not None:
+                return {"type": "thinking", "thinking": thinking, "signature": signature}
+            return as_sent(block) if resend else None
+        case RedactedThinkingParam(data=proof):
+            # Nobody else could read it.
+            hidden = origin.said(proof)
+            return None if hidden is None else {"type": "redacted_thinking", "data": hidden}
+    return as_sent(block)
 
 
 def as_sent(value: Any) -> Any:

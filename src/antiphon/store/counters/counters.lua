@@ -20,7 +20,7 @@ local UNITS = 60000
 local TURN_MS = 1000
 -- What is settled twice is settled twice within this time.
 local REMEMBERED_MS = 3600000
--- A bucket that is full is kept a little longer, because nothing depends on when it goes.
+-- A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
 local SLACK_MS = 60000
 -- More reservations of a dead process than this are given up by the next call.
 local MOST_EXPIRED = 200
@@ -289,11 +289,12 @@ function operations.settle(settlement)
   if not seeded() then
     return false
   end
+  -- Also when its cost is known from the ledger: the server may remember that it ran.
+  give_up(settlement.id)
   local mark = prefix .. ':settled:' .. settlement.id
   if not call('SET', mark, '', 'NX', 'PX', REMEMBERED_MS) then
     return true
   end
-  give_up(settlement.id)
   for _, cost in ipairs(settlement.costs) do
     local key = account_key(cost[1])
     add(key, 'spent', cost[2], cost[3], call('EXISTS', key) == 0)

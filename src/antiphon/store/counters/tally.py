@@ -24,6 +24,8 @@ from antiphon.store.counters.base import UnseededError
 REMEMBERED = 65_536
 # How many old buckets or accounts are looked at for each new one.
 LOOKED_AT = 2
+# A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
+SLACK_MS = 60_000
 
 
 class Tally:
@@ -71,10 +73,10 @@ class Tally:
         """Release and charge, once for each id; tells whether this was the time."""
         if not self._seeded:
             raise UnseededError("The counters do not know what has been spent")
+        self._release(self._reservations.pop(settlement.id, None))
         if settlement.id in self._settled:
             return False
         self._remember(settlement.id)
-        self._release(self._reservations.pop(settlement.id, None))
         for name, cost in settlement.costs.items():
             account = charge(self._accounts.get(name, EMPTY), cost)
             self._keep_accounts({name: account}, now)
@@ -145,7 +147,7 @@ class Tally:
     def _forget_buckets(self, now: int) -> None:
         for _ in range(min(LOOKED_AT, len(self._bucket_names))):
             name = self._bucket_names.popleft()
-            if self._buckets[name].full_at > now:
+            if self._buckets[name].full_at + SLACK_MS > now:
                 self._bucket_names.append(name)
             else:
                 del self._buckets[name]

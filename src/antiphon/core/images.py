@@ -1,0 +1,135 @@
+"""What an image is: its format and its size, read from its first bytes.
+
+Only the head is looked at. Whether the rest is whole shows when a model's own decoder reads it.
+"""
+
+import binascii
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+PNG: Final = "image/png"
+JPEG: Final = "image/jpeg"
+GIF: Final = "image/gif"
+WEBP: Final = "image/webp"
+MEDIA_TYPES: Final = frozenset({PNG, JPEG, GIF, WEBP})
+
+MOST_SEGMENTS: Final = 4096
+"""Colour profiles and thumbnails fill dozens; whoever sends more shall not keep a core busy."""
+
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_GIFS: Final = (b"GIF87a", b"GIF89a")
+_JPEG_START: Final = b"\xff\xd8"
+_MARK: Final = 0xFF
+# Frames of all codings; C4, C8 and CC among them are tables and an extension.
+_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_PIXELS_OR_END: Final = frozenset({0xD9, 0xDA})
+_KEYFRAME: Final = b"\x9d\x01\x2a"
+
+
+class UnreadableImageError(ValueError):
+    """Bytes that are no image, or one whose head is broken."""
+
+
+class ImageHead(msgspec.Struct, frozen=True):
+    """What the first bytes of an image say; `width` and `height` in pixels, never 0."""
+
+    media_type: str
+    width: int
+    height: int
+
+    @property
+    def longest_side(self) -> int:
+        return max(self.width, self.height)
+
+
+def read_head(image: bytes) -> ImageHead:
+    """Read the format and the size of an image. Raises `UnreadableImageError`, and nothing else."""
+    media_type = media_type_of(image)
+    if media_type is None:
+        raise UnreadableImageError("the bytes are not a PNG, JPEG, GIF or WebP image")
+    try:
+        width, height = _SIZES[media_type](image)
+    except IndexError as error:
+        raise UnreadableImageError("the image is cut off in its head") from error
+    if not width or not height:
+        raise UnreadableImageError("the image has no pixels")
+    return ImageHead(media_type, width, height)
+
+
+def media_type_of(image: bytes) -> str | None:
+    """Tell the format by the first bytes, whatever the rest may be."""
+    if image.startswith(_SIGNATURE):
+        return PNG
+    if image.startswith(_JPEG_START):
+        return JPEG
+    if image.startswith(_GIFS):
+        return GIF
+    return WEBP if image[:4] == b"RIFF" and image[8:12] == b"WEBP" else None
+
+
+def read_base64(text: str) -> bytes:
+    """Decode base64 as the wire has it, without spaces or line ends. Raises `ValueError`."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("the data is not base64") from error
+
+
+def _number(image: bytes, start: int, size: int, *, little: bool = False) -> int:
+    if start + size > len(image):
+        raise IndexError
+    return int.from_bytes(image[start : start + size], "little" if little else "big")
+
+
+def _png_size(image: bytes) -> tuple[int, int]:
+    if image[12:16] != b"IHDR":
+        raise UnreadableImageError("the PNG does not begin with its header")
+    return _number(image, 16, 4), _number(image, 20, 4)
+
+
+def _gif_size(image: bytes) -> tuple[int, int]:
+    return _number(image, 6, 2, little=True), _number(image, 8, 2, little=True)
+
+
+def _jpeg_size(image: bytes) -> tuple[int, int]:
+    """Go from segment to segment to the one that begins the frame."""
+    place = len(_JPEG_START)
+    for _ in range(MOST_SEGMENTS):
+        if image[place] != _MARK:
+            raise UnreadableImageError("the JPEG has bytes between its segments")
+        marker = image[place + 1]
+        if marker in _FRAMES:
+            return _number(image, place + 7, 2), _number(image, place + 5, 2)
+        if marker in _PIXELS_OR_END:
+            raise UnreadableImageError("the JPEG has no frame before its pixels")
+        if marker == _MARK:  # any number of them may stand before a marker
+            place += 1
+        elif marker in _WITHOUT_LENGTH:
+            place += 2
+        else:
+            place += 2 + max(2, _number(image, place + 2, 2))
+    raise UnreadableImageError("the JPEG has too many segments before its frame")
+
+
+def _webp_size(image: bytes) -> tuple[int, int]:
+    match image[12:16]:
+        case b"VP8 " if image[23:26] == _KEYFRAME:
+            # The two bits above are about scaling.
+            width, height = (_number(image, place, 2, little=True) for place in (26, 28))
+            return width & 0x3FFF, height & 0x3FFF
+        case b"VP8L" if image[20:21] == b"\x2f":
+            bits = _number(image, 21, 4, little=True)
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8X":
+            width, height = (_number(image, place, 3, little=True) for place in (24, 27))
+            return width + 1, height + 1
+    raise UnreadableImageError("the WebP begins with no image")
+
+
+_SIZES: Mapping[str, Callable[[bytes], tuple[int, int]]] = MappingProxyType(
+    {PNG: _png_size, JPEG: _jpeg_size, GIF: _gif_size, WEBP: _webp_size}
+)

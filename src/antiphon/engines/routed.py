@@ -1,0 +1,162 @@
+"""Several engines as one: requests are spread over them, and go around those that fail.
+
+A request goes to the next engine as long as nothing of its answer has left: when an engine is
+overloaded, times out, breaks, or is not ready. What the caller did wrong is wrong everywhere.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+
+import structlog
+
+from antiphon.core.rotation import Rotation
+from antiphon.engines.base import (
+    Capabilities,
+    Engine,
+    EngineError,
+    EngineErrorKind,
+    EngineEvent,
+    Prompt,
+    Started,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the engines, and its share of the requests."""
+
+    engine: Engine
+    weight: int
+
+
+class RoutedEngine:
+    """A model that several engines run. It owns them, and closes them.
+
+    Its answers begin with `Started`, so that the size of the prompt is that of the engine which
+    answers; `count_tokens` is that of the engine which would be asked now.
+    """
+
+    def __init__(self, model: str, members: Sequence[Member], clock: Callable[[], float]) -> None:
+        self._model = model
+        self._engines = tuple(member.engine for member in members)
+        self._rotation = Rotation(member.weight for member in members)
+        self._clock = clock
+        self.capabilities = common([engine.capabilities for engine in self._engines])
+
+    @property
+    def ready(self) -> bool:
+        return any(engine.ready for engine in self._engines)
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        broken: EngineError | None = None
+        for place in self._rotation.candidates(self._able(), self._clock()):
+            try:
+                return await self._engines[place].count_tokens(prompt)
+            except EngineError as error:
+                broken = self._passed_over(place, error, broken)
+        raise broken or _no_engine()
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        broken: EngineError | None = None
+        for place in self._rotation.order(self._able(), self._clock()):
+            async with aclosing(_answer(self._engines[place], prompt)) as events:
+                try:
+                    opening = await self._opening(place, events)
+                except EngineError as error:
+                    broken = self._passed_over(place, error, broken)
+                    continue
+                for event in opening:
+                    yield event
+                try:
+                    async for event in events:
+                        yield event
+                except EngineError as error:
+                    self._note(place, error)
+                    raise
+                return
+        raise broken or _no_engine()
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as stack:
+            for engine in self._engines:
+                stack.push_async_callback(engine.aclose)
+
+    def _able(self) -> list[bool]:
+        return [engine.ready for engine in self._engines]
+
+    async def _opening(
+        self, place: int, events: AsyncGenerator[EngineEvent, None]
+    ) -> list[EngineEvent]:
+        """Wait for the first events of an engine.
+
+        `Started` alone is held back: servers say how long a prompt is, and then that they are
+        overloaded.
+        """
+        self._rotation.began(place)
+        try:
+            started, first = await anext(events, None), await anext(events, None)
+        except BaseException:
+            self._rotation.gave_up(place)
+            raise
+        if started is None or first is None:
+            raise EngineError(EngineErrorKind.FAILED, "the engine's answer has no end")
+        self._rotation.answered(place)
+        return [started, first]
+
+    def _passed_over(
+        self, place: int, error: EngineError, before: EngineError | None
+    ) -> EngineError:
+        """Note an error before anything was said, and return what to say if no engine is left.
+
+        Raises the error if it would be the same on any engine. That one is overloaded is the
+        best news for the caller: the same request may pass later.
+        """
+        if error.kind is EngineErrorKind.UNSUPPORTED:
+            self._rotation.answered(place)
+            raise error
+        self._note(place, error)
+        if before is None or before.kind is not EngineErrorKind.OVERLOADED:
+            return error
+        return before
+
+    def _note(self, place: int, error: EngineError) -> None:
+        left_out_s = self._rotation.failed(place, self._clock(), error.retry_after_s or 0.0)
+        structlog.get_logger(__name__).warning(
+            "an engine of several failed",
+            model=self._model,
+            engine=place,
+            kind=error.kind.value,
+            left_out_s=round(left_out_s, 1),
+        )
+
+
+def common(each: Sequence[Capabilities]) -> Capabilities:
+    """Return what all can do."""
+    most = [one.max_output_tokens for one in each if one.max_output_tokens is not None]
+    return Capabilities(
+        context_tokens=min(one.context_tokens for one in each),
+        max_output_tokens=min(most, default=None),
+        tools=all(one.tools for one in each),
+        forced_tools=all(one.forced_tools for one in each),
+        structured_outputs=all(one.structured_outputs for one in each),
+        thinking=all(one.thinking for one in each),
+        efforts=tuple(
+            level for level in each[0].efforts if all(level in one.efforts for one in each)
+        ),
+        images=all(one.images for one in each),
+        says_input=True,
+    )
+
+
+async def _answer(engine: Engine, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+    """Yield an engine's answer, the size of the prompt first."""
+    if not engine.capabilities.says_input:
+        yield Started(input_tokens=await engine.count_tokens(prompt))
+    async with aclosing(engine.generate(prompt)) as events:
+        async for event in events:
+            yield event
+
+
+def _no_engine() -> EngineError:  # pragma: no cover - the settings name at least one
+    return EngineError(EngineErrorKind.FAILED, "a model without engines")

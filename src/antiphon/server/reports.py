@@ -1,0 +1,62 @@
+"""The usage report and the cost report: read the query, ask the service."""
+
+from antiphon.core.reports import WIDTHS, Buckets, BucketWidth, Span
+from antiphon.server.queries import Query
+from antiphon.service.reports import Reports
+from antiphon.wire.reports import CostReport, UsageReport
+
+_SPAN = ("starting_at", "ending_at", "bucket_width", "limit", "page")
+_TIERS = ("standard", "batch", "priority", "priority_on_demand", "flex", "flex_discount")
+_WINDOWS = ("0-200k", "200k-1M")
+_GEOS = ("global", "us", "not_available")
+_SPEEDS = ("standard", "fast")
+
+# Each filter: its dimension, and its values where they are known.
+_FILTERS: dict[str, tuple[str, tuple[str, ...] | None]] = {
+    "models": ("model", None),
+    "api_key_ids": ("api_key_id", None),
+    "workspace_ids": ("workspace_id", None),
+    "account_ids": ("account_id", None),
+    "service_account_ids": ("service_account_id", None),
+    "service_tiers": ("service_tier", _TIERS),
+    "context_window": ("context_window", _WINDOWS),
+    "inference_geos": ("inference_geo", _GEOS),
+    "speeds": ("speed", _SPEEDS),
+}
+_USAGE_GROUPS = tuple(sorted(dimension for dimension, _ in _FILTERS.values()))
+_COST_GROUPS = ("workspace_id", "description")
+
+
+USAGE_PARAMETERS = (*_SPAN, "group_by", *_FILTERS)
+COST_PARAMETERS = (*_SPAN, "group_by")
+
+
+class ReportEndpoints:
+    """Both reports. Whoever routes to them has let an administrator in."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    async def usage(self, query: Query) -> UsageReport:
+        asked = self._buckets(query, tuple(WIDTHS))
+        group_by = query.many("group_by", _USAGE_GROUPS)
+        filters = {
+            dimension: query.many(name, values) for name, (dimension, values) in _FILTERS.items()
+        }
+        return await self._reports.usage(asked, group_by, filters)
+
+    async def cost(self, query: Query) -> CostReport:
+        asked = self._buckets(query, ("1d",))
+        return await self._reports.costs(asked, query.many("group_by", _COST_GROUPS))
+
+    def _buckets(self, query: Query, widths: tuple[BucketWidth, ...]) -> Buckets:
+        width = query.choice("bucket_width", widths)
+        return self._reports.buckets(
+            next((known for known in widths if known == width), "1d"),
+            Span(
+                starting_at=query.one("starting_at"),
+                ending_at=query.one("ending_at"),
+                limit=query.one("limit"),
+                page=query.one("page"),
+            ),
+        )

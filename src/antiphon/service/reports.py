@@ -1,0 +1,162 @@
+"""The usage report and the cost report: sums over the ledger, as administrators ask for them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from antiphon.core.money import cents
+from antiphon.core.reports import (
+    Buckets,
+    BucketWidth,
+    Span,
+    TokenType,
+    buckets,
+    cost_description,
+    written,
+)
+from antiphon.core.usage import TokenCounts
+from antiphon.service.directory import Accounts
+from antiphon.store.database import Database
+from antiphon.store.reports import CostSum, Question, UsageSum, cost_sums, usage_sums
+from antiphon.wire.messages import CacheCreation
+from antiphon.wire.reports import (
+    CostBucket,
+    CostReport,
+    CostResult,
+    UsageBucket,
+    UsageReport,
+    UsageResult,
+)
+
+# Requests are answered at one speed, which so is no column of the ledger.
+SPEED = "speed"
+STANDARD_SPEED = "standard"
+
+# What the description of a cost is put together from, beside the counter.
+_DESCRIBING = ("model", "service_tier", "context_window", "inference_geo")
+_COUNTERS: Mapping[str, TokenType] = {
+    "input": "uncached_input_tokens",
+    "cache_write_5m": "cache_creation.ephemeral_5m_input_tokens",
+    "cache_write_1h": "cache_creation.ephemeral_1h_input_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "output": "output_tokens",
+}
+
+
+class Reports:
+    """What administrators see of the ledger."""
+
+    def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._now = now
+
+    def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
+        """Read which buckets are asked for, by the clock; raises `InvalidRequestError`."""
+        return buckets(width, asked, self._now())
+
+    async def usage(
+        self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
+    ) -> UsageReport:
+        """Sum up the tokens. Empty filters let everything through."""
+        columns = {name: ids for name, ids in filters.items() if ids and name != SPEED}
+        speeds = filters.get(SPEED, ())
+        sums: list[UsageSum] = []
+        if not speeds or STANDARD_SPEED in speeds:
+            question = await self._question(asked, group_by, columns)
+            async with self._database.read() as connection:
+                sums = await usage_sums(connection, question)
+        results: defaultdict[datetime, list[UsageResult]] = defaultdict(list)
+        extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
+        for one in sums:
+            results[one.starting_at].append(_usage(one.tokens, {**one.dimensions, **extra}))
+        return UsageReport(
+            data=tuple(
+                UsageBucket(
+                    starting_at=written(start),
+                    ending_at=written(end),
+                    results=tuple(results[start]),
+                )
+                for start, end in asked
+            ),
+            has_more=asked.next_page is not None,
+            next_page=asked.next_page,
+        )
+
+    async def costs(self, asked: Buckets, group_by: Sequence[str]) -> CostReport:
+        """Sum up what was spent; with a description for each counter of each kind of request."""
+        described = "description" in group_by
+        dimensions = [name for name in group_by if name != "description"]
+        question = await self._question(asked, [*dimensions, *(_DESCRIBING if described else ())])
+        async with self._database.read() as connection:
+            sums = await cost_sums(connection, question)
+        results: defaultdict[datetime, list[CostResult]] = defaultdict(list)
+        for one in sums:
+            results[one.starting_at] += _described(one) if described else [_total(one)]
+        return CostReport(
+            data=tuple(
+                CostBucket(
+                    starting_at=written(start),
+                    ending_at=written(end),
+                    results=tuple(results[start]),
+                )
+                for start, end in asked
+            ),
+            has_more=asked.next_page is not None,
+            next_page=asked.next_page,
+        )
+
+    async def _question(
+        self,
+        asked: Buckets,
+        group_by: Sequence[str],
+        filters: Mapping[str, Collection[str]] | None = None,
+    ) -> Question:
+        directory = await self._accounts.current()
+        return Question(
+            start=asked.start,
+            end=asked.end,
+            width=asked.width,
+            default_workspace=directory.default_workspace.id,
+            group_by=[name for name in dict.fromkeys(group_by) if name != SPEED],
+            filters=filters,
+        )
+
+
+def _usage(tokens: TokenCounts, dimensions: Mapping[str, Any]) -> UsageResult:
+    return UsageResult(
+        uncached_input_tokens=tokens.input,
+        cache_read_input_tokens=tokens.cache_read,
+        cache_creation=CacheCreation(
+            ephemeral_5m_input_tokens=tokens.cache_write_5m,
+            ephemeral_1h_input_tokens=tokens.cache_write_1h,
+        ),
+        output_tokens=tokens.output,
+        **dimensions,
+    )
+
+
+def _total(one: CostSum) -> CostResult:
+    return CostResult(
+        amount=cents(one.costs.total), workspace_id=one.dimensions.get("workspace_id")
+    )
+
+
+def _described(one: CostSum) -> Iterator[CostResult]:
+    about: Mapping[str, Any] = one.dimensions
+    for counter, token_type in _COUNTERS.items():
+        if amount := getattr(one.costs, counter):
+            yield CostResult(
+                amount=cents(amount),
+                description=cost_description(
+                    about["model"],
+                    token_type,
+                    about["service_tier"],
+                    about["context_window"],
+                    about["inference_geo"],
+                ),
+                cost_type="tokens",
+                token_type=token_type,
+                **about,
+            )

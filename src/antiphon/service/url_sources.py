@@ -1,0 +1,196 @@
+"""Replaces the URLs in a request by what stands behind them, before anything reads it."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+from msgspec.structs import replace
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.images import media_type_of
+from antiphon.core.validation.images import LARGEST_BASE64
+from antiphon.service.web import Fetched, UnfetchableError, Web
+from antiphon.wire.content import (
+    Base64ImageSource,
+    Base64PdfSource,
+    BlockParam,
+    ContentSource,
+    DocumentParam,
+    ImageParam,
+    PlainTextSource,
+    SearchResultParam,
+    ToolResultParam,
+    UrlSource,
+)
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+
+Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
+# By URL.
+Bodies: TypeAlias = Mapping[str, Fetched]
+
+LARGEST_IMAGE: Final = LARGEST_BASE64 // 4 * 3
+MOST_URLS: Final = 100
+AT_ONCE: Final = 4
+PATIENCE_S: Final = 30.0
+
+CHARSETS: Mapping[str, str] = MappingProxyType(
+    {
+        "utf-8": "utf-8-sig",
+        "us-ascii": "ascii",
+        "iso-8859-1": "latin-1",
+        "windows-1252": "cp1252",
+        "utf-16": "utf-16",
+    }
+)
+"""Python knows codecs that take for ever on a text made for them."""
+
+
+class UrlSources:
+    """Fetches what requests name: together at most `most` bytes and `patience_s` a request."""
+
+    def __init__(self, web: Web, most: int, patience_s: float = PATIENCE_S) -> None:
+        self._web = web
+        self._most = most
+        self._patience_s = patience_s
+
+    async def fetched(self, params: Params) -> Params:
+        """Return the request without URLs; itself if it has none.
+
+        Raises `InvalidRequestError` with the path of the block.
+        """
+        wanted = list(_wanted(params))
+        if not wanted:
+            return params
+        if len({_url(block) for _, block in wanted}) > MOST_URLS:
+            raise InvalidRequestError(f"messages: A maximum of {MOST_URLS} URLs may be provided.")
+        bodies = await self._all(wanted)
+        there = {id(block): _filled(block, bodies[_url(block)], path) for path, block in wanted}
+        messages = [replace(m, content=_rebuilt(m.content, there)) for m in params.messages]
+        return replace(params, messages=messages)
+
+    async def _all(self, wanted: Sequence["Wanted"]) -> Bodies:
+        places = {_url(block): (path, block) for path, block in reversed(wanted)}
+        fetching = _Fetching(self._web, self._most)
+        tasks = {url: asyncio.create_task(fetching.fetch(*place)) for url, place in places.items()}
+        deadline = asyncio.get_running_loop().time() + self._patience_s
+        try:
+            for path, block in wanted:
+                await self._arrival(tasks[_url(block)], path, deadline)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return {url: task.result() for url, task in tasks.items()}
+
+    async def _arrival(self, task: asyncio.Task[Fetched], path: str, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await task
+        except TimeoutError as error:
+            late = f"The file did not arrive within {self._patience_s:g} seconds."
+            raise InvalidRequestError(f"{path}.source.url: {late}") from error
+
+
+class _Fetching:
+    """The fetching for one request, and how many bytes are left for it."""
+
+    def __init__(self, web: Web, left: int) -> None:
+        self._web = web
+        self._left = left
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def fetch(self, path: str, block: ImageParam | DocumentParam) -> Fetched:
+        own = LARGEST_IMAGE if isinstance(block, ImageParam) else self._left
+        async with self._gate:
+            try:
+                fetched = await self._web.get(_url(block), min(own, self._left))
+            except UnfetchableError as error:
+                raise InvalidRequestError(f"{path}.source.url: {error}") from error
+        self._left -= len(fetched.body)
+        if self._left < 0:
+            raise InvalidRequestError(f"{path}.source.url: The files together are too large.")
+        return fetched
+
+
+Wanted: TypeAlias = tuple[str, ImageParam | DocumentParam]
+
+
+def _wanted(params: CreateMessageParams | CountTokensParams) -> Iterator[Wanted]:
+    for index, message in enumerate(params.messages):
+        if not isinstance(message.content, str):
+            yield from _in_blocks(message.content, f"messages.{index}.content")
+
+
+def _in_blocks(blocks: Sequence[BlockParam], where: str) -> Iterator[Wanted]:
+    for place, block in enumerate(blocks):
+        path = f"{where}.{place}.{type(block).__struct_config__.tag}"
+        match block:
+            case ImageParam(source=UrlSource()) | DocumentParam(source=UrlSource()):
+                yield path, block
+            case ToolResultParam(content=list(content)) | SearchResultParam(content=content):
+                yield from _in_blocks(content, f"{path}.content")
+            case DocumentParam(source=ContentSource(content=list(content))):
+                yield from _in_blocks(content, f"{path}.source.content.content")
+
+
+def _url(block: ImageParam | DocumentParam) -> str:
+    return cast("UrlSource", block.source).url
+
+
+def _filled(block: ImageParam | DocumentParam, fetched: Fetched, path: str) -> BlockParam:
+    if isinstance(block, ImageParam):
+        return replace(block, source=_image(fetched, path))
+    return replace(block, source=_document(fetched, path))
+
+
+def _image(fetched: Fetched, path: str) -> Base64ImageSource:
+    """Go by the bytes: servers say many things of an image."""
+    media_type: Any = media_type_of(fetched.body)
+    if media_type is None:
+        raise InvalidRequestError(
+            f"{path}.source.base64.data: The file format is invalid or unsupported"
+        )
+    return Base64ImageSource(media_type=media_type, data=b64encode(fetched.body).decode())
+
+
+def _document(fetched: Fetched, path: str) -> Base64PdfSource | PlainTextSource:
+    match fetched.media_type:
+        case "application/pdf":
+            data = b64encode(fetched.body).decode()
+            return Base64PdfSource(media_type="application/pdf", data=data)
+        case "text/plain":
+            return PlainTextSource(media_type="text/plain", data=_text(fetched, path))
+    raise InvalidRequestError(
+        f"{path}.source.url: The file must be of type application/pdf or text/plain."
+    )
+
+
+def _text(fetched: Fetched, path: str) -> str:
+    charset = (fetched.charset or "utf-8").lower()
+    codec = CHARSETS.get(charset)
+    if codec is None:
+        raise InvalidRequestError(
+            f"{path}.source.url: The text must be in one of {', '.join(CHARSETS)}."
+        )
+    try:
+        return fetched.body.decode(codec)
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"{path}.source.url: The text is not {charset}.") from error
+
+
+def _rebuilt(content: Any, there: Mapping[int, BlockParam]) -> Any:
+    """Put blocks in the place of others, wherever they stand."""
+    return [_block(block, there) for block in content] if isinstance(content, list) else content
+
+
+def _block(block: Any, there: Mapping[int, BlockParam]) -> Any:
+    if id(block) in there:
+        return there[id(block)]
+    match block:
+        case ToolResultParam() | SearchResultParam():
+            return replace(block, content=_rebuilt(block.content, there))
+        case DocumentParam(source=ContentSource(content=content) as source):
+            return replace(block, source=replace(source, content=_rebuilt(content, there)))
+    return block

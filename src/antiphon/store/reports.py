@@ -1,0 +1,119 @@
+"""Sums of the ledger in buckets of time. The database adds up, so a report reads no entry twice."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Label,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.core.usage import Costs, TokenCounts
+from antiphon.store.ledger import COUNTERS
+from antiphon.store.tables import ledger
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is summed up: from `start` to before `end`, for each bucket of this `width`.
+
+    `group_by` and the keys of `filters` are columns of the ledger. The default workspace has an id
+    in the ledger and none in a report; entries without a workspace are its own as well.
+    """
+
+    start: datetime
+    end: datetime
+    width: timedelta
+    default_workspace: str
+    group_by: Sequence[str] = ()
+    filters: Mapping[str, Collection[str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSum:
+    starting_at: datetime
+    dimensions: Mapping[str, str | None]
+    tokens: TokenCounts
+
+
+@dataclass(frozen=True, slots=True)
+class CostSum:
+    starting_at: datetime
+    dimensions: Mapping[str, str | None]
+    costs: Costs
+
+
+async def usage_sums(connection: AsyncConnection, question: Question) -> list[UsageSum]:
+    """Sum the counters; what used nothing is in no sum."""
+    counters = (*COUNTERS, "thinking")
+    used = or_(*(ledger.c[f"{name}_tokens"] > 0 for name in COUNTERS))
+    rows = await _sums(connection, question, [f"{name}_tokens" for name in counters], used)
+    return [
+        UsageSum(start, dimensions, TokenCounts(**dict(zip(counters, sums, strict=True))))
+        for start, dimensions, sums in rows
+    ]
+
+
+async def cost_sums(connection: AsyncConnection, question: Question) -> list[CostSum]:
+    """Sum the costs of each counter; what cost nothing is in no sum."""
+    columns = [f"{name}_cost" for name in COUNTERS]
+    rows = await _sums(connection, question, columns, ledger.c.cost > 0)
+    return [
+        CostSum(start, dimensions, Costs(**dict(zip(COUNTERS, sums, strict=True))))
+        for start, dimensions, sums in rows
+    ]
+
+
+async def _sums(
+    connection: AsyncConnection,
+    question: Question,
+    columns: Sequence[str],
+    counts: ColumnElement[bool],
+) -> list[tuple[datetime, dict[str, str | None], list[int]]]:
+    """Sum columns for each bucket and group, in the order of both; absent names come first."""
+    moment = type_coerce(ledger.c.started_at, BigInteger)
+    # Text and not a parameter: PostgreSQL would take it for another one in each place.
+    width = literal_column(str(question.width // _MICROSECOND), BigInteger)
+    # A label that is no column's name, which PostgreSQL would group by instead.
+    groups = [_dimension(name, question).label(f"by_{name}") for name in question.group_by]
+    selected: list[Label[Any]] = [(moment - moment % width).label("bucket"), *groups]
+    sums: list[Label[Any]] = [func.sum(ledger.c[name]).label(name) for name in columns]
+    query = (
+        select(*selected, *sums)
+        .where(ledger.c.started_at >= question.start, ledger.c.started_at < question.end, counts)
+        .where(*(_chosen(name, ids, question) for name, ids in (question.filters or {}).items()))
+        .group_by(*(label.name for label in selected))
+    )
+    found = [
+        (
+            _EPOCH + row["bucket"] * _MICROSECOND,
+            {name: row[f"by_{name}"] for name in question.group_by},
+            [int(row[name]) for name in columns],
+        )
+        for row in (await connection.execute(query)).mappings()
+    ]
+    return sorted(found, key=lambda row: (row[0], *((one or "") for one in row[1].values())))
+
+
+def _dimension(name: str, question: Question) -> ColumnElement[str | None]:
+    column = ledger.c[name]
+    return func.nullif(column, question.default_workspace) if name == "workspace_id" else column
+
+
+def _chosen(name: str, ids: Collection[str], question: Question) -> ColumnElement[bool]:
+    chosen = ledger.c[name].in_(ids)
+    if name == "workspace_id" and question.default_workspace in ids:
+        return or_(chosen, ledger.c.workspace_id.is_(None))
+    return chosen

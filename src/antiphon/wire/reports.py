@@ -1,0 +1,83 @@
+"""Answers of the usage report and the cost report of the Admin API."""
+
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+
+from antiphon.wire.base import Answer
+from antiphon.wire.messages import CacheCreation
+
+
+class ServerToolUse(Answer, kw_only=True, frozen=True):
+    """What the server's own tools were used for. There are none."""
+
+    web_search_requests: int = 0
+
+
+class UsageResult(Answer, kw_only=True, frozen=True):
+    """What was used in a bucket. A dimension is `None` that the report is not grouped by.
+
+    The default workspace is `None` as well, and so is who made a request without a key. `speed`
+    is there only in reports that are grouped by it.
+    """
+
+    uncached_input_tokens: int
+    cache_read_input_tokens: int
+    cache_creation: CacheCreation
+    output_tokens: int
+    server_tool_use: ServerToolUse = ServerToolUse()
+    api_key_id: str | None = None
+    workspace_id: str | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    context_window: str | None = None
+    inference_geo: str | None = None
+    account_id: str | None = None
+    service_account_id: str | None = None
+    speed: str | UnsetType = UNSET
+
+
+class UsageBucket(Answer, kw_only=True, frozen=True):
+    starting_at: str
+    ending_at: str
+    results: tuple[UsageResult, ...]
+
+
+class UsageReport(Answer, kw_only=True, frozen=True):
+    """One page of buckets, the oldest first; `next_page` leads to those after them."""
+
+    data: tuple[UsageBucket, ...]
+    has_more: bool
+    next_page: str | None
+
+
+class CostResult(Answer, kw_only=True, frozen=True):
+    """What something came to: `amount` is in cents, exact to the nano-dollar.
+
+    The fields from `cost_type` on take the description apart, and are `None` without it.
+    """
+
+    amount: str
+    currency: Literal["USD"] = "USD"
+    workspace_id: str | None = None
+    description: str | None = None
+    cost_type: Literal["tokens"] | None = None
+    token_type: str | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    context_window: str | None = None
+    inference_geo: str | None = None
+
+
+class CostBucket(Answer, kw_only=True, frozen=True):
+    starting_at: str
+    ending_at: str
+    results: tuple[CostResult, ...]
+
+
+class CostReport(Answer, kw_only=True, frozen=True):
+    """One page of days, the oldest first; `next_page` leads to those after them."""
+
+    data: tuple[CostBucket, ...]
+    has_more: bool
+    next_page: str | None

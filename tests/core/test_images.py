@@ -1,0 +1,130 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.images import (
+    GIF,
+    JPEG,
+    MOST_SEGMENTS,
+    PNG,
+    WEBP,
+    ImageHead,
+    UnreadableImageError,
+    media_type_of,
+    read_base64,
+    read_head,
+)
+from support import pictures
+
+SIZES = st.integers(1, 0x3FFF)
+STARTS = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    b"\xff\xd8",
+    b"\xff\xd8\xff\xe0",
+    b"GIF89a",
+    b"RIFF\0\0\0\0WEBP",
+    b"RIFF\0\0\0\0WEBPVP8 ",
+    b"RIFF\0\0\0\0WEBPVP8L",
+    b"RIFF\0\0\0\0WEBPVP8X",
+    b"",
+)
+
+
+@pytest.mark.parametrize(
+    ("image", "head"),
+    [
+        (pictures.png(30, 20), ImageHead(PNG, 30, 20)),
+        (pictures.JPEG, ImageHead(JPEG, 1, 1)),
+        (pictures.GIF, ImageHead(GIF, 1, 1)),
+        (pictures.WEBP, ImageHead(WEBP, 1, 1)),
+    ],
+)
+def test_whole_image_says_what_it_is(image: bytes, head: ImageHead) -> None:
+    assert read_head(image) == head
+    assert head.longest_side == max(head.width, head.height)
+
+
+@given(SIZES, SIZES, st.sampled_from([0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCF]))
+def test_size_stands_in_the_head_of_every_format(width: int, height: int, frame: int) -> None:
+    assert read_head(pictures.png_head(width, height)) == ImageHead(PNG, width, height)
+    assert read_head(pictures.gif_head(width, height)) == ImageHead(GIF, width, height)
+    assert read_head(pictures.jpeg_head(width, height, frame=frame)).width == width
+    assert read_head(pictures.jpeg_head(width, height, frame=frame)).height == height
+    for webp in (
+        pictures.lossy_webp_head,
+        pictures.lossless_webp_head,
+        pictures.extended_webp_head,
+    ):
+        assert read_head(webp(width, height)) == ImageHead(WEBP, width, height)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"\xff\xff\xff",  # fill bytes
+        b"\xff\x01\xff\xd0",  # markers without a length
+        b"\xff\xc4\x00\x03a",  # a table is no frame
+        b"\xff\xe1\x00\x00",  # a length that does not even hold itself
+        b"\xff\xe1\x00\x06\xff\xc0\xff\xc0",  # what looks like a frame inside of a segment
+    ],
+)
+def test_frame_of_a_jpeg_is_found_behind_other_segments(before: bytes) -> None:
+    assert read_head(pictures.jpeg_head(7, 5, before=before)) == ImageHead(JPEG, 7, 5)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (b"", "not a PNG, JPEG, GIF or WebP"),
+        (b"BM" + bytes(60), "not a PNG, JPEG, GIF or WebP"),
+        (b"RIFF\0\0\0\0WAVE", "not a PNG, JPEG, GIF or WebP"),
+        (pictures.png_head(1, 1)[:20], "cut off"),
+        (pictures.png()[:12] + b"tEXt" + bytes(9), "does not begin with its header"),
+        (pictures.gif_head(1, 1)[:7], "cut off"),
+        (pictures.gif_head(0, 1), "no pixels"),
+        (pictures.png_head(1, 0), "no pixels"),
+        (pictures.JPEG[:30], "cut off"),
+        (b"\xff\xd8", "cut off"),
+        (b"\xff\xd8\xff\xe0\x00\x02ab", "between its segments"),
+        (b"\xff\xd8\xff\xda\x00\x02", "no frame"),
+        (b"\xff\xd8\xff\xd9", "no frame"),
+        (b"\xff\xd8" + b"\xff\xe0\x00\x02" * MOST_SEGMENTS, "too many segments"),
+        (pictures.WEBP[:12] + b"VP8?", "no image"),
+        (pictures.WEBP[:20] + b"\0\0\0\0\0", "no image"),
+        (pictures.lossy_webp_head(1, 1)[:23] + b"\0\0\0\0\0\0\0", "no image"),
+        (pictures.lossy_webp_head(1, 1)[:28], "cut off"),
+    ],
+)
+def test_what_is_no_image_is_told_why(image: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableImageError, match=reason):
+        read_head(image)
+
+
+@given(st.sampled_from(STARTS), st.binary(max_size=300))
+def test_any_bytes_are_an_image_or_unreadable(start: bytes, rest: bytes) -> None:
+    try:
+        head = read_head(start + rest)
+    except UnreadableImageError:
+        return
+    assert head.media_type == media_type_of(start + rest)
+    assert head.width > 0
+    assert head.height > 0
+
+
+@given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 255))
+def test_any_broken_byte_leaves_an_image_or_an_error(rest: bytes, place: int, byte: int) -> None:
+    for whole in (pictures.png(), pictures.JPEG, pictures.GIF, pictures.WEBP):
+        broken = bytearray(whole + rest)
+        broken[place % len(whole)] = byte
+        try:
+            assert read_head(bytes(broken)).longest_side > 0
+        except UnreadableImageError:
+            continue
+
+
+def test_base64_is_read_as_it_stands() -> None:
+    assert read_base64("aGk=") == b"hi"
+    for text in ("aGk", "aGk=\n", "a Gk=", "aGk=aGk=", "ä", "!!!!", "data:image/png;base64,aGk="):
+        with pytest.raises(ValueError, match="not base64"):
+            read_base64(text)

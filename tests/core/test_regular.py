@@ -1,0 +1,118 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.regular import (
+    ANY,
+    EMPTY,
+    NOTHING,
+    REST,
+    Alt,
+    Chars,
+    Language,
+    accepts,
+    both,
+    cat,
+    chars,
+    cuts,
+    derive,
+    either,
+    inside,
+    is_nullable,
+    matches,
+    moves,
+    neither,
+    outside,
+    repeat,
+    whole,
+    word,
+)
+
+TEXTS = st.text("abc", max_size=5)
+LANGUAGES: st.SearchStrategy[Language] = st.recursive(
+    st.one_of(TEXTS.map(word), st.just(ANY), st.just(NOTHING), st.just(chars([(97, 98)]))),
+    lambda parts: st.one_of(
+        st.lists(parts, max_size=3).map(lambda several: cat(*several)),
+        st.lists(parts, max_size=3).map(lambda several: either(*several)),
+        st.tuples(parts, st.integers(0, 2), st.integers(2, 3) | st.none()).map(
+            lambda drawn: repeat(*drawn)
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+def holds(of: Language, text: str) -> bool:
+    return matches(whole(of), text)
+
+
+@given(LANGUAGES, LANGUAGES, TEXTS)
+def test_languages_are_sets(one: Language, other: Language, text: str) -> None:
+    assert holds(either(one, other), text) == (holds(one, text) or holds(other, text))
+    a, b = whole(one), whole(other)
+    assert matches(both(a, b), text) == (matches(a, text) and matches(b, text))
+    assert matches(both(a, neither(b)), text) == (matches(a, text) and not matches(b, text))
+    assert matches(neither(neither(a)), text) == matches(a, text)
+
+
+@given(LANGUAGES, TEXTS, TEXTS)
+def test_one_after_the_other_holds_both(one: Language, before: str, after: str) -> None:
+    if holds(one, after):
+        assert holds(cat(word(before), one), before + after)
+        assert holds(repeat(one, 2), after + after)
+
+
+@given(LANGUAGES, TEXTS)
+def test_moves_lead_where_derivatives_do(one: Language, text: str) -> None:
+    state: Language = whole(one)
+    for char in text:
+        leads = {
+            to
+            for to, spans in moves(state).items()
+            if any(low <= ord(char) <= high for low, high in spans)
+        }
+        after = derive(state, ord(char))
+        assert leads == ({after} - {NOTHING})
+        state = after
+    assert accepts(state) == holds(one, text)
+
+
+def test_what_can_be_nothing_else_is_short() -> None:
+    assert cat(word("a"), NOTHING) == NOTHING
+    assert either() == NOTHING
+    assert either(word("a"), REST) == REST
+    assert both() == REST
+    assert both(word("a"), NOTHING) == NOTHING
+    assert both(both(whole(ANY), whole(word("a"))), REST) == both(whole(ANY), whole(word("a")))
+    assert neither(NOTHING) == REST
+    assert neither(REST) == NOTHING
+    assert repeat(NOTHING, 1) == NOTHING
+    assert repeat(NOTHING) == EMPTY
+    assert repeat(word("a"), 0, 0) == EMPTY
+    assert repeat(EMPTY, 3) == EMPTY
+    assert repeat(repeat(ANY), 2) == repeat(ANY)
+    assert repeat(ANY, 1, 1) == ANY
+
+
+def test_characters_are_no_halves_of_a_pair() -> None:
+    assert inside([(0xD000, 0xDC00)]) == Chars(((0xD000, 0xD7FF),))
+    assert inside([(0, 0x10FFFF)]) == ANY
+    assert outside([(0, 0x10FFFF)]) == NOTHING
+    assert word("\ud800") == NOTHING
+    assert chars([(5, 9), (1, 4), (20, 20)]) == Chars(((1, 9), (20, 20)))
+    assert all(not 0xD800 <= low < 0xE000 for low, _ in moves(whole(ANY))[whole(EMPTY)])
+
+
+def test_cuts_are_where_something_changes() -> None:
+    assert cuts(word("b")) == {98, 99}
+    assert cuts(cat(repeat(word("b")), word("d"))) == {98, 99, 100, 101}
+    assert cuts(neither(whole(word("b")))) == {98, 99}
+    assert cuts(either(cat(word("a"), word("b")), both(whole(ANY), neither(word("c"))))) >= {97}
+    assert cuts(NOTHING) == set()
+
+
+def test_nothing_is_never_nullable() -> None:
+    assert not is_nullable(Alt(frozenset()))
+    assert is_nullable(neither(word("a")))
+    assert is_nullable(repeat(repeat(word("a")), 1))
+    assert matches(REST, "anything")
+    assert not matches(NOTHING, "a")

@@ -1,0 +1,86 @@
+"""Odd schemas on the wire: each is guaranteed or clearly refused, and none is a server error."""
+
+import json
+from typing import Any
+
+import anthropic
+import pytest
+
+from antiphon.engines.fitting import fits
+from support.odd_schemas import IMPOSSIBLE, ODD
+from support.processes import KEY, Program
+
+ASK: dict[str, Any] = {
+    "model": "claude-opus-5-5",
+    "max_tokens": 40,
+    "messages": [{"role": "user", "content": "Make one."}],
+}
+UNREAD = {"type": "string", "pattern": "(a)\\1"}
+LARGE = {
+    "type": "object",
+    "properties": {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{400}}{n}$"} for n in range(30)},
+}
+SHORT = [schema for schema in ODD if len(json.dumps(schema)) < 1000]
+"""Those that leave room in the model's small context."""
+
+WHERE = "tools.0.custom.input_schema"
+
+
+@pytest.fixture
+def sdk(real: Program) -> Any:
+    with anthropic.Anthropic(base_url=real.url, api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+def tool(schema: Any, **more: Any) -> dict[str, Any]:
+    """Make a tool with one input of this schema; references lead to it."""
+    moved = json.loads(json.dumps(schema).replace('"#/$defs', '"#/properties/a/$defs'))
+    moved = json.loads(json.dumps(moved).replace('"$ref": "#"', '"$ref": "#/properties/a"'))
+    whole = {"type": "object", "properties": {"a": moved}, "required": ["a"]}
+    return {"name": "make", "input_schema": whole, **more}
+
+
+def forced(sdk: anthropic.Anthropic, schema: Any, **more: Any) -> Any:
+    return sdk.messages.create(
+        **ASK, tools=[tool(schema, **more)], tool_choice={"type": "tool", "name": "make"}
+    )
+
+
+def refusal(sdk: anthropic.Anthropic, schema: Any, **more: Any) -> str:
+    with pytest.raises(anthropic.BadRequestError) as error:
+        forced(sdk, schema, **more)
+    return str(error.value.body["error"]["message"])
+
+
+@pytest.mark.parametrize("schema", SHORT, ids=lambda schema: json.dumps(schema)[:40])
+def test_odd_schema_is_kept(sdk: anthropic.Anthropic, schema: Any) -> None:
+    if schema == {"type": "nonsense"}:
+        assert "JSON schema is invalid" in refusal(sdk, schema)
+        return
+    message = forced(sdk, schema)
+    (call,) = [block for block in message.content if block.type == "tool_use"] or [None]
+    if message.stop_reason == "tool_use":
+        assert fits(call.input, tool(schema)["input_schema"])
+    else:
+        assert message.stop_reason == "max_tokens"
+
+
+@pytest.mark.parametrize("schema", IMPOSSIBLE, ids=lambda schema: json.dumps(schema)[:40])
+def test_schema_that_nothing_fits_is_refused(sdk: anthropic.Anthropic, schema: Any) -> None:
+    assert refusal(sdk, schema) == f"{WHERE}: no input fits this schema"
+
+
+def test_schema_that_cannot_be_kept_is_refused_by_name(sdk: anthropic.Anthropic) -> None:
+    assert refusal(sdk, UNREAD).startswith(f"{WHERE}: 'pattern' '(a)\\\\1' is not supported: ")
+    assert refusal(sdk, LARGE) == f"{WHERE}: Schema is too complex for compilation."
+
+
+@pytest.mark.parametrize("schema", [UNREAD, LARGE, IMPOSSIBLE[1]], ids=["pattern", "size", "loop"])
+def test_tool_that_need_not_be_called_may_ask_for_anything(
+    sdk: anthropic.Anthropic, schema: Any
+) -> None:
+    assert sdk.messages.create(**ASK, tools=[tool(schema)]).stop_reason in {
+        "end_turn",
+        "max_tokens",
+        "tool_use",
+    }

@@ -1,0 +1,76 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.engines.fitting import fits, misfit
+from antiphon.engines.llama.gbnf import Rules
+from antiphon.engines.llama.numbers import integers, numbers, scaled
+from support.gbnf import Grammar
+from support.schemas import numbers as number_schemas
+
+SEEDS = st.integers(0, 999)
+
+
+@given(st.integers(-(10**20), 10**20), st.integers(0, 10**20), SEEDS)
+def test_what_is_written_between_bounds_lies_between_them(low: int, width: int, seed: int) -> None:
+    rules = Rules()
+    grammar = Grammar(rules.text(scaled(rules, low, low + width) or ""))
+    assert low <= int(grammar.draw(seed)) <= low + width
+    assert grammar.allows(str(low))
+    assert grammar.allows(str(low + width))
+    assert not grammar.allows(str(low - 1))
+    assert not grammar.allows(str(low + width + 1))
+
+
+@given(st.integers(-300, 300), st.integers(0, 200), st.integers(1, 20))
+def test_multiples_are_all_that_is_written(low: int, width: int, step: int) -> None:
+    rules = Rules()
+    rule = scaled(rules, low, low + width, step)
+    grammar = Grammar(rules.text(rule)) if rule else None
+    for number in range(low - 3, low + width + 4):
+        wanted = low <= number <= low + width and number % step == 0
+        assert (grammar is not None and grammar.allows(str(number))) == wanted
+
+
+@given(number_schemas(), SEEDS)
+def test_numbers_fit_or_it_is_said(schema: Any, seed: int) -> None:
+    rules = Rules()
+    rule, left = (integers if schema["type"] == "integer" else numbers)(rules, schema)
+    if rule is not None:
+        value = json.loads(Grammar(rules.text(rule)).draw(seed))
+        found = misfit(value, schema)
+        assert found is None or found.removeprefix(": ") in left
+
+
+@given(number_schemas())
+def test_grammar_of_a_number_is_small(schema: Any) -> None:
+    rules = Rules()
+    numbers(rules, schema)
+    assert rules.size < 30_000
+
+
+@pytest.mark.parametrize(
+    ("schema", "written"),
+    [
+        ({"minimum": 0}, ["0", "0.5", "7", "123456.75"]),
+        ({"maximum": 0}, ["0", "-0.5", "-7"]),
+        ({"minimum": 0.25, "maximum": 0.75}, ["0.25", "0.5", "0.75"]),
+        ({"exclusiveMinimum": 0, "exclusiveMaximum": 1}, ["0.5", "0.25", "0.99"]),
+        ({"minimum": -1.5, "maximum": 2}, ["-1.5", "-1", "-0.25", "0", "1.999", "2"]),
+        ({"multipleOf": 0.01, "minimum": 0}, ["0.05", "12.30"]),
+        ({"multipleOf": 500, "minimum": 0, "maximum": 5000}, ["0", "500", "5000"]),
+        ({"multipleOf": 2.5, "maximum": 10}, ["2.5", "10.0", "-5.0"]),
+    ],
+)
+def test_numbers_are_written_as_one_would(schema: Any, written: list[str]) -> None:
+    rules = Rules()
+    rule, left = numbers(rules, schema)
+    assert rule is not None
+    assert not left
+    grammar = Grammar(rules.text(rule))
+    for text in written:
+        assert fits(json.loads(text), schema)
+        assert grammar.allows(text), text

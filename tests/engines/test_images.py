@@ -1,0 +1,48 @@
+from antiphon.engines.base import Prompt, Turn
+from antiphon.engines.images import images_of, placed, usual_tokens
+from antiphon.engines.upstreams import estimate
+from antiphon.wire.content import (
+    Base64ImageSource,
+    ImageParam,
+    TextParam,
+    ToolResultParam,
+    UrlSource,
+)
+from support import pictures
+from support.pictures import image_param
+
+FAR = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
+NEAR = image_param(pictures.png(56, 57))
+TEXT = TextParam(text="abcd")
+TURNS = (
+    Turn("user", (TEXT, NEAR)),
+    Turn("user", (ToolResultParam(tool_use_id="t", content=[TEXT, FAR]), TEXT)),
+)
+
+
+def test_images_are_found_where_they_stand() -> None:
+    assert list(images_of(Prompt(TURNS, 1))) == [NEAR, FAR]
+
+
+def test_images_are_replaced_where_they_stand() -> None:
+    mark = TextParam(text="!")
+    said = placed(TURNS, lambda _: [mark])
+    assert said[0].content == (TEXT, mark)
+    assert said[1].content == (ToolResultParam(tool_use_id="t", content=[TEXT, mark]), TEXT)
+    assert list(images_of(Prompt(placed(TURNS, lambda _: []), 1))) == []
+
+
+def test_image_costs_a_token_for_each_patch_and_never_more_than_there_are() -> None:
+    assert usual_tokens(NEAR) == 2 * 3
+    assert usual_tokens(image_param(pictures.png(1, 1))) == 1
+    assert usual_tokens(image_param(pictures.png_head(3136, 28))) == 56
+    assert usual_tokens(image_param(pictures.png_head(8000, 8000))) == 1568
+    assert usual_tokens(FAR) == 1568
+
+
+def test_estimate_counts_an_image_and_not_its_base64() -> None:
+    source = Base64ImageSource(media_type="image/png", data=NEAR.source.data + "A" * 400_000)  # type: ignore[union-attr]
+    result = ToolResultParam(tool_use_id="t", content=[ImageParam(source=source)])
+    empty = ToolResultParam(tool_use_id="t", content=[])
+    with_image = estimate(Prompt((Turn("user", (result,)),), 1))
+    assert with_image == estimate(Prompt((Turn("user", (empty,)),), 1)) + 6

@@ -1,0 +1,240 @@
+"""Engines that are one: where a request goes, and what becomes of it when an engine fails."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.engines.base import (
+    Capabilities,
+    EngineError,
+    EngineErrorKind,
+    EngineEvent,
+    Finished,
+    FinishReason,
+    Prompt,
+    Started,
+    TextChunk,
+)
+from antiphon.engines.routed import Member, RoutedEngine, common
+from support.conversation import ask, text_of, whole
+
+pytestmark = pytest.mark.anyio
+
+OVERLOADED, FAILED = EngineErrorKind.OVERLOADED, EngineErrorKind.FAILED
+END = Finished(FinishReason.END_TURN)
+
+
+@dataclass
+class Says:
+    """An engine that says its name, or fails: before anything, or `late`, behind some text."""
+
+    name: str
+    fails: EngineErrorKind | None = None
+    late: bool = False
+    ready: bool = True
+    size: int = 10
+    retry_after_s: float | None = None
+    limits: dict[str, Any] = field(default_factory=dict)
+    asked: int = 0
+    counted: int = 0
+    closed: bool = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(**{"context_tokens": 1000, **self.limits})
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        del prompt
+        self.asked += 1
+        if self.capabilities.says_input:
+            yield Started(input_tokens=self.size)
+        if self.fails and not self.late:
+            raise EngineError(self.fails, self.name, retry_after_s=self.retry_after_s)
+        yield TextChunk(self.name, 1)
+        if self.fails:
+            raise EngineError(self.fails, self.name)
+        yield END
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        del prompt
+        self.counted += 1
+        if self.fails and not self.late:
+            raise EngineError(self.fails, self.name, retry_after_s=self.retry_after_s)
+        return self.size
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def routed(
+    *engines: Says, weights: tuple[int, ...] = (), clock: Clock | None = None
+) -> RoutedEngine:
+    shares = weights or (1,) * len(engines)
+    members = [Member(engine, share) for engine, share in zip(engines, shares, strict=True)]
+    return RoutedEngine("m", members, clock or Clock())
+
+
+async def said(engine: RoutedEngine) -> str:
+    return text_of(await whole(engine, ask("Hi")))
+
+
+async def test_requests_are_spread_by_weight() -> None:
+    engine = routed(Says("a"), Says("b"), weights=(3, 1))
+    assert sorted([await said(engine) for _ in range(8)]) == ["a"] * 6 + ["b"] * 2
+
+
+@pytest.mark.parametrize("says_input", [True, False])
+@pytest.mark.parametrize("kind", [OVERLOADED, EngineErrorKind.TIMEOUT, FAILED])
+async def test_what_fails_before_it_said_anything_goes_to_the_next(
+    kind: EngineErrorKind, says_input: bool
+) -> None:
+    broken = Says("a", fails=kind, limits={"says_input": says_input})
+    engine = routed(broken, Says("b", size=20))
+    assert await whole(engine, ask("Hi")) == [Started(input_tokens=20), TextChunk("b", 1), END]
+
+
+async def test_what_the_caller_did_wrong_is_wrong_everywhere() -> None:
+    second = Says("b")
+    engine = routed(Says("a", fails=EngineErrorKind.UNSUPPORTED), second)
+    with pytest.raises(EngineError, match="a"):
+        await said(engine)
+    with pytest.raises(EngineError, match="a"):
+        await routed(Says("a", fails=EngineErrorKind.UNSUPPORTED), second).count_tokens(ask("Hi"))
+    assert second.asked == 0
+
+
+async def test_what_fails_behind_its_first_words_is_not_begun_again() -> None:
+    second = Says("b")
+    engine = routed(Says("a", fails=FAILED, late=True), second)
+    seen: list[EngineEvent] = []
+
+    async def watch() -> None:
+        async for event in engine.generate(ask("Hi")):
+            seen.append(event)  # noqa: PERF401 - they are wanted in spite of the error
+
+    with pytest.raises(EngineError):
+        await watch()
+    assert (text_of(seen), second.asked) == ("a", 0)
+    # But the next request goes elsewhere.
+    assert await said(engine) == await said(engine) == "b"
+
+
+@pytest.mark.parametrize("weights", [(1, 0), (0, 1)])
+async def test_where_all_fail_the_caller_hears_of_the_one_that_may_be_back(
+    weights: tuple[int, int],
+) -> None:
+    overloaded = Says("b", fails=OVERLOADED, retry_after_s=7.0)
+    engine = routed(Says("a", fails=FAILED), overloaded, weights=weights)
+    with pytest.raises(EngineError) as caught:
+        await said(engine)
+    assert (caught.value.kind, caught.value.retry_after_s) == (OVERLOADED, 7.0)
+    with pytest.raises(EngineError):
+        await engine.count_tokens(ask("Hi"))
+
+
+async def test_an_engine_that_failed_is_left_out_and_tried_again() -> None:
+    clock, broken = Clock(), Says("a", fails=FAILED)
+    engine = routed(broken, Says("b"), clock=clock)
+    for _ in range(10):
+        assert await said(engine) == "b"
+    assert broken.counted == 1
+    broken.fails = None
+    clock.now = 1.0
+    assert {await said(engine) for _ in range(2)} == {"a", "b"}
+
+
+async def test_one_that_is_not_ready_is_not_asked_first() -> None:
+    loading = Says("a", ready=False)
+    engine = routed(loading, Says("b"))
+    assert [await said(engine) for _ in range(4)] == ["b"] * 4
+    assert engine.ready
+    assert not routed(loading).ready
+
+
+async def test_an_answer_without_an_end_is_a_failure() -> None:
+    class Silent(Says):
+        async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+            del prompt
+            for event in ():
+                yield event
+
+    assert await said(routed(Silent("a"), Says("b"))) == "b"
+
+
+async def test_a_caller_who_leaves_during_a_trial_does_not_use_it_up() -> None:
+    class Slow(Says):
+        async def count_tokens(self, prompt: Prompt) -> int:
+            if self.fails is None:
+                reached.set()
+                await asyncio.Event().wait()
+            return await super().count_tokens(prompt)
+
+    reached, clock, slow = asyncio.Event(), Clock(), Slow("a", fails=FAILED)
+    engine = routed(slow, Says("b"), weights=(9, 1), clock=clock)
+    await said(engine)
+    slow.fails, clock.now = None, 1.0
+    for _ in range(2):
+        reader = asyncio.create_task(said(engine))
+        await reached.wait()
+        reached.clear()
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+
+
+async def test_the_size_is_that_of_the_engine_that_answers() -> None:
+    engine = routed(Says("a", size=10), Says("b", size=20, limits={"says_input": True}))
+    for _ in range(2):
+        start, word, _end = await whole(engine, ask("Hi"))
+        assert isinstance(start, Started)
+        assert start.input_tokens == {"a": 10, "b": 20}[text_of([word])]
+
+
+async def test_closing_closes_all() -> None:
+    engines = Says("a"), Says("b")
+    await routed(*engines).aclose()
+    assert all(engine.closed for engine in engines)
+
+
+def test_a_model_can_do_what_all_its_engines_can() -> None:
+    full = {"tools": True, "forced_tools": True, "images": True, "thinking": True}
+    small = Capabilities(500, max_output_tokens=50, structured_outputs=True, tools=True)
+    both = common([Capabilities(1000, max_output_tokens=None, **full), small])
+    assert both == Capabilities(500, max_output_tokens=50, tools=True, says_input=True)
+    assert common([Capabilities(1000)]).max_output_tokens is None
+
+
+# Whatever is drawn is drawn before the loop runs: giving a case up must not end the loop.
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([None, OVERLOADED, FAILED]), st.integers(0, 3)),
+        min_size=1,
+        max_size=5,
+    ),
+    st.lists(st.floats(0, 3), min_size=10, max_size=10),
+)
+async def test_no_request_is_lost_while_one_engine_is_healthy(
+    members: list[tuple[EngineErrorKind | None, int]], pauses: list[float]
+) -> None:
+    clock = Clock()
+    members.append((None, 1))
+    engines = [Says(str(place), fails=state) for place, (state, _) in enumerate(members)]
+    weights = tuple(weight for _, weight in members)
+    engine = routed(*engines, weights=weights, clock=clock)
+    for pause in pauses:
+        clock.now += pause
+        answered = await said(engine)
+        assert engines[int(answered)].fails is None

@@ -1,0 +1,240 @@
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
+from sqlalchemy import delete
+
+from antiphon.core.ledger import LedgerEntry
+from antiphon.core.reports import WIDTHS, Span, written
+from antiphon.core.usage import TokenCounts
+from antiphon.service.directory import Accounts, establish
+from antiphon.service.reports import Reports
+from antiphon.store.database import Database
+from antiphon.store.ledger import add_entries
+from antiphon.store.tables import ledger
+from antiphon.wire.reports import CostResult, UsageResult
+from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers
+
+pytestmark = pytest.mark.anyio
+
+START = datetime(2026, 11, 20, tzinfo=UTC)
+LENGTH = timedelta(days=3)
+NOW = START + LENGTH - timedelta(microseconds=1)
+DIMENSIONS = (
+    "account_id",
+    "api_key_id",
+    "context_window",
+    "inference_geo",
+    "model",
+    "service_account_id",
+    "service_tier",
+    "workspace_id",
+)
+COUNTERS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+
+properties = settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+async def reports(database: Database) -> Reports:
+    await establish(database, bytes, lambda: START)
+    return Reports(database, Accounts(database, await database.watch()), lambda: NOW)
+
+
+async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
+    async with database.write() as connection:
+        await connection.execute(delete(ledger))
+        await add_entries(connection, entries)
+
+
+async def usage(
+    reports: Reports, width: str, group_by: Sequence[str] = (), **filters: Sequence[str]
+) -> list[tuple[str, UsageResult]]:
+    """Return every line of every page."""
+    lines, page, begins = [], None, []
+    while True:
+        asked = Span(starting_at=written(START), limit=str(WIDTHS[width].most), page=page)
+        report = await reports.usage(reports.buckets(width, asked), group_by, filters)
+        assert report.has_more == (report.next_page is not None)
+        begins += [bucket.starting_at for bucket in report.data]
+        lines += [(bucket.starting_at, line) for bucket in report.data for line in bucket.results]
+        page = report.next_page
+        if page is None:
+            assert len(begins) == LENGTH // WIDTHS[width].span
+            assert begins == sorted(set(begins))
+            return lines
+
+
+async def costs(reports: Reports, group_by: Sequence[str] = ()) -> list[tuple[str, CostResult]]:
+    report = await reports.costs(reports.buckets("1d", Span(starting_at=written(START))), group_by)
+    assert len(report.data) == 3
+    return [(bucket.starting_at, line) for bucket in report.data for line in bucket.results]
+
+
+def shown(entry: LedgerEntry, name: str) -> Any:
+    """What a report says of an entry; nothing where it is the default workspace's."""
+    value = getattr(entry, name)
+    return None if value == DEFAULT_WORKSPACE else value
+
+
+def counted(line: UsageResult) -> tuple[int, ...]:
+    return (
+        line.uncached_input_tokens,
+        line.cache_read_input_tokens,
+        line.cache_creation.ephemeral_5m_input_tokens,
+        line.cache_creation.ephemeral_1h_input_tokens,
+        line.output_tokens,
+    )
+
+
+def used(tokens: TokenCounts) -> tuple[int, ...]:
+    return tuple(getattr(tokens, name) for name in COUNTERS)
+
+
+def plus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
+
+
+def bucket_of(entry: LedgerEntry, width: str) -> str:
+    span = WIDTHS[width].span
+    return written(START + (entry.started_at - START) // span * span)
+
+
+@properties
+@given(
+    entries=ledgers(START, LENGTH),
+    width=st.sampled_from(list(WIDTHS)),
+    group_by=st.sets(st.sampled_from(DIMENSIONS)).map(sorted),
+)
+async def test_usage_report_is_the_sum_of_the_ledger_in_every_bucket_and_group(
+    database: Database,
+    reports: Reports,
+    entries: Sequence[LedgerEntry],
+    width: str,
+    group_by: Sequence[str],
+) -> None:
+    await write(database, entries)
+    expected: defaultdict[Any, tuple[int, ...]] = defaultdict(lambda: (0,) * len(COUNTERS))
+    for entry in entries:
+        if any(used(entry.tokens)):
+            key = (bucket_of(entry, width), *(shown(entry, name) for name in group_by))
+            expected[key] = plus(expected[key], used(entry.tokens))
+    lines = await usage(reports, width, group_by)
+    found = {
+        (start, *(getattr(line, name) for name in group_by)): counted(line) for start, line in lines
+    }
+    assert len(found) == len(lines)
+    assert found == expected
+    for _, line in lines:
+        assert {getattr(line, name) for name in set(DIMENSIONS) - set(group_by)} <= {None}
+
+
+@properties
+@given(
+    entries=ledgers(START, LENGTH),
+    filters=st.fixed_dictionaries(
+        {
+            "workspace_id": st.sets(st.sampled_from(WORKSPACES[1:])),
+            "model": st.sets(st.sampled_from([*MODELS, "another"])),
+            "api_key_id": st.sets(st.sampled_from(KEYS[1:])),
+            "service_tier": st.sets(st.sampled_from(["standard", "batch", "priority"])),
+        }
+    ),
+)
+async def test_filters_let_through_what_fits_all_of_them(
+    database: Database,
+    reports: Reports,
+    entries: Sequence[LedgerEntry],
+    filters: dict[str, set[str]],
+) -> None:
+    await write(database, entries)
+    lines = await usage(reports, "1d", **filters)
+    total = (0,) * len(COUNTERS)
+    for entry in entries:
+        named = replace(entry, workspace_id=entry.workspace_id or DEFAULT_WORKSPACE)
+        if all(not ids or getattr(named, name) in ids for name, ids in filters.items()):
+            total = plus(total, used(entry.tokens))
+    summed = (0,) * len(COUNTERS)
+    for _, line in lines:
+        summed = plus(summed, counted(line))
+    assert summed == total
+
+
+@properties
+@given(
+    entries=ledgers(START, LENGTH),
+    group_by=st.sets(st.sampled_from(["workspace_id", "description"])).map(sorted),
+)
+async def test_cost_report_is_the_ledger_to_the_nano_dollar_however_it_is_grouped(
+    database: Database,
+    reports: Reports,
+    entries: Sequence[LedgerEntry],
+    group_by: Sequence[str],
+) -> None:
+    await write(database, entries)
+    lines = await costs(reports, group_by)
+    expected: defaultdict[Any, int] = defaultdict(int)
+    for entry in entries:
+        expected[bucket_of(entry, "1d")] += entry.costs.total
+    found: defaultdict[Any, Decimal] = defaultdict(Decimal)
+    for start, line in lines:
+        found[start] += Decimal(line.amount) * 10**7
+    assert {key: value for key, value in expected.items() if value} == found
+    assert len({(start, line.workspace_id, line.description) for start, line in lines}) == len(
+        lines
+    )
+    for _, line in lines:
+        assert (line.description is not None) == ("description" in group_by)
+        assert (line.token_type is None) == (line.description is None)
+        assert line.workspace_id in {None, "wrkspc_a", "wrkspc_b"}
+
+
+async def test_bill_names_what_each_counter_came_to(database: Database, reports: Reports) -> None:
+    await write(database, [an_entry(1, START), an_entry(2, START)])
+    lines = [line for _, line in await costs(reports, ["description", "workspace_id"])]
+    assert [(line.description, line.token_type, line.amount) for line in lines] == [
+        ("Claude Opus 5.5 Usage - Input Tokens", "uncached_input_tokens", "0.008"),
+        (
+            "Claude Opus 5.5 Usage - Input Tokens, Cache Write 5m",
+            "cache_creation.ephemeral_5m_input_tokens",
+            "0.003",
+        ),
+        (
+            "Claude Opus 5.5 Usage - Input Tokens, Cache Write 1h",
+            "cache_creation.ephemeral_1h_input_tokens",
+            "0.0032",
+        ),
+        ("Claude Opus 5.5 Usage - Input Tokens, Cache Read", "cache_read_input_tokens", "0.004"),
+        ("Claude Opus 5.5 Usage - Output Tokens", "output_tokens", "0.028"),
+    ]
+    assert {(line.model, line.cost_type, line.currency) for line in lines} == {
+        ("claude-opus-5-5", "tokens", "USD")
+    }
+
+
+async def test_what_used_nothing_is_in_no_report(database: Database, reports: Reports) -> None:
+    free = an_entry(1, START, model="small")
+    await write(database, [free])
+    assert await costs(reports, ["description"]) == []
+    assert len(await usage(reports, "1h", ["model"])) == 1
+
+
+async def test_there_is_one_speed_and_it_is_said_only_where_it_was_asked_for(
+    database: Database, reports: Reports
+) -> None:
+    await write(database, [an_entry(1, START)])
+    ((_, line),) = await usage(reports, "1d")
+    assert line.speed is UNSET
+    ((_, line),) = await usage(reports, "1d", ["speed"], speed=["fast", "standard"])
+    assert line.speed == "standard"
+    assert await usage(reports, "1d", ["speed"], speed=["fast"]) == []

@@ -1,0 +1,100 @@
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+
+from antiphon.core.admission import Ask, Draw, Granted, Hold, Settlement
+from antiphon.store.counters.base import CountersAwayError, CountersError
+from antiphon.store.counters.seeding import Claim, Seed, reseed
+from antiphon.store.counters.valkey import ValkeyCounters, open_valkey
+from support.valkey import Server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def counters(valkey: Server, names: Iterator[str]) -> AsyncGenerator[ValkeyCounters]:
+    counters = open_valkey(valkey.url, name=next(names), patience_s=10)
+    yield counters
+    await counters.aclose()
+
+
+async def test_every_key_has_the_prefix_and_an_end(counters: ValkeyCounters) -> None:
+    month = "organization:1:monthly:2126-11-01"
+    await counters.seed({month: 5}, ["0"])
+    await counters.admit(Ask("1", (Draw("b", 60, 30),), (Hold(month, 100, 5),), 60_000))
+    await counters.settle(Settlement("2", {f"{month[:-10]}2126-12-01": 5}))
+    client, prefix = counters._client, counters._prefix
+    keys = [key.decode() for key in await client.keys(f"{prefix}:*")]
+    endless = {key.removeprefix(prefix) for key in keys if await client.pttl(key) < 0}
+    assert len(keys) == 8
+    # The reservations end with their leases, and the mark stays with the server.
+    assert endless == {":holds", ":leases", ":seeded"}
+    await counters.settle(Settlement("1", {}))
+    assert not await client.exists(f"{prefix}:holds", f"{prefix}:leases")
+
+
+async def test_many_accounts_are_seeded(counters: ValkeyCounters) -> None:
+    spent = {f"account {number}": number for number in range(1234)}
+    await counters.seed(spent, [f"id {number}" for number in range(1234)])
+    found = await counters.balance(list(spent))
+    assert [balance.spent for balance in found] == list(range(1234))
+
+
+async def test_accounts_of_an_older_state_begin_anew(counters: ValkeyCounters) -> None:
+    await counters.seed({"a": 5, "b": 6})
+    await counters._client.delete(f"{counters._prefix}:seeded")
+    await counters.seed({"b": 7})
+    assert [found.spent for found in await counters.balance(["a", "b"])] == [0, 7]
+
+
+async def test_claim_is_free_again_when_seeding_fails(counters: ValkeyCounters) -> None:
+    async def broken() -> Seed:
+        raise CountersError("no sums")
+
+    with pytest.raises(CountersError, match="no sums"):
+        await reseed(counters, broken, 0)
+    assert await counters.claim(1000) is not None
+    assert await counters.claim(1000) is None
+
+
+async def test_who_has_lost_its_claim_does_not_seed(counters: ValkeyCounters) -> None:
+    with pytest.raises(CountersAwayError, match="too long"):
+        await counters.complete(Claim("somebody", "a run"), Seed({"a": 5}))
+    assert not await counters.seeded()
+
+
+async def test_script_that_the_server_has_forgotten_is_sent_again(counters: ValkeyCounters) -> None:
+    await counters.seed({})
+    await counters._client.script_flush()
+    assert isinstance(await counters.admit(Ask("1", (), (), 1000)), Granted)
+
+
+async def test_cancelled_call_does_not_answer_another(counters: ValkeyCounters) -> None:
+    await counters.draw([Draw(f"b{number}", 1000, number) for number in range(50)])
+    for moment in range(50):
+        task = asyncio.create_task(counters.levels([Draw("b7", 1000, 0)]))
+        for _ in range(moment % 12):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        (level,) = await counters.levels([Draw(f"b{moment}", 10**9, 0)])
+        assert level.remaining >= 10**9 - moment
+
+
+async def test_server_that_may_forget_money_is_refused(tmp_path: Path) -> None:
+    server = Server(tmp_path, maxmemory="100mb", **{"maxmemory-policy": "allkeys-lru"})
+    counters = open_valkey(server.url)
+    try:
+        with pytest.raises(CountersError, match="maxmemory-policy noeviction"):
+            await counters.seed({})
+    finally:
+        await counters.aclose()
+        server.close()
+
+
+def test_url_that_cannot_be_read_is_not_repeated() -> None:
+    with pytest.raises(CountersError) as caught:
+        open_valkey("nonsense://user:secret@host")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,78 @@
+"""A web server that misbehaves as it is told, and the Web with which tests reach it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Serve: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
+    """Make a whole answer; `Content_Type` is a header's name."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def redirect(to: str) -> bytes:
+    return answer(b"secret of the house", "302 Found", Location=to)
+
+
+@dataclass
+class Site:
+    """What stands at which path, and the heads of the requests that came."""
+
+    port: int = 0
+    pages: dict[str, bytes | Serve] = field(default_factory=dict)
+    heads: list[str] = field(default_factory=list)
+
+    def url(self, path: str = "/", host: str = "files.example.com") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            self.heads.append(head)
+            page = self.pages.get(head.split(" ")[1], answer(status="404 Not Found"))
+            if isinstance(page, bytes):
+                writer.write(page)
+            else:
+                await page(writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def site(pages: dict[str, bytes | Serve] | None = None) -> AsyncGenerator[Site]:
+    """Open a site on a free port of this machine."""
+    one = Site(pages=pages or {})
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    one.port = server.sockets[0].getsockname()[1]
+    try:
+        yield one
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@dataclass
+class Names:
+    """A name server: what it said to whom. `answers` are given in turn, the last for ever."""
+
+    answers: Sequence[list[str]] = (["127.0.0.1"],)
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        del port
+        self.asked.append(host)
+        return self.answers[min(len(self.asked), len(self.answers)) - 1]
+
+
+def here(address: str) -> bool:
+    """Allow what the guard exists to refuse: the machine of the tests."""
+    return address.startswith("127.")
