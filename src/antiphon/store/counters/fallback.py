@@ -29,6 +29,8 @@ from antiphon.store.errors import StoreError
 GRACE_S = 2.0
 # How often counters that are away are looked for.
 RETRY_S = 0.5
+# How much longer than the seeding of the counters the start of a server waits for them.
+PATIENCE_S = 2.0
 # As many settlements are kept for counters that are away; then nothing is granted alone any more.
 LARGEST_BACKLOG = 100_000
 _PART = 100
@@ -156,7 +158,15 @@ class FallbackCounters:
         return await self._tried(self._remote.balance(accounts))
 
     async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
-        await self._tried(self._remote.seed(spent, settled))
+        """Wait a little for the shared counters to be there and seeded.
+
+        They learn what was spent from sums that are read when every process has written its
+        journal into the ledger. Those that are given here may be older.
+        """
+        del spent, settled
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s + PATIENCE_S):
+                await self.mended()
 
     async def mended(self) -> None:
         """Wait until everything is delivered and the counters can be asked."""
