@@ -288,6 +288,8 @@ class FallbackCounters:
         """Learn from the ledger what is spent, and grant a share of the rest from then on."""
         if self._part is None or self._share is not None:
             return
+        # What others have settled just now must be in the sums, or it would be spent twice.
+        await asyncio.sleep(self._grace_s)
         self._meanwhile = []
         try:
             seed = await self._sums()
