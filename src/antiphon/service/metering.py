@@ -68,8 +68,10 @@ DRAW_EVERY_S = 0.05
 class Question:
     """What is asked, as far as limits and prices care.
 
-    `max_output` is the most that may be answered; `caches` are the lifetimes of the cache entries
-    that the prompt asks for. `retries` is how often this was tried before, if the client says so.
+    `input_tokens` is the size of the prompt, or if it is not `exact` a number that the size does
+    not exceed. `max_output` is the most that may be answered; `caches` are the lifetimes of the
+    cache entries that the prompt may write. `retries` is how often this was tried before, if the
+    client says so.
     """
 
     request_id: str
@@ -79,6 +81,7 @@ class Question:
     price: Price
     input_tokens: int
     max_output: int
+    exact: bool = True
     caches: Collection[CacheTtl] = ()
     retries: int | None = None
 
@@ -92,8 +95,18 @@ class Grant:
     input_tokens: int
     reserved: bool
     entry: Entry = field(init=False)
+    input: int = 0
+    input_drawn: int = 0
     output: int = 0
     drawn: int = 0
+
+    def __post_init__(self) -> None:
+        self.input = self.input_drawn = self.input_tokens
+
+    def prompt(self, tokens: TokenCounts) -> None:
+        """Keep what the prompt really costs, before the caller is told."""
+        self.input = _limited_input(tokens)
+        self.entry.prompt(tokens)
 
     def produced(self, output: int, thinking: int) -> None:
         """Keep how much has been produced by now, in all, before the caller is sent it."""
@@ -110,11 +123,18 @@ class Grant:
     ) -> None:
         """Write the bill. Nothing of it is lost from here on; the counters hear of it soon."""
         self.output = tokens.output
+        self.input = _limited_input(tokens)
         self.entry.close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
 
     def undrawn(self) -> tuple[Draw, ...]:
-        """Return what was produced and not yet drawn."""
-        return corrections(self.plan.rates, LimitType.OUTPUT, self.output - self.drawn)
+        """Return what was produced and not yet drawn, and what is wrong about the input."""
+        output = corrections(self.plan.rates, LimitType.OUTPUT, self.output - self.drawn)
+        rest = corrections(self.plan.rates, LimitType.INPUT, self.input - self.input_drawn)
+        return output + rest
+
+    def mark_drawn(self) -> None:
+        """Keep that there is nothing more to draw for now."""
+        self.drawn, self.input_drawn = self.output, self.input
 
 
 class Metering:
@@ -167,7 +187,8 @@ class Metering:
             # What cannot be accounted for is not done, and not held either.
             await self._room.settle(Settlement(question.request_id, {}))
             raise OverloadedError from error
-        grant.entry.prompt(TokenCounts(input=question.input_tokens))
+        if question.exact:
+            grant.prompt(TokenCounts(input=question.input_tokens))
         self._granted[question.request_id] = grant
         self._news.set()
         return grant
@@ -278,7 +299,7 @@ class Metering:
         rest = grant.undrawn() if grant else ()
         await self._room.settle(Settlement(entry.id, _costs(entry, directory), rest))
         if grant is not None:
-            grant.drawn = grant.output
+            grant.mark_drawn()
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
@@ -326,6 +347,11 @@ def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
         holds=tuple(Hold(cap.account(now), cap.amount, worst) for cap in caps),
         lease_ms=LEASE_MS,
     )
+
+
+def _limited_input(tokens: TokenCounts) -> int:
+    """Return what a prompt draws from the limits: reads of the prompt cache are free."""
+    return tokens.prompt - tokens.cache_read
 
 
 def _opening(caller: Caller, question: Question, now: datetime) -> Opening:
@@ -376,5 +402,5 @@ def _together(grants: Iterable[Grant]) -> tuple[Draw, ...]:
             before = found.get(draw.bucket)
             amount = draw.amount + (before.amount if before else 0)
             found[draw.bucket] = Draw(draw.bucket, draw.limit, amount)
-        grant.drawn = grant.output
+        grant.mark_drawn()
     return tuple(found.values())
