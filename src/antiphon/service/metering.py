@@ -346,6 +346,7 @@ def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
         draws=draws(plan.rates, question.input_tokens),
         holds=tuple(Hold(cap.account(now), cap.amount, worst) for cap in caps),
         lease_ms=LEASE_MS,
+        waits=True,
     )
 
 
