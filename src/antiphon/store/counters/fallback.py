@@ -47,6 +47,8 @@ class Remote(Counters, Seedable, Protocol):
 
     async def release(self, reservations: Sequence[str]) -> None: ...
 
+    async def unseed(self) -> None: ...
+
 
 class FallbackCounters:
     """Shared counters, and what is done without them.
@@ -158,15 +160,21 @@ class FallbackCounters:
         return await self._tried(self._remote.balance(accounts))
 
     async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
-        """Wait a little for the shared counters to be there and seeded.
+        """Wait a little for the shared counters to be there, and see that they know no less.
 
-        They learn what was spent from sums that are read when every process has written its
-        journal into the ledger. Those that are given here may be older.
+        A process that was killed while they were away has taken settlements with it that are in
+        the ledger. Then they are seeded again, from sums that are read when every process has
+        written its journal; those that are given here may be older.
         """
-        del spent, settled
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._grace_s + PATIENCE_S):
+        del settled
+        with suppress(TimeoutError, CountersAwayError):
+            async with asyncio.timeout(2 * (self._grace_s + PATIENCE_S)):
                 await self.mended()
+                known = await self.balance(tuple(spent))
+                if any(one.spent < least for one, least in zip(known, spent.values(), strict=True)):
+                    await self._tried(self._remote.unseed())
+                    self._lose("they know less than the ledger")
+                    await self.mended()
 
     async def mended(self) -> None:
         """Wait until everything is delivered and the counters can be asked."""
