@@ -266,6 +266,12 @@ class Metering:
             case _:
                 raise OverloadedError
 
+    async def uncount(self, caller: Caller) -> dict[str, str]:
+        """Give back what `count` took, for a request that was refused; tells what is left."""
+        plan = self._plans.find(caller, TOKEN_COUNT)
+        await self._try(self._counters.draw(corrections(plan.rates, LimitType.REQUESTS, -1)))
+        return await self.standing(caller, TOKEN_COUNT)
+
     @property
     def _book(self) -> Ledger:
         if self._ledger is None:
