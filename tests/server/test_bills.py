@@ -189,3 +189,14 @@ async def test_every_admitted_request_has_one_entry_with_what_its_caller_was_tol
     )
     assert Decimal(balance["spent"]) * 10**7 == cost
     assert Decimal(balance["held"]) == 0
+
+    day = "starting_at=2026-11-23T00:00:00Z&ending_at=2026-11-24T00:00:00Z"
+    used = results(await home.get(f"/usage_report/messages?bucket_width=1d&{day}"))
+    assert sum(one["uncached_input_tokens"] for one in used) == sum(e.tokens.input for e in every)
+    assert sum(one["output_tokens"] for one in used) == sum(e.tokens.output for e in every)
+    costs = results(await home.get(f"/cost_report?{day}"))
+    assert sum(Decimal(one["amount"]) for one in costs) * 10**7 == cost
+
+
+def results(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for bucket in report["data"] for one in bucket["results"]]
