@@ -37,6 +37,8 @@ class Run:
     stream: bool
     expected: bytes
     done: asyncio.Future[None]
+    interval_s: float = 0.0
+    next_at: float = 0.0
     open: int = 0
     failed: int = 0
     durations: list[float] = field(default_factory=list)
@@ -63,6 +65,13 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._run.left -= 1
+        if self._run.interval_s:
+            self._run.next_at += self._run.interval_s
+            asyncio.get_running_loop().call_at(self._run.next_at, self._send)
+        else:
+            self._send()
+
+    def _send(self) -> None:
         self._waiting = True
         self._buffer = b""
         self._first = 0.0
@@ -111,9 +120,11 @@ async def load(  # noqa: PLR0913 - a run is described by all of them
     connections: int = 16,
     stream: bool = False,
     expected: bytes = b"",
+    per_second: float = 0.0,
 ) -> Figures:
     """Send `requests` equal requests over `connections` connections, each as fast as it can.
 
+    With `per_second` so many are sent, one after the other, as long as a connection is free.
     Raises `LoadError` if an answer is not 200, is not whole, or does not contain `expected`.
     """
     head = [f"POST {path} HTTP/1.1", f"host: {host}:{port}", f"content-length: {len(body)}"]
@@ -121,6 +132,7 @@ async def load(  # noqa: PLR0913 - a run is described by all of them
     payload = "\r\n".join(head).encode() + b"\r\n\r\n" + body
     loop = asyncio.get_running_loop()
     run = Run(payload, requests, stream, expected, loop.create_future())
+    run.interval_s, run.next_at = (1 / per_second if per_second else 0.0), loop.time()
     began = time.perf_counter()
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(run), host, port)

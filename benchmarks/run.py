@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import adapters, local, memory, pipeline, startup
+from benchmarks import adapters, limits, local, memory, pipeline, startup
 from benchmarks.report import Figure, command, finish
 
 
@@ -10,6 +10,8 @@ def measure(*, quick: bool, weights: Path | None, with_model: bool) -> list[Figu
     """Run all, the ones that need a quiet machine most first."""
     print("pipeline …", flush=True)
     figures = pipeline.measure(pipeline.QUICK if quick else pipeline.Size())
+    print("limits …", flush=True)
+    figures += limits.measure(limits.QUICK if quick else limits.Size())
     print("adapters …", flush=True)
     figures += adapters.measure(adapters.QUICK if quick else adapters.Size(memory=50_000))
     print("startup …", flush=True)

@@ -112,12 +112,13 @@ def pinned(place: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def scripted() -> Iterator[Server]:
-    """Run Antiphon on the scripted engine, on the first core."""
+def scripted(settings: str = "", **variables: str) -> Iterator[Server]:
+    """Run Antiphon on the scripted engine, on the first core. `settings` are lines of its file."""
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         config = Path(folder, "antiphon.toml")
-        config.write_text(SCRIPT, encoding="utf-8")
-        with antiphon(Path(folder), {"ANTIPHON_CONFIG": str(config)}, place=0) as server:
+        config.write_text(settings + SCRIPT, encoding="utf-8")
+        variables |= {"ANTIPHON_CONFIG": str(config)}
+        with antiphon(Path(folder), variables, place=0) as server:
             yield server
 
 

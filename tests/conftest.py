@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from antiphon.engines.registry import open_engine
 from antiphon.server.app import build_app
-from antiphon.service.models import ModelSource
+from antiphon.service.models import ModelSource, Open
 from antiphon.service.platform import Platform, build_platform
 from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.weights.progress import open_progress
@@ -71,6 +72,7 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
             now: Callable[[], datetime] = lambda: datetime.now(UTC),
             clock: Callable[[], int] | None = None,
             price: PriceSettings | None = None,
+            open_engine: Open = open_engine,
             **options: Any,
         ) -> Platform:
             loaded = Settings.load(
@@ -83,7 +85,9 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
                 price=price,
                 options=options,
             )
-            building = build_platform(loaded, [ModelSource(model)], now=now, clock=clock)
+            building = build_platform(
+                loaded, [ModelSource(model)], now=now, clock=clock, open_engine=open_engine
+            )
             platform = await stack.enter_async_context(building)
             await platform.models.open()
             return platform

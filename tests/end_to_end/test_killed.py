@@ -99,6 +99,21 @@ async def test_what_was_answered_is_in_the_ledger_once_and_counts(
     assert len(await recorded(url)) == len(rows) + 3
 
 
+async def test_server_that_is_stopped_bills_what_it_cuts_off(tmp_path: Path) -> None:
+    chance = random.Random(8)  # noqa: S311 - a failure has to come back
+    configure(tmp_path, TEXT, speed=20)
+    with serving(tmp_path, environ=environ(shutdown_grace_s="0")) as program:
+        asyncio.get_running_loop().call_later(0.7, program.process.send_signal, signal.SIGTERM)
+        told = await live(program.url, chance)
+        assert program.wait() == 0
+    rows = {row["id"]: row for row in await recorded(sqlite_url(tmp_path / "antiphon.db"))}
+    assert any(not noted.whole for noted in told)
+    for noted in told:
+        row = rows[noted.request_id]
+        assert row["output_tokens"] >= noted.output_tokens
+        assert row["outcome"] == ("completed" if noted.whole else "interrupted")
+
+
 async def test_keys_are_not_lost(tmp_path: Path) -> None:
     configure(tmp_path)
     made = []

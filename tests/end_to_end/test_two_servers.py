@@ -1,6 +1,7 @@
 """Two servers of one house, each with a data folder of its own: their limits are the same."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -203,6 +204,29 @@ async def test_local_share_is_never_unlimited_and_is_counted_afterwards(
         first.stop()
         second.stop()
     assert await recorded_cost(pair.database_url) == 40 * CUT_COST
+
+
+async def test_what_a_killed_server_spent_alone_is_counted_when_it_is_back(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    pair.more = 'limits.when_counters_are_away = "local"\nlimits.local_share = 0.5\n'
+    with pair.serving("first") as first:
+        caller = Caller(client, first.url)
+        await limit_spend(client, first.url, 20 * CUT_COST)
+        assert (await caller.create(**CUT)).status == 200
+        # It is not there for a while, and has forgotten nothing afterwards.
+        os.kill(pair.valkey.pid, signal.SIGSTOP)
+        await until_served(caller)
+        assert served(await caller.many(5, **CUT)) == 5
+        while len(await recorded(pair.database_url)) < 7:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+        first.stop(signal.SIGKILL)
+    os.kill(pair.valkey.pid, signal.SIGCONT)
+    with pair.serving("first") as first:
+        answers = await Caller(client, first.url).many(30, **CUT)
+        assert served(answers) == 13
+        first.stop()
+    assert await recorded_cost(pair.database_url) == 20 * CUT_COST
 
 
 async def until_served(caller: Caller) -> None:

@@ -207,6 +207,9 @@ async def test_counting_of_tokens_has_a_limit_of_its_own(house: StartHouse) -> N
         return await home.caller.post("/v1/messages/count_tokens", asked)
 
     assert told(await count(), "requests")[:2] == ("2", "1")
+    invalid = await home.caller.post("/v1/messages/count_tokens", {**asked, "model": "unknown"})
+    assert invalid.status == 404
+    assert told(invalid, "requests")[:2] == ("2", "1")
     assert told(await count(), "requests")[:2] == ("2", "0")
     refused = await count()
     assert refused.error[:2] == (429, "rate_limit_error")

@@ -32,12 +32,18 @@ class LimitType(StrEnum):
     OUTPUT = "output_tokens_per_minute"
 
 
-# How headers and refusals name them.
+def _names(what: str) -> tuple[str, str, str]:
+    prefix = f"anthropic-ratelimit-{what}"
+    return f"{prefix}-limit", f"{prefix}-remaining", f"{prefix}-reset"
+
+
+# How headers and refusals name them. Put together once: every answer has them.
 _HEADERS = {
-    LimitType.REQUESTS: "requests",
-    LimitType.INPUT: "input-tokens",
-    LimitType.OUTPUT: "output-tokens",
+    LimitType.REQUESTS: _names("requests"),
+    LimitType.INPUT: _names("input-tokens"),
+    LimitType.OUTPUT: _names("output-tokens"),
 }
+_SUM = _names("tokens")
 _UNITS = {
     LimitType.REQUESTS: "requests",
     LimitType.INPUT: "input tokens",
@@ -105,7 +111,7 @@ def limit_headers(
     """
     headers: dict[str, str] = {}
     limit = remaining = full_in_ms = 0
-    for kind, name in _HEADERS.items():
+    for kind, names in _HEADERS.items():
         same = [
             (level.remaining, one.limit, level.full_in_ms)
             for one, level in zip(limits, levels, strict=True)
@@ -114,19 +120,19 @@ def limit_headers(
         if not same:
             continue
         binding = min(same)
-        _tell(headers, name, binding, now, rounded=kind is not LimitType.REQUESTS)
+        _tell(headers, names, binding, now, rounded=kind is not LimitType.REQUESTS)
         if kind is not LimitType.REQUESTS:
             remaining += binding[0]
             limit += binding[1]
             full_in_ms = max(full_in_ms, binding[2])
     if limit:
-        _tell(headers, "tokens", (remaining, limit, full_in_ms), now, rounded=True)
+        _tell(headers, _SUM, (remaining, limit, full_in_ms), now, rounded=True)
     return headers
 
 
 def _tell(
     headers: dict[str, str],
-    name: str,
+    names: tuple[str, str, str],
     binding: tuple[int, int, int],
     now: datetime,
     *,
@@ -135,19 +141,19 @@ def _tell(
     remaining, limit, full_in_ms = binding
     if rounded and limit >= _ROUNDED_FROM:
         remaining = min(limit, (remaining + _THOUSAND // 2) // _THOUSAND * _THOUSAND)
-    prefix = f"anthropic-ratelimit-{name}"
-    headers[f"{prefix}-limit"] = str(limit)
-    headers[f"{prefix}-remaining"] = str(remaining)
-    headers[f"{prefix}-reset"] = _moment(now, full_in_ms)
+    of_limit, of_remaining, of_reset = names
+    headers[of_limit] = str(limit)
+    headers[of_remaining] = str(remaining)
+    headers[of_reset] = _moment(now, full_in_ms)
 
 
 def _moment(now: datetime, after_ms: int) -> str:
     """Write a moment in whole seconds, none of which is too early."""
     moment = now + timedelta(milliseconds=after_ms)
-    whole = moment.replace(microsecond=0)
-    if moment != whole:
-        whole += timedelta(seconds=1)
-    return whole.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if moment.microsecond:
+        moment += timedelta(microseconds=1_000_000 - moment.microsecond)
+    # Several times faster than `strftime`.
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def rate_limit_error(

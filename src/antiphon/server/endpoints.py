@@ -102,7 +102,11 @@ class Endpoints:
         with self._hang_ups.stopping(exchange):
             metering = self._platform.metering
             exchange.headers |= await metering.count(caller, exchange.request_id, params.model)
-            count = await self._platform.messages.count_tokens(params, asking)
+            try:
+                count = await self._platform.messages.count_tokens(params, asking)
+            except ApiError:
+                exchange.headers |= await metering.uncount(caller)
+                raise
             await exchange.respond(200, TokenCount(input_tokens=count))
 
     async def list_models(self, exchange: Exchange) -> None:

@@ -1,6 +1,6 @@
 """The counters of a server: made as its settings say, and told what was spent before."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
 
@@ -12,6 +12,7 @@ from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.seeding import Seed
 from antiphon.store.database import Database
 from antiphon.store.directory import read_directory
+from antiphon.store.errors import StoreError
 from antiphon.store.ledger import entries_since, spent_since
 from antiphon.store.limits import Scope
 
@@ -25,9 +26,25 @@ class Sums:
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
+        self._write: Callable[[], Awaitable[None]] | None = None
+
+    def write_first(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Bring what is over, and in this process's journal only, into the ledger before."""
+        self._write = write
 
     async def __call__(self) -> Seed:
-        """Return the sums of the running periods, in one state of the ledger."""
+        """Return the sums of the running periods, in one state of the ledger.
+
+        Raises `StoreError`.
+        """
+        if self._write is not None:
+            try:
+                await self._write()
+            except OSError as error:
+                raise StoreError(str(error)) from error
+        return await self._read()
+
+    async def _read(self) -> Seed:
         now = self._now()
         days = {period: start_of(period, now) for period in PERIODS}
         moments: dict[str, datetime] = {

@@ -13,7 +13,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 
 import anyio
 import structlog
@@ -157,6 +158,8 @@ class Metering:
         self._plans = Plans(settings)
         self._ledger: Ledger | None = None
         self._granted: dict[str, Grant] = {}
+        # The names of accounts are the same for all requests of a day.
+        self._accounts_of = lru_cache(maxsize=4096)(accounts_of)
         self._news = asyncio.Event()
         self._log = structlog.get_logger(__name__)
 
@@ -263,6 +266,12 @@ class Metering:
             case _:
                 raise OverloadedError
 
+    async def uncount(self, caller: Caller) -> dict[str, str]:
+        """Give back what `count` took, for a request that was refused; tells what is left."""
+        plan = self._plans.find(caller, TOKEN_COUNT)
+        await self._try(self._counters.draw(corrections(plan.rates, LimitType.REQUESTS, -1)))
+        return await self.standing(caller, TOKEN_COUNT)
+
     @property
     def _book(self) -> Ledger:
         if self._ledger is None:
@@ -297,9 +306,23 @@ class Metering:
         self, entry: LedgerEntry, grant: Grant | None, directory: Directory
     ) -> None:
         rest = grant.undrawn() if grant else ()
-        await self._room.settle(Settlement(entry.id, _costs(entry, directory), rest))
+        await self._room.settle(Settlement(entry.id, self._costs(entry, directory), rest))
         if grant is not None:
             grant.mark_drawn()
+
+    def _costs(self, entry: LedgerEntry, directory: Directory) -> dict[str, int]:
+        """Charge the accounts of all scopes, whether or not they have a limit now."""
+        if not entry.costs.total:
+            return {}
+        workspace_id = entry.workspace_id or directory.default_workspace.id
+        scopes = (
+            (Scope.ORGANIZATION.value, directory.organization.id),
+            (Scope.WORKSPACE.value, workspace_id),
+        )
+        if entry.api_key_id is not None:
+            scopes += ((Scope.KEY.value, entry.api_key_id),)
+        names = self._accounts_of(scopes, _midnight(entry.started_at))
+        return dict.fromkeys(names, entry.costs.total)
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
@@ -338,6 +361,10 @@ class Metering:
             self._log.warning("counters not told", reason=str(error))
 
 
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
     worst = worst_case(question.price, question.input_tokens, question.max_output, question.caches)
     caps = plan.caps if worst else ()
@@ -346,6 +373,7 @@ def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
         draws=draws(plan.rates, question.input_tokens),
         holds=tuple(Hold(cap.account(now), cap.amount, worst) for cap in caps),
         lease_ms=LEASE_MS,
+        waits=True,
     )
 
 
@@ -366,19 +394,6 @@ def _opening(caller: Caller, question: Question, now: datetime) -> Opening:
         account_id=caller.key.created_by,
         price=question.price,
     )
-
-
-def _costs(entry: LedgerEntry, directory: Directory) -> dict[str, int]:
-    """Charge the accounts of all scopes, whether or not they have a limit now."""
-    if not entry.costs.total:
-        return {}
-    scopes = [
-        (Scope.ORGANIZATION.value, directory.organization.id),
-        (Scope.WORKSPACE.value, entry.workspace_id or directory.default_workspace.id),
-    ]
-    if entry.api_key_id is not None:
-        scopes.append((Scope.KEY.value, entry.api_key_id))
-    return dict.fromkeys(accounts_of(scopes, entry.started_at), entry.costs.total)
 
 
 def _too_many(

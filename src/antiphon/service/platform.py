@@ -117,6 +117,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         ledger = await stack.enter_async_context(
             opened_ledger(books, folder, now=now, entropy=entropy)
         )
+        sums.write_first(ledger.flush)
         await metering.begin(ledger, await sums())
         await stack.enter_async_context(metering.following())
 

@@ -354,6 +354,11 @@ function operations.seeded()
   return seeded()
 end
 
+function operations.unseed()
+  call('DEL', prefix .. ':seeded')
+  return true
+end
+
 -- Says which run of the server it is, to one at a time who would seed it; nothing to the others.
 function operations.begin_seeding(claim)
   if seeded() then

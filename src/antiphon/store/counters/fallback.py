@@ -29,6 +29,8 @@ from antiphon.store.errors import StoreError
 GRACE_S = 2.0
 # How often counters that are away are looked for.
 RETRY_S = 0.5
+# How much longer than the seeding of the counters the start of a server waits for them.
+PATIENCE_S = 2.0
 # As many settlements are kept for counters that are away; then nothing is granted alone any more.
 LARGEST_BACKLOG = 100_000
 _PART = 100
@@ -44,6 +46,8 @@ class Remote(Counters, Seedable, Protocol):
     async def hold(self, asks: Sequence[Ask]) -> None: ...
 
     async def release(self, reservations: Sequence[str]) -> None: ...
+
+    async def unseed(self) -> None: ...
 
 
 class FallbackCounters:
@@ -156,7 +160,21 @@ class FallbackCounters:
         return await self._tried(self._remote.balance(accounts))
 
     async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
-        await self._tried(self._remote.seed(spent, settled))
+        """Wait a little for the shared counters to be there, and see that they know no less.
+
+        A process that was killed while they were away has taken settlements with it that are in
+        the ledger. Then they are seeded again, from sums that are read when every process has
+        written its journal; those that are given here may be older.
+        """
+        del settled
+        with suppress(TimeoutError, CountersAwayError):
+            async with asyncio.timeout(2 * (self._grace_s + PATIENCE_S)):
+                await self.mended()
+                known = await self.balance(tuple(spent))
+                if any(one.spent < least for one, least in zip(known, spent.values(), strict=True)):
+                    await self._tried(self._remote.unseed())
+                    self._lose("they know less than the ledger")
+                    await self.mended()
 
     async def mended(self) -> None:
         """Wait until everything is delivered and the counters can be asked."""
@@ -278,6 +296,8 @@ class FallbackCounters:
         """Learn from the ledger what is spent, and grant a share of the rest from then on."""
         if self._part is None or self._share is not None:
             return
+        # What others have settled just now must be in the sums, or it would be spent twice.
+        await asyncio.sleep(self._grace_s)
         self._meanwhile = []
         try:
             seed = await self._sums()

@@ -140,6 +140,10 @@ class ValkeyCounters:
         """Tell whether it is known what was spent, and so whether asks are decided."""
         return bool(await self._call("seeded", ()))
 
+    async def unseed(self) -> None:
+        """Let what was spent be learned again, and nothing be decided until then."""
+        await self._call("unseed", ())
+
     async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
         """Seed at once. With requests under way elsewhere, use `seeding.reseed` instead."""
         claim = await self.claim(SEEDING_MS)

@@ -44,8 +44,7 @@ class WaitingRoom:
         """Ask until the answer is another one than `Busy`, or until patience is at its end."""
         account = next((hold.account for hold in ask.holds if hold.account in self._lines), None)
         if account is None:
-            waiting = msgspec.structs.replace(ask, waits=True)
-            verdict = await self._counters.admit(waiting)
+            verdict = await self._counters.admit(_waiting(ask))
             if not isinstance(verdict, Busy):
                 return verdict
             account = ask.holds[verdict.index].account
@@ -60,7 +59,7 @@ class WaitingRoom:
             self._look_again(settlement.costs or self._lines)
 
     async def _wait(self, ask: Ask, account: str, deadline: float) -> Verdict:
-        waiting = msgspec.structs.replace(ask, waits=True)
+        waiting = _waiting(ask)
         # Only waiting is cut short: an ask that was sent is answered, or its hold would be lost.
         with suppress(TimeoutError):
             while True:
@@ -108,3 +107,7 @@ class WaitingRoom:
         for account in accounts:
             if line := self._lines.get(account):
                 line.freed.set()
+
+
+def _waiting(ask: Ask) -> Ask:
+    return ask if ask.waits else msgspec.structs.replace(ask, waits=True)
