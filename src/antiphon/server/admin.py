@@ -322,13 +322,16 @@ class AdminEndpoints:
 
 
 def _paged(items: Sequence[Any], query: Query) -> TokenListing:
-    """Cut one page out of a listing; its token says where the next one begins."""
+    """Cut one page out of a listing; its token says where the next one begins.
+
+    Without a limit everything is on one page, as the SDK says of rate limits.
+    """
     token = query.one("page")
     number = "0" if token is None else token.removeprefix("page_")
     if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
         raise InvalidRequestError("page: not a page of this listing")
     start = int(number)
-    end = start + query.limit()
+    end = len(items) if query.one("limit") is None else start + query.limit()
     return TokenListing(
         data=tuple(items[start:end]), next_page=f"page_{end}" if end < len(items) else None
     )
