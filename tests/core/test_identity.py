@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from antiphon.core.identity import (
     ID_ENTROPY,
+    SECRET_ENTROPY,
     api_key_id,
     checked_secret,
     hash_secret,
@@ -13,6 +14,7 @@ from antiphon.core.identity import (
     make_secret,
     message_id,
     public_id,
+    repeatable_entropy,
     request_id,
     tool_use_id,
 )
@@ -93,3 +95,11 @@ def test_hint_of_a_chosen_key_shows_a_quarter_at_most() -> None:
 def test_hint_hides_three_quarters_of_what_is_secret(secret: str) -> None:
     shown = hint(secret).removeprefix("sk-antiphon-").replace("...", "", 1)
     assert len(shown) <= min(8, len(secret) // 4)
+
+
+def test_entropy_is_made_again_by_the_same_credential_only() -> None:
+    made = repeatable_entropy("sk-one", b"nonce")
+    assert len(made) == SECRET_ENTROPY
+    assert made == repeatable_entropy("sk-one", b"nonce")
+    assert made != repeatable_entropy("sk-two", b"nonce")
+    assert made != repeatable_entropy("sk-one", b"other")

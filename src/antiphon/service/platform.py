@@ -15,6 +15,7 @@ from antiphon.service.admin.office import SERVER, Office
 from antiphon.service.alone import alone
 from antiphon.service.counting import Sums, opened_counters
 from antiphon.service.directory import Accounts, establish
+from antiphon.service.expiry import ExpiryWatch
 from antiphon.service.ledger import Books, Ledger, opened_ledger
 from antiphon.service.messages import Messages
 from antiphon.service.metering import Metering
@@ -118,6 +119,7 @@ async def build_platform(
 
         uses = KeyUses(database, now)
         await stack.enter_async_context(uses.writing())
+        await stack.enter_async_context(ExpiryWatch(database, now).watching())
         models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
         yield Platform(

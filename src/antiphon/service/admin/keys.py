@@ -28,6 +28,7 @@ from antiphon.service.admin.office import (
     moment,
     optional_moment,
 )
+from antiphon.service.admin.once import Made, Once
 from antiphon.service.admin.people import the_user
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.store.accounts import (
@@ -110,14 +111,20 @@ class KeyRing:
             key = await the_key(connection, key_id, self._kinds)
             return await self._info(connection, key, version)
 
-    async def create(self, actor: Actor, params: CreateKeyParams, version: str) -> KeyInfo:
-        """Make a key, and show its secret this once."""
+    async def create(
+        self, actor: Actor, params: CreateKeyParams, version: str, once: Once | None = None
+    ) -> KeyInfo:
+        """Make a key, and show its secret this once, or again to who asks `once`."""
         async with self._office.change() as connection:
+            if once and (made := await once.before(connection, self._office)):
+                return await self._again(connection, made, version)
             if params.created_by_user_id is not None:
                 await the_user(connection, params.created_by_user_id)
             workspace = await _workspace(connection, params)
             key = self._new(params, KeyKind.API, workspace)
-            return await self._add(connection, actor, key, self._secret(), version)
+            random = await once.make(connection, self._office, key.id) if once else None
+            secret = self._secret(KeyKind.API, random)
+            return await self._add(connection, actor, key, secret, version)
 
     async def create_admin(self, actor: Actor, params: CreateKeyParams) -> KeyInfo:
         """Make a key that administers, and show its secret this once."""
@@ -202,15 +209,20 @@ class KeyRing:
             changes["archived_at"] = self._office.now()
         return changes
 
-    async def rotate(self, actor: Actor, key_id: str, grace_s: int, version: str) -> KeyInfo:
+    async def rotate(
+        self, actor: Actor, key_id: str, grace_s: int, version: str, once: Once | None = None
+    ) -> KeyInfo:
         """Give a key a new secret; those that it has work on for `grace_s` seconds."""
         now = self._office.now()
         async with self._office.change() as connection:
+            if once and (made := await once.before(connection, self._office)):
+                return await self._again(connection, made, version)
             old = await the_key(connection, key_id, self._kinds)
             state = key_state(old, now)
             if state in {"archived", "expired"}:
                 raise InvalidRequestError(f"This API key is {state} and cannot be rotated.")
-            secret = self._secret(old.kind)
+            random = await once.make(connection, self._office, key_id) if once else None
+            secret = self._secret(old.kind, random)
             await end_secrets(connection, key_id, now + timedelta(seconds=grace_s))
             await add_secret(connection, key_id, hash_secret(secret))
             new = await change_key(connection, key_id, {"hint": hint(secret)}) or old
@@ -219,9 +231,15 @@ class KeyRing:
             await self._office.note(connection, actor, Change("api_key.rotate", before, after))
         return after
 
-    def _secret(self, kind: KeyKind = KeyKind.API) -> str:
+    async def _again(self, connection: "AsyncConnection", made: Made, version: str) -> KeyInfo:
+        """Show what a request has made before: the key as it is now, and the secret of then."""
+        key = await the_key(connection, made.key_id, self._kinds)
+        secret = self._secret(key.kind, made.entropy)
+        return await self._info(connection, key, version, secret)
+
+    def _secret(self, kind: KeyKind = KeyKind.API, random: bytes | None = None) -> str:
         prefix = SECRET_PREFIX if kind is KeyKind.API else ADMIN_SECRET_PREFIX
-        return make_secret(self._office.entropy(SECRET_ENTROPY), prefix)
+        return make_secret(random or self._office.entropy(SECRET_ENTROPY), prefix)
 
     async def _info(
         self,
