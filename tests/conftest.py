@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from antiphon.server.app import build_app
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
-from antiphon.settings import ModelSettings, Settings
+from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
@@ -67,15 +67,21 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
         async def start(
             settings: dict[str, Any] | None = None,
             now: Callable[[], datetime] = lambda: datetime.now(UTC),
+            clock: Callable[[], int] | None = None,
+            price: PriceSettings | None = None,
             **options: Any,
         ) -> Platform:
             loaded = Settings.load(
                 {"data_dir": tmp_path, "api_key": KEY, **(settings or {})}, environ={}
             )
             model = ModelSettings(
-                id="scripted", engine="scripted", aliases=("claude-*",), options=options
+                id="scripted",
+                engine="scripted",
+                aliases=("claude-*",),
+                price=price,
+                options=options,
             )
-            building = build_platform(loaded, [ModelSource(model)], now=now)
+            building = build_platform(loaded, [ModelSource(model)], now=now, clock=clock)
             platform = await stack.enter_async_context(building)
             await platform.models.open()
             return platform

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from support.databases import numbers, postgres, postgres_url
 from support.node import install
 from support.processes import KEY, Program, serving
+
+__all__ = ["numbers", "postgres", "postgres_url"]
 
 
 @pytest.fixture(scope="session")

@@ -1,85 +1,19 @@
 """The Admin API, over the application as it is served."""
 
 import os
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from antiphon.server.app import build_app
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.office import COMMAND_LINE, Office
-from antiphon.service.platform import Platform
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.keys import CreateKeyParams
-from support.asgi import HELLO, KEY, Client
+from support.asgi import HELLO, KEY
+from support.house import HOUSE, NOON, House, StartHouse
 
 pytestmark = pytest.mark.anyio
-
-ADMIN = "sk-antiphon-admin-key-of-the-tests"
-NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-HOUSE = "/v1/organizations"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-class House:
-    """A platform, with an administrator and callers of it."""
-
-    def __init__(self, platform: Platform, clock: Clock) -> None:
-        self.platform = platform
-        self.clock = clock
-        self.app = build_app(platform)
-        self.admin = Client(self.app, {"x-api-key": ADMIN, "anthropic-version": "2026-10-21"})
-        self.caller = Client(self.app)
-
-    def caller_with(self, secret: str) -> Client:
-        return Client(self.app, {"x-api-key": secret, "anthropic-version": "2023-06-01"})
-
-    async def get(self, path: str, **headers: str) -> Any:
-        answer = await self.admin.get(HOUSE + path, **headers)
-        assert answer.status == 200, answer.json
-        return answer.json
-
-    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        answer = await self.admin.post(HOUSE + path, {} if body is None else body, **headers)
-        assert answer.status == 200, answer.json
-        return answer.json
-
-    async def delete(self, path: str) -> Any:
-        answer = await self.admin.start("DELETE", HOUSE + path).task
-        assert answer.status == 200, answer.json
-        return answer.json
-
-    async def refusal(self, path: str, body: Any = None, method: str = "POST") -> tuple[int, str]:
-        answer = await self.admin.start(method, HOUSE + path, {} if body is None else body).task
-        status, _, message = answer.error
-        return status, message
-
-    async def audit(self) -> list[Any]:
-        """What administrators did: the server has made the first keys by itself."""
-        found: list[Any] = (await self.get("/audit_log"))["data"]
-        return [entry for entry in found if entry["actor"]["type"] != "server"]
-
-
-StartHouse: TypeAlias = Callable[..., Awaitable[House]]
-
-
-@pytest.fixture
-def house(platform: Callable[..., Awaitable[Platform]]) -> StartHouse:
-    async def start(settings: dict[str, Any] | None = None, **options: Any) -> House:
-        clock = Clock()
-        chosen = {"admin_key": ADMIN, **(settings or {})}
-        return House(await platform(chosen, now=clock, **options), clock)
-
-    return start
 
 
 async def test_the_organization_says_who_it_is(house: StartHouse) -> None:

@@ -148,6 +148,11 @@ class Assembly:
         self.thinking_tokens = 0
 
     @property
+    def usage(self) -> Usage:
+        """What the caller is told at the start: what its prompt costs."""
+        return self._message.usage
+
+    @property
     def input_tokens(self) -> int:
         """The tokens of the whole prompt, 0 as long as nobody has said it."""
         usage = self._message.usage

@@ -26,6 +26,7 @@ Action: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 # One that every answer has on which something of the limits is told.
 LIMIT_HEADER = "anthropic-ratelimit-requests-limit"
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Endpoints:
         body = await read_body(exchange, self._platform.settings)
         params = await aside(len(body), self._create[version].decode, body)
         exchange.fields["model"] = params.model
-        asking = Asking(caller, exchange.request_id, version, len(body))
+        asking = Asking(caller, exchange.request_id, version, len(body), _retries(exchange))
         with self._hang_ups.stopping(exchange):
             generation = await self._platform.messages.begin(params, asking)
             error_type = None
@@ -155,6 +156,12 @@ def _outcome(exchange: Exchange) -> Outcome:
     worked for nobody, but it has worked.
     """
     return Outcome.INTERRUPTED if exchange.started or exchange.gone else Outcome.FAILED
+
+
+def _retries(exchange: Exchange) -> int | None:
+    """Return how often this was tried before: the official SDKs say it."""
+    said = exchange.header(b"x-stainless-retry-count")
+    return int(said) if said is not None and said.isdecimal() and len(said) < _MOST_DIGITS else None
 
 
 def _one(query: dict[str, list[str]], name: str) -> str | None:

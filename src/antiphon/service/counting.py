@@ -51,13 +51,15 @@ class Sums:
 
 
 @asynccontextmanager
-async def opened_counters(settings: Settings, sums: Sums) -> AsyncGenerator[Counters]:
+async def opened_counters(
+    settings: Settings, sums: Sums, clock: Callable[[], int] | None = None
+) -> AsyncGenerator[Counters]:
     """Open the counters: in memory, or in Valkey. Those in memory are to be seeded yet.
 
-    Raises `CountersError`.
+    `clock` tells those in memory the time, in Unix milliseconds. Raises `CountersError`.
     """
     if settings.counters_url is None:
-        yield MemoryCounters()
+        yield MemoryCounters(clock)
         return
     from antiphon.store.counters.fallback import FallbackCounters  # noqa: PLC0415 - an extra
     from antiphon.store.counters.valkey import open_valkey  # noqa: PLC0415

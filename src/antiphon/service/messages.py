@@ -7,7 +7,10 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import structs
+
 from antiphon.core.assembly import Assembly, Outline
+from antiphon.core.bounds import tokens_at_most
 from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import (
     ApiError,
@@ -16,7 +19,7 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.generation import Capabilities, Prompt
+from antiphon.core.generation import Capabilities, Prompt, Started
 from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.price_list import price_for
 from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
@@ -41,12 +44,16 @@ Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Who asks, under which id, in which version of the API, and with how large a body."""
+    """Who asks, under which id, in which version of the API, and with how large a body.
+
+    `retries` is how often the client has tried before, if it says so.
+    """
 
     caller: Caller
     request_id: str
     version: str
     size: int = 0
+    retries: int | None = None
 
 
 class Generation:
@@ -93,6 +100,8 @@ class Generation:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 async for engine_event in engine_events:
                     batch = assembly.feed(engine_event)
+                    if isinstance(engine_event, Started):
+                        self._grant.prompt(TokenCounts.of(assembly.usage))
                     # Before the caller sees it: nothing is given away, whenever the end comes.
                     self._grant.produced(assembly.output_tokens, assembly.thinking_tokens)
                     if batch:
@@ -115,8 +124,8 @@ class Generation:
         if assembly.ended:
             outcome = Outcome.COMPLETED
         if outcome is not Outcome.FAILED:
-            tokens = TokenCounts(
-                input=self.input_tokens,
+            tokens = structs.replace(
+                TokenCounts.of(assembly.usage),
                 output=assembly.output_tokens,
                 thinking=assembly.thinking_tokens,
             )
@@ -160,19 +169,21 @@ class Messages:
         engine = model.engine()
         limits = engine.capabilities
         prompt, sources = await self._read(prompt_for, params, engine, asking)
-        input_tokens = await _count(engine, prompt)
-        check_fits(input_tokens, limits)
-        # Admission has to know the size before; where the engine says it, its word is the usage.
-        said = None if limits.says_input else input_tokens
-        outline = self._outline(params, prompt, sources, said)
+        size, exact = await _size(engine, prompt)
+        # What the engine says itself is the usage; admission has to know something before.
+        outline = self._outline(params, prompt, sources, None if limits.says_input else size)
         question = Question(
             request_id=asking.request_id,
             model=params.model,
             served_model=model.id,
             group=model.limit_group,
             price=price_for(params.model, model.id, model.price),
-            input_tokens=input_tokens,
-            max_output=min(params.max_tokens, limits.context_tokens - input_tokens),
+            input_tokens=size,
+            exact=exact,
+            # What an upstream writes to its prompt cache is paid as such.
+            caches=("5m", "1h") if limits.says_input else (),
+            max_output=min(params.max_tokens, limits.context_tokens - size * exact),
+            retries=asking.retries,
         )
         grant = await self._metering.admit(asking.caller, question)
         return Generation(model, prompt, Assembly(outline), grant)
@@ -239,6 +250,21 @@ class Messages:
 
 def _shows_thinking(params: CreateMessageParams) -> bool:
     return getattr(params.thinking, "display", None) != "omitted"
+
+
+async def _size(engine: Engine, prompt: Prompt) -> tuple[int, bool]:
+    """Return how large a prompt is and `True`, or how large it is at most and `False`.
+
+    Counting may cost as much as asking for the answer, so where the engine says the size with it,
+    and the prompt surely fits, nobody counts. Raises `ApiError` for a prompt that is too long.
+    """
+    limits = engine.capabilities
+    most = tokens_at_most(prompt) if limits.says_input else None
+    if most is not None and most < limits.context_tokens:
+        return most, False
+    counted = await _count(engine, prompt)
+    check_fits(counted, limits)
+    return counted, not limits.says_input
 
 
 async def _count(engine: Engine, prompt: Prompt) -> int:

@@ -17,6 +17,7 @@ from datetime import datetime
 
 import anyio
 import structlog
+from msgspec.structs import replace
 
 from antiphon.core.admission import (
     Ask,
@@ -45,6 +46,7 @@ from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.service.access import Caller
 from antiphon.service.directory import Accounts
 from antiphon.service.ledger import Entry, Ledger
+from antiphon.service.places import Place, Places
 from antiphon.service.plans import Plan, Plans
 from antiphon.settings import LimitSettings
 from antiphon.store.counters.base import Counters, CountersError
@@ -66,8 +68,10 @@ DRAW_EVERY_S = 0.05
 class Question:
     """What is asked, as far as limits and prices care.
 
-    `max_output` is the most that may be answered; `caches` are the lifetimes of the cache entries
-    that the prompt asks for.
+    `input_tokens` is the size of the prompt, or if it is not `exact` a number that the size does
+    not exceed. `max_output` is the most that may be answered; `caches` are the lifetimes of the
+    cache entries that the prompt may write. `retries` is how often this was tried before, if the
+    client says so.
     """
 
     request_id: str
@@ -77,7 +81,9 @@ class Question:
     price: Price
     input_tokens: int
     max_output: int
+    exact: bool = True
     caches: Collection[CacheTtl] = ()
+    retries: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -89,8 +95,18 @@ class Grant:
     input_tokens: int
     reserved: bool
     entry: Entry = field(init=False)
+    input: int = 0
+    input_drawn: int = 0
     output: int = 0
     drawn: int = 0
+
+    def __post_init__(self) -> None:
+        self.input = self.input_drawn = self.input_tokens
+
+    def prompt(self, tokens: TokenCounts) -> None:
+        """Keep what the prompt really costs, before the caller is told."""
+        self.input = _limited_input(tokens)
+        self.entry.prompt(tokens)
 
     def produced(self, output: int, thinking: int) -> None:
         """Keep how much has been produced by now, in all, before the caller is sent it."""
@@ -107,11 +123,18 @@ class Grant:
     ) -> None:
         """Write the bill. Nothing of it is lost from here on; the counters hear of it soon."""
         self.output = tokens.output
+        self.input = _limited_input(tokens)
         self.entry.close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
 
     def undrawn(self) -> tuple[Draw, ...]:
-        """Return what was produced and not yet drawn."""
-        return corrections(self.plan.rates, LimitType.OUTPUT, self.output - self.drawn)
+        """Return what was produced and not yet drawn, and what is wrong about the input."""
+        output = corrections(self.plan.rates, LimitType.OUTPUT, self.output - self.drawn)
+        rest = corrections(self.plan.rates, LimitType.INPUT, self.input - self.input_drawn)
+        return output + rest
+
+    def mark_drawn(self) -> None:
+        """Keep that there is nothing more to draw for now."""
+        self.drawn, self.input_drawn = self.output, self.input
 
 
 class Metering:
@@ -123,10 +146,12 @@ class Metering:
         accounts: Accounts,
         settings: LimitSettings,
         now: Callable[[], datetime],
+        clock: Callable[[], int],
     ) -> None:
         self._counters = counters
         self._accounts = accounts
         self._room = WaitingRoom(counters)
+        self._places = Places(counters, clock)
         self._settings = settings
         self._now = now
         self._plans = Plans(settings)
@@ -148,25 +173,59 @@ class Metering:
         """
         plan = self._plans.find(caller, question.group)
         now = self._now()
-        ask = _ask(plan, question, now)
         try:
-            verdict = await self._room.admit(ask, self._settings.spend_wait_s)
+            verdict = await self._decide(caller, question, plan, now)
         except CountersError as error:
             raise OverloadedError from error
         if not isinstance(verdict, Granted):
             raise await self._refusal(verdict, caller, question, plan, now)
         headers = limit_headers(plan.rates, verdict.levels, now)
-        grant = Grant(plan, headers, question.input_tokens, reserved=bool(ask.holds))
+        grant = Grant(plan, headers, question.input_tokens, reserved=bool(plan.caps))
         try:
             grant.entry = self._book.open(_opening(caller, question, now))
         except (StoreError, OSError) as error:
             # What cannot be accounted for is not done, and not held either.
             await self._room.settle(Settlement(question.request_id, {}))
             raise OverloadedError from error
-        grant.entry.prompt(TokenCounts(input=question.input_tokens))
+        if question.exact:
+            grant.prompt(TokenCounts(input=question.input_tokens))
         self._granted[question.request_id] = grant
         self._news.set()
         return grant
+
+    async def _decide(
+        self, caller: Caller, question: Question, plan: Plan, now: datetime
+    ) -> Verdict:
+        ask = _ask(plan, question, now)
+        await self._places.tidy()
+        if question.retries and (place := self._places.claim(caller.key_id, ask.draws)):
+            return await self._decide_at(place, ask)
+        verdict = await self._room.admit(ask, self._settings.spend_wait_s)
+        if question.retries is None or not isinstance(verdict, Limited):
+            return verdict
+        if plan.rates[verdict.index].type is LimitType.OUTPUT:
+            return verdict
+        wait_ms = await self._places.promise(caller.key_id, ask.draws, verdict.retry_after_ms)
+        return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
+
+    async def _decide_at(self, place: Place | int, ask: Ask) -> Verdict:
+        """Decide an ask for which a place was promised: it is drawn already, or not yet due."""
+        if isinstance(place, int):
+            return Limited(0, place, await self._counters.levels(ask.draws))
+        rest = replace(ask, draws=tuple(draw for draw in ask.draws if draw not in place.drawn))
+        verdict: Verdict | None = None
+        try:
+            # First: between the grant and its entry nobody must be able to cut in.
+            levels = await self._counters.levels(ask.draws)
+            verdict = await self._room.admit(rest, self._settings.spend_wait_s)
+        finally:
+            if not isinstance(verdict, Granted):
+                with anyio.CancelScope(shield=True):
+                    await self._places.give_back(place)
+        if isinstance(verdict, Limited):
+            refused = rest.draws[verdict.index]
+            return Limited(ask.draws.index(refused), verdict.retry_after_ms, levels)
+        return Granted(levels) if isinstance(verdict, Granted) else verdict
 
     async def _refusal(
         self, verdict: Verdict, caller: Caller, question: Question, plan: Plan, now: datetime
@@ -240,7 +299,7 @@ class Metering:
         rest = grant.undrawn() if grant else ()
         await self._room.settle(Settlement(entry.id, _costs(entry, directory), rest))
         if grant is not None:
-            grant.drawn = grant.output
+            grant.mark_drawn()
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
@@ -288,6 +347,11 @@ def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
         holds=tuple(Hold(cap.account(now), cap.amount, worst) for cap in caps),
         lease_ms=LEASE_MS,
     )
+
+
+def _limited_input(tokens: TokenCounts) -> int:
+    """Return what a prompt draws from the limits: reads of the prompt cache are free."""
+    return tokens.prompt - tokens.cache_read
 
 
 def _opening(caller: Caller, question: Question, now: datetime) -> Opening:
@@ -338,5 +402,5 @@ def _together(grants: Iterable[Grant]) -> tuple[Draw, ...]:
             before = found.get(draw.bucket)
             amount = draw.amount + (before.amount if before else 0)
             found[draw.bucket] = Draw(draw.bucket, draw.limit, amount)
-        grant.drawn = grant.output
+        grant.mark_drawn()
     return tuple(found.values())

@@ -24,6 +24,7 @@ from antiphon.service.reports import Reports
 from antiphon.service.uses import KeyUses
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
+from antiphon.store.counters.memory import steady_clock
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
@@ -82,15 +83,18 @@ def _sources_of(settings: Settings) -> "UrlSources | None":
 
 
 @asynccontextmanager
-async def build_platform(
+async def build_platform(  # noqa: PLR0913 - what a test gives instead of the world's
     settings: Settings,
     sources: Sequence[ModelSource],
     *,
     entropy: Callable[[int], bytes] = os.urandom,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], int] | None = None,
     open_engine: Open = open_engine,
 ) -> AsyncGenerator[Platform]:
     """Make a platform whose models are not open yet; `platform.models.open()` opens them.
+
+    `clock` is that of the counters in memory: Unix milliseconds that never go back.
 
     Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
     contradict each other.
@@ -107,8 +111,8 @@ async def build_platform(
         first_key = await _first_keys(KeyRing(office), settings)
 
         sums = Sums(database, now)
-        counters = await stack.enter_async_context(opened_counters(settings, sums))
-        metering = Metering(counters, accounts, settings.limits, now)
+        counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
+        metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
         books = Books(database, metering.settle)
         folder = settings.data_dir / "journal"
         ledger = await stack.enter_async_context(

@@ -186,7 +186,9 @@ async def test_effort_bounds_adaptive_thinking(thinker: LlamaEngine) -> None:
 
 def folded(events: list[EngineEvent], **more: Any) -> Message:
     """What a caller gets of an answer, as a stream that is put together again."""
-    assembly = Assembly(Outline("msg_01", "m", 7, sign=lambda thought: f"signed {thought}", **more))
+    assembly = Assembly(
+        Outline("msg_01", "m", 7, sign=lambda thought, _: f"signed {thought}", **more)
+    )
     streamed: list[StreamEvent] = [assembly.start()]
     for event in events:
         streamed += [] if assembly.ended else assembly.feed(event)

@@ -1,0 +1,136 @@
+"""Places at a rate limit for clients that come back when they are told to.
+
+If all who are refused were told the moment at which there is room for one, all would come back
+then, one would be served, and a client that tries three times would fail. So whoever says that it
+retries (`x-stainless-retry-count`, which the official SDKs send with every try) is given a place:
+what it asks for is drawn in advance, into debt, and `retry-after` is the time in which that is
+paid back. The next one gets a later place, and those who were not there before come after both.
+
+A place is kept for `GRACE_MS`; then it is given back. A key that lets too many lapse gets none for
+a while, so that nobody can fill a line with ghosts. Places are this process's own: for a retry
+that another one answers, the place here lapses.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from antiphon.core.admission import Draw
+from antiphon.store.counters.base import Counters
+
+# Further ahead nobody is promised anything.
+HORIZON_MS = 60_000
+# How long after the time that was told a retry may come.
+GRACE_MS = 5_000
+MOST_PLACES = 10_000
+# So many places may a key let lapse before it gets no more for a while.
+TRUST = 10
+MOST_TRUST = 100
+DISTRUST_MS = 60_000
+
+_MINUTE_MS = 60_000
+_SECOND_MS = 1000
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """What was drawn in advance for somebody, from `due` on; `expires` when nobody comes."""
+
+    key_id: str
+    asked: tuple[Draw, ...]
+    due: int
+    expires: int
+    open: bool = True
+
+    @property
+    def drawn(self) -> tuple[Draw, ...]:
+        return _known(self.asked)
+
+
+class Places:
+    """The places that are promised. `clock` tells Unix milliseconds that never go back."""
+
+    def __init__(self, counters: Counters, clock: Callable[[], int]) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._lines: dict[tuple[str, tuple[Draw, ...]], deque[Place]] = {}
+        self._expiring: list[tuple[int, int, Place]] = []
+        self._made = 0
+        self._trust: dict[str, tuple[int, int]] = {}
+
+    async def tidy(self) -> None:
+        """Give back what was kept for those who did not come."""
+        while self._expiring and self._expiring[0][0] <= self._clock():
+            place = heappop(self._expiring)[2]
+            if place.open:
+                self._close(place)
+                self._judge(place.key_id, -1)
+                await self.give_back(place)
+
+    def claim(self, key_id: str, asked: tuple[Draw, ...]) -> Place | int | None:
+        """Take the first place that was promised for this; or learn in how many ms it is due."""
+        line = self._lines.get((key_id, asked))
+        if not line:
+            return None
+        place = line[0]
+        if (early := place.due - self._clock()) > 0:
+            return early
+        self._close(place)
+        self._judge(key_id, 1)
+        return place
+
+    async def promise(self, key_id: str, asked: tuple[Draw, ...], wait_ms: int) -> int | None:
+        """Draw in advance what was refused; returns the time in which it is there, in ms.
+
+        Nothing is drawn and returned if there is no place to be had: if it would be too far
+        ahead, or is for more than the limit, or for somebody who never comes.
+        """
+        drawn = _known(asked)
+        now = self._clock()
+        if (
+            wait_ms > HORIZON_MS
+            or any(draw.amount > draw.limit for draw in drawn)
+            or len(self._expiring) >= MOST_PLACES
+            or not self._trusts(key_id, now)
+        ):
+            return None
+        await self._counters.draw(drawn)
+        levels = await self._counters.levels(drawn)
+        # A minute's worth fits into a bucket: what is beyond is the debt.
+        wait_ms = max(1, *(level.full_in_ms - _MINUTE_MS for level in levels))
+        told = -(-wait_ms // _SECOND_MS) * _SECOND_MS
+        place = Place(key_id, asked, now + wait_ms, now + told + GRACE_MS)
+        self._lines.setdefault((key_id, asked), deque()).append(place)
+        self._made += 1
+        heappush(self._expiring, (place.expires, self._made, place))
+        return wait_ms
+
+    async def give_back(self, place: Place) -> None:
+        """Undo what was drawn for a place that is not used."""
+        back = (Draw(draw.bucket, draw.limit, -draw.amount) for draw in place.drawn)
+        await self._counters.draw(tuple(back))
+
+    def _close(self, place: Place) -> None:
+        """Take a place out of its line."""
+        place.open = False
+        line = self._lines[place.key_id, place.asked]
+        line.remove(place)
+        if not line:
+            del self._lines[place.key_id, place.asked]
+
+    def _judge(self, key_id: str, came: int) -> None:
+        trust, since = self._trust.get(key_id, (TRUST, 0))
+        self._trust[key_id] = min(MOST_TRUST, trust + came), self._clock() if came < 0 else since
+
+    def _trusts(self, key_id: str, now: int) -> bool:
+        trust, since = self._trust.get(key_id, (TRUST, 0))
+        if trust <= 0 and now - since >= DISTRUST_MS:
+            del self._trust[key_id]
+            return True
+        return trust > 0
+
+
+def _known(draws: tuple[Draw, ...]) -> tuple[Draw, ...]:
+    """Return what can be drawn in advance: not the output, of which nobody knows how much."""
+    return tuple(draw for draw in draws if not draw.needs_positive and draw.amount)

@@ -1,0 +1,113 @@
+"""A server that is killed while it answers, and started again: nothing is lost, and all is paid."""
+
+import asyncio
+import random
+import signal
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from antiphon.store.database import sqlite_url
+from support.fleet import (
+    CUT,
+    CUT_COST,
+    Caller,
+    Told,
+    configure,
+    environ,
+    limit_spend,
+    recorded,
+    recorded_cost,
+)
+from support.processes import run_json, serving
+
+pytestmark = pytest.mark.anyio
+
+LIVES = 4
+AT_ONCE = 40
+TEXT = "one two three " * 10
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """The URL of the database, and the settings of a server that uses it."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "antiphon.db"), environ()
+    url: str = request.getfixturevalue("postgres_url")
+    return url, environ(database_url=url)
+
+
+async def live(url: str, chance: random.Random) -> list[Told]:
+    """Ask for much, in every way, until nobody answers any more."""
+    told: list[Told] = []
+
+    async def keep_asking(caller: Caller, number: int) -> None:
+        while True:
+            noted = Told()
+            told.append(noted)
+            stream = number % 3 > 0
+            await caller.until_killed(noted, stream=stream, max_tokens=chance.randint(1, 100))
+            if not noted.whole:
+                return
+
+    async with httpx2.AsyncClient(timeout=60) as client:
+        caller = Caller(client, url)
+        await asyncio.gather(*(keep_asking(caller, number) for number in range(AT_ONCE)))
+    return [noted for noted in told if noted.status == 200]
+
+
+async def test_what_was_answered_is_in_the_ledger_once_and_counts(
+    tmp_path: Path, database: tuple[str, dict[str, str]]
+) -> None:
+    url, settings = database
+    chance = random.Random(7)  # noqa: S311 - a failure has to come back
+    configure(tmp_path, TEXT, speed=100)
+    told: list[Told] = []
+    for _ in range(LIVES):
+        with serving(tmp_path, environ=settings) as program:
+            killing = asyncio.get_running_loop().call_later(
+                chance.uniform(0.3, 1.5), program.process.send_signal, signal.SIGKILL
+            )
+            told += await live(program.url, chance)
+            killing.cancel()
+            assert program.wait() == -signal.SIGKILL
+
+    assert len(told) > LIVES * AT_ONCE
+    assert any(noted.whole for noted in told)
+    assert sum(not noted.whole for noted in told) > LIVES
+    with serving(tmp_path, environ=settings) as program:
+        rows = {row["id"]: row for row in await recorded(url)}
+        for noted in told:
+            row = rows[noted.request_id]
+            if noted.whole:
+                assert row["outcome"] == "completed"
+                assert row["output_tokens"] == noted.output_tokens
+            assert row["output_tokens"] >= noted.output_tokens
+            assert row["input_tokens"] == 5
+            assert row["cost"] == 5 * 3_000 + row["output_tokens"] * 15_000
+
+        # What was spent before counts: as much as fits is served, and no more.
+        spent = await recorded_cost(url)
+        async with httpx2.AsyncClient(timeout=60) as client:
+            caller = Caller(client, program.url)
+            await limit_spend(client, program.url, spent + 3 * CUT_COST)
+            answers = await caller.many(10, **CUT)
+            assert sorted(answer.status for answer in answers) == [200] * 3 + [400] * 7
+        assert program.stop() == 0
+    assert await recorded_cost(url) == spent + 3 * CUT_COST
+    assert len(await recorded(url)) == len(rows) + 3
+
+
+async def test_keys_are_not_lost(tmp_path: Path) -> None:
+    configure(tmp_path)
+    made = []
+    for number in range(3):
+        with serving(tmp_path, environ=environ()) as program:
+            made.append(run_json(tmp_path, "keys", "create", f"key {number}"))
+            program.stop(signal.SIGKILL)
+    with serving(tmp_path, environ=environ()) as program:
+        async with httpx2.AsyncClient(timeout=60) as client:
+            for key in made:
+                caller = Caller(client, program.url, key["secret"])
+                assert (await caller.create()).status == 200

@@ -1,0 +1,211 @@
+"""Two servers of one house, each with a data folder of its own: their limits are the same."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from support.fleet import (
+    CUT,
+    CUT_COST,
+    Caller,
+    Told,
+    administer,
+    configure,
+    environ,
+    limit_spend,
+    recorded,
+    recorded_cost,
+)
+from support.processes import Program, serving
+from support.valkey import Server
+
+pytestmark = pytest.mark.anyio
+
+REMAINING = "anthropic-ratelimit-requests-remaining"
+
+
+@dataclass
+class Pair:
+    """Two running servers, and what they share."""
+
+    folder: Path
+    database_url: str
+    valkey: Server
+    more: str = ""
+    text: str = "One two three"
+    speed: int = 0
+
+    @contextmanager
+    def serving(self, name: str) -> Iterator[Program]:
+        folder = self.folder / name
+        configure(folder, self.text, self.speed, self.more)
+        shared = environ(database_url=self.database_url, counters_url=self.valkey.url)
+        with serving(folder, environ=shared) as program:
+            yield program
+
+    @contextmanager
+    def both(self) -> Iterator[tuple[Program, Program]]:
+        with ExitStack() as stack:
+            yield (
+                stack.enter_context(self.serving("first")),
+                stack.enter_context(self.serving("second")),
+            )
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    server = Server(folder)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, postgres_url: str, own_valkey: Server) -> Pair:
+    return Pair(tmp_path, postgres_url, own_valkey)
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=60) as client:
+        yield client
+
+
+def served(answers: list[Told]) -> int:
+    return sum(answer.status == 200 for answer in answers)
+
+
+async def together(*callers: Caller, number: int = 60) -> list[Told]:
+    found = await asyncio.gather(*(caller.many(number, **CUT) for caller in callers))
+    return [answer for answers in found for answer in answers]
+
+
+async def test_limits_are_shared_and_keys_are_revoked_everywhere(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    pair.more = "limits.requests_per_minute = 30\n"
+    with pair.both() as (first, second):
+        callers = [Caller(client, first.url), Caller(client, second.url)]
+        left = [int((await callers[n % 2].create(**CUT)).headers[REMAINING]) for n in range(6)]
+        assert left == sorted(left, reverse=True)
+        assert left[0] - left[-1] in {4, 5}
+
+        began = time.monotonic()
+        answers = await together(*callers)
+        possible = 30 + (time.monotonic() - began) / 2
+        assert 24 <= served(answers) <= possible
+        assert {answer.status for answer in answers} == {200, 429}
+
+        made = await administer(client, first.url, "/api_keys", {"name": "guest"})
+        guest = Caller(client, second.url, made["secret"])
+        assert (await guest.create(**CUT)).status in {200, 429}
+        await administer(client, first.url, f"/api_keys/{made['id']}", {"status": "archived"})
+        assert (await guest.create(**CUT)).status == 401
+
+
+async def test_spend_limit_holds_for_both_together(pair: Pair, client: httpx2.AsyncClient) -> None:
+    pair.speed = 500
+    with pair.both() as (first, second):
+        callers = [Caller(client, first.url), Caller(client, second.url)]
+        await limit_spend(client, first.url, 41 * CUT_COST + 1)
+        assert served(await together(*callers)) == 41
+        first.stop()
+        second.stop()
+    assert await recorded_cost(pair.database_url) == 41 * CUT_COST
+
+
+async def test_killed_server_leaves_nothing_held_when_it_is_back(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    pair.text, pair.speed = "word " * 99, 20
+    worst = 5 * 3_000 + 100 * 15_000
+    with pair.serving("first") as first:
+        await limit_spend(client, first.url, 5 * worst)
+        with pair.serving("second") as second:
+            killed = Caller(client, second.url)
+            told = [Told() for _ in range(5)]
+            running = [
+                asyncio.create_task(killed.until_killed(one, stream=True, max_tokens=100))
+                for one in told
+            ]
+            while not all(one.output_tokens for one in told):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            second.stop(signal.SIGKILL)
+            await asyncio.gather(*running)
+        # What it held is held until its lease is over or it is back: there is room for nothing.
+        waiting = asyncio.create_task(Caller(client, first.url).create(max_tokens=100, stream=True))
+        await asyncio.sleep(0)
+        with pair.serving("second"):
+            assert (await waiting).status == 200
+    rows = {row["id"]: row for row in await recorded(pair.database_url)}
+    for one in told:
+        assert rows[one.request_id]["outcome"] == "interrupted"
+        assert rows[one.request_id]["output_tokens"] >= one.output_tokens
+    assert await recorded_cost(pair.database_url) <= 5 * worst
+
+
+async def test_without_the_counters_everybody_is_refused_until_they_are_back(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    pair.more = "limits.requests_per_minute = 6000\n"
+    with pair.both() as (first, second):
+        callers = [Caller(client, first.url), Caller(client, second.url)]
+        await limit_spend(client, first.url, 20 * CUT_COST)
+        assert served(await together(*callers, number=3)) == 6
+        pair.valkey.stop()
+        refused = await together(*callers, number=10)
+        assert {answer.status for answer in refused} == {529}
+        pair.valkey.start()
+        for caller in callers:
+            await until_served(caller)
+        answers = await together(*callers, number=20)
+        assert {answer.status for answer in answers} == {200, 400}
+        assert served(answers) == 20 - 6 - 2
+        first.stop()
+        second.stop()
+    assert await recorded_cost(pair.database_url) == 20 * CUT_COST
+
+
+async def test_local_share_is_never_unlimited_and_is_counted_afterwards(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    pair.more = 'limits.when_counters_are_away = "local"\nlimits.local_share = 0.5\n'
+    with pair.both() as (first, second):
+        callers = [Caller(client, first.url), Caller(client, second.url)]
+        await limit_spend(client, first.url, 40 * CUT_COST)
+        assert served(await together(*callers, number=2)) == 4
+        pair.valkey.stop()
+        # Each may grant half of what is left.
+        for caller in callers:
+            await until_served(caller)
+        alone = await together(*callers, number=40)
+        granted = served(alone) + 2
+        assert 30 <= granted <= 36
+        pair.valkey.start()
+        while (answers := await together(*callers, number=20)) and 529 in {
+            answer.status for answer in answers
+        }:
+            granted += served(answers)
+        granted += served(answers)
+        deadline = time.monotonic() + 30
+        while granted < 36 and time.monotonic() < deadline:
+            granted += served(await together(*callers, number=5))
+        assert granted == 36
+        assert served(await together(*callers, number=20)) == 0
+        first.stop()
+        second.stop()
+    assert await recorded_cost(pair.database_url) == 40 * CUT_COST
+
+
+async def until_served(caller: Caller) -> None:
+    """Ask until the first answer: it is one more that is paid."""
+    while (await caller.create(**CUT)).status == 529:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.05)

@@ -1,0 +1,296 @@
+"""Rate limits, over the application as it is served; the clock stands still unless told."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from antiphon.service.gate import Gate
+from antiphon.settings import PriceSettings
+from support.asgi import HELLO, Answer, Call, Client
+from support.house import House, StartHouse
+
+pytestmark = pytest.mark.anyio
+
+SCOPES = ("organization", "workspace", "key")
+OWNERS = {"organization": "organization", "workspace": "workspace", "key": "API key"}
+REQUESTS = "requests_per_minute"
+INPUT = "input_tokens_per_minute_cache_aware"
+OUTPUT = "output_tokens_per_minute"
+SLOW = {"when": "be slow", "text": "Slowly.", "delay_s": 300}
+SLOWLY = {**HELLO, "messages": [{"role": "user", "content": "be slow"}]}
+
+
+async def limited(home: House, scope: str, **limits: int) -> Client:
+    """Set limits of a scope, and return a caller whom they concern."""
+    caller, workspace, key = await home.guest()
+    paths = {"organization": "", "workspace": f"/workspaces/{workspace}", "key": f"/api_keys/{key}"}
+    await home.limit(paths[scope], **limits)
+    return caller
+
+
+def told(answer: Answer, name: str) -> tuple[str, ...]:
+    """What the headers say of one limit: how much, how much of it is left, when it is whole."""
+    prefix = f"anthropic-ratelimit-{name}"
+    return tuple(answer.headers[f"{prefix}-{what}"] for what in ("limit", "remaining", "reset"))
+
+
+def standing(answer: Answer) -> dict[str, str]:
+    return {name: v for name, v in answer.headers.items() if name.startswith("anthropic-ratelimit")}
+
+
+def waited(home: House, answer: Answer) -> None:
+    """Let as much time pass as the refusal says, and not a millisecond more."""
+    home.clock.passes(seconds=int(answer.headers["retry-after"]))
+
+
+async def until_one_waits(gate: Gate) -> None:
+    while not gate.waiting:  # noqa: ASYNC110 - the gate tells nobody
+        await asyncio.sleep(0)
+
+
+@pytest.mark.covers("errors: rate_limit_error", "effect")
+@pytest.mark.covers("headers: retry-after", "effect")
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        (REQUESTS, 3, 3, "3 requests", 20),
+        (INPUT, 12, 2, "12 input tokens", 15),
+        (OUTPUT, 6, 2, "6 output tokens", 30),
+    ],
+)
+async def test_what_is_beyond_a_limit_is_refused_until_the_time_that_is_told(
+    house: StartHouse, scope: str, case: tuple[str, int, int, str, int]
+) -> None:
+    kind, limit, served, said, retry_after = case
+    # Each answer is 5 tokens in and 4 out.
+    home = await house(timed=True, text="One two three")
+    caller = await limited(home, scope, **{kind: limit})
+    for _ in range(served):
+        assert (await caller.create()).status == 200
+        await home.platform.ledger.flush()
+    refused = await caller.create()
+    organization = refused.headers["anthropic-organization-id"]
+    assert refused.error[:2] == (429, "rate_limit_error")
+    assert refused.error[2] == (
+        f"This request would exceed your {OWNERS[scope]}'s rate limit of {said} per minute "
+        f"(org: {organization}, model: claude-x). For details, refer to: "
+        "https://docs.claude.com/en/api/rate-limits. You can see the response headers for current "
+        "usage. Please reduce the prompt length or the maximum tokens requested, or try again "
+        "later."
+    )
+    assert refused.headers["retry-after"] == str(retry_after)
+    assert refused.headers["x-should-retry"] == "true"
+    home.clock.passes(seconds=retry_after - 1)
+    assert (await caller.create()).headers["retry-after"] == "1"
+    home.clock.passes(seconds=1)
+    assert (await caller.create()).status == 200
+    if scope != "organization":
+        # The limit of one is not the limit of others.
+        assert (await home.caller.create()).status == 200
+
+
+@pytest.mark.covers("headers: anthropic-ratelimit-*", "effect")
+async def test_headers_tell_what_is_left_on_every_kind_of_answer(house: StartHouse) -> None:
+    home = await house(timed=True, text="One two three")
+    caller = await limited(home, "organization", **{REQUESTS: 2, INPUT: 60, OUTPUT: 120})
+    first = await caller.create()
+    assert told(first, "requests") == ("2", "1", "2026-11-23T12:00:30Z")
+    assert told(first, "input-tokens") == ("60", "55", "2026-11-23T12:00:05Z")
+    assert told(first, "output-tokens") == ("120", "120", "2026-11-23T12:00:00Z")
+    assert told(first, "tokens") == ("180", "175", "2026-11-23T12:00:05Z")
+    await home.platform.ledger.flush()
+
+    invalid = await caller.create(max_tokens=-1)
+    assert invalid.status == 400
+    assert told(invalid, "requests") == told(first, "requests")
+    assert told(invalid, "output-tokens") == ("120", "116", "2026-11-23T12:00:02Z")
+    broken = await caller.post("/v1/messages", b"{")
+    assert standing(broken) == standing(invalid)
+
+    stream = await caller.create(stream=True)
+    assert told(stream, "requests") == ("2", "0", "2026-11-23T12:01:00Z")
+    await home.platform.ledger.flush()
+    refused = await caller.create()
+    assert refused.status == 429
+    assert told(refused, "requests") == told(stream, "requests")
+    assert len(standing(refused)) == 12
+
+
+async def test_narrowest_limit_is_told(house: StartHouse) -> None:
+    home = await house(timed=True)
+    caller, workspace, key = await home.guest()
+    await home.limit("", **{REQUESTS: 100})
+    await home.limit(f"/workspaces/{workspace}", **{REQUESTS: 10})
+    await home.limit(f"/api_keys/{key}", **{REQUESTS: 9})
+    assert told(await caller.create(), "requests")[:2] == ("9", "8")
+    assert told(await home.caller.create(), "requests")[:2] == ("100", "98")
+
+
+@pytest.mark.parametrize("kind", [REQUESTS, INPUT])
+async def test_refusals_of_any_kind_charge_nothing(house: StartHouse, kind: str) -> None:
+    home = await house(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
+    caller = await limited(home, "organization", **{kind: 60 if kind == INPUT else 12})
+    before = standing(await caller.create())
+    await home.platform.ledger.flush()
+    for changes in ({"max_tokens": -1}, {"model": "unknown"}, {"messages": []}):
+        assert (await caller.create(**changes)).status in {400, 404}
+    long = [{"role": "user", "content": "word " * 60}]
+    if kind == INPUT:
+        assert (await caller.create(messages=long)).status == 429
+    await home.spend_limit({"type": "organization"}, 1)
+    assert (await caller.create()).status == 400
+    after = standing(await caller.create(max_tokens=-1))
+    assert {k: v for k, v in after.items() if "output" not in k and "-tokens-" not in k} == {
+        k: v for k, v in before.items() if "output" not in k and "-tokens-" not in k
+    }
+    assert told(await caller.create(max_tokens=-1), "input-tokens") == (
+        before["anthropic-ratelimit-input-tokens-limit"],
+        before["anthropic-ratelimit-input-tokens-remaining"],
+        before["anthropic-ratelimit-input-tokens-reset"],
+    )
+    assert len(await home.entries()) == 1
+
+
+async def test_retry_after_is_honest_for_whoever_asks_next(house: StartHouse) -> None:
+    home = await house(timed=True)
+    caller = await limited(home, "organization", **{REQUESTS: 7, INPUT: 50})
+    served = 0
+    for words in (1, 20, 3, 40, 2, 9, 30, 1, 1, 25):
+        asked = {"messages": [{"role": "user", "content": "word " * words}]}
+        answer = await caller.create(**asked)
+        if answer.status == 429:
+            waited(home, answer)
+            answer = await caller.create(**asked)
+        assert answer.status == 200
+        served += 1
+    assert served == len(await home.entries()) == 10
+
+
+async def test_prompt_larger_than_the_bucket_is_served_by_a_full_one(house: StartHouse) -> None:
+    home = await house(timed=True)
+    caller = await limited(home, "organization", **{INPUT: 10})
+    asked = {"messages": [{"role": "user", "content": "word " * 30}]}
+    answer = await caller.create(**asked)
+    assert answer.status == 200
+    assert told(answer, "input-tokens")[1] == "0"
+    refused = await caller.create(**asked)
+    waited(home, refused)
+    assert (await caller.create(**asked)).status == 200
+
+
+async def test_output_is_drawn_while_it_is_produced(house: StartHouse) -> None:
+    home = await house(text="word " * 100 + "later " + "word " * 300, tokens_per_second=200)
+    caller = await limited(home, "organization", **{OUTPUT: 30})
+    running = caller.start("POST", "/v1/messages", {**HELLO, "max_tokens": 400, "stream": True})
+    await running.until(b"word")
+    answers = [await caller.create(max_tokens=1)]
+    while answers[-1].status == 200:
+        answers.append(await caller.create(max_tokens=1))
+    assert not running.answer.whole
+    assert "rate limit of 30 output tokens per minute" in answers[-1].error[2]
+    assert told(answers[-1], "output-tokens")[1] == "0"
+    # It goes on: what was begun is not cut off. Meanwhile the debt grows.
+    await running.until(b"later")
+    later = await caller.create(max_tokens=1)
+    assert int(later.headers["retry-after"]) > int(answers[-1].headers["retry-after"])
+    running.hang_up()
+    await running.task
+
+
+async def test_counting_of_tokens_has_a_limit_of_its_own(house: StartHouse) -> None:
+    home = await house({"limits": {"count_requests_per_minute": 2}}, timed=True)
+    asked = {"model": "claude-x", "messages": HELLO["messages"]}
+
+    async def count() -> Answer:
+        return await home.caller.post("/v1/messages/count_tokens", asked)
+
+    assert told(await count(), "requests")[:2] == ("2", "1")
+    assert told(await count(), "requests")[:2] == ("2", "0")
+    refused = await count()
+    assert refused.error[:2] == (429, "rate_limit_error")
+    assert "rate limit of 2 requests per minute" in refused.error[2]
+    assert told(await home.caller.create(), "requests")[:2] == ("1000000", "999999")
+    waited(home, refused)
+    assert (await count()).status == 200
+    assert len(await home.entries()) == 1
+
+
+async def test_beyond_the_line_everybody_is_refused_at_once(house: StartHouse) -> None:
+    limits = {"concurrent_requests": 2, "queued_requests": 1}
+    home = await house({"limits": limits}, replies=[SLOW])
+    calls: list[Call] = []
+    for _ in range(3):
+        calls.append(home.caller.start("POST", "/v1/messages", {**SLOWLY, "stream": True}))
+        await asyncio.sleep(0)
+    gate = home.platform.models.find("scripted").gate
+    await until_one_waits(gate)
+    refused = await home.caller.create()
+    assert refused.error == (529, "overloaded_error", "Overloaded")
+    assert "anthropic-ratelimit-requests-limit" in refused.headers
+    # Whoever hangs up in the line makes room in it.
+    calls[2].hang_up()
+    await calls[2].task
+    assert gate.waiting == 0
+    waiting = home.caller.start("POST", "/v1/messages", HELLO)
+    await until_one_waits(gate)
+    # And who hangs up before the engine lets the next one in.
+    calls[0].hang_up()
+    await calls[0].task
+    assert (await waiting.task).status == 200
+    calls[1].hang_up()
+    await calls[1].task
+    entries = await home.entries()
+    outcomes = sorted(entry.outcome for entry in entries.values())
+    assert outcomes == ["completed", "interrupted", "interrupted"]
+    # The one in the line was never admitted.
+    assert calls[2].answer.headers.get("request-id") not in entries
+
+
+async def test_changed_limit_applies_to_the_next_request(house: StartHouse) -> None:
+    home = await house(timed=True)
+    await home.limit("", **{REQUESTS: 2})
+    for _ in range(2):
+        assert (await home.caller.create()).status == 200
+    assert (await home.caller.create()).status == 429
+    await home.limit("", **{REQUESTS: 60})
+    answer = await home.caller.create()
+    assert answer.status == 200
+    assert told(answer, "requests")[0] == "60"
+
+
+@pytest.mark.parametrize("kind", [REQUESTS, INPUT])
+async def test_those_who_say_that_they_retry_are_given_successive_places(
+    house: StartHouse, kind: str
+) -> None:
+    home = await house(timed=True)
+    caller = await limited(home, "organization", **{kind: 60 if kind == REQUESTS else 300})
+    served = [await caller.create() for _ in range(60)]
+    assert all(answer.status == 200 for answer in served)
+
+    async def ask(retries: int) -> Answer:
+        return await caller.post("/v1/messages", HELLO, x_stainless_retry_count=str(retries))
+
+    refused = [await ask(0) for _ in range(20)]
+    assert [int(answer.headers["retry-after"]) for answer in refused] == list(range(1, 21))
+    for _ in refused:
+        home.clock.passes(seconds=1)
+        # Who is new comes after them, and who says nothing of retries, too.
+        assert (await caller.create()).status == 429
+        assert (await ask(1)).status == 200
+    assert len(await home.entries()) == 80
+    assert (await caller.create()).headers["retry-after"] == "1"
+
+
+async def test_place_is_given_back_if_the_money_is_spent(house: StartHouse) -> None:
+    home = await house(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
+    caller = await limited(home, "organization", **{REQUESTS: 1})
+    assert (await caller.create()).status == 200
+    first = {"x_stainless_retry_count": "0"}
+    refused = await caller.post("/v1/messages", HELLO, **first)
+    waited(home, refused)
+    await home.spend_limit({"type": "organization"}, 1)
+    again = await caller.post("/v1/messages", HELLO, x_stainless_retry_count="1")
+    assert again.status == 400
+    assert told(again, "requests")[:2] == ("1", "1")

@@ -1,0 +1,204 @@
+"""Spend limits, over the application as it is served: nothing too much, and nothing too little."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from antiphon.settings import PriceSettings
+from support.asgi import Answer, Call, Client
+from support.house import House, StartHouse
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = 200
+PRICE = PriceSettings(input=Decimal(3), output=Decimal(15))
+# A prompt of 5 tokens, and 3 of the answer's four.
+CUT = {"max_tokens": 3}
+CUT_COST = 5 * 3_000 + 3 * 15_000
+# The same prompt, and all four, where it might have been a hundred.
+WHOLE_COST = 5 * 3_000 + 4 * 15_000
+WHOLE_WORST = 5 * 3_000 + 100 * 15_000
+SCOPES = ("organization", "workspace", "key")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    if request.param == "sqlite":
+        return {}
+    return {"database_url": request.getfixturevalue("postgres_url")}
+
+
+async def opened(house: StartHouse, settings: dict[str, Any], **more: Any) -> House:
+    options = {"text": "One two three", "tokens_per_second": 2000, **more}
+    return await house(settings, price=PRICE, **options)
+
+
+async def limited(home: House, scope: str, nano_dollars: int) -> Client:
+    """Limit the spend of a scope, and return a caller whom that concerns."""
+    caller, workspace, key = await home.guest()
+    scopes = {
+        "organization": {"type": "organization"},
+        "workspace": {"type": "workspace", "workspace_id": workspace},
+        "key": {"type": "api_key", "api_key_id": key},
+    }
+    await home.spend_limit(scopes[scope], nano_dollars)
+    return caller
+
+
+async def all_at_once(caller: Client, **changes: Any) -> list[Answer]:
+    return await asyncio.gather(*(caller.create(**changes) for _ in range(AT_ONCE)))
+
+
+def statuses(answers: list[Answer]) -> Counter[int]:
+    return Counter(answer.status for answer in answers)
+
+
+async def spent(home: House) -> int:
+    return sum(entry.cost for entry in (await home.entries()).values())
+
+
+REFUSALS = {
+    "organization": "You have reached your specified API usage limits.",
+    "workspace": "You have reached your specified workspace API usage limits.",
+    "key": "You have reached the usage limits of this API key.",
+}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_as_many_are_served_as_fit_and_not_a_nano_dollar_more(
+    house: StartHouse, settings: dict[str, Any], scope: str
+) -> None:
+    home = await opened(house, settings)
+    limit = 77 * CUT_COST + CUT_COST - 1
+    caller = await limited(home, scope, limit)
+    answers = await all_at_once(caller, **CUT)
+    assert statuses(answers) == {200: 77, 400: AT_ONCE - 77}
+    assert await spent(home) == 77 * CUT_COST <= limit
+    assert len(await home.entries()) == 77
+    refused = next(answer for answer in answers if answer.status == 400)
+    assert refused.error[1:] == (
+        "invalid_request_error",
+        f"{REFUSALS[scope]} You will regain access on 2026-12-01 at 00:00 UTC.",
+    )
+    assert "retry-after" not in refused.headers
+    assert "anthropic-ratelimit-requests-remaining" in refused.headers
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_request_that_might_fit_waits_and_is_served_if_it_does(
+    house: StartHouse, settings: dict[str, Any], scope: str
+) -> None:
+    home = await opened(house, settings)
+    # Until the last one begins, at most a few fit beside one another.
+    limit = (AT_ONCE - 1) * WHOLE_COST + WHOLE_WORST
+    caller = await limited(home, scope, limit)
+    assert statuses(await all_at_once(caller)) == {200: AT_ONCE}
+    assert await spent(home) == AT_ONCE * WHOLE_COST <= limit
+
+
+async def test_last_request_is_refused_if_a_nano_dollar_is_missing(
+    house: StartHouse, settings: dict[str, Any]
+) -> None:
+    home = await opened(house, settings)
+    limit = (AT_ONCE - 1) * WHOLE_COST + WHOLE_WORST - 1
+    caller = await limited(home, "organization", limit)
+    assert statuses(await all_at_once(caller)) == {200: AT_ONCE - 1, 400: 1}
+    assert await spent(home) == (AT_ONCE - 1) * WHOLE_COST
+
+
+async def test_limits_of_all_scopes_hold_together(
+    house: StartHouse, settings: dict[str, Any]
+) -> None:
+    home = await opened(house, settings)
+    caller, workspace, key = await home.guest()
+    await home.spend_limit({"type": "organization"}, 100 * CUT_COST)
+    await home.spend_limit({"type": "workspace", "workspace_id": workspace}, 60 * CUT_COST)
+    await home.spend_limit({"type": "api_key", "api_key_id": key}, 50 * CUT_COST, period="daily")
+    guests, others = await asyncio.gather(
+        all_at_once(caller, **CUT), all_at_once(home.caller, **CUT)
+    )
+    assert statuses(guests)[200] == 50
+    assert statuses(others)[200] == 50
+    assert await spent(home) == 100 * CUT_COST
+
+
+async def test_streams_and_those_who_hang_up_are_counted_too(
+    house: StartHouse, settings: dict[str, Any]
+) -> None:
+    home = await opened(house, settings, text="word " * 99, tokens_per_second=500)
+    limit = 40 * WHOLE_WORST
+    caller = await limited(home, "organization", limit)
+    body = {
+        "model": "claude-x",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+    }
+    calls = [caller.start("POST", "/v1/messages", body) for _ in range(AT_ONCE)]
+
+    await asyncio.gather(
+        *(hung_up(call) if number % 2 else call.task for number, call in enumerate(calls))
+    )
+    cost = await spent(home)
+    assert cost <= limit
+    # What is left over is less than anybody could have been granted.
+    assert cost + WHOLE_WORST > limit or all(c.answer.status == 200 for c in calls)
+
+
+async def hung_up(call: Call) -> None:
+    """Hang up once something was said, or see the refusal."""
+    said = asyncio.create_task(call.until(b"word"))
+    await asyncio.wait([said, call.task], return_when=asyncio.FIRST_COMPLETED)
+    said.cancel()
+    call.hang_up()
+    await call.task
+
+
+@pytest.mark.covers("errors: spend limits: 400, and 429 for the server's cap", "effect")
+async def test_cap_of_the_server_ends_with_the_month(house: StartHouse) -> None:
+    home = await house(
+        {"limits": {"monthly_spend": "0.0001"}}, timed=True, price=PRICE, text="One two three"
+    )
+    assert (await home.caller.create(**CUT)).status == 200
+    refused = await home.caller.create(**CUT)
+    assert refused.error[:2] == (429, "rate_limit_error")
+    assert refused.error[2] == (
+        "You have reached your API usage limits: your organization has crossed its monthly API "
+        "usage threshold, set based on your organization's API tier. You will regain access on "
+        "2026-12-01 at 00:00 UTC."
+    )
+    assert refused.json["error"]["details"] == {"error_code": "enforced_spend_limit_reached"}
+    assert "retry-after" not in refused.headers
+    assert refused.headers["anthropic-ratelimit-requests-limit"] == "1000000"
+    home.clock.passes(days=7, hours=11, minutes=59)
+    assert (await home.caller.create(**CUT)).status == 429
+    home.clock.passes(minutes=1)
+    assert (await home.caller.create(**CUT)).status == 200
+    assert (await home.caller.create(**CUT)).status == 429
+
+
+@pytest.mark.parametrize(
+    ("period", "until", "days"), [("daily", "2026-11-24", 0.5), ("weekly", "2026-11-30", 6.5)]
+)
+async def test_shorter_periods_end_as_the_refusal_says(
+    house: StartHouse, period: str, until: str, days: float
+) -> None:
+    home = await house(timed=True, price=PRICE, text="One two three")
+    await home.spend_limit({"type": "organization"}, CUT_COST, period=period)
+    assert (await home.caller.create(**CUT)).status == 200
+    assert f"access on {until} at" in (await home.caller.create(**CUT)).error[2]
+    home.clock.passes(days=days)
+    assert (await home.caller.create(**CUT)).status == 200
+
+
+async def test_what_is_free_is_never_refused(house: StartHouse) -> None:
+    home = await house(text="One two three")
+    await home.spend_limit({"type": "organization"}, 0)
+    answer = await home.caller.post(
+        "/v1/messages",
+        {"model": "scripted", "max_tokens": 3, "messages": [{"role": "user", "content": "Hi"}]},
+    )
+    assert answer.status == 200

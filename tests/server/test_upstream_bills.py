@@ -1,0 +1,136 @@
+"""What an upstream says of its prompt cache is told, billed, and drawn from the limits."""
+
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.server.app import build_app
+from antiphon.service.models import ModelSource
+from antiphon.service.platform import build_platform
+from antiphon.settings import ModelSettings, Settings
+from support.asgi import KEY, Client
+from support.house import Clock, House
+from support.upstreams import Misbehaving, misbehaving
+
+pytestmark = pytest.mark.anyio
+
+USAGE = {
+    "input_tokens": 3,
+    "cache_read_input_tokens": 200,
+    "cache_creation_input_tokens": 7,
+    "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 5},
+    "output_tokens": 0,
+}
+SAID = [
+    {"type": "message_start", "message": {"usage": USAGE}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+    {"type": "content_block_stop", "index": 0},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn"},
+        "usage": {"output_tokens": 4},
+    },
+    {"type": "message_stop"},
+]
+INPUT = "anthropic-ratelimit-input-tokens-remaining"
+
+
+def frames(events: list[dict[str, Any]]) -> bytes:
+    return b"".join(
+        f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events
+    )
+
+
+@pytest.fixture
+async def upstream() -> AsyncGenerator[Misbehaving]:
+    async with misbehaving() as server:
+        yield server
+
+
+@pytest.fixture
+async def home(upstream: Misbehaving, tmp_path: Path) -> AsyncGenerator[House]:
+    settings = Settings.load(
+        {"data_dir": tmp_path, "api_key": KEY, "limits": {"input_tokens_per_minute": 9000}},
+        environ={},
+    )
+    model = ModelSettings(
+        id="up",
+        engine="messages_api",
+        aliases=("claude-*",),
+        options={"url": upstream.url, "model": "m", "context_tokens": 100_000},
+    )
+    clock = Clock()
+    building = build_platform(settings, [ModelSource(model)], now=clock, clock=clock.ms)
+    async with building as platform:
+        await platform.models.open()
+        yield House(platform, clock)
+
+
+async def told(home: House) -> dict[str, Any]:
+    answer = await Client(build_app(home.platform)).create(model="claude-opus-5-5", max_tokens=50)
+    assert answer.status == 200, answer.json
+    usage: dict[str, Any] = answer.json["usage"]
+    return usage
+
+
+async def drawn(home: House) -> int:
+    """What is drawn from the bucket of input when everything is settled."""
+    await home.platform.ledger.flush()
+    caller = await home.platform.access.authenticate(KEY, None)
+    headers = await home.platform.metering.standing(caller, "up")
+    return 9000 - int(headers[INPUT])
+
+
+async def test_nobody_counts_what_the_upstream_says_with_its_answer(
+    home: House, upstream: Misbehaving
+) -> None:
+    upstream.streams(frames(SAID))
+    await told(home)
+    assert [path for path, _, _ in upstream.asked] == ["/v1/messages"]
+
+
+async def test_the_bill_is_what_the_caller_is_told(home: House, upstream: Misbehaving) -> None:
+    upstream.streams(frames(SAID))
+    usage = await told(home)
+    assert usage["input_tokens"] == 3
+    assert usage["cache_read_input_tokens"] == 200
+    assert usage["cache_creation"] == USAGE["cache_creation"]
+    (entry,) = (await home.entries()).values()
+    counts = entry.tokens
+    assert (counts.input, counts.cache_read, counts.output) == (3, 200, 4)
+    assert (counts.cache_write_5m, counts.cache_write_1h) == (2, 5)
+    # claude-opus-5-5: 4, 5, 8, 0.20 and 20 dollars for a million.
+    assert entry.cost == 3 * 4000 + 2 * 5000 + 5 * 8000 + 200 * 200 + 4 * 20_000
+
+
+async def test_reads_of_the_cache_are_free_of_the_limits(
+    home: House, upstream: Misbehaving
+) -> None:
+    upstream.streams(frames(SAID))
+    await told(home)
+    assert await drawn(home) == 3 + 2 + 5
+
+
+async def test_failure_before_the_first_event_gives_everything_back(
+    home: House, upstream: Misbehaving
+) -> None:
+    upstream.says(b"{}", status=500)
+    answer = await Client(build_app(home.platform)).create(model="claude-opus-5-5")
+    assert answer.status == 500
+    (entry,) = (await home.entries()).values()
+    assert (entry.outcome, entry.cost, entry.tokens.prompt) == ("failed", 0, 0)
+    assert await drawn(home) == 0
+
+
+async def test_answer_that_breaks_off_is_due_for_its_prompt(
+    home: House, upstream: Misbehaving
+) -> None:
+    upstream.streams(frames(SAID[:3]), then="cut")
+    answer = await Client(build_app(home.platform)).create(model="claude-opus-5-5", stream=True)
+    assert answer.events[-1]["type"] == "error"
+    (entry,) = (await home.entries()).values()
+    assert (entry.outcome, entry.tokens.cache_read) == ("interrupted", 200)

@@ -1,0 +1,145 @@
+import pytest
+
+from antiphon.core.admission import Ask, Draw, Granted, Limited
+from antiphon.service.places import DISTRUST_MS, GRACE_MS, TRUST, Place, Places
+from antiphon.store.counters.memory import MemoryCounters
+from support.valkey import Clock
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 60  # one a second
+ASKED = (Draw("requests", LIMIT, 1), Draw("output", LIMIT, 0, needs_positive=True))
+
+
+class Line:
+    """A bucket that is empty, and places at it."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.counters = MemoryCounters(self.clock)
+        self.places = Places(self.counters, self.clock)
+
+    async def empty(self) -> None:
+        await self.counters.seed({})
+        left = (await self.counters.levels(ASKED))[0].remaining
+        await self.counters.draw([Draw("requests", LIMIT, left)])
+
+    async def full_in_ms(self) -> int:
+        return (await self.counters.levels(ASKED))[0].full_in_ms
+
+    async def wait_ms(self, asked: tuple[Draw, ...] = ASKED) -> int:
+        """How long somebody who comes now has to wait, without a place."""
+        verdict = await self.counters.admit(Ask(f"{self.clock.now}", asked, (), 1000))
+        return verdict.retry_after_ms if isinstance(verdict, Limited) else 0
+
+    async def promise(self, key_id: str = "key") -> int | None:
+        return await self.places.promise(key_id, ASKED, await self.wait_ms())
+
+
+@pytest.fixture
+async def line() -> Line:
+    line = Line()
+    await line.empty()
+    return line
+
+
+async def test_everybody_gets_a_later_place(line: Line) -> None:
+    assert [await line.promise() for _ in range(5)] == [1000, 2000, 3000, 4000, 5000]
+    assert await line.wait_ms() == 6000
+
+
+async def test_place_is_there_when_it_is_due_and_not_before(line: Line) -> None:
+    await line.promise()
+    await line.promise()
+    assert line.places.claim("key", ASKED) == 1000
+    line.clock.now += 999
+    assert line.places.claim("key", ASKED) == 1
+    line.clock.now += 1
+    assert isinstance(line.places.claim("key", ASKED), Place)
+    assert line.places.claim("key", ASKED) == 1000
+
+
+async def test_place_is_for_the_same_request_of_the_same_key(line: Line) -> None:
+    await line.promise()
+    line.clock.now += 1000
+    assert line.places.claim("another", ASKED) is None
+    assert line.places.claim("key", (Draw("requests", LIMIT, 2),)) is None
+
+
+async def test_who_comes_later_does_not_take_the_place(line: Line) -> None:
+    await line.promise()
+    line.clock.now += 1000
+    assert await line.wait_ms() == 1000
+    assert isinstance(line.places.claim("key", ASKED), Place)
+    line.clock.now += 1000
+    assert await line.wait_ms() == 0
+
+
+async def test_place_that_nobody_claims_is_given_back(line: Line) -> None:
+    await line.promise()
+    full_in_ms = await line.full_in_ms()
+    line.clock.now += 1000 + GRACE_MS - 1
+    await line.places.tidy()
+    assert await line.full_in_ms() == full_in_ms - 1000 - GRACE_MS + 1
+    line.clock.now += 1
+    await line.places.tidy()
+    assert await line.full_in_ms() == full_in_ms - 1000 - GRACE_MS - 1000
+    assert line.places.claim("key", ASKED) is None
+
+
+async def test_claimed_place_is_not_given_back_by_itself(line: Line) -> None:
+    await line.promise()
+    line.clock.now += 1000
+    place = line.places.claim("key", ASKED)
+    assert isinstance(place, Place)
+    line.clock.now += GRACE_MS
+    full_in_ms = await line.full_in_ms()
+    await line.places.tidy()
+    assert await line.full_in_ms() == full_in_ms
+    await line.places.give_back(place)
+    assert await line.full_in_ms() == full_in_ms - 1000
+
+
+async def test_nobody_is_promised_what_no_bucket_holds_or_is_far_ahead(line: Line) -> None:
+    large = (Draw("requests", LIMIT, LIMIT + 1),)
+    assert await line.places.promise("key", large, 60_000) is None
+    assert await line.places.promise("key", ASKED, 60_001) is None
+    assert await line.wait_ms() == 1000
+
+
+async def test_key_that_never_comes_gets_no_more_places_for_a_while(line: Line) -> None:
+    for _ in range(TRUST):
+        assert await line.promise() is not None
+    line.clock.now += TRUST * 1000 + GRACE_MS
+    await line.places.tidy()
+    await line.empty()
+    assert await line.promise() is None
+    assert await line.promise("another") is not None
+    line.clock.now += DISTRUST_MS
+    await line.places.tidy()
+    await line.empty()
+    assert await line.promise() is not None
+
+
+async def test_key_that_comes_may_miss_a_place(line: Line) -> None:
+    for _ in range(2 * TRUST):
+        await line.promise()
+        await line.promise()
+        line.clock.now += 1000
+        assert isinstance(line.places.claim("key", ASKED), Place)
+        line.clock.now += 1000 + GRACE_MS
+        await line.places.tidy()
+        await line.empty()
+    assert await line.promise() is not None
+
+
+async def test_draws_in_advance_never_exceed_the_limit(line: Line) -> None:
+    granted = 0
+    for _ in range(300):
+        await line.promise()
+        line.clock.now += 300
+        claimed = line.places.claim("key", ASKED)
+        asked = () if isinstance(claimed, Place) else ASKED
+        verdict = await line.counters.admit(Ask(f"{line.clock.now}", asked, (), 1))
+        granted += isinstance(verdict, Granted)
+    assert 80 <= granted <= 300 * 300 // 1000

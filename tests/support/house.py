@@ -1,0 +1,128 @@
+"""A platform over the scripted engine, with an administrator and callers of it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import pytest
+from sqlalchemy import select
+
+from antiphon.core.usage import TokenCounts
+from antiphon.server.app import build_app
+from antiphon.service.platform import Platform
+from antiphon.store.ledger import COUNTERS
+from antiphon.store.tables import ledger
+from support.asgi import Client
+
+ADMIN = "sk-antiphon-admin-key-of-the-tests"
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+HOUSE = "/v1/organizations"
+GROUP = "/rate_limits/rl_scripted"
+
+
+class Clock:
+    """The time of day, and of the counters: it passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def ms(self) -> int:
+        return (self.now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+    def passes(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+class House:
+    """A platform, with an administrator and callers of it."""
+
+    def __init__(self, platform: Platform, clock: Clock) -> None:
+        self.platform = platform
+        self.clock = clock
+        self.app = build_app(platform)
+        self.admin = Client(self.app, {"x-api-key": ADMIN, "anthropic-version": "2026-10-21"})
+        self.caller = Client(self.app)
+
+    def caller_with(self, secret: str) -> Client:
+        return Client(self.app, {"x-api-key": secret, "anthropic-version": "2023-06-01"})
+
+    async def get(self, path: str, **headers: str) -> Any:
+        answer = await self.admin.get(HOUSE + path, **headers)
+        assert answer.status == 200, answer.json
+        return answer.json
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        answer = await self.admin.post(HOUSE + path, {} if body is None else body, **headers)
+        assert answer.status == 200, answer.json
+        return answer.json
+
+    async def delete(self, path: str) -> Any:
+        answer = await self.admin.start("DELETE", HOUSE + path).task
+        assert answer.status == 200, answer.json
+        return answer.json
+
+    async def refusal(self, path: str, body: Any = None, method: str = "POST") -> tuple[int, str]:
+        answer = await self.admin.start(method, HOUSE + path, {} if body is None else body).task
+        status, _, message = answer.error
+        return status, message
+
+    async def audit(self) -> list[Any]:
+        """What administrators did: the server has made the first keys by itself."""
+        found: list[Any] = (await self.get("/audit_log"))["data"]
+        return [entry for entry in found if entry["actor"]["type"] != "server"]
+
+    async def guest(self) -> tuple[Client, str, str]:
+        """Make a workspace with a key: its caller, and the ids of both."""
+        workspace = await self.post("/workspaces", {"name": "Research"})
+        scope = {"type": "workspace", "workspace_id": workspace["id"]}
+        key = await self.post("/api_keys", {"name": "guest", "scope": scope})
+        return self.caller_with(key["secret"]), workspace["id"], key["id"]
+
+    async def limit(self, path: str, **limits: int) -> None:
+        """Set rate limits for the scripted model: at `/workspaces/…`, at `/api_keys/…`, or here."""
+        body = {"limits": [{"type": name, "value": value} for name, value in limits.items()]}
+        await self.post(path + GROUP, body)
+
+    async def spend_limit(self, scope: dict[str, str], nano_dollars: int, **more: str) -> None:
+        cents = f"{nano_dollars // 10**7}.{nano_dollars % 10**7:07}"
+        await self.post("/spend_limits", {"scope": scope, "amount": cents, **more})
+
+    async def entries(self) -> dict[str, "Recorded"]:
+        """Return what the ledger says of the requests that are over, by their ids."""
+        await self.platform.ledger.flush()
+        async with self.platform.database.read() as connection:
+            rows = (await connection.execute(select(ledger))).mappings().all()
+        return {row["id"]: Recorded(dict(row)) for row in rows}
+
+
+class Recorded:
+    """A line of the ledger."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        counts = {name: row[f"{name}_tokens"] for name in COUNTERS}
+        self.tokens = TokenCounts(**counts, thinking=row["thinking_tokens"])
+        self.cost: int = row["cost"]
+        self.outcome: str = row["outcome"]
+        self.row = row
+
+
+StartHouse: TypeAlias = Callable[..., Awaitable[House]]
+StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
+
+
+@pytest.fixture
+def house(platform: StartPlatform) -> StartHouse:
+    """Makes houses; `clock` is the one of the day, and with `timed` also that of the counters."""
+
+    async def start(
+        settings: dict[str, Any] | None = None, *, timed: bool = False, **options: Any
+    ) -> House:
+        clock = Clock()
+        chosen = {"admin_key": ADMIN, **(settings or {})}
+        ms = clock.ms if timed else None
+        return House(await platform(chosen, now=clock, clock=ms, **options), clock)
+
+    return start
