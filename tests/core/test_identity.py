@@ -1,4 +1,5 @@
 import re
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -6,15 +7,23 @@ from hypothesis import strategies as st
 
 from antiphon.core.identity import (
     ID_ENTROPY,
+    SECRET_ENTROPY,
     api_key_id,
+    audit_entry_id,
     checked_secret,
     hash_secret,
     hint,
+    invite_id,
     make_secret,
     message_id,
+    organization_id,
     public_id,
+    repeatable_entropy,
     request_id,
+    spend_limit_id,
     tool_use_id,
+    user_id,
+    workspace_id,
 )
 
 BASE58 = "[1-9A-HJ-NP-Za-km-z]"
@@ -28,6 +37,21 @@ def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"req_011C{BASE58}{{20}}", request_id(entropy))
     assert re.fullmatch(f"toolu_01{BASE58}{{22}}", tool_use_id(entropy))
     assert re.fullmatch(f"apikey_01{BASE58}{{22}}", api_key_id(entropy))
+
+
+@given(ENTROPY)
+def test_ids_of_accounts_look_like_those_of_the_reference(entropy: bytes) -> None:
+    for make, prefix in (
+        (workspace_id, "wrkspc_01"),
+        (user_id, "user_01"),
+        (invite_id, "invite_01"),
+        (spend_limit_id, "spl_01"),
+        (audit_entry_id, "audit_01"),
+    ):
+        assert re.fullmatch(f"{prefix}{BASE58}{{22}}", make(entropy))
+    whole = organization_id(entropy)
+    assert str(UUID(whole)) == whole
+    assert UUID(whole).version == 4
 
 
 def test_every_byte_is_a_character_of_base58() -> None:
@@ -93,3 +117,11 @@ def test_hint_of_a_chosen_key_shows_a_quarter_at_most() -> None:
 def test_hint_hides_three_quarters_of_what_is_secret(secret: str) -> None:
     shown = hint(secret).removeprefix("sk-antiphon-").replace("...", "", 1)
     assert len(shown) <= min(8, len(secret) // 4)
+
+
+def test_entropy_is_made_again_by_the_same_credential_only() -> None:
+    made = repeatable_entropy("sk-one", b"nonce")
+    assert len(made) == SECRET_ENTROPY
+    assert made == repeatable_entropy("sk-one", b"nonce")
+    assert made != repeatable_entropy("sk-two", b"nonce")
+    assert made != repeatable_entropy("sk-one", b"other")

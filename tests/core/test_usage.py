@@ -29,3 +29,12 @@ def test_prompt_of_more_than_200000_tokens_is_of_the_large_window() -> None:
 def test_total_is_the_sum_of_every_cost() -> None:
     costs = Costs(input=1, cache_write_5m=2, cache_write_1h=4, cache_read=8, output=16)
     assert costs.total == 31
+
+
+def test_counts_add_up_counter_by_counter() -> None:
+    one = TokenCounts(
+        input=1, cache_write_5m=2, cache_write_1h=3, cache_read=4, output=5, thinking=6
+    )
+    assert TokenCounts() + one == one
+    assert (one + one).prompt == 2 * one.prompt
+    assert (one + one).thinking == 12

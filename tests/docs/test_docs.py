@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,13 +10,15 @@ import pytest
 from msgspec.structs import replace
 
 from antiphon import __version__
-from antiphon.cli import _parser
+from antiphon.cli import FAMILIES, parser
 from antiphon.core import errors
 from antiphon.core.price_list import LIST_PRICES
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.messages_api.options import MessagesOptions
 from antiphon.engines.scripted import Reply, ScriptedOptions
+from antiphon.server.admin import AdminEndpoints
+from antiphon.service.platform import Platform
 from antiphon.settings import CardSettings, LimitSettings, ModelSettings, PriceSettings, Settings
 from support import surface
 
@@ -76,6 +78,16 @@ def test_every_route_is_documented() -> None:
         assert f"`{method} {path.replace(':path', '')}`" in HTTP
 
 
+@pytest.mark.anyio
+async def test_every_route_of_the_admin_api_is_documented(
+    platform: Callable[[], Awaitable[Platform]],
+) -> None:
+    page = (DOCS / "reference/admin.md").read_text(encoding="utf-8")
+    served = AdminEndpoints(await platform()).routes()
+    documented = set(re.findall(r"^\| `(\w+ /v1/organizations[^`]*)` \|", page, re.MULTILINE))
+    assert documented == {f"{method} {path}" for method, path, _ in served}
+
+
 def test_every_error_is_documented() -> None:
     catalogue = [one for one in vars(errors).values() if isinstance(one, type)]
     for error in catalogue:
@@ -84,9 +96,9 @@ def test_every_error_is_documented() -> None:
 
 
 def flags(
-    parser: argparse.ArgumentParser, path: tuple[str, ...]
+    whole: argparse.ArgumentParser, path: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    for action in parser._actions:
+    for action in whole._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, child in action.choices.items():
                 yield from flags(child, (*path, name))
@@ -96,7 +108,7 @@ def flags(
 
 
 def test_every_command_and_flag_is_documented() -> None:
-    found = list(flags(_parser(), ("antiphon",)))
+    found = list(flags(parser(FAMILIES), ("antiphon",)))
     assert len(found) > 10
     for path, flag in found:
         assert " ".join(path) in COMMANDS

@@ -142,7 +142,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         (["serve", "--model", "missing.gguf"], {}, "There is no file"),
         (["serve", "--model", "pypi:x"], {}, "pypi:NAME==VERSION"),
         (["keys", "revoke", "nobody"], {}, "there is no key 'nobody'"),
-        (["keys", "create", ""], {}, "a key's name"),
+        (["keys", "create", ""], {}, "name: String should have at least 1 character"),
     ],
 )
 def test_what_cannot_be_is_said_in_plain_words(tmp_path: Path, arguments, settings, said) -> None:

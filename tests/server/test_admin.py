@@ -1,10 +1,15 @@
 """The Admin API, over the application as it is served."""
 
+import os
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from antiphon.service.admin.keys import KeyRing
+from antiphon.service.admin.office import COMMAND_LINE, Office
+from antiphon.store.accounts import KeyKind
+from antiphon.wire.keys import CreateKeyParams
 from support.asgi import HELLO, KEY
 from support.house import HOUSE, NOON, House, StartHouse
 
@@ -546,12 +551,59 @@ async def test_audit_log_is_read_page_by_page(house: StartHouse) -> None:
     for number in range(5):
         home.clock.now += timedelta(seconds=1)
         await home.post("/workspaces", {"name": f"w{number}"})
-    first = await home.get("/audit_log?limit=2")
-    second = await home.get(f"/audit_log?limit=2&page={first['next_page']}")
-    third = await home.get(f"/audit_log?limit=2&page={second['next_page']}")
+    first = await home.get("/audit_log?limit=3")
+    second = await home.get(f"/audit_log?limit=3&page={first['next_page']}")
+    third = await home.get(f"/audit_log?limit=3&page={second['next_page']}")
     names = [entry["after"]["name"] for page in (first, second, third) for entry in page["data"]]
-    assert names == ["w4", "w3", "w2", "w1", "w0"]
+    assert names == ["w4", "w3", "w2", "w1", "w0", "default", "default"]
     assert third["next_page"] is None
+
+
+async def test_request_that_is_sent_again_makes_no_second_key(house: StartHouse) -> None:
+    home = await house()
+    named = {"idempotency_key": "a-lost-answer"}
+    made = await home.post("/api_keys", {"name": "laptop"}, **named)
+    assert await home.post("/api_keys", {"name": "laptop"}, **named) == made
+    assert len((await home.get("/api_keys"))["data"]) == 2
+    assert [entry["action"] for entry in await home.audit()] == ["api_key.create"]
+    assert (await home.caller_with(made["secret"]).create()).status == 200
+    other = await home.admin.post(f"{HOUSE}/api_keys", {"name": "desk"}, **named)
+    assert other.error[::2] == (400, "Idempotency-Key: it has been used for another request")
+    home.clock.now += timedelta(hours=24, seconds=1)
+    later = await home.post("/api_keys", {"name": "laptop"}, **named)
+    assert later["id"] != made["id"]
+
+
+async def test_rotation_that_is_sent_again_gives_the_same_secret(house: StartHouse) -> None:
+    home = await house()
+    made = await home.post("/api_keys", {"name": "laptop"})
+    place, named = f"/api_keys/{made['id']}/rotate", {"idempotency_key": "once"}
+    rotated = await home.post(place, {"grace_period_seconds": 0}, **named)
+    assert await home.post(place, {"grace_period_seconds": 0}, **named) == rotated
+    assert rotated["secret"] != made["secret"]
+    assert (await home.caller_with(rotated["secret"]).create()).status == 200
+
+
+async def test_another_admin_key_cannot_ask_for_the_secret(house: StartHouse) -> None:
+    home = await house()
+    ring = KeyRing(Office(home.platform.database, os.urandom, home.clock), tuple(KeyKind))
+    second = await ring.create_admin(COMMAND_LINE, CreateKeyParams(name="second"))
+    named = {"idempotency_key": "same-name"}
+    made = await home.post("/api_keys", {"name": "laptop"}, **named)
+    others = await home.admin.post(
+        f"{HOUSE}/api_keys", {"name": "laptop"}, x_api_key=str(second.secret), **named
+    )
+    assert others.status == 200
+    assert others.json["id"] != made["id"]
+    assert others.json["secret"] != made["secret"]
+
+
+@pytest.mark.parametrize("called", ["", "x" * 256, "\x01"])
+async def test_name_of_a_request_is_printable(house: StartHouse, called: str) -> None:
+    home = await house()
+    refused = await home.admin.post(f"{HOUSE}/api_keys", {"name": "k"}, idempotency_key=called)
+    assert refused.error[0] == 400
+    assert refused.error[2].startswith("Idempotency-Key: Input should be 1 to 255")
 
 
 async def test_key_of_the_tests_is_a_key_like_others(house: StartHouse) -> None:

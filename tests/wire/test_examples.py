@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from antiphon.wire import keys, limits, organizations
 from antiphon.wire.errors import ErrorEnvelope
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.faults import BodyDecoder
@@ -16,7 +17,24 @@ from antiphon.wire.reports import CostReport, UsageReport
 from antiphon.wire.sse import EventEncoder, FrameDecoder
 
 EXAMPLES = Path(__file__).parent / "examples"
-REQUESTS: dict[str, Any] = {"request": CreateMessageParams, "count_tokens": CountTokensParams}
+REQUESTS: dict[str, Any] = {
+    "request": CreateMessageParams,
+    "count_tokens": CountTokensParams,
+    "accept_invite": organizations.AcceptInviteParams,
+    "add_member": organizations.AddMemberParams,
+    "change_key": keys.UpdateKeyParams,
+    "change_member": organizations.UpdateMemberParams,
+    "change_spend_limit": limits.UpdateSpendLimitParams,
+    "change_user": organizations.UpdateUserParams,
+    "change_workspace": organizations.UpdateWorkspaceParams,
+    "create_invite": organizations.CreateInviteParams,
+    "create_key": keys.CreateKeyParams,
+    "create_user": organizations.CreateUserParams,
+    "create_workspace": organizations.CreateWorkspaceParams,
+    "rotate_key": keys.RotateKeyParams,
+    "set_limits": limits.SetLimitsParams,
+    "set_spend_limit": limits.CreateSpendLimitParams,
+}
 ANSWERS: dict[str, Any] = {
     "message": Message,
     "event": StreamEvent,
@@ -24,6 +42,22 @@ ANSWERS: dict[str, Any] = {
     "model_page": ModelPage,
     "model": ModelInfo,
     "token_count": TokenCount,
+    "audit_entry": organizations.AuditInfo,
+    "balance": limits.BalanceInfo,
+    "invite": organizations.InviteInfo,
+    "key": keys.KeyInfo,
+    "key_rate_limit": limits.KeyRateLimitInfo,
+    "listing": organizations.Listing,
+    "member": organizations.MemberInfo,
+    "member_deleted": organizations.MemberDeleted,
+    "organization": organizations.OrganizationInfo,
+    "rate_limit": limits.RateLimitInfo,
+    "spend_limit": limits.SpendLimitInfo,
+    "token_listing": organizations.TokenListing,
+    "user": organizations.UserInfo,
+    "user_deleted": organizations.Deleted,
+    "workspace": organizations.WorkspaceInfo,
+    "workspace_rate_limit": limits.WorkspaceRateLimitInfo,
     "usage_report": UsageReport,
     "cost_report": CostReport,
 }

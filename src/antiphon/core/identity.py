@@ -3,6 +3,7 @@
 Randomness is an argument, so everything here is a function of its arguments.
 """
 
+import hmac
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from uuid import UUID
@@ -84,6 +85,14 @@ def make_secret(entropy: bytes, prefix: str = SECRET_PREFIX) -> str:
     if len(entropy) != SECRET_ENTROPY:
         raise ValueError(f"A secret is made of {SECRET_ENTROPY} random bytes")
     return prefix + urlsafe_b64encode(entropy).rstrip(b"=").decode("ascii")
+
+
+def repeatable_entropy(credential: str, nonce: bytes) -> bytes:
+    """Make the 32 bytes of a secret that this credential, and nobody else, can make again.
+
+    The nonce is random and may be stored: without the credential it tells nothing about the bytes.
+    """
+    return hmac.digest(credential.encode("utf-8", "surrogatepass"), nonce, "sha256")
 
 
 def checked_secret(secret: str) -> str:

@@ -91,7 +91,8 @@ def _amount(kind: LimitType, input_tokens: int) -> int:
             return 1
         case LimitType.INPUT:
             return input_tokens
-        case LimitType.OUTPUT:
+        case _:
+            # Output is drawn as it is produced.
             return 0
 
 

@@ -44,7 +44,7 @@ def start_of(period: Period, moment: datetime) -> date:
             return day
         case "weekly":
             return day - timedelta(days=day.weekday())
-        case "monthly":
+        case _:
             return day.replace(day=1)
 
 
@@ -56,7 +56,7 @@ def end_of(period: Period, moment: datetime) -> date:
             return start + timedelta(days=1)
         case "weekly":
             return start + timedelta(days=7)
-        case "monthly":
+        case _:
             next_year = start.month == _DECEMBER
             return date(start.year + next_year, 1 if next_year else start.month + 1, 1)
 

@@ -27,6 +27,10 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
     output: int = 0
     thinking: int = 0
 
+    def __add__(self, other: Self) -> Self:
+        sums = (getattr(self, name) + getattr(other, name) for name in self.__struct_fields__)
+        return type(self)(**dict(zip(self.__struct_fields__, sums, strict=True)))
+
     @property
     def prompt(self) -> int:
         return self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read

@@ -8,8 +8,10 @@ from antiphon.server.exchange import Exchange
 from antiphon.server.queries import Query
 from antiphon.server.reading import read_body, read_version
 from antiphon.server.reports import COST_PARAMETERS, USAGE_PARAMETERS, ReportEndpoints
+from antiphon.service.access import credential
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.office import Actor
+from antiphon.service.admin.once import Once
 from antiphon.service.platform import Platform
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.faults import BodyDecoder
@@ -58,6 +60,17 @@ class AdminRequest:
     def query(self, *known: str) -> Query:
         """Return the query, of which nothing else may be there than what is known."""
         return Query(self._exchange.query(), known)
+
+    def once(self) -> Once | None:
+        """Return what the sender calls this request, so that it is not done twice."""
+        called = self._exchange.header(b"idempotency-key")
+        if called is None:
+            return None
+        secret, _ = credential(
+            self._exchange.header(b"x-api-key"), self._exchange.header(b"authorization")
+        )
+        path: str = self._exchange.scope["path"]
+        return Once(called, path.encode() + b"\0" + self._body, secret)
 
     def decode(self, decoder: BodyDecoder[T]) -> T:
         """Decode the body; one that is empty is an empty object."""
@@ -213,7 +226,11 @@ class AdminEndpoints:
         rotate = BodyDecoder(RotateKeyParams)
         return (
             ("GET", "/api_keys", self._list_keys),
-            ("POST", "/api_keys", lambda r: keys.create(r.actor, r.decode(create), r.version)),
+            (
+                "POST",
+                "/api_keys",
+                lambda r: keys.create(r.actor, r.decode(create), r.version, r.once()),
+            ),
             ("GET", "/api_keys/{key}", lambda r: keys.one(r.path("key"), r.version)),
             (
                 "POST",
@@ -224,7 +241,11 @@ class AdminEndpoints:
                 "POST",
                 "/api_keys/{key}/rotate",
                 lambda r: keys.rotate(
-                    r.actor, r.path("key"), r.decode(rotate).grace_period_seconds, r.version
+                    r.actor,
+                    r.path("key"),
+                    r.decode(rotate).grace_period_seconds,
+                    r.version,
+                    r.once(),
                 ),
             ),
         )
@@ -322,13 +343,16 @@ class AdminEndpoints:
 
 
 def _paged(items: Sequence[Any], query: Query) -> TokenListing:
-    """Cut one page out of a listing; its token says where the next one begins."""
+    """Cut one page out of a listing; its token says where the next one begins.
+
+    Without a limit everything is on one page, as the SDK says of rate limits.
+    """
     token = query.one("page")
     number = "0" if token is None else token.removeprefix("page_")
     if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
         raise InvalidRequestError("page: not a page of this listing")
     start = int(number)
-    end = start + query.limit()
+    end = len(items) if query.one("limit") is None else start + query.limit()
     return TokenListing(
         data=tuple(items[start:end]), next_page=f"page_{end}" if end < len(items) else None
     )

@@ -57,7 +57,7 @@ class Access:
         If both of the first are there `x-api-key` counts. Raises `AuthenticationError`, and
         `PermissionError_` for a key of the other kind and for a workspace that is not the key's.
         """
-        secret, refusal = _credential(api_key, authorization)
+        secret, refusal = credential(api_key, authorization)
         directory = await self._accounts.current()
         door = directory.doors.get(hash_secret(secret))
         if door is None:
@@ -71,8 +71,11 @@ class Access:
         return Caller(door.key, _workspace(door.key, workspace, directory), directory)
 
 
-def _credential(api_key: str | None, authorization: str | None) -> tuple[str, str]:
-    """Return the secret that was sent, and what is said if nobody knows it."""
+def credential(api_key: str | None, authorization: str | None) -> tuple[str, str]:
+    """Return the secret that was sent, and what is said if nobody knows it.
+
+    Raises `AuthenticationError` where there is none.
+    """
     if api_key is not None:
         return api_key, "invalid x-api-key"
     if authorization is None:

@@ -1,7 +1,7 @@
 """The served models: opened once, found by any of their names, listed."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class ServedModel:
     def __init__(self, source: ModelSource, limits: LimitSettings, clock: Clock) -> None:
         settings = source.settings
         self.id = settings.id
-        self.limit_group = settings.limit_group or settings.id
+        self.limit_group = _limit_group(settings)
         self.price = settings.price.price() if settings.price else None
         self.gate = Gate(limits.concurrent_requests, limits.queued_requests)
         self._source = source
@@ -71,9 +71,13 @@ class ServedModel:
         return weights[place] if place < len(weights) else None
 
     @property
+    def settings(self) -> ModelSettings:
+        return self._source.settings
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Its id and its aliases, as they are written in the settings."""
-        return (self.id, *self._source.settings.aliases)
+        return _names(self.settings)
 
     @property
     def ready(self) -> bool:
@@ -144,10 +148,7 @@ class Models:
 
     def groups(self) -> dict[str, list[str]]:
         """Return which models share their rate limits: by group, their ids and aliases."""
-        groups: dict[str, list[str]] = {}
-        for model in self._models.values():
-            groups.setdefault(model.limit_group, []).extend(model.names)
-        return groups
+        return limit_groups(model.settings for model in self._models.values())
 
     def group_of(self, name: str | None) -> str | None:
         """Return the group of the model of this name, or the only one there is."""
@@ -172,3 +173,19 @@ class Models:
             first_id=listing.ids[0] if listing.ids else None,
             last_id=listing.ids[-1] if listing.ids else None,
         )
+
+
+def limit_groups(models: Iterable[ModelSettings]) -> dict[str, list[str]]:
+    """Return which models share their rate limits: by group, their ids and aliases."""
+    groups: dict[str, list[str]] = {}
+    for model in models:
+        groups.setdefault(_limit_group(model), []).extend(_names(model))
+    return groups
+
+
+def _limit_group(model: ModelSettings) -> str:
+    return model.limit_group or model.id
+
+
+def _names(model: ModelSettings) -> tuple[str, ...]:
+    return (model.id, *model.aliases)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
 from antiphon.service.admin.administration import Administration, build_administration
-from antiphon.service.admin.office import Office
+from antiphon.service.admin.keys import KeyRing
+from antiphon.service.admin.office import SERVER, Office
 from antiphon.service.alone import alone
 from antiphon.service.counting import Sums, opened_counters
 from antiphon.service.directory import Accounts, establish
-from antiphon.service.keys import Keys, NewKey
+from antiphon.service.expiry import ExpiryWatch
 from antiphon.service.ledger import Books, Ledger, opened_ledger
 from antiphon.service.messages import Messages
 from antiphon.service.metering import Metering
@@ -27,6 +28,7 @@ from antiphon.store.counters.memory import steady_clock
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
+from antiphon.wire.keys import KeyInfo
 
 if TYPE_CHECKING:
     from antiphon.service.url_sources import UrlSources
@@ -42,14 +44,13 @@ class Platform:
     database: Database
     access: Access
     uses: KeyUses
-    keys: Keys
     models: Models
     messages: Messages
     metering: Metering
     ledger: Ledger
     reports: Reports
     administration: Administration
-    first_key: NewKey | None
+    first_key: KeyInfo | None
     entropy: Callable[[int], bytes]
     draining: bool = False
 
@@ -103,11 +104,11 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
             stack.enter_context(alone(settings.data_dir))
         opened = opened_database(settings, entropy=entropy, now=now)
         database = await stack.enter_async_context(opened)
-        keys = Keys(database, entropy, now)
+        office = Office(database, entropy, now)
         async with database.write() as connection:
             signing_key = await house_secret(connection, "thinking", entropy(SIGNING_KEY_SIZE))
         accounts = Accounts(database, await database.watch())
-        first_key = await _first_keys(keys, settings)
+        first_key = await _first_keys(KeyRing(office), settings)
 
         sums = Sums(database, now)
         counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
@@ -123,15 +124,14 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
 
         uses = KeyUses(database, now)
         await stack.enter_async_context(uses.writing())
+        await stack.enter_async_context(ExpiryWatch(database, now).watching())
         models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
-        office = Office(database, entropy, now)
         yield Platform(
             settings=settings,
             database=database,
             access=Access(accounts, now),
             uses=uses,
-            keys=keys,
             models=models,
             messages=Messages(models, metering, entropy, signing_key, _sources_of(settings)),
             metering=metering,
@@ -143,8 +143,8 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         )
 
 
-async def _first_keys(keys: Keys, settings: Settings) -> NewKey | None:
+async def _first_keys(keys: KeyRing, settings: Settings) -> KeyInfo | None:
     """Make the keys that a new house begins with; return the ordinary one if it is new."""
     if settings.admin_key is not None:
-        await keys.first(settings.admin_key.reveal(), KeyKind.ADMIN)
-    return await keys.first(settings.api_key.reveal() if settings.api_key else None)
+        await keys.first(SERVER, settings.admin_key.reveal(), KeyKind.ADMIN)
+    return await keys.first(SERVER, settings.api_key.reveal() if settings.api_key else None)

@@ -179,6 +179,18 @@ audit_log = Table(
     Index("ix_audit_log_at", "at", "id"),
 )
 
+# Requests for keys that came with an `Idempotency-Key`: neither that nor a secret stands here.
+repeatable_requests = Table(
+    "repeatable_requests",
+    metadata,
+    Column("name", LargeBinary, nullable=False),
+    Column("asked", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("nonce", LargeBinary, nullable=False),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("name", name="pk_repeatable_requests"),
+)
+
 # How often something has changed: compared to know whether a copy in memory is still right.
 revisions = Table(
     "revision",

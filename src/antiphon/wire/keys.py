@@ -31,6 +31,10 @@ class OrganizationKeyScope(Answer, tag_field="type", tag="organization", kw_only
     """A key that chooses its workspace by `anthropic-workspace-id`."""
 
 
+class AdminKeyScope(Answer, tag_field="type", tag="admin", kw_only=True, frozen=True):
+    """A key that administers, and cannot call models. The API shows none, the command line does."""
+
+
 class KeyInfo(Answer, kw_only=True, frozen=True):
     """A key without its secret.
 
@@ -48,7 +52,7 @@ class KeyInfo(Answer, kw_only=True, frozen=True):
     created_by: CreatedBy | None
     partial_key_hint: str | None
     principal: None = None
-    scope: WorkspaceKeyScope | OrganizationKeyScope
+    scope: WorkspaceKeyScope | OrganizationKeyScope | AdminKeyScope
     workspace_id: str | UnsetType | None = UNSET
     secret: str | UnsetType = UNSET
 

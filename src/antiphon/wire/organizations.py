@@ -55,6 +55,14 @@ class UpdateUserParams(Param, kw_only=True, frozen=True):
     role: GivenRole
 
 
+class CreateUserParams(Param, kw_only=True, frozen=True):
+    """A user who needs no invite. Only the command line makes one, and only it makes an admin."""
+
+    email: Email
+    name: PersonName
+    role: Role
+
+
 class InviteInfo(Answer, kw_only=True, frozen=True):
     """An invitation to become a user."""
 

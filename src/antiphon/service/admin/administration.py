@@ -1,16 +1,17 @@
 """All use cases of administration, over one office."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from antiphon.service.admin.audit import AuditLog
-from antiphon.service.admin.keys import KeyRing
+from antiphon.service.admin.keys import ORDINARY, KeyRing
 from antiphon.service.admin.office import Office
 from antiphon.service.admin.people import People
 from antiphon.service.admin.rate_limits import RateLimits
 from antiphon.service.admin.spend_limits import SpendLimits
 from antiphon.service.admin.workspaces import Workspaces
 from antiphon.settings import LimitSettings
+from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.base import Counters
 
 
@@ -31,12 +32,17 @@ def build_administration(
     settings: LimitSettings,
     counters: Counters,
     groups: Callable[[], Mapping[str, Sequence[str]]],
+    kinds: Collection[KeyKind] = ORDINARY,
 ) -> Administration:
-    """Make the use cases; `groups` gives the groups of models that share limits, with names."""
+    """Make the use cases.
+
+    `groups` gives the groups of models that share limits, with names; `kinds` are the kinds of
+    keys that can be seen.
+    """
     return Administration(
         people=People(office),
         workspaces=Workspaces(office),
-        keys=KeyRing(office),
+        keys=KeyRing(office, kinds),
         rate_limits=RateLimits(office, settings, groups),
         spend_limits=SpendLimits(office, settings, counters),
         audit=AuditLog(office),

@@ -1,5 +1,6 @@
 """API keys: made, listed, changed, rotated. A secret is shown once, to whoever asked for it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -7,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.errors import ConflictError, InvalidRequestError, NotFoundError
 from antiphon.core.identity import (
     ADMIN_SECRET_PREFIX,
     SECRET_ENTROPY,
     SECRET_PREFIX,
     api_key_id,
+    checked_secret,
     hash_secret,
     hint,
     make_secret,
@@ -26,6 +28,7 @@ from antiphon.service.admin.office import (
     moment,
     optional_moment,
 )
+from antiphon.service.admin.once import Made, Once
 from antiphon.service.admin.people import the_user
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.store.accounts import (
@@ -35,12 +38,14 @@ from antiphon.store.accounts import (
     add_key,
     add_secret,
     change_key,
+    count_keys,
     end_secrets,
     find_key,
     list_keys,
 )
 from antiphon.store.directory import read_directory
 from antiphon.wire.keys import (
+    AdminKeyScope,
     CreatedBy,
     CreateKeyParams,
     KeyInfo,
@@ -57,6 +62,15 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 OLD_VERSION = "2023-06-01"
+NEW_VERSION = "2026-10-21"
+# How long before a key expires one is told.
+WARNING = timedelta(days=7)
+ORDINARY = frozenset({KeyKind.API})
+_VARIABLES = {KeyKind.API: "ANTIPHON_API_KEY", KeyKind.ADMIN: "ANTIPHON_ADMIN_KEY"}
+
+
+class KeyRefusedError(ValueError):
+    """A chosen secret that cannot be one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +83,11 @@ class KeyFilter:
 
 
 class KeyRing:
-    """The use cases of ordinary API keys. Admin keys are made on the command line."""
+    """The use cases of keys, of these kinds: only the command line knows admin keys."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, kinds: Collection[KeyKind] = ORDINARY) -> None:
         self._office = office
+        self._kinds = kinds
 
     async def all(self, cursor: Cursor, wanted: KeyFilter, version: str) -> Listing:
         """List keys, the newest first."""
@@ -83,7 +98,7 @@ class KeyRing:
         found = [
             key_info(key, now, default, version)
             for key in reversed(keys)
-            if key.kind is KeyKind.API
+            if key.kind in self._kinds
             and wanted.status in {None, key_state(key, now)}
             and wanted.workspace_id in {None, key.workspace_id}
             and wanted.created_by_user_id in {None, key.created_by}
@@ -93,30 +108,74 @@ class KeyRing:
     async def one(self, key_id: str, version: str) -> KeyInfo:
         """Return a key. Raises `NotFoundError`."""
         async with self._office.read() as connection:
-            key = await the_key(connection, key_id)
+            key = await the_key(connection, key_id, self._kinds)
             return await self._info(connection, key, version)
 
-    async def create(self, actor: Actor, params: CreateKeyParams, version: str) -> KeyInfo:
-        """Make a key, and show its secret this once."""
-        now = self._office.now()
+    async def create(
+        self, actor: Actor, params: CreateKeyParams, version: str, once: Once | None = None
+    ) -> KeyInfo:
+        """Make a key, and show its secret this once, or again to who asks `once`."""
         async with self._office.change() as connection:
+            if once and (made := await once.before(connection, self._office)):
+                return await self._again(connection, made, version)
             if params.created_by_user_id is not None:
                 await the_user(connection, params.created_by_user_id)
-            life = params.expires_in_seconds
-            new = ApiKey(
-                id=api_key_id(self._office.entropy()),
-                name=_name(params.name),
-                workspace_id=await _workspace(connection, params),
-                hint="",
-                created_at=now,
-                created_by=params.created_by_user_id,
-                expires_at=None if life is None else now + timedelta(seconds=life),
-            )
-            secret = self._secret()
-            key = replace(new, hint=hint(secret))
-            await add_key(connection, key, hash_secret(secret))
-            info = await self._info(connection, key, version, secret)
-            await self._office.note(connection, actor, Change("api_key.create", after=info))
+            workspace = await _workspace(connection, params)
+            key = self._new(params, KeyKind.API, workspace)
+            random = await once.make(connection, self._office, key.id) if once else None
+            secret = self._secret(KeyKind.API, random)
+            return await self._add(connection, actor, key, secret, version)
+
+    async def create_admin(self, actor: Actor, params: CreateKeyParams) -> KeyInfo:
+        """Make a key that administers, and show its secret this once."""
+        async with self._office.change() as connection:
+            key = self._new(params, KeyKind.ADMIN, None)
+            secret = self._secret(KeyKind.ADMIN)
+            return await self._add(connection, actor, key, secret, NEW_VERSION)
+
+    async def first(
+        self, actor: Actor, chosen: str | None, kind: KeyKind = KeyKind.API
+    ) -> KeyInfo | None:
+        """Make the first key of its kind, `chosen` if there is one; else nothing.
+
+        Raises `KeyRefusedError` for a chosen secret that cannot be one.
+        """
+        async with self._office.read() as connection:
+            if await count_keys(connection, kind):
+                return None
+        secret = self._secret(kind) if chosen is None else _chosen(chosen, kind)
+        try:
+            async with self._office.change() as connection:
+                # Another process may have been quicker.
+                if await count_keys(connection, kind):
+                    return None
+                default = (await read_directory(connection)).default_workspace.id
+                workspace = default if kind is KeyKind.API else None
+                key = self._new(CreateKeyParams(name="default"), kind, workspace)
+                return await self._add(connection, actor, key, secret, NEW_VERSION)
+        except ConflictError as error:
+            raise KeyRefusedError(f"{_VARIABLES[kind]}: another key has this secret") from error
+
+    def _new(self, params: CreateKeyParams, kind: KeyKind, workspace: str | None) -> ApiKey:
+        now, life = self._office.now(), params.expires_in_seconds
+        return ApiKey(
+            id=api_key_id(self._office.entropy()),
+            name=_name(params.name),
+            kind=kind,
+            workspace_id=workspace,
+            hint="",
+            created_at=now,
+            created_by=params.created_by_user_id,
+            expires_at=None if life is None else now + timedelta(seconds=life),
+        )
+
+    async def _add(
+        self, connection: "AsyncConnection", actor: Actor, new: ApiKey, secret: str, version: str
+    ) -> KeyInfo:
+        key = replace(new, hint=hint(secret))
+        await add_key(connection, key, hash_secret(secret))
+        info = await self._info(connection, key, version, secret)
+        await self._office.note(connection, actor, Change("api_key.create", after=info))
         return info
 
     async def update(
@@ -124,7 +183,7 @@ class KeyRing:
     ) -> KeyInfo:
         """Rename a key, put it aside, take it up again, or archive it for good."""
         async with self._office.change() as connection:
-            old = await the_key(connection, key_id)
+            old = await the_key(connection, key_id, self._kinds)
             changes = self._changes(old, params)
             if not changes:
                 return await self._info(connection, old, version)
@@ -150,15 +209,20 @@ class KeyRing:
             changes["archived_at"] = self._office.now()
         return changes
 
-    async def rotate(self, actor: Actor, key_id: str, grace_s: int, version: str) -> KeyInfo:
+    async def rotate(
+        self, actor: Actor, key_id: str, grace_s: int, version: str, once: Once | None = None
+    ) -> KeyInfo:
         """Give a key a new secret; those that it has work on for `grace_s` seconds."""
         now = self._office.now()
         async with self._office.change() as connection:
-            old = await the_key(connection, key_id)
+            if once and (made := await once.before(connection, self._office)):
+                return await self._again(connection, made, version)
+            old = await the_key(connection, key_id, self._kinds)
             state = key_state(old, now)
             if state in {"archived", "expired"}:
                 raise InvalidRequestError(f"This API key is {state} and cannot be rotated.")
-            secret = self._secret()
+            random = await once.make(connection, self._office, key_id) if once else None
+            secret = self._secret(old.kind, random)
             await end_secrets(connection, key_id, now + timedelta(seconds=grace_s))
             await add_secret(connection, key_id, hash_secret(secret))
             new = await change_key(connection, key_id, {"hint": hint(secret)}) or old
@@ -167,9 +231,15 @@ class KeyRing:
             await self._office.note(connection, actor, Change("api_key.rotate", before, after))
         return after
 
-    def _secret(self, kind: KeyKind = KeyKind.API) -> str:
+    async def _again(self, connection: "AsyncConnection", made: Made, version: str) -> KeyInfo:
+        """Show what a request has made before: the key as it is now, and the secret of then."""
+        key = await the_key(connection, made.key_id, self._kinds)
+        secret = self._secret(key.kind, made.entropy)
+        return await self._info(connection, key, version, secret)
+
+    def _secret(self, kind: KeyKind = KeyKind.API, random: bytes | None = None) -> str:
         prefix = SECRET_PREFIX if kind is KeyKind.API else ADMIN_SECRET_PREFIX
-        return make_secret(self._office.entropy(SECRET_ENTROPY), prefix)
+        return make_secret(random or self._office.entropy(SECRET_ENTROPY), prefix)
 
     async def _info(
         self,
@@ -190,6 +260,15 @@ def key_state(key: ApiKey, now: datetime) -> KeyState:
     return key.status.value
 
 
+def expires_soon(key: KeyInfo, now: datetime) -> bool:
+    """Whether a key that works will have stopped in a week."""
+    return (
+        key.status == "active"
+        and key.expires_at is not None
+        and key.expires_at <= moment(now + WARNING)
+    )
+
+
 def _expired(key: ApiKey, now: datetime) -> bool:
     return key.expires_at is not None and key.expires_at <= now
 
@@ -206,17 +285,27 @@ def key_info(key: ApiKey, now: datetime, default_workspace: str, version: str) -
         last_used_at=optional_moment(key.last_used_at),
         created_by=CreatedBy(id=key.created_by) if key.created_by else None,
         partial_key_hint=key.hint,
-        scope=OrganizationKeyScope() if owner is None else WorkspaceKeyScope(workspace_id=owner),
+        scope=_scope(key),
         workspace_id=(None if owner == default_workspace else owner)
         if version == OLD_VERSION
         else UNSET,
     )
 
 
-async def the_key(connection: "AsyncConnection", key_id: str) -> ApiKey:
-    """Find an ordinary key by its id, or raise `NotFoundError`."""
+def _scope(key: ApiKey) -> WorkspaceKeyScope | OrganizationKeyScope | AdminKeyScope:
+    if key.kind is KeyKind.ADMIN:
+        return AdminKeyScope()
+    if key.workspace_id is None:
+        return OrganizationKeyScope()
+    return WorkspaceKeyScope(workspace_id=key.workspace_id)
+
+
+async def the_key(
+    connection: "AsyncConnection", key_id: str, kinds: Collection[KeyKind] = ORDINARY
+) -> ApiKey:
+    """Find a key by its id, or raise `NotFoundError`."""
     key = await find_key(connection, key_id) if key_id.startswith("apikey_") else None
-    if key is None or key.id != key_id or key.kind is not KeyKind.API:
+    if key is None or key.id != key_id or key.kind not in kinds:
         raise NotFoundError(f"API key {key_id} not found.")
     return key
 
@@ -238,3 +327,10 @@ def _name(name: str) -> str:
     if not name.strip() or not name.isprintable():
         raise InvalidRequestError("name: Input should be printable characters, not only spaces")
     return name.strip()
+
+
+def _chosen(secret: str, kind: KeyKind) -> str:
+    try:
+        return checked_secret(secret)
+    except ValueError as error:
+        raise KeyRefusedError(f"{_VARIABLES[kind]}: {error}") from error

@@ -1,5 +1,6 @@
 """Where everything is changed that administrators change: one transaction, one audit entry each."""
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Actor:
 
 
 COMMAND_LINE = Actor("command_line")
+# What a server does by itself as it starts, as its settings say.
+SERVER = Actor("server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ class Cursor:
     limit: int = 20
     after_id: str | None = None
     before_id: str | None = None
+
+
+EVERYTHING = Cursor(limit=sys.maxsize)
 
 
 class Office:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.identity import invite_id, user_id
 from antiphon.service.admin.office import (
+    COMMAND_LINE,
     Actor,
     Change,
     Cursor,
@@ -82,10 +83,10 @@ class People:
             return user_info(await the_user(connection, wanted))
 
     async def change_role(self, actor: Actor, wanted: str, role: Role) -> UserInfo:
-        """Give a user another role. Admins keep theirs: the API can neither make nor unmake one."""
+        """Give a user another role. The API can neither make nor unmake an admin."""
         async with self._office.change() as connection:
             user = await the_user(connection, wanted)
-            _refuse_admins(user)
+            _refuse_admins(user, actor)
             changed = replace(user, role=role)
             await change_role(connection, user.id, role)
             change = Change("user.update", user_info(user), user_info(changed))
@@ -96,7 +97,7 @@ class People:
         """Remove a user, also from all workspaces."""
         async with self._office.change() as connection:
             user = await the_user(connection, wanted)
-            _refuse_admins(user)
+            _refuse_admins(user, actor)
             await remove_user(connection, user.id)
             await self._office.note(connection, actor, Change("user.delete", user_info(user)))
         return Deleted(id=user.id, type="user_deleted")
@@ -251,6 +252,6 @@ async def _the_invite(connection: "AsyncConnection", wanted: str) -> Invite:
     return invite
 
 
-def _refuse_admins(user: User) -> None:
-    if user.role == ADMIN:
+def _refuse_admins(user: User, actor: Actor) -> None:
+    if user.role == ADMIN and actor != COMMAND_LINE:
         raise InvalidRequestError("Admins can neither be changed nor removed by the API.")

@@ -1,0 +1,92 @@
+"""The command line. Each family of commands is a module of its name, imported when it is asked for.
+
+So `antiphon --help` and mistakes are quick, and the modules import what they need at their top.
+"""
+
+import argparse
+import sys
+from collections.abc import Collection, Sequence
+from importlib import import_module
+
+from antiphon import __version__
+from antiphon.cli.command import Command, CommandError
+from antiphon.settings import Settings, SettingsError
+
+FAMILIES = {
+    "serve": "serve the API",
+    "models": "fetch and list model files",
+    "keys": "make, list, rotate and revoke API keys",
+    "workspaces": "make and list workspaces, and say who is a member",
+    "users": "add, list and remove users",
+    "invites": "invite people to become users",
+    "limits": "limit requests, tokens and spending",
+    "usage": "show what was used, and what it cost",
+    "audit": "show who changed what",
+}
+FLAGS = ("host", "port", "data_dir", "model", "engine", "log_level", "log_format")
+STOPPED_BY_HAND = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    parsed = parser(words).parse_args(words)
+    try:
+        flags = {
+            name: value for name in FLAGS if (value := getattr(parsed, name, None)) is not None
+        }
+        settings = Settings.load(flags, config=parsed.config)
+        command: Command = parsed.command
+        return command(parsed, settings)
+    except KeyboardInterrupt:
+        return STOPPED_BY_HAND
+    except BrokenPipeError:
+        # Whoever read has seen enough: `antiphon audit | head`.
+        sys.stdout = None  # so that nothing is flushed at the end
+        return 0
+    except _expected_errors() as error:
+        print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - what a command says
+        return 1
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Name the exceptions whose message is written for the person at the keyboard.
+
+    Evaluated only when there is one: a command that goes well imports none of them.
+    """
+    from antiphon.core.errors import ApiError  # noqa: PLC0415
+    from antiphon.engines.base import EngineStartError  # noqa: PLC0415
+    from antiphon.server.run import ServeError  # noqa: PLC0415
+    from antiphon.service.admin.keys import KeyRefusedError  # noqa: PLC0415
+    from antiphon.store.errors import StoreError  # noqa: PLC0415
+    from antiphon.weights.source import PullError  # noqa: PLC0415
+    from antiphon.weights.spec import SpecError  # noqa: PLC0415
+
+    return (
+        ApiError,
+        CommandError,
+        EngineStartError,
+        KeyRefusedError,
+        PullError,
+        ServeError,
+        SettingsError,
+        SpecError,
+        StoreError,
+    )
+
+
+def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
+    """Make the parser; only the wanted families know their actions and flags."""
+    whole = argparse.ArgumentParser(
+        prog="antiphon",
+        description="The Claude API on your own machines.",
+        epilog="Settings can also stand in antiphon.toml and in ANTIPHON_* variables: "
+        "docs/reference/settings.md.",
+    )
+    whole.add_argument("--version", action="version", version=f"antiphon {__version__}")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, does in FAMILIES.items():
+        family = commands.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
+        if name in wanted:
+            import_module(f"antiphon.cli.{name}").add_to(family)
+    return whole

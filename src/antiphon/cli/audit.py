@@ -1,0 +1,63 @@
+"""`antiphon audit`: who changed what, the newest first."""
+
+import argparse
+from typing import Any
+
+from antiphon.cli.command import CommandError, as_command
+from antiphon.cli.house import House, at_home
+from antiphon.cli.output import day, say_json, say_table
+from antiphon.settings import Settings
+from antiphon.wire.organizations import AuditInfo
+
+MOST = 1000
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    as_command(family, _audit)
+    family.add_argument(
+        "--limit", type=int, default=20, metavar="N", help=f"how many changes, up to {MOST} (20)"
+    )
+    family.add_argument("--object", metavar="ID", help="only what was done to this: apikey_01…")
+
+
+def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
+    if not 1 <= arguments.limit <= MOST:
+        raise CommandError(f"--limit is 1 to {MOST}")
+
+    async def read(house: House) -> tuple[tuple[AuditInfo, ...], dict[str, str]]:
+        page = await house.administration.audit.page(
+            limit=arguments.limit, object_id=arguments.object
+        )
+        return page.data, {key.id: key.name for key in await house.keys()}
+
+    entries, names = at_home(settings, read)
+    if arguments.json:
+        say_json(entries)
+    else:
+        say_table([_row(entry, names) for entry in entries], empty="Nothing was changed yet.")
+    return 0
+
+
+def _row(entry: AuditInfo, names: dict[str, str]) -> dict[str, Any]:
+    by = entry.actor["id"]
+    return {
+        "when": day(entry.created_at),
+        "who": f"key {names.get(by, by)}" if by else entry.actor["type"].replace("_", " "),
+        "did": entry.action,
+        "to": entry.object["id"],
+        "changed": ", ".join(_changes(entry)),
+    }
+
+
+def _changes(entry: AuditInfo) -> list[str]:
+    """Name what differs, with its new value where that is short."""
+    before, after = entry.before or {}, entry.after or {}
+    if not before or not after:
+        named = after or before
+        return [str(named[word]) for word in ("name", "email") if word in named][:1]
+    return [
+        f"{name}: {value}" if isinstance(value, str | int) else name
+        for name, value in after.items()
+        if before.get(name) != value
+    ]

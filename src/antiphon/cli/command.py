@@ -1,0 +1,69 @@
+"""What a command is, and the words that several of them read: spans of time and moments."""
+
+import argparse
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from antiphon.settings import Settings
+
+Command: TypeAlias = Callable[[argparse.Namespace, Settings], int]
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class CommandError(Exception):
+    """A command that cannot be done; the message is for the person who typed it."""
+
+
+def actions_of(family: argparse.ArgumentParser) -> Any:
+    """Let a family have actions."""
+    return family.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+
+def add_command(
+    actions: Any, name: str, run: Command, does: str, *, json: bool = True
+) -> argparse.ArgumentParser:
+    """Add an action to those of a family."""
+    command: argparse.ArgumentParser = actions.add_parser(
+        name, help=does, description=does[0].upper() + does[1:] + "."
+    )
+    return as_command(command, run, json=json)
+
+
+def as_command(
+    command: argparse.ArgumentParser, run: Command, *, json: bool = True
+) -> argparse.ArgumentParser:
+    """Let a parser be a command, with the flags that every command has."""
+    command.set_defaults(command=run)
+    command.add_argument("--config", type=Path, metavar="FILE", help="default: ./antiphon.toml")
+    command.add_argument("--data-dir", metavar="DIR", help="where keys and models are kept")
+    if json:
+        command.add_argument("--json", action="store_true", help="for scripts")
+    return command
+
+
+def span(text: str) -> timedelta:
+    """Read a span of time: `90m`, `24h`, `30d`, `2w`, or `0`."""
+    if text == "0":
+        return timedelta()
+    found = re.fullmatch(r"([0-9]{1,5})([mhdw])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span of time such as 90m, 24h, 30d or 2w")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def moment_or_span(text: str) -> datetime | timedelta:
+    """Read a day or a moment (UTC where it names no zone), or how long ago it was."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return span(text)
+        except argparse.ArgumentTypeError:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is neither a day such as 2026-11-23 nor a span of time such as 7d"
+            ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

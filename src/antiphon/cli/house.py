@@ -1,0 +1,123 @@
+"""The database of a server, opened at the command line: use cases, and what people call things."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from antiphon.cli.command import CommandError
+from antiphon.service.admin.administration import Administration, build_administration
+from antiphon.service.admin.keys import NEW_VERSION, KeyFilter
+from antiphon.service.admin.office import EVERYTHING, Office
+from antiphon.service.admin.used import Used
+from antiphon.service.counting import Sums
+from antiphon.service.models import limit_groups
+from antiphon.service.platform import opened_database
+from antiphon.settings import Settings
+from antiphon.store.accounts import KeyKind
+from antiphon.store.counters.memory import MemoryCounters
+from antiphon.wire.faults import BodyDecoder, BodyError
+from antiphon.wire.keys import KeyInfo
+from antiphon.wire.organizations import InviteInfo, UserInfo, WorkspaceInfo
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a command asks. People call things by an id or by a name; here they get the thing."""
+
+    administration: Administration
+    used: Used
+    now: datetime
+
+    async def keys(self) -> tuple[KeyInfo, ...]:
+        """Return all keys, the newest first."""
+        keys = self.administration.keys
+        return (await keys.all(EVERYTHING, KeyFilter(), NEW_VERSION)).data
+
+    async def key(self, called: str) -> KeyInfo:
+        """Find a key by id or name; of several of one name the one that is not archived."""
+        keys = await self.keys()
+        return _one(
+            "key", called, [(key.id, key.name, key.status != "archived") for key in keys], keys
+        )
+
+    async def workspaces(self) -> tuple[WorkspaceInfo, ...]:
+        """Return all workspaces, also the Default workspace and those that are archived."""
+        found = await self.administration.workspaces.all(
+            EVERYTHING, include_archived=True, include_default=True
+        )
+        return found.data
+
+    async def workspace(self, called: str) -> WorkspaceInfo:
+        """Find a workspace by id or name."""
+        found = await self.workspaces()
+        names = [(one.id, one.name, one.archived_at is None) for one in found]
+        return _one("workspace", called, names, found)
+
+    async def user(self, called: str) -> UserInfo:
+        """Find a user by id or address."""
+        users: tuple[UserInfo, ...] = (await self.administration.people.users(EVERYTHING)).data
+        names = [(user.id, user.email, True) for user in users]
+        return _one("user", called.lower() if "@" in called else called, names, users)
+
+    async def invite(self, called: str) -> InviteInfo:
+        """Find an invite by id or address."""
+        found = await self.administration.people.invites(EVERYTHING)
+        invites: tuple[InviteInfo, ...] = found.data
+        names = [(one.id, one.email, one.status == "pending") for one in invites]
+        return _one("invite", called.lower() if "@" in called else called, names, invites)
+
+
+def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
+    """Open the database, do something, and close it."""
+
+    async def run() -> T:
+        def now() -> datetime:
+            return datetime.now(UTC)
+
+        async with opened_database(settings) as database:
+            office = Office(database, os.urandom, now)
+            # What a running server holds for running requests is known to it alone.
+            seed = await Sums(database, now)()
+            counters = MemoryCounters()
+            await counters.seed(seed.spent, seed.settled)
+            administration = build_administration(
+                office,
+                settings.limits,
+                counters,
+                lambda: limit_groups(settings.served()),
+                tuple(KeyKind),
+            )
+            return await use(House(administration, Used(office), now()))
+
+    return asyncio.run(run())
+
+
+def checked(kind: type[P], **fields: Any) -> P:
+    """Make what a request would hold, checked as one of the API would be."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return BodyDecoder(kind).decode(msgspec.json.encode(given))
+    except BodyError as error:
+        raise CommandError(str(error)) from error
+
+
+def _one(kind: str, called: str, names: Iterable[tuple[str, str, bool]], things: Sequence[T]) -> T:
+    found = [(key, name == called and key != called, open_) for key, name, open_ in names]
+    by_id = [thing for thing, (key, _, _) in zip(things, found, strict=True) if key == called]
+    named = [(thing, row) for thing, row in zip(things, found, strict=True) if row[1]]
+    alive = [(thing, row) for thing, row in named if row[2]]
+    if len(alive) > 1 and not by_id:
+        ids = ", ".join(row[0] for _, row in alive)
+        raise CommandError(f"several {kind}s are called {called!r}; choose one by its id: {ids}")
+    chosen = by_id or [thing for thing, _ in alive or named]
+    if not chosen:
+        raise CommandError(f"there is no {kind} {called!r}; `antiphon {kind}s list` shows them")
+    return chosen[0]

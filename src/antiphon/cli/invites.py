@@ -1,0 +1,82 @@
+"""`antiphon invites`: who is asked to become a user. No mail is sent; who administers accepts."""
+
+import argparse
+from typing import get_args
+
+from antiphon.cli.command import actions_of, add_command
+from antiphon.cli.house import House, at_home, checked
+from antiphon.cli.output import day, said, say_json, say_table
+from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
+from antiphon.settings import Settings
+from antiphon.wire.organizations import (
+    AcceptInviteParams,
+    CreateInviteParams,
+    Deleted,
+    GivenRole,
+    UserInfo,
+)
+
+ROLES = get_args(GivenRole)
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the actions."""
+    actions = actions_of(family)
+    add_command(actions, "list", _list, "list the invites that were not deleted")
+    create = add_command(actions, "create", _create, "note that somebody is invited, for 21 days")
+    create.add_argument("email", metavar="EMAIL")
+    create.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
+    accept = add_command(actions, "accept", _accept, "make a user of somebody who was invited")
+    accept.add_argument("invite", metavar="INVITE", help="an address, or an id")
+    accept.add_argument("name", metavar="NAME", help="the name of the user")
+    delete = add_command(actions, "delete", _delete, "take an invite back")
+    delete.add_argument("invite", metavar="INVITE", help="an address, or an id")
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> int:
+    invites = at_home(settings, lambda house: house.administration.people.invites(EVERYTHING)).data
+    if arguments.json:
+        say_json(invites)
+        return 0
+    rows = [
+        {
+            "email": one.email,
+            "role": one.role,
+            "status": one.status,
+            "invited": day(one.invited_at),
+            "expires": day(one.expires_at),
+            "id": one.id,
+        }
+        for one in invites
+    ]
+    say_table(rows, empty="Nobody is invited: `antiphon invites create EMAIL` invites somebody.")
+    return 0
+
+
+def _create(arguments: argparse.Namespace, settings: Settings) -> int:
+    params = checked(CreateInviteParams, email=arguments.email, role=arguments.role)
+    made = at_home(
+        settings, lambda house: house.administration.people.send_invite(COMMAND_LINE, params)
+    )
+    done = f"{made.email} is invited until {day(made.expires_at)} UTC. No mail was sent."
+    return said(arguments, made, done)
+
+
+def _accept(arguments: argparse.Namespace, settings: Settings) -> int:
+    params = checked(AcceptInviteParams, name=arguments.name)
+
+    async def accept(house: House) -> UserInfo:
+        found = await house.invite(arguments.invite)
+        return await house.administration.people.accept(COMMAND_LINE, found.id, params.name)
+
+    user = at_home(settings, accept)
+    return said(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
+
+
+def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def delete(house: House) -> Deleted:
+        found = await house.invite(arguments.invite)
+        return await house.administration.people.take_back(COMMAND_LINE, found.id)
+
+    gone = at_home(settings, delete)
+    return said(arguments, gone, f"The invite of {arguments.invite} is deleted.")

@@ -1,0 +1,204 @@
+"""`antiphon keys`: who may ask models, and who may administer."""
+
+import argparse
+from datetime import datetime, timedelta
+from typing import Any
+
+from antiphon.cli.command import actions_of, add_command, span
+from antiphon.cli.house import House, at_home, checked
+from antiphon.cli.output import day, said, say, say_json, say_table
+from antiphon.service.admin.keys import NEW_VERSION, expires_soon
+from antiphon.service.admin.office import COMMAND_LINE, moment
+from antiphon.settings import Settings
+from antiphon.wire.keys import (
+    AdminKeyScope,
+    CreateKeyParams,
+    KeyInfo,
+    RotateKeyParams,
+    UpdateKeyParams,
+    WorkspaceKeyScope,
+)
+
+DEFAULT_GRACE = timedelta(hours=24)
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the actions."""
+    actions = actions_of(family)
+    create = add_command(actions, "create", _create, "make a key; its secret is shown once")
+    create.add_argument("name", metavar="NAME", help="what the key is for")
+    whose = create.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--workspace", metavar="ID_OR_NAME", help="whose key it is (the Default workspace)"
+    )
+    whose.add_argument(
+        "--organization",
+        action="store_true",
+        help="a key for every workspace: each request says which by anthropic-workspace-id",
+    )
+    whose.add_argument(
+        "--admin", action="store_true", help="a key for the Admin API; it cannot call models"
+    )
+    create.add_argument(
+        "--expires", type=span, metavar="SPAN", help="for how long it works: 24h, 30d (for ever)"
+    )
+
+    listing = add_command(actions, "list", _list, "list the keys that are not revoked")
+    listing.add_argument("--all", action="store_true", help="revoked keys as well")
+    listing.add_argument("--workspace", metavar="ID_OR_NAME", help="only the keys of this one")
+
+    for name, does, run in (
+        ("revoke", "refuse a key from now on, for good", _revoke),
+        ("disable", "refuse a key until it is enabled again", _disable),
+        ("enable", "accept a key again that was disabled", _enable),
+    ):
+        _add_key(add_command(actions, name, run, does))
+
+    rotate = add_command(actions, "rotate", _rotate, "give a key a new secret, shown once")
+    _add_key(rotate)
+    rotate.add_argument(
+        "--grace",
+        type=span,
+        default=DEFAULT_GRACE,
+        metavar="SPAN",
+        help="for how long the old secret works on: 0, 90m, 24h (24h)",
+    )
+    rename = add_command(actions, "rename", _rename, "call a key something else")
+    _add_key(rename)
+    rename.add_argument("name", metavar="NEW_NAME")
+
+
+def _add_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument("key", metavar="KEY", help="its id, or its name")
+
+
+def _create(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def create(house: House) -> KeyInfo:
+        scope: dict[str, str] | None = {"type": "organization"} if arguments.organization else None
+        if arguments.workspace is not None:
+            workspace = await house.workspace(arguments.workspace)
+            scope = {"type": "workspace", "workspace_id": workspace.id}
+        params = checked(
+            CreateKeyParams,
+            name=arguments.name,
+            scope=scope,
+            expires_in_seconds=_seconds(arguments.expires),
+        )
+        keys = house.administration.keys
+        if arguments.admin:
+            return await keys.create_admin(COMMAND_LINE, params)
+        return await keys.create(COMMAND_LINE, params, NEW_VERSION)
+
+    key = at_home(settings, create)
+    if arguments.json:
+        say_json(key)
+    else:
+        say(str(key.secret))
+        say(f"{_called(key)}. Keep the secret above: it is shown this once.{_until(key)}")
+    return 0
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def read(house: House) -> tuple[list[KeyInfo], dict[str, str], datetime]:
+        names = {one.id: one.name for one in await house.workspaces()}
+        keys = [key for key in await house.keys() if arguments.all or key.status != "archived"]
+        if arguments.workspace is not None:
+            only = WorkspaceKeyScope(workspace_id=(await house.workspace(arguments.workspace)).id)
+            keys = [key for key in keys if key.scope == only]
+        return keys, names, house.now
+
+    keys, names, now = at_home(settings, read)
+    if arguments.json:
+        say_json(keys)
+        return 0
+    say_table(
+        [_row(key, names) for key in keys],
+        empty="There are no keys here: `antiphon keys create NAME` makes one.",
+    )
+    for key in keys:
+        if expires_soon(key, now):
+            say(f"\nKey {key.name} expires on {day(key.expires_at)} UTC. Make another in time.")
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _set_status(arguments, settings, "archived", "is revoked")
+
+
+def _disable(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _set_status(arguments, settings, "inactive", "is disabled")
+
+
+def _enable(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _set_status(arguments, settings, "active", "is enabled")
+
+
+def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _update(arguments, settings, f"is called {arguments.name}", name=arguments.name)
+
+
+def _set_status(arguments: argparse.Namespace, settings: Settings, status: str, done: str) -> int:
+    return _update(arguments, settings, done, status=status)
+
+
+def _update(arguments: argparse.Namespace, settings: Settings, done: str, **changes: str) -> int:
+    params = checked(UpdateKeyParams, **changes)
+
+    async def update(house: House) -> KeyInfo:
+        found = await house.key(arguments.key)
+        return await house.administration.keys.update(COMMAND_LINE, found.id, params, NEW_VERSION)
+
+    key = at_home(settings, update)
+    return said(arguments, key, f"{_called(key)} {done}.")
+
+
+def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
+    params = checked(RotateKeyParams, grace_period_seconds=_seconds(arguments.grace))
+
+    async def rotate(house: House) -> tuple[KeyInfo, datetime]:
+        found = await house.key(arguments.key)
+        grace = params.grace_period_seconds
+        keys = house.administration.keys
+        return await keys.rotate(COMMAND_LINE, found.id, grace, NEW_VERSION), house.now
+
+    key, now = at_home(settings, rotate)
+    if arguments.json:
+        say_json(key)
+        return 0
+    say(str(key.secret))
+    end = day(moment(now + arguments.grace))
+    old = f"works until {end} UTC" if arguments.grace else "has stopped working"
+    say(f"{_called(key)} has the secret above: it is shown this once. The old one {old}.")
+    return 0
+
+
+def _row(key: KeyInfo, names: dict[str, str]) -> dict[str, Any]:
+    match key.scope:
+        case WorkspaceKeyScope(workspace_id=owner):
+            of = names.get(owner, owner)
+        case AdminKeyScope():
+            of = "(administers)"
+        case _:
+            of = "(every workspace)"
+    return {
+        "id": key.id,
+        "name": key.name,
+        "workspace": of,
+        "status": key.status,
+        "hint": key.partial_key_hint,
+        "created": day(key.created_at),
+        "last_used": day(key.last_used_at),
+        "expires": day(key.expires_at),
+    }
+
+
+def _called(key: KeyInfo) -> str:
+    return f"Key {key.id} ({key.name})"
+
+
+def _until(key: KeyInfo) -> str:
+    return "" if key.expires_at is None else f" It works until {day(key.expires_at)} UTC."
+
+
+def _seconds(length: timedelta | None) -> int | None:
+    return None if length is None else int(length.total_seconds())

@@ -1,0 +1,337 @@
+"""`antiphon limits`: how much may be asked and spent, by the organization, a workspace or a key."""
+
+import argparse
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.cli.command import CommandError, actions_of, add_command
+from antiphon.cli.house import House, at_home, checked
+from antiphon.cli.output import dollars, say, say_json, say_table
+from antiphon.core.money import cents, nano_dollars_of
+from antiphon.core.rate_limits import LimitType
+from antiphon.service.admin.keys import NEW_VERSION
+from antiphon.service.admin.office import COMMAND_LINE
+from antiphon.service.admin.rate_limits import Group
+from antiphon.settings import Settings
+from antiphon.wire.limits import (
+    HIGHEST_RATE,
+    BalanceInfo,
+    CreateSpendLimitParams,
+    KeyRateLimitInfo,
+    LimitParam,
+    RateLimitInfo,
+    SetLimitsParams,
+    SpendLimitInfo,
+    SpendPeriod,
+    WorkspaceRateLimitInfo,
+)
+
+PERIODS: dict[str, SpendPeriod] = {"day": "daily", "week": "weekly", "month": "monthly"}
+_WORDS = {period: word for word, period in PERIODS.items()}
+# What limits are called here: a flag, a type, and whether it limits the counting of tokens.
+_RATES = (
+    ("requests", LimitType.REQUESTS, "requests"),
+    ("input_tokens", LimitType.INPUT, "input tokens"),
+    ("output_tokens", LimitType.OUTPUT, "output tokens"),
+)
+_EXAMPLES = """examples:
+  antiphon limits set --workspace research --requests 60 --spend 100/month
+  antiphon limits set --key laptop --spend 5/day --spend 20/week
+  antiphon limits set --organization --model claude-local --output-tokens 50000
+  antiphon limits clear --workspace research --spend month
+
+Every request counts against three: its key, its workspace and the organization. The tightest
+limit refuses it. A running server knows of a change at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """Whose limits are meant. `scope` says so as the API does, `called` as people do."""
+
+    scope: dict[str, str]
+    called: str
+
+    @property
+    def id(self) -> str:
+        return self.scope.get("workspace_id") or self.scope.get("api_key_id") or ""
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the actions."""
+    actions = actions_of(family)
+    listing = add_command(actions, "list", _list, "list the limits that apply")
+    _add_whom(listing, required=False)
+    balance = add_command(actions, "balance", _balance, "show what was spent, and what is left")
+    _add_whom(balance, required=False)
+
+    setting = add_command(actions, "set", _set, "set limits; those that are not named stay")
+    _add_whom(setting, required=True)
+    for flag, what in (
+        ("--requests", "requests a minute"),
+        ("--input-tokens", "input tokens a minute; what the prompt cache holds is not counted"),
+        ("--output-tokens", "output tokens a minute"),
+        ("--counts", "calls of count_tokens a minute"),
+    ):
+        setting.add_argument(flag, type=_rate, metavar="N", help=what)
+    setting.add_argument(
+        "--spend",
+        type=_spend,
+        action="append",
+        default=[],
+        metavar="DOLLARS/PERIOD",
+        help="US dollars a day, week or month (UTC): 100/month, 2.50/day; may be repeated",
+    )
+    _add_model(setting)
+
+    clear = add_command(actions, "clear", _clear, "remove limits that were set")
+    _add_whom(clear, required=True)
+    clear.add_argument("--all", action="store_true", help="all that were set here")
+    for flag in ("--requests", "--input-tokens", "--output-tokens", "--counts"):
+        clear.add_argument(flag, action="store_true", help="the limit of this name")
+    clear.add_argument(
+        "--spend",
+        choices=PERIODS,
+        action="append",
+        default=[],
+        help="the spend limit of this period; may be repeated",
+    )
+    _add_model(clear)
+    for command in (setting, clear):
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.epilog = _EXAMPLES
+
+
+def _add_whom(command: argparse.ArgumentParser, *, required: bool) -> None:
+    whom = command.add_mutually_exclusive_group(required=required)
+    whom.add_argument("--organization", action="store_true", help="of the whole organization")
+    whom.add_argument("--workspace", metavar="ID_OR_NAME", help="of one workspace")
+    whom.add_argument("--key", metavar="ID_OR_NAME", help="of one key")
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", metavar="NAME", help="rates of this model only (of all, each by itself)"
+    )
+
+
+def _rate(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:12]) <= HIGHEST_RATE:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {HIGHEST_RATE:,}")
+    return int(text)
+
+
+def _spend(text: str) -> tuple[int, SpendPeriod]:
+    """Read `100/month` as nano-dollars and a period."""
+    found = re.fullmatch(r"\$?([0-9]{1,9})(?:\.([0-9]{1,9}))?/(day|week|month)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 100/month, 20/week or 2.50/day")
+    return int(found[1]) * 10**9 + int(f"{found[2] or '':0<9}"), PERIODS[found[3]]
+
+
+async def _whom(house: House, arguments: argparse.Namespace) -> Whom | None:
+    if arguments.workspace is not None:
+        workspace = await house.workspace(arguments.workspace)
+        scope = {"type": "workspace", "workspace_id": workspace.id}
+        return Whom(scope, f"workspace {workspace.name}")
+    if arguments.key is not None:
+        key = await house.key(arguments.key)
+        return Whom({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
+    if arguments.organization:
+        return Whom({"type": "organization"}, "organization")
+    return None
+
+
+async def _those(house: House, arguments: argparse.Namespace) -> tuple[Whom, ...]:
+    """Return whose limits are wanted: one's, or everybody's that may have some."""
+    if one := await _whom(house, arguments):
+        return (one,)
+    return (
+        Whom({"type": "organization"}, "organization"),
+        *(
+            Whom({"type": "workspace", "workspace_id": one.id}, f"workspace {one.name}")
+            for one in reversed(await house.workspaces())
+            if one.archived_at is None
+        ),
+        *(
+            Whom({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
+            for key in reversed(await house.keys())
+            if key.status != "archived" and key.scope.__struct_config__.tag != "admin"
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The limits to set, or with `None` to clear: rates of models, of counting, and amounts."""
+
+    rates: dict[LimitType, int | None]
+    counts: dict[LimitType, int | None]
+    spends: dict[SpendPeriod, int | None]
+
+
+# ── list and balance
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def read(house: House) -> tuple[list[Any], list[SpendLimitInfo], list[dict[str, Any]]]:
+        rates: list[Any] = []
+        spends: list[SpendLimitInfo] = []
+        rows: list[dict[str, Any]] = []
+        limits = await house.administration.spend_limits.all()
+        for whom in await _those(house, arguments):
+            own = await _rate_limits(house, whom)
+            amounts = [limit for limit in limits if limit.scope == whom.scope]
+            rates += own
+            spends += amounts
+            rows += [*_rate_rows(whom, own), *_spend_rows(whom, amounts)]
+        return rates, spends, rows
+
+    rates, spends, rows = at_home(settings, read)
+    if arguments.json:
+        say_json({"rate_limits": rates, "spend_limits": spends})
+    else:
+        say_table(rows, empty="No limit was set here: those of the organization apply.")
+    return 0
+
+
+async def _rate_limits(
+    house: House, whom: Whom
+) -> Sequence[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo]:
+    limits = house.administration.rate_limits
+    match whom.scope["type"]:
+        case "organization":
+            return await limits.of_organization(NEW_VERSION)
+        case "workspace":
+            return await limits.of_workspace(whom.id, NEW_VERSION, None, include_inherited=False)
+        case _:
+            return await limits.of_key(whom.id, NEW_VERSION)
+
+
+def _rate_rows(
+    whom: Whom, infos: Iterable[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo]
+) -> Iterator[dict[str, Any]]:
+    for info in infos:
+        for limit in info.limits:
+            what = next(name for _, kind, name in _RATES if kind == limit.type)
+            if info.models is None:
+                what = "counts"
+            model = None if info.models is None else info.group.id
+            yield _row(whom, model, f"{what} a minute", f"{limit.value:,}")
+
+
+def _spend_rows(whom: Whom, limits: Iterable[SpendLimitInfo]) -> Iterator[dict[str, Any]]:
+    for limit in limits:
+        yield _row(whom, None, f"spending a {_WORDS[limit.period]}", _dollars(limit.amount))
+
+
+def _row(whom: Whom, model: str | None, what: str, value: str) -> dict[str, Any]:
+    return {"of": whom.called, "model": model, "limits": what, "to": value}
+
+
+def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def read(house: House) -> list[tuple[Whom, BalanceInfo]]:
+        balances = await house.administration.spend_limits.balances()
+        return [
+            (whom, balance)
+            for whom in await _those(house, arguments)
+            for balance in balances
+            if balance.scope == whom.scope
+        ]
+
+    found = at_home(settings, read)
+    if arguments.json:
+        say_json([balance for _, balance in found])
+        return 0
+    rows = [
+        {
+            "of": whom.called,
+            "this": _WORDS[one.period],
+            "spent": _dollars(one.spent),
+            "limit": None if one.limit is None else _dollars(one.limit),
+            "left": None if one.remaining is None else _dollars(one.remaining),
+            "until": one.ending_at[:10],
+        }
+        for whom, one in found
+    ]
+    say_table(rows, empty="Nothing was found.")
+    say("\nWhat is running now is not in it, nor what a server has not written yet (a second).")
+    return 0
+
+
+def _dollars(amount: str) -> str:
+    return f"${dollars(nano_dollars_of(amount))}"
+
+
+# ── set and clear
+
+
+def _set(arguments: argparse.Namespace, settings: Settings) -> int:
+    given = {kind: getattr(arguments, flag) for flag, kind, _ in _RATES}
+    wanted = Wanted(
+        rates={kind: value for kind, value in given.items() if value is not None},
+        counts={} if arguments.counts is None else {LimitType.REQUESTS: arguments.counts},
+        spends={period: amount for amount, period in arguments.spend},
+    )
+    return _change(arguments, settings, wanted)
+
+
+def _clear(arguments: argparse.Namespace, settings: Settings) -> int:
+    whole = arguments.all
+    wanted = Wanted(
+        rates={kind: None for flag, kind, _ in _RATES if whole or getattr(arguments, flag)},
+        counts={LimitType.REQUESTS: None} if whole or arguments.counts else {},
+        spends={PERIODS[word]: None for word in (PERIODS if whole else arguments.spend)},
+    )
+    return _change(arguments, settings, wanted)
+
+
+def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -> int:
+    if not (wanted.rates or wanted.counts or wanted.spends):
+        raise CommandError("say which limits; --help lists them")
+    if arguments.model is not None and not wanted.rates:
+        raise CommandError("--model goes with --requests, --input-tokens or --output-tokens")
+
+    async def change(house: House) -> str:
+        whom = (await _those(house, arguments))[0]
+        for group in house.administration.rate_limits.groups(model=arguments.model):
+            await _set_rates(house, whom, group, wanted)
+        for period, amount in wanted.spends.items():
+            await _set_spend(house, whom, period, amount)
+        return whom.called
+
+    called = at_home(settings, change)
+    if not arguments.json:
+        say(f"The limits of the {called} are changed:\n")
+    return _list(arguments, settings)
+
+
+async def _set_rates(house: House, whom: Whom, group: Group, wanted: Wanted) -> None:
+    values = wanted.counts if group.models is None else wanted.rates
+    if not values:
+        return
+    limits = house.administration.rate_limits
+    given = [{"type": kind, "value": value} for kind, value in values.items()]
+    params: Sequence[LimitParam] = checked(SetLimitsParams, limits=given).limits
+    place = (whom.id, group.rate_limit_id)
+    match whom.scope["type"]:
+        case "organization":
+            await limits.set_for_organization(COMMAND_LINE, place[1], params, NEW_VERSION)
+        case "workspace":
+            await limits.set_for_workspace(COMMAND_LINE, place, params, NEW_VERSION)
+        case _:
+            await limits.set_for_key(COMMAND_LINE, place, params, NEW_VERSION)
+
+
+async def _set_spend(house: House, whom: Whom, period: SpendPeriod, amount: int | None) -> None:
+    limits = house.administration.spend_limits
+    if amount is not None:
+        params = checked(
+            CreateSpendLimitParams, scope=whom.scope, amount=cents(amount), period=period
+        )
+        await limits.set(COMMAND_LINE, params)
+        return
+    for limit in await limits.all():
+        if limit.scope == whom.scope and limit.period == period:
+            await limits.clear(COMMAND_LINE, limit.id)

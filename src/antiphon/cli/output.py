@@ -1,0 +1,73 @@
+"""What commands print: sentences and tables for people, JSON and CSV for scripts."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+_WIDEST = 10_000
+
+
+def say(text: str = "") -> None:
+    """Print a line at once."""
+    print(text, flush=True)  # noqa: T201 - this is the command line
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON that people can read too."""
+    say(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def said(arguments: argparse.Namespace, what: Any, done: str) -> int:
+    """Say what was done: what it is to scripts, and a sentence to people."""
+    if arguments.json:
+        say_json(what)
+    else:
+        say(done)
+    return 0
+
+
+def say_table(rows: Sequence[dict[str, Any]], *, empty: str) -> None:
+    """Print a table for people, with what is a number at the right."""
+    from rich.console import Console  # noqa: PLC0415 - JSON needs none of it
+    from rich.table import Table  # noqa: PLC0415
+
+    if not rows:
+        say(empty)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name, value in rows[0].items():
+        right = isinstance(value, int) or str(value).startswith("$")
+        table.add_column(name.replace("_", " "), justify="right" if right else "left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    # A long line is the terminal's to wrap: an id that is cut in two cannot be copied.
+    Console(width=_WIDEST, markup=False, highlight=False).print(table)
+
+
+def say_csv(rows: Sequence[dict[str, Any]], columns: Iterable[str]) -> None:
+    """Print a table for programs that calculate."""
+    writer = csv.DictWriter(sys.stdout, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def day(moment: str | None) -> str | None:
+    """Shorten a moment of the wire to its minute, as a table shows it."""
+    return None if moment is None else f"{moment[:10]} {moment[11:16]}"
+
+
+def dollars(nano_dollars: int) -> str:
+    """Write an amount in US dollars, to the cent or as exactly as it is."""
+    whole, rest = divmod(nano_dollars, 10**9)
+    fraction = f"{rest:09}".rstrip("0")
+    return f"{whole}.{fraction:0<2}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value)

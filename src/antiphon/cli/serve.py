@@ -1,0 +1,124 @@
+"""`antiphon serve`: the server, and what it says when it is ready."""
+
+import argparse
+from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from msgspec.structs import replace
+
+from antiphon import __version__
+from antiphon.cli.command import as_command
+from antiphon.cli.output import say
+from antiphon.logs import set_up_logs
+from antiphon.server.run import bind, serve
+from antiphon.service.models import ModelSource
+from antiphon.service.platform import Platform, build_platform
+from antiphon.settings import ModelSettings, Settings
+from antiphon.weights.progress import open_progress
+from antiphon.weights.pull import ensure_model
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    as_command(family, _serve, json=False)
+    family.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    family.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (8000)")
+    family.add_argument("--model", metavar="SPEC", help="the model to serve; see `models pull`")
+    family.add_argument("--engine", help="what runs it: llama (default), scripted, …")
+    family.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    family.add_argument("--log-format", choices=["auto", "json", "console"])
+
+
+def _serve(_: argparse.Namespace, settings: Settings) -> int:
+    set_up_logs(settings.log_level, settings.log_format)
+    sources = [_source(model, settings.data_dir) for model in settings.served()]
+    _run(_serving(settings, sources))
+    return 0
+
+
+async def _serving(settings: Settings, sources: Sequence[ModelSource]) -> None:
+    listener = bind(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    with listener:
+        async with build_platform(settings, sources) as platform:
+            await serve(platform, listener, lambda: say(welcome(platform, port)))
+
+
+def _run(work: Awaitable[None]) -> None:
+    async def whole() -> None:
+        await work
+
+    uvloop.run(whole())
+
+
+def _source(model: ModelSettings, data_dir: Path) -> ModelSource:
+    """Have the model's files here, and its projectors, fetching what is not."""
+    model = _with_projectors(model, data_dir)
+    sources = [runs_on.source for runs_on in model.runs_on()]
+    weights = tuple(
+        None if source is None else ensure_model(source, data_dir, open_progress(model.id))
+        for source in sources
+    )
+    times = [path.stat().st_mtime for path in weights if path is not None]
+    if not times:
+        return ModelSource(model)
+    made = datetime.fromtimestamp(max(times), UTC)
+    return ModelSource(model, weights, made.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
+    """Have the vision projectors of the model's llama engines here, and name their files."""
+
+    def local(engine: str, options: dict[str, Any]) -> dict[str, Any]:
+        spec = options.get("mmproj")
+        if engine != "llama" or not isinstance(spec, str):
+            return options
+        return {
+            **options,
+            "mmproj": str(ensure_model(spec, data_dir, open_progress(f"{model.id}, mmproj"))),
+        }
+
+    return replace(
+        model,
+        options=local(model.engine, model.options),
+        engines=tuple(
+            replace(one, options=local(one.engine, one.options)) for one in model.engines
+        ),
+    )
+
+
+def welcome(platform: Platform, port: int) -> str:
+    """Say where the ready server is, and how to ask it something."""
+    settings = platform.settings
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    shown = platform.first_key is not None and settings.api_key is None
+    secret = platform.first_key.secret if platform.first_key and shown else "$ANTIPHON_API_KEY"
+    models = ", ".join(platform.models.states())
+    return f"""
+Antiphon {__version__} is ready.
+
+  URL      {url}
+  API key  {_key_line(platform)}
+  Model    {models}
+  Data     {settings.data_dir}
+
+Try it:
+
+  curl {url}/v1/messages \\
+    -H "x-api-key: {secret}" \\
+    -H "anthropic-version: 2023-06-01" -H "content-type: application/json" \\
+    -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0, \
+"messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
+"""
+
+
+def _key_line(platform: Platform) -> str:
+    if platform.first_key is None:
+        return "made before; `antiphon keys create NAME` makes another"
+    if platform.settings.api_key is not None:
+        return "the one in ANTIPHON_API_KEY"
+    return f"{platform.first_key.secret}  (keep it: it is shown this once)"

@@ -1,0 +1,140 @@
+"""`antiphon usage`: what was used and what it cost, out of the ledger."""
+
+import argparse
+from datetime import datetime, timedelta
+from typing import Any
+
+from antiphon.cli.command import CommandError, as_command, moment_or_span
+from antiphon.cli.house import House, at_home
+from antiphon.cli.output import dollars, say_csv, say_json, say_table
+from antiphon.core.usage import TokenCounts
+from antiphon.service.admin.used import Dimension, UsedLine
+from antiphon.settings import Settings
+
+DIMENSIONS: dict[str, Dimension] = {
+    "day": "day",
+    "model": "model",
+    "key": "api_key_id",
+    "workspace": "workspace_id",
+}
+COUNTERS = {
+    "input": "input_tokens",
+    "cache_write_5m": "cache_write_5m_tokens",
+    "cache_write_1h": "cache_write_1h_tokens",
+    "cache_read": "cache_read_tokens",
+    "output": "output_tokens",
+}
+_EXAMPLES = """examples:
+  antiphon usage                                the last seven days, day by day
+  antiphon usage --since 2026-11-01 --by key    since a day, key by key
+  antiphon usage --since 24h --by model,workspace
+  antiphon usage --since 30d --by day,key --csv > usage.csv
+
+Days are those of UTC. Requests that are running are not in it."""
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    as_command(family, _usage)
+    family.formatter_class = argparse.RawDescriptionHelpFormatter
+    family.epilog = _EXAMPLES
+    family.add_argument("--csv", action="store_true", help="for spreadsheets")
+    family.add_argument(
+        "--since",
+        type=moment_or_span,
+        default=timedelta(days=7),
+        metavar="DAY_OR_SPAN",
+        help="from this day or moment on, or so long ago: 2026-11-01, 24h, 30d (7d)",
+    )
+    family.add_argument(
+        "--until", type=moment_or_span, metavar="DAY_OR_SPAN", help="and before this (now)"
+    )
+    family.add_argument(
+        "--by",
+        type=_by,
+        default=("day",),
+        metavar="WHAT",
+        help="what a line is for, with commas: day, model, key, workspace (day)",
+    )
+    family.add_argument("--model", metavar="NAME", help="only what was asked of this model")
+    family.add_argument("--key", metavar="ID_OR_NAME", help="only what this key asked")
+    family.add_argument("--workspace", metavar="ID_OR_NAME", help="only what this workspace asked")
+
+
+def _by(text: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(text.split(",")))
+    for word in words:
+        if word not in DIMENSIONS:
+            known = ", ".join(DIMENSIONS)
+            raise argparse.ArgumentTypeError(f"{word!r} is none of {known}")
+    return words
+
+
+def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
+    lines, names = at_home(settings, lambda house: _read(house, arguments))
+    if arguments.json:
+        say_json([_plain(arguments.by, line) for line in lines])
+    elif arguments.csv:
+        columns = (*(DIMENSIONS[word] for word in arguments.by), *COUNTERS.values(), "cost_usd")
+        say_csv([_plain(arguments.by, line) for line in lines], columns)
+    else:
+        rows = [_row(arguments.by, line, names) for line in lines]
+        if len(lines) > 1:
+            rows.append(_row(arguments.by, _total(lines), names))
+        say_table(rows, empty="Nothing was used in this time.")
+    return 0
+
+
+async def _read(
+    house: House, arguments: argparse.Namespace
+) -> tuple[tuple[UsedLine, ...], dict[str, str]]:
+    only: dict[str, list[str]] = {}
+    if arguments.model is not None:
+        only["model"] = [arguments.model]
+    if arguments.key is not None:
+        only["api_key_id"] = [(await house.key(arguments.key)).id]
+    if arguments.workspace is not None:
+        only["workspace_id"] = [(await house.workspace(arguments.workspace)).id]
+    span = (_moment(arguments.since, house.now), _moment(arguments.until, house.now))
+    if span[0] >= span[1]:
+        raise CommandError("--until should be after --since")
+    lines = await house.used.lines(span, [DIMENSIONS[word] for word in arguments.by], only)
+    keys = {key.id: key.name for key in await house.keys()}
+    return lines, {**keys, **{one.id: one.name for one in await house.workspaces()}}
+
+
+def _moment(given: datetime | timedelta | None, now: datetime) -> datetime:
+    if isinstance(given, timedelta):
+        return now - given
+    return now if given is None else given
+
+
+def _plain(by: tuple[str, ...], line: UsedLine) -> dict[str, Any]:
+    """Say a line to programs: ids, and exact dollars as text."""
+    return {
+        **{DIMENSIONS[word]: value for word, value in zip(by, line.dimensions, strict=True)},
+        **{name: getattr(line.tokens, counter) for counter, name in COUNTERS.items()},
+        "cost_usd": dollars(line.cost),
+    }
+
+
+def _row(by: tuple[str, ...], line: UsedLine, names: dict[str, str]) -> dict[str, Any]:
+    """Say a line to people: names, and cache writes of both lifetimes together."""
+    tokens = line.tokens
+    return {
+        **{
+            word: names.get(value or "", value)
+            for word, value in zip(by, line.dimensions, strict=True)
+        },
+        "input": tokens.input,
+        "cache_write": tokens.cache_write_5m + tokens.cache_write_1h,
+        "cache_read": tokens.cache_read,
+        "output": tokens.output,
+        "cost": f"${dollars(line.cost)}",
+    }
+
+
+def _total(lines: tuple[UsedLine, ...]) -> UsedLine:
+    words = ("in all", *(None for _ in lines[0].dimensions[1:]))
+    tokens = sum((line.tokens for line in lines), TokenCounts())
+    return UsedLine(words, tokens, sum(line.cost for line in lines))

@@ -1,0 +1,78 @@
+"""`antiphon users`: the people of the organization."""
+
+import argparse
+from typing import get_args
+
+from antiphon.cli.command import actions_of, add_command
+from antiphon.cli.house import House, at_home, checked
+from antiphon.cli.output import day, said, say_json, say_table
+from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
+from antiphon.settings import Settings
+from antiphon.wire.organizations import CreateUserParams, Deleted, Role, UserInfo
+
+ROLES = get_args(Role)
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the actions."""
+    actions = actions_of(family)
+    add_command(actions, "list", _list, "list the users")
+    add = add_command(actions, "add", _add, "add a user, without an invite")
+    add.add_argument("email", metavar="EMAIL")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
+    role = add_command(actions, "role", _role, "give a user another role")
+    role.add_argument("user", metavar="USER", help="an address, or an id")
+    role.add_argument("role", choices=ROLES, metavar="ROLE", help=", ".join(ROLES))
+    remove = add_command(actions, "remove", _remove, "remove a user, also from all workspaces")
+    remove.add_argument("user", metavar="USER", help="an address, or an id")
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> int:
+    users = at_home(settings, lambda house: house.administration.people.users(EVERYTHING)).data
+    if arguments.json:
+        say_json(users)
+        return 0
+    rows = [
+        {
+            "email": user.email,
+            "name": user.name,
+            "role": user.role,
+            "added": day(user.added_at),
+            "id": user.id,
+        }
+        for user in users
+    ]
+    say_table(rows, empty="There are no users yet: `antiphon users add EMAIL NAME` adds one.")
+    return 0
+
+
+def _add(arguments: argparse.Namespace, settings: Settings) -> int:
+    params = checked(
+        CreateUserParams, email=arguments.email, name=arguments.name, role=arguments.role
+    )
+    user = at_home(
+        settings,
+        lambda house: house.administration.people.add(
+            COMMAND_LINE, params.email, params.name, params.role
+        ),
+    )
+    return said(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
+
+
+def _role(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def change(house: House) -> UserInfo:
+        found = await house.user(arguments.user)
+        return await house.administration.people.change_role(COMMAND_LINE, found.id, arguments.role)
+
+    user = at_home(settings, change)
+    return said(arguments, user, f"{user.email} has the role {user.role} now.")
+
+
+def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def remove(house: House) -> Deleted:
+        found = await house.user(arguments.user)
+        return await house.administration.people.remove(COMMAND_LINE, found.id)
+
+    gone = at_home(settings, remove)
+    return said(arguments, gone, f"{arguments.user} is no longer a user.")

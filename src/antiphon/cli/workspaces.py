@@ -1,0 +1,151 @@
+"""`antiphon workspaces`: the parts of the organization, and their members."""
+
+import argparse
+
+from antiphon.cli.command import actions_of, add_command
+from antiphon.cli.house import House, at_home, checked
+from antiphon.cli.output import day, said, say_json, say_table
+from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
+from antiphon.settings import Settings
+from antiphon.wire.organizations import (
+    AddMemberParams,
+    CreateWorkspaceParams,
+    MemberDeleted,
+    MemberInfo,
+    UpdateWorkspaceParams,
+    WorkspaceInfo,
+)
+
+ROLES = ("admin", "developer", "restricted_developer", "user")
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Describe the actions."""
+    actions = actions_of(family)
+    create = add_command(actions, "create", _create, "make a workspace")
+    create.add_argument("name", metavar="NAME")
+    listing = add_command(actions, "list", _list, "list the workspaces that are not archived")
+    listing.add_argument("--all", action="store_true", help="archived ones as well")
+    rename = add_command(actions, "rename", _rename, "call a workspace something else")
+    _add_workspace(rename)
+    rename.add_argument("name", metavar="NEW_NAME")
+    archive = add_command(
+        actions, "archive", _archive, "archive a workspace and revoke its keys, for good"
+    )
+    _add_workspace(archive)
+
+    members = add_command(actions, "members", _members, "list who is in a workspace")
+    _add_workspace(members)
+    join = add_command(actions, "add", _add, "make a user a member, or give a member another role")
+    _add_workspace(join)
+    join.add_argument("user", metavar="USER", help="an address, or an id")
+    join.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
+    leave = add_command(actions, "remove", _remove, "take a member out")
+    _add_workspace(leave)
+    leave.add_argument("user", metavar="USER", help="an address, or an id")
+
+
+def _add_workspace(command: argparse.ArgumentParser) -> None:
+    command.add_argument("workspace", metavar="WORKSPACE", help="its id, or its name")
+
+
+def _create(arguments: argparse.Namespace, settings: Settings) -> int:
+    params = checked(CreateWorkspaceParams, name=arguments.name)
+    made = at_home(
+        settings, lambda house: house.administration.workspaces.create(COMMAND_LINE, params)
+    )
+    return said(arguments, made, f"Workspace {made.id} ({made.name}) is made.")
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> int:
+    found = [
+        one
+        for one in at_home(settings, lambda house: house.workspaces())
+        if arguments.all or one.archived_at is None
+    ]
+    if arguments.json:
+        say_json(found)
+        return 0
+    rows = [
+        {
+            "id": one.id,
+            "name": one.name,
+            "created": day(one.created_at),
+            "archived": day(one.archived_at),
+        }
+        for one in found
+    ]
+    say_table(rows, empty="There are no workspaces.")
+    return 0
+
+
+def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
+    params = checked(UpdateWorkspaceParams, name=arguments.name)
+
+    async def rename(house: House) -> WorkspaceInfo:
+        found = await house.workspace(arguments.workspace)
+        return await house.administration.workspaces.update(COMMAND_LINE, found.id, params)
+
+    changed = at_home(settings, rename)
+    return said(arguments, changed, f"Workspace {changed.id} is called {changed.name}.")
+
+
+def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def archive(house: House) -> WorkspaceInfo:
+        found = await house.workspace(arguments.workspace)
+        return await house.administration.workspaces.archive(COMMAND_LINE, found.id)
+
+    gone = at_home(settings, archive)
+    done = f"Workspace {gone.id} ({gone.name}) is archived, and its keys are revoked."
+    return said(arguments, gone, done)
+
+
+def _members(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def read(house: House) -> tuple[tuple[MemberInfo, ...], dict[str, str]]:
+        found = await house.workspace(arguments.workspace)
+        members = await house.administration.workspaces.members(found.id, EVERYTHING)
+        users = await house.administration.people.users(EVERYTHING)
+        return members.data, {user.id: user.email for user in users.data}
+
+    members, emails = at_home(settings, read)
+    if arguments.json:
+        say_json(members)
+        return 0
+    rows = [
+        {
+            "user": emails.get(one.user_id, one.user_id),
+            "role": one.workspace_role.removeprefix("workspace_"),
+            "id": one.user_id,
+        }
+        for one in members
+    ]
+    say_table(rows, empty="It has no members: `antiphon workspaces add WORKSPACE USER` adds one.")
+    return 0
+
+
+def _add(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def add(house: House) -> MemberInfo:
+        workspaces = house.administration.workspaces
+        place = (await house.workspace(arguments.workspace)).id
+        user = (await house.user(arguments.user)).id
+        params = checked(
+            AddMemberParams, user_id=user, workspace_role=f"workspace_{arguments.role}"
+        )
+        members = (await workspaces.members(place, EVERYTHING)).data
+        if any(member.user_id == user for member in members):
+            return await workspaces.change_member(COMMAND_LINE, place, user, params.workspace_role)
+        return await workspaces.add_member(COMMAND_LINE, place, params)
+
+    member = at_home(settings, add)
+    done = f"{arguments.user} is in {arguments.workspace}, with the role {arguments.role}."
+    return said(arguments, member, done)
+
+
+def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def remove(house: House) -> MemberDeleted:
+        place = (await house.workspace(arguments.workspace)).id
+        user = (await house.user(arguments.user)).id
+        return await house.administration.workspaces.remove_member(COMMAND_LINE, place, user)
+
+    gone = at_home(settings, remove)
+    return said(arguments, gone, f"{arguments.user} is no longer in {arguments.workspace}.")

@@ -1,0 +1,56 @@
+"""Says once a day in the log which keys are about to expire."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import anyio
+import structlog
+
+from antiphon.service.admin.keys import WARNING
+from antiphon.store.accounts import KeyStatus, list_keys
+from antiphon.store.database import Database
+from antiphon.store.errors import StoreError
+
+DAY = timedelta(days=1)
+
+
+class ExpiryWatch:
+    """Looks at the keys, and warns of those that will have stopped working in a week."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._log = structlog.get_logger(__name__)
+
+    async def warn(self) -> None:
+        """Write a line for each key that expires soon. Raises `StoreError`."""
+        now = self._now()
+        async with self._database.read() as connection:
+            keys = await list_keys(connection)
+        for key in keys:
+            end = key.expires_at
+            if key.status is KeyStatus.ACTIVE and end is not None and now < end <= now + WARNING:
+                self._log.warning(
+                    "key expires soon", key_id=key.id, expires_at=end.isoformat(timespec="seconds")
+                )
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncGenerator[None]:
+        """Warn now, and every day."""
+        task = asyncio.create_task(self._keep_warning(), name="antiphon-key-expiry")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([task])
+
+    async def _keep_warning(self) -> None:
+        while True:
+            try:
+                await self.warn()
+            except StoreError as error:
+                self._log.warning("keys not looked at", reason=str(error))
+            await anyio.sleep(DAY.total_seconds())

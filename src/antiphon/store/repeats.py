@@ -1,0 +1,37 @@
+"""Requests that may be sent again: what each of them made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from antiphon.store.records import add, read
+from antiphon.store.tables import repeatable_requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatableRequest:
+    """A request for a key. `name` and `asked` are digests of what it is called and asks for."""
+
+    name: bytes
+    asked: bytes
+    key_id: str
+    nonce: bytes
+    at: datetime
+
+
+async def find_request(connection: AsyncConnection, name: bytes) -> RepeatableRequest | None:
+    """Find a request by its name."""
+    one = select(repeatable_requests).where(repeatable_requests.c.name == name)
+    return next(iter(await read(connection, RepeatableRequest, one)), None)
+
+
+async def keep_request(connection: AsyncConnection, request: RepeatableRequest) -> None:
+    """Keep a request; the transaction fails with `DuplicateError` if its name is taken."""
+    await add(connection, repeatable_requests, request)
+
+
+async def forget_requests(connection: AsyncConnection, before: datetime) -> None:
+    """Forget the requests that were made before this moment."""
+    await connection.execute(delete(repeatable_requests).where(repeatable_requests.c.at < before))

@@ -1,0 +1,62 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.cli import main
+
+
+class Shell:
+    """Types commands, over one data folder."""
+
+    def __init__(self, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.data_dir = data_dir
+        self._capsys = capsys
+
+    def __call__(self, line: str) -> str:
+        """Run a command that goes well; return what it says."""
+        assert main(self._words(line)) == 0, self._capsys.readouterr().err
+        return self._capsys.readouterr().out
+
+    def json(self, line: str) -> Any:
+        return json.loads(self(f"{line} --json"))
+
+    def complaint(self, line: str) -> str:
+        """Run a command that cannot be done; return why."""
+        assert main(self._words(line)) == 1
+        said = self._capsys.readouterr()
+        assert said.out == ""
+        assert said.err.count("\n") == 1
+        return said.err.removeprefix("antiphon: ").rstrip("\n")
+
+    def misunderstood(self, line: str) -> str:
+        """Run a command that is not written as it should be; return what is wrong."""
+        with pytest.raises(SystemExit) as caught:
+            main(self._words(line))
+        assert caught.value.code == 2
+        return self._capsys.readouterr().err.splitlines()[-1].partition("error: ")[2]
+
+    def _words(self, line: str) -> list[str]:
+        return [*line.split(), "--data-dir", str(self.data_dir)]
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Shell:
+    (tmp_path / "antiphon.toml").write_text('engine = "scripted"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path / "data", capsys)
+
+
+@pytest.fixture
+def configured(shell: Shell, tmp_path: Path) -> Callable[[str], Shell]:
+    """A shell over other settings."""
+
+    def configure(text: str) -> Shell:
+        (tmp_path / "antiphon.toml").write_text(text, encoding="utf-8")
+        return shell
+
+    return configure

@@ -1,0 +1,93 @@
+import re
+
+import pytest
+
+from cli.conftest import Shell
+
+
+def test_a_key_is_called_by_its_id_or_its_name(shell: Shell) -> None:
+    made = shell.json("keys create laptop")
+    assert re.fullmatch(r"sk-antiphon-[\w-]{43}", made.pop("secret"))
+    assert shell.json("keys list") == [made]
+    assert shell.json(f"keys rename {made['id']} desk")["name"] == "desk"
+    assert shell.json("keys disable desk")["status"] == "inactive"
+    assert shell.json("keys enable desk")["status"] == "active"
+    assert "is revoked" in shell("keys revoke desk")
+    assert shell.json("keys list") == []
+    assert [key["status"] for key in shell.json("keys list --all")] == ["archived"]
+
+
+def test_keys_are_a_workspaces_the_organizations_or_administer(shell: Shell) -> None:
+    workspace = shell.json("workspaces create research")
+    mine = {"type": "workspace", "workspace_id": workspace["id"]}
+    assert shell.json("keys create one --workspace research")["scope"] == mine
+    assert shell.json("keys create two --organization")["scope"] == {"type": "organization"}
+    admin = shell.json("keys create three --admin")
+    assert admin["scope"] == {"type": "admin"}
+    assert admin["secret"].startswith("sk-antiphon-admin-")
+    assert [key["name"] for key in shell.json("keys list --workspace research")] == ["one"]
+    table = shell("keys list")
+    for word in ("research", "(every workspace)", "(administers)"):
+        assert word in table
+
+
+def test_the_secret_is_said_once(shell: Shell) -> None:
+    said = shell("keys create laptop")
+    secret = said.split()[0]
+    assert "shown this once" in said
+    assert secret not in shell("keys list") + shell("keys list --json") + shell("audit --json")
+
+
+def test_rotation_keeps_the_key_and_changes_the_secret(shell: Shell) -> None:
+    made = shell.json("keys create laptop")
+    rotated = shell.json("keys rotate laptop")
+    assert rotated["id"] == made["id"]
+    assert rotated["secret"] != made["secret"]
+    assert "works until" in shell("keys rotate laptop --grace 2h")
+    assert "has stopped working" in shell("keys rotate laptop --grace 0")
+    complaint = shell.complaint("keys rotate laptop --grace 31d")
+    assert complaint.startswith("grace_period_seconds: Input should be less than or equal to")
+
+
+def test_keys_that_expire_soon_are_named(shell: Shell) -> None:
+    assert "It works until" in shell("keys create soon --expires 6d")
+    shell("keys create later --expires 8d")
+    shell("keys create gone --expires 6d")
+    shell("keys revoke gone")
+    warnings = [line for line in shell("keys list --all").splitlines() if "in time" in line]
+    assert [line.split()[1] for line in warnings] == ["soon"]
+
+
+def test_keys_of_one_name_are_told_apart_by_their_ids(shell: Shell) -> None:
+    first, second = shell.json("keys create twin"), shell.json("keys create twin")
+    complaint = shell.complaint("keys revoke twin")
+    assert first["id"] in complaint
+    assert second["id"] in complaint
+    shell(f"keys revoke {first['id']}")
+    # The one that is left is meant.
+    assert shell.json("keys disable twin")["id"] == second["id"]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("keys revoke nobody", "there is no key 'nobody'; `antiphon keys list` shows them"),
+        (
+            "keys create one --workspace none",
+            "there is no workspace 'none'; `antiphon workspaces list` shows them",
+        ),
+        (f"keys create {'x' * 101}", "name: String should have at most 100 characters"),
+        (
+            "keys create one --expires 0",
+            "expires_in_seconds: Input should be greater than or equal to 60",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: str) -> None:
+    assert shell.complaint(line) == complaint
+
+
+def test_a_span_is_a_number_and_a_letter(shell: Shell) -> None:
+    assert shell.misunderstood("keys create one --expires soon") == (
+        "argument --expires: 'soon' is no span of time such as 90m, 24h, 30d or 2w"
+    )

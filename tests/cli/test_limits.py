@@ -1,0 +1,125 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cli.conftest import Shell
+
+TWO_MODELS = """
+[[models]]
+id = "small"
+engine = "scripted"
+[[models]]
+id = "large"
+engine = "scripted"
+aliases = ["big"]
+"""
+
+
+def rates(found: Any) -> dict[str, int]:
+    return {
+        f"{one['group']['id']} {limit['type']}": limit["value"]
+        for one in found["rate_limits"]
+        for limit in one["limits"]
+    }
+
+
+def spends(found: Any) -> dict[str, str]:
+    return {limit["period"]: limit["amount"] for limit in found["spend_limits"]}
+
+
+def test_limits_of_a_workspace_are_set_and_cleared(shell: Shell) -> None:
+    shell("workspaces create research")
+    set_ = "limits set --workspace research --requests 60 --output-tokens 500 --spend 100/month"
+    found = shell.json(f"{set_} --spend 2.50/day")
+    assert rates(found) == {
+        "scripted requests_per_minute": 60,
+        "scripted output_tokens_per_minute": 500,
+    }
+    assert spends(found) == {"monthly": "10000", "daily": "250"}
+    assert found == shell.json("limits list --workspace research")
+    kept = shell.json("limits clear --workspace research --requests --spend day")
+    assert rates(kept) == {"scripted output_tokens_per_minute": 500}
+    assert spends(kept) == {"monthly": "10000"}
+    assert "No limit was set here" in shell("limits clear --workspace research --all")
+
+
+def test_limits_of_a_key_and_of_counting(shell: Shell) -> None:
+    shell("keys create laptop")
+    found = shell.json("limits set --key laptop --counts 10 --input-tokens 20 --spend 1/week")
+    assert rates(found) == {
+        "scripted input_tokens_per_minute_cache_aware": 20,
+        "token_count requests_per_minute": 10,
+    }
+    assert spends(found) == {"weekly": "100"}
+    table = shell("limits list --key laptop")
+    assert "counts a minute" in table
+    assert "$1.00" in table
+
+
+def test_limits_of_the_organization_are_for_every_model_or_one(
+    configured: Callable[[str], Shell],
+) -> None:
+    shell = configured(TWO_MODELS)
+    shell("limits set --organization --requests 9")
+    found = shell.json("limits set --organization --requests 5 --model big")
+    assert rates(found)["small requests_per_minute"] == 9
+    assert rates(found)["large requests_per_minute"] == 5
+    shell("limits clear --organization --all")
+    cleared = shell.json("limits list --organization")
+    assert rates(cleared)["large requests_per_minute"] == 1_000_000
+    assert shell.complaint("limits set --key x --requests 5 --model huge").startswith("there is no")
+    assert shell.complaint("limits set --organization --requests 5 --model x") == "model: x"
+
+
+def test_balances_say_what_is_left(shell: Shell) -> None:
+    shell("workspaces create research")
+    shell("limits set --workspace research --spend 100/month")
+    table = shell("limits balance --workspace research")
+    assert "$100.00" in table
+    assert "running now is not in it" in table
+    (balance,) = shell.json("limits balance --workspace research")
+    assert (balance["spent"], balance["remaining"]) == ("0", "10000")
+    assert {one["scope"]["type"] for one in shell.json("limits balance")} == {
+        "organization",
+        "workspace",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("limits set --organization", "say which limits; --help lists them"),
+        (
+            "limits set --organization --spend 1/day --model scripted",
+            "--model goes with --requests, --input-tokens or --output-tokens",
+        ),
+        (
+            "limits set --workspace Default --requests 5",
+            "The Default workspace cannot have limits of its own.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: str) -> None:
+    assert shell.complaint(line) == complaint
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (
+            "limits set --requests 5",
+            "one of the arguments --organization --workspace --key is required",
+        ),
+        (
+            "limits set --organization --spend 100",
+            "argument --spend: '100' is not like 100/month, 20/week or 2.50/day",
+        ),
+        (
+            "limits set --organization --requests 0",
+            "argument --requests: '0' is no number from 1 to 10,000,000,000",
+        ),
+    ],
+)
+def test_how_limits_are_written(shell: Shell, line: str, error: str) -> None:
+    assert shell.misunderstood(line) == error

@@ -1,0 +1,85 @@
+import pytest
+
+from cli.conftest import Shell
+
+
+def test_a_person_is_invited_and_becomes_a_user(shell: Shell) -> None:
+    assert "Nobody is invited" in shell("invites list")
+    assert "No mail was sent" in shell("invites create Ada@example.org")
+    assert "pending" in shell("invites list")
+    user = shell.json("invites accept ada@example.org Ada")
+    assert (user["email"], user["role"]) == ("ada@example.org", "developer")
+    assert shell.json("users list") == [user]
+    assert [invite["status"] for invite in shell.json("invites list")] == ["accepted"]
+
+
+def test_an_invite_is_taken_back(shell: Shell) -> None:
+    shell("invites create ada@example.org")
+    assert shell.json("invites delete ada@example.org")["type"] == "invite_deleted"
+    assert shell.json("invites list") == []
+
+
+def test_admins_are_made_and_unmade_here(shell: Shell) -> None:
+    assert "no users yet" in shell("users list")
+    assert shell.json("users add ada@example.org Ada --role admin")["role"] == "admin"
+    assert "ada@example.org  Ada   admin" in shell("users list")
+    assert shell.json("users role ada@example.org user")["role"] == "user"
+    assert shell.json("users role ada@example.org admin")["role"] == "admin"
+    assert "no longer a user" in shell("users remove ADA@example.org")
+    assert shell.json("users list") == []
+
+
+def test_members_come_and_go(shell: Shell) -> None:
+    shell("workspaces create research")
+    shell("users add ada@example.org Ada")
+    assert "no members" in shell("workspaces members research")
+    shell("workspaces add research ada@example.org")
+    shell("workspaces add research ada@example.org --role admin")
+    (member,) = shell.json("workspaces members research")
+    assert member["workspace_role"] == "workspace_admin"
+    assert "ada@example.org  admin" in shell("workspaces members research")
+    shell("workspaces remove research ada@example.org")
+    assert shell.json("workspaces members research") == []
+
+
+def test_a_workspace_is_renamed_and_archived_with_its_keys(shell: Shell) -> None:
+    made = shell.json("workspaces create research")
+    shell("keys create lab --workspace research")
+    assert shell.json("workspaces rename research archive")["name"] == "archive"
+    assert [one["name"] for one in shell.json("workspaces list")] == ["archive", "Default"]
+    assert "its keys are revoked" in shell("workspaces archive archive")
+    assert [one["name"] for one in shell.json("workspaces list")] == ["Default"]
+    archived = shell.json("workspaces list --all")[0]
+    assert (archived["id"], bool(archived["archived_at"])) == (made["id"], True)
+    assert shell.json("keys list") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("users add nobody Ada", "email: value is not a valid email address"),
+        ("users remove x@y.z", "there is no user 'x@y.z'; `antiphon users list` shows them"),
+        ("invites delete x@y.z", "there is no invite 'x@y.z'; `antiphon invites list` shows them"),
+        ("workspaces archive Default", "The Default workspace cannot be archived."),
+        (
+            "workspaces rename Default other",
+            "name: the Default workspace cannot be renamed",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: str) -> None:
+    assert shell.complaint(line) == complaint
+
+
+def test_everything_is_in_the_audit_log(shell: Shell) -> None:
+    assert "Nothing was changed yet" in shell("audit")
+    made = shell.json("workspaces create research")
+    shell("workspaces rename research lab")
+    shell("keys create laptop")
+    actions = [entry["action"] for entry in shell.json("audit")]
+    assert actions == ["api_key.create", "workspace.update", "workspace.create"]
+    of_it = shell.json(f"audit --object {made['id']} --limit 1")
+    assert [entry["action"] for entry in of_it] == ["workspace.update"]
+    assert of_it[0]["actor"] == {"type": "command_line", "id": None}
+    assert "name: lab" in shell("audit")
+    assert shell.complaint("audit --limit 0") == "--limit is 1 to 1000"

@@ -1,0 +1,32 @@
+import pytest
+
+from cli.conftest import Shell
+
+
+def test_nothing_was_used_yet(shell: Shell) -> None:
+    assert "Nothing was used" in shell("usage")
+    assert shell.json("usage --since 2026-11-01 --by key,model") == []
+    header = "model,input_tokens,cache_write_5m_tokens,cache_write_1h_tokens,"
+    assert shell("usage --by model --csv").startswith(header)
+
+
+def test_a_span_ends_after_it_begins(shell: Shell) -> None:
+    complaint = shell.complaint("usage --since 2026-11-02 --until 2026-11-01")
+    assert complaint == "--until should be after --since"
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("usage --by hour", "argument --by: 'hour' is none of day, model, key, workspace"),
+        (
+            "usage --since never",
+            (
+                "argument --since: 'never' is neither a day such as 2026-11-23 nor a span of time "
+                "such as 7d"
+            ),
+        ),
+    ],
+)
+def test_how_usage_is_asked_for(shell: Shell, line: str, error: str) -> None:
+    assert shell.misunderstood(line) == error

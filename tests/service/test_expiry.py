@@ -1,0 +1,55 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from antiphon.service.admin.keys import NEW_VERSION, KeyRing
+from antiphon.service.admin.office import COMMAND_LINE, Office
+from antiphon.service.expiry import ExpiryWatch
+from antiphon.service.platform import opened_database
+from antiphon.settings import Settings
+from antiphon.store.database import Database
+from antiphon.wire.keys import CreateKeyParams, UpdateKeyParams
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+class Entropy:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._count += 1
+        return self._count.to_bytes(size, "big")
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with opened_database(Settings.load({"data_dir": tmp_path}, environ={})) as database:
+        yield database
+
+
+async def test_only_keys_that_work_and_expire_in_a_week_are_named(database: Database) -> None:
+    ring = KeyRing(Office(database, Entropy(), lambda: NOW))
+
+    async def create(name: str, days: float | None) -> str:
+        life = None if days is None else int(days * 86_400)
+        params = CreateKeyParams(name=name, expires_in_seconds=life)
+        return (await ring.create(COMMAND_LINE, params, NEW_VERSION)).id
+
+    soon = await create("soon", 6)
+    await create("later", 9)
+    await create("never", None)
+    await create("gone", 0.5)
+    archived = await create("archived", 6)
+    revoke = UpdateKeyParams(status="archived")
+    await ring.update(COMMAND_LINE, archived, revoke, NEW_VERSION)
+    watch = ExpiryWatch(database, lambda: NOW + timedelta(days=1))
+    with capture_logs() as logs:
+        await watch.warn()
+    assert [(line["event"], line["key_id"]) for line in logs] == [("key expires soon", soon)]
+    assert logs[0]["expires_at"] == "2026-11-29T00:00:00+00:00"
