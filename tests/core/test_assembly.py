@@ -329,6 +329,7 @@ def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> 
     ]
     usage = fold(events).usage
     assert assembly.input_tokens == 100
+    assert (assembly.usage.input_tokens, assembly.usage.cache_read_input_tokens) == (6, 70)
     assert (usage.input_tokens, usage.cache_read_input_tokens) == (6, 70)
     assert usage.cache_creation_input_tokens == 24
     assert usage.cache_creation.ephemeral_5m_input_tokens == 20

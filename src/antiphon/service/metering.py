@@ -315,7 +315,7 @@ class Metering:
         if not entry.costs.total:
             return {}
         workspace_id = entry.workspace_id or directory.default_workspace.id
-        scopes = (
+        scopes: tuple[tuple[str, str], ...] = (
             (Scope.ORGANIZATION.value, directory.organization.id),
             (Scope.WORKSPACE.value, workspace_id),
         )
