@@ -334,7 +334,7 @@ async def test_clients_of_one_server_share_every_limit(
 ) -> None:
     name = next(names)
     async with AsyncExitStack() as stack:
-        clients = [open_valkey(valkey.url, name=name) for _ in range(2)]
+        clients = [open_valkey(valkey.url, name=name, patience_s=10) for _ in range(2)]
         for client in clients:
             stack.push_async_callback(client.aclose)
         await clients[0].seed({})
@@ -354,7 +354,7 @@ from antiphon.core.admission import Ask, Draw, Granted, Hold, Settlement
 from antiphon.store.counters.valkey import open_valkey
 
 async def main(url, name, who):
-    counters = open_valkey(url, name=name)
+    counters = open_valkey(url, name=name, patience_s=10)
     async def one(number):
         id, holds = f"{who}-{number}", (Hold("m", 10**6, 10**4),)
         if not isinstance(await counters.admit(Ask(id, (), holds, 60_000)), Granted):
@@ -373,7 +373,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_processes_share_every_limit(valkey: Server, names: Iterator[str]) -> None:
     name = next(names)
-    counters = open_valkey(valkey.url, name=name)
+    counters = open_valkey(valkey.url, name=name, patience_s=10)
     await counters.seed({})
     programs = [
         await asyncio.create_subprocess_exec(

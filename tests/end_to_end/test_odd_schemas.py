@@ -18,7 +18,7 @@ ASK: dict[str, Any] = {
 UNREAD = {"type": "string", "pattern": "(a)\\1"}
 LARGE = {
     "type": "object",
-    "properties": {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{400}}{n}$"} for n in range(45)},
+    "properties": {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{400}}{n}$"} for n in range(60)},
 }
 SHORT = [schema for schema in ODD if len(json.dumps(schema)) < 1000]
 """Those that leave room in the model's small context."""

@@ -1,6 +1,8 @@
 import pytest
 
 from antiphon.server.app import build_app
+from antiphon.service.admin.office import COMMAND_LINE
+from antiphon.wire.keys import CreateKeyParams, UpdateKeyParams
 from support.asgi import HELLO, KEY, Client
 
 pytestmark = pytest.mark.anyio
@@ -217,10 +219,12 @@ async def test_a_defect_is_a_500_that_tells_nothing(platform) -> None:
 async def test_a_revoked_key_is_refused_at_once(platform) -> None:
     started = await platform()
     caller = Client(build_app(started))
-    new = await started.keys.create("other")
+    keys = started.administration.keys
+    new = await keys.create(COMMAND_LINE, CreateKeyParams(name="other"), "2026-10-21")
     headers = {"x-api-key": new.secret}
     assert (await caller.start("POST", "/v1/messages", HELLO, headers).task).status == 200
-    await started.keys.revoke("other")
+    archived = UpdateKeyParams(status="archived")
+    await keys.update(COMMAND_LINE, new.id, archived, "2026-10-21")
     refused = await caller.start("POST", "/v1/messages", HELLO, headers).task
     assert refused.error[2] == "invalid x-api-key"
 

@@ -136,7 +136,10 @@ async def test_settlement_of_another_process_is_noticed(
     valkey: Server, names: Iterator[str]
 ) -> None:
     name = next(names)
-    here, there = open_valkey(valkey.url, name=name), open_valkey(valkey.url, name=name)
+    here, there = (
+        open_valkey(valkey.url, name=name, patience_s=10),
+        open_valkey(valkey.url, name=name, patience_s=10),
+    )
     await here.seed({})
     await there.admit(ask("there", 60))
     waiting = asyncio.create_task(WaitingRoom(here).admit(ask("here", 90), LONG_S))
