@@ -30,10 +30,13 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         when = "cite the colours"
         text = "Grass has one [source 1], and the sky is blue on every fine day. No [source 9]."
         [[scripted.replies]]
+        when = "go on"
+        text = "LONG"
+        [[scripted.replies]]
         when = "be slow"
         text = "Slowly."
         delay_s = 300
-        """,
+        """.replace("LONG", "on and " * 5000),
         encoding="utf-8",
     )
     with serving(data_dir, environ={"ANTIPHON_API_KEY": KEY}) as program:

@@ -1,7 +1,7 @@
 // What a program does with either line of the SDK.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { ASK, HOW, MODEL, failure } from './support.mjs';
+import { ASK, HOW, MODEL, asked, failure } from './support.mjs';
 
 export function testsOf(sdk) {
   const client = new sdk.default(HOW);
@@ -114,7 +114,8 @@ export function testsOf(sdk) {
   });
 
   test('a stream that is aborted says so', async () => {
-    const stream = client.messages.stream({ ...ASK, max_tokens: 500 });
+    // Long enough that there is always more to come when it is aborted.
+    const stream = client.messages.stream({ ...asked('Please go on.'), max_tokens: 10000 });
     stream.on('text', () => stream.abort());
     const error = await failure(stream.finalMessage());
     assert.ok(error instanceof sdk.APIUserAbortError);

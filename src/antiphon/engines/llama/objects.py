@@ -88,7 +88,9 @@ class Objects:
             # The same name might come twice: so the names are given.
             given = list(islice(self._given(schema, names), missing))
             must, missing = [*must, *given], missing - len(given)
-            room = None if room is None else room - len(given)
+            if most is not None:
+                may = may[: most - len(must)]
+                room = most - len(must) - len(may)
         if missing and not other:
             return None
         if missing > 1:
