@@ -20,8 +20,8 @@ from antiphon.core.buckets import Bucket
 from antiphon.core.spend import EMPTY, Account, charge, forget_at_ms, release
 from antiphon.store.counters.base import UnseededError
 
-# Settled ids that are remembered, so that a repetition changes nothing: some megabytes.
-REMEMBERED = 65_536
+# Settled ids that are remembered, so that a repetition changes nothing.
+REMEMBERED = 8192
 # How many old buckets or accounts are looked at for each new one.
 LOOKED_AT = 2
 # A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
