@@ -81,7 +81,8 @@ async def test_what_was_answered_is_in_the_ledger_once_and_counts(
         for noted in told:
             row = rows[noted.request_id]
             if noted.whole:
-                assert row["outcome"] == "completed"
+                # The kill may come between the last byte and the end of the entry.
+                assert row["outcome"] in {"completed", "interrupted"}
                 assert row["output_tokens"] == noted.output_tokens
             assert row["output_tokens"] >= noted.output_tokens
             assert row["input_tokens"] == 5

@@ -56,4 +56,4 @@ class Clock:
 def timed(url: str, name: str, clock: Callable[[], int]) -> ValkeyCounters:
     """Counters whose script is told the time."""
     opened: Any = open_valkey(url, name=name, patience_s=10)
-    return ValkeyCounters(opened._client, name, clock=clock)
+    return ValkeyCounters(opened._client, name, patience_s=10, clock=clock)
