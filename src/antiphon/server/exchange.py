@@ -15,7 +15,7 @@ from antiphon.core.errors import InvalidRequestError, RequestTooLarge
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
-# Where a server that has a shorter way than ASGI says so, among the extensions of a scope.
+# Where a server that has a shorter way than ASGI says so, in the state of a scope.
 DIRECT = "antiphon.direct"
 
 
@@ -68,7 +68,7 @@ class Exchange:
         self.started = False
         self.streaming = False
         self.gone = False
-        self._direct: Direct | None = scope.get("extensions", {}).get(DIRECT)
+        self._direct: Direct | None = scope.get("state", {}).get(DIRECT)
         self._headers: dict[bytes, bytes] | None = None
         self._receive = receive
         self._send = send

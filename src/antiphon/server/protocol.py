@@ -72,7 +72,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         scope = self.scope
         super().on_headers_complete()
         # Its task begins after the callbacks of the parser, so it finds this.
-        scope["extensions"] = {DIRECT: WholeMessages(self.cycle)}
+        scope["state"][DIRECT] = WholeMessages(self.cycle)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser gave up on, or what was raised when it called."""
