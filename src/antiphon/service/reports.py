@@ -1,7 +1,7 @@
 """The usage report and the cost report: sums over the ledger, as administrators ask for them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,10 +21,11 @@ from antiphon.store.database import Database
 from antiphon.store.reports import CostSum, Question, UsageSum, cost_sums, usage_sums
 from antiphon.wire.messages import CacheCreation
 from antiphon.wire.reports import (
-    CostBucket,
+    Bucket,
     CostReport,
     CostResult,
-    UsageBucket,
+    Report,
+    Result,
     UsageReport,
     UsageResult,
 )
@@ -67,21 +68,10 @@ class Reports:
             question = await self._question(asked, group_by, columns)
             async with self._database.read() as connection:
                 sums = await usage_sums(connection, question)
-        results: defaultdict[datetime, list[UsageResult]] = defaultdict(list)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
-        for one in sums:
-            results[one.starting_at].append(_usage(one.tokens, {**one.dimensions, **extra}))
-        return UsageReport(
-            data=tuple(
-                UsageBucket(
-                    starting_at=written(start),
-                    ending_at=written(end),
-                    results=tuple(results[start]),
-                )
-                for start, end in asked
-            ),
-            has_more=asked.next_page is not None,
-            next_page=asked.next_page,
+        return _report(
+            asked,
+            ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in sums),
         )
 
     async def costs(self, asked: Buckets, group_by: Sequence[str]) -> CostReport:
@@ -91,21 +81,8 @@ class Reports:
         question = await self._question(asked, [*dimensions, *(_DESCRIBING if described else ())])
         async with self._database.read() as connection:
             sums = await cost_sums(connection, question)
-        results: defaultdict[datetime, list[CostResult]] = defaultdict(list)
-        for one in sums:
-            results[one.starting_at] += _described(one) if described else [_total(one)]
-        return CostReport(
-            data=tuple(
-                CostBucket(
-                    starting_at=written(start),
-                    ending_at=written(end),
-                    results=tuple(results[start]),
-                )
-                for start, end in asked
-            ),
-            has_more=asked.next_page is not None,
-            next_page=asked.next_page,
-        )
+        lines = _described if described else _total
+        return _report(asked, ((one.starting_at, line) for one in sums for line in lines(one)))
 
     async def _question(
         self,
@@ -124,6 +101,23 @@ class Reports:
         )
 
 
+def _report(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
+    """Put each line into the bucket that begins at its moment."""
+    results: defaultdict[datetime, list[Result]] = defaultdict(list)
+    for start, line in lines:
+        results[start].append(line)
+    return Report(
+        data=tuple(
+            Bucket(
+                starting_at=written(start), ending_at=written(end), results=tuple(results[start])
+            )
+            for start, end in asked
+        ),
+        has_more=asked.next_page is not None,
+        next_page=asked.next_page,
+    )
+
+
 def _usage(tokens: TokenCounts, dimensions: Mapping[str, Any]) -> UsageResult:
     return UsageResult(
         uncached_input_tokens=tokens.input,
@@ -137,10 +131,8 @@ def _usage(tokens: TokenCounts, dimensions: Mapping[str, Any]) -> UsageResult:
     )
 
 
-def _total(one: CostSum) -> CostResult:
-    return CostResult(
-        amount=cents(one.costs.total), workspace_id=one.dimensions.get("workspace_id")
-    )
+def _total(one: CostSum) -> Iterator[CostResult]:
+    yield CostResult(amount=cents(one.costs.total), workspace_id=one.dimensions.get("workspace_id"))
 
 
 def _described(one: CostSum) -> Iterator[CostResult]:
