@@ -1,5 +1,7 @@
+import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,12 +12,13 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.ledger import LedgerEntry
 from antiphon.core.reports import WIDTHS, Span, written
 from antiphon.core.usage import TokenCounts
 from antiphon.service.directory import Accounts, establish
-from antiphon.service.reports import Reports
+from antiphon.service.reports import MOST_AT_ONCE, Reports
 from antiphon.store.database import Database
 from antiphon.store.ledger import add_entries
 from antiphon.store.tables import ledger
@@ -238,3 +241,49 @@ async def test_there_is_one_speed_and_it_is_said_only_where_it_was_asked_for(
     ((_, line),) = await usage(reports, "1d", ["speed"], speed=["fast", "standard"])
     assert line.speed == "standard"
     assert await usage(reports, "1d", ["speed"], speed=["fast"]) == []
+
+
+class CountedDatabase(Database):
+    """A database of another, which knows how many have read in it at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.reading = self.most = 0
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        try:
+            async with self._database.read() as connection:
+                yield connection
+        finally:
+            self.reading -= 1
+
+
+async def test_many_reports_leave_connections_to_others(database: Database) -> None:
+    await establish(database, bytes, lambda: START)
+    await write(database, [an_entry(1, START)])
+    counted = CountedDatabase(database)
+    accounts = Accounts(database, await database.watch())
+    reports = Reports(counted, accounts, lambda: NOW)
+    asked = reports.buckets("1h", Span(starting_at=written(START)))
+    usages = [reports.usage(asked, ["model"], {}) for _ in range(8)]
+    bills = [reports.costs(asked, ["workspace_id"]) for _ in range(8)]
+    found = await asyncio.gather(*usages, *bills)
+    assert [len(report.data[0].results) for report in found] == [1] * 16
+    assert counted.most == MOST_AT_ONCE
+
+
+async def test_report_that_is_broken_off_leaves_its_place_to_the_next(
+    database: Database, reports: Reports
+) -> None:
+    await write(database, [an_entry(1, START)])
+    asked = reports.buckets("1d", Span(starting_at=written(START)))
+    for turns in range(12):
+        task = asyncio.create_task(reports.usage(asked, (), {}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert len((await reports.usage(asked, (), {})).data[0].results) == 1

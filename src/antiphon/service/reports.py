@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
+
 from antiphon.core.money import cents
 from antiphon.core.reports import (
     Buckets,
@@ -34,6 +36,10 @@ from antiphon.wire.reports import (
 SPEED = "speed"
 STANDARD_SPEED = "standard"
 
+# A report keeps a connection and a core busy, for seconds in a large house. Those that are made at
+# once leave enough of both for whatever else reads the database: the keys of a request, say.
+MOST_AT_ONCE = 2
+
 # What the description of a cost is put together from, beside the counter.
 _DESCRIBING = ("model", "service_tier", "context_window", "inference_geo")
 _COUNTERS: Mapping[str, TokenType] = {
@@ -46,12 +52,13 @@ _COUNTERS: Mapping[str, TokenType] = {
 
 
 class Reports:
-    """What administrators see of the ledger."""
+    """What administrators see of the ledger. Many reports at once wait for one another."""
 
     def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
         self._database = database
         self._accounts = accounts
         self._now = now
+        self._desks = CapacityLimiter(MOST_AT_ONCE)
 
     def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
         """Read which buckets are asked for, by the clock; raises `InvalidRequestError`."""
@@ -66,10 +73,10 @@ class Reports:
         sums: list[UsageSum] = []
         if not speeds or STANDARD_SPEED in speeds:
             question = await self._question(asked, group_by, columns)
-            async with self._database.read() as connection:
+            async with self._desks, self._database.read() as connection:
                 sums = await usage_sums(connection, question)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
-        return _report(
+        return await _report(
             asked,
             ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in sums),
         )
@@ -79,10 +86,12 @@ class Reports:
         described = "description" in group_by
         dimensions = [name for name in group_by if name != "description"]
         question = await self._question(asked, [*dimensions, *(_DESCRIBING if described else ())])
-        async with self._database.read() as connection:
+        async with self._desks, self._database.read() as connection:
             sums = await cost_sums(connection, question)
         lines = _described if described else _total
-        return _report(asked, ((one.starting_at, line) for one in sums for line in lines(one)))
+        return await _report(
+            asked, ((one.starting_at, line) for one in sums for line in lines(one))
+        )
 
     async def _question(
         self,
@@ -101,8 +110,12 @@ class Reports:
         )
 
 
-def _report(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
-    """Put each line into the bucket that begins at its moment."""
+async def _report(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
+    """Put each line into the bucket that begins at its moment; in a thread, as they are many."""
+    return await to_thread.run_sync(_sorted, asked, lines)
+
+
+def _sorted(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
     results: defaultdict[datetime, list[Result]] = defaultdict(list)
     for start, line in lines:
         results[start].append(line)
