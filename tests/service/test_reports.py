@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.core.ledger import LedgerEntry
+from antiphon.core.ledger import LedgerEntry, recorded_name
 from antiphon.core.reports import WIDTHS, Span, written
 from antiphon.core.usage import TokenCounts
 from antiphon.service.directory import Accounts, establish
@@ -200,6 +200,16 @@ async def test_cost_report_is_the_ledger_to_the_nano_dollar_however_it_is_groupe
         assert (line.description is not None) == ("description" in group_by)
         assert (line.token_type is None) == (line.description is None)
         assert line.workspace_id in {None, "wrkspc_a", "wrkspc_b"}
+
+
+async def test_filter_finds_names_as_the_ledger_writes_them(
+    database: Database, reports: Reports
+) -> None:
+    odd = "claude-" + "x" * 300 + "\0"
+    await write(database, [an_entry(1, START, model=recorded_name(odd))])
+    assert len(await usage(reports, "1d", model=[odd])) == 1
+    assert await usage(reports, "1d", model=["claude-\0"], api_key_id=["\0", "\ud800"]) == []
+    assert await usage(reports, "1d", model=[f"model-{number}" for number in range(5_000)]) == []
 
 
 async def test_bill_names_what_each_counter_came_to(database: Database, reports: Reports) -> None:

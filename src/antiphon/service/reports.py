@@ -7,6 +7,7 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
+from antiphon.core.ledger import recorded_name
 from antiphon.core.money import cents
 from antiphon.core.reports import (
     Buckets,
@@ -68,7 +69,12 @@ class Reports:
         self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
     ) -> UsageReport:
         """Sum up the tokens. Empty filters let everything through."""
-        columns = {name: ids for name, ids in filters.items() if ids and name != SPEED}
+        # As the ledger writes names: one too long, or that no database takes, is found like others.
+        columns = {
+            name: {recorded_name(each) for each in ids}
+            for name, ids in filters.items()
+            if ids and name != SPEED
+        }
         speeds = filters.get(SPEED, ())
         sums: list[UsageSum] = []
         if not speeds or STANDARD_SPEED in speeds:
