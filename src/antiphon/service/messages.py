@@ -31,7 +31,8 @@ from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.access import Caller
 from antiphon.service.aside import LARGE_BODY, aside
 from antiphon.service.documents import read_documents
-from antiphon.service.metering import Grant, Metering, Question
+from antiphon.service.grants import Grant, Question
+from antiphon.service.metering import Metering
 from antiphon.service.models import Models, ServedModel
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams

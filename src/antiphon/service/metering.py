@@ -10,19 +10,17 @@ bill that is written is counted, and one that is counted is written.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import anyio
-import msgspec
 import structlog
 from msgspec.structs import replace
 
 from antiphon.core.admission import (
     Ask,
-    Draw,
     Exceeded,
     Granted,
     Hold,
@@ -32,8 +30,8 @@ from antiphon.core.admission import (
     Verdict,
 )
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
-from antiphon.core.ledger import LedgerEntry, Opening
-from antiphon.core.pricing import CacheTtl, Price, worst_case
+from antiphon.core.ledger import LedgerEntry
+from antiphon.core.pricing import worst_case
 from antiphon.core.rate_limits import (
     TOKEN_COUNT,
     LimitType,
@@ -43,10 +41,11 @@ from antiphon.core.rate_limits import (
     rate_limit_error,
 )
 from antiphon.core.spending import SpendCap, accounts_of, spend_error
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.usage import TokenCounts
 from antiphon.service.access import Caller
 from antiphon.service.directory import Accounts
-from antiphon.service.ledger import Entry, Ledger
+from antiphon.service.grants import Grant, Question, opening_of, undrawn_of
+from antiphon.service.ledger import Ledger
 from antiphon.service.places import Place, Places
 from antiphon.service.plans import Plan, Plans
 from antiphon.settings import LimitSettings
@@ -63,73 +62,6 @@ LEASE_MS = 60_000
 RENEW_EVERY_S = 20.0
 # How often the output that was produced meanwhile is drawn from its buckets.
 DRAW_EVERY_S = 0.05
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, as far as limits and prices care.
-
-    `input_tokens` is the size of the prompt, or if it is not `exact` a number that the size does
-    not exceed. `max_output` is the most that may be answered; `caches` are the lifetimes of the
-    cache entries that the prompt may write. `retries` is how often this was tried before, if the
-    client says so.
-    """
-
-    request_id: str
-    model: str
-    served_model: str
-    group: str
-    price: Price
-    input_tokens: int
-    max_output: int
-    exact: bool = True
-    caches: Collection[CacheTtl] = ()
-    retries: int | None = None
-
-
-class Grant(msgspec.Struct, eq=False):
-    """A request that may begin. `headers` tell its caller what is left of the limits."""
-
-    plan: Plan
-    headers: dict[str, str]
-    entry: Entry
-    input_tokens: int
-    input: int
-    input_drawn: int
-    output: int = 0
-    drawn: int = 0
-
-    def prompt(self, tokens: TokenCounts) -> None:
-        """Keep what the prompt really costs, before the caller is told."""
-        self.input = _limited_input(tokens)
-        self.entry.prompt(tokens)
-
-    def produced(self, output: int, thinking: int) -> None:
-        """Keep how much has been produced by now, in all, before the caller is sent it."""
-        self.output = output
-        self.entry.produced(output, thinking)
-
-    def close(
-        self,
-        outcome: Outcome,
-        tokens: TokenCounts,
-        *,
-        stop_reason: str | None = None,
-        error_type: str | None = None,
-    ) -> None:
-        """Write the bill. Nothing of it is lost from here on; the counters hear of it soon."""
-        self.output = tokens.output
-        self.input = _limited_input(tokens)
-        self.entry.close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
-
-    def undrawn(self) -> tuple[Draw, ...]:
-        """Return what was produced and not yet drawn, and what is wrong about the input."""
-        output = corrections(self.plan.rates, LimitType.OUTPUT, self.output - self.drawn)
-        rest = corrections(self.plan.rates, LimitType.INPUT, self.input - self.input_drawn)
-        return output + rest
-
-    def mark_drawn(self) -> None:
-        """Keep that there is nothing more to draw for now."""
-        self.drawn, self.input_drawn = self.output, self.input
 
 
 class Metering:
@@ -179,7 +111,7 @@ class Metering:
             raise await self._refusal(verdict, caller, question, plan, now)
         headers = limit_headers(plan.rates, verdict.levels, now)
         try:
-            entry = self._book.open(_opening(caller, question, now))
+            entry = self._book.open(opening_of(caller, question, now))
         except (StoreError, OSError) as error:
             # What cannot be accounted for is not done, and not held either.
             await self._room.settle(Settlement(question.request_id, {}))
@@ -359,7 +291,7 @@ class Metering:
             await anyio.sleep(DRAW_EVERY_S)
             if not self._granted:
                 self._news.clear()
-            elif produced := _together(self._granted.values()):
+            elif produced := undrawn_of(self._granted.values()):
                 await self._try(self._counters.draw(produced))
 
     async def _keep_renewing(self) -> None:
@@ -379,25 +311,6 @@ def _midnight(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _limited_input(tokens: TokenCounts) -> int:
-    """Return what a prompt draws from the limits: reads of the prompt cache are free."""
-    return tokens.prompt - tokens.cache_read
-
-
-def _opening(caller: Caller, question: Question, now: datetime) -> Opening:
-    return Opening(
-        id=question.request_id,
-        started_at=now,
-        model=question.model,
-        served_model=question.served_model,
-        api_key_id=caller.key_id,
-        # The ledger and the reports know the Default workspace as none.
-        workspace_id=None if caller.in_default_workspace else caller.workspace_id,
-        account_id=caller.key.created_by,
-        price=question.price,
-    )
-
-
 def _too_many(
     verdict: Limited, caller: Caller, model: str, plan: Plan, now: datetime
 ) -> RateLimitError:
@@ -409,15 +322,3 @@ def _too_many(
     )
     refusal.headers |= limit_headers(plan.rates, verdict.levels, now)
     return refusal
-
-
-def _together(grants: Iterable[Grant]) -> tuple[Draw, ...]:
-    """Add up what the requests have produced, bucket by bucket, as drawn."""
-    found: dict[str, Draw] = {}
-    for grant in grants:
-        for draw in grant.undrawn():
-            before = found.get(draw.bucket)
-            amount = draw.amount + (before.amount if before else 0)
-            found[draw.bucket] = Draw(draw.bucket, draw.limit, amount)
-        grant.mark_drawn()
-    return tuple(found.values())
