@@ -7,14 +7,13 @@ refused for good only if it would not fit even if everything that runs turned ou
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
-from typing import Literal, TypeAlias
+from datetime import date, timedelta
+from typing import cast
 
 import msgspec
 
 from antiphon.core.admission import Ask, Busy, Exceeded, Hold
-
-Period: TypeAlias = Literal["daily", "weekly", "monthly"]
+from antiphon.core.periods import Period, end_of, midnight
 
 # How long the one that waits first keeps its place without asking again.
 TURN_MS = 1000
@@ -61,8 +60,8 @@ def forget_at_ms(account: str) -> int | None:
     if found is None:
         return None
     try:
-        start = datetime.fromisoformat(found[2]).replace(tzinfo=UTC)
-        forget_at = _end(start, found[1]) + _GRACE
+        end = end_of(cast("Period", found[1]), date.fromisoformat(found[2]))
+        forget_at = midnight(end) + _GRACE
     except (ValueError, OverflowError):  # no such day, or none after it
         return None
     return round(forget_at.timestamp() * 1000)
@@ -129,13 +128,3 @@ def _with_turn(
     if account.awaited_by_another(ask.id, now):
         return {}
     return {name: Account(account.spent, account.held, ask.id, now + TURN_MS)}
-
-
-def _end(start: datetime, period: str) -> datetime:
-    match period:
-        case "daily":
-            return start + timedelta(days=1)
-        case "weekly":
-            return start + timedelta(weeks=1)
-        case _:
-            return (start.replace(day=1) + timedelta(days=32)).replace(day=1)

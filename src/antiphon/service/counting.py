@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 
+from antiphon.core.periods import PERIODS, day_of, midnight, start_of
 from antiphon.core.spend import account_name
-from antiphon.core.spending import PERIODS, start_of
 from antiphon.settings import Settings
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.memory import MemoryCounters
@@ -46,10 +46,8 @@ class Sums:
 
     async def _read(self) -> Seed:
         now = self._now()
-        days = {period: start_of(period, now) for period in PERIODS}
-        moments: dict[str, datetime] = {
-            period: datetime.combine(day, time(), UTC) for period, day in days.items()
-        }
+        days = {period: start_of(period, day_of(now)) for period in PERIODS}
+        moments: dict[str, datetime] = {period: midnight(day) for period, day in days.items()}
         spent: dict[str, int] = {}
         async with self._database.read() as connection:
             directory = await read_directory(connection)

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from antiphon.core.admission import Balance
 from antiphon.core.errors import InvalidRequestError, NotFoundError, OverloadedError
 from antiphon.core.identity import spend_limit_id
 from antiphon.core.money import cents, nano_dollars_of
-from antiphon.core.spending import PERIODS, SpendCap, end_of, start_of
+from antiphon.core.periods import PERIODS, day_of, end_of, midnight, start_of
+from antiphon.core.spending import SpendCap
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office, moment
 from antiphon.service.admin.workspaces import the_workspace
@@ -198,20 +199,17 @@ def _wire_scope(scope: Scope) -> str:
 
 def _balance_info(cap: SpendCap, balance: Balance, now: datetime, *, limited: bool) -> BalanceInfo:
     left = max(0, cap.amount - balance.spent - balance.held)
+    today = day_of(now)
     return BalanceInfo(
         scope=scope_info(cap.scope, cap.scope_id),
         period=cap.period,
-        starting_at=_midnight(start_of(cap.period, now)),
-        ending_at=_midnight(end_of(cap.period, now)),
+        starting_at=moment(midnight(start_of(cap.period, today))),
+        ending_at=moment(midnight(end_of(cap.period, today))),
         spent=cents(balance.spent),
         held=cents(balance.held),
         limit=cents(cap.amount) if limited else None,
         remaining=cents(left) if limited else None,
     )
-
-
-def _midnight(day: date) -> str:
-    return f"{day.isoformat()}T00:00:00Z"
 
 
 async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
