@@ -236,7 +236,7 @@ def _row(whom: Whom, model: str | None, what: str, value: str) -> dict[str, Any]
 
 def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
     async def read(house: House) -> list[tuple[Whom, BalanceInfo]]:
-        balances = await house.administration.spend_limits.balances()
+        balances = await house.administration.balances.all()
         return [
             (whom, balance)
             for whom in await _those(house, arguments)
