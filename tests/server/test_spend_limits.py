@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from antiphon.settings import PriceSettings
 from support.asgi import Answer, Call, Client
-from support.house import House, StartHouse
+from support.house import House, Recorded, StartHouse
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +193,29 @@ async def test_shorter_periods_end_as_the_refusal_says(
     assert f"access on {until} at" in (await home.caller.create(**CUT)).error[2]
     home.clock.passes(days=days)
     assert (await home.caller.create(**CUT)).status == 200
+
+
+async def test_clock_that_jumps_gives_no_period_twice(house: StartHouse) -> None:
+    home = await house(price=PRICE, text="One two three")
+    await home.spend_limit({"type": "organization"}, 2 * CUT_COST)
+    november, december = home.clock.now, home.clock.now.replace(month=12)
+
+    async def asked(at: datetime) -> int:
+        home.clock.now = at
+        return (await home.caller.create(**CUT)).status
+
+    assert [await asked(at) for at in (november, december, november)] == [200] * 3
+    assert await asked(november + timedelta(days=7)) == 400
+    assert await asked(december - timedelta(days=1)) == 200
+    assert await asked(december) == 400
+    assert await asked(december.replace(year=2027)) == 200
+    assert [await asked(at) for at in (november, december)] == [400, 400]
+    months = Counter(entry.row["started_at"].strftime("%Y-%m") for entry in await billed(home))
+    assert months == {"2026-11": 2, "2026-12": 2, "2027-12": 1}
+
+
+async def billed(home: House) -> list[Recorded]:
+    return [entry for entry in (await home.entries()).values() if entry.cost]
 
 
 async def test_what_is_free_is_never_refused(house: StartHouse) -> None:
