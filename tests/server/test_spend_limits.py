@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from antiphon.settings import PriceSettings
+from antiphon.store.limits import list_spend_limits, set_spend_limit
 from support.asgi import Answer, Call, Client
 from support.house import House, Recorded, StartHouse
 
@@ -108,6 +110,25 @@ async def test_last_request_is_refused_if_a_nano_dollar_is_missing(
     caller = await limited(home, "organization", limit)
     assert statuses(await all_at_once(caller)) == {200: AT_ONCE - 1, 400: 1}
     assert await spent(home) == (AT_ONCE - 1) * WHOLE_COST
+
+
+@pytest.mark.parametrize(("cap", "own"), [(77, 99), (99, 77), (77, 77)])
+async def test_cap_of_the_server_and_the_limit_below_it_are_one_account(
+    house: StartHouse, cap: int, own: int
+) -> None:
+    home = await opened(house, {"limits": {"monthly_spend": str(Decimal(cap * CUT_COST) / 10**9)}})
+    caller = await limited(home, "organization", min(cap, own) * CUT_COST)
+    if own > cap:
+        # Whoever lowers the cap leaves a limit above it.
+        async with home.platform.database.write() as connection:
+            (kept,) = await list_spend_limits(connection)
+            await set_spend_limit(connection, replace(kept, amount=own * CUT_COST))
+    answers = [answer for _ in range(3) for answer in await all_at_once(caller, **CUT)]
+    assert statuses(answers)[200] == 77
+    assert await spent(home) == 77 * CUT_COST
+    assert statuses(answers)[429 if cap < own else 400] == 3 * AT_ONCE - 77
+    (balance, *_) = (await home.get("/balances?scope=organization"))["data"]
+    assert (balance["held"], balance["remaining"]) == ("0", "0")
 
 
 async def test_limits_of_all_scopes_hold_together(
