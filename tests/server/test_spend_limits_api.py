@@ -103,15 +103,23 @@ async def test_limit_needs_somebody_whom_it_can_limit(
     assert (await home.get(LIMITS))["data"] == []
 
 
-async def test_archived_workspace_gets_no_limit(house: StartHouse) -> None:
+async def test_who_is_archived_gets_no_limit_and_no_other_amount(house: StartHouse) -> None:
     home = await house()
-    _, workspace, _ = await home.guest()
+    _, workspace, key = await home.guest()
+    of_workspace = {"type": "workspace", "workspace_id": workspace}
+    of_key = {"type": "api_key", "api_key_id": key}
+    kept = [await set_limit(home, scope, "5", "daily") for scope in (of_workspace, of_key)]
     await home.post(f"/workspaces/{workspace}/archive")
-    scope = {"type": "workspace", "workspace_id": workspace}
-    assert await home.refusal(LIMITS, {"scope": scope, "amount": "5"}) == (
-        400,
-        "scope.workspace_id: this workspace is archived",
-    )
+    await home.post(f"/api_keys/{key}", {"status": "archived"})
+    for scope, limit, said in (
+        (of_workspace, kept[0], "scope.workspace_id: this workspace is archived"),
+        (of_key, kept[1], "scope.api_key_id: this key is archived"),
+    ):
+        place = f"{LIMITS}/{limit['id']}"
+        assert await home.refusal(LIMITS, {"scope": scope, "amount": "7"}) == (400, said)
+        assert await home.refusal(place, {"amount": "7"}) == (400, said)
+        assert await home.get(place) == limit
+        await home.delete(place)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])

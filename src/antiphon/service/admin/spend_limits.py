@@ -12,6 +12,7 @@ from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office, moment
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.settings import LimitSettings
+from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import read_directory
 from antiphon.store.limits import (
     Scope,
@@ -119,6 +120,7 @@ class SpendLimits:
         """Give a spend limit another amount."""
         async with self._office.change() as connection:
             before = await self._own_limit(connection, wanted)
+            await _refuse_archived(connection, before)
             limit = replace(
                 before,
                 amount=self._amount(amount, before.period),
@@ -203,6 +205,17 @@ async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
     raise NotFoundError(f"Spend limit {wanted} not found.")
 
 
+async def _refuse_archived(connection: "AsyncConnection", limit: SpendLimit) -> None:
+    """Change nothing of who is gone for good; such a limit can only be removed."""
+    match limit.scope:
+        case Scope.WORKSPACE:
+            await _whom(connection, WorkspaceSpendScope(workspace_id=limit.scope_id))
+        case Scope.KEY:
+            await _whom(connection, KeySpendScope(api_key_id=limit.scope_id))
+        case _:
+            pass
+
+
 async def _whom(connection: "AsyncConnection", scope: SpendScope) -> tuple[Scope, str]:
     match scope:
         case OrganizationSpendScope():
@@ -216,4 +229,7 @@ async def _whom(connection: "AsyncConnection", scope: SpendScope) -> tuple[Scope
                 raise InvalidRequestError("scope.workspace_id: this workspace is archived")
             return Scope.WORKSPACE, workspace.id
         case KeySpendScope(api_key_id=wanted):
-            return Scope.KEY, (await the_key(connection, wanted)).id
+            key = await the_key(connection, wanted)
+            if key.status is KeyStatus.ARCHIVED:
+                raise InvalidRequestError("scope.api_key_id: this key is archived")
+            return Scope.KEY, key.id
