@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.core.admission import LARGEST_SPEND
 from antiphon.core.pricing import FREE, Price
 from antiphon.settings import DEFAULT_MODEL_ID, Secret, Settings, SettingsError
 
@@ -218,6 +219,41 @@ def test_the_one_model_can_have_a_price_as_well(config) -> None:
 def test_price_that_cannot_be_is_refused_with_its_place(config, price: str, said: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         priced(config, price)
+    assert str(refusal.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("cap", "nano_dollars"),
+    [
+        ("0", 0),
+        ("12.5", 12_500_000_000),
+        ('"0.000000001"', 1),
+        ("1e3", 10**12),
+        ("9000000", LARGEST_SPEND),
+    ],
+)
+def test_cap_of_a_month_is_read_to_the_nano_dollar(config, cap: str, nano_dollars: int) -> None:
+    config.write_text(f"[limits]\nmonthly_spend = {cap}")
+    assert load(config=config).limits.monthly_nano_dollars == nano_dollars
+
+
+@pytest.mark.parametrize(
+    ("cap", "said"),
+    [
+        ("-1", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
+        ("9000000.01", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
+        ("nan", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
+        ("inf", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
+        ('"0.0000000001"', "limits: monthly_spend must be a whole number of nano-dollars"),
+        ('"1.00000000000000000000000000000000001"', "limits: monthly_spend must be a whole"),
+        ("true", "limits.monthly_spend: Expected `decimal | null`, got `bool`"),
+        ('"5 $"', "limits.monthly_spend: Invalid decimal string"),
+    ],
+)
+def test_cap_that_cannot_be_is_refused_with_its_place(config, cap: str, said: str) -> None:
+    config.write_text(f"[limits]\nmonthly_spend = {cap}")
+    with pytest.raises(SettingsError) as refusal:
+        load(config=config)
     assert str(refusal.value).startswith(said)
 
 

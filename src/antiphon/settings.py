@@ -17,11 +17,11 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
+from antiphon.core.money import nano_dollars_of_dollars
 from antiphon.core.pricing import Price, nano_dollars
 
 T = TypeVar("T", bound="Settings")
 
-MOST_DOLLARS = 9_000_000
 PerMinute: TypeAlias = Annotated[int, Meta(ge=1, le=10**10)]
 
 PREFIX = "ANTIPHON_"
@@ -138,14 +138,15 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     local_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
     def __post_init__(self) -> None:
-        dollars = self.monthly_spend
-        if dollars is not None and not (dollars.is_finite() and 0 <= dollars <= MOST_DOLLARS):
-            raise ValueError(f"monthly_spend must be between 0 and {MOST_DOLLARS} US dollars")
+        try:
+            _ = self.monthly_nano_dollars
+        except ValueError as error:
+            raise ValueError(f"monthly_spend {error}") from error
 
     @property
     def monthly_nano_dollars(self) -> int | None:
-        """The cap of a month, rounded down to whole nano-dollars."""
-        return None if self.monthly_spend is None else int(self.monthly_spend * 10**9)
+        """The cap of a month."""
+        return None if self.monthly_spend is None else nano_dollars_of_dollars(self.monthly_spend)
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

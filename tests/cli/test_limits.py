@@ -116,6 +116,18 @@ def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: st
             "argument --spend: '100' is not like 100/month, 20/week or 2.50/day",
         ),
         (
+            "limits set --organization --spend 9000000.000000001/day",
+            "argument --spend: '9000000.000000001/day' is more than 9,000,000 US dollars",
+        ),
+        (
+            "limits set --organization --spend 1e3/day",
+            "argument --spend: '1e3/day' is not like 100/month, 20/week or 2.50/day",
+        ),
+        (
+            "limits set --organization --spend 0.0000000001/day",
+            "argument --spend: '0.0000000001/day' is not like 100/month, 20/week or 2.50/day",
+        ),
+        (
             "limits set --organization --requests 0",
             "argument --requests: '0' is no number from 1 to 10,000,000,000",
         ),

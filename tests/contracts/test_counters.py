@@ -150,6 +150,20 @@ async def test_worst_case_is_held_and_the_truth_is_settled(counters: Counters) -
     assert isinstance(await counters.admit(ask("2", Hold(MONTH, 100, 70))), Granted)
 
 
+async def test_limit_holds_for_who_is_years_behind_the_clock_of_the_counters(
+    counters: Counters,
+) -> None:
+    accounts = [f"key:{number}:daily:2020-01-01" for number in range(9)]
+    for round_ in range(2):
+        for account in accounts:
+            name = f"{account} {round_}"
+            assert isinstance(await counters.admit(ask(name, Hold(account, 100, 50))), Granted)
+            await counters.settle(Settlement(name, {account: 50}))
+    assert await counters.balance(accounts) == (Balance(100, 0),) * 9
+    for account in accounts:
+        assert await counters.admit(ask("more", Hold(account, 100, 1))) == Exceeded(0)
+
+
 async def test_all_accounts_hold_or_none_does(counters: Counters) -> None:
     await counters.admit(ask("1", Hold("b", 100, 60)))
     verdict = await counters.admit(ask("2", Hold("a", None, 50), Hold("b", 100, 50)))

@@ -101,6 +101,44 @@ def test_cost_is_never_below_the_share_of_the_list_price_nor_a_nano_dollar_above
     assert whole <= cost(price, used, tier).total < whole + 5
 
 
+@given(prices(), tokens)
+def test_cost_is_each_counters_tokens_at_the_rate_of_the_card_for_the_whole_prompt(
+    price: Price, used: TokenCounts
+) -> None:
+    long = price.long is not None and used.prompt > price.long_above
+    card = price.long if long and price.long is not None else price
+    assert cost(price, used).total == (
+        used.input * card.input
+        + used.cache_write_5m * card.cache_write_5m
+        + used.cache_write_1h * card.cache_write_1h
+        + used.cache_read * card.cache_read
+        + used.output * card.output
+    )
+
+
+@given(prices(), tokens, tiers)
+def test_what_has_a_price_is_never_rounded_down_to_free(
+    price: Price, used: TokenCounts, tier: str
+) -> None:
+    card = price.card(used.prompt)
+    charged = cost(price, used, tier)
+    for counter in ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output"):
+        has_price = getattr(used, counter) > 0 and getattr(card, counter) > 0
+        assert (getattr(charged, counter) > 0) == has_price
+
+
+@given(prices(), st.lists(tokens, max_size=8), tiers)
+def test_reports_of_counters_and_bills_of_requests_have_one_sum(
+    price: Price, requests: list[TokenCounts], tier: str
+) -> None:
+    bills = [cost(price, used, tier) for used in requests]
+    by_counter = {
+        counter: sum(getattr(bill, counter) for bill in bills)
+        for counter in Costs().__struct_fields__
+    }
+    assert sum(by_counter.values()) == sum(bill.total for bill in bills)
+
+
 @given(st.integers(0, 10**7))
 def test_price_in_dollars_is_read_exactly(nano: int) -> None:
     assert nano_dollars(Decimal(nano) / 1000) == nano

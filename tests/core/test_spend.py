@@ -86,14 +86,14 @@ def test_turn_ends_with_the_answer() -> None:
 @pytest.mark.parametrize(
     ("period", "start", "end"),
     [
-        ("daily", date(2026, 12, 31), datetime(2027, 1, 3, tzinfo=UTC)),
-        ("weekly", date(2026, 11, 23), datetime(2026, 12, 2, tzinfo=UTC)),
-        ("monthly", date(2026, 11, 1), datetime(2026, 12, 3, tzinfo=UTC)),
-        ("monthly", date(2026, 12, 1), datetime(2027, 1, 3, tzinfo=UTC)),
-        ("monthly", date(2028, 1, 31), datetime(2028, 2, 3, tzinfo=UTC)),
+        ("daily", date(2026, 12, 31), datetime(2027, 2, 2, tzinfo=UTC)),
+        ("weekly", date(2026, 11, 23), datetime(2027, 1, 1, tzinfo=UTC)),
+        ("monthly", date(2026, 11, 1), datetime(2027, 1, 2, tzinfo=UTC)),
+        ("monthly", date(2026, 12, 1), datetime(2027, 2, 2, tzinfo=UTC)),
+        ("monthly", date(2028, 1, 1), datetime(2028, 3, 4, tzinfo=UTC)),
     ],
 )
-def test_account_is_forgotten_two_days_after_its_period(
+def test_account_is_forgotten_a_month_after_its_period(
     period: str, start: date, end: datetime
 ) -> None:
     name = account_name("workspace:wrkspc_01", period, start)

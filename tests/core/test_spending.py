@@ -1,53 +1,11 @@
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError, RateLimitError
-from antiphon.core.spend import Period
-from antiphon.core.spending import (
-    PERIODS,
-    SpendCap,
-    accounts_of,
-    end_of,
-    spend_error,
-    start_of,
-)
+from antiphon.core.spending import SpendCap, accounts_of, spend_error
 
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 SUNDAY = datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC)
-MOMENTS = st.integers(0, 40_000_000).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
-
-
-@pytest.mark.parametrize(
-    ("period", "start", "end"),
-    [
-        ("daily", date(2026, 11, 29), date(2026, 11, 30)),
-        ("weekly", date(2026, 11, 23), date(2026, 11, 30)),
-        ("monthly", date(2026, 11, 1), date(2026, 12, 1)),
-    ],
-)
-def test_periods_begin_and_end_at_midnight_utc(period: Period, start: date, end: date) -> None:
-    assert (start_of(period, SUNDAY), end_of(period, SUNDAY)) == (start, end)
-
-
-def test_year_ends_with_december() -> None:
-    assert end_of("monthly", datetime(2026, 12, 31, tzinfo=UTC)) == date(2027, 1, 1)
-
-
-def test_zone_of_a_moment_does_not_matter() -> None:
-    ahead = SUNDAY.astimezone(timezone(timedelta(hours=9)))
-    assert start_of("daily", ahead) == date(2026, 11, 29)
-
-
-@given(MOMENTS, st.sampled_from(PERIODS))
-def test_periods_follow_each_other_without_a_gap(moment: datetime, period: Period) -> None:
-    end = end_of(period, moment)
-    after = datetime(end.year, end.month, end.day, tzinfo=UTC)
-    assert start_of(period, moment) <= moment.date() < end
-    assert start_of(period, after) == end
-    assert start_of(period, after - timedelta(microseconds=1)) == start_of(period, moment)
 
 
 def test_cap_is_on_one_of_the_accounts_that_are_charged() -> None:

@@ -12,6 +12,7 @@ import pytest
 from anthropic import Anthropic
 from anthropic.pagination import SyncPage, SyncPageCursor
 from anthropic.types import OrganizationInfo, organization
+from anthropic.types.beta.organization import BetaSpendLimit
 from anthropic.types.organization import workspaces as of_workspaces
 
 from support.databases import postgres
@@ -109,6 +110,36 @@ def test_rate_limits(admin: Anthropic) -> None:
     assert list(limits.list(workspace)) == []
 
 
+def test_spend_limits(admin: Anthropic, raw: httpx2.Client) -> None:
+    limits = admin.beta.organization.spend_limits
+    workspace = admin.organization.workspaces.create(name="frugal").id
+    scope: Any = {"type": "workspace", "workspace_id": workspace}
+    made = limits.set(amount="50000", scope=scope)
+    assert (made.amount, made.period, made.is_enabled) == ("50000", "monthly", True)
+    assert limits.retrieve(made.id) == made
+    assert limits.set(amount="7", scope=scope).id == made.id
+    assert [one.id for one in limits.list(scope_type=["workspace"], limit=1)] == [made.id]
+    assert [one.amount for one in limits.list(workspace_id=workspace)] == ["7"]
+    assert limits.delete(made.id).type == "spend_limit_deleted"
+    assert list(limits.list(workspace_id=workspace)) == []
+    with pytest.raises(anthropic.BadRequestError, match="nothing is inherited here"):
+        limits.set(amount=None, scope=scope)
+
+    whole = limits.set(amount="900", scope={"type": "organization"}, period="weekly")
+    invite = raw.post("/invites", json={"email": "fay@example.org", "role": "user"}).json()
+    user = raw.post(f"/invites/{invite['id']}/accept", json={"name": "Fay"}).json()["id"]
+    (line,) = limits.effective.list(user_ids=[user], period=["weekly"])
+    assert line.actor.type == "user_actor"
+    assert (line.actor.name, line.source.type) == ("Fay", "organization")
+    assert (line.spend_limit_id, line.amount) == (whole.id, "900")
+    assert line.period_to_date_spend == "0"
+    found = admin.organization.spend_limits.effective.list(user_ids=[user])
+    assert [one.spend_limit_id for one in found] == [whole.id]
+    limits.delete(whole.id)
+    with pytest.raises(anthropic.NotFoundError):
+        admin.organization.spend_limits.increase_requests.list()
+
+
 def test_pages_are_walked(admin: Anthropic) -> None:
     names = [f"page {number}" for number in range(7)]
     for name in names:
@@ -170,6 +201,18 @@ def test_every_answer_is_as_published(raw: httpx2.Client) -> None:
         (
             organization.SpendLimit,
             raw.post("/spend_limits", json={"scope": scope, "amount": "100"}),
+        ),
+        (
+            organization.SpendLimit,
+            raw.post("/spend_limits", json={"scope": {"type": "organization"}, "amount": "9999"}),
+        ),
+        (
+            SyncPageCursor[BetaSpendLimit],
+            raw.get(f"/spend_limits?workspace_id={scope['workspace_id']}"),
+        ),
+        (
+            SyncPageCursor[organization.SpendSummary],
+            raw.get("/spend_limits/effective"),
         ),
     ]
     for model, answer in answers:

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from antiphon.settings import PriceSettings
+from antiphon.store.limits import list_spend_limits, set_spend_limit
 from support.asgi import Answer, Call, Client
-from support.house import House, StartHouse
+from support.house import House, Recorded, StartHouse
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +112,25 @@ async def test_last_request_is_refused_if_a_nano_dollar_is_missing(
     assert await spent(home) == (AT_ONCE - 1) * WHOLE_COST
 
 
+@pytest.mark.parametrize(("cap", "own"), [(77, 99), (99, 77), (77, 77)])
+async def test_cap_of_the_server_and_the_limit_below_it_are_one_account(
+    house: StartHouse, cap: int, own: int
+) -> None:
+    home = await opened(house, {"limits": {"monthly_spend": str(Decimal(cap * CUT_COST) / 10**9)}})
+    caller = await limited(home, "organization", min(cap, own) * CUT_COST)
+    if own > cap:
+        # Whoever lowers the cap leaves a limit above it.
+        async with home.platform.database.write() as connection:
+            (kept,) = await list_spend_limits(connection)
+            await set_spend_limit(connection, replace(kept, amount=own * CUT_COST))
+    answers = [answer for _ in range(3) for answer in await all_at_once(caller, **CUT)]
+    assert statuses(answers)[200] == 77
+    assert await spent(home) == 77 * CUT_COST
+    assert statuses(answers)[429 if cap < own else 400] == 3 * AT_ONCE - 77
+    (balance, *_) = (await home.get("/balances?scope=organization"))["data"]
+    assert (balance["held"], balance["remaining"]) == ("0", "0")
+
+
 async def test_limits_of_all_scopes_hold_together(
     house: StartHouse, settings: dict[str, Any]
 ) -> None:
@@ -192,6 +214,29 @@ async def test_shorter_periods_end_as_the_refusal_says(
     assert f"access on {until} at" in (await home.caller.create(**CUT)).error[2]
     home.clock.passes(days=days)
     assert (await home.caller.create(**CUT)).status == 200
+
+
+async def test_clock_that_jumps_gives_no_period_twice(house: StartHouse) -> None:
+    home = await house(price=PRICE, text="One two three")
+    await home.spend_limit({"type": "organization"}, 2 * CUT_COST)
+    november, december = home.clock.now, home.clock.now.replace(month=12)
+
+    async def asked(at: datetime) -> int:
+        home.clock.now = at
+        return (await home.caller.create(**CUT)).status
+
+    assert [await asked(at) for at in (november, december, november)] == [200] * 3
+    assert await asked(november + timedelta(days=7)) == 400
+    assert await asked(december - timedelta(days=1)) == 200
+    assert await asked(december) == 400
+    assert await asked(december.replace(year=2027)) == 200
+    assert [await asked(at) for at in (november, december)] == [400, 400]
+    months = Counter(entry.row["started_at"].strftime("%Y-%m") for entry in await billed(home))
+    assert months == {"2026-11": 2, "2026-12": 2, "2027-12": 1}
+
+
+async def billed(home: House) -> list[Recorded]:
+    return [entry for entry in (await home.entries()).values() if entry.cost]
 
 
 async def test_what_is_free_is_never_refused(house: StartHouse) -> None:

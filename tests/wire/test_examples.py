@@ -53,6 +53,7 @@ ANSWERS: dict[str, Any] = {
     "organization": organizations.OrganizationInfo,
     "rate_limit": limits.RateLimitInfo,
     "spend_limit": limits.SpendLimitInfo,
+    "spend_summary": limits.SpendSummary,
     "token_listing": organizations.TokenListing,
     "user": organizations.UserInfo,
     "user_deleted": organizations.Deleted,

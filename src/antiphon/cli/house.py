@@ -85,9 +85,9 @@ def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
         async with opened_database(settings) as database:
             office = Office(database, os.urandom, now)
             # What a running server holds for running requests is known to it alone.
-            seed = await Sums(database, now)()
+            seed = await Sums(database, now, with_settled=False)()
             counters = MemoryCounters()
-            await counters.seed(seed.spent, seed.settled)
+            await counters.seed(seed.spent)
             administration = build_administration(
                 office,
                 settings.limits,

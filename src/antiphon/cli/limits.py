@@ -9,7 +9,8 @@ from typing import Any
 from antiphon.cli.command import CommandError, actions_of, add_command
 from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import dollars, say, say_json, say_table
-from antiphon.core.money import cents, nano_dollars_of
+from antiphon.core.admission import LARGEST_SPEND
+from antiphon.core.money import LARGEST_DOLLARS, cents, nano_dollars_of
 from antiphon.core.rate_limits import LimitType
 from antiphon.service.admin.keys import NEW_VERSION
 from antiphon.service.admin.office import COMMAND_LINE
@@ -127,7 +128,10 @@ def _spend(text: str) -> tuple[int, SpendPeriod]:
     found = re.fullmatch(r"\$?([0-9]{1,9})(?:\.([0-9]{1,9}))?/(day|week|month)", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 100/month, 20/week or 2.50/day")
-    return int(found[1]) * 10**9 + int(f"{found[2] or '':0<9}"), PERIODS[found[3]]
+    amount = int(found[1]) * 10**9 + int(f"{found[2] or '':0<9}")
+    if amount > LARGEST_SPEND:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {LARGEST_DOLLARS:,} US dollars")
+    return amount, PERIODS[found[3]]
 
 
 async def _whom(house: House, arguments: argparse.Namespace) -> Whom | None:
@@ -232,7 +236,7 @@ def _row(whom: Whom, model: str | None, what: str, value: str) -> dict[str, Any]
 
 def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
     async def read(house: House) -> list[tuple[Whom, BalanceInfo]]:
-        balances = await house.administration.spend_limits.balances()
+        balances = await house.administration.balances.all()
         return [
             (whom, balance)
             for whom in await _those(house, arguments)

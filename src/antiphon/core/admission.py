@@ -39,8 +39,9 @@ class Draw(msgspec.Struct, frozen=True, gc=False):
 class Hold(msgspec.Struct, frozen=True, gc=False):
     """The worst that a request can cost, in nano-dollars, to be set aside on an account.
 
-    Without a `limit` the account is only kept track of. An account is one scope in one period;
-    `core.spend.account_name` names it, and the name says when it can be forgotten.
+    Without a `limit` the account is only kept track of. In one ask an account stands once. It is
+    one scope in one period; `core.spend.account_name` names it, and the name says when it can be
+    forgotten.
     """
 
     account: str

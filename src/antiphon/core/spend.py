@@ -7,19 +7,19 @@ refused for good only if it would not fit even if everything that runs turned ou
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
-from typing import Literal, TypeAlias
+from datetime import date, datetime, timedelta
+from typing import cast
 
 import msgspec
 
 from antiphon.core.admission import Ask, Busy, Exceeded, Hold
-
-Period: TypeAlias = Literal["daily", "weekly", "monthly"]
+from antiphon.core.periods import Period, end_of, midnight
 
 # How long the one that waits first keeps its place without asking again.
 TURN_MS = 1000
-# A request settles in the period in which it began, also some time after that is over.
-_GRACE = timedelta(days=2)
+# A request settles in the period in which it began, also after that is over; and a clock that is
+# set back by as much as a month finds the accounts as it has left them.
+_GRACE = timedelta(days=32)
 
 _PERIOD = re.compile(r":(daily|weekly|monthly):(\d{4}-\d{2}-\d{2})\Z")
 
@@ -52,20 +52,37 @@ def account_name(scope: str, period: Period, start: date) -> str:
     return f"{scope}:{period}:{start.isoformat()}"
 
 
-def forget_at_ms(account: str) -> int | None:
-    """Return when an account can be forgotten, in Unix milliseconds: some time after its period.
+class Lifetime(msgspec.Struct, frozen=True, gc=False):
+    """When an account's period begins, and when it can be forgotten; in Unix milliseconds."""
 
-    Accounts whose name does not end with a period are kept for ever.
+    begins_at: int
+    forget_at: int
+
+
+def lifetime(account: str) -> Lifetime | None:
+    """Return how long an account is needed; `None` if its name does not end with a period.
+
+    Those are kept for ever.
     """
     found = _PERIOD.search(account)
     if found is None:
         return None
     try:
-        start = datetime.fromisoformat(found[2]).replace(tzinfo=UTC)
-        forget_at = _end(start, found[1]) + _GRACE
+        start = date.fromisoformat(found[2])
+        forget_at = midnight(end_of(cast("Period", found[1]), start)) + _GRACE
     except (ValueError, OverflowError):  # no such day, or none after it
         return None
-    return round(forget_at.timestamp() * 1000)
+    return Lifetime(_ms(midnight(start)), _ms(forget_at))
+
+
+def forget_at_ms(account: str) -> int | None:
+    """Return when an account can be forgotten, some time after its period; `None` is never."""
+    found = lifetime(account)
+    return None if found is None else found.forget_at
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def reserve(
@@ -129,13 +146,3 @@ def _with_turn(
     if account.awaited_by_another(ask.id, now):
         return {}
     return {name: Account(account.spent, account.held, ask.id, now + TURN_MS)}
-
-
-def _end(start: datetime, period: str) -> datetime:
-    match period:
-        case "daily":
-            return start + timedelta(days=1)
-        case "weekly":
-            return start + timedelta(weeks=1)
-        case _:
-            return (start.replace(day=1) + timedelta(days=32)).replace(day=1)

@@ -1,9 +1,11 @@
 """The Admin API: what each route of `/v1/organizations` does. Only admin keys come in."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any, TypeAlias, TypeVar, get_args
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.periods import PERIODS
 from antiphon.server.exchange import Exchange
 from antiphon.server.queries import Query
 from antiphon.server.reading import read_body, read_version
@@ -41,6 +43,7 @@ HOUSE = "/v1/organizations"
 GROUP_TYPES = ("batch", "files", "model_group", "skills", "token_count", "web_search")
 LISTED = ("limit", "after_id", "before_id")
 PAGED = ("limit", "page")
+MOST_MEMBERS = 100
 
 
 class AdminRequest:
@@ -87,6 +90,7 @@ class AdminEndpoints:
         self._keys = platform.administration.keys
         self._rates = platform.administration.rate_limits
         self._spend = platform.administration.spend_limits
+        self._balances = platform.administration.balances
         self._audit = platform.administration.audit
         self._limits = BodyDecoder(SetLimitsParams)
 
@@ -274,6 +278,8 @@ class AdminEndpoints:
             ("GET", key, self._list_key_rate_limits),
             ("POST", f"{key}/{{limit}}", self._set_key_rate_limit),
             ("GET", "/spend_limits", self._list_spend_limits),
+            # Before `{limit}`, which any name would fit.
+            ("GET", "/spend_limits/effective", self._list_spend_of_members),
             ("POST", "/spend_limits", lambda r: spend.set(r.actor, r.decode(create))),
             ("GET", "/spend_limits/{limit}", lambda r: spend.one(r.path("limit"))),
             (
@@ -324,13 +330,27 @@ class AdminEndpoints:
         return await self._rates.set_for_key(request.actor, place, limits, request.version)
 
     async def _list_spend_limits(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED)
-        return _paged(await self._spend.all(), query)
+        query = request.query(*PAGED, "scope_type", "workspace_id")
+        scopes = query.many("scope_type", ("organization", "workspace", "api_key", "usage_tier"))
+        found = await self._spend.all(scopes, query.one("workspace_id"))
+        return _paged(found, query, whole=False)
+
+    async def _list_spend_of_members(self, request: AdminRequest) -> Any:
+        query = request.query(*PAGED, "period", "user_ids")
+        members = query.many("user_ids")
+        if len(members) > MOST_MEMBERS:
+            raise InvalidRequestError(
+                f"user_ids: List should have at most {MOST_MEMBERS} items, not {len(members)}"
+            )
+        periods = query.many("period", PERIODS)
+        # A member's lines stay together, so a page is one of members.
+        page = _paged(await self._balances.of_members(members, periods), query, whole=False)
+        return TokenListing(data=tuple(chain.from_iterable(page.data)), next_page=page.next_page)
 
     async def _list_balances(self, request: AdminRequest) -> Any:
         query = request.query(*PAGED, "scope")
         scope = query.choice("scope", ("organization", "workspace", "api_key"))
-        return _paged(await self._spend.balances(scope), query)
+        return _paged(await self._balances.all(scope), query)
 
     # ── reports
 
@@ -342,17 +362,18 @@ class AdminEndpoints:
         )
 
 
-def _paged(items: Sequence[Any], query: Query) -> TokenListing:
+def _paged(items: Sequence[Any], query: Query, *, whole: bool = True) -> TokenListing:
     """Cut one page out of a listing; its token says where the next one begins.
 
-    Without a limit everything is on one page, as the SDK says of rate limits.
+    Without a limit everything is on one page if `whole`, as the SDK says of rate limits; of spend
+    limits it says that there are 20.
     """
     token = query.one("page")
     number = "0" if token is None else token.removeprefix("page_")
     if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
         raise InvalidRequestError("page: not a page of this listing")
     start = int(number)
-    end = len(items) if query.one("limit") is None else start + query.limit()
+    end = len(items) if whole and query.one("limit") is None else start + query.limit()
     return TokenListing(
         data=tuple(items[start:end]), next_page=f"page_{end}" if end < len(items) else None
     )

@@ -1,31 +1,40 @@
 """The counters of a server: made as its settings say, and told what was spent before."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
+from antiphon.core.periods import PERIODS, day_of, start_of
 from antiphon.core.spend import account_name
-from antiphon.core.spending import PERIODS, start_of
 from antiphon.settings import Settings
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.seeding import Seed
 from antiphon.store.database import Database
-from antiphon.store.directory import read_directory
+from antiphon.store.directory import Directory, read_directory
 from antiphon.store.errors import StoreError
-from antiphon.store.ledger import entries_since, spent_since
+from antiphon.store.ledger import entries_since
 from antiphon.store.limits import Scope
+from antiphon.store.spent import Spent, spent_by_day
 
 # Settlements that are still on their way are at most this old.
 UNDER_WAY = timedelta(hours=1)
 
 
 class Sums:
-    """Reads from the ledger what every account has spent."""
+    """Reads from the ledger what every account has spent.
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    `with_settled` reads the ids of the last hour's requests as well, which may be millions.
+    Counters that several processes share need them. Those of one process do not: it reads its
+    sums once, before it begins, and what is settled later is in none of them.
+    """
+
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], *, with_settled: bool
+    ) -> None:
         self._database = database
         self._now = now
+        self._with_settled = with_settled
         self._write: Callable[[], Awaitable[None]] | None = None
 
     def write_first(self, write: Callable[[], Awaitable[None]]) -> None:
@@ -46,25 +55,37 @@ class Sums:
 
     async def _read(self) -> Seed:
         now = self._now()
-        days = {period: start_of(period, now) for period in PERIODS}
-        moments: dict[str, datetime] = {
-            period: datetime.combine(day, time(), UTC) for period, day in days.items()
-        }
-        spent: dict[str, int] = {}
+        today = day_of(now)
+        recent: tuple[str, ...] = ()
         async with self._database.read() as connection:
             directory = await read_directory(connection)
-            found = await spent_since(connection, moments)
-            recent = await entries_since(connection, now - UNDER_WAY)
-        for one in found:
-            workspace = one.workspace_id or directory.default_workspace.id
-            scopes = [(Scope.ORGANIZATION, directory.organization.id), (Scope.WORKSPACE, workspace)]
-            if one.api_key_id is not None:
-                scopes.append((Scope.KEY, one.api_key_id))
+            spent = await spent_by_day(connection, min(start_of(one, today) for one in PERIODS))
+            if self._with_settled:
+                recent = await entries_since(connection, now - UNDER_WAY)
+        return Seed(_accounts(spent, directory, today), recent)
+
+
+def _accounts(spent: Iterable[Spent], directory: Directory, today: date) -> dict[str, int]:
+    """Add up what was spent on every account whose period is not over today.
+
+    Those of periods that have not begun are among them: the clock may have been set back since.
+    """
+    accounts: dict[str, int] = {}
+    for one in spent:
+        if not one.amount:
+            continue
+        workspace = one.workspace_id or directory.default_workspace.id
+        scopes = [(Scope.ORGANIZATION, directory.organization.id), (Scope.WORKSPACE, workspace)]
+        if one.api_key_id is not None:
+            scopes.append((Scope.KEY, one.api_key_id))
+        for period in PERIODS:
+            start = start_of(period, one.day)
+            if start < start_of(period, today):
+                continue
             for scope, scope_id in scopes:
-                for period, day in days.items():
-                    account = account_name(f"{scope}:{scope_id}", period, day)
-                    spent[account] = spent.get(account, 0) + one.amounts[period]
-        return Seed({name: amount for name, amount in spent.items() if amount}, recent)
+                account = account_name(f"{scope}:{scope_id}", period, start)
+                accounts[account] = accounts.get(account, 0) + one.amount
+    return accounts
 
 
 @asynccontextmanager

@@ -58,16 +58,22 @@ class Plans:
         )
 
     def _caps(self, directory: Directory, scopes: list[tuple[Scope, str]]) -> tuple[SpendCap, ...]:
-        caps = [
-            SpendCap(scope, scope_id, limit.period, limit.amount)
+        """Return the limit of each account: of the organization's own and the tier's the tighter.
+
+        An account stands once, for what is held on it twice would be given up twice.
+        """
+        caps = {
+            (scope, limit.period): SpendCap(scope, scope_id, limit.period, limit.amount)
             for scope, scope_id in scopes
             for limit in directory.spend_limits.get((scope, scope_id), ())
-        ]
+        }
         tier = self._settings.monthly_nano_dollars
-        if tier is not None:
+        own = caps.get((Scope.ORGANIZATION, "monthly"))
+        if tier is not None and (own is None or tier < own.amount):
             house = directory.organization.id
-            caps.append(SpendCap(Scope.ORGANIZATION, house, "monthly", tier, tier=True))
-        return tuple(caps)
+            cap = SpendCap(Scope.ORGANIZATION, house, "monthly", tier, tier=True)
+            caps[Scope.ORGANIZATION, "monthly"] = cap
+        return tuple(caps.values())
 
 
 def scope_limits(

@@ -110,7 +110,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         accounts = Accounts(database, await database.watch())
         first_key = await _first_keys(KeyRing(office), settings)
 
-        sums = Sums(database, now)
+        sums = Sums(database, now, with_settled=settings.counters_url is not None)
         counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
         metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
         books = Books(database, metering.settle)

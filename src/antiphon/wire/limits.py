@@ -132,12 +132,37 @@ class CreateSpendLimitParams(Param, kw_only=True, frozen=True):
     """A limit to set. One that this scope has for the period already gets the new amount."""
 
     scope: SpendScope
-    amount: str
+    amount: str | None
     period: SpendPeriod = "monthly"
 
 
 class UpdateSpendLimitParams(Param, kw_only=True, frozen=True):
     amount: str
+
+
+class SpendActor(Answer, tag_field="type", tag="user_actor", kw_only=True, frozen=True):
+    """A member. One that was removed is not there, so none is `deleted`."""
+
+    user_id: str
+    name: str | None
+    email_address: str | None
+    deleted: bool = False
+
+
+class SpendSummary(Answer, kw_only=True, frozen=True):
+    """Which limit applies to a member in a period, and what they have spent in it; in cents.
+
+    `source` is whose limit it is: the organization's, or the cap of the server.
+    """
+
+    actor: SpendActor
+    scope: dict[str, str]
+    source: dict[str, str]
+    spend_limit_id: str
+    amount: str | None
+    currency: Literal["USD"] = "USD"
+    period: SpendPeriod
+    period_to_date_spend: str
 
 
 class BalanceInfo(Answer, kw_only=True, frozen=True):

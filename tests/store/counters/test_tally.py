@@ -1,5 +1,16 @@
-from antiphon.core.admission import Ask, Draw, Hold, Settlement
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.admission import Ask, Draw, Exceeded, Hold, Settlement
+from antiphon.core.periods import PERIODS
+from antiphon.core.spending import accounts_of
 from antiphon.store.counters.tally import REMEMBERED, Tally
+
+PERIOD = "daily:2026-11-23"
 
 
 def seeded() -> Tally:
@@ -29,13 +40,40 @@ def test_accounts_of_periods_that_are_over_are_forgotten() -> None:
     tally = seeded()
     day_ms = 24 * 3600 * 1000
     january = 1_767_225_600_000  # 2026-01-01
-    for day in range(1, 29):
-        for scope in range(100):
-            account = f"organization:{scope}:daily:2026-01-{day:02}"
-            tally.settle(Settlement(account, {account: 1}), january + (day - 1) * day_ms)
-    assert len(tally._accounts) <= 4 * 100
+    for day in range(365):
+        date_ = date(2026, 1, 1) + timedelta(days=day)
+        for scope in range(20):
+            account = f"organization:{scope}:daily:{date_}"
+            tally.settle(Settlement(account, {account: 1}), january + day * day_ms)
+    # Those of today, of the month before, and of the day on which they are forgotten.
+    assert len(tally._accounts) == len(tally._account_ends) <= 34 * 20
     tally.settle(Settlement("last", {"credits": 5}), january)
     assert tally.balance(["credits"], january + 10**13)[0].spent == 5
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=400)])
+def test_accounts_in_use_are_kept_however_far_the_clock_of_the_counters_is_ahead(
+    ahead: timedelta,
+) -> None:
+    tally = seeded()
+    now = 1_795_435_200_000 + ahead // timedelta(milliseconds=1)  # 2026-11-23
+    names = [f"key:{number}:{PERIOD}" for number in range(50)]
+    for number in range(150):
+        tally.settle(Settlement(str(number), {names[number % 50]: 1}), now)
+    assert [one.spent for one in tally.balance(names, now)] == [3] * 50
+
+
+def test_clock_that_is_set_back_a_month_finds_what_was_spent_before() -> None:
+    tally = seeded()
+    november, december = "o:1:monthly:2026-11-01", "o:1:monthly:2026-12-01"
+    end_of_december = 1_798_675_200_000  # 2026-12-31
+    tally.settle(Settlement("1", {november: 90}), end_of_december - 40 * 86_400_000)
+    for number in range(10):
+        other = f"o:{number}:monthly:2026-12-01"
+        tally.settle(Settlement(other, {other: 7}), end_of_december)
+    ask = Ask("2", (), (Hold(november, 100, 11),), 60_000)
+    assert tally.admit(ask, end_of_december) == Exceeded(0)
+    assert [one.spent for one in tally.balance([november, december], 0)] == [90, 7]
 
 
 def test_money_of_an_account_that_was_forgotten_is_given_up() -> None:
@@ -43,10 +81,10 @@ def test_money_of_an_account_that_was_forgotten_is_given_up() -> None:
     account = "organization:1:daily:2026-01-01"
     tally.admit(Ask("1", (), (Hold(account, 100, 50),), 10**13), 0)
     for number in range(3):
-        other = f"organization:{number}:daily:2026-02-01"
-        tally.settle(Settlement(other, {other: 1}), 1_769_904_000_000)
+        other = f"organization:{number}:daily:2026-03-01"
+        tally.settle(Settlement(other, {other: 1}), 1_772_323_200_000)
     assert account not in tally._accounts
-    tally.settle(Settlement("1", {}), 1_769_904_000_000)
+    tally.settle(Settlement("1", {}), 1_772_323_200_000)
     assert account not in tally._accounts
 
 
@@ -64,3 +102,25 @@ def test_reservations_that_were_settled_leave_nothing() -> None:
         tally.admit(Ask(str(number), (), (Hold("m", 100, 50),), 60_000), number)
         tally.settle(Settlement(str(number), {}), number)
     assert tally._reservations == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 31 * 24), st.integers(1, 9)), max_size=60))
+def test_every_cost_is_on_the_accounts_of_its_moment_however_the_clock_jumps(
+    charged: list[tuple[int, int]],
+) -> None:
+    tally = seeded()
+    wanted: Counter[str] = Counter()
+    first = datetime(2026, 11, 15, tzinfo=UTC)
+    for number, (hours, cost) in enumerate(charged):
+        names = accounts_of([("organization", "1")], first + timedelta(hours=hours))
+        tally.settle(Settlement(str(number), dict.fromkeys(names, cost)), ms(first))
+        wanted.update(dict.fromkeys(names, cost))
+    found = tally.balance(wanted, ms(first))
+    assert [one.spent for one in found] == list(wanted.values())
+    total = sum(cost for _, cost in charged)
+    for period in PERIODS:
+        assert sum(amount for name, amount in wanted.items() if period in name) == total
+
+
+def ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

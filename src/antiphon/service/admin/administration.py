@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from antiphon.service.admin.audit import AuditLog
+from antiphon.service.admin.balances import Balances
 from antiphon.service.admin.keys import ORDINARY, KeyRing
 from antiphon.service.admin.office import Office
 from antiphon.service.admin.people import People
@@ -24,6 +25,7 @@ class Administration:
     keys: KeyRing
     rate_limits: RateLimits
     spend_limits: SpendLimits
+    balances: Balances
     audit: AuditLog
 
 
@@ -44,6 +46,7 @@ def build_administration(
         workspaces=Workspaces(office),
         keys=KeyRing(office, kinds),
         rate_limits=RateLimits(office, settings, groups),
-        spend_limits=SpendLimits(office, settings, counters),
+        spend_limits=SpendLimits(office, settings),
+        balances=Balances(office, settings, counters),
         audit=AuditLog(office),
     )

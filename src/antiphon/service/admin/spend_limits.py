@@ -1,22 +1,19 @@
-"""Spend limits, and what is left of them."""
+"""Spend limits: those that were set, and the cap of the server."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import date, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from antiphon.core.admission import Balance
-from antiphon.core.errors import InvalidRequestError, NotFoundError, OverloadedError
-from antiphon.core.identity import spend_limit_id
+from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.identity import ID_ENTROPY, spend_limit_id
 from antiphon.core.money import cents, nano_dollars_of
-from antiphon.core.spending import PERIODS, SpendCap, end_of, start_of
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office, moment
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.settings import LimitSettings
-from antiphon.store.accounts import KeyKind, list_keys
-from antiphon.store.counters.base import Counters, CountersAwayError
-from antiphon.store.directory import Directory, read_directory
+from antiphon.store.accounts import KeyStatus
+from antiphon.store.directory import read_directory
 from antiphon.store.limits import (
     Scope,
     SpendLimit,
@@ -25,7 +22,6 @@ from antiphon.store.limits import (
     set_spend_limit,
 )
 from antiphon.wire.limits import (
-    BalanceInfo,
     CreateSpendLimitParams,
     KeySpendScope,
     OrganizationSpendScope,
@@ -40,25 +36,63 @@ if TYPE_CHECKING:
 
 
 class SpendLimits:
-    """The use cases of spend limits and balances."""
+    """The use cases of spend limits."""
 
-    def __init__(self, office: Office, settings: LimitSettings, counters: Counters) -> None:
+    def __init__(self, office: Office, settings: LimitSettings) -> None:
         self._office = office
         self._settings = settings
-        self._counters = counters
 
-    async def all(self) -> tuple[SpendLimitInfo, ...]:
-        """List every spend limit, the oldest first."""
+    async def all(
+        self, scopes: Collection[str] = (), workspace_id: str | None = None
+    ) -> tuple[SpendLimitInfo, ...]:
+        """List the spend limits, the newest first and the cap of the server last.
+
+        Only those with one of these types of scope, and of this workspace, if any is named. Raises
+        `NotFoundError` for a workspace that is not there.
+        """
         async with self._office.read() as connection:
-            return tuple(spend_limit_info(limit) for limit in await list_spend_limits(connection))
+            if workspace_id is not None:
+                await the_workspace(connection, workspace_id)
+            limits = [spend_limit_info(one) for one in await list_spend_limits(connection)]
+            found = [*reversed(limits), *await self._cap(connection)]
+        return tuple(
+            one
+            for one in found
+            if (not scopes or one.scope["type"] in scopes)
+            and workspace_id in {None, one.scope.get("workspace_id")}
+        )
 
     async def one(self, wanted: str) -> SpendLimitInfo:
         """Return a spend limit. Raises `NotFoundError`."""
         async with self._office.read() as connection:
+            for cap in await self._cap(connection):
+                if cap.id == wanted:
+                    return cap
             return spend_limit_info(await _the_limit(connection, wanted))
+
+    async def _cap(self, connection: "AsyncConnection") -> tuple[SpendLimitInfo, ...]:
+        """Return the cap that the settings give the organization, if there is one."""
+        tier = self._settings.monthly_nano_dollars
+        if tier is None:
+            return ()
+        house = (await read_directory(connection)).organization
+        since = moment(house.created_at)
+        cap = SpendLimitInfo(
+            id=cap_id(house.id),
+            scope={"type": "usage_tier"},
+            amount=cents(tier),
+            period="monthly",
+            created_at=since,
+            updated_at=since,
+        )
+        return (cap,)
 
     async def set(self, actor: Actor, params: CreateSpendLimitParams) -> SpendLimitInfo:
         """Set the limit of a scope for a period, whether or not there was one."""
+        if params.amount is None:
+            raise InvalidRequestError(
+                "amount: nothing is inherited here that `null` could override; delete the limit"
+            )
         now = self._office.now()
         async with self._office.change() as connection:
             scope, scope_id = await _whom(connection, params.scope)
@@ -85,7 +119,8 @@ class SpendLimits:
     async def change(self, actor: Actor, wanted: str, amount: str) -> SpendLimitInfo:
         """Give a spend limit another amount."""
         async with self._office.change() as connection:
-            before = await _the_limit(connection, wanted)
+            before = await self._own_limit(connection, wanted)
+            await _refuse_archived(connection, before)
             limit = replace(
                 before,
                 amount=self._amount(amount, before.period),
@@ -109,11 +144,18 @@ class SpendLimits:
     async def clear(self, actor: Actor, wanted: str) -> Deleted:
         """Remove a spend limit."""
         async with self._office.change() as connection:
-            limit = await _the_limit(connection, wanted)
+            limit = await self._own_limit(connection, wanted)
             await clear_spend_limit(connection, limit.id)
             change = Change("spend_limit.delete", before=spend_limit_info(limit))
             await self._office.note(connection, actor, change)
         return Deleted(id=limit.id, type="spend_limit_deleted")
+
+    async def _own_limit(self, connection: "AsyncConnection", wanted: str) -> SpendLimit:
+        if wanted in {cap.id for cap in await self._cap(connection)}:
+            raise InvalidRequestError(
+                "This limit is the server's own: `monthly_spend` in its settings changes it."
+            )
+        return await _the_limit(connection, wanted)
 
     def _amount(self, text: str, period: str) -> int:
         try:
@@ -127,46 +169,10 @@ class SpendLimits:
             )
         return amount
 
-    async def balances(self, scope: str | None = None) -> tuple[BalanceInfo, ...]:
-        """Say what every scope, or every one of a kind, has spent and may still spend.
 
-        That is each running period for which there is a limit, and the month.
-        """
-        now = self._office.now()
-        async with self._office.read() as connection:
-            directory = await read_directory(connection)
-            keys = [key.id for key in await list_keys(connection) if key.kind is KeyKind.API]
-        whom = [
-            (Scope.ORGANIZATION, directory.organization.id),
-            *((Scope.WORKSPACE, one) for one in directory.workspaces),
-            *((Scope.KEY, one) for one in keys),
-        ]
-        wanted = [
-            cap
-            for one in whom
-            if scope in {None, _wire_scope(one[0])}
-            for cap in self._caps(directory, one)
-        ]
-        try:
-            found = await self._counters.balance([cap.account(now) for cap, _ in wanted])
-        except CountersAwayError as error:
-            raise OverloadedError("The counters cannot be asked now.") from error
-        return tuple(
-            _balance_info(cap, balance, now, limited=limited)
-            for (cap, limited), balance in zip(wanted, found, strict=True)
-        )
-
-    def _caps(
-        self, directory: Directory, whom: tuple[Scope, str]
-    ) -> Iterable[tuple[SpendCap, bool]]:
-        """Yield what limits a scope in each period, and whether anything does."""
-        limits = {limit.period: limit.amount for limit in directory.spend_limits.get(whom, ())}
-        tier = self._settings.monthly_nano_dollars
-        if whom[0] is Scope.ORGANIZATION and tier is not None:
-            limits["monthly"] = min(tier, limits.get("monthly", tier))
-        for period in PERIODS:
-            if period in limits or period == "monthly":
-                yield SpendCap(*whom, period, limits.get(period, 0)), period in limits
+def cap_id(organization_id: str) -> str:
+    """Name the cap of the server, which is nowhere stored: the same at every start."""
+    return spend_limit_id(sha256(f"usage_tier:{organization_id}".encode()).digest()[:ID_ENTROPY])
 
 
 def spend_limit_info(limit: SpendLimit) -> SpendLimitInfo:
@@ -192,33 +198,22 @@ def scope_info(scope: str, scope_id: str) -> dict[str, Any]:
             return {"type": "api_key", "api_key_id": scope_id}
 
 
-def _wire_scope(scope: Scope) -> str:
-    return "api_key" if scope is Scope.KEY else scope.value
-
-
-def _balance_info(cap: SpendCap, balance: Balance, now: datetime, *, limited: bool) -> BalanceInfo:
-    left = max(0, cap.amount - balance.spent - balance.held)
-    return BalanceInfo(
-        scope=scope_info(cap.scope, cap.scope_id),
-        period=cap.period,
-        starting_at=_midnight(start_of(cap.period, now)),
-        ending_at=_midnight(end_of(cap.period, now)),
-        spent=cents(balance.spent),
-        held=cents(balance.held),
-        limit=cents(cap.amount) if limited else None,
-        remaining=cents(left) if limited else None,
-    )
-
-
-def _midnight(day: date) -> str:
-    return f"{day.isoformat()}T00:00:00Z"
-
-
 async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
     for limit in await list_spend_limits(connection):
         if limit.id == wanted:
             return limit
     raise NotFoundError(f"Spend limit {wanted} not found.")
+
+
+async def _refuse_archived(connection: "AsyncConnection", limit: SpendLimit) -> None:
+    """Change nothing of who is gone for good; such a limit can only be removed."""
+    match limit.scope:
+        case Scope.WORKSPACE:
+            await _whom(connection, WorkspaceSpendScope(workspace_id=limit.scope_id))
+        case Scope.KEY:
+            await _whom(connection, KeySpendScope(api_key_id=limit.scope_id))
+        case _:
+            pass
 
 
 async def _whom(connection: "AsyncConnection", scope: SpendScope) -> tuple[Scope, str]:
@@ -234,4 +229,7 @@ async def _whom(connection: "AsyncConnection", scope: SpendScope) -> tuple[Scope
                 raise InvalidRequestError("scope.workspace_id: this workspace is archived")
             return Scope.WORKSPACE, workspace.id
         case KeySpendScope(api_key_id=wanted):
-            return Scope.KEY, (await the_key(connection, wanted)).id
+            key = await the_key(connection, wanted)
+            if key.status is KeyStatus.ARCHIVED:
+                raise InvalidRequestError("scope.api_key_id: this key is archived")
+            return Scope.KEY, key.id

@@ -18,6 +18,7 @@
 
 local UNITS = 60000
 local TURN_MS = 1000
+local KEPT_MS = 32 * 86400000
 -- What is settled twice is settled twice within this time.
 local REMEMBERED_MS = 3600000
 -- A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
@@ -164,11 +165,13 @@ local function read_account(name)
   }
 end
 
--- An account is made by its first use; its name says when it is over.
+-- An account is made by its first use; its name says when it is over. Whoever still uses one that is
+-- over has a clock that is behind: it is kept for some time all the same, and its limit holds.
 local function add(key, field, amount, forget_at, is_new)
   call('HINCRBY', key, field, whole(amount))
   if is_new and forget_at then
-    call('PEXPIREAT', key, whole(forget_at))
+    call('PEXPIRE', key, whole(KEPT_MS))
+    call('PEXPIREAT', key, whole(forget_at), 'GT')
   end
 end
 

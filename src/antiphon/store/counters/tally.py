@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 
 from antiphon.core import buckets as rates
 from antiphon.core.admission import (
@@ -17,7 +18,7 @@ from antiphon.core.admission import (
 )
 from antiphon.core.admit import admit
 from antiphon.core.buckets import Bucket
-from antiphon.core.spend import EMPTY, Account, charge, forget_at_ms, release
+from antiphon.core.spend import EMPTY, Account, charge, lifetime, release
 from antiphon.store.counters.base import UnseededError
 
 # Settled ids that are remembered, so that a repetition changes nothing.
@@ -44,7 +45,7 @@ class Tally:
         self._first_expiry = 0  # no reservation expires before
         self._settled: OrderedDict[str, None] = OrderedDict()
         self._bucket_names: deque[str] = deque()
-        self._account_names: deque[tuple[str, int]] = deque()
+        self._account_ends: list[tuple[int, str]] = []  # a heap: the first to be forgotten first
 
     def admit(self, ask: Ask, now: int) -> Verdict:
         """Decide an ask, and take everything or nothing.
@@ -154,15 +155,13 @@ class Tally:
 
     def _keep_accounts(self, accounts: Mapping[str, Account], now: int) -> None:
         for name, account in accounts.items():
-            if name not in self._accounts and (forget_at := forget_at_ms(name)) is not None:
-                self._forget_accounts(now)
-                self._account_names.append((name, forget_at))
+            if name not in self._accounts and (found := lifetime(name)) is not None:
+                # The clock of who asks may have been set back: what it still uses is not over.
+                self._forget_accounts(min(now, found.begins_at))
+                heappush(self._account_ends, (found.forget_at, name))
             self._accounts[name] = account
 
     def _forget_accounts(self, now: int) -> None:
-        for _ in range(min(LOOKED_AT, len(self._account_names))):
-            name, forget_at = self._account_names.popleft()
-            if forget_at > now:
-                self._account_names.append((name, forget_at))
-            else:
-                self._accounts.pop(name, None)
+        for _ in range(LOOKED_AT):
+            if self._account_ends and self._account_ends[0][0] <= now:
+                del self._accounts[heappop(self._account_ends)[1]]

@@ -1,0 +1,176 @@
+"""What is left of the spend limits, and which member has spent how much of it."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from antiphon.core.admission import Balance
+from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.core.money import cents
+from antiphon.core.periods import PERIODS, Period, day_of, end_of, midnight, start_of
+from antiphon.core.spending import SpendCap
+from antiphon.service.admin.office import Office, moment
+from antiphon.service.admin.spend_limits import cap_id, scope_info
+from antiphon.settings import LimitSettings
+from antiphon.store.accounts import KeyKind, list_keys
+from antiphon.store.counters.base import Counters, CountersAwayError
+from antiphon.store.directory import Directory, read_directory
+from antiphon.store.limits import Scope
+from antiphon.store.organizations import User, list_users
+from antiphon.wire.limits import BalanceInfo, SpendActor, SpendSummary
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """The organization's tightest limit for a period, and where it comes from."""
+
+    id: str
+    period: Period
+    amount: int
+    source: str
+
+
+class Balances:
+    """The use cases of balances. All that is spent is asked of the counters, as it is now."""
+
+    def __init__(self, office: Office, settings: LimitSettings, counters: Counters) -> None:
+        self._office = office
+        self._settings = settings
+        self._counters = counters
+
+    async def all(self, scope: str | None = None) -> tuple[BalanceInfo, ...]:
+        """Say what every scope, or every one of a kind, has spent and may still spend.
+
+        That is each running period for which there is a limit, and the month.
+        """
+        now = self._office.now()
+        async with self._office.read() as connection:
+            directory = await read_directory(connection)
+            keys = [key.id for key in await list_keys(connection) if key.kind is KeyKind.API]
+        whom = [
+            (Scope.ORGANIZATION, directory.organization.id),
+            *((Scope.WORKSPACE, one) for one in directory.workspaces),
+            *((Scope.KEY, one) for one in keys),
+        ]
+        wanted = [
+            cap
+            for one in whom
+            if scope in {None, _wire_scope(one[0])}
+            for cap in self._caps(directory, one)
+        ]
+        found = await self._ask([cap.account(now) for cap, _ in wanted])
+        return tuple(
+            _balance_info(cap, balance, now, limited=limited)
+            for (cap, limited), balance in zip(wanted, found, strict=True)
+        )
+
+    async def of_members(
+        self, members: Sequence[str] = (), periods: Collection[str] = ()
+    ) -> tuple[tuple[SpendSummary, ...], ...]:
+        """Say for each member which limits apply, and what the keys that they made have spent.
+
+        Nobody has a limit of their own: all share the organization's, so there is a line for each
+        period for which it has one. Raises `NotFoundError` for who is no member.
+        """
+        today = day_of(self._office.now())
+        async with self._office.read() as connection:
+            directory = await read_directory(connection)
+            users = await _the_users(connection, members)
+            keys = [key for key in await list_keys(connection) if key.kind is KeyKind.API]
+        limits = [one for one in self._resolved(directory) if not periods or one.period in periods]
+        owned: dict[str, list[str]] = defaultdict(list)
+        for key in keys:
+            if key.created_by is not None:
+                owned[key.created_by].append(key.id)
+        spent = await self._spent([key for user in users for key in owned[user.id]], limits, today)
+        return tuple(
+            tuple(
+                _summary(user, limit, sum(spent[limit.period, key] for key in owned[user.id]))
+                for limit in limits
+            )
+            for user in users
+        )
+
+    async def _spent(
+        self, keys: Sequence[str], limits: Iterable[_Resolved], today: date
+    ) -> Mapping[tuple[Period, str], int]:
+        wanted = [(limit.period, key) for limit in limits for key in keys]
+        now = midnight(today)
+        found = await self._ask(
+            [SpendCap(Scope.KEY, key, period, 0).account(now) for period, key in wanted]
+        )
+        return {one: balance.spent for one, balance in zip(wanted, found, strict=True)}
+
+    async def _ask(self, accounts: Sequence[str]) -> tuple[Balance, ...]:
+        try:
+            return await self._counters.balance(accounts)
+        except CountersAwayError as error:
+            raise OverloadedError("The counters cannot be asked now.") from error
+
+    def _resolved(self, directory: Directory) -> list[_Resolved]:
+        house = directory.organization.id
+        limits = {
+            limit.period: _Resolved(limit.id, limit.period, limit.amount, "organization")
+            for limit in directory.spend_limits.get((Scope.ORGANIZATION, house), ())
+        }
+        tier, own = self._settings.monthly_nano_dollars, limits.get("monthly")
+        if tier is not None and (own is None or tier < own.amount):
+            limits["monthly"] = _Resolved(cap_id(house), "monthly", tier, "usage_tier")
+        return [limits[period] for period in PERIODS if period in limits]
+
+    def _caps(
+        self, directory: Directory, whom: tuple[Scope, str]
+    ) -> Iterable[tuple[SpendCap, bool]]:
+        """Yield what limits a scope in each period, and whether anything does."""
+        limits = {limit.period: limit.amount for limit in directory.spend_limits.get(whom, ())}
+        tier = self._settings.monthly_nano_dollars
+        if whom[0] is Scope.ORGANIZATION and tier is not None:
+            limits["monthly"] = min(tier, limits.get("monthly", tier))
+        for period in PERIODS:
+            if period in limits or period == "monthly":
+                yield SpendCap(*whom, period, limits.get(period, 0)), period in limits
+
+
+def _wire_scope(scope: Scope) -> str:
+    return "api_key" if scope is Scope.KEY else scope.value
+
+
+def _balance_info(cap: SpendCap, balance: Balance, now: datetime, *, limited: bool) -> BalanceInfo:
+    left = max(0, cap.amount - balance.spent - balance.held)
+    today = day_of(now)
+    return BalanceInfo(
+        scope=scope_info(cap.scope, cap.scope_id),
+        period=cap.period,
+        starting_at=moment(midnight(start_of(cap.period, today))),
+        ending_at=moment(midnight(end_of(cap.period, today))),
+        spent=cents(balance.spent),
+        held=cents(balance.held),
+        limit=cents(cap.amount) if limited else None,
+        remaining=cents(left) if limited else None,
+    )
+
+
+def _summary(user: User, limit: _Resolved, spent: int) -> SpendSummary:
+    return SpendSummary(
+        actor=SpendActor(user_id=user.id, name=user.name or None, email_address=user.email),
+        scope={"type": "user", "user_id": user.id},
+        source={"type": limit.source},
+        spend_limit_id=limit.id,
+        amount=cents(limit.amount),
+        period=limit.period,
+        period_to_date_spend=cents(spent),
+    )
+
+
+async def _the_users(connection: "AsyncConnection", wanted: Sequence[str]) -> Sequence[User]:
+    users = await list_users(connection)
+    known = {user.id for user in users}
+    for one in wanted:
+        if one not in known:
+            raise NotFoundError(f"User {one} not found.")
+    return [user for user in users if not wanted or user.id in wanted]

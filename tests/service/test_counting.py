@@ -1,0 +1,91 @@
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from antiphon.core.ledger import LedgerEntry
+from antiphon.core.spending import accounts_of
+from antiphon.service.counting import Sums
+from antiphon.service.directory import establish
+from antiphon.store.database import Database
+from antiphon.store.directory import read_directory
+from antiphon.store.ledger import add_entries
+from antiphon.store.tables import ledger
+from support.ledger import DEFAULT_WORKSPACE, an_entry, ledgers
+
+pytestmark = pytest.mark.anyio
+
+# From a Saturday to a Friday, with the end of a month between.
+START = datetime(2026, 6, 27, tzinfo=UTC)
+
+
+@pytest.fixture
+async def house(database: Database) -> Database:
+    await establish(database, bytes, lambda: START)
+    return database
+
+
+async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
+    async with database.write() as connection:
+        await connection.execute(delete(ledger))
+        await add_entries(connection, entries)
+
+
+async def charged(database: Database, entry: LedgerEntry) -> tuple[str, ...]:
+    """Name the accounts that running counters charge an entry to."""
+    async with database.read() as connection:
+        organization = (await read_directory(connection)).organization.id
+    scopes = [
+        ("organization", organization),
+        ("workspace", entry.workspace_id or DEFAULT_WORKSPACE),
+    ]
+    if entry.api_key_id is not None:
+        scopes.append(("key", entry.api_key_id))
+    return accounts_of(scopes, entry.started_at)
+
+
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    entries=ledgers(START, timedelta(days=6)),
+    # The clock of the new start: before some of the entries, and after others.
+    now=st.integers(0, 8 * 24 - 1).map(lambda hours: START + timedelta(hours=hours)),
+)
+async def test_new_start_knows_what_running_counters_knew_wherever_the_clock_was_set(
+    house: Database, entries: Sequence[LedgerEntry], now: datetime
+) -> None:
+    await write(house, entries)
+    running: Counter[str] = Counter()
+    for entry in entries:
+        for account in await charged(house, entry):
+            running[account] += entry.costs.total
+    began = {name.rpartition(":")[0]: name for name in accounts_of([("", "")], now)}
+    of_old = {
+        name
+        for name in running
+        for period, current in began.items()
+        if period.split(":")[-1] == name.split(":")[-2] and name[-10:] < current[-10:]
+    }
+    seed = await Sums(house, lambda: now, with_settled=False)()
+    assert seed.spent == {
+        name: amount for name, amount in running.items() if amount and name not in of_old
+    }
+
+
+async def test_only_counters_that_are_shared_read_the_ids_of_the_last_hour(
+    house: Database,
+) -> None:
+    entry = an_entry(1, START)
+    await write(house, [entry, an_entry(2, START - timedelta(days=2))])
+
+    def soon_after() -> datetime:
+        return entry.ended_at + timedelta(minutes=1)
+
+    assert (await Sums(house, soon_after, with_settled=True)()).settled == (entry.id,)
+    assert (await Sums(house, soon_after, with_settled=False)()).settled == ()
