@@ -24,7 +24,7 @@ from support.fleet import (
     recorded,
     recorded_cost,
 )
-from support.processes import Program, serving
+from support.processes import Program, run, serving
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
@@ -204,6 +204,31 @@ async def test_local_share_is_never_unlimited_and_is_counted_afterwards(
         first.stop()
         second.stop()
     assert await recorded_cost(pair.database_url) == 40 * CUT_COST
+
+
+def refused(folder: Path, **shared: str) -> str:
+    """Start a server that is expected to end at once; return what it says."""
+    configure(folder)
+    done = run(folder, "serve", "--port", "0", **environ(**shared))
+    assert done.returncode == 1
+    return done.stderr
+
+
+async def test_second_server_that_would_count_for_itself_does_not_start(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    alone, shared = {"database_url": pair.database_url}, {"counters_url": pair.valkey.url}
+    configure(pair.folder / "first")
+    with serving(pair.folder / "first", environ=environ(**alone)) as first:
+        for more in ({}, shared):
+            said = refused(pair.folder / "second", **alone, **more)
+            assert "another server uses this database" in said
+            assert "set counters_url to the same Valkey server on both" in said
+        assert (await Caller(client, first.url).create(**CUT)).status == 200
+        first.stop(signal.SIGKILL)
+    # Nothing is left of a server that was killed.
+    with pair.serving("first"):
+        assert "another server uses this database" in refused(pair.folder / "second", **alone)
 
 
 async def test_what_a_killed_server_spent_alone_is_counted_when_it_is_back(

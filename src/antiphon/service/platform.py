@@ -12,7 +12,7 @@ from antiphon.service.access import Access
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.office import SERVER, Office
-from antiphon.service.alone import alone
+from antiphon.service.alone import alone, housed
 from antiphon.service.counting import Sums, opened_counters
 from antiphon.service.directory import Accounts, establish
 from antiphon.service.expiry import ExpiryWatch
@@ -112,6 +112,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
 
         sums = Sums(database, now)
         counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
+        await stack.enter_async_context(housed(database, counters))
         metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
         books = Books(database, metering.settle)
         folder = settings.data_dir / "journal"

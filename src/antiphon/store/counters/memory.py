@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from antiphon.core.admission import Ask, Balance, Draw, Level, Settlement, Verdict
+from antiphon.store.counters.base import CountersAwayError
 from antiphon.store.counters.tally import Tally
 
 
@@ -19,9 +20,16 @@ class MemoryCounters:
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self._clock = clock or steady_clock()
         self._tally = Tally()
+        self._refused: str | None = None
+
+    def refuse(self, reason: str | None) -> None:
+        """Grant nothing any more, for this reason, or again if there is none."""
+        self._refused = reason
 
     def decide(self, ask: Ask) -> Verdict:
         """Admit without an `await`, for who has no microsecond to lose."""
+        if self._refused is not None:
+            raise CountersAwayError(self._refused)
         return self._tally.admit(ask, self._clock())
 
     async def admit(self, ask: Ask) -> Verdict:
