@@ -111,7 +111,9 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         first_key = await _first_keys(KeyRing(office), settings)
 
         sums = Sums(database, now)
-        counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
+        counters = await stack.enter_async_context(
+            opened_counters(settings, sums, (await accounts.current()).organization.id, clock)
+        )
         await stack.enter_async_context(housed(database, counters))
         metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
         books = Books(database, metering.settle)

@@ -83,6 +83,8 @@ class FallbackCounters:
         self._clock = clock or steady_clock()
         self._log = structlog.get_logger(__name__)
         self._away: str | None = None
+        # Whether that is more than a hiccup: somebody else may have died in it.
+        self._outage = False
         self._share: Share | None = None
         self._mender: asyncio.Task[None] | None = None
         # The running requests of this process, wherever they were admitted.
@@ -252,29 +254,53 @@ class FallbackCounters:
 
     async def _keep_mending(self) -> None:
         while not await self._mend_once():
+            self._outage = True
             if self._away is not None:
                 await self._begin_alone()
             await asyncio.sleep(self._retry_s)
         if self._away is not None:
             self._log.info("counters_back")
         self._away = self._share = None
+        self._outage = False
 
     async def _mend_once(self) -> bool:
-        """Make the shared counters whole; tells whether they are."""
+        """Make the shared counters whole; tells whether they are.
+
+        They know less than the ledger if another process has settled something while they were
+        away, and was killed before it could tell them. Then they are seeded again.
+        """
         try:
             if not await self._remote.seeded():
                 await self._hold_again()
                 await self._begin_alone()
                 if not await reseed(self._remote, self._sums, self._grace_s):
                     return False  # another process is about to do it
+                self._outage = False
             if self._away is not None:
                 await self._hold_again()
             await self._deliver()
+            if self._outage and await self._know_less():
+                await self._remote.unseed()
+                return False
         except (CountersError, StoreError) as error:
             if self._away is not None and str(error) != self._away:
                 self._away = str(error)
                 self._log.warning("counters_away", reason=self._away)
             return False
+        return True
+
+    async def _know_less(self) -> bool:
+        """Tell whether the counters lack something after the others had time to deliver it."""
+        for patience_s in (0, self._grace_s):
+            await asyncio.sleep(patience_s)
+            seed = await self._sums()
+            # What this process has just written is still to be told.
+            await self._deliver()
+            known = await self._remote.balance(tuple(seed.spent))
+            least = seed.spent.values()
+            if all(one.spent >= amount for one, amount in zip(known, least, strict=True)):
+                return False
+        self._log.warning("counters_know_less", reason="they know less than the ledger")
         return True
 
     async def _hold_again(self) -> None:
