@@ -19,7 +19,8 @@ from antiphon.core.admission import (
     Unseeded,
     Verdict,
 )
-from antiphon.store.counters.base import Counters, CountersAwayError, CountersError
+from antiphon.store.counters.base import Counters, CountersAwayError, CountersError, Due
+from antiphon.store.counters.lines import Lines
 from antiphon.store.counters.memory import steady_clock
 from antiphon.store.counters.seeding import Seedable, Sums, reseed
 from antiphon.store.counters.share import Share
@@ -86,6 +87,8 @@ class FallbackCounters:
         # Whether that is more than a hiccup: somebody else may have died in it.
         self._outage = False
         self._share: Share | None = None
+        # Places that were promised meanwhile.
+        self._lines = Lines()
         self._mender: asyncio.Task[None] | None = None
         # The running requests of this process, wherever they were admitted.
         self._running: dict[str, Ask] = {}
@@ -178,6 +181,26 @@ class FallbackCounters:
                     self._lose("they know less than the ledger")
                     await self.mended()
 
+    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
+        """Keep a place where everybody sees it; while that is away, for this process alone."""
+        if self._away is None:
+            with suppress(CountersAwayError):
+                return await self._tried(self._remote.add_place(line, due_in_ms, kept_ms))
+        return self._lines.add(line, self._clock() + due_in_ms)
+
+    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+        if self._away is None:
+            with suppress(CountersAwayError):
+                return await self._tried(self._remote.take_place(line, kept_ms))
+        return self._lines.take(line, kept_ms, self._clock())
+
+    async def drop_place(self, line: str, place: str) -> bool:
+        """Forget a place. One of which nobody knows any more has nothing to give back, either."""
+        if self._away is None:
+            with suppress(CountersAwayError):
+                return await self._tried(self._remote.drop_place(line, place))
+        return self._lines.drop(line, place)
+
     async def mended(self) -> None:
         """Wait until everything is delivered and the counters can be asked."""
         if self._mender is not None:
@@ -261,6 +284,7 @@ class FallbackCounters:
         if self._away is not None:
             self._log.info("counters_back")
         self._away = self._share = None
+        self._lines = Lines()
         self._outage = False
 
     async def _mend_once(self) -> bool:
