@@ -42,7 +42,7 @@ from antiphon.core.rate_limits import (
     limit_headers,
     rate_limit_error,
 )
-from antiphon.core.spending import accounts_of, spend_error
+from antiphon.core.spending import SpendCap, accounts_of, spend_error
 from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.service.access import Caller
 from antiphon.service.directory import Accounts
@@ -154,6 +154,7 @@ class Metering:
         self._granted: dict[str, Grant] = {}
         # The names of accounts are the same for all requests of a day.
         self._accounts_of = lru_cache(maxsize=4096)(accounts_of)
+        self._account_of = lru_cache(maxsize=4096)(SpendCap.account)
         self._news = asyncio.Event()
         self._log = structlog.get_logger(__name__)
 
@@ -194,7 +195,7 @@ class Metering:
     async def _decide(
         self, caller: Caller, question: Question, plan: Plan, now: datetime
     ) -> Verdict:
-        ask = _ask(plan, question, now)
+        ask = self._ask(plan, question, now)
         await self._places.tidy()
         if question.retries and (place := await self._places.claim(caller.key_id, ask.draws)):
             return await self._decide_at(place, ask)
@@ -205,6 +206,24 @@ class Metering:
             return verdict
         wait_ms = await self._places.promise(caller.key_id, ask.draws, verdict.retry_after_ms)
         return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
+
+    def _ask(self, plan: Plan, question: Question, now: datetime) -> Ask:
+        return Ask(
+            id=question.request_id,
+            draws=draws(plan.rates, question.input_tokens),
+            holds=self._holds(plan, question, now) if plan.caps else (),
+            lease_ms=LEASE_MS,
+            waits=True,
+        )
+
+    def _holds(self, plan: Plan, question: Question, now: datetime) -> tuple[Hold, ...]:
+        """Set the worst case aside on each account; what is free passes one that is used up."""
+        most = question.max_output
+        worst = worst_case(question.price, question.input_tokens, most, question.caches)
+        if not worst:
+            return ()
+        day = _midnight(now)
+        return tuple([Hold(self._account_of(cap, day), cap.amount, worst) for cap in plan.caps])
 
     async def _decide_at(self, place: Place | int, ask: Ask) -> Verdict:
         """Decide an ask for which a place was promised: it is drawn already, or not yet due."""
@@ -358,24 +377,6 @@ class Metering:
 
 def _midnight(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
-    return Ask(
-        id=question.request_id,
-        draws=draws(plan.rates, question.input_tokens),
-        holds=_holds(plan, question, now) if plan.caps else (),
-        lease_ms=LEASE_MS,
-        waits=True,
-    )
-
-
-def _holds(plan: Plan, question: Question, now: datetime) -> tuple[Hold, ...]:
-    """Set the worst case aside on every account; what costs nothing passes one that is used up."""
-    worst = worst_case(question.price, question.input_tokens, question.max_output, question.caches)
-    if not worst:
-        return ()
-    return tuple(Hold(cap.account(now), cap.amount, worst) for cap in plan.caps)
 
 
 def _limited_input(tokens: TokenCounts) -> int:
