@@ -109,6 +109,7 @@ async def test_lost_session_stops_the_server_until_it_is_back(house: str) -> Non
         assert ear.heard == [None]
         await admin.execute(f"SELECT pg_terminate_backend(pid) {SERVERS}")
         await admin.close()
+        await ear.hears("the database is away")
         await ear.hears(None)
         assert ear.heard == [None, "the database is away", None]
     await database.aclose()
