@@ -24,7 +24,7 @@ from antiphon.core.admission import (
     Settlement,
     Unseeded,
 )
-from antiphon.store.counters.base import Counters, UnseededError
+from antiphon.store.counters.base import Counters, Due, UnseededError
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.valkey import open_valkey
 from support.valkey import Clock, Server, timed
@@ -341,6 +341,37 @@ async def test_memory_and_valkey_decide_the_same(
 
 
 # Several clients, several processes ------------------------------------------------------------
+
+
+async def test_places_are_taken_once_in_the_order_in_which_they_are_due(
+    counters: Counters, clock: Clock
+) -> None:
+    second = await counters.add_place("line", 2000, 500)
+    first = await counters.add_place("line", 1000, 500)
+    other = await counters.add_place("another", 0, 500)
+    assert await counters.take_place("line", 500) == Due(first, 1000)
+    clock.now += 1499
+    assert await counters.take_place("line", 500) == Due(first, 0)
+    assert await counters.take_place("line", 500) == Due(second, 501)
+    assert [await counters.drop_place("line", name) for name in (first, second, other)] == [
+        False,
+        True,
+        False,
+    ]
+    assert await counters.take_place("line", 500) is None
+    assert await counters.drop_place("another", other)
+
+
+async def test_place_that_is_over_is_nobodys_and_still_there_to_be_dropped(
+    counters: Counters, clock: Clock
+) -> None:
+    place = await counters.add_place("line", 1000, 500)
+    clock.now += 1500
+    assert await counters.take_place("line", 500) is None
+    later = await counters.add_place("line", 10, 500)
+    assert await counters.take_place("line", 500) == Due(later, 10)
+    assert await counters.drop_place("line", place)
+    assert not await counters.drop_place("line", place)
 
 
 async def test_clients_of_one_server_share_every_limit(

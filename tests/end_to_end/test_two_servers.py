@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from valkey.asyncio import Valkey
 
 from support.fleet import (
     CUT,
@@ -24,7 +25,7 @@ from support.fleet import (
     recorded,
     recorded_cost,
 )
-from support.processes import Program, serving
+from support.processes import Program, run, serving
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +51,14 @@ class Pair:
         shared = environ(database_url=self.database_url, counters_url=self.valkey.url)
         with serving(folder, environ=shared) as program:
             yield program
+
+    async def end_leases(self) -> None:
+        """Let the time of all leases be over: as long as they last nobody wants to wait."""
+        async with Valkey.from_url(self.valkey.url) as client:
+            (leases,) = await client.keys("*:leases")
+            names = await client.zrange(leases, 0, -1)
+            assert names
+            await client.zadd(leases, dict.fromkeys(names, 1))
 
     @contextmanager
     def both(self) -> Iterator[tuple[Program, Program]]:
@@ -153,6 +162,33 @@ async def test_killed_server_leaves_nothing_held_when_it_is_back(
     assert await recorded_cost(pair.database_url) <= 5 * worst
 
 
+async def test_what_a_dead_server_held_is_free_when_its_lease_is_over(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    pair.text, pair.speed, pair.more = "word " * 99, 50, "limits.spend_wait_s = 0.2\n"
+    worst = 5 * 3_000 + 100 * 15_000
+    with pair.serving("first") as first:
+        living = Caller(client, first.url)
+        await limit_spend(client, first.url, 3 * worst)
+        with pair.serving("second") as second:
+            killed = Caller(client, second.url)
+            told = [Told() for _ in range(3)]
+            running = [
+                asyncio.create_task(killed.until_killed(one, stream=True, max_tokens=100))
+                for one in told
+            ]
+            while not all(one.output_tokens for one in told):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            second.stop(signal.SIGKILL)
+            await asyncio.gather(*running)
+        assert (await living.create(max_tokens=100)).status == 529
+        await pair.end_leases()
+        # It never comes back. All that it held may be spent, and not a token more at once.
+        answers = await living.many(6, max_tokens=100)
+        assert sorted(answer.status for answer in answers) == [200] * 3 + [529] * 3
+        first.stop()
+
+
 async def test_without_the_counters_everybody_is_refused_until_they_are_back(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
@@ -204,6 +240,31 @@ async def test_local_share_is_never_unlimited_and_is_counted_afterwards(
         first.stop()
         second.stop()
     assert await recorded_cost(pair.database_url) == 40 * CUT_COST
+
+
+def refused(folder: Path, **shared: str) -> str:
+    """Start a server that is expected to end at once; return what it says."""
+    configure(folder)
+    done = run(folder, "serve", "--port", "0", **environ(**shared))
+    assert done.returncode == 1
+    return done.stderr
+
+
+async def test_second_server_that_would_count_for_itself_does_not_start(
+    pair: Pair, client: httpx2.AsyncClient
+) -> None:
+    alone, shared = {"database_url": pair.database_url}, {"counters_url": pair.valkey.url}
+    configure(pair.folder / "first")
+    with serving(pair.folder / "first", environ=environ(**alone)) as first:
+        for more in ({}, shared):
+            said = refused(pair.folder / "second", **alone, **more)
+            assert "another server uses this database" in said
+            assert "set counters_url to the same Valkey server on both" in said
+        assert (await Caller(client, first.url).create(**CUT)).status == 200
+        first.stop(signal.SIGKILL)
+    # Nothing is left of a server that was killed.
+    with pair.serving("first"):
+        assert "another server uses this database" in refused(pair.folder / "second", **alone)
 
 
 async def test_what_a_killed_server_spent_alone_is_counted_when_it_is_back(

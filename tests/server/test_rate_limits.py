@@ -3,10 +3,12 @@
 import asyncio
 from decimal import Decimal
 
+import asyncpg
 import pytest
 
 from antiphon.service.gate import Gate
 from antiphon.settings import PriceSettings
+from antiphon.store.database import open_database
 from support.asgi import HELLO, Answer, Call, Client
 from support.house import House, StartHouse
 
@@ -297,3 +299,32 @@ async def test_place_is_given_back_if_the_money_is_spent(house: StartHouse) -> N
     again = await caller.post("/v1/messages", HELLO, x_stainless_retry_count="1")
     assert again.status == 400
     assert told(again, "requests")[:2] == ("1", "1")
+
+
+async def test_server_that_another_has_replaced_grants_nothing_any_more(
+    house: StartHouse, postgres_url: str
+) -> None:
+    home = await house({"database_url": postgres_url})
+    assert (await home.caller.create()).status == 200
+    heard: list[str | None] = []
+    other = await open_database(postgres_url)
+    admin = await asyncpg.connect(postgres_url)
+
+    async def serve_too() -> None:
+        async with other.occupied(heard.append, alone=True):
+            while (await home.caller.create()).status == 200:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+    serving = asyncio.create_task(serve_too())
+    waiting = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not await admin.fetchval(f"SELECT count(*) {waiting}"):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    holding = "FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    await admin.execute(f"SELECT pg_terminate_backend(pid) {holding}")
+    await serving
+    await admin.close()
+    await other.aclose()
+    assert heard == [None]
+    refused = await home.caller.create()
+    assert refused.error == (529, "overloaded_error", "Overloaded")
+    assert len(standing(refused)) == 12

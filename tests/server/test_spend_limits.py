@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from antiphon.settings import PriceSettings
 from antiphon.store.limits import list_spend_limits, set_spend_limit
 from support.asgi import Answer, Call, Client
 from support.house import House, Recorded, StartHouse
+from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -247,3 +249,27 @@ async def test_what_is_free_is_never_refused(house: StartHouse) -> None:
         {"model": "scripted", "max_tokens": 3, "messages": [{"role": "user", "content": "Hi"}]},
     )
     assert answer.status == 200
+
+
+async def test_houses_that_use_the_same_valkey_server_know_nothing_of_each_other(
+    house: StartHouse, tmp_path: Path
+) -> None:
+    (tmp_path / "valkey").mkdir()
+    valkey = Server(tmp_path / "valkey")
+    try:
+        homes = [await house({"counters_url": valkey.url}, price=PRICE) for _ in range(2)]
+        for home in homes:
+            assert (await home.caller.create(**CUT)).status == 200
+            await home.spend_limit({"type": "organization"}, CUT_COST + 1)
+            await home.entries()
+        # Who seeds the counters of one leaves those of the other alone.
+        valkey.stop()
+        for home in homes:
+            assert (await home.caller.create(**CUT)).status == 529
+        valkey.start()
+        for home in homes * 2:
+            while (answer := await home.caller.create(**CUT)).status == 529:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            assert answer.status == 400
+    finally:
+        valkey.close()

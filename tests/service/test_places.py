@@ -51,26 +51,26 @@ async def test_everybody_gets_a_later_place(line: Line) -> None:
 async def test_place_is_there_when_it_is_due_and_not_before(line: Line) -> None:
     await line.promise()
     await line.promise()
-    assert line.places.claim("key", ASKED) == 1000
+    assert await line.places.claim("key", ASKED) == 1000
     line.clock.now += 999
-    assert line.places.claim("key", ASKED) == 1
+    assert await line.places.claim("key", ASKED) == 1
     line.clock.now += 1
-    assert isinstance(line.places.claim("key", ASKED), Place)
-    assert line.places.claim("key", ASKED) == 1000
+    assert isinstance(await line.places.claim("key", ASKED), Place)
+    assert await line.places.claim("key", ASKED) == 1000
 
 
 async def test_place_is_for_the_same_request_of_the_same_key(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
-    assert line.places.claim("another", ASKED) is None
-    assert line.places.claim("key", (Draw("requests", LIMIT, 2),)) is None
+    assert await line.places.claim("another", ASKED) is None
+    assert await line.places.claim("key", (Draw("requests", LIMIT, 2),)) is None
 
 
 async def test_who_comes_later_does_not_take_the_place(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
     assert await line.wait_ms() == 1000
-    assert isinstance(line.places.claim("key", ASKED), Place)
+    assert isinstance(await line.places.claim("key", ASKED), Place)
     line.clock.now += 1000
     assert await line.wait_ms() == 0
 
@@ -84,13 +84,13 @@ async def test_place_that_nobody_claims_is_given_back(line: Line) -> None:
     line.clock.now += 1
     await line.places.tidy()
     assert await line.full_in_ms() == full_in_ms - 1000 - GRACE_MS - 1000
-    assert line.places.claim("key", ASKED) is None
+    assert await line.places.claim("key", ASKED) is None
 
 
 async def test_claimed_place_is_not_given_back_by_itself(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
-    place = line.places.claim("key", ASKED)
+    place = await line.places.claim("key", ASKED)
     assert isinstance(place, Place)
     line.clock.now += GRACE_MS
     full_in_ms = await line.full_in_ms()
@@ -126,7 +126,7 @@ async def test_key_that_comes_may_miss_a_place(line: Line) -> None:
         await line.promise()
         await line.promise()
         line.clock.now += 1000
-        assert isinstance(line.places.claim("key", ASKED), Place)
+        assert isinstance(await line.places.claim("key", ASKED), Place)
         line.clock.now += 1000 + GRACE_MS
         await line.places.tidy()
         await line.empty()
@@ -138,7 +138,7 @@ async def test_draws_in_advance_never_exceed_the_limit(line: Line) -> None:
     for _ in range(300):
         await line.promise()
         line.clock.now += 300
-        claimed = line.places.claim("key", ASKED)
+        claimed = await line.places.claim("key", ASKED)
         asked = () if isinstance(claimed, Place) else ASKED
         verdict = await line.counters.admit(Ask(f"{line.clock.now}", asked, (), 1))
         granted += isinstance(verdict, Granted)

@@ -1,12 +1,18 @@
-"""One server on a data folder, where limits are in its memory and nobody else's."""
+"""One server on a data folder and on a database, where limits are in its memory."""
 
 import fcntl
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import structlog
+
 from antiphon.settings import SettingsError
+from antiphon.store.counters.base import Counters
+from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.database import Database
+from antiphon.store.tenancy import OccupiedError
 
 LOCK = "server.lock"
 
@@ -31,3 +37,28 @@ def alone(data_dir: Path) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@asynccontextmanager
+async def housed(database: Database, counters: Counters) -> AsyncGenerator[None]:
+    """Serve from a database: with counters in memory alone, otherwise with others like this.
+
+    Counters in memory grant nothing while it is not sure that nobody else serves. Raises
+    `SettingsError` if another server is there that does not share its limits with this one.
+    """
+    in_memory = isinstance(counters, MemoryCounters)
+    log = structlog.get_logger(__name__)
+
+    def told(reason: str | None) -> None:
+        if isinstance(counters, MemoryCounters):
+            counters.refuse(reason)
+        if reason is not None:
+            log.error("database not held", reason=reason, granting=not in_memory)
+
+    try:
+        async with database.occupied(told, alone=in_memory):
+            yield
+    except OccupiedError as error:
+        raise SettingsError(
+            f"{error}: set counters_url to the same Valkey server on both"
+        ) from error

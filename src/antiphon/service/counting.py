@@ -90,11 +90,12 @@ def _accounts(spent: Iterable[Spent], directory: Directory, today: date) -> dict
 
 @asynccontextmanager
 async def opened_counters(
-    settings: Settings, sums: Sums, clock: Callable[[], int] | None = None
+    settings: Settings, sums: Sums, house: str, clock: Callable[[], int] | None = None
 ) -> AsyncGenerator[Counters]:
     """Open the counters: in memory, or in Valkey. Those in memory are to be seeded yet.
 
-    `clock` tells those in memory the time, in Unix milliseconds. Raises `CountersError`.
+    `house` is the id of the organization: several may use one Valkey server, each with sums of
+    its own. `clock` tells those in memory the time, in Unix milliseconds. Raises `CountersError`.
     """
     if settings.counters_url is None:
         yield MemoryCounters(clock)
@@ -104,7 +105,8 @@ async def opened_counters(
 
     limits = settings.limits
     share = limits.local_share if limits.when_counters_are_away == "local" else None
-    counters = FallbackCounters(open_valkey(settings.counters_url.reveal()), sums, share=share)
+    remote = open_valkey(settings.counters_url.reveal(), name=f"antiphon:{house}")
+    counters = FallbackCounters(remote, sums, share=share)
     try:
         await counters.open()
         yield counters

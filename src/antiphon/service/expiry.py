@@ -1,6 +1,5 @@
 """Says once a day in the log which keys are about to expire."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ import anyio
 import structlog
 
 from antiphon.service.admin.keys import WARNING
+from antiphon.service.beside import beside
 from antiphon.store.accounts import KeyStatus, list_keys
 from antiphon.store.database import Database
 from antiphon.store.errors import StoreError
@@ -39,13 +39,8 @@ class ExpiryWatch:
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
         """Warn now, and every day."""
-        task = asyncio.create_task(self._keep_warning(), name="antiphon-key-expiry")
-        try:
+        async with beside("antiphon-key-expiry", self._keep_warning):
             yield
-        finally:
-            task.cancel()
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([task])
 
     async def _keep_warning(self) -> None:
         while True:

@@ -129,7 +129,7 @@ class Metering:
     ) -> Verdict:
         ask = self._ask(plan, question, now)
         await self._places.tidy()
-        if question.retries and (place := self._places.claim(caller.key_id, ask.draws)):
+        if question.retries and (place := await self._places.claim(caller.key_id, ask.draws)):
             return await self._decide_at(place, ask)
         verdict = await self._room.admit(ask, self._settings.spend_wait_s)
         if question.retries is None or not isinstance(verdict, Limited):

@@ -7,14 +7,16 @@ what it asks for is drawn in advance, into debt, and `retry-after` is the time i
 paid back. The next one gets a later place, and those who were not there before come after both.
 
 A place is kept for `GRACE_MS`; then it is given back. A key that lets too many lapse gets none for
-a while, so that nobody can fill a line with ghosts. Places are this process's own: for a retry
-that another one answers, the place here lapses.
+a while, so that nobody can fill a line with ghosts. The lines are where the counters are, so a
+retry may come to any of the servers; the one that promised a place sees to it that it ends.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from heapq import heappop, heappush
+
+from msgspec import msgpack
 
 from antiphon.core.admission import Draw
 from antiphon.store.counters.base import Counters
@@ -23,6 +25,8 @@ from antiphon.store.counters.base import Counters
 HORIZON_MS = 60_000
 # How long after the time that was told a retry may come.
 GRACE_MS = 5_000
+# What is told is rounded up to seconds.
+KEPT_MS = GRACE_MS + 1_000
 MOST_PLACES = 10_000
 # So many places may a key let lapse before it gets no more for a while.
 TRUST = 10
@@ -35,13 +39,15 @@ _SECOND_MS = 1000
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """What was drawn in advance for somebody, from `due` on; `expires` when nobody comes."""
+    """What was drawn in advance for somebody who asks for this."""
 
     key_id: str
     asked: tuple[Draw, ...]
-    due: int
-    expires: int
-    open: bool = True
+
+    @property
+    def line(self) -> str:
+        """Name the line of those who ask for the same with the same key."""
+        return f"{self.key_id}:{sha256(msgpack.encode(self.asked)).hexdigest()[:32]}"
 
     @property
     def drawn(self) -> tuple[Draw, ...]:
@@ -54,30 +60,33 @@ class Places:
     def __init__(self, counters: Counters, clock: Callable[[], int]) -> None:
         self._counters = counters
         self._clock = clock
-        self._lines: dict[tuple[str, tuple[Draw, ...]], deque[Place]] = {}
-        self._expiring: list[tuple[int, int, Place]] = []
-        self._made = 0
+        # Those that this process promised and that are not over, and in which order they end.
+        self._promised: dict[str, Place] = {}
+        self._ending: list[tuple[int, str]] = []
         self._trust: dict[str, tuple[int, int]] = {}
 
     async def tidy(self) -> None:
         """Give back what was kept for those who did not come."""
-        while self._expiring and self._expiring[0][0] <= self._clock():
-            place = heappop(self._expiring)[2]
-            if place.open:
-                self._close(place)
-                self._judge(place.key_id, -1)
+        while self._ending and self._ending[0][0] <= self._clock():
+            name = heappop(self._ending)[1]
+            place = self._promised.pop(name, None)
+            if place is None:
+                continue
+            lapsed = await self._counters.drop_place(place.line, name)
+            self._judge(place.key_id, -1 if lapsed else 1)
+            if lapsed:
                 await self.give_back(place)
 
-    def claim(self, key_id: str, asked: tuple[Draw, ...]) -> Place | int | None:
+    async def claim(self, key_id: str, asked: tuple[Draw, ...]) -> Place | int | None:
         """Take the first place that was promised for this; or learn in how many ms it is due."""
-        line = self._lines.get((key_id, asked))
-        if not line:
+        place = Place(key_id, asked)
+        due = await self._counters.take_place(place.line, KEPT_MS)
+        if due is None:
             return None
-        place = line[0]
-        if (early := place.due - self._clock()) > 0:
-            return early
-        self._close(place)
-        self._judge(key_id, 1)
+        if due.in_ms:
+            return due.in_ms
+        if self._promised.pop(due.place, None) is not None:
+            self._judge(key_id, 1)
         return place
 
     async def promise(self, key_id: str, asked: tuple[Draw, ...], wait_ms: int) -> int | None:
@@ -91,7 +100,7 @@ class Places:
         if (
             wait_ms > HORIZON_MS
             or any(draw.amount > draw.limit for draw in drawn)
-            or len(self._expiring) >= MOST_PLACES
+            or len(self._promised) >= MOST_PLACES
             or not self._trusts(key_id, now)
         ):
             return None
@@ -100,24 +109,16 @@ class Places:
         # A minute's worth fits into a bucket: what is beyond is the debt.
         wait_ms = max(1, *(level.full_in_ms - _MINUTE_MS for level in levels))
         told = -(-wait_ms // _SECOND_MS) * _SECOND_MS
-        place = Place(key_id, asked, now + wait_ms, now + told + GRACE_MS)
-        self._lines.setdefault((key_id, asked), deque()).append(place)
-        self._made += 1
-        heappush(self._expiring, (place.expires, self._made, place))
+        place = Place(key_id, asked)
+        name = await self._counters.add_place(place.line, wait_ms, KEPT_MS)
+        self._promised[name] = place
+        heappush(self._ending, (now + told + GRACE_MS, name))
         return wait_ms
 
     async def give_back(self, place: Place) -> None:
         """Undo what was drawn for a place that is not used."""
         back = (Draw(draw.bucket, draw.limit, -draw.amount) for draw in place.drawn)
         await self._counters.draw(tuple(back))
-
-    def _close(self, place: Place) -> None:
-        """Take a place out of its line."""
-        place.open = False
-        line = self._lines[place.key_id, place.asked]
-        line.remove(place)
-        if not line:
-            del self._lines[place.key_id, place.asked]
 
     def _judge(self, key_id: str, came: int) -> None:
         trust, since = self._trust.get(key_id, (TRUST, 0))

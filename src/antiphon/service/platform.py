@@ -12,7 +12,7 @@ from antiphon.service.access import Access
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.office import SERVER, Office
-from antiphon.service.alone import alone
+from antiphon.service.alone import alone, housed
 from antiphon.service.counting import Sums, opened_counters
 from antiphon.service.directory import Accounts, establish
 from antiphon.service.expiry import ExpiryWatch
@@ -111,7 +111,10 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         first_key = await _first_keys(KeyRing(office), settings)
 
         sums = Sums(database, now, with_settled=settings.counters_url is not None)
-        counters = await stack.enter_async_context(opened_counters(settings, sums, clock))
+        counters = await stack.enter_async_context(
+            opened_counters(settings, sums, (await accounts.current()).organization.id, clock)
+        )
+        await stack.enter_async_context(housed(database, counters))
         metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
         books = Books(database, metering.settle)
         folder = settings.data_dir / "journal"

@@ -1,6 +1,5 @@
 """When keys were used last: kept in memory, and written now and then."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -8,6 +7,7 @@ from datetime import datetime
 import anyio
 import structlog
 
+from antiphon.service.beside import beside
 from antiphon.store.accounts import note_use
 from antiphon.store.database import Database
 from antiphon.store.errors import StoreError
@@ -54,11 +54,9 @@ class KeyUses:
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[None]:
         """Write now and then, and at the end."""
-        task = asyncio.create_task(self._keep_writing(), name="antiphon-key-uses")
         try:
-            yield
+            async with beside("antiphon-key-uses", self._keep_writing):
+                yield
         finally:
-            task.cancel()
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([task])
                 await self._try_to_write()

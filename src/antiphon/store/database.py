@@ -14,6 +14,7 @@ import anyio
 from antiphon.store.backend import Backend
 from antiphon.store.changes import CHANGES_ACCOUNTS, ChangeSignal
 from antiphon.store.errors import StoreError, explained
+from antiphon.store.tenancy import Told
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -53,6 +54,20 @@ class Database:
             if self._signal is None:
                 self._signal = await self._backend.watch()
             return self._signal
+
+    @asynccontextmanager
+    async def occupied(self, told: Told, *, alone: bool) -> AsyncGenerator[None]:
+        """Serve from this database: alone, or with others that share their limits.
+
+        `told` hears why nothing may be granted now, and `None` when it may again. Raises
+        `OccupiedError` if another server is there, and one of the two has to be alone.
+        """
+        tenancy = await self._backend.move_in(told, alone)
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await tenancy.aclose()
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):

@@ -200,6 +200,25 @@ async def test_restart_keeps_what_running_requests_hold(
     assert await spent(counters) == Balance(30, 0)
 
 
+async def test_what_a_dead_process_could_not_deliver_is_learned_by_those_that_live(
+    start: Start, server: Server, ledger: Ledger
+) -> None:
+    ledger.record(Settlement("0", {"m": 20}))
+    counters = await ready(start())
+    os.kill(server.pid, signal.SIGSTOP)
+    with pytest.raises(CountersAwayError):
+        await counters.admit(ask("1", 1))
+    # Somebody else writes this down, and is killed.
+    ledger.record(Settlement("2", {"m": 30}))
+    async with asyncio.timeout(5):
+        while not counters._outage:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    os.kill(server.pid, signal.SIGCONT)
+    await counters.mended()
+    assert await spent(counters) == Balance(50, 0)
+    assert await counters.admit(ask("3", 51)) == Exceeded(0)
+
+
 async def test_share_of_what_is_left_is_granted_alone(
     start: Start, server: Server, ledger: Ledger
 ) -> None:

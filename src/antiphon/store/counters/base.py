@@ -1,6 +1,7 @@
 """The port: what every implementation of the counters does, and how it fails."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from antiphon.core.admission import Ask, Balance, Draw, Level, Settlement, Verdict
@@ -18,8 +19,16 @@ class UnseededError(CountersAwayError):
     """The counters have lost what has been spent; a settlement has to come again when they know."""
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A place in a line, and the time until it is due; once that is 0 it was taken."""
+
+    place: str
+    in_ms: int
+
+
 class Counters(Protocol):
-    """Rate-limit buckets and spend accounts.
+    """Rate-limit buckets, spend accounts, and lines of those who were told to come back.
 
     Each call is one atomic step, whoever else calls, in whichever process. Where counters are
     not in this process, each may raise `CountersAwayError`.
@@ -63,6 +72,21 @@ class Counters(Protocol):
         whose settlement may still be on its way although the sums contain it: what the ledger
         has recorded in the last hour. Counters that are seeded already stay as they are.
         """
+        ...
+
+    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
+        """Remember that somebody has a place in a line from then on; returns its id.
+
+        It is there `kept_ms` longer than until it is due, or until it is taken or dropped.
+        """
+        ...
+
+    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+        """Take the first place of a line if it is due; else tell when it is, if there is one."""
+        ...
+
+    async def drop_place(self, line: str, place: str) -> bool:
+        """Forget a place; tells whether it was there, and so taken by nobody."""
         ...
 
     async def aclose(self) -> None: ...

@@ -11,6 +11,7 @@
 -- prefix:holds          hash: what each reservation holds, in MessagePack
 -- prefix:leases         sorted set: when which reservation is given up
 -- prefix:settled:ID     this one has been settled; gone after an hour
+-- prefix:line:NAME      sorted set: the places of those who were told to come back, by when due
 -- prefix:seeded         the run of the server in which the accounts were seeded
 -- prefix:seeding        who is about to seed
 --
@@ -351,6 +352,38 @@ function operations.balance(names)
     found[i] = { fields[1] or '0', fields[2] or '0' }
   end
   return found
+end
+
+local function line_key(name)
+  return prefix .. ':line:' .. name
+end
+
+function operations.add_place(added)
+  local key = line_key(added.line)
+  call('ZADD', key, whole(now + added.due_in_ms), added.place)
+  -- Long enough for its owner to drop what nobody has taken.
+  local left = math.max(call('PTTL', key), added.due_in_ms + added.kept_ms + SLACK_MS)
+  call('PEXPIRE', key, whole(left))
+  return true
+end
+
+-- One that is over is its owner's to drop, who gives back what was drawn for it.
+function operations.take_place(asked)
+  local key = line_key(asked.line)
+  local first = call('ZRANGE', key, '(' .. whole(now - asked.kept_ms), '+inf', 'BYSCORE', 'LIMIT',
+    0, 1, 'WITHSCORES')
+  if #first == 0 then
+    return false
+  end
+  local early = math.max(0, tonumber(first[2]) - now)
+  if early == 0 then
+    call('ZREM', key, first[1])
+  end
+  return { first[1], early }
+end
+
+function operations.drop_place(dropped)
+  return call('ZREM', line_key(dropped.line), dropped.place) == 1
 end
 
 function operations.seeded()

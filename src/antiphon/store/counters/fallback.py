@@ -19,7 +19,8 @@ from antiphon.core.admission import (
     Unseeded,
     Verdict,
 )
-from antiphon.store.counters.base import Counters, CountersAwayError, CountersError
+from antiphon.store.counters.base import Counters, CountersAwayError, CountersError, Due
+from antiphon.store.counters.lines import Lines
 from antiphon.store.counters.memory import steady_clock
 from antiphon.store.counters.seeding import Seedable, Sums, reseed
 from antiphon.store.counters.share import Share
@@ -83,7 +84,11 @@ class FallbackCounters:
         self._clock = clock or steady_clock()
         self._log = structlog.get_logger(__name__)
         self._away: str | None = None
+        # Whether that is more than a hiccup: somebody else may have died in it.
+        self._outage = False
         self._share: Share | None = None
+        # Places that were promised meanwhile.
+        self._lines = Lines()
         self._mender: asyncio.Task[None] | None = None
         # The running requests of this process, wherever they were admitted.
         self._running: dict[str, Ask] = {}
@@ -176,6 +181,26 @@ class FallbackCounters:
                     self._lose("they know less than the ledger")
                     await self.mended()
 
+    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
+        """Keep a place where everybody sees it; while that is away, for this process alone."""
+        if self._away is None:
+            with suppress(CountersAwayError):
+                return await self._tried(self._remote.add_place(line, due_in_ms, kept_ms))
+        return self._lines.add(line, self._clock() + due_in_ms)
+
+    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+        if self._away is None:
+            with suppress(CountersAwayError):
+                return await self._tried(self._remote.take_place(line, kept_ms))
+        return self._lines.take(line, kept_ms, self._clock())
+
+    async def drop_place(self, line: str, place: str) -> bool:
+        """Forget a place. One of which nobody knows any more has nothing to give back, either."""
+        if self._away is None:
+            with suppress(CountersAwayError):
+                return await self._tried(self._remote.drop_place(line, place))
+        return self._lines.drop(line, place)
+
     async def mended(self) -> None:
         """Wait until everything is delivered and the counters can be asked."""
         if self._mender is not None:
@@ -252,29 +277,54 @@ class FallbackCounters:
 
     async def _keep_mending(self) -> None:
         while not await self._mend_once():
+            self._outage = True
             if self._away is not None:
                 await self._begin_alone()
             await asyncio.sleep(self._retry_s)
         if self._away is not None:
             self._log.info("counters_back")
         self._away = self._share = None
+        self._lines = Lines()
+        self._outage = False
 
     async def _mend_once(self) -> bool:
-        """Make the shared counters whole; tells whether they are."""
+        """Make the shared counters whole; tells whether they are.
+
+        They know less than the ledger if another process has settled something while they were
+        away, and was killed before it could tell them. Then they are seeded again.
+        """
         try:
             if not await self._remote.seeded():
                 await self._hold_again()
                 await self._begin_alone()
                 if not await reseed(self._remote, self._sums, self._grace_s):
                     return False  # another process is about to do it
+                self._outage = False
             if self._away is not None:
                 await self._hold_again()
             await self._deliver()
+            if self._outage and await self._know_less():
+                await self._remote.unseed()
+                return False
         except (CountersError, StoreError) as error:
             if self._away is not None and str(error) != self._away:
                 self._away = str(error)
                 self._log.warning("counters_away", reason=self._away)
             return False
+        return True
+
+    async def _know_less(self) -> bool:
+        """Tell whether the counters lack something after the others had time to deliver it."""
+        for patience_s in (0, self._grace_s):
+            await asyncio.sleep(patience_s)
+            seed = await self._sums()
+            # What this process has just written is still to be told.
+            await self._deliver()
+            known = await self._remote.balance(tuple(seed.spent))
+            least = seed.spent.values()
+            if all(one.spent >= amount for one, amount in zip(known, least, strict=True)):
+                return False
+        self._log.warning("counters_know_less", reason="they know less than the ledger")
         return True
 
     async def _hold_again(self) -> None:

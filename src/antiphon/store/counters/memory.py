@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from antiphon.core.admission import Ask, Balance, Draw, Level, Settlement, Verdict
+from antiphon.store.counters.base import CountersAwayError, Due
+from antiphon.store.counters.lines import Lines
 from antiphon.store.counters.tally import Tally
 
 
@@ -19,9 +21,17 @@ class MemoryCounters:
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self._clock = clock or steady_clock()
         self._tally = Tally()
+        self._lines = Lines()
+        self._refused: str | None = None
+
+    def refuse(self, reason: str | None) -> None:
+        """Grant nothing any more, for this reason, or again if there is none."""
+        self._refused = reason
 
     def decide(self, ask: Ask) -> Verdict:
         """Admit without an `await`, for who has no microsecond to lose."""
+        if self._refused is not None:
+            raise CountersAwayError(self._refused)
         return self._tally.admit(ask, self._clock())
 
     async def admit(self, ask: Ask) -> Verdict:
@@ -44,6 +54,16 @@ class MemoryCounters:
 
     async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
         self._tally.seed(spent, settled, self._clock())
+
+    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
+        del kept_ms  # whoever adds a place drops it
+        return self._lines.add(line, self._clock() + due_in_ms)
+
+    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+        return self._lines.take(line, kept_ms, self._clock())
+
+    async def drop_place(self, line: str, place: str) -> bool:
+        return self._lines.drop(line, place)
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -26,7 +26,7 @@ from antiphon.core.admission import (
     Verdict,
 )
 from antiphon.core.spend import forget_at_ms
-from antiphon.store.counters.base import CountersAwayError, CountersError, UnseededError
+from antiphon.store.counters.base import CountersAwayError, CountersError, Due, UnseededError
 from antiphon.store.counters.seeding import SEEDING_MS, Claim, Seed
 
 if TYPE_CHECKING:
@@ -135,6 +135,19 @@ class ValkeyCounters:
     async def balance(self, accounts: Sequence[str]) -> tuple[Balance, ...]:
         found = await self._call("balance", accounts)
         return tuple(Balance(int(spent), int(held)) for spent, held in found)
+
+    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
+        place = token_hex(8)
+        argument = {"line": line, "place": place, "due_in_ms": due_in_ms, "kept_ms": kept_ms}
+        await self._call("add_place", argument)
+        return place
+
+    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+        found = await self._call("take_place", {"line": line, "kept_ms": kept_ms})
+        return Due(*found) if found else None
+
+    async def drop_place(self, line: str, place: str) -> bool:
+        return bool(await self._call("drop_place", {"line": line, "place": place}))
 
     async def seeded(self) -> bool:
         """Tell whether it is known what was spent, and so whether asks are decided."""

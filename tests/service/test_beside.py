@@ -1,0 +1,69 @@
+import asyncio
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from antiphon.service.beside import beside
+
+pytestmark = pytest.mark.anyio
+
+
+class Work:
+    """Goes on until it is cancelled, and then has something to tidy."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.tidy = False
+
+    async def __call__(self) -> None:
+        try:
+            self.began.set()
+            await asyncio.Event().wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await asyncio.sleep(0)
+            self.tidy = True
+
+
+async def test_work_goes_on_beside_the_block_and_has_ended_after_it() -> None:
+    works = Work(), Work()
+    async with beside("work", *works):
+        for work in works:
+            await work.began.wait()
+            assert not work.tidy
+    assert all(work.tidy for work in works)
+
+
+async def test_work_ends_when_the_block_is_cancelled() -> None:
+    work = Work()
+
+    async def block() -> None:
+        async with beside("work", work):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(block())
+    await work.began.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert work.tidy
+
+
+async def test_work_that_fails_is_named_and_the_rest_goes_on() -> None:
+    work, failed = Work(), asyncio.Event()
+
+    async def fail() -> None:
+        failed.set()
+        raise ZeroDivisionError
+
+    with capture_logs() as logs:
+        async with beside("sums", fail, work):
+            await failed.wait()
+            await work.began.wait()
+            while not logs:  # noqa: ASYNC110 - the log tells nobody
+                await asyncio.sleep(0)
+            assert not work.tidy
+    assert [(line["event"], line["work"], line["fault"]) for line in logs] == [
+        ("work stopped", "sums", "ZeroDivisionError")
+    ]

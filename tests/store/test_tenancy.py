@@ -1,0 +1,148 @@
+"""Who may serve from a PostgreSQL database: one alone, or several together."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import asyncpg
+import pytest
+
+from antiphon.store.database import open_database, sqlite_url
+from antiphon.store.migrations import migrate
+from antiphon.store.tenancy import SESSION, OccupiedError, PostgresTenancy
+
+pytestmark = pytest.mark.anyio
+
+SERVERS = f"FROM pg_stat_activity WHERE application_name = '{SESSION['application_name']}'"
+
+
+class Ear:
+    """Hears what a tenancy tells, in order."""
+
+    def __init__(self) -> None:
+        self.heard: list[str | None] = []
+
+    def __call__(self, reason: str | None) -> None:
+        self.heard.append(reason)
+
+    async def hears(self, reason: str | None) -> None:
+        with anyio.fail_after(10):
+            while not self.heard or self.heard[-1] != reason:  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.01)
+
+
+class Line:
+    """Dials while it is not cut; `cut` ends what was dialled, too."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._whole = anyio.Event()
+        self._whole.set()
+        self._dialled: list[asyncpg.Connection] = []
+
+    async def dial(self) -> asyncpg.Connection:
+        await self._whole.wait()
+        connection = await asyncpg.connect(self._url, server_settings={"lock_timeout": "50"})
+        self._dialled.append(connection)
+        return connection
+
+    def cut(self) -> None:
+        self._whole = anyio.Event()
+        for connection in self._dialled:
+            connection.terminate()
+
+    def mend(self) -> None:
+        self._whole.set()
+
+
+@asynccontextmanager
+async def tenant(line: Line, *, alone: bool = True) -> AsyncGenerator[Ear]:
+    ear = Ear()
+    tenancy = PostgresTenancy(line.dial, ear, alone=alone, retry_s=0.01)
+    await tenancy.start()
+    try:
+        yield ear
+    finally:
+        await tenancy.aclose()
+
+
+@pytest.fixture
+async def house(postgres_url: str) -> str:
+    database = await open_database(postgres_url)
+    await migrate(database)
+    await database.aclose()
+    return postgres_url
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+async def test_only_those_who_share_their_limits_serve_together(
+    house: str, first: bool, second: bool
+) -> None:
+    line = Line(house)
+    async with AsyncExitStack() as stack:
+        async with tenant(line, alone=first):
+            if first or second:
+                with pytest.raises(OccupiedError, match="another server uses this database"):
+                    await stack.enter_async_context(tenant(line, alone=second))
+            else:
+                await stack.enter_async_context(tenant(line, alone=second))
+        # Who leaves makes room.
+        await stack.enter_async_context(tenant(line, alone=second))
+
+
+async def test_databases_in_files_ask_nobody(sqlite_path: Path) -> None:
+    # Their folder has a lock of its own.
+    first, second = [await open_database(sqlite_url(sqlite_path)) for _ in range(2)]
+    ear = Ear()
+    async with first.occupied(ear, alone=True), second.occupied(ear, alone=True):
+        assert ear.heard == []
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_lost_session_stops_the_server_until_it_is_back(house: str) -> None:
+    database, ear = await open_database(house), Ear()
+    async with database.occupied(ear, alone=True):
+        admin = await asyncpg.connect(house)
+        assert ear.heard == [None]
+        await admin.execute(f"SELECT pg_terminate_backend(pid) {SERVERS}")
+        await admin.close()
+        await ear.hears("the database is away")
+        await ear.hears(None)
+        assert ear.heard == [None, "the database is away", None]
+    await database.aclose()
+
+
+async def test_those_who_share_their_limits_may_go_on_when_they_are_back(house: str) -> None:
+    line, others = Line(house), Line(house)
+    async with tenant(line, alone=False) as ear:
+        line.cut()
+        await ear.hears("the database is away")
+        async with tenant(others):
+            line.mend()
+            await ear.hears("another server has the database now")
+        await ear.hears(None)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_who_was_replaced_never_grants_again_and_lets_others_in(
+    house: str, alone: bool
+) -> None:
+    line, others = Line(house), Line(house)
+    async with tenant(line) as ear:
+        line.cut()
+        await ear.hears("the database is away")
+        async with tenant(others, alone=alone):
+            pass
+        line.mend()
+        replaced = "another server has used the database meanwhile: start this one again"
+        await ear.hears(replaced)
+        async with tenant(others) as other:
+            line.cut()
+            await ear.hears("the database is away")
+            line.mend()
+            await ear.hears("another server has the database now")
+            assert other.heard == [None]
+        await ear.hears(replaced)
