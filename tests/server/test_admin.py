@@ -1,6 +1,7 @@
 """The Admin API, over the application as it is served."""
 
 import os
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +11,8 @@ from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.office import COMMAND_LINE, Office
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.keys import CreateKeyParams
-from support.asgi import HELLO, KEY
-from support.house import HOUSE, NOON, House, StartHouse
+from support.asgi import HELLO, KEY, Client
+from support.house import ADMIN, HOUSE, NOON, House, StartHouse
 
 pytestmark = pytest.mark.anyio
 
@@ -210,8 +211,16 @@ async def test_default_workspace_stays_as_it_is(house: StartHouse) -> None:
             "tags.y: Input should be a valid string of at most 256 characters",
         ),
         (
-            {"name": "x", "data_residency": {"workspace_geo": "us"}},
-            "data_residency: not supported here; all data stays on this server's machines",
+            {"name": "x", "data_residency": {"workspace_geo": "eu"}},
+            "data_residency.workspace_geo: Input should be 'us'",
+        ),
+        (
+            {"name": "x", "data_residency": {"allowed_inference_geos": ["us"]}},
+            "data_residency.allowed_inference_geos: Input should be 'unrestricted'",
+        ),
+        (
+            {"name": "x", "external_key_id": "ek_1"},
+            "external_key_id: not supported here; all data stays on this server's machines",
         ),
     ],
 )
@@ -393,6 +402,27 @@ async def test_rate_limits_are_read_and_written(house: StartHouse) -> None:
     old = await home.get("/rate_limits?group_type=token_count", anthropic_version="2023-06-01")
     assert [one["group_type"] for one in old["data"]] == ["token_count"]
     assert await home.refusal("/rate_limits?model=gpt", method="GET") == (404, "model: gpt")
+
+
+@pytest.mark.parametrize("name", ["scripted", "claude-opus-5-5", "claude-*"])
+async def test_rate_limits_of_a_model_are_found_by_any_of_its_names(
+    house: StartHouse, name: str
+) -> None:
+    home = await house()
+    found = (await home.get(f"/rate_limits?model={name}"))["data"]
+    assert [one["id"] for one in found] == ["rl_scripted"]
+
+
+async def test_names_with_slashes_have_limits(
+    gateway: Callable[..., Awaitable[Client]],
+) -> None:
+    client = await gateway({"id": "meta/small", "engine": "scripted"}, admin_key=ADMIN)
+    path, headers = f"{HOUSE}/rate_limits/rl_meta/small", {"x_api_key": ADMIN}
+    limits = {"limits": [{"type": "requests_per_minute", "value": 5}]}
+    answer = await client.post(path, limits, **headers)
+    assert answer.json["limits"][0]["value"] == 5
+    absent = await client.post(f"{HOUSE}/rate_limits/rl_meta", limits, **headers)
+    assert absent.error == (404, "not_found_error", "Rate limit rl_meta not found.")
 
 
 async def test_workspace_has_limits_below_the_organizations(house: StartHouse) -> None:

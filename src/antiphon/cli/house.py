@@ -15,7 +15,7 @@ from antiphon.service.admin.keys import NEW_VERSION, KeyFilter
 from antiphon.service.admin.office import EVERYTHING, Office
 from antiphon.service.admin.used import Used
 from antiphon.service.counting import Sums
-from antiphon.service.models import limit_groups
+from antiphon.service.models import LimitGroups
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
@@ -92,7 +92,7 @@ def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
                 office,
                 settings.limits,
                 counters,
-                lambda: limit_groups(settings.served()),
+                lambda: LimitGroups(settings.served()),
                 tuple(KeyKind),
             )
             return await use(House(administration, Used(office), now()))

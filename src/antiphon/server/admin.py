@@ -266,13 +266,15 @@ class AdminEndpoints:
         create, change = BodyDecoder(CreateSpendLimitParams), BodyDecoder(UpdateSpendLimitParams)
         workspace = "/workspaces/{workspace}/rate_limits"
         key = "/api_keys/{key}/rate_limits"
+        # They are called as their models are, whose ids may have slashes.
+        name = "{limit:path}"
         return (
             ("GET", "/rate_limits", self._list_rate_limits),
-            ("POST", "/rate_limits/{limit}", self._set_rate_limit),
+            ("POST", f"/rate_limits/{name}", self._set_rate_limit),
             ("GET", workspace, self._list_workspace_rate_limits),
-            ("POST", f"{workspace}/{{limit}}", self._set_workspace_rate_limit),
+            ("POST", f"{workspace}/{name}", self._set_workspace_rate_limit),
             ("GET", key, self._list_key_rate_limits),
-            ("POST", f"{key}/{{limit}}", self._set_key_rate_limit),
+            ("POST", f"{key}/{name}", self._set_key_rate_limit),
             ("GET", "/spend_limits", self._list_spend_limits),
             ("POST", "/spend_limits", lambda r: spend.set(r.actor, r.decode(create))),
             ("GET", "/spend_limits/{limit}", lambda r: spend.one(r.path("limit"))),

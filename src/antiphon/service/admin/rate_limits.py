@@ -11,6 +11,7 @@ from antiphon.core.rate_limits import TOKEN_COUNT, LimitType
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office
 from antiphon.service.admin.workspaces import the_workspace
+from antiphon.service.models import LimitGroups
 from antiphon.service.plans import scope_limits
 from antiphon.settings import LimitSettings
 from antiphon.store.directory import Directory, read_directory
@@ -58,27 +59,30 @@ class Group:
 
 
 class RateLimits:
-    """The use cases of rate limits. `models` gives the served models' groups and names."""
+    """The use cases of rate limits. `models` gives the served models' groups."""
 
     def __init__(
         self,
         office: Office,
         settings: LimitSettings,
-        models: Callable[[], Mapping[str, Sequence[str]]],
+        models: Callable[[], LimitGroups],
     ) -> None:
         self._office = office
         self._settings = settings
         self._models = models
 
     def groups(self, group_type: str | None = None, model: str | None = None) -> tuple[Group, ...]:
-        """Return the groups of a type, and with this model. Raises `NotFoundError` for no model."""
-        found = [Group(group, tuple(names)) for group, names in self._models().items()]
-        if model is not None:
-            found = [group for group in found if model in (group.models or ())]
-            if not found:
-                raise NotFoundError(f"model: {model}")
-        else:
+        """Return the groups of a type, and of the model that answers to a name.
+
+        Raises `NotFoundError` if none does.
+        """
+        groups = self._models()
+        found = [Group(group, tuple(names)) for group, names in groups.names.items()]
+        if model is None:
             found.append(Group(TOKEN_COUNT, None))
+        else:
+            its = groups.of(model)
+            found = [group for group in found if group.id == its]
         return tuple(group for group in found if group_type in {None, group.type})
 
     async def of_organization(

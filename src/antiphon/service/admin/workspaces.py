@@ -261,7 +261,7 @@ def _refuse_archived(workspace: Workspace) -> None:
 
 def _refuse_foreign(params: CreateWorkspaceParams | UpdateWorkspaceParams) -> None:
     """Refuse what there is nothing for on one's own machines."""
-    for name in ("data_residency", "external_key_id", "user_profile_id"):
+    for name in ("external_key_id", "user_profile_id"):
         if getattr(params, name) is not None:
             raise InvalidRequestError(
                 f"{name}: not supported here; all data stays on this server's machines"
