@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from antiphon.cli.command import CommandError
+from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.administration import Administration, build_administration
-from antiphon.service.admin.keys import NEW_VERSION, KeyFilter
+from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.office import EVERYTHING, Office
 from antiphon.service.admin.used import Used
 from antiphon.service.counting import Sums
@@ -39,7 +40,7 @@ class House:
     async def keys(self) -> tuple[KeyInfo, ...]:
         """Return all keys, the newest first."""
         keys = self.administration.keys
-        return (await keys.all(EVERYTHING, KeyFilter(), NEW_VERSION)).data
+        return (await keys.all(EVERYTHING, KeyFilter(), NEWEST)).data
 
     async def key(self, called: str) -> KeyInfo:
         """Find a key by id or name; of several of one name the one that is not archived."""

@@ -7,7 +7,8 @@ from typing import Any
 from antiphon.cli.command import actions_of, add_command, span
 from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, said, say, say_json, say_table
-from antiphon.service.admin.keys import NEW_VERSION, expires_soon
+from antiphon.core.validation.versions import NEWEST
+from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.office import COMMAND_LINE, moment
 from antiphon.settings import Settings
 from antiphon.wire.keys import (
@@ -87,7 +88,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         keys = house.administration.keys
         if arguments.admin:
             return await keys.create_admin(COMMAND_LINE, params)
-        return await keys.create(COMMAND_LINE, params, NEW_VERSION)
+        return await keys.create(COMMAND_LINE, params, NEWEST)
 
     key = at_home(settings, create)
     if arguments.json:
@@ -146,7 +147,7 @@ def _update(arguments: argparse.Namespace, settings: Settings, done: str, **chan
 
     async def update(house: House) -> KeyInfo:
         found = await house.key(arguments.key)
-        return await house.administration.keys.update(COMMAND_LINE, found.id, params, NEW_VERSION)
+        return await house.administration.keys.update(COMMAND_LINE, found.id, params, NEWEST)
 
     key = at_home(settings, update)
     return said(arguments, key, f"{_called(key)} {done}.")
@@ -159,7 +160,7 @@ def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
         found = await house.key(arguments.key)
         grace = params.grace_period_seconds
         keys = house.administration.keys
-        return await keys.rotate(COMMAND_LINE, found.id, grace, NEW_VERSION), house.now
+        return await keys.rotate(COMMAND_LINE, found.id, grace, NEWEST), house.now
 
     key, now = at_home(settings, rotate)
     if arguments.json:

@@ -11,7 +11,7 @@ from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import dollars, say, say_json, say_table
 from antiphon.core.money import cents, nano_dollars_of
 from antiphon.core.rate_limits import LimitType
-from antiphon.service.admin.keys import NEW_VERSION
+from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.office import COMMAND_LINE
 from antiphon.service.admin.rate_limits import Group
 from antiphon.settings import Settings
@@ -202,11 +202,11 @@ async def _rate_limits(
     limits = house.administration.rate_limits
     match whom.scope["type"]:
         case "organization":
-            return await limits.of_organization(NEW_VERSION)
+            return await limits.of_organization(NEWEST)
         case "workspace":
-            return await limits.of_workspace(whom.id, NEW_VERSION, None, include_inherited=False)
+            return await limits.of_workspace(whom.id, NEWEST, None, include_inherited=False)
         case _:
-            return await limits.of_key(whom.id, NEW_VERSION)
+            return await limits.of_key(whom.id, NEWEST)
 
 
 def _rate_rows(
@@ -317,11 +317,11 @@ async def _set_rates(house: House, whom: Whom, group: Group, wanted: Wanted) -> 
     place = (whom.id, group.rate_limit_id)
     match whom.scope["type"]:
         case "organization":
-            await limits.set_for_organization(COMMAND_LINE, place[1], params, NEW_VERSION)
+            await limits.set_for_organization(COMMAND_LINE, place[1], params, NEWEST)
         case "workspace":
-            await limits.set_for_workspace(COMMAND_LINE, place, params, NEW_VERSION)
+            await limits.set_for_workspace(COMMAND_LINE, place, params, NEWEST)
         case _:
-            await limits.set_for_key(COMMAND_LINE, place, params, NEW_VERSION)
+            await limits.set_for_key(COMMAND_LINE, place, params, NEWEST)
 
 
 async def _set_spend(house: House, whom: Whom, period: SpendPeriod, amount: int | None) -> None:

@@ -32,6 +32,10 @@ WorkspaceName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 PersonName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
+class NoParams(Param, kw_only=True, frozen=True):
+    """Nothing: a request that is said by its path."""
+
+
 class OrganizationInfo(Answer, kw_only=True, frozen=True):
     """The organization that an admin key belongs to."""
 

@@ -1,7 +1,7 @@
 """Where everything is changed that administrators change: one transaction, one audit entry each."""
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from antiphon.core.catalogue import page
-from antiphon.core.errors import ConflictError
+from antiphon.core.errors import ConflictError, InvalidRequestError
 from antiphon.core.identity import ID_ENTROPY, audit_entry_id
 from antiphon.store.audit import AuditEntry, add_audit_entry
+from antiphon.store.changes import claim
 from antiphon.store.database import Database
 from antiphon.store.errors import DuplicateError
 from antiphon.wire.base import Answer
@@ -91,19 +92,25 @@ class Office:
 
     @asynccontextmanager
     async def change(self) -> AsyncGenerator["AsyncConnection"]:
-        """Change something, wholly or not at all.
+        """Change something, wholly or not at all, while nobody else changes anything.
 
         Raises `ConflictError` for what somebody else has made in the same moment.
         """
         try:
             async with self._database.write() as connection:
+                await claim(connection)
                 yield connection
         except DuplicateError as error:
             raise ConflictError("This was changed at the same time. Please try again.") from error
 
     async def note(self, connection: "AsyncConnection", actor: Actor, change: Change) -> None:
-        """Write into the audit log, in the transaction of the change."""
+        """Write into the audit log, in the transaction of the change.
+
+        Where nothing differs nothing was changed, and there is no entry.
+        """
         before, after = _described(change.before), _described(change.after)
+        if before == after:
+            return
         kind, named = change.of or _named(after or before or {})
         entry = AuditEntry(
             id=audit_entry_id(self._entropy(ID_ENTROPY)),
@@ -140,10 +147,24 @@ def optional_moment(value: datetime | None) -> str | None:
     return None if value is None else moment(value)
 
 
-def listing(items: Sequence[T], ids: Sequence[str], cursor: Cursor) -> Listing:
-    """Cut one page out of items whose ids stand in the same order."""
+def printable(name: str, field: str = "name") -> str:
+    """Return a name as it is kept. Raises `InvalidRequestError` for what nobody could read."""
+    if not name.strip() or not name.isprintable():
+        raise InvalidRequestError(f"{field}: Input should be printable characters, not only spaces")
+    return name.strip()
+
+
+def listing(
+    items: Mapping[str, T], cursor: Cursor, wanted: Callable[[T], bool] = lambda _: True
+) -> Listing:
+    """Cut one page out of the wanted ones of these items, by their ids, in their order.
+
+    Where the page begins may be one that is not wanted, say because it was archived since.
+    """
+    edges = {cursor.after_id, cursor.before_id}
+    found = {one: item for one, item in items.items() if one in edges or wanted(item)}
+    ids = tuple(found)
     part = page(ids, limit=cursor.limit, after_id=cursor.after_id, before_id=cursor.before_id)
-    found = dict(zip(ids, items, strict=True))
     return Listing(
         data=tuple(found[one] for one in part.ids),
         has_more=part.has_more,

@@ -8,12 +8,14 @@ import msgspec
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.core.validation.versions import OLDEST
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office
-from antiphon.service.admin.workspaces import the_workspace
+from antiphon.service.admin.workspaces import refuse_archived, the_workspace
 from antiphon.service.models import LimitGroups
 from antiphon.service.plans import scope_limits
 from antiphon.settings import LimitSettings
+from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.limits import RateLimit, Scope, clear_rate_limit, set_rate_limit
 from antiphon.wire.base import Answer
@@ -31,8 +33,6 @@ from antiphon.wire.limits import (
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
-
-OLD_VERSION = "2023-06-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,7 @@ class RateLimits:
             workspace = await the_workspace(connection, wanted)
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
-            if workspace.archived_at is not None:
-                raise InvalidRequestError("This workspace is archived and cannot be changed.")
+            refuse_archived(workspace)
             directory = await read_directory(connection)
             self._check_below(directory, group, limits)
             before = self._workspace_info(directory, wanted, group, version)
@@ -170,7 +169,8 @@ class RateLimits:
         wanted, rate_limit_id = place
         group = self._group(rate_limit_id)
         async with self._office.change() as connection:
-            await the_key(connection, wanted)
+            if (await the_key(connection, wanted)).status is KeyStatus.ARCHIVED:
+                raise InvalidRequestError("This API key is archived and cannot be changed.")
             directory = await read_directory(connection)
             self._check_below(directory, group, limits)
             before = self._key_info(directory, wanted, group, version)
@@ -297,7 +297,7 @@ class RateLimits:
 
 
 def _old_group_type(group: Group, version: str) -> str | msgspec.UnsetType:
-    return group.type if version == OLD_VERSION else msgspec.UNSET
+    return group.type if version == OLDEST else msgspec.UNSET
 
 
 def _narrower_change(before: Answer, after: Answer, named: str) -> Change:
