@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ class House:
     administration: Administration
     used: Used
     now: datetime
+    together: Callable[[], AbstractAsyncContextManager[None]]
 
     async def keys(self) -> tuple[KeyInfo, ...]:
         """Return all keys, the newest first."""
@@ -96,7 +98,7 @@ def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
                 lambda: LimitGroups(settings.served()),
                 tuple(KeyKind),
             )
-            return await use(House(administration, Used(office), now()))
+            return await use(House(administration, Used(office), now(), office.together))
 
     return asyncio.run(run())
 

@@ -4,7 +4,7 @@ import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
-from antiphon.cli.command import actions_of, add_command, span
+from antiphon.cli.command import actions_of, add_command, span_within
 from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, said, say, say_json, say_table
 from antiphon.core.validation.versions import NEWEST
@@ -12,6 +12,9 @@ from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.office import COMMAND_LINE, moment
 from antiphon.settings import Settings
 from antiphon.wire.keys import (
+    LONGEST_GRACE_S,
+    LONGEST_LIFE_S,
+    SHORTEST_LIFE_S,
     AdminKeyScope,
     CreateKeyParams,
     KeyInfo,
@@ -21,6 +24,8 @@ from antiphon.wire.keys import (
 )
 
 DEFAULT_GRACE = timedelta(hours=24)
+_LIFE = span_within(timedelta(seconds=SHORTEST_LIFE_S), timedelta(seconds=LONGEST_LIFE_S))
+_GRACE = span_within(timedelta(), timedelta(seconds=LONGEST_GRACE_S))
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -41,8 +46,9 @@ def add_to(family: argparse.ArgumentParser) -> None:
         "--admin", action="store_true", help="a key for the Admin API; it cannot call models"
     )
     create.add_argument(
-        "--expires", type=span, metavar="SPAN", help="for how long it works: 24h, 30d (for ever)"
+        "--expires", type=_LIFE, metavar="SPAN", help="for how long it works: 24h, 30d (for ever)"
     )
+    create.add_argument("--user", metavar="USER", help="for whom it is made: an address, or an id")
 
     listing = add_command(actions, "list", _list, "list the keys that are not revoked")
     listing.add_argument("--all", action="store_true", help="revoked keys as well")
@@ -59,7 +65,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     _add_key(rotate)
     rotate.add_argument(
         "--grace",
-        type=span,
+        type=_GRACE,
         default=DEFAULT_GRACE,
         metavar="SPAN",
         help="for how long the old secret works on: 0, 90m, 24h (24h)",
@@ -84,6 +90,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
             name=arguments.name,
             scope=scope,
             expires_in_seconds=_seconds(arguments.expires),
+            created_by_user_id=await _user(house, arguments.user),
         )
         keys = house.administration.keys
         if arguments.admin:
@@ -97,6 +104,10 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         say(str(key.secret))
         say(f"{_called(key)}. Keep the secret above: it is shown this once.{_until(key)}")
     return 0
+
+
+async def _user(house: House, called: str | None) -> str | None:
+    return None if called is None else (await house.user(called)).id
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:

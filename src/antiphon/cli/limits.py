@@ -295,10 +295,11 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
 
     async def change(house: House) -> str:
         whom = (await _those(house, arguments))[0]
-        for group in house.administration.rate_limits.groups(model=arguments.model):
-            await _set_rates(house, whom, group, wanted)
-        for period, amount in wanted.spends.items():
-            await _set_spend(house, whom, period, amount)
+        async with house.together():
+            for group in house.administration.rate_limits.groups(model=arguments.model):
+                await _set_rates(house, whom, group, wanted)
+            for period, amount in wanted.spends.items():
+                await _set_spend(house, whom, period, amount)
         return whom.called
 
     called = at_home(settings, change)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,6 +84,7 @@ class Office:
         self._database = database
         self._entropy = entropy
         self.now = now
+        self._joined: ContextVar[AsyncConnection | None] = ContextVar("joined", default=None)
 
     def entropy(self, size: int = ID_ENTROPY) -> bytes:
         return self._entropy(size)
@@ -94,14 +96,28 @@ class Office:
     async def change(self) -> AsyncGenerator["AsyncConnection"]:
         """Change something, wholly or not at all, while nobody else changes anything.
 
-        Raises `ConflictError` for what somebody else has made in the same moment.
+        Inside `together` it is a part of that. Raises `ConflictError` for what somebody else has
+        made in the same moment.
         """
+        if (joined := self._joined.get()) is not None:
+            yield joined
+            return
         try:
             async with self._database.write() as connection:
                 await claim(connection)
                 yield connection
         except DuplicateError as error:
             raise ConflictError("This was changed at the same time. Please try again.") from error
+
+    @asynccontextmanager
+    async def together(self) -> AsyncGenerator[None]:
+        """Make all changes of this task inside it one: if one is refused, none is made."""
+        async with self.change() as connection:
+            token = self._joined.set(connection)
+            try:
+                yield
+            finally:
+                self._joined.reset(token)
 
     async def note(self, connection: "AsyncConnection", actor: Actor, change: Change) -> None:
         """Write into the audit log, in the transaction of the change.
