@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
@@ -18,7 +18,6 @@ from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.limits import RateLimit, Scope, clear_rate_limit, set_rate_limit
-from antiphon.wire.base import Answer
 from antiphon.wire.limits import (
     KeyRateLimitInfo,
     LimitParam,
@@ -33,6 +32,9 @@ from antiphon.wire.limits import (
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,16 @@ class Group:
     @property
     def type(self) -> str:
         return "token_count" if self.models is None else "model_group"
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing(Generic[N]):
+    """Limits to set or clear for a workspace or a key; `info` says what is so in a directory."""
+
+    whom: tuple[Scope, str]
+    group: Group
+    limits: Sequence[LimitParam]
+    info: Callable[[Directory], N]
 
 
 class RateLimits:
@@ -148,15 +160,13 @@ class RateLimits:
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
             refuse_archived(workspace)
-            directory = await read_directory(connection)
-            self._check_below(directory, group, limits)
-            before = self._workspace_info(directory, wanted, group, version)
-            await self._set(connection, (Scope.WORKSPACE, wanted), group, limits)
-            now = await read_directory(connection)
-            after = self._workspace_info(now, wanted, group, version)
-            change = _narrower_change(before, after, f"{wanted}/{rate_limit_id}")
-            await self._office.note(connection, actor, change)
-        return after
+            narrowing = Narrowing(
+                (Scope.WORKSPACE, wanted),
+                group,
+                limits,
+                lambda directory: self._workspace_info(directory, wanted, group, version),
+            )
+            return await self._narrow(connection, actor, narrowing)
 
     async def set_for_key(
         self,
@@ -171,14 +181,26 @@ class RateLimits:
         async with self._office.change() as connection:
             if (await the_key(connection, wanted)).status is KeyStatus.ARCHIVED:
                 raise InvalidRequestError("This API key is archived and cannot be changed.")
-            directory = await read_directory(connection)
-            self._check_below(directory, group, limits)
-            before = self._key_info(directory, wanted, group, version)
-            await self._set(connection, (Scope.KEY, wanted), group, limits)
-            now = await read_directory(connection)
-            after = self._key_info(now, wanted, group, version)
-            change = _narrower_change(before, after, f"{wanted}/{rate_limit_id}")
-            await self._office.note(connection, actor, change)
+            narrowing = Narrowing(
+                (Scope.KEY, wanted),
+                group,
+                limits,
+                lambda directory: self._key_info(directory, wanted, group, version),
+            )
+            return await self._narrow(connection, actor, narrowing)
+
+    async def _narrow(
+        self, connection: "AsyncConnection", actor: Actor, narrowing: Narrowing[N]
+    ) -> N:
+        directory = await read_directory(connection)
+        group, limits = narrowing.group, narrowing.limits
+        self._check_below(directory, group, limits)
+        before = narrowing.info(directory)
+        await self._set(connection, narrowing.whom, group, limits)
+        after = narrowing.info(await read_directory(connection))
+        named = f"{narrowing.whom[1]}/{group.rate_limit_id}"
+        change = Change("rate_limit.update", before, after, of=("rate_limit", named))
+        await self._office.note(connection, actor, change)
         return after
 
     def _group(self, rate_limit_id: str) -> Group:
@@ -298,7 +320,3 @@ class RateLimits:
 
 def _old_group_type(group: Group, version: str) -> str | msgspec.UnsetType:
     return group.type if version == OLDEST else msgspec.UNSET
-
-
-def _narrower_change(before: Answer, after: Answer, named: str) -> Change:
-    return Change("rate_limit.update", before, after, of=("rate_limit", named))
