@@ -5,7 +5,7 @@ from typing import Any
 
 from antiphon.cli.command import as_command
 from antiphon.cli.house import House, at_home
-from antiphon.cli.output import day, say_json, say_table
+from antiphon.cli.output import day, listed
 from antiphon.settings import Settings
 from antiphon.wire.organizations import AuditInfo
 
@@ -35,11 +35,9 @@ def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
         return page.data, {key.id: key.name for key in await house.keys()}
 
     entries, names = at_home(settings, read)
-    if arguments.json:
-        say_json(entries)
-    else:
-        say_table([_row(entry, names) for entry in entries], empty="Nothing was changed yet.")
-    return 0
+    return listed(
+        arguments, entries, lambda entry: _row(entry, names), empty="Nothing was changed yet."
+    )
 
 
 def _row(entry: AuditInfo, names: dict[str, str]) -> dict[str, Any]:
