@@ -1,19 +1,20 @@
-"""Whether memory stays flat: the server's resident memory over many small requests."""
+"""Whether memory stays flat over many small requests, with a price and limits of every scope."""
 
 import uvloop
 
+from benchmarks.limits import Subject, governed
 from benchmarks.load import load
 from benchmarks.report import Figure, Goal, command, finish
-from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, pinned, request, scripted
+from benchmarks.servers import HOST, MESSAGES, pinned, request
 
 TENTHS = 10
 
 
 def measure(requests: int = 50_000) -> list[Figure]:
     """Send all requests, and look at the memory after each tenth of them."""
-    with scripted() as server, pinned(1):
-        print(f"{0:>9,} requests  {server.rss_mb:6.1f} MB", flush=True)
-        sizes = tuple(_tenth(server, requests, place) for place in range(1, TENTHS + 1))
+    with governed() as subject, pinned(1):
+        print(f"{0:>9,} requests  {subject.server.rss_mb:6.1f} MB", flush=True)
+        sizes = tuple(_tenth(subject, requests, place) for place in range(1, TENTHS + 1))
     half = len(sizes) // 2
     growth = max(sizes[half:]) - max(sizes[:half])
     return [
@@ -22,11 +23,10 @@ def measure(requests: int = 50_000) -> list[Figure]:
     ]
 
 
-def _tenth(server: Server, requests: int, place: int) -> float:
-    uvloop.run(
-        load(HOST, server.port, MESSAGES, HEADERS, request("Hello"), requests=requests // TENTHS)
-    )
-    size = server.rss_mb
+def _tenth(subject: Subject, requests: int, place: int) -> float:
+    port, headers = subject.server.port, subject.headers
+    uvloop.run(load(HOST, port, MESSAGES, headers, request("Hello"), requests=requests // TENTHS))
+    size = subject.server.rss_mb
     print(f"{place * requests // TENTHS:>9,} requests  {size:6.1f} MB", flush=True)
     return size
 

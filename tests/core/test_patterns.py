@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.automata import matches
 from antiphon.core.patterns import PatternUnsupportedError, language
-from antiphon.core.regular import NOTHING, matches
+from antiphon.core.regular import NOTHING
 
 ATOMS = [
     "a",
@@ -99,6 +100,7 @@ def test_set_of_no_character_matches_nothing() -> None:
         *("(", ")", "a)", "(a", "[a", "*", "+a", "a**", "?", "\\", "[z-a]", r"[a-\d]", "(?P<name"),
         *("a{3,2}", "a{1001}", "(a{100}){100}", "(?:a{11}){1,100}", r"\x4", r"\u12", r"\u{}"),
         *(r"\u{110000}", r"\ud800", r"\u{zz}", "(" * 50 + ")" * 50, "a" * 2001, "(?=a)*"),
+        "^?(?=a)" * 41,
     ],
 )
 def test_what_is_not_understood_is_refused(pattern: str) -> None:

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.automata import matches
 from antiphon.core.regular import (
     ANY,
     EMPTY,
@@ -9,17 +10,12 @@ from antiphon.core.regular import (
     Alt,
     Chars,
     Language,
-    accepts,
     both,
     cat,
     chars,
-    cuts,
-    derive,
     either,
     inside,
     is_nullable,
-    matches,
-    moves,
     neither,
     outside,
     repeat,
@@ -61,21 +57,6 @@ def test_one_after_the_other_holds_both(one: Language, before: str, after: str) 
         assert holds(repeat(one, 2), after + after)
 
 
-@given(LANGUAGES, TEXTS)
-def test_moves_lead_where_derivatives_do(one: Language, text: str) -> None:
-    state: Language = whole(one)
-    for char in text:
-        leads = {
-            to
-            for to, spans in moves(state).items()
-            if any(low <= ord(char) <= high for low, high in spans)
-        }
-        after = derive(state, ord(char))
-        assert leads == ({after} - {NOTHING})
-        state = after
-    assert accepts(state) == holds(one, text)
-
-
 def test_what_can_be_nothing_else_is_short() -> None:
     assert cat(word("a"), NOTHING) == NOTHING
     assert either() == NOTHING
@@ -99,15 +80,6 @@ def test_characters_are_no_halves_of_a_pair() -> None:
     assert outside([(0, 0x10FFFF)]) == NOTHING
     assert word("\ud800") == NOTHING
     assert chars([(5, 9), (1, 4), (20, 20)]) == Chars(((1, 9), (20, 20)))
-    assert all(not 0xD800 <= low < 0xE000 for low, _ in moves(whole(ANY))[whole(EMPTY)])
-
-
-def test_cuts_are_where_something_changes() -> None:
-    assert cuts(word("b")) == {98, 99}
-    assert cuts(cat(repeat(word("b")), word("d"))) == {98, 99, 100, 101}
-    assert cuts(neither(whole(word("b")))) == {98, 99}
-    assert cuts(either(cat(word("a"), word("b")), both(whole(ANY), neither(word("c"))))) >= {97}
-    assert cuts(NOTHING) == set()
 
 
 def test_nothing_is_never_nullable() -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from antiphon.server.protocol import without_upgrade
+from antiphon.core.errors import InvalidRequestError
+from antiphon.server.protocol import refusal, without_upgrade
 
 HEAD = b"POST / HTTP/1.1\r\nconnection: upgrade\r\nUpgrade: h2c\r\ncontent-length: 10\r\n\r\n"
 
@@ -20,3 +21,10 @@ def test_the_wish_for_another_protocol_is_hidden() -> None:
 )
 def test_what_is_no_such_wish_stays(data: bytes) -> None:
     assert without_upgrade(data) == data
+
+
+@pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb: c", "a\rb"])
+def test_a_header_is_one_line_whatever_is_in_it(value: str) -> None:
+    error = InvalidRequestError("no", headers={"x-said": value})
+    with pytest.raises(ValueError, match="line break"):
+        refusal(error, "req_1")

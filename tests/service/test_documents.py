@@ -17,7 +17,7 @@ from antiphon.wire.content import (
     ToolReferenceParam,
     ToolResultParam,
 )
-from support.pdf import pdf
+from support.pdf import encrypted, encrypted_with_aes, pdf
 
 pytestmark = pytest.mark.anyio
 
@@ -74,9 +74,11 @@ async def test_documents_in_the_result_of_a_tool_are_read_as_well() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ("%%%", "not base64"),
+        ("%%%", "invalid base64 data"),
         (b64encode(b"no PDF at all").decode(), "Could not process PDF"),
         (b64encode(b"%PDF-1.4\ncut off").decode(), "Could not process PDF"),
+        (encrypted(pdf(["x"])), "Could not process PDF: it is encrypted"),
+        (encrypted_with_aes(pdf(["x"])), "Could not process PDF: it is encrypted"),
         (pdf(["x"] * (MOST_PAGES + 1)), "A maximum of 100 PDF pages may be provided."),
     ],
 )
@@ -84,6 +86,16 @@ async def test_documents_in_the_result_of_a_tool_are_read_as_well() -> None:
 async def test_a_pdf_that_cannot_be_read_is_refused(data: str, said: str) -> None:
     with pytest.raises(InvalidRequestError, match=said):
         await read(pdf_document(data))
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_a_pdf_that_cannot_be_read_is_named_by_its_place() -> None:
+    good, bad = pdf_document(pdf(["x"])), pdf_document(b64encode(b"no PDF").decode())
+    said = ToolResultParam(tool_use_id="a", content=[TextParam(text="x"), bad])
+    turns = (Turn("user", (good,)), Turn("user", (said,)))
+    prompt = Prompt(turns=turns, max_tokens=1, pdf_paths=("first", "second"))
+    with pytest.raises(InvalidRequestError, match=r"^second: Could not process PDF$"):
+        await read_documents(prompt)
 
 
 @pytest.mark.covers("blocks of a request: document: file", "refused")

@@ -1,7 +1,10 @@
 """Makes small PDFs, one text a page."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from io import BytesIO
+
+from pypdf import PdfReader, PdfWriter
 
 
 def pdf(texts: Sequence[str]) -> str:
@@ -30,3 +33,22 @@ def pdf(texts: Sequence[str]) -> str:
         f"trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF"
     ).encode()
     return b64encode(body).decode()
+
+
+def encrypted(data: str) -> str:
+    """The same PDF behind a password."""
+    writer = PdfWriter(PdfReader(BytesIO(b64decode(data))))
+    writer.encrypt("secret", algorithm="RC4-128")
+    written = BytesIO()
+    writer.write(written)
+    return b64encode(written.getvalue()).decode()
+
+
+def encrypted_with_aes(data: str) -> str:
+    """A PDF that anybody may open who can decrypt AES."""
+    writer = PdfWriter(PdfReader(BytesIO(b64decode(data))))
+    writer.encrypt("", "owner", algorithm="RC4-128")
+    written = BytesIO()
+    writer.write(written)
+    crypt = b"/V 4\n/CF << /StdCF << /CFM /AESV2 /Length 16 >> >> /StmF /StdCF /StrF /StdCF"
+    return b64encode(written.getvalue().replace(b"/V 2", crypt)).decode()

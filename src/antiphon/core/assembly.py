@@ -9,9 +9,9 @@ every engine; they are looked for in text, not in thinking and not in the input 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -69,8 +69,7 @@ def unsigned(thinking: str, proof: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(msgspec.Struct, frozen=True):
     """What an answer is made for.
 
     `input_tokens` is `None` where the engine says it, with `Started`.

@@ -49,8 +49,7 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 
 def take(bucket: Bucket | None, draw: Draw, now: int) -> Bucket:
     """Take an amount without asking; a negative one gives back, up to a full bucket."""
-    used = _used(bucket, now) + draw.amount * UNITS
-    return Bucket(max(0, used), now, draw.limit)
+    return _taken(_used(bucket, now), draw, now)
 
 
 def wait_ms(draw: Draw, used: int) -> int:
@@ -84,8 +83,12 @@ def decide(
         levels = tuple(_level(used, d.limit) for d, used in zip(draws, counts, strict=True))
         limited = Limited(waits.index(longest), longest, levels)
         return limited, _rewritten(draws, counts, buckets, now)
-    after = {d.bucket: take(buckets.get(d.bucket), d, now) for d in draws}
-    return Granted(tuple(_level(after[d.bucket].used, d.limit) for d in draws)), after
+    after = {d.bucket: _taken(used, d, now) for d, used in zip(draws, counts, strict=True)}
+    return Granted(tuple([_level(after[d.bucket].used, d.limit) for d in draws])), after
+
+
+def _taken(used: int, draw: Draw, now: int) -> Bucket:
+    return Bucket(max(0, used + draw.amount * UNITS), now, draw.limit)
 
 
 def _rewritten(

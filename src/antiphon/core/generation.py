@@ -75,6 +75,8 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     output_schema: dict[str, Any] | None = None
     thinking: Thinking = Thinking()
     effort: str | None = None
+    pdf_paths: tuple[str, ...] = ()
+    """Where the caller put the PDFs of `turns`, in their order: for who cannot read one."""
 
 
 class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -38,6 +38,9 @@ from antiphon.core.regular import (
 
 LONGEST: Final = 2000
 DEEPEST: Final = 40
+AHEADS: Final = 40
+"""How often a pattern may look ahead: what follows is then in as many languages at once."""
+
 MOST: Final = 1000
 """Repetitions that are counted, of all that lie in one another together."""
 
@@ -82,6 +85,7 @@ class _Reader:
         self._pattern = pattern
         self._at = 0
         self._depth = 0
+        self._aheads = 0
 
     @property
     def ended(self) -> bool:
@@ -114,6 +118,9 @@ class _Reader:
             return None
         if not outermost:
             raise PatternUnsupportedError("lookaround inside of groups is not supported")
+        self._aheads += 1
+        if self._aheads > AHEADS:
+            raise PatternUnsupportedError(f"it looks ahead more than {AHEADS} times")
         # What stands before the first character may still be ahead.
         seen = cat(repeat(_SINGLE["^"], 0, 1), self.ways(), REST)
         self._expect(")")

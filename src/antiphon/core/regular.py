@@ -1,11 +1,12 @@
 """Regular languages: sets of texts that can be joined, cut out of one another, and walked.
 
 A language is a term. Its derivative by a character is the language of what may follow that
-character; walking derivatives reads a text in one pass and makes a finite automaton. So a pattern,
-a length and a list of forbidden words are kept together, and no text makes the walk go back.
+character; walking derivatives reads a text in one pass and makes a finite automaton: `automata`
+does that. So a pattern, a length and a list of forbidden words are kept together, and no text makes
+the walk go back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 import msgspec
@@ -81,14 +82,16 @@ def chars(spans: Iterable[Span]) -> Language:
 
 def outside(spans: Iterable[Span], within: Chars = ANY) -> Language:
     """One character of `within` that is in none of `spans`."""
-    left = list(within.spans)
-    for low, high in spans:
-        pieces = [
-            piece for one in left for piece in ((one[0], min(one[1], low - 1)),
-                                                (max(one[0], high + 1), one[1]))
-        ]  # fmt: skip
-        left = [(first, last) for first, last in pieces if first <= last]
-    return chars(left)
+    without = chars(spans)
+    gone = without.spans if isinstance(without, Chars) else ()
+    edges = [-1, *(edge for low, high in gone for edge in (low - 1, high + 1)), BEGIN]
+    between = zip(edges[::2], edges[1::2], strict=True)
+    return chars(
+        (max(low, first), min(high, last))
+        for low, high in between
+        for first, last in within.spans
+        if max(low, first) <= min(high, last)
+    )
 
 
 def inside(spans: Iterable[Span]) -> Language:
@@ -206,53 +209,9 @@ def derive(of: Language, char: int) -> Language:
 def _derive_parts(parts: tuple[Language, ...], char: int) -> Language:
     ways: list[Language] = []
     for place, part in enumerate(parts):
-        ways.append(cat(derive(part, char), *parts[place + 1 :]))
+        after = derive(part, char)
+        if after != NOTHING:
+            ways.append(cat(after, *parts[place + 1 :]))
         if not is_nullable(part):
             break
     return either(*ways)
-
-
-def accepts(of: Language) -> bool:
-    """Whether a text of which this is the rest may end here."""
-    return is_nullable(derive(of, END))
-
-
-def matches(of: Language, text: str) -> bool:
-    """Whether `text`, up to its end, is in `of`."""
-    for char in text:
-        of = derive(of, ord(char))
-        if of in (NOTHING, REST):
-            return of == REST
-    return accepts(of)
-
-
-def cuts(of: Language) -> set[int]:
-    """Return the code points at which what may follow a next character can change."""
-    match of:
-        case Chars(spans):
-            return {edge for low, high in spans for edge in (low, high + 1)}
-        case Cat(parts):
-            found: set[int] = set()
-            for part in parts:
-                found |= cuts(part)
-                if not is_nullable(part):
-                    break
-            return found
-        case Alt(many) | Both(many):
-            return set().union(*map(cuts, many))
-    return cuts(of.of)
-
-
-def moves(of: Language) -> Mapping[Language, tuple[Span, ...]]:
-    """Return where a next character of a text leads, and the characters that lead there."""
-    found: dict[Language, list[Span]] = {}
-    edges = sorted({edge for edge in cuts(of) | cuts(ANY) if edge <= LAST})
-    for low, end in zip(edges, [*edges[1:], END], strict=True):
-        if derive(ANY, low) == EMPTY:
-            found.setdefault(derive(of, low), []).append((low, end - 1))
-    return {to: _joined(spans) for to, spans in found.items() if to != NOTHING}
-
-
-def _joined(spans: list[Span]) -> tuple[Span, ...]:
-    joined = chars(spans)
-    return joined.spans if isinstance(joined, Chars) else ()

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
+from antiphon.core.automata import matches
 from antiphon.core.patterns import PatternUnsupportedError, language
-from antiphon.core.regular import matches
 from antiphon.engines.schema import DEPTH, Schema, is_of, part_of, resolve, same, together, types_of
 
 _MONTHS: Final = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"

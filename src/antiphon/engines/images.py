@@ -34,6 +34,11 @@ def placed(turns: Sequence[Turn], place: Callable[[ImageParam], list[Any]]) -> t
     return tuple(Turn(turn.role, tuple(_placed(turn.content, place))) for turn in turns)
 
 
+def without_images(blocks: Sequence[Any]) -> list[Any]:
+    """Return blocks without the images in them."""
+    return list(_placed(blocks, lambda _: []))
+
+
 def _placed(blocks: Sequence[Any], place: Callable[[ImageParam], list[Any]]) -> Iterator[Any]:
     for block in blocks:
         match block:

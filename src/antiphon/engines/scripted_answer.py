@@ -15,7 +15,7 @@ from antiphon.core.generation import (
     ToolCallStart,
 )
 from antiphon.engines.example import example
-from antiphon.engines.images import placed
+from antiphon.engines.images import without_images
 from antiphon.wire.content import ToolResultParam, ToolUseParam
 
 
@@ -66,9 +66,12 @@ def beside_text(prompt: Prompt) -> str:
     """Spell out what is read beside the texts of turns: tools, a schema, calls and results."""
     blocks = [
         block
-        for turn in placed(prompt.turns, lambda _: [])
+        for turn in prompt.turns
         for block in turn.content
         if isinstance(block, ToolUseParam | ToolResultParam)
     ]
+    if not blocks and not prompt.tools and prompt.output_schema is None:
+        return ""
+    blocks = without_images(blocks)
     told = [part for part in (*prompt.tools, prompt.output_schema, *blocks) if part is not None]
-    return msgspec.json.encode(told).decode() if told else ""
+    return msgspec.json.encode(told).decode()

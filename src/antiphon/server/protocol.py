@@ -1,27 +1,31 @@
-"""What is answered before there is a request: what is not HTTP, is too long or comes too slowly.
+"""One connection: uvicorn's, but for what is no request, and for what comes or goes in one piece.
 
 uvicorn reads heads of any length for any time, and refuses in plain text. Here they have limits,
-and every refusal is in the envelope.
+and every refusal is in the envelope. What is whole goes a shorter way than ASGI's messages.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import ClassVar
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
 from antiphon.core.identity import ID_ENTROPY, request_id
 from antiphon.server.envelope import envelope, headers
+from antiphon.server.exchange import DIRECT
 
 # Bytes of a request's path, query and headers, all together.
 HEADER = ": \r\n"
 LARGEST_HEAD = 64 * 1024
 UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
-REASONS = {400: "Bad Request", 431: "Request Header Fields Too Large"}
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
@@ -65,7 +69,10 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._fault = RequestHeadTooLarge()
             raise self._fault
         self._received = 0
+        scope = self.scope
         super().on_headers_complete()
+        # Its task begins after the callbacks of the parser, so it finds this.
+        scope["state"][DIRECT] = WholeMessages(self.cycle)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser gave up on, or what was raised when it called."""
@@ -106,6 +113,57 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class WholeMessages:
+    """The shorter way for one request (see `Direct`).
+
+    Through ASGI an answer is two messages, which uvicorn writes with a system call for each after
+    looking at every header; and a body comes by an event, for which somebody has to set a time.
+    """
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def body(self) -> bytes | None:
+        """Return the request's body if all of it has come."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected:
+            return None
+        whole, cycle.body = bytes(cycle.body), bytearray()
+        # As `receive` does it: the next event is that the caller is gone.
+        cycle.flow.resume_reading()
+        cycle.message_event.clear()
+        return whole
+
+    async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Write a whole answer, at once."""
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        cycle.keep_alive = cycle.keep_alive and headers.get("connection") != "close"
+        if not cycle.keep_alive:
+            headers = {**headers, "connection": "close"}
+        content = b"" if cycle.scope["method"] == "HEAD" else body
+        cycle.transport.write(b"".join((STATUS_LINE[status], _lines(headers), content)))
+        cycle.waiting_for_100_continue = False
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Write a head's lines. Raises `ValueError` for a value that would be more than a line."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not lines.count("\n") == lines.count("\r") == len(headers):
+        raise ValueError("a header with a line break")
+    return f"{lines}\r\n".encode("latin-1")
+
+
 def without_upgrade(data: bytes) -> bytes:
     """Hide the wish for another protocol, which nobody has to grant.
 
@@ -134,6 +192,4 @@ def refusal(error: ApiError, request: str) -> bytes:
         "content-length": str(len(body)),
         "connection": "close",
     }
-    lines = (f"{name}: {value}" for name, value in said.items())
-    status = f"HTTP/1.1 {error.status} {REASONS[error.status]}"
-    return "\r\n".join([status, *lines, "", ""]).encode("ascii") + body
+    return STATUS_LINE[error.status] + _lines(said) + body

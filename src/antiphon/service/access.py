@@ -1,8 +1,9 @@
 """Who may come in: keys are found in memory, and revoked ones are refused at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from antiphon.core.errors import AuthenticationError, PermissionError_
 from antiphon.core.identity import hash_secret
@@ -13,8 +14,7 @@ from antiphon.store.directory import Directory
 BEARER = "bearer "
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who is asking: a key, and the workspace that it asks for.
 
     An admin key asks for the organization, so it has no workspace. `directory` is the state of the

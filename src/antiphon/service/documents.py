@@ -2,7 +2,7 @@
 
 import binascii
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import anyio
@@ -31,6 +31,10 @@ MOST_PAGES = 100
 PATIENCE_S = 30.0
 
 
+class UnreadablePdfError(Exception):
+    """A PDF that cannot be read, or not in time. The message is for the caller of the API."""
+
+
 async def read_documents(prompt: Prompt) -> tuple[Prompt, Sources | None]:
     """Return the prompt with the text of every document in the place of its block.
 
@@ -39,8 +43,10 @@ async def read_documents(prompt: Prompt) -> tuple[Prompt, Sources | None]:
     """
     if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
         return prompt, None
-    sources = Sources()
-    turns = [Turn(turn.role, await _read_all(turn.content, sources)) for turn in prompt.turns]
+    sources, paths = Sources(), iter(prompt.pdf_paths)
+    turns = [
+        Turn(turn.role, await _read_all(turn.content, sources, paths)) for turn in prompt.turns
+    ]
     return replace(prompt, turns=tuple(turns)), sources if sources.pieces else None
 
 
@@ -48,7 +54,9 @@ def _is_plain(block: ContentParam) -> bool:
     return isinstance(block, TextParam) and not block.citations
 
 
-async def _read_all(blocks: Sequence[ContentParam], sources: Sources) -> tuple[ContentParam, ...]:
+async def _read_all(
+    blocks: Sequence[ContentParam], sources: Sources, paths: Iterator[str]
+) -> tuple[ContentParam, ...]:
     read: list[ContentParam] = []
     for block in blocks:
         match block:
@@ -57,7 +65,7 @@ async def _read_all(blocks: Sequence[ContentParam], sources: Sources) -> tuple[C
             case SearchResultParam(content=content) if _has_image(content):
                 read += sources.search_result_blocks(block)
             case _:
-                read.append(await _read(block, sources))
+                read.append(await _read(block, sources, paths))
     return tuple(read)
 
 
@@ -65,16 +73,16 @@ def _has_image(blocks: Sequence[ContentParam]) -> bool:
     return any(isinstance(block, ImageParam) for block in blocks)
 
 
-async def _read(block: ContentParam, sources: Sources) -> ContentParam:
+async def _read(block: ContentParam, sources: Sources, paths: Iterator[str]) -> ContentParam:
     match block:
         case DocumentParam():
-            return TextParam(text=sources.document(block, await _content(block)))
+            return TextParam(text=sources.document(block, await _content(block, paths)))
         case SearchResultParam():
             return TextParam(text=sources.search_result(block))
         case ToolReferenceParam(tool_name=name):
             return TextParam(text=f"Tool: {name}")
         case ToolResultParam(content=list() as content):
-            return replace(block, content=list(await _read_all(content, sources)))
+            return replace(block, content=list(await _read_all(content, sources, paths)))
         case TextParam(citations=[_, *_]):
             # What an earlier answer cited is for its reader; the model reads what it said.
             return replace(block, citations=None)
@@ -82,7 +90,7 @@ async def _read(block: ContentParam, sources: Sources) -> ContentParam:
             return block
 
 
-async def _content(document: DocumentParam) -> Content:
+async def _content(document: DocumentParam, paths: Iterator[str]) -> Content:
     match document.source:
         case PlainTextSource(data=text):
             return text
@@ -91,7 +99,11 @@ async def _content(document: DocumentParam) -> Content:
         case ContentSource(content=list() as blocks):
             return blocks
         case Base64PdfSource(data=data):
-            return Pages(tuple(await _pages(data)))
+            path = next(paths, "document")
+            try:
+                return Pages(tuple(await _pages(data)))
+            except UnreadablePdfError as error:
+                raise InvalidRequestError(f"{path}: {error}") from error
         case source:
             kind = type(source).__struct_config__.tag
             raise InvalidRequestError(f"document: sources of type {kind!r} are not allowed here")
@@ -102,22 +114,24 @@ async def _pages(data: str) -> list[str]:
         with anyio.fail_after(PATIENCE_S):
             return await to_thread.run_sync(read_pdf, data, abandon_on_cancel=True)
     except TimeoutError as error:
-        raise InvalidRequestError("document: the PDF takes too long to read") from error
+        raise UnreadablePdfError("the PDF takes too long to read") from error
 
 
 def read_pdf(data: str) -> list[str]:
-    """Return the text of each page of a base64 PDF. Raises `InvalidRequestError`."""
+    """Return the text of each page of a base64 PDF. Raises `UnreadablePdfError`."""
     # pypdf takes a while to import, and most requests have no document.
     from pypdf import PdfReader  # noqa: PLC0415
-    from pypdf.errors import PyPdfError  # noqa: PLC0415
+    from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError  # noqa: PLC0415
 
     try:
         reader = PdfReader(BytesIO(b64decode(data, validate=True)))
         if len(reader.pages) > MOST_PAGES:
-            raise InvalidRequestError(f"A maximum of {MOST_PAGES} PDF pages may be provided.")
+            raise UnreadablePdfError(f"A maximum of {MOST_PAGES} PDF pages may be provided.")
         return [page.extract_text().strip() for page in reader.pages]
     except binascii.Error as error:
-        raise InvalidRequestError("document: the data is not base64") from error
+        raise UnreadablePdfError("invalid base64 data") from error
+    except (FileNotDecryptedError, DependencyError) as error:
+        raise UnreadablePdfError("Could not process PDF: it is encrypted") from error
     except (PyPdfError, ValueError, TypeError, LookupError, AttributeError) as error:
         # A broken PDF breaks pypdf in many ways.
-        raise InvalidRequestError("document: Could not process PDF") from error
+        raise UnreadablePdfError("Could not process PDF") from error

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
 from msgspec import structs
 
 from antiphon.core.assembly import Assembly, Outline
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True):
     """Who asks, under which id, in which version of the API, and with how large a body.
 
     `retries` is how often the client has tried before, if it says so.

@@ -12,11 +12,11 @@ bill that is written is counted, and one that is counted is written.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import anyio
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -42,7 +42,7 @@ from antiphon.core.rate_limits import (
     limit_headers,
     rate_limit_error,
 )
-from antiphon.core.spending import accounts_of, spend_error
+from antiphon.core.spending import SpendCap, accounts_of, spend_error
 from antiphon.core.usage import Outcome, TokenCounts
 from antiphon.service.access import Caller
 from antiphon.service.directory import Accounts
@@ -65,8 +65,7 @@ RENEW_EVERY_S = 20.0
 DRAW_EVERY_S = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, as far as limits and prices care.
 
     `input_tokens` is the size of the prompt, or if it is not `exact` a number that the size does
@@ -87,22 +86,17 @@ class Question:
     retries: int | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Grant:
+class Grant(msgspec.Struct, eq=False):
     """A request that may begin. `headers` tell its caller what is left of the limits."""
 
     plan: Plan
     headers: dict[str, str]
+    entry: Entry
     input_tokens: int
-    reserved: bool
-    entry: Entry = field(init=False)
-    input: int = 0
-    input_drawn: int = 0
+    input: int
+    input_drawn: int
     output: int = 0
     drawn: int = 0
-
-    def __post_init__(self) -> None:
-        self.input = self.input_drawn = self.input_tokens
 
     def prompt(self, tokens: TokenCounts) -> None:
         """Keep what the prompt really costs, before the caller is told."""
@@ -160,6 +154,7 @@ class Metering:
         self._granted: dict[str, Grant] = {}
         # The names of accounts are the same for all requests of a day.
         self._accounts_of = lru_cache(maxsize=4096)(accounts_of)
+        self._account_of = lru_cache(maxsize=4096)(SpendCap.account)
         self._news = asyncio.Event()
         self._log = structlog.get_logger(__name__)
 
@@ -183,15 +178,16 @@ class Metering:
         if not isinstance(verdict, Granted):
             raise await self._refusal(verdict, caller, question, plan, now)
         headers = limit_headers(plan.rates, verdict.levels, now)
-        grant = Grant(plan, headers, question.input_tokens, reserved=bool(plan.caps))
         try:
-            grant.entry = self._book.open(_opening(caller, question, now))
+            entry = self._book.open(_opening(caller, question, now))
         except (StoreError, OSError) as error:
             # What cannot be accounted for is not done, and not held either.
             await self._room.settle(Settlement(question.request_id, {}))
             raise OverloadedError from error
+        size = question.input_tokens
+        grant = Grant(plan, headers, entry, size, input=size, input_drawn=size)
         if question.exact:
-            grant.prompt(TokenCounts(input=question.input_tokens))
+            grant.prompt(TokenCounts(input=size))
         self._granted[question.request_id] = grant
         self._news.set()
         return grant
@@ -199,7 +195,7 @@ class Metering:
     async def _decide(
         self, caller: Caller, question: Question, plan: Plan, now: datetime
     ) -> Verdict:
-        ask = _ask(plan, question, now)
+        ask = self._ask(plan, question, now)
         await self._places.tidy()
         if question.retries and (place := self._places.claim(caller.key_id, ask.draws)):
             return await self._decide_at(place, ask)
@@ -210,6 +206,24 @@ class Metering:
             return verdict
         wait_ms = await self._places.promise(caller.key_id, ask.draws, verdict.retry_after_ms)
         return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
+
+    def _ask(self, plan: Plan, question: Question, now: datetime) -> Ask:
+        return Ask(
+            id=question.request_id,
+            draws=draws(plan.rates, question.input_tokens),
+            holds=self._holds(plan, question, now) if plan.caps else (),
+            lease_ms=LEASE_MS,
+            waits=True,
+        )
+
+    def _holds(self, plan: Plan, question: Question, now: datetime) -> tuple[Hold, ...]:
+        """Set the worst case aside on each account; what is free passes one that is used up."""
+        most = question.max_output
+        worst = worst_case(question.price, question.input_tokens, most, question.caches)
+        if not worst:
+            return ()
+        day = _midnight(now)
+        return tuple([Hold(self._account_of(cap, day), cap.amount, worst) for cap in plan.caps])
 
     async def _decide_at(self, place: Place | int, ask: Ask) -> Verdict:
         """Decide an ask for which a place was promised: it is drawn already, or not yet due."""
@@ -351,7 +365,7 @@ class Metering:
     async def _keep_renewing(self) -> None:
         while True:
             await anyio.sleep(RENEW_EVERY_S)
-            if reserved := [name for name, grant in self._granted.items() if grant.reserved]:
+            if reserved := [name for name, grant in self._granted.items() if grant.plan.caps]:
                 await self._try(self._counters.renew(reserved, LEASE_MS))
 
     async def _try(self, telling: Awaitable[None]) -> None:
@@ -363,18 +377,6 @@ class Metering:
 
 def _midnight(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _ask(plan: Plan, question: Question, now: datetime) -> Ask:
-    worst = worst_case(question.price, question.input_tokens, question.max_output, question.caches)
-    caps = plan.caps if worst else ()
-    return Ask(
-        id=question.request_id,
-        draws=draws(plan.rates, question.input_tokens),
-        holds=tuple(Hold(cap.account(now), cap.amount, worst) for cap in caps),
-        lease_ms=LEASE_MS,
-        waits=True,
-    )
 
 
 def _limited_input(tokens: TokenCounts) -> int:

@@ -3,18 +3,28 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from sqlalchemy import ColumnElement, RowMapping, case, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.ledger import LedgerEntry
 from antiphon.core.usage import Costs, Outcome, TokenCounts
-from antiphon.store.tables import ledger
+from antiphon.store.tables import ledger, stored_moment
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 _FACTS = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"tokens", "costs"})
 
+# The columns of an entry: first its moments, then where the others are found in it.
+_MOMENTS = ("started_at", "first_token_at", "ended_at")
+_PLACES = {
+    **{name: name for name in _FACTS if name not in _MOMENTS},
+    **{f"{counter}_tokens": f"tokens.{counter}" for counter in (*COUNTERS, "thinking")},
+    **{f"{counter}_cost": f"costs.{counter}" for counter in COUNTERS},
+    "cost": "costs.total",
+}
+_COLUMNS = (*_MOMENTS, *_PLACES)
+_VALUES = attrgetter(*_PLACES.values())
 
 LONGEST_REQUEST = timedelta(days=1)
 
@@ -32,9 +42,13 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry
     """Add entries; those that are there already stay as they are."""
     if not entries:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    adding = dialect.insert(ledger).on_conflict_do_nothing(index_elements=[ledger.c.id])
-    await connection.execute(adding, [_row(entry) for entry in entries])
+    positional = "?" if connection.dialect.name == "sqlite" else "${}"
+    values = ", ".join(positional.format(place) for place in range(1, 1 + len(_COLUMNS)))
+    adding = f"INSERT INTO ledger ({', '.join(_COLUMNS)}) VALUES ({values}) "  # noqa: S608 - names
+    # Not by the names of parameters: that takes three times as long, for every request.
+    await connection.exec_driver_sql(
+        adding + "ON CONFLICT (id) DO NOTHING", [_row(entry) for entry in entries]
+    )
 
 
 async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry | None:
@@ -80,15 +94,9 @@ def _spent(since: datetime) -> ColumnElement[int]:
     return func.sum(case((ledger.c.started_at >= since, ledger.c.cost), else_=0))
 
 
-def _row(entry: LedgerEntry) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(entry, name) for name in _FACTS}
-    tokens, costs = entry.tokens, entry.costs
-    for counter in COUNTERS:
-        row[f"{counter}_tokens"] = getattr(tokens, counter)
-        row[f"{counter}_cost"] = getattr(costs, counter)
-    row["thinking_tokens"] = tokens.thinking
-    row["cost"] = costs.total
-    return row
+def _row(entry: LedgerEntry) -> tuple[object, ...]:
+    moments = (entry.started_at, entry.first_token_at, entry.ended_at)
+    return (*map(stored_moment, moments), *_VALUES(entry))
 
 
 def _entry(row: RowMapping) -> LedgerEntry:

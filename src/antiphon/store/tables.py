@@ -27,6 +27,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def stored_moment(moment: datetime | None) -> int | None:
+    """Return a moment as the database has it."""
+    # A naive datetime cannot be subtracted from an aware one, so it never gets in.
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware `datetime` in Python, microseconds since 1970 in the database."""
 
@@ -35,8 +41,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         del dialect
-        # A naive datetime cannot be subtracted from an aware one, so it never gets in.
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return stored_moment(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         del dialect

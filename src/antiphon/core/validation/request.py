@@ -10,6 +10,7 @@ from antiphon.core.validation.breakpoints import check_breakpoints
 from antiphon.core.validation.capabilities import check_blocks, check_capabilities
 from antiphon.core.validation.citations import check_citations
 from antiphon.core.validation.conversation import blocks_of, conversation
+from antiphon.core.validation.documents import pdf_paths
 from antiphon.core.validation.images import check_images
 from antiphon.core.validation.limits import check_max_tokens, check_pre_warm
 from antiphon.core.validation.output import check_format
@@ -77,6 +78,8 @@ def _settings(
 ) -> dict[str, Any]:
     """Return what a prompt says besides its turns; most requests say nothing."""
     settings: dict[str, Any] = {}
+    if paths := pdf_paths(params.messages):
+        settings["pdf_paths"] = paths
     if params.tools is not UNSET and params.tools:
         settings["tools"] = tools_of(params.tools)
     if params.tool_choice is not UNSET:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from antiphon.core.automata import Steps
 from antiphon.core.regular import Language, Span
 
 ROOT: Final = "root"
@@ -13,6 +14,9 @@ LARGEST: Final = 1_000_000
 
 SHARE: Final = 250_000
 """Characters of it for one schema."""
+
+STEPS: Final = 1_000_000
+"""What all automata of a grammar may cost: about a fifth of a second, in which others may wait."""
 
 _ESCAPES: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _IN_CLASS: Final = str.maketrans(
@@ -36,6 +40,7 @@ class Rules:
         self._limit = LARGEST
         # What the rules of some languages and numbers are called.
         self.languages: dict[Language, str | None] = {}
+        self.steps = Steps(STEPS)
         self.numbers: dict[tuple[int, int, int, int], str] = {}
 
     def __len__(self) -> int:

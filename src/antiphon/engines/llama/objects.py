@@ -140,7 +140,7 @@ class Objects:
         for of, part in self._others(schema, names, wanted=True):
             value = self._inside(part)
             if value is not None:
-                for name in texts(of):
+                for name in texts(self._rules, of):
                     yield f"{literal(json.dumps(name, ensure_ascii=False) + ': ')} {value}"
 
     def _key(self, of: Language, names: Sequence[str]) -> str | None:

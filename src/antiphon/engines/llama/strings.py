@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from antiphon.core.automata import Automaton, TooManyStepsError
 from antiphon.core.patterns import PatternUnsupportedError, language
 from antiphon.core.regular import (
     ANY,
@@ -12,10 +13,8 @@ from antiphon.core.regular import (
     REST,
     Language,
     Span,
-    accepts,
     both,
     either,
-    moves,
     neither,
     repeat,
     whole,
@@ -186,62 +185,71 @@ TOO_LARGE: Final = ""
 
 def written(rules: Rules, of: Language) -> str | None:
     """Name the rule of the JSON strings of a language; nothing if it has none."""
-    known = rules.languages.get(of, TOO_LARGE)
-    if known != TOO_LARGE:
-        return known
-    ways = _automaton(of)
-    if ways is None:
+    if of not in rules.languages:
+        rules.languages[of] = _written(rules, of)
+    return rules.languages[of]
+
+
+def _written(rules: Rules, of: Language) -> str | None:
+    try:
+        automaton = Automaton(of, rules.steps)
+        states = _states(automaton)
+        return TOO_LARGE if states is None else _Written(rules, automaton, states).rule()
+    except TooManyStepsError:
         return TOO_LARGE
-    name = rules.languages[of] = _Automaton(rules, ways).rule(of)
-    return name
 
 
-def _automaton(start: Language) -> dict[Language, list[tuple[Language, tuple[Span, ...]]]] | None:
+def _states(automaton: Automaton) -> dict[int, list[tuple[int, tuple[Span, ...]]]] | None:
     """Walk a language to the end; nothing if that is too far."""
-    found: dict[Language, list[tuple[Language, tuple[Span, ...]]]] = {}
-    waiting = [start]
+    found: dict[int, list[tuple[int, tuple[Span, ...]]]] = {}
+    waiting = [automaton.start]
     while waiting:
         state = waiting.pop()
         if state in found:
             continue
-        found[state] = list(moves(state).items())
+        found[state] = automaton.moves(state)
         if len(found) > STATES:
             return None
         waiting.extend(to for to, _ in found[state] if to not in found)
     return found
 
 
-class _Automaton:
+class _Written:
     """An automaton on its way to rules, one for each state from which a text can end."""
 
     def __init__(
-        self, rules: Rules, ways: dict[Language, list[tuple[Language, tuple[Span, ...]]]]
+        self,
+        rules: Rules,
+        automaton: Automaton,
+        ways: dict[int, list[tuple[int, tuple[Span, ...]]]],
     ) -> None:
         self._rules = rules
+        self._start = automaton.start
+        self._ends = {state for state in ways if automaton.accepts(state)}
         self._ways = {
             state: [(to, said) for to, spans in leads if (said := _in_json(spans))]
             for state, leads in ways.items()
         }
         self._live = self._living()
 
-    def rule(self, start: Language) -> str | None:
-        if start not in self._live:
+    def rule(self) -> str | None:
+        if self._start not in self._live:
             return None
         names = {state: self._rules.reserve() for state in self._ways if state in self._live}
         for state, name in names.items():
             ways = [f"{said} {names[to]}" for to, said in self._ways[state] if to in self._live]
-            if accepts(state):
+            if state in self._ends:
                 ways.append(r'"\""')
             self._rules.define(name, " | ".join(ways))
-        return self._rules.add(rf'"\"" {names[start]}')
+        return self._rules.add(rf'"\"" {names[self._start]}')
 
-    def _living(self) -> set[Language]:
+    def _living(self) -> set[int]:
         """Find the states that lead to an end, from the ends backwards."""
-        sources: dict[Language, list[Language]] = {}
+        sources: dict[int, list[int]] = {}
         for state, leads in self._ways.items():
             for to, _ in leads:
                 sources.setdefault(to, []).append(state)
-        waiting = [state for state in self._ways if accepts(state)]
+        waiting = list(self._ends)
         live = set(waiting)
         while waiting:
             new = [state for state in sources.get(waiting.pop(), ()) if state not in live]
@@ -267,17 +275,21 @@ def _in_json(spans: tuple[Span, ...]) -> str:
     return gbnf.either(ways) if ways else ""
 
 
-def texts(of: Language) -> Iterator[str]:
+def texts(rules: Rules, of: Language) -> Iterator[str]:
     """Yield texts of a language, short ones first and of letters where there is a choice."""
-    waiting = deque([("", of)])
-    for _ in range(STATES):
-        if not waiting:
-            return
-        text, state = waiting.popleft()
-        if text and accepts(state):
-            yield text
-        for to, spans in moves(state).items():
-            waiting.extend((text + char, to) for char in _shown(spans))
+    try:
+        automaton = Automaton(of, rules.steps)
+        waiting = deque([("", automaton.start)])
+        for _ in range(STATES):
+            if not waiting:
+                return
+            text, state = waiting.popleft()
+            if text and automaton.accepts(state):
+                yield text
+            for to, spans in automaton.moves(state):
+                waiting.extend((text + char, to) for char in _shown(spans))
+    except TooManyStepsError:
+        return
 
 
 def _shown(spans: tuple[Span, ...]) -> str:

@@ -42,7 +42,7 @@ class WaitingRoom:
 
     async def admit(self, ask: Ask, patience_s: float) -> Verdict:
         """Ask until the answer is another one than `Busy`, or until patience is at its end."""
-        account = next((hold.account for hold in ask.holds if hold.account in self._lines), None)
+        account = self._line_for(ask) if self._lines else None
         if account is None:
             verdict = await self._counters.admit(_waiting(ask))
             if not isinstance(verdict, Busy):
@@ -57,6 +57,9 @@ class WaitingRoom:
             await self._counters.settle(settlement)
         finally:
             self._look_again(settlement.costs or self._lines)
+
+    def _line_for(self, ask: Ask) -> str | None:
+        return next((hold.account for hold in ask.holds if hold.account in self._lines), None)
 
     async def _wait(self, ask: Ask, account: str, deadline: float) -> Verdict:
         waiting = _waiting(ask)

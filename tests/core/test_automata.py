@@ -1,0 +1,108 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.automata import Automaton, Steps, TooManyStepsError, matches
+from antiphon.core.patterns import language
+from antiphon.core.regular import (
+    ANY,
+    EMPTY,
+    END,
+    NOTHING,
+    REST,
+    Language,
+    both,
+    cat,
+    chars,
+    derive,
+    either,
+    is_nullable,
+    neither,
+    repeat,
+    whole,
+    word,
+)
+
+TEXTS = st.text("abc", max_size=5)
+LANGUAGES: st.SearchStrategy[Language] = st.recursive(
+    st.one_of(TEXTS.map(word), st.just(ANY), st.just(NOTHING), st.just(chars([(97, 98)]))),
+    lambda parts: st.one_of(
+        st.lists(parts, max_size=3).map(lambda several: cat(*several)),
+        st.lists(parts, max_size=3).map(lambda several: either(*several)),
+        st.lists(parts, min_size=1, max_size=3).map(lambda several: both(*several)),
+        parts.map(neither),
+        st.tuples(parts, st.integers(0, 2), st.integers(2, 3) | st.none()).map(
+            lambda drawn: repeat(*drawn)
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@given(LANGUAGES, TEXTS)
+def test_walk_goes_where_derivatives_lead(one: Language, text: str) -> None:
+    state = whole(one)
+    automaton = Automaton(state)
+    at: int | None = automaton.start
+    for char in text:
+        state = derive(state, ord(char))
+        leads = [
+            to
+            for to, spans in ([] if at is None else automaton.moves(at))
+            if any(low <= ord(char) <= high for low, high in spans)
+        ]
+        assert len(leads) <= 1
+        at = leads[0] if leads else None
+    assert (at is not None and automaton.accepts(at)) == is_nullable(derive(state, END))
+    assert matches(whole(one), text) == is_nullable(derive(state, END))
+
+
+@given(LANGUAGES)
+def test_characters_of_moves_are_apart_and_sorted(one: Language) -> None:
+    automaton = Automaton(whole(one))
+    spans = sorted(span for _, found in automaton.moves(automaton.start) for span in found)
+    assert all(low <= high for low, high in spans)
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(spans))
+    assert all(not 0xD800 <= low < 0xE000 for low, _ in spans)
+
+
+def states(of: Language, steps: Steps) -> int:
+    automaton = Automaton(of, steps)
+    known, waiting = {automaton.start}, [automaton.start]
+    while waiting:
+        new = {to for to, _ in automaton.moves(waiting.pop())} - known
+        known |= new
+        waiting.extend(new)
+    return len(known)
+
+
+def test_pattern_that_is_found_anywhere_costs_what_it_counts_and_no_more() -> None:
+    steps = Steps()
+    assert states(language("[a-z]{400}"), steps) == 401
+    assert steps.taken < 200_000
+
+
+def test_walk_ends_where_its_steps_do() -> None:
+    steps = Steps(10_000)
+    with pytest.raises(TooManyStepsError):
+        states(language("^" + "(a?b?)" * 300 + "$"), steps)
+    assert steps.taken < 20_000
+    with pytest.raises(TooManyStepsError):
+        Automaton(word("a"), steps)
+
+
+def test_what_is_anything_or_nothing_is_known_at_once() -> None:
+    assert matches(REST, "anything")
+    assert not matches(NOTHING, "a")
+    assert matches(neither(NOTHING), "a")
+    assert matches(EMPTY, "") is False
+    assert matches(whole(EMPTY), "")
+    assert not matches(whole(ANY), "\ud800")
+
+
+def test_what_may_not_begin_so_leads_nowhere() -> None:
+    of = whole(cat(neither(cat(word("a"), REST)), word("b")))
+    assert matches(of, "cb")
+    assert not matches(of, "ab")
