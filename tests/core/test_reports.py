@@ -1,5 +1,5 @@
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,10 @@ from antiphon.core.reports import (
 )
 
 NOW = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
+
+offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+# A day from either end of time, since an offset may lead over it.
+instants = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=offsets)  # noqa: DTZ001
 
 
 def asked(width: BucketWidth = "1d", **span: str) -> Buckets:
@@ -56,6 +60,14 @@ def test_report_without_an_end_ends_with_the_bucket_that_is_running(
     assert (found[0], found[-1]) == (first, last)
 
 
+def test_nanoseconds_are_cut_and_not_rounded_into_the_next_bucket() -> None:
+    last = "2026-11-21T23:59:59.999999999Z"
+    assert starts(asked(starting_at=last)) == ["2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z"]
+    found = asked(starting_at="2026-11-20T00:00:00Z", ending_at=last)
+    assert starts(found) == ["2026-11-20T00:00:00Z"]
+    assert starts(asked(starting_at="9999-12-31T23:59:59.999999999Z")) == []
+
+
 def test_bucket_that_is_not_over_at_the_end_is_left_out() -> None:
     found = asked(starting_at="2026-11-20T00:00:00Z", ending_at="2026-11-21T23:59:59Z")
     assert starts(found) == ["2026-11-20T00:00:00Z"]
@@ -82,6 +94,28 @@ def test_pages_have_their_usual_length_and_at_most_the_most(width: BucketWidth) 
     with pytest.raises(InvalidRequestError) as refusal:
         asked(width, starting_at=long_ago, limit=str(most + 1))
     assert str(refusal.value) == f"limit: Input should be less than or equal to {most}"
+
+
+@given(
+    st.sampled_from(list(WIDTHS)),
+    instants,
+    instants,
+)
+def test_every_span_is_answered_with_whole_buckets_that_have_begun(
+    width: BucketWidth, start: datetime, end: datetime
+) -> None:
+    if end <= start:
+        with pytest.raises(InvalidRequestError):
+            asked(width, starting_at=start.isoformat(), ending_at=end.isoformat())
+        return
+    found = asked(width, starting_at=start.isoformat(), ending_at=end.isoformat())
+    span = WIDTHS[width].span
+    assert found.count <= WIDTHS[width].usual
+    for begin, over in found:
+        assert (begin - datetime(1970, 1, 1, tzinfo=UTC)) % span == timedelta(0)
+        assert over - begin == span
+        assert start - span < begin <= NOW
+        assert over <= end
 
 
 @given(
@@ -114,6 +148,18 @@ def test_pages_cover_every_bucket_once_and_in_order(
         ({}, "starting_at: Field required"),
         ({"starting_at": "yesterday"}, "starting_at: Input should be a valid RFC 3339 datetime"),
         ({"starting_at": "2026-11-20"}, "starting_at: Input should be a valid RFC 3339 datetime"),
+        (
+            {"starting_at": "2026-11-20T00:00:00 02:00"},
+            "starting_at: Input should be a valid RFC 3339 datetime",
+        ),
+        (
+            {"starting_at": "9999-12-31T23:59:59-01:00"},
+            "starting_at: Input should be a valid RFC 3339 datetime",
+        ),
+        (
+            {"starting_at": "2026-11-20T00:00:00Z", "ending_at": "2026-11-19T00:00:00Z"},
+            "ending_at: Input should be after `starting_at`",
+        ),
         ({"starting_at": "2026-11-20T00:00:00"}, "starting_at: Input should have timezone info"),
         (
             {"starting_at": "0001-01-01T00:00:00+10:00"},
@@ -150,6 +196,10 @@ def test_span_that_cannot_be_is_refused_by_its_name(span: dict[str, str], senten
         token("2026-11-19T00:00:00Z"),
         token("2026-11-23T00:00:00Z"),
         "page_/w==",
+        token("2026-11-21T00:00:00Z").removeprefix("page_"),
+        token("2026-11-21T00:00:00Z") + "=",
+        token("2026-11-21T00:00:00Z").replace("page_", "page_!"),
+        token("2026-11-21T00:00:00Z").replace("page_", "page_ "),
     ],
 )
 def test_token_of_another_report_is_refused(page: str) -> None:

@@ -17,6 +17,11 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 START = "starting_at=2026-11-20T00:00:00Z"
 USAGE = "/v1/organizations/usage_report/messages"
 COST = "/v1/organizations/cost_report"
+AFTER = "ending_at: Input should be after `starting_at`"
+TIERS = (
+    "service_tiers.1: Input should be 'standard', 'batch', 'priority', 'priority_on_demand', "
+    "'flex' or 'flex_discount'"
+)
 GROUPS = (
     "group_by.1: Input should be 'account_id', 'api_key_id', 'context_window', 'inference_geo', "
     "'model', 'service_account_id', 'service_tier', 'speed' or 'workspace_id'"
@@ -95,6 +100,13 @@ async def test_usage_is_grouped_and_filtered_as_the_sdks_write_it(client: Client
     ]
 
 
+async def test_what_is_said_twice_or_not_at_all_changes_nothing(client: Client) -> None:
+    plain = (await get(client, USAGE, f"{START}&group_by[]=model&models[]=claude-opus-5-5")).json
+    twice = f"{START}&{START}&group_by[]=model&group_by=model&limit=&page=&ending_at="
+    twice += "&models[]=claude-opus-5-5&models[]=claude-opus-5-5&models=unknown"
+    assert (await get(client, USAGE, twice)).json == plain
+
+
 async def test_pages_follow_one_another(client: Client) -> None:
     first = (await get(client, USAGE, f"{START}&limit=2")).json
     assert (len(first["data"]), first["has_more"]) == (2, True)
@@ -130,6 +142,44 @@ async def test_costs_are_cents_to_the_nano_dollar(client: Client) -> None:
     ("path", "query", "message"),
     [
         (USAGE, "", "starting_at: Field required"),
+        (USAGE, "starting_at=", "starting_at: Field required"),
+        (
+            USAGE,
+            f"{START}&starting_at=2026-11-21T00:00:00Z",
+            "starting_at: Input should be given once",
+        ),
+        (USAGE, f"{START}&limit=1&limit=2", "limit: Input should be given once"),
+        (
+            USAGE,
+            f"{START}&models[]=claude-opus-5-5&models[]=",
+            "models.1: String should have at least 1 character",
+        ),
+        (
+            USAGE,
+            f"{START}&service_tiers[]=standard&service_tiers[]=best",
+            TIERS,
+        ),
+        (
+            USAGE,
+            f"{START}&inference_geos[]=eu",
+            "inference_geos.0: Input should be 'global', 'us' or 'not_available'",
+        ),
+        (USAGE, f"{START}&speeds[]=slow", "speeds.0: Input should be 'standard' or 'fast'"),
+        (USAGE, f"{START}&ending_at=2026-11-19T00:00:00Z", AFTER),
+        (COST, f"{START}&ending_at=2026-11-20T00:00:00Z", AFTER),
+        (
+            USAGE,
+            f"{START}&bucket_width=1h&limit=169",
+            "limit: Input should be less than or equal to 168",
+        ),
+        (
+            USAGE,
+            f"{START}&bucket_width=1m&limit=1441",
+            "limit: Input should be less than or equal to 1440",
+        ),
+        (COST, f"{START}&limit=32", "limit: Input should be less than or equal to 31"),
+        (COST, "starting_at=2026-11-20", "starting_at: Input should be a valid RFC 3339 datetime"),
+        (COST, f"{START}&speeds[]=fast", "speeds: Extra inputs are not permitted"),
         (USAGE, f"{START}&model=x", "model: Extra inputs are not permitted"),
         (
             USAGE,

@@ -1,7 +1,11 @@
+import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -10,16 +14,18 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.core.ledger import LedgerEntry
-from antiphon.core.reports import WIDTHS, Span, written
+from antiphon.core.ledger import LedgerEntry, recorded_name
+from antiphon.core.money import nano_dollars_of
+from antiphon.core.reports import WIDTHS, BucketWidth, Span, written
 from antiphon.core.usage import TokenCounts
 from antiphon.service.directory import Accounts, establish
-from antiphon.service.reports import Reports
+from antiphon.service.reports import MOST_AT_ONCE, Reports
 from antiphon.store.database import Database
 from antiphon.store.ledger import add_entries
 from antiphon.store.tables import ledger
-from antiphon.wire.reports import CostResult, UsageResult
+from antiphon.wire.reports import Bucket, CostResult, UsageResult
 from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +44,14 @@ DIMENSIONS = (
     "workspace_id",
 )
 COUNTERS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+NOTHING = (0,) * len(COUNTERS)
+TOKEN_TYPES = {
+    "uncached_input_tokens": "input",
+    "cache_creation.ephemeral_5m_input_tokens": "cache_write_5m",
+    "cache_creation.ephemeral_1h_input_tokens": "cache_write_1h",
+    "cache_read_input_tokens": "cache_read",
+    "output_tokens": "output",
+}
 
 properties = settings(
     max_examples=25,
@@ -105,6 +119,10 @@ def plus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
+def together(lines: Sequence[UsageResult]) -> tuple[int, ...]:
+    return reduce(plus, map(counted, lines), NOTHING)
+
+
 def bucket_of(entry: LedgerEntry, width: str) -> str:
     span = WIDTHS[width].span
     return written(START + (entry.started_at - START) // span * span)
@@ -170,6 +188,119 @@ async def test_filters_let_through_what_fits_all_of_them(
     assert summed == total
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A query: its buckets are `first` to before `last`, counted from the start."""
+
+    width: BucketWidth
+    limit: int
+    first: int
+    last: int
+    group_by: Sequence[str]
+    filters: dict[str, Sequence[str]]
+
+    def span(self, page: str | None, limit: int) -> Span:
+        start, end = (START + place * WIDTHS[self.width].span for place in (self.first, self.last))
+        return Span(starting_at=written(start), ending_at=written(end), limit=str(limit), page=page)
+
+    def spans(self, entry: LedgerEntry) -> bool:
+        return self.first <= (entry.started_at - START) // WIDTHS[self.width].span < self.last
+
+    def lets_through(self, entry: LedgerEntry) -> bool:
+        named = replace(entry, workspace_id=entry.workspace_id or DEFAULT_WORKSPACE)
+        return all(
+            not ids or getattr(named, name, "standard") in ids for name, ids in self.filters.items()
+        )
+
+
+@st.composite
+def queries(draw: st.DrawFn, *widths: BucketWidth) -> Asked:
+    """Any query that has at most four pages."""
+    width = draw(st.sampled_from(widths))
+    there = LENGTH // WIDTHS[width].span
+    limit = draw(st.integers(1, WIDTHS[width].most))
+    first = draw(st.integers(0, there - 1))
+    last = draw(st.integers(first + 1, min(there, first + 4 * limit)))
+    values = {
+        "workspace_id": WORKSPACES[1:],
+        "model": MODELS,
+        "api_key_id": KEYS[1:],
+        "account_id": ("user_1", "user_2"),
+        "service_account_id": ("svac_1",),
+        "service_tier": ("standard", "batch", "priority"),
+        "context_window": ("0-200k", "200k-1M"),
+        "inference_geo": ("not_available", "us"),
+        "speed": ("standard",),
+    }
+    group_by = draw(st.lists(st.sampled_from(list(values)), unique=True))
+    filtered = draw(st.lists(st.sampled_from(list(values)), unique=True, max_size=3))
+    filters = {name: draw(st.lists(st.sampled_from(values[name]), max_size=3)) for name in filtered}
+    return Asked(width, limit, first, last, group_by, filters)
+
+
+@properties
+@given(entries=ledgers(START, LENGTH), asked=queries("1m", "1h", "1d"))
+async def test_pages_and_groups_divide_the_usage_and_lose_nothing_of_it(
+    database: Database, reports: Reports, entries: Sequence[LedgerEntry], asked: Asked
+) -> None:
+    await write(database, entries)
+
+    async def answered(limit: int, group_by: Sequence[str]) -> list[Bucket[UsageResult]]:
+        found: list[Bucket[UsageResult]] = []
+        page = None
+        while page is not None or not found:
+            span = asked.span(page, limit)
+            buckets = reports.buckets(asked.width, span)
+            report = await reports.usage(buckets, group_by, asked.filters)
+            assert len(report.data) <= limit
+            found += report.data
+            page = report.next_page
+        return found
+
+    pages = await answered(asked.limit, asked.group_by)
+    assert len(pages) == asked.last - asked.first
+    assert pages == await answered(WIDTHS[asked.width].most, asked.group_by)
+    whole = await answered(asked.limit, ())
+    for grouped, total in zip(pages, whole, strict=True):
+        assert grouped.starting_at == total.starting_at
+        assert together(grouped.results) == together(total.results)
+    expected = (
+        used(entry.tokens) for entry in entries if asked.spans(entry) and asked.lets_through(entry)
+    )
+    in_all = together([line for bucket in whole for line in bucket.results])
+    assert in_all == reduce(plus, expected, NOTHING)
+
+
+@properties
+@given(
+    entries=ledgers(START, LENGTH),
+    asked=queries("1d"),
+    group_by=st.sets(st.sampled_from(["workspace_id", "description"])).map(sorted),
+)
+async def test_pages_of_a_bill_come_to_what_its_days_came_to(
+    database: Database,
+    reports: Reports,
+    entries: Sequence[LedgerEntry],
+    asked: Asked,
+    group_by: Sequence[str],
+) -> None:
+    await write(database, entries)
+    lines: list[CostResult] = []
+    page, days = None, 0
+    while page is not None or not days:
+        report = await reports.costs(reports.buckets("1d", asked.span(page, 1)), group_by)
+        (day,) = report.data
+        lines += day.results
+        page, days = report.next_page, days + 1
+    assert days == asked.last - asked.first
+    due = [entry.costs for entry in entries if asked.spans(entry)]
+    assert sum(nano_dollars_of(line.amount) for line in lines) == sum(one.total for one in due)
+    if "description" in group_by:
+        for name, costs in TOKEN_TYPES.items():
+            told = [line.amount for line in lines if line.token_type == name]
+            assert sum(map(nano_dollars_of, told)) == sum(getattr(one, costs) for one in due)
+
+
 @properties
 @given(
     entries=ledgers(START, LENGTH),
@@ -197,6 +328,16 @@ async def test_cost_report_is_the_ledger_to_the_nano_dollar_however_it_is_groupe
         assert (line.description is not None) == ("description" in group_by)
         assert (line.token_type is None) == (line.description is None)
         assert line.workspace_id in {None, "wrkspc_a", "wrkspc_b"}
+
+
+async def test_filter_finds_names_as_the_ledger_writes_them(
+    database: Database, reports: Reports
+) -> None:
+    odd = "claude-" + "x" * 300 + "\0"
+    await write(database, [an_entry(1, START, model=recorded_name(odd))])
+    assert len(await usage(reports, "1d", model=[odd])) == 1
+    assert await usage(reports, "1d", model=["claude-\0"], api_key_id=["\0", "\ud800"]) == []
+    assert await usage(reports, "1d", model=[f"model-{number}" for number in range(5_000)]) == []
 
 
 async def test_bill_names_what_each_counter_came_to(database: Database, reports: Reports) -> None:
@@ -238,3 +379,49 @@ async def test_there_is_one_speed_and_it_is_said_only_where_it_was_asked_for(
     ((_, line),) = await usage(reports, "1d", ["speed"], speed=["fast", "standard"])
     assert line.speed == "standard"
     assert await usage(reports, "1d", ["speed"], speed=["fast"]) == []
+
+
+class CountedDatabase(Database):
+    """A database of another, which knows how many have read in it at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.reading = self.most = 0
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        try:
+            async with self._database.read() as connection:
+                yield connection
+        finally:
+            self.reading -= 1
+
+
+async def test_many_reports_leave_connections_to_others(database: Database) -> None:
+    await establish(database, bytes, lambda: START)
+    await write(database, [an_entry(1, START)])
+    counted = CountedDatabase(database)
+    accounts = Accounts(database, await database.watch())
+    reports = Reports(counted, accounts, lambda: NOW)
+    asked = reports.buckets("1h", Span(starting_at=written(START)))
+    usages = [reports.usage(asked, ["model"], {}) for _ in range(8)]
+    bills = [reports.costs(asked, ["workspace_id"]) for _ in range(8)]
+    found = await asyncio.gather(*usages, *bills)
+    assert [len(report.data[0].results) for report in found] == [1] * 16
+    assert counted.most == MOST_AT_ONCE
+
+
+async def test_report_that_is_broken_off_leaves_its_place_to_the_next(
+    database: Database, reports: Reports
+) -> None:
+    await write(database, [an_entry(1, START)])
+    asked = reports.buckets("1d", Span(starting_at=written(START)))
+    for turns in range(12):
+        task = asyncio.create_task(reports.usage(asked, (), {}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert len((await reports.usage(asked, (), {})).data[0].results) == 1

@@ -140,7 +140,8 @@ def _limit(width: Width, limit: str | None) -> int:
 
 def _moment(name: str, text: str) -> datetime:
     try:
-        moment = msgspec.convert(text, datetime)
+        # Nanoseconds would be rounded, and the last of a day would be the next day.
+        moment = msgspec.convert(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text), datetime)
     except msgspec.ValidationError:
         raise InvalidRequestError(f"{name}: Input should be a valid RFC 3339 datetime") from None
     if moment.tzinfo is None:
@@ -166,6 +167,8 @@ def _place(token: str, start: datetime, end: datetime, span: timedelta) -> datet
         place = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         place = None
-    if place is None or not start <= place < end or place != _snapped(place, span):
+    # Base64 is decoded leniently, so it is compared with what was given out.
+    given = place is not None and token == _token(place)
+    if place is None or not given or not start <= place < end or place != _snapped(place, span):
         raise InvalidRequestError("page: not a page of this report")
     return place

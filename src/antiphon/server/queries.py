@@ -30,9 +30,11 @@ class Query:
             self._values.setdefault(name, []).extend(found)
 
     def one(self, name: str) -> str | None:
-        """Return the last value of a parameter; an empty one is none."""
-        values = self._values.get(name)
-        return (values[-1] or None) if values else None
+        """Return the value of a parameter; an empty one is none."""
+        values = set(self._values.get(name, ()))
+        if len(values) > 1:
+            raise InvalidRequestError(f"{name}: Input should be given once")
+        return next(iter(values), None) or None
 
     def choice(self, name: str, options: Collection[str]) -> str | None:
         """Return a value that must be one of `options`."""
@@ -45,6 +47,10 @@ class Query:
         """Return all values of a list."""
         values = tuple(self._values.get(name, ()))
         for index, value in enumerate(values):
+            if options is None and not value:
+                raise InvalidRequestError(
+                    f"{name}.{index}: String should have at least 1 character"
+                )
             if options is not None and value not in options:
                 raise InvalidRequestError(f"{name}.{index}: Input should be {_either(options)}")
         return values
@@ -60,7 +66,8 @@ class Query:
 
     def limit(self) -> int:
         """Return how many are wanted on a page: 1 to 1000, 20 when absent."""
-        return page_limit(self._values.get("limit", ()))
+        limit = self.one("limit")
+        return page_limit(() if limit is None else [limit])
 
     def cursor(self) -> Cursor:
         """Return which page is wanted of a listing that is walked by ids."""

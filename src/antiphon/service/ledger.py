@@ -50,7 +50,7 @@ SYNC_EVERY_S = 1.0
 MOST_AT_ONCE = 250
 # Entries that are kept as they are until they are delivered. Beyond that, when the database is
 # away, only the journal has them, and they are read from there.
-MOST_KEPT = 2048
+MOST_KEPT = 1024
 # What is away is tried again after this time, and then after longer and longer times.
 RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
@@ -205,6 +205,7 @@ class Ledger:
         while True:
             await anyio.sleep(SYNC_EVERY_S)
             self._journal.tick(self._now())
+            self._journal.let_go()
             if not self._journal.idle:
                 try:
                     await to_thread.run_sync(self._journal.sync)

@@ -1,10 +1,13 @@
 """The usage report and the cost report: sums over the ledger, as administrators ask for them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
+
+from antiphon.core.ledger import recorded_name
 from antiphon.core.money import cents
 from antiphon.core.reports import (
     Buckets,
@@ -21,10 +24,11 @@ from antiphon.store.database import Database
 from antiphon.store.reports import CostSum, Question, UsageSum, cost_sums, usage_sums
 from antiphon.wire.messages import CacheCreation
 from antiphon.wire.reports import (
-    CostBucket,
+    Bucket,
     CostReport,
     CostResult,
-    UsageBucket,
+    Report,
+    Result,
     UsageReport,
     UsageResult,
 )
@@ -32,6 +36,10 @@ from antiphon.wire.reports import (
 # Requests are answered at one speed, which so is no column of the ledger.
 SPEED = "speed"
 STANDARD_SPEED = "standard"
+
+# A report keeps a connection and a core busy, for seconds in a large house. Those that are made at
+# once leave enough of both for whatever else reads the database: the keys of a request, say.
+MOST_AT_ONCE = 2
 
 # What the description of a cost is put together from, beside the counter.
 _DESCRIBING = ("model", "service_tier", "context_window", "inference_geo")
@@ -45,12 +53,13 @@ _COUNTERS: Mapping[str, TokenType] = {
 
 
 class Reports:
-    """What administrators see of the ledger."""
+    """What administrators see of the ledger. Many reports at once wait for one another."""
 
     def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
         self._database = database
         self._accounts = accounts
         self._now = now
+        self._desks = CapacityLimiter(MOST_AT_ONCE)
 
     def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
         """Read which buckets are asked for, by the clock; raises `InvalidRequestError`."""
@@ -60,28 +69,22 @@ class Reports:
         self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
     ) -> UsageReport:
         """Sum up the tokens. Empty filters let everything through."""
-        columns = {name: ids for name, ids in filters.items() if ids and name != SPEED}
+        # As the ledger writes names: one too long, or that no database takes, is found like others.
+        columns = {
+            name: {recorded_name(each) for each in ids}
+            for name, ids in filters.items()
+            if ids and name != SPEED
+        }
         speeds = filters.get(SPEED, ())
         sums: list[UsageSum] = []
         if not speeds or STANDARD_SPEED in speeds:
             question = await self._question(asked, group_by, columns)
-            async with self._database.read() as connection:
+            async with self._desks, self._database.read() as connection:
                 sums = await usage_sums(connection, question)
-        results: defaultdict[datetime, list[UsageResult]] = defaultdict(list)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
-        for one in sums:
-            results[one.starting_at].append(_usage(one.tokens, {**one.dimensions, **extra}))
-        return UsageReport(
-            data=tuple(
-                UsageBucket(
-                    starting_at=written(start),
-                    ending_at=written(end),
-                    results=tuple(results[start]),
-                )
-                for start, end in asked
-            ),
-            has_more=asked.next_page is not None,
-            next_page=asked.next_page,
+        return await _report(
+            asked,
+            ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in sums),
         )
 
     async def costs(self, asked: Buckets, group_by: Sequence[str]) -> CostReport:
@@ -89,22 +92,11 @@ class Reports:
         described = "description" in group_by
         dimensions = [name for name in group_by if name != "description"]
         question = await self._question(asked, [*dimensions, *(_DESCRIBING if described else ())])
-        async with self._database.read() as connection:
+        async with self._desks, self._database.read() as connection:
             sums = await cost_sums(connection, question)
-        results: defaultdict[datetime, list[CostResult]] = defaultdict(list)
-        for one in sums:
-            results[one.starting_at] += _described(one) if described else [_total(one)]
-        return CostReport(
-            data=tuple(
-                CostBucket(
-                    starting_at=written(start),
-                    ending_at=written(end),
-                    results=tuple(results[start]),
-                )
-                for start, end in asked
-            ),
-            has_more=asked.next_page is not None,
-            next_page=asked.next_page,
+        lines = _described if described else _total
+        return await _report(
+            asked, ((one.starting_at, line) for one in sums for line in lines(one))
         )
 
     async def _question(
@@ -124,6 +116,27 @@ class Reports:
         )
 
 
+async def _report(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
+    """Put each line into the bucket that begins at its moment; in a thread, as they are many."""
+    return await to_thread.run_sync(_sorted, asked, lines)
+
+
+def _sorted(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
+    results: defaultdict[datetime, list[Result]] = defaultdict(list)
+    for start, line in lines:
+        results[start].append(line)
+    return Report(
+        data=tuple(
+            Bucket(
+                starting_at=written(start), ending_at=written(end), results=tuple(results[start])
+            )
+            for start, end in asked
+        ),
+        has_more=asked.next_page is not None,
+        next_page=asked.next_page,
+    )
+
+
 def _usage(tokens: TokenCounts, dimensions: Mapping[str, Any]) -> UsageResult:
     return UsageResult(
         uncached_input_tokens=tokens.input,
@@ -137,10 +150,8 @@ def _usage(tokens: TokenCounts, dimensions: Mapping[str, Any]) -> UsageResult:
     )
 
 
-def _total(one: CostSum) -> CostResult:
-    return CostResult(
-        amount=cents(one.costs.total), workspace_id=one.dimensions.get("workspace_id")
-    )
+def _total(one: CostSum) -> Iterator[CostResult]:
+    yield CostResult(amount=cents(one.costs.total), workspace_id=one.dimensions.get("workspace_id"))
 
 
 def _described(one: CostSum) -> Iterator[CostResult]:

@@ -166,6 +166,7 @@ class Journal:
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._maps: list[mmap.mmap] = []
         self._segments: list[memoryview] = []
         self._free: list[int] = []
         self._grow()
@@ -216,6 +217,14 @@ class Journal:
         """Keep the time: a request that a crash breaks off has ended about then."""
         self._header.tick(now)
 
+    def let_go(self) -> None:
+        """Give memory back that only a burst has needed: the kernel keeps what is in the pages.
+
+        Those that are used are mapped again when they are touched. The first ones stay.
+        """
+        for area in self._maps[1:]:
+            area.madvise(mmap.MADV_DONTNEED)
+
     def sync(self) -> None:
         """Bring everything to the disk, for the case of a power cut. Blocks; not for the loop."""
         # macOS has no fdatasync.
@@ -244,7 +253,8 @@ class Journal:
         if os.pwrite(self._descriptor, bytes(size), offset) != size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         # One map for all that is new, since each map holds a file descriptor.
-        area = memoryview(mmap.mmap(self._descriptor, size, offset=offset))
+        self._maps.append(mmap.mmap(self._descriptor, size, offset=offset))
+        area = memoryview(self._maps[-1])
         first = len(self._segments) * SEGMENT_SLOTS
         self._segments += (area[at : at + _SEGMENT_SIZE] for at in range(0, size, _SEGMENT_SIZE))
         # The last one is taken first, so that a quiet server goes on with the same few pages.

@@ -1,6 +1,6 @@
 """Answers of the usage report and the cost report of the Admin API."""
 
-from typing import Literal
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -37,20 +37,6 @@ class UsageResult(Answer, kw_only=True, frozen=True):
     speed: str | UnsetType = UNSET
 
 
-class UsageBucket(Answer, kw_only=True, frozen=True):
-    starting_at: str
-    ending_at: str
-    results: tuple[UsageResult, ...]
-
-
-class UsageReport(Answer, kw_only=True, frozen=True):
-    """One page of buckets, the oldest first; `next_page` leads to those after them."""
-
-    data: tuple[UsageBucket, ...]
-    has_more: bool
-    next_page: str | None
-
-
 class CostResult(Answer, kw_only=True, frozen=True):
     """What something came to: `amount` is in cents, exact to the nano-dollar.
 
@@ -69,15 +55,22 @@ class CostResult(Answer, kw_only=True, frozen=True):
     inference_geo: str | None = None
 
 
-class CostBucket(Answer, kw_only=True, frozen=True):
+Result = TypeVar("Result", UsageResult, CostResult)
+
+
+class Bucket(Answer, Generic[Result], kw_only=True, frozen=True):
     starting_at: str
     ending_at: str
-    results: tuple[CostResult, ...]
+    results: tuple[Result, ...]
 
 
-class CostReport(Answer, kw_only=True, frozen=True):
-    """One page of days, the oldest first; `next_page` leads to those after them."""
+class Report(Answer, Generic[Result], kw_only=True, frozen=True):
+    """One page of buckets, the oldest first; `next_page` leads to those after them."""
 
-    data: tuple[CostBucket, ...]
+    data: tuple[Bucket[Result], ...]
     has_more: bool
     next_page: str | None
+
+
+UsageReport: TypeAlias = Report[UsageResult]
+CostReport: TypeAlias = Report[CostResult]
