@@ -100,11 +100,11 @@ async def gateway(tmp_path: Path) -> AsyncGenerator[StartClient]:
     """Makes clients of an application over these models, each a `[[models]]` table."""
     async with AsyncExitStack() as stack:
 
-        async def start(*models: dict[str, Any]) -> Client:
-            flags = {"data_dir": tmp_path, "api_key": KEY, "models": list(models)}
-            settings = Settings.load(flags, environ={})
-            sources = [ModelSource(model) for model in settings.served()]
-            platform = await stack.enter_async_context(build_platform(settings, sources))
+        async def start(*models: dict[str, Any], **settings: Any) -> Client:
+            flags = {"data_dir": tmp_path, "api_key": KEY, "models": list(models), **settings}
+            loaded = Settings.load(flags, environ={})
+            sources = [ModelSource(model) for model in loaded.served()]
+            platform = await stack.enter_async_context(build_platform(loaded, sources))
             await platform.models.open()
             return Client(build_app(platform))
 

@@ -135,3 +135,18 @@ def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: st
 )
 def test_how_limits_are_written(shell: Shell, line: str, error: str) -> None:
     assert shell.misunderstood(line) == error
+
+
+def test_limits_are_set_together_or_not_at_all(configured: Callable[[str], Shell]) -> None:
+    shell = configured('engine = "scripted"\n[limits]\nmonthly_spend = "5"\n')
+    key = shell.json("keys create laptop")["id"]
+    before = shell.json("audit")
+    change = "limits set --key laptop --requests 5 --spend 1/day"
+    complaint = shell.complaint(f"{change} --spend 6/month")
+    assert complaint == "amount: 600 is above the cap of this server, 500 cents"
+    assert shell.json("limits list --key laptop") == {"rate_limits": [], "spend_limits": []}
+    assert shell.json("audit") == before
+    shell(change)
+    done = [entry["action"] for entry in shell.json("audit") if entry not in before]
+    assert sorted(done) == ["rate_limit.update", "spend_limit.create"]
+    assert shell.json("limits list --key laptop")["rate_limits"][0]["api_key_id"] == key

@@ -82,4 +82,5 @@ def test_everything_is_in_the_audit_log(shell: Shell) -> None:
     assert [entry["action"] for entry in of_it] == ["workspace.update"]
     assert of_it[0]["actor"] == {"type": "command_line", "id": None}
     assert "name: lab" in shell("audit")
-    assert shell.complaint("audit --limit 0") == "--limit is 1 to 1000"
+    error = shell.misunderstood("audit --limit 0")
+    assert error == "argument --limit: '0' is no number from 1 to 1000"

@@ -6,7 +6,7 @@ from cli.conftest import Shell
 def test_nothing_was_used_yet(shell: Shell) -> None:
     assert "Nothing was used" in shell("usage")
     assert shell.json("usage --since 2026-11-01 --by key,model") == []
-    header = "model,input_tokens,cache_write_5m_tokens,cache_write_1h_tokens,"
+    header = "model,requests,input_tokens,cache_write_5m_tokens,cache_write_1h_tokens,"
     assert shell("usage --by model --csv").startswith(header)
 
 

@@ -267,8 +267,10 @@ def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
     (line,) = run_json(tmp_path, "usage", "--by", "workspace", "--workspace", "research")
     assert line["workspace_id"] == research["id"]
     assert line["output_tokens"] > 0
+    assert line["requests"] > 0
     by_key = run_json(tmp_path, "usage", "--by", "key,model")
     assert {row["model"] for row in by_key} == {"claude-opus-5-5"}
+    assert sum(row["requests"] for row in by_key) == line["requests"]
     total = sum(Decimal(row["cost_usd"]) for row in by_key)
     assert total == Decimal(line["cost_usd"]) > 0
     (balance,) = run_json(tmp_path, "limits", "balance", "--workspace", "Default")
@@ -276,7 +278,7 @@ def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
     house = run_json(tmp_path, "limits", "balance", "--organization")[0]
     assert Decimal(house["spent"]) == total * 100
     csv = run(tmp_path, "usage", "--by", "day,key", "--csv").stdout.splitlines()
-    assert csv[0].startswith("day,api_key_id,input_tokens,")
+    assert csv[0].startswith("day,api_key_id,requests,input_tokens,")
     assert len(csv) == 1 + len(by_key)
     table = run(tmp_path, "usage", "--by", "key").stdout
     for word in ("lab", "wide", "in all"):

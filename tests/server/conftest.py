@@ -1,4 +1,4 @@
 from support.databases import numbers, postgres, postgres_url
-from support.house import house
+from support.house import home, house
 
-__all__ = ["house", "numbers", "postgres", "postgres_url"]
+__all__ = ["home", "house", "numbers", "postgres", "postgres_url"]

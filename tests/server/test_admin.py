@@ -1,6 +1,7 @@
 """The Admin API, over the application as it is served."""
 
 import os
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.office import COMMAND_LINE, Office
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.keys import CreateKeyParams
-from support.asgi import HELLO, KEY
-from support.house import HOUSE, NOON, House, StartHouse
+from support.asgi import HELLO, KEY, Client
+from support.house import ADMIN, HOUSE, NOON, House, StartHouse
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.covers("administration: GET /me", "effect")
 async def test_the_organization_says_who_it_is(house: StartHouse) -> None:
     home = await house()
     me = await home.get("/me")
@@ -24,6 +26,7 @@ async def test_the_organization_says_who_it_is(house: StartHouse) -> None:
     assert answer.headers["anthropic-organization-id"] == me["id"]
 
 
+@pytest.mark.covers("administration: admin keys apart from others", "effect")
 async def test_admin_keys_cannot_call_models_and_others_cannot_administer(
     house: StartHouse,
 ) -> None:
@@ -48,6 +51,11 @@ async def invite(home: House, email: str = "Ada@Example.org", role: str = "devel
     return await home.post("/invites", {"email": email, "role": role})
 
 
+@pytest.mark.covers("administration: POST /invites", "effect")
+@pytest.mark.covers("administration: GET /invites/{invite}", "effect")
+@pytest.mark.covers("administration: POST /invites/{invite}/accept", "effect")
+@pytest.mark.covers("administration: GET /users", "effect")
+@pytest.mark.covers("administration: GET /users/{user}", "effect")
 async def test_invited_person_becomes_a_user(house: StartHouse) -> None:
     home = await house()
     invited = await invite(home)
@@ -77,6 +85,7 @@ async def test_invited_person_becomes_a_user(house: StartHouse) -> None:
     assert (await home.get("/users?roles[]=billing"))["data"] == []
 
 
+@pytest.mark.covers("administration: error codes", "effect")
 async def test_invites_are_for_those_who_are_not_there_yet(house: StartHouse) -> None:
     home = await house()
     first = await invite(home)
@@ -87,6 +96,8 @@ async def test_invites_are_for_those_who_are_not_there_yet(house: StartHouse) ->
     assert again.json["error"]["details"]["error_code"] == "already_member"
 
 
+@pytest.mark.covers("administration: GET /invites", "effect")
+@pytest.mark.covers("administration: DELETE /invites/{invite}", "effect")
 async def test_invites_end(house: StartHouse) -> None:
     home = await house()
     taken_back, expired = await invite(home), await invite(home, "b@example.org")
@@ -125,6 +136,8 @@ async def test_bad_invites_say_what_is_wrong(house: StartHouse, body: Any, messa
     assert await home.audit() == []
 
 
+@pytest.mark.covers("administration: POST /users/{user}", "effect")
+@pytest.mark.covers("administration: DELETE /users/{user}", "effect")
 async def test_users_change_and_go(house: StartHouse) -> None:
     home = await house()
     user = await home.post(f"/invites/{(await invite(home))['id']}/accept", {"name": "Ada"})
@@ -140,6 +153,11 @@ async def test_users_change_and_go(house: StartHouse) -> None:
 # ── workspaces
 
 
+@pytest.mark.covers("administration: GET /workspaces", "effect")
+@pytest.mark.covers("administration: POST /workspaces", "effect")
+@pytest.mark.covers("administration: POST /workspaces/{workspace}", "effect")
+@pytest.mark.covers("administration: POST /workspaces/{workspace}/archive", "effect")
+@pytest.mark.covers("administration: GET /workspaces/{workspace}", "effect")
 async def test_workspaces_are_made_changed_and_archived(house: StartHouse) -> None:
     home = await house()
     made = await home.post("/workspaces", {"name": "Research", "tags": {"team": "a", "x": "y"}})
@@ -172,6 +190,7 @@ async def test_workspaces_are_made_changed_and_archived(house: StartHouse) -> No
     )
     assert (await home.get("/workspaces"))["data"] == []
     assert (await home.get("/workspaces?include_archived=true"))["data"] == [archived]
+    assert await home.get(path) == archived
 
 
 async def test_default_workspace_stays_as_it_is(house: StartHouse) -> None:
@@ -210,8 +229,16 @@ async def test_default_workspace_stays_as_it_is(house: StartHouse) -> None:
             "tags.y: Input should be a valid string of at most 256 characters",
         ),
         (
-            {"name": "x", "data_residency": {"workspace_geo": "us"}},
-            "data_residency: not supported here; all data stays on this server's machines",
+            {"name": "x", "data_residency": {"workspace_geo": "eu"}},
+            "data_residency.workspace_geo: Input should be 'us'",
+        ),
+        (
+            {"name": "x", "data_residency": {"allowed_inference_geos": ["us"]}},
+            "data_residency.allowed_inference_geos: Input should be 'unrestricted'",
+        ),
+        (
+            {"name": "x", "external_key_id": "ek_1"},
+            "external_key_id: not supported here; all data stays on this server's machines",
         ),
     ],
 )
@@ -220,6 +247,7 @@ async def test_bad_workspaces_say_what_is_wrong(house: StartHouse, body: Any, me
     assert await home.refusal("/workspaces", body) == (400, message)
 
 
+@pytest.mark.covers("administration: pages by id", "effect")
 async def test_there_are_at_most_a_hundred_workspaces(house: StartHouse) -> None:
     home = await house()
     for number in range(99):
@@ -232,6 +260,11 @@ async def test_there_are_at_most_a_hundred_workspaces(house: StartHouse) -> None
     assert not following["has_more"]
 
 
+@pytest.mark.covers("administration: GET /workspaces/{workspace}/members", "effect")
+@pytest.mark.covers("administration: POST /workspaces/{workspace}/members", "effect")
+@pytest.mark.covers("administration: GET /workspaces/{workspace}/members/{user}", "effect")
+@pytest.mark.covers("administration: POST /workspaces/{workspace}/members/{user}", "effect")
+@pytest.mark.covers("administration: DELETE /workspaces/{workspace}/members/{user}", "effect")
 async def test_members_come_and_go(house: StartHouse) -> None:
     home = await house()
     user = await home.post(f"/invites/{(await invite(home))['id']}/accept", {"name": "Ada"})
@@ -260,6 +293,9 @@ async def test_members_come_and_go(house: StartHouse) -> None:
 # ── keys
 
 
+@pytest.mark.covers("administration: GET /api_keys", "effect")
+@pytest.mark.covers("administration: POST /api_keys", "effect")
+@pytest.mark.covers("administration: GET /api_keys/{key}", "effect")
 async def test_key_is_made_with_its_secret_shown_once(house: StartHouse) -> None:
     home = await house()
     made = await home.post("/api_keys", {"name": "ci", "expires_in_seconds": 3600})
@@ -291,6 +327,7 @@ async def test_key_is_made_with_its_secret_shown_once(house: StartHouse) -> None
     )
 
 
+@pytest.mark.covers("administration: fields of 2023-06-01", "effect")
 async def test_older_version_says_the_workspace_of_a_key(house: StartHouse) -> None:
     home = await house()
     workspace = await home.post("/workspaces", {"name": "Research"})
@@ -309,6 +346,7 @@ async def test_key_of_the_organization_has_no_workspace(house: StartHouse) -> No
     assert made["scope"] == {"type": "organization"}
 
 
+@pytest.mark.covers("administration: POST /api_keys/{key}", "effect")
 async def test_key_is_put_aside_taken_up_and_archived_at_once(house: StartHouse) -> None:
     home = await house()
     made = await home.post("/api_keys", {"name": "k"})
@@ -326,6 +364,7 @@ async def test_key_is_put_aside_taken_up_and_archived_at_once(house: StartHouse)
     )
 
 
+@pytest.mark.covers("administration: POST /api_keys/{key}/rotate", "effect")
 async def test_rotated_key_has_two_secrets_for_a_while_and_one_id(house: StartHouse) -> None:
     home = await house()
     made = await home.post("/api_keys", {"name": "k"})
@@ -368,6 +407,8 @@ async def test_last_use_of_a_key_is_known(house: StartHouse) -> None:
 # ── limits
 
 
+@pytest.mark.covers("administration: GET /rate_limits", "effect")
+@pytest.mark.covers("administration: POST /rate_limits/{limit}", "effect")
 async def test_rate_limits_are_read_and_written(house: StartHouse) -> None:
     home = await house()
     model, count = (await home.get("/rate_limits"))["data"]
@@ -395,6 +436,29 @@ async def test_rate_limits_are_read_and_written(house: StartHouse) -> None:
     assert await home.refusal("/rate_limits?model=gpt", method="GET") == (404, "model: gpt")
 
 
+@pytest.mark.parametrize("name", ["scripted", "claude-opus-5-5", "claude-*"])
+async def test_rate_limits_of_a_model_are_found_by_any_of_its_names(
+    house: StartHouse, name: str
+) -> None:
+    home = await house()
+    found = (await home.get(f"/rate_limits?model={name}"))["data"]
+    assert [one["id"] for one in found] == ["rl_scripted"]
+
+
+async def test_names_with_slashes_have_limits(
+    gateway: Callable[..., Awaitable[Client]],
+) -> None:
+    client = await gateway({"id": "meta/small", "engine": "scripted"}, admin_key=ADMIN)
+    path, headers = f"{HOUSE}/rate_limits/rl_meta/small", {"x_api_key": ADMIN}
+    limits = {"limits": [{"type": "requests_per_minute", "value": 5}]}
+    answer = await client.post(path, limits, **headers)
+    assert answer.json["limits"][0]["value"] == 5
+    absent = await client.post(f"{HOUSE}/rate_limits/rl_meta", limits, **headers)
+    assert absent.error == (404, "not_found_error", "Rate limit rl_meta not found.")
+
+
+@pytest.mark.covers("administration: GET /workspaces/{workspace}/rate_limits", "effect")
+@pytest.mark.covers("administration: POST /workspaces/{workspace}/rate_limits/{limit}", "effect")
 async def test_workspace_has_limits_below_the_organizations(house: StartHouse) -> None:
     home = await house()
     workspace = await home.post("/workspaces", {"name": "Research"})
@@ -426,6 +490,31 @@ async def test_workspace_has_limits_below_the_organizations(house: StartHouse) -
     ]
 
 
+@pytest.mark.covers("administration: GET /api_keys/{key}/rate_limits", "effect")
+@pytest.mark.covers("administration: POST /api_keys/{key}/rate_limits/{limit}", "effect")
+async def test_key_has_limits_of_its_own(house: StartHouse) -> None:
+    home = await house()
+    key = await home.post("/api_keys", {"name": "k"})
+    path, caller = f"/api_keys/{key['id']}/rate_limits", home.caller_with(key["secret"])
+    limits = {"limits": [{"type": "requests_per_minute", "value": 1}]}
+    await home.post(f"{path}/rl_scripted", limits)
+    (own,) = (await home.get(path))["data"]
+    assert (own["type"], own["api_key_id"]) == ("api_key_rate_limit", key["id"])
+    assert [(one["value"], one["source"]["type"]) for one in own["limits"]] == [(1, "api_key")]
+    assert [(await caller.create()).status for _ in range(2)] == [200, 429]
+    assert (await home.caller.create()).status == 200
+
+
+@pytest.mark.covers("administration: GET /balances", "effect")
+async def test_balances_say_what_is_left(house: StartHouse) -> None:
+    home = await house()
+    scope = {"type": "organization"}
+    await home.post("/spend_limits", {"scope": scope, "amount": "12.5"})
+    (balance,) = (await home.get("/balances?scope=organization"))["data"]
+    assert (balance["scope"], balance["period"]) == (scope, "monthly")
+    assert (balance["limit"], balance["remaining"], balance["spent"]) == ("12.5", "12.5", "0")
+
+
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
@@ -453,6 +542,11 @@ async def test_bad_limits_change_nothing(house: StartHouse, limit: Any, message:
     assert await home.audit() == []
 
 
+@pytest.mark.covers("administration: GET /spend_limits", "effect")
+@pytest.mark.covers("administration: POST /spend_limits", "effect")
+@pytest.mark.covers("administration: GET /spend_limits/{limit}", "effect")
+@pytest.mark.covers("administration: POST /spend_limits/{limit}", "effect")
+@pytest.mark.covers("administration: DELETE /spend_limits/{limit}", "effect")
 async def test_spend_limits_are_set_changed_and_removed(house: StartHouse) -> None:
     home = await house()
     body = {"scope": {"type": "organization"}, "amount": "50000", "period": "monthly"}
@@ -528,6 +622,7 @@ async def test_bad_queries_say_what_is_wrong(house: StartHouse, query: str, mess
 # ── audit
 
 
+@pytest.mark.covers("administration: audit of every change", "effect")
 async def test_every_change_is_in_the_audit_log_without_a_secret(house: StartHouse) -> None:
     home = await house()
     made = await home.post("/api_keys", {"name": "k"})
@@ -546,6 +641,8 @@ async def test_every_change_is_in_the_audit_log_without_a_secret(house: StartHou
     assert update["request_id"].startswith("req_")
 
 
+@pytest.mark.covers("administration: GET /audit_log", "effect")
+@pytest.mark.covers("administration: pages by token", "effect")
 async def test_audit_log_is_read_page_by_page(house: StartHouse) -> None:
     home = await house()
     for number in range(5):
@@ -559,6 +656,7 @@ async def test_audit_log_is_read_page_by_page(house: StartHouse) -> None:
     assert third["next_page"] is None
 
 
+@pytest.mark.covers("administration: Idempotency-Key", "effect")
 async def test_request_that_is_sent_again_makes_no_second_key(house: StartHouse) -> None:
     home = await house()
     named = {"idempotency_key": "a-lost-answer"}

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from antiphon.core.errors import AuthenticationError, InvalidRequestError, NotFoundError
+from antiphon.core.validation.versions import NEWEST
 from antiphon.service.access import Access
-from antiphon.service.admin.keys import NEW_VERSION, KeyFilter, KeyRefusedError, KeyRing
+from antiphon.service.admin.keys import KeyFilter, KeyRefusedError, KeyRing
 from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING, Office
 from antiphon.service.directory import Accounts
 from antiphon.service.platform import opened_database
@@ -46,7 +47,7 @@ class Keys:
         self._ring = KeyRing(office, tuple(KeyKind))
 
     async def create(self, name: str) -> KeyInfo:
-        return await self._ring.create(COMMAND_LINE, CreateKeyParams(name=name), NEW_VERSION)
+        return await self._ring.create(COMMAND_LINE, CreateKeyParams(name=name), NEWEST)
 
     async def create_admin(self, name: str) -> KeyInfo:
         return await self._ring.create_admin(COMMAND_LINE, CreateKeyParams(name=name))
@@ -55,11 +56,11 @@ class Keys:
         return await self._ring.first(COMMAND_LINE, chosen, kind)
 
     async def all(self) -> tuple[KeyInfo, ...]:
-        return (await self._ring.all(EVERYTHING, KeyFilter(), NEW_VERSION)).data
+        return (await self._ring.all(EVERYTHING, KeyFilter(), NEWEST)).data
 
     async def revoke(self, key_id: str) -> KeyInfo:
         params = UpdateKeyParams(status="archived")
-        return await self._ring.update(COMMAND_LINE, key_id, params, NEW_VERSION)
+        return await self._ring.update(COMMAND_LINE, key_id, params, NEWEST)
 
 
 @pytest.fixture
@@ -120,15 +121,15 @@ async def test_admin_keys_are_seen_at_the_command_line_only(keys: Keys, database
     assert secret_of(new).startswith("sk-antiphon-admin-")
     assert [key.id for key in await keys.all()] == [new.id]
     of_the_api = KeyRing(Office(database, Entropy(), lambda: NOW))
-    assert (await of_the_api.all(EVERYTHING, KeyFilter(), NEW_VERSION)).data == ()
+    assert (await of_the_api.all(EVERYTHING, KeyFilter(), NEWEST)).data == ()
     with pytest.raises(NotFoundError):
-        await of_the_api.one(new.id, NEW_VERSION)
+        await of_the_api.one(new.id, NEWEST)
 
 
 async def test_a_rotated_admin_key_is_one_still(keys: Keys, database: Database) -> None:
     new = await keys.create_admin("root")
     ring = KeyRing(Office(database, Entropy(), lambda: NOW), tuple(KeyKind))
-    rotated = await ring.rotate(COMMAND_LINE, new.id, 0, NEW_VERSION)
+    rotated = await ring.rotate(COMMAND_LINE, new.id, 0, NEWEST)
     assert secret_of(rotated).startswith("sk-antiphon-admin-")
     assert rotated.id == new.id
 

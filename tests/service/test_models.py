@@ -5,8 +5,8 @@ import pytest
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.engines.base import Engine, EngineConfig, EngineStartError
 from antiphon.engines.registry import open_engine
-from antiphon.service.models import Models, ModelSource
-from antiphon.settings import EngineSettings, ModelSettings
+from antiphon.service.models import LimitGroups, Models, ModelSource
+from antiphon.settings import EngineSettings, ModelSettings, SettingsError
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +55,26 @@ async def test_two_models_of_one_name_are_refused() -> None:
         models(source("small"), source("small"))
     with pytest.raises(ValueError, match="'claude' names two models"):
         models(source("small", "claude"), source("large", "claude"))
+
+
+def test_groups_know_their_models_by_every_name() -> None:
+    groups = LimitGroups(
+        [
+            ModelSettings(id="small", aliases=("s-*",), limit_group="cheap"),
+            ModelSettings(id="large", aliases=("s-9",)),
+            ModelSettings(id="tiny", limit_group="cheap"),
+        ]
+    )
+    assert groups.names == {"cheap": ["small", "s-*", "tiny"], "large": ["large", "s-9"]}
+    found = {name: groups.of(name) for name in ("small", "s-1", "s-9", "tiny")}
+    assert found == {"small": "cheap", "s-1": "cheap", "s-9": "large", "tiny": "cheap"}
+    with pytest.raises(NotFoundError, match=r"^model: cheap$"):
+        groups.of("cheap")
+
+
+def test_counting_of_tokens_is_no_group_of_models() -> None:
+    with pytest.raises(SettingsError, match="can be 'token_count'"):
+        LimitGroups([ModelSettings(id="token_count")])
 
 
 async def test_models_are_listed_in_pages() -> None:

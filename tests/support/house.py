@@ -110,6 +110,7 @@ class Recorded:
 
 
 StartHouse: TypeAlias = Callable[..., Awaitable[House]]
+StartHome: TypeAlias = Callable[[], Awaitable[House]]
 StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
 
 
@@ -124,5 +125,16 @@ def house(platform: StartPlatform) -> StartHouse:
         chosen = {"admin_key": ADMIN, **(settings or {})}
         ms = clock.ms if timed else None
         return House(await platform(chosen, now=clock, clock=ms, **options), clock)
+
+    return start
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(request: pytest.FixtureRequest, house: StartHouse) -> StartHome:
+    """Makes a house over either database."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+
+    async def start() -> House:
+        return await house({} if url is None else {"database_url": url})
 
     return start

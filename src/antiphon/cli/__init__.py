@@ -44,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has seen enough: `antiphon audit | head`.
         sys.stdout = None  # so that nothing is flushed at the end
         return 0
+    except OSError as error:
+        # The disk is full on which the output should be, say. What was to be done is done.
+        sys.stdout = None
+        print(f"antiphon: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - as below
+        return 1
     except _expected_errors() as error:
         print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - what a command says
         return 1

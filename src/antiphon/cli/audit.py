@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from antiphon.cli.command import CommandError, as_command
+from antiphon.cli.command import as_command
 from antiphon.cli.house import House, at_home
-from antiphon.cli.output import day, say_json, say_table
+from antiphon.cli.output import day, listed
 from antiphon.settings import Settings
 from antiphon.wire.organizations import AuditInfo
 
@@ -16,15 +16,18 @@ def add_to(family: argparse.ArgumentParser) -> None:
     """Describe the command."""
     as_command(family, _audit)
     family.add_argument(
-        "--limit", type=int, default=20, metavar="N", help=f"how many changes, up to {MOST} (20)"
+        "--limit", type=_limit, default=20, metavar="N", help=f"how many changes, up to {MOST} (20)"
     )
     family.add_argument("--object", metavar="ID", help="only what was done to this: apikey_01…")
 
 
-def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
-    if not 1 <= arguments.limit <= MOST:
-        raise CommandError(f"--limit is 1 to {MOST}")
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:5]) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST}")
+    return int(text)
 
+
+def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
     async def read(house: House) -> tuple[tuple[AuditInfo, ...], dict[str, str]]:
         page = await house.administration.audit.page(
             limit=arguments.limit, object_id=arguments.object
@@ -32,11 +35,9 @@ def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
         return page.data, {key.id: key.name for key in await house.keys()}
 
     entries, names = at_home(settings, read)
-    if arguments.json:
-        say_json(entries)
-    else:
-        say_table([_row(entry, names) for entry in entries], empty="Nothing was changed yet.")
-    return 0
+    return listed(
+        arguments, entries, lambda entry: _row(entry, names), empty="Nothing was changed yet."
+    )
 
 
 def _row(entry: AuditInfo, names: dict[str, str]) -> dict[str, Any]:

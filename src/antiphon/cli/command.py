@@ -55,6 +55,21 @@ def span(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def span_within(shortest: timedelta, longest: timedelta) -> Callable[[str], timedelta]:
+    """Make a reader of spans that are neither shorter nor longer than this."""
+
+    def read(text: str) -> timedelta:
+        found = span(text)
+        if not shortest <= found <= longest:
+            wrong = (
+                "shorter than a minute" if found < shortest else f"more than {longest.days} days"
+            )
+            raise argparse.ArgumentTypeError(f"{text!r} is {wrong}")
+        return found
+
+    return read
+
+
 def moment_or_span(text: str) -> datetime | timedelta:
     """Read a day or a moment (UTC where it names no zone), or how long ago it was."""
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,12 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from antiphon.cli.command import CommandError
+from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.administration import Administration, build_administration
-from antiphon.service.admin.keys import NEW_VERSION, KeyFilter
+from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.office import EVERYTHING, Office
 from antiphon.service.admin.used import Used
 from antiphon.service.counting import Sums
-from antiphon.service.models import limit_groups
+from antiphon.service.models import LimitGroups
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
@@ -35,11 +37,12 @@ class House:
     administration: Administration
     used: Used
     now: datetime
+    together: Callable[[], AbstractAsyncContextManager[None]]
 
     async def keys(self) -> tuple[KeyInfo, ...]:
         """Return all keys, the newest first."""
         keys = self.administration.keys
-        return (await keys.all(EVERYTHING, KeyFilter(), NEW_VERSION)).data
+        return (await keys.all(EVERYTHING, KeyFilter(), NEWEST)).data
 
     async def key(self, called: str) -> KeyInfo:
         """Find a key by id or name; of several of one name the one that is not archived."""
@@ -92,10 +95,10 @@ def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
                 office,
                 settings.limits,
                 counters,
-                lambda: limit_groups(settings.served()),
+                lambda: LimitGroups(settings.served()),
                 tuple(KeyKind),
             )
-            return await use(House(administration, Used(office), now()))
+            return await use(House(administration, Used(office), now(), office.together))
 
     return asyncio.run(run())
 

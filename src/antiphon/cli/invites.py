@@ -1,11 +1,11 @@
 """`antiphon invites`: who is asked to become a user. No mail is sent; who administers accepts."""
 
 import argparse
-from typing import get_args
+from typing import Any, get_args
 
 from antiphon.cli.command import actions_of, add_command
 from antiphon.cli.house import House, at_home, checked
-from antiphon.cli.output import day, said, say_json, say_table
+from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
 from antiphon.wire.organizations import (
@@ -13,6 +13,7 @@ from antiphon.wire.organizations import (
     CreateInviteParams,
     Deleted,
     GivenRole,
+    InviteInfo,
     UserInfo,
 )
 
@@ -35,11 +36,9 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     invites = at_home(settings, lambda house: house.administration.people.invites(EVERYTHING)).data
-    if arguments.json:
-        say_json(invites)
-        return 0
-    rows = [
-        {
+
+    def row(one: InviteInfo) -> dict[str, Any]:
+        return {
             "email": one.email,
             "role": one.role,
             "status": one.status,
@@ -47,10 +46,13 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             "expires": day(one.expires_at),
             "id": one.id,
         }
-        for one in invites
-    ]
-    say_table(rows, empty="Nobody is invited: `antiphon invites create EMAIL` invites somebody.")
-    return 0
+
+    return listed(
+        arguments,
+        invites,
+        row,
+        empty="Nobody is invited: `antiphon invites create EMAIL` invites somebody.",
+    )
 
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -4,13 +4,17 @@ import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
-from antiphon.cli.command import actions_of, add_command, span
+from antiphon.cli.command import actions_of, add_command, span_within
 from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, said, say, say_json, say_table
-from antiphon.service.admin.keys import NEW_VERSION, expires_soon
+from antiphon.core.validation.versions import NEWEST
+from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.office import COMMAND_LINE, moment
 from antiphon.settings import Settings
 from antiphon.wire.keys import (
+    LONGEST_GRACE_S,
+    LONGEST_LIFE_S,
+    SHORTEST_LIFE_S,
     AdminKeyScope,
     CreateKeyParams,
     KeyInfo,
@@ -20,6 +24,8 @@ from antiphon.wire.keys import (
 )
 
 DEFAULT_GRACE = timedelta(hours=24)
+_LIFE = span_within(timedelta(seconds=SHORTEST_LIFE_S), timedelta(seconds=LONGEST_LIFE_S))
+_GRACE = span_within(timedelta(), timedelta(seconds=LONGEST_GRACE_S))
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -40,8 +46,9 @@ def add_to(family: argparse.ArgumentParser) -> None:
         "--admin", action="store_true", help="a key for the Admin API; it cannot call models"
     )
     create.add_argument(
-        "--expires", type=span, metavar="SPAN", help="for how long it works: 24h, 30d (for ever)"
+        "--expires", type=_LIFE, metavar="SPAN", help="for how long it works: 24h, 30d (for ever)"
     )
+    create.add_argument("--user", metavar="USER", help="for whom it is made: an address, or an id")
 
     listing = add_command(actions, "list", _list, "list the keys that are not revoked")
     listing.add_argument("--all", action="store_true", help="revoked keys as well")
@@ -58,7 +65,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     _add_key(rotate)
     rotate.add_argument(
         "--grace",
-        type=span,
+        type=_GRACE,
         default=DEFAULT_GRACE,
         metavar="SPAN",
         help="for how long the old secret works on: 0, 90m, 24h (24h)",
@@ -83,11 +90,12 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
             name=arguments.name,
             scope=scope,
             expires_in_seconds=_seconds(arguments.expires),
+            created_by_user_id=await _user(house, arguments.user),
         )
         keys = house.administration.keys
         if arguments.admin:
             return await keys.create_admin(COMMAND_LINE, params)
-        return await keys.create(COMMAND_LINE, params, NEW_VERSION)
+        return await keys.create(COMMAND_LINE, params, NEWEST)
 
     key = at_home(settings, create)
     if arguments.json:
@@ -96,6 +104,10 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         say(str(key.secret))
         say(f"{_called(key)}. Keep the secret above: it is shown this once.{_until(key)}")
     return 0
+
+
+async def _user(house: House, called: str | None) -> str | None:
+    return None if called is None else (await house.user(called)).id
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -146,7 +158,7 @@ def _update(arguments: argparse.Namespace, settings: Settings, done: str, **chan
 
     async def update(house: House) -> KeyInfo:
         found = await house.key(arguments.key)
-        return await house.administration.keys.update(COMMAND_LINE, found.id, params, NEW_VERSION)
+        return await house.administration.keys.update(COMMAND_LINE, found.id, params, NEWEST)
 
     key = at_home(settings, update)
     return said(arguments, key, f"{_called(key)} {done}.")
@@ -159,7 +171,7 @@ def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
         found = await house.key(arguments.key)
         grace = params.grace_period_seconds
         keys = house.administration.keys
-        return await keys.rotate(COMMAND_LINE, found.id, grace, NEW_VERSION), house.now
+        return await keys.rotate(COMMAND_LINE, found.id, grace, NEWEST), house.now
 
     key, now = at_home(settings, rotate)
     if arguments.json:

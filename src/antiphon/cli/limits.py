@@ -12,7 +12,7 @@ from antiphon.cli.output import dollars, say, say_json, say_table
 from antiphon.core.admission import LARGEST_SPEND
 from antiphon.core.money import LARGEST_DOLLARS, cents, nano_dollars_of
 from antiphon.core.rate_limits import LimitType
-from antiphon.service.admin.keys import NEW_VERSION
+from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.office import COMMAND_LINE
 from antiphon.service.admin.rate_limits import Group
 from antiphon.settings import Settings
@@ -206,11 +206,11 @@ async def _rate_limits(
     limits = house.administration.rate_limits
     match whom.scope["type"]:
         case "organization":
-            return await limits.of_organization(NEW_VERSION)
+            return await limits.of_organization(NEWEST)
         case "workspace":
-            return await limits.of_workspace(whom.id, NEW_VERSION, None, include_inherited=False)
+            return await limits.of_workspace(whom.id, NEWEST, None, include_inherited=False)
         case _:
-            return await limits.of_key(whom.id, NEW_VERSION)
+            return await limits.of_key(whom.id, NEWEST)
 
 
 def _rate_rows(
@@ -299,10 +299,11 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
 
     async def change(house: House) -> str:
         whom = (await _those(house, arguments))[0]
-        for group in house.administration.rate_limits.groups(model=arguments.model):
-            await _set_rates(house, whom, group, wanted)
-        for period, amount in wanted.spends.items():
-            await _set_spend(house, whom, period, amount)
+        async with house.together():
+            for group in house.administration.rate_limits.groups(model=arguments.model):
+                await _set_rates(house, whom, group, wanted)
+            for period, amount in wanted.spends.items():
+                await _set_spend(house, whom, period, amount)
         return whom.called
 
     called = at_home(settings, change)
@@ -321,11 +322,11 @@ async def _set_rates(house: House, whom: Whom, group: Group, wanted: Wanted) -> 
     place = (whom.id, group.rate_limit_id)
     match whom.scope["type"]:
         case "organization":
-            await limits.set_for_organization(COMMAND_LINE, place[1], params, NEW_VERSION)
+            await limits.set_for_organization(COMMAND_LINE, place[1], params, NEWEST)
         case "workspace":
-            await limits.set_for_workspace(COMMAND_LINE, place, params, NEW_VERSION)
+            await limits.set_for_workspace(COMMAND_LINE, place, params, NEWEST)
         case _:
-            await limits.set_for_key(COMMAND_LINE, place, params, NEW_VERSION)
+            await limits.set_for_key(COMMAND_LINE, place, params, NEWEST)
 
 
 async def _set_spend(house: House, whom: Whom, period: SpendPeriod, amount: int | None) -> None:

@@ -3,10 +3,12 @@
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 _WIDEST = 10_000
 
@@ -27,6 +29,21 @@ def said(arguments: argparse.Namespace, what: Any, done: str) -> int:
         say_json(what)
     else:
         say(done)
+    return 0
+
+
+def listed(
+    arguments: argparse.Namespace,
+    things: Sequence[T],
+    row: Callable[[T], dict[str, Any]],
+    *,
+    empty: str,
+) -> int:
+    """Say what there is: the things themselves to scripts, a row of each to people."""
+    if arguments.json:
+        say_json(things)
+    else:
+        say_table([row(one) for one in things], empty=empty)
     return 0
 
 

@@ -75,7 +75,8 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         say_json([_plain(arguments.by, line) for line in lines])
     elif arguments.csv:
-        columns = (*(DIMENSIONS[word] for word in arguments.by), *COUNTERS.values(), "cost_usd")
+        named = (DIMENSIONS[word] for word in arguments.by)
+        columns = (*named, "requests", *COUNTERS.values(), "cost_usd")
         say_csv([_plain(arguments.by, line) for line in lines], columns)
     else:
         rows = [_row(arguments.by, line, names) for line in lines]
@@ -113,6 +114,7 @@ def _plain(by: tuple[str, ...], line: UsedLine) -> dict[str, Any]:
     """Say a line to programs: ids, and exact dollars as text."""
     return {
         **{DIMENSIONS[word]: value for word, value in zip(by, line.dimensions, strict=True)},
+        "requests": line.requests,
         **{name: getattr(line.tokens, counter) for counter, name in COUNTERS.items()},
         "cost_usd": dollars(line.cost),
     }
@@ -126,6 +128,7 @@ def _row(by: tuple[str, ...], line: UsedLine, names: dict[str, str]) -> dict[str
             word: names.get(value or "", value)
             for word, value in zip(by, line.dimensions, strict=True)
         },
+        "requests": line.requests,
         "input": tokens.input,
         "cache_write": tokens.cache_write_5m + tokens.cache_write_1h,
         "cache_read": tokens.cache_read,
@@ -137,4 +140,5 @@ def _row(by: tuple[str, ...], line: UsedLine, names: dict[str, str]) -> dict[str
 def _total(lines: tuple[UsedLine, ...]) -> UsedLine:
     words = ("in all", *(None for _ in lines[0].dimensions[1:]))
     tokens = sum((line.tokens for line in lines), TokenCounts())
-    return UsedLine(words, tokens, sum(line.cost for line in lines))
+    requests = sum(line.requests for line in lines)
+    return UsedLine(words, requests, tokens, sum(line.cost for line in lines))

@@ -1,11 +1,11 @@
 """`antiphon users`: the people of the organization."""
 
 import argparse
-from typing import get_args
+from typing import Any, get_args
 
 from antiphon.cli.command import actions_of, add_command
 from antiphon.cli.house import House, at_home, checked
-from antiphon.cli.output import day, said, say_json, say_table
+from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
 from antiphon.wire.organizations import CreateUserParams, Deleted, Role, UserInfo
@@ -30,21 +30,22 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     users = at_home(settings, lambda house: house.administration.people.users(EVERYTHING)).data
-    if arguments.json:
-        say_json(users)
-        return 0
-    rows = [
-        {
+
+    def row(user: UserInfo) -> dict[str, Any]:
+        return {
             "email": user.email,
             "name": user.name,
             "role": user.role,
             "added": day(user.added_at),
             "id": user.id,
         }
-        for user in users
-    ]
-    say_table(rows, empty="There are no users yet: `antiphon users add EMAIL NAME` adds one.")
-    return 0
+
+    return listed(
+        arguments,
+        users,
+        row,
+        empty="There are no users yet: `antiphon users add EMAIL NAME` adds one.",
+    )
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:

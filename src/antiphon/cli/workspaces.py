@@ -1,10 +1,11 @@
 """`antiphon workspaces`: the parts of the organization, and their members."""
 
 import argparse
+from typing import Any
 
 from antiphon.cli.command import actions_of, add_command
 from antiphon.cli.house import House, at_home, checked
-from antiphon.cli.output import day, said, say_json, say_table
+from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
 from antiphon.wire.organizations import (
@@ -63,20 +64,16 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         for one in at_home(settings, lambda house: house.workspaces())
         if arguments.all or one.archived_at is None
     ]
-    if arguments.json:
-        say_json(found)
-        return 0
-    rows = [
-        {
+
+    def row(one: WorkspaceInfo) -> dict[str, Any]:
+        return {
             "id": one.id,
             "name": one.name,
             "created": day(one.created_at),
             "archived": day(one.archived_at),
         }
-        for one in found
-    ]
-    say_table(rows, empty="There are no workspaces.")
-    return 0
+
+    return listed(arguments, found, row, empty="There are no workspaces.")
 
 
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -108,19 +105,20 @@ def _members(arguments: argparse.Namespace, settings: Settings) -> int:
         return members.data, {user.id: user.email for user in users.data}
 
     members, emails = at_home(settings, read)
-    if arguments.json:
-        say_json(members)
-        return 0
-    rows = [
-        {
+
+    def row(one: MemberInfo) -> dict[str, Any]:
+        return {
             "user": emails.get(one.user_id, one.user_id),
             "role": one.workspace_role.removeprefix("workspace_"),
             "id": one.user_id,
         }
-        for one in members
-    ]
-    say_table(rows, empty="It has no members: `antiphon workspaces add WORKSPACE USER` adds one.")
-    return 0
+
+    return listed(
+        arguments,
+        members,
+        row,
+        empty="It has no members: `antiphon workspaces add WORKSPACE USER` adds one.",
+    )
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -1,6 +1,6 @@
 """The Admin API: what each route of `/v1/organizations` does. Only admin keys come in."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar, get_args
 
@@ -29,6 +29,7 @@ from antiphon.wire.organizations import (
     CreateInviteParams,
     CreateWorkspaceParams,
     InviteStatus,
+    NoParams,
     Role,
     TokenListing,
     UpdateMemberParams,
@@ -44,14 +45,34 @@ GROUP_TYPES = ("batch", "files", "model_group", "skills", "token_count", "web_se
 LISTED = ("limit", "after_id", "before_id")
 PAGED = ("limit", "page")
 MOST_MEMBERS = 100
+# What may stand in the query of a GET; in every other query is nothing.
+PARAMETERS: Mapping[str, Sequence[str]] = {
+    "/users": (*LISTED, "email", "roles"),
+    "/invites": (*LISTED, "email", "roles", "statuses"),
+    "/audit_log": (*PAGED, "object_id"),
+    "/workspaces": (*LISTED, "include_archived", "include_default", "ids"),
+    "/workspaces/{workspace}/members": LISTED,
+    "/api_keys": (*LISTED, "status", "workspace_id", "created_by_user_id"),
+    "/rate_limits": (*PAGED, "group_type", "model"),
+    "/workspaces/{workspace}/rate_limits": (*PAGED, "group_type", "include_inherited"),
+    "/api_keys/{key}/rate_limits": PAGED,
+    "/spend_limits": (*PAGED, "scope_type", "workspace_id"),
+    "/spend_limits/effective": (*PAGED, "period", "user_ids"),
+    "/balances": (*PAGED, "scope"),
+    "/usage_report/messages": USAGE_PARAMETERS,
+    "/cost_report": COST_PARAMETERS,
+}
 
 
 class AdminRequest:
-    """A request that an admin key has made."""
+    """A request of an admin key, with nothing in its query that its route does not know."""
 
-    def __init__(self, exchange: Exchange, actor: Actor, version: str, body: bytes) -> None:
+    def __init__(
+        self, exchange: Exchange, actor: Actor, version: str, body: bytes, known: Sequence[str]
+    ) -> None:
         self.actor = actor
         self.version = version
+        self.query = Query(exchange.query(), known)
         self._exchange = exchange
         self._body = body
 
@@ -59,10 +80,6 @@ class AdminRequest:
         """Return a part of the path."""
         value: str = self._exchange.scope["path_params"][name]
         return value
-
-    def query(self, *known: str) -> Query:
-        """Return the query, of which nothing else may be there than what is known."""
-        return Query(self._exchange.query(), known)
 
     def once(self) -> Once | None:
         """Return what the sender calls this request, so that it is not done twice."""
@@ -103,9 +120,18 @@ class AdminEndpoints:
             *self._limit_routes(),
             *self._report_routes(),
         )
-        return [(method, HOUSE + path, self._admitted(handler)) for method, path, handler in table]
+        return [
+            (
+                method,
+                HOUSE + path,
+                self._admitted(handler, PARAMETERS.get(path, ()) if method == "GET" else ()),
+            )
+            for method, path, handler in table
+        ]
 
-    def _admitted(self, handler: Handler) -> Callable[[Exchange], Awaitable[None]]:
+    def _admitted(
+        self, handler: Handler, known: Sequence[str]
+    ) -> Callable[[Exchange], Awaitable[None]]:
         async def act(exchange: Exchange) -> None:
             caller = await self._platform.access.authenticate(
                 exchange.header(b"x-api-key"),
@@ -118,7 +144,7 @@ class AdminEndpoints:
             version = read_version(exchange)
             body = await read_body(exchange, self._platform.settings)
             actor = Actor("api_key", caller.key_id, exchange.request_id)
-            answer = await handler(AdminRequest(exchange, actor, version, body))
+            answer = await handler(AdminRequest(exchange, actor, version, body, known))
             await exchange.respond(200, answer)
 
         return act
@@ -152,12 +178,12 @@ class AdminEndpoints:
         )
 
     async def _list_users(self, request: AdminRequest) -> Any:
-        query = request.query(*LISTED, "email", "roles")
+        query = request.query
         roles = query.many("roles", get_args(Role))
         return await self._people.users(query.cursor(), query.one("email"), roles)
 
     async def _list_invites(self, request: AdminRequest) -> Any:
-        query = request.query(*LISTED, "email", "roles", "statuses")
+        query = request.query
         return await self._people.invites(
             query.cursor(),
             query.one("email"),
@@ -166,7 +192,7 @@ class AdminEndpoints:
         )
 
     async def _list_audit(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED, "object_id")
+        query = request.query
         return await self._audit.page(
             limit=query.limit(), token=query.one("page"), object_id=query.one("object_id")
         )
@@ -187,7 +213,7 @@ class AdminEndpoints:
                 one,
                 lambda r: house.update(r.actor, r.path("workspace"), r.decode(update)),
             ),
-            ("POST", f"{one}/archive", lambda r: house.archive(r.actor, r.path("workspace"))),
+            ("POST", f"{one}/archive", self._archive_workspace),
             ("GET", f"{one}/members", self._list_members),
             (
                 "POST",
@@ -210,7 +236,7 @@ class AdminEndpoints:
         )
 
     async def _list_workspaces(self, request: AdminRequest) -> Any:
-        query = request.query(*LISTED, "include_archived", "include_default", "ids")
+        query = request.query
         return await self._workspaces.all(
             query.cursor(),
             include_archived=query.flag("include_archived"),
@@ -218,8 +244,12 @@ class AdminEndpoints:
             ids=query.many("ids"),
         )
 
+    async def _archive_workspace(self, request: AdminRequest) -> Any:
+        request.decode(BodyDecoder(NoParams))
+        return await self._workspaces.archive(request.actor, request.path("workspace"))
+
     async def _list_members(self, request: AdminRequest) -> Any:
-        cursor = request.query(*LISTED).cursor()
+        cursor = request.query.cursor()
         return await self._workspaces.members(request.path("workspace"), cursor)
 
     # ── keys
@@ -255,7 +285,7 @@ class AdminEndpoints:
         )
 
     async def _list_keys(self, request: AdminRequest) -> Any:
-        query = request.query(*LISTED, "status", "workspace_id", "created_by_user_id")
+        query = request.query
         wanted = KeyFilter(
             status=query.choice("status", get_args(KeyState)),
             workspace_id=query.one("workspace_id"),
@@ -270,13 +300,15 @@ class AdminEndpoints:
         create, change = BodyDecoder(CreateSpendLimitParams), BodyDecoder(UpdateSpendLimitParams)
         workspace = "/workspaces/{workspace}/rate_limits"
         key = "/api_keys/{key}/rate_limits"
+        # They are called as their models are, whose ids may have slashes.
+        name = "{limit:path}"
         return (
             ("GET", "/rate_limits", self._list_rate_limits),
-            ("POST", "/rate_limits/{limit}", self._set_rate_limit),
+            ("POST", f"/rate_limits/{name}", self._set_rate_limit),
             ("GET", workspace, self._list_workspace_rate_limits),
-            ("POST", f"{workspace}/{{limit}}", self._set_workspace_rate_limit),
+            ("POST", f"{workspace}/{name}", self._set_workspace_rate_limit),
             ("GET", key, self._list_key_rate_limits),
-            ("POST", f"{key}/{{limit}}", self._set_key_rate_limit),
+            ("POST", f"{key}/{name}", self._set_key_rate_limit),
             ("GET", "/spend_limits", self._list_spend_limits),
             # Before `{limit}`, which any name would fit.
             ("GET", "/spend_limits/effective", self._list_spend_of_members),
@@ -292,14 +324,14 @@ class AdminEndpoints:
         )
 
     async def _list_rate_limits(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED, "group_type", "model")
+        query = request.query
         found = await self._rates.of_organization(
             request.version, query.choice("group_type", GROUP_TYPES), query.one("model")
         )
         return _paged(found, query)
 
     async def _list_workspace_rate_limits(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED, "group_type", "include_inherited")
+        query = request.query
         found = await self._rates.of_workspace(
             request.path("workspace"),
             request.version,
@@ -309,9 +341,8 @@ class AdminEndpoints:
         return _paged(found, query)
 
     async def _list_key_rate_limits(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED)
         found = await self._rates.of_key(request.path("key"), request.version)
-        return _paged(found, query)
+        return _paged(found, request.query)
 
     async def _set_rate_limit(self, request: AdminRequest) -> Any:
         limits = request.decode(self._limits).limits
@@ -330,13 +361,13 @@ class AdminEndpoints:
         return await self._rates.set_for_key(request.actor, place, limits, request.version)
 
     async def _list_spend_limits(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED, "scope_type", "workspace_id")
+        query = request.query
         scopes = query.many("scope_type", ("organization", "workspace", "api_key", "usage_tier"))
         found = await self._spend.all(scopes, query.one("workspace_id"))
         return _paged(found, query, whole=False)
 
     async def _list_spend_of_members(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED, "period", "user_ids")
+        query = request.query
         members = query.many("user_ids")
         if len(members) > MOST_MEMBERS:
             raise InvalidRequestError(
@@ -348,7 +379,7 @@ class AdminEndpoints:
         return TokenListing(data=tuple(chain.from_iterable(page.data)), next_page=page.next_page)
 
     async def _list_balances(self, request: AdminRequest) -> Any:
-        query = request.query(*PAGED, "scope")
+        query = request.query
         scope = query.choice("scope", ("organization", "workspace", "api_key"))
         return _paged(await self._balances.all(scope), query)
 
@@ -357,8 +388,8 @@ class AdminEndpoints:
     def _report_routes(self) -> Sequence[tuple[str, str, Handler]]:
         reports = ReportEndpoints(self._platform.reports)
         return (
-            ("GET", "/usage_report/messages", lambda r: reports.usage(r.query(*USAGE_PARAMETERS))),
-            ("GET", "/cost_report", lambda r: reports.cost(r.query(*COST_PARAMETERS))),
+            ("GET", "/usage_report/messages", lambda r: reports.usage(r.query)),
+            ("GET", "/cost_report", lambda r: reports.cost(r.query)),
         )
 
 

@@ -25,6 +25,8 @@ class Query:
                 continue
             if name not in known:
                 raise InvalidRequestError(f"{name}: Extra inputs are not permitted")
+            if not all(value.isprintable() for value in found):
+                raise InvalidRequestError(f"{name}: Input should be printable characters")
             self._values.setdefault(name, []).extend(found)
 
     def one(self, name: str) -> str | None:

@@ -3,13 +3,14 @@
 import re
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.validation.versions import NEWEST, OLDEST
 from antiphon.server.encodings import charset_of, decoded
 from antiphon.server.exchange import Exchange
 from antiphon.settings import Settings
 from antiphon.wire.messages import SAMPLING
 
 # The versions that are served, and the parameters of a message that each has no longer.
-VERSIONS = {"2023-06-01": (), "2026-10-21": SAMPLING}
+VERSIONS = {OLDEST: (), NEWEST: SAMPLING}
 BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
 
 

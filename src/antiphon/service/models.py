@@ -10,6 +10,7 @@ from typing import TypeAlias
 from antiphon.core.abilities import abilities
 from antiphon.core.catalogue import Catalogue, page
 from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.core.rate_limits import TOKEN_COUNT
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.service.gate import Gate
@@ -119,11 +120,8 @@ class Models:
                 raise SettingsError(f"two models have the id {source.settings.id!r}")
             served = ServedModel(source, limits or LimitSettings(), clock)
             self._models[source.settings.id] = served
-        aliases = {source.settings.id: source.settings.aliases for source in sources}
-        try:
-            self._catalogue = Catalogue(aliases)
-        except ValueError as error:
-            raise SettingsError(str(error)) from error
+        self.groups = LimitGroups([source.settings for source in sources])
+        self._catalogue = _catalogue(source.settings for source in sources)
         self._open_engine = open_engine
         self._state_dir = state_dir
         self._engines = AsyncExitStack()
@@ -145,10 +143,6 @@ class Models:
     def states(self) -> dict[str, str]:
         """Say of each model whether it is ready."""
         return {model.id: "ready" if model.ready else "loading" for model in self._models.values()}
-
-    def groups(self) -> dict[str, list[str]]:
-        """Return which models share their rate limits: by group, their ids and aliases."""
-        return limit_groups(model.settings for model in self._models.values())
 
     def group_of(self, name: str | None) -> str | None:
         """Return the group of the model of this name, or the only one there is."""
@@ -175,12 +169,34 @@ class Models:
         )
 
 
-def limit_groups(models: Iterable[ModelSettings]) -> dict[str, list[str]]:
-    """Return which models share their rate limits: by group, their ids and aliases."""
-    groups: dict[str, list[str]] = {}
-    for model in models:
-        groups.setdefault(_limit_group(model), []).extend(_names(model))
-    return groups
+class LimitGroups:
+    """Which models share their rate limits. Raises `SettingsError` as `Models` does.
+
+    `names` are the ids and aliases of each group's models.
+    """
+
+    def __init__(self, models: Sequence[ModelSettings]) -> None:
+        self.names: dict[str, list[str]] = {}
+        for model in models:
+            self.names.setdefault(_limit_group(model), []).extend(_names(model))
+        if TOKEN_COUNT in self.names:
+            raise SettingsError(f"no model's `limit_group` or id can be {TOKEN_COUNT!r}")
+        self._groups = {model.id: _limit_group(model) for model in models}
+        self._catalogue = _catalogue(models)
+
+    def of(self, name: str) -> str:
+        """Return the group of the model that answers to `name`; raises `NotFoundError`."""
+        model_id = self._catalogue.resolve(name)
+        if model_id is None:
+            raise NotFoundError(f"model: {name}")
+        return self._groups[model_id]
+
+
+def _catalogue(models: Iterable[ModelSettings]) -> Catalogue:
+    try:
+        return Catalogue({model.id: model.aliases for model in models})
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _limit_group(model: ModelSettings) -> str:

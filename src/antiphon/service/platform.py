@@ -140,7 +140,9 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
             metering=metering,
             ledger=ledger,
             reports=Reports(database, accounts, now),
-            administration=build_administration(office, settings.limits, counters, models.groups),
+            administration=build_administration(
+                office, settings.limits, counters, lambda: models.groups
+            ),
             first_key=first_key,
             entropy=entropy,
         )

@@ -45,6 +45,20 @@ async def announce(connection: "AsyncConnection") -> None:
         await connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
 
+async def claim(connection: "AsyncConnection") -> None:
+    """Let nobody else change accounts until this transaction ends; wait for who does so now.
+
+    On SQLite every writing transaction is alone. On PostgreSQL what was looked at would else be
+    changed by others before it is written: a key made in a workspace that is being archived.
+    """
+    from sqlalchemy import select  # noqa: PLC0415 - see database.py
+
+    from antiphon.store.tables import revisions  # noqa: PLC0415
+
+    accounts = select(revisions.c.value).where(revisions.c.name == "accounts")
+    await connection.execute(accounts.with_for_update())
+
+
 async def revision(connection: "AsyncConnection") -> int:
     """How often the accounts have changed since the database was made."""
     from sqlalchemy import select  # noqa: PLC0415 - see database.py

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.store.changes import announce
-from antiphon.store.records import add, read
+from antiphon.store.records import add, find, read
 from antiphon.store.tables import api_keys, invites, organizations, users
 from antiphon.store.workspaces import Workspace, add_workspace
 
@@ -73,8 +73,7 @@ async def list_users(connection: AsyncConnection) -> tuple[User, ...]:
 
 async def find_user(connection: AsyncConnection, user_id: str) -> User | None:
     """Find a user by id."""
-    found = await read(connection, User, select(users).where(users.c.id == user_id))
-    return next(iter(found), None)
+    return await find(connection, User, users, user_id)
 
 
 async def find_user_by_email(connection: AsyncConnection, email: str) -> User | None:
@@ -106,8 +105,7 @@ async def list_invites(connection: AsyncConnection) -> tuple[Invite, ...]:
 
 async def find_invite(connection: AsyncConnection, invite_id: str) -> Invite | None:
     """Find an invitation by id, also one that is over."""
-    found = await read(connection, Invite, select(invites).where(invites.c.id == invite_id))
-    return next(iter(found), None)
+    return await find(connection, Invite, invites, invite_id)
 
 
 async def add_invite(connection: AsyncConnection, invite: Invite) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, insert
+from sqlalchemy import Select, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
@@ -13,6 +13,16 @@ async def add(connection: AsyncConnection, table: Table, record: object) -> None
     """Insert a record whose fields are called as the table's columns."""
     row = {column.name: getattr(record, column.name) for column in table.columns}
     await connection.execute(insert(table).values(row))
+
+
+async def find(
+    connection: AsyncConnection, kind: type[T], table: Table, record_id: str
+) -> T | None:
+    """Return the record with this id. PostgreSQL refuses a text with a NUL, and no id has one."""
+    if "\0" in record_id:
+        return None
+    one = select(table).where(table.c.id == record_id)
+    return next(iter(await read(connection, kind, one)), None)
 
 
 async def read(

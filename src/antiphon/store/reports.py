@@ -15,6 +15,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +26,8 @@ from antiphon.store.tables import ledger
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# Not a column: how many lines there are.
+REQUESTS = "requests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,13 @@ class CostSum:
     costs: Costs
 
 
+@dataclass(frozen=True, slots=True)
+class RequestSum:
+    starting_at: datetime
+    dimensions: Mapping[str, str | None]
+    requests: int
+
+
 async def usage_sums(connection: AsyncConnection, question: Question) -> list[UsageSum]:
     """Sum the counters; what used nothing is in no sum."""
     counters = (*COUNTERS, "thinking")
@@ -78,6 +88,12 @@ async def cost_sums(connection: AsyncConnection, question: Question) -> list[Cos
     ]
 
 
+async def request_sums(connection: AsyncConnection, question: Question) -> list[RequestSum]:
+    """Count the requests that were admitted, also those that used nothing."""
+    rows = await _sums(connection, question, [REQUESTS], true())
+    return [RequestSum(start, dimensions, count) for start, dimensions, (count,) in rows]
+
+
 async def _sums(
     connection: AsyncConnection,
     question: Question,
@@ -91,7 +107,7 @@ async def _sums(
     # A label that is no column's name, which PostgreSQL would group by instead.
     groups = [_dimension(name, question).label(f"by_{name}") for name in question.group_by]
     selected: list[Label[Any]] = [(moment - moment % width).label("bucket"), *groups]
-    sums: list[Label[Any]] = [func.sum(ledger.c[name]).label(name) for name in columns]
+    sums: list[Label[Any]] = [_sum(name) for name in columns]
     query = (
         select(*selected, *sums)
         .where(ledger.c.started_at >= question.start, ledger.c.started_at < question.end, counts)
@@ -116,6 +132,10 @@ def _in_order(
         for row in rows
     ]
     return sorted(found, key=lambda row: (row[0], *((one or "") for one in row[1].values())))
+
+
+def _sum(name: str) -> Label[Any]:
+    return (func.count() if name == REQUESTS else func.sum(ledger.c[name])).label(name)
 
 
 def _dimension(name: str, question: Question) -> ColumnElement[str | None]:

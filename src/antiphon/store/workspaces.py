@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.store.changes import announce
-from antiphon.store.records import add, read
+from antiphon.store.records import add, find, read
 from antiphon.store.tables import workspace_members, workspaces
 
 
@@ -48,8 +48,7 @@ async def list_workspaces(connection: AsyncConnection) -> tuple[Workspace, ...]:
 
 async def find_workspace(connection: AsyncConnection, workspace_id: str) -> Workspace | None:
     """Find a workspace by id, also an archived one."""
-    one = select(workspaces).where(workspaces.c.id == workspace_id)
-    return next(iter(await read(connection, Workspace, one)), None)
+    return await find(connection, Workspace, workspaces, workspace_id)
 
 
 async def change_workspace(
@@ -67,6 +66,13 @@ async def list_members(connection: AsyncConnection, workspace_id: str) -> tuple[
     newest = select(workspace_members).where(columns.workspace_id == workspace_id)
     ordered = newest.order_by(columns.added_at.desc(), columns.user_id)
     return await read(connection, Member, ordered)
+
+
+async def list_places(connection: AsyncConnection, user_id: str) -> tuple[Member, ...]:
+    """Return where a user is a member, the oldest place first."""
+    columns = workspace_members.c
+    theirs = select(workspace_members).where(columns.user_id == user_id)
+    return await read(connection, Member, theirs.order_by(columns.added_at, columns.workspace_id))
 
 
 async def add_member(connection: AsyncConnection, member: Member) -> None:

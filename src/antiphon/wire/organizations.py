@@ -32,6 +32,10 @@ WorkspaceName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 PersonName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
+class NoParams(Param, kw_only=True, frozen=True):
+    """Nothing: a request that is said by its path."""
+
+
 class OrganizationInfo(Answer, kw_only=True, frozen=True):
     """The organization that an admin key belongs to."""
 
@@ -113,12 +117,20 @@ class WorkspaceInfo(Answer, kw_only=True, frozen=True):
     user_profile_id: None = None
 
 
+class DataResidencyParam(Param, kw_only=True, frozen=True):
+    """Where a workspace's data should be: only what `DataResidency` says is possible."""
+
+    workspace_geo: Literal["us"] | None = None
+    allowed_inference_geos: Literal["unrestricted"] | None = None
+    default_inference_geo: Literal["global"] | None = None
+
+
 class CreateWorkspaceParams(Param, kw_only=True, frozen=True):
-    """`data_residency`, `external_key_id` and `user_profile_id` are taken to be refused by name."""
+    """`external_key_id` and `user_profile_id` are taken to be refused by name."""
 
     name: WorkspaceName
     display_color: Color | None = None
-    data_residency: dict[str, Any] | None = None
+    data_residency: DataResidencyParam | None = None
     tags: dict[str, Any] | None = None
     external_key_id: NonEmptyStr | None = None
     user_profile_id: NonEmptyStr | None = None
@@ -129,7 +141,7 @@ class UpdateWorkspaceParams(Param, kw_only=True, frozen=True):
 
     name: WorkspaceName | UnsetType = UNSET
     display_color: Color | UnsetType = UNSET
-    data_residency: dict[str, Any] | None = None
+    data_residency: DataResidencyParam | None = None
     tags: dict[str, Any] | None = None
     external_key_id: NonEmptyStr | None = None
     user_profile_id: NonEmptyStr | None = None

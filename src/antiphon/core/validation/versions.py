@@ -1,4 +1,4 @@
-"""What version `2026-10-21` takes no longer, besides the sampling parameters."""
+"""The versions of the API, and what the newest takes no longer, besides the sampling parameters."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,6 +8,7 @@ from antiphon.wire.faults import EXTRA, unexpected_tag
 from antiphon.wire.messages import MessageParam
 
 OLDEST = "2023-06-01"
+NEWEST = "2026-10-21"
 # What an assistant may say there.
 ASSISTANT_TAGS = ("text", "thinking", "redacted_thinking", "tool_use")
 

@@ -1,6 +1,6 @@
 """All use cases of administration, over one office."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from antiphon.service.admin.audit import AuditLog
@@ -11,6 +11,7 @@ from antiphon.service.admin.people import People
 from antiphon.service.admin.rate_limits import RateLimits
 from antiphon.service.admin.spend_limits import SpendLimits
 from antiphon.service.admin.workspaces import Workspaces
+from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.base import Counters
@@ -33,13 +34,12 @@ def build_administration(
     office: Office,
     settings: LimitSettings,
     counters: Counters,
-    groups: Callable[[], Mapping[str, Sequence[str]]],
+    groups: Callable[[], LimitGroups],
     kinds: Collection[KeyKind] = ORDINARY,
 ) -> Administration:
     """Make the use cases.
 
-    `groups` gives the groups of models that share limits, with names; `kinds` are the kinds of
-    keys that can be seen.
+    `groups` says which models share limits; `kinds` are the kinds of keys that can be seen.
     """
     return Administration(
         people=People(office),

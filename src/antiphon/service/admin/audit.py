@@ -1,5 +1,6 @@
 """The audit log, page by page."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from antiphon.wire.organizations import AuditInfo, TokenListing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# When and which entry was the last one: microseconds, and an id.
+_PLACE = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 
 
 class AuditLog:
@@ -56,8 +59,11 @@ def _token(entry: AuditEntry) -> str:
 
 def _place(token: str) -> tuple[datetime, str]:
     text = token.removeprefix("page_")
+    wrong = InvalidRequestError("page: not a page of this listing")
     try:
-        at, entry_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(" ")
-        return _EPOCH + int(at) * _MICROSECOND, entry_id
-    except (Base64Error, ValueError, OverflowError) as error:
-        raise InvalidRequestError("page: not a page of this listing") from error
+        place = _PLACE.fullmatch(urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+    except (Base64Error, ValueError) as error:
+        raise wrong from error
+    if place is None:
+        raise wrong
+    return _EPOCH + int(place[1]) * _MICROSECOND, place[2]

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET
 
 from antiphon.core.errors import ConflictError, InvalidRequestError, NotFoundError
 from antiphon.core.identity import (
@@ -19,6 +18,8 @@ from antiphon.core.identity import (
     hint,
     make_secret,
 )
+from antiphon.core.validation.versions import NEWEST
+from antiphon.service.admin.described import has_expired, key_info, key_state
 from antiphon.service.admin.office import (
     Actor,
     Change,
@@ -26,7 +27,7 @@ from antiphon.service.admin.office import (
     Office,
     listing,
     moment,
-    optional_moment,
+    printable,
 )
 from antiphon.service.admin.once import Made, Once
 from antiphon.service.admin.people import the_user
@@ -45,15 +46,10 @@ from antiphon.store.accounts import (
 )
 from antiphon.store.directory import read_directory
 from antiphon.wire.keys import (
-    AdminKeyScope,
-    CreatedBy,
     CreateKeyParams,
     KeyInfo,
-    KeyState,
-    OrganizationKeyScope,
     OrganizationKeyScopeParam,
     UpdateKeyParams,
-    WorkspaceKeyScope,
     WorkspaceKeyScopeParam,
 )
 from antiphon.wire.organizations import Listing
@@ -61,8 +57,6 @@ from antiphon.wire.organizations import Listing
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-OLD_VERSION = "2023-06-01"
-NEW_VERSION = "2026-10-21"
 # How long before a key expires one is told.
 WARNING = timedelta(days=7)
 ORDINARY = frozenset({KeyKind.API})
@@ -95,15 +89,19 @@ class KeyRing:
         async with self._office.read() as connection:
             default = (await read_directory(connection)).default_workspace.id
             keys = await list_keys(connection)
-        found = [
-            key_info(key, now, default, version)
-            for key in reversed(keys)
-            if key.kind in self._kinds
-            and wanted.status in {None, key_state(key, now)}
+        shown = {
+            key.id
+            for key in keys
+            if wanted.status in {None, key_state(key, now)}
             and wanted.workspace_id in {None, key.workspace_id}
             and wanted.created_by_user_id in {None, key.created_by}
-        ]
-        return listing(found, [info.id for info in found], cursor)
+        }
+        infos = {
+            key.id: key_info(key, now, default, version)
+            for key in reversed(keys)
+            if key.kind in self._kinds
+        }
+        return listing(infos, cursor, lambda info: info.id in shown)
 
     async def one(self, key_id: str, version: str) -> KeyInfo:
         """Return a key. Raises `NotFoundError`."""
@@ -131,7 +129,7 @@ class KeyRing:
         async with self._office.change() as connection:
             key = self._new(params, KeyKind.ADMIN, None)
             secret = self._secret(KeyKind.ADMIN)
-            return await self._add(connection, actor, key, secret, NEW_VERSION)
+            return await self._add(connection, actor, key, secret, NEWEST)
 
     async def first(
         self, actor: Actor, chosen: str | None, kind: KeyKind = KeyKind.API
@@ -152,7 +150,7 @@ class KeyRing:
                 default = (await read_directory(connection)).default_workspace.id
                 workspace = default if kind is KeyKind.API else None
                 key = self._new(CreateKeyParams(name="default"), kind, workspace)
-                return await self._add(connection, actor, key, secret, NEW_VERSION)
+                return await self._add(connection, actor, key, secret, NEWEST)
         except ConflictError as error:
             raise KeyRefusedError(f"{_VARIABLES[kind]}: another key has this secret") from error
 
@@ -160,7 +158,7 @@ class KeyRing:
         now, life = self._office.now(), params.expires_in_seconds
         return ApiKey(
             id=api_key_id(self._office.entropy()),
-            name=_name(params.name),
+            name=printable(params.name),
             kind=kind,
             workspace_id=workspace,
             hint="",
@@ -196,14 +194,14 @@ class KeyRing:
     def _changes(self, key: ApiKey, params: UpdateKeyParams) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if params.name is not None and params.name != key.name:
-            changes["name"] = _name(params.name)
+            changes["name"] = printable(params.name)
         if params.status is not None and params.status != key.status:
             changes["status"] = KeyStatus(params.status)
         if not changes:
             return changes
         if key.status is KeyStatus.ARCHIVED:
             raise InvalidRequestError("This API key is archived and cannot be changed.")
-        if changes.get("status") is KeyStatus.ACTIVE and _expired(key, self._office.now()):
+        if changes.get("status") is KeyStatus.ACTIVE and has_expired(key, self._office.now()):
             raise InvalidRequestError("status: an API key that has expired cannot be reactivated")
         if changes.get("status") is KeyStatus.ARCHIVED:
             changes["archived_at"] = self._office.now()
@@ -253,13 +251,6 @@ class KeyRing:
         return info if secret is None else msgspec.structs.replace(info, secret=secret)
 
 
-def key_state(key: ApiKey, now: datetime) -> KeyState:
-    """Tell what can be done with a key now."""
-    if key.status is not KeyStatus.ARCHIVED and _expired(key, now):
-        return "expired"
-    return key.status.value
-
-
 def expires_soon(key: KeyInfo, now: datetime) -> bool:
     """Whether a key that works will have stopped in a week."""
     return (
@@ -267,37 +258,6 @@ def expires_soon(key: KeyInfo, now: datetime) -> bool:
         and key.expires_at is not None
         and key.expires_at <= moment(now + WARNING)
     )
-
-
-def _expired(key: ApiKey, now: datetime) -> bool:
-    return key.expires_at is not None and key.expires_at <= now
-
-
-def key_info(key: ApiKey, now: datetime, default_workspace: str, version: str) -> KeyInfo:
-    """Describe a key, as this version of the API does."""
-    owner = key.workspace_id
-    return KeyInfo(
-        id=key.id,
-        name=key.name,
-        status=key_state(key, now),
-        created_at=moment(key.created_at),
-        expires_at=optional_moment(key.expires_at),
-        last_used_at=optional_moment(key.last_used_at),
-        created_by=CreatedBy(id=key.created_by) if key.created_by else None,
-        partial_key_hint=key.hint,
-        scope=_scope(key),
-        workspace_id=(None if owner == default_workspace else owner)
-        if version == OLD_VERSION
-        else UNSET,
-    )
-
-
-def _scope(key: ApiKey) -> WorkspaceKeyScope | OrganizationKeyScope | AdminKeyScope:
-    if key.kind is KeyKind.ADMIN:
-        return AdminKeyScope()
-    if key.workspace_id is None:
-        return OrganizationKeyScope()
-    return WorkspaceKeyScope(workspace_id=key.workspace_id)
 
 
 async def the_key(
@@ -321,12 +281,6 @@ async def _workspace(connection: "AsyncConnection", params: CreateKeyParams) -> 
             return workspace.id
         case None:
             return (await read_directory(connection)).default_workspace.id
-
-
-def _name(name: str) -> str:
-    if not name.strip() or not name.isprintable():
-        raise InvalidRequestError("name: Input should be printable characters, not only spaces")
-    return name.strip()
 
 
 def _chosen(secret: str, kind: KeyKind) -> str:

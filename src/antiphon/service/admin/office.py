@@ -1,8 +1,9 @@
 """Where everything is changed that administrators change: one transaction, one audit entry each."""
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from antiphon.core.catalogue import page
-from antiphon.core.errors import ConflictError
+from antiphon.core.errors import ConflictError, InvalidRequestError
 from antiphon.core.identity import ID_ENTROPY, audit_entry_id
 from antiphon.store.audit import AuditEntry, add_audit_entry
+from antiphon.store.changes import claim
 from antiphon.store.database import Database
 from antiphon.store.errors import DuplicateError
 from antiphon.wire.base import Answer
@@ -82,6 +84,7 @@ class Office:
         self._database = database
         self._entropy = entropy
         self.now = now
+        self._joined: ContextVar[AsyncConnection | None] = ContextVar("joined", default=None)
 
     def entropy(self, size: int = ID_ENTROPY) -> bytes:
         return self._entropy(size)
@@ -91,19 +94,39 @@ class Office:
 
     @asynccontextmanager
     async def change(self) -> AsyncGenerator["AsyncConnection"]:
-        """Change something, wholly or not at all.
+        """Change something, wholly or not at all, while nobody else changes anything.
 
-        Raises `ConflictError` for what somebody else has made in the same moment.
+        Inside `together` it is a part of that. Raises `ConflictError` for what somebody else has
+        made in the same moment.
         """
+        if (joined := self._joined.get()) is not None:
+            yield joined
+            return
         try:
             async with self._database.write() as connection:
+                await claim(connection)
                 yield connection
         except DuplicateError as error:
             raise ConflictError("This was changed at the same time. Please try again.") from error
 
+    @asynccontextmanager
+    async def together(self) -> AsyncGenerator[None]:
+        """Make all changes of this task inside it one: if one is refused, none is made."""
+        async with self.change() as connection:
+            token = self._joined.set(connection)
+            try:
+                yield
+            finally:
+                self._joined.reset(token)
+
     async def note(self, connection: "AsyncConnection", actor: Actor, change: Change) -> None:
-        """Write into the audit log, in the transaction of the change."""
+        """Write into the audit log, in the transaction of the change.
+
+        Where nothing differs nothing was changed, and there is no entry.
+        """
         before, after = _described(change.before), _described(change.after)
+        if before == after:
+            return
         kind, named = change.of or _named(after or before or {})
         entry = AuditEntry(
             id=audit_entry_id(self._entropy(ID_ENTROPY)),
@@ -140,10 +163,24 @@ def optional_moment(value: datetime | None) -> str | None:
     return None if value is None else moment(value)
 
 
-def listing(items: Sequence[T], ids: Sequence[str], cursor: Cursor) -> Listing:
-    """Cut one page out of items whose ids stand in the same order."""
+def printable(name: str, field: str = "name") -> str:
+    """Return a name as it is kept. Raises `InvalidRequestError` for what nobody could read."""
+    if not name.strip() or not name.isprintable():
+        raise InvalidRequestError(f"{field}: Input should be printable characters, not only spaces")
+    return name.strip()
+
+
+def listing(
+    items: Mapping[str, T], cursor: Cursor, wanted: Callable[[T], bool] = lambda _: True
+) -> Listing:
+    """Cut one page out of the wanted ones of these items, by their ids, in their order.
+
+    Where the page begins may be one that is not wanted, say because it was archived since.
+    """
+    edges = {cursor.after_id, cursor.before_id}
+    found = {one: item for one, item in items.items() if one in edges or wanted(item)}
+    ids = tuple(found)
     part = page(ids, limit=cursor.limit, after_id=cursor.after_id, before_id=cursor.before_id)
-    found = dict(zip(ids, items, strict=True))
     return Listing(
         data=tuple(found[one] for one in part.ids),
         has_more=part.has_more,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.identity import invite_id, user_id
+from antiphon.service.admin.described import member_change
 from antiphon.service.admin.office import (
     COMMAND_LINE,
     Actor,
@@ -16,6 +17,7 @@ from antiphon.service.admin.office import (
     listing,
     moment,
     optional_moment,
+    printable,
 )
 from antiphon.store.organizations import (
     Invite,
@@ -32,6 +34,7 @@ from antiphon.store.organizations import (
     list_users,
     remove_user,
 )
+from antiphon.store.workspaces import list_places
 from antiphon.wire.organizations import (
     CreateInviteParams,
     Deleted,
@@ -70,12 +73,12 @@ class People:
         """List users, those with this address and one of these roles if any are named."""
         async with self._office.read() as connection:
             users = await list_users(connection)
-        wanted = [
-            user_info(user)
-            for user in users
-            if (email is None or user.email == email.lower()) and (not roles or user.role in roles)
-        ]
-        return listing(wanted, [user.id for user in wanted], cursor)
+
+        def wanted(user: UserInfo) -> bool:
+            same = email is None or user.email == email.lower()
+            return same and (not roles or user.role in roles)
+
+        return listing({user.id: user_info(user) for user in users}, cursor, wanted)
 
     async def user(self, wanted: str) -> UserInfo:
         """Return a user. Raises `NotFoundError`."""
@@ -98,6 +101,9 @@ class People:
         async with self._office.change() as connection:
             user = await the_user(connection, wanted)
             _refuse_admins(user, actor)
+            for place in await list_places(connection, user.id):
+                gone = member_change("delete", place, before=place)
+                await self._office.note(connection, actor, gone)
             await remove_user(connection, user.id)
             await self._office.note(connection, actor, Change("user.delete", user_info(user)))
         return Deleted(id=user.id, type="user_deleted")
@@ -114,14 +120,12 @@ class People:
             invites = await list_invites(connection)
         now = self._office.now()
         shown = statuses or ("pending", "accepted", "expired")
-        wanted = [
-            info
-            for info in (invite_info(invite, now) for invite in invites)
-            if info.status in shown
-            and (email is None or info.email == email.lower())
-            and (not roles or info.role in roles)
-        ]
-        return listing(wanted, [info.id for info in wanted], cursor)
+
+        def wanted(invite: InviteInfo) -> bool:
+            same = email is None or invite.email == email.lower()
+            return same and invite.status in shown and (not roles or invite.role in roles)
+
+        return listing({one.id: invite_info(one, now) for one in invites}, cursor, wanted)
 
     async def invite(self, wanted: str) -> InviteInfo:
         """Return an invite. Raises `NotFoundError`."""
@@ -131,12 +135,9 @@ class People:
     async def send_invite(self, actor: Actor, params: CreateInviteParams) -> InviteInfo:
         """Invite somebody who is no user and has no invite that is open."""
         now = self._office.now()
-        email = params.email.lower()
+        email = printable(params.email, "email").lower()
         async with self._office.change() as connection:
-            if await find_user_by_email(connection, email) is not None:
-                raise InvalidRequestError(
-                    "email: this person is a member already", error_code="already_member"
-                )
+            await _refuse_members(connection, email)
             for other in await list_invites(connection):
                 if other.email == email and invite_status(other, now) == "pending":
                     raise InvalidRequestError(
@@ -176,17 +177,16 @@ class People:
             status = invite_status(invite, now)
             if status != "pending":
                 raise InvalidRequestError(f"This invite is {status} and cannot be accepted.")
+            await _refuse_members(connection, invite.email)
             await end_invite(connection, invite.id, accepted_at=now)
             return await self._add(connection, actor, invite.email, name, invite.role)
 
     async def add(self, actor: Actor, email: str, name: str, role: str) -> UserInfo:
         """Make a user without an invite; on the command line also an admin."""
+        email = printable(email, "email").lower()
         async with self._office.change() as connection:
-            if await find_user_by_email(connection, email) is not None:
-                raise InvalidRequestError(
-                    "email: this person is a member already", error_code="already_member"
-                )
-            return await self._add(connection, actor, email.lower(), name, role)
+            await _refuse_members(connection, email)
+            return await self._add(connection, actor, email, name, role)
 
     async def _add(
         self, connection: "AsyncConnection", actor: Actor, email: str, name: str, role: str
@@ -194,7 +194,7 @@ class People:
         user = User(
             id=user_id(self._office.entropy()),
             email=email,
-            name=name,
+            name=printable(name),
             role=role,
             added_at=self._office.now(),
         )
@@ -250,6 +250,13 @@ async def _the_invite(connection: "AsyncConnection", wanted: str) -> Invite:
     if invite is None:
         raise NotFoundError(f"Invite {wanted} not found.")
     return invite
+
+
+async def _refuse_members(connection: "AsyncConnection", email: str) -> None:
+    if await find_user_by_email(connection, email) is not None:
+        raise InvalidRequestError(
+            "email: this person is a member already", error_code="already_member"
+        )
 
 
 def _refuse_admins(user: User, actor: Actor) -> None:

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.core.validation.versions import OLDEST
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office
-from antiphon.service.admin.workspaces import the_workspace
+from antiphon.service.admin.workspaces import refuse_archived, the_workspace
+from antiphon.service.models import LimitGroups
 from antiphon.service.plans import scope_limits
 from antiphon.settings import LimitSettings
+from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.limits import RateLimit, Scope, clear_rate_limit, set_rate_limit
-from antiphon.wire.base import Answer
 from antiphon.wire.limits import (
     KeyRateLimitInfo,
     LimitParam,
@@ -31,7 +33,8 @@ from antiphon.wire.limits import (
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-OLD_VERSION = "2023-06-01"
+
+N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +60,41 @@ class Group:
         return "token_count" if self.models is None else "model_group"
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowing(Generic[N]):
+    """Limits to set or clear for a workspace or a key; `info` says what is so in a directory."""
+
+    whom: tuple[Scope, str]
+    group: Group
+    limits: Sequence[LimitParam]
+    info: Callable[[Directory], N]
+
+
 class RateLimits:
-    """The use cases of rate limits. `models` gives the served models' groups and names."""
+    """The use cases of rate limits. `models` gives the served models' groups."""
 
     def __init__(
         self,
         office: Office,
         settings: LimitSettings,
-        models: Callable[[], Mapping[str, Sequence[str]]],
+        models: Callable[[], LimitGroups],
     ) -> None:
         self._office = office
         self._settings = settings
         self._models = models
 
     def groups(self, group_type: str | None = None, model: str | None = None) -> tuple[Group, ...]:
-        """Return the groups of a type, and with this model. Raises `NotFoundError` for no model."""
-        found = [Group(group, tuple(names)) for group, names in self._models().items()]
-        if model is not None:
-            found = [group for group in found if model in (group.models or ())]
-            if not found:
-                raise NotFoundError(f"model: {model}")
-        else:
+        """Return the groups of a type, and of the model that answers to a name.
+
+        Raises `NotFoundError` if none does.
+        """
+        groups = self._models()
+        found = [Group(group, tuple(names)) for group, names in groups.names.items()]
+        if model is None:
             found.append(Group(TOKEN_COUNT, None))
+        else:
+            its = groups.of(model)
+            found = [group for group in found if group.id == its]
         return tuple(group for group in found if group_type in {None, group.type})
 
     async def of_organization(
@@ -143,17 +159,14 @@ class RateLimits:
             workspace = await the_workspace(connection, wanted)
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
-            if workspace.archived_at is not None:
-                raise InvalidRequestError("This workspace is archived and cannot be changed.")
-            directory = await read_directory(connection)
-            self._check_below(directory, group, limits)
-            before = self._workspace_info(directory, wanted, group, version)
-            await self._set(connection, (Scope.WORKSPACE, wanted), group, limits)
-            now = await read_directory(connection)
-            after = self._workspace_info(now, wanted, group, version)
-            change = _narrower_change(before, after, f"{wanted}/{rate_limit_id}")
-            await self._office.note(connection, actor, change)
-        return after
+            refuse_archived(workspace)
+            narrowing = Narrowing(
+                (Scope.WORKSPACE, wanted),
+                group,
+                limits,
+                lambda directory: self._workspace_info(directory, wanted, group, version),
+            )
+            return await self._narrow(connection, actor, narrowing)
 
     async def set_for_key(
         self,
@@ -166,15 +179,28 @@ class RateLimits:
         wanted, rate_limit_id = place
         group = self._group(rate_limit_id)
         async with self._office.change() as connection:
-            await the_key(connection, wanted)
-            directory = await read_directory(connection)
-            self._check_below(directory, group, limits)
-            before = self._key_info(directory, wanted, group, version)
-            await self._set(connection, (Scope.KEY, wanted), group, limits)
-            now = await read_directory(connection)
-            after = self._key_info(now, wanted, group, version)
-            change = _narrower_change(before, after, f"{wanted}/{rate_limit_id}")
-            await self._office.note(connection, actor, change)
+            if (await the_key(connection, wanted)).status is KeyStatus.ARCHIVED:
+                raise InvalidRequestError("This API key is archived and cannot be changed.")
+            narrowing = Narrowing(
+                (Scope.KEY, wanted),
+                group,
+                limits,
+                lambda directory: self._key_info(directory, wanted, group, version),
+            )
+            return await self._narrow(connection, actor, narrowing)
+
+    async def _narrow(
+        self, connection: "AsyncConnection", actor: Actor, narrowing: Narrowing[N]
+    ) -> N:
+        directory = await read_directory(connection)
+        group, limits = narrowing.group, narrowing.limits
+        self._check_below(directory, group, limits)
+        before = narrowing.info(directory)
+        await self._set(connection, narrowing.whom, group, limits)
+        after = narrowing.info(await read_directory(connection))
+        named = f"{narrowing.whom[1]}/{group.rate_limit_id}"
+        change = Change("rate_limit.update", before, after, of=("rate_limit", named))
+        await self._office.note(connection, actor, change)
         return after
 
     def _group(self, rate_limit_id: str) -> Group:
@@ -293,8 +319,4 @@ class RateLimits:
 
 
 def _old_group_type(group: Group, version: str) -> str | msgspec.UnsetType:
-    return group.type if version == OLD_VERSION else msgspec.UNSET
-
-
-def _narrower_change(before: Answer, after: Answer, named: str) -> Change:
-    return Change("rate_limit.update", before, after, of=("rate_limit", named))
+    return group.type if version == OLDEST else msgspec.UNSET

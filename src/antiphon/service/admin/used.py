@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from antiphon.core.usage import TokenCounts
 from antiphon.service.admin.office import Office
 from antiphon.store.directory import read_directory
-from antiphon.store.reports import Question, cost_sums, usage_sums
+from antiphon.store.reports import Question, cost_sums, request_sums, usage_sums
 
 Dimension: TypeAlias = Literal["day", "model", "api_key_id", "workspace_id"]
 
@@ -20,6 +20,7 @@ class UsedLine:
     """One line: the values that were grouped by, in their order, what was used, and the cost."""
 
     dimensions: tuple[str | None, ...]
+    requests: int
     tokens: TokenCounts
     cost: int
 
@@ -51,6 +52,7 @@ class Used:
                 group_by=[name for name in by if name != "day"],
                 filters=only,
             )
+            asked = await request_sums(connection, question)
             used = await usage_sums(connection, question)
             spent = await cost_sums(connection, question)
 
@@ -60,6 +62,10 @@ class Used:
                 whole["workspace_id"] = default
             return tuple(whole[name] for name in by)
 
+        requests: dict[tuple[str | None, ...], int] = {}
+        for line in asked:
+            at = place(line.starting_at, line.dimensions)
+            requests[at] = requests.get(at, 0) + line.requests
         tokens: dict[tuple[str | None, ...], TokenCounts] = {}
         for one in used:
             at = place(one.starting_at, one.dimensions)
@@ -68,5 +74,8 @@ class Used:
         for cost in spent:
             at = place(cost.starting_at, cost.dimensions)
             costs[at] = costs.get(at, 0) + cost.costs.total
-        order = sorted({*tokens, *costs}, key=lambda at: tuple(value or "" for value in at))
-        return tuple(UsedLine(at, tokens.get(at, TokenCounts()), costs.get(at, 0)) for at in order)
+        # Whatever used or cost something was a request.
+        return tuple(
+            UsedLine(at, requests[at], tokens.get(at, TokenCounts()), costs.get(at, 0))
+            for at in sorted(requests, key=lambda at: tuple(value or "" for value in at))
+        )

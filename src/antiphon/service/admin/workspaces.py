@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.identity import workspace_id
+from antiphon.service.admin.described import key_change, member_change, member_info
 from antiphon.service.admin.office import (
     Actor,
     Change,
@@ -16,10 +17,11 @@ from antiphon.service.admin.office import (
     listing,
     moment,
     optional_moment,
+    printable,
 )
 from antiphon.service.admin.people import the_user
 from antiphon.service.directory import DEFAULT_COLOR
-from antiphon.store.accounts import archive_keys_of
+from antiphon.store.accounts import KeyStatus, archive_keys_of, list_keys
 from antiphon.store.workspaces import (
     Member,
     Workspace,
@@ -68,14 +70,15 @@ class Workspaces:
         """List workspaces, the newest first."""
         async with self._office.read() as connection:
             workspaces = await list_workspaces(connection)
-        wanted = [
-            workspace_info(one)
+        shown = {
+            one.id
             for one in workspaces
             if (include_archived or one.archived_at is None)
             and (include_default or not one.is_default)
             and (not ids or one.id in ids)
-        ]
-        return listing(wanted, [one.id for one in wanted], cursor)
+        }
+        infos = {one.id: workspace_info(one) for one in workspaces}
+        return listing(infos, cursor, lambda info: info.id in shown)
 
     async def one(self, wanted: str) -> WorkspaceInfo:
         """Return a workspace. Raises `NotFoundError`."""
@@ -87,7 +90,7 @@ class Workspaces:
         _refuse_foreign(params)
         workspace = Workspace(
             id=workspace_id(self._office.entropy()),
-            name=params.name,
+            name=printable(params.name),
             display_color=params.display_color or DEFAULT_COLOR,
             tags=_tags({}, params.tags or {}),
             created_at=self._office.now(),
@@ -111,12 +114,12 @@ class Workspaces:
         _refuse_foreign(params)
         async with self._office.change() as connection:
             old = await the_workspace(connection, wanted)
-            _refuse_archived(old)
+            refuse_archived(old)
             changes: dict[str, Any] = {}
             if params.name is not UNSET:
                 if old.is_default:
                     raise InvalidRequestError("name: the Default workspace cannot be renamed")
-                changes["name"] = params.name
+                changes["name"] = printable(params.name)
             if params.display_color is not UNSET:
                 changes["display_color"] = params.display_color
             if params.tags is not None:
@@ -138,17 +141,30 @@ class Workspaces:
                 return workspace_info(old)
             new = replace(old, archived_at=now)
             await change_workspace(connection, old.id, {"archived_at": now})
-            await archive_keys_of(connection, old.id, now)
+            await self._archive_keys(connection, actor, old.id)
             await self._office.note(connection, actor, _change("workspace.archive", old, new))
         return workspace_info(new)
+
+    async def _archive_keys(
+        self, connection: "AsyncConnection", actor: Actor, workspace: str
+    ) -> None:
+        now = self._office.now()
+        theirs = [
+            key
+            for key in await list_keys(connection)
+            if key.workspace_id == workspace and key.status is not KeyStatus.ARCHIVED
+        ]
+        await archive_keys_of(connection, workspace, now)
+        for key in theirs:
+            archived = replace(key, status=KeyStatus.ARCHIVED, archived_at=now)
+            await self._office.note(connection, actor, key_change(key, archived, now))
 
     async def members(self, wanted: str, cursor: Cursor) -> Listing:
         """List the members of a workspace."""
         async with self._office.read() as connection:
             await the_workspace(connection, wanted)
             members = await list_members(connection, wanted)
-        infos = [member_info(member) for member in members]
-        return listing(infos, [info.user_id for info in infos], cursor)
+        return listing({one.user_id: member_info(one) for one in members}, cursor)
 
     async def member(self, wanted: str, user: str) -> MemberInfo:
         """Return a member. Raises `NotFoundError`."""
@@ -159,7 +175,7 @@ class Workspaces:
         """Make a user a member."""
         async with self._office.change() as connection:
             workspace = await the_workspace(connection, wanted)
-            _refuse_archived(workspace)
+            refuse_archived(workspace)
             if workspace.is_default:
                 raise InvalidRequestError("Every user is in the Default workspace already.")
             await the_user(connection, params.user_id)
@@ -174,7 +190,7 @@ class Workspaces:
                 added_at=self._office.now(),
             )
             await add_member(connection, member)
-            change = _member_change("create", member, after=member)
+            change = member_change("create", member, after=member)
             await self._office.note(connection, actor, change)
         return member_info(member)
 
@@ -183,19 +199,21 @@ class Workspaces:
     ) -> MemberInfo:
         """Give a member another role."""
         async with self._office.change() as connection:
+            refuse_archived(await the_workspace(connection, wanted))
             old = await _the_member(connection, wanted, user)
             new = replace(old, workspace_role=role)
             await change_member(connection, wanted, user, role)
-            change = _member_change("update", old, before=old, after=new)
+            change = member_change("update", old, before=old, after=new)
             await self._office.note(connection, actor, change)
         return member_info(new)
 
     async def remove_member(self, actor: Actor, wanted: str, user: str) -> MemberDeleted:
         """Take a member out of a workspace."""
         async with self._office.change() as connection:
+            refuse_archived(await the_workspace(connection, wanted))
             old = await _the_member(connection, wanted, user)
             await remove_member(connection, wanted, user)
-            change = _member_change("delete", old, before=old)
+            change = member_change("delete", old, before=old)
             await self._office.note(connection, actor, change)
         return MemberDeleted(user_id=user, workspace_id=wanted)
 
@@ -214,28 +232,8 @@ def workspace_info(workspace: Workspace) -> WorkspaceInfo:
     )
 
 
-def member_info(member: Member) -> MemberInfo:
-    """Describe a member."""
-    return MemberInfo(
-        user_id=member.user_id,
-        workspace_id=member.workspace_id,
-        workspace_role=member.workspace_role,  # type: ignore[arg-type]  # the rows are ours
-    )
-
-
 def _change(action: str, old: Workspace, new: Workspace) -> Change:
     return Change(action, workspace_info(old), workspace_info(new))
-
-
-def _member_change(
-    action: str, member: Member, *, before: Member | None = None, after: Member | None = None
-) -> Change:
-    return Change(
-        f"workspace_member.{action}",
-        member_info(before) if before else None,
-        member_info(after) if after else None,
-        of=("workspace_member", f"{member.workspace_id}/{member.user_id}"),
-    )
 
 
 async def the_workspace(connection: "AsyncConnection", wanted: str) -> Workspace:
@@ -254,14 +252,15 @@ async def _the_member(connection: "AsyncConnection", wanted: str, user: str) -> 
     raise NotFoundError(f"User {user} is not a member of workspace {wanted}.")
 
 
-def _refuse_archived(workspace: Workspace) -> None:
+def refuse_archived(workspace: Workspace) -> None:
+    """Raise `InvalidRequestError` for a workspace that is archived."""
     if workspace.archived_at is not None:
         raise InvalidRequestError("This workspace is archived and cannot be changed.")
 
 
 def _refuse_foreign(params: CreateWorkspaceParams | UpdateWorkspaceParams) -> None:
     """Refuse what there is nothing for on one's own machines."""
-    for name in ("data_residency", "external_key_id", "user_profile_id"):
+    for name in ("external_key_id", "user_profile_id"):
         if getattr(params, name) is not None:
             raise InvalidRequestError(
                 f"{name}: not supported here; all data stays on this server's machines"

@@ -1,0 +1,85 @@
+"""What keys and members look like: in answers, and in the audit log."""
+
+from datetime import datetime
+
+from msgspec import UNSET
+
+from antiphon.core.validation.versions import NEWEST, OLDEST
+from antiphon.service.admin.office import Change, moment, optional_moment
+from antiphon.store.accounts import ApiKey, KeyKind, KeyStatus
+from antiphon.store.workspaces import Member
+from antiphon.wire.keys import (
+    AdminKeyScope,
+    CreatedBy,
+    KeyInfo,
+    KeyState,
+    OrganizationKeyScope,
+    WorkspaceKeyScope,
+)
+from antiphon.wire.organizations import MemberInfo
+
+
+def key_state(key: ApiKey, now: datetime) -> KeyState:
+    """Tell what can be done with a key now."""
+    if key.status is not KeyStatus.ARCHIVED and has_expired(key, now):
+        return "expired"
+    return key.status.value
+
+
+def has_expired(key: ApiKey, now: datetime) -> bool:
+    """Whether the time of a key is over."""
+    return key.expires_at is not None and key.expires_at <= now
+
+
+def key_info(key: ApiKey, now: datetime, default_workspace: str, version: str) -> KeyInfo:
+    """Describe a key, as this version of the API does."""
+    owner = key.workspace_id
+    return KeyInfo(
+        id=key.id,
+        name=key.name,
+        status=key_state(key, now),
+        created_at=moment(key.created_at),
+        expires_at=optional_moment(key.expires_at),
+        last_used_at=optional_moment(key.last_used_at),
+        created_by=CreatedBy(id=key.created_by) if key.created_by else None,
+        partial_key_hint=key.hint,
+        scope=_scope(key),
+        workspace_id=(None if owner == default_workspace else owner)
+        if version == OLDEST
+        else UNSET,
+    )
+
+
+def key_change(before: ApiKey, after: ApiKey, now: datetime) -> Change:
+    """Say how a key was changed along with something else, of which it is not the Default one."""
+    old, new = (key_info(key, now, "", NEWEST) for key in (before, after))
+    return Change("api_key.update", old, new)
+
+
+def _scope(key: ApiKey) -> WorkspaceKeyScope | OrganizationKeyScope | AdminKeyScope:
+    if key.kind is KeyKind.ADMIN:
+        return AdminKeyScope()
+    if key.workspace_id is None:
+        return OrganizationKeyScope()
+    return WorkspaceKeyScope(workspace_id=key.workspace_id)
+
+
+def member_info(member: Member) -> MemberInfo:
+    """Describe a member."""
+    return MemberInfo(
+        user_id=member.user_id,
+        workspace_id=member.workspace_id,
+        workspace_role=member.workspace_role,  # type: ignore[arg-type]  # the rows are ours
+    )
+
+
+def member_change(
+    action: str, member: Member, *, before: Member | None = None, after: Member | None = None
+) -> Change:
+    """Say what became of a member."""
+    return Change(
+        f"workspace_member.{action}",
+        member_info(before) if before else None,
+        member_info(after) if after else None,
+        of=("workspace_member", f"{member.workspace_id}/{member.user_id}"),
+    )
