@@ -41,7 +41,6 @@ NOT_SERVED = {
     "rbac_groups": "of the Enterprise plan; roles are given to users",
     "rbac_roles": "of the Enterprise plan; roles are given to users",
     "service_accounts": "keys belong to workspaces or to the organization",
-    "spend_limits.effective": "limits of users, of whom no request is; /balances says the others",
     "spend_limits.increase_requests": "users ask for more there; nobody signs in here",
     "telemetry_destinations": "of the apps",
     "users.sign_out": "nobody signs in",
@@ -51,7 +50,6 @@ NOT_SERVED = {
 # Parameters that are refused by their name.
 REFUSED = {
     "invites.create": {"rbac_group_ids": ["rbg_1"]},
-    "spend_limits.list": {"scope_type": "workspace", "workspace_id": "wrkspc_1"},
     "workspaces.create": {"external_key_id": "ek_1", "user_profile_id": "up_1"},
     "workspaces.update": {"external_key_id": "ek_1", "user_profile_id": "up_1"},
 }
@@ -157,6 +155,7 @@ def test_every_method_is_called_with_every_parameter(sweep: Sweep, raw: httpx2.C
     rate_limits(sweep)
     if "spend_limits.set" in sweep.methods:
         spend_limits(sweep)
+    spend_of_members(sweep, raw)
     expected = {
         path: set(inspect.signature(method).parameters) - OF_THE_SDK
         for path, method in sweep.methods.items()
@@ -169,7 +168,6 @@ def test_every_method_is_called_with_every_parameter(sweep: Sweep, raw: httpx2.C
 @pytest.mark.covers("administration: external_keys", "refused")
 @pytest.mark.covers("administration: rbac_groups and rbac_roles", "refused")
 @pytest.mark.covers("administration: federation", "refused")
-@pytest.mark.covers("administration: spend_limits/effective", "refused")
 def test_what_is_not_served_is_not_found(sweep: Sweep) -> None:
     absent = [path for path in sweep.methods if not is_served(path)]
     for path in absent:
@@ -326,8 +324,22 @@ def spend_limits(sweep: Sweep) -> None:
     made = sweep("spend_limits.set", amount="100", scope=scope, period="monthly")
     other = sweep("spend_limits.set", amount="100", scope={"type": "organization"})
     assert sweep("spend_limits.retrieve", made.id) == made
-    sweep.refused("spend_limits.list")
+    of_place = sweep("spend_limits.list", scope_type=["workspace"], workspace_id=place)
+    assert of_place.data == [made]
     first = sweep("spend_limits.list", limit=1)
     assert sweep("spend_limits.list", limit=1, page=first.next_page).data != first.data
     for one in (made, other):
         assert sweep("spend_limits.delete", one.id).id == one.id
+
+
+def spend_of_members(sweep: Sweep, raw: httpx2.Client) -> None:
+    limit = {"scope": {"type": "organization"}, "amount": "100", "period": "monthly"}
+    made = raw.post("/spend_limits", json=limit).json()["id"]
+    users = [person(sweep, raw, name) for name in ("max", "pam")]
+    wanted: dict[str, Any] = {"limit": 1, "user_ids": users, "period": ["monthly"]}
+    first = sweep("spend_limits.effective.list", **wanted)
+    second = sweep("spend_limits.effective.list", page=first.next_page, **wanted)
+    assert {one.actor.user_id for one in (*first.data, *second.data)} == set(users)
+    for user in users:
+        sweep("users.remove", user)
+    raw.delete(f"/spend_limits/{made}")

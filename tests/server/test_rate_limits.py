@@ -2,11 +2,13 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import pytest
 
 from antiphon.service.gate import Gate
+from antiphon.service.models import COUNTED_AT_ONCE
 from antiphon.settings import PriceSettings
 from antiphon.store.database import open_database
 from support.asgi import HELLO, Answer, Call, Client
@@ -251,6 +253,39 @@ async def test_beyond_the_line_everybody_is_refused_at_once(house: StartHouse) -
     assert outcomes == ["completed", "interrupted", "interrupted"]
     # The one in the line was never admitted.
     assert calls[2].answer.headers.get("request-id") not in entries
+
+
+async def test_those_who_count_are_kept_apart_from_those_who_ask(house: StartHouse) -> None:
+    home = await house({"limits": {"queued_requests": 0, "count_requests_per_minute": 60}})
+    asked = {"model": "claude-x", "messages": [{"role": "user", "content": "Hi"}]}
+    gate = home.platform.models.find("scripted").counting
+    for _ in range(COUNTED_AT_ONCE):
+        await gate.enter()
+    refused = await home.caller.post("/v1/messages/count_tokens", asked)
+    assert refused.error == (529, "overloaded_error", "Overloaded")
+    assert told(refused, "requests")[:2] == ("60", "60")
+    assert (await home.caller.create()).status == 200
+    gate.leave()
+    for _ in range(2):
+        assert (await home.caller.post("/v1/messages/count_tokens", asked)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"model": "claude-x", "messages": [], "temprature": 1}, {}),
+        ({"model": "claude-x", "messages": 1}, {}),
+        (HELLO, {"anthropic_version": "1999-01-01"}),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_what_cannot_be_read_is_told_the_limits_all_the_same(
+    house: StartHouse, path: str, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    home = await house()
+    refused = await home.caller.post(path, body, **headers)
+    assert refused.status == 400
+    assert told(refused, "requests")[:2] == ("1000000", "1000000")
 
 
 async def test_changed_limit_applies_to_the_next_request(house: StartHouse) -> None:

@@ -273,3 +273,45 @@ async def test_houses_that_use_the_same_valkey_server_know_nothing_of_each_other
             assert answer.status == 400
     finally:
         valkey.close()
+
+
+@pytest.mark.parametrize("before", [None, "weekly"])
+@pytest.mark.parametrize("scope", ["organization", "workspace", "key"])
+async def test_first_limit_is_not_overspent_by_what_runs_when_it_is_set(
+    house: StartHouse, before: str | None, scope: str
+) -> None:
+    home = await house(price=PRICE, text="word " * 99, tokens_per_second=100)
+    caller, workspace, key = await home.guest()
+    if before is not None:
+        # Another limit was there: what runs holds something, but not of the new one.
+        await home.spend_limit({"type": "organization"}, 10**12, period=before)
+    body = {
+        "model": "claude-x",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+    }
+    running = [caller.start("POST", "/v1/messages", body) for _ in range(10)]
+    await asyncio.gather(*(call.until(b"word") for call in running))
+
+    limit = 10 * WHOLE_WORST + WHOLE_WORST // 2
+    scopes = {
+        "organization": {"type": "organization"},
+        "workspace": {"type": "workspace", "workspace_id": workspace},
+        "key": {"type": "api_key", "api_key_id": key},
+    }
+    await home.spend_limit(scopes[scope], limit)
+    wire = "api_key" if scope == "key" else scope
+    balances = (await home.get(f"/balances?scope={wire}"))["data"]
+    held = next(
+        Decimal(one["held"]) * 10**7
+        for one in balances
+        if one["period"] == "monthly" and one["limit"] is not None
+    )
+    assert held == 10 * WHOLE_WORST
+    late = [caller.start("POST", "/v1/messages", body) for _ in range(10)]
+    await asyncio.gather(*(call.task for call in (*running, *late)))
+    assert all(call.answer.status == 200 for call in running)
+    assert sum(entry.cost for entry in (await home.entries()).values()) <= limit
+    after = (await home.get(f"/balances?scope={wire}"))["data"]
+    assert {one["held"] for one in after} == {"0"}

@@ -208,6 +208,7 @@ async def test_cap_of_the_server_is_a_limit_that_only_the_server_changes(
 # ── members
 
 
+@pytest.mark.covers("administration: GET /spend_limits/effective", "effect")
 async def test_members_share_the_limits_and_each_has_spent_what_their_keys_have(
     house: StartHouse,
 ) -> None:

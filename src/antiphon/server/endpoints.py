@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.core.catalogue import page_limit
 from antiphon.core.errors import ApiError
+from antiphon.core.rate_limits import TOKEN_COUNT
 from antiphon.core.usage import Outcome
 from antiphon.server.exchange import Exchange
 from antiphon.server.hang_ups import HangUps
@@ -52,14 +53,15 @@ class Endpoints:
         self._hang_ups = HangUps()
 
     async def create_message(self, exchange: Exchange) -> None:
-        caller, version = await self._admit(exchange)
+        caller = await self._let_in(exchange)
         try:
-            await self._create_message(exchange, caller, version)
+            await self._create_message(exchange, caller)
         except (ApiError, BodyError) as error:
             await self._tell_limits(exchange, caller, error)
             raise
 
-    async def _create_message(self, exchange: Exchange, caller: Caller, version: str) -> None:
+    async def _create_message(self, exchange: Exchange, caller: Caller) -> None:
+        version = read_version(exchange)
         body = await read_body(exchange, self._platform.settings)
         params = await aside(len(body), self._create[version].decode, body)
         exchange.fields["model"] = params.model
@@ -94,13 +96,18 @@ class Endpoints:
             exchange.headers |= await self._platform.messages.standing(caller, name)
 
     async def count_tokens(self, exchange: Exchange) -> None:
-        caller, version = await self._admit(exchange)
-        body = await read_body(exchange, self._platform.settings)
-        params = await aside(len(body), self._count.decode, body)
+        caller = await self._let_in(exchange)
+        metering = self._platform.metering
+        try:
+            version = read_version(exchange)
+            body = await read_body(exchange, self._platform.settings)
+            params = await aside(len(body), self._count.decode, body)
+        except (ApiError, BodyError):
+            exchange.headers |= await metering.standing(caller, TOKEN_COUNT)
+            raise
         exchange.fields["model"] = params.model
         asking = Asking(caller, exchange.request_id, version, len(body))
         with self._hang_ups.stopping(exchange):
-            metering = self._platform.metering
             exchange.headers |= await metering.count(caller, exchange.request_id, params.model)
             try:
                 count = await self._platform.messages.count_tokens(params, asking)
@@ -140,6 +147,9 @@ class Endpoints:
 
     async def _admit(self, exchange: Exchange) -> tuple[Caller, str]:
         """Let only known callers in; return who it is, and the version of the API they speak."""
+        return await self._let_in(exchange), read_version(exchange)
+
+    async def _let_in(self, exchange: Exchange) -> Caller:
         caller = await self._platform.access.authenticate(
             exchange.header(b"x-api-key"),
             exchange.header(b"authorization"),
@@ -150,7 +160,7 @@ class Endpoints:
         if caller.workspace_id is not None:
             exchange.headers["anthropic-workspace-id"] = caller.workspace_id
         self._platform.uses.note(caller.key_id)
-        return caller, read_version(exchange)
+        return caller
 
 
 def _outcome(exchange: Exchange) -> Outcome:

@@ -37,7 +37,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Grant(msgspec.Struct, eq=False):
-    """A request that may begin. `headers` tell its caller what is left of the limits."""
+    """A request that may begin. `headers` tell its caller what is left of the limits.
+
+    `holds` says that something is set aside for it, until it is settled.
+    """
 
     plan: Plan
     headers: dict[str, str]
@@ -45,6 +48,7 @@ class Grant(msgspec.Struct, eq=False):
     input_tokens: int
     input: int
     input_drawn: int
+    holds: bool
     output: int = 0
     drawn: int = 0
 

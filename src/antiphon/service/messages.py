@@ -212,9 +212,14 @@ class Messages:
 
     async def count_tokens(self, params: CountTokensParams, asking: Asking) -> int:
         """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
-        engine = self._models.find(params.model).engine()
-        prompt, _ = await self._read(prompt_to_count, params, engine, asking)
-        return await _count(engine, prompt)
+        model = self._models.find(params.model)
+        await model.counting.enter()
+        try:
+            engine = model.engine()
+            prompt, _ = await self._read(prompt_to_count, params, engine, asking)
+            return await _count(engine, prompt)
+        finally:
+            model.counting.leave()
 
     async def _read(
         self,

@@ -10,9 +10,9 @@ bill that is written is counted, and one that is counted is written.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from functools import lru_cache
 
 import anyio
@@ -31,7 +31,8 @@ from antiphon.core.admission import (
 )
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
 from antiphon.core.ledger import LedgerEntry
-from antiphon.core.pricing import worst_case
+from antiphon.core.periods import day_of, midnight
+from antiphon.core.pricing import FREE, worst_case
 from antiphon.core.rate_limits import (
     TOKEN_COUNT,
     LimitType,
@@ -40,14 +41,15 @@ from antiphon.core.rate_limits import (
     limit_headers,
     rate_limit_error,
 )
-from antiphon.core.spending import SpendCap, accounts_of, spend_error
+from antiphon.core.spending import accounts_of, spend_error
 from antiphon.core.usage import TokenCounts
 from antiphon.service.access import Caller
+from antiphon.service.beside import beside
 from antiphon.service.directory import Accounts
 from antiphon.service.grants import Grant, Question, opening_of, undrawn_of
 from antiphon.service.ledger import Ledger
 from antiphon.service.places import Place, Places
-from antiphon.service.plans import Plan, Plans
+from antiphon.service.plans import Plan, Plans, limited_accounts
 from antiphon.settings import LimitSettings
 from antiphon.store.counters.base import Counters, CountersError
 from antiphon.store.counters.memory import MemoryCounters
@@ -86,7 +88,7 @@ class Metering:
         self._granted: dict[str, Grant] = {}
         # The names of accounts are the same for all requests of a day.
         self._accounts_of = lru_cache(maxsize=4096)(accounts_of)
-        self._account_of = lru_cache(maxsize=4096)(SpendCap.account)
+        self._limited_accounts = lru_cache(maxsize=4096)(limited_accounts)
         self._news = asyncio.Event()
         self._log = structlog.get_logger(__name__)
 
@@ -117,7 +119,8 @@ class Metering:
             await self._room.settle(Settlement(question.request_id, {}))
             raise OverloadedError from error
         size = question.input_tokens
-        grant = Grant(plan, headers, entry, size, input=size, input_drawn=size)
+        holds = question.price != FREE
+        grant = Grant(plan, headers, entry, size, input=size, input_drawn=size, holds=holds)
         if question.exact:
             grant.prompt(TokenCounts(input=size))
         self._granted[question.request_id] = grant
@@ -143,19 +146,22 @@ class Metering:
         return Ask(
             id=question.request_id,
             draws=draws(plan.rates, question.input_tokens),
-            holds=self._holds(plan, question, now) if plan.caps else (),
+            holds=self._holds(plan, question, now),
             lease_ms=LEASE_MS,
             waits=True,
         )
 
     def _holds(self, plan: Plan, question: Question, now: datetime) -> tuple[Hold, ...]:
-        """Set the worst case aside on each account; what is free passes one that is used up."""
+        """Set the worst case aside on each account; what is free passes one that is used up.
+
+        Also where there is no limit: one that is set meanwhile has to know what runs.
+        """
         most = question.max_output
         worst = worst_case(question.price, question.input_tokens, most, question.caches)
         if not worst:
             return ()
-        day = _midnight(now)
-        return tuple([Hold(self._account_of(cap, day), cap.amount, worst) for cap in plan.caps])
+        accounts = self._limited_accounts(plan, midnight(day_of(now)))
+        return tuple([Hold(name, limit, worst) for name, limit in accounts])
 
     async def _decide_at(self, place: Place | int, ask: Ask) -> Verdict:
         """Decide an ask for which a place was promised: it is drawn already, or not yet due."""
@@ -267,23 +273,12 @@ class Metering:
         )
         if entry.api_key_id is not None:
             scopes += ((Scope.KEY.value, entry.api_key_id),)
-        names = self._accounts_of(scopes, _midnight(entry.started_at))
+        names = self._accounts_of(scopes, midnight(day_of(entry.started_at)))
         return dict.fromkeys(names, entry.costs.total)
 
-    @asynccontextmanager
-    async def following(self) -> AsyncGenerator[None]:
+    def following(self) -> AbstractAsyncContextManager[None]:
         """Draw output as it is produced, and keep the reservations of what runs."""
-        tasks = [
-            asyncio.create_task(work(), name="antiphon-metering")
-            for work in (self._keep_drawing, self._keep_renewing)
-        ]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait(tasks)
+        return beside("antiphon-metering", self._keep_drawing, self._keep_renewing)
 
     async def _keep_drawing(self) -> None:
         while True:
@@ -297,7 +292,7 @@ class Metering:
     async def _keep_renewing(self) -> None:
         while True:
             await anyio.sleep(RENEW_EVERY_S)
-            if reserved := [name for name, grant in self._granted.items() if grant.plan.caps]:
+            if reserved := [name for name, grant in self._granted.items() if grant.holds]:
                 await self._try(self._counters.renew(reserved, LEASE_MS))
 
     async def _try(self, telling: Awaitable[None]) -> None:
@@ -305,10 +300,6 @@ class Metering:
             await telling
         except CountersError as error:
             self._log.warning("counters not told", reason=str(error))
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _too_many(

@@ -35,6 +35,10 @@ class ModelSource:
     created_at: str = UNKNOWN_TIME
 
 
+# Prompts of one model that are counted at once; more of them only make each other slower.
+COUNTED_AT_ONCE = 16
+
+
 class ServedModel:
     """One model, whose engine may still be loading."""
 
@@ -44,6 +48,8 @@ class ServedModel:
         self.limit_group = _limit_group(settings)
         self.price = settings.price.price() if settings.price else None
         self.gate = Gate(limits.concurrent_requests, limits.queued_requests)
+        # Counting is work too, but those who count shall not keep out those who ask.
+        self.counting = Gate(COUNTED_AT_ONCE, limits.queued_requests)
         self._source = source
         self._clock = clock
         self._engine: Engine | None = None

@@ -2,22 +2,36 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from antiphon.core.rate_limits import TOKEN_COUNT, Applied, LimitType, ScopeLimits, applied
-from antiphon.core.spending import SpendCap
+from antiphon.core.spending import SpendCap, accounts_of
 from antiphon.service.access import Caller
 from antiphon.settings import LimitSettings
 from antiphon.store.directory import Directory
 from antiphon.store.limits import Scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The limits of one caller for one group of models, and the scopes that pay."""
+    """The limits of one caller for one group of models, and the scopes that pay.
+
+    Plans compare by identity, so that what follows from one can be looked up by it.
+    """
 
     scopes: tuple[tuple[Scope, str], ...]
     rates: tuple[Applied, ...]
     caps: tuple[SpendCap, ...]
+
+
+def limited_accounts(plan: Plan, moment: datetime) -> tuple[tuple[str, int | None], ...]:
+    """Name every account that a request is charged to, and its limit if it has one.
+
+    Those that have one come first, in the order of `plan.caps`.
+    """
+    limited = {cap.account(moment): cap.amount for cap in plan.caps}
+    names = accounts_of(plan.scopes, moment)
+    return (*limited.items(), *((name, None) for name in names if name not in limited))
 
 
 class Plans:

@@ -1,11 +1,10 @@
 """The ledger at rest: entries are added and never changed; everything else is a sum of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, select
+from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.ledger import LedgerEntry
@@ -29,15 +28,6 @@ _VALUES = attrgetter(*_PLACES.values())
 LONGEST_REQUEST = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a key has spent in a workspace, in nano-dollars, since each of the moments asked for."""
-
-    workspace_id: str | None
-    api_key_id: str | None
-    amounts: Mapping[str, int]
-
-
 async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
     """Add entries; those that are there already stay as they are."""
     if not entries:
@@ -58,24 +48,6 @@ async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry 
     return None if row is None else _entry(row)
 
 
-async def spent_since(
-    connection: AsyncConnection, moments: Mapping[str, datetime]
-) -> tuple[Spent, ...]:
-    """Sum what was spent since each of the moments, for each pair of workspace and key.
-
-    One question answers for all periods and all scopes: what a workspace spent is the sum over
-    its keys, what the organization spent the sum over everything.
-    """
-    sums = [_spent(since).label(name) for name, since in moments.items()]
-    scope = (ledger.c.workspace_id, ledger.c.api_key_id)
-    query = select(*scope, *sums).where(ledger.c.started_at >= min(moments.values()))
-    rows = await connection.execute(query.group_by(*scope))
-    return tuple(
-        Spent(row["workspace_id"], row["api_key_id"], {name: int(row[name]) for name in moments})
-        for row in rows.mappings()
-    )
-
-
 async def entries_since(connection: AsyncConnection, moment: datetime) -> tuple[str, ...]:
     """Return the ids of the requests that were over at this moment or later.
 
@@ -83,15 +55,6 @@ async def entries_since(connection: AsyncConnection, moment: datetime) -> tuple[
     """
     recent = (ledger.c.started_at >= moment - LONGEST_REQUEST) & (ledger.c.ended_at >= moment)
     return tuple(await connection.scalars(select(ledger.c.id).where(recent)))
-
-
-def summed(spent: Iterable[Spent], moment: str) -> int:
-    """Add up what was spent since a moment, whoever spent it."""
-    return sum(each.amounts[moment] for each in spent)
-
-
-def _spent(since: datetime) -> ColumnElement[int]:
-    return func.sum(case((ledger.c.started_at >= since, ledger.c.cost), else_=0))
 
 
 def _row(entry: LedgerEntry) -> tuple[object, ...]:
