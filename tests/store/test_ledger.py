@@ -1,28 +1,17 @@
-from collections.abc import Sequence
-from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from antiphon.core.ledger import LedgerEntry
 from antiphon.core.usage import Costs, Outcome, TokenCounts
-from antiphon.store.database import Database, open_database, sqlite_url
-from antiphon.store.ledger import add_entries, find_entry, spent_since, summed
-from antiphon.store.migrations import migrate
+from antiphon.store.database import Database
+from antiphon.store.ledger import add_entries, find_entry
 from antiphon.store.tables import ledger
-from support.ledger import KEYS, NOON, WORKSPACES, an_entry, ledgers
+from support.ledger import NOON, an_entry
 
 pytestmark = pytest.mark.anyio
-
-MOMENTS = {
-    "day": datetime(2026, 7, 1, tzinfo=UTC),
-    "week": datetime(2026, 6, 29, tzinfo=UTC),
-    "month": datetime(2026, 7, 1, tzinfo=UTC),
-}
 
 WHOLE = LedgerEntry(
     id="req_whole",
@@ -91,39 +80,3 @@ async def test_nothing_added_is_nothing(database: Database) -> None:
 
 async def test_no_column_can_hold_a_prompt_or_a_key() -> None:
     assert not {"prompt", "content", "text", "secret", "digest"} & set(ledger.columns.keys())
-
-
-@settings(
-    max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(entries=ledgers(datetime(2026, 6, 27, tzinfo=UTC), timedelta(days=6)))
-async def test_what_was_spent_is_the_sum_of_the_ledger_in_every_period_and_scope(
-    database: Database, entries: Sequence[LedgerEntry]
-) -> None:
-    async with database.write() as connection:
-        await connection.execute(delete(ledger))
-        await add_entries(connection, entries)
-        spent = await spent_since(connection, MOMENTS)
-    for moment, since in MOMENTS.items():
-        counted = [entry for entry in entries if entry.started_at >= since]
-        assert summed(spent, moment) == sum(entry.costs.total for entry in counted)
-        for workspace in WORKSPACES:
-            here = [each for each in spent if each.workspace_id == workspace]
-            costs = [entry.costs.total for entry in counted if entry.workspace_id == workspace]
-            assert summed(here, moment) == sum(costs)
-        for key in KEYS:
-            theirs = [each for each in spent if each.api_key_id == key]
-            costs = [entry.costs.total for entry in counted if entry.api_key_id == key]
-            assert summed(theirs, moment) == sum(costs)
-
-
-async def test_sums_of_what_was_spent_are_read_from_the_index_alone(sqlite_path: Path) -> None:
-    async with aclosing(await open_database(sqlite_url(sqlite_path))) as database:
-        await migrate(database)
-        async with database.read() as connection:
-            rows = await connection.exec_driver_sql(
-                "EXPLAIN QUERY PLAN SELECT workspace_id, api_key_id, sum(cost) FROM ledger "
-                "WHERE started_at >= 0 GROUP BY workspace_id, api_key_id"
-            )
-            assert "USING COVERING INDEX ix_ledger_spend" in str(rows.all())
