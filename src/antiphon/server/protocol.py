@@ -170,8 +170,13 @@ def without_upgrade(data: bytes) -> bytes:
     Java's own client has it by default, and the parser would take what follows the head for the
     other protocol: the body would be empty.
     """
-    found = UPGRADE.search(data, 0, LARGEST_HEAD)
-    if found is None or found.end() > data.find(b"\r\n\r\n") > 0:
+    end = data.find(b"\r\n\r\n")
+    end = LARGEST_HEAD if end < 0 else min(end, LARGEST_HEAD)
+    # Hardly anybody has it, and this takes half of the time of the search.
+    if b"upgrade" not in data[:end].lower():
+        return data
+    found = UPGRADE.search(data, 0, end)
+    if found is None:
         return data
     return data[: found.start()] + b"x-grade" + data[found.end() :]
 

@@ -250,7 +250,7 @@ class Delivery:
     async def run(self) -> None:
         while True:
             await self._news.wait()
-            await anyio.sleep(self._pause_s)
+            await asyncio.sleep(self._pause_s)
             self._news.clear()
             retry_s = RETRY_S
             while not await self._delivered():

@@ -131,7 +131,8 @@ class Metering:
         self, caller: Caller, question: Question, plan: Plan, now: datetime
     ) -> Verdict:
         ask = self._ask(plan, question, now)
-        await self._places.tidy()
+        if self._places.untidy:
+            await self._places.tidy()
         if question.retries and (place := await self._places.claim(caller.key_id, ask.draws)):
             return await self._decide_at(place, ask)
         verdict = await self._room.admit(ask, self._settings.spend_wait_s)
@@ -156,6 +157,8 @@ class Metering:
 
         Also where there is no limit: one that is set meanwhile has to know what runs.
         """
+        if question.price is FREE:
+            return ()
         most = question.max_output
         worst = worst_case(question.price, question.input_tokens, most, question.caches)
         if not worst:

@@ -65,9 +65,14 @@ class Places:
         self._ending: list[tuple[int, str]] = []
         self._trust: dict[str, tuple[int, int]] = {}
 
+    @property
+    def untidy(self) -> bool:
+        """Whether the time of a place is over."""
+        return bool(self._ending) and self._ending[0][0] <= self._clock()
+
     async def tidy(self) -> None:
         """Give back what was kept for those who did not come."""
-        while self._ending and self._ending[0][0] <= self._clock():
+        while self.untidy:
             name = heappop(self._ending)[1]
             place = self._promised.pop(name, None)
             if place is None:
