@@ -2,20 +2,22 @@
 
 Both account for every request: the ledger cannot be switched off. In the governed one the model
 has a price, and the organization, the workspace and the key of the caller each have three rate
-limits and a spend limit, none of which is reached. Then both are asked at half of the rate that
-the governed one can do, which tells what a caller waits for it.
+limits and a spend limit, none of which is reached. Then both, and the bare HTTP layer, are asked
+at half of the rate that the governed one can do, which tells what a caller waits for them.
 """
 
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import uvloop
 
 from benchmarks.load import Figures, load
-from benchmarks.report import Figure, command, finish
+from benchmarks.pipeline import bare_http
+from benchmarks.report import Figure, Goal, command, finish
 from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, pinned, request, scripted
 
 ADMIN_KEY = "sk-antiphon-admin-only-for-benchmarks"
@@ -27,6 +29,7 @@ KINDS = (
 )
 MOST = 900_000_000
 CENTS = "800000000"
+MOST_ADDED_MS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Size:
 QUICK = Size(rounds=1, requests=64)
 
 
+Round: TypeAlias = Mapping[str, tuple[Figures, float]]
+"""What each subject did in one round, and the processor time of a request, in µs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A server, and the headers of its caller."""
@@ -51,11 +58,12 @@ class Subject:
 
 def measure(size: Size) -> list[Figure]:
     """Run all rounds and return their figures."""
-    with scripted() as plain, governed() as governor, pinned(1):
+    with scripted() as plain, governed() as governor, bare_http(plain) as http, pinned(1):
         subjects = (Subject("no limits set", plain, HEADERS), governor)
+        bare = Subject("bare HTTP layer", http, HEADERS)
         busy = [_round(subjects, size, 0.0) for _ in range(1 + size.rounds)][1:]
         slowest = min(done[governor.name][0].per_second for done in busy)
-        calm = [_round(subjects, size, slowest / 2) for _ in range(size.rounds)]
+        calm = [_round((bare, *subjects), size, slowest / 2) for _ in range(size.rounds)]
     table: list[Figure] = []
     for subject in subjects:
         name = subject.name
@@ -63,18 +71,30 @@ def measure(size: Size) -> list[Figure]:
         table += [
             Figure(f"{name}: JSON", "/s", tuple(done[name][0].per_second for done in busy)),
             Figure(f"{name}: processor time", "µs", times),
-            Figure(f"{name}: p50 at half load", "ms", tuple(d[name][0].p50_ms for d in calm)),
-            Figure(f"{name}: p99 at half load", "ms", tuple(d[name][0].p99_ms for d in calm)),
+            *_waited(name, calm),
+            _added(name, bare.name, calm),
         ]
     # Processor time, rounds side by side: the steadiest of them.
-    plain_us, governed_us = table[1].median, table[5].median
-    table[5] = replace(table[5], ratio=f"no limits + {governed_us - plain_us:,.0f} µs")
-    return table
+    plain_us, governed_us = (figure for figure in table if figure.unit == "µs")
+    more = f"no limits + {governed_us.median - plain_us.median:,.0f} µs"
+    table[table.index(governed_us)] = replace(governed_us, ratio=more)
+    return [*table, *_waited(bare.name, calm)]
 
 
-def _round(
-    subjects: tuple[Subject, ...], size: Size, per_second: float
-) -> dict[str, tuple[Figures, float]]:
+def _waited(name: str, calm: Sequence[Round]) -> list[Figure]:
+    return [
+        Figure(f"{name}: p50 at half load", "ms", tuple(done[name][0].p50_ms for done in calm)),
+        Figure(f"{name}: p99 at half load", "ms", tuple(done[name][0].p99_ms for done in calm)),
+    ]
+
+
+def _added(name: str, bare: str, calm: Sequence[Round]) -> Figure:
+    """Return what a caller waits more, round by round: what disturbs is of a moment."""
+    more = tuple(done[name][0].p99_ms - done[bare][0].p99_ms for done in calm)
+    return Figure(f"{name}: added to p99", "ms", more, Goal(most=MOST_ADDED_MS))
+
+
+def _round(subjects: tuple[Subject, ...], size: Size, per_second: float) -> Round:
     return {subject.name: _measured(subject, size, per_second) for subject in subjects}
 
 

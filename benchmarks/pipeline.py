@@ -76,7 +76,7 @@ class Round:
 
 def measure(size: Size) -> list[Figure]:
     """Run all rounds and return their figures."""
-    with scripted() as antiphon, _bare(antiphon) as bare, pinned(1):
+    with scripted() as antiphon, bare_http(antiphon) as bare, pinned(1):
         rounds = uvloop.run(_all({"antiphon": antiphon, "bare": bare}, size))
     table: list[Figure] = []
     for kind in KINDS:
@@ -105,7 +105,7 @@ def _of(what: str, unit: str, values: Sequence[float]) -> Figure:
 
 
 @contextmanager
-def _bare(antiphon: Server) -> Iterator[Server]:
+def bare_http(antiphon: Server) -> Iterator[Server]:
     """Run the baseline with answers that Antiphon gave."""
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         files = Path(folder, "json"), Path(folder, "stream")
