@@ -2,6 +2,8 @@
 # nothing else; what is for developers needs Node.js 20 or newer as well.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# `make coverage` has run the others.
+BEYOND_COVERAGE := --ignore=tests/core --ignore=tests/wire
 # Without its bytecode a program takes seconds to start, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -13,7 +15,7 @@ serve: .venv/server ## fetch the default model once, and serve the API on http:/
 
 test: .venv/dev ## every test, with the real model and real servers
 	@$(if $(ARGS),,$(MAKE) --no-print-directory coverage)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(or $(ARGS),$(BEYOND_COVERAGE))
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
 	@$(BIN)/coverage erase
