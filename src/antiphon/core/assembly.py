@@ -169,7 +169,10 @@ class Assembly:
             return [self._begin_message(event)]
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
-            return self._feed_text(event.text)
+            if self._gathered is None:
+                return self._feed_text(event.text)
+            self._gathered.append(event.text)
+            return []
         if isinstance(event, ToolCallJson):
             return self._feed_input(event)
         rest = self._rest()
@@ -210,9 +213,6 @@ class Assembly:
         raise RuntimeError("the message has started")
 
     def _feed_text(self, text: str) -> list[StreamEvent]:
-        if self._gathered is not None:
-            self._gathered.append(text)
-            return []
         if self._claims is not None:
             return self._cited(self._claims.feed(text))
         scan = self._scanner.feed(text)

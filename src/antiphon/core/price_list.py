@@ -86,7 +86,10 @@ _EDITION = re.compile(r"-(?:20[0-9]{6}|latest)\Z")
 
 def list_price(name: str) -> Price | None:
     """Return the list price of a Claude id, with or without its date; `None` for other names."""
-    return LIST_PRICES.get(name) or LIST_PRICES.get(_EDITION.sub("", name))
+    found = LIST_PRICES.get(name)
+    if found is None and name.startswith("claude-"):
+        return LIST_PRICES.get(_EDITION.sub("", name))
+    return found
 
 
 def price_for(asked: str, served: str, own: Price | None) -> Price:

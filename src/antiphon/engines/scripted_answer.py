@@ -30,6 +30,8 @@ def said_or_required(
     prompt: Prompt, said: str, calls: tuple[ScriptedCall, ...]
 ) -> tuple[str, tuple[ScriptedCall, ...]]:
     """Say what the script says, unless the caller may count on something else."""
+    if not prompt.tools and prompt.output_schema is None:
+        return said, ()
     choice = prompt.tool_choice
     known = {tool.name: tool for tool in prompt.tools}
     if choice.mode == "none":

@@ -94,17 +94,18 @@ class Generation:
 
         Events that come at the same moment come together: one step for a token, not several.
         """
-        assembly = self._assembly
-        if not self._engine.capabilities.says_input:
+        assembly, grant = self._assembly, self._grant
+        says_input = self._engine.capabilities.says_input
+        if not says_input:
             yield [assembly.start()]
         try:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 async for engine_event in engine_events:
                     batch = assembly.feed(engine_event)
-                    if isinstance(engine_event, Started):
-                        self._grant.prompt(TokenCounts.of(assembly.usage))
+                    if says_input and isinstance(engine_event, Started):
+                        grant.prompt(TokenCounts.of(assembly.usage))
                     # Before the caller sees it: nothing is given away, whenever the end comes.
-                    self._grant.produced(assembly.output_tokens, assembly.thinking_tokens)
+                    grant.produced(assembly.output_tokens, assembly.thinking_tokens)
                     if batch:
                         yield batch
                     if assembly.ended:
