@@ -68,7 +68,8 @@ class Exchange:
         self.started = False
         self.streaming = False
         self.gone = False
-        self._direct: Direct | None = scope.get("state", {}).get(DIRECT)
+        # Taken out, as it knows the scope: a cycle would live until the garbage collector comes.
+        self._direct: Direct | None = scope.get("state", {}).pop(DIRECT, None)
         self._headers: dict[bytes, bytes] | None = None
         self._receive = receive
         self._send = send

@@ -58,6 +58,8 @@ class Boundary:
             await self._fail(exchange, error)
         finally:
             self._write_log(exchange)
+            # The exchange knows its scope: a cycle would live until the garbage collector comes.
+            del scope[EXCHANGE]
 
     async def _fail(self, exchange: Exchange, error: BaseException) -> None:
         failure = as_api_error(error)

@@ -26,6 +26,9 @@ _COLUMNS = (*_MOMENTS, *_PLACES)
 _VALUES = attrgetter(*_PLACES.values())
 
 LONGEST_REQUEST = timedelta(days=1)
+# The driver hands rows over one by one and lets the event loop in only between calls: a caller
+# would wait for all rows of one call.
+ROWS_AT_ONCE = 50
 
 
 async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
@@ -36,9 +39,10 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry
     values = ", ".join(positional.format(place) for place in range(1, 1 + len(_COLUMNS)))
     adding = f"INSERT INTO ledger ({', '.join(_COLUMNS)}) VALUES ({values}) "  # noqa: S608 - names
     # Not by the names of parameters: that takes three times as long, for every request.
-    await connection.exec_driver_sql(
-        adding + "ON CONFLICT (id) DO NOTHING", [_row(entry) for entry in entries]
-    )
+    adding += "ON CONFLICT (id) DO NOTHING"
+    for start in range(0, len(entries), ROWS_AT_ONCE):
+        rows = [_row(entry) for entry in entries[start : start + ROWS_AT_ONCE]]
+        await connection.exec_driver_sql(adding, rows)
 
 
 async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry | None:
