@@ -1,5 +1,5 @@
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from antiphon.engines.base import EngineConfig
+from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.registry import open_engine
 from antiphon.server.app import build_app
 from antiphon.service.models import ModelSource, Open
@@ -58,6 +60,35 @@ def default_model(models_dir: Path) -> Path:
 def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a real vision projector for the default model, with random weights."""
     return write_projector(tmp_path_factory.mktemp("projector") / "mmproj.gguf")
+
+
+@pytest.fixture(scope="session")
+def small() -> dict[str, int]:
+    return {"context": 1024, "slots": 4, "threads": 2}
+
+
+@pytest.fixture(scope="session")
+async def engine(
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    default_model: Path,
+    small: dict[str, int],
+) -> AsyncIterator[LlamaEngine]:
+    engine = await open_llama(EngineConfig("smollm2", default_model, small))
+    yield engine
+    await engine.aclose()
+
+
+@pytest.fixture(scope="session")
+async def seeing(
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    default_model: Path,
+    projector: Path,
+) -> AsyncIterator[LlamaEngine]:
+    """The same model with a projector, which lets it see."""
+    options = {"context": 512, "slots": 2, "threads": 2, "mmproj": str(projector)}
+    engine = await open_llama(EngineConfig("smollm2", default_model, options))
+    yield engine
+    await engine.aclose()
 
 
 @pytest.fixture

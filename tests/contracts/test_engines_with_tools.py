@@ -20,10 +20,10 @@ from antiphon.engines.base import (
     ToolChoice,
     Turn,
 )
-from antiphon.engines.fitting import fits
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.engines.scripted import open_scripted
+from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
 

@@ -6,7 +6,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from antiphon.engines.fitting import fits
+from antiphon.schemas.check import fits
 from support.odd_schemas import IMPOSSIBLE, ODD
 from support.processes import KEY, Program
 

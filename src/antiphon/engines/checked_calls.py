@@ -16,8 +16,8 @@ from antiphon.engines.base import (
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.engines.fitting import fits
 from antiphon.engines.http import failed
+from antiphon.schemas.check import fits
 from antiphon.wire.partial_json import completed
 
 CUT = frozenset({FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW})

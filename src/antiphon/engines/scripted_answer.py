@@ -14,8 +14,8 @@ from antiphon.core.generation import (
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.engines.example import example
 from antiphon.engines.images import without_images
+from antiphon.schemas.example import example
 from antiphon.wire.content import ToolResultParam, ToolUseParam
 
 

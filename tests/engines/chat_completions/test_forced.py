@@ -27,7 +27,7 @@ from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.chat_completions.forced import ForcedAnswer
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.chat_completions.request import request_of
-from antiphon.engines.fitting import fits
+from antiphon.schemas.check import fits
 from antiphon.wire.sse import Frame
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
 from support.upstreams import Owning, llama_server

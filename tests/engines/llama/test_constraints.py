@@ -9,8 +9,8 @@ from antiphon.engines.llama.constraints import (
     SchemaUnsupportedError,
     constrain,
 )
-from antiphon.engines.llama.gbnf import LARGEST
 from antiphon.engines.llama.syntax import BARE, TAGGED
+from antiphon.schemas.grammars.gbnf import LARGEST
 from support.gbnf import Grammar
 
 UNIQUE = {"properties": {"a": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}}}

@@ -18,8 +18,8 @@ from antiphon.engines.base import (
     Tool,
     ToolChoice,
 )
-from antiphon.engines.fitting import misfit
 from antiphon.engines.llama.engine import LlamaEngine
+from antiphon.schemas.check import first_error
 from support.conversation import calls_in, reason_of, text_of, turn
 from support.schemas import schemas, wild_schemas
 
@@ -72,7 +72,7 @@ async def called(engine: LlamaEngine, schema: Any) -> str:
     assert not any(isinstance(event, TextChunk) for event in events)
     ((name, given_),) = calls_in(events)
     assert name == "make"
-    assert misfit(json.loads(given_), tool.input_schema) is None, (given_, schema)
+    assert first_error(json.loads(given_), tool.input_schema) is None, (given_, schema)
     return FIT
 
 
@@ -83,7 +83,7 @@ async def said(engine: LlamaEngine, schema: Any) -> str:
     if reason_of(events) is not FinishReason.END_TURN:
         return CUT
     value = json.loads(text_of(events))
-    assert misfit(value, schema) is None, (value, schema)
+    assert first_error(value, schema) is None, (value, schema)
     return FIT
 
 

@@ -6,8 +6,9 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Turn
-from antiphon.core.validation.schemas import check_complexity, check_schema
-from antiphon.core.validation.well_formed import check_well_formed
+from antiphon.core.validation.schemas import refusing_schemas
+from antiphon.schemas.allowed import check_complexity, check_schema
+from antiphon.schemas.well_formed import check_well_formed
 from antiphon.wire.content import (
     BlockParam,
     DocumentParam,
@@ -25,11 +26,12 @@ def check_format(params: CreateMessageParams | CountTokensParams, turns: tuple[T
     output = params.output_config
     if output is UNSET or output.format is None:
         return
-    check_well_formed(output.format.schema, SCHEMA.removesuffix(":"))
-    check_schema(output.format.schema, SCHEMA)
     tools = () if params.tools is UNSET else params.tools
     strict = [one.input_schema for one in tools if isinstance(one, CustomToolParam) and one.strict]
-    check_complexity([*strict, output.format.schema])
+    with refusing_schemas():
+        check_well_formed(output.format.schema, SCHEMA)
+        check_schema(output.format.schema, SCHEMA)
+        check_complexity([*strict, output.format.schema])
     if any(_asks_for_citations(turn.content) for turn in turns):
         raise InvalidRequestError("output_config.format: citations are not supported with a format")
     if turns[-1].role == "assistant":

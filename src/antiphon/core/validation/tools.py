@@ -8,8 +8,9 @@ from msgspec import UNSET
 from antiphon.core.defined_tools import DEFINED_TOOLS
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.generation import Tool, ToolChoice
-from antiphon.core.validation.schemas import check_complexity, check_schema
-from antiphon.core.validation.well_formed import check_well_formed
+from antiphon.core.validation.schemas import refusing_schemas
+from antiphon.schemas.allowed import check_complexity, check_schema
+from antiphon.schemas.well_formed import check_well_formed
 from antiphon.wire.content import ToolReferenceParam, ToolResultParam
 from antiphon.wire.faults import REQUIRED
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
@@ -55,9 +56,10 @@ def _check_custom(tool: CustomToolParam, where: str) -> None:
             f"{where}.input_schema: input_schema does not support oneOf, allOf, or anyOf at the "
             "top level"
         )
-    check_well_formed(schema, f"{where}.input_schema")
-    if tool.strict:
-        check_schema(schema, where)
+    with refusing_schemas():
+        check_well_formed(schema, f"{where}.input_schema")
+        if tool.strict:
+            check_schema(schema, where)
 
 
 def _check_together(tools: Sequence[ToolParam]) -> None:
@@ -70,7 +72,8 @@ def _check_together(tools: Sequence[ToolParam]) -> None:
             f"Too many strict tools ({len(strict)}). The maximum number of strict tools supported "
             f"is {MOST_STRICT_TOOLS}."
         )
-    check_complexity(tool.input_schema for tool in strict)
+    with refusing_schemas():
+        check_complexity(tool.input_schema for tool in strict)
 
 
 def _check_choice(choice: ToolChoiceParam, tools: Sequence[ToolParam]) -> None:

@@ -23,10 +23,10 @@ from antiphon.core.generation import (
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.engines.fitting import misfit
 from antiphon.engines.llama.scan import JsonEnd, overlap
 from antiphon.engines.llama.syntax import CallSyntax, to_json
 from antiphon.engines.llama.thoughts import ThoughtMarks
+from antiphon.schemas.check import first_error
 
 FRAGMENT: Final = 48
 """Characters of an input that was checked whole and is sent in pieces."""
@@ -289,7 +289,7 @@ class AnswerReader:
         if call is None or tool is None:
             yield TextChunk(syntax.opening + whole, 0)
             return
-        why = misfit(call[1], tool.input_schema)
+        why = first_error(call[1], tool.input_schema)
         if why is not None and not self._sure:
             yield TextChunk(syntax.opening + whole, 0)
             return

@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from antiphon.core.generation import Prompt, Tool, ToolChoice
-from antiphon.core.patterns import PatternUnsupportedError, language
-from antiphon.engines.llama.gbnf import GrammarTooLargeError, Rules, either, literal
-from antiphon.engines.llama.grammar import JsonGrammar
 from antiphon.engines.llama.syntax import CallSyntax
+from antiphon.schemas.grammars.gbnf import GrammarTooLargeError, Rules, either, literal
+from antiphon.schemas.grammars.json_grammar import JsonGrammar
+from antiphon.schemas.patterns import PatternUnsupportedError, language
 
 GAP: Final = r'"\n"{0,2}'
 SCHEMA: Final = "output_config.format.schema"

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from antiphon.core.errors import InvalidRequestError
-
 DEEPEST = 64
 INVALID = "JSON schema is invalid. It must match JSON Schema draft 2020-12"
 TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
@@ -24,20 +22,24 @@ _SINGLE = frozenset(
 )
 
 
+class InvalidSchemaError(ValueError):
+    """A schema is malformed, or asks for what cannot be guaranteed. The message is for callers."""
+
+
 def check_well_formed(schema: dict[str, Any], where: str) -> None:
-    """Raise `InvalidRequestError` if this is no schema, or too deep."""
+    """Raise `InvalidSchemaError` if this is no schema, or too deep."""
     level: list[Any] = [schema]
     depth = 0
     while level:
         depth += 1
         if depth > DEEPEST:
-            raise InvalidRequestError(f"{where}: JSON schema is nested too deeply")
+            raise InvalidSchemaError(f"{where}: JSON schema is nested too deeply")
         below: list[Any] = []
         for node in level:
             if isinstance(node, bool):
                 continue
             if not isinstance(node, dict) or not _holds(node):
-                raise InvalidRequestError(f"{where}: {INVALID}")
+                raise InvalidSchemaError(f"{where}: {INVALID}")
             below += _inner(node)
         level = below
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, Final
 
-from antiphon.engines.schema import NEVER, Schema, is_of, part_of, same, types_of
+from antiphon.schemas.merging import NEVER, Schema, is_of, part_of, same, types_of
 
 DEPTH: Final = 4
 

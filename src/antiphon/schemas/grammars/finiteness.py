@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from antiphon.engines.schema import Schema, part_of, resolve, types_of, without
+from antiphon.schemas.merging import Schema, part_of, resolve, types_of, without
 
 DEPTH: Final = 100
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from antiphon.engines.fitting import fits
-from antiphon.engines.schema import Schema, merged, resolve, together, types_of, without
+from antiphon.schemas.check import fits
+from antiphon.schemas.merging import Schema, merged, resolve, together, types_of, without
 
 DEPTH: Final = 24
 FORMATS: Final[Mapping[str, str]] = {

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from antiphon.core.validation.well_formed import check_well_formed
 from antiphon.engines.base import Prompt
-from antiphon.engines.fitting import fits, misfit
 from antiphon.engines.llama.client import Completion
 from antiphon.engines.llama.engine import LlamaEngine
-from antiphon.engines.llama.gbnf import GrammarTooLargeError, Rules
-from antiphon.engines.llama.grammar import JsonGrammar
+from antiphon.schemas.check import first_error, fits
+from antiphon.schemas.grammars.gbnf import GrammarTooLargeError, Rules
+from antiphon.schemas.grammars.json_grammar import JsonGrammar
+from antiphon.schemas.well_formed import check_well_formed
 from support.conversation import turn
 from support.gbnf import Grammar
 from support.odd_schemas import IMPOSSIBLE, ODD
@@ -66,7 +66,7 @@ def test_all_that_a_grammar_allows_fits_its_schema(schema: Any, seed: int) -> No
     assert found is not None
     assert not unkept
     value = json.loads(found.draw(seed))
-    assert misfit(value, schema) is None
+    assert first_error(value, schema) is None
 
 
 LEAF = {"$defs": {"leaf": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/leaf"}}}
@@ -80,7 +80,7 @@ def test_what_a_grammar_does_not_keep_it_says(schema: Any, seed: int, tight: Any
     found, unkept = grammar(schema, tight=tight)
     if found is not None:
         value = json.loads(found.draw(seed))
-        assert unkept or misfit(value, schema) is None
+        assert unkept or first_error(value, schema) is None
 
 
 @pytest.mark.parametrize(("schema", "values"), KEPT, ids=lambda one: json.dumps(one)[:40])
@@ -155,7 +155,7 @@ def test_whatever_is_a_schema_has_a_small_grammar_or_none(schema: Any, tight: An
     found, unkept = grammar(schema, tight=tight)
     if found is not None:
         value = json.loads(found.draw(0))
-        assert unkept or misfit(value, schema) is None
+        assert unkept or first_error(value, schema) is None
 
 
 def test_reference_that_turns_out_to_be_of_nothing_is_left_out() -> None:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.engines.fitting import fits, misfit
-from antiphon.engines.llama.gbnf import Rules
-from antiphon.engines.llama.numbers import integers, numbers, scaled
+from antiphon.schemas.check import first_error, fits
+from antiphon.schemas.grammars.gbnf import Rules
+from antiphon.schemas.grammars.numbers import integers, numbers, scaled
 from support.gbnf import Grammar
 from support.schemas import numbers as number_schemas
 
@@ -41,7 +41,7 @@ def test_numbers_fit_or_it_is_said(schema: Any, seed: int) -> None:
     rule, left = (integers if schema["type"] == "integer" else numbers)(rules, schema)
     if rule is not None:
         value = json.loads(Grammar(rules.text(rule)).draw(seed))
-        found = misfit(value, schema)
+        found = first_error(value, schema)
         assert found is None or found.removeprefix(": ") in left
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from antiphon.engines.schema import NEVER, SILENT, TYPES, Schema, is_of, types_of, without
+from antiphon.schemas.merging import NEVER, SILENT, TYPES, Schema, is_of, types_of, without
 
 _VALUES: Final = frozenset({"const", "enum", "type"})
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.errors import InvalidRequestError
-from antiphon.core.validation.schemas import check_complexity, check_schema
+from antiphon.schemas.allowed import check_complexity, check_schema
+from antiphon.schemas.well_formed import InvalidSchemaError
 from support.requests import schema
 
 STRING = {"type": "string"}
@@ -15,7 +15,7 @@ CLOSED = "For 'object' type, 'additionalProperties' must be explicitly set to fa
 
 
 def refused(given_schema: dict[str, Any]) -> str:
-    with pytest.raises(InvalidRequestError) as error:
+    with pytest.raises(InvalidSchemaError) as error:
         check_schema(given_schema, "here")
     return str(error.value).removeprefix("here: ")
 
@@ -129,14 +129,14 @@ def test_depth_of_a_schema_costs_no_stack() -> None:
 def test_unions_are_limited() -> None:
     either = {"anyOf": [STRING, {"type": ["null", "integer"]}]}
     check_complexity([schema(**{f"p{number}": either for number in range(8)})])
-    with pytest.raises(InvalidRequestError, match=r"union types \(18 parameters"):
+    with pytest.raises(InvalidSchemaError, match=r"union types \(18 parameters"):
         check_complexity([schema(**{f"p{number}": either for number in range(9)})])
 
 
 def test_optional_parameters_are_limited() -> None:
     loose = {"properties": {f"p{number}": {} for number in range(24)}}
     check_complexity([loose, schema(a=STRING)])
-    with pytest.raises(InvalidRequestError, match=r"too many optional parameters \(25\)"):
+    with pytest.raises(InvalidSchemaError, match=r"too many optional parameters \(25\)"):
         check_complexity([loose, {"properties": {"a": {}, "b": {}}, "required": ["b", 5]}])
 
 
@@ -174,6 +174,6 @@ JSON = st.recursive(
 
 @given(JSON.filter(lambda value: isinstance(value, dict)))
 def test_no_schema_breaks_the_check(value: Any) -> None:
-    with suppress(InvalidRequestError):
+    with suppress(InvalidSchemaError):
         check_complexity([value])
         check_schema(value, "here")

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.automata import matches
-from antiphon.core.regular import (
+from antiphon.schemas.automata import matches
+from antiphon.schemas.regular import (
     ANY,
     EMPTY,
     NOTHING,

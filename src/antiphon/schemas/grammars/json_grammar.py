@@ -10,16 +10,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from antiphon.engines.fitting import misfit
-from antiphon.engines.llama.disjoint import are_apart
-from antiphon.engines.llama.endless import ending
-from antiphon.engines.llama.forbidden import permitted
-from antiphon.engines.llama.gbnf import Rules, either, literal
-from antiphon.engines.llama.lists import Lists
-from antiphon.engines.llama.numbers import BOUNDS, NUMBER, integers, numbers
-from antiphon.engines.llama.objects import Objects
-from antiphon.engines.llama.strings import sized, string
-from antiphon.engines.schema import (
+from antiphon.schemas.check import first_error
+from antiphon.schemas.grammars.arrays import Arrays
+from antiphon.schemas.grammars.disjointness import are_apart
+from antiphon.schemas.grammars.finiteness import ending
+from antiphon.schemas.grammars.gbnf import Rules, either, literal
+from antiphon.schemas.grammars.negation import permitted
+from antiphon.schemas.grammars.numbers import BOUNDS, NUMBER, integers, numbers
+from antiphon.schemas.grammars.objects import Objects
+from antiphon.schemas.grammars.strings import sized, string
+from antiphon.schemas.merging import (
     NEVER,
     SILENT,
     TYPES,
@@ -55,7 +55,7 @@ class JsonGrammar:
         self._depth = 0
         self._ending: set[str] | None = None
         self._objects = Objects(rules, self._inside, self.unkept, tight=tight)
-        self._lists = Lists(rules, self._inside, self.unkept, tight=tight)
+        self._lists = Arrays(rules, self._inside, self.unkept, tight=tight)
 
     def rule(self) -> str | None:
         """Name the rule of the whole schema; nothing if no value fits."""
@@ -238,7 +238,7 @@ class JsonGrammar:
         word = "const" if "const" in schema else "enum"
         members = [schema["const"]] if word == "const" else schema["enum"]
         others = without(schema, word)
-        kept = [one for one in members if misfit(one, others, self._root) is None]
+        kept = [one for one in members if first_error(one, others, self._root) is None]
         ways = [literal(json.dumps(one, ensure_ascii=False)) for one in kept]
         return self._rules.add(either(ways)) if ways else None
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.engines.example import example
-from antiphon.engines.fitting import fits
+from antiphon.schemas.check import fits
+from antiphon.schemas.example import example
 from support.schemas import schemas
 
 JSON = st.recursive(

@@ -5,9 +5,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from antiphon.core.automata import Automaton, TooManyStepsError
-from antiphon.core.patterns import PatternUnsupportedError, language
-from antiphon.core.regular import (
+from antiphon.schemas.automata import Automaton, TooManyStepsError
+from antiphon.schemas.check import FORMATS as CHECKED
+from antiphon.schemas.grammars import gbnf
+from antiphon.schemas.grammars.gbnf import Rules, literal, one_of, times
+from antiphon.schemas.merging import SILENT, Schema
+from antiphon.schemas.patterns import PatternUnsupportedError, language
+from antiphon.schemas.regular import (
     ANY,
     NOTHING,
     REST,
@@ -20,10 +24,6 @@ from antiphon.core.regular import (
     whole,
     word,
 )
-from antiphon.engines.fitting import FORMATS as CHECKED
-from antiphon.engines.llama import gbnf
-from antiphon.engines.llama.gbnf import Rules, literal, one_of, times
-from antiphon.engines.schema import SILENT, Schema
 
 MOST: Final = 1000
 """Characters that a grammar counts; each costs llama.cpp a rule."""

@@ -5,8 +5,8 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Final
 
-from antiphon.engines.llama.gbnf import Rules, either, literal, one_of, times
-from antiphon.engines.schema import Schema
+from antiphon.schemas.grammars.gbnf import Rules, either, literal, one_of, times
+from antiphon.schemas.merging import Schema
 
 DIGITS: Final = 15
 """Digits of a number: as many as a binary one keeps apart, and an end for a model that has none."""

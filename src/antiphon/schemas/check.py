@@ -10,9 +10,18 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
-from antiphon.core.automata import matches
-from antiphon.core.patterns import PatternUnsupportedError, language
-from antiphon.engines.schema import DEPTH, Schema, is_of, part_of, resolve, same, together, types_of
+from antiphon.schemas.automata import matches
+from antiphon.schemas.merging import (
+    DEPTH,
+    Schema,
+    is_of,
+    part_of,
+    resolve,
+    same,
+    together,
+    types_of,
+)
+from antiphon.schemas.patterns import PatternUnsupportedError, language
 
 _MONTHS: Final = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"
 _DATE: Final = rf"\d{{4}}-{_MONTHS}|02-(0[1-9]|[12]\d))"
@@ -35,10 +44,10 @@ FORMATS: Final[Mapping[str, str]] = {
 
 def fits(value: Any, schema: Any) -> bool:
     """Say whether `value` is what `schema` asks for."""
-    return misfit(value, schema) is None
+    return first_error(value, schema) is None
 
 
-def misfit(value: Any, schema: Any, root: Any = None) -> str | None:
+def first_error(value: Any, schema: Any, root: Any = None) -> str | None:
     """Say what `value` is not: a place in it and a word of `schema`, as `input.tags: enum`.
 
     Nothing of the value is repeated but the names of properties. References point into `root`.

@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.errors import InvalidRequestError
-from antiphon.core.validation.well_formed import DEEPEST, check_well_formed
+from antiphon.schemas.well_formed import DEEPEST, InvalidSchemaError, check_well_formed
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -61,10 +60,10 @@ def test_a_schema_is_taken(schema: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_no_schema_is_refused(schema: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError, match="here: JSON schema is invalid"):
+    with pytest.raises(InvalidSchemaError, match="here: JSON schema is invalid"):
         check_well_formed(schema, "here")
 
 
 def test_a_schema_that_is_too_deep_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="here: JSON schema is nested too deeply"):
+    with pytest.raises(InvalidSchemaError, match="here: JSON schema is nested too deeply"):
         check_well_formed(nested(DEEPEST), "here")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from antiphon.core.patterns import PatternUnsupportedError, language
-from antiphon.core.regular import REST, Language, both, neither
-from antiphon.engines.fitting import misfit
-from antiphon.engines.llama import gbnf
-from antiphon.engines.llama.gbnf import Rules, literal
-from antiphon.engines.llama.strings import key, language_of, sized, texts
-from antiphon.engines.schema import Schema, part_of
+from antiphon.schemas.check import first_error
+from antiphon.schemas.grammars import gbnf
+from antiphon.schemas.grammars.gbnf import Rules, literal
+from antiphon.schemas.grammars.strings import key, language_of, sized, texts
+from antiphon.schemas.merging import Schema, part_of
+from antiphon.schemas.patterns import PatternUnsupportedError, language
+from antiphon.schemas.regular import REST, Language, both, neither
 
 COMMA: Final = '", "'
 NEXT: Final = f" {COMMA} "
@@ -114,7 +114,7 @@ class Objects:
         )
 
     def _pair(self, name: str, schema: Schema) -> str | None:
-        if misfit(name, schema.get("propertyNames", True)) is not None:
+        if first_error(name, schema.get("propertyNames", True)) is not None:
             return None
         part = part_of(schema, name)
         value = self._inside(part)

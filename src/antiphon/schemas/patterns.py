@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from antiphon.core.regular import (
+from antiphon.schemas.regular import (
     BEGIN,
     EMPTY,
     END,

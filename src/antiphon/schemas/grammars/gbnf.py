@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from antiphon.core.automata import Steps
-from antiphon.core.regular import Language, Span
+from antiphon.schemas.automata import Steps
+from antiphon.schemas.regular import Language, Span
 
 ROOT: Final = "root"
 LARGEST: Final = 1_000_000

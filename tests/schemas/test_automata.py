@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.automata import Automaton, Steps, TooManyStepsError, matches
-from antiphon.core.patterns import language
-from antiphon.core.regular import (
+from antiphon.schemas.automata import Automaton, Steps, TooManyStepsError, matches
+from antiphon.schemas.patterns import language
+from antiphon.schemas.regular import (
     ANY,
     EMPTY,
     END,

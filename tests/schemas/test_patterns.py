@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.automata import matches
-from antiphon.core.patterns import PatternUnsupportedError, language
-from antiphon.core.regular import NOTHING
+from antiphon.schemas.automata import matches
+from antiphon.schemas.patterns import PatternUnsupportedError, language
+from antiphon.schemas.regular import NOTHING
 
 ATOMS = [
     "a",

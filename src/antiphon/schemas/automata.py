@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from antiphon.core.regular import (
+from antiphon.schemas.regular import (
     ALL,
     ANY,
     END,

@@ -6,8 +6,8 @@ What is unknown in a schema allows anything; that it is a schema at all is for v
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from antiphon.core.automata import matches
-from antiphon.core.patterns import PatternUnsupportedError, language
+from antiphon.schemas.automata import matches
+from antiphon.schemas.patterns import PatternUnsupportedError, language
 
 Schema: TypeAlias = Mapping[str, Any]
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from antiphon.engines.fitting import fits
-from antiphon.engines.llama.gbnf import Rules, either, literal, times
-from antiphon.engines.schema import Schema, merged, same, types_of
+from antiphon.schemas.check import fits
+from antiphon.schemas.grammars.gbnf import Rules, either, literal, times
+from antiphon.schemas.merging import Schema, merged, same, types_of
 
 COMMA: Final = '", "'
 NEXT: Final = f" {COMMA} "
@@ -21,7 +21,7 @@ ORDERED: Final = 64
 """Values that may come in the order of their schema when none may come twice."""
 
 
-class Lists:
+class Arrays:
     """Writes the arrays of one schema's parts; `inside` names the rule of an item."""
 
     def __init__(

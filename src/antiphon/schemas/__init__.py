@@ -1,0 +1,1 @@
+"""JSON Schema as functions of values: what the API allows, the check, examples, grammars."""

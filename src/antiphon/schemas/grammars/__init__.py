@@ -1,0 +1,1 @@
+"""JSON schemas as grammars of llama.cpp: whatever can be sampled is JSON, and fits."""
