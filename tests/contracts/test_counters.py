@@ -228,6 +228,13 @@ async def test_ask_that_comes_again_takes_nothing_twice(counters: Counters) -> N
     assert await spent(counters, "m") == Balance(0, 80)
 
 
+async def test_ask_that_comes_after_its_settlement_takes_nothing(counters: Counters) -> None:
+    await counters.settle(Settlement("1", {}))
+    answer = await counters.admit(ask("1", Draw("a", 60, 10), Hold("m", 100, 80)))
+    assert answer == Granted((Level(60, 0),))
+    assert await spent(counters, "m") == Balance(0, 0)
+
+
 async def test_one_who_waits_is_not_overtaken(counters: Counters) -> None:
     await counters.admit(ask("running", Hold("m", 100, 50)))
     large = ask("large", Hold("m", 100, 60), waits=True)

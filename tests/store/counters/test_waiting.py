@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from itertools import count
 
 import pytest
 
@@ -143,8 +144,11 @@ async def test_settlement_of_another_process_is_noticed(
     await here.seed({})
     await there.admit(ask("there", 60))
     waiting = asyncio.create_task(WaitingRoom(here).admit(ask("here", 90), LONG_S))
-    while (await there.admit(ask("small", 10))) != Busy(0):
-        await there.settle(Settlement("small", {}))
+    for number in count():
+        # An ask that was settled is granted again without being decided, so each has its own id.
+        if await there.admit(ask(f"small {number}", 10)) == Busy(0):
+            break
+        await there.settle(Settlement(f"small {number}", {}))
     await there.settle(Settlement("there", {}))
     assert isinstance(await waiting, Granted)
     await here.aclose()

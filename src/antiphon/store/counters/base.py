@@ -38,7 +38,8 @@ class Counters(Protocol):
         """Decide whether a request may begin; if so, take its draws and holds.
 
         Spend is decided before rate limits, and a refusal charges nothing anywhere. Answers
-        `Unseeded` until `seed` was called.
+        `Unseeded` until `seed` was called. An ask that was settled before it came, as one that was
+        cut off on its way can be, takes nothing: nobody would give it back.
         """
         ...
 

@@ -264,7 +264,9 @@ function operations.admit(ask)
   end
   expire()
   local buckets = read_buckets(ask.draws)
-  if call('HEXISTS', prefix .. ':holds', ask.id) == 1 then
+  -- One that is settled was cut off on its way, and its release was quicker: nobody waits for it.
+  if call('HEXISTS', prefix .. ':holds', ask.id) == 1
+      or call('EXISTS', prefix .. ':settled:' .. ask.id) == 1 then
     return { 'granted', levels(ask.draws, buckets) }
   end
   local accounts = {}

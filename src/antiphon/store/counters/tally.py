@@ -50,12 +50,12 @@ class Tally:
     def admit(self, ask: Ask, now: int) -> Verdict:
         """Decide an ask, and take everything or nothing.
 
-        One whose reservation is there already is granted again and takes nothing.
+        One whose reservation is there already, or was, is granted again and takes nothing.
         """
         if not self._seeded:
             return Unseeded()
         self._expire(now)
-        if ask.id in self._reservations:
+        if ask.id in self._reservations or ask.id in self._settled:
             return Granted(self.levels(ask.draws, now))
         decision = admit(ask, self._buckets, self._accounts, now)
         self._keep(decision.buckets, now)
