@@ -23,7 +23,7 @@ import aiohttp
 import msgspec
 import uvloop
 
-from antiphon.core.generation import Turn
+from antiphon.core.prompt import Turn
 from antiphon.settings import DEFAULT_MODEL, Settings
 from antiphon.wire.content import TextParam
 from benchmarks.report import Figure, Goal, command, finish

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.admission import LARGEST_SPEND
-from antiphon.core.pricing import FREE, Price
+from antiphon.core.billing.pricing import FREE, Price
+from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.settings import DEFAULT_MODEL_ID, Secret, Settings, SettingsError
 
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
-from antiphon.core.money import nano_dollars_of_dollars
-from antiphon.core.pricing import Price, nano_dollars
+from antiphon.core.billing.money import nano_dollars_of_dollars
+from antiphon.core.billing.pricing import Price, nano_dollars
 
 T = TypeVar("T", bound="Settings")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.core.admission import (
+from antiphon.core.limits.values import (
     Ask,
     Balance,
     Busy,

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.assembly import Assembly, Outline, unsigned
-from antiphon.core.generation import (
+from antiphon.core.assembly import AnswerSpec, Assembly, unsigned
+from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,
@@ -37,7 +37,7 @@ def assembled(
     chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...] = ()
 ) -> tuple[Assembly, list[StreamEvent], list[EngineEvent]]:
     """An assembly that was fed until it ended, what it said, and what it was fed."""
-    assembly = Assembly(Outline("msg_01", "m", 7, sequences))
+    assembly = Assembly(AnswerSpec("msg_01", "m", 7, sequences))
     said: list[StreamEvent] = [assembly.start()]
     fed: list[EngineEvent] = []
     for event in (*chunks, finished):
@@ -146,21 +146,21 @@ def test_feeding_after_the_end_is_refused(
 
 
 def test_start_says_what_is_known_before_the_answer() -> None:
-    message = Assembly(Outline("msg_01", "m", 7)).start().message
+    message = Assembly(AnswerSpec("msg_01", "m", 7)).start().message
     assert (message.id, message.model, message.content) == ("msg_01", "m", ())
     assert (message.stop_reason, message.usage.input_tokens) == (None, 7)
     assert message.usage.output_tokens == 0
 
 
 def test_cost_is_known_at_any_moment() -> None:
-    assembly = Assembly(Outline("msg_01", "m", 7))
+    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
     assembly.feed(TextChunk("Hi", 2))
     assembly.feed(TextChunk(" you", 1))
     assert assembly.output_tokens == 3
 
 
 def test_chunk_without_text_opens_no_block() -> None:
-    assembly = Assembly(Outline("msg_01", "m", 7))
+    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
     assert assembly.feed(TextChunk("", 1)) == []
 
 
@@ -176,7 +176,7 @@ def test_text_that_was_held_back_is_sent_when_the_model_stops() -> None:
 
 
 def test_stop_sequence_ends_the_message_at_once() -> None:
-    assembly = Assembly(Outline("msg_01", "m", 7, ("END",)))
+    assembly = Assembly(AnswerSpec("msg_01", "m", 7, ("END",)))
     assembly.start()
     assembly.feed(TextChunk("the E", 2))
     events = assembly.feed(TextChunk("ND of", 2))
@@ -199,7 +199,7 @@ def test_an_unwatched_answer_folds_to_the_same_message(
 ) -> None:
     folds = []
     for watched in (True, False):
-        assembly = Assembly(Outline("msg_1", "m", 3, sequences, watched=watched))
+        assembly = Assembly(AnswerSpec("msg_1", "m", 3, sequences, watched=watched))
         events: list[StreamEvent] = [assembly.start()]
         for event in (*chunks, finished):
             if not assembly.ended:
@@ -209,7 +209,7 @@ def test_an_unwatched_answer_folds_to_the_same_message(
 
 
 def test_the_cost_of_an_unwatched_answer_is_known_at_any_moment() -> None:
-    assembly = Assembly(Outline("msg_1", "m", 3, watched=False))
+    assembly = Assembly(AnswerSpec("msg_1", "m", 3, watched=False))
     assert assembly.feed(TextChunk("Hello", 2)) == []
     assert assembly.output_tokens == 2
 
@@ -245,7 +245,7 @@ def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
     pieces: list[EngineEvent], reason: FinishReason, watched: bool
 ) -> None:
     ids = iter(range(100))
-    outline = Outline(
+    outline = AnswerSpec(
         "msg_01",
         "m",
         7,
@@ -279,7 +279,9 @@ def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
 
 
 def test_thinking_that_is_not_shown_is_a_block_with_its_signature_alone() -> None:
-    assembly = Assembly(Outline("msg_01", "m", 7, shows_thinking=False, sign=lambda text, _: text))
+    assembly = Assembly(
+        AnswerSpec("msg_01", "m", 7, shows_thinking=False, sign=lambda text, _: text)
+    )
     events = [
         event
         for fed in (ThinkingChunk("So", 1), ThinkingChunk("...", 1), TextChunk("Hi", 1))
@@ -299,11 +301,11 @@ def test_an_answer_without_thinking_is_not_signed() -> None:
 
 def test_the_input_of_a_call_that_was_not_started_is_a_defect() -> None:
     with pytest.raises(RuntimeError, match="not started"):
-        Assembly(Outline("msg_01", "m", 7)).feed(ToolCallJson("{}", 1))
+        Assembly(AnswerSpec("msg_01", "m", 7)).feed(ToolCallJson("{}", 1))
 
 
 def test_a_call_without_input_has_an_empty_one() -> None:
-    assembly = Assembly(Outline("msg_01", "m", 7))
+    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
     events = [assembly.start()]
     for fed in (ToolCallStart("f", 1), ToolCallJson("", 0), Finished(FinishReason.END_TURN)):
         events += assembly.feed(fed)
@@ -312,7 +314,7 @@ def test_a_call_without_input_has_an_empty_one() -> None:
 
 
 def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> None:
-    assembly = Assembly(Outline("msg_01", "m", None))
+    assembly = Assembly(AnswerSpec("msg_01", "m", None))
     assert assembly.input_tokens == 0
     (start,) = assembly.feed(
         Started(
@@ -338,15 +340,15 @@ def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> 
 
 def test_an_engine_that_does_not_say_the_size_or_says_it_twice_is_a_defect() -> None:
     with pytest.raises(RuntimeError, match="how long"):
-        Assembly(Outline("msg_01", "m", None)).feed(TextChunk("Hi", 1))
+        Assembly(AnswerSpec("msg_01", "m", None)).feed(TextChunk("Hi", 1))
     with pytest.raises(RuntimeError, match="has started"):
-        Assembly(Outline("msg_01", "m", 7)).feed(Started(input_tokens=7))
+        Assembly(AnswerSpec("msg_01", "m", 7)).feed(Started(input_tokens=7))
 
 
 @pytest.mark.covers("stop reasons: refusal", "effect")
 @pytest.mark.parametrize("refusal", [None, Refusal("cyber", "No.")])
 def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -> None:
-    assembly = Assembly(Outline("msg_01", "m", 7))
+    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
     said = assembly.feed(Finished(FinishReason.REFUSAL, 1, refusal))
     message = fold([assembly.start(), *said])
     known = refusal or Refusal()
@@ -358,7 +360,7 @@ def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -
 
 @pytest.mark.covers("blocks of an answer: redacted_thinking", "effect")
 def test_what_an_engine_proves_of_its_thoughts_is_in_their_signatures() -> None:
-    outline = Outline("msg_01", "m", 7, sign=lambda text, proof: f"{text}|{proof}")
+    outline = AnswerSpec("msg_01", "m", 7, sign=lambda text, proof: f"{text}|{proof}")
     assembly = Assembly(outline)
     fed = [
         ThinkingChunk("So", 1),
@@ -384,7 +386,7 @@ def test_what_an_engine_proves_of_its_thoughts_is_in_their_signatures() -> None:
 
 def folded(thinking: str, *events: EngineEvent) -> Message:
     """The answer to a caller who asked for `thinking` in this way."""
-    outline = Outline(
+    outline = AnswerSpec(
         "msg_01", "m", 7, thinking=thinking, sign=lambda thought, _: f"signed {thought}"
     )
     assembly = Assembly(outline)

@@ -5,9 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Prompt, Turn
-from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
-from antiphon.core.signatures import sign_thinking
+from antiphon.core.prompt import Prompt, Turn
+from antiphon.core.thinking_signatures import (
+    check_replay,
+    restore_thinking,
+    sign_omitted,
+    sign_thinking,
+    with_proofs,
+)
 from antiphon.wire.content import (
     ContentParam,
     RedactedThinkingParam,
@@ -57,16 +62,16 @@ def test_thinking_that_was_not_shown_is_remembered(thinking: str) -> None:
     block = thought("What the caller wrote.", sign_omitted(KEY, thinking))
     check_replay(conversation(block), KEY)
     prompt = Prompt((Turn("user", (TextParam(text="a"),)), Turn("assistant", (block,))), 1)
-    known = recalled(prompt).turns[1].content[0]
+    known = restore_thinking(prompt).turns[1].content[0]
     assert isinstance(known, ThinkingParam)
     assert known.thinking == (thinking or "What the caller wrote.")
-    assert recalled(prompt).turns[0] == prompt.turns[0]
+    assert restore_thinking(prompt).turns[0] == prompt.turns[0]
 
 
 def test_a_prompt_without_hidden_thinking_stays_the_same() -> None:
     block = thought("So", sign_thinking(KEY, "So"))
     prompt = Prompt((Turn("assistant", (block,)),), 1)
-    assert recalled(prompt) is prompt
+    assert restore_thinking(prompt) is prompt
 
 
 def test_changed_thinking_of_the_latest_message_is_called_modified() -> None:
@@ -142,7 +147,7 @@ def test_an_engine_gets_its_own_proofs_back(thinking: str, proof: str) -> None:
     )
     check_replay(conversation(*blocks), KEY)
     given_back = (
-        with_proofs(recalled(Prompt((Turn("assistant", blocks),), 1)), KEY).turns[0].content
+        with_proofs(restore_thinking(Prompt((Turn("assistant", blocks),), 1)), KEY).turns[0].content
     )
     assert given_back == (
         thought(thinking, proof),

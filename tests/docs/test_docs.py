@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from antiphon import __version__
 from antiphon.cli import FAMILIES, parser
 from antiphon.core import errors
-from antiphon.core.price_list import LIST_PRICES
+from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.messages_api.options import MessagesOptions

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.core.assembly import Assembly, Outline
+from antiphon.core.assembly import AnswerSpec, Assembly
 from antiphon.core.documents import Pages
-from antiphon.core.generation import (
+from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,
@@ -79,7 +79,7 @@ def answers(draw: st.DrawFn) -> list[StreamEvent]:
         )
     )
     ids = iter(range(100))
-    outline = Outline(
+    outline = AnswerSpec(
         "msg_01",
         "claude-opus-5-5",
         draw(st.integers(0, 10**6)),
@@ -97,7 +97,7 @@ def answers(draw: st.DrawFn) -> list[StreamEvent]:
     return events
 
 
-def streamed(outline: Outline, fed: Iterable[EngineEvent]) -> list[StreamEvent]:
+def streamed(outline: AnswerSpec, fed: Iterable[EngineEvent]) -> list[StreamEvent]:
     assembly = Assembly(outline)
     events: list[StreamEvent] = [assembly.start()]
     for event in fed:
@@ -235,7 +235,7 @@ def called(text: str) -> list[StreamEvent]:
         ToolCallJson(text, 1),
         Finished(FinishReason.MAX_TOKENS),
     )
-    return streamed(Outline("msg_01", "m", 7), fed)
+    return streamed(AnswerSpec("msg_01", "m", 7), fed)
 
 
 @pytest.mark.parametrize("text", CUT_INPUTS)
@@ -266,7 +266,7 @@ def test_the_final_usage_is_what_the_python_sdk_hands_out(
     sdk: anthropic.Anthropic, replay: Replay
 ) -> None:
     events = streamed(
-        Outline("msg_01", "m", 7),
+        AnswerSpec("msg_01", "m", 7),
         (ThinkingChunk("So.", 2), TextChunk("Hi", 1), Finished(FinishReason.END_TURN, 1)),
     )
     ending = next(event for event in events if isinstance(event, MessageDelta))

@@ -18,8 +18,8 @@ from anthropic.types.beta.organization import (
     BetaAnalyticsTokenType,
 )
 
-from antiphon.core.money import nano_dollars_of
-from antiphon.core.reports import WIDTHS, TokenType
+from antiphon.core.billing.money import nano_dollars_of
+from antiphon.core.billing.reports import WIDTHS, TokenType
 from antiphon.store.database import open_database, sqlite_url
 from antiphon.store.ledger import add_entries
 from antiphon.store.migrations import migrate

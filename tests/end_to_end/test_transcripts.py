@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.wire.faults import BodyDecoder
+from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from support.asgi import KEY, Answer, Client
 

@@ -10,7 +10,7 @@ import pytest
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.office import COMMAND_LINE, Office
 from antiphon.store.accounts import KeyKind
-from antiphon.wire.keys import CreateKeyParams
+from antiphon.wire.admin.keys import CreateKeyParams
 from support.asgi import HELLO, KEY, Client
 from support.house import ADMIN, HOUSE, NOON, House, StartHouse
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.usage import TokenCounts
+from antiphon.core.billing.usage import TokenCounts
 from antiphon.engines.base import Capabilities, Engine, EngineConfig, EngineEvent, Prompt
 from antiphon.engines.registry import open_engine
 from antiphon.engines.scripted import tokens

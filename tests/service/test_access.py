@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.core.errors import AuthenticationError, PermissionError_
-from antiphon.core.identity import hash_secret
+from antiphon.core.ids import hash_secret
 from antiphon.service.access import Access
 from antiphon.service.directory import Accounts, establish
 from antiphon.service.platform import opened_database

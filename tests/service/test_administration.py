@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from antiphon.core.errors import ApiError, InvalidRequestError, NotFoundError
-from antiphon.core.identity import hash_secret
+from antiphon.core.ids import hash_secret
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.administration import build_administration
 from antiphon.service.admin.keys import KeyFilter
@@ -29,9 +29,9 @@ from antiphon.store.accounts import doors
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database import open_database, sqlite_url
 from antiphon.store.migrations import migrate
-from antiphon.wire.keys import CreateKeyParams, UpdateKeyParams, WorkspaceKeyScopeParam
-from antiphon.wire.limits import LimitParam
-from antiphon.wire.organizations import (
+from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams, WorkspaceKeyScopeParam
+from antiphon.wire.admin.limits import LimitParam
+from antiphon.wire.admin.organizations import (
     AddMemberParams,
     CreateInviteParams,
     CreateWorkspaceParams,

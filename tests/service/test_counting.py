@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from antiphon.core.ledger import LedgerEntry
-from antiphon.core.spending import accounts_of
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.limits.spend import accounts_of
 from antiphon.service.counting import Sums
 from antiphon.service.directory import establish
 from antiphon.store.database import Database

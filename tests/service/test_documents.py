@@ -3,7 +3,7 @@ from base64 import b64encode
 import pytest
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Prompt, Turn
+from antiphon.core.prompt import Prompt, Turn
 from antiphon.service.documents import MOST_PAGES, read_documents
 from antiphon.wire.content import (
     Base64PdfSource,

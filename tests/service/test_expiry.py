@@ -12,7 +12,7 @@ from antiphon.service.expiry import ExpiryWatch
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.database import Database
-from antiphon.wire.keys import CreateKeyParams, UpdateKeyParams
+from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.database import Database
-from antiphon.wire.keys import AdminKeyScope, CreateKeyParams, KeyInfo, UpdateKeyParams
+from antiphon.wire.admin.keys import AdminKeyScope, CreateKeyParams, KeyInfo, UpdateKeyParams
 from support.asgi import KEY
 
 pytestmark = pytest.mark.anyio

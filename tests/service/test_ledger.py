@@ -11,9 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
-from antiphon.core.ledger import LedgerEntry, Opening
-from antiphon.core.price_list import LIST_PRICES
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.billing.ledger import LedgerEntry, Opening
+from antiphon.core.billing.price_list import LIST_PRICES
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.service.ledger import MOST_AT_ONCE, Books, Ledger, opened_ledger
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.errors import StoreError

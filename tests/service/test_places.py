@@ -1,6 +1,6 @@
 import pytest
 
-from antiphon.core.admission import Ask, Draw, Granted, Limited
+from antiphon.core.limits.values import Ask, Draw, Granted, Limited
 from antiphon.service.places import DISTRUST_MS, GRACE_MS, TRUST, Place, Places
 from antiphon.store.counters.memory import MemoryCounters
 from support.valkey import Clock

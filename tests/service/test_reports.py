@@ -16,16 +16,16 @@ from msgspec.structs import replace
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.core.ledger import LedgerEntry, recorded_name
-from antiphon.core.money import nano_dollars_of
-from antiphon.core.reports import WIDTHS, BucketWidth, Span, written
-from antiphon.core.usage import TokenCounts
+from antiphon.core.billing.ledger import LedgerEntry, recorded_name
+from antiphon.core.billing.money import nano_dollars_of
+from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, written
+from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.directory import Accounts, establish
 from antiphon.service.reports import MOST_AT_ONCE, Reports
 from antiphon.store.database import Database
 from antiphon.store.ledger import add_entries
 from antiphon.store.tables import ledger
-from antiphon.wire.reports import Bucket, CostResult, UsageResult
+from antiphon.wire.admin.reports import Bucket, CostResult, UsageResult
 from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers
 
 pytestmark = pytest.mark.anyio

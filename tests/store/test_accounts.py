@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from antiphon.core.identity import hash_secret
+from antiphon.core.ids import hash_secret
 from antiphon.store.accounts import (
     ApiKey,
     Door,

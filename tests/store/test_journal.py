@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of
-from antiphon.core.price_list import LIST_PRICES
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
+from antiphon.core.billing.price_list import LIST_PRICES
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.store.journal import (
     SEGMENT_SLOTS,
     SLOT_SIZE,

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import func, select
 
-from antiphon.core.ledger import LedgerEntry
-from antiphon.core.usage import Costs, Outcome, TokenCounts
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.store.database import Database
 from antiphon.store.ledger import add_entries, find_entry
 from antiphon.store.tables import ledger

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from antiphon.core.ledger import LedgerEntry
+from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.ledger import add_entries
 from antiphon.store.migrations import migrate

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import pytest
 from sqlalchemy import select
 
-from antiphon.core.usage import TokenCounts
+from antiphon.core.billing.usage import TokenCounts
 from antiphon.server.app import build_app
 from antiphon.service.platform import Platform
 from antiphon.store.ledger import COUNTERS

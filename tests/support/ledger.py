@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from antiphon.core.identity import ID_ENTROPY, workspace_id
-from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of
-from antiphon.core.price_list import LIST_PRICES, price_for
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
+from antiphon.core.billing.price_list import LIST_PRICES, price_for
+from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.core.ids import ID_ENTROPY, workspace_id
 
 # A Wednesday, in a week that begins in another month.
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

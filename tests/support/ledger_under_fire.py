@@ -16,10 +16,10 @@ from pathlib import Path
 
 import structlog
 
-from antiphon.core.ledger import Opening
-from antiphon.core.price_list import list_price
-from antiphon.core.pricing import FREE
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.billing.ledger import Opening
+from antiphon.core.billing.price_list import list_price
+from antiphon.core.billing.pricing import FREE
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.service.ledger import Books, Ledger, opened_ledger
 from antiphon.store.database import open_database
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Capabilities, Prompt
+from antiphon.core.prompt import Capabilities, Prompt
 from antiphon.core.validation import prompt_for, prompt_to_count
 from antiphon.wire.content import TextParam
-from antiphon.wire.faults import BodyDecoder
+from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams
 
 OLD, NEW = "2023-06-01", "2026-10-21"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.wire.content import TextParam
-from antiphon.wire.faults import EXTRA, BodyDecoder, BodyError
+from antiphon.wire.decoding import EXTRA, BodyDecoder, BodyError
 from antiphon.wire.messages import SAMPLING, CreateMessageParams
 
 Json: TypeAlias = Any

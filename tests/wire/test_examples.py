@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.wire import keys, limits, organizations
+from antiphon.wire.admin import keys, limits, organizations
+from antiphon.wire.admin.reports import CostReport, UsageReport
+from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.errors import ErrorEnvelope
 from antiphon.wire.events import StreamEvent
-from antiphon.wire.faults import BodyDecoder
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, Message, TokenCount
 from antiphon.wire.models import ModelInfo, ModelPage
-from antiphon.wire.reports import CostReport, UsageReport
 from antiphon.wire.sse import EventEncoder, FrameDecoder
 
 EXAMPLES = Path(__file__).parent / "examples"

@@ -7,7 +7,7 @@ from antiphon.cli.command import as_command
 from antiphon.cli.house import House, at_home
 from antiphon.cli.output import day, listed
 from antiphon.settings import Settings
-from antiphon.wire.organizations import AuditInfo
+from antiphon.wire.admin.organizations import AuditInfo
 
 MOST = 1000
 

@@ -22,9 +22,9 @@ from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.memory import MemoryCounters
-from antiphon.wire.faults import BodyDecoder, BodyError
-from antiphon.wire.keys import KeyInfo
-from antiphon.wire.organizations import InviteInfo, UserInfo, WorkspaceInfo
+from antiphon.wire.admin.keys import KeyInfo
+from antiphon.wire.admin.organizations import InviteInfo, UserInfo, WorkspaceInfo
+from antiphon.wire.decoding import BodyDecoder, BodyError
 
 T = TypeVar("T")
 P = TypeVar("P")

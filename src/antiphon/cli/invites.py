@@ -8,7 +8,7 @@ from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
-from antiphon.wire.organizations import (
+from antiphon.wire.admin.organizations import (
     AcceptInviteParams,
     CreateInviteParams,
     Deleted,

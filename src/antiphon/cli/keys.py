@@ -11,7 +11,7 @@ from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.office import COMMAND_LINE, moment
 from antiphon.settings import Settings
-from antiphon.wire.keys import (
+from antiphon.wire.admin.keys import (
     LONGEST_GRACE_S,
     LONGEST_LIFE_S,
     SHORTEST_LIFE_S,

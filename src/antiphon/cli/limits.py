@@ -9,14 +9,14 @@ from typing import Any
 from antiphon.cli.command import CommandError, actions_of, add_command
 from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import dollars, say, say_json, say_table
-from antiphon.core.admission import LARGEST_SPEND
-from antiphon.core.money import LARGEST_DOLLARS, cents, nano_dollars_of
-from antiphon.core.rate_limits import LimitType
+from antiphon.core.billing.money import LARGEST_DOLLARS, cents, nano_dollars_of
+from antiphon.core.limits.rate_limits import LimitType
+from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.office import COMMAND_LINE
 from antiphon.service.admin.rate_limits import Group
 from antiphon.settings import Settings
-from antiphon.wire.limits import (
+from antiphon.wire.admin.limits import (
     HIGHEST_RATE,
     BalanceInfo,
     CreateSpendLimitParams,

@@ -7,7 +7,7 @@ from typing import Any
 from antiphon.cli.command import CommandError, as_command, moment_or_span
 from antiphon.cli.house import House, at_home
 from antiphon.cli.output import dollars, say_csv, say_json, say_table
-from antiphon.core.usage import TokenCounts
+from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.admin.used import Dimension, UsedLine
 from antiphon.settings import Settings
 

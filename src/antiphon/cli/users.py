@@ -8,7 +8,7 @@ from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
-from antiphon.wire.organizations import CreateUserParams, Deleted, Role, UserInfo
+from antiphon.wire.admin.organizations import CreateUserParams, Deleted, Role, UserInfo
 
 ROLES = get_args(Role)
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from antiphon.core.citations.claims import ClaimScanner, Passage, Passages
 from antiphon.core.citations.sources import Sources
-from antiphon.core.generation import (
+from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,
@@ -69,7 +69,7 @@ def unsigned(thinking: str, proof: str) -> str:
     return ""
 
 
-class Outline(msgspec.Struct, frozen=True):
+class AnswerSpec(msgspec.Struct, frozen=True):
     """What an answer is made for.
 
     `input_tokens` is `None` where the engine says it, with `Started`.
@@ -119,7 +119,7 @@ class Assembly:
         "thinking_tokens",
     )
 
-    def __init__(self, outline: Outline) -> None:
+    def __init__(self, outline: AnswerSpec) -> None:
         self._outline = outline
         self._message = Message(
             model=outline.model,

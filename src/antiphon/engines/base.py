@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from antiphon.core.generation import (
+from antiphon.core.prompt import (
     Capabilities,
     EngineEvent,
     Finished,

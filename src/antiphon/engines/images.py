@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from antiphon.core.generation import Prompt, Turn
 from antiphon.core.images import read_base64, read_head
+from antiphon.core.prompt import Prompt, Turn
 from antiphon.wire.content import Base64ImageSource, BlockParam, ImageParam, ToolResultParam
 
 PATCH: Final = 28

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from antiphon.core.generation import (
+from antiphon.core.prompt import (
     EngineEvent,
     Prompt,
     TextChunk,

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from antiphon.core.bounds import tokens_at_most
+from antiphon.core.token_bounds import tokens_at_most
 from antiphon.engines.base import (
     Capabilities,
     EngineConfig,

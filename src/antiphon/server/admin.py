@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, TypeAlias, TypeVar, get_args
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.periods import PERIODS
+from antiphon.core.limits.periods import PERIODS
 from antiphon.server.exchange import Exchange
 from antiphon.server.queries import Query
 from antiphon.server.reading import read_body, read_version
@@ -16,14 +16,13 @@ from antiphon.service.admin.office import Actor
 from antiphon.service.admin.once import Once
 from antiphon.service.platform import Platform
 from antiphon.store.accounts import KeyKind
-from antiphon.wire.faults import BodyDecoder
-from antiphon.wire.keys import CreateKeyParams, KeyState, RotateKeyParams, UpdateKeyParams
-from antiphon.wire.limits import (
+from antiphon.wire.admin.keys import CreateKeyParams, KeyState, RotateKeyParams, UpdateKeyParams
+from antiphon.wire.admin.limits import (
     CreateSpendLimitParams,
     SetLimitsParams,
     UpdateSpendLimitParams,
 )
-from antiphon.wire.organizations import (
+from antiphon.wire.admin.organizations import (
     AcceptInviteParams,
     AddMemberParams,
     CreateInviteParams,
@@ -36,6 +35,7 @@ from antiphon.wire.organizations import (
     UpdateUserParams,
     UpdateWorkspaceParams,
 )
+from antiphon.wire.decoding import BodyDecoder
 
 Handler: TypeAlias = Callable[["AdminRequest"], Awaitable[Any]]
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
-from antiphon.core.catalogue import page_limit
+from antiphon.core.billing.usage import Outcome
 from antiphon.core.errors import ApiError
-from antiphon.core.rate_limits import TOKEN_COUNT
-from antiphon.core.usage import Outcome
+from antiphon.core.limits.rate_limits import TOKEN_COUNT
+from antiphon.core.pagination import page_limit
 from antiphon.server.exchange import Exchange
 from antiphon.server.hang_ups import HangUps
 from antiphon.server.middleware import EXCHANGE
@@ -19,7 +19,7 @@ from antiphon.service.access import Caller
 from antiphon.service.aside import aside
 from antiphon.service.messages import Asking, Generation
 from antiphon.service.platform import Platform
-from antiphon.wire.faults import BodyDecoder, BodyError
+from antiphon.wire.decoding import BodyDecoder, BodyError
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, TokenCount
 from antiphon.wire.sse import EventEncoder
 

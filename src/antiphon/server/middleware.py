@@ -17,11 +17,11 @@ from antiphon.core.errors import (
     NotFoundError,
     OverloadedError,
 )
-from antiphon.core.identity import ID_ENTROPY, request_id
+from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.server.envelope import FIRST_SERVER_ERROR, detail, envelope, headers
 from antiphon.server.exchange import ClientGoneError, Exchange
+from antiphon.wire.decoding import BodyError
 from antiphon.wire.events import ErrorEvent
-from antiphon.wire.faults import BodyError
 from antiphon.wire.sse import EventEncoder
 
 EXCHANGE = "antiphon.exchange"

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
-from antiphon.core.identity import ID_ENTROPY, request_id
+from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.server.envelope import envelope, headers
 from antiphon.server.exchange import DIRECT
 

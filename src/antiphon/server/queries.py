@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from antiphon.core.catalogue import page_limit
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.pagination import page_limit
 from antiphon.service.admin.office import Cursor
 
 # Older SDKs add it to calls of a beta; it asks for nothing.

@@ -1,9 +1,9 @@
 """The usage report and the cost report: read the query, ask the service."""
 
-from antiphon.core.reports import WIDTHS, Buckets, BucketWidth, Span
+from antiphon.core.billing.reports import WIDTHS, Buckets, BucketWidth, Span
 from antiphon.server.queries import Query
 from antiphon.service.reports import Reports
-from antiphon.wire.reports import CostReport, UsageReport
+from antiphon.wire.admin.reports import CostReport, UsageReport
 
 _SPAN = ("starting_at", "ending_at", "bucket_width", "limit", "page")
 _TIERS = ("standard", "batch", "priority", "priority_on_demand", "flex", "flex_discount")

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from antiphon.core.errors import AuthenticationError, PermissionError_
-from antiphon.core.identity import hash_secret
+from antiphon.core.ids import hash_secret
 from antiphon.service.directory import Accounts
 from antiphon.store.accounts import ApiKey, KeyKind
 from antiphon.store.directory import Directory

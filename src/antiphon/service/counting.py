@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 
-from antiphon.core.periods import PERIODS, day_of, start_of
-from antiphon.core.spend import account_name
+from antiphon.core.limits.periods import PERIODS, day_of, start_of
+from antiphon.core.limits.spend import account_name
 from antiphon.settings import Settings
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.memory import MemoryCounters

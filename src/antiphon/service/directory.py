@@ -5,7 +5,7 @@ from datetime import datetime
 
 import anyio
 
-from antiphon.core.identity import ID_ENTROPY, organization_id, workspace_id
+from antiphon.core.ids import ID_ENTROPY, organization_id, workspace_id
 from antiphon.store.changes import ChangeSignal
 from antiphon.store.database import Database
 from antiphon.store.directory import Directory, read_directory

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from antiphon.core.citations.sources import Sources
 from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Prompt, Turn
+from antiphon.core.prompt import Prompt, Turn
 from antiphon.wire.content import (
     Base64PdfSource,
     ContentParam,

@@ -5,11 +5,11 @@ from datetime import datetime
 
 import msgspec
 
-from antiphon.core.admission import Draw
-from antiphon.core.ledger import Opening
-from antiphon.core.pricing import CacheTtl, Price
-from antiphon.core.rate_limits import LimitType, corrections
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.billing.ledger import Opening
+from antiphon.core.billing.pricing import CacheTtl, Price
+from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.core.limits.rate_limits import LimitType, corrections
+from antiphon.core.limits.values import Draw
 from antiphon.service.access import Caller
 from antiphon.service.ledger import Entry
 from antiphon.service.plans import Plan

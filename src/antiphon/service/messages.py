@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import structs
 
-from antiphon.core.assembly import Assembly, Outline
-from antiphon.core.bounds import tokens_at_most
+from antiphon.core.assembly import AnswerSpec, Assembly
+from antiphon.core.billing.price_list import price_for
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import (
     ApiError,
@@ -20,12 +21,16 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.generation import Capabilities, Prompt, Started
-from antiphon.core.identity import ID_ENTROPY, message_id, tool_use_id
-from antiphon.core.price_list import price_for
-from antiphon.core.replay import check_replay, recalled, sign_omitted, with_proofs
-from antiphon.core.signatures import sign_thinking
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.ids import ID_ENTROPY, message_id, tool_use_id
+from antiphon.core.prompt import Capabilities, Prompt, Started
+from antiphon.core.thinking_signatures import (
+    check_replay,
+    restore_thinking,
+    sign_omitted,
+    sign_thinking,
+    with_proofs,
+)
+from antiphon.core.token_bounds import tokens_at_most
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.access import Caller
@@ -196,9 +201,9 @@ class Messages:
         prompt: Prompt,
         sources: Sources | None,
         input_tokens: int | None,
-    ) -> Outline:
+    ) -> AnswerSpec:
         shows_thinking = _shows_thinking(params)
-        return Outline(
+        return AnswerSpec(
             message_id=message_id(self._entropy(ID_ENTROPY)),
             model=params.model,
             input_tokens=input_tokens,
@@ -244,7 +249,7 @@ class Messages:
 
     def _recalled(self, prompt: Prompt) -> Prompt:
         """Give the engine back what it thought, and what it needs to know it again."""
-        return with_proofs(recalled(prompt), self._signing_key)
+        return with_proofs(restore_thinking(prompt), self._signing_key)
 
     async def standing(self, caller: Caller, name: str | None) -> dict[str, str]:
         """Tell what is left of a caller's limits for a model, where an answer has no other way.

@@ -19,7 +19,21 @@ import anyio
 import structlog
 from msgspec.structs import replace
 
-from antiphon.core.admission import (
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.pricing import FREE, worst_case
+from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
+from antiphon.core.limits.periods import day_of, midnight
+from antiphon.core.limits.rate_limits import (
+    TOKEN_COUNT,
+    LimitType,
+    corrections,
+    draws,
+    limit_headers,
+    rate_limit_error,
+)
+from antiphon.core.limits.spend import accounts_of, spend_error
+from antiphon.core.limits.values import (
     Ask,
     Exceeded,
     Granted,
@@ -29,20 +43,6 @@ from antiphon.core.admission import (
     Unseeded,
     Verdict,
 )
-from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
-from antiphon.core.ledger import LedgerEntry
-from antiphon.core.periods import day_of, midnight
-from antiphon.core.pricing import FREE, worst_case
-from antiphon.core.rate_limits import (
-    TOKEN_COUNT,
-    LimitType,
-    corrections,
-    draws,
-    limit_headers,
-    rate_limit_error,
-)
-from antiphon.core.spending import accounts_of, spend_error
-from antiphon.core.usage import TokenCounts
 from antiphon.service.access import Caller
 from antiphon.service.beside import beside
 from antiphon.service.directory import Accounts

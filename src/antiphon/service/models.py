@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from antiphon.core.abilities import abilities
-from antiphon.core.catalogue import Catalogue, page
+from antiphon.core.catalogue import Catalogue
 from antiphon.core.errors import NotFoundError, OverloadedError
-from antiphon.core.rate_limits import TOKEN_COUNT
+from antiphon.core.limits.rate_limits import TOKEN_COUNT
+from antiphon.core.model_capabilities import abilities
+from antiphon.core.pagination import page
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.service.gate import Gate

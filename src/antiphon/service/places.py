@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 
 from msgspec import msgpack
 
-from antiphon.core.admission import Draw
+from antiphon.core.limits.values import Draw
 from antiphon.store.counters.base import Counters
 
 # Further ahead nobody is promised anything.

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from antiphon.core.rate_limits import TOKEN_COUNT, Applied, LimitType, ScopeLimits, applied
-from antiphon.core.spending import SpendCap, accounts_of
+from antiphon.core.limits.rate_limits import TOKEN_COUNT, Applied, LimitType, ScopeLimits, applied
+from antiphon.core.limits.spend import SpendCap, accounts_of
 from antiphon.service.access import Caller
 from antiphon.settings import LimitSettings
 from antiphon.store.directory import Directory

@@ -28,7 +28,7 @@ from antiphon.store.counters.memory import steady_clock
 from antiphon.store.database import Database, open_database, sqlite_url
 from antiphon.store.migrations import migrate
 from antiphon.store.secrets import house_secret
-from antiphon.wire.keys import KeyInfo
+from antiphon.wire.admin.keys import KeyInfo
 
 if TYPE_CHECKING:
     from antiphon.service.url_sources import UrlSources

@@ -7,9 +7,9 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from antiphon.core.ledger import recorded_name
-from antiphon.core.money import cents
-from antiphon.core.reports import (
+from antiphon.core.billing.ledger import recorded_name
+from antiphon.core.billing.money import cents
+from antiphon.core.billing.reports import (
     Buckets,
     BucketWidth,
     Span,
@@ -18,12 +18,11 @@ from antiphon.core.reports import (
     cost_description,
     written,
 )
-from antiphon.core.usage import TokenCounts
+from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.directory import Accounts
 from antiphon.store.database import Database
 from antiphon.store.reports import CostSum, Question, UsageSum, cost_sums, usage_sums
-from antiphon.wire.messages import CacheCreation
-from antiphon.wire.reports import (
+from antiphon.wire.admin.reports import (
     Bucket,
     CostReport,
     CostResult,
@@ -32,6 +31,7 @@ from antiphon.wire.reports import (
     UsageReport,
     UsageResult,
 )
+from antiphon.wire.messages import CacheCreation
 
 # Requests are answered at one speed, which so is no column of the ledger.
 SPEED = "speed"

@@ -26,8 +26,8 @@ from typing import Self
 
 import msgspec
 
-from antiphon.core.ledger import Closing, LedgerEntry, Opening, entry_of
-from antiphon.core.usage import Outcome, TokenCounts
+from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.store.errors import StoreError
 
 SLOT_SIZE = 4096

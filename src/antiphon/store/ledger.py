@@ -7,8 +7,8 @@ from operator import attrgetter
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.core.ledger import LedgerEntry
-from antiphon.core.usage import Costs, Outcome, TokenCounts
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.store.tables import ledger, stored_moment
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.core.periods import Period
+from antiphon.core.limits.periods import Period
 from antiphon.store.changes import announce
 from antiphon.store.records import read
 from antiphon.store.tables import rate_limits, spend_limits

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.core.usage import Costs, TokenCounts
+from antiphon.core.billing.usage import Costs, TokenCounts
 from antiphon.store.ledger import COUNTERS
 from antiphon.store.tables import ledger
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from sqlalchemy import BigInteger, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.core.periods import midnight
+from antiphon.core.limits.periods import midnight
 from antiphon.store.tables import DAY, ledger
 
 _FIRST_DAY = date(1970, 1, 1)

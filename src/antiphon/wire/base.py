@@ -36,8 +36,8 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
     """
 
 
-def words(**sentences: str) -> Meta:
-    """Annotate a type with the API's own sentences for its faults; read by `wire.faults`.
+def error_text(**sentences: str) -> Meta:
+    """Annotate a type with the API's own sentences for its faults; read by `wire.decoding`.
 
     `mismatch` is said of a value of another type, `range` of a number outside of its bounds, `few`
     and `many` of a list of another length, `pattern` of a string of another form. `field` is said

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from antiphon.wire.base import Answer, NonEmptyStr, Param, words
+from antiphon.wire.base import Answer, NonEmptyStr, Param, error_text
 from antiphon.wire.content import CacheControlParam, ContentBlock, ContentParam
 from antiphon.wire.tools import ToolChoiceParam, ToolParam
 
@@ -37,7 +37,7 @@ class MessageParam(Param, kw_only=True, frozen=True):
 
     role: Annotated[
         Literal["user", "assistant", "system"],
-        words(field='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
+        error_text(field='Unexpected role "{value}". Allowed roles are "user" or "assistant"'),
     ]
     content: str | list[ContentParam]
     clear_at: Literal["next_user_message", "never"] | None = None
@@ -119,7 +119,7 @@ class DiagnosticsParam(Param, kw_only=True, frozen=True):
 
 
 # Which blocks a system prompt may hold is a rule of `core.validation`.
-SystemParam: TypeAlias = str | list[Annotated[ContentParam, words(mismatch=SHAPE)]]
+SystemParam: TypeAlias = str | list[Annotated[ContentParam, error_text(mismatch=SHAPE)]]
 MessagesParam: TypeAlias = Annotated[
     list[MessageParam],
     Meta(min_length=1, max_length=100_000, extra={"few": "at least one message is required"}),
@@ -133,9 +133,9 @@ StopSequences: TypeAlias = Annotated[list[StopSequence], Meta(max_length=8191)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
 
 
-OutputConfig: TypeAlias = Annotated[OutputConfigParam, words(mismatch=SHAPE)]
+OutputConfig: TypeAlias = Annotated[OutputConfigParam, error_text(mismatch=SHAPE)]
 Container: TypeAlias = Annotated[
-    str | ContainerParams, words(mismatch=SHAPE, branch="ContainerParams")
+    str | ContainerParams, error_text(mismatch=SHAPE, branch="ContainerParams")
 ]
 Geo: TypeAlias = Annotated[
     str,
@@ -160,7 +160,7 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     output_config: OutputConfig | UnsetType = UNSET
     cache_control: CacheControlParam | None = None
     max_tokens: Annotated[int, Meta(ge=0, extra={"range": "must be greater than or equal to 0"})]
-    metadata: Annotated[MetadataParam, words(mismatch=SHAPE)] | None = None
+    metadata: Annotated[MetadataParam, error_text(mismatch=SHAPE)] | None = None
     stop_sequences: StopSequences | None = None
     temperature: Fraction | UnsetType = UNSET
     service_tier: Literal["auto", "standard_only"] | UnsetType = UNSET

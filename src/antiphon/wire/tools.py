@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from antiphon.wire.base import Family, NonEmptyStr, Param
 from antiphon.wire.content import CacheControlParam
-from antiphon.wire.faults import unexpected_tag
+from antiphon.wire.decoding import unexpected_tag
 
 ToolName: TypeAlias = Annotated[
     str,

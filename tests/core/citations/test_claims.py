@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from antiphon.core.assembly import Assembly, Outline
+from antiphon.core.assembly import AnswerSpec, Assembly
 from antiphon.core.citations.marks import tokens
 from antiphon.core.citations.sources import Sources
-from antiphon.core.generation import (
+from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,
@@ -52,7 +52,7 @@ def streamed(
     *,
     watched: bool = True,
 ) -> list[StreamEvent]:
-    assembly = Assembly(Outline("msg_1", "m", 1, tuple(stops), watched=watched, sources=sources))
+    assembly = Assembly(AnswerSpec("msg_1", "m", 1, tuple(stops), watched=watched, sources=sources))
     events: list[StreamEvent] = [assembly.start()]
     ending = Finished(FinishReason.END_TURN)
     for piece in (*pieces, ending):
@@ -178,7 +178,7 @@ def test_a_claim_is_a_block_with_what_it_cites(
 
 
 def test_a_claim_is_told_as_soon_as_it_is_certain() -> None:
-    assembly = Assembly(Outline("msg_1", "m", 1, sources=SOURCES))
+    assembly = Assembly(AnswerSpec("msg_1", "m", 1, sources=SOURCES))
     assert assembly.feed(TextChunk("It is so", 1)) == []
     assert assembly.feed(TextChunk(" [source 1", 1)) == []
     start, text, cited = assembly.feed(TextChunk("]", 1))

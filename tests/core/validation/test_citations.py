@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.generation import Prompt
+from antiphon.core.prompt import Prompt
 from support.requests import ABLE, assistant, call, prompt, refusal, result, text, tool, user
 
 SENTENCE = "citations must be enabled on all {} blocks of a request or on none"

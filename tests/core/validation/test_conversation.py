@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.generation import Turn
+from antiphon.core.prompt import Turn
 from antiphon.wire.content import TextParam
 from support.requests import IMAGE, assistant, prompt, refusal, said, system, text, user
 

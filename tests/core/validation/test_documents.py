@@ -1,4 +1,4 @@
-from antiphon.core.validation.documents import pdf_paths
+from antiphon.core.validation.request import pdf_paths
 from antiphon.wire.content import (
     Base64PdfSource,
     DocumentParam,

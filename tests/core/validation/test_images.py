@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Capabilities
+from antiphon.core.prompt import Capabilities
 from support import pictures
 from support.pictures import image_block
 from support.requests import ABLE, IMAGE, able, assistant, call, prompt, refusal, result, text, user

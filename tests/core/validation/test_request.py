@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Capabilities, Thinking, ToolChoice
+from antiphon.core.prompt import Capabilities, Thinking, ToolChoice
 from support.requests import (
     ABLE,
     CITATION,

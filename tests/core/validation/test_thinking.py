@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.generation import Thinking
+from antiphon.core.prompt import Thinking
 from support.requests import (
     able,
     assistant,

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.defined_tools import DEFINED_TOOLS
-from antiphon.core.generation import Tool, ToolChoice
+from antiphon.core.prompt import Tool, ToolChoice
+from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.schemas.allowed import check_schema
 from antiphon.wire.tools import _MEMBERS, DefinedToolParam, EditorToolParam
 from support.requests import able, assistant, call, refusal, result, schema, tool, user

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.generation import (
+from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,

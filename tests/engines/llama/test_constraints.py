@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.generation import Tool, ToolChoice
+from antiphon.core.prompt import Tool, ToolChoice
 from antiphon.engines.llama.constraints import (
     Constraint,
     Question,

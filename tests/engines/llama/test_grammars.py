@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.generation import Tool, ToolChoice
+from antiphon.core.prompt import Tool, ToolChoice
 from antiphon.engines.llama.constraints import Question, SchemaUnsupportedError
 from antiphon.engines.llama.grammars import LONG, Grammars
 from antiphon.engines.llama.syntax import TAGGED

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.generation import Turn
+from antiphon.core.prompt import Turn
 from antiphon.engines.llama.sentinels import Segment
 from antiphon.engines.llama.template import ChatTemplate, TemplateUnusableError
 from antiphon.wire.content import TextParam

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.generation import Thinking, Tool, Turn
+from antiphon.core.prompt import Thinking, Tool, Turn
 from antiphon.engines.efforts import EFFORTS
 from antiphon.engines.llama.template import ChatTemplate
 from antiphon.engines.llama.thoughts import KNOWN_MARKS, THINK, ThoughtMarks

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.generation import Prompt, Tool, Turn
+from antiphon.core.prompt import Prompt, Tool, Turn
 from antiphon.engines.llama.preface import preface
 from antiphon.engines.llama.syntax import BARE, TAGGED
 from antiphon.engines.llama.template import ChatTemplate

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.core.assembly import Assembly, Outline
+from antiphon.core.assembly import AnswerSpec, Assembly
 from antiphon.engines.base import (
     EngineConfig,
     EngineEvent,
@@ -187,7 +187,7 @@ async def test_effort_bounds_adaptive_thinking(thinker: LlamaEngine) -> None:
 def folded(events: list[EngineEvent], **more: Any) -> Message:
     """What a caller gets of an answer, as a stream that is put together again."""
     assembly = Assembly(
-        Outline("msg_01", "m", 7, sign=lambda thought, _: f"signed {thought}", **more)
+        AnswerSpec("msg_01", "m", 7, sign=lambda thought, _: f"signed {thought}", **more)
     )
     streamed: list[StreamEvent] = [assembly.start()]
     for event in events:

@@ -1,7 +1,7 @@
 import jinja2
 import pytest
 
-from antiphon.core.generation import Prompt, Thinking
+from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.llama.thoughts import KNOWN_MARKS, Reasoning, reasoning_of
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from antiphon.core.admission import (
+from antiphon.core.limits.values import (
     Ask,
     Balance,
     Draw,

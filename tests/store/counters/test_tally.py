@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.admission import Ask, Draw, Exceeded, Hold, Settlement
-from antiphon.core.periods import PERIODS
-from antiphon.core.spending import accounts_of
+from antiphon.core.limits.periods import PERIODS
+from antiphon.core.limits.spend import accounts_of
+from antiphon.core.limits.values import Ask, Draw, Exceeded, Hold, Settlement
 from antiphon.store.counters.tally import REMEMBERED, Tally
 
 PERIOD = "daily:2026-11-23"

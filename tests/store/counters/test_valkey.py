@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.core.admission import Ask, Draw, Granted, Hold, Settlement
+from antiphon.core.limits.values import Ask, Draw, Granted, Hold, Settlement
 from antiphon.store.counters.base import CountersAwayError, CountersError
 from antiphon.store.counters.seeding import Claim, Seed, reseed
 from antiphon.store.counters.valkey import ValkeyCounters, open_valkey

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from antiphon.core.admission import Ask, Balance, Busy, Exceeded, Granted, Hold, Settlement
+from antiphon.core.limits.values import Ask, Balance, Busy, Exceeded, Granted, Hold, Settlement
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.valkey import open_valkey

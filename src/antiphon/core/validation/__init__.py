@@ -5,7 +5,6 @@ the API reports them, and the first one that is broken is raised; `request` has 
 reference is silent or guesses, the choice is on docs/decisions/0008-guesses-of-the-wire.md.
 """
 
-from antiphon.core.validation.limits import check_fits
-from antiphon.core.validation.request import prompt_for, prompt_to_count
+from antiphon.core.validation.request import check_fits, prompt_for, prompt_to_count
 
 __all__ = ["check_fits", "prompt_for", "prompt_to_count"]

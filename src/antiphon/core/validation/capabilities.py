@@ -10,7 +10,7 @@ from typing import cast
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Capabilities
+from antiphon.core.prompt import Capabilities
 from antiphon.wire.content import (
     BlockParam,
     ContentSource,

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Role, Turn
+from antiphon.core.prompt import Role, Turn
 from antiphon.core.validation.pairing import Placed, check_pairing
 from antiphon.wire.content import ContentParam, TextParam, ThinkingParam
-from antiphon.wire.faults import EXTRA
+from antiphon.wire.decoding import EXTRA
 from antiphon.wire.messages import SHAPE, MessageParam
 
 SYSTEM_FIRST = (

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Capabilities
 from antiphon.core.images import ImageHead, UnreadableImageError, read_base64, read_head
+from antiphon.core.prompt import Capabilities
 from antiphon.wire.content import (
     Base64ImageSource,
     BlockParam,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Turn
+from antiphon.core.prompt import Turn
 from antiphon.core.validation.schemas import refusing_schemas
 from antiphon.schemas.allowed import check_complexity, check_schema
 from antiphon.schemas.well_formed import check_well_formed

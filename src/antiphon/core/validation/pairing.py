@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Role, Turn
+from antiphon.core.prompt import Role, Turn
 from antiphon.wire.content import (
     BlockParam,
     RedactedThinkingParam,

@@ -1,23 +1,29 @@
 """From a decoded request to the prompt that an engine gets, rule by rule."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Capabilities, Prompt, Turn
+from antiphon.core.prompt import Capabilities, Prompt, Turn
 from antiphon.core.validation.breakpoints import check_breakpoints
 from antiphon.core.validation.capabilities import check_blocks, check_capabilities
 from antiphon.core.validation.citations import check_citations
 from antiphon.core.validation.conversation import blocks_of, conversation
-from antiphon.core.validation.documents import pdf_paths
 from antiphon.core.validation.images import check_images
-from antiphon.core.validation.limits import check_max_tokens, check_pre_warm
 from antiphon.core.validation.output import check_format
 from antiphon.core.validation.thinking import check_thinking, thinking_of
 from antiphon.core.validation.tools import check_references, check_tools, tool_choice_of, tools_of
 from antiphon.core.validation.versions import check_version
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+from antiphon.wire.content import Base64PdfSource, BlockParam, DocumentParam, ToolResultParam
+from antiphon.wire.messages import (
+    CountTokensParams,
+    CreateMessageParams,
+    EnabledThinking,
+    MessageParam,
+)
+from antiphon.wire.tools import AnyChoice, NamedChoice
 
 # More than any vocabulary has, and no more than an engine's integers hold.
 LARGEST_TOP_K = 2**31 - 1
@@ -91,3 +97,56 @@ def _settings(
         if params.output_config.format is not None:
             settings["output_schema"] = params.output_config.format.schema
     return settings
+
+
+def check_fits(input_tokens: int, capabilities: Capabilities) -> None:
+    """Refuse a prompt that leaves no room for an answer."""
+    if input_tokens >= capabilities.context_tokens:
+        # A prompt that just fills the window is one token too long: an answer needs one.
+        maximum = min(capabilities.context_tokens, input_tokens - 1)
+        raise InvalidRequestError(f"prompt is too long: {input_tokens} tokens > {maximum} maximum")
+
+
+def check_max_tokens(params: CreateMessageParams, capabilities: Capabilities) -> None:
+    """Refuse a longer answer than the model can give. Claude Code reads this sentence."""
+    limit = capabilities.max_output_tokens
+    if limit is not None and params.max_tokens > limit:
+        raise InvalidRequestError(
+            f"max_tokens: {params.max_tokens} > {limit}, which is the "
+            f"maximum allowed number of output tokens for {params.model}"
+        )
+
+
+def check_pre_warm(params: CreateMessageParams) -> None:
+    """Refuse to ask anything of an answer of no tokens: it only fills the prompt cache."""
+    output = params.output_config
+    if params.stream:
+        reason = "`stream` is true"
+    elif isinstance(params.thinking, EnabledThinking):
+        reason = "`thinking` is enabled"
+    elif output is not UNSET and output.format is not None:
+        reason = "`output_config.format` is set"
+    elif isinstance(params.tool_choice, AnyChoice | NamedChoice):
+        reason = "`tool_choice` forces tool use"
+    else:
+        return
+    raise InvalidRequestError(f"max_tokens: must be greater than 0 when {reason}")
+
+
+def pdf_paths(messages: Sequence[MessageParam]) -> tuple[str, ...]:
+    """Return the paths of all PDFs that were sent, in their order."""
+    return tuple(
+        path
+        for index, message in enumerate(messages)
+        if not isinstance(message.content, str)
+        for path in _paths(message.content, f"messages.{index}.content")
+    )
+
+
+def _paths(blocks: Sequence[BlockParam], path: str) -> Iterator[str]:
+    for index, block in enumerate(blocks):
+        match block:
+            case DocumentParam(source=Base64PdfSource()):
+                yield f"{path}.{index}.document.source.base64.data"
+            case ToolResultParam(content=list(content)):
+                yield from _paths(content, f"{path}.{index}.tool_result.content")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Capabilities, Thinking
+from antiphon.core.prompt import Capabilities, Thinking
 from antiphon.wire.content import RedactedThinkingParam, ThinkingParam, ToolResultParam
 from antiphon.wire.messages import (
     AdaptiveThinking,

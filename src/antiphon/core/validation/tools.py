@@ -5,14 +5,14 @@ from itertools import chain
 
 from msgspec import UNSET
 
-from antiphon.core.defined_tools import DEFINED_TOOLS
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.generation import Tool, ToolChoice
+from antiphon.core.prompt import Tool, ToolChoice
+from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.core.validation.schemas import refusing_schemas
 from antiphon.schemas.allowed import check_complexity, check_schema
 from antiphon.schemas.well_formed import check_well_formed
 from antiphon.wire.content import ToolReferenceParam, ToolResultParam
-from antiphon.wire.faults import REQUIRED
+from antiphon.wire.decoding import REQUIRED
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import (
     AnyChoice,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.wire.content import DocumentParam, SearchResultParam, TextParam
-from antiphon.wire.faults import EXTRA, unexpected_tag
+from antiphon.wire.decoding import EXTRA, unexpected_tag
 from antiphon.wire.messages import MessageParam
 
 OLDEST = "2023-06-01"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from antiphon.core.generation import (
+from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from antiphon.core.generation import Prompt, Tool, ToolChoice
+from antiphon.core.prompt import Prompt, Tool, ToolChoice
 from antiphon.engines.llama.syntax import CallSyntax
 from antiphon.schemas.grammars.gbnf import GrammarTooLargeError, Rules, either, literal
 from antiphon.schemas.grammars.json_grammar import JsonGrammar

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from antiphon.core.generation import Prompt, Turn
+from antiphon.core.prompt import Prompt, Turn
 from antiphon.engines.images import images_of, placed
 from antiphon.engines.llama.sentinels import Segment
 from antiphon.wire.content import ImageParam, TextParam

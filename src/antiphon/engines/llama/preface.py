@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from antiphon.core.generation import Prompt, Tool
+from antiphon.core.prompt import Prompt, Tool
 from antiphon.engines.llama.syntax import TAGGED, CallSyntax, to_json
 from antiphon.wire.content import (
     ContentParam,

@@ -18,7 +18,7 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from antiphon.core.generation import Thinking, Tool, Turn
+from antiphon.core.prompt import Thinking, Tool, Turn
 from antiphon.engines.llama.preface import described
 from antiphon.engines.llama.sentinels import Caller, Segment, json_of_hidden
 from antiphon.engines.llama.syntax import BARE, TAGGED, CallSyntax

@@ -12,7 +12,7 @@ from typing import Any, Final
 import jinja2.nodes
 from jinja2.meta import find_undeclared_variables
 
-from antiphon.core.generation import Prompt, Thinking
+from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.efforts import EFFORTS, nearest
 
 SWITCHES: Final = ("enable_thinking", "thinking")

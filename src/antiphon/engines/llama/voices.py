@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from antiphon.core.generation import Turn
+from antiphon.core.prompt import Turn
 from antiphon.engines.llama.preface import BLOCK_SEPARATOR, result_text, spoken
 from antiphon.wire.content import (
     ContentParam,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from antiphon.core.errors import InvalidRequestError
 from antiphon.service.admin.office import Office, moment
 from antiphon.store.audit import AuditEntry, list_audit_entries
-from antiphon.wire.organizations import AuditInfo, TokenListing
+from antiphon.wire.admin.organizations import AuditInfo, TokenListing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from antiphon.core.admission import Balance
+from antiphon.core.billing.money import cents
 from antiphon.core.errors import NotFoundError, OverloadedError
-from antiphon.core.money import cents
-from antiphon.core.periods import PERIODS, Period, day_of, end_of, midnight, start_of
-from antiphon.core.spending import SpendCap
+from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
+from antiphon.core.limits.spend import SpendCap
+from antiphon.core.limits.values import Balance
 from antiphon.service.admin.office import Office, moment
 from antiphon.service.admin.spend_limits import cap_id, scope_info
 from antiphon.settings import LimitSettings
@@ -19,7 +19,7 @@ from antiphon.store.counters.base import Counters, CountersAwayError
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.limits import Scope
 from antiphon.store.organizations import User, list_users
-from antiphon.wire.limits import BalanceInfo, SpendActor, SpendSummary
+from antiphon.wire.admin.limits import BalanceInfo, SpendActor, SpendSummary
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -8,7 +8,7 @@ from antiphon.core.validation.versions import NEWEST, OLDEST
 from antiphon.service.admin.office import Change, moment, optional_moment
 from antiphon.store.accounts import ApiKey, KeyKind, KeyStatus
 from antiphon.store.workspaces import Member
-from antiphon.wire.keys import (
+from antiphon.wire.admin.keys import (
     AdminKeyScope,
     CreatedBy,
     KeyInfo,
@@ -16,7 +16,7 @@ from antiphon.wire.keys import (
     OrganizationKeyScope,
     WorkspaceKeyScope,
 )
-from antiphon.wire.organizations import MemberInfo
+from antiphon.wire.admin.organizations import MemberInfo
 
 
 def key_state(key: ApiKey, now: datetime) -> KeyState:

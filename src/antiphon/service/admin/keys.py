@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from antiphon.core.errors import ConflictError, InvalidRequestError, NotFoundError
-from antiphon.core.identity import (
+from antiphon.core.ids import (
     ADMIN_SECRET_PREFIX,
     SECRET_ENTROPY,
     SECRET_PREFIX,
@@ -45,14 +45,14 @@ from antiphon.store.accounts import (
     list_keys,
 )
 from antiphon.store.directory import read_directory
-from antiphon.wire.keys import (
+from antiphon.wire.admin.keys import (
     CreateKeyParams,
     KeyInfo,
     OrganizationKeyScopeParam,
     UpdateKeyParams,
     WorkspaceKeyScopeParam,
 )
-from antiphon.wire.organizations import Listing
+from antiphon.wire.admin.organizations import Listing
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from antiphon.core.catalogue import page
 from antiphon.core.errors import ConflictError, InvalidRequestError
-from antiphon.core.identity import ID_ENTROPY, audit_entry_id
+from antiphon.core.ids import ID_ENTROPY, audit_entry_id
+from antiphon.core.pagination import page
 from antiphon.store.audit import AuditEntry, add_audit_entry
 from antiphon.store.changes import claim
 from antiphon.store.database import Database
 from antiphon.store.errors import DuplicateError
+from antiphon.wire.admin.organizations import Listing
 from antiphon.wire.base import Answer
-from antiphon.wire.organizations import Listing
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

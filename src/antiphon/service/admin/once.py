@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.identity import SECRET_ENTROPY, repeatable_entropy
+from antiphon.core.ids import SECRET_ENTROPY, repeatable_entropy
 from antiphon.service.admin.office import Office
 from antiphon.store.repeats import (
     RepeatableRequest,

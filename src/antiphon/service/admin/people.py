@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.identity import invite_id, user_id
+from antiphon.core.ids import invite_id, user_id
 from antiphon.service.admin.described import member_change
 from antiphon.service.admin.office import (
     COMMAND_LINE,
@@ -35,7 +35,7 @@ from antiphon.store.organizations import (
     remove_user,
 )
 from antiphon.store.workspaces import list_places
-from antiphon.wire.organizations import (
+from antiphon.wire.admin.organizations import (
     CreateInviteParams,
     Deleted,
     InviteInfo,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
 from antiphon.core.validation.versions import OLDEST
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office
@@ -18,7 +18,7 @@ from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.limits import RateLimit, Scope, clear_rate_limit, set_rate_limit
-from antiphon.wire.limits import (
+from antiphon.wire.admin.limits import (
     KeyRateLimitInfo,
     LimitParam,
     LimitSource,

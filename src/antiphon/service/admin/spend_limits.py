@@ -5,9 +5,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from antiphon.core.billing.money import cents, nano_dollars_of
 from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.identity import ID_ENTROPY, spend_limit_id
-from antiphon.core.money import cents, nano_dollars_of
+from antiphon.core.ids import ID_ENTROPY, spend_limit_id
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.office import Actor, Change, Office, moment
 from antiphon.service.admin.workspaces import the_workspace
@@ -21,7 +21,7 @@ from antiphon.store.limits import (
     list_spend_limits,
     set_spend_limit,
 )
-from antiphon.wire.limits import (
+from antiphon.wire.admin.limits import (
     CreateSpendLimitParams,
     KeySpendScope,
     OrganizationSpendScope,
@@ -29,7 +29,7 @@ from antiphon.wire.limits import (
     SpendScope,
     WorkspaceSpendScope,
 )
-from antiphon.wire.organizations import Deleted
+from antiphon.wire.admin.organizations import Deleted
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

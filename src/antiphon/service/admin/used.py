@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-from antiphon.core.usage import TokenCounts
+from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.admin.office import Office
 from antiphon.store.directory import read_directory
 from antiphon.store.reports import Question, cost_sums, request_sums, usage_sums

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.identity import workspace_id
+from antiphon.core.ids import workspace_id
 from antiphon.service.admin.described import key_change, member_change, member_info
 from antiphon.service.admin.office import (
     Actor,
@@ -34,7 +34,7 @@ from antiphon.store.workspaces import (
     list_workspaces,
     remove_member,
 )
-from antiphon.wire.organizations import (
+from antiphon.wire.admin.organizations import (
     AddMemberParams,
     CreateWorkspaceParams,
     Listing,

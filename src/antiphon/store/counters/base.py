@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from antiphon.core.admission import Ask, Balance, Draw, Level, Settlement, Verdict
+from antiphon.core.limits.values import Ask, Balance, Draw, Level, Settlement, Verdict
 
 
 class CountersError(Exception):

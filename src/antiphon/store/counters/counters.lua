@@ -1,4 +1,4 @@
--- The rules of core/buckets.py and core/spend.py, decided inside Valkey: one call, one step.
+-- The rules of core/limits/buckets.py and core/limits/spend.py, decided inside Valkey: one call, one step.
 --
 -- KEYS[1]  the prefix, with a hash tag: every key of the counters begins with it, so they share
 --          a slot, and a cluster sends the script to the node that has them all

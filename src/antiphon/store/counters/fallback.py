@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from antiphon.core.admission import (
+from antiphon.core.limits.values import (
     Ask,
     Balance,
     Draw,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from antiphon.core.admission import Ask, Balance, Draw, Level, Settlement, Verdict
+from antiphon.core.limits.values import Ask, Balance, Draw, Level, Settlement, Verdict
 from antiphon.store.counters.base import CountersAwayError, Due
 from antiphon.store.counters.lines import Lines
 from antiphon.store.counters.tally import Tally

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
-from antiphon.core.admission import Ask, Draw, Hold, Level, Settlement, Verdict
+from antiphon.core.limits.values import Ask, Draw, Hold, Level, Settlement, Verdict
 from antiphon.store.counters.tally import Tally
 
 

@@ -4,8 +4,11 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
-from antiphon.core import buckets as rates
-from antiphon.core.admission import (
+from antiphon.core.limits import buckets as rates
+from antiphon.core.limits.buckets import Bucket
+from antiphon.core.limits.decision import admit
+from antiphon.core.limits.spend import EMPTY, Account, charge, lifetime, release
+from antiphon.core.limits.values import (
     Ask,
     Balance,
     Draw,
@@ -16,9 +19,6 @@ from antiphon.core.admission import (
     Unseeded,
     Verdict,
 )
-from antiphon.core.admit import admit
-from antiphon.core.buckets import Bucket
-from antiphon.core.spend import EMPTY, Account, charge, lifetime, release
 from antiphon.store.counters.base import UnseededError
 
 # Settled ids that are remembered, so that a repetition changes nothing.

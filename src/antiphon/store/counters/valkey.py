@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from antiphon.core.admission import (
+from antiphon.core.limits.spend import forget_at_ms
+from antiphon.core.limits.values import (
     Ask,
     Balance,
     Busy,
@@ -25,7 +26,6 @@ from antiphon.core.admission import (
     Unseeded,
     Verdict,
 )
-from antiphon.core.spend import forget_at_ms
 from antiphon.store.counters.base import CountersAwayError, CountersError, Due, UnseededError
 from antiphon.store.counters.seeding import SEEDING_MS, Claim, Seed
 

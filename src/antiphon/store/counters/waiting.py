@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from antiphon.core.admission import Ask, Busy, Settlement, Verdict
+from antiphon.core.limits.values import Ask, Busy, Settlement, Verdict
 from antiphon.store.counters.base import Counters
 
 if TYPE_CHECKING:

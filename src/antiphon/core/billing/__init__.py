@@ -1,0 +1,1 @@
+"""What requests use and cost: tokens, prices, ledger entries, reports."""

@@ -1,0 +1,117 @@
+"""One request in the ledger: what is known when it is admitted, and what it came to."""
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from antiphon.core.billing.pricing import FREE, Price, cost
+from antiphon.core.billing.usage import ContextWindow, Costs, Outcome, ServiceTier, TokenCounts
+
+InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
+
+
+_LONGEST_NAME = 256
+# What no request has. An engine that claims more is not believed: sums have to fit into 64 bits.
+_MOST_TOKENS = 10**9
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was admitted. `id` is its own and never another's.
+
+    `model` is what was asked for, `served_model` what answers. A `workspace_id` of `None` is the
+    default workspace. The price stands here because it is the one of this moment: also a request
+    that a crash breaks off is paid by it.
+    """
+
+    id: str
+    started_at: datetime
+    model: str
+    served_model: str
+    api_key_id: str | None = None
+    workspace_id: str | None = None
+    account_id: str | None = None
+    service_account_id: str | None = None
+    batch_id: str | None = None
+    service_tier: ServiceTier = "standard"
+    inference_geo: InferenceGeo = "not_available"
+    price: Price = FREE
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request ended, and what it used until then."""
+
+    tokens: TokenCounts
+    outcome: Outcome
+    ended_at: datetime
+    first_token_at: datetime | None = None
+    stop_reason: str | None = None
+    error_type: str | None = None
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is over, with its bill. It belongs to the moment in which it was admitted."""
+
+    id: str
+    started_at: datetime
+    first_token_at: datetime | None
+    ended_at: datetime
+    api_key_id: str | None
+    workspace_id: str | None
+    account_id: str | None
+    service_account_id: str | None
+    batch_id: str | None
+    model: str
+    served_model: str
+    service_tier: ServiceTier
+    context_window: ContextWindow
+    inference_geo: InferenceGeo
+    outcome: Outcome
+    stop_reason: str | None
+    error_type: str | None
+    tokens: TokenCounts
+    costs: Costs
+
+
+def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
+    """Write the bill of a request."""
+    tokens = _believable(closing.tokens)
+    return LedgerEntry(
+        id=opening.id,
+        started_at=opening.started_at,
+        first_token_at=closing.first_token_at,
+        ended_at=closing.ended_at,
+        api_key_id=opening.api_key_id,
+        workspace_id=opening.workspace_id,
+        account_id=opening.account_id,
+        service_account_id=opening.service_account_id,
+        batch_id=opening.batch_id,
+        model=opening.model,
+        served_model=opening.served_model,
+        service_tier=opening.service_tier,
+        context_window=tokens.context_window,
+        inference_geo=opening.inference_geo,
+        outcome=closing.outcome,
+        stop_reason=closing.stop_reason,
+        error_type=closing.error_type,
+        tokens=tokens,
+        costs=cost(opening.price, tokens, opening.service_tier),
+    )
+
+
+def recorded_name(name: str) -> str:
+    """Shorten what a caller called a model to what every database takes.
+
+    A wildcard such as `claude-*` fits any text, and PostgreSQL refuses one with a NUL.
+    """
+    if len(name) <= _LONGEST_NAME and name.isprintable():
+        return name
+    shown = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
+    return "".join(shown)[:_LONGEST_NAME]
+
+
+def _believable(tokens: TokenCounts) -> TokenCounts:
+    counts = msgspec.structs.asdict(tokens)
+    if min(counts.values()) >= 0 and max(counts.values()) <= _MOST_TOKENS:
+        return tokens
+    return TokenCounts(**{name: max(0, min(count, _MOST_TOKENS)) for name, count in counts.items()})

@@ -1,0 +1,174 @@
+"""Reports in buckets of time: which buckets a query means, and what their lines are called."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from antiphon.core.billing.usage import ContextWindow, ServiceTier
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.pagination import page_limit
+
+BucketWidth: TypeAlias = Literal["1m", "1h", "1d"]
+TokenType: TypeAlias = Literal[
+    "uncached_input_tokens",
+    "cache_creation.ephemeral_5m_input_tokens",
+    "cache_creation.ephemeral_1h_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PAGE = "page_"
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How long a bucket is, and how many of them fit on a page."""
+
+    span: timedelta
+    usual: int
+    most: int
+
+
+WIDTHS: dict[BucketWidth, Width] = {
+    "1m": Width(timedelta(minutes=1), 60, 1440),
+    "1h": Width(timedelta(hours=1), 24, 168),
+    "1d": Width(timedelta(days=1), 7, 31),
+}
+
+_TOKEN_NAMES: dict[TokenType, str] = {
+    "uncached_input_tokens": "Input Tokens",
+    "cache_creation.ephemeral_5m_input_tokens": "Input Tokens, Cache Write 5m",
+    "cache_creation.ephemeral_1h_input_tokens": "Input Tokens, Cache Write 1h",
+    "cache_read_input_tokens": "Input Tokens, Cache Read",
+    "output_tokens": "Output Tokens",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The buckets of one page, the oldest first. `next_page` leads to those after them."""
+
+    start: datetime
+    count: int
+    width: timedelta
+    next_page: str | None = None
+
+    @property
+    def end(self) -> datetime:
+        return self.start + self.count * self.width
+
+    def __iter__(self) -> Iterator[tuple[datetime, datetime]]:
+        """Yield where each begins and ends."""
+        for number in range(self.count):
+            start = self.start + number * self.width
+            yield start, start + self.width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What a query says of its buckets, as it was written; `None` for what it does not say."""
+
+    starting_at: str | None = None
+    ending_at: str | None = None
+    limit: str | None = None
+    page: str | None = None
+
+
+def buckets(width: BucketWidth, asked: Span, now: datetime) -> Buckets:
+    """Read which buckets are asked for; raises `InvalidRequestError`.
+
+    They begin with the one that `starting_at` lies in, and end with the last one that is over at
+    `ending_at`, or without it with the one that is running `now`. None is in the future.
+    """
+    span, wanted = WIDTHS[width].span, _limit(WIDTHS[width], asked.limit)
+    if asked.starting_at is None:
+        raise InvalidRequestError("starting_at: Field required")
+    moment = _moment("starting_at", asked.starting_at)
+    start, end = _snapped(moment, span), _snapped(now, span) + span
+    if asked.ending_at is not None:
+        last = _moment("ending_at", asked.ending_at)
+        if last <= moment:
+            raise InvalidRequestError("ending_at: Input should be after `starting_at`")
+        end = min(end, _snapped(last, span))
+    if asked.page is not None:
+        start = _place(asked.page, start, end, span)
+    left = max(0, (end - start) // span)
+    following = _token(start + wanted * span) if left > wanted else None
+    return Buckets(start, min(left, wanted), span, following)
+
+
+def written(moment: datetime) -> str:
+    """Write a moment as the wire does, to the second."""
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def display_name(model: str) -> str:
+    """Call a model as people do: `Claude Opus 5.5`; other names than Claude's stay as they are."""
+    match re.sub(r"-(20[0-9]{6}|latest)\Z", "", model).split("-"):
+        case ["claude", line, *version] if line.isalpha() and _is_version(version):
+            return f"Claude {line.capitalize()} {'.'.join(version)}"
+        case ["claude", *version, line] if line.isalpha() and _is_version(version):
+            return f"Claude {line.capitalize()} {'.'.join(version)}"
+        case _:
+            return model
+
+
+def cost_description(
+    model: str, token_type: TokenType, tier: ServiceTier, window: ContextWindow, geo: str
+) -> str:
+    """Call a line of a bill; no two lines of one bill are called the same."""
+    special: list[str] = [tier] if tier != "standard" else []
+    special += [window] if window != "0-200k" else []
+    special += [geo] if geo != "not_available" else []
+    aside = f" ({', '.join(special)})" if special else ""
+    return f"{display_name(model)} Usage{aside} - {_TOKEN_NAMES[token_type]}"
+
+
+def _is_version(parts: list[str]) -> bool:
+    return bool(parts) and all(re.fullmatch("[0-9]{1,2}", part) for part in parts)
+
+
+def _limit(width: Width, limit: str | None) -> int:
+    return page_limit(() if limit is None else [limit], default=width.usual, most=width.most)
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        # Nanoseconds would be rounded, and the last of a day would be the next day.
+        moment = msgspec.convert(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text), datetime)
+    except msgspec.ValidationError:
+        raise InvalidRequestError(f"{name}: Input should be a valid RFC 3339 datetime") from None
+    if moment.tzinfo is None:
+        raise InvalidRequestError(f"{name}: Input should have timezone info")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequestError(f"{name}: Input should be a valid RFC 3339 datetime") from None
+
+
+def _snapped(moment: datetime, span: timedelta) -> datetime:
+    return _EPOCH + (moment - _EPOCH) // span * span
+
+
+def _token(start: datetime) -> str:
+    return _PAGE + urlsafe_b64encode(written(start).encode()).decode()
+
+
+def _place(token: str, start: datetime, end: datetime, span: timedelta) -> datetime:
+    """Return where a page begins: at a bucket of this very report."""
+    try:
+        text = urlsafe_b64decode(token.removeprefix(_PAGE)).decode()
+        place = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        place = None
+    # Base64 is decoded leniently, so it is compared with what was given out.
+    given = place is not None and token == _token(place)
+    if place is None or not given or not start <= place < end or place != _snapped(place, span):
+        raise InvalidRequestError("page: not a page of this report")
+    return place

@@ -1,0 +1,32 @@
+"""Whether a request may begin: spend first, then rate limits, and everything or nothing."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from antiphon.core.limits import buckets as rates
+from antiphon.core.limits import spend
+from antiphon.core.limits.buckets import Bucket
+from antiphon.core.limits.spend import Account
+from antiphon.core.limits.values import Ask, Busy, Exceeded, Granted, Limited
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """The answer, and the buckets and accounts that are other than before."""
+
+    verdict: Granted | Limited | Exceeded | Busy
+    buckets: Mapping[str, Bucket]
+    accounts: Mapping[str, Account]
+
+
+def admit(
+    ask: Ask, buckets: Mapping[str, Bucket], accounts: Mapping[str, Account], now: int
+) -> Decision:
+    """Decide an ask. A refusal takes nothing, neither money nor tokens."""
+    refusal, held = spend.reserve(ask, accounts, now)
+    if refusal is not None:
+        return Decision(refusal, {}, held)
+    verdict, drawn = rates.decide(ask.draws, buckets, now)
+    if isinstance(verdict, Limited):
+        return Decision(verdict, drawn, spend.without_turn(ask, accounts))
+    return Decision(verdict, drawn, held)

@@ -1,0 +1,197 @@
+"""Signatures of thinking: proof, when a block comes back, that it came from here as it is.
+
+A signature holds the digest of the whole thinking and a keyed digest over that. So it can be
+checked as well for a caller who was sent the signature alone (`display: omitted`): text that such
+a caller leaves empty is what was sent, any other text must be the one that was signed.
+
+Where an engine has a proof of its own for what it thought, the signature carries it, so that the
+engine gets it back with the conversation: version 2 is version 1 with the proof at its end, which
+the keyed digest then covers. Thinking that cannot be read (`redacted_thinking`) is such a
+signature of no text.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Sequence
+from hashlib import sha256
+from hmac import compare_digest, digest
+
+from msgspec.structs import replace
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.prompt import Prompt, Turn
+from antiphon.wire.content import ContentParam, RedactedThinkingParam, ThinkingParam
+from antiphon.wire.messages import MessageParam
+
+PLAIN = b"\x01"
+PROVEN = b"\x02"
+_DIGEST = 32
+_SIZE = 1 + 2 * _DIGEST
+
+
+def sign_thinking(key: bytes, thinking: str, proof: str = "") -> str:
+    """Return the signature of what a model thought, with the engine's own `proof` inside."""
+    version = PROVEN if proof else PLAIN
+    content, tail = sha256(thinking.encode()).digest(), proof.encode()
+    mark = _mark(key, version + content + tail)
+    return urlsafe_b64encode(version + content + mark + tail).decode("ascii")
+
+
+def is_signed(key: bytes, thinking: str, signature: str) -> bool:
+    """Tell whether this signature was made here for this thinking, or for thinking not shown."""
+    return is_signature_of(key, thinking, signature) or (
+        not thinking and _opened(key, signature) is not None
+    )
+
+
+def is_signature_of(key: bytes, thinking: str, signature: str) -> bool:
+    """Tell whether this signature was made here for exactly this thinking."""
+    raw = _opened(key, signature)
+    content = sha256(thinking.encode()).digest()
+    return raw is not None and compare_digest(content, raw[1 : 1 + _DIGEST])
+
+
+def proof_in(key: bytes, signature: str) -> str | None:
+    """Return the proof inside of a signature, empty if none is; `None` if it is not from here."""
+    raw = _opened(key, signature)
+    return None if raw is None else raw[_SIZE:].decode()
+
+
+def _opened(key: bytes, signature: str) -> bytes | None:
+    try:
+        raw = urlsafe_b64decode(signature.encode("ascii"))
+    except (UnicodeEncodeError, Error):
+        return None
+    version, content, mark, tail = (
+        raw[:1],
+        raw[1 : 1 + _DIGEST],
+        raw[1 + _DIGEST : _SIZE],
+        raw[_SIZE:],
+    )
+    if len(raw) < _SIZE or version != (PROVEN if tail else PLAIN):
+        return None
+    return raw if compare_digest(_mark(key, version + content + tail), mark) else None
+
+
+def _mark(key: bytes, content: bytes) -> bytes:
+    return digest(key, b"thinking" + content, "sha256")
+
+
+CARRIES = "."
+"""Between a signature and what it carries; no letter of either."""
+
+INVALID = "Invalid `signature` in `thinking` block"
+MODIFIED = (
+    "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. "
+    "These blocks must remain as they were in the original response."
+)
+
+
+def sign_omitted(key: bytes, thinking: str, proof: str = "") -> str:
+    """Return the signature of thinking that is not shown, with the thinking in it."""
+    carried = urlsafe_b64encode(thinking.encode()).decode("ascii")
+    return sign_thinking(key, thinking, proof) + CARRIES + carried
+
+
+def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
+    """Refuse thinking that did not come from here as it is.
+
+    Of an earlier turn, thinking that was shown may be left out; of the latest it may not.
+    """
+    latest = _latest(messages)
+    for index, message in enumerate(messages):
+        blocks = () if isinstance(message.content, str) else message.content
+        for place, block in enumerate(blocks):
+            fault = _fault(block, key, latest=index in latest)
+            if fault is not None:
+                raise InvalidRequestError(f"messages.{index}.content.{place}: {fault}")
+
+
+def restore_thinking(prompt: Prompt) -> Prompt:
+    """Put thinking that was not shown back into a prompt that has been checked."""
+    if not any(_hides(block) for turn in prompt.turns for block in turn.content):
+        return prompt
+    return replace(prompt, turns=tuple(map(_remembered, prompt.turns)))
+
+
+def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
+    """Give an engine its own proofs back, where signatures from here were put around them."""
+    thoughts = ThinkingParam | RedactedThinkingParam
+    if not any(isinstance(block, thoughts) for turn in prompt.turns for block in turn.content):
+        return prompt
+
+    def proven(block: ContentParam) -> ContentParam:
+        match block:
+            case ThinkingParam(signature=signature):
+                return replace(block, signature=_proof(key, signature) or "")
+            case RedactedThinkingParam(data=data):
+                return replace(block, data=_proof(key, data) or "")
+        return block
+
+    turns = (Turn(turn.role, tuple(map(proven, turn.content))) for turn in prompt.turns)
+    return replace(prompt, turns=tuple(turns))
+
+
+def _proof(key: bytes, signature: str) -> str | None:
+    return proof_in(key, signature.partition(CARRIES)[0])
+
+
+def _latest(messages: Sequence[MessageParam]) -> range:
+    """Find the run of assistant messages that is the last."""
+    end = len(messages)
+    while end and messages[end - 1].role != "assistant":
+        end -= 1
+    start = end
+    while start and messages[start - 1].role == "assistant":
+        start -= 1
+    return range(start, end)
+
+
+def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
+    if isinstance(block, RedactedThinkingParam):
+        ours = _proof(key, block.data)
+        return "Invalid `data` in `redacted_thinking` block" if ours is None else None
+    if not isinstance(block, ThinkingParam):
+        return None
+    if not _is_ours(block.signature, key):
+        return INVALID
+    if CARRIES in block.signature or _is_whole(block, key):
+        # What a caller writes into a block that was sent empty is no matter.
+        return None
+    if latest:
+        return MODIFIED
+    return INVALID if block.thinking else None
+
+
+def _is_ours(signature: str, key: bytes) -> bool:
+    """Whether a signature was made here, and for the thinking that it carries, if it does."""
+    proof, carries, carried = signature.partition(CARRIES)
+    thinking = _opened_text(carried) if carries else ""
+    return thinking is not None and is_signed(key, thinking, proof)
+
+
+def _is_whole(block: ThinkingParam, key: bytes) -> bool:
+    # An empty text fits each signature, but only some are of nothing.
+    return is_signature_of(key, block.thinking, block.signature)
+
+
+def _hides(block: ContentParam) -> bool:
+    return isinstance(block, ThinkingParam) and CARRIES in block.signature
+
+
+def _remembered(turn: Turn) -> Turn:
+    return Turn(turn.role, tuple(map(_shown, turn.content)))
+
+
+def _shown(block: ContentParam) -> ContentParam:
+    if not isinstance(block, ThinkingParam):
+        return block
+    carried = block.signature.partition(CARRIES)[2]
+    return replace(block, thinking=_opened_text(carried) or block.thinking)
+
+
+def _opened_text(carried: str) -> str | None:
+    try:
+        return urlsafe_b64decode(carried.encode("ascii")).decode()
+    except (UnicodeError, Error):
+        return None

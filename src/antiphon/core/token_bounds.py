@@ -1,0 +1,44 @@
+"""How many tokens a prompt has at most, told without the model's vocabulary."""
+
+from typing import Final
+
+import msgspec
+
+from antiphon.core.prompt import Prompt
+from antiphon.wire.content import BlockParam, ImageParam, TextParam, ToolResultParam
+
+MARGIN: Final = 1024
+"""What servers may say themselves: a system prompt of their own, what tools are, how to think."""
+TURN_MARGIN: Final = 64
+TOOL_FACTOR: Final = 2
+"""Templates write a tool's schema with more white space than it came with."""
+
+
+def tokens_at_most(prompt: Prompt) -> int | None:
+    """Return a number that a prompt's tokens do not exceed, `None` if its text does not tell.
+
+    A token of any vocabulary stands for one byte of text or more.
+    """
+    sizes = [MARGIN, TURN_MARGIN * len(prompt.turns)]
+    for turn in prompt.turns:
+        for block in turn.content:
+            if isinstance(block, TextParam):
+                sizes.append(_bytes_in(block.text))
+            elif _holds_image(block):
+                return None
+            else:
+                sizes.append(len(msgspec.json.encode(block)))
+    sizes += [TOOL_FACTOR * len(msgspec.json.encode(tool)) for tool in prompt.tools]
+    if prompt.output_schema is not None:
+        sizes.append(TOOL_FACTOR * len(msgspec.json.encode(prompt.output_schema)))
+    return sum(sizes)
+
+
+def _bytes_in(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _holds_image(block: BlockParam) -> bool:
+    if isinstance(block, ToolResultParam) and isinstance(block.content, list):
+        return any(_holds_image(inner) for inner in block.content)
+    return isinstance(block, ImageParam)

@@ -1,0 +1,84 @@
+"""Tools whose input Anthropic defines and which callers run: a shell, an editor, a memory.
+
+Claude models were trained on them. Any other model is told what they take, like any tool.
+"""
+
+from typing import Any
+
+from antiphon.core.prompt import Tool
+
+PATH = {"type": "string", "description": "An absolute path."}
+TEXT = {"type": "string"}
+LINE = {"type": "integer", "description": "Insert after this line; 0 is the start of the file."}
+RANGE = {
+    "type": "array",
+    "items": {"type": "integer"},
+    "description": "First and last line to view; -1 is the end of the file.",
+}
+
+
+def _object(required: list[str], **properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _command(*names: str) -> dict[str, Any]:
+    return {"type": "string", "enum": [*names]}
+
+
+def _editor(name: str, commands: tuple[str, ...], inserted: str) -> Tool:
+    return Tool(
+        name=name,
+        description="View, create and edit text files.",
+        input_schema=_object(
+            ["command", "path"],
+            command=_command(*commands),
+            path=PATH,
+            view_range=RANGE,
+            file_text=TEXT,
+            old_str=TEXT,
+            new_str=TEXT,
+            insert_line=LINE,
+            **({} if inserted == "new_str" else {inserted: TEXT}),
+        ),
+    )
+
+
+BASH = Tool(
+    name="bash",
+    description="Run a command in a shell that keeps its state between calls.",
+    input_schema=_object(
+        [],
+        command={"type": "string", "description": "The command to run."},
+        restart={"type": "boolean", "description": "Start the shell anew instead."},
+    ),
+)
+MEMORY = Tool(
+    name="memory",
+    description="Keep files below /memories from one conversation to the next.",
+    input_schema=_object(
+        ["command"],
+        command=_command("view", "create", "str_replace", "insert", "delete", "rename"),
+        path=PATH,
+        view_range=RANGE,
+        file_text=TEXT,
+        old_str=TEXT,
+        new_str=TEXT,
+        insert_line=LINE,
+        insert_text=TEXT,
+        old_path=PATH,
+        new_path=PATH,
+    ),
+)
+EDITING = ("view", "create", "str_replace", "insert")
+DEFINED_TOOLS = {
+    "bash_20250124": BASH,
+    "text_editor_20250124": _editor("str_replace_editor", (*EDITING, "undo_edit"), "new_str"),
+    "text_editor_20250429": _editor("str_replace_based_edit_tool", EDITING, "new_str"),
+    "text_editor_20250728": _editor("str_replace_based_edit_tool", EDITING, "insert_text"),
+    "memory_20250818": MEMORY,
+}

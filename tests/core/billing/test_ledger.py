@@ -1,0 +1,57 @@
+from datetime import UTC, datetime, timedelta
+
+from antiphon.core.billing.ledger import Closing, Opening, entry_of, recorded_name
+from antiphon.core.billing.pricing import Price
+from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_entry_says_all_that_was_known_and_what_it_cost() -> None:
+    opening = Opening(
+        id="req_1",
+        started_at=NOON,
+        model="claude-haiku-5-5",
+        served_model="smollm2",
+        api_key_id="apikey_1",
+        workspace_id="wrkspc_1",
+        account_id="user_1",
+        service_account_id="svac_1",
+        batch_id="msgbatch_1",
+        service_tier="batch",
+        inference_geo="us",
+        price=Price(input=3, output=10),
+    )
+    closing = Closing(
+        tokens=TokenCounts(input=3, cache_read=200_000, output=7),
+        outcome=Outcome.COMPLETED,
+        ended_at=NOON + timedelta(seconds=2),
+        first_token_at=NOON + timedelta(seconds=1),
+        stop_reason="end_turn",
+    )
+    entry = entry_of(opening, closing)
+    assert entry.costs == Costs(input=5, output=35)
+    assert entry.context_window == "200k-1M"
+    for part in (opening, closing):
+        for field in set(part.__struct_fields__) - {"price"}:
+            assert getattr(entry, field) == getattr(part, field)
+
+
+def test_name_of_a_model_is_recorded_as_it_is() -> None:
+    assert recorded_name("claude-opus-5-5") == "claude-opus-5-5"
+
+
+def test_name_that_no_database_takes_is_made_harmless() -> None:
+    assert (
+        recorded_name("claude-\x00\n\ud800" + "x" * 500) == "claude-\ufffd\ufffd\ufffd" + "x" * 246
+    )
+
+
+def test_counts_that_no_request_has_are_cut_to_what_fits() -> None:
+    opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m")
+    closing = Closing(
+        tokens=TokenCounts(input=-5, output=10**30, cache_read=7),
+        outcome=Outcome.FAILED,
+        ended_at=NOON,
+    )
+    assert entry_of(opening, closing).tokens == TokenCounts(output=10**9, cache_read=7)

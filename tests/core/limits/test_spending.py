@@ -1,0 +1,37 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from antiphon.core.errors import InvalidRequestError, RateLimitError
+from antiphon.core.limits.spend import SpendCap, accounts_of, spend_error
+
+SUNDAY = datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC)
+
+
+def test_cap_is_on_one_of_the_accounts_that_are_charged() -> None:
+    accounts = accounts_of([("organization", "o"), ("key", "k")], SUNDAY)
+    assert len(accounts) == 6
+    assert SpendCap("key", "k", "weekly", 5).account(SUNDAY) in accounts
+    assert "organization:o:monthly:2026-11-01" in accounts
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ("organization", "You have reached your specified API usage limits."),
+        ("workspace", "You have reached your specified workspace API usage limits."),
+        ("key", "You have reached the usage limits of this API key."),
+    ],
+)
+def test_customers_limit_is_an_invalid_request(scope: str, said: str) -> None:
+    refusal = spend_error(SpendCap(scope, "x", "monthly", 5), SUNDAY)
+    assert isinstance(refusal, InvalidRequestError)
+    assert refusal.message == f"{said} You will regain access on 2026-12-01 at 00:00 UTC."
+
+
+def test_cap_of_the_tier_is_a_rate_limit_that_nobody_waits_for() -> None:
+    refusal = spend_error(SpendCap("organization", "o", "monthly", 5, tier=True), SUNDAY)
+    assert isinstance(refusal, RateLimitError)
+    assert refusal.error_code == "enforced_spend_limit_reached"
+    assert "retry-after" not in refusal.headers
+    assert refusal.message.endswith("You will regain access on 2026-12-01 at 00:00 UTC.")
