@@ -209,19 +209,19 @@ async def _bare(weights: Path) -> AsyncGenerator[Ask]:
     from antiphon.engines.llama.client import LlamaClient, open_session  # noqa: PLC0415 - heavy
     from antiphon.engines.llama.options import LlamaOptions  # noqa: PLC0415
     from antiphon.engines.llama.process import child_config, start_child  # noqa: PLC0415
-    from antiphon.engines.llama.supervisor import Remote  # noqa: PLC0415
-    from antiphon.engines.llama.template import ChatTemplate  # noqa: PLC0415
-    from antiphon.engines.llama.tokens import Tokens  # noqa: PLC0415
+    from antiphon.engines.llama.supervisor import RemoteServer  # noqa: PLC0415
+    from antiphon.engines.token.prompt.template import ChatTemplate  # noqa: PLC0415
+    from antiphon.engines.token.prompt.tokens import Tokenizer  # noqa: PLC0415
 
     options = LlamaOptions()
     config = child_config(options, weights, None)
     child = await start_child(config, options.start_timeout_s)
     try:
         async with open_session(config.api_key) as session:
-            client = LlamaClient(Remote(child.address), session)
+            client = LlamaClient(RemoteServer(child.address), session)
             props = await client.props()
             template = ChatTemplate(props.chat_template, bos=props.bos_token, eos=props.eos_token)
-            tokens = await Tokens.open(client.tokenize)
+            tokens = await Tokenizer.open(client.tokenize)
 
             async def ask(prompt: str, n_predict: int) -> Answer:
                 turn = Turn("user", (TextParam(text=prompt),))

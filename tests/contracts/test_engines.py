@@ -19,11 +19,11 @@ from antiphon.engines.base import (
     Started,
     TextChunk,
 )
-from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.llama.engine import open_llama
-from antiphon.engines.messages_api.engine import open_messages_api
 from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.engines.scripted import open_scripted
+from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
+from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from support.conversation import answer, ask, reason_of, text_of, tokens_in, turn, whole
 from support.upstreams import Owning, antiphon_server, llama_server
 

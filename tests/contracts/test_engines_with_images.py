@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from antiphon.engines.base import Engine, EngineConfig, Prompt, Turn
-from antiphon.engines.chat_completions.engine import open_chat_completions
 from antiphon.engines.llama.engine import open_llama
-from antiphon.engines.messages_api.engine import open_messages_api
 from antiphon.engines.scripted import open_scripted
+from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
+from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, ToolUseParam
 from support import pictures
 from support.conversation import answer, tokens_in, turn

@@ -13,10 +13,10 @@ from antiphon import __version__
 from antiphon.cli import FAMILIES, parser
 from antiphon.core import errors
 from antiphon.core.billing.price_list import LIST_PRICES
-from antiphon.engines.chat_completions.options import ChatOptions
 from antiphon.engines.llama.options import LlamaOptions
-from antiphon.engines.messages_api.options import MessagesOptions
 from antiphon.engines.scripted import Reply, ScriptedOptions
+from antiphon.engines.upstream.chat_completions.options import ChatOptions
+from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.server.admin import AdminEndpoints
 from antiphon.service.platform import Platform
 from antiphon.settings import CardSettings, LimitSettings, ModelSettings, PriceSettings, Settings

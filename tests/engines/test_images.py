@@ -1,6 +1,6 @@
 from antiphon.engines.base import Prompt, Turn
 from antiphon.engines.images import images_of, placed, usual_tokens
-from antiphon.engines.upstreams import estimate
+from antiphon.engines.upstream.options import estimate
 from antiphon.wire.content import (
     Base64ImageSource,
     ImageParam,

@@ -1,10 +1,12 @@
 """The seam between Antiphon and whatever computes the answer."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
+
+import msgspec
 
 from antiphon.core.prompt import (
     Capabilities,
@@ -121,3 +123,33 @@ class Engine(Protocol):
 
 OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]
 """How an engine is made: the object that an entry point of `antiphon.engines` names."""
+
+
+Options = TypeVar("Options", bound=msgspec.Struct)
+
+
+def decode_options(model: str, options: Mapping[str, Any], kind: type[Options]) -> Options:
+    """Decode a model's options, or say which one is wrong; raises `EngineStartError`."""
+    try:
+        return msgspec.convert(dict(options), kind)
+    except msgspec.ValidationError as error:
+        raise EngineStartError(f"Model `{model}`: {_in_words(str(error))}.") from error
+
+
+def _in_words(message: str) -> str:
+    complaint, _, path = message.partition(" - at `$.")
+    complaint = complaint[:1].lower() + complaint[1:]
+    if path:
+        return f"the option `{path.rstrip('`')}` is wrong: {complaint}"
+    return complaint.replace("object contains unknown field", "there is no option")
+
+
+Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
+
+EFFORTS: Final[tuple[str, ...]] = get_args(Effort)
+
+
+def nearest(effort: str, levels: Sequence[str]) -> str:
+    """Return the level that is the nearest to `effort`, of two as near the lower one."""
+    asked = EFFORTS.index(effort)
+    return min(levels, key=lambda level: abs(EFFORTS.index(level) - asked))

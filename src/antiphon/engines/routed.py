@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from antiphon.core.rotation import Rotation
 from antiphon.engines.base import (
     Capabilities,
     Engine,
@@ -20,6 +19,7 @@ from antiphon.engines.base import (
     Prompt,
     Started,
 )
+from antiphon.engines.rotation import Rotation
 
 
 @dataclass(frozen=True, slots=True)

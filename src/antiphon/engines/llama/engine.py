@@ -28,21 +28,21 @@ from antiphon.engines.llama.client import (
     is_healthy,
     open_session,
 )
-from antiphon.engines.llama.gallery import Gallery
-from antiphon.engines.llama.grammars import Grammars
+from antiphon.engines.llama.multimodal import ImagePrompt, ImagePrompts, MultimodalClient
 from antiphon.engines.llama.options import LlamaOptions, decode_options
-from antiphon.engines.llama.pictures import Pictured, Pictures, Seeing
-from antiphon.engines.llama.preface import preface
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
-from antiphon.engines.llama.sentinels import Segment
-from antiphon.engines.llama.supervisor import Remote, Supervisor, Upstream
-from antiphon.engines.llama.template import (
+from antiphon.engines.llama.supervisor import RemoteServer, Supervisor, Upstream
+from antiphon.engines.token.answer.constraint_cache import ConstraintCache
+from antiphon.engines.token.answer.generation import GenerationInput, generate
+from antiphon.engines.token.prompt.images import ImageMarks
+from antiphon.engines.token.prompt.placeholders import Segment
+from antiphon.engines.token.prompt.template import (
     ChatTemplate,
     TemplateUnusableError,
     read_template,
 )
-from antiphon.engines.llama.tokens import Tokens
-from antiphon.engines.llama.writing import Asked, written
+from antiphon.engines.token.prompt.tokens import Tokenizer
+from antiphon.engines.token.prompt.tool_prompt import tool_prompt
 from antiphon.wire.content import TextParam
 
 IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
@@ -57,7 +57,7 @@ class LlamaEngine:
         client: LlamaClient,
         props: Props,
         template: ChatTemplate,
-        tokens: Tokens,
+        tokens: Tokenizer,
         resources: AsyncExitStack,
     ) -> None:
         context = props.default_generation_settings.n_ctx
@@ -75,13 +75,13 @@ class LlamaEngine:
         self._template = template
         self._tokens = tokens
         self._resources = resources
-        self._grammars = Grammars()
+        self._grammars = ConstraintCache()
         self._of_prompt: WeakKeyDictionary[Prompt, list[int]] = WeakKeyDictionary()
         # Who has no slot waits here and not in llama.cpp, where each of them would hold one of
         # the threads that also tokenize and say that all is well.
         self._slots = asyncio.Semaphore(props.total_slots)
-        self._pictures = Pictures(client, tokens, self._slots)
-        self._pictured: WeakKeyDictionary[Prompt, Pictured] = WeakKeyDictionary()
+        self._pictures = ImagePrompts(client, tokens, self._slots)
+        self._pictured: WeakKeyDictionary[Prompt, ImagePrompt] = WeakKeyDictionary()
 
     @property
     def ready(self) -> bool:
@@ -93,14 +93,18 @@ class LlamaEngine:
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         tokens = await self.tokens_of(prompt)
         asked = self._asked(prompt, tokens)
-        writing = written(self._client_of(prompt), self._grammars, prompt, asked)
+        writing = generate(self._client_of(prompt), self._grammars, prompt, asked)
         async with self._slots, aclosing(writing) as events:
             async for event in events:
                 yield event
 
     def _client_of(self, prompt: Prompt) -> Completes:
         pictured = self._pictured.get(prompt)
-        return self.client if pictured is None else Seeing(self.client, self._pictures, pictured)
+        return (
+            self.client
+            if pictured is None
+            else MultimodalClient(self.client, self._pictures, pictured)
+        )
 
     async def tokens_of(self, prompt: Prompt) -> list[int]:
         """Tokenize `prompt`, once for as long as it lives."""
@@ -114,12 +118,12 @@ class LlamaEngine:
 
     async def _tokenize(self, prompt: Prompt) -> list[int]:
         template = self._template
-        gallery = Gallery(prompt) if any(images_of(prompt)) else None
+        gallery = ImageMarks(prompt) if any(images_of(prompt)) else None
         try:
             segments = template.render(
                 prompt.turns if gallery is None else gallery.turns,
                 tools=prompt.tools,
-                preface=preface(prompt, native=template.native),
+                preface=tool_prompt(prompt, native=template.native),
                 thinking=prompt.thinking,
                 effort=prompt.effort,
             )
@@ -133,7 +137,7 @@ class LlamaEngine:
         return await self._tokens.encode(segments)
 
     async def _see(
-        self, prompt: Prompt, gallery: Gallery, segments: Sequence[Segment]
+        self, prompt: Prompt, gallery: ImageMarks, segments: Sequence[Segment]
     ) -> list[int]:
         parts = gallery.hang(segments)
         if parts is None:
@@ -144,7 +148,7 @@ class LlamaEngine:
         pictured = self._pictured[prompt] = await self._pictures.prepare(parts)
         return pictured.tokens
 
-    def _asked(self, prompt: Prompt, tokens: list[int]) -> Asked:
+    def _asked(self, prompt: Prompt, tokens: list[int]) -> GenerationInput:
         room = self.capabilities.context_tokens - len(tokens)
         if room <= 0:
             raise EngineError(
@@ -154,7 +158,7 @@ class LlamaEngine:
             )
         reasoning = self._template.reasoning
         prefilled = prompt.turns[-1].role == "assistant"
-        return Asked(
+        return GenerationInput(
             tokens=tokens,
             room=room,
             syntax=self._template.syntax,
@@ -172,7 +176,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         client = LlamaClient(upstream, session)
         try:
             props = await client.props()
-            tokens = await Tokens.open(client.tokenize)
+            tokens = await Tokenizer.open(client.tokenize)
         except EngineError as error:
             raise EngineStartError(f"Model `{config.model}`: {error}.") from error
         template = _template(config.model, options, props)
@@ -185,7 +189,7 @@ async def _connect(
 ) -> tuple[Upstream, aiohttp.ClientSession]:
     if options.url is not None:
         session = await stack.enter_async_context(open_session(options.api_key))
-        return Remote(options.url), session
+        return RemoteServer(options.url), session
     if config.weights is None:
         raise EngineStartError(f"Model `{config.model}` has neither weights nor a `url`.")
     return await _supervise(config.weights, config.state_dir, options, stack)

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.engines.base import EngineStartError
-from antiphon.engines.llama.thoughts import ThoughtMarks
-from antiphon.engines.options import decode_options as options_of
+from antiphon.engines.base import decode_options as options_of
+from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 CONTEXT_BY_DEFAULT = 8192
 """Tokens a slot holds unless told otherwise: the KV of a model's whole trained context, times the
@@ -19,7 +19,7 @@ slots, would fill a laptop's memory. llama.cpp itself caps it at what the model 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-class ThinkingMarks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ReasoningTagOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a model marks its thoughts, if its template does not show it."""
 
     open: Annotated[str, Meta(min_length=1)]
@@ -54,7 +54,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     gpu_layers: Annotated[int, Meta(ge=-1)] = -1
     batch: Annotated[int, Meta(ge=32)] | None = None
     chat_template: Annotated[str, Meta(min_length=1)] | None = None
-    thinking: ThinkingMarks | bool = True
+    thinking: ReasoningTagOptions | bool = True
     start_timeout_s: Annotated[float, Meta(gt=0)] = 300.0
     wait_s: Annotated[float, Meta(ge=0)] = 30.0
 
@@ -67,10 +67,10 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return self.context or CONTEXT_BY_DEFAULT
 
     @property
-    def marks(self) -> ThoughtMarks | bool:
+    def marks(self) -> ReasoningTags | bool:
         if isinstance(self.thinking, bool):
             return self.thinking
-        return ThoughtMarks(self.thinking.open, self.thinking.close)
+        return ReasoningTags(self.thinking.open, self.thinking.close)
 
     def threads_of(self, available: int) -> int:
         """As many threads as asked for: more than there are cores only slow each other down."""

@@ -52,7 +52,7 @@ def pause_after(crashes: int) -> float:
     return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(crashes - 1, 16)))
 
 
-class Remote:
+class RemoteServer:
     """A `llama-server` that somebody else runs."""
 
     def __init__(self, url: str) -> None:

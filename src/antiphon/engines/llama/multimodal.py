@@ -1,0 +1,204 @@
+"""Prompts with images: text with markers, which llama.cpp tokenizes itself.
+
+llama.cpp takes images only beside a text, and reads control tokens and its markers in that text.
+So what the caller wrote is looked through before: where it spells a control token or a marker, an
+invisible sign is put into the spelling, and what remains is compared with what it would be as plain
+tokens. Prompts without images are sent as tokens and need none of this.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+
+from antiphon.core.images import read_base64, read_head
+from antiphon.engines.base import EngineError, EngineErrorKind
+from antiphon.engines.llama.client import Completion, LlamaClient, MediaPrompt, Piece
+from antiphon.engines.token.prompt.placeholders import Segment
+from antiphon.engines.token.prompt.tokens import Tokenizer
+from antiphon.wire.content import Base64ImageSource, ImageParam
+
+OLD_MARKERS: Final = ("<__media__>", "<__image__>")
+"""Of a llama.cpp that names none: its marker, and the one before it, which it still reads."""
+WORD_JOINER: Final = "\u2060"
+HOLE: Final = -1
+"""Stands for a token of an image, which is none of the vocabulary."""
+KNOWN_SIZES: Final = 1024
+NESTED: Final = 3
+BEHIND: Final = "a"
+
+
+class ImagePrompt(msgspec.Struct, frozen=True):
+    """A prompt with images: what is sent, and its tokens, those of images as holes."""
+
+    text: str
+    markers: tuple[str, ...]
+    images: tuple[str, ...]
+    tokens: list[int]
+
+
+class ImagePrompts:
+    """Prepares prompts with images for one llama.cpp."""
+
+    def __init__(self, client: LlamaClient, tokens: Tokenizer, slots: asyncio.Semaphore) -> None:
+        self._client = client
+        self._tokens = tokens
+        self._slots = slots
+        self._sizes: OrderedDict[tuple[int, int], int] = OrderedDict()
+
+    async def prepare(self, parts: Sequence[Segment | ImageParam]) -> ImagePrompt:
+        """Make of a rendered prompt what llama.cpp takes. Raises `EngineError`."""
+        props = await self._client.props()
+        markers = (props.media_marker,) if props.media_marker else OLD_MARKERS
+        images = [part for part in parts if isinstance(part, ImageParam)]
+        stretches = [await self._stretch(run, markers) for run in _runs(parts)]
+        if not stretches[-1]:
+            raise _unsupported("This model's prompt cannot end in an image.")
+        begin = self._tokens.begin
+        if begin and props.bos_token:
+            # llama.cpp puts it there, whether it is there or not.
+            stretches[0] = stretches[0].removeprefix(props.bos_token)
+        first, *others = await self._encoded(stretches)
+        tokens = [*begin, *first]
+        for image, stretch in zip(images, others, strict=True):
+            tokens += [HOLE] * await self._size(image, markers[0])
+            tokens += stretch
+        return ImagePrompt(markers[0].join(stretches), markers, tuple(map(_base64, images)), tokens)
+
+    async def harmless(self, text: str, markers: Sequence[str]) -> str:
+        """Make a text mean nothing but itself; most do, and stay as they are."""
+        for literal in markers:
+            text = text.replace(literal, _broken(literal))
+        for _ in range(NESTED):
+            suspects = await self._beyond_plain(text)
+            if not suspects:
+                return text
+            for literal in suspects:
+                text = text.replace(literal, _broken(literal))
+        raise _unsupported(
+            "A text has the spelling of a control token of this model, which cannot be sent "
+            "together with images."
+        )
+
+    async def _stretch(self, run: Sequence[Segment], markers: Sequence[str]) -> str:
+        """Join what stands between two images, checked as a whole: spellings can span parts."""
+        parts = [
+            part
+            if part.control
+            else Segment(await self.harmless(part.text, markers), control=False)
+            for part in run
+        ]
+        text = "".join(part.text for part in parts)
+        meant = Counter[int]()
+        plain = set[int]()
+        for part in parts:
+            as_plain, as_control = await self._tokens.each(_both(part.text))
+            plain.update(as_plain)
+            if part.control:
+                meant.update(as_control)
+        (whole,) = await self._encoded([text])
+        more = {one for one, times in Counter(whole).items() if times > meant[one]} - plain
+        if any(marker in text for marker in markers) or [
+            one for one in more if await self._spelling(one) is not None
+        ]:
+            raise _unsupported("A text and this model's chat template spell a control token.")
+        return text
+
+    async def _beyond_plain(self, text: str) -> list[str]:
+        """Find the spellings of control tokens in a text."""
+        as_plain, as_control = await self._tokens.each(_both(text))
+        if list(as_plain) == list(as_control):
+            return []
+        spelt = [await self._spelling(one) for one in {*as_control} - {*as_plain}]
+        return sorted(filter(None, spelt), key=len, reverse=True)
+
+    async def _spelling(self, token: int) -> str | None:
+        """Return how a control token is spelt; `None` for one that plain text may become."""
+        text = await self._client.detokenize([token])
+        if "\ufffd" in text:  # a part of a character
+            return None
+        (as_plain,) = await self._tokens.each([Segment(text, control=False)])
+        return None if list(as_plain) == [token] else text
+
+    async def _encoded(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        return await self._tokens.each([Segment(text, control=True) for text in texts])
+
+    async def _size(self, image: ImageParam, marker: str) -> int:
+        """Count an image's tokens, which depend on its size alone; asked once for each size."""
+        data = _base64(image)
+        head = read_head(read_base64(data))
+        size = self._sizes.get((head.width, head.height))
+        if size is None:
+            (behind,) = await self._encoded([BEHIND])
+            async with self._slots:
+                read = await self._client.evaluated(MediaPrompt(marker + BEHIND, (data,)))
+            size = read - len(behind) - len(self._tokens.begin)
+            self._sizes[head.width, head.height] = size
+            if len(self._sizes) > KNOWN_SIZES:
+                self._sizes.popitem(last=False)
+        return size
+
+
+class MultimodalClient:
+    """A client for one prompt with images: its tokens are sent as text and images.
+
+    What has been written since is sent as text behind them.
+    """
+
+    def __init__(self, client: LlamaClient, pictures: ImagePrompts, pictured: ImagePrompt) -> None:
+        self._client = client
+        self._pictures = pictures
+        self._pictured = pictured
+
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+        return await self._client.tokenize(text, control=control, ends=ends)
+
+    async def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]:
+        text = self._pictured.text + await self._written(completion.prompt)
+        prompt = MediaPrompt(text, self._pictured.images)
+        seen = msgspec.structs.replace(completion, prompt=prompt)
+        async with aclosing(self._client.complete(seen)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _written(self, prompt: list[int] | MediaPrompt) -> str:
+        if isinstance(prompt, MediaPrompt) or len(prompt) == len(self._pictured.tokens):
+            return ""
+        tokens = prompt[len(self._pictured.tokens) :]
+        text = await self._client.detokenize(tokens)
+        if await self._client.tokenize(text, control=True) == tokens:
+            return text
+        # A model can be made to spell what must not be read back.
+        return await self._pictures.harmless(text, self._pictured.markers)
+
+
+def _runs(parts: Sequence[Segment | ImageParam]) -> list[list[Segment]]:
+    """Cut at the images: one run more than there are images, some of them empty."""
+    runs: list[list[Segment]] = [[]]
+    for part in parts:
+        if isinstance(part, ImageParam):
+            runs.append([])
+        else:
+            runs[-1].append(part)
+    return runs
+
+
+def _both(text: str) -> list[Segment]:
+    return [Segment(text, control=False), Segment(text, control=True)]
+
+
+def _broken(literal: str) -> str:
+    return literal[:1] + WORD_JOINER + literal[1:]
+
+
+def _base64(image: ImageParam) -> str:
+    if not isinstance(image.source, Base64ImageSource):
+        raise _unsupported("This model takes images as base64 only.")
+    return image.source.data
+
+
+def _unsupported(message: str) -> EngineError:
+    return EngineError(EngineErrorKind.UNSUPPORTED, message)

@@ -1,0 +1,1 @@
+"""What a token machine needs on any server: prompts as tokens, answers out of tokens."""

@@ -1,0 +1,1 @@
+"""Answers out of tokens: what may be generated, and what was."""

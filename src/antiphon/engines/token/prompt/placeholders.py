@@ -1,0 +1,124 @@
+"""The caller's texts in a template: hidden behind sentinels while it is rendered."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+TURN_SEPARATOR: Final = "\n\n"
+"""Between turns that a template cannot tell apart and that share one of its messages."""
+
+_OPEN: Final = "\ue000"
+_CLOSE: Final = "\ue001"
+_DIGITS: Final = "\ue002\ue003\ue004\ue005\ue006\ue007\ue008\ue009\ue00a\ue00b"
+_TO_DIGITS: Final = str.maketrans("0123456789", _DIGITS)
+_FROM_DIGITS: Final = str.maketrans(_DIGITS, "0123456789")
+_AS_JSON: Final = "\ue00c"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the prompt. `control` says that control tokens in it are meant as such."""
+
+    text: str
+    control: bool
+
+
+class Placeholders:
+    """The caller's texts of one rendering, and the sentinels that stand for them."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self._texts: list[str] = []
+        self._anywhere: set[int] = set()
+        self._optional: set[int] = set()
+        self._tail = ""
+
+    @classmethod
+    def beside(cls, source: str) -> "Placeholders":
+        """Make one whose sentinels are no part of a template's own text."""
+        # As many as the template has itself in a row, and one more.
+        return cls(_OPEN * (1 + max(map(len, re.findall(f"{_OPEN}+", source)), default=0)))
+
+    def fresh(self) -> "Placeholders":
+        return Placeholders(self._mark)
+
+    def loose(self, value: Any) -> Any:
+        """Hide the texts in `value`, which may come out at any place, as text or as JSON.
+
+        What is only letters and digits cannot be a control token, and templates ask for it.
+        """
+        if isinstance(value, Mapping):
+            return {self.loose(key): self.loose(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.loose(part) for part in value]
+        if not isinstance(value, str) or _PLAIN.fullmatch(value):
+            return value
+        self._anywhere.add(len(self._texts))
+        self._texts.append(value)
+        return self._sentinel(len(self._texts) - 1)
+
+    def content(self, texts: Sequence[str], *, last: bool) -> str:
+        hidden = [self._hide(text, keep=False) for text in texts[:-1]]
+        hidden.append(self._hide(texts[-1], keep=last))
+        return TURN_SEPARATOR.join(hidden)
+
+    def thought(self, text: str) -> str:
+        """Hide what was thought, which a template may leave out."""
+        before = len(self._texts)
+        hidden = self._hide(text, keep=False)
+        self._optional.update(range(before, len(self._texts)))
+        return hidden
+
+    def _hide(self, text: str, *, keep: bool) -> str:
+        """Put a sentinel for `text`, leaving the space around it to templates that trim.
+
+        A text of spaces has nothing to hide; as a prefill (`keep`) it marks the end all the same.
+        """
+        core = text.strip()
+        if not core and not keep:
+            return text
+        start = text.index(core) if core else len(text)
+        end = start + len(core)
+        self._texts.append(core)
+        self._tail = text[end:]
+        return text[:start] + self._sentinel(len(self._texts) - 1) + self._tail
+
+    def _sentinel(self, index: int) -> str:
+        return self._mark + str(index).translate(_TO_DIGITS) + _CLOSE
+
+    def cut_after_last(self, text: str) -> str:
+        """End the prompt where the prefill ends, which keeps the space that it ends with."""
+        sentinel = self._sentinel(len(self._texts) - 1)
+        before, found, _ = text.rpartition(sentinel)
+        return before + found + self._tail
+
+    def segments(self, text: str) -> list[Segment] | None:
+        """Cut `text` at its sentinels, unless they are not all there, once and in order."""
+        marked = f"{self._mark}([{_DIGITS}]+)([{_CLOSE}{_AS_JSON}])"
+        parts = re.split(marked, text)
+        order = [int(digits.translate(_FROM_DIGITS)) for digits in parts[1::3]]
+        turns = [index for index in order if index not in self._anywhere]
+        absent = self._optional.difference(order)
+        needed = [i for i in range(len(self._texts)) if i not in self._anywhere | absent]
+        if turns != needed or not self._anywhere <= set(order):
+            return None
+        between = (Segment(part, control=True) for part in parts[::3])
+        forms = zip(order, parts[2::3], strict=True)
+        own = [self._texts[i] if form == _CLOSE else in_json(self._texts[i]) for i, form in forms]
+        hidden = (Segment(text, control=False) for text in [*own, ""])
+        alternating = chain.from_iterable(zip(between, hidden, strict=True))
+        return [segment for segment in alternating if segment.text]
+
+
+def in_json(text: str) -> str:
+    """Write a text as it stands between the quotes of JSON."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def json_of_hidden(text: str) -> str:
+    """Have the sentinels in a piece of JSON stand for texts in JSON."""
+    return text.replace(_CLOSE, _AS_JSON)

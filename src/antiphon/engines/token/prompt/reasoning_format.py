@@ -1,0 +1,166 @@
+"""How models mark their thoughts, and what their templates let be said about thinking.
+
+Nothing here knows a model by name: a template is read for the marks it writes and the variables
+it asks for, see docs/decisions/0013-thinking.md.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jinja2.nodes
+from jinja2.meta import find_undeclared_variables
+
+from antiphon.core.prompt import Prompt, Thinking
+from antiphon.engines.base import EFFORTS, nearest
+
+SWITCHES: Final = ("enable_thinking", "thinking")
+"""Variables by which templates ask whether the model shall think."""
+
+FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message in which templates look for what was thought before."""
+
+BUDGETS: Final = {"low": 1024, "medium": 4096, "high": 16_384, "xhigh": 32_768}
+"""What adaptive thinking may cost where a model has no control of its own; `max` is free."""
+
+DEFAULT_EFFORT: Final = "high"
+THINKING_SHARE: Final = 0.75
+"""Of an answer's tokens, so that adaptive thinking leaves room to say something."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningTags:
+    """What stands around a thought: `<think>` and `</think>`, in many spellings.
+
+    `margin` is between the marks and the thought, `gap` between the closing and the answer.
+    `none` stands in place of a thought; by default it is an empty one.
+    """
+
+    opening: str
+    closing: str
+    margin: str = "\n"
+    gap: str = "\n\n"
+    none: str | None = None
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What may be a single token of control, which llama.cpp has to be told to write."""
+        parts = re.findall(r"<\|[^<>|]*\|>", self.opening + self.closing + self.gap)
+        return tuple(dict.fromkeys((self.opening, self.closing, *parts)))
+
+    @property
+    def begin(self) -> str:
+        return self.opening + self.margin
+
+    @property
+    def end(self) -> str:
+        return self.margin + self.closing + self.gap
+
+    @property
+    def nothing(self) -> str:
+        return self.begin + self.end if self.none is None else self.none
+
+
+THINK: Final = ReasoningTags("<think>", "</think>")
+KNOWN_MARKS: Final = {
+    "<|channel|>analysis": ReasoningTags(
+        "<|channel|>analysis<|message|>",
+        "<|end|>",
+        margin="",
+        gap="<|start|>assistant<|channel|>final<|message|>",
+        none="<|channel|>final<|message|>",
+    ),
+    "[THINK]": ReasoningTags("[THINK]", "[/THINK]", margin="", gap=""),
+    "<seed:think>": ReasoningTags("<seed:think>", "</seed:think>", gap=""),
+    "◁think▷": ReasoningTags("◁think▷", "◁/think▷"),
+    "<|inner_prefix|>": ReasoningTags("<|inner_prefix|>", "<|inner_suffix|>", margin="", gap=""),
+    "<think>": THINK,
+    "</think>": THINK,
+}
+"""By what is looked for in a template, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningFormat:
+    """What a template knows of thinking.
+
+    `marks` is nothing if the model does not think; `field` is where its template looks for
+    earlier thoughts, if it does. `levels` are what its variable `reasoning_effort` may be, and
+    with `takes_none` also "none"; `takes_budget` says that it has a `thinking_budget`.
+    """
+
+    marks: ReasoningTags | None
+    field: str | None = None
+    switch: str | None = None
+    levels: tuple[str, ...] = ()
+    takes_none: bool = False
+    takes_budget: bool = False
+
+    @property
+    def efforts(self) -> tuple[str, ...]:
+        """The levels that make a difference: the model's own, or those that have a budget."""
+        return self.levels or (EFFORTS if self.marks is not None else ())
+
+    def variables(self, thinking: Thinking, effort: str | None) -> dict[str, Any]:
+        """Say to the template how much to think; what nobody asks for is left to it."""
+        thinks = thinking.mode != "disabled"
+        said: dict[str, Any] = {}
+        if self.switch is not None:
+            said[self.switch] = thinks
+        if self.takes_none and not thinks:
+            said["reasoning_effort"] = "none"
+        elif self.levels and (self.takes_none or effort is not None):
+            said["reasoning_effort"] = nearest(effort or DEFAULT_EFFORT, self.levels)
+        if self.takes_budget:
+            allowance = self._allowance(thinking, effort) if thinks else 0
+            said |= {} if allowance is None else {"thinking_budget": allowance}
+        return said
+
+    def budget(self, prompt: Prompt) -> int | None:
+        """Return how many tokens a thought may have; nothing, if only `max_tokens` ends it."""
+        allowance = self._allowance(prompt.thinking, prompt.effort)
+        if allowance is None or prompt.thinking.mode == "enabled":
+            return allowance
+        return min(allowance, int(prompt.max_tokens * THINKING_SHARE))
+
+    def _allowance(self, thinking: Thinking, effort: str | None) -> int | None:
+        if thinking.mode == "enabled":
+            return thinking.budget
+        return None if self.levels else BUDGETS.get(effort or DEFAULT_EFFORT)
+
+
+def reasoning_format_of(
+    source: str, tree: jinja2.nodes.Template, *, marks: ReasoningTags | bool = True
+) -> ReasoningFormat:
+    """Read a template: its `source` for marks, its `tree` for variables and fields.
+
+    `marks` are the operator's, who may also say that there are none.
+    """
+    words = set(_words(tree))  # first: looking for variables folds what is constant
+    asked = find_undeclared_variables(tree)
+    takes_none = "reasoning_effort" in asked and "none" in words
+    # Templates seldom spell out the first three, and refuse others where they know "none".
+    spelled = words if takes_none else {*EFFORTS[:3], *words}
+    levels = tuple(level for level in EFFORTS if level in spelled)
+    return ReasoningFormat(
+        marks=_marks_in(source) if marks is True else marks or None,
+        field=next((field for field in FIELDS if field in words), None),
+        switch=next((switch for switch in SWITCHES if switch in asked), None),
+        levels=levels if "reasoning_effort" in asked else (),
+        takes_none=takes_none,
+        takes_budget="thinking_budget" in asked,
+    )
+
+
+def _marks_in(source: str) -> ReasoningTags | None:
+    return next((marks for sign, marks in KNOWN_MARKS.items() if sign in source), None)
+
+
+def _words(tree: jinja2.nodes.Template) -> Iterator[str]:
+    """Yield the names of attributes and the texts that a template's code compares with."""
+    for node in tree.find_all((jinja2.nodes.Getattr, jinja2.nodes.Const)):
+        if isinstance(node, jinja2.nodes.Getattr):
+            yield node.attr
+        elif isinstance(node, jinja2.nodes.Const) and isinstance(node.value, str):
+            yield node.value

@@ -1,0 +1,72 @@
+"""Prompts to tokens, each stretch of text once: what is posted is what is counted."""
+
+import asyncio
+from array import array
+from collections import OrderedDict
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Final, Protocol
+
+from antiphon.engines.token.prompt.placeholders import Segment
+
+CACHED_CHARS: Final = 4_000_000
+"""Some 16 MB of text and 4 MB of tokens at most."""
+
+
+class Tokenize(Protocol):
+    """How a text becomes tokens; `control` says whether control tokens in it are meant."""
+
+    def __call__(self, text: str, *, control: bool, ends: bool = False) -> Awaitable[list[int]]: ...
+
+
+class Tokenizer:
+    """Tokenizes segments, and remembers what it did for the ones used last.
+
+    `begin` is what the model wants every prompt to begin with: a token, or none.
+    Conversations repeat: of turn n+1 all but the last message was in turn n.
+    """
+
+    def __init__(self, tokenize: Tokenize, begin: Sequence[int], limit: int = CACHED_CHARS) -> None:
+        self._tokenize = tokenize
+        self.begin = list(begin)
+        self._limit = limit
+        self._known: OrderedDict[Segment, Sequence[int]] = OrderedDict()
+        self._chars = 0
+
+    @classmethod
+    async def open(cls, tokenize: Tokenize) -> "Tokenizer":
+        """Find out what the model wants a prompt to begin with: the tokens of an empty one."""
+        ends = await tokenize("", control=True, ends=True)
+        return cls(tokenize, ends[:1])
+
+    async def encode(self, segments: Sequence[Segment]) -> list[int]:
+        tokens = [token for part in await self.each(segments) for token in part]
+        # A template that writes the token itself must not make it two.
+        if tokens[: len(self.begin)] != self.begin:
+            return self.begin + tokens
+        return tokens
+
+    async def each(self, segments: Sequence[Segment]) -> list[Sequence[int]]:
+        """Tokenize each segment by itself, and without what a prompt begins with."""
+        known = dict(zip(segments, map(self._recall, segments), strict=True))
+        fresh = [segment for segment, tokens in known.items() if tokens is None]
+        known.update(zip(fresh, await self._ask(fresh), strict=True))
+        return [known[segment] or () for segment in segments]
+
+    async def _ask(self, segments: Iterable[Segment]) -> list[Sequence[int]]:
+        return list(await asyncio.gather(*map(self._learn, segments)))
+
+    def _recall(self, segment: Segment) -> Sequence[int] | None:
+        tokens = self._known.get(segment)
+        if tokens is not None:
+            self._known.move_to_end(segment)
+        return tokens
+
+    async def _learn(self, segment: Segment) -> Sequence[int]:
+        tokens = array("i", await self._tokenize(segment.text, control=segment.control))
+        if segment not in self._known and len(segment.text) <= self._limit:
+            self._known[segment] = tokens
+            self._chars += len(segment.text)
+        while self._chars > self._limit:
+            forgotten, _ = self._known.popitem(last=False)
+            self._chars -= len(forgotten.text)
+        return tokens

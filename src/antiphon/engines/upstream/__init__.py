@@ -1,0 +1,1 @@
+"""Engines in front of other servers, which have templates and tokens of their own."""

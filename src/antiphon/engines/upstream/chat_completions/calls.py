@@ -1,0 +1,130 @@
+"""Pieces of an answer in whatever order they come, put one after the other.
+
+Text, thinking and calls stand in a line. What stands first is passed on as it comes; the others
+are kept until it is their turn: text ends when something else begins, a call when its input is
+whole.
+"""
+
+from collections import deque
+from typing import TypeAlias
+
+import msgspec
+
+from antiphon.engines.base import EngineEvent, TextChunk, ThinkingChunk, ToolCallJson, ToolCallStart
+from antiphon.engines.upstream.http import failed
+from antiphon.wire.partial_json import completed
+
+Said: TypeAlias = type[TextChunk] | type[ThinkingChunk]
+
+
+class _Place:
+    """What stands in the line: the events it still has to pass on."""
+
+    __slots__ = ("events",)
+
+    def __init__(self) -> None:
+        self.events: list[EngineEvent] = []
+
+
+class _Talk(_Place):
+    """Text or thinking without a break."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: Said) -> None:
+        super().__init__()
+        self.kind = kind
+
+
+class _Call(_Place):
+    """A call of a tool and the input it has so far."""
+
+    __slots__ = ("call_id", "pieces")
+
+    def __init__(self, call_id: str | None, name: str) -> None:
+        super().__init__()
+        self.call_id = call_id
+        self.pieces: list[str] = []
+        self.events.append(ToolCallStart(name, 1))
+
+    def is_whole(self) -> bool:
+        """Say whether the input is a JSON object, or nothing at all."""
+        text = "".join(self.pieces)
+        return not text.strip() or _is_object(text)
+
+    def check(self, *, cut: bool) -> None:
+        """Blame the upstream for an input that is none; one that was `cut` may end anywhere."""
+        text = "".join(self.pieces)
+        if not self.is_whole() and not (cut and _is_object(completed(text))):
+            raise failed("the input of a call is no JSON object")
+
+
+class Line:
+    """The answer so far. Each method returns the events whose turn it is."""
+
+    def __init__(self) -> None:
+        self._line: deque[_Place] = deque()
+        self._calls: dict[int, _Call] = {}
+        self._last: _Call | None = None
+
+    def say(self, kind: Said, text: str) -> list[EngineEvent]:
+        """Take a piece of text or of thinking."""
+        last = self._line[-1] if self._line else None
+        if not isinstance(last, _Talk) or last.kind is not kind:
+            last = _Talk(kind)
+            self._line.append(last)
+        last.events.append(kind(text, 1))
+        return self._pass_on()
+
+    def call(
+        self, index: int | None, call_id: str | None, name: str | None, text: str
+    ) -> list[EngineEvent]:
+        """Take a piece of a call: the first one names it."""
+        call = self._last if index is None else self._calls.get(index)
+        other = call is not None and call_id and call.call_id and call_id != call.call_id
+        if call is None or other or (index is None and name):
+            call = self._begin(index, call_id, name)
+        if text:
+            if call not in self._line:
+                raise failed("more input for a call that has ended")
+            call.pieces.append(text)
+            call.events.append(ToolCallJson(text, 1))
+        return self._pass_on()
+
+    def end(self, *, cut: bool) -> list[EngineEvent]:
+        """Pass on all that is left. Only the last call may have been `cut`."""
+        for place in self._line:
+            if isinstance(place, _Call):
+                place.check(cut=cut)
+        events = [event for place in self._line for event in place.events]
+        self._line.clear()
+        return events
+
+    def _begin(self, index: int | None, call_id: str | None, name: str | None) -> _Call:
+        if not name:
+            raise failed("a call without the name of a tool")
+        call = self._last = _Call(call_id, name)
+        self._calls[len(self._calls) if index is None else index] = call
+        self._line.append(call)
+        return call
+
+    def _pass_on(self) -> list[EngineEvent]:
+        line = self._line
+        while len(line) > 1 and self._is_done(line[0]):
+            done = line.popleft()
+            line[0].events[:0] = done.events
+        if not line:
+            return []
+        events, line[0].events = line[0].events, []
+        return events
+
+    def _is_done(self, place: _Place) -> bool:
+        # A call whose input has not come yet looks like a call without any.
+        return not isinstance(place, _Call) or (bool(place.pieces) and place.is_whole())
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, RecursionError):
+        return False

@@ -1,0 +1,45 @@
+"""An engine in front of a server that is compatible with OpenAI's chat completions."""
+
+from dataclasses import replace
+
+from antiphon.engines.base import Engine, EngineConfig, Prompt, decode_options
+from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.count import Counter
+from antiphon.engines.upstream.chat_completions.forced import ForcedAnswer, is_forced
+from antiphon.engines.upstream.chat_completions.options import ChatOptions
+from antiphon.engines.upstream.chat_completions.request import request_of
+from antiphon.engines.upstream.engine import Answering, open_upstream
+from antiphon.engines.upstream.http import Upstream
+from antiphon.engines.upstream.options import ModelCard, capabilities_of
+
+
+class ChatCompletions:
+    """How a model is asked for a chat completion.
+
+    Its usage comes with the last chunk, so the prompt is counted before.
+    """
+
+    path = "/v1/chat/completions"
+
+    def __init__(self, upstream: Upstream, options: ChatOptions, card: ModelCard) -> None:
+        self.capabilities = replace(capabilities_of(options, card), efforts=options.levels)
+        self._options = options
+        self._model = card.id
+        self._counter = Counter(upstream, options, card.id)
+
+    def request(self, prompt: Prompt, max_tokens: int) -> bytes:
+        return request_of(prompt, self._options, self._model, max_tokens)
+
+    def answer(self, prompt: Prompt, *, limited: bool) -> Answering:
+        answer = ChatAnswer(prompt.max_tokens, limited=limited)
+        return ForcedAnswer(answer, prompt) if is_forced(prompt, self._options) else answer
+
+    async def count(self, prompt: Prompt) -> int:
+        return await self._counter.count(prompt)
+
+
+async def open_chat_completions(config: EngineConfig) -> Engine:
+    """Open a model that a server runs; raises `EngineStartError`."""
+    options = decode_options(config.model, config.options, ChatOptions)
+    key = {} if options.api_key is None else {"Authorization": f"Bearer {options.api_key}"}
+    return await open_upstream(config, options, key, ChatCompletions)

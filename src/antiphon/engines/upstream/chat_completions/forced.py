@@ -1,0 +1,136 @@
+"""Forced calls on servers that keep to a JSON schema but not to `tool_choice`.
+
+The model is told of the tools in words, and its whole answer has to be a call as JSON. So it works
+with any model, also with one whose template knows no tools.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from antiphon.engines.base import (
+    EngineEvent,
+    Finished,
+    FinishReason,
+    Prompt,
+    TextChunk,
+    Tool,
+    ToolCallJson,
+    ToolCallStart,
+)
+from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.options import ChatOptions
+from antiphon.engines.upstream.http import decode
+from antiphon.wire.partial_json import completed
+from antiphon.wire.sse import Frame
+
+DEFS: Final = "$defs"
+PREFACE: Final = """\
+You call tools. These are the tools, one a line, each with the JSON schema of its input:
+{tools}
+Your whole answer is one JSON object, and nothing else: {form}"""
+
+
+def is_forced(prompt: Prompt, options: ChatOptions) -> bool:
+    """Tell whether the answer to this prompt is a call that a schema enforces."""
+    return options.force_with == "schema" and prompt.tool_choice.mode in {"any", "tool"}
+
+
+def preface_of(prompt: Prompt) -> str:
+    """Tell the model in words what its tools are and how it calls one."""
+    tools = _tools(prompt)
+    lines = [msgspec.json.encode(tool).decode() for tool in tools]
+    form = f"the input of `{tools[0].name}`."
+    if len(tools) > 1:
+        form = '{"name": the name of the tool, "input": its input}.'
+    return PREFACE.format(tools="\n".join(lines), form=form)
+
+
+def schema_of(prompt: Prompt) -> dict[str, Any]:
+    """Return what the answer must be: the input of the one tool, or one of them and its input."""
+    tools = _tools(prompt)
+    if len(tools) == 1:
+        return tools[0].input_schema
+    defs: dict[str, Any] = {}
+    calls = []
+    for place, tool in enumerate(tools):
+        schema = _hoisted(tool.input_schema, place)
+        defs |= {f"{place}_{name}": one for name, one in schema.pop(DEFS, {}).items()}
+        calls.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": tool.name}, "input": schema},
+                "required": ["name", "input"],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": calls, **({DEFS: defs} if defs else {})}
+
+
+class _Call(msgspec.Struct, frozen=True):
+    """A call as the model writes it, as far as it has got."""
+
+    name: str | None = None
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class ForcedAnswer:
+    """One answer that is a call: its text is the call's JSON. Used as `ChatAnswer` is."""
+
+    def __init__(self, answer: ChatAnswer, prompt: Prompt) -> None:
+        self._answer = answer
+        self._names = [tool.name for tool in _tools(prompt)]
+        self._text: list[str] = []
+        self._tokens = 0
+
+    @property
+    def done(self) -> bool:
+        return self._answer.done
+
+    def feed(self, frame: Frame) -> list[EngineEvent]:
+        """Take the next frame; only what the model thinks leaves before the call is there."""
+        return self._kept(self._answer.feed(frame))
+
+    def end(self) -> list[EngineEvent]:
+        """Return the call and the end. Of a call that was cut, there is what is certain."""
+        *events, end = self._kept(self._answer.end())
+        whole = isinstance(end, Finished) and end.reason is FinishReason.END_TURN
+        call = self._call("".join(self._text), whole=whole)
+        if not call:
+            end = replace(end, tokens=end.tokens + self._tokens)
+        return [*events, *call, end]
+
+    def _kept(self, events: list[EngineEvent]) -> list[EngineEvent]:
+        texts = [event for event in events if isinstance(event, TextChunk)]
+        self._text += [event.text for event in texts]
+        self._tokens += sum(event.tokens for event in texts)
+        return [event for event in events if not isinstance(event, TextChunk)]
+
+    def _call(self, text: str, *, whole: bool) -> list[EngineEvent]:
+        if not text.strip():
+            return []
+        if len(self._names) == 1:
+            return [ToolCallStart(self._names[0], self._tokens), ToolCallJson(text, 0)]
+        call = decode(text if whole else completed(text), _Call)
+        if call.name is None:
+            return []
+        return [ToolCallStart(call.name, self._tokens), ToolCallJson(bytes(call.input).decode(), 0)]
+
+
+def _tools(prompt: Prompt) -> list[Tool]:
+    name = prompt.tool_choice.name
+    return [tool for tool in prompt.tools if name in {None, tool.name}]
+
+
+def _hoisted(value: Any, place: int) -> Any:
+    """Copy a schema, with references to where its definitions will be."""
+    if isinstance(value, list):
+        return [_hoisted(one, place) for one in value]
+    if not isinstance(value, dict):
+        return value
+    copy = {key: _hoisted(one, place) for key, one in value.items()}
+    ref = copy.get("$ref")
+    if isinstance(ref, str) and ref.startswith(f"#/{DEFS}/"):
+        copy["$ref"] = f"#/{DEFS}/{place}_{ref.removeprefix(f'#/{DEFS}/')}"
+    return copy

@@ -1,0 +1,36 @@
+"""The options of a chat_completions engine."""
+
+from typing import Any, Literal
+
+from antiphon.engines.base import EFFORTS, Effort
+from antiphon.engines.upstream.options import UpstreamOptions
+
+
+class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What differs between servers of this kind.
+
+    `max_tokens_field` is the name of the limit; `prefill` tells vLLM and SGLang to go on with a
+    last assistant message; `force_with` is how it is held to a tool: by `tool_choice`, or by a
+    JSON schema for servers that take the former and do not keep to it; `extra` is added to each
+    request as it stands. `efforts` are the levels of `reasoning_effort` that it takes,
+    `thinking_switch` the variable by which the model's template asks whether to think,
+    `chat_template_kwargs` what else its template is told.
+    """
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    prefill: bool = True
+    force_with: Literal["tool_choice", "schema"] = "tool_choice"
+    efforts: tuple[Effort, ...] | None = None
+    thinking_switch: str = "enable_thinking"
+    chat_template_kwargs: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+    extra: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that are sent, the lowest first; by default what most servers take."""
+        usual = EFFORTS[:3] if self.thinking else ()
+        known = usual if self.efforts is None else self.efforts
+        return tuple(level for level in EFFORTS if level in known)
+
+    def __repr__(self) -> str:
+        return super().__repr__()

@@ -1,0 +1,111 @@
+"""A prompt as the body of a request for a chat completion."""
+
+from typing import Any, Final
+
+import msgspec
+
+from antiphon.engines.base import Prompt, Tool, nearest
+from antiphon.engines.upstream.chat_completions.forced import is_forced, preface_of, schema_of
+from antiphon.engines.upstream.chat_completions.messages import Message, messages_of
+from antiphon.engines.upstream.chat_completions.options import ChatOptions
+
+CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
+
+
+def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
+    """Return what the model reads: messages and tools."""
+    messages = messages_of(prompt.turns, thinking=options.thinking)
+    body: dict[str, Any] = {"messages": messages}
+    if is_forced(prompt, options):
+        body["messages"] = _with_preface(preface_of(prompt), messages)
+    elif prompt.tools:
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
+    if variables := _variables(prompt, options):
+        body["chat_template_kwargs"] = variables
+    if options.prefill and prompt.turns[-1].role == "assistant":
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
+    return body
+
+
+def _variables(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
+    """Return what the template is told. llama-server reads the effort here only."""
+    said: dict[str, Any] = {}
+    if options.thinking:
+        said = {
+            options.thinking_switch: prompt.thinking.mode != "disabled",
+            **_effort(prompt, options),
+        }
+    return said | options.chat_template_kwargs
+
+
+def _effort(prompt: Prompt, options: ChatOptions) -> dict[str, str]:
+    if prompt.effort is None or not options.levels:
+        return {}
+    return {"reasoning_effort": nearest(prompt.effort, options.levels)}
+
+
+def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int) -> bytes:
+    """Return the body of a request for at most `max_tokens`, as a stream."""
+    body = {
+        "model": model,
+        **conversation_of(prompt, options),
+        **_sampling(prompt),
+        **_effort(prompt, options),
+        **_format(prompt, options),
+        options.max_tokens_field: max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **options.extra,
+    }
+    return msgspec.json.encode(body)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = [tool.description] if tool.description else []
+    if tool.input_examples:
+        # This vocabulary has no place for them; the model can read them here.
+        examples = "\n".join(msgspec.json.encode(one).decode() for one in tool.input_examples)
+        described.append(f"Examples of its input:\n{examples}")
+    function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
+    if described:
+        function["description"] = "\n\n".join(described)
+    if tool.strict:
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def _sampling(prompt: Prompt) -> dict[str, Any]:
+    given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
+    return {
+        "temperature": prompt.temperature,
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def _with_preface(preface: str, messages: list[Message]) -> list[Message]:
+    """Put a preface before all that is said: not every template takes a second system message."""
+    first = messages[0]
+    if first["role"] != "system" or not isinstance(first["content"], str):
+        return [{"role": "system", "content": preface}, *messages]
+    return [{**first, "content": f"{preface}\n\n{first['content']}"}, *messages[1:]]
+
+
+def _format(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
+    """Return what the answer must be: calls of tools, or JSON."""
+    if is_forced(prompt, options):
+        return {"response_format": _json_schema("call", schema_of(prompt))}
+    body: dict[str, Any] = {}
+    choice = prompt.tool_choice
+    if prompt.tools:
+        named = {"type": "function", "function": {"name": choice.name}}
+        body["tool_choice"] = named if choice.mode == "tool" else CHOICES[choice.mode]
+        if not choice.parallel:
+            body["parallel_tool_calls"] = False
+    if prompt.output_schema is not None:
+        body["response_format"] = _json_schema("answer", prompt.output_schema)
+    return body
+
+
+def _json_schema(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    named = {"name": name, "schema": schema, "strict": True}
+    return {"type": "json_schema", "json_schema": named}

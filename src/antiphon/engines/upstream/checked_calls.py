@@ -1,0 +1,94 @@
+"""Calls of tools that another server's model makes: whole and right before they leave.
+
+A call is held back until its input is there, because what was sent cannot be taken back. Callers
+who want the pieces as they come say so of a tool (`eager_input_streaming`).
+"""
+
+import msgspec
+
+from antiphon.engines.base import (
+    EngineEvent,
+    Finished,
+    FinishReason,
+    Prompt,
+    TextChunk,
+    Tool,
+    ToolCallJson,
+    ToolCallStart,
+)
+from antiphon.engines.upstream.http import failed
+from antiphon.schemas.check import fits
+from antiphon.wire.partial_json import completed
+
+CUT = frozenset({FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW})
+
+
+class CheckedCalls:
+    """The calls of one answer. `closed` once a second one began where only one may be."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self._tools = {tool.name: tool for tool in prompt.tools}
+        self._choice = prompt.tool_choice
+        self._held: list[EngineEvent] = []
+        self._input: list[str] = []
+        self._tool: Tool | None = None
+        self._called = False
+        self.closed = False
+
+    def feed(self, event: EngineEvent) -> list[EngineEvent]:
+        """Take the next event, and return what may leave; raises `EngineError`."""
+        if self._tool is None and isinstance(event, TextChunk):
+            return [event]
+        if isinstance(event, ToolCallJson):
+            return self._piece(event)
+        whole = self._end(cut=isinstance(event, Finished) and event.reason in CUT)
+        if isinstance(event, ToolCallStart):
+            return whole + self._begin(event)
+        if isinstance(event, Finished) and event.reason is FinishReason.END_TURN:
+            self._check_choice()
+        return [*whole, event]
+
+    def _begin(self, event: ToolCallStart) -> list[EngineEvent]:
+        if self._called and not self._choice.parallel:
+            self.closed = True
+            return [Finished(FinishReason.END_TURN)]
+        self._called = True
+        self._tool = self._tools.get(event.name)
+        offered = self._choice.mode != "none" and self._choice.name in {None, event.name}
+        if self._tool is None or not offered:
+            raise failed("a call of a tool that was not on offer")
+        return self._pass(event)
+
+    def _piece(self, event: ToolCallJson) -> list[EngineEvent]:
+        self._input.append(event.text)
+        return self._pass(event)
+
+    def _pass(self, event: EngineEvent) -> list[EngineEvent]:
+        if self._tool is not None and self._tool.eager_input_streaming:
+            return [event]
+        self._held.append(event)
+        return []
+
+    def _end(self, *, cut: bool) -> list[EngineEvent]:
+        """Return the call that ends here, if there is one and it is right."""
+        if self._tool is None:
+            return []
+        text, tool = "".join(self._input), self._tool
+        held, self._held, self._input, self._tool = self._held, [], [], None
+        value = _decoded(completed(text) if cut else text)
+        if not isinstance(value, dict):
+            raise failed("the input of a call is no JSON object")
+        if tool.strict and not cut and not fits(value, tool.input_schema):
+            raise failed("the input of a call does not fit the tool's schema")
+        return held
+
+    def _check_choice(self) -> None:
+        if self._choice.mode in {"any", "tool"} and not self._called:
+            raise failed("no tool was called, where one had to be")
+
+
+def _decoded(text: str) -> object:
+    try:
+        return msgspec.json.decode(text) if text.strip() else {}
+    except (msgspec.DecodeError, RecursionError):
+        return None

@@ -1,0 +1,148 @@
+"""The engine in front of another server, whatever vocabulary that server has."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from antiphon.core.token_bounds import tokens_at_most
+from antiphon.engines.base import (
+    Capabilities,
+    EngineConfig,
+    EngineEvent,
+    Finished,
+    FinishReason,
+    Prompt,
+    Started,
+)
+from antiphon.engines.upstream.checked_calls import CheckedCalls
+from antiphon.engines.upstream.http import Upstream
+from antiphon.engines.upstream.options import ModelCard, UpstreamOptions, find_card
+from antiphon.wire.sse import Frame
+
+Options = TypeVar("Options", bound=UpstreamOptions)
+
+
+class Answering(Protocol):
+    """One answer in the upstream's vocabulary. `feed` it until `done`, then ask for its `end`."""
+
+    @property
+    def done(self) -> bool: ...
+
+    def feed(self, frame: Frame) -> Sequence[EngineEvent]: ...
+
+    def end(self) -> Sequence[EngineEvent]: ...
+
+
+class Dialect(Protocol):
+    """What is peculiar to a vocabulary: where and how to ask, and how to read.
+
+    `capabilities` are the served model's. `request` asks for at most `max_tokens`; `limited` says
+    that the context has no room for all that the caller wants.
+    """
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def request(self, prompt: Prompt, max_tokens: int) -> bytes: ...
+
+    def answer(self, prompt: Prompt, *, limited: bool) -> Answering: ...
+
+    async def count(self, prompt: Prompt) -> int: ...
+
+
+class _Silence:
+    """What leaves of an answer of no tokens; upstreams cannot give less than one."""
+
+    closed = False
+
+    def feed(self, event: EngineEvent) -> list[EngineEvent]:
+        if isinstance(event, Finished):
+            return [Finished(FinishReason.MAX_TOKENS)]
+        return [event] if isinstance(event, Started) else []
+
+
+class UpstreamEngine:
+    """One model of one upstream. Made by `open_upstream`."""
+
+    def __init__(self, upstream: Upstream, dialect: Dialect) -> None:
+        self.capabilities = dialect.capabilities
+        self._upstream = upstream
+        self._dialect = dialect
+        self._counts: WeakKeyDictionary[Prompt, int] = WeakKeyDictionary()
+
+    @property
+    def ready(self) -> bool:
+        return self._upstream.open
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        count = self._counts.get(prompt)
+        if count is None:
+            count = self._counts[prompt] = await self._dialect.count(prompt)
+        return count
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        most = await self._most(prompt)
+        body = self._dialect.request(prompt, most)
+        answer = self._dialect.answer(prompt, limited=most < prompt.max_tokens)
+        unsaid = self.capabilities.says_input
+        gate = CheckedCalls(prompt) if prompt.max_tokens else _Silence()
+        async with aclosing(self._events(body, answer)) as events:
+            async for event in events:
+                if unsaid and not isinstance(event, Started):
+                    yield Started(input_tokens=await self.count_tokens(prompt))
+                unsaid = False
+                for passed in gate.feed(event):
+                    yield passed
+                if gate.closed:
+                    return
+
+    async def aclose(self) -> None:
+        await self._upstream.aclose()
+
+    async def _most(self, prompt: Prompt) -> int:
+        """Say how many tokens to ask for.
+
+        Upstreams asked for no token, or for more than fit, refuse. The prompt has to be counted
+        only where they might not fit.
+        """
+        context = self.capabilities.context_tokens
+        if self.capabilities.says_input and prompt not in self._counts:
+            prompt_tokens = tokens_at_most(prompt)
+            if prompt_tokens is not None and prompt_tokens + prompt.max_tokens <= context:
+                return max(1, prompt.max_tokens)
+        return max(1, min(prompt.max_tokens, context - await self.count_tokens(prompt)))
+
+    async def _events(self, body: bytes, answer: Answering) -> AsyncGenerator[EngineEvent, None]:
+        async with (
+            self._upstream.stream(self._dialect.path, body) as stream,
+            aclosing(stream.frames()) as frames,
+        ):
+            async for frame in frames:
+                for event in answer.feed(frame):
+                    stream.flows = stream.flows or not isinstance(event, Started)
+                    yield event
+                if answer.done:
+                    stream.complete = True
+                    break
+        for event in answer.end():
+            yield event
+
+
+async def open_upstream(
+    config: EngineConfig,
+    options: Options,
+    headers: Mapping[str, str],
+    dialect: Callable[[Upstream, Options, ModelCard], Dialect],
+) -> UpstreamEngine:
+    """Open a model that a server runs; raises `EngineStartError`."""
+    async with AsyncExitStack() as stack:
+        upstream = Upstream(options.url, {**headers, **options.headers}, options.patience)
+        stack.push_async_callback(upstream.aclose)
+        card = await find_card(config.model, options, upstream)
+        stack.pop_all()
+        return UpstreamEngine(upstream, dialect(upstream, options, card))
+    raise AssertionError  # pragma: no cover - the stack does not swallow exceptions

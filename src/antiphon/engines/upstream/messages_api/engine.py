@@ -1,0 +1,54 @@
+"""An engine in front of a server that speaks the Claude API."""
+
+from dataclasses import replace
+
+import msgspec
+
+from antiphon.engines.base import Engine, EngineConfig, Prompt, decode_options
+from antiphon.engines.upstream.engine import open_upstream
+from antiphon.engines.upstream.http import Upstream
+from antiphon.engines.upstream.messages_api.answer import UpstreamMessage
+from antiphon.engines.upstream.messages_api.events import Reader
+from antiphon.engines.upstream.messages_api.options import MessagesOptions
+from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
+from antiphon.engines.upstream.messages_api.request import count_of, request_of
+from antiphon.engines.upstream.options import ModelCard, capabilities_of, estimate
+
+
+class _Count(msgspec.Struct, frozen=True):
+    input_tokens: int
+
+
+class MessagesApi:
+    """How a model is asked for a message."""
+
+    path = "/v1/messages"
+
+    def __init__(self, upstream: Upstream, options: MessagesOptions, card: ModelCard) -> None:
+        self.capabilities = replace(capabilities_of(options, card), says_input=True)
+        self._upstream = upstream
+        self._options = options
+        self._model = card.id
+        self._origin = ProofEnvelope(options.url, card.id)
+        self._reader = Reader()
+
+    def request(self, prompt: Prompt, max_tokens: int) -> bytes:
+        return request_of(prompt, self._options, self._origin, self._model, max_tokens)
+
+    def answer(self, prompt: Prompt, *, limited: bool) -> UpstreamMessage:
+        return UpstreamMessage(prompt.max_tokens, self._origin, self._reader, limited=limited)
+
+    async def count(self, prompt: Prompt) -> int:
+        if self._options.count == "estimate":
+            return estimate(prompt)
+        body = count_of(prompt, self._options, self._origin, self._model)
+        counted = await self._upstream.ask("POST", "/v1/messages/count_tokens", body, _Count)
+        return counted.input_tokens
+
+
+async def open_messages_api(config: EngineConfig) -> Engine:
+    """Open a model that a server runs; raises `EngineStartError`."""
+    options = decode_options(config.model, config.options, MessagesOptions)
+    key = {} if options.api_key is None else {"x-api-key": options.api_key}
+    headers = {"anthropic-version": options.version, **key}
+    return await open_upstream(config, options, headers, MessagesApi)

@@ -1,0 +1,136 @@
+"""The upstream's stream events, as far as they are read; unknown keys may come at any time."""
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from antiphon.engines.upstream.http import decode, read
+from antiphon.wire.sse import Frame
+
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]
+
+
+class UpstreamEvent(msgspec.Struct, frozen=True, tag_field="type"):
+    """One event."""
+
+
+class MessageUsage(msgspec.Struct, frozen=True):
+    output_tokens: Count | None = None
+
+
+class CacheWrites(msgspec.Struct, frozen=True):
+    ephemeral_5m_input_tokens: Count = 0
+    ephemeral_1h_input_tokens: Count = 0
+
+
+class PromptUsage(msgspec.Struct, frozen=True):
+    """What of the prompt came from nowhere, from a cache, and went into one."""
+
+    input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_creation: CacheWrites | None = None
+
+
+class StartedMessage(msgspec.Struct, frozen=True):
+    usage: PromptUsage | None = None
+
+
+class Start(UpstreamEvent, frozen=True, tag="message_start"):
+    message: StartedMessage = StartedMessage()
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A block as it starts; `type` decides what its deltas may be."""
+
+    type: str
+    name: str | None = None
+    text: str = ""
+    thinking: str = ""
+    signature: str | None = None
+    data: str = ""
+    input: dict[str, Any] | None = None
+
+
+class BlockStart(UpstreamEvent, frozen=True, tag="content_block_start"):
+    index: int
+    content_block: Block
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of a block; one of the fields, as `type` says."""
+
+    type: str
+    text: str = ""
+    thinking: str = ""
+    partial_json: str = ""
+    signature: str = ""
+
+
+class BlockDelta(UpstreamEvent, frozen=True, tag="content_block_delta"):
+    index: int
+    delta: Delta
+
+
+class BlockStop(UpstreamEvent, frozen=True, tag="content_block_stop"):
+    index: int
+
+
+class StopDetails(msgspec.Struct, frozen=True):
+    """Why it refused."""
+
+    category: str | None = None
+    explanation: str | None = None
+
+
+class Ending(msgspec.Struct, frozen=True):
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+
+
+class MessageDelta(UpstreamEvent, frozen=True, tag="message_delta"):
+    delta: Ending
+    usage: MessageUsage | None = None
+
+
+class Stop(UpstreamEvent, frozen=True, tag="message_stop"):
+    pass
+
+
+class Broken(msgspec.Struct, frozen=True):
+    type: str = ""
+    message: str = ""
+
+
+class ErrorEvent(UpstreamEvent, frozen=True, tag="error"):
+    error: Broken
+
+
+Event: TypeAlias = Start | BlockStart | BlockDelta | BlockStop | MessageDelta | Stop | ErrorEvent
+
+
+class Reader:
+    """Reads events, and holds what that takes."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self) -> None:
+        self._events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+    def read(self, frame: Frame) -> Event | None:
+        """Return the event of a frame, nothing for a ping or what is new; blames the upstream."""
+        name = frame.event if frame.event != "message" else decode(frame.data, Head).type
+        return read(frame.data, self._events) if name in KNOWN else None
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What an event without a name is."""
+
+    type: str = ""
+
+
+KNOWN = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (Start, BlockStart, BlockDelta, BlockStop, MessageDelta, Stop, ErrorEvent)
+)

@@ -1,0 +1,135 @@
+"""A prompt as the body of a request to `/v1/messages`."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
+from antiphon.engines.upstream.messages_api.options import MessagesOptions
+from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
+from antiphon.wire.content import ContentParam, RedactedThinkingParam, TextParam, ThinkingParam
+
+
+def request_of(
+    prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, model: str, max_tokens: int
+) -> bytes:
+    """Return the body of a request for at most `max_tokens`, as a stream."""
+    given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
+    body = {
+        **_conversation(prompt, options, origin, model),
+        "max_tokens": max_tokens,
+        "stream": True,
+        **{name: value for name, value in given.items() if value is not None},
+    }
+    if prompt.temperature != 1.0:
+        # The default is not said: newer models take no other, and no parameter either.
+        body["temperature"] = prompt.temperature
+    return msgspec.json.encode(body)
+
+
+def count_of(prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, model: str) -> bytes:
+    """Return the body of a request for the number of tokens."""
+    return msgspec.json.encode(_conversation(prompt, options, origin, model))
+
+
+def _conversation(
+    prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, model: str
+) -> dict[str, Any]:
+    turns = prompt.turns
+    body: dict[str, Any] = {"model": model}
+    if turns[0].role == "system":
+        body["system"] = [as_sent(block) for block in turns[0].content]
+        turns = turns[1:]
+    body["messages"] = list(_messages(turns, origin, resend=options.resend_thinking))
+    if prompt.tools:
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
+        body["tool_choice"] = _choice(prompt.tool_choice)
+    if options.thinking:
+        body["thinking"] = _thinking(prompt.thinking)
+    if output := _output(prompt):
+        body["output_config"] = output
+    return body
+
+
+def _messages(
+    turns: Iterable[Turn], origin: ProofEnvelope, *, resend: bool
+) -> Iterator[dict[str, Any]]:
+    for turn in turns:
+        blocks = (_block(block, origin, resend=resend) for block in turn.content)
+        content = [block for block in blocks if block is not None]
+        if content:
+            yield {"role": turn.role, "content": content}
+
+
+def _block(block: ContentParam, origin: ProofEnvelope, *, resend: bool) -> Any:
+    """Return a block as the upstream takes it; what others thought only if that is to be sent."""
+    match block:
+        case ThinkingParam(thinking=thinking, signature=proof):
+            signature = origin.said(proof)
+            if signature is not None:
+                return {"type": "thinking", "thinking": thinking, "signature": signature}
+            return as_sent(block) if resend else None
+        case RedactedThinkingParam(data=proof):
+            # Nobody else could read it.
+            hidden = origin.said(proof)
+            return None if hidden is None else {"type": "redacted_thinking", "data": hidden}
+    return as_sent(block)
+
+
+def as_sent(value: Any) -> Any:
+    """Return a block as it was received: without the keys that were absent or said nothing."""
+    if isinstance(value, TextParam) and value.cache_control is None and value.citations is None:
+        return {"type": "text", "text": value.text}
+    if isinstance(value, msgspec.Struct):
+        config = value.__struct_config__
+        tag = {config.tag_field: config.tag} if config.tag_field else {}
+        return {**tag, **{name: as_sent(said) for name, said in _said(value)}}
+    return [as_sent(one) for one in value] if isinstance(value, list) else value
+
+
+def _said(value: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+    fields, defaults = value.__struct_fields__, value.__struct_defaults__
+    required = (UNSET,) * (len(fields) - len(defaults))
+    for name, default in zip(fields, required + defaults, strict=True):
+        said = getattr(value, name)
+        if said is not UNSET and said is not None and said != default:
+            yield name, said
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    said: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        said["description"] = tool.description
+    said["input_schema"] = tool.input_schema
+    if tool.strict:
+        said["strict"] = True
+    if tool.input_examples:
+        said["input_examples"] = list(tool.input_examples)
+    if tool.eager_input_streaming:
+        said["eager_input_streaming"] = True
+    return said
+
+
+def _choice(choice: ToolChoice) -> dict[str, Any]:
+    said: dict[str, Any] = {"type": choice.mode}
+    if choice.mode == "tool":
+        said["name"] = choice.name
+    if choice.mode != "none" and not choice.parallel:
+        said["disable_parallel_tool_use"] = True
+    return said
+
+
+def _thinking(thinking: Thinking) -> dict[str, Any]:
+    budget = {"budget_tokens": thinking.budget} if thinking.mode == "enabled" else {}
+    return {"type": thinking.mode, **budget}
+
+
+def _output(prompt: Prompt) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    if prompt.effort is not None:
+        said["effort"] = prompt.effort
+    if prompt.output_schema is not None:
+        said["format"] = {"type": "json_schema", "schema": prompt.output_schema}
+    return said

@@ -1,0 +1,21 @@
+import pytest
+
+from antiphon.engines.base import EFFORTS, nearest
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_known_levels_are_themselves(effort: str) -> None:
+    assert nearest(effort, EFFORTS) == effort
+
+
+@pytest.mark.parametrize(
+    ("effort", "levels", "found"),
+    [
+        ("max", ("low", "medium", "high"), "high"),
+        ("low", ("high", "max"), "high"),
+        ("medium", ("low", "high"), "low"),
+        ("xhigh", ("low", "max"), "max"),
+    ],
+)
+def test_others_are_the_nearest(effort: str, levels: tuple[str, ...], found: str) -> None:
+    assert nearest(effort, levels) == found

@@ -1,0 +1,81 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from antiphon.core.prompt import Tool, ToolChoice
+from antiphon.engines.token.answer.constraint import ConstraintRequest, SchemaUnsupportedError
+from antiphon.engines.token.answer.constraint_cache import LONG, ConstraintCache
+from antiphon.engines.token.prompt.call_syntax import TAGGED
+
+pytestmark = pytest.mark.anyio
+
+
+def question(name: str, properties: int = 1) -> ConstraintRequest:
+    schema: dict[str, Any] = {
+        "properties": {f"p{n}": {"type": "string"} for n in range(properties)}
+    }
+    return ConstraintRequest((Tool(name=name, input_schema=schema),), ToolChoice(), None, TAGGED)
+
+
+async def test_same_question_has_the_same_answer() -> None:
+    grammars = ConstraintCache()
+    assert await grammars.of(question("a")) is await grammars.of(question("a"))
+    assert await grammars.of(question("a")) != await grammars.of(question("b"))
+
+
+async def test_those_used_last_are_kept() -> None:
+    first = question("a")
+    one = await ConstraintCache().of(first)
+    room = 2 * (len(first.key) + len(one.grammar or ""))
+    grammars = ConstraintCache(room)
+    kept, dropped = await grammars.of(first), await grammars.of(question("b"))
+    assert await grammars.of(first) is kept
+    await grammars.of(question("c"))
+    assert await grammars.of(first) is kept
+    assert await grammars.of(question("b")) is not dropped
+
+
+async def test_what_is_larger_than_all_room_is_not_kept() -> None:
+    grammars = ConstraintCache(10)
+    assert await grammars.of(question("a")) is not await grammars.of(question("a"))
+
+
+async def test_long_question_is_answered_beside_the_loop_and_once() -> None:
+    grammars = ConstraintCache()
+    long = question("a", 300)
+    assert len(long.key) > LONG
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    one, other = await asyncio.gather(grammars.of(long), grammars.of(long))
+    counting.cancel()
+    assert one is other
+    assert turns > 2
+
+
+async def test_who_hangs_up_takes_nothing_from_others() -> None:
+    grammars = ConstraintCache()
+    long = question("a", 300)
+    first = asyncio.create_task(grammars.of(long))
+    second = asyncio.create_task(grammars.of(long))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).grammar is not None
+    assert first.cancelled()
+
+
+async def test_refusal_is_everybodys_and_not_kept() -> None:
+    grammars = ConstraintCache()
+    schema = {"properties": {f"p{n}": False for n in range(300)}, "required": ["p1"]}
+    tool = Tool(name="t", input_schema=schema, strict=True)
+    asked = ConstraintRequest((tool,), ToolChoice(), None, TAGGED)
+    for _ in range(2):
+        with pytest.raises(SchemaUnsupportedError, match="no input fits"):
+            await grammars.of(asked)

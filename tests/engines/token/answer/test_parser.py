@@ -1,0 +1,249 @@
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.prompt import (
+    EngineEvent,
+    Finished,
+    FinishReason,
+    TextChunk,
+    ThinkingChunk,
+    Tool,
+    ToolCallJson,
+    ToolCallStart,
+)
+from antiphon.engines.token.answer.parser import AnswerFormat, AnswerParser, Rejected
+from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED
+from antiphon.engines.token.prompt.reasoning_format import KNOWN_MARKS, THINK
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+TOOLS = (
+    Tool(name="add", input_schema=SCHEMA),
+    Tool(name="eager", input_schema={"type": "object"}, eager_input_streaming=True),
+)
+PLAIN = AnswerFormat(TAGGED, TOOLS)
+THINKING = AnswerFormat(TAGGED, TOOLS, marks=THINK)
+LLAMA = AnswerFormat(BARE, TOOLS)
+PIECES = [
+    "<think>", "</think>", "<tool_call>", "</tool_call>", "<tool", "_call>", "<", ">", "\n", " ",
+    "hello", "{", "}", '"', "\\", '"name": ', '"add"', '"eager"', ', "arguments": ',
+    TAGGED.call("add", {"n": 1}), TAGGED.call("eager", {"a": ["}</tool_call>", {}]}),
+    TAGGED.call("unknown", {}), TAGGED.call("add", {"n": "not a number"}),
+    TAGGED.before("add"), TAGGED.before("eager"), BARE.call("add", {"n": 2}),
+]  # fmt: skip
+answers = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
+readings = st.sampled_from(
+    [PLAIN, THINKING, LLAMA, AnswerFormat(TAGGED), AnswerFormat(TAGGED, marks=THINK)]
+)
+reasons = st.sampled_from(list(FinishReason))
+
+
+def read(reading: AnswerFormat, pieces: list[str], reason: FinishReason) -> list[EngineEvent]:
+    reader = AnswerParser(reading)
+    events = [event for piece in pieces for event in reader.feed(piece, 3)]
+    return events + reader.finish(reason, 1)
+
+
+def whole(text: str, reading: AnswerFormat = PLAIN, reason: str = "end_turn") -> list[Any]:
+    return joined(read(reading, [text], FinishReason(reason)))
+
+
+def joined(events: list[EngineEvent]) -> list[Any]:
+    """Say what events say, however it was cut."""
+    said: list[Any] = []
+    for event in events:
+        if isinstance(event, ToolCallStart):
+            said.append((ToolCallStart, event.name))
+        elif isinstance(event, Finished):
+            said.append((Finished, event.reason))
+        elif said and said[-1][0] is type(event):
+            said[-1] = (type(event), said[-1][1] + event.text)
+        else:
+            said.append((type(event), event.text))
+    return said
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    ends = sorted({place % (len(text) + 1) for place in places} | {0, len(text)})
+    return [text[start:end] for start, end in pairwise(ends)]
+
+
+END = (Finished, FinishReason.END_TURN)
+
+
+@given(answers, st.lists(st.integers(0, 2000), max_size=20), readings, reasons)
+def test_cuts_do_not_matter(
+    text: str, places: list[int], reading: AnswerFormat, reason: FinishReason
+) -> None:
+    expected = joined(read(reading, [text], reason))
+    assert joined(read(reading, cut(text, places), reason)) == expected
+    assert joined(read(reading, list(text), reason)) == expected
+
+
+@given(answers, st.lists(st.integers(0, 2000), max_size=20), readings, reasons)
+def test_tokens_are_neither_lost_nor_made(
+    text: str, places: list[int], reading: AnswerFormat, reason: FinishReason
+) -> None:
+    pieces = cut(text, places)
+    events = read(reading, pieces, reason)
+    assert sum(event.tokens for event in events) == 3 * len(pieces) + 1
+    assert [event for event in events if isinstance(event, Finished)] == events[-1:]
+
+
+@given(answers, readings, reasons)
+def test_whole_calls_are_valid_and_input_follows_a_start(
+    text: str, reading: AnswerFormat, reason: FinishReason
+) -> None:
+    said = whole(text, reading, reason)
+    for before, (kind, what) in pairwise([(None, ""), *said]):
+        if kind is ToolCallJson:
+            assert before[0] is ToolCallStart
+            if before[1] == "add" and reason is FinishReason.END_TURN:
+                assert isinstance(json.loads(what).get("n", 1), int)
+
+
+@given(st.text(max_size=40), readings)
+def test_text_without_syntax_is_text(text: str, reading: AnswerFormat) -> None:
+    if "<" not in text and "{" not in text:
+        said = whole(text, reading)
+        assert [kind for kind, _ in said[:-1]] in ([TextChunk], [])
+        assert "".join(what for _, what in said[:-1]).strip() == text.strip()
+
+
+def test_call_between_texts() -> None:
+    text = f"Let me see.\n{TAGGED.call('add', {'n': 1})}\nDone."
+    assert whole(text) == [
+        (TextChunk, "Let me see."),
+        (ToolCallStart, "add"),
+        (ToolCallJson, '{"n": 1}'),
+        (TextChunk, "\nDone."),
+        END,
+    ]
+
+
+def test_calls_follow_one_another_without_text() -> None:
+    text = f"{TAGGED.call('add', {})}\n{TAGGED.call('eager', {'a': 1})}\n"
+    assert whole(text) == [
+        (ToolCallStart, "add"),
+        (ToolCallJson, "{}"),
+        (ToolCallStart, "eager"),
+        (ToolCallJson, '{"a": 1}'),
+        END,
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TAGGED.call("unknown", {}),
+        TAGGED.call("add", {"n": "x"}),
+        '<tool_call>\n{"name": "add", "arguments": [1]}\n</tool_call>',
+        '<tool_call>\n{"name": 1}\n</tool_call>',
+        "<tool_call>\n{broken}\n</tool_call>",
+        "<tool_call>nothing",
+        "<tool_call>",
+        '<tool_call>{"name": "add"} and more',
+    ],
+)
+def test_what_is_no_valid_call_is_text(text: str) -> None:
+    assert whole(text) == [(TextChunk, text), END]
+
+
+def test_call_that_does_not_fit_is_rejected_and_another_takes_its_place() -> None:
+    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True))
+    wrong = f"Look. {TAGGED.call('add', {'n': 'x'})}"
+    said = reader.feed(wrong, 5)
+    assert joined(said) == [(TextChunk, "Look.")]
+    assert reader.rejected == Rejected(at=6, name="add", why=".n: type", tokens=0)
+    reader.again()
+    assert joined(reader.feed(TAGGED.call("add", {"n": 1}), 4)) == [
+        (ToolCallStart, "add"),
+        (ToolCallJson, '{"n": 1}'),
+    ]
+
+
+def test_call_that_does_not_fit_leaves_when_it_need_not() -> None:
+    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True))
+    reader.demanding = False
+    assert reader.feed(TAGGED.call("add", {"n": "x"}), 1)[0] == ToolCallStart("add", 1)
+    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True, must_fit=frozenset({"add"})))
+    reader.demanding = False
+    assert reader.feed(TAGGED.call("add", {"n": "x"}), 1) == []
+    assert reader.rejected is not None
+    assert reader.rejected.tokens == 1
+
+
+def test_eager_input_that_must_be_checked_waits_for_its_end() -> None:
+    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True, held=frozenset({"eager"})))
+    assert reader.feed(TAGGED.before("eager") + '{"a": 1', 1) == []
+    assert reader.feed("}" + TAGGED.after, 1)[0] == ToolCallStart("eager", 2)
+
+
+def test_call_that_is_cut_is_sent_as_far_as_it_came() -> None:
+    text = TAGGED.before("add") + '{"n": 1'
+    assert whole(text, reason="max_tokens")[:2] == [
+        (ToolCallStart, "add"),
+        (ToolCallJson, '{"n": 1'),
+    ]
+    nameless = '<tool_call>\n{"name": "ad'
+    assert whole(nameless, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
+
+
+def test_opening_that_is_cut_is_no_text() -> None:
+    assert whole("Hi <tool", reason="max_tokens")[0] == (TextChunk, "Hi")
+    assert whole("a <", reason="max_tokens")[0] == (TextChunk, "a <")
+    forced = AnswerFormat(TAGGED, TOOLS, forced=True)
+    assert whole("<", forced, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
+
+
+@pytest.mark.covers("tools: eager_input_streaming", "effect")
+def test_eager_input_comes_as_it_is_written() -> None:
+    reader = AnswerParser(PLAIN)
+    assert reader.feed(TAGGED.before("eager"), 5) == []
+    assert reader.feed('{"a', 1) == [ToolCallStart("eager", 6), ToolCallJson('{"a', 0)]
+    assert reader.feed('": 1', 2) == [ToolCallJson('": 1', 2)]
+    assert reader.feed("}}\n</tool", 2) == [ToolCallJson("}", 2)]
+    assert reader.feed("_call>", 2) == []
+    assert reader.finish(FinishReason.END_TURN, 1) == [Finished(FinishReason.END_TURN, 3)]
+
+
+def test_other_inputs_are_held_until_they_are_whole() -> None:
+    reader = AnswerParser(PLAIN)
+    call = TAGGED.call("add", {"n": 1})
+    assert reader.feed(call[:-1], 5) == []
+    assert reader.feed(">", 1) == [ToolCallStart("add", 6), ToolCallJson('{"n": 1}', 0)]
+
+
+def test_thought_is_apart_from_text() -> None:
+    said = whole("<think>\nHm <b>.\n</think>\n\nHello", THINKING)
+    assert said == [(ThinkingChunk, "\nHm <b>.\n"), (TextChunk, "Hello"), END]
+    again = "<think>Hm</think><think>So</think>Hi <think>"
+    assert whole(again, THINKING) == [(ThinkingChunk, "HmSo"), (TextChunk, "Hi <think>"), END]
+
+
+def test_space_between_a_thought_and_its_answer_is_nobodys() -> None:
+    before = AnswerFormat(TAGGED, TOOLS, marks=THINK, thought=True)
+    assert whole(" \n\nHi ", before) == [(TextChunk, "Hi "), END]
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_channels_of_harmony_are_no_text(cut: int) -> None:
+    marks = KNOWN_MARKS["<|channel|>analysis"]
+    said = f"{marks.opening}Hm{marks.closing}{marks.gap}Hi"
+    reader = AnswerParser(AnswerFormat(TAGGED, marks=marks))
+    events = [*reader.feed(said[:cut], 1), *reader.feed(said[cut:], 1)]
+    events += reader.finish(FinishReason.END_TURN, 1)
+    thought = "".join(event.text for event in events if isinstance(event, ThinkingChunk))
+    text = "".join(event.text for event in events if isinstance(event, TextChunk))
+    assert (thought, text) == ("Hm", "Hi")
+    assert sum(event.tokens for event in events) == 3
+
+
+def test_answer_of_a_llama_is_a_call_if_it_begins_as_one() -> None:
+    call = BARE.call("add", {"n": 1})
+    assert whole(call, LLAMA)[:2] == [(ToolCallStart, "add"), (ToolCallJson, '{"n": 1}')]
+    assert whole("No " + call, LLAMA) == [(TextChunk, "No " + call), END]

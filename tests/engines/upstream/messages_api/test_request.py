@@ -1,0 +1,147 @@
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
+from antiphon.engines.upstream.messages_api.options import MessagesOptions
+from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
+from antiphon.engines.upstream.messages_api.request import as_sent, count_of, request_of
+from antiphon.wire.content import ContentParam
+
+OPTIONS = MessagesOptions(url="http://x")
+ORIGIN = ProofEnvelope("http://x", "m")
+TEXT = {"type": "text", "text": "Hi"}
+BLOCKS = [
+    TEXT,
+    {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}},
+    {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}},
+    {"type": "tool_use", "id": "t", "name": "f", "input": {"a": None, "b": [{"c": None}]}},
+    {"type": "tool_result", "tool_use_id": "t"},
+    {"type": "tool_result", "tool_use_id": "t", "content": [TEXT], "is_error": True},
+    {"type": "document", "source": {"type": "url", "url": "https://x"}, "title": "T"},
+    {"type": "search_result", "source": "s", "title": "t", "content": [TEXT]},
+    {"type": "thinking", "thinking": "x", "signature": "s"},
+    {"type": "redacted_thinking", "data": "x"},
+]
+
+
+def turn(role: Any, *blocks: dict[str, Any]) -> Turn:
+    return Turn(role, tuple(msgspec.convert(blocks, list[ContentParam])))
+
+
+def body(prompt: Prompt, options: MessagesOptions = OPTIONS) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(request_of(prompt, options, ORIGIN, "m", 9))
+    return decoded
+
+
+@given(st.sampled_from(BLOCKS))
+def test_blocks_are_sent_as_they_came(block: dict[str, Any]) -> None:
+    assert as_sent(msgspec.convert(block, ContentParam)) == block  # type: ignore[arg-type]
+
+
+def test_a_small_prompt_is_a_small_request() -> None:
+    assert body(Prompt((turn("user", TEXT),), 5)) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": [TEXT]}],
+        "max_tokens": 9,
+        "stream": True,
+    }
+
+
+def test_only_the_first_system_turn_is_the_system_prompt() -> None:
+    turns = (turn("system", TEXT), turn("user", TEXT), turn("system", TEXT))
+    asked = body(Prompt(turns, 5))
+    assert asked["system"] == [TEXT]
+    assert [message["role"] for message in asked["messages"]] == ["user", "system"]
+
+
+def test_thoughts_are_sent_back_only_if_asked() -> None:
+    prompt = Prompt((turn("user", TEXT), turn("assistant", BLOCKS[9]), turn("user", TEXT)), 5)
+    assert [message["role"] for message in body(prompt)["messages"]] == ["user", "user"]
+    options = MessagesOptions(url="http://x", resend_thinking=True)
+    assert body(prompt, options)["messages"][1]["content"] == [BLOCKS[9]]
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (ToolChoice(), {"type": "auto"}),
+        (ToolChoice(mode="none"), {"type": "none"}),
+        (
+            ToolChoice(mode="any", parallel=False),
+            {"type": "any", "disable_parallel_tool_use": True},
+        ),
+        (ToolChoice(mode="tool", name="f"), {"type": "tool", "name": "f"}),
+    ],
+)
+def test_tools_and_their_choice(choice: ToolChoice, said: dict[str, Any]) -> None:
+    tool = Tool(
+        name="f",
+        input_schema={"type": "object"},
+        description="d",
+        strict=True,
+        input_examples=({"a": 1},),
+        eager_input_streaming=True,
+    )
+    asked = body(Prompt((turn("user", TEXT),), 5, tools=(tool,), tool_choice=choice))
+    assert asked["tool_choice"] == said
+    assert asked["tools"] == [
+        {
+            "name": "f",
+            "description": "d",
+            "input_schema": {"type": "object"},
+            "strict": True,
+            "input_examples": [{"a": 1}],
+            "eager_input_streaming": True,
+        }
+    ]
+
+
+def test_everything_else_has_its_word() -> None:
+    prompt = Prompt(
+        (turn("user", TEXT),),
+        5,
+        temperature=0.5,
+        top_p=0.1,
+        top_k=3,
+        effort="low",
+        output_schema={"type": "object"},
+        thinking=Thinking(mode="enabled", budget=1024),
+    )
+    asked = body(prompt, MessagesOptions(url="http://x", thinking=True))
+    assert (asked["temperature"], asked["top_p"], asked["top_k"]) == (0.5, 0.1, 3)
+    assert asked["thinking"] == {"type": "enabled", "budget_tokens": 1024}
+    assert asked["output_config"]["effort"] == "low"
+    assert asked["output_config"]["format"]["schema"] == {"type": "object"}
+
+
+def test_a_count_is_asked_without_limits() -> None:
+    counted = msgspec.json.decode(count_of(Prompt((turn("user", TEXT),), 5), OPTIONS, ORIGIN, "m"))
+    assert set(counted) == {"model", "messages"}
+
+
+def test_thoughts_go_back_to_whom_signed_them_and_to_nobody_else() -> None:
+    other = ProofEnvelope("http://y", "m")
+    own = {"type": "thinking", "thinking": "x", "signature": ORIGIN.proof("s")}
+    hidden = {"type": "redacted_thinking", "data": ORIGIN.proof("d")}
+    foreign = [
+        {"type": "thinking", "thinking": "x", "signature": other.proof("s")},
+        {"type": "thinking", "thinking": "x", "signature": ""},
+        {"type": "redacted_thinking", "data": other.proof("d")},
+    ]
+    asked = body(Prompt((turn("user", TEXT), turn("assistant", own, hidden, *foreign, TEXT)), 5))
+    assert asked["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "x", "signature": "s"},
+        {"type": "redacted_thinking", "data": "d"},
+        TEXT,
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://x/", "http://x/v1", "http://x/v1/"])
+def test_an_origin_is_the_server_however_its_url_is_written(url: str) -> None:
+    assert ProofEnvelope(url, "m").said(ORIGIN.proof("s")) == "s"
+    assert ProofEnvelope(url, "n").said(ORIGIN.proof("s")) is None

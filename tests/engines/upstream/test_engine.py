@@ -1,0 +1,131 @@
+"""What both engines in front of other servers do alike: size of the prompt, calls, the limit."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from antiphon.engines.base import (
+    Engine,
+    EngineConfig,
+    Finished,
+    FinishReason,
+    Prompt,
+    Started,
+    TextChunk,
+    Tool,
+    ToolChoice,
+)
+from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
+from antiphon.engines.upstream.messages_api.engine import open_messages_api
+from support.conversation import ask, calls_in, turn, whole
+from support.upstreams import Misbehaving, misbehaving
+
+pytestmark = pytest.mark.anyio
+
+COUNT = "/v1/messages/count_tokens"
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Misbehaving]:
+    async with misbehaving() as server:
+        yield server
+
+
+def config(upstream: Misbehaving, **options: Any) -> EngineConfig:
+    given = {"url": upstream.url, "model": "m", "context_tokens": 10_000, **options}
+    return EngineConfig("m", options=given)
+
+
+def frames(*events: dict[str, Any]) -> bytes:
+    return b"".join(
+        b"event: %b\ndata: %b\n\n" % (event["type"].encode(), msgspec.json.encode(event))
+        for event in events
+    )
+
+
+def message(input_tokens: int | None) -> bytes:
+    usage = {} if input_tokens is None else {"usage": {"input_tokens": input_tokens}}
+    return frames(
+        {"type": "message_start", "message": usage},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    )
+
+
+def serves(upstream: Misbehaving, answer: bytes, count: int) -> None:
+    async def script(request: web.Request) -> web.Response:
+        if request.path == COUNT:
+            return web.json_response({"input_tokens": count})
+        return web.Response(body=answer, content_type="text/event-stream")
+
+    upstream.script = script
+
+
+async def messages_api(upstream: Misbehaving, **options: Any) -> Engine:
+    return await open_messages_api(config(upstream, **options))
+
+
+async def test_the_upstream_itself_says_how_long_the_prompt_is(upstream: Misbehaving) -> None:
+    serves(upstream, message(12), 99)
+    engine = await messages_api(upstream)
+    assert engine.capabilities.says_input
+    assert await whole(engine, ask("Hi")) == [
+        Started(input_tokens=12), TextChunk("Hi", 1), Finished(FinishReason.END_TURN),
+    ]  # fmt: skip
+    assert [path for path, _, _ in upstream.asked] == ["/v1/messages"]
+    await engine.aclose()
+
+
+async def test_what_the_upstream_does_not_say_is_counted(upstream: Misbehaving) -> None:
+    serves(upstream, message(None), 12)
+    engine = await messages_api(upstream)
+    assert (await whole(engine, ask("Hi")))[0] == Started(input_tokens=12)
+    await engine.aclose()
+
+
+async def test_a_prompt_is_counted_first_where_its_answer_may_not_fit(
+    upstream: Misbehaving,
+) -> None:
+    serves(upstream, message(12), 12)
+    engine = await messages_api(upstream)
+    await whole(engine, ask("Hi", max_tokens=9_995))
+    (counted, _, _), (_, _, asked) = upstream.asked
+    assert counted == COUNT
+    assert asked["max_tokens"] == 10_000 - 12
+    await engine.aclose()
+
+
+async def test_reading_a_prompt_without_an_answer_says_its_size(upstream: Misbehaving) -> None:
+    serves(upstream, message(12), 99)
+    engine = await messages_api(upstream)
+    events = await whole(engine, ask("Hi", max_tokens=0))
+    assert events == [Started(input_tokens=12), Finished(FinishReason.MAX_TOKENS)]
+    await engine.aclose()
+
+
+async def test_the_second_call_is_cut_and_its_server_hears_of_it(upstream: Misbehaving) -> None:
+    def call(index: int) -> bytes:
+        made = {"index": index, "id": f"c{index}", "function": {"name": "f", "arguments": "{}"}}
+        chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [made]}}]}
+        return b"data: %b\n\n" % msgspec.json.encode(chunk)
+
+    upstream.streams(call(0), call(1), then="stall")
+    engine = await open_chat_completions(config(upstream, count="estimate"))
+    prompt = Prompt(
+        (turn("user", "Hi"),),
+        50,
+        tools=(Tool(name="f", input_schema={}),),
+        tool_choice=ToolChoice(parallel=False),
+    )
+    events = await whole(engine, prompt)
+    assert calls_in(events) == [("f", "{}")]
+    assert events[-1] == Finished(FinishReason.END_TURN)
+    assert upstream.asked[0][2]["parallel_tool_calls"] is False
+    await upstream.gone.wait()
+    await engine.aclose()
