@@ -402,7 +402,7 @@ async def test_clients_of_one_server_share_every_limit(
 
 _PROCESS = """
 import asyncio, json, sys
-from antiphon.core.admission import Ask, Draw, Granted, Hold, Settlement
+from antiphon.core.limits.values import Ask, Draw, Granted, Hold, Settlement
 from antiphon.store.counters.valkey import open_valkey
 
 async def main(url, name, who):
