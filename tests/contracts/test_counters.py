@@ -24,7 +24,7 @@ from antiphon.core.limits.values import (
     Settlement,
     Unseeded,
 )
-from antiphon.store.counters.base import Counters, Due, UnseededError
+from antiphon.store.counters.base import Counters, DueSlot, UnseededError
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.valkey import open_valkey
 from support.valkey import Clock, Server, timed
@@ -356,10 +356,10 @@ async def test_places_are_taken_once_in_the_order_in_which_they_are_due(
     second = await counters.add_place("line", 2000, 500)
     first = await counters.add_place("line", 1000, 500)
     other = await counters.add_place("another", 0, 500)
-    assert await counters.take_place("line", 500) == Due(first, 1000)
+    assert await counters.take_place("line", 500) == DueSlot(first, 1000)
     clock.now += 1499
-    assert await counters.take_place("line", 500) == Due(first, 0)
-    assert await counters.take_place("line", 500) == Due(second, 501)
+    assert await counters.take_place("line", 500) == DueSlot(first, 0)
+    assert await counters.take_place("line", 500) == DueSlot(second, 501)
     assert [await counters.drop_place("line", name) for name in (first, second, other)] == [
         False,
         True,
@@ -376,7 +376,7 @@ async def test_place_that_is_over_is_nobodys_and_still_there_to_be_dropped(
     clock.now += 1500
     assert await counters.take_place("line", 500) is None
     later = await counters.add_place("line", 10, 500)
-    assert await counters.take_place("line", 500) == Due(later, 10)
+    assert await counters.take_place("line", 500) == DueSlot(later, 10)
     assert await counters.drop_place("line", place)
     assert not await counters.drop_place("line", place)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from antiphon.store.database import sqlite_url
+from antiphon.store.database.database import sqlite_url
 from support.fleet import (
     CUT,
     CUT_COST,

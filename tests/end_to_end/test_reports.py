@@ -20,9 +20,9 @@ from anthropic.types.beta.organization import (
 
 from antiphon.core.billing.money import nano_dollars_of
 from antiphon.core.billing.reports import WIDTHS, TokenType
-from antiphon.store.database import open_database, sqlite_url
+from antiphon.store.database.database import open_database, sqlite_url
+from antiphon.store.database.migrations import migrate
 from antiphon.store.ledger import add_entries
-from antiphon.store.migrations import migrate
 from support.ledger import an_entry
 from support.processes import KEY, Program, serving
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import anthropic
 import pytest
 
-from antiphon.store.database import sqlite_url
+from antiphon.store.database.database import sqlite_url
 from support.fleet import configure, environ, recorded
 from support.processes import KEY, command, environment, serving
 

@@ -10,7 +10,7 @@ import pytest
 from antiphon.service.gate import Gate
 from antiphon.service.models import COUNTED_AT_ONCE
 from antiphon.settings import PriceSettings
-from antiphon.store.database import open_database
+from antiphon.store.database.database import open_database
 from support.asgi import HELLO, Answer, Call, Client
 from support.house import House, StartHouse
 

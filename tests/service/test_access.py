@@ -12,7 +12,7 @@ from antiphon.service.directory import Accounts, establish
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import ApiKey, KeyKind, KeyStatus, add_key, change_key, end_secrets
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
 from antiphon.store.workspaces import Workspace, add_workspace
 
 pytestmark = pytest.mark.anyio

@@ -25,10 +25,10 @@ from antiphon.service.admin.office import EVERYTHING, Actor, Office
 from antiphon.service.directory import establish
 from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings, ModelSettings
-from antiphon.store.accounts import doors
+from antiphon.store.accounts import active_secrets
 from antiphon.store.counters.memory import MemoryCounters
-from antiphon.store.database import open_database, sqlite_url
-from antiphon.store.migrations import migrate
+from antiphon.store.database.database import open_database, sqlite_url
+from antiphon.store.database.migrations import migrate
 from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams, WorkspaceKeyScopeParam
 from antiphon.wire.admin.limits import LimitParam
 from antiphon.wire.admin.organizations import (
@@ -411,7 +411,7 @@ class Accounts(RuleBasedStateMachine):
             for one in (await house.workspaces.members(place.id, EVERYTHING)).data
         ]
         async with self.database.read() as connection:
-            open_doors = await doors(connection)
+            opening_secrets = await active_secrets(connection)
         return (
             {key.id: (key.name, key.status, key.scope.workspace_id) for key in keys},
             {one.id: (one.name, one.archived_at is not None) for one in places.data},
@@ -421,7 +421,7 @@ class Accounts(RuleBasedStateMachine):
             },
             {one.id: one.status for one in invites.data},
             {(one.workspace_id, one.user_id): one.workspace_role for one in members},
-            {digest: door.valid_until for digest, door in open_doors.items()},
+            {digest: secret.valid_until for digest, secret in opening_secrets.items()},
         )
 
 

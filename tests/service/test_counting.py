@@ -11,10 +11,10 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.limits.spend import accounts_of
 from antiphon.service.counting import Sums
 from antiphon.service.directory import establish
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
+from antiphon.store.database.tables import ledger
 from antiphon.store.directory import read_directory
 from antiphon.store.ledger import add_entries
-from antiphon.store.tables import ledger
 from support.ledger import DEFAULT_WORKSPACE, an_entry, ledgers
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from antiphon.service.admin.office import COMMAND_LINE, Office
 from antiphon.service.expiry import ExpiryWatch
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
 from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from antiphon.service.directory import Accounts
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
 from antiphon.wire.admin.keys import AdminKeyScope, CreateKeyParams, KeyInfo, UpdateKeyParams
 from support.asgi import KEY
 

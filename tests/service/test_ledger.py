@@ -15,11 +15,11 @@ from antiphon.core.billing.ledger import LedgerEntry, Opening
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.service.ledger import MOST_AT_ONCE, Books, Ledger, opened_ledger
-from antiphon.store.database import Database, open_database, sqlite_url
-from antiphon.store.errors import StoreError
+from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.migrations import migrate
+from antiphon.store.database.tables import ledger as table
 from antiphon.store.journal import SLOT_SIZE
-from antiphon.store.migrations import migrate
-from antiphon.store.tables import ledger as table
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import select
 
 from antiphon.service.ledger import Books, opened_ledger
-from antiphon.store.database import Database
-from antiphon.store.tables import ledger
+from antiphon.store.database.database import Database
+from antiphon.store.database.tables import ledger
 
 pytestmark = pytest.mark.anyio
 

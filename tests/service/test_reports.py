@@ -22,9 +22,9 @@ from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, written
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.directory import Accounts, establish
 from antiphon.service.reports import MOST_AT_ONCE, Reports
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
+from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import add_entries
-from antiphon.store.tables import ledger
 from antiphon.wire.admin.reports import Bucket, CostResult, UsageResult
 from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers
 

@@ -6,24 +6,24 @@ import pytest
 
 from antiphon.core.ids import hash_secret
 from antiphon.store.accounts import (
+    ActiveSecret,
     ApiKey,
-    Door,
     KeyKind,
     KeyStatus,
+    active_secrets,
     add_key,
     add_secret,
     archive_key,
     change_key,
     count_keys,
-    doors,
     end_secrets,
     find_key,
     list_keys,
     note_use,
 )
-from antiphon.store.changes import revision
-from antiphon.store.database import Database
-from antiphon.store.errors import AmbiguousNameError, DuplicateError
+from antiphon.store.database.changes import revision
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import AmbiguousNameError, DuplicateError
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ async def test_new_key_reads_back_as_it_was_added(database: Database) -> None:
     await add(database, a_key())
     async with database.read() as connection:
         assert await find_key(connection, "apikey_01") == a_key()
-        assert await doors(connection) == {digest_of(a_key()): Door(a_key(), None)}
+        assert await active_secrets(connection) == {digest_of(a_key()): ActiveSecret(a_key(), None)}
 
 
 async def test_keys_are_listed_from_the_oldest(database: Database) -> None:
@@ -77,7 +77,7 @@ async def test_revoked_key_is_listed_and_not_active(database: Database) -> None:
     assert revoked is not None
     assert (revoked.status, revoked.archived_at) == (KeyStatus.ARCHIVED, NOON)
     async with database.read() as connection:
-        assert list(await doors(connection)) == [digest_of(a_key(2))]
+        assert list(await active_secrets(connection)) == [digest_of(a_key(2))]
         assert await list_keys(connection) == (revoked, a_key(2))
 
 
@@ -165,10 +165,10 @@ async def test_key_that_is_put_aside_opens_nothing_until_it_is_taken_up(database
     async with database.write() as connection:
         aside = await change_key(connection, "apikey_01", {"status": KeyStatus.INACTIVE})
     async with database.read() as connection:
-        assert await doors(connection) == {}
+        assert await active_secrets(connection) == {}
     async with database.write() as connection:
         assert await change_key(connection, "apikey_01", {"status": KeyStatus.ACTIVE}) == a_key()
-        assert await doors(connection)
+        assert await active_secrets(connection)
     assert aside is not None
     assert aside.status is KeyStatus.INACTIVE
 
@@ -188,9 +188,9 @@ async def test_secret_that_was_followed_by_another_has_an_end(database: Database
         await end_secrets(connection, "apikey_01", later + timedelta(days=1))
         await add_secret(connection, "apikey_01", b"new")
     async with database.read() as connection:
-        assert await doors(connection) == {
-            digest_of(a_key()): Door(a_key(), later),
-            b"new": Door(a_key(), None),
+        assert await active_secrets(connection) == {
+            digest_of(a_key()): ActiveSecret(a_key(), later),
+            b"new": ActiveSecret(a_key(), None),
         }
 
 

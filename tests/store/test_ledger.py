@@ -6,9 +6,9 @@ from sqlalchemy import func, select
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
+from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import add_entries, find_entry
-from antiphon.store.tables import ledger
 from support.ledger import NOON, an_entry
 
 pytestmark = pytest.mark.anyio

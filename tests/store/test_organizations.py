@@ -5,9 +5,9 @@ import pytest
 
 from antiphon.store.accounts import ApiKey, KeyKind, add_key, find_key
 from antiphon.store.audit import AuditEntry, add_audit_entry, list_audit_entries
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import DuplicateError, StoreError
 from antiphon.store.directory import read_directory
-from antiphon.store.errors import DuplicateError, StoreError
 from antiphon.store.limits import (
     RateLimit,
     Scope,
@@ -92,7 +92,7 @@ async def test_house_is_founded_and_takes_in_the_keys_that_are_there(database: D
     assert (directory.organization, directory.default_workspace) == (ORGANIZATION, DEFAULT)
     assert taken_in is not None
     assert taken_in.workspace_id == DEFAULT.id
-    assert directory.doors[b"2"].key.workspace_id is None
+    assert directory.active_secrets[b"2"].key.workspace_id is None
 
 
 async def test_users_come_and_go(database: Database) -> None:

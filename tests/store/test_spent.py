@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import LedgerEntry
-from antiphon.store.database import Database, open_database, sqlite_url
-from antiphon.store.ledger import add_entries
-from antiphon.store.migrations import migrate
-from antiphon.store.spent import spent_by_day
-from antiphon.store.tables import DAY, ledger
+from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.migrations import migrate
+from antiphon.store.database.tables import DAY, ledger
+from antiphon.store.ledger import add_entries, spent_by_day
 from support.ledger import an_entry, ledgers
 
 pytestmark = pytest.mark.anyio

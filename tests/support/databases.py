@@ -12,8 +12,8 @@ from typing import TypeAlias
 import asyncpg
 import pytest
 
-from antiphon.store.database import Database, open_database, sqlite_url
-from antiphon.store.migrations import migrate
+from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.migrations import migrate
 
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 

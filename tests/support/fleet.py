@@ -12,8 +12,8 @@ import httpx2
 from sqlalchemy import select
 
 from antiphon.engines.scripted import tokens
-from antiphon.store.database import open_database
-from antiphon.store.tables import ledger
+from antiphon.store.database.database import open_database
+from antiphon.store.database.tables import ledger
 from antiphon.wire.sse import FrameDecoder
 from support.asgi import HELLO
 from support.house import ADMIN, HOUSE

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.server.app import build_app
 from antiphon.service.platform import Platform
+from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
-from antiphon.store.tables import ledger
 from support.asgi import Client
 
 ADMIN = "sk-antiphon-admin-key-of-the-tests"

@@ -21,7 +21,7 @@ from antiphon.core.billing.price_list import list_price
 from antiphon.core.billing.pricing import FREE
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.service.ledger import Books, Ledger, opened_ledger
-from antiphon.store.database import open_database
+from antiphon.store.database.database import open_database
 
 AT_ONCE = 40
 

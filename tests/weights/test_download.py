@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.weights.download import PAUSES_S, Remote, download, fetch_url
+from antiphon.weights.download import PAUSES_S, RemoteFile, download, fetch_url
 from antiphon.weights.source import PullError, sidecar_path
 from antiphon.weights.spec import UrlSpec
 from tests.weights.conftest import Recorder, Served, WebServer
@@ -28,8 +28,8 @@ class Interrupting:
     def finished(self) -> None: ...
 
 
-def remote(web: WebServer) -> Remote:
-    return Remote(f"{web.url}/tiny.gguf", origin="tiny")
+def remote(web: WebServer) -> RemoteFile:
+    return RemoteFile(f"{web.url}/tiny.gguf", origin="tiny")
 
 
 def no_sleep(_: float) -> None: ...
@@ -142,7 +142,7 @@ def test_a_partial_file_of_another_origin_begins_anew(
     web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     interrupt(web, partial)
-    download(Remote(f"{web.url}/tiny.gguf", origin="other"), partial, progress)
+    download(RemoteFile(f"{web.url}/tiny.gguf", origin="other"), partial, progress)
     assert web.gets() == [None, None]
     assert partial.read_bytes() == model.content
 
@@ -206,7 +206,7 @@ def test_a_refusal_is_an_error_at_once(web: WebServer, partial: Path, progress: 
 def test_a_host_that_does_not_answer_is_an_error(
     web: WebServer, partial: Path, progress: Recorder, unused_port: int
 ) -> None:
-    gone = Remote(f"http://127.0.0.1:{unused_port}/tiny.gguf", "tiny")
+    gone = RemoteFile(f"http://127.0.0.1:{unused_port}/tiny.gguf", "tiny")
     with pytest.raises(PullError, match=r"No connection to 127.*nothing came"):
         download(gone, partial, progress, no_sleep)
     assert not web.requests
@@ -237,7 +237,7 @@ def test_a_redirect_is_followed_without_the_authorization(
     web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     web.redirects["/moved.gguf"] = f"{web.url}/tiny.gguf"
-    moved = Remote(f"{web.url}/moved.gguf", "tiny", authorization="Bearer secret")
+    moved = RemoteFile(f"{web.url}/moved.gguf", "tiny", authorization="Bearer secret")
     download(moved, partial, progress)
     assert partial.read_bytes() == model.content
     assert web.gets("authorization") == ["Bearer secret", None]
@@ -263,4 +263,4 @@ def test_the_file_of_a_url_lies_under_its_own_name(
 
 def test_a_host_that_does_not_exist_is_an_error(partial: Path, progress: Recorder) -> None:
     with pytest.raises(PullError, match=r"No connection to models\.invalid"):
-        download(Remote("https://models.invalid/m.gguf", "tiny"), partial, progress, no_sleep)
+        download(RemoteFile("https://models.invalid/m.gguf", "tiny"), partial, progress, no_sleep)

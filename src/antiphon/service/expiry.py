@@ -10,8 +10,8 @@ import structlog
 from antiphon.service.admin.keys import WARNING
 from antiphon.service.beside import beside
 from antiphon.store.accounts import KeyStatus, list_keys
-from antiphon.store.database import Database
-from antiphon.store.errors import StoreError
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import StoreError
 
 DAY = timedelta(days=1)
 

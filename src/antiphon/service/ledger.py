@@ -26,8 +26,8 @@ from anyio import to_thread
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of, recorded_name
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, public_id
-from antiphon.store.database import Database
-from antiphon.store.errors import StoreError
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import StoreError
 from antiphon.store.journal import DeadJournal, Journal, Slot, dead_journals
 from antiphon.store.ledger import add_entries
 

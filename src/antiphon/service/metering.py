@@ -55,8 +55,8 @@ from antiphon.store.counters.base import Counters, CountersError
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.seeding import Seed
 from antiphon.store.counters.waiting import WaitingRoom
+from antiphon.store.database.errors import StoreError
 from antiphon.store.directory import Directory
-from antiphon.store.errors import StoreError
 from antiphon.store.limits import Scope
 
 # A reservation whose process has died is given up after this time.

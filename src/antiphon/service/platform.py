@@ -25,9 +25,9 @@ from antiphon.service.uses import KeyUses
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.memory import steady_clock
-from antiphon.store.database import Database, open_database, sqlite_url
-from antiphon.store.migrations import migrate
-from antiphon.store.secrets import house_secret
+from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.migrations import migrate
+from antiphon.store.organizations import installation_secret
 from antiphon.wire.admin.keys import KeyInfo
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         database = await stack.enter_async_context(opened)
         office = Office(database, entropy, now)
         async with database.write() as connection:
-            signing_key = await house_secret(connection, "thinking", entropy(SIGNING_KEY_SIZE))
+            signing_key = await installation_secret(
+                connection, "thinking", entropy(SIGNING_KEY_SIZE)
+            )
         accounts = Accounts(database, await database.watch())
         first_key = await _first_keys(KeyRing(office), settings)
 

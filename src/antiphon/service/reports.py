@@ -20,8 +20,8 @@ from antiphon.core.billing.reports import (
 )
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.directory import Accounts
-from antiphon.store.database import Database
-from antiphon.store.reports import CostSum, Question, UsageSum, cost_sums, usage_sums
+from antiphon.store.database.database import Database
+from antiphon.store.reports import CostSum, ReportQuery, UsageSum, cost_sums, usage_sums
 from antiphon.wire.admin.reports import (
     Bucket,
     CostReport,
@@ -104,9 +104,9 @@ class Reports:
         asked: Buckets,
         group_by: Sequence[str],
         filters: Mapping[str, Collection[str]] | None = None,
-    ) -> Question:
+    ) -> ReportQuery:
         directory = await self._accounts.current()
-        return Question(
+        return ReportQuery(
             start=asked.start,
             end=asked.end,
             width=asked.width,

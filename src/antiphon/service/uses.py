@@ -9,8 +9,8 @@ import structlog
 
 from antiphon.service.beside import beside
 from antiphon.store.accounts import note_use
-from antiphon.store.database import Database
-from antiphon.store.errors import StoreError
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import StoreError
 
 WRITE_EVERY_S = 10.0
 

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.store.changes import announce
-from antiphon.store.errors import AmbiguousNameError
-from antiphon.store.records import add, read
-from antiphon.store.tables import api_keys, key_secrets
+from antiphon.store.database.changes import announce
+from antiphon.store.database.errors import AmbiguousNameError
+from antiphon.store.database.records import add, read
+from antiphon.store.database.tables import api_keys, key_secrets
 
 
 class KeyKind(StrEnum):
@@ -54,7 +54,7 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ActiveSecret:
     """What the secret of an active key opens, and until when it does."""
 
     key: ApiKey
@@ -87,13 +87,13 @@ async def list_keys(connection: AsyncConnection) -> tuple[ApiKey, ...]:
     return await _keys(connection, select(api_keys))
 
 
-async def doors(connection: AsyncConnection) -> dict[bytes, Door]:
+async def active_secrets(connection: AsyncConnection) -> dict[bytes, ActiveSecret]:
     """Return what opens the door, by the digest of the secret: active keys of either kind."""
     active = select(api_keys).where(api_keys.c.status == KeyStatus.ACTIVE)
     keys = {key.id: key for key in await _keys(connection, active)}
     secrets = await connection.execute(select(key_secrets))
     return {
-        bytes(secret.digest): Door(keys[secret.key_id], secret.valid_until)
+        bytes(secret.digest): ActiveSecret(keys[secret.key_id], secret.valid_until)
         for secret in secrets
         if secret.key_id in keys
     }

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.store.records import add, read
-from antiphon.store.tables import audit_log
+from antiphon.store.database.records import add, read
+from antiphon.store.database.tables import audit_log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

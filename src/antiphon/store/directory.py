@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.store.accounts import Door, doors
-from antiphon.store.errors import StoreError
+from antiphon.store.accounts import ActiveSecret, active_secrets
+from antiphon.store.database.errors import StoreError
 from antiphon.store.limits import (
     RateLimit,
     Scope,
@@ -28,7 +28,7 @@ class Directory:
     organization: Organization
     default_workspace: Workspace
     workspaces: Mapping[str, Workspace]
-    doors: Mapping[bytes, Door]
+    active_secrets: Mapping[bytes, ActiveSecret]
     rate_limits: Mapping[tuple[Scope, str], tuple[RateLimit, ...]]
     spend_limits: Mapping[tuple[Scope, str], tuple[SpendLimit, ...]]
 
@@ -43,7 +43,7 @@ async def read_directory(connection: AsyncConnection) -> Directory:
         organization=organization,
         default_workspace=next(one for one in workspaces.values() if one.is_default),
         workspaces=workspaces,
-        doors=await doors(connection),
+        active_secrets=await active_secrets(connection),
         rate_limits=_by_scope(await list_rate_limits(connection)),
         spend_limits=_by_scope(await list_spend_limits(connection)),
     )

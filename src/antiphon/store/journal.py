@@ -28,7 +28,7 @@ import msgspec
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.usage import Outcome, TokenCounts
-from antiphon.store.errors import StoreError
+from antiphon.store.database.errors import StoreError
 
 SLOT_SIZE = 4096
 SEGMENT_SLOTS = 256

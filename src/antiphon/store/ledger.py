@@ -1,15 +1,17 @@
 """The ledger at rest: entries are added and never changed; everything else is a sum of them."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from operator import attrgetter
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import BigInteger, RowMapping, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
-from antiphon.store.tables import ledger, stored_moment
+from antiphon.core.limits.periods import midnight
+from antiphon.store.database.tables import DAY, ledger, stored_moment
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 _FACTS = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"tokens", "costs"})
@@ -75,4 +77,44 @@ def _entry(row: RowMapping) -> LedgerEntry:
         **facts,
         tokens=TokenCounts(**tokens, thinking=row["thinking_tokens"]),
         costs=Costs(**costs),
+    )
+
+
+_FIRST_DAY = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SpentOnDay:
+    """What a key has spent in a workspace on one day in UTC, in nano-dollars."""
+
+    day: date
+    workspace_id: str | None
+    api_key_id: str | None
+    amount: int
+
+
+async def spent_by_day(connection: AsyncConnection, since: date) -> tuple[SpentOnDay, ...]:
+    """Sum what was spent since a day, for each day and each pair of workspace and key.
+
+    Periods begin and end with a day, and what a workspace spent is the sum over its keys: so
+    this one question answers for all periods and all scopes.
+    """
+    day = literal_column(DAY, BigInteger)
+    # SQLite finds the days already grouped in an index, PostgreSQL a span of moments.
+    recent = (
+        day >= (since - _FIRST_DAY).days
+        if connection.dialect.name == "sqlite"
+        else ledger.c.started_at >= midnight(since)
+    )
+    scope = (ledger.c.workspace_id, ledger.c.api_key_id)
+    query = select(day.label("day"), *scope, func.sum(ledger.c.cost).label("amount"))
+    rows = await connection.execute(query.where(recent).group_by(day, *scope))
+    return tuple(
+        SpentOnDay(
+            day=_FIRST_DAY + timedelta(days=row["day"]),
+            workspace_id=row["workspace_id"],
+            api_key_id=row["api_key_id"],
+            amount=int(row["amount"]),
+        )
+        for row in rows.mappings()
     )

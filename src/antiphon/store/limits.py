@@ -9,9 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.limits.periods import Period
-from antiphon.store.changes import announce
-from antiphon.store.records import read
-from antiphon.store.tables import rate_limits, spend_limits
+from antiphon.store.database.changes import announce
+from antiphon.store.database.records import read
+from antiphon.store.database.tables import rate_limits, spend_limits
 
 
 class Scope(StrEnum):

@@ -21,8 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.billing.usage import Costs, TokenCounts
+from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
-from antiphon.store.tables import ledger
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,7 +31,7 @@ REQUESTS = "requests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class ReportQuery:
     """What is summed up: from `start` to before `end`, for each bucket of this `width`.
 
     `group_by` and the keys of `filters` are columns of the ledger. The default workspace has an id
@@ -67,7 +67,7 @@ class RequestSum:
     requests: int
 
 
-async def usage_sums(connection: AsyncConnection, question: Question) -> list[UsageSum]:
+async def usage_sums(connection: AsyncConnection, question: ReportQuery) -> list[UsageSum]:
     """Sum the counters; what used nothing is in no sum."""
     counters = (*COUNTERS, "thinking")
     used = or_(*(ledger.c[f"{name}_tokens"] > 0 for name in COUNTERS))
@@ -78,7 +78,7 @@ async def usage_sums(connection: AsyncConnection, question: Question) -> list[Us
     ]
 
 
-async def cost_sums(connection: AsyncConnection, question: Question) -> list[CostSum]:
+async def cost_sums(connection: AsyncConnection, question: ReportQuery) -> list[CostSum]:
     """Sum the costs of each counter; what cost nothing is in no sum."""
     columns = [f"{name}_cost" for name in COUNTERS]
     rows = await _sums(connection, question, columns, ledger.c.cost > 0)
@@ -88,7 +88,7 @@ async def cost_sums(connection: AsyncConnection, question: Question) -> list[Cos
     ]
 
 
-async def request_sums(connection: AsyncConnection, question: Question) -> list[RequestSum]:
+async def request_sums(connection: AsyncConnection, question: ReportQuery) -> list[RequestSum]:
     """Count the requests that were admitted, also those that used nothing."""
     rows = await _sums(connection, question, [REQUESTS], true())
     return [RequestSum(start, dimensions, count) for start, dimensions, (count,) in rows]
@@ -96,7 +96,7 @@ async def request_sums(connection: AsyncConnection, question: Question) -> list[
 
 async def _sums(
     connection: AsyncConnection,
-    question: Question,
+    question: ReportQuery,
     columns: Sequence[str],
     counts: ColumnElement[bool],
 ) -> list[tuple[datetime, dict[str, str | None], list[int]]]:
@@ -138,12 +138,12 @@ def _sum(name: str) -> Label[Any]:
     return (func.count() if name == REQUESTS else func.sum(ledger.c[name])).label(name)
 
 
-def _dimension(name: str, question: Question) -> ColumnElement[str | None]:
+def _dimension(name: str, question: ReportQuery) -> ColumnElement[str | None]:
     column = ledger.c[name]
     return func.nullif(column, question.default_workspace) if name == "workspace_id" else column
 
 
-def _chosen(name: str, ids: Collection[str], question: Question) -> ColumnElement[bool]:
+def _chosen(name: str, ids: Collection[str], question: ReportQuery) -> ColumnElement[bool]:
     chosen = ledger.c[name].in_(ids)
     if name == "workspace_id" and question.default_workspace in ids:
         return or_(chosen, ledger.c.workspace_id.is_(None))

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.store.changes import announce
-from antiphon.store.records import add, find, read
-from antiphon.store.tables import workspace_members, workspaces
+from antiphon.store.database.changes import announce
+from antiphon.store.database.records import add, find, read
+from antiphon.store.database.tables import workspace_members, workspaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from antiphon.weights.model_store import write_whole
 from antiphon.weights.progress import Progress
-from antiphon.weights.shelf import write_whole
 from antiphon.weights.source import PARTIAL, Fetched, PullError, discard, sidecar_path
 from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
@@ -28,7 +28,7 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteFile:
     """What to ask for.
 
     `origin` says which bytes these are, whatever the URL is today: a partial file of another
@@ -58,12 +58,12 @@ def fetch_url(
 ) -> Fetched:
     """Download the file of a URL."""
     partial = folder / f"{spec.file}{PARTIAL}"
-    source = download(Remote(spec.url, origin=spec.url), partial, progress, sleep)
+    source = download(RemoteFile(spec.url, origin=spec.url), partial, progress, sleep)
     return Fetched(partial, spec.file, spec.sha256, source)
 
 
 def download(
-    remote: Remote,
+    remote: RemoteFile,
     partial: Path,
     progress: Progress,
     sleep: Callable[[float], None] = time.sleep,
@@ -84,7 +84,7 @@ def download(
             sleep(pause)
 
 
-def _try_once(remote: Remote, partial: Path, progress: Progress) -> dict[str, str]:
+def _try_once(remote: RemoteFile, partial: Path, progress: Progress) -> dict[str, str]:
     kept, size = _read_sidecar(partial, remote.origin)
     if kept is not None and kept.total == size:
         return kept.source
@@ -100,7 +100,7 @@ def _try_once(remote: Remote, partial: Path, progress: Progress) -> dict[str, st
 
 
 def _open(
-    remote: Remote, kept: Sidecar | None, size: int, partial: Path
+    remote: RemoteFile, kept: Sidecar | None, size: int, partial: Path
 ) -> http.client.HTTPResponse:
     request = _request(remote, kept, size)
     try:
@@ -118,7 +118,7 @@ def _open(
     return response
 
 
-def _request(remote: Remote, kept: Sidecar | None, size: int) -> urllib.request.Request:
+def _request(remote: RemoteFile, kept: Sidecar | None, size: int) -> urllib.request.Request:
     # Only https and loopback http pass parse_spec, and redirects are checked again.
     request = urllib.request.Request(remote.url, headers={"User-Agent": "antiphon"})  # noqa: S310
     if kept is not None and kept.validator is not None:
@@ -153,7 +153,7 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _status_error(
-    remote: Remote, error: urllib.error.HTTPError, partial: Path
+    remote: RemoteFile, error: urllib.error.HTTPError, partial: Path
 ) -> PullError | _BrokenOffError:
     if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         discard(partial)  # what is here is longer than what is there: another file
@@ -163,7 +163,7 @@ def _status_error(
     return PullError(f"{remote.url}: the server answered {error.code} {error.reason}")
 
 
-def _begin_anew(remote: Remote, response: http.client.HTTPResponse, partial: Path) -> Sidecar:
+def _begin_anew(remote: RemoteFile, response: http.client.HTTPResponse, partial: Path) -> Sidecar:
     source = {
         key: value
         for key, header in (("etag", "ETag"), ("last_modified", "Last-Modified"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from antiphon.weights.download import Remote, download
+from antiphon.weights.download import RemoteFile, download
 from antiphon.weights.progress import Progress
 from antiphon.weights.source import PARTIAL, Fetched, PullError
 from antiphon.weights.spec import HubSpec
@@ -29,7 +29,7 @@ def fetch_hub(
     return Fetched(partial, spec.file, sha256, {**source, "revision": revision})
 
 
-def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[Remote, str | None, str]:
+def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | None, str]:
     """Ask the hub for the file's place, its SHA-256 if it is in LFS, and the commit."""
     # huggingface_hub takes half a second to import and reads HF_ENDPOINT, HF_TOKEN, … then.
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
@@ -54,7 +54,7 @@ def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[Remote, str | None, s
     own = urlsplit(found.location)[:2] == urlsplit(url)[:2]
     authorization = build_hf_headers().get("authorization") if own else None
     sha256 = found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag) else None
-    remote = Remote(found.location, f"hf:{spec.repo_id}#{found.etag}", authorization)
+    remote = RemoteFile(found.location, f"hf:{spec.repo_id}#{found.etag}", authorization)
     return remote, sha256, found.commit_hash
 
 

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from antiphon.weights.model_store import Model, ModelStore
 from antiphon.weights.progress import Progress, SilentProgress
-from antiphon.weights.shelf import Model, Shelf
 from antiphon.weights.source import Fetched, PullError, check_magic, discard, sha256_of
 from antiphon.weights.spec import (
     FORMS,
@@ -22,13 +22,13 @@ from antiphon.weights.spec import (
 
 def ensure_model(spec_text: str, data_dir: Path, progress: Progress | None = None) -> Path:
     """Return the path of a model, pulling it first where it is not here."""
-    return pull(parse_spec(spec_text), open_shelf(data_dir), progress or SilentProgress())
+    return pull(parse_spec(spec_text), open_model_store(data_dir), progress or SilentProgress())
 
 
 def list_models(data_dir: Path) -> list[Model]:
     """List the models that were pulled."""
     with _clear_errors(data_dir):
-        return open_shelf(data_dir).models()
+        return open_model_store(data_dir).models()
 
 
 def remove_model(spec_text: str, data_dir: Path) -> bool:
@@ -37,15 +37,15 @@ def remove_model(spec_text: str, data_dir: Path) -> bool:
     if isinstance(spec, PathSpec):
         return False
     with _clear_errors(data_dir):
-        return open_shelf(data_dir).remove(spec)
+        return open_model_store(data_dir).remove(spec)
 
 
-def open_shelf(data_dir: Path) -> Shelf:
+def open_model_store(data_dir: Path) -> ModelStore:
     """Name the folder of models below the data folder."""
-    return Shelf(data_dir.absolute() / "models")
+    return ModelStore(data_dir.absolute() / "models")
 
 
-def pull(spec: ModelSpec, shelf: Shelf, progress: Progress) -> Path:
+def pull(spec: ModelSpec, shelf: ModelStore, progress: Progress) -> Path:
     """Return the path of a model, pulling it first where it is not here.
 
     A local path is checked and returned; it is not copied and not listed.
@@ -76,7 +76,7 @@ def _expand(path: Path) -> Path:
         raise PullError(f"{path}: {error}") from error
 
 
-def _pull(spec: RemoteSpec, shelf: Shelf, progress: Progress) -> Path:
+def _pull(spec: RemoteSpec, shelf: ModelStore, progress: Progress) -> Path:
     with shelf.claim(spec, progress) as folder:
         # Whoever held the lock before may have pulled this very model.
         path = shelf.locate(spec)

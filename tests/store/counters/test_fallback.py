@@ -21,7 +21,7 @@ from antiphon.store.counters.base import CountersAwayError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.seeding import Seed
 from antiphon.store.counters.valkey import open_valkey
-from antiphon.store.errors import StoreError
+from antiphon.store.database.errors import StoreError
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio

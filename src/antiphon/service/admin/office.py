@@ -14,9 +14,9 @@ from antiphon.core.errors import ConflictError, InvalidRequestError
 from antiphon.core.ids import ID_ENTROPY, audit_entry_id
 from antiphon.core.pagination import page
 from antiphon.store.audit import AuditEntry, add_audit_entry
-from antiphon.store.changes import claim
-from antiphon.store.database import Database
-from antiphon.store.errors import DuplicateError
+from antiphon.store.database.changes import claim
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import DuplicateError
 from antiphon.wire.admin.organizations import Listing
 from antiphon.wire.base import Answer
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.ids import SECRET_ENTROPY, repeatable_entropy
 from antiphon.service.admin.office import Office
-from antiphon.store.repeats import (
+from antiphon.store.idempotency import (
     RepeatableRequest,
     find_request,
     forget_requests,

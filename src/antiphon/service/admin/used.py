@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.admin.office import Office
 from antiphon.store.directory import read_directory
-from antiphon.store.reports import Question, cost_sums, request_sums, usage_sums
+from antiphon.store.reports import ReportQuery, cost_sums, request_sums, usage_sums
 
 Dimension: TypeAlias = Literal["day", "model", "api_key_id", "workspace_id"]
 
@@ -44,7 +44,7 @@ class Used:
         start, end = span
         async with self._office.read() as connection:
             default = (await read_directory(connection)).default_workspace.id
-            question = Question(
+            question = ReportQuery(
                 start=start,
                 end=end,
                 width=_DAY,

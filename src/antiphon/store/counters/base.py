@@ -20,7 +20,7 @@ class UnseededError(CountersAwayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueSlot:
     """A place in a line, and the time until it is due; once that is 0 it was taken."""
 
     place: str
@@ -82,7 +82,7 @@ class Counters(Protocol):
         """
         ...
 
-    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+    async def take_place(self, line: str, kept_ms: int) -> DueSlot | None:
         """Take the first place of a line if it is due; else tell when it is, if there is one."""
         ...
 

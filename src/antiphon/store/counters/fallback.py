@@ -19,12 +19,12 @@ from antiphon.core.limits.values import (
     Unseeded,
     Verdict,
 )
-from antiphon.store.counters.base import Counters, CountersAwayError, CountersError, Due
-from antiphon.store.counters.lines import Lines
+from antiphon.store.counters.base import Counters, CountersAwayError, CountersError, DueSlot
+from antiphon.store.counters.lines import RetryQueues
 from antiphon.store.counters.memory import steady_clock
 from antiphon.store.counters.seeding import Seedable, Sums, reseed
 from antiphon.store.counters.share import Share
-from antiphon.store.errors import StoreError
+from antiphon.store.database.errors import StoreError
 
 # The time in which every process writes its journal into the ledger.
 GRACE_S = 2.0
@@ -39,7 +39,7 @@ _PART = 100
 T = TypeVar("T")
 
 
-class Remote(Counters, Seedable, Protocol):
+class SharedCounters(Counters, Seedable, Protocol):
     """Counters that are shared, can be away, and can lose what they knew."""
 
     async def seeded(self) -> bool: ...
@@ -65,7 +65,7 @@ class FallbackCounters:
 
     def __init__(  # noqa: PLR0913 - all but two are times, and rarely given
         self,
-        remote: Remote,
+        remote: SharedCounters,
         sums: Sums,
         *,
         share: float | None = None,
@@ -88,7 +88,7 @@ class FallbackCounters:
         self._outage = False
         self._share: Share | None = None
         # Places that were promised meanwhile.
-        self._lines = Lines()
+        self._lines = RetryQueues()
         self._mender: asyncio.Task[None] | None = None
         # The running requests of this process, wherever they were admitted.
         self._running: dict[str, Ask] = {}
@@ -188,7 +188,7 @@ class FallbackCounters:
                 return await self._tried(self._remote.add_place(line, due_in_ms, kept_ms))
         return self._lines.add(line, self._clock() + due_in_ms)
 
-    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+    async def take_place(self, line: str, kept_ms: int) -> DueSlot | None:
         if self._away is None:
             with suppress(CountersAwayError):
                 return await self._tried(self._remote.take_place(line, kept_ms))
@@ -284,7 +284,7 @@ class FallbackCounters:
         if self._away is not None:
             self._log.info("counters_back")
         self._away = self._share = None
-        self._lines = Lines()
+        self._lines = RetryQueues()
         self._outage = False
 
     async def _mend_once(self) -> bool:

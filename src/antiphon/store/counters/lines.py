@@ -2,10 +2,10 @@
 
 from bisect import insort
 
-from antiphon.store.counters.base import Due
+from antiphon.store.counters.base import DueSlot
 
 
-class Lines:
+class RetryQueues:
     """The places of each line, in the order in which they are due. Time is an argument."""
 
     def __init__(self) -> None:
@@ -19,14 +19,14 @@ class Lines:
         insort(self._lines.setdefault(line, []), (due, place))
         return place
 
-    def take(self, line: str, kept_ms: int, now: int) -> Due | None:
+    def take(self, line: str, kept_ms: int, now: int) -> DueSlot | None:
         """Take the first place that is due and not over, or tell when the next one is."""
         for due, place in self._lines.get(line, ()):
             if due + kept_ms <= now:
                 continue
             if due <= now:
                 self.drop(line, place)
-            return Due(place, max(0, due - now))
+            return DueSlot(place, max(0, due - now))
         return None
 
     def drop(self, line: str, place: str) -> bool:

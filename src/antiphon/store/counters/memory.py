@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from antiphon.core.limits.values import Ask, Balance, Draw, Level, Settlement, Verdict
-from antiphon.store.counters.base import CountersAwayError, Due
-from antiphon.store.counters.lines import Lines
+from antiphon.store.counters.base import CountersAwayError, DueSlot
+from antiphon.store.counters.lines import RetryQueues
 from antiphon.store.counters.tally import Tally
 
 
@@ -21,7 +21,7 @@ class MemoryCounters:
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self._clock = clock or steady_clock()
         self._tally = Tally()
-        self._lines = Lines()
+        self._lines = RetryQueues()
         self._refused: str | None = None
 
     def refuse(self, reason: str | None) -> None:
@@ -59,7 +59,7 @@ class MemoryCounters:
         del kept_ms  # whoever adds a place drops it
         return self._lines.add(line, self._clock() + due_in_ms)
 
-    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+    async def take_place(self, line: str, kept_ms: int) -> DueSlot | None:
         return self._lines.take(line, kept_ms, self._clock())
 
     async def drop_place(self, line: str, place: str) -> bool:

@@ -26,7 +26,7 @@ from antiphon.core.limits.values import (
     Unseeded,
     Verdict,
 )
-from antiphon.store.counters.base import CountersAwayError, CountersError, Due, UnseededError
+from antiphon.store.counters.base import CountersAwayError, CountersError, DueSlot, UnseededError
 from antiphon.store.counters.seeding import SEEDING_MS, Claim, Seed
 
 if TYPE_CHECKING:
@@ -142,9 +142,9 @@ class ValkeyCounters:
         await self._call("add_place", argument)
         return place
 
-    async def take_place(self, line: str, kept_ms: int) -> Due | None:
+    async def take_place(self, line: str, kept_ms: int) -> DueSlot | None:
         found = await self._call("take_place", {"line": line, "kept_ms": kept_ms})
-        return Due(*found) if found else None
+        return DueSlot(*found) if found else None
 
     async def drop_place(self, line: str, place: str) -> bool:
         return bool(await self._call("drop_place", {"line": line, "place": place}))

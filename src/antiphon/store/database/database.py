@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from antiphon.store.backend import Backend
-from antiphon.store.changes import CHANGES_ACCOUNTS, ChangeSignal
-from antiphon.store.errors import StoreError, explained
-from antiphon.store.tenancy import Told
+from antiphon.store.database.backend import Backend
+from antiphon.store.database.changes import CHANGES_ACCOUNTS, ChangeSignal
+from antiphon.store.database.errors import StoreError, explained
+from antiphon.store.database.instance_lock import OnLockChange
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -56,7 +56,7 @@ class Database:
             return self._signal
 
     @asynccontextmanager
-    async def occupied(self, told: Told, *, alone: bool) -> AsyncGenerator[None]:
+    async def occupied(self, told: OnLockChange, *, alone: bool) -> AsyncGenerator[None]:
         """Serve from this database: alone, or with others that share their limits.
 
         `told` hears why nothing may be granted now, and `None` when it may again. Raises
@@ -89,11 +89,11 @@ async def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Database
     parsed = _parsed(url)
     match parsed.get_backend_name():
         case "sqlite":
-            from antiphon.store.sqlite import open_sqlite  # noqa: PLC0415
+            from antiphon.store.database.sqlite import open_sqlite  # noqa: PLC0415
 
             return Database(await open_sqlite(parsed, patience_s))
         case "postgresql":
-            from antiphon.store.postgresql import open_postgresql  # noqa: PLC0415
+            from antiphon.store.database.postgresql import open_postgresql  # noqa: PLC0415
 
             return Database(open_postgresql(parsed, patience_s))
         case other:

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.store.records import add, read
-from antiphon.store.tables import repeatable_requests
+from antiphon.store.database.records import add, read
+from antiphon.store.database.tables import repeatable_requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

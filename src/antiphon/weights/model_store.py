@@ -47,7 +47,7 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ModelStore:
     """The models in one folder, each in a folder of its own."""
 
     root: Path

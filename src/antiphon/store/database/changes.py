@@ -36,7 +36,7 @@ class ChangeSignal(Protocol):
 
 async def announce(connection: "AsyncConnection") -> None:
     """Count a change of the accounts; on commit every process knows, on rollback none does."""
-    from antiphon.store.tables import revisions  # noqa: PLC0415 - see database.py
+    from antiphon.store.database.tables import revisions  # noqa: PLC0415 - see database.py
 
     accounts = revisions.c.name == "accounts"
     await connection.execute(revisions.update().where(accounts).values(value=revisions.c.value + 1))
@@ -53,7 +53,7 @@ async def claim(connection: "AsyncConnection") -> None:
     """
     from sqlalchemy import select  # noqa: PLC0415 - see database.py
 
-    from antiphon.store.tables import revisions  # noqa: PLC0415
+    from antiphon.store.database.tables import revisions  # noqa: PLC0415
 
     accounts = select(revisions.c.value).where(revisions.c.name == "accounts")
     await connection.execute(accounts.with_for_update())
@@ -63,7 +63,7 @@ async def revision(connection: "AsyncConnection") -> int:
     """How often the accounts have changed since the database was made."""
     from sqlalchemy import select  # noqa: PLC0415 - see database.py
 
-    from antiphon.store.tables import revisions  # noqa: PLC0415
+    from antiphon.store.database.tables import revisions  # noqa: PLC0415
 
     found = await connection.scalar(select(revisions.c.value).where(revisions.c.name == "accounts"))
     return int(found or 0)

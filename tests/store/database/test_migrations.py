@@ -15,14 +15,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Text, inspect, text
 
-from antiphon.store import migrations
-from antiphon.store.accounts import KeyKind, KeyStatus, count_keys, doors, list_keys
-from antiphon.store.changes import revision
-from antiphon.store.database import Database
-from antiphon.store.errors import StoreError
-from antiphon.store.migrations import NEWEST, migrate
-from antiphon.store.spent import Spent, spent_by_day
-from antiphon.store.tables import ledger, metadata
+from antiphon.store.accounts import KeyKind, KeyStatus, active_secrets, count_keys, list_keys
+from antiphon.store.database import migrations
+from antiphon.store.database.changes import revision
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.migrations import NEWEST, migrate
+from antiphon.store.database.tables import ledger, metadata
+from antiphon.store.ledger import SpentOnDay, spent_by_day
 
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.anyio
 
 MIGRATE = """
 import asyncio, sys
-from antiphon.store.database import open_database
-from antiphon.store.migrations import migrate
+from antiphon.store.database.database import open_database
+from antiphon.store.database.migrations import migrate
 
 async def main():
     if sys.argv[2:]:
@@ -135,7 +135,7 @@ def test_newest_is_the_head_of_the_files() -> None:
 
 
 def test_import_of_migrations_costs_no_alembic() -> None:
-    program = "import sys, antiphon.store.migrations; print('alembic' in sys.modules)"
+    program = "import sys, antiphon.store.database.migrations; print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout == b"False\n"
 
@@ -168,7 +168,7 @@ async def test_keys_of_the_release_before_open_the_door_as_they_did(opened: Open
             )
     await migrate(database)
     async with database.read() as connection:
-        opening = await doors(connection)
+        opening = await active_secrets(connection)
         active, archived = await list_keys(connection)
     assert list(opening) == [b"\x00"]
     assert opening[b"\x00"].key == active
@@ -191,5 +191,5 @@ async def test_ledger_of_the_release_before_is_added_up_to_the_same(opened: Open
     await migrate(database)
     async with database.read() as connection:
         assert await spent_by_day(connection, EPOCH.date()) == (
-            Spent(EPOCH.date() + timedelta(days=1), "x", "x", 22),
+            SpentOnDay(EPOCH.date() + timedelta(days=1), "x", "x", 22),
         )

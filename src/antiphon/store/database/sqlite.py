@@ -12,9 +12,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from antiphon.store.backend import Backend
-from antiphon.store.changes import ChangeSignal
-from antiphon.store.errors import StoreError, explained
+from antiphon.store.database.backend import Backend
+from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.errors import StoreError, explained
 
 # FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
 # would be valid again, and a new one gone whose secret is shown once. `kill -9` harms neither.

@@ -9,12 +9,12 @@ import asyncpg
 import pytest
 from sqlalchemy import insert
 
-from antiphon.store import postgresql
-from antiphon.store.accounts import ApiKey, add_key, archive_key, doors
-from antiphon.store.changes import ChangeSignal
-from antiphon.store.database import Database, open_database
-from antiphon.store.errors import StoreError
-from antiphon.store.tables import revisions
+from antiphon.store.accounts import ApiKey, active_secrets, add_key, archive_key
+from antiphon.store.database import postgresql
+from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.database import Database, open_database
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.tables import revisions
 
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 
@@ -26,7 +26,7 @@ REVOKE = """
 import asyncio, sys
 from datetime import UTC, datetime
 from antiphon.store.accounts import archive_key
-from antiphon.store.database import open_database
+from antiphon.store.database.database import open_database
 
 async def main():
     database = await open_database(sys.argv[1])
@@ -118,7 +118,7 @@ async def test_change_by_another_connection_is_seen(
     await revoke(await opened())
     await becomes_other_than(version, signal)
     async with database.read() as connection:
-        assert await doors(connection) == {}
+        assert await active_secrets(connection) == {}
 
 
 async def test_key_revoked_by_another_process_is_seen_when_that_process_has_ended(

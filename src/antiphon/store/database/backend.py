@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from antiphon.store.changes import ChangeSignal
-from antiphon.store.tenancy import FreeTenancy, Tenancy, Told
+from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.instance_lock import InstanceLock, NoInstanceLock, OnLockChange
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-async def move_in_freely(told: Told, alone: bool) -> Tenancy:  # noqa: FBT001 - a word of the port
+async def acquire_nothing(told: OnLockChange, alone: bool) -> InstanceLock:  # noqa: FBT001 - a word of the port
     """Ask nobody."""
     del told, alone
-    return FreeTenancy()
+    return NoInstanceLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +24,4 @@ class Backend:
     readers: "AsyncEngine"
     writers: "AsyncEngine"
     watch: Callable[[], Awaitable[ChangeSignal]]
-    move_in: Callable[[Told, bool], Awaitable[Tenancy]] = move_in_freely
+    move_in: Callable[[OnLockChange, bool], Awaitable[InstanceLock]] = acquire_nothing

@@ -7,11 +7,16 @@ from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from antiphon.store.backend import Backend
-from antiphon.store.changes import CHANNEL, ChangeSignal
-from antiphon.store.errors import StoreError
-from antiphon.store.session import HEARTBEAT_S, RETRY_S, Session, dialer
-from antiphon.store.tenancy import SESSION, PostgresTenancy, Tenancy, Told
+from antiphon.store.database.backend import Backend
+from antiphon.store.database.changes import CHANNEL, ChangeSignal
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.instance_lock import (
+    SESSION,
+    InstanceLock,
+    OnLockChange,
+    PostgresInstanceLock,
+)
+from antiphon.store.database.session import HEARTBEAT_S, RETRY_S, Session, dialer
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -38,8 +43,8 @@ def open_postgresql(url: URL, patience_s: float) -> Backend:
         await signal.start()
         return signal
 
-    async def move_in(told: Told, alone: bool) -> Tenancy:  # noqa: FBT001 - a word of the port
-        tenancy = PostgresTenancy(dialer(engine, patience_s, **SESSION), told, alone=alone)
+    async def move_in(told: OnLockChange, alone: bool) -> InstanceLock:  # noqa: FBT001 - a word of the port
+        tenancy = PostgresInstanceLock(dialer(engine, patience_s, **SESSION), told, alone=alone)
         await tenancy.start()
         return tenancy
 

@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon.store.changes import revision
-from antiphon.store.database import Database, open_database, sqlite_url
-from antiphon.store.errors import StoreError
-from antiphon.store.tables import revisions
+from antiphon.store.database.changes import revision
+from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.tables import revisions
 
 pytestmark = pytest.mark.anyio
 
@@ -26,13 +26,13 @@ PROBE = revisions.c.name == "probe"
 WITHOUT_DRIVER = """
 import asyncio, sys
 sys.modules["asyncpg"] = None
-from antiphon.store.database import open_database
+from antiphon.store.database.database import open_database
 asyncio.run(open_database("postgresql://localhost/antiphon"))
 """
 COMMIT_AND_WAIT = """
 import asyncio, sys, time
 from sqlalchemy import text
-from antiphon.store.database import open_database
+from antiphon.store.database.database import open_database
 
 async def main():
     database = await open_database(sys.argv[1])
@@ -340,7 +340,7 @@ async def test_database_whose_log_another_process_holds_cannot_be_opened(tmp_pat
 
 def test_import_of_the_module_costs_no_database_library() -> None:
     program = (
-        "import sys, antiphon.store.database;"
+        "import sys, antiphon.store.database.database;"
         "print(sorted({'sqlalchemy', 'alembic', 'aiosqlite', 'asyncpg'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from antiphon.store.errors import StoreError, explained
+from antiphon.store.database.errors import StoreError, explained
 
 if TYPE_CHECKING:
     from asyncpg import Connection

@@ -11,8 +11,8 @@ finds a later term when it is back, knows that somebody has served meanwhile.
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
-from antiphon.store.errors import StoreError
-from antiphon.store.session import RETRY_S, Session
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.session import RETRY_S, Session
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -43,33 +43,33 @@ _TERM = """
 """
 
 # Told why nothing may be granted now, or `None` when it may again.
-Told = Callable[[str | None], None]
+OnLockChange = Callable[[str | None], None]
 
 
 class OccupiedError(StoreError):
     """Another server has the database, and the two do not share their limits."""
 
 
-class Tenancy(Protocol):
+class InstanceLock(Protocol):
     """The right to serve from a database, until it is closed."""
 
     async def aclose(self) -> None: ...
 
 
-class FreeTenancy:
+class NoInstanceLock:
     """Nobody is asked: the database is in a folder that a server has to itself."""
 
     async def aclose(self) -> None:
         """Nothing is held."""
 
 
-class PostgresTenancy:
+class PostgresInstanceLock:
     """Holds the lock: alone, or together with others. `told` hears when it is lost, and back."""
 
     def __init__(
         self,
         dial: Callable[[], Awaitable["Connection"]],
-        told: Told,
+        told: OnLockChange,
         *,
         alone: bool,
         retry_s: float = RETRY_S,

@@ -8,9 +8,9 @@ import anyio
 import asyncpg
 import pytest
 
-from antiphon.store.database import open_database, sqlite_url
-from antiphon.store.migrations import migrate
-from antiphon.store.tenancy import SESSION, OccupiedError, PostgresTenancy
+from antiphon.store.database.database import open_database, sqlite_url
+from antiphon.store.database.instance_lock import SESSION, OccupiedError, PostgresInstanceLock
+from antiphon.store.database.migrations import migrate
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ class Line:
 @asynccontextmanager
 async def tenant(line: Line, *, alone: bool = True) -> AsyncGenerator[Ear]:
     ear = Ear()
-    tenancy = PostgresTenancy(line.dial, ear, alone=alone, retry_s=0.01)
+    tenancy = PostgresInstanceLock(line.dial, ear, alone=alone, retry_s=0.01)
     await tenancy.start()
     try:
         yield ear

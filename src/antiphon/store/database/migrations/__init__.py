@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from antiphon.store.database import Database
-from antiphon.store.errors import StoreError
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
