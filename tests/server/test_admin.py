@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.service.admin.keys import KeyRing
-from antiphon.service.admin.office import COMMAND_LINE, Office
+from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.keys import CreateKeyParams
 from support.asgi import HELLO, KEY, Client
@@ -684,7 +684,9 @@ async def test_rotation_that_is_sent_again_gives_the_same_secret(house: StartHou
 
 async def test_another_admin_key_cannot_ask_for_the_secret(house: StartHouse) -> None:
     home = await house()
-    ring = KeyRing(Office(home.platform.database, os.urandom, home.clock), tuple(KeyKind))
+    ring = KeyRing(
+        AdminTransactions(home.platform.database, os.urandom, home.clock), tuple(KeyKind)
+    )
     second = await ring.create_admin(COMMAND_LINE, CreateKeyParams(name="second"))
     named = {"idempotency_key": "same-name"}
     made = await home.post("/api_keys", {"name": "laptop"}, **named)

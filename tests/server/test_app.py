@@ -1,7 +1,7 @@
 import pytest
 
 from antiphon.server.app import build_app
-from antiphon.service.admin.office import COMMAND_LINE
+from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams
 from support.asgi import HELLO, KEY, Client
 

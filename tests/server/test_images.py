@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from antiphon.server.app import build_app
+from antiphon.service.content.sources import UrlSources
+from antiphon.service.content.web import FAILED, Web
 from antiphon.service.messages import Messages
-from antiphon.service.url_sources import UrlSources
-from antiphon.service.web import FAILED, Web
 from support import pictures
 from support.asgi import HELLO, Client
 from support.pictures import image_block

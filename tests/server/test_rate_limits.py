@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from antiphon.service.gate import Gate
+from antiphon.service.limits.gate import Gate
 from antiphon.service.models import COUNTED_AT_ONCE
 from antiphon.settings import PriceSettings
 from antiphon.store.database.database import open_database

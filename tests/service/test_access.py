@@ -8,7 +8,7 @@ import pytest
 from antiphon.core.errors import AuthenticationError, PermissionError_
 from antiphon.core.ids import hash_secret
 from antiphon.service.access import Access
-from antiphon.service.directory import Accounts, establish
+from antiphon.service.accounts import Accounts, establish
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import ApiKey, KeyKind, KeyStatus, add_key, change_key, end_secrets

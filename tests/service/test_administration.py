@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from antiphon.core.errors import ApiError, InvalidRequestError, NotFoundError
 from antiphon.core.ids import hash_secret
 from antiphon.core.validation.versions import NEWEST
+from antiphon.service.accounts import establish
 from antiphon.service.admin.administration import build_administration
 from antiphon.service.admin.keys import KeyFilter
-from antiphon.service.admin.office import EVERYTHING, Actor, Office
-from antiphon.service.directory import establish
+from antiphon.service.admin.transactions import EVERYTHING, Actor, AdminTransactions
 from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings, ModelSettings
 from antiphon.store.accounts import active_secrets
@@ -101,7 +101,7 @@ class Accounts(RuleBasedStateMachine):
         self.database = await open_database(sqlite_url(Path(self.folder.name) / "antiphon.db"))
         await migrate(self.database)
         await establish(self.database, os.urandom, lambda: self.now)
-        office = Office(self.database, os.urandom, lambda: self.now)
+        office = AdminTransactions(self.database, os.urandom, lambda: self.now)
         groups = LimitGroups([ModelSettings(id="small")])
         self.house = build_administration(office, LimitSettings(), MemoryCounters(), lambda: groups)
         shown = await self.house.workspaces.all(EVERYTHING, include_default=True)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from antiphon.service.aside import LARGE_BODY, aside
+from antiphon.service.background import LARGE_BODY, offload
 from support.asgi import HELLO, Client
 
 pytestmark = pytest.mark.anyio
@@ -10,13 +10,13 @@ pytestmark = pytest.mark.anyio
 
 async def test_work_on_a_large_body_is_done_beside_the_loop() -> None:
     here = threading.get_ident()
-    assert await aside(LARGE_BODY - 1, threading.get_ident) == here
-    assert await aside(LARGE_BODY, threading.get_ident) != here
+    assert await offload(LARGE_BODY - 1, threading.get_ident) == here
+    assert await offload(LARGE_BODY, threading.get_ident) != here
 
 
 async def test_what_the_work_raises_is_raised() -> None:
     with pytest.raises(ValueError, match="no-number"):
-        await aside(LARGE_BODY, int, "no-number")
+        await offload(LARGE_BODY, int, "no-number")
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])

@@ -8,9 +8,9 @@ import pytest
 from antiphon.core.errors import AuthenticationError, InvalidRequestError, NotFoundError
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.access import Access
+from antiphon.service.accounts import Accounts
 from antiphon.service.admin.keys import KeyFilter, KeyRefusedError, KeyRing
-from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING, Office
-from antiphon.service.directory import Accounts
+from antiphon.service.admin.transactions import COMMAND_LINE, EVERYTHING, AdminTransactions
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
@@ -43,7 +43,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 class Keys:
     """A key ring of all kinds, as the command line uses it."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: AdminTransactions) -> None:
         self._ring = KeyRing(office, tuple(KeyKind))
 
     async def create(self, name: str) -> KeyInfo:
@@ -65,7 +65,7 @@ class Keys:
 
 @pytest.fixture
 def keys(database: Database) -> Keys:
-    return Keys(Office(database, Entropy(), lambda: NOW))
+    return Keys(AdminTransactions(database, Entropy(), lambda: NOW))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_admin_keys_are_seen_at_the_command_line_only(keys: Keys, database
     assert new.scope == AdminKeyScope()
     assert secret_of(new).startswith("sk-antiphon-admin-")
     assert [key.id for key in await keys.all()] == [new.id]
-    of_the_api = KeyRing(Office(database, Entropy(), lambda: NOW))
+    of_the_api = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW))
     assert (await of_the_api.all(EVERYTHING, KeyFilter(), NEWEST)).data == ()
     with pytest.raises(NotFoundError):
         await of_the_api.one(new.id, NEWEST)
@@ -128,7 +128,7 @@ async def test_admin_keys_are_seen_at_the_command_line_only(keys: Keys, database
 
 async def test_a_rotated_admin_key_is_one_still(keys: Keys, database: Database) -> None:
     new = await keys.create_admin("root")
-    ring = KeyRing(Office(database, Entropy(), lambda: NOW), tuple(KeyKind))
+    ring = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW), tuple(KeyKind))
     rotated = await ring.rotate(COMMAND_LINE, new.id, 0, NEWEST)
     assert secret_of(rotated).startswith("sk-antiphon-admin-")
     assert rotated.id == new.id

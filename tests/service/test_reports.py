@@ -20,7 +20,7 @@ from antiphon.core.billing.ledger import LedgerEntry, recorded_name
 from antiphon.core.billing.money import nano_dollars_of
 from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, written
 from antiphon.core.billing.usage import TokenCounts
-from antiphon.service.directory import Accounts, establish
+from antiphon.service.accounts import Accounts, establish
 from antiphon.service.reports import MOST_AT_ONCE, Reports
 from antiphon.store.database.database import Database
 from antiphon.store.database.tables import ledger

@@ -14,11 +14,11 @@ from antiphon.cli.command import CommandError
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.keys import KeyFilter
-from antiphon.service.admin.office import EVERYTHING, Office
-from antiphon.service.admin.used import Used
-from antiphon.service.counting import Sums
+from antiphon.service.admin.transactions import EVERYTHING, AdminTransactions
+from antiphon.service.limits.seeding import SpentTotals
 from antiphon.service.models import LimitGroups
 from antiphon.service.platform import opened_database
+from antiphon.service.reports import UsageSummary
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.memory import MemoryCounters
@@ -35,7 +35,7 @@ class House:
     """What a command asks. People call things by an id or by a name; here they get the thing."""
 
     administration: Administration
-    used: Used
+    used: UsageSummary
     now: datetime
     together: Callable[[], AbstractAsyncContextManager[None]]
 
@@ -86,9 +86,9 @@ def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
             return datetime.now(UTC)
 
         async with opened_database(settings) as database:
-            office = Office(database, os.urandom, now)
+            office = AdminTransactions(database, os.urandom, now)
             # What a running server holds for running requests is known to it alone.
-            seed = await Sums(database, now, with_settled=False)()
+            seed = await SpentTotals(database, now, with_settled=False)()
             counters = MemoryCounters()
             await counters.seed(seed.spent)
             administration = build_administration(
@@ -98,7 +98,7 @@ def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
                 lambda: LimitGroups(settings.served()),
                 tuple(KeyKind),
             )
-            return await use(House(administration, Used(office), now(), office.together))
+            return await use(House(administration, UsageSummary(office), now(), office.together))
 
     return asyncio.run(run())
 

@@ -9,7 +9,7 @@ from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, said, say, say_json, say_table
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.keys import expires_soon
-from antiphon.service.admin.office import COMMAND_LINE, moment
+from antiphon.service.admin.transactions import COMMAND_LINE, moment
 from antiphon.settings import Settings
 from antiphon.wire.admin.keys import (
     LONGEST_GRACE_S,

@@ -13,8 +13,8 @@ from antiphon.core.billing.money import LARGEST_DOLLARS, cents, nano_dollars_of
 from antiphon.core.limits.rate_limits import LimitType
 from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.core.validation.versions import NEWEST
-from antiphon.service.admin.office import COMMAND_LINE
 from antiphon.service.admin.rate_limits import Group
+from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
 from antiphon.wire.admin.limits import (
     HIGHEST_RATE,

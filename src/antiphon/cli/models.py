@@ -4,7 +4,7 @@ import argparse
 
 from antiphon.cli.command import actions_of, add_command
 from antiphon.cli.output import say, say_json, say_table
-from antiphon.service.admin.office import moment
+from antiphon.service.admin.transactions import moment
 from antiphon.settings import Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model, list_models

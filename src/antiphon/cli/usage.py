@@ -8,7 +8,7 @@ from antiphon.cli.command import CommandError, as_command, moment_or_span
 from antiphon.cli.house import House, at_home
 from antiphon.cli.output import dollars, say_csv, say_json, say_table
 from antiphon.core.billing.usage import TokenCounts
-from antiphon.service.admin.used import Dimension, UsedLine
+from antiphon.service.reports import Dimension, UsageLine
 from antiphon.settings import Settings
 
 DIMENSIONS: dict[str, Dimension] = {
@@ -88,7 +88,7 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _read(
     house: House, arguments: argparse.Namespace
-) -> tuple[tuple[UsedLine, ...], dict[str, str]]:
+) -> tuple[tuple[UsageLine, ...], dict[str, str]]:
     only: dict[str, list[str]] = {}
     if arguments.model is not None:
         only["model"] = [arguments.model]
@@ -110,7 +110,7 @@ def _moment(given: datetime | timedelta | None, now: datetime) -> datetime:
     return now if given is None else given
 
 
-def _plain(by: tuple[str, ...], line: UsedLine) -> dict[str, Any]:
+def _plain(by: tuple[str, ...], line: UsageLine) -> dict[str, Any]:
     """Say a line to programs: ids, and exact dollars as text."""
     return {
         **{DIMENSIONS[word]: value for word, value in zip(by, line.dimensions, strict=True)},
@@ -120,7 +120,7 @@ def _plain(by: tuple[str, ...], line: UsedLine) -> dict[str, Any]:
     }
 
 
-def _row(by: tuple[str, ...], line: UsedLine, names: dict[str, str]) -> dict[str, Any]:
+def _row(by: tuple[str, ...], line: UsageLine, names: dict[str, str]) -> dict[str, Any]:
     """Say a line to people: names, and cache writes of both lifetimes together."""
     tokens = line.tokens
     return {
@@ -137,8 +137,8 @@ def _row(by: tuple[str, ...], line: UsedLine, names: dict[str, str]) -> dict[str
     }
 
 
-def _total(lines: tuple[UsedLine, ...]) -> UsedLine:
+def _total(lines: tuple[UsageLine, ...]) -> UsageLine:
     words = ("in all", *(None for _ in lines[0].dimensions[1:]))
     tokens = sum((line.tokens for line in lines), TokenCounts())
     requests = sum(line.requests for line in lines)
-    return UsedLine(words, requests, tokens, sum(line.cost for line in lines))
+    return UsageLine(words, requests, tokens, sum(line.cost for line in lines))

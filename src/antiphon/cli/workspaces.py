@@ -6,7 +6,7 @@ from typing import Any
 from antiphon.cli.command import actions_of, add_command
 from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, listed, said
-from antiphon.service.admin.office import COMMAND_LINE, EVERYTHING
+from antiphon.service.admin.transactions import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
 from antiphon.wire.admin.organizations import (
     AddMemberParams,

@@ -11,9 +11,9 @@ from antiphon.server.queries import Query
 from antiphon.server.reading import read_body, read_version
 from antiphon.server.reports import COST_PARAMETERS, USAGE_PARAMETERS, ReportEndpoints
 from antiphon.service.access import credential
+from antiphon.service.admin.idempotency import Idempotency
 from antiphon.service.admin.keys import KeyFilter
-from antiphon.service.admin.office import Actor
-from antiphon.service.admin.once import Once
+from antiphon.service.admin.transactions import Actor
 from antiphon.service.platform import Platform
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.keys import CreateKeyParams, KeyState, RotateKeyParams, UpdateKeyParams
@@ -81,7 +81,7 @@ class AdminRequest:
         value: str = self._exchange.scope["path_params"][name]
         return value
 
-    def once(self) -> Once | None:
+    def once(self) -> Idempotency | None:
         """Return what the sender calls this request, so that it is not done twice."""
         called = self._exchange.header(b"idempotency-key")
         if called is None:
@@ -90,7 +90,7 @@ class AdminRequest:
             self._exchange.header(b"x-api-key"), self._exchange.header(b"authorization")
         )
         path: str = self._exchange.scope["path"]
-        return Once(called, path.encode() + b"\0" + self._body, secret)
+        return Idempotency(called, path.encode() + b"\0" + self._body, secret)
 
     def decode(self, decoder: BodyDecoder[T]) -> T:
         """Decode the body; one that is empty is an empty object."""

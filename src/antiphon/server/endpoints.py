@@ -16,7 +16,7 @@ from antiphon.server.middleware import EXCHANGE
 from antiphon.server.reading import VERSIONS, read_body, read_version
 from antiphon.server.responses import folded, write_stream
 from antiphon.service.access import Caller
-from antiphon.service.aside import aside
+from antiphon.service.background import offload
 from antiphon.service.messages import Asking, Generation
 from antiphon.service.platform import Platform
 from antiphon.wire.decoding import BodyDecoder, BodyError
@@ -63,7 +63,7 @@ class Endpoints:
     async def _create_message(self, exchange: Exchange, caller: Caller) -> None:
         version = read_version(exchange)
         body = await read_body(exchange, self._platform.settings)
-        params = await aside(len(body), self._create[version].decode, body)
+        params = await offload(len(body), self._create[version].decode, body)
         exchange.fields["model"] = params.model
         asking = Asking(caller, exchange.request_id, version, len(body), _retries(exchange))
         with self._hang_ups.stopping(exchange):
@@ -101,7 +101,7 @@ class Endpoints:
         try:
             version = read_version(exchange)
             body = await read_body(exchange, self._platform.settings)
-            params = await aside(len(body), self._count.decode, body)
+            params = await offload(len(body), self._count.decode, body)
         except (ApiError, BodyError):
             exchange.headers |= await metering.standing(caller, TOKEN_COUNT)
             raise

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import page_limit
-from antiphon.service.admin.office import Cursor
+from antiphon.service.admin.transactions import Cursor
 
 # Older SDKs add it to calls of a beta; it asks for nothing.
 _IGNORED = frozenset({"beta"})

@@ -7,7 +7,7 @@ import msgspec
 
 from antiphon.core.errors import AuthenticationError, PermissionError_
 from antiphon.core.ids import hash_secret
-from antiphon.service.directory import Accounts
+from antiphon.service.accounts import Accounts
 from antiphon.store.accounts import ApiKey, KeyKind
 from antiphon.store.directory import Directory
 

@@ -34,17 +34,17 @@ from antiphon.core.token_bounds import tokens_at_most
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.access import Caller
-from antiphon.service.aside import LARGE_BODY, aside
-from antiphon.service.documents import read_documents
-from antiphon.service.grants import Grant, Question
-from antiphon.service.metering import Metering
+from antiphon.service.background import LARGE_BODY, offload
+from antiphon.service.content.documents import read_documents
+from antiphon.service.limits.admission import Admission, AdmissionRequest
+from antiphon.service.limits.metering import Metering
 from antiphon.service.models import Models, ServedModel
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
     # It imports an HTTP client, and by default nothing is fetched.
-    from antiphon.service.url_sources import UrlSources
+    from antiphon.service.content.sources import UrlSources
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
@@ -75,7 +75,7 @@ class Generation:
         model: ServedModel,
         prompt: Prompt,
         assembly: Assembly,
-        grant: Grant,
+        grant: Admission,
     ) -> None:
         self.model = model.id
         self.headers = grant.headers
@@ -179,7 +179,7 @@ class Messages:
         size, exact = await _size(engine, prompt)
         # What the engine says itself is the usage; admission has to know something before.
         outline = self._outline(params, prompt, sources, None if limits.says_input else size)
-        question = Question(
+        question = AdmissionRequest(
             request_id=asking.request_id,
             model=params.model,
             served_model=model.id,
@@ -238,13 +238,13 @@ class Messages:
         limits = engine.capabilities
         if self._url_sources is not None:
             limits = replace(limits, url_sources=True)
-        asked = await aside(asking.size, validate, params, limits, asking.version)
+        asked = await offload(asking.size, validate, params, limits, asking.version)
         check_replay(params.messages, self._signing_key)
         if self._url_sources is not None:
             fetched = await self._url_sources.fetched(params)
             if fetched is not params:
                 # What came is checked as what was sent.
-                asked = await aside(LARGE_BODY, validate, fetched, limits, asking.version)
+                asked = await offload(LARGE_BODY, validate, fetched, limits, asking.version)
         return await read_documents(self._recalled(asked))
 
     def _recalled(self, prompt: Prompt) -> Prompt:

@@ -14,7 +14,7 @@ from antiphon.core.model_capabilities import abilities
 from antiphon.core.pagination import page
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import Member, RoutedEngine
-from antiphon.service.gate import Gate
+from antiphon.service.limits.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
 from antiphon.wire.models import ModelInfo, ModelPage
 

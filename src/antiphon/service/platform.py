@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
+from antiphon.service.accounts import Accounts, KeyUsage, establish
 from antiphon.service.admin.administration import Administration, build_administration
+from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
-from antiphon.service.admin.office import SERVER, Office
-from antiphon.service.alone import alone, housed
-from antiphon.service.counting import Sums, opened_counters
-from antiphon.service.directory import Accounts, establish
-from antiphon.service.expiry import ExpiryWatch
+from antiphon.service.admin.transactions import SERVER, AdminTransactions
+from antiphon.service.instance_lock import acquire_database, lock_data_dir
 from antiphon.service.ledger import Books, Ledger, opened_ledger
+from antiphon.service.limits.metering import Metering
+from antiphon.service.limits.seeding import SpentTotals, opened_counters
 from antiphon.service.messages import Messages
-from antiphon.service.metering import Metering
 from antiphon.service.models import Models, ModelSource, Open
 from antiphon.service.reports import Reports
-from antiphon.service.uses import KeyUses
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.memory import steady_clock
@@ -31,7 +30,7 @@ from antiphon.store.organizations import installation_secret
 from antiphon.wire.admin.keys import KeyInfo
 
 if TYPE_CHECKING:
-    from antiphon.service.url_sources import UrlSources
+    from antiphon.service.content.sources import UrlSources
 
 SIGNING_KEY_SIZE = 32
 
@@ -43,7 +42,7 @@ class Platform:
     settings: Settings
     database: Database
     access: Access
-    uses: KeyUses
+    uses: KeyUsage
     models: Models
     messages: Messages
     metering: Metering
@@ -76,8 +75,8 @@ async def opened_database(
 def _sources_of(settings: Settings) -> "UrlSources | None":
     if not settings.url_sources:
         return None
-    from antiphon.service.url_sources import UrlSources  # noqa: PLC0415 - imports an HTTP client
-    from antiphon.service.web import Web  # noqa: PLC0415
+    from antiphon.service.content.sources import UrlSources  # noqa: PLC0415 - imports an HTTP client
+    from antiphon.service.content.web import Web  # noqa: PLC0415
 
     return UrlSources(Web(), settings.max_body_bytes)
 
@@ -101,10 +100,10 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
     """
     async with AsyncExitStack() as stack:
         if settings.counters_url is None:
-            stack.enter_context(alone(settings.data_dir))
+            stack.enter_context(lock_data_dir(settings.data_dir))
         opened = opened_database(settings, entropy=entropy, now=now)
         database = await stack.enter_async_context(opened)
-        office = Office(database, entropy, now)
+        office = AdminTransactions(database, entropy, now)
         async with database.write() as connection:
             signing_key = await installation_secret(
                 connection, "thinking", entropy(SIGNING_KEY_SIZE)
@@ -112,11 +111,11 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         accounts = Accounts(database, await database.watch())
         first_key = await _first_keys(KeyRing(office), settings)
 
-        sums = Sums(database, now, with_settled=settings.counters_url is not None)
+        sums = SpentTotals(database, now, with_settled=settings.counters_url is not None)
         counters = await stack.enter_async_context(
             opened_counters(settings, sums, (await accounts.current()).organization.id, clock)
         )
-        await stack.enter_async_context(housed(database, counters))
+        await stack.enter_async_context(acquire_database(database, counters))
         metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
         books = Books(database, metering.settle)
         folder = settings.data_dir / "journal"
@@ -127,7 +126,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         await metering.begin(ledger, await sums())
         await stack.enter_async_context(metering.following())
 
-        uses = KeyUses(database, now)
+        uses = KeyUsage(database, now)
         await stack.enter_async_context(uses.writing())
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
         models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)

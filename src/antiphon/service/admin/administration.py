@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from antiphon.service.admin.audit import AuditLog
 from antiphon.service.admin.balances import Balances
 from antiphon.service.admin.keys import ORDINARY, KeyRing
-from antiphon.service.admin.office import Office
 from antiphon.service.admin.people import People
 from antiphon.service.admin.rate_limits import RateLimits
 from antiphon.service.admin.spend_limits import SpendLimits
+from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.admin.workspaces import Workspaces
 from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings
@@ -31,7 +31,7 @@ class Administration:
 
 
 def build_administration(
-    office: Office,
+    office: AdminTransactions,
     settings: LimitSettings,
     counters: Counters,
     groups: Callable[[], LimitGroups],

@@ -6,7 +6,7 @@ from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.service.admin.office import Office, moment
+from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.store.audit import AuditEntry, list_audit_entries
 from antiphon.wire.admin.organizations import AuditInfo, TokenListing
 
@@ -19,7 +19,7 @@ _PLACE = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 class AuditLog:
     """Reads what was changed, the newest first."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: AdminTransactions) -> None:
         self._office = office
 
     async def page(

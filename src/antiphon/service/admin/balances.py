@@ -11,8 +11,8 @@ from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
 from antiphon.core.limits.spend import SpendCap
 from antiphon.core.limits.values import Balance
-from antiphon.service.admin.office import Office, moment
 from antiphon.service.admin.spend_limits import cap_id, scope_info
+from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyKind, list_keys
 from antiphon.store.counters.base import Counters, CountersAwayError
@@ -38,7 +38,9 @@ class _Resolved:
 class Balances:
     """The use cases of balances. All that is spent is asked of the counters, as it is now."""
 
-    def __init__(self, office: Office, settings: LimitSettings, counters: Counters) -> None:
+    def __init__(
+        self, office: AdminTransactions, settings: LimitSettings, counters: Counters
+    ) -> None:
         self._office = office
         self._settings = settings
         self._counters = counters

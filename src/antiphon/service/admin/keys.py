@@ -19,18 +19,18 @@ from antiphon.core.ids import (
     make_secret,
 )
 from antiphon.core.validation.versions import NEWEST
-from antiphon.service.admin.described import has_expired, key_info, key_state
-from antiphon.service.admin.office import (
+from antiphon.service.admin.idempotency import Idempotency, PriorResult
+from antiphon.service.admin.people import the_user
+from antiphon.service.admin.transactions import (
     Actor,
+    AdminTransactions,
     Change,
     Cursor,
-    Office,
     listing,
     moment,
     printable,
 )
-from antiphon.service.admin.once import Made, Once
-from antiphon.service.admin.people import the_user
+from antiphon.service.admin.views import has_expired, key_info, key_state
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.store.accounts import (
     ApiKey,
@@ -79,7 +79,7 @@ class KeyFilter:
 class KeyRing:
     """The use cases of keys, of these kinds: only the command line knows admin keys."""
 
-    def __init__(self, office: Office, kinds: Collection[KeyKind] = ORDINARY) -> None:
+    def __init__(self, office: AdminTransactions, kinds: Collection[KeyKind] = ORDINARY) -> None:
         self._office = office
         self._kinds = kinds
 
@@ -110,7 +110,7 @@ class KeyRing:
             return await self._info(connection, key, version)
 
     async def create(
-        self, actor: Actor, params: CreateKeyParams, version: str, once: Once | None = None
+        self, actor: Actor, params: CreateKeyParams, version: str, once: Idempotency | None = None
     ) -> KeyInfo:
         """Make a key, and show its secret this once, or again to who asks `once`."""
         async with self._office.change() as connection:
@@ -208,7 +208,7 @@ class KeyRing:
         return changes
 
     async def rotate(
-        self, actor: Actor, key_id: str, grace_s: int, version: str, once: Once | None = None
+        self, actor: Actor, key_id: str, grace_s: int, version: str, once: Idempotency | None = None
     ) -> KeyInfo:
         """Give a key a new secret; those that it has work on for `grace_s` seconds."""
         now = self._office.now()
@@ -229,7 +229,9 @@ class KeyRing:
             await self._office.note(connection, actor, Change("api_key.rotate", before, after))
         return after
 
-    async def _again(self, connection: "AsyncConnection", made: Made, version: str) -> KeyInfo:
+    async def _again(
+        self, connection: "AsyncConnection", made: PriorResult, version: str
+    ) -> KeyInfo:
         """Show what a request has made before: the key as it is now, and the secret of then."""
         key = await the_key(connection, made.key_id, self._kinds)
         secret = self._secret(key.kind, made.entropy)

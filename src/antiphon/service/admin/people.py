@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import invite_id, user_id
-from antiphon.service.admin.described import member_change
-from antiphon.service.admin.office import (
+from antiphon.service.admin.transactions import (
     COMMAND_LINE,
     Actor,
+    AdminTransactions,
     Change,
     Cursor,
-    Office,
     listing,
     moment,
     optional_moment,
     printable,
 )
+from antiphon.service.admin.views import member_change
 from antiphon.store.organizations import (
     Invite,
     User,
@@ -56,7 +56,7 @@ ADMIN = "admin"
 class People:
     """The use cases of users and invites."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: AdminTransactions) -> None:
         self._office = office
 
     async def organization(self) -> OrganizationInfo:

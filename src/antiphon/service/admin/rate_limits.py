@@ -10,10 +10,10 @@ from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
 from antiphon.core.validation.versions import OLDEST
 from antiphon.service.admin.keys import the_key
-from antiphon.service.admin.office import Actor, Change, Office
+from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.admin.workspaces import refuse_archived, the_workspace
+from antiphon.service.limits.applied import scope_limits
 from antiphon.service.models import LimitGroups
-from antiphon.service.plans import scope_limits
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import Directory, read_directory
@@ -75,7 +75,7 @@ class RateLimits:
 
     def __init__(
         self,
-        office: Office,
+        office: AdminTransactions,
         settings: LimitSettings,
         models: Callable[[], LimitGroups],
     ) -> None:

@@ -9,7 +9,7 @@ from antiphon.core.billing.money import cents, nano_dollars_of
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import ID_ENTROPY, spend_limit_id
 from antiphon.service.admin.keys import the_key
-from antiphon.service.admin.office import Actor, Change, Office, moment
+from antiphon.service.admin.transactions import Actor, AdminTransactions, Change, moment
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class SpendLimits:
     """The use cases of spend limits."""
 
-    def __init__(self, office: Office, settings: LimitSettings) -> None:
+    def __init__(self, office: AdminTransactions, settings: LimitSettings) -> None:
         self._office = office
         self._settings = settings
 

@@ -8,19 +8,19 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import workspace_id
-from antiphon.service.admin.described import key_change, member_change, member_info
-from antiphon.service.admin.office import (
+from antiphon.service.accounts import DEFAULT_COLOR
+from antiphon.service.admin.people import the_user
+from antiphon.service.admin.transactions import (
     Actor,
+    AdminTransactions,
     Change,
     Cursor,
-    Office,
     listing,
     moment,
     optional_moment,
     printable,
 )
-from antiphon.service.admin.people import the_user
-from antiphon.service.directory import DEFAULT_COLOR
+from antiphon.service.admin.views import key_change, member_change, member_info
 from antiphon.store.accounts import KeyStatus, archive_keys_of, list_keys
 from antiphon.store.workspaces import (
     Member,
@@ -56,7 +56,7 @@ LONGEST_TAG = 256
 class Workspaces:
     """The use cases of workspaces and members."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: AdminTransactions) -> None:
         self._office = office
 
     async def all(

@@ -9,8 +9,8 @@ from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.limits.spend import accounts_of
-from antiphon.service.counting import Sums
-from antiphon.service.directory import establish
+from antiphon.service.accounts import establish
+from antiphon.service.limits.seeding import SpentTotals
 from antiphon.store.database.database import Database
 from antiphon.store.database.tables import ledger
 from antiphon.store.directory import read_directory
@@ -72,7 +72,7 @@ async def test_new_start_knows_what_running_counters_knew_wherever_the_clock_was
         for period, current in began.items()
         if period.split(":")[-1] == name.split(":")[-2] and name[-10:] < current[-10:]
     }
-    seed = await Sums(house, lambda: now, with_settled=False)()
+    seed = await SpentTotals(house, lambda: now, with_settled=False)()
     assert seed.spent == {
         name: amount for name, amount in running.items() if amount and name not in of_old
     }
@@ -87,5 +87,5 @@ async def test_only_counters_that_are_shared_read_the_ids_of_the_last_hour(
     def soon_after() -> datetime:
         return entry.ended_at + timedelta(minutes=1)
 
-    assert (await Sums(house, soon_after, with_settled=True)()).settled == (entry.id,)
-    assert (await Sums(house, soon_after, with_settled=False)()).settled == ()
+    assert (await SpentTotals(house, soon_after, with_settled=True)()).settled == (entry.id,)
+    assert (await SpentTotals(house, soon_after, with_settled=False)()).settled == ()

@@ -8,7 +8,7 @@ import anyio
 import structlog
 
 from antiphon.service.admin.keys import WARNING
-from antiphon.service.beside import beside
+from antiphon.service.background import background
 from antiphon.store.accounts import KeyStatus, list_keys
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
@@ -39,7 +39,7 @@ class ExpiryWatch:
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
         """Warn now, and every day."""
-        async with beside("antiphon-key-expiry", self._keep_warning):
+        async with background("antiphon-key-expiry", self._keep_warning):
             yield
 
     async def _keep_warning(self) -> None:

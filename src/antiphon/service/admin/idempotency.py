@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.ids import SECRET_ENTROPY, repeatable_entropy
-from antiphon.service.admin.office import Office
+from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.store.idempotency import (
     RepeatableRequest,
     find_request,
@@ -27,14 +27,14 @@ LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class PriorResult:
     """What a request has made before: a key, and the random bytes of its secret."""
 
     key_id: str
     entropy: bytes
 
 
-class Once:
+class Idempotency:
     """One such request: what its sender calls it, what it asks for, and the sender's own secret."""
 
     def __init__(self, called: str, asked: bytes, credential: str) -> None:
@@ -47,7 +47,9 @@ class Once:
         self._asked = sha256(asked).digest()
         self._credential = credential
 
-    async def before(self, connection: "AsyncConnection", office: Office) -> Made | None:
+    async def before(
+        self, connection: "AsyncConnection", office: AdminTransactions
+    ) -> PriorResult | None:
         """Return what this request has made. Raises `InvalidRequestError` if it is another one."""
         await forget_requests(connection, office.now() - REMEMBERED)
         found = await find_request(connection, self._name)
@@ -55,9 +57,11 @@ class Once:
             return None
         if found.asked != self._asked:
             raise InvalidRequestError("Idempotency-Key: it has been used for another request")
-        return Made(found.key_id, repeatable_entropy(self._credential, found.nonce))
+        return PriorResult(found.key_id, repeatable_entropy(self._credential, found.nonce))
 
-    async def make(self, connection: "AsyncConnection", office: Office, key_id: str) -> bytes:
+    async def make(
+        self, connection: "AsyncConnection", office: AdminTransactions, key_id: str
+    ) -> bytes:
         """Keep what this request makes, and return the random bytes of its secret."""
         nonce = office.entropy(SECRET_ENTROPY)
         await keep_request(

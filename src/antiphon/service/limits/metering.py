@@ -44,12 +44,12 @@ from antiphon.core.limits.values import (
     Verdict,
 )
 from antiphon.service.access import Caller
-from antiphon.service.beside import beside
-from antiphon.service.directory import Accounts
-from antiphon.service.grants import Grant, Question, opening_of, undrawn_of
+from antiphon.service.accounts import Accounts
+from antiphon.service.background import background
 from antiphon.service.ledger import Ledger
-from antiphon.service.places import Place, Places
-from antiphon.service.plans import Plan, Plans, limited_accounts
+from antiphon.service.limits.admission import Admission, AdmissionRequest, opening_of, undrawn_of
+from antiphon.service.limits.applied import AppliedLimits, LimitFinder, limited_accounts
+from antiphon.service.limits.retry_slots import RetrySlot, RetrySlots
 from antiphon.settings import LimitSettings
 from antiphon.store.counters.base import Counters, CountersError
 from antiphon.store.counters.memory import MemoryCounters
@@ -80,12 +80,12 @@ class Metering:
         self._counters = counters
         self._accounts = accounts
         self._room = WaitingRoom(counters)
-        self._places = Places(counters, clock)
+        self._places = RetrySlots(counters, clock)
         self._settings = settings
         self._now = now
-        self._plans = Plans(settings)
+        self._plans = LimitFinder(settings)
         self._ledger: Ledger | None = None
-        self._granted: dict[str, Grant] = {}
+        self._granted: dict[str, Admission] = {}
         # The names of accounts are the same for all requests of a day.
         self._accounts_of = lru_cache(maxsize=4096)(accounts_of)
         self._limited_accounts = lru_cache(maxsize=4096)(limited_accounts)
@@ -97,7 +97,7 @@ class Metering:
         self._ledger = ledger
         await self._counters.seed(seed.spent, seed.settled)
 
-    async def admit(self, caller: Caller, question: Question) -> Grant:
+    async def admit(self, caller: Caller, question: AdmissionRequest) -> Admission:
         """Let a request begin, or raise the `ApiError` that says why not.
 
         Nothing is charged for a refusal. A request that may fit into a spend limit once others
@@ -120,7 +120,7 @@ class Metering:
             raise OverloadedError from error
         size = question.input_tokens
         holds = question.price != FREE
-        grant = Grant(plan, headers, entry, size, input=size, input_drawn=size, holds=holds)
+        grant = Admission(plan, headers, entry, size, input=size, input_drawn=size, holds=holds)
         if question.exact:
             grant.prompt(TokenCounts(input=size))
         self._granted[question.request_id] = grant
@@ -128,7 +128,7 @@ class Metering:
         return grant
 
     async def _decide(
-        self, caller: Caller, question: Question, plan: Plan, now: datetime
+        self, caller: Caller, question: AdmissionRequest, plan: AppliedLimits, now: datetime
     ) -> Verdict:
         ask = self._ask(plan, question, now)
         if self._places.untidy:
@@ -143,7 +143,7 @@ class Metering:
         wait_ms = await self._places.promise(caller.key_id, ask.draws, verdict.retry_after_ms)
         return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
 
-    def _ask(self, plan: Plan, question: Question, now: datetime) -> Ask:
+    def _ask(self, plan: AppliedLimits, question: AdmissionRequest, now: datetime) -> Ask:
         return Ask(
             id=question.request_id,
             draws=draws(plan.rates, question.input_tokens),
@@ -152,7 +152,9 @@ class Metering:
             waits=True,
         )
 
-    def _holds(self, plan: Plan, question: Question, now: datetime) -> tuple[Hold, ...]:
+    def _holds(
+        self, plan: AppliedLimits, question: AdmissionRequest, now: datetime
+    ) -> tuple[Hold, ...]:
         """Set the worst case aside on each account; what is free passes one that is used up.
 
         Also where there is no limit: one that is set meanwhile has to know what runs.
@@ -166,7 +168,7 @@ class Metering:
         accounts = self._limited_accounts(plan, midnight(day_of(now)))
         return tuple([Hold(name, limit, worst) for name, limit in accounts])
 
-    async def _decide_at(self, place: Place | int, ask: Ask) -> Verdict:
+    async def _decide_at(self, place: RetrySlot | int, ask: Ask) -> Verdict:
         """Decide an ask for which a place was promised: it is drawn already, or not yet due."""
         if isinstance(place, int):
             return Limited(0, place, await self._counters.levels(ask.draws))
@@ -186,7 +188,12 @@ class Metering:
         return Granted(levels) if isinstance(verdict, Granted) else verdict
 
     async def _refusal(
-        self, verdict: Verdict, caller: Caller, question: Question, plan: Plan, now: datetime
+        self,
+        verdict: Verdict,
+        caller: Caller,
+        question: AdmissionRequest,
+        plan: AppliedLimits,
+        now: datetime,
     ) -> ApiError:
         match verdict:
             case Limited():
@@ -258,7 +265,7 @@ class Metering:
                 raise StoreError(str(error)) from error
 
     async def _settle_one(
-        self, entry: LedgerEntry, grant: Grant | None, directory: Directory
+        self, entry: LedgerEntry, grant: Admission | None, directory: Directory
     ) -> None:
         rest = grant.undrawn() if grant else ()
         await self._room.settle(Settlement(entry.id, self._costs(entry, directory), rest))
@@ -281,7 +288,7 @@ class Metering:
 
     def following(self) -> AbstractAsyncContextManager[None]:
         """Draw output as it is produced, and keep the reservations of what runs."""
-        return beside("antiphon-metering", self._keep_drawing, self._keep_renewing)
+        return background("antiphon-metering", self._keep_drawing, self._keep_renewing)
 
     async def _keep_drawing(self) -> None:
         while True:
@@ -306,7 +313,7 @@ class Metering:
 
 
 def _too_many(
-    verdict: Limited, caller: Caller, model: str, plan: Plan, now: datetime
+    verdict: Limited, caller: Caller, model: str, plan: AppliedLimits, now: datetime
 ) -> RateLimitError:
     refusal = rate_limit_error(
         plan.rates[verdict.index],

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from antiphon.core.validation.versions import NEWEST, OLDEST
-from antiphon.service.admin.office import Change, moment, optional_moment
+from antiphon.service.admin.transactions import Change, moment, optional_moment
 from antiphon.store.accounts import ApiKey, KeyKind, KeyStatus
 from antiphon.store.workspaces import Member
 from antiphon.wire.admin.keys import (

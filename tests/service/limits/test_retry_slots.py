@@ -1,7 +1,7 @@
 import pytest
 
 from antiphon.core.limits.values import Ask, Draw, Granted, Limited
-from antiphon.service.places import DISTRUST_MS, GRACE_MS, TRUST, Place, Places
+from antiphon.service.limits.retry_slots import DISTRUST_MS, GRACE_MS, TRUST, RetrySlot, RetrySlots
 from antiphon.store.counters.memory import MemoryCounters
 from support.valkey import Clock
 
@@ -17,7 +17,7 @@ class Line:
     def __init__(self) -> None:
         self.clock = Clock()
         self.counters = MemoryCounters(self.clock)
-        self.places = Places(self.counters, self.clock)
+        self.places = RetrySlots(self.counters, self.clock)
 
     async def empty(self) -> None:
         await self.counters.seed({})
@@ -55,7 +55,7 @@ async def test_place_is_there_when_it_is_due_and_not_before(line: Line) -> None:
     line.clock.now += 999
     assert await line.places.claim("key", ASKED) == 1
     line.clock.now += 1
-    assert isinstance(await line.places.claim("key", ASKED), Place)
+    assert isinstance(await line.places.claim("key", ASKED), RetrySlot)
     assert await line.places.claim("key", ASKED) == 1000
 
 
@@ -70,7 +70,7 @@ async def test_who_comes_later_does_not_take_the_place(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
     assert await line.wait_ms() == 1000
-    assert isinstance(await line.places.claim("key", ASKED), Place)
+    assert isinstance(await line.places.claim("key", ASKED), RetrySlot)
     line.clock.now += 1000
     assert await line.wait_ms() == 0
 
@@ -91,7 +91,7 @@ async def test_claimed_place_is_not_given_back_by_itself(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
     place = await line.places.claim("key", ASKED)
-    assert isinstance(place, Place)
+    assert isinstance(place, RetrySlot)
     line.clock.now += GRACE_MS
     full_in_ms = await line.full_in_ms()
     await line.places.tidy()
@@ -126,7 +126,7 @@ async def test_key_that_comes_may_miss_a_place(line: Line) -> None:
         await line.promise()
         await line.promise()
         line.clock.now += 1000
-        assert isinstance(await line.places.claim("key", ASKED), Place)
+        assert isinstance(await line.places.claim("key", ASKED), RetrySlot)
         line.clock.now += 1000 + GRACE_MS
         await line.places.tidy()
         await line.empty()
@@ -139,7 +139,7 @@ async def test_draws_in_advance_never_exceed_the_limit(line: Line) -> None:
         await line.promise()
         line.clock.now += 300
         claimed = await line.places.claim("key", ASKED)
-        asked = () if isinstance(claimed, Place) else ASKED
+        asked = () if isinstance(claimed, RetrySlot) else ASKED
         verdict = await line.counters.admit(Ask(f"{line.clock.now}", asked, (), 1))
         granted += isinstance(verdict, Granted)
     assert 80 <= granted <= 300 * 300 // 1000

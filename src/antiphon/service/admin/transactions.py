@@ -72,7 +72,7 @@ class Cursor:
 EVERYTHING = Cursor(limit=sys.maxsize)
 
 
-class Office:
+class AdminTransactions:
     """The database, the clock and the ids, for those who change accounts."""
 
     def __init__(

@@ -1,13 +1,18 @@
 """The accounts in memory, as they are now: no question to the database for a request."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import anyio
+import structlog
 
 from antiphon.core.ids import ID_ENTROPY, organization_id, workspace_id
+from antiphon.service.background import background
+from antiphon.store.accounts import note_use
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.database import Database
+from antiphon.store.database.errors import StoreError
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.organizations import Organization, find_organization, found_organization
 from antiphon.store.workspaces import Workspace
@@ -71,3 +76,53 @@ async def establish(
                 is_default=True,
             ),
         )
+
+
+WRITE_EVERY_S = 10.0
+
+
+class KeyUsage:
+    """Notes uses of keys. What was not written is written the next time."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._uses: dict[str, datetime] = {}
+        self._log = structlog.get_logger(__name__)
+
+    def note(self, key_id: str) -> None:
+        """Keep that a key is used now."""
+        self._uses[key_id] = self._now()
+
+    async def write(self) -> None:
+        """Write what was noted since the last time. Raises `StoreError`."""
+        uses, self._uses = self._uses, {}
+        if not uses:
+            return
+        try:
+            async with self._database.write() as connection:
+                await note_use(connection, uses)
+        except StoreError:
+            self._uses = {**uses, **self._uses}
+            raise
+
+    async def _keep_writing(self) -> None:
+        while True:
+            await anyio.sleep(WRITE_EVERY_S)
+            await self._try_to_write()
+
+    async def _try_to_write(self) -> None:
+        try:
+            await self.write()
+        except StoreError as error:
+            self._log.warning("uses of keys not written", reason=str(error))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[None]:
+        """Write now and then, and at the end."""
+        try:
+            async with background("antiphon-key-uses", self._keep_writing):
+                yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._try_to_write()

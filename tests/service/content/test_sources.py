@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.service.url_sources import CHARSETS, LARGEST_IMAGE, MOST_URLS, UrlSources
-from antiphon.service.web import Web
+from antiphon.service.content.sources import CHARSETS, LARGEST_IMAGE, MOST_URLS, UrlSources
+from antiphon.service.content.web import Web
 from antiphon.wire.content import Base64ImageSource, Base64PdfSource, PlainTextSource
 from antiphon.wire.messages import CreateMessageParams
 from support import pictures

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.addresses import is_public
+from antiphon.service.content.addresses import is_public
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from antiphon.core.limits.rate_limits import LimitType, corrections
 from antiphon.core.limits.values import Draw
 from antiphon.service.access import Caller
 from antiphon.service.ledger import Entry
-from antiphon.service.plans import Plan
+from antiphon.service.limits.applied import AppliedLimits
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, as far as limits and prices care.
 
     `input_tokens` is the size of the prompt, or if it is not `exact` a number that the size does
@@ -36,13 +36,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     retries: int | None = None
 
 
-class Grant(msgspec.Struct, eq=False):
+class Admission(msgspec.Struct, eq=False):
     """A request that may begin. `headers` tell its caller what is left of the limits.
 
     `holds` says that something is set aside for it, until it is settled.
     """
 
-    plan: Plan
+    plan: AppliedLimits
     headers: dict[str, str]
     entry: Entry
     input_tokens: int
@@ -86,7 +86,7 @@ class Grant(msgspec.Struct, eq=False):
         self.drawn, self.input_drawn = self.output, self.input
 
 
-def opening_of(caller: Caller, question: Question, now: datetime) -> Opening:
+def opening_of(caller: Caller, question: AdmissionRequest, now: datetime) -> Opening:
     """Return what the ledger knows of a request when it begins."""
     return Opening(
         id=question.request_id,
@@ -101,7 +101,7 @@ def opening_of(caller: Caller, question: Question, now: datetime) -> Opening:
     )
 
 
-def undrawn_of(grants: Iterable[Grant]) -> tuple[Draw, ...]:
+def undrawn_of(grants: Iterable[Admission]) -> tuple[Draw, ...]:
     """Add up what the requests have produced, bucket by bucket, as drawn."""
     found: dict[str, Draw] = {}
     for grant in grants:

@@ -13,7 +13,7 @@ from antiphon.store.limits import Scope
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class AppliedLimits:
     """The limits of one caller for one group of models, and the scopes that pay.
 
     Plans compare by identity, so that what follows from one can be looked up by it.
@@ -24,7 +24,7 @@ class Plan:
     caps: tuple[SpendCap, ...]
 
 
-def limited_accounts(plan: Plan, moment: datetime) -> tuple[tuple[str, int | None], ...]:
+def limited_accounts(plan: AppliedLimits, moment: datetime) -> tuple[tuple[str, int | None], ...]:
     """Name every account that a request is charged to, and its limit if it has one.
 
     Those that have one come first, in the order of `plan.caps`.
@@ -34,15 +34,15 @@ def limited_accounts(plan: Plan, moment: datetime) -> tuple[tuple[str, int | Non
     return (*limited.items(), *((name, None) for name in names if name not in limited))
 
 
-class Plans:
+class LimitFinder:
     """Finds the plan of a caller."""
 
     def __init__(self, settings: LimitSettings) -> None:
         self._settings = settings
         self._directory: Directory | None = None
-        self._plans: dict[tuple[str, str | None, str], Plan] = {}
+        self._plans: dict[tuple[str, str | None, str], AppliedLimits] = {}
 
-    def find(self, caller: Caller, group: str) -> Plan:
+    def find(self, caller: Caller, group: str) -> AppliedLimits:
         """Return what applies now to this caller, for the models of this group."""
         if caller.directory is not self._directory:
             self._directory = caller.directory
@@ -53,13 +53,13 @@ class Plans:
             plan = self._plans[place] = self._make(caller, group)
         return plan
 
-    def _make(self, caller: Caller, group: str) -> Plan:
+    def _make(self, caller: Caller, group: str) -> AppliedLimits:
         directory = caller.directory
         scopes = [(Scope.ORGANIZATION, directory.organization.id)]
         if caller.workspace_id is not None:
             scopes.append((Scope.WORKSPACE, caller.workspace_id))
         scopes.append((Scope.KEY, caller.key_id))
-        return Plan(
+        return AppliedLimits(
             scopes=tuple(scopes),
             rates=applied(
                 (

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from antiphon.core.addresses import is_public
+from antiphon.service.content.addresses import is_public
 
 LookUp: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 

@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from antiphon.core.validation.versions import NEWEST
+from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
-from antiphon.service.admin.office import COMMAND_LINE, Office
-from antiphon.service.expiry import ExpiryWatch
+from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.database.database import Database
@@ -35,7 +35,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def test_only_keys_that_work_and_expire_in_a_week_are_named(database: Database) -> None:
-    ring = KeyRing(Office(database, Entropy(), lambda: NOW))
+    ring = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW))
 
     async def create(name: str, days: float | None) -> str:
         life = None if days is None else int(days * 86_400)

@@ -27,7 +27,7 @@ HORIZON_MS = 60_000
 GRACE_MS = 5_000
 # What is told is rounded up to seconds.
 KEPT_MS = GRACE_MS + 1_000
-MOST_PLACES = 10_000
+MOST_SLOTS = 10_000
 # So many places may a key let lapse before it gets no more for a while.
 TRUST = 10
 MOST_TRUST = 100
@@ -38,7 +38,7 @@ _SECOND_MS = 1000
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class RetrySlot:
     """What was drawn in advance for somebody who asks for this."""
 
     key_id: str
@@ -54,14 +54,14 @@ class Place:
         return _known(self.asked)
 
 
-class Places:
+class RetrySlots:
     """The places that are promised. `clock` tells Unix milliseconds that never go back."""
 
     def __init__(self, counters: Counters, clock: Callable[[], int]) -> None:
         self._counters = counters
         self._clock = clock
         # Those that this process promised and that are not over, and in which order they end.
-        self._promised: dict[str, Place] = {}
+        self._promised: dict[str, RetrySlot] = {}
         self._ending: list[tuple[int, str]] = []
         self._trust: dict[str, tuple[int, int]] = {}
 
@@ -82,9 +82,9 @@ class Places:
             if lapsed:
                 await self.give_back(place)
 
-    async def claim(self, key_id: str, asked: tuple[Draw, ...]) -> Place | int | None:
+    async def claim(self, key_id: str, asked: tuple[Draw, ...]) -> RetrySlot | int | None:
         """Take the first place that was promised for this; or learn in how many ms it is due."""
-        place = Place(key_id, asked)
+        place = RetrySlot(key_id, asked)
         due = await self._counters.take_place(place.line, KEPT_MS)
         if due is None:
             return None
@@ -105,7 +105,7 @@ class Places:
         if (
             wait_ms > HORIZON_MS
             or any(draw.amount > draw.limit for draw in drawn)
-            or len(self._promised) >= MOST_PLACES
+            or len(self._promised) >= MOST_SLOTS
             or not self._trusts(key_id, now)
         ):
             return None
@@ -114,13 +114,13 @@ class Places:
         # A minute's worth fits into a bucket: what is beyond is the debt.
         wait_ms = max(1, *(level.full_in_ms - _MINUTE_MS for level in levels))
         told = -(-wait_ms // _SECOND_MS) * _SECOND_MS
-        place = Place(key_id, asked)
+        place = RetrySlot(key_id, asked)
         name = await self._counters.add_place(place.line, wait_ms, KEPT_MS)
         self._promised[name] = place
         heappush(self._ending, (now + told + GRACE_MS, name))
         return wait_ms
 
-    async def give_back(self, place: Place) -> None:
+    async def give_back(self, place: RetrySlot) -> None:
         """Undo what was drawn for a place that is not used."""
         back = (Draw(draw.bucket, draw.limit, -draw.amount) for draw in place.drawn)
         await self._counters.draw(tuple(back))

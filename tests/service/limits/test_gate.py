@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from antiphon.core.errors import OverloadedError
-from antiphon.service.gate import Gate
+from antiphon.service.limits.gate import Gate
 
 pytestmark = pytest.mark.anyio
 

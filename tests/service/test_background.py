@@ -4,7 +4,7 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from antiphon.service.beside import beside
+from antiphon.service.background import background
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ class Work:
 
 async def test_work_goes_on_beside_the_block_and_has_ended_after_it() -> None:
     works = Work(), Work()
-    async with beside("work", *works):
+    async with background("work", *works):
         for work in works:
             await work.began.wait()
             assert not work.tidy
@@ -39,7 +39,7 @@ async def test_work_ends_when_the_block_is_cancelled() -> None:
     work = Work()
 
     async def block() -> None:
-        async with beside("work", work):
+        async with background("work", work):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(block())
@@ -58,7 +58,7 @@ async def test_work_that_fails_is_named_and_the_rest_goes_on() -> None:
         raise ZeroDivisionError
 
     with capture_logs() as logs:
-        async with beside("sums", fail, work):
+        async with background("sums", fail, work):
             await failed.wait()
             await work.began.wait()
             while not logs:  # noqa: ASYNC110 - the log tells nobody

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.images import media_type_of
 from antiphon.core.validation.images import LARGEST_BASE64
-from antiphon.service.web import Fetched, UnfetchableError, Web
+from antiphon.service.content.web import Fetched, UnfetchableError, Web
 from antiphon.wire.content import (
     Base64ImageSource,
     Base64PdfSource,

@@ -20,7 +20,7 @@ from antiphon.store.limits import Scope
 UNDER_WAY = timedelta(hours=1)
 
 
-class Sums:
+class SpentTotals:
     """Reads from the ledger what every account has spent.
 
     `with_settled` reads the ids of the last hour's requests as well, which may be millions.
@@ -89,7 +89,7 @@ def _accounts(spent: Iterable[SpentOnDay], directory: Directory, today: date) ->
 
 @asynccontextmanager
 async def opened_counters(
-    settings: Settings, sums: Sums, house: str, clock: Callable[[], int] | None = None
+    settings: Settings, sums: SpentTotals, house: str, clock: Callable[[], int] | None = None
 ) -> AsyncGenerator[Counters]:
     """Open the counters: in memory, or in Valkey. Those in memory are to be seeded yet.
 

@@ -4,7 +4,7 @@ import pytest
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Prompt, Turn
-from antiphon.service.documents import MOST_PAGES, read_documents
+from antiphon.service.content.documents import MOST_PAGES, read_documents
 from antiphon.wire.content import (
     Base64PdfSource,
     ContentParam,

@@ -18,7 +18,7 @@ LOCK = "server.lock"
 
 
 @contextmanager
-def alone(data_dir: Path) -> Generator[None]:
+def lock_data_dir(data_dir: Path) -> Generator[None]:
     """Hold the data folder for this process. The lock ends with it, however it ends.
 
     Raises `SettingsError` if another server holds it: each would grant the whole of every limit.
@@ -40,7 +40,7 @@ def alone(data_dir: Path) -> Generator[None]:
 
 
 @asynccontextmanager
-async def housed(database: Database, counters: Counters) -> AsyncGenerator[None]:
+async def acquire_database(database: Database, counters: Counters) -> AsyncGenerator[None]:
     """Serve from a database: with counters in memory alone, otherwise with others like this.
 
     Counters in memory grant nothing while it is not sure that nobody else serves. Raises

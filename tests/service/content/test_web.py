@@ -3,7 +3,7 @@ import gzip
 
 import pytest
 
-from antiphon.service.web import FAILED, UnfetchableError, Web, look_up
+from antiphon.service.content.web import FAILED, UnfetchableError, Web, look_up
 from support.web import Names, Serve, answer, here, redirect, site
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,1 @@
+"""What requests name or contain beside text: URLs, documents."""
