@@ -11,9 +11,9 @@ from antiphon.engines.scripted import open_scripted
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, ToolUseParam
-from support import pictures
+from support import images
 from support.conversation import answer, tokens_in, turn
-from support.pictures import image_param
+from support.images import image_param
 from support.upstreams import Owning, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +22,8 @@ Open = Callable[[Path, Path], Awaitable[Engine]]
 
 WHAT = TextParam(text="What is this?")
 PNG = image_param()
-JPEG = image_param(pictures.JPEG, "image/jpeg")
-GIF = image_param(pictures.GIF, "image/gif")
+JPEG = image_param(images.JPEG, "image/jpeg")
+GIF = image_param(images.GIF, "image/gif")
 
 
 async def llama(default_model: Path, projector: Path) -> Engine:

@@ -14,7 +14,7 @@ from antiphon.core.images import (
     read_base64,
     read_head,
 )
-from support import pictures
+from support import images
 
 SIZES = st.integers(1, 0x3FFF)
 STARTS = (
@@ -34,10 +34,10 @@ STARTS = (
 @pytest.mark.parametrize(
     ("image", "head"),
     [
-        (pictures.png(30, 20), ImageHead(PNG, 30, 20)),
-        (pictures.JPEG, ImageHead(JPEG, 1, 1)),
-        (pictures.GIF, ImageHead(GIF, 1, 1)),
-        (pictures.WEBP, ImageHead(WEBP, 1, 1)),
+        (images.png(30, 20), ImageHead(PNG, 30, 20)),
+        (images.JPEG, ImageHead(JPEG, 1, 1)),
+        (images.GIF, ImageHead(GIF, 1, 1)),
+        (images.WEBP, ImageHead(WEBP, 1, 1)),
     ],
 )
 def test_whole_image_says_what_it_is(image: bytes, head: ImageHead) -> None:
@@ -47,14 +47,14 @@ def test_whole_image_says_what_it_is(image: bytes, head: ImageHead) -> None:
 
 @given(SIZES, SIZES, st.sampled_from([0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCF]))
 def test_size_stands_in_the_head_of_every_format(width: int, height: int, frame: int) -> None:
-    assert read_head(pictures.png_head(width, height)) == ImageHead(PNG, width, height)
-    assert read_head(pictures.gif_head(width, height)) == ImageHead(GIF, width, height)
-    assert read_head(pictures.jpeg_head(width, height, frame=frame)).width == width
-    assert read_head(pictures.jpeg_head(width, height, frame=frame)).height == height
+    assert read_head(images.png_head(width, height)) == ImageHead(PNG, width, height)
+    assert read_head(images.gif_head(width, height)) == ImageHead(GIF, width, height)
+    assert read_head(images.jpeg_head(width, height, frame=frame)).width == width
+    assert read_head(images.jpeg_head(width, height, frame=frame)).height == height
     for webp in (
-        pictures.lossy_webp_head,
-        pictures.lossless_webp_head,
-        pictures.extended_webp_head,
+        images.lossy_webp_head,
+        images.lossless_webp_head,
+        images.extended_webp_head,
     ):
         assert read_head(webp(width, height)) == ImageHead(WEBP, width, height)
 
@@ -70,7 +70,7 @@ def test_size_stands_in_the_head_of_every_format(width: int, height: int, frame:
     ],
 )
 def test_frame_of_a_jpeg_is_found_behind_other_segments(before: bytes) -> None:
-    assert read_head(pictures.jpeg_head(7, 5, before=before)) == ImageHead(JPEG, 7, 5)
+    assert read_head(images.jpeg_head(7, 5, before=before)) == ImageHead(JPEG, 7, 5)
 
 
 @pytest.mark.parametrize(
@@ -79,21 +79,21 @@ def test_frame_of_a_jpeg_is_found_behind_other_segments(before: bytes) -> None:
         (b"", "not a PNG, JPEG, GIF or WebP"),
         (b"BM" + bytes(60), "not a PNG, JPEG, GIF or WebP"),
         (b"RIFF\0\0\0\0WAVE", "not a PNG, JPEG, GIF or WebP"),
-        (pictures.png_head(1, 1)[:20], "cut off"),
-        (pictures.png()[:12] + b"tEXt" + bytes(9), "does not begin with its header"),
-        (pictures.gif_head(1, 1)[:7], "cut off"),
-        (pictures.gif_head(0, 1), "no pixels"),
-        (pictures.png_head(1, 0), "no pixels"),
-        (pictures.JPEG[:30], "cut off"),
+        (images.png_head(1, 1)[:20], "cut off"),
+        (images.png()[:12] + b"tEXt" + bytes(9), "does not begin with its header"),
+        (images.gif_head(1, 1)[:7], "cut off"),
+        (images.gif_head(0, 1), "no pixels"),
+        (images.png_head(1, 0), "no pixels"),
+        (images.JPEG[:30], "cut off"),
         (b"\xff\xd8", "cut off"),
         (b"\xff\xd8\xff\xe0\x00\x02ab", "between its segments"),
         (b"\xff\xd8\xff\xda\x00\x02", "no frame"),
         (b"\xff\xd8\xff\xd9", "no frame"),
         (b"\xff\xd8" + b"\xff\xe0\x00\x02" * MOST_SEGMENTS, "too many segments"),
-        (pictures.WEBP[:12] + b"VP8?", "no image"),
-        (pictures.WEBP[:20] + b"\0\0\0\0\0", "no image"),
-        (pictures.lossy_webp_head(1, 1)[:23] + b"\0\0\0\0\0\0\0", "no image"),
-        (pictures.lossy_webp_head(1, 1)[:28], "cut off"),
+        (images.WEBP[:12] + b"VP8?", "no image"),
+        (images.WEBP[:20] + b"\0\0\0\0\0", "no image"),
+        (images.lossy_webp_head(1, 1)[:23] + b"\0\0\0\0\0\0\0", "no image"),
+        (images.lossy_webp_head(1, 1)[:28], "cut off"),
     ],
 )
 def test_what_is_no_image_is_told_why(image: bytes, reason: str) -> None:
@@ -114,7 +114,7 @@ def test_any_bytes_are_an_image_or_unreadable(start: bytes, rest: bytes) -> None
 
 @given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 255))
 def test_any_broken_byte_leaves_an_image_or_an_error(rest: bytes, place: int, byte: int) -> None:
-    for whole in (pictures.png(), pictures.JPEG, pictures.GIF, pictures.WEBP):
+    for whole in (images.png(), images.JPEG, images.GIF, images.WEBP):
         broken = bytearray(whole + rest)
         broken[place % len(whole)] = byte
         try:

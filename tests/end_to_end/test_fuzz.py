@@ -13,8 +13,8 @@ from starlette.types import ASGIApp
 
 from antiphon.logs import set_up_logs
 from antiphon.server.app import build_app
-from support.absurd import LARGEST_BODY, Request, request_number, shown, simpler
 from support.asgi import Answer, Call
+from support.fuzz_requests import LARGEST_BODY, Request, request_number, shown, simpler
 from support.processes import Program
 
 REQUESTS = 12_000

@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from antiphon.store.database.database import sqlite_url
-from support.fleet import (
+from support.processes import run_json, serving
+from support.servers import (
     CUT,
     CUT_COST,
     Caller,
@@ -20,7 +21,6 @@ from support.fleet import (
     recorded,
     recorded_cost,
 )
-from support.processes import run_json, serving
 
 pytestmark = pytest.mark.anyio
 

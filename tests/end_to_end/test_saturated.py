@@ -9,8 +9,8 @@ import anthropic
 import pytest
 
 from antiphon.store.database.database import sqlite_url
-from support.fleet import configure, environ, recorded
 from support.processes import KEY, command, environment, serving
+from support.servers import configure, environ, recorded
 
 pytestmark = pytest.mark.anyio
 

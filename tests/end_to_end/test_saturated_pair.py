@@ -9,8 +9,8 @@ import anthropic
 import httpx2
 import pytest
 
-from support.fleet import configure, environ, recorded
 from support.processes import KEY, serving
+from support.servers import configure, environ, recorded
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,8 @@ import httpx2
 import pytest
 from valkey.asyncio import Valkey
 
-from support.fleet import (
+from support.processes import Program, run, serving
+from support.servers import (
     CUT,
     CUT_COST,
     Caller,
@@ -25,7 +26,6 @@ from support.fleet import (
     recorded,
     recorded_cost,
 )
-from support.processes import Program, run, serving
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio

@@ -8,11 +8,11 @@ from antiphon.wire.content import (
     ToolResultParam,
     UrlSource,
 )
-from support import pictures
-from support.pictures import image_param
+from support import images
+from support.images import image_param
 
 FAR = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
-NEAR = image_param(pictures.png(56, 57))
+NEAR = image_param(images.png(56, 57))
 TEXT = TextParam(text="abcd")
 TURNS = (
     Turn("user", (TEXT, NEAR)),
@@ -34,9 +34,9 @@ def test_images_are_replaced_where_they_stand() -> None:
 
 def test_image_costs_a_token_for_each_patch_and_never_more_than_there_are() -> None:
     assert usual_tokens(NEAR) == 2 * 3
-    assert usual_tokens(image_param(pictures.png(1, 1))) == 1
-    assert usual_tokens(image_param(pictures.png_head(3136, 28))) == 56
-    assert usual_tokens(image_param(pictures.png_head(8000, 8000))) == 1568
+    assert usual_tokens(image_param(images.png(1, 1))) == 1
+    assert usual_tokens(image_param(images.png_head(3136, 28))) == 56
+    assert usual_tokens(image_param(images.png_head(8000, 8000))) == 1568
     assert usual_tokens(FAR) == 1568
 
 

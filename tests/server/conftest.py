@@ -1,4 +1,4 @@
 from support.databases import numbers, postgres, postgres_url
-from support.house import home, house
+from support.organization import home, house
 
 __all__ = ["home", "house", "numbers", "postgres", "postgres_url"]

@@ -12,7 +12,7 @@ from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.keys import CreateKeyParams
 from support.asgi import HELLO, KEY, Client
-from support.house import ADMIN, HOUSE, NOON, House, StartHouse
+from support.organization import ADMIN, HOUSE, NOON, House, StartHouse
 
 pytestmark = pytest.mark.anyio
 

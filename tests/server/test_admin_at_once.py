@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.house import HOUSE, StartHome
+from support.organization import HOUSE, StartHome
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.house import NOON, House, StartHome, StartHouse
+from support.organization import NOON, House, StartHome, StartHouse
 
 pytestmark = pytest.mark.anyio
 

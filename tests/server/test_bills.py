@@ -16,7 +16,7 @@ from antiphon.engines.registry import open_engine
 from antiphon.engines.scripted import tokens
 from antiphon.settings import PriceSettings
 from support.asgi import HELLO, Answer, Call
-from support.house import House, Recorded, StartHouse
+from support.organization import House, Recorded, StartHouse
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from antiphon.server.app import build_app
 from antiphon.server.run import bind, http_config
 from antiphon.service.platform import Platform
 from support.asgi import HELLO, KEY
-from support.house import StartHouse
+from support.organization import StartHouse
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ from antiphon.server.app import build_app
 from antiphon.service.content.sources import UrlSources
 from antiphon.service.content.web import FAILED, Web
 from antiphon.service.messages import Messages
-from support import pictures
+from support import images
 from support.asgi import HELLO, Client
-from support.pictures import image_block
+from support.images import image_block
 from support.web import Names, answer, here, site
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def counted(client: Client, *blocks: dict[str, Any]) -> int:
 
 async def test_images_cost_what_they_are_counted_for(client) -> None:
     caller = await client(images=True)
-    picture = image_block(pictures.png(56, 30))
+    picture = image_block(images.png(56, 30))
     answered = await caller.create(**asked(picture))
     assert answered.status == 200
     count = await counted(caller, picture)
@@ -45,14 +45,14 @@ async def test_images_in_results_and_documents_cost_the_same(client) -> None:
     empty = {"type": "content", "content": [QUESTION]}
     with_image = await counted(caller, {"type": "document", "source": inside})
     assert with_image == await counted(caller, {"type": "document", "source": empty}) + 1
-    large = image_block(pictures.png(1568, 784))
+    large = image_block(images.png(1568, 784))
     assert await counted(caller, large) == await counted(caller) + 56 * 28
 
 
 @pytest.mark.covers("blocks of a request: image", "effect")
 async def test_an_image_that_is_too_large_has_its_places_in_the_details(client) -> None:
     caller = await client(images=True)
-    answered = await caller.create(**asked(image_block(pictures.png_head(9000, 1))))
+    answered = await caller.create(**asked(image_block(images.png_head(9000, 1))))
     assert answered.error[:2] == (400, "invalid_request_error")
     assert answered.json["error"]["details"] == {
         "error_code": "image_dimensions_too_large",
@@ -79,7 +79,7 @@ async def test_nothing_is_fetched_unless_it_is_switched_on(client) -> None:
 
 async def test_what_is_fetched_is_never_of_this_machine(client) -> None:
     caller = await client({"url_sources": True}, images=True)
-    async with site({"/": answer(pictures.png())}) as there:
+    async with site({"/": answer(images.png())}) as there:
         for host in ("127.0.0.1", "localhost", "[::1]"):
             answered = await caller.create(**asked(by_url(there.url(host=host))))
             assert answered.error == (
@@ -101,9 +101,9 @@ async def test_what_stands_behind_a_url_is_what_the_model_gets(platform) -> None
     )
     caller = Client(build_app(opened))
     async with site() as there:
-        there.pages["/cat.png"] = answer(pictures.png(56, 30))
+        there.pages["/cat.png"] = answer(images.png(56, 30))
         there.pages["/text"] = answer(b"one two three", Content_Type="text/plain")
-        there.pages["/long.png"] = answer(pictures.png_head(8001, 1))
+        there.pages["/long.png"] = answer(images.png_head(8001, 1))
         image = await counted(caller, by_url(there.url("/cat.png")))
         text = await counted(caller, by_url(there.url("/text"), "document"))
         long = await caller.create(**asked(by_url(there.url("/long.png"))))

@@ -251,7 +251,7 @@ async def test_hanging_up_stops_the_engine(platform, stream) -> None:
 
 async def test_a_slow_reader_slows_the_engine_down() -> None:
     """However long the answer, only so much of it waits in memory."""
-    from antiphon.server.responses import MOST_WAITING, Feed  # noqa: PLC0415
+    from antiphon.server.http.responses import MOST_WAITING, Feed  # noqa: PLC0415
 
     made = 0
 

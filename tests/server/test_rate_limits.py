@@ -12,7 +12,7 @@ from antiphon.service.models import COUNTED_AT_ONCE
 from antiphon.settings import PriceSettings
 from antiphon.store.database.database import open_database
 from support.asgi import HELLO, Answer, Call, Client
-from support.house import House, StartHouse
+from support.organization import House, StartHouse
 
 pytestmark = pytest.mark.anyio
 

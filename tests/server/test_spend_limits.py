@@ -13,7 +13,7 @@ import pytest
 from antiphon.settings import PriceSettings
 from antiphon.store.limits import list_spend_limits, set_spend_limit
 from support.asgi import Answer, Call, Client
-from support.house import House, Recorded, StartHouse
+from support.organization import House, Recorded, StartHouse
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio

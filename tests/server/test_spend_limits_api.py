@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from antiphon.settings import PriceSettings
-from support.house import House, StartHouse
+from support.organization import House, StartHouse
 
 pytestmark = pytest.mark.anyio
 

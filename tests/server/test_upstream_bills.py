@@ -12,7 +12,7 @@ from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.settings import ModelSettings, Settings
 from support.asgi import KEY, Client
-from support.house import Clock, House
+from support.organization import Clock, House
 from support.upstreams import Misbehaving, misbehaving
 
 pytestmark = pytest.mark.anyio

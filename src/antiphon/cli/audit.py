@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
+from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import as_command
-from antiphon.cli.house import House, at_home
 from antiphon.cli.output import day, listed
 from antiphon.settings import Settings
 from antiphon.wire.admin.organizations import AuditInfo
@@ -28,13 +28,13 @@ def _limit(text: str) -> int:
 
 
 def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: House) -> tuple[tuple[AuditInfo, ...], dict[str, str]]:
+    async def read(house: AdminSession) -> tuple[tuple[AuditInfo, ...], dict[str, str]]:
         page = await house.administration.audit.page(
             limit=arguments.limit, object_id=arguments.object
         )
         return page.data, {key.id: key.name for key in await house.keys()}
 
-    entries, names = at_home(settings, read)
+    entries, names = open_session(settings, read)
     return listed(
         arguments, entries, lambda entry: _row(entry, names), empty="Nothing was changed yet."
     )

@@ -3,8 +3,8 @@
 import argparse
 from typing import Any, get_args
 
+from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.transactions import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
@@ -35,7 +35,9 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    invites = at_home(settings, lambda house: house.administration.people.invites(EVERYTHING)).data
+    invites = open_session(
+        settings, lambda house: house.administration.people.invites(EVERYTHING)
+    ).data
 
     def row(one: InviteInfo) -> dict[str, Any]:
         return {
@@ -57,7 +59,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateInviteParams, email=arguments.email, role=arguments.role)
-    made = at_home(
+    made = open_session(
         settings, lambda house: house.administration.people.send_invite(COMMAND_LINE, params)
     )
     done = f"{made.email} is invited until {day(made.expires_at)} UTC. No mail was sent."
@@ -67,18 +69,18 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
 def _accept(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(AcceptInviteParams, name=arguments.name)
 
-    async def accept(house: House) -> UserInfo:
+    async def accept(house: AdminSession) -> UserInfo:
         found = await house.invite(arguments.invite)
         return await house.administration.people.accept(COMMAND_LINE, found.id, params.name)
 
-    user = at_home(settings, accept)
+    user = open_session(settings, accept)
     return said(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
 
 
 def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def delete(house: House) -> Deleted:
+    async def delete(house: AdminSession) -> Deleted:
         found = await house.invite(arguments.invite)
         return await house.administration.people.take_back(COMMAND_LINE, found.id)
 
-    gone = at_home(settings, delete)
+    gone = open_session(settings, delete)
     return said(arguments, gone, f"The invite of {arguments.invite} is deleted.")

@@ -4,8 +4,8 @@ import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
+from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command, span_within
-from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, said, say, say_json, say_table
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.keys import expires_soon
@@ -80,7 +80,7 @@ def _add_key(command: argparse.ArgumentParser) -> None:
 
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def create(house: House) -> KeyInfo:
+    async def create(house: AdminSession) -> KeyInfo:
         scope: dict[str, str] | None = {"type": "organization"} if arguments.organization else None
         if arguments.workspace is not None:
             workspace = await house.workspace(arguments.workspace)
@@ -97,7 +97,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
             return await keys.create_admin(COMMAND_LINE, params)
         return await keys.create(COMMAND_LINE, params, NEWEST)
 
-    key = at_home(settings, create)
+    key = open_session(settings, create)
     if arguments.json:
         say_json(key)
     else:
@@ -106,12 +106,12 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-async def _user(house: House, called: str | None) -> str | None:
+async def _user(house: AdminSession, called: str | None) -> str | None:
     return None if called is None else (await house.user(called)).id
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: House) -> tuple[list[KeyInfo], dict[str, str], datetime]:
+    async def read(house: AdminSession) -> tuple[list[KeyInfo], dict[str, str], datetime]:
         names = {one.id: one.name for one in await house.workspaces()}
         keys = [key for key in await house.keys() if arguments.all or key.status != "archived"]
         if arguments.workspace is not None:
@@ -119,7 +119,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             keys = [key for key in keys if key.scope == only]
         return keys, names, house.now
 
-    keys, names, now = at_home(settings, read)
+    keys, names, now = open_session(settings, read)
     if arguments.json:
         say_json(keys)
         return 0
@@ -156,24 +156,24 @@ def _set_status(arguments: argparse.Namespace, settings: Settings, status: str, 
 def _update(arguments: argparse.Namespace, settings: Settings, done: str, **changes: str) -> int:
     params = checked(UpdateKeyParams, **changes)
 
-    async def update(house: House) -> KeyInfo:
+    async def update(house: AdminSession) -> KeyInfo:
         found = await house.key(arguments.key)
         return await house.administration.keys.update(COMMAND_LINE, found.id, params, NEWEST)
 
-    key = at_home(settings, update)
+    key = open_session(settings, update)
     return said(arguments, key, f"{_called(key)} {done}.")
 
 
 def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(RotateKeyParams, grace_period_seconds=_seconds(arguments.grace))
 
-    async def rotate(house: House) -> tuple[KeyInfo, datetime]:
+    async def rotate(house: AdminSession) -> tuple[KeyInfo, datetime]:
         found = await house.key(arguments.key)
         grace = params.grace_period_seconds
         keys = house.administration.keys
         return await keys.rotate(COMMAND_LINE, found.id, grace, NEWEST), house.now
 
-    key, now = at_home(settings, rotate)
+    key, now = open_session(settings, rotate)
     if arguments.json:
         say_json(key)
         return 0

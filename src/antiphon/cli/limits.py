@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import CommandError, actions_of, add_command
-from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import dollars, say, say_json, say_table
 from antiphon.core.billing.money import LARGEST_DOLLARS, cents, nano_dollars_of
 from antiphon.core.limits.rate_limits import LimitType
@@ -134,7 +134,7 @@ def _spend(text: str) -> tuple[int, SpendPeriod]:
     return amount, PERIODS[found[3]]
 
 
-async def _whom(house: House, arguments: argparse.Namespace) -> Whom | None:
+async def _whom(house: AdminSession, arguments: argparse.Namespace) -> Whom | None:
     if arguments.workspace is not None:
         workspace = await house.workspace(arguments.workspace)
         scope = {"type": "workspace", "workspace_id": workspace.id}
@@ -147,7 +147,7 @@ async def _whom(house: House, arguments: argparse.Namespace) -> Whom | None:
     return None
 
 
-async def _those(house: House, arguments: argparse.Namespace) -> tuple[Whom, ...]:
+async def _those(house: AdminSession, arguments: argparse.Namespace) -> tuple[Whom, ...]:
     """Return whose limits are wanted: one's, or everybody's that may have some."""
     if one := await _whom(house, arguments):
         return (one,)
@@ -179,7 +179,9 @@ class Wanted:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: House) -> tuple[list[Any], list[SpendLimitInfo], list[dict[str, Any]]]:
+    async def read(
+        house: AdminSession,
+    ) -> tuple[list[Any], list[SpendLimitInfo], list[dict[str, Any]]]:
         rates: list[Any] = []
         spends: list[SpendLimitInfo] = []
         rows: list[dict[str, Any]] = []
@@ -192,7 +194,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             rows += [*_rate_rows(whom, own), *_spend_rows(whom, amounts)]
         return rates, spends, rows
 
-    rates, spends, rows = at_home(settings, read)
+    rates, spends, rows = open_session(settings, read)
     if arguments.json:
         say_json({"rate_limits": rates, "spend_limits": spends})
     else:
@@ -201,7 +203,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _rate_limits(
-    house: House, whom: Whom
+    house: AdminSession, whom: Whom
 ) -> Sequence[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo]:
     limits = house.administration.rate_limits
     match whom.scope["type"]:
@@ -235,7 +237,7 @@ def _row(whom: Whom, model: str | None, what: str, value: str) -> dict[str, Any]
 
 
 def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: House) -> list[tuple[Whom, BalanceInfo]]:
+    async def read(house: AdminSession) -> list[tuple[Whom, BalanceInfo]]:
         balances = await house.administration.balances.all()
         return [
             (whom, balance)
@@ -244,7 +246,7 @@ def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
             if balance.scope == whom.scope
         ]
 
-    found = at_home(settings, read)
+    found = open_session(settings, read)
     if arguments.json:
         say_json([balance for _, balance in found])
         return 0
@@ -297,7 +299,7 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     if arguments.model is not None and not wanted.rates:
         raise CommandError("--model goes with --requests, --input-tokens or --output-tokens")
 
-    async def change(house: House) -> str:
+    async def change(house: AdminSession) -> str:
         whom = (await _those(house, arguments))[0]
         async with house.together():
             for group in house.administration.rate_limits.groups(model=arguments.model):
@@ -306,13 +308,13 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
                 await _set_spend(house, whom, period, amount)
         return whom.called
 
-    called = at_home(settings, change)
+    called = open_session(settings, change)
     if not arguments.json:
         say(f"The limits of the {called} are changed:\n")
     return _list(arguments, settings)
 
 
-async def _set_rates(house: House, whom: Whom, group: Group, wanted: Wanted) -> None:
+async def _set_rates(house: AdminSession, whom: Whom, group: Group, wanted: Wanted) -> None:
     values = wanted.counts if group.models is None else wanted.rates
     if not values:
         return
@@ -329,7 +331,9 @@ async def _set_rates(house: House, whom: Whom, group: Group, wanted: Wanted) -> 
             await limits.set_for_key(COMMAND_LINE, place, params, NEWEST)
 
 
-async def _set_spend(house: House, whom: Whom, period: SpendPeriod, amount: int | None) -> None:
+async def _set_spend(
+    house: AdminSession, whom: Whom, period: SpendPeriod, amount: int | None
+) -> None:
     limits = house.administration.spend_limits
     if amount is not None:
         params = checked(

@@ -4,8 +4,8 @@ import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
+from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import CommandError, as_command, moment_or_span
-from antiphon.cli.house import House, at_home
 from antiphon.cli.output import dollars, say_csv, say_json, say_table
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.reports import Dimension, UsageLine
@@ -71,7 +71,7 @@ def _by(text: str) -> tuple[str, ...]:
 
 
 def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
-    lines, names = at_home(settings, lambda house: _read(house, arguments))
+    lines, names = open_session(settings, lambda house: _read(house, arguments))
     if arguments.json:
         say_json([_plain(arguments.by, line) for line in lines])
     elif arguments.csv:
@@ -87,7 +87,7 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _read(
-    house: House, arguments: argparse.Namespace
+    house: AdminSession, arguments: argparse.Namespace
 ) -> tuple[tuple[UsageLine, ...], dict[str, str]]:
     only: dict[str, list[str]] = {}
     if arguments.model is not None:

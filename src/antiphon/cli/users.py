@@ -3,8 +3,8 @@
 import argparse
 from typing import Any, get_args
 
+from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.transactions import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
@@ -29,7 +29,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    users = at_home(settings, lambda house: house.administration.people.users(EVERYTHING)).data
+    users = open_session(settings, lambda house: house.administration.people.users(EVERYTHING)).data
 
     def row(user: UserInfo) -> dict[str, Any]:
         return {
@@ -52,7 +52,7 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(
         CreateUserParams, email=arguments.email, name=arguments.name, role=arguments.role
     )
-    user = at_home(
+    user = open_session(
         settings,
         lambda house: house.administration.people.add(
             COMMAND_LINE, params.email, params.name, params.role
@@ -62,18 +62,18 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _role(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def change(house: House) -> UserInfo:
+    async def change(house: AdminSession) -> UserInfo:
         found = await house.user(arguments.user)
         return await house.administration.people.change_role(COMMAND_LINE, found.id, arguments.role)
 
-    user = at_home(settings, change)
+    user = open_session(settings, change)
     return said(arguments, user, f"{user.email} has the role {user.role} now.")
 
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def remove(house: House) -> Deleted:
+    async def remove(house: AdminSession) -> Deleted:
         found = await house.user(arguments.user)
         return await house.administration.people.remove(COMMAND_LINE, found.id)
 
-    gone = at_home(settings, remove)
+    gone = open_session(settings, remove)
     return said(arguments, gone, f"{arguments.user} is no longer a user.")

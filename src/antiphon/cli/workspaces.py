@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
+from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.house import House, at_home, checked
 from antiphon.cli.output import day, listed, said
 from antiphon.service.admin.transactions import COMMAND_LINE, EVERYTHING
 from antiphon.settings import Settings
@@ -52,7 +52,7 @@ def _add_workspace(command: argparse.ArgumentParser) -> None:
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateWorkspaceParams, name=arguments.name)
-    made = at_home(
+    made = open_session(
         settings, lambda house: house.administration.workspaces.create(COMMAND_LINE, params)
     )
     return said(arguments, made, f"Workspace {made.id} ({made.name}) is made.")
@@ -61,7 +61,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     found = [
         one
-        for one in at_home(settings, lambda house: house.workspaces())
+        for one in open_session(settings, lambda house: house.workspaces())
         if arguments.all or one.archived_at is None
     ]
 
@@ -79,32 +79,32 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(UpdateWorkspaceParams, name=arguments.name)
 
-    async def rename(house: House) -> WorkspaceInfo:
+    async def rename(house: AdminSession) -> WorkspaceInfo:
         found = await house.workspace(arguments.workspace)
         return await house.administration.workspaces.update(COMMAND_LINE, found.id, params)
 
-    changed = at_home(settings, rename)
+    changed = open_session(settings, rename)
     return said(arguments, changed, f"Workspace {changed.id} is called {changed.name}.")
 
 
 def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def archive(house: House) -> WorkspaceInfo:
+    async def archive(house: AdminSession) -> WorkspaceInfo:
         found = await house.workspace(arguments.workspace)
         return await house.administration.workspaces.archive(COMMAND_LINE, found.id)
 
-    gone = at_home(settings, archive)
+    gone = open_session(settings, archive)
     done = f"Workspace {gone.id} ({gone.name}) is archived, and its keys are revoked."
     return said(arguments, gone, done)
 
 
 def _members(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: House) -> tuple[tuple[MemberInfo, ...], dict[str, str]]:
+    async def read(house: AdminSession) -> tuple[tuple[MemberInfo, ...], dict[str, str]]:
         found = await house.workspace(arguments.workspace)
         members = await house.administration.workspaces.members(found.id, EVERYTHING)
         users = await house.administration.people.users(EVERYTHING)
         return members.data, {user.id: user.email for user in users.data}
 
-    members, emails = at_home(settings, read)
+    members, emails = open_session(settings, read)
 
     def row(one: MemberInfo) -> dict[str, Any]:
         return {
@@ -122,7 +122,7 @@ def _members(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def add(house: House) -> MemberInfo:
+    async def add(house: AdminSession) -> MemberInfo:
         workspaces = house.administration.workspaces
         place = (await house.workspace(arguments.workspace)).id
         user = (await house.user(arguments.user)).id
@@ -134,16 +134,16 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
             return await workspaces.change_member(COMMAND_LINE, place, user, params.workspace_role)
         return await workspaces.add_member(COMMAND_LINE, place, params)
 
-    member = at_home(settings, add)
+    member = open_session(settings, add)
     done = f"{arguments.user} is in {arguments.workspace}, with the role {arguments.role}."
     return said(arguments, member, done)
 
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def remove(house: House) -> MemberDeleted:
+    async def remove(house: AdminSession) -> MemberDeleted:
         place = (await house.workspace(arguments.workspace)).id
         user = (await house.user(arguments.user)).id
         return await house.administration.workspaces.remove_member(COMMAND_LINE, place, user)
 
-    gone = at_home(settings, remove)
+    gone = open_session(settings, remove)
     return said(arguments, gone, f"{arguments.user} is no longer in {arguments.workspace}.")

@@ -6,9 +6,8 @@ from typing import Any, TypeAlias, TypeVar, get_args
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.periods import PERIODS
-from antiphon.server.exchange import Exchange
-from antiphon.server.queries import Query
-from antiphon.server.reading import read_body, read_version
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.queries import Query, read_body, read_version
 from antiphon.server.reports import COST_PARAMETERS, USAGE_PARAMETERS, ReportEndpoints
 from antiphon.service.access import credential
 from antiphon.service.admin.idempotency import Idempotency

@@ -7,8 +7,8 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.server.admin import AdminEndpoints
-from antiphon.server.endpoints import Action, Endpoint, Endpoints
-from antiphon.server.middleware import Boundary
+from antiphon.server.http.boundary import Boundary
+from antiphon.server.messages import Action, Endpoint, Endpoints
 from antiphon.service.platform import Platform
 
 

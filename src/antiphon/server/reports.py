@@ -1,7 +1,7 @@
 """The usage report and the cost report: read the query, ask the service."""
 
 from antiphon.core.billing.reports import WIDTHS, Buckets, BucketWidth, Span
-from antiphon.server.queries import Query
+from antiphon.server.http.queries import Query
 from antiphon.service.reports import Reports
 from antiphon.wire.admin.reports import CostReport, UsageReport
 

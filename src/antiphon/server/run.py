@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from antiphon.server.app import build_app
-from antiphon.server.protocol import protocol_for
+from antiphon.server.http.protocol import protocol_for
 from antiphon.service.platform import Platform
 
 BACKLOG = 2048

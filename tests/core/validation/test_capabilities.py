@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from support.pictures import image_block
+from support.images import image_block
 from support.requests import (
     ABLE,
     IMAGE,

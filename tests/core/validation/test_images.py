@@ -6,8 +6,8 @@ import pytest
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Capabilities
-from support import pictures
-from support.pictures import image_block
+from support import images
+from support.images import image_block
 from support.requests import ABLE, IMAGE, able, assistant, call, prompt, refusal, result, text, user
 
 WHERE = "messages.0.content.0.image.source.base64"
@@ -37,11 +37,11 @@ def refused(content: list[dict[str, Any]]) -> tuple[str, Any]:
 @pytest.mark.parametrize(
     ("image", "kind"),
     [
-        (pictures.png(), "image/png"),
-        (pictures.JPEG, "image/jpeg"),
-        (pictures.GIF, "image/gif"),
-        (pictures.WEBP, "image/webp"),
-        (pictures.png_head(8000, 8000), "image/png"),
+        (images.png(), "image/png"),
+        (images.JPEG, "image/jpeg"),
+        (images.GIF, "image/gif"),
+        (images.WEBP, "image/webp"),
+        (images.png_head(8000, 8000), "image/png"),
     ],
 )
 def test_images_of_all_four_formats_are_taken(image: bytes, kind: str) -> None:
@@ -54,9 +54,9 @@ def test_images_of_all_four_formats_are_taken(image: bytes, kind: str) -> None:
         (base64("not base64!"), f"{WHERE}.data: invalid base64 data"),
         (base64(""), f"{WHERE}.data: Could not process image"),
         (base64("aGVsbG8="), f"{WHERE}.data: Could not process image"),
-        (image_block(pictures.png()[:20]), f"{WHERE}.data: Could not process image"),
+        (image_block(images.png()[:20]), f"{WHERE}.data: Could not process image"),
         (
-            image_block(pictures.JPEG),
+            image_block(images.JPEG),
             f"{WHERE}.data: Image does not match the provided media type image/png",
         ),
         (
@@ -71,20 +71,20 @@ def test_what_is_no_such_image_is_refused_by_name(block: dict[str, Any], sentenc
 
 def test_image_of_the_largest_size_is_taken() -> None:
     largest = 10 * 1024 * 1024
-    image = b64encode(pictures.png()).decode()
+    image = b64encode(images.png()).decode()
     padded = image.rstrip("=") + "A" * (largest - len(image.rstrip("=")))
     assert able(user([base64(padded)]))
 
 
 def test_format_that_a_model_cannot_read_is_refused_by_name() -> None:
     some = replace(ABLE, image_types=frozenset({"image/png", "image/gif"}))
-    assert refusal(user([image_block(pictures.WEBP, "image/webp")]), capabilities=some) == (
+    assert refusal(user([image_block(images.WEBP, "image/webp")]), capabilities=some) == (
         f"{WHERE}.media_type: this model does not take image/webp; it takes image/gif, image/png"
     )
 
 
 def test_too_long_a_side_is_refused_with_its_places() -> None:
-    small, large = image_block(), image_block(pictures.png_head(10, 8001))
+    small, large = image_block(), image_block(images.png_head(10, 8001))
     messages = (
         user([text("a"), large, small]),
         assistant([call("x")]),
@@ -109,7 +109,7 @@ def test_too_long_a_side_is_refused_with_its_places() -> None:
 
 
 def test_many_images_have_to_be_smaller() -> None:
-    image = image_block(pictures.png_head(2001, 1))
+    image = image_block(images.png_head(2001, 1))
     assert able(user([image] * 20))
     message, details = refused([image_block()] * 20 + [image])
     assert message == (
@@ -136,11 +136,11 @@ def test_images_that_are_not_here_yet_are_counted() -> None:
 
 def test_image_that_shall_not_be_scaled_down_is_refused_where_it_would_be() -> None:
     strict = {"transformations": {"oversized_image": "error"}}
-    assert able(user([image_block(pictures.png_head(1568, 9), **strict)]))
+    assert able(user([image_block(images.png_head(1568, 9), **strict)]))
     message, details = refused(
         [
-            image_block(pictures.png_head(9, 1569), transformations={}),
-            image_block(pictures.png_head(9, 1569), **strict),
+            image_block(images.png_head(9, 1569), transformations={}),
+            image_block(images.png_head(9, 1569), **strict),
         ]
     )
     assert message == (
@@ -153,4 +153,4 @@ def test_image_that_shall_not_be_scaled_down_is_refused_where_it_would_be() -> N
 
 def test_image_that_may_be_scaled_down_is_taken() -> None:
     downsize = {"transformations": {"oversized_image": "downsize"}}
-    assert able(user([image_block(pictures.png_head(4000, 4000), **downsize)]))
+    assert able(user([image_block(images.png_head(4000, 4000), **downsize)]))

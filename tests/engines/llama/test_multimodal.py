@@ -19,9 +19,9 @@ from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.multimodal import HOLE, WORD_JOINER, ImagePrompt, MultimodalClient
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, UrlSource
-from support import pictures
+from support import images
 from support.conversation import answer, ask, eventually, text_of, tokens_in, turn
-from support.pictures import image_param
+from support.images import image_param
 from support.projector import IMAGE_TOKENS
 
 pytestmark = pytest.mark.anyio
@@ -60,8 +60,8 @@ async def test_projector_lets_a_model_see(seeing: LlamaEngine, engine: LlamaEngi
         show(IMAGE),
         show("What is this?", IMAGE),
         show(IMAGE, "What is this?"),
-        show("One:", IMAGE, "two:", image_param(pictures.png(9, 9)), IMAGE, "Which?"),
-        show(image_param(pictures.JPEG, "image/jpeg"), image_param(pictures.GIF, "image/gif")),
+        show("One:", IMAGE, "two:", image_param(images.png(9, 9)), IMAGE, "Which?"),
+        show(image_param(images.JPEG, "image/jpeg"), image_param(images.GIF, "image/gif")),
         show(ToolResultParam(tool_use_id="t", content=[TextParam(text="Seen:"), IMAGE]), "Hm?"),
         show("\n\n  ", IMAGE, "  \n"),
         Prompt((Turn("user", (IMAGE,)), turn("assistant", "It is a ")), 8, 0.0),
@@ -84,8 +84,8 @@ async def test_texts_around_images_are_what_they_are_without(seeing: LlamaEngine
 
 
 async def test_what_the_model_sees_changes_what_it_says(seeing: LlamaEngine) -> None:
-    black = image_param(pictures.png(colour=(0, 0, 0)))
-    white = image_param(pictures.png(colour=(255, 255, 255)))
+    black = image_param(images.png(colour=(0, 0, 0)))
+    white = image_param(images.png(colour=(255, 255, 255)))
     said = [
         text_of(await answer(seeing, show(image, "?", max_tokens=24))) for image in (black, white)
     ]
@@ -147,7 +147,7 @@ async def test_image_that_is_not_here_is_refused(seeing: LlamaEngine) -> None:
 
 async def test_broken_image_is_told_in_the_words_of_the_wire(seeing: LlamaEngine) -> None:
     for size in ((11, 13), (4, 3)):  # never seen, and counted before
-        broken = show(image_param(pictures.png(*size)[:50]), "?")
+        broken = show(image_param(images.png(*size)[:50]), "?")
         with pytest.raises(EngineError, match=r"^Could not process image$") as error:
             await answer(seeing, broken)
         assert error.value.kind is EngineErrorKind.UNSUPPORTED
@@ -202,10 +202,10 @@ async def test_thought_about_an_image_is_followed_by_an_answer(
 
 async def test_sizes_are_forgotten_and_asked_again(seeing: LlamaEngine) -> None:
     sizes = seeing._pictures._sizes
-    await seeing.count_tokens(show(image_param(pictures.png(2, 2))))
+    await seeing.count_tokens(show(image_param(images.png(2, 2))))
     assert (2, 2) in sizes
     sizes.clear()
-    assert await seeing.count_tokens(show(image_param(pictures.png(2, 2)))) > IMAGE_TOKENS
+    assert await seeing.count_tokens(show(image_param(images.png(2, 2)))) > IMAGE_TOKENS
 
 
 async def test_child_that_crashed_sees_again(default_model: Path, projector: Path) -> None:

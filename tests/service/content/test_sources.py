@@ -10,7 +10,7 @@ from antiphon.service.content.sources import CHARSETS, LARGEST_IMAGE, MOST_URLS,
 from antiphon.service.content.web import Web
 from antiphon.wire.content import Base64ImageSource, Base64PdfSource, PlainTextSource
 from antiphon.wire.messages import CreateMessageParams
-from support import pictures
+from support import images
 from support.requests import assistant, call, params, result, text, user
 from support.web import Names, Serve, answer, here, site
 
@@ -61,10 +61,10 @@ async def dripping(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize(
     ("image", "kind"),
     [
-        (pictures.png(), "image/png"),
-        (pictures.JPEG, "image/jpeg"),
-        (pictures.GIF, "image/gif"),
-        (pictures.WEBP, "image/webp"),
+        (images.png(), "image/png"),
+        (images.JPEG, "image/jpeg"),
+        (images.GIF, "image/gif"),
+        (images.WEBP, "image/webp"),
     ],
 )
 async def test_image_is_what_its_bytes_say(image: bytes, kind: str) -> None:
@@ -93,7 +93,7 @@ async def test_document_is_what_its_server_calls_it() -> None:
 
 
 async def test_blocks_inside_of_blocks_are_fetched_and_the_rest_stays() -> None:
-    async with site({"/": answer(pictures.png())}) as there:
+    async with site({"/": answer(images.png())}) as there:
         image = by_url("image", there.url())
         inside = {"type": "document", "source": {"type": "content", "content": [text("b"), image]}}
         found = {"type": "search_result", "source": "s", "title": "t", "content": [image]}
@@ -113,7 +113,7 @@ async def test_blocks_inside_of_blocks_are_fetched_and_the_rest_stays() -> None:
 
 
 async def test_request_without_urls_is_left_alone() -> None:
-    asked = params(user([text("a"), pictures.image_block()]))
+    asked = params(user([text("a"), images.image_block()]))
     assert await sources().fetched(asked) is asked
 
 

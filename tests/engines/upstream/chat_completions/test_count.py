@@ -19,9 +19,9 @@ from antiphon.engines.base import (
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.options import TURN_TOKENS
 from antiphon.wire.content import TextParam
-from support import pictures
+from support import images
 from support.conversation import ask
-from support.pictures import image_param
+from support.images import image_param
 from support.upstreams import Misbehaving, misbehaving
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +64,7 @@ async def test_vllm_counts_messages(upstream: Misbehaving) -> None:
 
 
 def seen(text: str) -> Prompt:
-    content = (TextParam(text=text), image_param(pictures.png(56, 57)))
+    content = (TextParam(text=text), image_param(images.png(56, 57)))
     return Prompt((Turn("user", content),), 8)
 
 

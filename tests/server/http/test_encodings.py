@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.server.encodings import inflated
+from antiphon.server.http.encodings import inflated
 from support.asgi import HELLO, Answer
 
 pytestmark = pytest.mark.anyio

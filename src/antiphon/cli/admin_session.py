@@ -31,7 +31,7 @@ P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class AdminSession:
     """What a command asks. People call things by an id or by a name; here they get the thing."""
 
     administration: Administration
@@ -78,7 +78,7 @@ class House:
         return _one("invite", called.lower() if "@" in called else called, names, invites)
 
 
-def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
+def open_session(settings: Settings, use: Callable[[AdminSession], Awaitable[T]]) -> T:
     """Open the database, do something, and close it."""
 
     async def run() -> T:
@@ -98,7 +98,9 @@ def at_home(settings: Settings, use: Callable[[House], Awaitable[T]]) -> T:
                 lambda: LimitGroups(settings.served()),
                 tuple(KeyKind),
             )
-            return await use(House(administration, UsageSummary(office), now(), office.together))
+            return await use(
+                AdminSession(administration, UsageSummary(office), now(), office.together)
+            )
 
     return asyncio.run(run())
 

@@ -16,7 +16,7 @@ from antiphon.store.database.database import open_database
 from antiphon.store.database.tables import ledger
 from antiphon.wire.sse import FrameDecoder
 from support.asgi import HELLO
-from support.house import ADMIN, HOUSE
+from support.organization import ADMIN, HOUSE
 from support.processes import KEY
 
 # 5 tokens of a prompt and 3 of an answer.

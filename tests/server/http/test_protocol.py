@@ -1,7 +1,7 @@
 import pytest
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.server.protocol import refusal, without_upgrade
+from antiphon.server.http.protocol import refusal, without_upgrade
 
 HEAD = b"POST / HTTP/1.1\r\nconnection: upgrade\r\nUpgrade: h2c\r\ncontent-length: 10\r\n\r\n"
 

@@ -19,8 +19,8 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
 from antiphon.core.ids import ID_ENTROPY, request_id
-from antiphon.server.envelope import envelope, headers
-from antiphon.server.exchange import DIRECT
+from antiphon.server.http.boundary import envelope, headers
+from antiphon.server.http.exchange import DIRECT
 
 # Bytes of a request's path, query and headers, all together.
 HEADER = ": \r\n"

@@ -4,7 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Any
 
-from antiphon.server.exchange import Exchange
+from antiphon.server.http.exchange import Exchange
 
 # How often all running requests are looked at. One that ends sooner never has a watcher.
 SWEEP_S = 0.05

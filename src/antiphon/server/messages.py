@@ -10,11 +10,11 @@ from antiphon.core.billing.usage import Outcome
 from antiphon.core.errors import ApiError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
 from antiphon.core.pagination import page_limit
-from antiphon.server.exchange import Exchange
-from antiphon.server.hang_ups import HangUps
-from antiphon.server.middleware import EXCHANGE
-from antiphon.server.reading import VERSIONS, read_body, read_version
-from antiphon.server.responses import folded, write_stream
+from antiphon.server.http.boundary import EXCHANGE
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.hang_ups import HangUps
+from antiphon.server.http.queries import VERSIONS, read_body, read_version
+from antiphon.server.http.responses import folded, write_stream
 from antiphon.service.access import Caller
 from antiphon.service.background import offload
 from antiphon.service.messages import Asking, Generation

@@ -9,19 +9,19 @@ from typing import Self, TypeAlias
 
 import anyio
 
-from antiphon.server.exchange import Exchange
+from antiphon.server.http.exchange import Exchange
 from antiphon.wire.events import MessageStart, Ping, StreamEvent
 from antiphon.wire.fold import Fold
 from antiphon.wire.messages import Message
 from antiphon.wire.sse import EventEncoder
 
-Batches: TypeAlias = AsyncGenerator[list[StreamEvent], None]
+EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
 
 # Events that a slow reader may leave waiting before the engine is made to wait.
 MOST_WAITING = 256
 
 
-async def folded(batches: Batches) -> Message:
+async def folded(batches: EventGroups) -> Message:
     """Return the message that a stream carries."""
     fold = Fold()
     async with aclosing(batches):
@@ -38,7 +38,7 @@ class Feed:
     the generating task waits when too many do. Leaving the context stops the generating.
     """
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: EventGroups) -> None:
         self._batches = batches
         self._waiting: deque[StreamEvent] = deque()
         self._news = asyncio.Event()
@@ -115,7 +115,7 @@ class Feed:
 
 async def write_stream(
     exchange: Exchange,
-    batches: Batches,
+    batches: EventGroups,
     encoder: EventEncoder,
     ping_interval_s: float,
 ) -> None:

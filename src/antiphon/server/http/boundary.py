@@ -18,9 +18,9 @@ from antiphon.core.errors import (
     OverloadedError,
 )
 from antiphon.core.ids import ID_ENTROPY, request_id
-from antiphon.server.envelope import FIRST_SERVER_ERROR, detail, envelope, headers
-from antiphon.server.exchange import ClientGoneError, Exchange
+from antiphon.server.http.exchange import ClientGoneError, Exchange
 from antiphon.wire.decoding import BodyError
+from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
 from antiphon.wire.events import ErrorEvent
 from antiphon.wire.sse import EventEncoder
 
@@ -132,3 +132,26 @@ def as_api_error(error: BaseException) -> ApiError:
             return NotFoundError("Not Found")
         case _:
             return InternalError()
+
+
+# Statuses below 500 that may pass when the same request is sent again.
+RETRYABLE = frozenset({408, 409, 429})
+FIRST_SERVER_ERROR = 500
+
+
+def envelope(error: ApiError, request_id: str) -> ErrorEnvelope:
+    """Return the body of an answer that is an error."""
+    return ErrorEnvelope(error=detail(error), request_id=request_id)
+
+
+def detail(error: ApiError) -> ErrorDetail:
+    """Return what is wrong, as the body of an answer and the last event of a stream say it."""
+    # Claude Code knows the sentences that it reads only where `details` stands beside them.
+    details = {"error_code": error.error_code, **error.details} if error.error_code else None
+    return ErrorDetail(type=error.type, message=error.message, details=details)
+
+
+def headers(error: ApiError) -> dict[str, str]:
+    """Return what the head of such an answer says; SDKs obey it before the status."""
+    may_pass = error.status in RETRYABLE or error.status >= FIRST_SERVER_ERROR
+    return {**error.headers, "x-should-retry": "true" if may_pass else "false"}

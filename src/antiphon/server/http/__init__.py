@@ -1,0 +1,1 @@
+"""HTTP: the error boundary, exchanges, connections, bodies and how an answer is written."""
