@@ -49,7 +49,7 @@ class Process:
         self.announced = Announced()
         self._ready = threading.Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.ledger_under_fire", url, folder, str(seed), name],
+            [sys.executable, "-m", "support.ledger_stress", url, folder, str(seed), name],
             cwd=TESTS,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """A process that keeps a ledger until it is killed.
 
-    python -m support.ledger_under_fire URL FOLDER SEED NAME
+    python -m support.ledger_stress URL FOLDER SEED NAME
 
 Requests run at random, many at once. What a caller would have been told is printed, after the
 ledger was told: `ID PROMPT OUTPUT` with the tokens so far, and `ID closed` once its end is written
