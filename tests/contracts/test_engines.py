@@ -1,4 +1,4 @@
-"""What every engine must do. Add one by a line in `ENGINES`."""
+"""What every engine must do: those of `ENGINES`, or those of `--engine-settings FILE`."""
 
 import asyncio
 import time
@@ -83,7 +83,7 @@ ENGINES: list[Open] = [
 ]
 
 
-@pytest.fixture(scope="module", params=ENGINES, ids=lambda opener: opener.__name__)
+@pytest.fixture(scope="module")
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in

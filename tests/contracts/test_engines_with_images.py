@@ -1,4 +1,4 @@
-"""What every engine must do that takes images. Add one by a line in `ENGINES`."""
+"""What every engine that takes images must do; see test_engines.py."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -75,7 +75,7 @@ ENGINES: list[Open] = [
 ]
 
 
-@pytest.fixture(scope="module", params=ENGINES, ids=lambda opener: opener.__name__)
+@pytest.fixture(scope="module")
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in

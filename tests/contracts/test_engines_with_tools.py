@@ -1,4 +1,4 @@
-"""What every engine must do that has tools, structured outputs or thoughts."""
+"""What every engine with forced tools and structured outputs must do; see test_engines.py."""
 
 import json
 import time
@@ -49,9 +49,10 @@ async def routed(default_model: Path) -> Engine:
     return RoutedEngine("routed", members, time.monotonic)
 
 
-@pytest.fixture(
-    scope="module", params=[llama, scripted, routed], ids=lambda opener: opener.__name__
-)
+ENGINES: list[Open] = [llama, scripted, routed]
+
+
+@pytest.fixture(scope="module")
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
