@@ -18,10 +18,10 @@ PAGE = TESTS.parent / "docs/reference/coverage.md"
 
 # The best that a test shows counts.
 STATES: Mapping[str, str] = {
-    "effect": "does what it says",
-    "shape": "is there, with the one value that is true here",
-    "ignored": "is taken, and means nothing here",
-    "refused": "is answered with an error that says so",
+    "effect": "works as the API documents it",
+    "shape": "is present, with the one value that applies to this server",
+    "ignored": "is accepted, without effect",
+    "refused": "is refused, with an error that names it",
 }
 
 SURFACE: Mapping[str, Sequence[str]] = {
@@ -300,12 +300,13 @@ def backwards(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def page(states: Mapping[str, str]) -> str:
     """Return the page of the table."""
     lines = [
-        "# What of the wire is served",
+        "# API coverage",
         "",
-        "Made from the marks of the tests (`tests/support/surface.py`); a test holds it to them.",
+        "How much of the Claude API Antiphon serves. The table is generated from the marks of the",
+        "tests (`tests/support/surface.py`), and a test compares the two.",
         "",
         *(f"- *{state}*: {meaning}" for state, meaning in STATES.items()),
-        f"- {NOT_YET}: is not served, or no test shows it",
+        f"- {NOT_YET}: is not served, or not covered by a test",
         "",
     ]
     for kind, names in SURFACE.items():
