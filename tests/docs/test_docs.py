@@ -125,6 +125,32 @@ def test_every_link_between_documents_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+PAGES = (*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md")))
+LAYERS = ("wire", "schemas", "core", "engines", "store", "weights", "service", "server", "cli")
+
+
+def is_there(name: str) -> bool:
+    """Whether a path, or a dotted name of a module or of something in it, leads to a file."""
+    roots = (ROOT / "src/antiphon", ROOT)
+    if name.endswith(".py"):
+        return any((root / name).is_file() for root in roots)
+    parts = name.split(".")
+    whole, parent = roots[0].joinpath(*parts), roots[0].joinpath(*parts[:-1])
+    return whole.is_dir() or any(one.with_suffix(".py").is_file() for one in (whole, parent))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_module_that_a_page_names_exists(page: Path) -> None:
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    named = {span for span in re.findall(r"`([\w./-]+)`", text) if span.endswith(".py")}
+    named |= {
+        span for span in re.findall(r"`(\w+(?:\.\w+)+)`", text) if span.split(".")[0] in LAYERS
+    }
+    assert [name for name in sorted(named) if not is_there(name)] == []
+
+
 def test_the_changelog_begins_with_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## \[?([\d.]+)", text, re.MULTILINE)
