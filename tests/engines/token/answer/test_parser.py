@@ -16,7 +16,8 @@ from antiphon.core.prompt import (
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.engines.token.answer.parser import AnswerFormat, AnswerParser, Rejected
+from antiphon.engines.token.answer.answer_format import AnswerFormat
+from antiphon.engines.token.answer.parser import AnswerParser, Rejected
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED
 from antiphon.engines.token.prompt.reasoning_format import KNOWN_MARKS, THINK
 
@@ -26,26 +27,63 @@ TOOLS = (
     Tool(name="eager", input_schema={"type": "object"}, eager_input_streaming=True),
 )
 PLAIN = AnswerFormat(TAGGED, TOOLS)
-THINKING = AnswerFormat(TAGGED, TOOLS, marks=THINK)
+THINKING = AnswerFormat(TAGGED, TOOLS, tags=THINK)
 LLAMA = AnswerFormat(BARE, TOOLS)
+HARMONY = KNOWN_MARKS["<|channel|>analysis"]
+STRICT = AnswerFormat(
+    TAGGED,
+    TOOLS,
+    tags=HARMONY,
+    constrained=True,
+    must_fit=frozenset({"add", "eager"}),
+    buffered=frozenset({"eager"}),
+)
 PIECES = [
-    "<think>", "</think>", "<tool_call>", "</tool_call>", "<tool", "_call>", "<", ">", "\n", " ",
-    "hello", "{", "}", '"', "\\", '"name": ', '"add"', '"eager"', ', "arguments": ',
+    "<think>", "</think>", "<tool_call>", "</tool_call>", "<tool", "_call>", "</tool", "<", ">",
+    "\n", " ", "\x0b", "hello", "{", "}", "[", '"', "\\", '"name": ', '"add"', '"eager"',
+    ', "arguments": ', "x" * 1200, HARMONY.opening, HARMONY.closing, HARMONY.gap, HARMONY.gap[:9],
     TAGGED.call("add", {"n": 1}), TAGGED.call("eager", {"a": ["}</tool_call>", {}]}),
     TAGGED.call("unknown", {}), TAGGED.call("add", {"n": "not a number"}),
-    TAGGED.before("add"), TAGGED.before("eager"), BARE.call("add", {"n": 2}),
+    TAGGED.call("eager", {"a": "x" * 1200}), TAGGED.before("add"), TAGGED.before("eager"),
+    BARE.call("add", {"n": 2}), BARE.call("eager", {"a": [2]}), BARE.before("eager"),
 ]  # fmt: skip
-answers = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
+STARTS = ["", "", " ", "<think>so</think>", HARMONY.opening, *PIECES[-10:]]
+answers = st.builds(
+    lambda start, rest: start + "".join(rest),
+    st.sampled_from(STARTS),
+    st.lists(st.sampled_from(PIECES), max_size=8),
+)
 readings = st.sampled_from(
-    [PLAIN, THINKING, LLAMA, AnswerFormat(TAGGED), AnswerFormat(TAGGED, marks=THINK)]
+    [
+        PLAIN,
+        THINKING,
+        LLAMA,
+        STRICT,
+        AnswerFormat(TAGGED),
+        AnswerFormat(TAGGED, tags=THINK),
+        AnswerFormat(TAGGED, TOOLS, tags=HARMONY, reasoned=True),
+        AnswerFormat(TAGGED, TOOLS, constrained=True, forced=True),
+        AnswerFormat(BARE, TOOLS, tags=THINK, reasoned=True, constrained=True),
+    ]
 )
 reasons = st.sampled_from(list(FinishReason))
 
 
 def read(reading: AnswerFormat, pieces: list[str], reason: FinishReason) -> list[EngineEvent]:
-    reader = AnswerParser(reading)
-    events = [event for piece in pieces for event in reader.feed(piece, 3)]
-    return events + reader.finish(reason, 1)
+    return parsed(reading, pieces, reason)[0]
+
+
+def parsed(
+    reading: AnswerFormat, pieces: list[str], reason: FinishReason
+) -> tuple[list[EngineEvent], Rejected | None]:
+    """Return the events of an answer; and the call that is rejected, which ends them."""
+    parser = AnswerParser(reading)
+    events: list[EngineEvent] = []
+    for piece in pieces:
+        events += parser.feed(piece, 3)
+        if parser.rejected is not None:
+            return events, parser.rejected
+    return events + parser.finish(reason, 1), parser.rejected
 
 
 def whole(text: str, reading: AnswerFormat = PLAIN, reason: str = "end_turn") -> list[Any]:
@@ -75,30 +113,56 @@ def cut(text: str, places: list[int]) -> list[str]:
 END = (Finished, FinishReason.END_TURN)
 
 
-@given(answers, st.lists(st.integers(0, 2000), max_size=20), readings, reasons)
+cuts = st.lists(st.integers(0, 5000), max_size=20)
+
+
+@given(answers, cuts, readings, reasons)
 def test_cuts_do_not_matter(
     text: str, places: list[int], reading: AnswerFormat, reason: FinishReason
 ) -> None:
-    expected = joined(read(reading, [text], reason))
-    assert joined(read(reading, cut(text, places), reason)) == expected
-    assert joined(read(reading, list(text), reason)) == expected
+    expected, rejected = parsed(reading, [text], reason)
+    for pieces in (cut(text, places), list(text)):
+        events, again = parsed(reading, pieces, reason)
+        assert joined(events) == joined(expected)
+        assert (again and (again.at, again.why)) == (rejected and (rejected.at, rejected.why))
 
 
-@given(answers, st.lists(st.integers(0, 2000), max_size=20), readings, reasons)
+@given(answers, cuts, readings, reasons)
 def test_tokens_are_neither_lost_nor_made(
     text: str, places: list[int], reading: AnswerFormat, reason: FinishReason
 ) -> None:
     pieces = cut(text, places)
-    events = read(reading, pieces, reason)
-    assert sum(event.tokens for event in events) == 3 * len(pieces) + 1
-    assert [event for event in events if isinstance(event, Finished)] == events[-1:]
+    events, rejected = parsed(reading, pieces, reason)
+    spent = sum(event.tokens for event in events)
+    if rejected is None:
+        assert spent == 3 * len(pieces) + 1
+        assert [event for event in events if isinstance(event, Finished)] == events[-1:]
+    else:
+        assert (spent + rejected.tokens) % 3 == 0
+        assert spent + rejected.tokens <= 3 * len(pieces)
+
+
+@pytest.mark.parametrize(
+    ("reading", "text"),
+    [
+        (LLAMA, BARE.call("add", {"n": 1}) + " \n"),
+        (PLAIN, TAGGED.before("eager") + "{}}\n</tool _call>abc"),
+        (PLAIN, "<tool_call>\x0b" + TAGGED.call("eager", {}).removeprefix("<tool_call>")),
+        (PLAIN, TAGGED.before("eager") + '{"a": "' + "x" * 1200),
+    ],
+    ids=["space after a bare call", "broken closing", "foreign space", "long input"],
+)
+def test_cut_before_each_character_gives_the_same_events(reading: AnswerFormat, text: str) -> None:
+    end = FinishReason.END_TURN
+    assert joined(read(reading, list(text), end)) == joined(read(reading, [text], end))
 
 
 @given(answers, readings, reasons)
 def test_whole_calls_are_valid_and_input_follows_a_start(
     text: str, reading: AnswerFormat, reason: FinishReason
 ) -> None:
-    said = whole(text, reading, reason)
+    events, _ = parsed(reading, [text], reason)
+    said = joined(events)
     for before, (kind, what) in pairwise([(None, ""), *said]):
         if kind is ToolCallJson:
             assert before[0] is ToolCallStart
@@ -154,33 +218,37 @@ def test_what_is_no_valid_call_is_text(text: str) -> None:
 
 
 def test_call_that_does_not_fit_is_rejected_and_another_takes_its_place() -> None:
-    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True))
+    parser = AnswerParser(AnswerFormat(TAGGED, TOOLS, constrained=True))
     wrong = f"Look. {TAGGED.call('add', {'n': 'x'})}"
-    said = reader.feed(wrong, 5)
+    said = parser.feed(wrong, 5)
     assert joined(said) == [(TextChunk, "Look.")]
-    assert reader.rejected == Rejected(at=6, name="add", why=".n: type", tokens=0)
-    reader.again()
-    assert joined(reader.feed(TAGGED.call("add", {"n": 1}), 4)) == [
+    assert parser.rejected == Rejected(at=6, name="add", why=".n: type", tokens=0)
+    parser.retry()
+    assert joined(parser.feed(TAGGED.call("add", {"n": 1}), 4)) == [
         (ToolCallStart, "add"),
         (ToolCallJson, '{"n": 1}'),
     ]
 
 
 def test_call_that_does_not_fit_leaves_when_it_need_not() -> None:
-    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True))
-    reader.demanding = False
-    assert reader.feed(TAGGED.call("add", {"n": "x"}), 1)[0] == ToolCallStart("add", 1)
-    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True, must_fit=frozenset({"add"})))
-    reader.demanding = False
-    assert reader.feed(TAGGED.call("add", {"n": "x"}), 1) == []
-    assert reader.rejected is not None
-    assert reader.rejected.tokens == 1
+    parser = AnswerParser(AnswerFormat(TAGGED, TOOLS, constrained=True))
+    parser.demanding = False
+    assert parser.feed(TAGGED.call("add", {"n": "x"}), 1)[0] == ToolCallStart("add", 1)
+    parser = AnswerParser(
+        AnswerFormat(TAGGED, TOOLS, constrained=True, must_fit=frozenset({"add"}))
+    )
+    parser.demanding = False
+    assert parser.feed(TAGGED.call("add", {"n": "x"}), 1) == []
+    assert parser.rejected is not None
+    assert parser.rejected.tokens == 1
 
 
 def test_eager_input_that_must_be_checked_waits_for_its_end() -> None:
-    reader = AnswerParser(AnswerFormat(TAGGED, TOOLS, sure=True, held=frozenset({"eager"})))
-    assert reader.feed(TAGGED.before("eager") + '{"a": 1', 1) == []
-    assert reader.feed("}" + TAGGED.after, 1)[0] == ToolCallStart("eager", 2)
+    parser = AnswerParser(
+        AnswerFormat(TAGGED, TOOLS, constrained=True, buffered=frozenset({"eager"}))
+    )
+    assert parser.feed(TAGGED.before("eager") + '{"a": 1', 1) == []
+    assert parser.feed("}" + TAGGED.after, 1)[0] == ToolCallStart("eager", 2)
 
 
 def test_call_that_is_cut_is_sent_as_far_as_it_came() -> None:
@@ -193,6 +261,11 @@ def test_call_that_is_cut_is_sent_as_far_as_it_came() -> None:
     assert whole(nameless, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
 
 
+def test_input_that_is_cut_behind_its_end_is_whole() -> None:
+    text = TAGGED.before("add") + '{"n": 1}}\n</tool'
+    assert whole(text, reason="max_tokens")[1] == (ToolCallJson, '{"n": 1}')
+
+
 def test_opening_that_is_cut_is_no_text() -> None:
     assert whole("Hi <tool", reason="max_tokens")[0] == (TextChunk, "Hi")
     assert whole("a <", reason="max_tokens")[0] == (TextChunk, "a <")
@@ -202,20 +275,20 @@ def test_opening_that_is_cut_is_no_text() -> None:
 
 @pytest.mark.covers("tools: eager_input_streaming", "effect")
 def test_eager_input_comes_as_it_is_written() -> None:
-    reader = AnswerParser(PLAIN)
-    assert reader.feed(TAGGED.before("eager"), 5) == []
-    assert reader.feed('{"a', 1) == [ToolCallStart("eager", 6), ToolCallJson('{"a', 0)]
-    assert reader.feed('": 1', 2) == [ToolCallJson('": 1', 2)]
-    assert reader.feed("}}\n</tool", 2) == [ToolCallJson("}", 2)]
-    assert reader.feed("_call>", 2) == []
-    assert reader.finish(FinishReason.END_TURN, 1) == [Finished(FinishReason.END_TURN, 3)]
+    parser = AnswerParser(PLAIN)
+    assert parser.feed(TAGGED.before("eager"), 5) == []
+    assert parser.feed('{"a', 1) == [ToolCallStart("eager", 6), ToolCallJson('{"a', 0)]
+    assert parser.feed('": 1', 2) == [ToolCallJson('": 1', 2)]
+    assert parser.feed("}}\n</tool", 2) == [ToolCallJson("}", 2)]
+    assert parser.feed("_call>", 2) == []
+    assert parser.finish(FinishReason.END_TURN, 1) == [Finished(FinishReason.END_TURN, 3)]
 
 
 def test_other_inputs_are_held_until_they_are_whole() -> None:
-    reader = AnswerParser(PLAIN)
+    parser = AnswerParser(PLAIN)
     call = TAGGED.call("add", {"n": 1})
-    assert reader.feed(call[:-1], 5) == []
-    assert reader.feed(">", 1) == [ToolCallStart("add", 6), ToolCallJson('{"n": 1}', 0)]
+    assert parser.feed(call[:-1], 5) == []
+    assert parser.feed(">", 1) == [ToolCallStart("add", 6), ToolCallJson('{"n": 1}', 0)]
 
 
 def test_thought_is_apart_from_text() -> None:
@@ -226,7 +299,7 @@ def test_thought_is_apart_from_text() -> None:
 
 
 def test_space_between_a_thought_and_its_answer_is_nobodys() -> None:
-    before = AnswerFormat(TAGGED, TOOLS, marks=THINK, thought=True)
+    before = AnswerFormat(TAGGED, TOOLS, tags=THINK, reasoned=True)
     assert whole(" \n\nHi ", before) == [(TextChunk, "Hi "), END]
 
 
@@ -234,9 +307,9 @@ def test_space_between_a_thought_and_its_answer_is_nobodys() -> None:
 def test_channels_of_harmony_are_no_text(cut: int) -> None:
     marks = KNOWN_MARKS["<|channel|>analysis"]
     said = f"{marks.opening}Hm{marks.closing}{marks.gap}Hi"
-    reader = AnswerParser(AnswerFormat(TAGGED, marks=marks))
-    events = [*reader.feed(said[:cut], 1), *reader.feed(said[cut:], 1)]
-    events += reader.finish(FinishReason.END_TURN, 1)
+    parser = AnswerParser(AnswerFormat(TAGGED, tags=marks))
+    events = [*parser.feed(said[:cut], 1), *parser.feed(said[cut:], 1)]
+    events += parser.finish(FinishReason.END_TURN, 1)
     thought = "".join(event.text for event in events if isinstance(event, ThinkingChunk))
     text = "".join(event.text for event in events if isinstance(event, TextChunk))
     assert (thought, text) == ("Hm", "Hi")

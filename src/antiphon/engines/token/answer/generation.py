@@ -20,6 +20,7 @@ from antiphon.engines.base import (
     TextChunk,
 )
 from antiphon.engines.llama.client import Completes, Completion, Piece
+from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.constraint import (
     Constraint,
     ConstraintRequest,
@@ -27,7 +28,7 @@ from antiphon.engines.token.answer.constraint import (
     constraint_request,
 )
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
-from antiphon.engines.token.answer.parser import AnswerFormat, AnswerParser, Rejected
+from antiphon.engines.token.answer.parser import AnswerParser, Rejected
 from antiphon.engines.token.answer.reasoning_pass import (
     REPLACEMENT,
     ReasoningPass,
@@ -174,12 +175,12 @@ class _Answer:
             AnswerFormat(
                 asked.syntax,
                 tools,
-                marks=asked.marks,
-                thought=asked.thought,
-                sure=True,
+                tags=asked.marks,
+                reasoned=asked.thought,
+                constrained=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
                 must_fit=must_fit,
-                held=must_fit & self._constraint.unkept,
+                buffered=must_fit & self._constraint.unkept,
             )
         )
 
@@ -216,7 +217,7 @@ class _Answer:
         self._before = self._told = self._told - rejected.tokens
         if self._reader is not None:
             self._reader.demanding = self._attempt < ATTEMPTS
-            self._reader.again()
+            self._reader.retry()
         return self._back_to(rejected.at)
 
     def _back_to(self, at: int) -> str:

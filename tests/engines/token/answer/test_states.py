@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import pytest
+
+from antiphon.core.prompt import Tool
+from antiphon.engines.token.answer.answer_format import AnswerFormat
+from antiphon.engines.token.answer.parser import AnswerParser
+from antiphon.engines.token.answer.states import TRANSITIONS, Sign, State
+from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED
+from antiphon.engines.token.prompt.reasoning_format import THINK
+
+TOOLS = (
+    Tool(name="add", input_schema={"properties": {"n": {"type": "integer"}}}),
+    Tool(name="eager", input_schema={}, eager_input_streaming=True),
+)
+FREE = AnswerFormat(TAGGED, TOOLS, tags=THINK)
+BOUND = replace(FREE, constrained=True)
+CALLED = TAGGED.call("add", {})
+MISFIT = TAGGED.call("add", {"n": "x"})
+EAGER = TAGGED.before("eager") + "{"
+
+# How each row of the table comes about: what has been read before, and what is read then.
+ROWS = {
+    (State.START, Sign.REASONING_OPENING): (FREE, "", "<think>"),
+    (State.START, Sign.CALL_OPENING): (AnswerFormat(BARE, TOOLS), " ", "{"),
+    (State.START, Sign.OTHER_TEXT): (FREE, "<thi", "s"),
+    (State.REASONING, Sign.REASONING_CLOSING): (FREE, "<think>So</thi", "nk>"),
+    (State.AFTER_REASONING, Sign.REASONING_OPENING): (FREE, "<think></think>", "<think>"),
+    (State.AFTER_REASONING, Sign.CALL_OPENING): (
+        AnswerFormat(BARE, TOOLS, reasoned=True),
+        "",
+        "{",
+    ),
+    (State.AFTER_REASONING, Sign.OTHER_TEXT): (FREE, "<think></think>\n\n", "Hi"),
+    (State.TEXT, Sign.CALL_OPENING): (FREE, "Hi <tool_call", ">"),
+    (State.CALL, Sign.STREAMED_HEAD): (FREE, EAGER[:-1], "{"),
+    (State.CALL, Sign.WHOLE_CALL): (FREE, CALLED[:-1], ">"),
+    (State.CALL, Sign.MISFIT): (BOUND, MISFIT[:-1], ">"),
+    (State.CALL, Sign.OTHER_TEXT): (FREE, MISFIT[:-1], ">"),
+    (State.ARGUMENTS, Sign.INPUT_END): (FREE, EAGER, "}"),
+    (State.CLOSING, Sign.CALL_CLOSING): (FREE, EAGER + "}}\n</tool_call", ">"),
+    (State.CLOSING, Sign.OTHER_TEXT): (FREE, EAGER + "}", ","),
+    (State.AFTER_CALL, Sign.CALL_OPENING): (FREE, CALLED + "\n<tool_call", ">"),
+}
+RETRIES = {
+    (State.REJECTED, Sign.RETRY): (BOUND, "Hi " + MISFIT),
+    (State.REJECTED, Sign.RETRY_FROM_START): (
+        AnswerFormat(BARE, TOOLS, constrained=True),
+        BARE.call("add", {"n": "x"}),
+    ),
+}
+
+
+def test_each_row_of_the_table_has_an_example() -> None:
+    rows = {(state, sign) for state, signs in TRANSITIONS.items() for sign in signs}
+    assert rows == {*ROWS, *RETRIES}
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0].name}-{row[1].name}")
+def test_sign_leads_to_the_state_of_the_table(row: tuple[State, Sign]) -> None:
+    reading, before, then = ROWS[row]
+    parser = AnswerParser(reading)
+    for character in before:
+        parser.feed(character, 1)
+    assert parser.state is row[0]
+    parser.feed(then, 1)
+    assert parser.state is TRANSITIONS[row[0]][row[1]]
+
+
+@pytest.mark.parametrize("row", RETRIES, ids=lambda row: row[1].name)
+def test_retry_leads_to_the_state_of_the_table(row: tuple[State, Sign]) -> None:
+    reading, before = RETRIES[row]
+    parser = AnswerParser(reading)
+    parser.feed(before, 1)
+    assert parser.state is State.REJECTED
+    parser.retry()
+    assert parser.state is TRANSITIONS[State.REJECTED][row[1]]
