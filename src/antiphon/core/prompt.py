@@ -56,6 +56,20 @@ class Thinking(msgspec.Struct, frozen=True, kw_only=True):
     budget: int | None = None
 
 
+class Breakpoint(msgspec.Struct, frozen=True):
+    """A breakpoint of the prompt cache: where a prefix ends that may be cached, and for how long.
+
+    The prefix is all of the prompt up to and including one block, or one tool. `turn` is the index
+    of the block's turn, `None` for a tool. `path` leads to the block: its index in the turn (the
+    tool's in `Prompt.tools`), then, for a block inside of another one, its index among the other
+    one's `core.blocks.inner_blocks`, and so on.
+    """
+
+    turn: int | None
+    path: tuple[int, ...]
+    ttl: Literal["5m", "1h"] = "5m"
+
+
 class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """One question to a model.
 
@@ -77,6 +91,8 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     effort: str | None = None
     pdf_paths: tuple[str, ...] = ()
     """Where the caller put the PDFs of `turns`, in their order: for who cannot read one."""
+    breakpoints: tuple[Breakpoint, ...] = ()
+    """In the order of the prompt: tools, then turns. `core.blocks` keeps them where they belong."""
 
 
 class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -1,0 +1,229 @@
+"""The one visitor for content blocks: what a block holds, what it says, how a prompt is rewritten.
+
+Documents made of blocks, search results and results of tools hold blocks. Every walk over blocks
+goes through `inner_blocks`, which refuses a class that it does not know: a new block is added here
+first, and no walk can pass over it in silence.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Final, TypeAlias
+
+from msgspec.structs import replace
+
+from antiphon.core.prompt import Breakpoint, Prompt, Turn
+from antiphon.wire.content import (
+    BlockParam,
+    ContentSource,
+    DocumentParam,
+    ForeignBlockParam,
+    ImageParam,
+    PlainTextSource,
+    RedactedThinkingParam,
+    SearchResultParam,
+    TextParam,
+    ThinkingParam,
+    ToolReferenceParam,
+    ToolResultParam,
+    ToolUseParam,
+)
+
+BLOCK_SEPARATOR: Final = "\n"
+"""Between blocks that become one text. Templates take one string; llama.cpp and vLLM join blocks
+with a newline too, and nothing in between would glue the words of two messages together."""
+
+Path: TypeAlias = tuple[int, ...]
+"""Leads from a list of blocks to one of them: its index, then its index inside of that block."""
+
+Change: TypeAlias = Callable[[BlockParam], Sequence[BlockParam]]
+ChangeInPieces: TypeAlias = Callable[[BlockParam, Sequence[int]], Sequence[Sequence[BlockParam]]]
+
+
+class UnknownBlockError(TypeError):
+    """A class of blocks that no visitor has been taught."""
+
+    def __init__(self, block: object) -> None:
+        super().__init__(f"core.blocks does not know the block {type(block).__name__}")
+
+
+def inner_blocks(block: BlockParam) -> Sequence[BlockParam]:
+    """Return the blocks inside of a block; a string there is one text block, an empty one none.
+
+    Raises `UnknownBlockError`.
+    """
+    match block:
+        case TextParam():
+            return ()
+        case ToolResultParam(content=content) | SearchResultParam(content=content):
+            return _as_blocks(content)
+        case DocumentParam(source=ContentSource(content=content)):
+            return _as_blocks(content)
+        case (
+            ImageParam()
+            | DocumentParam()
+            | ThinkingParam()
+            | RedactedThinkingParam()
+            | ToolUseParam()
+            | ToolReferenceParam()
+            | ForeignBlockParam()
+        ):
+            return ()
+    raise UnknownBlockError(block)
+
+
+def with_inner_blocks(block: BlockParam, blocks: Sequence[BlockParam]) -> BlockParam:
+    """Return a block with other blocks inside. Raises `UnknownBlockError` for one without any."""
+    content: Any = list(blocks)
+    match block:
+        case ToolResultParam() | SearchResultParam():
+            return replace(block, content=content)
+        case DocumentParam(source=ContentSource() as source):
+            return replace(block, source=replace(source, content=content))
+    raise UnknownBlockError(block)
+
+
+def text_of(block: BlockParam) -> str:
+    """Return the text in a block, line by line of the blocks inside of it.
+
+    Images, calls and thinking have none. Raises `UnknownBlockError`.
+    """
+    match block:
+        case TextParam(text=text):
+            return text
+        case DocumentParam(source=PlainTextSource(data=text)):
+            return text
+    return text_of_all(inner_blocks(block))
+
+
+def text_of_all(blocks: Sequence[BlockParam]) -> str:
+    """Return the texts of blocks, those without one left out."""
+    return BLOCK_SEPARATOR.join(text for block in blocks if (text := text_of(block)))
+
+
+def walk(blocks: Sequence[BlockParam]) -> Iterator[tuple[Path, BlockParam]]:
+    """Yield blocks and all blocks inside of them, each before those inside of it."""
+    for index, block in enumerate(blocks):
+        yield (index,), block
+        for path, inner in walk(inner_blocks(block)):
+            yield (index, *path), inner
+
+
+def rewrite(prompt: Prompt, change: Change) -> Prompt:
+    """Put what `change` returns in the place of each block: no block, one or several.
+
+    Blocks inside of others are changed first. Breakpoints move with the content that they lie
+    behind. A change that leaves nothing of a block moves its breakpoint behind what stands before
+    it; one before everything is gone. Where `change` returns the blocks that it was given, the
+    prompt itself is returned.
+
+    Raises `ValueError` where `change` takes apart a block that has a breakpoint inside: that is
+    for `rewrite_in_pieces`.
+    """
+    return rewrite_in_pieces(prompt, lambda block, _: (change(block),))
+
+
+def rewrite_in_pieces(prompt: Prompt, change: ChangeInPieces) -> Prompt:
+    """Rewrite a prompt as `rewrite` does, where blocks that hold others may be taken apart.
+
+    `change(block, cuts)` is told behind which of the block's inner blocks a breakpoint lies
+    (indices in rising order). It returns what stands in its place in `len(cuts) + 1` pieces: each
+    but the last ends where the inner block of its cut ends. A change that keeps the block, with
+    as many blocks inside, returns one piece.
+    """
+    turns, moved = [], dict[int, Breakpoint | None]()
+    for index, turn in enumerate(prompt.turns):
+        marks = {
+            number: mark.path
+            for number, mark in enumerate(prompt.breakpoints)
+            if mark.turn == index
+        }
+        content, paths = _rewritten(turn.content, marks, change)
+        same = _are_same(content, turn.content)
+        turns.append(turn if same else Turn(turn.role, tuple(content)))  # type: ignore[arg-type]
+        for number, path in paths.items():
+            ttl = prompt.breakpoints[number].ttl
+            moved[number] = _behind(prompt, turns, path, ttl)
+    if _are_same(turns, prompt.turns):
+        return prompt
+    kept = [moved.get(number, at) for number, at in enumerate(prompt.breakpoints)]
+    return replace(prompt, turns=tuple(turns), breakpoints=_distinct(kept))
+
+
+def _as_blocks(content: Any) -> Sequence[BlockParam]:
+    if isinstance(content, str):
+        return (TextParam(text=content),) if content else ()
+    return content if isinstance(content, list) else ()
+
+
+def _are_same(some: Sequence[object], others: Sequence[object]) -> bool:
+    return len(some) == len(others) and all(map(lambda a, b: a is b, some, others))
+
+
+def _rewritten(
+    blocks: Sequence[BlockParam], marks: Mapping[int, Path], change: ChangeInPieces
+) -> tuple[list[BlockParam], dict[int, Path]]:
+    """Rewrite a list of blocks, and the paths of the breakpoints in it, each with its number.
+
+    An empty path is that of a breakpoint which lies before all that is left.
+    """
+    new: list[BlockParam] = []
+    moved: dict[int, Path] = {}
+    for index, block in enumerate(blocks):
+        here = {number: path[1:] for number, path in marks.items() if path[0] == index}
+        pieces, inside = _changed(block, {n: path for n, path in here.items() if path}, change)
+        ends = [len(new) - 1 + end for end in accumulate(map(len, pieces), initial=0)]
+        new += [block for piece in pieces for block in piece]
+        for number, path in here.items():
+            piece, rest = inside[number] if path else (len(pieces), ())
+            last = ends[piece] + 1 if rest else ends[piece]
+            moved[number] = (last, *rest) if last >= 0 else ()
+    return new, moved
+
+
+def _changed(
+    block: BlockParam, marks: Mapping[int, Path], change: ChangeInPieces
+) -> tuple[Sequence[Sequence[BlockParam]], dict[int, tuple[int, Path]]]:
+    """Change a block and the blocks inside of it.
+
+    Returns the pieces in its place, and of each breakpoint inside behind how many of the pieces it
+    lies; or, where the block has been kept, behind none, and its path in the block.
+    """
+    inner = inner_blocks(block)
+    new_inner, paths = _rewritten(inner, marks, change)
+    if not _are_same(new_inner, inner):
+        block = with_inner_blocks(block, new_inner)
+    cuts = sorted({path[0] for path in paths.values() if path})
+    pieces = change(block, cuts)
+    if not paths:
+        return pieces, {}
+    if _keeps(pieces, new_inner):
+        return pieces, {number: (0, path) for number, path in paths.items()}
+    if len(pieces) != len(cuts) + 1 or any(len(path) > 1 for path in paths.values()):
+        raise ValueError(f"a change takes apart a {type(block).__name__} with a breakpoint inside")
+    return pieces, {
+        number: (cuts.index(path[0]) + 1 if path else 0, ()) for number, path in paths.items()
+    }
+
+
+def _keeps(pieces: Sequence[Sequence[BlockParam]], inner: Sequence[BlockParam]) -> bool:
+    """Whether a change kept a block as one that holds as many blocks."""
+    match pieces:
+        case [[block]]:
+            return len(inner_blocks(block)) == len(inner)
+    return False
+
+
+def _behind(prompt: Prompt, turns: Sequence[Turn], path: Path, ttl: Any) -> Breakpoint | None:
+    """Place a breakpoint in the last of the turns, or behind what stands before it."""
+    if path:
+        return Breakpoint(len(turns) - 1, path, ttl)
+    for index in range(len(turns) - 2, -1, -1):
+        if turns[index].content:
+            return Breakpoint(index, (len(turns[index].content) - 1,), ttl)
+    return Breakpoint(None, (len(prompt.tools) - 1,), ttl) if prompt.tools else None
+
+
+def _distinct(breakpoints: Sequence[Breakpoint | None]) -> tuple[Breakpoint, ...]:
+    """Leave out what is gone, and of several in one place all but the first, the longest."""
+    places = {(one.turn, one.path): one for one in reversed(breakpoints) if one is not None}
+    return tuple(reversed(places.values()))
