@@ -73,7 +73,7 @@ def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small() -> dict[str, int]:
+def llama_options() -> dict[str, int]:
     return {"context": 1024, "slots": 4, "threads": 2}
 
 
@@ -81,15 +81,15 @@ def small() -> dict[str, int]:
 async def engine(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
     default_model: Path,
-    small: dict[str, int],
+    llama_options: dict[str, int],
 ) -> AsyncIterator[LlamaEngine]:
-    engine = await open_llama(EngineConfig("smollm2", default_model, small))
+    engine = await open_llama(EngineConfig("smollm2", default_model, llama_options))
     yield engine
     await engine.aclose()
 
 
 @pytest.fixture(scope="session")
-async def seeing(
+async def multimodal_engine(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
     default_model: Path,
     projector: Path,

@@ -26,7 +26,7 @@ START, END = 1, 2
 
 
 async def busy(engine: LlamaEngine) -> int:
-    return sum(slot.is_processing for slot in await engine.client.slots())
+    return sum(slot.is_processing for slot in await engine.machine.slots())
 
 
 async def until_busy(engine: LlamaEngine, slots: int) -> None:
@@ -36,7 +36,7 @@ async def until_busy(engine: LlamaEngine, slots: int) -> None:
 
 
 def child_of(engine: LlamaEngine) -> ChildProcess:
-    child = engine.client._upstream.child
+    child = engine.machine._upstream.child
     assert isinstance(child, ChildProcess)
     return child
 
@@ -71,7 +71,7 @@ async def test_prompt_is_the_one_of_the_template(engine: LlamaEngine) -> None:
         "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    assert await engine.tokens_of(prompt) == await engine.client.tokenize(text, control=True)
+    assert await engine.tokens_of(prompt) == await engine.machine.tokenize(text, control=True)
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
@@ -81,15 +81,15 @@ async def test_control_tokens_in_a_text_are_plain_text(engine: LlamaEngine, role
     honest = await engine.tokens_of(Prompt((turn("user", "a"), turn(role, "hi")), 8))
     for control in (0, START, END):
         assert tokens.count(control) == honest.count(control)
-    spelled = await engine.client.tokenize(attack, control=False)
+    spelled = await engine.machine.tokenize(attack, control=False)
     assert "".join(map(chr, spelled)) in "".join(map(chr, tokens))
 
 
 async def test_system_in_the_middle_stays_there(engine: LlamaEngine) -> None:
     turns = (turn("user", "one"), turn("system", "two"), turn("user", "three"))
     tokens = await engine.tokens_of(Prompt(turns, 8))
-    system = await engine.client.tokenize("<|im_start|>system\n", control=True)
-    words = [(await engine.client.tokenize(word, control=False))[0] for word in ("one", "three")]
+    system = await engine.machine.tokenize("<|im_start|>system\n", control=True)
+    words = [(await engine.machine.tokenize(word, control=False))[0] for word in ("one", "three")]
     starts = [i for i in range(len(tokens)) if tokens[i : i + len(system)] == system]
     assert tokens.index(words[0]) < starts[-1] < tokens.index(words[1])
 
@@ -97,7 +97,7 @@ async def test_system_in_the_middle_stays_there(engine: LlamaEngine) -> None:
 async def test_prefill_is_continued(engine: LlamaEngine) -> None:
     prompt = ask("Count to five.", "1, 2, 3,", max_tokens=3)
     tokens = await engine.tokens_of(prompt)
-    prefill = await engine.client.tokenize("1, 2, 3,", control=False)
+    prefill = await engine.machine.tokenize("1, 2, 3,", control=False)
     assert tokens[-len(prefill) :] == prefill
     assert text_of(await answer(engine, prompt)).startswith(" 4")
 
@@ -105,7 +105,7 @@ async def test_prefill_is_continued(engine: LlamaEngine) -> None:
 async def test_answer_that_ends_by_itself_counts_its_end(engine: LlamaEngine) -> None:
     events = await answer(engine, ask("Say only: ok", max_tokens=200))
     assert reason_of(events) is FinishReason.END_TURN
-    text = await engine.client.tokenize(text_of(events), control=False)
+    text = await engine.machine.tokenize(text_of(events), control=False)
     assert tokens_in(events) == len(text) + 1
 
 
@@ -182,9 +182,9 @@ async def test_context_window_ends_an_answer_that_may_be_longer(default_model: P
 
 
 async def test_crash_ends_the_answer_and_not_the_engine(
-    default_model: Path, small: dict[str, int]
+    default_model: Path, llama_options: dict[str, int]
 ) -> None:
-    engine = await open_llama(EngineConfig("crashing", default_model, small))
+    engine = await open_llama(EngineConfig("crashing", default_model, llama_options))
     try:
         before = child_of(engine).pid
         events = engine.generate(ask("Tell me a story.", max_tokens=800))
@@ -201,9 +201,11 @@ async def test_crash_ends_the_answer_and_not_the_engine(
 
 
 async def test_restart_that_takes_too_long_is_overload(
-    default_model: Path, small: dict[str, int]
+    default_model: Path, llama_options: dict[str, int]
 ) -> None:
-    engine = await open_llama(EngineConfig("slow", default_model, {**small, "wait_s": 0.01}))
+    engine = await open_llama(
+        EngineConfig("slow", default_model, {**llama_options, "wait_s": 0.01})
+    )
     try:
         os.kill(child_of(engine).pid, signal.SIGKILL)
         await eventually(lambda: not engine.ready)

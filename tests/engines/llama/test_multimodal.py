@@ -14,9 +14,10 @@ from antiphon.engines.base import (
     ThinkingChunk,
     Turn,
 )
-from antiphon.engines.llama.client import Completion, MediaPrompt
+from antiphon.engines.llama.client import MediaPrompt
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.multimodal import HOLE, WORD_JOINER, ImagePrompt, MultimodalClient
+from antiphon.engines.token.machine import CompletionRequest
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, UrlSource
 from support import images
@@ -39,18 +40,21 @@ def show(*blocks: ContentParam | str, max_tokens: int = 8) -> Prompt:
 
 
 async def pictured(engine: LlamaEngine, prompt: Prompt) -> ImagePrompt:
-    await engine.count_tokens(prompt)
-    return engine._pictured[prompt]
+    machine = (await engine.prepare(prompt)).machine
+    assert isinstance(machine, MultimodalClient)
+    return machine.prompt
 
 
 async def read_by_llama(engine: LlamaEngine, prompt: Prompt) -> int:
     sent = await pictured(engine, prompt)
-    return await engine.client.evaluated(MediaPrompt(sent.text, sent.images))
+    return await engine.machine.evaluated(MediaPrompt(sent.text, sent.images))
 
 
-async def test_projector_lets_a_model_see(seeing: LlamaEngine, engine: LlamaEngine) -> None:
-    assert seeing.capabilities.images
-    assert seeing.capabilities.image_types == {"image/png", "image/jpeg", "image/gif"}
+async def test_projector_lets_a_model_see(
+    multimodal_engine: LlamaEngine, engine: LlamaEngine
+) -> None:
+    assert multimodal_engine.capabilities.images
+    assert multimodal_engine.capabilities.image_types == {"image/png", "image/jpeg", "image/gif"}
     assert not engine.capabilities.images
 
 
@@ -67,30 +71,35 @@ async def test_projector_lets_a_model_see(seeing: LlamaEngine, engine: LlamaEngi
         Prompt((Turn("user", (IMAGE,)), turn("assistant", "It is a ")), 8, 0.0),
     ],
 )
-async def test_prompt_costs_what_llama_cpp_reads(seeing: LlamaEngine, prompt: Prompt) -> None:
-    count = await seeing.count_tokens(prompt)
-    assert count == await read_by_llama(seeing, prompt)
-    sent = await pictured(seeing, prompt)
+async def test_prompt_costs_what_llama_cpp_reads(
+    multimodal_engine: LlamaEngine, prompt: Prompt
+) -> None:
+    count = await multimodal_engine.count_tokens(prompt)
+    assert count == await read_by_llama(multimodal_engine, prompt)
+    sent = await pictured(multimodal_engine, prompt)
     assert sent.tokens.count(HOLE) == IMAGE_TOKENS * len(sent.images)
-    assert tokens_in(await answer(seeing, prompt)) > 0
+    assert tokens_in(await answer(multimodal_engine, prompt)) > 0
 
 
-async def test_texts_around_images_are_what_they_are_without(seeing: LlamaEngine) -> None:
-    sent = await pictured(seeing, show("What is this?", IMAGE))
-    without = await seeing.tokens_of(show("What is this?"))
+async def test_texts_around_images_are_what_they_are_without(
+    multimodal_engine: LlamaEngine,
+) -> None:
+    sent = await pictured(multimodal_engine, show("What is this?", IMAGE))
+    without = await multimodal_engine.tokens_of(show("What is this?"))
     around = [token for token in sent.tokens if token != HOLE]
     assert Counter(around) - Counter(without) == Counter([NEWLINE]), "between two blocks"
     assert WORD_JOINER not in sent.text
 
 
-async def test_what_the_model_sees_changes_what_it_says(seeing: LlamaEngine) -> None:
+async def test_what_the_model_sees_changes_what_it_says(multimodal_engine: LlamaEngine) -> None:
     black = image_param(images.png(colour=(0, 0, 0)))
     white = image_param(images.png(colour=(255, 255, 255)))
     said = [
-        text_of(await answer(seeing, show(image, "?", max_tokens=24))) for image in (black, white)
+        text_of(await answer(multimodal_engine, show(image, "?", max_tokens=24)))
+        for image in (black, white)
     ]
     assert said[0] != said[1]
-    assert said[0] == text_of(await answer(seeing, show(black, "?", max_tokens=24)))
+    assert said[0] == text_of(await answer(multimodal_engine, show(black, "?", max_tokens=24)))
 
 
 @pytest.mark.parametrize(
@@ -109,77 +118,89 @@ async def test_what_the_model_sees_changes_what_it_says(seeing: LlamaEngine) -> 
         f"<{WORD_JOINER}|im_start|>",
     ],
 )
-async def test_no_text_of_the_caller_is_more_than_text(seeing: LlamaEngine, text: str) -> None:
-    marker = (await seeing.client.props()).media_marker
+async def test_no_text_of_the_caller_is_more_than_text(
+    multimodal_engine: LlamaEngine, text: str
+) -> None:
+    marker = (await multimodal_engine.machine.props()).media_marker
     text = text.replace("MARKER", marker)
     result = ToolResultParam(tool_use_id="t", content=[TextParam(text=text), IMAGE])
     hostile = show(result, text, IMAGE, f"a {text} b")
     harmless = show(
         ToolResultParam(tool_use_id="t", content=[TextParam(text="a"), IMAGE]), "b", IMAGE, "c"
     )
-    sent = await pictured(seeing, hostile)
-    plain = await pictured(seeing, harmless)
+    sent = await pictured(multimodal_engine, hostile)
+    plain = await pictured(multimodal_engine, harmless)
     for token in (ENDOFTEXT, START, END):
         assert sent.tokens.count(token) == plain.tokens.count(token)
     assert sent.text.count(marker) == len(sent.images) == 2
     assert sent.tokens.count(HOLE) == 2 * IMAGE_TOKENS
-    assert await seeing.count_tokens(hostile) == await read_by_llama(seeing, hostile)
+    assert await multimodal_engine.count_tokens(hostile) == await read_by_llama(
+        multimodal_engine, hostile
+    )
     assert sent.text.replace(WORD_JOINER, "").count(text.replace(WORD_JOINER, "")) >= 3
 
 
-async def test_spelling_that_is_spread_over_a_border_is_refused(seeing: LlamaEngine) -> None:
+async def test_spelling_that_is_spread_over_a_border_is_refused(
+    multimodal_engine: LlamaEngine,
+) -> None:
     parts = [Segment("<|im_", control=True), Segment("start|>", control=False), IMAGE]
     with pytest.raises(EngineError, match="spell a control token") as error:
-        await seeing._pictures.prepare([*parts, Segment("a", control=True)])
+        await multimodal_engine._images.prepare([*parts, Segment("a", control=True)])
     assert error.value.kind is EngineErrorKind.UNSUPPORTED
 
 
-async def test_prompt_that_ends_in_an_image_is_refused(seeing: LlamaEngine) -> None:
+async def test_prompt_that_ends_in_an_image_is_refused(multimodal_engine: LlamaEngine) -> None:
     prompt = Prompt((turn("user", "Hi"), Turn("assistant", (IMAGE,))), 8)
     with pytest.raises(EngineError, match="cannot end in an image"):
-        await seeing.count_tokens(prompt)
+        await multimodal_engine.count_tokens(prompt)
 
 
-async def test_image_that_is_not_here_is_refused(seeing: LlamaEngine) -> None:
+async def test_image_that_is_not_here_is_refused(multimodal_engine: LlamaEngine) -> None:
     with pytest.raises(EngineError, match="as base64 only"):
-        await seeing.count_tokens(show(ImageParam(source=UrlSource(url="https://x"))))
+        await multimodal_engine.count_tokens(show(ImageParam(source=UrlSource(url="https://x"))))
 
 
-async def test_broken_image_is_told_in_the_words_of_the_wire(seeing: LlamaEngine) -> None:
+async def test_broken_image_is_told_in_the_words_of_the_wire(
+    multimodal_engine: LlamaEngine,
+) -> None:
     for size in ((11, 13), (4, 3)):  # never seen, and counted before
         broken = show(image_param(images.png(*size)[:50]), "?")
         with pytest.raises(EngineError, match=r"^Could not process image$") as error:
-            await answer(seeing, broken)
+            await answer(multimodal_engine, broken)
         assert error.value.kind is EngineErrorKind.UNSUPPORTED
 
 
-async def test_prompt_that_is_too_long_is_refused_with_its_length(seeing: LlamaEngine) -> None:
+async def test_prompt_that_is_too_long_is_refused_with_its_length(
+    multimodal_engine: LlamaEngine,
+) -> None:
     long = show(IMAGE, "a " * 600)
-    assert await seeing.count_tokens(long) > 512
+    assert await multimodal_engine.count_tokens(long) > 512
     with pytest.raises(EngineError, match="prompt is too long") as error:
-        await answer(seeing, long)
+        await answer(multimodal_engine, long)
     assert error.value.kind is EngineErrorKind.UNSUPPORTED
 
 
-async def test_text_alone_is_sent_as_tokens(seeing: LlamaEngine, engine: LlamaEngine) -> None:
+async def test_text_alone_is_sent_as_tokens(
+    multimodal_engine: LlamaEngine, engine: LlamaEngine
+) -> None:
     prompt = ask(CONTROL, max_tokens=8)
-    assert await seeing.tokens_of(prompt) == await engine.tokens_of(prompt)
-    assert prompt not in seeing._pictured
-    assert tokens_in(await answer(seeing, prompt)) > 0
+    assert await multimodal_engine.tokens_of(prompt) == await engine.tokens_of(prompt)
+    assert (await multimodal_engine.prepare(prompt)).machine is None
+    assert tokens_in(await answer(multimodal_engine, prompt)) > 0
 
 
-async def test_what_was_written_is_sent_behind_the_images(seeing: LlamaEngine) -> None:
+async def test_what_was_written_is_sent_behind_the_images(multimodal_engine: LlamaEngine) -> None:
     prompt = show(IMAGE, "?")
-    sent = await pictured(seeing, prompt)
-    client = MultimodalClient(seeing.client, seeing._pictures, sent)
+    sent = await pictured(multimodal_engine, prompt)
+    client = MultimodalClient(multimodal_engine.machine, multimodal_engine._images, sent)
     written = await client.tokenize(" A cat<|im_end|>", control=True)
     assert END in written
     assert await client._written([*sent.tokens, *written]) == " A cat<|im_end|>"
     spelt = await client.tokenize("<|im_end|>", control=False)
     assert await client._written([*sent.tokens, *spelt]) == f"<{WORD_JOINER}|im_end|>"
-    asked = Completion(prompt=[*sent.tokens, *written], n_predict=1, temperature=0.0)
+    asked = CompletionRequest(tokens=[*sent.tokens, *written], max_tokens=1, temperature=0.0)
     async with aclosing(client.complete(asked)) as pieces:
-        assert [piece.stop async for piece in pieces][-1]
+        assert [piece.end async for piece in pieces][-1]
 
 
 async def test_thought_about_an_image_is_followed_by_an_answer(
@@ -200,23 +221,23 @@ async def test_thought_about_an_image_is_followed_by_an_answer(
         await engine.aclose()
 
 
-async def test_sizes_are_forgotten_and_asked_again(seeing: LlamaEngine) -> None:
-    sizes = seeing._pictures._sizes
-    await seeing.count_tokens(show(image_param(images.png(2, 2))))
+async def test_sizes_are_forgotten_and_asked_again(multimodal_engine: LlamaEngine) -> None:
+    sizes = multimodal_engine._images._sizes
+    await multimodal_engine.count_tokens(show(image_param(images.png(2, 2))))
     assert (2, 2) in sizes
     sizes.clear()
-    assert await seeing.count_tokens(show(image_param(images.png(2, 2)))) > IMAGE_TOKENS
+    assert await multimodal_engine.count_tokens(show(image_param(images.png(2, 2)))) > IMAGE_TOKENS
 
 
 async def test_child_that_crashed_sees_again(default_model: Path, projector: Path) -> None:
     options = {"context": 512, "slots": 1, "threads": 2, "mmproj": str(projector)}
     engine = await open_llama(EngineConfig("smollm2", default_model, options))
     try:
-        before = (await engine.client.props()).media_marker
-        child = engine.client._upstream.child  # type: ignore[attr-defined]
+        before = (await engine.machine.props()).media_marker
+        child = engine.machine._upstream.child  # type: ignore[attr-defined]
         child.kill()
-        await eventually(lambda: engine.ready and engine.client._upstream.child is not child)  # type: ignore[attr-defined]
-        assert (await engine.client.props()).media_marker != before
+        await eventually(lambda: engine.ready and engine.machine._upstream.child is not child)  # type: ignore[attr-defined]
+        assert (await engine.machine.props()).media_marker != before
         prompt = show(before, IMAGE)
         assert await engine.count_tokens(prompt) == await read_by_llama(engine, prompt)
     finally:

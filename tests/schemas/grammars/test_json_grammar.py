@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from antiphon.engines.base import Prompt
-from antiphon.engines.llama.client import Completion
 from antiphon.engines.llama.engine import LlamaEngine
+from antiphon.engines.token.machine import CompletionRequest, PieceEnd
 from antiphon.schemas.check import first_error, fits
 from antiphon.schemas.grammars.gbnf import GrammarTooLargeError, Rules
 from antiphon.schemas.grammars.json_grammar import JsonGrammar
@@ -47,12 +47,12 @@ def text_of(schema: Any) -> str:
     return rules.text(JsonGrammar(rules, schema).rule() or "")
 
 
-async def sampled(engine: LlamaEngine, text: str, limit: int) -> tuple[str, str]:
+async def sampled(engine: LlamaEngine, text: str, limit: int) -> tuple[str, PieceEnd | None]:
     prompt = Prompt((turn("user", "JSON"),), limit)
     tokens = await engine.tokens_of(prompt)
-    asked = Completion(prompt=tokens, n_predict=limit, temperature=1.3, grammar=text)
-    pieces = [piece async for piece in engine.client.complete(asked)]
-    return "".join(piece.content for piece in pieces), pieces[-1].stop_type
+    asked = CompletionRequest(tokens=tokens, max_tokens=limit, temperature=1.3, grammar=text)
+    pieces = [piece async for piece in engine.machine.complete(asked)]
+    return "".join(piece.text for piece in pieces), pieces[-1].end
 
 
 @given(schemas())

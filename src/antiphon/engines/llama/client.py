@@ -1,9 +1,9 @@
-"""llama.cpp's HTTP interface, as far as Antiphon uses it; foreign exceptions end here."""
+"""llama.cpp's HTTP interface as a token machine; exceptions of aiohttp end here."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
 import msgspec
@@ -11,12 +11,19 @@ import msgspec
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.process import CHORES
 from antiphon.engines.llama.supervisor import Upstream
+from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 
 CONNECT_S: Final = 5.0
 HEALTH_S: Final = 5.0
 RECONNECT_S: Final = (0.02, 0.1, 0.5)
 UNAVAILABLE: Final = 503
 BROKEN_IMAGE: Final = "Failed to load image or audio file"
+
+ENDS: Final[Mapping[str, PieceEnd]] = {
+    "eos": PieceEnd.MODEL,
+    "limit": PieceEnd.LIMIT,
+    "word": PieceEnd.STOP,
+}
 
 _Errors: TypeAlias = tuple[type[aiohttp.ClientError], ...]
 NOT_SENT: Final[_Errors] = (aiohttp.ClientConnectorError,)
@@ -34,8 +41,8 @@ class MediaPrompt(msgspec.Struct, frozen=True):
     multimodal_data: tuple[str, ...]
 
 
-class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What to sample from, and how. An absent parameter is left to llama.cpp."""
+class _Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a request. An absent parameter is left to llama.cpp."""
 
     prompt: list[int] | MediaPrompt
     n_predict: int
@@ -43,21 +50,20 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     top_p: float | None = None
     top_k: int | None = None
     grammar: str | None = None
-    stop: tuple[str, ...] | None = None
-    preserved_tokens: tuple[str, ...] | None = None
-    stream: Literal[True] | None = None
-    cache_prompt: bool | None = None
-    return_tokens: bool | None = None
-    return_progress: bool | None = None
-    response_fields: tuple[str, ...] | None = None
+    stop: tuple[str, ...] = ()
+    preserved_tokens: tuple[str, ...] = ()
+    stream: bool = False
+    cache_prompt: bool = False
+    return_tokens: bool = False
+    return_progress: bool = False
+    response_fields: tuple[str, ...] = ()
 
 
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
+class _Event(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a stream. `tokens_predicted` counts from the start of the answer.
 
-    llama.cpp keeps an unfinished character back, so that a piece may cost several tokens, of which
-    `tokens` has the last; the last piece (`stop`) has no text and counts what no piece before it
-    has shown. A word about the prompt's progress looks like a piece, with a token that is none.
+    llama.cpp keeps an unfinished character back, so that an event may cost several tokens, of
+    which `tokens` has the last. A word about the prompt's progress looks like a piece, too.
     """
 
     content: str = ""
@@ -72,12 +78,12 @@ class Props(msgspec.Struct, frozen=True, kw_only=True):
     """What llama.cpp says about its model."""
 
     class Defaults(msgspec.Struct, frozen=True):
-        """Of which only the tokens a slot holds are of interest."""
+        """Of which only the size of a slot, in tokens, is of interest."""
 
         n_ctx: int
 
     class Modalities(msgspec.Struct, frozen=True):
-        """What the model takes beside text. A llama.cpp that says nothing takes nothing."""
+        """What the model takes beside text; nothing, if llama.cpp does not say."""
 
         vision: bool = False
 
@@ -118,14 +124,6 @@ class _Refusal(msgspec.Struct, frozen=True):
     error: Error = Error()
 
 
-class Completes(Protocol):
-    """What an answer is written with."""
-
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]: ...
-
-    def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]: ...
-
-
 class LlamaClient:
     """Speaks to the llama.cpp at `upstream`."""
 
@@ -156,31 +154,27 @@ class LlamaClient:
         return decode(await self._ask("POST", "/detokenize", body), _Text).content
 
     async def evaluated(self, prompt: MediaPrompt) -> int:
-        """Have a prompt read, and say how many tokens it had."""
+        """Have a prompt read, and return how many tokens it had."""
         asked = {"prompt": prompt, "n_predict": 0, "response_fields": ["tokens_evaluated"]}
         body = msgspec.json.encode(asked)
         async with self._open("POST", "/completion", body) as response:
             return decode(await response.read(), _Evaluated).tokens_evaluated
 
-    async def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]:
-        """Stream an answer's pieces, up to one that has `stop`. Closing it early ends the work."""
-        body = msgspec.json.encode(
-            msgspec.structs.replace(
-                completion,
-                stream=True,
-                cache_prompt=True,
-                return_tokens=True,
-                # A word after each batch: only in sending it does llama.cpp notice a hang-up.
-                return_progress=True,
-                response_fields=Piece.__struct_fields__,  # without it the last repeats the prompt
-            )
-        )
+    async def complete(
+        self, request: CompletionRequest, media: MediaPrompt | None = None
+    ) -> AsyncGenerator[Piece, None]:
+        """Continue a prompt; `media` is what to send in place of its tokens, if it has images."""
+        total = 0
+        body = completion_body(request, request.tokens if media is None else media)
         async with self._open("POST", "/completion", body) as response:
             async for line in _lines(response):
                 if line.startswith(b"data: "):
-                    piece = _piece(line[6:])
-                    yield piece
-                    if piece.stop:
+                    event = decode(line[6:], _Event)
+                    piece = _piece(event, event.tokens_predicted - total)
+                    total = event.tokens_predicted
+                    if total or event.stop:  # before, llama.cpp reports how far it has read
+                        yield piece
+                    if event.stop:
                         return
         raise EngineError(EngineErrorKind.FAILED, "llama.cpp ended its answer in the middle")
 
@@ -233,7 +227,7 @@ def open_session(api_key: str | None) -> aiohttp.ClientSession:
 
 
 async def is_healthy(session: aiohttp.ClientSession, address: str) -> bool:
-    """Ask a server whether it serves; being slow to say so is a no."""
+    """Return whether a server serves; one that is slow to answer does not."""
     timeout = aiohttp.ClientTimeout(total=HEALTH_S)
     try:
         async with session.get(f"{address}/health", timeout=timeout) as response:
@@ -243,7 +237,7 @@ async def is_healthy(session: aiohttp.ClientSession, address: str) -> bool:
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """Decode what llama.cpp said, or blame it."""
+    """Decode an answer of llama.cpp; raises `EngineError` for one of another form."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
@@ -260,12 +254,43 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None
             yield line
 
 
-def _piece(line: bytes) -> Piece:
-    piece = decode(line, Piece)
-    if piece.error is not None:
-        message = piece.error.get("message")
+def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt) -> bytes:
+    """Write the body of a request for a stream of `_Event`."""
+    return msgspec.json.encode(
+        _Completion(
+            prompt=prompt,
+            n_predict=request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            top_k=request.top_k,
+            grammar=request.grammar,
+            stop=request.stop,
+            preserved_tokens=request.shown,
+            stream=True,
+            cache_prompt=True,
+            return_tokens=True,
+            # A word after each batch: only in sending it does llama.cpp notice a hang-up.
+            return_progress=True,
+            response_fields=_Event.__struct_fields__,  # without it the last repeats the prompt
+        )
+    )
+
+
+def _piece(event: _Event, count: int) -> Piece:
+    """Make a piece of an event, which cost `count` tokens more than the one before."""
+    if event.error is not None:
+        message = event.error.get("message")
         raise EngineError(EngineErrorKind.FAILED, f"llama.cpp gave up: {message}")
-    return piece
+    if not event.stop:
+        tokens = event.tokens if len(event.tokens) == count else None
+        return Piece(text=event.content, count=count, tokens=tokens)
+    end = ENDS.get(event.stop_type)
+    if end is None:
+        raise EngineError(
+            EngineErrorKind.FAILED,
+            f"llama.cpp stopped for an unknown reason: {event.stop_type!r}",
+        )
+    return Piece(text=event.content, count=count, end=end)
 
 
 def _refused(status: int, body: bytes) -> EngineError:

@@ -16,7 +16,9 @@ import msgspec
 
 from antiphon.core.images import read_base64, read_head
 from antiphon.engines.base import EngineError, EngineErrorKind
-from antiphon.engines.llama.client import Completion, LlamaClient, MediaPrompt, Piece
+from antiphon.engines.llama.client import LlamaClient, MediaPrompt
+from antiphon.engines.token.machine import CompletionRequest, Piece, PreparedPrompt
+from antiphon.engines.token.prompt.images import RenderedPart
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.wire.content import Base64ImageSource, ImageParam
@@ -49,8 +51,8 @@ class ImagePrompts:
         self._slots = slots
         self._sizes: OrderedDict[tuple[int, int], int] = OrderedDict()
 
-    async def prepare(self, parts: Sequence[Segment | ImageParam]) -> ImagePrompt:
-        """Make of a rendered prompt what llama.cpp takes. Raises `EngineError`."""
+    async def prepare(self, parts: Sequence[RenderedPart]) -> PreparedPrompt:
+        """Write a rendered prompt as text and images. Raises `EngineError`."""
         props = await self._client.props()
         markers = (props.media_marker,) if props.media_marker else OLD_MARKERS
         images = [part for part in parts if isinstance(part, ImageParam)]
@@ -66,7 +68,9 @@ class ImagePrompts:
         for image, stretch in zip(images, others, strict=True):
             tokens += [HOLE] * await self._size(image, markers[0])
             tokens += stretch
-        return ImagePrompt(markers[0].join(stretches), markers, tuple(map(_base64, images)), tokens)
+        text = markers[0].join(stretches)
+        prompt = ImagePrompt(text, markers, tuple(map(_base64, images)), tokens)
+        return PreparedPrompt(tokens, MultimodalClient(self._client, self, prompt))
 
     async def harmless(self, text: str, markers: Sequence[str]) -> str:
         """Make a text mean nothing but itself; most do, and stay as they are."""
@@ -143,39 +147,43 @@ class ImagePrompts:
 
 
 class MultimodalClient:
-    """A client for one prompt with images: its tokens are sent as text and images.
+    """The machine for one prompt with images: its tokens are sent as text and images.
 
-    What has been written since is sent as text behind them.
+    Tokens that were written since are sent as text behind them.
     """
 
-    def __init__(self, client: LlamaClient, pictures: ImagePrompts, pictured: ImagePrompt) -> None:
+    def __init__(self, client: LlamaClient, prompts: "ImagePrompts", prompt: ImagePrompt) -> None:
+        self.prompt = prompt
         self._client = client
-        self._pictures = pictures
-        self._pictured = pictured
+        self._prompts = prompts
+
+    @property
+    def ready(self) -> bool:
+        return self._client.ready
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
         return await self._client.tokenize(text, control=control, ends=ends)
 
-    async def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]:
-        text = self._pictured.text + await self._written(completion.prompt)
-        prompt = MediaPrompt(text, self._pictured.images)
-        seen = msgspec.structs.replace(completion, prompt=prompt)
-        async with aclosing(self._client.complete(seen)) as pieces:
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:
+        text = self.prompt.text + await self._written(request.tokens)
+        media = MediaPrompt(text, self.prompt.images)
+        async with aclosing(self._client.complete(request, media)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def _written(self, prompt: list[int] | MediaPrompt) -> str:
-        if isinstance(prompt, MediaPrompt) or len(prompt) == len(self._pictured.tokens):
+    async def _written(self, tokens: list[int]) -> str:
+        """Return the text of the tokens behind the prompt."""
+        tokens = tokens[len(self.prompt.tokens) :]
+        if not tokens:
             return ""
-        tokens = prompt[len(self._pictured.tokens) :]
         text = await self._client.detokenize(tokens)
         if await self._client.tokenize(text, control=True) == tokens:
             return text
         # A model can be made to spell what must not be read back.
-        return await self._pictures.harmless(text, self._pictured.markers)
+        return await self._prompts.harmless(text, self.prompt.markers)
 
 
-def _runs(parts: Sequence[Segment | ImageParam]) -> list[list[Segment]]:
+def _runs(parts: Sequence[RenderedPart]) -> list[list[Segment]]:
     """Cut at the images: one run more than there are images, some of them empty."""
     runs: list[list[Segment]] = [[]]
     for part in parts:

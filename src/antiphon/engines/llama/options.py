@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.base import decode_options as options_of
-from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
+from antiphon.engines.token.options import TemplateOptions
 
 CONTEXT_BY_DEFAULT = 8192
 """Tokens a slot holds unless told otherwise: the KV of a model's whole trained context, times the
@@ -19,14 +18,7 @@ slots, would fill a laptop's memory. llama.cpp itself caps it at what the model 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-class ReasoningTagOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a model marks its thoughts, if its template does not show it."""
-
-    open: Annotated[str, Meta(min_length=1)]
-    close: Annotated[str, Meta(min_length=1)]
-
-
-class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How llama.cpp runs, or where it already does.
 
     - `url`: a running `llama-server` to use instead of a child process, and `api_key`, its key.
@@ -38,9 +30,6 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     - `gpu_layers`: layers kept on the GPU; -1 is as many as fit. Without a GPU it has no effect.
     - `batch`: tokens of prompts read in one go, during which other answers stand still; by
       default 256 without a GPU, and with one as many as llama.cpp likes.
-    - `chat_template`: a file with a Jinja template to use instead of the model's own.
-    - `thinking`: how the model marks its thoughts; `true` takes what its template writes, and
-      `false` keeps a model from thinking whose template would have it.
     - `start_timeout_s`: how long loading may take.
     - `wait_s`: how long a request waits for a child that is restarting.
     """
@@ -53,8 +42,6 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     slots: Annotated[int, Meta(ge=1, le=256)] = 4
     gpu_layers: Annotated[int, Meta(ge=-1)] = -1
     batch: Annotated[int, Meta(ge=32)] | None = None
-    chat_template: Annotated[str, Meta(min_length=1)] | None = None
-    thinking: ReasoningTagOptions | bool = True
     start_timeout_s: Annotated[float, Meta(gt=0)] = 300.0
     wait_s: Annotated[float, Meta(ge=0)] = 30.0
 
@@ -65,12 +52,6 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     @property
     def context_per_slot(self) -> int:
         return self.context or CONTEXT_BY_DEFAULT
-
-    @property
-    def marks(self) -> ReasoningTags | bool:
-        if isinstance(self.thinking, bool):
-            return self.thinking
-        return ReasoningTags(self.thinking.open, self.thinking.close)
 
     def threads_of(self, available: int) -> int:
         """As many threads as asked for: more than there are cores only slow each other down."""

@@ -19,7 +19,7 @@ from antiphon.core.prompt import (
 from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.parser import AnswerParser, Rejected
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED
-from antiphon.engines.token.prompt.reasoning_format import KNOWN_MARKS, THINK
+from antiphon.engines.token.prompt.reasoning_format import KNOWN_TAGS, THINK
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 TOOLS = (
@@ -29,7 +29,7 @@ TOOLS = (
 PLAIN = AnswerFormat(TAGGED, TOOLS)
 THINKING = AnswerFormat(TAGGED, TOOLS, tags=THINK)
 LLAMA = AnswerFormat(BARE, TOOLS)
-HARMONY = KNOWN_MARKS["<|channel|>analysis"]
+HARMONY = KNOWN_TAGS["<|channel|>analysis"]
 STRICT = AnswerFormat(
     TAGGED,
     TOOLS,
@@ -305,9 +305,9 @@ def test_space_between_a_thought_and_its_answer_is_nobodys() -> None:
 
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_channels_of_harmony_are_no_text(cut: int) -> None:
-    marks = KNOWN_MARKS["<|channel|>analysis"]
-    said = f"{marks.opening}Hm{marks.closing}{marks.gap}Hi"
-    parser = AnswerParser(AnswerFormat(TAGGED, tags=marks))
+    tags = KNOWN_TAGS["<|channel|>analysis"]
+    said = f"{tags.opening}Hm{tags.closing}{tags.gap}Hi"
+    parser = AnswerParser(AnswerFormat(TAGGED, tags=tags))
     events = [*parser.feed(said[:cut], 1), *parser.feed(said[cut:], 1)]
     events += parser.finish(FinishReason.END_TURN, 1)
     thought = "".join(event.text for event in events if isinstance(event, ThinkingChunk))

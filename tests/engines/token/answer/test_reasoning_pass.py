@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -24,8 +25,9 @@ from antiphon.engines.base import (
     ToolChoice,
     Turn,
 )
-from antiphon.engines.llama.client import Completion, LlamaClient, Piece
+from antiphon.engines.llama.client import LlamaClient, MediaPrompt
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
+from antiphon.engines.token.machine import CompletionRequest, Piece
 from antiphon.wire.content import (
     TextBlock,
     TextParam,
@@ -58,9 +60,9 @@ TOOL = Tool(
 async def thinker(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
     default_model: Path,
-    small: dict[str, int],
+    llama_options: dict[str, int],
 ) -> AsyncIterator[LlamaEngine]:
-    options = {**small, "chat_template": str(TEMPLATE)}
+    options = {**llama_options, "chat_template": str(TEMPLATE)}
     engine = await open_llama(EngineConfig("thinker", default_model, options))
     yield engine
     await engine.aclose()
@@ -82,43 +84,62 @@ def thinking_tokens(events: list[EngineEvent]) -> int:
     return sum(event.tokens for event in events if isinstance(event, ThinkingChunk))
 
 
-class Overheard:
+class Overheard(LlamaClient):
     """The engine's client, and what it asks and is answered.
 
     `known` is how many tokens of each prompt llama.cpp had in its cache.
     """
 
     def __init__(self, client: LlamaClient) -> None:
-        self._client = client
-        self.asked: list[Completion] = []
+        super().__init__(client._upstream, client._session)
+        self.asked: list[CompletionRequest] = []
         self.pieces: list[list[Piece]] = []
         self.known: list[int] = []
 
-    async def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]:
-        self.asked.append(completion)
+    async def complete(
+        self, request: CompletionRequest, media: MediaPrompt | None = None
+    ) -> AsyncGenerator[Piece, None]:
+        self.asked.append(request)
         self.pieces.append([])
-        body = msgspec.to_builtins(completion) | {
-            "stream": True, "cache_prompt": True, "return_tokens": True, "return_progress": True
-        }  # fmt: skip
-        post = self._client._open("POST", "/completion", msgspec.json.encode(body))
-        async with post as response:
-            async for line in response.content:
-                if line.startswith(b"data: "):
-                    said = json.loads(line[6:])
-                    if said["tokens_predicted"] == 0 and len(self.known) < len(self.asked):
-                        self.known.append(said["prompt_progress"]["cache"])
-                    piece = msgspec.convert(said, Piece)
-                    self.pieces[-1].append(piece)
-                    yield piece
+        async with aclosing(super().complete(request, media)) as pieces:
+            async for piece in pieces:
+                self.pieces[-1].append(piece)
+                yield piece
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+    @asynccontextmanager
+    async def _open(self, method: str, path: str, body: bytes | None, *more: Any) -> Any:
+        """Ask for all fields of the events, of which the first says what is in the cache."""
+        if path == "/completion" and body is not None:
+            asked = json.loads(body)
+            del asked["response_fields"]
+            body = json.dumps(asked).encode()
+        async with super()._open(method, path, body, *more) as response:
+            yield Lines(response, self) if path == "/completion" else response
+
+
+class Lines:
+    """A response whose first event is looked at while it is read."""
+
+    def __init__(self, response: aiohttp.ClientResponse, client: Overheard) -> None:
+        self._response = response
+        self._client = client
+        self.content = self
+
+    async def iter_any(self) -> AsyncGenerator[bytes, None]:
+        async for line in self._response.content:
+            if line.startswith(b"data: "):
+                said = json.loads(line[6:])
+                if said["tokens_predicted"] == 0 and len(self._client.known) < len(
+                    self._client.asked
+                ):
+                    self._client.known.append(said["prompt_progress"]["cache"])
+            yield line
 
 
 @pytest.fixture
 def overheard(thinker: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> Overheard:
-    client = Overheard(thinker.client)
-    monkeypatch.setattr(thinker, "client", client)
+    client = Overheard(thinker.machine)
+    monkeypatch.setattr(thinker, "machine", client)
     return client
 
 
@@ -131,10 +152,10 @@ async def test_budget_ends_the_thought_and_an_answer_follows(
     assert text_of(events)
     assert tokens_in(events) <= 60
     first, second = overheard.asked
-    closing = await thinker.client.tokenize("\n</think>\n\n", control=True)
-    thought = [token for p in overheard.pieces[0] if p.tokens_predicted for token in p.tokens]
-    assert second.prompt == [*first.prompt, *thought, *closing]
-    assert (first.n_predict, second.n_predict) == (20, 40)
+    closing = await thinker.machine.tokenize("\n</think>\n\n", control=True)
+    thought = [token for piece in overheard.pieces[0] for token in piece.tokens or ()]
+    assert second.tokens == [*first.tokens, *thought, *closing]
+    assert (first.max_tokens, second.max_tokens) == (20, 40)
 
 
 async def test_what_was_read_and_thought_is_not_read_again(
@@ -145,15 +166,15 @@ async def test_what_was_read_and_thought_is_not_read_again(
         await answer(thinker, ask(f"{number} {QUESTION}", max_tokens=30))
         first, second = overheard.asked[-2:]
         # Of the thought, the last token is sampled but not yet read.
-        assert overheard.known[-1] >= len(first.prompt) + 20 - 1
-        assert overheard.known[-1] < len(second.prompt)
+        assert overheard.known[-1] >= len(first.tokens) + 20 - 1
+        assert overheard.known[-1] < len(second.tokens)
 
 
 async def test_each_token_is_counted_once(thinker: LlamaEngine, overheard: Overheard) -> None:
     for budget, max_tokens in ((5, 30), (25, 30), (29, 30), (1000, 30), (1000, 900)):
         overheard.pieces.clear()
         events = await answer(thinker, ask("Hello.", budget=budget, max_tokens=max_tokens))
-        predicted = sum(pieces[-1].tokens_predicted for pieces in overheard.pieces)
+        predicted = sum(piece.count for pieces in overheard.pieces for piece in pieces)
         assert tokens_in(events) == predicted <= max_tokens
 
 
@@ -234,7 +255,7 @@ async def test_prompt_is_counted_as_it_is_posted(
         count = await thinker.count_tokens(prompt)
         overheard.asked.clear()
         await answer(thinker, prompt)
-        assert count == len(overheard.asked[0].prompt)
+        assert count == len(overheard.asked[0].tokens)
 
 
 async def test_thought_is_free_and_the_answer_fits_the_schema(thinker: LlamaEngine) -> None:
@@ -273,18 +294,18 @@ async def test_hanging_up_frees_the_slot(thinker: LlamaEngine, phase: type[Engin
                 break
 
     async with asyncio.timeout(30):
-        while any(slot.is_processing for slot in await thinker.client.slots()):  # noqa: ASYNC110 - llama.cpp has no event for it
+        while any(slot.is_processing for slot in await thinker.machine.slots()):  # noqa: ASYNC110 - llama.cpp has no event for it
             await asyncio.sleep(0.01)
 
 
 async def forced(engine: LlamaEngine, text: str) -> tuple[str, str]:
     """Have the model write `text` to the letter, in whatever tokens, and see what is read."""
-    client = Writing(engine.client, text)
-    engine.client = client
+    client = Writing(engine.machine, text)
+    engine.machine = client
     try:
         events = await answer(engine, ask("Write.", budget=500, max_tokens=500))
     finally:
-        engine.client = client.own
+        engine.machine = client.own
     assert tokens_in(events) == client.predicted
     return thought_of(events), text_of(events)
 
@@ -297,13 +318,12 @@ class Writing:
         self.predicted = 0
         self._parts = iter(text.split("|"))
 
-    async def complete(self, completion: Completion) -> AsyncGenerator[Piece, None]:
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:
         grammar = f"root ::= {json.dumps(next(self._parts), ensure_ascii=False)}"
-        completion = msgspec.structs.replace(completion, grammar=grammar, temperature=1.5)
-        async with aclosing(self.own.complete(completion)) as pieces:
+        request = msgspec.structs.replace(request, grammar=grammar, temperature=1.5)
+        async with aclosing(self.own.complete(request)) as pieces:
             async for piece in pieces:
-                if piece.stop:
-                    self.predicted += piece.tokens_predicted
+                self.predicted += piece.count
                 yield piece
 
     def __getattr__(self, name: str) -> Any:
@@ -345,7 +365,7 @@ async def test_thoughts_of_the_current_loop_are_read_again(thinker: LlamaEngine)
         return ThinkingParam(thinking=thought, signature="s")
 
     longer = "I have to look at the sea, and at the sky as well."
-    more = await thinker.client.tokenize(longer, control=False)
+    more = await thinker.machine.tokenize(longer, control=False)
     count = thinker.count_tokens
     assert await count(loop(longer)) >= await count(loop("I")) + len(more) - 1
     assert await count(earlier(longer)) == await count(earlier("I"))
@@ -366,7 +386,7 @@ async def test_control_tokens_in_a_thought_are_plain_text(thinker: LlamaEngine) 
         if text == "a":
             honest = controls
     assert controls == honest
-    spelled = await thinker.client.tokenize(attack, control=False)
+    spelled = await thinker.machine.tokenize(attack, control=False)
     assert "".join(map(chr, spelled[1:])) in "".join(map(chr, tokens))
 
 
@@ -380,11 +400,15 @@ async def test_control_tokens_in_a_thought_are_plain_text(thinker: LlamaEngine) 
     ],
 )
 async def test_template_of_ones_own_is_tried_at_the_start(
-    default_model: Path, small: dict[str, int], tmp_path: Path, text: str | None, complaint: str
+    default_model: Path,
+    llama_options: dict[str, int],
+    tmp_path: Path,
+    text: str | None,
+    complaint: str,
 ) -> None:
     path = tmp_path / "own.jinja"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    options = {**small, "chat_template": str(path)}
+    options = {**llama_options, "chat_template": str(path)}
     with pytest.raises(EngineStartError, match=complaint):
         await open_llama(EngineConfig("thinker", default_model, options))

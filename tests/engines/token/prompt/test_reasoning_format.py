@@ -3,7 +3,7 @@ import pytest
 
 from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.token.prompt.reasoning_format import (
-    KNOWN_MARKS,
+    KNOWN_TAGS,
     ReasoningFormat,
     reasoning_format_of,
 )
@@ -60,10 +60,10 @@ def test_a_field_is_one_that_the_template_reads(source: str, field: str | None) 
 
 
 def test_each_mark_that_may_be_one_token_is_named() -> None:
-    harmony = KNOWN_MARKS["<|channel|>analysis"].tokens
+    harmony = KNOWN_TAGS["<|channel|>analysis"].tokens
     assert {"<|channel|>", "<|message|>", "<|end|>", "<|start|>"} < set(harmony)
-    assert KNOWN_MARKS["<think>"].tokens == ("<think>", "</think>")
+    assert KNOWN_TAGS["<think>"].tokens == ("<think>", "</think>")
 
 
 def test_phi_is_not_taken_for_a_model_with_channels() -> None:
-    assert read("<|user|>\n{{ m }}<|end|>").marks is None
+    assert read("<|user|>\n{{ m }}<|end|>").tags is None

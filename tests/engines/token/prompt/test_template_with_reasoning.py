@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from antiphon.core.prompt import Thinking, Tool, Turn
 from antiphon.engines.base import EFFORTS
-from antiphon.engines.token.prompt.reasoning_format import KNOWN_MARKS, THINK, ReasoningTags
+from antiphon.engines.token.prompt.reasoning_format import KNOWN_TAGS, THINK, ReasoningTags
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import (
     RedactedThinkingParam,
@@ -120,18 +120,18 @@ def test_a_prefill_is_gone_on_with_as_it_is(source: str) -> None:
         assert said(source, turns, thinking=thinking).endswith("assistant\nBecause")
 
 
-@pytest.mark.parametrize("sign", KNOWN_MARKS)
+@pytest.mark.parametrize("sign", KNOWN_TAGS)
 def test_marks_are_found_in_a_template(sign: str) -> None:
     reasoning = template(CHATML + "{# " + sign + " #}").reasoning
-    assert reasoning.marks is KNOWN_MARKS[sign]
+    assert reasoning.tags is KNOWN_TAGS[sign]
     assert reasoning.efforts == EFFORTS
 
 
 def test_marks_may_be_given_or_denied() -> None:
-    marks = ReasoningTags("<ponder>", "</ponder>")
-    assert template(CHATML, marks=marks).reasoning.marks is marks
-    denied = template(AWARE, marks=False)
-    assert denied.reasoning.marks is None
+    tags = ReasoningTags("<ponder>", "</ponder>")
+    assert template(CHATML, tags=tags).reasoning.tags is tags
+    denied = template(AWARE, tags=False)
+    assert denied.reasoning.tags is None
     assert denied.render(ASK)[-1].text.endswith("assistant\n")
     assert template(CHATML).reasoning.efforts == ()
 
@@ -244,4 +244,4 @@ def test_a_template_that_takes_a_budget_is_told_it(
 
 def test_the_usual_marks_are_those_of_most_models() -> None:
     assert THINK.nothing == "<think>\n\n</think>\n\n"
-    assert template(OPENING).reasoning.marks is THINK
+    assert template(OPENING).reasoning.tags is THINK

@@ -1,10 +1,10 @@
-"""One answer of llama.cpp, from the tokens of a prompt to events: first a thought, then the rest.
+"""One answer of a token machine, from the tokens of a prompt to events: reasoning, then the rest.
 
-They are two completions: in the first everything may be said but its end, in the second whatever
-the caller's tools and formats allow.
+They are two completions: in the first everything may be written but its end, in the second
+whatever the caller's tools and formats allow.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
@@ -19,7 +19,6 @@ from antiphon.engines.base import (
     Prompt,
     TextChunk,
 )
-from antiphon.engines.llama.client import Completes, Completion, Piece
 from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.constraint import (
     Constraint,
@@ -29,11 +28,9 @@ from antiphon.engines.token.answer.constraint import (
 )
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.parser import AnswerParser, Rejected
-from antiphon.engines.token.answer.reasoning_pass import (
-    REPLACEMENT,
-    ReasoningPass,
-    stopped_for_no_reason,
-)
+from antiphon.engines.token.answer.reasoning_pass import ReasoningPass, unexpected_end
+from antiphon.engines.token.answer.transcript import Transcript, text_of
+from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd, TokenMachine
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
@@ -45,166 +42,152 @@ WARM: Final = 0.6
 
 
 class GenerationInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of llama.cpp: a prompt's tokens, and what `room` they leave in the context.
+    """What a machine continues: a prompt's tokens, and what `room` they leave in the context.
 
-    `marks` are those of the model's thoughts, if it thinks at all. `thinks` says that the prompt
-    has begun a thought, which may have `budget` tokens. `thought` says that one has been.
+    `tags` are those of the model's reasoning, if it reasons at all. `reasons`: the prompt has
+    begun reasoning, which may have `budget` tokens. `reasoned`: there has been some.
     """
 
     tokens: list[int]
     room: int
     syntax: CallSyntax
-    marks: ReasoningTags | None = None
-    thinks: bool = False
+    tags: ReasoningTags | None = None
+    reasons: bool = False
     budget: int | None = None
-    thought: bool = False
+    reasoned: bool = False
 
 
 async def generate(
-    client: Completes, grammars: ConstraintCache, prompt: Prompt, asked: GenerationInput
+    machine: TokenMachine, constraints: ConstraintCache, prompt: Prompt, given: GenerationInput
 ) -> AsyncGenerator[EngineEvent, None]:
-    """Have an answer written.
+    """Generate an answer.
 
-    A thought that has used up its budget is ended, and a call whose input does not fit its
-    schema is written again, from where it began.
+    Reasoning that has used up its budget is ended, and a call whose input does not fit its schema
+    is written again, from where it began.
     """
     if prompt.max_tokens == 0:
-        await _read_only(client, _Answer(prompt, asked, 0, Constraint()).completion())
+        await _read_only(machine, await _Answer(prompt, given, 0, Constraint()).request(machine))
         yield Finished(FinishReason.MAX_TOKENS)
         return
-    # What cannot be kept is refused before anything is thought.
-    constraint = await _constraint(grammars, constraint_request(prompt, asked.syntax))
+    # A schema that cannot be kept is refused before any reasoning.
+    constraint = await _constraint(constraints, constraint_request(prompt, given.syntax))
     left = prompt.max_tokens
-    if asked.thinks and asked.marks is not None:
-        thought = ReasoningPass(asked.tokens, asked.marks)
-        most = min(left, asked.room, left if asked.budget is None else asked.budget)
-        async with aclosing(thought.think(client, prompt, most)) as events:
+    if given.reasons and given.tags is not None:
+        reasoning = ReasoningPass(given.tokens, given.tags)
+        most = min(left, given.room, left if given.budget is None else given.budget)
+        async with aclosing(reasoning.run(machine, prompt, most)) as events:
             async for event in events:
                 yield event
-        left -= thought.used
-        asked = _rest(asked, thought)
-        if min(left, asked.room) <= 0:
+        left -= reasoning.used
+        given = _after_reasoning(given, reasoning.tokens)
+        if min(left, given.room) <= 0:
             yield Finished(FinishReason.CONTEXT_WINDOW if left else FinishReason.MAX_TOKENS)
             return
-    answer = _Answer(prompt, asked, left, constraint)
-    while not answer.done:
-        async with aclosing(client.complete(answer.completion())) as pieces:
+    answer = _Answer(prompt, given, left, constraint)
+    while not answer.finished:
+        async with aclosing(machine.complete(await answer.request(machine))) as pieces:
             async for piece in pieces:
                 for event in answer.read(piece):
                     yield event
                 if answer.rejected is not None:
                     break
         if answer.rejected is not None:
-            text = answer.drop_call(answer.rejected)
-            answer.resume(text, await client.tokenize(text, control=False) if text else [])
-            answer.keep_to(await _constraint(grammars, answer.question))
+            answer.drop_call(answer.rejected)
+            answer.constraint = await _constraint(constraints, answer.constraint_request)
 
 
-async def _read_only(client: Completes, completion: Completion) -> None:
-    """Have a prompt read. llama.cpp samples a token all the same; nobody shall see or pay it."""
-    async with aclosing(client.complete(completion)) as pieces:
+async def _read_only(machine: TokenMachine, request: CompletionRequest) -> None:
+    """Have a prompt read. A machine may sample a token all the same, which is nobody's."""
+    async with aclosing(machine.complete(request)) as pieces:
         async for _ in pieces:
             pass
 
 
-async def _constraint(grammars: ConstraintCache, asked: ConstraintRequest) -> Constraint:
+async def _constraint(constraints: ConstraintCache, request: ConstraintRequest) -> Constraint:
     try:
-        return await grammars.of(asked)
+        return await constraints.of(request)
     except SchemaUnsupportedError as error:
         raise EngineError(EngineErrorKind.UNSUPPORTED, str(error)) from error
 
 
-def _rest(asked: GenerationInput, thought: ReasoningPass) -> GenerationInput:
-    room = asked.room - (len(thought.tokens) - len(asked.tokens))
-    return msgspec.structs.replace(asked, tokens=thought.tokens, room=room, thought=True)
-
-
-class _Written(msgspec.Struct, frozen=True, gc=False):
-    """A piece of an answer: how many characters and tokens stand before it."""
-
-    at: int
-    tokens: int
-    text: str
+def _after_reasoning(given: GenerationInput, tokens: list[int]) -> GenerationInput:
+    room = given.room - (len(tokens) - len(given.tokens))
+    return msgspec.structs.replace(given, tokens=tokens, room=room, reasoned=True)
 
 
 class _Answer:
-    """What is said after all thinking, of at most `left` tokens: in one completion or several."""
+    """The answer after all reasoning, of at most `left` tokens: in one completion or several.
+
+    `constraint` is what may be written next.
+    """
 
     def __init__(
-        self, prompt: Prompt, asked: GenerationInput, left: int, constraint: Constraint
+        self, prompt: Prompt, given: GenerationInput, left: int, constraint: Constraint
     ) -> None:
+        self.constraint = constraint
+        self.finished = False
         self._prompt = prompt
-        self._asked = asked
+        self._given = given
         self._left = left
-        self._constraint = constraint
-        self._reader = self._reads()
-        self._written: list[int] = []
-        self._pieces: list[_Written] = []
-        self._characters = 0
-        self._before = 0
-        self._told = 0
+        self._parser = self._open_parser()
+        self._transcript = Transcript()
+        self._spent = 0  # tokens of pieces that the parser has read
+        self._unread = 0  # tokens of pieces without text since then
         self._attempt = 1
         self._rejected_at: int | None = None
-        self.done = False
 
     @property
-    def question(self) -> ConstraintRequest:
+    def constraint_request(self) -> ConstraintRequest:
         return constraint_request(
             self._prompt,
-            self._asked.syntax,
+            self._given.syntax,
             again=self._attempt > 1,
             tight=self._attempt == ATTEMPTS,
         )
 
     @property
     def rejected(self) -> Rejected | None:
-        return None if self._reader is None else self._reader.rejected
+        return None if self._parser is None else self._parser.rejected
 
-    def keep_to(self, constraint: Constraint) -> None:
-        """Have what is written next be as this grammar has it."""
-        self._constraint = constraint
-
-    def _reads(self) -> AnswerParser | None:
-        """Make a reader, if there can be anything but text."""
-        asked, prompt = self._asked, self._prompt
+    def _open_parser(self) -> AnswerParser | None:
+        """Make a parser, if there can be anything but text."""
+        given, prompt = self._given, self._prompt
         tools = prompt.tools if prompt.tool_choice.mode != "none" else ()
-        if not tools and asked.marks is None:
+        if not tools and given.tags is None:
             return None
-        must_fit = constraint_request(prompt, asked.syntax).must_fit
+        must_fit = constraint_request(prompt, given.syntax).must_fit
         return AnswerParser(
             AnswerFormat(
-                asked.syntax,
+                given.syntax,
                 tools,
-                tags=asked.marks,
-                reasoned=asked.thought,
+                tags=given.tags,
+                reasoned=given.reasoned,
                 constrained=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
                 must_fit=must_fit,
-                buffered=must_fit & self._constraint.unkept,
+                buffered=must_fit & self.constraint.unkept,
             )
         )
 
-    def completion(self) -> Completion:
-        asked, prompt = self._asked, self._prompt
-        thoughts = asked.marks.tokens if asked.marks is not None else ()
-        marks = (*thoughts, asked.syntax.opening, asked.syntax.closing)
+    async def request(self, machine: TokenMachine) -> CompletionRequest:
+        """Ask for the rest of the answer."""
+        given, prompt = self._given, self._prompt
+        reasoning = given.tags.tokens if given.tags is not None else ()
+        shown = (*reasoning, given.syntax.opening, given.syntax.closing)
         again = self._attempt > 1
-        return Completion(
-            prompt=[*asked.tokens, *self._written],
-            n_predict=min(self._left, asked.room) - self._before,
+        return CompletionRequest(
+            tokens=[*given.tokens, *await self._transcript.tokens(machine)],
+            max_tokens=min(self._left, given.room) - self._spent,
             # Without any chance, the same would be written again.
             temperature=max(prompt.temperature, WARM) if again else prompt.temperature,
             top_p=prompt.top_p,
             top_k=None if again and prompt.top_k == 1 else prompt.top_k,
-            grammar=self._constraint.grammar,
-            preserved_tokens=tuple(filter(None, marks)) if self._reader is not None else None,
+            grammar=self.constraint.grammar,
+            shown=tuple(filter(None, shown)) if self._parser is not None else (),
         )
 
-    def drop_call(self, rejected: Rejected) -> str:
-        """Go back to where a call began; return what was written before it in one token with it.
-
-        What a call costs that nobody gets is not the caller's to pay.
-        """
+    def drop_call(self, rejected: Rejected) -> None:
+        """Go back to where a call began. What it cost is not charged."""
         if rejected.at != self._rejected_at:
             self._rejected_at, self._attempt = rejected.at, 1
         if self._attempt == ATTEMPTS:
@@ -214,57 +197,36 @@ class _Answer:
                 f"'{rejected.name}' (input{rejected.why}). Ask for less in the schema.",
             )
         self._attempt += 1
-        self._before = self._told = self._told - rejected.tokens
-        if self._reader is not None:
-            self._reader.demanding = self._attempt < ATTEMPTS
-            self._reader.retry()
-        return self._back_to(rejected.at)
-
-    def _back_to(self, at: int) -> str:
-        """Drop the tokens from `at` on; return the text before it of the first of them."""
-        first = max(piece.at for piece in self._pieces if piece.at <= at)
-        place = next(place for place, piece in enumerate(self._pieces) if piece.at == first)
-        between = "".join(piece.text for piece in self._pieces[place:])[: at - first]
-        del self._written[self._pieces[place].tokens :]
-        del self._pieces[place:]
-        self._characters = first
-        return between
-
-    def _note(self, text: str, tokens: Sequence[int]) -> None:
-        """Write `tokens` down; and where they stand, if it may be gone back to them."""
-        if self._reader is not None:
-            self._pieces.append(_Written(self._characters, len(self._written), text))
-            self._characters += len(text)
-        self._written += tokens
-
-    def resume(self, text: str, tokens: list[int]) -> None:
-        """Have a text written that was in one token with what is dropped."""
-        self._note(text, tokens)
+        self._spent -= rejected.tokens
+        self._unread = 0
+        self._transcript.cut(rejected.at)
+        if self._parser is not None:
+            self._parser.demanding = self._attempt < ATTEMPTS
+            self._parser.retry()
 
     def read(self, piece: Piece) -> list[EngineEvent]:
-        total = self._before + piece.tokens_predicted
-        tokens = total - self._told
-        # Bytes that are no character (a model may sample any) arrive as U+FFFD.
-        text = piece.content.replace(REPLACEMENT, "")
-        if piece.tokens_predicted:  # before, it only says how far the prompt has been read
-            self._note(text, piece.tokens)
-        if piece.stop:
-            self.done = True
-            reason = self._reason(piece)
-            if self._reader is None:
-                return [Finished(reason, tokens)]
-            return self._reader.finish(reason, tokens)
+        self._unread += piece.count
+        text = text_of(piece)
+        if piece.end is not None:
+            self.finished = True
+            reason = self._reason(piece.end)
+            if self._parser is None:
+                return [Finished(reason, self._unread)]
+            return self._parser.finish(reason, self._unread)
+        if self._parser is not None:  # without one there is nothing to go back to
+            self._transcript.add(piece)
         if not text:
             return []
-        self._told = total
-        if self._reader is None:
+        tokens, self._unread = self._unread, 0
+        self._spent += tokens
+        if self._parser is None:
             return [TextChunk(text, tokens)]
-        return self._reader.feed(text, tokens)
+        return self._parser.feed(text, tokens)
 
-    def _reason(self, last: Piece) -> FinishReason:
-        if last.stop_type == "eos":
+    def _reason(self, end: PieceEnd) -> FinishReason:
+        if end is PieceEnd.MODEL:
             return FinishReason.END_TURN
-        if last.stop_type != "limit":
-            raise stopped_for_no_reason(last)
-        limited = self._asked.room < self._left
+        if end is PieceEnd.STOP:
+            raise unexpected_end(end)
+        limited = self._given.room < self._left
         return FinishReason.CONTEXT_WINDOW if limited else FinishReason.MAX_TOKENS

@@ -1,4 +1,4 @@
-"""The first half of an answer: a thought, in a completion of its own.
+"""The first half of an answer: reasoning, in a completion of its own.
 
 A completion that ends by itself, at the closing or when the budget is used up, leaves the KV of
 all it has read and written in a slot that is free; one that is broken off leaves it in a slot that
@@ -7,86 +7,78 @@ is busy for another moment, and the answer would have to read the whole prompt a
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineEvent, Prompt, ThinkingChunk
-from antiphon.engines.llama.client import Completes, Completion, Piece
+from antiphon.engines.token.answer.transcript import Transcript, text_of
+from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd, TokenMachine
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
-
-REPLACEMENT: Final = "\ufffd"
 
 
 class ReasoningPass:
-    """A thought in the making.
+    """Has a model reason, up to a number of tokens.
 
-    Afterwards `used` is how many tokens it has cost, and `tokens` what the answer goes on from:
-    the prompt, what was thought, and its closing, which is not the caller's to pay if the model
-    did not write it.
+    Afterwards `used` is how many tokens that has cost, and `tokens` what the answer goes on from:
+    the prompt, the reasoning and its closing. A closing that the model did not write itself is
+    not charged.
     """
 
-    def __init__(self, tokens: list[int], marks: ReasoningTags) -> None:
+    def __init__(self, tokens: list[int], tags: ReasoningTags) -> None:
         self.tokens = tokens
         self.used = 0
-        self._marks = marks
-        self._written: list[int | str] = []
-        self._told = 0
+        self._tags = tags
+        self._transcript = Transcript()
+        self._unpriced = 0
         self._closed = False
+        self._closing_is_known = True
 
-    async def think(
-        self, client: Completes, prompt: Prompt, most: int
+    async def run(
+        self, machine: TokenMachine, prompt: Prompt, max_tokens: int
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Have at most `most` tokens of thought written."""
-        if most > 0:
-            async with aclosing(client.complete(self._completion(prompt, most))) as pieces:
+        """Yield at most `max_tokens` tokens of reasoning."""
+        if max_tokens > 0:
+            async with aclosing(machine.complete(self._request(prompt, max_tokens))) as pieces:
                 async for piece in pieces:
                     for event in self._read(piece):
                         yield event
-        self.tokens = [*self.tokens, *await self._after(client)]
+        ending = await machine.tokenize(self._ending, control=True) if self._ending else []
+        self.tokens = [*self.tokens, *await self._transcript.tokens(machine), *ending]
 
-    def _completion(self, prompt: Prompt, most: int) -> Completion:
-        return Completion(
-            prompt=self.tokens,
-            n_predict=most,
+    def _request(self, prompt: Prompt, max_tokens: int) -> CompletionRequest:
+        return CompletionRequest(
+            tokens=self.tokens,
+            max_tokens=max_tokens,
             temperature=prompt.temperature,
             top_p=prompt.top_p,
             top_k=prompt.top_k,
-            stop=(self._marks.closing,),
-            preserved_tokens=self._marks.tokens,
+            stop=(self._tags.closing,),
+            shown=self._tags.tokens,
         )
 
     def _read(self, piece: Piece) -> list[EngineEvent]:
-        fresh = piece.tokens_predicted - self.used
-        self.used = piece.tokens_predicted
-        text = piece.content.replace(REPLACEMENT, "")
-        if piece.stop:
-            self._closed = piece.stop_type == "word"
-            if piece.stop_type not in {"word", "eos", "limit"}:
-                raise stopped_for_no_reason(piece)
-        elif fresh:
-            # Of a character in several tokens llama.cpp shows the last one only.
-            self._written += piece.tokens if len(piece.tokens) == fresh else [text]
-        if text or piece.stop:
-            return self._chunk(text)
-        return []
+        self.used += piece.count
+        self._unpriced += piece.count
+        if piece.end is not None:
+            self._closed = piece.end is PieceEnd.STOP
+        else:
+            self._transcript.add(piece)
+            # The last of these pieces is the one that ends in the closing, if the model closes.
+            self._closing_is_known = piece.tokens is not None
+        text = text_of(piece)
+        return self._chunk(text) if text or piece.end is not None else []
 
     def _chunk(self, text: str) -> list[EngineEvent]:
-        """Show a piece of thought; the closing has a price, but no text."""
-        tokens, self._told = self.used - self._told, self.used
+        """Show a piece of reasoning. The closing has a price, but no text."""
+        tokens, self._unpriced = self._unpriced, 0
         return [ThinkingChunk(text, tokens)] if text or tokens else []
 
-    async def _after(self, client: Completes) -> list[int]:
-        tokens: list[int] = []
-        for part in self._written:
-            if isinstance(part, int):
-                tokens.append(part)
-            else:
-                tokens += await client.tokenize(part, control=False)
-        ending = self._marks.gap if self._closed else self._marks.end
-        return tokens + (await client.tokenize(ending, control=True) if ending else [])
+    @property
+    def _ending(self) -> str:
+        """What stands between the tokens of the reasoning and the answer."""
+        if not self._closed:
+            return self._tags.end
+        return self._tags.gap if self._closing_is_known else self._tags.closing + self._tags.gap
 
 
-def stopped_for_no_reason(last: Piece) -> EngineError:
-    """Make the error for an end that llama.cpp does not explain."""
-    return EngineError(
-        EngineErrorKind.FAILED, f"llama.cpp stopped for an unknown reason: {last.stop_type!r}"
-    )
+def unexpected_end(end: PieceEnd) -> EngineError:
+    """Make the error for an end that no request asked for."""
+    return EngineError(EngineErrorKind.FAILED, f"the machine ended an answer by {end.value!r}")

@@ -1,7 +1,7 @@
-"""How models mark their thoughts, and what their templates let be said about thinking.
+"""How a model tags its reasoning, and what its template can be told about reasoning.
 
-Nothing here knows a model by name: a template is read for the marks it writes and the variables
-it asks for, see docs/decisions/0013-thinking.md.
+Nothing here knows a model by name: a template is read for the tags it writes and the variables it
+asks for, see docs/decisions/0013-thinking.md.
 """
 
 import re
@@ -16,10 +16,10 @@ from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.base import EFFORTS, nearest
 
 SWITCHES: Final = ("enable_thinking", "thinking")
-"""Variables by which templates ask whether the model shall think."""
+"""Variables by which templates ask whether the model shall reason."""
 
 FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
-"""Fields of a message in which templates look for what was thought before."""
+"""Fields of a message in which templates look for earlier reasoning."""
 
 BUDGETS: Final = {"low": 1024, "medium": 4096, "high": 16_384, "xhigh": 32_768}
 """What adaptive thinking may cost where a model has no control of its own; `max` is free."""
@@ -31,10 +31,10 @@ THINKING_SHARE: Final = 0.75
 
 @dataclass(frozen=True, slots=True)
 class ReasoningTags:
-    """What stands around a thought: `<think>` and `</think>`, in many spellings.
+    """What stands around reasoning: `<think>` and `</think>`, in many spellings.
 
-    `margin` is between the marks and the thought, `gap` between the closing and the answer.
-    `none` stands in place of a thought; by default it is an empty one.
+    `margin` is between the tags and the reasoning, `gap` between the closing and the answer.
+    `none` stands in place of reasoning; by default it is the tags with nothing between them.
     """
 
     opening: str
@@ -45,7 +45,7 @@ class ReasoningTags:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """What may be a single token of control, which llama.cpp has to be told to write."""
+        """What may be a single control token, which a machine has to be told to show."""
         parts = re.findall(r"<\|[^<>|]*\|>", self.opening + self.closing + self.gap)
         return tuple(dict.fromkeys((self.opening, self.closing, *parts)))
 
@@ -63,7 +63,7 @@ class ReasoningTags:
 
 
 THINK: Final = ReasoningTags("<think>", "</think>")
-KNOWN_MARKS: Final = {
+KNOWN_TAGS: Final = {
     "<|channel|>analysis": ReasoningTags(
         "<|channel|>analysis<|message|>",
         "<|end|>",
@@ -78,19 +78,19 @@ KNOWN_MARKS: Final = {
     "<think>": THINK,
     "</think>": THINK,
 }
-"""By what is looked for in a template, in this order."""
+"""The tags by the text that a template has, in the order in which templates are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningFormat:
-    """What a template knows of thinking.
+    """What a template knows of reasoning.
 
-    `marks` is nothing if the model does not think; `field` is where its template looks for
-    earlier thoughts, if it does. `levels` are what its variable `reasoning_effort` may be, and
+    `tags` is `None` if the model does not reason; `field` is where its template looks for earlier
+    reasoning, if it does. `levels` are what its variable `reasoning_effort` may be, and
     with `takes_none` also "none"; `takes_budget` says that it has a `thinking_budget`.
     """
 
-    marks: ReasoningTags | None
+    tags: ReasoningTags | None
     field: str | None = None
     switch: str | None = None
     levels: tuple[str, ...] = ()
@@ -100,25 +100,25 @@ class ReasoningFormat:
     @property
     def efforts(self) -> tuple[str, ...]:
         """The levels that make a difference: the model's own, or those that have a budget."""
-        return self.levels or (EFFORTS if self.marks is not None else ())
+        return self.levels or (EFFORTS if self.tags is not None else ())
 
     def variables(self, thinking: Thinking, effort: str | None) -> dict[str, Any]:
-        """Say to the template how much to think; what nobody asks for is left to it."""
-        thinks = thinking.mode != "disabled"
-        said: dict[str, Any] = {}
+        """Return the variables that tell the template how much to reason; others are left to it."""
+        reasons = thinking.mode != "disabled"
+        variables: dict[str, Any] = {}
         if self.switch is not None:
-            said[self.switch] = thinks
-        if self.takes_none and not thinks:
-            said["reasoning_effort"] = "none"
+            variables[self.switch] = reasons
+        if self.takes_none and not reasons:
+            variables["reasoning_effort"] = "none"
         elif self.levels and (self.takes_none or effort is not None):
-            said["reasoning_effort"] = nearest(effort or DEFAULT_EFFORT, self.levels)
+            variables["reasoning_effort"] = nearest(effort or DEFAULT_EFFORT, self.levels)
         if self.takes_budget:
-            allowance = self._allowance(thinking, effort) if thinks else 0
-            said |= {} if allowance is None else {"thinking_budget": allowance}
-        return said
+            allowance = self._allowance(thinking, effort) if reasons else 0
+            variables |= {} if allowance is None else {"thinking_budget": allowance}
+        return variables
 
     def budget(self, prompt: Prompt) -> int | None:
-        """Return how many tokens a thought may have; nothing, if only `max_tokens` ends it."""
+        """Return how many tokens reasoning may have; `None` if only `max_tokens` ends it."""
         allowance = self._allowance(prompt.thinking, prompt.effort)
         if allowance is None or prompt.thinking.mode == "enabled":
             return allowance
@@ -131,11 +131,11 @@ class ReasoningFormat:
 
 
 def reasoning_format_of(
-    source: str, tree: jinja2.nodes.Template, *, marks: ReasoningTags | bool = True
+    source: str, tree: jinja2.nodes.Template, *, tags: ReasoningTags | bool = True
 ) -> ReasoningFormat:
-    """Read a template: its `source` for marks, its `tree` for variables and fields.
+    """Read a template: its `source` for tags, its `tree` for variables and fields.
 
-    `marks` are the operator's, who may also say that there are none.
+    `tags` are the operator's, who may also say that there are none.
     """
     words = set(_words(tree))  # first: looking for variables folds what is constant
     asked = find_undeclared_variables(tree)
@@ -144,7 +144,7 @@ def reasoning_format_of(
     spelled = words if takes_none else {*EFFORTS[:3], *words}
     levels = tuple(level for level in EFFORTS if level in spelled)
     return ReasoningFormat(
-        marks=_marks_in(source) if marks is True else marks or None,
+        tags=_tags_in(source) if tags is True else tags or None,
         field=next((field for field in FIELDS if field in words), None),
         switch=next((switch for switch in SWITCHES if switch in asked), None),
         levels=levels if "reasoning_effort" in asked else (),
@@ -153,8 +153,8 @@ def reasoning_format_of(
     )
 
 
-def _marks_in(source: str) -> ReasoningTags | None:
-    return next((marks for sign, marks in KNOWN_MARKS.items() if sign in source), None)
+def _tags_in(source: str) -> ReasoningTags | None:
+    return next((tags for sign, tags in KNOWN_TAGS.items() if sign in source), None)
 
 
 def _words(tree: jinja2.nodes.Template) -> Iterator[str]:

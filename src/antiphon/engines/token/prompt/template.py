@@ -43,7 +43,7 @@ class ChatTemplate:
     """A model's template, compiled. `now` is for templates that write the date.
 
     `syntax` is how calls are written, `native` whether the template itself tells the model so;
-    `reasoning` is what it knows of thinking, with other `marks` if they are given.
+    `reasoning` is what it knows of thinking, with other `tags` if they are given.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ChatTemplate:
         *,
         bos: str,
         eos: str,
-        marks: ReasoningTags | bool = True,
+        tags: ReasoningTags | bool = True,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._tokens = {"bos_token": bos, "eos_token": eos}
@@ -61,7 +61,7 @@ class ChatTemplate:
         environment = _environment(now)
         try:
             self._template = environment.from_string(source)
-            self.reasoning = reasoning_format_of(source, environment.parse(source), marks=marks)
+            self.reasoning = reasoning_format_of(source, environment.parse(source), tags=tags)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
         native = self._native_syntax()
@@ -105,17 +105,17 @@ class ChatTemplate:
         A prefill is gone on with as it is. A template that asks whether to think is trusted to
         have seen to it that the model does not.
         """
-        marks = self.reasoning.marks
-        if marks is None or spoken[-1].role == "assistant":
+        tags = self.reasoning.tags
+        if tags is None or spoken[-1].role == "assistant":
             return rendered
-        opened = _ends_with(rendered, marks.opening)
+        opened = _ends_with(rendered, tags.opening)
         if thinks:
-            more = "" if opened else marks.begin
+            more = "" if opened else tags.begin
         elif opened:
-            more = marks.end
+            more = tags.end
         else:
-            told = self.reasoning.switch is not None or _ends_with(rendered, marks.closing)
-            more = "" if told else marks.nothing
+            told = self.reasoning.switch is not None or _ends_with(rendered, tags.closing)
+            more = "" if told else tags.nothing
         return [*rendered, Segment(more, control=True)] if more else rendered
 
     def _render(
@@ -142,13 +142,13 @@ class ChatTemplate:
         """Write a message; a template without a field for thoughts finds them in the content."""
         message: dict[str, Any] = {"role": voice.role}
         before = ""
-        marks = self.reasoning.marks
-        if voice.thought and marks is not None:
+        tags = self.reasoning.tags
+        if voice.thought and tags is not None:
             thought = caller.thought(voice.thought)
             if self.reasoning.field is not None:
                 message[self.reasoning.field] = thought
             else:
-                before = marks.begin + thought + marks.end
+                before = tags.begin + thought + tags.end
         message["content"] = before + caller.content(voice.texts, last=last)
         if voice.calls:
             message["tool_calls"] = [_call(call, caller) for call in voice.calls]

@@ -1,0 +1,177 @@
+"""An engine on any token machine: prompts in, events out, through the model's own chat template."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from antiphon.core.images import MEDIA_TYPES
+from antiphon.engines.base import (
+    Capabilities,
+    EngineError,
+    EngineErrorKind,
+    EngineEvent,
+    EngineStartError,
+    Prompt,
+    Turn,
+)
+from antiphon.engines.images import images_of
+from antiphon.engines.token.answer.constraint_cache import ConstraintCache
+from antiphon.engines.token.answer.generation import GenerationInput, generate
+from antiphon.engines.token.machine import ImagePrompts, PreparedPrompt, TokenMachine
+from antiphon.engines.token.options import TemplateOptions
+from antiphon.engines.token.prompt.images import ImageMarks
+from antiphon.engines.token.prompt.template import (
+    ChatTemplate,
+    TemplateUnusableError,
+    read_template,
+)
+from antiphon.engines.token.prompt.tokens import Tokenizer
+from antiphon.engines.token.prompt.tool_prompt import tool_prompt
+from antiphon.wire.content import TextParam
+
+Machine = TypeVar("Machine", bound=TokenMachine)
+
+
+class TokenEngine(Generic[Machine]):
+    """One model on a token machine.
+
+    `slots` are the answers that the machine computes at once; more requests wait here. `images`
+    prepares prompts with images; without it there are none. `resources` are closed with the engine.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an engine is made of, each once
+        self,
+        machine: Machine,
+        template: ChatTemplate,
+        tokenizer: Tokenizer,
+        capabilities: Capabilities,
+        slots: asyncio.Semaphore,
+        *,
+        images: ImagePrompts | None = None,
+        resources: AsyncExitStack | None = None,
+    ) -> None:
+        self.capabilities = capabilities
+        self.machine = machine
+        self._template = template
+        self._tokenizer = tokenizer
+        self._slots = slots
+        self._images = images
+        self._resources = resources or AsyncExitStack()
+        self._constraints = ConstraintCache()
+        self._prepared: WeakKeyDictionary[Prompt, PreparedPrompt] = WeakKeyDictionary()
+
+    @property
+    def ready(self) -> bool:
+        return self.machine.ready
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        return len(await self.tokens_of(prompt))
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        prepared = await self.prepare(prompt)
+        given = self._generation_input(prompt, prepared.tokens)
+        machine = self.machine if prepared.machine is None else prepared.machine
+        generation = generate(machine, self._constraints, prompt, given)
+        async with self._slots, aclosing(generation) as events:
+            async for event in events:
+                yield event
+
+    async def tokens_of(self, prompt: Prompt) -> list[int]:
+        return (await self.prepare(prompt)).tokens
+
+    async def prepare(self, prompt: Prompt) -> PreparedPrompt:
+        """Tokenize `prompt`, once for as long as it lives."""
+        prepared = self._prepared.get(prompt)
+        if prepared is None:
+            prepared = self._prepared[prompt] = await self._prepare(prompt)
+        return prepared
+
+    async def aclose(self) -> None:
+        await self._resources.aclose()
+
+    async def _prepare(self, prompt: Prompt) -> PreparedPrompt:
+        template = self._template
+        marks = ImageMarks(prompt) if any(images_of(prompt)) else None
+        try:
+            segments = template.render(
+                prompt.turns if marks is None else marks.turns,
+                tools=prompt.tools,
+                preface=tool_prompt(prompt, native=template.native),
+                thinking=prompt.thinking,
+                effort=prompt.effort,
+            )
+        except TemplateUnusableError as error:
+            raise EngineError(
+                EngineErrorKind.UNSUPPORTED,
+                f"This model's chat template cannot express these messages: {error}",
+            ) from error
+        if marks is None:
+            return PreparedPrompt(await self._tokenizer.encode(segments))
+        parts = marks.split_at_marks(segments)
+        if parts is None or self._images is None:
+            raise EngineError(
+                EngineErrorKind.UNSUPPORTED,
+                "This model's chat template cannot express images in these places.",
+            )
+        return await self._images.prepare(parts)
+
+    def _generation_input(self, prompt: Prompt, tokens: list[int]) -> GenerationInput:
+        room = self.capabilities.context_tokens - len(tokens)
+        if room <= 0:
+            raise EngineError(
+                EngineErrorKind.UNSUPPORTED,
+                f"prompt is too long: {len(tokens)} tokens leave no room for an answer"
+                f" in a context window of {self.capabilities.context_tokens}",
+            )
+        reasoning = self._template.reasoning
+        prefilled = prompt.turns[-1].role == "assistant"
+        return GenerationInput(
+            tokens=tokens,
+            room=room,
+            syntax=self._template.syntax,
+            tags=reasoning.tags,
+            reasons=prompt.thinking.mode != "disabled" and not prefilled,
+            budget=reasoning.budget(prompt),
+        )
+
+
+def capabilities_of(
+    template: ChatTemplate,
+    context_tokens: int,
+    *,
+    images: bool = False,
+    image_types: frozenset[str] = MEDIA_TYPES,
+) -> Capabilities:
+    """Say what a model with this template can do on a token machine."""
+    return Capabilities(
+        context_tokens=context_tokens,
+        tools=True,
+        forced_tools=True,
+        structured_outputs=True,
+        thinking=template.reasoning.tags is not None,
+        efforts=template.reasoning.efforts,
+        images=images,
+        image_types=image_types,
+    )
+
+
+def open_template(
+    model: str, options: TemplateOptions, source: str, *, bos: str, eos: str
+) -> ChatTemplate:
+    """Compile a model's template: its own (`source`), or the file that the options name.
+
+    `bos` and `eos` are what the template is told of the model's first and last token. Raises
+    `EngineStartError`; a file is tried on a conversation first.
+    """
+    path = options.chat_template
+    try:
+        text = source if path is None else read_template(Path(path))
+        template = ChatTemplate(text, bos=bos, eos=eos, tags=options.tags)
+        if path is not None:
+            template.render([Turn("user", (TextParam(text="Hello."),))])
+    except TemplateUnusableError as error:
+        raise EngineStartError(f"Model `{model}`: its chat template is wrong: {error}.") from error
+    return template

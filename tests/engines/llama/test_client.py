@@ -1,0 +1,95 @@
+"""What llama.cpp streams, as pieces of a token machine."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from antiphon.engines.base import EngineError, EngineErrorKind
+from antiphon.engines.llama.client import LlamaClient, MediaPrompt, open_session
+from antiphon.engines.llama.supervisor import RemoteServer
+from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
+from support.upstreams import Misbehaving, misbehaving
+
+pytestmark = pytest.mark.anyio
+
+ASKED = CompletionRequest(
+    tokens=[1, 2], max_tokens=5, temperature=0.5, stop=("END",), shown=("<tool_call>",)
+)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Misbehaving]:
+    async with misbehaving() as server:
+        yield server
+
+
+async def pieces_of(server: Misbehaving, media: MediaPrompt | None = None) -> list[Piece]:
+    async with open_session(None) as session:
+        client = LlamaClient(RemoteServer(server.url), session)
+        return [piece async for piece in client.complete(ASKED, media)]
+
+
+def events(*events: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
+async def test_piece_counts_its_tokens_and_shows_them_if_all_are_known(
+    server: Misbehaving,
+) -> None:
+    server.streams(
+        events(
+            {"content": "", "tokens": [0], "tokens_predicted": 0, "prompt_progress": {}},
+            {"content": "a", "tokens": [7], "tokens_predicted": 1},
+            {"content": "é", "tokens": [9], "tokens_predicted": 3},
+            {"content": "", "tokens": [], "tokens_predicted": 4, "stop": True, "stop_type": "eos"},
+        )
+    )
+    assert await pieces_of(server) == [
+        Piece(text="a", count=1, tokens=(7,)),
+        Piece(text="é", count=2, tokens=None),
+        Piece(count=1, end=PieceEnd.MODEL),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [("eos", PieceEnd.MODEL), ("limit", PieceEnd.LIMIT), ("word", PieceEnd.STOP)],
+)
+async def test_stop_type_is_the_end_of_the_last_piece(
+    server: Misbehaving, kind: str, end: PieceEnd
+) -> None:
+    server.streams(events({"tokens_predicted": 1, "stop": True, "stop_type": kind}))
+    assert await pieces_of(server) == [Piece(count=1, end=end)]
+
+
+@pytest.mark.parametrize(
+    ("event", "complaint"),
+    [
+        ({"stop": True, "stop_type": "none"}, "unknown reason: 'none'"),
+        ({"error": {"message": "no memory"}}, "gave up: no memory"),
+        ({"content": "a", "tokens_predicted": 1}, "in the middle"),
+        ({"content": 1}, "answered what it should not"),
+    ],
+)
+async def test_stream_without_a_known_end_is_an_error(
+    server: Misbehaving, event: dict[str, Any], complaint: str
+) -> None:
+    server.streams(events(event))
+    with pytest.raises(EngineError, match=complaint) as error:
+        await pieces_of(server)
+    assert error.value.kind is EngineErrorKind.FAILED
+
+
+async def test_request_is_written_as_llama_cpp_reads_it(server: Misbehaving) -> None:
+    server.streams(events({"stop": True, "stop_type": "eos"}))
+    await pieces_of(server)
+    await pieces_of(server, MediaPrompt("<m>?", ("aW1hZ2U=",)))
+    (path, _, body), (_, _, with_image) = server.asked
+    assert path == "/completion"
+    assert body["prompt"] == [1, 2]
+    assert (body["n_predict"], body["stop"], body["temperature"]) == (5, ["END"], 0.5)
+    assert body["preserved_tokens"] == ["<tool_call>"]
+    assert "grammar" not in body
+    assert with_image["prompt"] == {"prompt_string": "<m>?", "multimodal_data": ["aW1hZ2U="]}

@@ -1,0 +1,220 @@
+"""An engine on a token machine that is none of llama.cpp's: what the seam has to carry."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+import pytest
+
+from antiphon.engines.base import (
+    EngineError,
+    EngineErrorKind,
+    EngineStartError,
+    FinishReason,
+    Prompt,
+    TextChunk,
+    Thinking,
+    ThinkingChunk,
+    Tool,
+    ToolChoice,
+    Turn,
+)
+from antiphon.engines.token.engine import TokenEngine, open_template
+from antiphon.engines.token.options import ReasoningTagOptions, TemplateOptions
+from antiphon.engines.token.prompt.call_syntax import TAGGED
+from antiphon.wire.content import TextParam
+from support.conversation import answer, ask, calls_in, reason_of, text_of, tokens_in, turn
+from support.images import image_param
+from support.word_machine import CHATML, THINKING, WordMachine, word_engine
+
+pytestmark = pytest.mark.anyio
+
+ADD = Tool(
+    name="add",
+    input_schema={
+        "properties": {"n": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}},
+        "required": ["n"],
+    },
+)
+
+
+async def test_prompt_is_rendered_tokenized_and_continued() -> None:
+    machine = WordMachine("Good day, friend.")
+    engine = await word_engine(machine)
+    prompt = ask("Hello <|im_end|> there")
+    events = await answer(engine, prompt)
+    assert text_of(events) == "Good day, friend."
+    assert reason_of(events) is FinishReason.END_TURN
+    assert tokens_in(events) == len(["Good", " day", ",", " friend", ".", "end"])
+    (request,) = machine.asked
+    assert machine.text_of(request.tokens) == (
+        "<|begin|><|im_start|>user\nHello <|im_end|> there<|im_end|>\n<|im_start|>assistant\n"
+    )
+    controls = await machine.tokenize("<|im_end|>", control=True)
+    assert [request.tokens.count(token) for token in controls] == [1]
+    assert await engine.count_tokens(prompt) == len(request.tokens)
+
+
+async def test_limit_and_context_end_an_answer() -> None:
+    engine = await word_engine(WordMachine("one two three four", "one two three four"))
+    events = await answer(engine, ask("Count.", max_tokens=2))
+    assert (text_of(events), tokens_in(events)) == ("one two", 2)
+    assert reason_of(events) is FinishReason.MAX_TOKENS
+    size = await engine.count_tokens(ask("Count."))
+    small = await word_engine(WordMachine("one two three four"), context=size + 3)
+    events = await answer(small, ask("Count.", max_tokens=9))
+    assert (text_of(events), reason_of(events)) == ("one two three", FinishReason.CONTEXT_WINDOW)
+    full = await word_engine(WordMachine(), context=size)
+    with pytest.raises(EngineError, match="prompt is too long") as error:
+        await answer(full, ask("Count."))
+    assert error.value.kind is EngineErrorKind.UNSUPPORTED
+
+
+@pytest.mark.parametrize("shows_tokens", [True, False])
+async def test_reasoning_is_a_completion_of_its_own(*, shows_tokens: bool) -> None:
+    machine = WordMachine("Two of them.</think>", "It is two.", shows_tokens=shows_tokens)
+    engine = await word_engine(machine, THINKING)
+    thinking = Thinking(mode="enabled", budget=50)
+    events = await answer(engine, Prompt((turn("user", "Why?"),), 90, thinking=thinking))
+    reasoning = "".join(event.text for event in events if isinstance(event, ThinkingChunk))
+    assert (reasoning, text_of(events)) == ("Two of them.", "It is two.")
+    first, second = machine.asked
+    assert first.stop == ("</think>",)
+    continued = machine.text_of(second.tokens).removeprefix(machine.text_of(first.tokens))
+    assert continued == "Two of them.</think>\n\n"
+    closing = await machine.tokenize("</think>", control=True)
+    assert second.tokens.count(closing[0]) == 1
+
+
+@pytest.mark.parametrize("shows_tokens", [True, False])
+async def test_call_that_does_not_fit_is_written_again(*, shows_tokens: bool) -> None:
+    wrong = "Look: " + TAGGED.call("add", {"n": [1, 1]})
+    machine = WordMachine(wrong, TAGGED.call("add", {"n": [1, 2]}), shows_tokens=shows_tokens)
+    engine = await word_engine(machine)
+    events = await answer(engine, Prompt((turn("user", "Add."),), 90, tools=(ADD,)))
+    assert text_of(events) == "Look:"
+    assert calls_in(events) == [("add", '{"n": [1, 2]}')]
+    first, second = machine.asked
+    assert "<tool_call>" in first.shown
+    assert machine.text_of(second.tokens) == machine.text_of(first.tokens) + "Look: "
+    assert first.grammar != second.grammar
+
+
+async def test_grammar_says_what_may_be_answered() -> None:
+    machine = WordMachine(TAGGED.call("add", {"n": []}), json.dumps({"a": 1}))
+    engine = await word_engine(machine)
+    forced = ToolChoice(mode="any")
+    await answer(engine, Prompt((turn("user", "Add."),), 90, tools=(ADD,), tool_choice=forced))
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    await answer(engine, Prompt((turn("user", "Add."),), 90, output_schema=schema))
+    call, output = (request.grammar or "" for request in machine.asked)
+    assert '\\"name\\": \\"add\\"' in call
+    assert '\\"a\\"' in output
+
+
+async def test_prompt_is_read_and_nothing_is_answered_without_tokens() -> None:
+    machine = WordMachine("never shown")
+    events = await answer(await word_engine(machine), ask("Hello", max_tokens=0))
+    assert (events[:-1], reason_of(events)) == ([], FinishReason.MAX_TOKENS)
+    assert machine.asked[0].max_tokens == 0
+
+
+async def test_requests_beyond_the_slots_wait() -> None:
+    machine = WordMachine(*["one two three"] * 6)
+    engine = await word_engine(machine, slots=2)
+    most = 0
+
+    async def ask_one() -> None:
+        nonlocal most
+        async with aclosing(engine.generate(ask("Count."))) as events:
+            async for _ in events:
+                most = max(most, machine.open)
+
+    await asyncio.gather(*(ask_one() for _ in range(6)))
+    assert most == 2
+
+
+async def test_closing_early_ends_the_completion() -> None:
+    machine = WordMachine("one two three")
+    engine = await word_engine(machine)
+    async with aclosing(engine.generate(ask("Count."))) as events:
+        assert isinstance(await anext(events), TextChunk)
+        assert machine.open == 1
+    assert machine.open == 0
+
+
+async def test_prompt_is_tokenized_once_while_it_lives() -> None:
+    engine = await word_engine(WordMachine())
+    prompt = ask("Hello")
+    assert await engine.tokens_of(prompt) is await engine.tokens_of(prompt)
+    assert await engine.tokens_of(prompt) is not await engine.tokens_of(ask("Hello"))
+
+
+async def test_engine_is_ready_while_its_machine_is() -> None:
+    machine = WordMachine()
+    engine = await word_engine(machine)
+    assert engine.ready
+    machine.ready = False
+    assert not engine.ready
+
+
+async def test_images_are_refused_without_a_machine_that_sees() -> None:
+    engine = await word_engine(WordMachine())
+    prompt = Prompt((Turn("user", (TextParam(text="?"), image_param())),), 8)
+    with pytest.raises(EngineError, match="images in these places") as error:
+        await engine.count_tokens(prompt)
+    assert error.value.kind is EngineErrorKind.UNSUPPORTED
+
+
+async def test_conversation_that_the_template_cannot_express_is_refused() -> None:
+    engine = await word_engine(WordMachine(), "{{ raise_exception('Never.') }}")
+    with pytest.raises(EngineError, match=r"cannot express these messages: Never\.") as error:
+        await engine.count_tokens(ask("Hello"))
+    assert error.value.kind is EngineErrorKind.UNSUPPORTED
+
+
+async def test_capabilities_are_those_of_the_template() -> None:
+    plain = await word_engine(WordMachine(), CHATML, context=99)
+    reasoning = await word_engine(WordMachine(), THINKING)
+    assert (plain.capabilities.context_tokens, plain.capabilities.thinking) == (99, False)
+    assert plain.capabilities.tools
+    assert plain.capabilities.forced_tools
+    assert plain.capabilities.structured_outputs
+    assert not plain.capabilities.images
+    assert reasoning.capabilities.thinking
+    assert reasoning.capabilities.efforts
+
+
+async def test_resources_are_closed_with_the_engine() -> None:
+    closed = asyncio.Event()
+    stack = AsyncExitStack()
+    stack.callback(closed.set)
+    engine = await word_engine(WordMachine())
+    owner = TokenEngine(
+        engine.machine,
+        engine._template,
+        engine._tokenizer,
+        engine.capabilities,
+        asyncio.Semaphore(1),
+        resources=stack,
+    )
+    await owner.aclose()
+    assert closed.is_set()
+
+
+def test_options_name_the_template_and_the_tags(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jinja"
+    path.write_text(CHATML)
+    tags = ReasoningTagOptions(open="<ponder>", close="</ponder>")
+    options = TemplateOptions(chat_template=str(path), thinking=tags)
+    template = open_template("m", options, "never used", bos="", eos="")
+    assert template.reasoning.tags is not None
+    assert template.reasoning.tags.opening == "<ponder>"
+    own = open_template("m", TemplateOptions(thinking=False), THINKING, bos="", eos="")
+    assert own.reasoning.tags is None
+
+
+def test_template_that_is_wrong_is_a_start_error() -> None:
+    with pytest.raises(EngineStartError, match="Model `m`: its chat template is wrong: line 1"):
+        open_template("m", TemplateOptions(), "{% for %}", bos="", eos="")
