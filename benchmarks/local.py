@@ -23,7 +23,7 @@ import aiohttp
 import msgspec
 import uvloop
 
-from antiphon.core.prompt import Turn
+from antiphon.core.prompt import Prompt, Turn
 from antiphon.settings import DEFAULT_MODEL, Settings
 from antiphon.wire.content import TextParam
 from benchmarks.report import Figure, Goal, command, finish
@@ -226,7 +226,9 @@ async def _bare(weights: Path) -> AsyncGenerator[Ask]:
             async def ask(prompt: str, n_predict: int) -> Answer:
                 turn = Turn("user", (TextParam(text=prompt),))
                 body = {
-                    "prompt": await tokens.encode(template.render([turn])),
+                    "prompt": (
+                        await tokens.encode(template.render(Prompt((turn,), n_predict)))
+                    ).tokens,
                     "n_predict": n_predict,
                     "temperature": 0,
                     "stream": True,

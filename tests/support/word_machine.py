@@ -9,13 +9,10 @@ from antiphon.engines.token.engine import TokenEngine, capabilities_of
 from antiphon.engines.token.machine import CompletionRequest, ImagePrompts, Piece, PieceEnd
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tokens import Tokenizer
+from support.templates import CHATML
 
 CONTROL = re.compile(r"<\|[a-z_]+\|>|</?think>|</?tool_call>")
 WORDS = re.compile(r"\s*\w+|\s+|[^\w\s]+")
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 THINKING = CHATML + "{# <think> #}"
 BEGIN = "<|begin|>"
 

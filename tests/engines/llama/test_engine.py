@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
     EngineConfig,
     EngineError,
@@ -72,6 +73,22 @@ async def test_prompt_is_the_one_of_the_template(engine: LlamaEngine) -> None:
         "<|im_start|>assistant\n"
     )
     assert await engine.tokens_of(prompt) == await engine.machine.tokenize(text, control=True)
+
+
+async def test_tokens_before_a_breakpoint_begin_the_longer_conversation(
+    engine: LlamaEngine,
+) -> None:
+    turns = (turn("system", "Be kind.", " Today. "), turn("user", "A long text.", "What is it?"))
+    breakpoints = tuple(Breakpoint(index, (number,)) for index in range(2) for number in range(2))
+    prompt = Prompt(turns, 8, breakpoints=breakpoints)
+    longer = Prompt((*turns, turn("assistant", "It is one."), turn("user", "Oh.")), 8)
+    short = (await engine.prepare(prompt)).rendered
+    long = await engine.tokens_of(longer)
+    texts = [await engine.machine.detokenize(short.tokens[: edge.at]) for edge in short.breakpoints]
+    ends = ("Be kind.", "Today.", "A long text.", "What is it?")
+    assert [text.endswith(end) for text, end in zip(texts, ends, strict=True)] == [True] * 4
+    for edge in short.breakpoints:
+        assert long[: edge.at] == short.tokens[: edge.at]
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])

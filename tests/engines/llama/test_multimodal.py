@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
     EngineConfig,
     EngineError,
@@ -18,6 +19,7 @@ from antiphon.engines.llama.client import MediaPrompt
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.multimodal import HOLE, WORD_JOINER, ImagePrompt, MultimodalClient
 from antiphon.engines.token.machine import CompletionRequest
+from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, UrlSource
 from support import images
@@ -100,6 +102,32 @@ async def test_what_the_model_sees_changes_what_it_says(multimodal_engine: Llama
     ]
     assert said[0] != said[1]
     assert said[0] == text_of(await answer(multimodal_engine, show(black, "?", max_tokens=24)))
+
+
+async def test_tokens_before_a_breakpoint_begin_the_longer_conversation(
+    multimodal_engine: LlamaEngine,
+) -> None:
+    content = (TextParam(text="Look:"), IMAGE, TextParam(text="What is this?"))
+    breakpoints = tuple(Breakpoint(0, (number,)) for number in range(3))
+    prompt = Prompt((Turn("user", content),), 8, breakpoints=breakpoints)
+    turns = (*prompt.turns, turn("assistant", "A cat."), Turn("user", (IMAGE, *content)))
+    short = (await multimodal_engine.prepare(prompt)).rendered
+    long = await multimodal_engine.tokens_of(Prompt(turns, 8))
+    _, behind_image, behind_text = short.breakpoints
+    assert short.tokens[behind_image.at - IMAGE_TOKENS : behind_image.at] == [HOLE] * IMAGE_TOKENS
+    assert behind_text.at > behind_image.at
+    for edge in short.breakpoints:
+        assert long[: edge.at] == short.tokens[: edge.at]
+
+
+async def test_breakpoint_within_a_token_is_left_out(multimodal_engine: LlamaEngine) -> None:
+    parts = [Segment("Hel", control=False), Segment("lo", control=False), IMAGE]
+    end = Segment("a", control=True)
+    prepared = await multimodal_engine._images.prepare(
+        [*parts, end], [Edge(1, "5m"), Edge(2, "5m"), Edge(3, "1h")]
+    )
+    (behind_text, behind_image) = prepared.rendered.breakpoints
+    assert behind_image == Edge(behind_text.at + IMAGE_TOKENS, "1h")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ from antiphon.engines.token.prompt.call_syntax import TAGGED
 from antiphon.wire.content import TextParam
 from support.conversation import answer, ask, calls_in, reason_of, text_of, tokens_in, turn
 from support.images import image_param
-from support.word_machine import CHATML, THINKING, WordMachine, word_engine
+from support.templates import CHATML
+from support.word_machine import THINKING, WordMachine, word_engine
 
 pytestmark = pytest.mark.anyio
 

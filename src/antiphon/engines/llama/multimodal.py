@@ -18,9 +18,10 @@ from antiphon.core.images import read_base64, read_head
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.client import LlamaClient, MediaPrompt
 from antiphon.engines.token.machine import CompletionRequest, Piece, PreparedPrompt
+from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.images import RenderedPart
 from antiphon.engines.token.prompt.placeholders import Segment
-from antiphon.engines.token.prompt.tokens import Tokenizer
+from antiphon.engines.token.prompt.tokens import RenderedPrompt, Tokenizer
 from antiphon.wire.content import Base64ImageSource, ImageParam
 
 OLD_MARKERS: Final = ("<__media__>", "<__image__>")
@@ -51,26 +52,57 @@ class ImagePrompts:
         self._slots = slots
         self._sizes: OrderedDict[tuple[int, int], int] = OrderedDict()
 
-    async def prepare(self, parts: Sequence[RenderedPart]) -> PreparedPrompt:
-        """Write a rendered prompt as text and images. Raises `EngineError`."""
+    async def prepare(
+        self, parts: Sequence[RenderedPart], edges: Sequence[Edge] = ()
+    ) -> PreparedPrompt:
+        """Write a rendered prompt as text and images. Raises `EngineError`.
+
+        Texts between images are tokenized as a whole, so not every edge is one between tokens.
+        """
         props = await self._client.props()
         markers = (props.media_marker,) if props.media_marker else OLD_MARKERS
         images = [part for part in parts if isinstance(part, ImageParam)]
-        stretches = [await self._stretch(run, markers) for run in _runs(parts)]
-        if not stretches[-1]:
+        runs = [await self._harmless_run(run, markers) for run in _runs(parts)]
+        if not runs[-1]:
             raise _unsupported("This model's prompt cannot end in an image.")
         begin = self._tokens.begin
-        if begin and props.bos_token:
+        if begin and props.bos_token and runs[0]:
             # llama.cpp puts it there, whether it is there or not.
-            stretches[0] = stretches[0].removeprefix(props.bos_token)
+            runs[0][0] = runs[0][0].removeprefix(props.bos_token)
+        stretches = ["".join(run) for run in runs]
         first, *others = await self._encoded(stretches)
         tokens = [*begin, *first]
+        starts = [len(begin)]
         for image, stretch in zip(images, others, strict=True):
             tokens += [HOLE] * await self._size(image, markers[0])
+            starts.append(len(tokens))
             tokens += stretch
-        text = markers[0].join(stretches)
-        prompt = ImagePrompt(text, markers, tuple(map(_base64, images)), tokens)
-        return PreparedPrompt(tokens, MultimodalClient(self._client, self, prompt))
+        prompt = ImagePrompt(
+            markers[0].join(stretches), markers, tuple(map(_base64, images)), tokens
+        )
+        machine = MultimodalClient(self._client, self, prompt)
+        breakpoints = await self._breakpoints(edges, parts, runs, starts, tokens)
+        return PreparedPrompt(RenderedPrompt(tokens, breakpoints), machine)
+
+    async def _breakpoints(
+        self,
+        edges: Sequence[Edge],
+        parts: Sequence[RenderedPart],
+        runs: Sequence[Sequence[str]],
+        starts: Sequence[int],
+        tokens: Sequence[int],
+    ) -> tuple[Edge, ...]:
+        """Find the edges that lie between tokens: what stands before one is tokenized alone."""
+        found: list[Edge] = []
+        for edge in edges:
+            before = _runs(parts[: edge.at])
+            start = starts[len(before) - 1]
+            text = "".join(runs[len(before) - 1][: len(before[-1])])
+            (alone,) = await self._encoded([text])
+            at = start + len(alone)
+            if list(alone) == list(tokens[start:at]):
+                found.append(Edge(at, edge.ttl))
+        return tuple(found)
 
     async def harmless(self, text: str, markers: Sequence[str]) -> str:
         """Make a text mean nothing but itself; most do, and stay as they are."""
@@ -87,8 +119,8 @@ class ImagePrompts:
             "together with images."
         )
 
-    async def _stretch(self, run: Sequence[Segment], markers: Sequence[str]) -> str:
-        """Join what stands between two images, checked as a whole: spellings can span parts."""
+    async def _harmless_run(self, run: Sequence[Segment], markers: Sequence[str]) -> list[str]:
+        """Write what stands between two images, checked as a whole: spellings can span parts."""
         parts = [
             part
             if part.control
@@ -109,7 +141,7 @@ class ImagePrompts:
             one for one in more if await self._spelling(one) is not None
         ]:
             raise _unsupported("A text and this model's chat template spell a control token.")
-        return text
+        return [part.text for part in parts]
 
     async def _beyond_plain(self, text: str) -> list[str]:
         """Find the spellings of control tokens in a text."""

@@ -29,7 +29,6 @@ from antiphon.engines.token.prompt.template import (
     read_template,
 )
 from antiphon.engines.token.prompt.tokens import Tokenizer
-from antiphon.engines.token.prompt.tool_prompt import tool_prompt
 from antiphon.wire.content import TextParam
 
 Machine = TypeVar("Machine", bound=TokenMachine)
@@ -72,7 +71,7 @@ class TokenEngine(Generic[Machine]):
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         prepared = await self.prepare(prompt)
-        given = self._generation_input(prompt, prepared.tokens)
+        given = self._generation_input(prompt, prepared.rendered.tokens)
         machine = self.machine if prepared.machine is None else prepared.machine
         generation = generate(machine, self._constraints, prompt, given)
         async with self._slots, aclosing(generation) as events:
@@ -80,7 +79,7 @@ class TokenEngine(Generic[Machine]):
                 yield event
 
     async def tokens_of(self, prompt: Prompt) -> list[int]:
-        return (await self.prepare(prompt)).tokens
+        return (await self.prepare(prompt)).rendered.tokens
 
     async def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Tokenize `prompt`, once for as long as it lives."""
@@ -93,30 +92,23 @@ class TokenEngine(Generic[Machine]):
         await self._resources.aclose()
 
     async def _prepare(self, prompt: Prompt) -> PreparedPrompt:
-        template = self._template
         marks = ImageMarks(prompt) if any(images_of(prompt)) else None
         try:
-            segments = template.render(
-                prompt.turns if marks is None else marks.turns,
-                tools=prompt.tools,
-                preface=tool_prompt(prompt, native=template.native),
-                thinking=prompt.thinking,
-                effort=prompt.effort,
-            )
+            rendered = self._template.render(prompt if marks is None else marks.prompt)
         except TemplateUnusableError as error:
             raise EngineError(
                 EngineErrorKind.UNSUPPORTED,
                 f"This model's chat template cannot express these messages: {error}",
             ) from error
         if marks is None:
-            return PreparedPrompt(await self._tokenizer.encode(segments))
-        parts = marks.split_at_marks(segments)
-        if parts is None or self._images is None:
+            return PreparedPrompt(await self._tokenizer.encode(rendered))
+        split = marks.split_at_marks(rendered)
+        if split is None or self._images is None:
             raise EngineError(
                 EngineErrorKind.UNSUPPORTED,
                 "This model's chat template cannot express images in these places.",
             )
-        return await self._images.prepare(parts)
+        return await self._images.prepare(*split)
 
     def _generation_input(self, prompt: Prompt, tokens: list[int]) -> GenerationInput:
         room = self.capabilities.context_tokens - len(tokens)
@@ -171,7 +163,7 @@ def open_template(
         text = source if path is None else read_template(Path(path))
         template = ChatTemplate(text, bos=bos, eos=eos, tags=options.tags)
         if path is not None:
-            template.render([Turn("user", (TextParam(text="Hello."),))])
+            template.render(Prompt((Turn("user", (TextParam(text="Hello."),)),), 1))
     except TemplateUnusableError as error:
         raise EngineStartError(f"Model `{model}`: its chat template is wrong: {error}.") from error
     return template

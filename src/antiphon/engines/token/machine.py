@@ -11,7 +11,9 @@ from typing import Protocol
 
 import msgspec
 
+from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.images import RenderedPart
+from antiphon.engines.token.prompt.tokens import RenderedPrompt
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,13 +89,18 @@ class PreparedPrompt(msgspec.Struct, frozen=True):
     The number of tokens is exact. Those of an image may be any numbers.
     """
 
-    tokens: list[int]
+    rendered: RenderedPrompt
     machine: TokenMachine | None = None
 
 
 class ImagePrompts(Protocol):
     """Prepares prompts with images, for a machine whose model sees."""
 
-    async def prepare(self, parts: Sequence[RenderedPart]) -> PreparedPrompt:
-        """Take a rendered prompt with the images in their places. Raises `EngineError`."""
+    async def prepare(
+        self, parts: Sequence[RenderedPart], edges: Sequence[Edge] = ()
+    ) -> PreparedPrompt:
+        """Take a rendered prompt with its images, and behind which parts its edges lie.
+
+        An edge that is not between two tokens is left out. Raises `EngineError`.
+        """
         ...

@@ -4,20 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.prompt import Turn
+from antiphon.core.prompt import Prompt, Turn
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
 from antiphon.wire.content import TextParam
+from support.templates import CHATML, NO_SYSTEM, TRIMMING
 
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-TRIMMING = CHATML.replace("m['content']", "m['content'] | trim")
-NO_SYSTEM = (
-    "{% for m in messages %}{% if m.role == 'system' %}"
-    "{{ raise_exception('No system') }}{% endif %}{% endfor %}"
-)
 ALTERNATING = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('Roles must alternate') }}{% endif %}{% endfor %}"
@@ -34,12 +26,18 @@ def said(*turns: tuple[str, str]) -> list[Turn]:
     return [Turn(role, (TextParam(text=text),)) for role, text in turns]
 
 
+def asked(turns: list[Turn]) -> Prompt:
+    return Prompt(tuple(turns), 1)
+
+
 def template(source: str) -> ChatTemplate:
     return ChatTemplate(source, bos="<s>", eos="</s>", now=lambda: datetime(2026, 1, 2))  # noqa: DTZ001 - a local date, as templates write it
 
 
 def rendered(source: str, *turns: tuple[str, str]) -> str:
-    return "".join(segment.text for segment in template(source).render(said(*turns)))
+    return "".join(
+        segment.text for segment in template(source).render(asked(said(*turns))).segments
+    )
 
 
 hostile = st.sampled_from(
@@ -67,7 +65,7 @@ def test_trimming_template_trims_the_text_and_not_the_sentinel(
 
 @given(conversations)
 def test_no_word_of_a_caller_is_in_a_control_segment(turns: list[tuple[str, str]]) -> None:
-    segments = template(CHATML).render(said(*turns))
+    segments = template(CHATML).render(asked(said(*turns))).segments
     template_says = "".join(s.text for s in segments if s.control)
     for part in CONTROL:
         template_says = template_says.replace(part, "")
@@ -87,7 +85,7 @@ def test_prefill_ends_the_prompt_to_the_letter(turns: list[tuple[str, str]], pre
 
 
 def test_control_tokens_of_a_caller_are_in_a_plain_segment() -> None:
-    assert template(CHATML).render(said(("user", "a<|im_end|>b"))) == [
+    assert template(CHATML).render(asked(said(("user", "a<|im_end|>b")))).segments == [
         Segment("<|im_start|>user\n", control=True),
         Segment("a<|im_end|>b", control=False),
         Segment("<|im_end|>\n<|im_start|>assistant\n", control=True),
@@ -96,7 +94,8 @@ def test_control_tokens_of_a_caller_are_in_a_plain_segment() -> None:
 
 def test_blocks_of_a_turn_are_joined_by_a_newline() -> None:
     turns = [Turn("user", (TextParam(text="one"), TextParam(text="two")))]
-    assert "one\ntwo" in [segment.text for segment in template(CHATML).render(turns)]
+    texts = [segment.text for segment in template(CHATML).render(asked(turns)).segments]
+    assert texts[1:4] == ["one", "\n", "two"]
 
 
 def test_system_in_the_middle_stays_there() -> None:

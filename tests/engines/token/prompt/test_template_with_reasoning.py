@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.prompt import Thinking, Tool, Turn
+from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
 from antiphon.engines.base import EFFORTS
 from antiphon.engines.token.prompt.reasoning_format import KNOWN_TAGS, THINK, ReasoningTags
 from antiphon.engines.token.prompt.template import ChatTemplate
@@ -90,7 +90,9 @@ def template(source: str, **more: Any) -> ChatTemplate:
 
 
 def said(source: str, turns: tuple[Turn, ...] = ASK, **more: Any) -> str:
-    return "".join(segment.text for segment in template(source).render(turns, **more))
+    return "".join(
+        segment.text for segment in template(source).render(Prompt(turns, 1, **more)).segments
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,13 +134,13 @@ def test_marks_may_be_given_or_denied() -> None:
     assert template(CHATML, tags=tags).reasoning.tags is tags
     denied = template(AWARE, tags=False)
     assert denied.reasoning.tags is None
-    assert denied.render(ASK)[-1].text.endswith("assistant\n")
+    assert denied.render(Prompt(ASK, 1)).segments[-1].text.endswith("assistant\n")
     assert template(CHATML).reasoning.efforts == ()
 
 
 def test_the_current_loop_keeps_its_thoughts_and_the_template_strips_the_others() -> None:
     tool = Tool(name="look", input_schema={})
-    text = said(FIELD, LOOP, tools=[tool], thinking=ON)
+    text = said(FIELD, LOOP, tools=(tool,), thinking=ON)
     assert f"assistant\n<think>\n{EVIL}\n</think>\n\nI do.\n<tool_call>\n" in text
     assert "Early." not in text
     assert "assistant\nBecause.<|im_end|>" in text
@@ -178,7 +180,7 @@ def test_several_thoughts_of_a_turn_keep_their_places() -> None:
         ToolUseParam(id="u", name="look", input={}),
     )
     turns = (*ASK, Turn("assistant", blocks), *LOOP[-1:])
-    text = said(FIELD, turns, tools=[Tool(name="look", input_schema={})], thinking=ON)
+    text = said(FIELD, turns, tools=(Tool(name="look", input_schema={}),), thinking=ON)
     order = [text.index(part) for part in ("one\ntwo", "A\nB", "three", "<tool_call>")]
     assert order == sorted(order)
     assert text.count("<think>") == 2 + 1
@@ -199,7 +201,7 @@ def test_no_word_of_a_thought_is_in_a_control_segment(parts: list[str]) -> None:
     text = "".join(parts)
     turns = (*ASK, Turn("assistant", (thought(text), TextParam(text="So."))), *ASK)
     for source in (AWARE, FIELD.replace("loop.index0 > ns.query", "true")):
-        segments = template(source).render(turns, thinking=ON)
+        segments = template(source).render(Prompt(turns, 1, thinking=ON)).segments
         controls = "".join(segment.text for segment in segments if segment.control)
         assert controls.count("<|im_end|>") == 3
         assert controls.count("</think>") <= 1

@@ -1,11 +1,13 @@
-"""Turns as templates know them: roles, texts, thoughts, and where there are, calls and results."""
+"""Turns as the messages that templates take: roles, texts, reasoning, and calls and results."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from antiphon.core.blocks import BLOCK_SEPARATOR, UnknownBlockError
 from antiphon.core.prompt import Turn
-from antiphon.engines.token.prompt.tool_prompt import BLOCK_SEPARATOR, result_text, spoken
+from antiphon.engines.token.prompt.text_parts import Place, TextPart, appended
+from antiphon.engines.token.prompt.tool_prompt import block_parts, result_parts
 from antiphon.wire.content import (
     ContentParam,
     RedactedThinkingParam,
@@ -15,125 +17,159 @@ from antiphon.wire.content import (
     ToolUseParam,
 )
 
+NOTHING = (TextPart(""),)
+
+
+class PlacedCall(msgspec.Struct, frozen=True):
+    """A call of a tool, and the place of its block."""
+
+    call: ToolUseParam
+    place: Place
+
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """A turn, or a part of one: a role, and what it says, after what it thought."""
+    """A turn, or a piece of one. There is at least one part, if only an empty one."""
 
     role: str
-    texts: tuple[str, ...]
-    calls: tuple[ToolUseParam, ...] = ()
-    thought: str = ""
+    parts: tuple[TextPart, ...]
+    calls: tuple[PlacedCall, ...] = ()
+    reasoning: str = ""
+
+
+class _PlacedBlock(msgspec.Struct, frozen=True):
+    block: ContentParam
+    place: Place
 
 
 def chat_messages(
-    turns: Sequence[Turn], preface: Sequence[str], *, native: bool
+    turns: Sequence[Turn], tool_prompt: Sequence[TextPart] = (), *, native: bool
 ) -> list[ChatMessage]:
-    """Have turns spoken, with `preface` before the caller's system prompt.
+    """Write turns as messages, with `tool_prompt` before the caller's system prompt.
 
-    `native` keeps calls and results apart, for the template to write; else they are text.
+    `native` keeps calls and results apart, for the template to write; else they are text. Raises
+    `UnknownBlockError` for a block that a token machine cannot be shown.
     """
-    said = [
-        voice
-        for turn in turns
-        for thought, content in _thoughts(turn.content)
-        for voice in _said(turn.role, content, thought, native=native)
+    messages = [
+        message
+        for index, turn in enumerate(turns)
+        for reasoning, blocks in _split_at_reasoning(index, turn.content)
+        for message in _messages(turn.role, blocks, reasoning, native=native)
     ]
-    if not preface:
-        return said
-    if said and said[0].role == "system":
-        return [ChatMessage("system", (*preface, *said[0].texts)), *said[1:]]
-    return [ChatMessage("system", tuple(preface)), *said]
+    if not tool_prompt:
+        return messages
+    if messages and messages[0].role == "system":
+        parts = appended(tuple(tool_prompt), messages[0].parts)
+        return [msgspec.structs.replace(messages[0], parts=parts), *messages[1:]]
+    return [ChatMessage("system", tuple(tool_prompt)), *messages]
 
 
-def _thoughts(blocks: Sequence[ContentParam]) -> Iterator[tuple[str, list[ContentParam]]]:
-    """Cut a turn where it begins to think anew: what it thought, and what it said then."""
-    thoughts: list[str] = []
-    content: list[ContentParam] = []
-    for block in blocks:
+def _split_at_reasoning(
+    turn: int, blocks: Sequence[ContentParam]
+) -> Iterator[tuple[str, list[_PlacedBlock]]]:
+    """Cut a turn where the model begins to reason anew: its reasoning, and its blocks then."""
+    reasoning: list[str] = []
+    content: list[_PlacedBlock] = []
+    for index, block in enumerate(blocks):
         if not isinstance(block, ThinkingParam | RedactedThinkingParam):
-            content.append(block)
+            content.append(_PlacedBlock(block, (turn, (index,))))
         elif isinstance(block, ThinkingParam) and block.thinking:
             if content:
-                yield BLOCK_SEPARATOR.join(thoughts), content
-                thoughts, content = [], []
-            thoughts.append(block.thinking)
-    yield BLOCK_SEPARATOR.join(thoughts), content
+                yield BLOCK_SEPARATOR.join(reasoning), content
+                reasoning, content = [], []
+            reasoning.append(block.thinking)
+    yield BLOCK_SEPARATOR.join(reasoning), content
 
 
-def _said(
-    role: str, blocks: Sequence[ContentParam], thought: str, *, native: bool
+def _messages(
+    role: str, blocks: Sequence[_PlacedBlock], reasoning: str, *, native: bool
 ) -> Iterator[ChatMessage]:
     known = ToolUseParam | ToolResultParam
-    if not native or not any(isinstance(block, known) for block in blocks):
-        yield ChatMessage(role, (spoken(blocks),), thought=thought)
+    if not native or not any(isinstance(placed.block, known) for placed in blocks):
+        parts = [part for placed in blocks for part in block_parts(placed.block, placed.place)]
+        yield ChatMessage(role, tuple(parts) or NOTHING, reasoning=reasoning)
         return
-    for voice in _parts(role, blocks):
-        yield msgspec.structs.replace(voice, thought=thought)
-        thought = ""
+    for message in _native_messages(role, blocks):
+        yield msgspec.structs.replace(message, reasoning=reasoning)
+        reasoning = ""
 
 
-def _parts(role: str, blocks: Sequence[ContentParam]) -> Iterator[ChatMessage]:
-    texts: list[str] = []
-    calls: list[ToolUseParam] = []
-    for block in blocks:
-        if isinstance(block, ToolUseParam):
-            calls.append(block)
-        # The order is kept: what stands behind a call or a result is another message.
-        elif calls or (texts and isinstance(block, ToolResultParam)):
-            yield ChatMessage(role, (BLOCK_SEPARATOR.join(texts),), tuple(calls))
-            texts, calls = [], []
-        if isinstance(block, ToolResultParam):
-            yield ChatMessage("tool", (result_text(block),))
-        elif isinstance(block, TextParam):
-            texts.append(block.text)
+def _native_messages(role: str, blocks: Sequence[_PlacedBlock]) -> Iterator[ChatMessage]:
+    texts: list[TextPart] = []
+    calls: list[PlacedCall] = []
+    for placed in blocks:
+        match placed.block:
+            case ToolUseParam() as call:
+                calls.append(PlacedCall(call, placed.place))
+                continue
+            # The order is kept: what stands behind a call or a result is another message.
+            case _ if calls or (texts and isinstance(placed.block, ToolResultParam)):
+                yield ChatMessage(role, tuple(texts) or NOTHING, tuple(calls))
+                texts, calls = [], []
+        match placed.block:
+            case ToolResultParam() as result:
+                yield ChatMessage("tool", tuple(result_parts(result, placed.place)))
+            case TextParam(text=text):
+                texts.append(TextPart(text, (placed.place,)))
+            case unknown:
+                raise UnknownBlockError(unknown)
     if texts or calls:
-        yield ChatMessage(role, (BLOCK_SEPARATOR.join(texts),), tuple(calls))
+        yield ChatMessage(role, tuple(texts) or NOTHING, tuple(calls))
 
 
-def expressions(said: Sequence[ChatMessage]) -> Iterator[list[ChatMessage]]:
-    """Say the same in the same order in other ways, the truest first, none twice.
+def expressions(messages: Sequence[ChatMessage]) -> Iterator[list[ChatMessage]]:
+    """Yield other ways to say the same in the same order, the most faithful first, none twice.
 
-    Some templates take one call in a message, and nothing beside it; some take no thoughts.
+    Some templates take one call in a message, and nothing beside it; some take no reasoning.
     """
     seen: list[list[ChatMessage]] = []
-    alone = [part for voice in said for part in _alone(voice)]
-    thoughtless = [msgspec.structs.replace(voice, thought="") for voice in said]
-    for voices_ in (said, alone, thoughtless):
-        for system_until in (len(voices_), 1, 0):
-            way = _system_until(voices_, system_until)
-            if way not in seen:
-                seen.append(way)
-                yield way
+    split = [part for message in messages for part in _split_at_calls(message)]
+    unreasoned = [msgspec.structs.replace(message, reasoning="") for message in messages]
+    for way in (messages, split, unreasoned):
+        for system_until in (len(way), 1, 0):
+            expression = _system_until(way, system_until)
+            if expression not in seen:
+                seen.append(expression)
+                yield expression
 
 
-def _system_until(said: Sequence[ChatMessage], place: int) -> list[ChatMessage]:
+def _system_until(messages: Sequence[ChatMessage], index: int) -> list[ChatMessage]:
+    """Have the user say what the system says from a message on."""
     # As they stand, turns are left apart; turns whose role was changed join their neighbours.
-    if place == len(said):
-        return list(said)
-    rest = (ChatMessage("user", v.texts) if v.role == "system" else v for v in said[place:])
-    return _joined([*said[:place], *rest])
+    if index == len(messages):
+        return list(messages)
+    rest = (
+        ChatMessage("user", message.parts) if message.role == "system" else message
+        for message in messages[index:]
+    )
+    return _joined([*messages[:index], *rest])
 
 
-def _alone(voice: ChatMessage) -> Iterator[ChatMessage]:
-    if not voice.calls:
-        yield voice
+def _split_at_calls(message: ChatMessage) -> Iterator[ChatMessage]:
+    if not message.calls:
+        yield message
         return
-    thought = voice.thought
-    if any(voice.texts):
-        yield ChatMessage(voice.role, voice.texts, thought=thought)
-        thought = ""
-    for call in voice.calls:
-        yield ChatMessage(voice.role, ("",), (call,), thought)
-        thought = ""
+    reasoning = message.reasoning
+    if any(part.text for part in message.parts):
+        yield ChatMessage(message.role, message.parts, reasoning=reasoning)
+        reasoning = ""
+    for call in message.calls:
+        yield ChatMessage(message.role, NOTHING, (call,), reasoning)
+        reasoning = ""
 
 
-def _joined(said: Iterable[ChatMessage]) -> list[ChatMessage]:
+def _joined(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
     joined: list[ChatMessage] = []
-    for voice in said:
+    for message in messages:
         before = joined[-1] if joined else None
-        alike = before is not None and before.role == voice.role != "tool" and not voice.thought
-        if before is not None and alike and not (before.calls or voice.calls):
-            joined[-1] = msgspec.structs.replace(before, texts=before.texts + voice.texts)
+        alike = (
+            before is not None
+            and before.role == message.role != "tool"
+            and not message.reasoning
+            and not (before.calls or message.calls)
+        )
+        if before is not None and alike:
+            parts = appended(before.parts, message.parts)
+            joined[-1] = msgspec.structs.replace(before, parts=parts)
         else:
-            joined.append(voice)
+            joined.append(message)
     return joined

@@ -1,15 +1,16 @@
 """The images of a prompt while it is rendered: each is a mark among the caller's texts."""
 
 import re
-from collections.abc import Sequence
 from itertools import count
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from antiphon.core.prompt import Prompt, Turn
+from antiphon.core.prompt import Prompt
 from antiphon.engines.images import images_of, placed
-from antiphon.engines.token.prompt.placeholders import Segment
+from antiphon.engines.token.prompt.edges import Edge
+from antiphon.engines.token.prompt.placeholders import Rendered, Segment
 from antiphon.wire.content import ImageParam, TextParam
 
 RenderedPart: TypeAlias = Segment | ImageParam
@@ -20,7 +21,7 @@ _CLOSE: Final = "\ue011"
 
 
 class ImageMarks:
-    """A prompt's images, and its `turns` with a mark in the place of each image.
+    """A prompt's images, and the `prompt` with a mark in the place of each image.
 
     No text of the caller has a mark in it: a mark opens with a longer run of its sign than any
     text has.
@@ -33,20 +34,30 @@ class ImageMarks:
         longest = max(map(len, re.findall(f"{_OPEN}+", joined)), default=0)
         self._open = _OPEN * (1 + longest)
         numbers = count()
-        self.turns: tuple[Turn, ...] = placed(
+        turns = placed(
             prompt.turns, lambda _: [TextParam(text=f"{self._open}{next(numbers)}{_CLOSE}")]
         )
+        self.prompt = replace(prompt, turns=turns)
 
-    def split_at_marks(self, segments: Sequence[Segment]) -> list[RenderedPart] | None:
-        """Cut a rendered prompt at the marks, unless they are not all there, once and in order."""
+    def split_at_marks(
+        self, rendered: Rendered
+    ) -> tuple[list[RenderedPart], tuple[Edge, ...]] | None:
+        """Cut a rendered prompt at the marks, unless they are not all there, once and in order.
+
+        Returns its parts, and behind how many of them its edges lie.
+        """
         parts: list[RenderedPart] = []
-        for segment in segments:
+        ends = [0]
+        for segment in rendered.segments:
             texts = re.split(f"{self._open}([0-9]+){_CLOSE}", segment.text)
             for place, text in enumerate(texts):
                 if place % 2:
                     parts.append(self.images[int(text)])
                 elif text:
                     parts.append(Segment(text, segment.control))
+            ends.append(len(parts))
         shown = [part for part in parts if isinstance(part, ImageParam)]
         in_order = all(a is b for a, b in zip(shown, self.images, strict=False))
-        return parts if in_order and len(shown) == len(self.images) else None
+        if not in_order or len(shown) != len(self.images):
+            return None
+        return parts, tuple(Edge(ends[edge.at], edge.ttl) for edge in rendered.edges)

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Final
 
-TURN_SEPARATOR: Final = "\n\n"
-"""Between turns that a template cannot tell apart and that share one of its messages."""
+import msgspec
+
+from antiphon.core.prompt import Breakpoint
+from antiphon.engines.token.prompt.edges import BlockEnds, Edge
+from antiphon.engines.token.prompt.text_parts import Place, TextPart
 
 _OPEN: Final = "\ue000"
 _CLOSE: Final = "\ue001"
@@ -27,8 +29,18 @@ class Segment:
     control: bool
 
 
+class Rendered(msgspec.Struct, frozen=True):
+    """A rendered prompt, and the edges between segments at which its breakpoints lie."""
+
+    segments: list[Segment]
+    edges: tuple[Edge, ...] = ()
+
+
 class Placeholders:
-    """The caller's texts of one rendering, and the sentinels that stand for them."""
+    """The caller's texts of one rendering, and the sentinels that stand for them.
+
+    `ends` notes where tools and blocks end among them.
+    """
 
     def __init__(self, mark: str) -> None:
         self._mark = mark
@@ -36,6 +48,7 @@ class Placeholders:
         self._anywhere: set[int] = set()
         self._optional: set[int] = set()
         self._tail = ""
+        self.ends = BlockEnds()
 
     @classmethod
     def beside(cls, source: str) -> "Placeholders":
@@ -61,13 +74,28 @@ class Placeholders:
         self._texts.append(value)
         return self._sentinel(len(self._texts) - 1)
 
-    def content(self, texts: Sequence[str], *, last: bool) -> str:
-        hidden = [self._hide(text, keep=False) for text in texts[:-1]]
-        hidden.append(self._hide(texts[-1], keep=last))
-        return TURN_SEPARATOR.join(hidden)
+    def content(self, parts: Sequence[TextPart], *, last: bool) -> str:
+        """Hide the texts of a message; of the `last` one nothing may be trimmed."""
+        written: list[str] = []
+        for index, part in enumerate(parts):
+            before = len(self._texts)
+            keep = last and index == len(parts) - 1
+            written += ["" if index == 0 else part.separator, self._hide(part.text, keep=keep)]
+            if len(self._texts) > before:
+                for place in part.ends:
+                    self.ends.add(place, len(self._texts), with_text=True)
+        return "".join(written)
 
-    def thought(self, text: str) -> str:
-        """Hide what was thought, which a template may leave out."""
+    def complete(self, place: Place) -> None:
+        """Note that what has been hidden last was in this tool or call, which is complete."""
+        self.ends.add(place, len(self._texts), with_text=False)
+
+    def begin_turns(self) -> None:
+        """Note that tools and system prompt are complete."""
+        self.ends.begin_turns(len(self._texts))
+
+    def reasoning(self, text: str) -> str:
+        """Hide reasoning, which a template may leave out."""
         before = len(self._texts)
         hidden = self._hide(text, keep=False)
         self._optional.update(range(before, len(self._texts)))
@@ -96,22 +124,35 @@ class Placeholders:
         before, found, _ = text.rpartition(sentinel)
         return before + found + self._tail
 
-    def segments(self, text: str) -> list[Segment] | None:
+    def cut(self, text: str, breakpoints: Sequence[Breakpoint] = ()) -> Rendered | None:
         """Cut `text` at its sentinels, unless they are not all there, once and in order."""
         marked = f"{self._mark}([{_DIGITS}]+)([{_CLOSE}{_AS_JSON}])"
-        parts = re.split(marked, text)
-        order = [int(digits.translate(_FROM_DIGITS)) for digits in parts[1::3]]
-        turns = [index for index in order if index not in self._anywhere]
+        between, digits, forms = _thirds(re.split(marked, text))
+        order = [int(number.translate(_FROM_DIGITS)) for number in digits]
+        in_turns = [index for index in order if index not in self._anywhere]
         absent = self._optional.difference(order)
         needed = [i for i in range(len(self._texts)) if i not in self._anywhere | absent]
-        if turns != needed or not self._anywhere <= set(order):
+        if in_turns != needed or not self._anywhere <= set(order):
             return None
-        between = (Segment(part, control=True) for part in parts[::3])
-        forms = zip(order, parts[2::3], strict=True)
-        own = [self._texts[i] if form == _CLOSE else in_json(self._texts[i]) for i, form in forms]
-        hidden = (Segment(text, control=False) for text in [*own, ""])
-        alternating = chain.from_iterable(zip(between, hidden, strict=True))
-        return [segment for segment in alternating if segment.text]
+        segments: list[Segment] = []
+        spans: dict[int, tuple[int, int]] = {}
+        for index, form, template_text in zip(order, forms, between, strict=False):
+            _append(segments, template_text, control=True)
+            start = len(segments)
+            own = self._texts[index]
+            _append(segments, own if form == _CLOSE else in_json(own), control=False)
+            spans[index] = (spans.get(index, (start,))[0], len(segments))
+        _append(segments, between[-1], control=True)
+        return Rendered(segments, self.ends.edges(breakpoints, spans))
+
+
+def _thirds(parts: list[str]) -> tuple[list[str], list[str], list[str]]:
+    return parts[::3], parts[1::3], parts[2::3]
+
+
+def _append(segments: list[Segment], text: str, *, control: bool) -> None:
+    if text:
+        segments.append(Segment(text, control))
 
 
 def in_json(text: str) -> str:

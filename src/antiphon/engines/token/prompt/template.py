@@ -18,21 +18,28 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from antiphon.core.prompt import Thinking, Tool, Turn
+from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
-from antiphon.engines.token.prompt.chat_messages import ChatMessage, chat_messages, expressions
-from antiphon.engines.token.prompt.placeholders import Placeholders, Segment, json_of_hidden
+from antiphon.engines.token.prompt.chat_messages import (
+    ChatMessage,
+    PlacedCall,
+    chat_messages,
+    expressions,
+)
+from antiphon.engines.token.prompt.placeholders import (
+    Placeholders,
+    Rendered,
+    Segment,
+    json_of_hidden,
+)
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reasoning_format_of
-from antiphon.engines.token.prompt.tool_prompt import described
+from antiphon.engines.token.prompt.tool_prompt import describe, tool_prompt
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 # What a template written for something else may stumble over, beside Jinja's own errors.
 _TEMPLATE_ERRORS: Final = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
 )  # fmt: skip
-
-
-NO_THINKING: Final = Thinking()
 
 
 class TemplateUnusableError(Exception):
@@ -43,7 +50,7 @@ class ChatTemplate:
     """A model's template, compiled. `now` is for templates that write the date.
 
     `syntax` is how calls are written, `native` whether the template itself tells the model so;
-    `reasoning` is what it knows of thinking, with other `tags` if they are given.
+    `reasoning` is what it knows of reasoning, with other `tags` if they are given.
     """
 
     def __init__(
@@ -68,102 +75,100 @@ class ChatTemplate:
         self.native = native is not None
         self.syntax = native or TAGGED
 
-    def render(
-        self,
-        turns: Sequence[Turn],
-        *,
-        tools: Sequence[Tool] = (),
-        preface: Sequence[str] = (),
-        thinking: Thinking = NO_THINKING,
-        effort: str | None = None,
-    ) -> list[Segment]:
-        """Render the conversation and what makes the model answer it, or go on with its prefill.
+    def render(self, prompt: Prompt) -> Rendered:
+        """Render the conversation and what makes the model answer it, or continue its prefill.
 
         What a template cannot express as it stands is tried with later system turns, then with
-        all of them, spoken by the user at the same place. Of earlier thoughts it shows what it
-        likes to.
+        all of them, said by the user at the same place. The template decides which of the earlier
+        reasoning it shows. Raises `TemplateUnusableError`.
         """
-        variables = self.reasoning.variables(thinking, effort)
-        thinks = thinking.mode != "disabled"
+        variables = self.reasoning.variables(prompt.thinking, prompt.effort)
+        reasons = prompt.thinking.mode != "disabled"
         complaint = "it drops or reorders turns"
-        spoken = chat_messages(turns, preface, native=self.native)
-        for expression in expressions(spoken):
+        told = tool_prompt(prompt, native=self.native)
+        messages = chat_messages(prompt.turns, told, native=self.native)
+        tools = prompt.tools if self.native else ()
+        for expression in expressions(messages):
             try:
-                rendered = self._render(expression, tools, variables)
+                rendered = self._render(expression, tools, variables, prompt.breakpoints)
             except _TEMPLATE_ERRORS as error:
                 complaint = str(error) or type(error).__name__
                 continue
             if rendered is not None:
-                return self._settled(rendered, expression, thinks=thinks)
+                prefilled = expression[-1].role == "assistant"
+                return rendered if prefilled else self._opened(rendered, reasons=reasons)
         raise TemplateUnusableError(complaint)
 
-    def _settled(
-        self, rendered: list[Segment], spoken: Sequence[ChatMessage], *, thinks: bool
-    ) -> list[Segment]:
-        """Begin a thought where the model shall think, and end it where it shall not.
+    def _opened(self, rendered: Rendered, *, reasons: bool) -> Rendered:
+        """Open reasoning where the model shall reason, and close it where it shall not.
 
-        A prefill is gone on with as it is. A template that asks whether to think is trusted to
-        have seen to it that the model does not.
+        A template that asks whether to reason has itself seen to it that the model does not.
         """
         tags = self.reasoning.tags
-        if tags is None or spoken[-1].role == "assistant":
+        if tags is None:
             return rendered
         opened = _ends_with(rendered, tags.opening)
-        if thinks:
+        if reasons:
             more = "" if opened else tags.begin
         elif opened:
             more = tags.end
         else:
-            told = self.reasoning.switch is not None or _ends_with(rendered, tags.closing)
-            more = "" if told else tags.nothing
-        return [*rendered, Segment(more, control=True)] if more else rendered
+            done = self.reasoning.switch is not None or _ends_with(rendered, tags.closing)
+            more = "" if done else tags.nothing
+        segments = [*rendered.segments, Segment(more, control=True)] if more else rendered.segments
+        return Rendered(segments, rendered.edges)
 
     def _render(
-        self, spoken: Sequence[ChatMessage], tools: Sequence[Tool], variables: Mapping[str, Any]
-    ) -> list[Segment] | None:
-        prefilled = spoken[-1].role == "assistant"
-        caller = self._empty.fresh()
-        native = tools if self.native else ()
-        known = [{"type": "function", "function": caller.loose(described(t))} for t in native]
-        last = spoken[-1] if prefilled else None
+        self,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[Tool],
+        variables: Mapping[str, Any],
+        breakpoints: Sequence[Breakpoint] = (),
+    ) -> Rendered | None:
+        prefilled = messages[-1].role == "assistant"
+        hidden = self._empty.fresh()
+        native = [_tool(tool, index, hidden) for index, tool in enumerate(tools)]
         text = self._template.render(
-            messages=[self._message(voice, caller, last=voice is last) for voice in spoken],
+            messages=[
+                self._message(message, hidden, last=prefilled and message is messages[-1])
+                for message in messages
+            ],
             add_generation_prompt=not prefilled,
-            tools=known or None,
+            tools=native or None,
             documents=None,
             **variables,
             **self._tokens,
         )
-        if prefilled:
-            text = caller.cut_after_last(text)
-        return caller.segments(text)
+        return hidden.cut(hidden.cut_after_last(text) if prefilled else text, breakpoints)
 
-    def _message(self, voice: ChatMessage, caller: Placeholders, *, last: bool) -> dict[str, Any]:
-        """Write a message; a template without a field for thoughts finds them in the content."""
-        message: dict[str, Any] = {"role": voice.role}
+    def _message(self, message: ChatMessage, hidden: Placeholders, *, last: bool) -> dict[str, Any]:
+        """Write a message; a template without a field for reasoning finds it in the content."""
+        if message.role != "system":
+            hidden.begin_turns()
+        written: dict[str, Any] = {"role": message.role}
         before = ""
         tags = self.reasoning.tags
-        if voice.thought and tags is not None:
-            thought = caller.thought(voice.thought)
+        if message.reasoning and tags is not None:
+            reasoning = hidden.reasoning(message.reasoning)
             if self.reasoning.field is not None:
-                message[self.reasoning.field] = thought
+                written[self.reasoning.field] = reasoning
             else:
-                before = tags.begin + thought + tags.end
-        message["content"] = before + caller.content(voice.texts, last=last)
-        if voice.calls:
-            message["tool_calls"] = [_call(call, caller) for call in voice.calls]
-        return message
+                before = tags.begin + reasoning + tags.end
+        written["content"] = before + hidden.content(message.parts, last=last)
+        if message.calls:
+            written["tool_calls"] = [_call(placed, hidden) for placed in message.calls]
+        return written
 
     def _native_syntax(self) -> CallSyntax | None:
-        """Have a conversation with a call rendered, and look how the template writes it."""
+        """Render a conversation with a call, and recognise how the template writes it."""
         if "tools" not in self._source:
             return None
-        self.native = True
         try:
-            rendered = self._render(chat_messages(PROBE, (), native=True), [PROBE_TOOL], {})
+            rendered = self._render(chat_messages(PROBE, native=True), [PROBE_TOOL], {})
         except _TEMPLATE_ERRORS:
             return None
-        text = "".join(segment.text for segment in rendered or ())
+        segments = [] if rendered is None else rendered.segments
+        text = "".join(segment.text for segment in segments)
         if TAGGED.call("probe", PROBE_INPUT) in text:
             return TAGGED
         return BARE if BARE.call("probe", PROBE_INPUT) in text else None
@@ -187,12 +192,21 @@ def read_template(path: Path) -> str:
         raise TemplateUnusableError(f"{path} cannot be read: {reason}") from error
 
 
-def _ends_with(rendered: Sequence[Segment], mark: str) -> bool:
-    return rendered[-1].control and rendered[-1].text.rstrip().endswith(mark)
+def _ends_with(rendered: Rendered, tag: str) -> bool:
+    last = rendered.segments[-1]
+    return last.control and last.text.rstrip().endswith(tag)
 
 
-def _call(call: ToolUseParam, caller: Placeholders) -> dict[str, Any]:
-    function = {"name": caller.loose(call.name), "arguments": caller.loose(call.input)}
+def _tool(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
+    written = {"type": "function", "function": hidden.loose(describe(tool))}
+    hidden.complete((None, (index,)))
+    return written
+
+
+def _call(placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:
+    call = placed.call
+    function = {"name": hidden.loose(call.name), "arguments": hidden.loose(call.input)}
+    hidden.complete(placed.place)
     return {"type": "function", "id": call.id, "function": function}
 
 

@@ -1,19 +1,33 @@
-"""Prompts to tokens, each stretch of text once: what is posted is what is counted."""
+"""Prompts to tokens, each segment once: what is counted is what is posted."""
 
 import asyncio
 from array import array
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
+from itertools import accumulate
 from typing import Final, Protocol
 
-from antiphon.engines.token.prompt.placeholders import Segment
+import msgspec
+
+from antiphon.engines.token.prompt.edges import Edge
+from antiphon.engines.token.prompt.placeholders import Rendered, Segment
 
 CACHED_CHARS: Final = 4_000_000
 """Some 16 MB of text and 4 MB of tokens at most."""
 
 
+class RenderedPrompt(msgspec.Struct, frozen=True):
+    """A prompt as tokens, and behind how many of them its breakpoints lie.
+
+    The tokens up to a breakpoint are the same in every prompt that begins with the same blocks.
+    """
+
+    tokens: list[int]
+    breakpoints: tuple[Edge, ...] = ()
+
+
 class Tokenize(Protocol):
-    """How a text becomes tokens; `control` says whether control tokens in it are meant."""
+    """Tokenizes a text; `control` says whether control tokens in it are meant as such."""
 
     def __call__(self, text: str, *, control: bool, ends: bool = False) -> Awaitable[list[int]]: ...
 
@@ -34,16 +48,19 @@ class Tokenizer:
 
     @classmethod
     async def open(cls, tokenize: Tokenize) -> "Tokenizer":
-        """Find out what the model wants a prompt to begin with: the tokens of an empty one."""
+        """Make one, and ask what the model wants a prompt to begin with."""
         ends = await tokenize("", control=True, ends=True)
         return cls(tokenize, ends[:1])
 
-    async def encode(self, segments: Sequence[Segment]) -> list[int]:
-        tokens = [token for part in await self.each(segments) for token in part]
+    async def encode(self, rendered: Rendered) -> RenderedPrompt:
+        """Tokenize a prompt, and say behind which token each of its edges lies."""
+        parts = await self.each(rendered.segments)
+        tokens = [token for part in parts for token in part]
+        ends = list(accumulate(map(len, parts), initial=0))
         # A template that writes the token itself must not make it two.
-        if tokens[: len(self.begin)] != self.begin:
-            return self.begin + tokens
-        return tokens
+        begin = self.begin if tokens[: len(self.begin)] != self.begin else []
+        edges = (Edge(len(begin) + ends[edge.at], edge.ttl) for edge in rendered.edges)
+        return RenderedPrompt(begin + tokens, tuple(edges))
 
     async def each(self, segments: Sequence[Segment]) -> list[Sequence[int]]:
         """Tokenize each segment by itself, and without what a prompt begins with."""

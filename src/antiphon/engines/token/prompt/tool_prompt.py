@@ -1,57 +1,47 @@
-"""What Antiphon tells a model about tools and formats, and blocks in words models know."""
+"""What Antiphon tells a model about tools and formats, and calls and results as text."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from msgspec import UNSET
-
+from antiphon.core.blocks import BLOCK_SEPARATOR, UnknownBlockError, inner_blocks
 from antiphon.core.prompt import Prompt, Tool
-from antiphon.engines.token.prompt.call_syntax import TAGGED, CallSyntax, to_json
-from antiphon.wire.content import (
-    ContentParam,
-    ContentSource,
-    DocumentParam,
-    ImageParam,
-    PlainTextSource,
-    SearchResultParam,
-    TextParam,
-    ToolResultParam,
-    ToolUseParam,
-)
-
-BLOCK_SEPARATOR: Final = "\n"
-"""Between the text blocks of one turn. Templates take one string; llama.cpp and vLLM join blocks
-with a newline too, and nothing in between would glue the words of two messages together."""
+from antiphon.engines.token.prompt.call_syntax import TAGGED, to_json
+from antiphon.engines.token.prompt.text_parts import TURN_SEPARATOR, Place, TextPart
+from antiphon.wire.content import BlockParam, TextParam, ToolResultParam, ToolUseParam
 
 TOOLS: Final = """\
 You can call tools. These are the tools, one in each line:
-<tools>
-{tools}
+<tools>"""
+
+CALLS: Final = """\
 </tools>
 To call a tool, write its name and its arguments as JSON in this way, and nothing after it:
 <tool_call>
-{{"name": "the name of the tool", "arguments": {{"the name of an argument": "its value"}}}}
+{"name": "the name of the tool", "arguments": {"the name of an argument": "its value"}}
 </tool_call>
 The result comes in the next message, in <tool_response></tool_response>."""
 
 FORMAT: Final = "Answer with JSON that fits this JSON schema, and with nothing else:\n{schema}"
 
 
-def tool_prompt(prompt: Prompt, *, native: bool) -> list[str]:
-    """Say what the system prompt begins with; the same for the same tools and schema.
+def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
+    """Return the beginning of the system prompt; the same for the same tools and schema.
 
     `native` says that the model's own template tells it about tools.
     """
-    texts = []
+    parts: list[TextPart] = []
     if prompt.tools and not native:
-        lines = "\n".join(to_json(described(tool)) for tool in prompt.tools)
-        texts.append(TOOLS.format(tools=lines))
+        parts.append(TextPart(TOOLS))
+        for index, tool in enumerate(prompt.tools):
+            parts.append(TextPart(to_json(describe(tool)), ((None, (index,)),)))
+        parts.append(TextPart(CALLS))
     if prompt.output_schema is not None:
-        texts.append(FORMAT.format(schema=to_json(prompt.output_schema)))
-    return texts
+        text = FORMAT.format(schema=to_json(prompt.output_schema))
+        parts.append(TextPart(text, separator=TURN_SEPARATOR))
+    return tuple(parts)
 
 
-def described(tool: Tool) -> dict[str, Any]:
+def describe(tool: Tool) -> dict[str, Any]:
     """Describe a tool as models have seen it in training."""
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
@@ -62,57 +52,40 @@ def described(tool: Tool) -> dict[str, Any]:
     return function
 
 
-def spoken(blocks: Sequence[ContentParam], syntax: CallSyntax = TAGGED) -> str:
-    """Make one string of a turn, which is what templates take."""
-    return BLOCK_SEPARATOR.join(_told(blocks, syntax))
-
-
-def _told(blocks: Sequence[Any], syntax: CallSyntax) -> Iterator[str]:
-    for block in blocks:
-        match block:
-            case TextParam(text=text):
-                yield text
-            case ToolUseParam(name=name, input=given):
-                yield syntax.call(name, given)
-            case ToolResultParam():
-                yield f"<tool_response>\n{result_text(block)}\n</tool_response>"
-            case _:
-                pass
-
-
-def result_text(result: ToolResultParam) -> str:
-    """Make one string of a tool's result, which says so if it is an error."""
-    content = result.content
-    if content is None or content is UNSET:
-        text = ""
-    elif isinstance(content, str):
-        text = content
-    else:
-        text = BLOCK_SEPARATOR.join(_shown(block) for block in content)
-    return f"Error: {text}" if result.is_error else text
-
-
-def _shown(block: object) -> str:
+def block_parts(block: BlockParam, place: Place) -> Iterator[TextPart]:
+    """Write a block as text: what it says, a call, or a result. Raises `UnknownBlockError`."""
     match block:
         case TextParam(text=text):
-            return text
-        case SearchResultParam():
-            return BLOCK_SEPARATOR.join([block.title, block.source, *map(_shown, block.content)])
-        case DocumentParam():
-            return BLOCK_SEPARATOR.join([block.title or "", _source_text(block)]).strip()
-        case ImageParam():
-            return "[image]"
+            yield TextPart(text, (place,))
+        case ToolUseParam(name=name, input=given):
+            yield TextPart(TAGGED.call(name, given), (place,))
+        case ToolResultParam():
+            yield from _wrapped(result_parts(block, place))
         case _:
-            return ""
+            raise UnknownBlockError(block)
 
 
-def _source_text(document: DocumentParam) -> str:
-    match document.source:
-        case PlainTextSource(data=data):
-            return data
-        case ContentSource(content=str(text)):
-            return text
-        case ContentSource(content=blocks):
-            return BLOCK_SEPARATOR.join(map(_shown, blocks))
-        case _:
-            return "[document]"
+def result_parts(result: ToolResultParam, place: Place) -> list[TextPart]:
+    """Write a tool's result, which says so if it is an error. Raises `UnknownBlockError`."""
+    turn, path = place
+    texts = list(map(_text, inner_blocks(result))) or [""]
+    if result.is_error:
+        texts[0] = f"Error: {texts[0]}"
+    parts = [TextPart(text, ((turn, (*path, index)),)) for index, text in enumerate(texts)]
+    last = parts[-1]
+    return [*parts[:-1], TextPart(last.text, (*last.ends, place))]
+
+
+def _wrapped(parts: Sequence[TextPart]) -> Iterator[TextPart]:
+    last = len(parts) - 1
+    for index, part in enumerate(parts):
+        before = f"<tool_response>{BLOCK_SEPARATOR}" if index == 0 else ""
+        after = f"{BLOCK_SEPARATOR}</tool_response>" if index == last else ""
+        yield TextPart(before + part.text + after, part.ends)
+
+
+def _text(block: BlockParam) -> str:
+    """Return the text of a block in a result; all others have become text before."""
+    if isinstance(block, TextParam):
+        return block.text
+    raise UnknownBlockError(block)
