@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from antiphon.engines.base import EngineError, EngineErrorKind
-from antiphon.engines.llama.client import LlamaClient, MediaPrompt, open_session
+from antiphon.engines.llama.client import LlamaClient, open_session
+from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.llama.supervisor import RemoteServer
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 from support.upstreams import Misbehaving, misbehaving

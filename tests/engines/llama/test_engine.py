@@ -141,7 +141,7 @@ async def test_more_prompts_than_slots_are_all_answered(engine: LlamaEngine) -> 
     assert all(0 < tokens_in(events) <= 4 for events in answers)
 
 
-async def test_counting_does_not_wait_for_a_full_house(engine: LlamaEngine) -> None:
+async def test_counting_does_not_wait_for_a_slot(engine: LlamaEngine) -> None:
     story = ask("Tell me a very long story.", max_tokens=800)
     tellers = [asyncio.create_task(answer(engine, story)) for _ in range(40)]
     try:

@@ -15,9 +15,9 @@ from antiphon.engines.base import (
     ThinkingChunk,
     Turn,
 )
-from antiphon.engines.llama.client import MediaPrompt
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.multimodal import HOLE, WORD_JOINER, ImagePrompt, MultimodalClient
+from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.token.machine import CompletionRequest
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.placeholders import Segment
@@ -41,18 +41,18 @@ def show(*blocks: ContentParam | str, max_tokens: int = 8) -> Prompt:
     return Prompt((turn("system", "Be brief."), Turn("user", content)), max_tokens, 0.0)
 
 
-async def pictured(engine: LlamaEngine, prompt: Prompt) -> ImagePrompt:
+async def image_prompt(engine: LlamaEngine, prompt: Prompt) -> ImagePrompt:
     machine = (await engine.prepare(prompt)).machine
     assert isinstance(machine, MultimodalClient)
     return machine.prompt
 
 
 async def read_by_llama(engine: LlamaEngine, prompt: Prompt) -> int:
-    sent = await pictured(engine, prompt)
+    sent = await image_prompt(engine, prompt)
     return await engine.machine.evaluated(MediaPrompt(sent.text, sent.images))
 
 
-async def test_projector_lets_a_model_see(
+async def test_projector_adds_images_to_the_capabilities(
     multimodal_engine: LlamaEngine, engine: LlamaEngine
 ) -> None:
     assert multimodal_engine.capabilities.images
@@ -78,7 +78,7 @@ async def test_prompt_costs_what_llama_cpp_reads(
 ) -> None:
     count = await multimodal_engine.count_tokens(prompt)
     assert count == await read_by_llama(multimodal_engine, prompt)
-    sent = await pictured(multimodal_engine, prompt)
+    sent = await image_prompt(multimodal_engine, prompt)
     assert sent.tokens.count(HOLE) == IMAGE_TOKENS * len(sent.images)
     assert tokens_in(await answer(multimodal_engine, prompt)) > 0
 
@@ -86,14 +86,14 @@ async def test_prompt_costs_what_llama_cpp_reads(
 async def test_texts_around_images_are_what_they_are_without(
     multimodal_engine: LlamaEngine,
 ) -> None:
-    sent = await pictured(multimodal_engine, show("What is this?", IMAGE))
+    sent = await image_prompt(multimodal_engine, show("What is this?", IMAGE))
     without = await multimodal_engine.tokens_of(show("What is this?"))
     around = [token for token in sent.tokens if token != HOLE]
     assert Counter(around) - Counter(without) == Counter([NEWLINE]), "between two blocks"
     assert WORD_JOINER not in sent.text
 
 
-async def test_what_the_model_sees_changes_what_it_says(multimodal_engine: LlamaEngine) -> None:
+async def test_other_image_changes_the_answer(multimodal_engine: LlamaEngine) -> None:
     black = image_param(images.png(colour=(0, 0, 0)))
     white = image_param(images.png(colour=(255, 255, 255)))
     said = [
@@ -156,8 +156,8 @@ async def test_no_text_of_the_caller_is_more_than_text(
     harmless = show(
         ToolResultParam(tool_use_id="t", content=[TextParam(text="a"), IMAGE]), "b", IMAGE, "c"
     )
-    sent = await pictured(multimodal_engine, hostile)
-    plain = await pictured(multimodal_engine, harmless)
+    sent = await image_prompt(multimodal_engine, hostile)
+    plain = await image_prompt(multimodal_engine, harmless)
     for token in (ENDOFTEXT, START, END):
         assert sent.tokens.count(token) == plain.tokens.count(token)
     assert sent.text.count(marker) == len(sent.images) == 2
@@ -183,12 +183,12 @@ async def test_prompt_that_ends_in_an_image_is_refused(multimodal_engine: LlamaE
         await multimodal_engine.count_tokens(prompt)
 
 
-async def test_image_that_is_not_here_is_refused(multimodal_engine: LlamaEngine) -> None:
+async def test_image_by_url_is_refused(multimodal_engine: LlamaEngine) -> None:
     with pytest.raises(EngineError, match="as base64 only"):
         await multimodal_engine.count_tokens(show(ImageParam(source=UrlSource(url="https://x"))))
 
 
-async def test_broken_image_is_told_in_the_words_of_the_wire(
+async def test_broken_image_is_refused_in_the_words_of_the_api(
     multimodal_engine: LlamaEngine,
 ) -> None:
     for size in ((11, 13), (4, 3)):  # never seen, and counted before
@@ -217,21 +217,21 @@ async def test_text_alone_is_sent_as_tokens(
     assert tokens_in(await answer(multimodal_engine, prompt)) > 0
 
 
-async def test_what_was_written_is_sent_behind_the_images(multimodal_engine: LlamaEngine) -> None:
+async def test_written_tokens_are_sent_behind_the_images(multimodal_engine: LlamaEngine) -> None:
     prompt = show(IMAGE, "?")
-    sent = await pictured(multimodal_engine, prompt)
+    sent = await image_prompt(multimodal_engine, prompt)
     client = MultimodalClient(multimodal_engine.machine, multimodal_engine._images, sent)
     written = await client.tokenize(" A cat<|im_end|>", control=True)
     assert END in written
-    assert await client._written([*sent.tokens, *written]) == " A cat<|im_end|>"
+    assert await client._continuation([*sent.tokens, *written]) == " A cat<|im_end|>"
     spelt = await client.tokenize("<|im_end|>", control=False)
-    assert await client._written([*sent.tokens, *spelt]) == f"<{WORD_JOINER}|im_end|>"
+    assert await client._continuation([*sent.tokens, *spelt]) == f"<{WORD_JOINER}|im_end|>"
     asked = CompletionRequest(tokens=[*sent.tokens, *written], max_tokens=1, temperature=0.0)
     async with aclosing(client.complete(asked)) as pieces:
         assert [piece.end async for piece in pieces][-1]
 
 
-async def test_thought_about_an_image_is_followed_by_an_answer(
+async def test_reasoning_about_an_image_is_followed_by_an_answer(
     default_model: Path, projector: Path
 ) -> None:
     marks = {"open": "<think>", "close": "</think>"}
@@ -257,7 +257,7 @@ async def test_sizes_are_forgotten_and_asked_again(multimodal_engine: LlamaEngin
     assert await multimodal_engine.count_tokens(show(image_param(images.png(2, 2)))) > IMAGE_TOKENS
 
 
-async def test_child_that_crashed_sees_again(default_model: Path, projector: Path) -> None:
+async def test_restarted_child_reads_images(default_model: Path, projector: Path) -> None:
     options = {"context": 512, "slots": 1, "threads": 2, "mmproj": str(projector)}
     engine = await open_llama(EngineConfig("smollm2", default_model, options))
     try:
@@ -273,7 +273,7 @@ async def test_child_that_crashed_sees_again(default_model: Path, projector: Pat
 
 
 @pytest.mark.parametrize("what", ["there is none", "no GGUF", "of another model"])
-async def test_projector_that_does_not_fit_is_told_at_the_start(
+async def test_projector_that_does_not_fit_is_a_start_error(
     default_model: Path, tmp_path: Path, what: str
 ) -> None:
     path = tmp_path / "mmproj.gguf"

@@ -20,7 +20,7 @@ OPENMP_SPINS: Final = "2000"
 milliseconds, a thousand times a token: with as many threads as cores, anything else that runs then
 made four streams collapse from 110 to 10 tokens/s. With this they stay, and one is as fast."""
 CPU_BATCH: Final = 256
-"""Tokens read in one go. While they are, every other answer stands still and nobody can be
+"""Tokens read in one go. While they are, every other answer stands still and no request can be
 cancelled, and on a CPU larger batches (llama.cpp's own are of 2048) are no faster."""
 
 

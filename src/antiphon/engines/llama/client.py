@@ -3,13 +3,24 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import aiohttp
 import msgspec
 
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.process import CHORES
+from antiphon.engines.llama.server_types import (
+    CompletionBody,
+    DetokenizeAnswer,
+    ErrorBody,
+    EvaluatedAnswer,
+    MediaPrompt,
+    Props,
+    Slot,
+    StreamedEvent,
+    TokenizeAnswer,
+)
 from antiphon.engines.llama.supervisor import Upstream
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 
@@ -34,96 +45,6 @@ REPEATABLE: Final[_Errors] = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedE
 T = TypeVar("T")
 
 
-class MediaPrompt(msgspec.Struct, frozen=True):
-    """A prompt with images, which stand where its text has the marker of `Props`."""
-
-    prompt_string: str
-    multimodal_data: tuple[str, ...]
-
-
-class _Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of a request. An absent parameter is left to llama.cpp."""
-
-    prompt: list[int] | MediaPrompt
-    n_predict: int
-    temperature: float
-    top_p: float | None = None
-    top_k: int | None = None
-    grammar: str | None = None
-    stop: tuple[str, ...] = ()
-    preserved_tokens: tuple[str, ...] = ()
-    stream: bool = False
-    cache_prompt: bool = False
-    return_tokens: bool = False
-    return_progress: bool = False
-    response_fields: tuple[str, ...] = ()
-
-
-class _Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a stream. `tokens_predicted` counts from the start of the answer.
-
-    llama.cpp keeps an unfinished character back, so that an event may cost several tokens, of
-    which `tokens` has the last. A word about the prompt's progress looks like a piece, too.
-    """
-
-    content: str = ""
-    tokens: tuple[int, ...] = ()
-    tokens_predicted: int = 0
-    stop: bool = False
-    stop_type: str = ""
-    error: dict[str, Any] | None = None
-
-
-class Props(msgspec.Struct, frozen=True, kw_only=True):
-    """What llama.cpp says about its model."""
-
-    class Defaults(msgspec.Struct, frozen=True):
-        """Of which only the size of a slot, in tokens, is of interest."""
-
-        n_ctx: int
-
-    class Modalities(msgspec.Struct, frozen=True):
-        """What the model takes beside text; nothing, if llama.cpp does not say."""
-
-        vision: bool = False
-
-    default_generation_settings: Defaults
-    total_slots: int = 1
-    chat_template: str = ""
-    bos_token: str = ""
-    eos_token: str = ""
-    modalities: Modalities = Modalities()
-    media_marker: str = ""
-
-
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in which one answer is computed."""
-
-    id: int
-    is_processing: bool
-
-
-class _Tokens(msgspec.Struct, frozen=True):
-    tokens: list[int]
-
-
-class _Text(msgspec.Struct, frozen=True):
-    content: str
-
-
-class _Evaluated(msgspec.Struct, frozen=True):
-    tokens_evaluated: int
-
-
-class _Refusal(msgspec.Struct, frozen=True):
-    class Error(msgspec.Struct, frozen=True):
-        message: str = ""
-        n_prompt_tokens: int | None = None
-        n_ctx: int | None = None
-
-    error: Error = Error()
-
-
 class LlamaClient:
     """Speaks to the llama.cpp at `upstream`."""
 
@@ -146,19 +67,19 @@ class LlamaClient:
         """Tokenize `text`; `control` reads control tokens in it, `ends` adds the model's own."""
         question = {"content": text, "parse_special": control, "add_special": ends}
         body = msgspec.json.encode(question)
-        return decode(await self._ask("POST", "/tokenize", body), _Tokens).tokens
+        return decode(await self._ask("POST", "/tokenize", body), TokenizeAnswer).tokens
 
     async def detokenize(self, tokens: list[int]) -> str:
         """Return the text of tokens; control tokens as they are spelt."""
         body = msgspec.json.encode({"tokens": tokens})
-        return decode(await self._ask("POST", "/detokenize", body), _Text).content
+        return decode(await self._ask("POST", "/detokenize", body), DetokenizeAnswer).content
 
     async def evaluated(self, prompt: MediaPrompt) -> int:
         """Have a prompt read, and return how many tokens it had."""
         asked = {"prompt": prompt, "n_predict": 0, "response_fields": ["tokens_evaluated"]}
         body = msgspec.json.encode(asked)
         async with self._open("POST", "/completion", body) as response:
-            return decode(await response.read(), _Evaluated).tokens_evaluated
+            return decode(await response.read(), EvaluatedAnswer).tokens_evaluated
 
     async def complete(
         self, request: CompletionRequest, media: MediaPrompt | None = None
@@ -169,7 +90,7 @@ class LlamaClient:
         async with self._open("POST", "/completion", body) as response:
             async for line in _lines(response):
                 if line.startswith(b"data: "):
-                    event = decode(line[6:], _Event)
+                    event = decode(line[6:], StreamedEvent)
                     piece = _piece(event, event.tokens_predicted - total)
                     total = event.tokens_predicted
                     if total or event.stop:  # before, llama.cpp reports how far it has read
@@ -255,9 +176,9 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None
 
 
 def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt) -> bytes:
-    """Write the body of a request for a stream of `_Event`."""
+    """Write the body of a request for a stream of `StreamedEvent`."""
     return msgspec.json.encode(
-        _Completion(
+        CompletionBody(
             prompt=prompt,
             n_predict=request.max_tokens,
             temperature=request.temperature,
@@ -271,12 +192,13 @@ def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt)
             return_tokens=True,
             # A word after each batch: only in sending it does llama.cpp notice a hang-up.
             return_progress=True,
-            response_fields=_Event.__struct_fields__,  # without it the last repeats the prompt
+            # Without it the last event repeats the prompt.
+            response_fields=StreamedEvent.__struct_fields__,
         )
     )
 
 
-def _piece(event: _Event, count: int) -> Piece:
+def _piece(event: StreamedEvent, count: int) -> Piece:
     """Make a piece of an event, which cost `count` tokens more than the one before."""
     if event.error is not None:
         message = event.error.get("message")
@@ -295,9 +217,9 @@ def _piece(event: _Event, count: int) -> Piece:
 
 def _refused(status: int, body: bytes) -> EngineError:
     try:
-        refusal = msgspec.json.decode(body, type=_Refusal).error
+        refusal = msgspec.json.decode(body, type=ErrorBody).error
     except msgspec.DecodeError:
-        refusal = _Refusal.Error("without a reason")
+        refusal = ErrorBody.Error("without a reason")
     if refusal.message == BROKEN_IMAGE:
         return EngineError(EngineErrorKind.UNSUPPORTED, "Could not process image")
     if refusal.n_prompt_tokens is not None and refusal.n_ctx is not None:

@@ -1,9 +1,9 @@
 """Prompts with images: text with markers, which llama.cpp tokenizes itself.
 
 llama.cpp takes images only beside a text, and reads control tokens and its markers in that text.
-So what the caller wrote is looked through before: where it spells a control token or a marker, an
-invisible sign is put into the spelling, and what remains is compared with what it would be as plain
-tokens. Prompts without images are sent as tokens and need none of this.
+So the caller's texts are checked before: an invisible sign is put into each spelling of a control
+token or a marker, and the tokens of the result are compared with those of plain text. Prompts
+without images are sent as tokens and need none of this.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ import msgspec
 
 from antiphon.core.images import read_base64, read_head
 from antiphon.engines.base import EngineError, EngineErrorKind
-from antiphon.engines.llama.client import LlamaClient, MediaPrompt
+from antiphon.engines.llama.client import LlamaClient
+from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.token.machine import CompletionRequest, Piece, PreparedPrompt
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.images import RenderedPart
@@ -105,7 +106,7 @@ class ImagePrompts:
         return tuple(found)
 
     async def harmless(self, text: str, markers: Sequence[str]) -> str:
-        """Make a text mean nothing but itself; most do, and stay as they are."""
+        """Break the spellings of control tokens and markers in a text; most texts have none."""
         for literal in markers:
             text = text.replace(literal, _broken(literal))
         for _ in range(NESTED):
@@ -181,7 +182,7 @@ class ImagePrompts:
 class MultimodalClient:
     """The machine for one prompt with images: its tokens are sent as text and images.
 
-    Tokens that were written since are sent as text behind them.
+    Tokens that the model has written since are sent as text behind them.
     """
 
     def __init__(self, client: LlamaClient, prompts: "ImagePrompts", prompt: ImagePrompt) -> None:
@@ -197,13 +198,13 @@ class MultimodalClient:
         return await self._client.tokenize(text, control=control, ends=ends)
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:
-        text = self.prompt.text + await self._written(request.tokens)
+        text = self.prompt.text + await self._continuation(request.tokens)
         media = MediaPrompt(text, self.prompt.images)
         async with aclosing(self._client.complete(request, media)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def _written(self, tokens: list[int]) -> str:
+    async def _continuation(self, tokens: list[int]) -> str:
         """Return the text of the tokens behind the prompt."""
         tokens = tokens[len(self.prompt.tokens) :]
         if not tokens:

@@ -1,4 +1,4 @@
-"""One run of the child that llama.cpp lives in: its start, its last words and its end."""
+"""One run of the child process of llama.cpp: its start, its last lines and its end."""
 
 import asyncio
 import contextlib
@@ -83,7 +83,7 @@ class ChildProcess:
 
 
 async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
-    """Start a child and wait until it serves. Whatever goes wrong is one sentence."""
+    """Start a child and wait until it serves. Raises `EngineStartError`, in one sentence."""
     check_weights(Path(config.weights))
     if config.mmproj is not None:
         check_weights(Path(config.mmproj))
@@ -99,7 +99,7 @@ async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
 
 async def _spawn(weights: str) -> asyncio.subprocess.Process:
     # `-P` keeps the folder in which the server was started off the import path. The weights
-    # stand there for whoever reads `ps`.
+    # stand there for `ps` to show.
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", CHILD, weights,
         stdin=asyncio.subprocess.PIPE,

@@ -53,7 +53,7 @@ def pause_after(crashes: int) -> float:
 
 
 class RemoteServer:
-    """A `llama-server` that somebody else runs."""
+    """A `llama-server` that the operator runs."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")

@@ -1,1 +1,1 @@
-"""What a token machine needs on any server: prompts as tokens, answers out of tokens."""
+"""Engines on token machines, whatever the server: prompts to tokens, tokens to answers."""

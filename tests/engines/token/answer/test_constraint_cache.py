@@ -18,13 +18,13 @@ def question(name: str, properties: int = 1) -> ConstraintRequest:
     return ConstraintRequest((Tool(name=name, input_schema=schema),), ToolChoice(), None, TAGGED)
 
 
-async def test_same_question_has_the_same_answer() -> None:
+async def test_same_request_has_the_same_constraint() -> None:
     grammars = ConstraintCache()
     assert await grammars.of(question("a")) is await grammars.of(question("a"))
     assert await grammars.of(question("a")) != await grammars.of(question("b"))
 
 
-async def test_those_used_last_are_kept() -> None:
+async def test_constraints_used_last_are_kept() -> None:
     first = question("a")
     one = await ConstraintCache().of(first)
     room = 2 * (len(first.key) + len(one.grammar or ""))
@@ -36,12 +36,12 @@ async def test_those_used_last_are_kept() -> None:
     assert await grammars.of(question("b")) is not dropped
 
 
-async def test_what_is_larger_than_all_room_is_not_kept() -> None:
+async def test_constraint_larger_than_the_cache_is_not_kept() -> None:
     grammars = ConstraintCache(10)
     assert await grammars.of(question("a")) is not await grammars.of(question("a"))
 
 
-async def test_long_question_is_answered_beside_the_loop_and_once() -> None:
+async def test_long_request_is_compiled_in_a_thread_and_once() -> None:
     grammars = ConstraintCache()
     long = question("a", 300)
     assert len(long.key) > LONG
@@ -60,7 +60,7 @@ async def test_long_question_is_answered_beside_the_loop_and_once() -> None:
     assert turns > 2
 
 
-async def test_who_hangs_up_takes_nothing_from_others() -> None:
+async def test_cancelled_request_does_not_cancel_the_grammar_of_others() -> None:
     grammars = ConstraintCache()
     long = question("a", 300)
     first = asyncio.create_task(grammars.of(long))
@@ -71,7 +71,7 @@ async def test_who_hangs_up_takes_nothing_from_others() -> None:
     assert first.cancelled()
 
 
-async def test_refusal_is_everybodys_and_not_kept() -> None:
+async def test_refusal_is_raised_each_time_and_not_kept() -> None:
     grammars = ConstraintCache()
     schema = {"properties": {f"p{n}": False for n in range(300)}, "required": ["p1"]}
     tool = Tool(name="t", input_schema=schema, strict=True)

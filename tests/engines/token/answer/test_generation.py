@@ -82,7 +82,7 @@ async def events_of(
     return [event async for event in generate(machine, ConstraintCache(), asked, how)]
 
 
-async def test_thought_and_text_are_apart() -> None:
+async def test_reasoning_and_text_are_apart() -> None:
     machine = Machine(["Hm", "</think>"], ["Hi"])
     assert await events_of(machine, prompt()) == [
         ThinkingChunk("Hm", 1),
@@ -93,7 +93,7 @@ async def test_thought_and_text_are_apart() -> None:
     assert machine.asked[1].tokens == [1, 2, 101, 102, len(GAP)]
 
 
-async def test_thought_ends_with_its_budget_and_the_answer_goes_on() -> None:
+async def test_reasoning_ends_with_its_budget_and_the_answer_follows() -> None:
     machine = Machine(["a", "b", "c", "d"], ["\n", "Hi"])
     events = await events_of(machine, prompt(), budget=3)
     assert events == [
@@ -108,7 +108,7 @@ async def test_thought_ends_with_its_budget_and_the_answer_goes_on() -> None:
     assert machine.asked[1].max_tokens == 50 - 3
 
 
-async def test_thought_that_ends_as_an_answer_does_is_followed_by_one() -> None:
+async def test_reasoning_that_ends_like_an_answer_is_followed_by_one() -> None:
     machine = Machine(["a"], ["Hi"])
     events = await events_of(machine, prompt())
     assert events[:2] == [ThinkingChunk("a", 1), ThinkingChunk("", 1)]
@@ -122,21 +122,21 @@ async def test_tokens_that_are_not_shown_are_read_from_their_text() -> None:
     assert machine.asked[1].tokens == [1, 2, 101, len("é"), 104, 105, len(GAP)]
 
 
-async def test_limit_counts_the_thought_too() -> None:
+async def test_limit_counts_reasoning() -> None:
     machine = Machine(["a", "b"], ["one", "two", "three", "four"])
     events = await events_of(machine, prompt(5), budget=2)
     assert tokens_in(events) == 5
     assert events[-1] == Finished(FinishReason.MAX_TOKENS, 0)
 
 
-async def test_limit_ends_a_thought() -> None:
+async def test_limit_ends_reasoning() -> None:
     machine = Machine(["a", "b", "c"])
     events = await events_of(machine, prompt(2), budget=3)
     assert tokens_in(events) == 2
     assert events[-1] == Finished(FinishReason.MAX_TOKENS)
 
 
-async def test_context_ends_a_thought_and_has_room_for_its_closing() -> None:
+async def test_context_ends_reasoning_with_room_for_its_closing() -> None:
     machine = Machine(["a", "b", "c"])
     events = await events_of(machine, prompt(20), room=3)
     assert events[-1] == Finished(FinishReason.CONTEXT_WINDOW)
@@ -146,14 +146,14 @@ async def test_context_ends_a_thought_and_has_room_for_its_closing() -> None:
     assert events[-1] == Finished(FinishReason.CONTEXT_WINDOW)
 
 
-async def test_budget_of_nothing_is_no_thought() -> None:
+async def test_budget_of_zero_yields_no_reasoning() -> None:
     machine = Machine(["Hi"])
     events = await events_of(machine, prompt(), budget=0)
     assert events == [TextChunk("Hi", 1), Finished(FinishReason.END_TURN, 1)]
     assert machine.asked[0].tokens == [1, 2, len(END)]
 
 
-async def test_thinking_again_is_a_thought_again() -> None:
+async def test_second_reasoning_is_reasoning() -> None:
     machine = Machine(["a", "</think>"], ["<think>", "b", "</think>", "Hi"])
     events = await events_of(machine, prompt())
     assert events[2:] == [
@@ -163,12 +163,12 @@ async def test_thinking_again_is_a_thought_again() -> None:
     ]
 
 
-async def test_no_token_is_asked_for_without_a_thought() -> None:
+async def test_no_reasoning_is_requested_without_tokens() -> None:
     machine = Machine(["a"])
     assert await events_of(machine, prompt(0)) == [Finished(FinishReason.MAX_TOKENS)]
 
 
-async def test_thought_is_free_and_the_answer_is_not() -> None:
+async def test_reasoning_is_free_and_the_answer_is_constrained() -> None:
     tools = (Tool(name="look", input_schema={"type": "object"}),)
     machine = Machine(["Hm"], ["<tool_call>"])
     await events_of(machine, prompt(tools=tools, tool_choice=ToolChoice(mode="any")))

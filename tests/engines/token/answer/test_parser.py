@@ -291,14 +291,14 @@ def test_other_inputs_are_held_until_they_are_whole() -> None:
     assert parser.feed(">", 1) == [ToolCallStart("add", 6), ToolCallJson('{"n": 1}', 0)]
 
 
-def test_thought_is_apart_from_text() -> None:
+def test_reasoning_is_apart_from_text() -> None:
     said = whole("<think>\nHm <b>.\n</think>\n\nHello", THINKING)
     assert said == [(ThinkingChunk, "\nHm <b>.\n"), (TextChunk, "Hello"), END]
     again = "<think>Hm</think><think>So</think>Hi <think>"
     assert whole(again, THINKING) == [(ThinkingChunk, "HmSo"), (TextChunk, "Hi <think>"), END]
 
 
-def test_space_between_a_thought_and_its_answer_is_nobodys() -> None:
+def test_space_between_reasoning_and_the_answer_is_dropped() -> None:
     before = AnswerFormat(TAGGED, TOOLS, tags=THINK, reasoned=True)
     assert whole(" \n\nHi ", before) == [(TextChunk, "Hi "), END]
 

@@ -59,7 +59,7 @@ def test_a_field_is_one_that_the_template_reads(source: str, field: str | None) 
     assert read("{% set m = {} %}" + source).field == field
 
 
-def test_each_mark_that_may_be_one_token_is_named() -> None:
+def test_each_tag_that_may_be_one_token_is_named() -> None:
     harmony = KNOWN_TAGS["<|channel|>analysis"].tokens
     assert {"<|channel|>", "<|message|>", "<|end|>", "<|start|>"} < set(harmony)
     assert KNOWN_TAGS["<think>"].tokens == ("<think>", "</think>")

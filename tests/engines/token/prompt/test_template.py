@@ -125,7 +125,7 @@ def test_dropped_system_is_spoken_by_the_user() -> None:
     assert rendered(DROPPING, ("system", "s"), ("user", "u")) == "[user]s\n\nu"
 
 
-def test_what_no_template_can_say_is_refused_with_its_words() -> None:
+def test_inexpressible_conversation_is_refused_in_the_templates_words() -> None:
     with pytest.raises(TemplateUnusableError, match="Roles must alternate"):
         rendered(ALTERNATING + CHATML, ("assistant", "a"), ("user", "u"))
 

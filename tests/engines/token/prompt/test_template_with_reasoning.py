@@ -109,27 +109,27 @@ def said(source: str, turns: tuple[Turn, ...] = ASK, **more: Any) -> str:
         (CHATML, OFF, "assistant\n"),
     ],
 )
-def test_a_thought_is_begun_where_there_shall_be_one(
+def test_prompt_opens_reasoning_where_the_model_shall_reason(
     source: str, thinking: Thinking, end: str
 ) -> None:
     assert said(source, thinking=thinking).endswith(end)
 
 
 @pytest.mark.parametrize("source", [AWARE, OPENING])
-def test_a_prefill_is_gone_on_with_as_it_is(source: str) -> None:
+def test_prefill_is_continued_without_tags(source: str) -> None:
     turns = (*ASK, Turn("assistant", (TextParam(text="Because"),)))
     for thinking in (ON, OFF):
         assert said(source, turns, thinking=thinking).endswith("assistant\nBecause")
 
 
 @pytest.mark.parametrize("sign", KNOWN_TAGS)
-def test_marks_are_found_in_a_template(sign: str) -> None:
+def test_tags_are_found_in_a_template(sign: str) -> None:
     reasoning = template(CHATML + "{# " + sign + " #}").reasoning
     assert reasoning.tags is KNOWN_TAGS[sign]
     assert reasoning.efforts == EFFORTS
 
 
-def test_marks_may_be_given_or_denied() -> None:
+def test_tags_may_be_given_or_denied() -> None:
     tags = ReasoningTags("<ponder>", "</ponder>")
     assert template(CHATML, tags=tags).reasoning.tags is tags
     denied = template(AWARE, tags=False)
@@ -138,7 +138,7 @@ def test_marks_may_be_given_or_denied() -> None:
     assert template(CHATML).reasoning.efforts == ()
 
 
-def test_the_current_loop_keeps_its_thoughts_and_the_template_strips_the_others() -> None:
+def test_template_keeps_reasoning_of_the_current_loop_and_strips_the_rest() -> None:
     tool = Tool(name="look", input_schema={})
     text = said(FIELD, LOOP, tools=(tool,), thinking=ON)
     assert f"assistant\n<think>\n{EVIL}\n</think>\n\nI do.\n<tool_call>\n" in text
@@ -146,28 +146,28 @@ def test_the_current_loop_keeps_its_thoughts_and_the_template_strips_the_others(
     assert "assistant\nBecause.<|im_end|>" in text
 
 
-def test_thoughts_stand_in_the_content_where_there_is_no_field() -> None:
+def test_reasoning_stands_in_the_content_without_a_field() -> None:
     text = said(AWARE, LOOP, thinking=ON)
     assert "assistant\n<think>\nEarly.\n</think>\n\nBecause.<|im_end|>" in text
     assert f"<think>\n{EVIL}\n</think>\n\nI do.\n<tool_call>" in text
 
 
-def test_a_template_that_splits_contents_strips_thoughts_itself() -> None:
+def test_template_that_splits_contents_strips_reasoning_itself() -> None:
     text = said(SPLITTING, LOOP, thinking=ON)
     assert "Early." not in text
     assert "assistant\nBecause.<|im_end|>" in text
 
 
-def test_thoughts_go_where_the_template_looks_for_them() -> None:
+def test_reasoning_goes_into_the_field_of_the_template() -> None:
     assert template(HARMONY).reasoning.field == "thinking"
     assert "analysis<|message|>Early.<|end|>" in said(HARMONY, LOOP, thinking=ON)
 
 
-def test_a_model_that_does_not_think_is_shown_no_thoughts() -> None:
+def test_model_that_does_not_reason_is_shown_no_reasoning() -> None:
     assert "Early." not in said(CHATML, LOOP)
 
 
-def test_several_thoughts_of_a_turn_keep_their_places() -> None:
+def test_reasoning_in_a_turn_keeps_its_places() -> None:
     blocks = (
         thought("one"),
         RedactedThinkingParam(data="x"),
@@ -192,12 +192,12 @@ REFUSING = AWARE.replace(
 )
 
 
-def test_a_template_that_refuses_thoughts_gets_none() -> None:
+def test_template_that_refuses_reasoning_gets_none() -> None:
     assert "Early." not in said(REFUSING, LOOP, thinking=ON)
 
 
 @given(st.lists(st.sampled_from([*"ab \n", "<think>", "</think>", "<|im_end|>", "\ue000"])))
-def test_no_word_of_a_thought_is_in_a_control_segment(parts: list[str]) -> None:
+def test_no_text_of_reasoning_is_in_a_control_segment(parts: list[str]) -> None:
     text = "".join(parts)
     turns = (*ASK, Turn("assistant", (thought(text), TextParam(text="So."))), *ASK)
     for source in (AWARE, FIELD.replace("loop.index0 > ns.query", "true")):
@@ -228,7 +228,7 @@ def test_levels_that_a_template_names_are_known() -> None:
     ("thinking", "effort", "told"),
     [(OFF, "low", "none"), (ON, "low", "high"), (ADAPTIVE, None, "high")],
 )
-def test_a_template_that_can_be_told_none_is_told_so(
+def test_template_with_an_effort_of_none_is_told_none(
     thinking: Thinking, effort: str | None, told: str
 ) -> None:
     assert f"[{told}]" in said(PICKY, thinking=thinking, effort=effort)
@@ -238,12 +238,12 @@ def test_a_template_that_can_be_told_none_is_told_so(
     ("thinking", "effort", "told"),
     [(OFF, None, "0"), (ON, None, "2000"), (ADAPTIVE, "low", "1024"), (ADAPTIVE, "max", "")],
 )
-def test_a_template_that_takes_a_budget_is_told_it(
+def test_template_with_a_budget_is_told_the_budget(
     thinking: Thinking, effort: str | None, told: str
 ) -> None:
     assert f"assistant\n{told}<seed:think>" in said(BUDGETED, thinking=thinking, effort=effort)
 
 
-def test_the_usual_marks_are_those_of_most_models() -> None:
+def test_usual_tags_are_those_of_most_models() -> None:
     assert THINK.nothing == "<think>\n\n</think>\n\n"
     assert template(OPENING).reasoning.tags is THINK

@@ -85,7 +85,7 @@ def test_result_says_that_it_is_an_error() -> None:
     )
 
 
-def test_schema_is_told_whoever_writes_the_tools() -> None:
+def test_output_schema_is_told_beside_tools_of_either_kind() -> None:
     prompt = Prompt(TURNS, 1, tools=(TOOL,), output_schema={"type": "null"})
     (output,) = tool_prompt(prompt, native=True)
     assert output.text.endswith('{"type": "null"}')

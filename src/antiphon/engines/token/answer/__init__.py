@@ -1,1 +1,1 @@
-"""Answers out of tokens: what may be generated, and what was."""
+"""Answers from tokens: constrained, generated and parsed."""

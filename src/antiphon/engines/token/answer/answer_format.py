@@ -1,4 +1,4 @@
-"""What the parser is told of an answer before it reads it."""
+"""The format of an answer: the calls and the tags that the parser looks for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an answer may look like, as a grammar: text, thought, calls, or the JSON of a schema.
+"""The grammar of an answer: text, calls, or the JSON of a schema.
 
 llama.cpp has grammars that wait for a trigger, too. These do without: they say from the first
 token on what free text is, namely text in which no call begins. So no call can begin that is not

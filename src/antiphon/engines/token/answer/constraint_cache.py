@@ -1,4 +1,4 @@
-"""The grammars of answers, kept for the next request that asks the same.
+"""The grammars of answers, kept for the next request with the same tools.
 
 An agent sends the same tools with every request. What a schema becomes depends on it alone, so
 grammars are kept by what they were made from, the last ones used, up to so many characters.
@@ -11,10 +11,10 @@ from typing import Final
 from antiphon.engines.token.answer.constraint import Constraint, ConstraintRequest, constrain
 
 CHARACTERS: Final = 8_000_000
-"""Characters of all grammars and their questions that are kept at most."""
+"""Characters of all grammars and their keys that are kept at most."""
 
 LONG: Final = 2_000
-"""Bytes of a question that takes so long (some milliseconds) that a thread answers it."""
+"""Bytes of a key whose grammar takes so long (some milliseconds) that a thread makes it."""
 
 
 class ConstraintCache:
@@ -25,20 +25,20 @@ class ConstraintCache:
         self._kept: OrderedDict[bytes, Constraint] = OrderedDict()
         self._making: dict[bytes, asyncio.Task[Constraint]] = {}
 
-    async def of(self, question: ConstraintRequest) -> Constraint:
-        """Return what may be answered; raises `SchemaUnsupportedError`."""
-        if not question.tools and question.schema is None:
-            return constrain(question)
-        key = question.key
+    async def of(self, request: ConstraintRequest) -> Constraint:
+        """Return the constraint of an answer; raises `SchemaUnsupportedError`."""
+        if not request.tools and request.schema is None:
+            return constrain(request)
+        key = request.key
         found = self._kept.get(key)
         if found is None:
-            found = await self._made(key, question)
+            found = await self._made(key, request)
         else:
             self._kept.move_to_end(key)
         return found
 
-    async def _made(self, key: bytes, question: ConstraintRequest) -> Constraint:
-        made = constrain(question) if len(key) < LONG else await self._in_thread(key, question)
+    async def _made(self, key: bytes, request: ConstraintRequest) -> Constraint:
+        made = constrain(request) if len(key) < LONG else await self._in_thread(key, request)
         if key not in self._kept:
             self._kept[key] = made
             self._room -= _size(key, made)
@@ -46,12 +46,12 @@ class ConstraintCache:
             self._room += _size(*self._kept.popitem(last=False))
         return made
 
-    async def _in_thread(self, key: bytes, question: ConstraintRequest) -> Constraint:
-        """Make it once for all who ask at the same time, even if the first of them hangs up."""
+    async def _in_thread(self, key: bytes, request: ConstraintRequest) -> Constraint:
+        """Make it once for all requests that wait for it, even if the first one is cancelled."""
         making = self._making.get(key)
         if making is None:
             making = self._making[key] = asyncio.create_task(
-                asyncio.to_thread(constrain, question), name="grammar"
+                asyncio.to_thread(constrain, request), name="grammar"
             )
             making.add_done_callback(lambda _: self._making.pop(key))
         return await asyncio.shield(making)

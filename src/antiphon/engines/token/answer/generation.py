@@ -1,7 +1,7 @@
 """One answer of a token machine, from the tokens of a prompt to events: reasoning, then the rest.
 
-They are two completions: in the first everything may be written but its end, in the second
-whatever the caller's tools and formats allow.
+They are two completions: in the first anything may be written, in the second what the
+caller's tools and formats allow.
 """
 
 from collections.abc import AsyncGenerator
@@ -97,7 +97,7 @@ async def generate(
 
 
 async def _read_only(machine: TokenMachine, request: CompletionRequest) -> None:
-    """Have a prompt read. A machine may sample a token all the same, which is nobody's."""
+    """Have a prompt read. A token that a machine samples all the same is dropped."""
     async with aclosing(machine.complete(request)) as pieces:
         async for _ in pieces:
             pass

@@ -1,4 +1,4 @@
-"""What a model writes, read as it comes: reasoning, text and calls, in whatever pieces.
+"""Reads an answer as it is written, in any pieces: reasoning, text and calls.
 
 No piece of call syntax is ever text, and nothing is a call before it is certain to be one. The
 states, the transitions between them and the reasons for both are in `states`.
@@ -198,7 +198,7 @@ class AnswerParser:
         return _Step(length, Sign.WHOLE_CALL, (*_call_events(tool.name, to_json(call[1])),))
 
     def _unfinished(self, end: FinishReason) -> _Step:
-        """Say what is to be said of a call that is not whole when the answer ends."""
+        """Read a call that is not whole when the answer ends."""
         length = len(self._held)
         if end is FinishReason.END_TURN:
             return _Step(length, None, (TextChunk(self._format.syntax.opening + self._held, 0),))

@@ -1,8 +1,8 @@
 """The first half of an answer: reasoning, in a completion of its own.
 
-A completion that ends by itself, at the closing or when the budget is used up, leaves the KV of
-all it has read and written in a slot that is free; one that is broken off leaves it in a slot that
-is busy for another moment, and the answer would have to read the whole prompt again in another.
+A completion that ends by itself, at the closing or when the budget is used up, leaves its KV in a
+free slot, and the answer continues there. One that is broken off keeps its slot busy for another
+moment, so that the answer would have to read the whole prompt again in another slot.
 """
 
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""What a model has written, as the tokens that its answer goes on from."""
+"""The tokens that a model has written so far, from which its answer continues."""
 
 from typing import Final
 
@@ -46,7 +46,7 @@ class Transcript:
             self._append(kept, None)
 
     async def tokens(self, machine: TokenMachine) -> list[int]:
-        """Return the tokens of all that is written, in plain text."""
+        """Return all tokens; text whose tokens are not known is tokenized as plain text."""
         tokens: list[int] = []
         for entry in self._entries:
             if entry.tokens is None:

@@ -1,1 +1,1 @@
-"""Prompts as tokens, by the model's own chat template."""
+"""Prompts to tokens, by the model's own chat template."""

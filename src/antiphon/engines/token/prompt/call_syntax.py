@@ -1,4 +1,4 @@
-"""How calls are written: what models are shown, made to write, and read from."""
+"""The text of a call: shown to models, enforced by grammars, and parsed from answers."""
 
 import json
 from collections.abc import Mapping
@@ -32,10 +32,10 @@ class CallSyntax:
 
 
 TAGGED: Final = CallSyntax("<tool_call>", "</tool_call>", "arguments")
-"""What most open models have been trained on, and what the others are asked for."""
+"""The syntax that most open models are trained on; other models are told to use it."""
 
 BARE: Final = CallSyntax("", "", "parameters")
-"""What Llama 3 writes: the answer is the call."""
+"""The syntax of Llama 3: the answer is the call."""
 
 
 def to_json(value: object) -> str:

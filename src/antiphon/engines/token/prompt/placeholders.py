@@ -76,15 +76,15 @@ class Placeholders:
 
     def content(self, parts: Sequence[TextPart], *, last: bool) -> str:
         """Hide the texts of a message; of the `last` one nothing may be trimmed."""
-        written: list[str] = []
+        pieces: list[str] = []
         for index, part in enumerate(parts):
             before = len(self._texts)
             keep = last and index == len(parts) - 1
-            written += ["" if index == 0 else part.separator, self._hide(part.text, keep=keep)]
+            pieces += ["" if index == 0 else part.separator, self._hide(part.text, keep=keep)]
             if len(self._texts) > before:
                 for place in part.ends:
                     self.ends.add(place, len(self._texts), with_text=True)
-        return "".join(written)
+        return "".join(pieces)
 
     def complete(self, place: Place) -> None:
         """Note that what has been hidden last was in this tool or call, which is complete."""

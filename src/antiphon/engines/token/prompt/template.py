@@ -1,9 +1,9 @@
-"""Turns to prompt, by the model's own chat template, in which callers' text stays plain text.
+"""Renders conversations by the model's own chat template, in which callers' text stays plain text.
 
-The text of every turn is replaced by a sentinel, the template is rendered, and the result is cut
-at the sentinels: what lies between them is the template's and may hold control tokens; what the
-sentinels stand for is the caller's and never does. Because each sentinel has to come out once and
-in order, a template that drops, hoists or reorders a turn is noticed instead of obeyed.
+Each text of the caller is replaced by a sentinel, the template is rendered, and the result is cut
+at the sentinels. The text between two sentinels is the template's and may hold control tokens; the
+text behind a sentinel is the caller's and never does. Each sentinel has to come out once and in
+order, so a template that drops, hoists or reorders a turn is noticed instead of obeyed.
 """
 
 import json
@@ -36,7 +36,7 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reason
 from antiphon.engines.token.prompt.tool_prompt import describe, tool_prompt
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
-# What a template written for something else may stumble over, beside Jinja's own errors.
+# What a template that was written for other conversations raises, beside Jinja's own errors.
 _TEMPLATE_ERRORS: Final = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
 )  # fmt: skip
@@ -145,19 +145,19 @@ class ChatTemplate:
         """Write a message; a template without a field for reasoning finds it in the content."""
         if message.role != "system":
             hidden.begin_turns()
-        written: dict[str, Any] = {"role": message.role}
+        fields: dict[str, Any] = {"role": message.role}
         before = ""
         tags = self.reasoning.tags
         if message.reasoning and tags is not None:
             reasoning = hidden.reasoning(message.reasoning)
             if self.reasoning.field is not None:
-                written[self.reasoning.field] = reasoning
+                fields[self.reasoning.field] = reasoning
             else:
                 before = tags.begin + reasoning + tags.end
-        written["content"] = before + hidden.content(message.parts, last=last)
+        fields["content"] = before + hidden.content(message.parts, last=last)
         if message.calls:
-            written["tool_calls"] = [_call(placed, hidden) for placed in message.calls]
-        return written
+            fields["tool_calls"] = [_call(placed, hidden) for placed in message.calls]
+        return fields
 
     def _native_syntax(self) -> CallSyntax | None:
         """Render a conversation with a call, and recognise how the template writes it."""
@@ -184,7 +184,7 @@ PROBE: Final = (
 
 
 def read_template(path: Path) -> str:
-    """Read a template from a file; what goes wrong is the template's fault."""
+    """Read a template from a file. Raises `TemplateUnusableError`."""
     try:
         return path.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -198,9 +198,9 @@ def _ends_with(rendered: Rendered, tag: str) -> bool:
 
 
 def _tool(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
-    written = {"type": "function", "function": hidden.loose(describe(tool))}
+    described = {"type": "function", "function": hidden.loose(describe(tool))}
     hidden.complete((None, (index,)))
-    return written
+    return described
 
 
 def _call(placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What Antiphon tells a model about tools and formats, and calls and results as text."""
+"""The texts that tell a model about tools and formats, and the text of calls and results."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

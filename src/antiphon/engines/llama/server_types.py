@@ -1,0 +1,97 @@
+"""The JSON of llama.cpp's server, as far as Antiphon uses it."""
+
+from typing import Any
+
+import msgspec
+
+
+class MediaPrompt(msgspec.Struct, frozen=True):
+    """A prompt with images, which stand where its text has the marker of `Props`."""
+
+    prompt_string: str
+    multimodal_data: tuple[str, ...]
+
+
+class CompletionBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a request. An absent parameter is left to llama.cpp."""
+
+    prompt: list[int] | MediaPrompt
+    n_predict: int
+    temperature: float
+    top_p: float | None = None
+    top_k: int | None = None
+    grammar: str | None = None
+    stop: tuple[str, ...] = ()
+    preserved_tokens: tuple[str, ...] = ()
+    stream: bool = False
+    cache_prompt: bool = False
+    return_tokens: bool = False
+    return_progress: bool = False
+    response_fields: tuple[str, ...] = ()
+
+
+class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a stream. `tokens_predicted` counts from the start of the answer.
+
+    llama.cpp keeps an unfinished character back, so that an event may cost several tokens, of
+    which `tokens` has the last. A report of the prompt's progress has this form, too.
+    """
+
+    content: str = ""
+    tokens: tuple[int, ...] = ()
+    tokens_predicted: int = 0
+    stop: bool = False
+    stop_type: str = ""
+    error: dict[str, Any] | None = None
+
+
+class Props(msgspec.Struct, frozen=True, kw_only=True):
+    """What llama.cpp says of its model."""
+
+    class Defaults(msgspec.Struct, frozen=True):
+        """The size of a slot, in tokens."""
+
+        n_ctx: int
+
+    class Modalities(msgspec.Struct, frozen=True):
+        """What the model takes beside text; nothing, if llama.cpp does not say."""
+
+        vision: bool = False
+
+    default_generation_settings: Defaults
+    total_slots: int = 1
+    chat_template: str = ""
+    bos_token: str = ""
+    eos_token: str = ""
+    modalities: Modalities = Modalities()
+    media_marker: str = ""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in which one answer is computed."""
+
+    id: int
+    is_processing: bool
+
+
+class TokenizeAnswer(msgspec.Struct, frozen=True):
+    tokens: list[int]
+
+
+class DetokenizeAnswer(msgspec.Struct, frozen=True):
+    content: str
+
+
+class EvaluatedAnswer(msgspec.Struct, frozen=True):
+    tokens_evaluated: int
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    class Error(msgspec.Struct, frozen=True):
+        """The message, and for a prompt that is too long its tokens and the context's."""
+
+        message: str = ""
+        n_prompt_tokens: int | None = None
+        n_ctx: int | None = None
+
+    error: Error = Error()
