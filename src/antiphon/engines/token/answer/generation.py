@@ -84,6 +84,15 @@ async def generate(
             yield Finished(FinishReason.CONTEXT_WINDOW if left else FinishReason.MAX_TOKENS)
             return
     answer = _Answer(prompt, given, left, constraint)
+    async with aclosing(_write(machine, constraints, answer)) as events:
+        async for event in events:
+            yield event
+
+
+async def _write(
+    machine: TokenMachine, constraints: ConstraintCache, answer: "_Answer"
+) -> AsyncGenerator[EngineEvent, None]:
+    """Yield the events of an answer, in one completion, and one more for each rejected call."""
     while not answer.finished:
         async with aclosing(machine.complete(await answer.request(machine))) as pieces:
             async for piece in pieces:
