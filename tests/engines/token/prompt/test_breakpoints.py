@@ -13,6 +13,7 @@ from msgspec import structs
 
 from antiphon.core.blocks import UnknownBlockError, walk
 from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
+from antiphon.engines.token.prompt.edges import BlockEnds, Edge
 from antiphon.engines.token.prompt.images import ImageMarks
 from antiphon.engines.token.prompt.placeholders import Segment, in_json
 from antiphon.engines.token.prompt.template import ChatTemplate
@@ -254,6 +255,15 @@ def test_breakpoint_before_everything_is_none() -> None:
     prompt = Prompt((Turn("user", (TextParam(text=" "), TextParam(text="a"))),), 1)
     nothing = structs.replace(prompt, breakpoints=(Breakpoint(0, (0,)),))
     assert prefixes(CHATML, nothing) == []
+
+
+def test_breakpoint_before_the_first_text_is_none() -> None:
+    ends = BlockEnds()
+    ends.add((None, (0,)), 0, with_text=False)
+    ends.begin_turns(0)
+    ends.add((0, (0,)), 1, with_text=True)
+    both = (Breakpoint(None, (0,), "1h"), Breakpoint(0, (0,)))
+    assert ends.edges(both, {0: (0, 1)}) == (Edge(1, "5m"),)
 
 
 def test_of_two_breakpoints_at_one_edge_the_first_remains() -> None:

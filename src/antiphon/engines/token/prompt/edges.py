@@ -65,7 +65,7 @@ class BlockEnds:
             wanted = _order((breakpoint_.turn, breakpoint_.path))
             last = max((place for place in self._ends if place <= wanted), default=None)
             at = None if last is None else self._edge(self._ends[last], spans)
-            if at is not None and at not in edges:
+            if at and at not in edges:
                 edges[at] = Edge(at, breakpoint_.ttl)
         return tuple(edges.values())
 
