@@ -41,12 +41,12 @@ class BlockEnds:
     """The ends of tools and blocks among the hidden texts of one rendering."""
 
     def __init__(self) -> None:
-        self._ends: dict[_Order, _End] = {}
+        self._ends: dict[Place, tuple[int, bool]] = {}
         self._turns_at: int | None = None
 
     def add(self, place: Place, hidden: int, *, with_text: bool) -> None:
         """Note that a block is complete, `hidden` texts behind the beginning."""
-        self._ends[_order(place)] = _End(hidden, with_text)
+        self._ends[place] = (hidden, with_text)
 
     def begin_turns(self, hidden: int) -> None:
         """Note that what comes now is no tool and no system prompt any more."""
@@ -61,10 +61,11 @@ class BlockEnds:
         before which there is nothing, has no edge.
         """
         edges: dict[int, Edge] = {}
+        ends = {_order(place): _End(*end) for place, end in self._ends.items()}
         for breakpoint_ in breakpoints:
             wanted = _order((breakpoint_.turn, breakpoint_.path))
-            last = max((place for place in self._ends if place <= wanted), default=None)
-            at = None if last is None else self._edge(self._ends[last], spans)
+            last = max((place for place in ends if place <= wanted), default=None)
+            at = None if last is None else self._edge(ends[last], spans)
             if at and at not in edges:
                 edges[at] = Edge(at, breakpoint_.ttl)
         return tuple(edges.values())
@@ -86,7 +87,7 @@ class BlockEnds:
     @property
     def _has_bare_tools(self) -> bool:
         """Whether there are tools in which no text had to be hidden."""
-        return any(turn < 0 and not end.hidden for (turn, _), end in self._ends.items())
+        return any(turn is None and not hidden for (turn, _), (hidden, _) in self._ends.items())
 
 
 def _order(place: Place) -> _Order:

@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import Any, Final
 
 import msgspec
 
 from antiphon.core.prompt import Breakpoint
-from antiphon.engines.token.prompt.edges import BlockEnds, Edge
+from antiphon.engines.token.prompt.edges import BlockEnds, Edge, Spans
 from antiphon.engines.token.prompt.text_parts import Place, TextPart
 
 _OPEN: Final = "\ue000"
@@ -81,9 +82,10 @@ class Placeholders:
             before = len(self._texts)
             keep = last and index == len(parts) - 1
             pieces += ["" if index == 0 else part.separator, self._hide(part.text, keep=keep)]
-            if len(self._texts) > before:
+            hidden = len(self._texts)
+            if hidden > before:
                 for place in part.ends:
-                    self.ends.add(place, len(self._texts), with_text=True)
+                    self.ends.add(place, hidden, with_text=True)
         return "".join(pieces)
 
     def complete(self, place: Place) -> None:
@@ -127,32 +129,31 @@ class Placeholders:
     def cut(self, text: str, breakpoints: Sequence[Breakpoint] = ()) -> Rendered | None:
         """Cut `text` at its sentinels, unless they are not all there, once and in order."""
         marked = f"{self._mark}([{_DIGITS}]+)([{_CLOSE}{_AS_JSON}])"
-        between, digits, forms = _thirds(re.split(marked, text))
-        order = [int(number.translate(_FROM_DIGITS)) for number in digits]
+        parts = re.split(marked, text)
+        order = [int(digits.translate(_FROM_DIGITS)) for digits in parts[1::3]]
         in_turns = [index for index in order if index not in self._anywhere]
         absent = self._optional.difference(order)
         needed = [i for i in range(len(self._texts)) if i not in self._anywhere | absent]
         if in_turns != needed or not self._anywhere <= set(order):
             return None
-        segments: list[Segment] = []
-        spans: dict[int, tuple[int, int]] = {}
-        for index, form, template_text in zip(order, forms, between, strict=False):
-            _append(segments, template_text, control=True)
-            start = len(segments)
-            own = self._texts[index]
-            _append(segments, own if form == _CLOSE else in_json(own), control=False)
-            spans[index] = (spans.get(index, (start,))[0], len(segments))
-        _append(segments, between[-1], control=True)
-        return Rendered(segments, self.ends.edges(breakpoints, spans))
+        forms = zip(order, parts[2::3], strict=True)
+        own = [self._texts[i] if form == _CLOSE else in_json(self._texts[i]) for i, form in forms]
+        between = (Segment(part, control=True) for part in parts[::3])
+        hidden = (Segment(text, control=False) for text in [*own, ""])
+        alternating = list(chain.from_iterable(zip(between, hidden, strict=True)))
+        segments = [segment for segment in alternating if segment.text]
+        if not breakpoints:
+            return Rendered(segments)
+        return Rendered(segments, self.ends.edges(breakpoints, _spans(order, alternating)))
 
 
-def _thirds(parts: list[str]) -> tuple[list[str], list[str], list[str]]:
-    return parts[::3], parts[1::3], parts[2::3]
-
-
-def _append(segments: list[Segment], text: str, *, control: bool) -> None:
-    if text:
-        segments.append(Segment(text, control))
+def _spans(order: Sequence[int], alternating: Sequence[Segment]) -> Spans:
+    """Find the hidden texts (`order`) among segments, of which empty ones do not count."""
+    ends = list(accumulate((bool(segment.text) for segment in alternating), initial=0))
+    spans: dict[int, tuple[int, int]] = {}
+    for index, start, end in zip(order, ends[1::2], ends[2::2], strict=False):
+        spans[index] = (spans.get(index, (start,))[0], end)
+    return spans
 
 
 def in_json(text: str) -> str:
