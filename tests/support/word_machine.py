@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 
 from antiphon.engines.token.engine import TokenEngine, capabilities_of
-from antiphon.engines.token.machine import CompletionRequest, ImagePrompts, Piece, PieceEnd
+from antiphon.engines.token.machine import CompletionRequest, ImagePreparer, Piece, PieceEnd
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from support.templates import CHATML
@@ -88,7 +88,7 @@ async def word_engine(
     *,
     context: int = 10_000,
     slots: int = 1,
-    images: ImagePrompts | None = None,
+    images: ImagePreparer | None = None,
 ) -> TokenEngine[WordMachine]:
     """Open an engine on a machine, as every engine on a token machine is opened."""
     chat = ChatTemplate(template, bos=BEGIN, eos="<|im_end|>")

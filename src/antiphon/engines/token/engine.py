@@ -20,7 +20,7 @@ from antiphon.engines.base import (
 from antiphon.engines.images import images_of
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.generation import GenerationInput, generate
-from antiphon.engines.token.machine import ImagePrompts, PreparedPrompt, TokenMachine
+from antiphon.engines.token.machine import ImagePreparer, PreparedPrompt, TokenMachine
 from antiphon.engines.token.options import TemplateOptions
 from antiphon.engines.token.prompt.images import ImageMarks
 from antiphon.engines.token.prompt.template import (
@@ -49,7 +49,7 @@ class TokenEngine(Generic[Machine]):
         capabilities: Capabilities,
         slots: asyncio.Semaphore,
         *,
-        images: ImagePrompts | None = None,
+        images: ImagePreparer | None = None,
         resources: AsyncExitStack | None = None,
     ) -> None:
         self.capabilities = capabilities

@@ -93,7 +93,7 @@ class PreparedPrompt(msgspec.Struct, frozen=True):
     machine: TokenMachine | None = None
 
 
-class ImagePrompts(Protocol):
+class ImagePreparer(Protocol):
     """Prepares prompts with images, for a machine whose model sees."""
 
     async def prepare(
