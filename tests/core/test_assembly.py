@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.assembly import AnswerSpec, Assembly, unsigned
+from antiphon.core.assembly import Assembly, unsigned
 from antiphon.core.prompt import (
     EngineEvent,
     Finished,
@@ -27,6 +27,7 @@ from antiphon.wire.events import (
 )
 from antiphon.wire.fold import fold
 from antiphon.wire.messages import Message, RefusalDetails
+from support.assembling import begun
 
 CHUNKS = st.lists(st.builds(TextChunk, st.text("abE ", max_size=4), st.integers(0, 5)), max_size=12)
 ENDINGS = st.builds(Finished, st.sampled_from(FinishReason), st.integers(0, 2))
@@ -37,7 +38,7 @@ def assembled(
     chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...] = ()
 ) -> tuple[Assembly, list[StreamEvent], list[EngineEvent]]:
     """An assembly that was fed until it ended, what it said, and what it was fed."""
-    assembly = Assembly(AnswerSpec("msg_01", "m", 7, sequences))
+    assembly = begun(*sequences)
     said: list[StreamEvent] = [assembly.start()]
     fed: list[EngineEvent] = []
     for event in (*chunks, finished):
@@ -146,21 +147,21 @@ def test_feeding_after_the_end_is_refused(
 
 
 def test_start_says_what_is_known_before_the_answer() -> None:
-    message = Assembly(AnswerSpec("msg_01", "m", 7)).start().message
+    message = begun().start().message
     assert (message.id, message.model, message.content) == ("msg_01", "m", ())
     assert (message.stop_reason, message.usage.input_tokens) == (None, 7)
     assert message.usage.output_tokens == 0
 
 
 def test_cost_is_known_at_any_moment() -> None:
-    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
+    assembly = begun()
     assembly.feed(TextChunk("Hi", 2))
     assembly.feed(TextChunk(" you", 1))
     assert assembly.output_tokens == 3
 
 
 def test_chunk_without_text_opens_no_block() -> None:
-    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
+    assembly = begun()
     assert assembly.feed(TextChunk("", 1)) == []
 
 
@@ -176,7 +177,7 @@ def test_text_that_was_held_back_is_sent_when_the_model_stops() -> None:
 
 
 def test_stop_sequence_ends_the_message_at_once() -> None:
-    assembly = Assembly(AnswerSpec("msg_01", "m", 7, ("END",)))
+    assembly = begun("END")
     assembly.start()
     assembly.feed(TextChunk("the E", 2))
     events = assembly.feed(TextChunk("ND of", 2))
@@ -194,12 +195,12 @@ def test_final_usage_repeats_the_input_tokens() -> None:
 
 
 @given(CHUNKS, ENDINGS, SEQUENCES)
-def test_an_unwatched_answer_folds_to_the_same_message(
+def test_answer_that_is_not_streamed_folds_to_the_same_message(
     chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...]
 ) -> None:
     folds = []
-    for watched in (True, False):
-        assembly = Assembly(AnswerSpec("msg_1", "m", 3, sequences, watched=watched))
+    for streamed in (True, False):
+        assembly = begun(*sequences, streamed=streamed)
         events: list[StreamEvent] = [assembly.start()]
         for event in (*chunks, finished):
             if not assembly.ended:
@@ -208,8 +209,8 @@ def test_an_unwatched_answer_folds_to_the_same_message(
     assert folds[0] == folds[1]
 
 
-def test_the_cost_of_an_unwatched_answer_is_known_at_any_moment() -> None:
-    assembly = Assembly(AnswerSpec("msg_1", "m", 3, watched=False))
+def test_cost_of_an_answer_that_is_not_streamed_is_known_at_any_moment() -> None:
+    assembly = begun(streamed=False)
     assert assembly.feed(TextChunk("Hello", 2)) == []
     assert assembly.output_tokens == 2
 
@@ -242,18 +243,14 @@ def answered(pieces: list[EngineEvent], reason: FinishReason) -> list[EngineEven
 @pytest.mark.covers("stop reasons: tool_use", "effect")
 @given(PIECES, st.sampled_from(FinishReason), st.booleans())
 def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
-    pieces: list[EngineEvent], reason: FinishReason, watched: bool
+    pieces: list[EngineEvent], reason: FinishReason, streamed: bool
 ) -> None:
     ids = iter(range(100))
-    outline = AnswerSpec(
-        "msg_01",
-        "m",
-        7,
-        watched=watched,
+    assembly = begun(
+        streamed=streamed,
         tool_use_id=lambda: f"toolu_{next(ids)}",
         sign=lambda thinking, _: f"signed {thinking}",
     )
-    assembly = Assembly(outline)
     fed = answered(pieces, reason)
     events: list[StreamEvent] = [assembly.start()]
     for event in fed:
@@ -279,9 +276,7 @@ def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
 
 
 def test_thinking_that_is_not_shown_is_a_block_with_its_signature_alone() -> None:
-    assembly = Assembly(
-        AnswerSpec("msg_01", "m", 7, shows_thinking=False, sign=lambda text, _: text)
-    )
+    assembly = begun(shows_thinking=False, sign=lambda text, _: text)
     events = [
         event
         for fed in (ThinkingChunk("So", 1), ThinkingChunk("...", 1), TextChunk("Hi", 1))
@@ -301,11 +296,11 @@ def test_an_answer_without_thinking_is_not_signed() -> None:
 
 def test_the_input_of_a_call_that_was_not_started_is_a_defect() -> None:
     with pytest.raises(RuntimeError, match="not started"):
-        Assembly(AnswerSpec("msg_01", "m", 7)).feed(ToolCallJson("{}", 1))
+        begun().feed(ToolCallJson("{}", 1))
 
 
 def test_a_call_without_input_has_an_empty_one() -> None:
-    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
+    assembly = begun()
     events = [assembly.start()]
     for fed in (ToolCallStart("f", 1), ToolCallJson("", 0), Finished(FinishReason.END_TURN)):
         events += assembly.feed(fed)
@@ -314,10 +309,8 @@ def test_a_call_without_input_has_an_empty_one() -> None:
 
 
 def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> None:
-    assembly = Assembly(AnswerSpec("msg_01", "m", None))
-    assert assembly.input_tokens == 0
-    (start,) = assembly.feed(
-        Started(
+    assembly = begun(
+        started=Started(
             input_tokens=100,
             cache_read_tokens=70,
             cache_write_5m_tokens=20,
@@ -325,12 +318,11 @@ def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> 
         )
     )
     events = [
-        start,
+        assembly.start(),
         *assembly.feed(TextChunk("Hi", 1)),
         *assembly.feed(Finished(FinishReason.END_TURN)),
     ]
     usage = fold(events).usage
-    assert assembly.input_tokens == 100
     assert (assembly.usage.input_tokens, assembly.usage.cache_read_input_tokens) == (6, 70)
     assert (usage.input_tokens, usage.cache_read_input_tokens) == (6, 70)
     assert usage.cache_creation_input_tokens == 24
@@ -338,17 +330,15 @@ def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> 
     assert usage.cache_creation.ephemeral_1h_input_tokens == 4
 
 
-def test_an_engine_that_does_not_say_the_size_or_says_it_twice_is_a_defect() -> None:
-    with pytest.raises(RuntimeError, match="how long"):
-        Assembly(AnswerSpec("msg_01", "m", None)).feed(TextChunk("Hi", 1))
+def test_engine_that_says_the_size_twice_is_a_defect() -> None:
     with pytest.raises(RuntimeError, match="has started"):
-        Assembly(AnswerSpec("msg_01", "m", 7)).feed(Started(input_tokens=7))
+        begun().feed(Started(input_tokens=7))
 
 
 @pytest.mark.covers("stop reasons: refusal", "effect")
 @pytest.mark.parametrize("refusal", [None, Refusal("cyber", "No.")])
 def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -> None:
-    assembly = Assembly(AnswerSpec("msg_01", "m", 7))
+    assembly = begun()
     said = assembly.feed(Finished(FinishReason.REFUSAL, 1, refusal))
     message = fold([assembly.start(), *said])
     known = refusal or Refusal()
@@ -360,8 +350,7 @@ def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -
 
 @pytest.mark.covers("blocks of an answer: redacted_thinking", "effect")
 def test_what_an_engine_proves_of_its_thoughts_is_in_their_signatures() -> None:
-    outline = AnswerSpec("msg_01", "m", 7, sign=lambda text, proof: f"{text}|{proof}")
-    assembly = Assembly(outline)
+    assembly = begun(sign=lambda text, proof: f"{text}|{proof}")
     fed = [
         ThinkingChunk("So", 1),
         ThinkingSignature("a"),
@@ -386,10 +375,7 @@ def test_what_an_engine_proves_of_its_thoughts_is_in_their_signatures() -> None:
 
 def folded(thinking: str, *events: EngineEvent) -> Message:
     """The answer to a caller who asked for `thinking` in this way."""
-    outline = AnswerSpec(
-        "msg_01", "m", 7, thinking=thinking, sign=lambda thought, _: f"signed {thought}"
-    )
-    assembly = Assembly(outline)
+    assembly = begun(thinking=thinking, sign=lambda thought, _: f"signed {thought}")
     streamed: list[StreamEvent] = [assembly.start()]
     for event in events:
         streamed += assembly.feed(event)

@@ -64,7 +64,7 @@ def texts(*said: str) -> list[TextParam]:
 
 def prompt_of(*turns: Sequence[BlockParam], breakpoints: Sequence[Breakpoint] = ()) -> Prompt:
     return Prompt(
-        turns=tuple(Turn("user", tuple(blocks)) for blocks in turns),  # type: ignore[arg-type]
+        turns=tuple(Turn("user", tuple(blocks)) for blocks in turns),
         max_tokens=1,
         tools=(Tool(name="look", input_schema={}),),
         breakpoints=tuple(breakpoints),
@@ -124,7 +124,7 @@ def test_walk_yields_each_block_before_its_inner_blocks() -> None:
 )
 def test_unknown_block_raises(visit: object) -> None:
     with pytest.raises(UnknownBlockError, match="MadeUpParam"):
-        visit(MadeUpParam())  # type: ignore[operator]
+        visit(MadeUpParam())
 
 
 def test_rewriting_that_changes_nothing_returns_the_prompt() -> None:

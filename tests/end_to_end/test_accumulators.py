@@ -20,6 +20,7 @@ from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,
+    Started,
     TextChunk,
     ThinkingChunk,
     ToolCallJson,
@@ -28,6 +29,7 @@ from antiphon.core.prompt import (
 from antiphon.wire.events import MessageDelta, Ping, StreamEvent
 from antiphon.wire.fold import fold
 from antiphon.wire.sse import EventEncoder
+from support.assembling import STARTED
 from support.node import node
 from support.sources import found, read
 
@@ -79,26 +81,26 @@ def answers(draw: st.DrawFn) -> list[StreamEvent]:
         )
     )
     ids = iter(range(100))
-    outline = AnswerSpec(
+    spec = AnswerSpec(
         "msg_01",
         "claude-opus-5-5",
-        draw(st.integers(0, 10**6)),
         stop_sequences=draw(st.sampled_from([(), ("END",)])),
-        watched=draw(st.booleans()),
+        streamed=draw(st.booleans()),
         shows_thinking=draw(st.booleans()),
         tool_use_id=lambda: f"toolu_{next(ids):024}",
         sign=lambda thinking, _: base64.b64encode(thinking.encode()).decode(),
         sources=draw(st.sampled_from([None, SOURCES])),
     )
     ending = Finished(draw(st.sampled_from(FinishReason)), draw(COST))
-    events = streamed(outline, [*(event for part in said for event in part), ending])
+    started = Started(input_tokens=draw(st.integers(0, 10**6)))
+    events = streamed(spec, started, [*(event for part in said for event in part), ending])
     for place in draw(st.lists(st.integers(1, len(events) - 1), max_size=2)):
         events.insert(place, Ping())
     return events
 
 
-def streamed(outline: AnswerSpec, fed: Iterable[EngineEvent]) -> list[StreamEvent]:
-    assembly = Assembly(outline)
+def streamed(spec: AnswerSpec, started: Started, fed: Iterable[EngineEvent]) -> list[StreamEvent]:
+    assembly = Assembly(spec, started)
     events: list[StreamEvent] = [assembly.start()]
     for event in fed:
         if not assembly.ended:
@@ -235,7 +237,7 @@ def called(text: str) -> list[StreamEvent]:
         ToolCallJson(text, 1),
         Finished(FinishReason.MAX_TOKENS),
     )
-    return streamed(AnswerSpec("msg_01", "m", 7), fed)
+    return streamed(AnswerSpec("msg_01", "m"), STARTED, fed)
 
 
 @pytest.mark.parametrize("text", CUT_INPUTS)
@@ -266,7 +268,8 @@ def test_the_final_usage_is_what_the_python_sdk_hands_out(
     sdk: anthropic.Anthropic, replay: Replay
 ) -> None:
     events = streamed(
-        AnswerSpec("msg_01", "m", 7),
+        AnswerSpec("msg_01", "m"),
+        STARTED,
         (ThinkingChunk("So.", 2), TextChunk("Hi", 1), Finished(FinishReason.END_TURN, 1)),
     )
     ending = next(event for event in events if isinstance(event, MessageDelta))

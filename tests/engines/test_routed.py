@@ -49,10 +49,9 @@ class Says:
         return Capabilities(**{"context_tokens": 1000, **self.limits})
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-        del prompt
         self.asked += 1
-        if self.capabilities.says_input:
-            yield Started(input_tokens=self.size)
+        counts = self.capabilities.counts_exactly
+        yield Started(input_tokens=await self.count_tokens(prompt) if counts else self.size)
         if self.fails and not self.late:
             raise EngineError(self.fails, self.name, retry_after_s=self.retry_after_s)
         yield TextChunk(self.name, 1)
@@ -96,12 +95,12 @@ async def test_requests_are_spread_by_weight() -> None:
     assert sorted([await said(engine) for _ in range(8)]) == ["a"] * 6 + ["b"] * 2
 
 
-@pytest.mark.parametrize("says_input", [True, False])
+@pytest.mark.parametrize("counts_exactly", [True, False])
 @pytest.mark.parametrize("kind", [OVERLOADED, EngineErrorKind.TIMEOUT, FAILED])
 async def test_what_fails_before_it_said_anything_goes_to_the_next(
-    kind: EngineErrorKind, says_input: bool
+    kind: EngineErrorKind, counts_exactly: bool
 ) -> None:
-    broken = Says("a", fails=kind, limits={"says_input": says_input})
+    broken = Says("a", fails=kind, limits={"counts_exactly": counts_exactly})
     engine = routed(broken, Says("b", size=20))
     assert await whole(engine, ask("Hi")) == [Started(input_tokens=20), TextChunk("b", 1), END]
 
@@ -196,7 +195,7 @@ async def test_a_caller_who_leaves_during_a_trial_does_not_use_it_up() -> None:
 
 
 async def test_the_size_is_that_of_the_engine_that_answers() -> None:
-    engine = routed(Says("a", size=10), Says("b", size=20, limits={"says_input": True}))
+    engine = routed(Says("a", size=10), Says("b", size=20, limits={"counts_exactly": False}))
     for _ in range(2):
         start, word, _end = await whole(engine, ask("Hi"))
         assert isinstance(start, Started)
@@ -213,7 +212,7 @@ def test_a_model_can_do_what_all_its_engines_can() -> None:
     full = {"tools": True, "forced_tools": True, "images": True, "thinking": True}
     small = Capabilities(500, max_output_tokens=50, structured_outputs=True, tools=True)
     both = common([Capabilities(1000, max_output_tokens=None, **full), small])
-    assert both == Capabilities(500, max_output_tokens=50, tools=True, says_input=True)
+    assert both == Capabilities(500, max_output_tokens=50, tools=True, counts_exactly=False)
     assert common([Capabilities(1000)]).max_output_tokens is None
 
 

@@ -1,4 +1,3 @@
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ from antiphon.engines.base import (
     EngineConfig,
     EngineError,
     EngineErrorKind,
-    EngineEvent,
     EngineStartError,
     Finished,
     FinishReason,
     Prompt,
+    Started,
     TextChunk,
     Turn,
 )
@@ -29,6 +28,7 @@ from antiphon.engines.scripted import (
     tokens,
 )
 from antiphon.wire.content import ImageParam, TextParam, UrlSource
+from support.conversation import answer
 
 pytestmark = pytest.mark.anyio
 
@@ -55,11 +55,6 @@ def ask(*texts: str, max_tokens: int = 1000) -> Prompt:
         for place, text in enumerate(texts)
     )
     return Prompt(tuple(turns), max_tokens)
-
-
-async def answer(scripted: ScriptedEngine, prompt: Prompt) -> list[EngineEvent]:
-    async with aclosing(scripted.generate(prompt)) as events:
-        return [event async for event in events]
 
 
 async def said(scripted: ScriptedEngine, *texts: str) -> str:
@@ -232,6 +227,7 @@ async def test_reply_can_fail_at_once(kind: EngineErrorKind) -> None:
 async def test_reply_can_fail_after_some_tokens(after: int, count: int) -> None:
     replies = [{"text": "one two three", "error": "failed", "after": after}]
     events = engine(replies=replies).generate(ask("Hi"))
+    assert isinstance(await anext(events), Started)
     heard = [await anext(events) for _ in range(count)]
     with pytest.raises(EngineError, match="the script says so"):
         await anext(events)

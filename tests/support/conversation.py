@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from antiphon.engines.base import (
@@ -39,6 +39,12 @@ async def whole(engine: Engine, prompt: Prompt) -> list[EngineEvent]:
     """Return what an engine says."""
     async with aclosing(engine.generate(prompt)) as events:
         return [event async for event in events]
+
+
+async def first_piece(events: AsyncGenerator[EngineEvent, None]) -> EngineEvent:
+    """Return the first event behind how long the prompt is: the model has begun to answer."""
+    assert isinstance(await anext(events), Started)
+    return await anext(events)
 
 
 def text_of(events: list[EngineEvent]) -> str:

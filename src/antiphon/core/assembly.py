@@ -13,7 +13,6 @@ from typing import Literal
 
 import msgspec
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from antiphon.core.citations.claims import ClaimScanner, Passage, Passages
 from antiphon.core.citations.sources import Sources
@@ -72,21 +71,18 @@ def unsigned(thinking: str, proof: str) -> str:
 class AnswerSpec(msgspec.Struct, frozen=True):
     """What an answer is made for.
 
-    `input_tokens` is `None` where the engine says it, with `Started`.
-    An answer that is not `watched`, because only its fold will be seen, comes in one piece: a
-    delta for each token would be made for nobody. `tool_use_id` makes the id of a call, `sign`
-    the signature of what was thought, around the proof that the engine gave for it, if it did;
+    An answer that is not `streamed`, because the caller gets only its fold, comes in one piece: a
+    delta for each token would cost time and change nothing. `tool_use_id` makes the id of a call,
+    `sign` the signature of thinking, around the engine's proof (empty without one).
     `shows_thinking` is false when the caller wants to be sent the signature alone. With `thinking`
-    enabled an answer begins with it, if only with none, so that it may be sent back; when it is
-    disabled, what a model thinks all the same is counted, but is not what the caller asked for.
-    `sources` is what the answer may cite, if it may cite anything.
+    enabled an answer begins with a thinking block, be it empty, so that it may be sent back; with
+    `thinking` disabled, thinking is counted and not sent. `sources` is what the answer may cite.
     """
 
     message_id: str
     model: str
-    input_tokens: int | None
     stop_sequences: tuple[str, ...] = ()
-    watched: bool = True
+    streamed: bool = True
     shows_thinking: bool = True
     thinking: Literal["disabled", "enabled", "adaptive"] = "adaptive"
     tool_use_id: Callable[[], str] = lambda: "toolu_"
@@ -95,11 +91,11 @@ class AnswerSpec(msgspec.Struct, frozen=True):
 
 
 class Assembly:
-    """One answer in the making.
+    """One answer in the making, from the engine's `Started` on.
 
-    `start` first, unless the engine says how long the prompt is; then `feed` for each engine
-    event until `ended`. `output_tokens` is what the events fed so far have cost, at any moment;
-    `stop_reason` is there at the end.
+    `start` first, then `feed` for each engine event until `ended`. `usage` is what the caller is
+    told at the start: the cost of the prompt. `output_tokens` is what the events fed so far have
+    cost, at any moment; `stop_reason` is there at the end.
     """
 
     __slots__ = (
@@ -107,66 +103,52 @@ class Assembly:
         "_claims",
         "_gathered",
         "_index",
-        "_message",
         "_open",
-        "_outline",
         "_scanner",
-        "_started",
+        "_spec",
         "_thought",
         "ended",
         "output_tokens",
         "stop_reason",
         "thinking_tokens",
+        "usage",
     )
 
-    def __init__(self, outline: AnswerSpec) -> None:
-        self._outline = outline
-        self._message = Message(
-            model=outline.model,
-            id=outline.message_id,
-            content=(),
-            stop_reason=None,
-            stop_sequence=None,
-            usage=Usage(input_tokens=outline.input_tokens or 0, output_tokens=0),
-        )
-        self._scanner = StopScanner(outline.stop_sequences)
+    def __init__(self, spec: AnswerSpec, started: Started) -> None:
+        self._spec = spec
+        self.usage = _usage(started)
+        self._scanner = StopScanner(spec.stop_sequences)
         self._claims: ClaimScanner | None = None
-        if outline.sources is not None:
-            self._claims = ClaimScanner(outline.sources, outline.stop_sequences)
+        if spec.sources is not None:
+            self._claims = ClaimScanner(spec.sources, spec.stop_sequences)
         # A stop sequence has to be noticed when it comes, so with one there is no gathering.
-        gathers = not outline.watched and not outline.stop_sequences
+        gathers = not spec.streamed and not spec.stop_sequences
         self._gathered: list[str] | None = [] if gathers else None
         self._index = 0
         self._open: type[StartedBlock] | None = None
         self._thought: list[str] = []
         self._called = False
-        self._started = outline.input_tokens is not None
         self.ended = False
         self.stop_reason: StopReason | None = None
         self.output_tokens = 0
         self.thinking_tokens = 0
 
-    @property
-    def usage(self) -> Usage:
-        """What the caller is told at the start: what its prompt costs."""
-        return self._message.usage
-
-    @property
-    def input_tokens(self) -> int:
-        """The tokens of the whole prompt, 0 as long as nobody has said it."""
-        usage = self._message.usage
-        cached = usage.cache_creation_input_tokens + usage.cache_read_input_tokens
-        return usage.input_tokens + cached
-
     def start(self) -> MessageStart:
-        return MessageStart(message=self._message)
+        """Return the event that begins the message."""
+        message = Message(
+            model=self._spec.model,
+            id=self._spec.message_id,
+            content=(),
+            stop_reason=None,
+            stop_sequence=None,
+            usage=self.usage,
+        )
+        return MessageStart(message=message)
 
     def feed(self, event: EngineEvent) -> list[StreamEvent]:
-        """Say what the caller sees of this event; often nothing, at the end several events."""
+        """Return the stream events for one engine event: often none, several at the end."""
         if self.ended:
             raise RuntimeError("the message has ended")
-        if not self._started:
-            return [self._begin_message(event)]
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
             if self._gathered is None:
@@ -179,24 +161,6 @@ class Assembly:
         if self.ended:
             return rest
         return rest + self._feed_other(event)
-
-    def _begin_message(self, event: EngineEvent) -> MessageStart:
-        if not isinstance(event, Started):
-            raise RuntimeError("the engine did not say how long the prompt is")  # noqa: TRY004
-        written = event.cache_write_5m_tokens + event.cache_write_1h_tokens
-        usage = Usage(
-            input_tokens=event.input_tokens - event.cache_read_tokens - written,
-            cache_creation_input_tokens=written,
-            cache_read_input_tokens=event.cache_read_tokens,
-            cache_creation=CacheCreation(
-                ephemeral_5m_input_tokens=event.cache_write_5m_tokens,
-                ephemeral_1h_input_tokens=event.cache_write_1h_tokens,
-            ),
-            output_tokens=0,
-        )
-        self._message = replace(self._message, usage=usage)
-        self._started = True
-        return self.start()
 
     def _feed_other(self, event: EngineEvent) -> list[StreamEvent]:
         match event:
@@ -257,29 +221,29 @@ class Assembly:
 
     def _feed_thinking(self, event: ThinkingChunk) -> list[StreamEvent]:
         self.thinking_tokens += event.tokens
-        if not event.text or self._outline.thinking == "disabled":
+        if not event.text or self._spec.thinking == "disabled":
             return []
         opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
         self._thought.append(event.text)
-        if not self._outline.shows_thinking:
+        if not self._spec.shows_thinking:
             return opening
         return [*opening, self._delta(ThinkingDelta(thinking=event.text))]
 
     def _end_thought(self, proof: str) -> list[StreamEvent]:
-        if self._outline.thinking == "disabled":
+        if self._spec.thinking == "disabled":
             return []
         opening = [] if self._open is StartedThinking else self._begin(StartedThinking())
         return opening + self._close(proof)
 
     def _redacted(self, proof: str) -> list[StreamEvent]:
-        if self._outline.thinking == "disabled":
+        if self._spec.thinking == "disabled":
             return []
-        hidden = StartedRedactedThinking(data=self._outline.sign("", proof))
+        hidden = StartedRedactedThinking(data=self._spec.sign("", proof))
         return [*self._begin(hidden), *self._close()]
 
     def _start_call(self, name: str) -> list[StreamEvent]:
         self._called = True
-        return self._begin(StartedToolUse(id=self._outline.tool_use_id(), name=name))
+        return self._begin(StartedToolUse(id=self._spec.tool_use_id(), name=name))
 
     def _feed_input(self, event: ToolCallJson) -> list[StreamEvent]:
         if self._open is not StartedToolUse:
@@ -288,7 +252,7 @@ class Assembly:
 
     def _begin(self, block: StartedBlock) -> list[StreamEvent]:
         closing = self._close()
-        if not self._index and self._outline.thinking == "enabled":
+        if not self._index and self._spec.thinking == "enabled":
             closing = self._think_nothing(block)
         self._open = type(block)
         return [*closing, ContentBlockStart(index=self._index, content_block=block)]
@@ -307,7 +271,7 @@ class Assembly:
             return []
         events: list[StreamEvent] = []
         if self._open is StartedThinking:
-            signature = self._outline.sign("".join(self._thought), proof)
+            signature = self._spec.sign("".join(self._thought), proof)
             events.append(self._delta(SignatureDelta(signature=signature)))
             self._thought.clear()
         events.append(ContentBlockStop(index=self._index))
@@ -326,7 +290,7 @@ class Assembly:
     ) -> list[StreamEvent]:
         self.ended = True
         self.stop_reason = reason
-        usage = self._message.usage
+        usage = self.usage
         details = None
         if reason == "refusal":
             said = refusal or Refusal()
@@ -345,3 +309,18 @@ class Assembly:
             ),
             MessageStop(),
         ]
+
+
+def _usage(started: Started) -> Usage:
+    """Return the usage of a prompt. On the wire, `input_tokens` leaves out the cached parts."""
+    written = started.cache_write_5m_tokens + started.cache_write_1h_tokens
+    return Usage(
+        input_tokens=started.input_tokens - started.cache_read_tokens - written,
+        cache_creation_input_tokens=written,
+        cache_read_input_tokens=started.cache_read_tokens,
+        cache_creation=CacheCreation(
+            ephemeral_5m_input_tokens=started.cache_write_5m_tokens,
+            ephemeral_1h_input_tokens=started.cache_write_1h_tokens,
+        ),
+        output_tokens=0,
+    )

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.wire.content import ContentParam, TextParam
 
@@ -67,7 +68,7 @@ class Breakpoint(msgspec.Struct, frozen=True):
 
     turn: int | None
     path: tuple[int, ...]
-    ttl: Literal["5m", "1h"] = "5m"
+    ttl: CacheTtl = "5m"
 
 
 class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
@@ -96,10 +97,11 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
 
 class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The prompt has been read, and this is its size; what stands first where it stands at all.
+    """The size of the prompt. Every answer begins with it.
 
-    `input_tokens` is the whole prompt, whatever came out of a prompt cache; the others say which
-    part of it was read from one, and which was written to one for later (for how long).
+    `input_tokens` is the whole prompt, its cached parts included (on the wire they are left out).
+    The others say how many of these tokens were read from a prompt cache, and how many were
+    written to one, by the lifetime of the entry.
     """
 
     input_tokens: int
@@ -200,7 +202,9 @@ class Capabilities:
     levels of `effort` that make a difference, the lowest first; another means the nearest of them.
     `image_types` are the media types of the images that a model with `images` reads. `url_sources`
     is the server's part: what stands behind a URL is fetched before the model is asked.
-    `says_input`: each answer begins with `Started`, so nobody has to count its prompt first.
+    `counts_exactly`: before an answer, `count_tokens` returns the size that its `Started` will
+    say. Elsewhere only the answer tells the size: counting costs a request of its own or may
+    differ. `cache_ttls` are the lifetimes of the prompt-cache entries that an answer may write.
     """
 
     context_tokens: int
@@ -211,6 +215,7 @@ class Capabilities:
     thinking: bool = False
     efforts: tuple[str, ...] = ()
     images: bool = False
-    says_input: bool = False
+    counts_exactly: bool = True
+    cache_ttls: tuple[CacheTtl, ...] = ()
     image_types: frozenset[str] = MEDIA_TYPES
     url_sources: bool = False

@@ -101,11 +101,11 @@ class EngineConfig:
 class Engine(Protocol):
     """One loaded model.
 
-    `generate` ends with exactly one `Finished`; closing it early cancels the work. It raises
-    `EngineError`, and so does `count_tokens`, which says how many tokens `generate` would read
-    for the same prompt. Where `capabilities.says_input`, the first event is `Started` and says
-    that number; elsewhere there is no such event. `ready` is false while the engine cannot answer
-    (a child that is restarting); a request made then waits or fails with `OVERLOADED`.
+    `generate` yields `Started` first, exactly once, and `Finished` last, exactly once; closing it
+    early cancels the work. `count_tokens` returns how many tokens `generate` would read for the
+    same prompt: with `capabilities.counts_exactly`, the `input_tokens` that its `Started` says.
+    Both raise `EngineError`. `ready` is false while the engine cannot answer (a child that is
+    restarting); a request made then waits or fails with `OVERLOADED`.
     """
 
     @property

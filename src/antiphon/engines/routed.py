@@ -17,7 +17,6 @@ from antiphon.engines.base import (
     EngineErrorKind,
     EngineEvent,
     Prompt,
-    Started,
 )
 from antiphon.engines.rotation import Rotation
 
@@ -33,8 +32,8 @@ class Member:
 class RoutedEngine:
     """A model that several engines run. It owns them, and closes them.
 
-    Its answers begin with `Started`, so that the size of the prompt is that of the engine which
-    answers; `count_tokens` is that of the engine which would be asked now.
+    The `Started` of an answer is that of the engine which answers; `count_tokens` asks the engine
+    whose turn it is now, and the answer may come from another one.
     """
 
     def __init__(self, model: str, members: Sequence[Member], clock: Callable[[], float]) -> None:
@@ -60,7 +59,7 @@ class RoutedEngine:
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         broken: EngineError | None = None
         for place in self._rotation.order(self._able(), self._clock()):
-            async with aclosing(_answer(self._engines[place], prompt)) as events:
+            async with aclosing(self._engines[place].generate(prompt)) as events:
                 try:
                     opening = await self._opening(place, events)
                 except EngineError as error:
@@ -132,7 +131,7 @@ class RoutedEngine:
 
 
 def common(each: Sequence[Capabilities]) -> Capabilities:
-    """Return what all can do."""
+    """Return what all engines can do, and what any of them may write to a prompt cache."""
     most = [one.max_output_tokens for one in each if one.max_output_tokens is not None]
     return Capabilities(
         context_tokens=min(one.context_tokens for one in each),
@@ -145,17 +144,10 @@ def common(each: Sequence[Capabilities]) -> Capabilities:
             level for level in each[0].efforts if all(level in one.efforts for one in each)
         ),
         images=all(one.images for one in each),
-        says_input=True,
+        # The engine that is counted with need not be the one that answers.
+        counts_exactly=False,
+        cache_ttls=tuple(dict.fromkeys(ttl for one in each for ttl in one.cache_ttls)),
     )
-
-
-async def _answer(engine: Engine, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-    """Yield an engine's answer, the size of the prompt first."""
-    if not engine.capabilities.says_input:
-        yield Started(input_tokens=await engine.count_tokens(prompt))
-    async with aclosing(engine.generate(prompt)) as events:
-        async for event in events:
-            yield event
 
 
 def _no_engine() -> EngineError:  # pragma: no cover - the settings name at least one

@@ -28,6 +28,7 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
+    Started,
 )
 from antiphon.engines.images import images_of, usual_tokens, without_images
 from antiphon.schemas.example import example
@@ -128,6 +129,7 @@ class ScriptedEngine:
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         reply, script = self._script(prompt)
         read = await self.count_tokens(prompt)
+        yield Started(input_tokens=read)
         await self._wait(reply.delay_s + _seconds(read, self._options.prefill_tokens_per_second))
         room = self.capabilities.context_tokens - read
         limit = min(prompt.max_tokens, room)

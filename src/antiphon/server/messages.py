@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
-from antiphon.core.billing.usage import Outcome
 from antiphon.core.errors import ApiError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
 from antiphon.core.pagination import page_limit
@@ -14,10 +13,11 @@ from antiphon.server.http.boundary import EXCHANGE
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
 from antiphon.server.http.queries import VERSIONS, read_body, read_version
-from antiphon.server.http.responses import folded, write_stream
+from antiphon.server.http.responses import write_stream
 from antiphon.service.access import Caller
+from antiphon.service.answer import Answer
 from antiphon.service.background import offload
-from antiphon.service.messages import Asking, Generation
+from antiphon.service.messages import RequestContext
 from antiphon.service.platform import Platform
 from antiphon.wire.decoding import BodyDecoder, BodyError
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, TokenCount
@@ -65,28 +65,28 @@ class Endpoints:
         body = await read_body(exchange, self._platform.settings)
         params = await offload(len(body), self._create[version].decode, body)
         exchange.fields["model"] = params.model
-        asking = Asking(caller, exchange.request_id, version, len(body), _retries(exchange))
+        context = RequestContext(
+            caller, exchange.request_id, version, len(body), _retries(exchange)
+        )
         with self._hang_ups.stopping(exchange):
-            generation = await self._platform.messages.begin(params, asking)
-            error_type = None
-            try:
-                exchange.headers |= generation.headers
-                exchange.headers["x-antiphon-model"] = generation.model
-                await self._answer(exchange, generation, stream=params.stream)
-            except ApiError as error:
-                error_type = error.type
-                raise
-            finally:
-                generation.close(_outcome(exchange), error_type)
-                exchange.fields["input_tokens"] = generation.input_tokens
-                exchange.fields["output_tokens"] = generation.output_tokens
+            async with self._platform.messages.answer(params, context) as answer:
+                exchange.headers |= answer.headers
+                exchange.headers["x-antiphon-model"] = answer.model
+                try:
+                    await self._write(exchange, answer, stream=params.stream)
+                finally:
+                    # A caller who hung up was sent nothing, but the model has worked for it.
+                    if exchange.started or exchange.gone:
+                        answer.mark_due()
+                    exchange.fields["input_tokens"] = answer.input_tokens
+                    exchange.fields["output_tokens"] = answer.output_tokens
 
-    async def _answer(self, exchange: Exchange, generation: Generation, *, stream: bool) -> None:
+    async def _write(self, exchange: Exchange, answer: Answer, *, stream: bool) -> None:
         if stream:
             interval = self._platform.settings.ping_interval_s
-            await write_stream(exchange, generation.batches(), self._encoder, interval)
+            await write_stream(exchange, answer.events(), self._encoder, interval)
         else:
-            await exchange.respond(200, await folded(generation.batches()))
+            await exchange.respond(200, await answer.message())
 
     async def _tell_limits(self, exchange: Exchange, caller: Caller, error: Exception) -> None:
         """Add to a refusal what is left of the limits, if nobody has: clients look there."""
@@ -106,11 +106,11 @@ class Endpoints:
             exchange.headers |= await metering.standing(caller, TOKEN_COUNT)
             raise
         exchange.fields["model"] = params.model
-        asking = Asking(caller, exchange.request_id, version, len(body))
+        context = RequestContext(caller, exchange.request_id, version, len(body))
         with self._hang_ups.stopping(exchange):
             exchange.headers |= await metering.count(caller, exchange.request_id, params.model)
             try:
-                count = await self._platform.messages.count_tokens(params, asking)
+                count = await self._platform.messages.count_tokens(params, context)
             except ApiError:
                 exchange.headers |= await metering.uncount(caller)
                 raise
@@ -161,15 +161,6 @@ class Endpoints:
             exchange.headers["anthropic-workspace-id"] = caller.workspace_id
         self._platform.uses.note(caller.key_id)
         return caller
-
-
-def _outcome(exchange: Exchange) -> Outcome:
-    """Say how a request ended that did not come to the end of its answer.
-
-    Nothing was said to a caller whose answer has not begun, unless it hung up: then it may have
-    worked for nobody, but it has worked.
-    """
-    return Outcome.INTERRUPTED if exchange.started or exchange.gone else Outcome.FAILED
 
 
 def _retries(exchange: Exchange) -> int | None:

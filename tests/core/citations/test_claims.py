@@ -4,7 +4,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from antiphon.core.assembly import AnswerSpec, Assembly
 from antiphon.core.citations.marks import tokens
 from antiphon.core.citations.sources import Sources
 from antiphon.core.prompt import (
@@ -27,6 +26,7 @@ from antiphon.wire.events import (
 )
 from antiphon.wire.fold import fold
 from antiphon.wire.messages import Message
+from support.assembling import begun
 from support.sources import DOCUMENTS, Citable, read, stands
 
 COLOURS = "The grass is green. The sky is blue. The sun, which everybody sees every day, is yellow."
@@ -50,9 +50,9 @@ def streamed(
     sources: Sources = SOURCES,
     stops: Sequence[str] = (),
     *,
-    watched: bool = True,
+    streamed: bool = True,
 ) -> list[StreamEvent]:
-    assembly = Assembly(AnswerSpec("msg_1", "m", 1, tuple(stops), watched=watched, sources=sources))
+    assembly = begun(*stops, streamed=streamed, sources=sources)
     events: list[StreamEvent] = [assembly.start()]
     ending = Finished(FinishReason.END_TURN)
     for piece in (*pieces, ending):
@@ -110,8 +110,8 @@ def test_wherever_an_answer_is_cut_it_is_the_same(
     whole = fold(streamed([said], sources, stops))
     pieces = cuts(said, places)
     for answer in (pieces, list(said)):
-        for watched in (True, False):
-            again = fold(streamed(answer, sources, stops, watched=watched))
+        for gathers in (True, False):
+            again = fold(streamed(answer, sources, stops, streamed=not gathers))
             assert again.content == whole.content
             assert (again.stop_reason, again.stop_sequence) == (
                 whole.stop_reason,
@@ -178,7 +178,7 @@ def test_a_claim_is_a_block_with_what_it_cites(
 
 
 def test_a_claim_is_told_as_soon_as_it_is_certain() -> None:
-    assembly = Assembly(AnswerSpec("msg_1", "m", 1, sources=SOURCES))
+    assembly = begun(sources=SOURCES)
     assert assembly.feed(TextChunk("It is so", 1)) == []
     assert assembly.feed(TextChunk(" [source 1", 1)) == []
     start, text, cited = assembly.feed(TextChunk("]", 1))

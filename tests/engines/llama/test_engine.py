@@ -18,7 +18,16 @@ from antiphon.engines.base import (
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
-from support.conversation import answer, ask, eventually, reason_of, text_of, tokens_in, turn
+from support.conversation import (
+    answer,
+    ask,
+    eventually,
+    first_piece,
+    reason_of,
+    text_of,
+    tokens_in,
+    turn,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -157,7 +166,7 @@ async def test_counting_does_not_wait_for_a_slot(engine: LlamaEngine) -> None:
 
 async def test_closing_early_frees_the_slot(engine: LlamaEngine) -> None:
     async with aclosing(engine.generate(ask("Tell me a story.", max_tokens=800))) as events:
-        await anext(events)
+        await first_piece(events)
         assert await busy(engine) == 1
     await until_busy(engine, 0)
 
@@ -205,7 +214,7 @@ async def test_crash_ends_the_answer_and_not_the_engine(
     try:
         before = child_of(engine).pid
         events = engine.generate(ask("Tell me a story.", max_tokens=800))
-        await anext(events)
+        await first_piece(events)
         os.kill(before, signal.SIGKILL)
         with pytest.raises(EngineError) as caught:
             async for _ in events:

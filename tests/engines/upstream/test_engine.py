@@ -74,7 +74,7 @@ async def messages_api(upstream: Misbehaving, **options: Any) -> Engine:
 async def test_the_upstream_itself_says_how_long_the_prompt_is(upstream: Misbehaving) -> None:
     serves(upstream, message(12), 99)
     engine = await messages_api(upstream)
-    assert engine.capabilities.says_input
+    assert not engine.capabilities.counts_exactly
     assert await whole(engine, ask("Hi")) == [
         Started(input_tokens=12), TextChunk("Hi", 1), Finished(FinishReason.END_TURN),
     ]  # fmt: skip

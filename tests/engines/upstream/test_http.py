@@ -23,7 +23,7 @@ from antiphon.engines.upstream.chat_completions.engine import open_chat_completi
 from antiphon.engines.upstream.http import LARGEST_FRAME, seconds
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.engines.upstream.options import CONTEXT_BY_DEFAULT
-from support.conversation import answer, ask, text_of, tokens_in
+from support.conversation import answer, ask, first_piece, text_of, tokens_in
 from support.upstreams import Misbehaving, misbehaving
 
 pytestmark = pytest.mark.anyio
@@ -225,7 +225,7 @@ async def test_hanging_up_closes_the_connection(
 ) -> None:
     upstream.streams(TOKEN[opener], then="stall")
     async with aclosing(engine.generate(ask("Hi"))) as events:
-        await anext(events)
+        await first_piece(events)
     await asyncio.wait_for(upstream.gone.wait(), 5)
 
 

@@ -15,6 +15,7 @@ from antiphon.engines.base import (
     EngineEvent,
     EngineStartError,
     Prompt,
+    Started,
     Turn,
 )
 from antiphon.engines.images import images_of
@@ -73,6 +74,7 @@ class TokenEngine(Generic[Machine]):
         prepared = await self.prepare(prompt)
         given = self._generation_input(prompt, prepared.rendered.tokens)
         machine = self.machine if prepared.machine is None else prepared.machine
+        yield Started(input_tokens=len(given.tokens))
         generation = generate(machine, self._constraints, prompt, given)
         async with self._slots, aclosing(generation) as events:
             async for event in events:

@@ -88,13 +88,16 @@ class UpstreamEngine:
         most = await self._most(prompt)
         body = self._dialect.request(prompt, most)
         answer = self._dialect.answer(prompt, limited=most < prompt.max_tokens)
-        unsaid = self.capabilities.says_input
+        started = self.capabilities.counts_exactly
+        if started:
+            yield Started(input_tokens=await self.count_tokens(prompt))
         gate = CheckedCalls(prompt) if prompt.max_tokens else _Silence()
         async with aclosing(self._events(body, answer)) as events:
             async for event in events:
-                if unsaid and not isinstance(event, Started):
+                if not started and not isinstance(event, Started):
+                    # The upstream has not said the size of the prompt, so it is counted.
                     yield Started(input_tokens=await self.count_tokens(prompt))
-                unsaid = False
+                started = True
                 for passed in gate.feed(event):
                     yield passed
                 if gate.closed:
@@ -110,7 +113,7 @@ class UpstreamEngine:
         only where they might not fit.
         """
         context = self.capabilities.context_tokens
-        if self.capabilities.says_input and prompt not in self._counts:
+        if not self.capabilities.counts_exactly and prompt not in self._counts:
             prompt_tokens = tokens_at_most(prompt)
             if prompt_tokens is not None and prompt_tokens + prompt.max_tokens <= context:
                 return max(1, prompt.max_tokens)

@@ -1,34 +1,20 @@
-"""How an answer leaves: as a stream of events with pings in its silences, or folded to JSON."""
+"""Writes an answer as a stream of events, with pings in its silences."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
 import anyio
 
 from antiphon.server.http.exchange import Exchange
+from antiphon.service.answer import EventGroups
 from antiphon.wire.events import MessageStart, Ping, StreamEvent
-from antiphon.wire.fold import Fold
-from antiphon.wire.messages import Message
 from antiphon.wire.sse import EventEncoder
-
-EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
 
 # Events that a slow reader may leave waiting before the engine is made to wait.
 MOST_WAITING = 256
-
-
-async def folded(batches: EventGroups) -> Message:
-    """Return the message that a stream carries."""
-    fold = Fold()
-    async with aclosing(batches):
-        async for batch in batches:
-            for event in batch:
-                fold.add(event)
-    return fold.message()
 
 
 class Feed:
@@ -38,8 +24,8 @@ class Feed:
     the generating task waits when too many do. Leaving the context stops the generating.
     """
 
-    def __init__(self, batches: EventGroups) -> None:
-        self._batches = batches
+    def __init__(self, groups: EventGroups) -> None:
+        self._groups = groups
         self._waiting: deque[StreamEvent] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -63,9 +49,9 @@ class Feed:
             self._task.exception()
 
     async def _generate(self) -> None:
-        async with aclosing(self._batches) as batches:
-            async for batch in batches:
-                self._waiting.extend(batch)
+        async with aclosing(self._groups) as groups:
+            async for group in groups:
+                self._waiting.extend(group)
                 self._news.set()
                 if len(self._waiting) >= MOST_WAITING:
                     self._room.clear()
@@ -115,7 +101,7 @@ class Feed:
 
 async def write_stream(
     exchange: Exchange,
-    batches: EventGroups,
+    groups: EventGroups,
     encoder: EventEncoder,
     ping_interval_s: float,
 ) -> None:
@@ -125,7 +111,7 @@ async def write_stream(
     still an ordinary HTTP error, but no longer than `ping_interval_s`: from then on the stream
     is open, and no silence in it is longer than that.
     """
-    async with Feed(batches) as feed:
+    async with Feed(groups) as feed:
         taken: list[StreamEvent] | None = await feed.opening(ping_interval_s)
         await exchange.start_stream()
         while taken is not None:

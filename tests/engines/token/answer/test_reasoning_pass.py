@@ -11,7 +11,6 @@ import aiohttp
 import msgspec
 import pytest
 
-from antiphon.core.assembly import AnswerSpec, Assembly
 from antiphon.engines.base import (
     EngineConfig,
     EngineEvent,
@@ -40,6 +39,7 @@ from antiphon.wire.content import (
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import fold
 from antiphon.wire.messages import Message, OutputTokensDetails
+from support.assembling import begun
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
 
 pytestmark = pytest.mark.anyio
@@ -208,9 +208,7 @@ async def test_effort_bounds_adaptive_thinking(thinker: LlamaEngine) -> None:
 
 def folded(events: list[EngineEvent], **more: Any) -> Message:
     """What a caller gets of an answer, as a stream that is put together again."""
-    assembly = Assembly(
-        AnswerSpec("msg_01", "m", 7, sign=lambda thought, _: f"signed {thought}", **more)
-    )
+    assembly = begun(sign=lambda thought, _: f"signed {thought}", **more)
     streamed: list[StreamEvent] = [assembly.start()]
     for event in events:
         streamed += [] if assembly.ended else assembly.feed(event)
@@ -222,7 +220,7 @@ async def test_stream_and_json_say_the_same_and_stop_in_the_answer_only(
 ) -> None:
     events = await answer(thinker, ask(max_tokens=60, budget=30))
     message = folded(events)
-    assert message == folded(events, watched=False)
+    assert message == folded(events, streamed=False)
     thought, text = message.content
     assert thought == ThinkingBlock(
         thinking=thought_of(events), signature=f"signed {thought_of(events)}"

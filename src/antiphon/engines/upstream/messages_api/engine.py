@@ -25,7 +25,9 @@ class MessagesApi:
     path = "/v1/messages"
 
     def __init__(self, upstream: Upstream, options: MessagesOptions, card: ModelCard) -> None:
-        self.capabilities = replace(capabilities_of(options, card), says_input=True)
+        self.capabilities = replace(
+            capabilities_of(options, card), counts_exactly=False, cache_ttls=("5m", "1h")
+        )
         self._upstream = upstream
         self._options = options
         self._model = card.id

@@ -1,0 +1,154 @@
+"""One answer on its way: the only path from an engine's events to a caller, and to the bill.
+
+    started ──► events … ──► ended         completed
+       │           └─ an error, a hang-up   interrupted, once anything is due
+       └─ an error                          failed: free
+
+A stream writes `events`, everything else takes `message`, their fold; so the two cannot differ.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from math import ceil
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from antiphon.core.assembly import AnswerSpec, Assembly
+from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.core.errors import (
+    ApiError,
+    InternalError,
+    InvalidRequestError,
+    OverloadedError,
+    TimeoutError_,
+)
+from antiphon.core.prompt import Prompt, Started
+from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.limits.admission import Admission
+from antiphon.wire.events import StreamEvent
+from antiphon.wire.fold import Fold
+from antiphon.wire.messages import Message
+
+EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
+"""The events of a stream; those that come at the same moment are one group."""
+
+
+class Answer:
+    """The answer to one admitted request, made by `Messages.answer`.
+
+    `model` is the id of the model that answers, `headers` say what is left of the caller's limits.
+    """
+
+    def __init__(
+        self, model: str, engine: Engine, prompt: Prompt, spec: AnswerSpec, admission: Admission
+    ) -> None:
+        self.model = model
+        self.headers = admission.headers
+        self._engine = engine
+        self._prompt = prompt
+        self._spec = spec
+        self._admission = admission
+        self._assembly: Assembly | None = None
+        # Before `Started` only an engine that counts exactly has said what the prompt costs.
+        exact = engine.capabilities.counts_exactly
+        self._prompt_tokens = TokenCounts(input=admission.input_tokens if exact else 0)
+        self._due = False
+
+    @property
+    def input_tokens(self) -> int:
+        """The size of the whole prompt, as the engine has said it; before, as it was admitted."""
+        return self._prompt_tokens.prompt or self._admission.input_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """The tokens that were produced until now."""
+        return 0 if self._assembly is None else self._assembly.output_tokens
+
+    def mark_due(self) -> None:
+        """Note that the caller has been sent a part of the answer, or has left during it.
+
+        From now on an answer that ends early is interrupted, not failed: what was produced until
+        then is billed.
+        """
+        self._due = True
+
+    async def message(self) -> Message:
+        """Return the whole answer. Takes the place of `events`, and raises as they do."""
+        fold = Fold()
+        async with aclosing(self.events()) as groups:
+            async for group in groups:
+                for event in group:
+                    fold.add(event)
+        return fold.message()
+
+    async def events(self) -> EventGroups:
+        """Yield the stream, once; raises `ApiError` when the engine fails, at any moment.
+
+        Closing it early stops the engine.
+        """
+        try:
+            async with aclosing(self._engine.generate(self._prompt)) as engine_events:
+                assembly = self._begin(await anext(engine_events, None))
+                yield [assembly.start()]
+                produced = self._admission.produced
+                async for engine_event in engine_events:
+                    group = assembly.feed(engine_event)
+                    # Before the caller sees it: nothing is given away, whenever the end comes.
+                    produced(assembly.output_tokens, assembly.thinking_tokens)
+                    if group:
+                        yield group
+                    if assembly.ended:
+                        return
+        except EngineError as error:
+            raise as_api_error(error) from error
+        raise InternalError from _failed("the answer of the engine has no end")
+
+    def _begin(self, first: object) -> Assembly:
+        if not isinstance(first, Started):
+            raise InternalError from _failed("the engine did not say how long the prompt is")
+        self._assembly = assembly = Assembly(self._spec, first)
+        self._prompt_tokens = TokenCounts.of(assembly.usage)
+        self._admission.prompt(self._prompt_tokens)
+        return assembly
+
+    def close(self, error_type: str | None = None) -> None:
+        """Write the bill; `error_type` is that of the error that the caller is told, if any.
+
+        A request that was answered with an error was told no usage: it is free. One that was
+        broken off has used what was produced until then.
+        """
+        assembly, tokens = self._assembly, self._prompt_tokens
+        stop_reason = None
+        outcome = Outcome.INTERRUPTED if self._due else Outcome.FAILED
+        if assembly is not None:
+            stop_reason = assembly.stop_reason
+            output, thinking = assembly.output_tokens, assembly.thinking_tokens
+            tokens = replace(tokens, output=output, thinking=thinking)
+            outcome = Outcome.COMPLETED if assembly.ended else outcome
+        if outcome is Outcome.FAILED:
+            tokens = TokenCounts()
+        self._admission.close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
+
+
+def as_api_error(error: EngineError) -> ApiError:
+    """Map an engine's error to the catalogue; only `UNSUPPORTED` speaks to the caller."""
+    match error.kind:
+        case EngineErrorKind.UNSUPPORTED:
+            return InvalidRequestError(str(error))
+        case EngineErrorKind.OVERLOADED:
+            return OverloadedError(headers=_retry_after(error))
+        case EngineErrorKind.TIMEOUT:
+            return TimeoutError_()
+        case EngineErrorKind.FAILED:
+            return InternalError()
+
+
+def _retry_after(error: EngineError) -> dict[str, str]:
+    if error.retry_after_s is None:
+        return {}
+    return {"retry-after": str(ceil(error.retry_after_s))}
+
+
+def _failed(fault: str) -> EngineError:
+    return EngineError(EngineErrorKind.FAILED, fault)
