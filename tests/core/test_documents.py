@@ -2,10 +2,10 @@ from antiphon.core.documents import (
     Pages,
     body_text,
     content_text,
-    document_blocks,
+    document_pieces,
     document_text,
     pages_text,
-    search_result_blocks,
+    search_result_pieces,
     search_result_text,
 )
 from antiphon.wire.content import (
@@ -62,7 +62,8 @@ def test_a_document_is_text_whatever_it_is_made_of() -> None:
 def test_images_stay_in_their_places_in_a_document() -> None:
     document = DocumentParam(source=SOURCE)
     blocks = [TextParam(text="a"), IMAGE, IMAGE, TextParam(text="b"), TextParam(text="c"), IMAGE]
-    assert document_blocks(document, blocks, "Lead. ") == [
+    (piece,) = document_pieces(document, blocks, "Lead. ")
+    assert piece == [
         TextParam(text="Lead. <document>\na"),
         IMAGE,
         IMAGE,
@@ -75,14 +76,16 @@ def test_images_stay_in_their_places_in_a_document() -> None:
 def test_a_document_of_blocks_without_images_is_one_text() -> None:
     document, blocks = DocumentParam(source=SOURCE), [TextParam(text="a"), TextParam(text="b")]
     text = document_text(document, content_text(blocks))
-    assert document_blocks(document, blocks, "") == [TextParam(text=text)]
+    (piece,) = document_pieces(document, blocks, "")
+    assert piece == [TextParam(text=text)]
 
 
 def test_images_stay_in_their_places_in_a_search_result() -> None:
     found = [TextParam(text="found"), IMAGE]
     result = SearchResultParam(source="https://example.com", title="T", content=found)
     head = "<search_result>\n<source>https://example.com</source>\n<title>T</title>\nfound"
-    assert search_result_blocks(result, found, "") == [
+    (piece,) = search_result_pieces(result, found, "")
+    assert piece == [
         TextParam(text=head),
         IMAGE,
         TextParam(text="\n</search_result>"),

@@ -149,6 +149,33 @@ def rewrite_in_pieces(prompt: Prompt, change: ChangeInPieces) -> Prompt:
     return replace(prompt, turns=tuple(turns), breakpoints=_distinct(kept))
 
 
+def rewrite_blocks(blocks: Sequence[BlockParam], change: Change) -> list[BlockParam]:
+    """Rewrite blocks that no breakpoint of a prompt points to, as `rewrite` does."""
+    return _rewritten(blocks, {}, lambda block, _: (change(block),))[0]
+
+
+def images_of(prompt: Prompt) -> Iterator[ImageParam]:
+    """Yield the images of a prompt, in its order, wherever they stand."""
+    for turn in prompt.turns:
+        for _, block in walk(turn.content):
+            if isinstance(block, ImageParam):
+                yield block
+
+
+def replace_images(
+    turns: Sequence[Turn], change: Callable[[ImageParam], Sequence[BlockParam]]
+) -> tuple[Turn, ...]:
+    """Return turns with other blocks, or none, in the place of each image."""
+
+    def replaced(turn: Turn) -> Turn:
+        content: Any = rewrite_blocks(
+            turn.content, lambda block: change(block) if isinstance(block, ImageParam) else (block,)
+        )
+        return Turn(turn.role, tuple(content))
+
+    return tuple(map(replaced, turns))
+
+
 def _as_blocks(content: Any) -> Sequence[BlockParam]:
     if isinstance(content, str):
         return (TextParam(text=content),) if content else ()

@@ -1,8 +1,12 @@
 """Documents as text: what a model is given of them, with images beside it if it sees.
 
-A document keeps its place among the blocks of its turn. What it is called and what the caller says
-about it stand in front of what it says, as XML that models know; the same document is always the
-same text, so that a cached prefix stays one.
+A document keeps its place among the blocks of its turn. Its title and the caller's context stand
+in front of its content, as XML that models know. The same document is always the same text, so
+that a cached prefix stays one.
+
+A document made of blocks may become several: images stay blocks, and where a breakpoint of the
+prompt cache lies inside of it, a block ends there. Blocks are joined by a newline wherever they
+become one text, so the text is the same with and without the breakpoint.
 """
 
 from collections.abc import Sequence
@@ -10,6 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from antiphon.core.blocks import BLOCK_SEPARATOR
 from antiphon.wire.content import DocumentParam, ImageParam, SearchResultParam, TextParam
 
 
@@ -30,10 +35,15 @@ def document_text(document: DocumentParam, body: str) -> str:
     return f"{before}{body}{after}"
 
 
-def document_blocks(document: DocumentParam, blocks: Sequence[Block], lead: str) -> list[Block]:
-    """Return a document as blocks: `lead`, its text, and its images where they stand in it."""
+def document_pieces(
+    document: DocumentParam, blocks: Sequence[Block], lead: str, cuts: Sequence[int] = ()
+) -> list[list[Block]]:
+    """Return a document as blocks: `lead`, its text, and its images where they stand in it.
+
+    They are cut into pieces behind the blocks of these indices.
+    """
     before, after = _document_frame(document)
-    return _framed(lead + before, blocks, after)
+    return _framed(lead + before, blocks, after, cuts)
 
 
 def _document_frame(document: DocumentParam) -> tuple[str, str]:
@@ -54,7 +64,7 @@ def pages_text(pages: Sequence[str]) -> str:
 
 def content_text(blocks: Sequence[object]) -> str:
     """Return the text of a document that is made of blocks."""
-    return "\n".join(block.text for block in blocks if isinstance(block, TextParam))
+    return BLOCK_SEPARATOR.join(block.text for block in blocks if isinstance(block, TextParam))
 
 
 def body_text(content: Content) -> str:
@@ -74,12 +84,12 @@ def search_result_text(result: SearchResultParam, body: str) -> str:
     return f"{before}{body}{after}"
 
 
-def search_result_blocks(
-    result: SearchResultParam, blocks: Sequence[Block], lead: str
-) -> list[Block]:
-    """Return a search result as blocks: `lead`, its text, and its images where they stand."""
+def search_result_pieces(
+    result: SearchResultParam, blocks: Sequence[Block], lead: str, cuts: Sequence[int] = ()
+) -> list[list[Block]]:
+    """Return a search result as `document_pieces` does a document."""
     before, after = _result_frame(result)
-    return _framed(lead + before, blocks, after)
+    return _framed(lead + before, blocks, after, cuts)
 
 
 def _result_frame(result: SearchResultParam) -> tuple[str, str]:
@@ -87,15 +97,27 @@ def _result_frame(result: SearchResultParam) -> tuple[str, str]:
     return f"<search_result>\n{head}", "\n</search_result>"
 
 
-def _framed(before: str, blocks: Sequence[Block], after: str) -> list[Block]:
+def _framed(
+    before: str, blocks: Sequence[Block], after: str, cuts: Sequence[int]
+) -> list[list[Block]]:
     """Put a text before blocks and one behind them. Texts that meet are one block, in lines."""
-    framed: list[Block] = []
+    pieces: list[list[Block]] = []
+    piece: list[Block] = []
     text, between = before, ""
-    for block in blocks:
+    for index, block in enumerate(blocks):
         if isinstance(block, TextParam):
             text += between + block.text
-            between = "\n"
+            between = BLOCK_SEPARATOR
         else:
-            framed += [TextParam(text=text), block] if text else [block]
+            piece += [TextParam(text=text), block] if text else [block]
             text = between = ""
-    return [*framed, TextParam(text=text + after)]
+        if index in cuts:
+            if text:
+                # The separator comes back when the blocks become one text.
+                piece.append(TextParam(text=text))
+                text = between = ""
+                if index + 1 == len(blocks):
+                    after = after.removeprefix(BLOCK_SEPARATOR)
+            pieces.append(piece)
+            piece = []
+    return [*pieces, [*piece, TextParam(text=text + after)]]

@@ -10,14 +10,20 @@ from typing import Final
 
 import msgspec
 
+from antiphon.wire.content import Base64ImageSource, ImageParam
+
 PNG: Final = "image/png"
 JPEG: Final = "image/jpeg"
 GIF: Final = "image/gif"
 WEBP: Final = "image/webp"
 MEDIA_TYPES: Final = frozenset({PNG, JPEG, GIF, WEBP})
 
+PATCH: Final = 28
+LONGEST_SIDE: Final = 1568
+MOST_TOKENS: Final = 1568
+
 MOST_SEGMENTS: Final = 4096
-"""Colour profiles and thumbnails fill dozens; whoever sends more shall not keep a core busy."""
+"""Colour profiles and thumbnails fill dozens. An image made of more shall not keep a core busy."""
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _GIFS: Final = (b"GIF87a", b"GIF89a")
@@ -77,6 +83,19 @@ def read_base64(text: str) -> bytes:
         return binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("the data is not base64") from error
+
+
+def usual_tokens(image: ImageParam) -> int:
+    """Count an image as the Claude API does: one token for each patch, once it is scaled down.
+
+    An image that has not been fetched counts as the largest. Raises as `read_head` does.
+    """
+    if not isinstance(image.source, Base64ImageSource):
+        return MOST_TOKENS
+    head = read_head(read_base64(image.source.data))
+    scale = min(1.0, LONGEST_SIDE / head.longest_side)
+    across, down = (-(-int(side * scale) // PATCH) for side in (head.width, head.height))
+    return max(1, min(across * down, MOST_TOKENS))
 
 
 def _number(image: bytes, start: int, size: int, *, little: bool = False) -> int:

@@ -18,9 +18,10 @@ from hmac import compare_digest, digest
 
 from msgspec.structs import replace
 
+from antiphon.core.blocks import rewrite
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Prompt, Turn
-from antiphon.wire.content import ContentParam, RedactedThinkingParam, ThinkingParam
+from antiphon.core.prompt import Prompt
+from antiphon.wire.content import BlockParam, ContentParam, RedactedThinkingParam, ThinkingParam
 from antiphon.wire.messages import MessageParam
 
 PLAIN = b"\x01"
@@ -101,17 +102,17 @@ def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
     latest = _latest(messages)
     for index, message in enumerate(messages):
         blocks = () if isinstance(message.content, str) else message.content
-        for place, block in enumerate(blocks):
+        for position, block in enumerate(blocks):
             fault = _fault(block, key, latest=index in latest)
             if fault is not None:
-                raise InvalidRequestError(f"messages.{index}.content.{place}: {fault}")
+                raise InvalidRequestError(f"messages.{index}.content.{position}: {fault}")
 
 
 def restore_thinking(prompt: Prompt) -> Prompt:
     """Put thinking that was not shown back into a prompt that has been checked."""
     if not any(_hides(block) for turn in prompt.turns for block in turn.content):
         return prompt
-    return replace(prompt, turns=tuple(map(_remembered, prompt.turns)))
+    return rewrite(prompt, lambda block: (_shown(block),))
 
 
 def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
@@ -120,16 +121,15 @@ def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
     if not any(isinstance(block, thoughts) for turn in prompt.turns for block in turn.content):
         return prompt
 
-    def proven(block: ContentParam) -> ContentParam:
+    def proven(block: BlockParam) -> tuple[BlockParam]:
         match block:
             case ThinkingParam(signature=signature):
-                return replace(block, signature=_proof(key, signature) or "")
+                return (replace(block, signature=_proof(key, signature) or ""),)
             case RedactedThinkingParam(data=data):
-                return replace(block, data=_proof(key, data) or "")
-        return block
+                return (replace(block, data=_proof(key, data) or ""),)
+        return (block,)
 
-    turns = (Turn(turn.role, tuple(map(proven, turn.content))) for turn in prompt.turns)
-    return replace(prompt, turns=tuple(turns))
+    return rewrite(prompt, proven)
 
 
 def _proof(key: bytes, signature: str) -> str | None:
@@ -179,11 +179,7 @@ def _hides(block: ContentParam) -> bool:
     return isinstance(block, ThinkingParam) and CARRIES in block.signature
 
 
-def _remembered(turn: Turn) -> Turn:
-    return Turn(turn.role, tuple(map(_shown, turn.content)))
-
-
-def _shown(block: ContentParam) -> ContentParam:
+def _shown(block: BlockParam) -> BlockParam:
     if not isinstance(block, ThinkingParam):
         return block
     carried = block.signature.partition(CARRIES)[2]

@@ -1,14 +1,15 @@
-"""How many tokens a prompt has at most, told without the model's vocabulary."""
+"""An upper bound on the tokens of a prompt that needs no vocabulary."""
 
 from typing import Final
 
 import msgspec
 
+from antiphon.core.blocks import walk
 from antiphon.core.prompt import Prompt
-from antiphon.wire.content import BlockParam, ImageParam, TextParam, ToolResultParam
+from antiphon.wire.content import ImageParam, TextParam
 
 MARGIN: Final = 1024
-"""What servers may say themselves: a system prompt of their own, what tools are, how to think."""
+"""For what a server may add by itself: a system prompt, how to call tools, how to think."""
 TURN_MARGIN: Final = 64
 TOOL_FACTOR: Final = 2
 """Templates write a tool's schema with more white space than it came with."""
@@ -24,7 +25,7 @@ def tokens_at_most(prompt: Prompt) -> int | None:
         for block in turn.content:
             if isinstance(block, TextParam):
                 sizes.append(_bytes_in(block.text))
-            elif _holds_image(block):
+            elif any(isinstance(inner, ImageParam) for _, inner in walk((block,))):
                 return None
             else:
                 sizes.append(len(msgspec.json.encode(block)))
@@ -36,9 +37,3 @@ def tokens_at_most(prompt: Prompt) -> int | None:
 
 def _bytes_in(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-def _holds_image(block: BlockParam) -> bool:
-    if isinstance(block, ToolResultParam) and isinstance(block.content, list):
-        return any(_holds_image(inner) for inner in block.content)
-    return isinstance(block, ImageParam)

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Meta
 
+from antiphon.core.blocks import images_of, rewrite_blocks
+from antiphon.core.images import usual_tokens
 from antiphon.core.prompt import (
     TextChunk,
     ThinkingChunk,
@@ -30,9 +32,8 @@ from antiphon.engines.base import (
     Prompt,
     Started,
 )
-from antiphon.engines.images import images_of, usual_tokens, without_images
 from antiphon.schemas.example import example
-from antiphon.wire.content import ToolResultParam, ToolUseParam
+from antiphon.wire.content import ImageParam, ToolResultParam, ToolUseParam
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
 # Tokens of a turn beside its text, as a chat template would add them.
@@ -241,6 +242,6 @@ def beside_text(prompt: Prompt) -> str:
     ]
     if not blocks and not prompt.tools and prompt.output_schema is None:
         return ""
-    blocks = without_images(blocks)
-    told = [part for part in (*prompt.tools, prompt.output_schema, *blocks) if part is not None]
+    seen = rewrite_blocks(blocks, lambda block: () if isinstance(block, ImageParam) else (block,))
+    told = [part for part in (*prompt.tools, prompt.output_schema, *seen) if part is not None]
     return msgspec.json.encode(told).decode()

@@ -107,9 +107,9 @@ def test_blocks_are_cited_whole_and_images_among_them_count() -> None:
 def test_images_stay_among_the_blocks_that_are_cited() -> None:
     sources = Sources()
     blocks = [TextParam(text="One."), IMAGE, TextParam(text="Two.")]
-    first = sources.document_blocks(of_blocks(blocks), blocks)
+    (first,) = sources.document_pieces(of_blocks(blocks), blocks)
     result = found("Three.")
-    second = sources.search_result_blocks(replace(result, content=[*result.content, IMAGE]))
+    (second,) = sources.search_result_pieces(replace(result, content=[*result.content, IMAGE]))
     assert [block for block in first if isinstance(block, TextParam)] == [
         TextParam(text=f"{INSTRUCTION}<document>\nOne. [source 1]"),
         TextParam(text="Two. [source 2]\n</document>"),
@@ -125,8 +125,8 @@ def test_images_stay_in_documents_that_are_not_cited() -> None:
     plain_document = replace(of_blocks(blocks), citations=None)
     plain_result = replace(found("Two."), content=blocks, citations=None)
     told = [
-        *sources.document_blocks(plain_document, blocks),
-        *sources.search_result_blocks(plain_result),
+        *sources.document_pieces(plain_document, blocks)[0],
+        *sources.search_result_pieces(plain_result)[0],
     ]
     assert [block for block in told if not isinstance(block, TextParam)] == [IMAGE, IMAGE]
     assert sources.pieces == []

@@ -123,3 +123,62 @@ def test_blocks_without_breakpoints_are_no_breakpoints() -> None:
     plain = {"type": "document", "source": {"type": "url", "url": "x"}}
     messages = [user(), assistant([thought, call("x")]), user([result("x"), plain])]
     assert refusal(*messages, cache_control=EPHEMERAL).endswith("not 'url'")
+
+
+def places(*messages: Any, **fields: Any) -> list[tuple[int | None, tuple[int, ...], str]]:
+    prompt = able(*messages, **fields)
+    return [(one.turn, one.path, one.ttl) for one in prompt.breakpoints]
+
+
+def test_breakpoints_reach_the_prompt_in_its_order() -> None:
+    long = {"type": "ephemeral", "ttl": "1h"}
+    results = result("a", [text("one", "1h"), text("two")], cache_control=EPHEMERAL)
+    assert places(
+        user(),
+        assistant([call("a", cache_control=long)]),
+        user([results]),
+        tools=[tool("f", cache_control=long), tool()],
+    ) == [
+        (None, (0,), "1h"),
+        (1, (0,), "1h"),
+        (2, (0, 0), "1h"),
+        (2, (0,), "5m"),
+    ]
+
+
+def test_breakpoint_counts_the_blocks_of_the_messages_before_it_in_its_turn() -> None:
+    assert places(
+        user([text("a"), text("b", "1h")]),
+        user("c"),
+        user([text("d", "5m")]),
+        system=[text("s", "1h")],
+    ) == [(0, (0,), "1h"), (1, (1,), "1h"), (1, (3,), "5m")]
+
+
+def test_blocks_of_a_prompt_carry_no_breakpoints() -> None:
+    assert able(user([text("a", "5m")])).turns == able(user([text("a")])).turns
+
+
+@pytest.mark.parametrize(
+    ("messages", "place"),
+    [
+        ([user("a"), assistant("b"), user("c")], (2, (0,))),
+        ([user([text("a"), text("b")])], (0, (1,))),
+        # An earlier turn may end with what cannot have a breakpoint.
+        (
+            [
+                user([text("a"), text("b")]),
+                assistant([{"type": "redacted_thinking", "data": "x"}]),
+            ],
+            (0, (1,)),
+        ),
+    ],
+)
+def test_automatic_breakpoint_lies_behind_the_last_block_that_may_have_one(
+    messages: list[Any], place: tuple[int, tuple[int, ...]]
+) -> None:
+    assert places(*messages, cache_control=EPHEMERAL) == [(*place, "5m")]
+
+
+def test_automatic_breakpoint_where_one_is_adds_none() -> None:
+    assert places(user([text("a", "5m")]), cache_control=EPHEMERAL) == [(0, (0,), "5m")]

@@ -1,4 +1,5 @@
 from antiphon.core.validation.request import pdf_paths
+from antiphon.core.validation.spots import spots_of
 from antiphon.wire.content import (
     Base64PdfSource,
     DocumentParam,
@@ -21,7 +22,7 @@ def test_pdfs_are_named_by_their_place_in_the_request() -> None:
         MessageParam(role="user", content=[TEXT, PDF]),
         MessageParam(role="user", content=[plain, result]),
     ]
-    assert pdf_paths(messages) == (
+    assert pdf_paths(spots_of(messages)) == (
         "messages.1.content.1.document.source.base64.data",
         "messages.2.content.1.tool_result.content.1.document.source.base64.data",
     )

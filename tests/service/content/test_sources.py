@@ -11,7 +11,7 @@ from antiphon.service.content.web import Web
 from antiphon.wire.content import Base64ImageSource, Base64PdfSource, PlainTextSource
 from antiphon.wire.messages import CreateMessageParams
 from support import images
-from support.requests import assistant, call, params, result, text, user
+from support.requests import EPHEMERAL, assistant, call, params, result, text, user
 from support.web import Names, Serve, answer, here, site
 
 pytestmark = pytest.mark.anyio
@@ -181,3 +181,11 @@ async def test_there_are_so_many_urls_and_no_more() -> None:
         with pytest.raises(InvalidRequestError, match="A maximum of 100 URLs may be provided"):
             await fetched(*many)
     assert there.heads == []
+
+
+async def test_block_whose_url_was_fetched_keeps_its_breakpoint() -> None:
+    async with site({"/": answer(images.png(), **{"Content-Type": "image/png"})}) as there:
+        request = await fetched(by_url("image", there.url(), cache_control=EPHEMERAL))
+    block = request.messages[0].content[1]
+    assert isinstance(block.source, Base64ImageSource)
+    assert block.cache_control.ttl == "5m"

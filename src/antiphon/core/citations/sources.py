@@ -18,10 +18,10 @@ from antiphon.core.documents import (
     Pages,
     body_text,
     content_text,
-    document_blocks,
+    document_pieces,
     document_text,
     pages_text,
-    search_result_blocks,
+    search_result_pieces,
     search_result_text,
 )
 from antiphon.wire.citations import (
@@ -42,6 +42,8 @@ INSTRUCTION: Final = (
     "Behind each piece of the sources stands its number in brackets. When you use a piece in your "
     "answer, write its number behind your sentence in the same way.\n\n"
 )
+
+Citable: TypeAlias = DocumentParam | SearchResultParam
 
 Locate: TypeAlias = Callable[[str, int, int], Citation]
 """Makes a citation of the cited text, and of where it begins and ends in its part."""
@@ -90,27 +92,31 @@ class Sources:
         lead = self._lead()
         return lead + document_text(document, self._numbered(document, index, content))
 
-    def document_blocks(self, document: DocumentParam, blocks: Sequence[Block]) -> list[Block]:
-        """Return the next document, which has images, as blocks."""
+    def document_pieces(
+        self, document: DocumentParam, blocks: Sequence[Block], cuts: Sequence[int] = ()
+    ) -> list[list[Block]]:
+        """Return the next document as blocks, in pieces that end behind the blocks of `cuts`."""
         index = self._documents
         self._documents += 1
         if not asks(document):
-            return document_blocks(document, blocks, "")
+            return document_pieces(document, blocks, "", cuts)
         lead = self._lead()
-        numbered = self._blocks(blocks, lambda place: partial(_in_blocks, document, index, place))
-        return document_blocks(document, numbered, lead)
+        numbered = self._blocks(blocks, lambda block: partial(_in_blocks, document, index, block))
+        return document_pieces(document, numbered, lead, cuts)
 
-    def search_result_blocks(self, result: SearchResultParam) -> list[Block]:
-        """Return the next search result, which has images, as blocks."""
+    def search_result_pieces(
+        self, result: SearchResultParam, cuts: Sequence[int] = ()
+    ) -> list[list[Block]]:
+        """Return the next search result as blocks, in pieces as those of a document."""
         index = self._results
         self._results += 1
         if not asks(result):
-            return search_result_blocks(result, result.content, "")
+            return search_result_pieces(result, result.content, "", cuts)
         lead = self._lead()
         numbered = self._blocks(
-            result.content, lambda place: partial(_in_result, result, index, place)
+            result.content, lambda block: partial(_in_result, result, index, block)
         )
-        return search_result_blocks(result, numbered, lead)
+        return search_result_pieces(result, numbered, lead, cuts)
 
     def search_result(self, result: SearchResultParam) -> str:
         """Return the text of the next search result, with numbers if it may be cited."""
@@ -120,14 +126,14 @@ class Sources:
             return search_result_text(result, content_text(result.content))
         lead = self._lead()
         blocks = self._blocks(
-            result.content, lambda place: partial(_in_result, result, index, place)
+            result.content, lambda block: partial(_in_result, result, index, block)
         )
         return lead + search_result_text(result, content_text(blocks))
 
     def cite(self, numbers: Iterable[int]) -> tuple[Citation, ...]:
         """Return the citations of these pieces; a number that no piece has says nothing."""
         known = sorted({number for number in numbers if 0 < number <= len(self.pieces)})
-        found = [(number - place, self.pieces[number - 1]) for place, number in enumerate(known)]
+        found = [(number - rank, self.pieces[number - 1]) for rank, number in enumerate(known)]
         # Neighbours in one part are cited as one place.
         runs = groupby(found, key=lambda one: (one[0], one[1].part))
         return tuple(_together([piece for _, piece in run]) for _, run in runs)
@@ -149,7 +155,7 @@ class Sources:
                 )
             case _:
                 return content_text(
-                    self._blocks(content, lambda place: partial(_in_blocks, document, index, place))
+                    self._blocks(content, lambda block: partial(_in_blocks, document, index, block))
                 )
 
     def _cut(self, text: str, locate: Locate) -> str:
@@ -164,9 +170,9 @@ class Sources:
     def _blocks(self, blocks: Sequence[Block], located: Callable[[int], Locate]) -> list[Block]:
         """Return the blocks with a number behind each text; images have none, but count."""
         written: list[Block] = []
-        for place, block in enumerate(blocks):
+        for index, block in enumerate(blocks):
             if isinstance(block, TextParam):
-                whole = Piece(Part(block.text, located(place)), 0, len(block.text))
+                whole = Piece(Part(block.text, located(index)), 0, len(block.text))
                 number = self._mark(whole) if block.text.strip() else ""
                 written.append(TextParam(text=block.text + number))
             else:
@@ -178,8 +184,8 @@ class Sources:
         return mark(len(self.pieces))
 
 
-def asks(block: DocumentParam | SearchResultParam) -> bool:
-    """Whether the answer shall cite this block."""
+def asks(block: Citable) -> bool:
+    """Return whether the answer shall cite this block."""
     return block.citations is not None and block.citations.enabled
 
 
@@ -209,25 +215,25 @@ def _in_pages(document: DocumentParam, index: int, number: int, cited: str, *_: 
     )
 
 
-def _in_blocks(document: DocumentParam, index: int, place: int, cited: str, *_: int) -> Citation:
+def _in_blocks(document: DocumentParam, index: int, block: int, cited: str, *_: int) -> Citation:
     return ContentBlockLocation(
         cited_text=cited,
         document_index=index,
         document_title=document.title,
-        start_block_index=place,
-        end_block_index=place + 1,
+        start_block_index=block,
+        end_block_index=block + 1,
         file_id=_file(document),
     )
 
 
-def _in_result(result: SearchResultParam, index: int, place: int, cited: str, *_: int) -> Citation:
+def _in_result(result: SearchResultParam, index: int, block: int, cited: str, *_: int) -> Citation:
     return SearchResultLocation(
         cited_text=cited,
         source=result.source,
         title=result.title,
         search_result_index=index,
-        start_block_index=place,
-        end_block_index=place + 1,
+        start_block_index=block,
+        end_block_index=block + 1,
     )
 
 

@@ -1,7 +1,7 @@
 """Breakpoints of the prompt cache: how many, and in which order.
 
 A breakpoint stands on a tool, a block of the system prompt, a block of a message or a block inside
-of one; the automatic one of the whole request stands on its last block.
+of one; the automatic one of the whole request stands on the last block that may have one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,17 +9,10 @@ from itertools import pairwise
 
 from msgspec import UNSET
 
+from antiphon.core.breakpoints import marks_in
 from antiphon.core.errors import InvalidRequestError
-from antiphon.wire.content import (
-    BlockParam,
-    CacheableParam,
-    CacheControlParam,
-    ContentSource,
-    DocumentParam,
-    SearchResultParam,
-    TextParam,
-    ToolResultParam,
-)
+from antiphon.core.prompt import Breakpoint, Turn
+from antiphon.wire.content import BlockParam, CacheableParam, CacheControlParam, TextParam
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import CustomToolParam, DefinedToolParam
 
@@ -30,70 +23,91 @@ LONG_AFTER_SHORT = (
 )
 
 
-def check_breakpoints(params: CreateMessageParams | CountTokensParams) -> None:
-    """At most four breakpoints, the automatic one included, and no long one after a short one."""
-    marks = [*_marks_of(params)]
+def breakpoints_of(
+    params: CreateMessageParams | CountTokensParams, turns: Sequence[Turn]
+) -> tuple[Breakpoint, ...]:
+    """Return the breakpoints of a request, whose messages are `turns`, in their order.
+
+    Refuses more than four, the automatic one included, and a long one after a short one.
+    """
+    breakpoints = [*_of_tools(params), *_of_turns(turns)]
     automatic = params.cache_control
-    if not marks and automatic is None:
-        return
-    if automatic is not None and not _is_there(params, automatic):
-        marks.append(("cache_control", automatic))
-    if len(marks) > MOST_BREAKPOINTS:
+    if automatic is not None:
+        breakpoints += _automatic(automatic, turns, params, breakpoints)
+    if len(breakpoints) > MOST_BREAKPOINTS:
         raise InvalidRequestError(
             f"A maximum of {MOST_BREAKPOINTS} blocks with cache_control may be provided. "
-            f"Found {len(marks)}."
+            f"Found {len(breakpoints)}."
         )
-    for (_, before), (path, mark) in pairwise(marks):
-        if before.ttl == "5m" and mark.ttl == "1h":
+    for index, (before, after) in enumerate(pairwise(breakpoints)):
+        if before.ttl == "5m" and after.ttl == "1h":
+            path = [*_paths(params), "cache_control"][index + 1]
             raise InvalidRequestError(f"{path}.ttl: {LONG_AFTER_SHORT}")
+    return tuple(breakpoints)
 
 
-def _is_there(
-    params: CreateMessageParams | CountTokensParams, automatic: CacheControlParam
-) -> bool:
-    """Whether the last block has the automatic breakpoint already; another is refused."""
-    content = params.messages[-1].content
-    last = content[-1] if content and not isinstance(content, str) else None
-    if not isinstance(last, CacheableParam) or last.cache_control is None:
-        return False
-    if last.cache_control.ttl != automatic.ttl:
-        raise InvalidRequestError(
-            f"cache_control: the last block has a breakpoint with ttl='{last.cache_control.ttl}', "
-            f"so the automatic one cannot have ttl='{automatic.ttl}'"
-        )
-    return True
+def _of_tools(params: CreateMessageParams | CountTokensParams) -> Iterator[Breakpoint]:
+    for index, tool in enumerate(params.tools or ()):
+        # Tools that only Anthropic can run are refused, with or without a breakpoint.
+        if isinstance(tool, CustomToolParam | DefinedToolParam) and tool.cache_control:
+            yield Breakpoint(None, (index,), tool.cache_control.ttl)
 
 
-def _marks_of(
+def _of_turns(turns: Sequence[Turn]) -> Iterator[Breakpoint]:
+    for index, turn in enumerate(turns):
+        for path, mark in marks_in(turn.content):
+            yield Breakpoint(index, path, mark.ttl)
+
+
+def _automatic(
+    mark: CacheControlParam,
+    turns: Sequence[Turn],
     params: CreateMessageParams | CountTokensParams,
-) -> Iterator[tuple[str, CacheControlParam]]:
-    if params.tools is not UNSET:
-        for index, tool in enumerate(params.tools):
-            # Tools that only Anthropic can run are refused, whatever they say.
-            if isinstance(tool, CustomToolParam | DefinedToolParam) and tool.cache_control:
-                yield f"tools.{index}.cache_control", tool.cache_control
+    breakpoints: Sequence[Breakpoint],
+) -> Iterator[Breakpoint]:
+    """Yield the automatic breakpoint, unless its block has one already or there is no block."""
+    turn, path = _last_place(turns, params)
+    if not path:
+        return
+    there = next((one for one in breakpoints if (one.turn, one.path) == (turn, path)), None)
+    if there is None:
+        yield Breakpoint(turn, path, mark.ttl)
+    elif there.ttl != mark.ttl:
+        raise InvalidRequestError(
+            f"cache_control: the last block has a breakpoint with ttl='{there.ttl}', "
+            f"so the automatic one cannot have ttl='{mark.ttl}'"
+        )
+
+
+def _last_place(
+    turns: Sequence[Turn], params: CreateMessageParams | CountTokensParams
+) -> tuple[int | None, tuple[int, ...]]:
+    """Find the last block of the prompt that may have a breakpoint."""
+    for turn in reversed(range(len(turns))):
+        content = turns[turn].content
+        for index in reversed(range(len(content))):
+            if _may_be_marked(content[index]):
+                return turn, (index,)
+    return None, (len(params.tools) - 1,) if params.tools else ()
+
+
+def _may_be_marked(block: BlockParam) -> bool:
+    return isinstance(block, CacheableParam) and not (
+        isinstance(block, TextParam) and not block.text
+    )
+
+
+def _paths(params: CreateMessageParams | CountTokensParams) -> Iterator[str]:
+    """Yield the paths of the breakpoints in the request, in their order."""
+    for place in _of_tools(params):
+        yield f"tools.{place.path[0]}.cache_control"
     if params.system is not UNSET and not isinstance(params.system, str):
-        yield from _marks("system", params.system)
+        yield from _paths_in("system", params.system)
     for index, message in enumerate(params.messages):
         if not isinstance(message.content, str):
-            yield from _marks(f"messages.{index}.content", message.content)
+            yield from _paths_in(f"messages.{index}.content", message.content)
 
 
-def _marks(where: str, blocks: Sequence[BlockParam]) -> Iterator[tuple[str, CacheControlParam]]:
-    for place, block in enumerate(blocks):
-        if isinstance(block, TextParam):
-            if block.cache_control is not None:
-                yield f"{where}.{place}.cache_control", block.cache_control
-        elif isinstance(block, CacheableParam):
-            yield from _marks(f"{where}.{place}.content", _inner(block))
-            if block.cache_control is not None:
-                yield f"{where}.{place}.cache_control", block.cache_control
-
-
-def _inner(block: CacheableParam) -> Sequence[BlockParam]:
-    match block:
-        case ToolResultParam(content=list(content)) | SearchResultParam(content=content):
-            return content
-        case DocumentParam(source=ContentSource(content=list(content))):
-            return content
-    return ()
+def _paths_in(where: str, blocks: Sequence[BlockParam]) -> Iterator[str]:
+    for path, _ in marks_in(blocks):
+        yield f"{where}.{'.content.'.join(map(str, path))}.cache_control"

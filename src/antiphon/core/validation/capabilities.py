@@ -4,21 +4,19 @@ Where ignoring changes nothing that the caller can see, it is ignored: `thinking
 disabled and `effort` on a model that does not think, `speed` standard, `diagnostics`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import cast
 
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Capabilities
+from antiphon.core.validation.spots import Spot
 from antiphon.wire.content import (
-    BlockParam,
-    ContentSource,
     DocumentParam,
     FileSource,
     ForeignBlockParam,
     ImageParam,
-    SearchResultParam,
     TextParam,
     ToolResultParam,
     ToolUseParam,
@@ -29,7 +27,6 @@ from antiphon.wire.messages import (
     CountTokensParams,
     CreateMessageParams,
     EnabledThinking,
-    MessageParam,
 )
 from antiphon.wire.tools import (
     AnyChoice,
@@ -109,47 +106,27 @@ def _check_thinking(
         )
 
 
-def check_blocks(messages: Sequence[MessageParam], capabilities: Capabilities) -> None:
+def check_blocks(spots: Iterable[Spot], capabilities: Capabilities) -> None:
     """Refuse the blocks that this model cannot read. Thinking of an earlier turn is no burden."""
-    for index, message in enumerate(messages):
-        if not isinstance(message.content, str):
-            _check_content(message.content, f"messages.{index}.content", capabilities)
-
-
-def _check_content(blocks: Sequence[BlockParam], where: str, capabilities: Capabilities) -> None:
-    for place, block in enumerate(blocks):
-        if isinstance(block, TextParam):
-            continue
-        kind = block.__struct_config__.tag
-        path = f"{where}.{place}.{kind}"
+    for spot in spots:
+        block = spot.block
         match block:
+            case TextParam():
+                pass
             case ForeignBlockParam():
-                raise InvalidRequestError(f"{path}: {block.why}")
+                raise InvalidRequestError(f"{spot.path}: {block.why}")
             case ToolUseParam() | ToolResultParam() if not capabilities.tools:
-                raise InvalidRequestError(f"{path}: this model does not support tools")
-            case ToolResultParam(content=list(content)):
-                _check_content(content, f"{path}.content", capabilities)
-            case ImageParam() if capabilities.images:
-                _check_source(block, path, capabilities)
-            case DocumentParam():
-                _check_document(block, path, capabilities)
-            case SearchResultParam():
-                _check_content(block.content, f"{path}.content", capabilities)
-            case ImageParam():
-                raise InvalidRequestError(f"{path}: this model does not take {kind} blocks")
-
-
-def _check_document(document: DocumentParam, where: str, capabilities: Capabilities) -> None:
-    _check_source(document, where, capabilities)
-    match document.source:
-        case ContentSource(content=list(content)):
-            _check_content(content, f"{where}.source.content.content", capabilities)
+                raise InvalidRequestError(f"{spot.path}: this model does not support tools")
+            case ImageParam() if not capabilities.images:
+                raise InvalidRequestError(f"{spot.path}: this model does not take image blocks")
+            case ImageParam() | DocumentParam():
+                _check_source(block, spot.path, capabilities)
 
 
 def _check_source(
     block: ImageParam | DocumentParam, where: str, capabilities: Capabilities
 ) -> None:
-    """Refuse what would have to be fetched from somewhere that nobody looks at."""
+    """Refuse sources that this server does not fetch."""
     ways = "'base64'" if isinstance(block, ImageParam) else "'base64', 'text' or 'content'"
     kinds = "images" if isinstance(block, ImageParam) else "documents"
     match block.source:

@@ -4,23 +4,14 @@ All images of a request count, wherever they stand: in messages, in results of t
 and in search results. Images behind URLs are counted, and checked when they have been fetched.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.images import ImageHead, UnreadableImageError, read_base64, read_head
 from antiphon.core.prompt import Capabilities
-from antiphon.wire.content import (
-    Base64ImageSource,
-    BlockParam,
-    ContentSource,
-    DocumentParam,
-    ImageParam,
-    SearchResultParam,
-    ToolResultParam,
-)
-from antiphon.wire.messages import MessageParam
+from antiphon.core.validation.spots import Spot
+from antiphon.wire.content import Base64ImageSource, ImageParam
 
 MOST_IMAGES: Final = 100
 MOST_IMAGES_OF_LARGE: Final = 600
@@ -33,21 +24,12 @@ LONGEST_SIDE_AS_IS: Final = 1568
 """Beyond it an image counts as one that is scaled down before a model sees it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedImage:
-    """An image block, and where it stands: `path` names the kinds of the blocks, `place` does not.
-
-    Sentences have the one, `error.details` the other.
-    """
-
-    block: ImageParam
-    path: str
-    place: str
+ImageSpot: TypeAlias = tuple[Spot, ImageParam]
 
 
-def check_images(messages: Sequence[MessageParam], capabilities: Capabilities) -> None:
+def check_images(spots: Sequence[Spot], capabilities: Capabilities) -> None:
     """Refuse images that no model takes, or that this one does not."""
-    images = list(images_of(messages))
+    images = [(spot, spot.block) for spot in spots if isinstance(spot.block, ImageParam)]
     most = MOST_IMAGES
     if capabilities.context_tokens >= LARGE_CONTEXT:
         most = MOST_IMAGES_OF_LARGE
@@ -55,41 +37,17 @@ def check_images(messages: Sequence[MessageParam], capabilities: Capabilities) -
         raise InvalidRequestError(
             f"messages: A maximum of {most} images may be provided. Found {len(images)}."
         )
-    heads = [(image, head) for image in images if (head := _head(image, capabilities))]
+    heads = [(image, head) for image in images if (head := _head(*image, capabilities))]
     _check_sides(heads)
     _check_as_is(heads)
 
 
-def images_of(messages: Sequence[MessageParam]) -> Iterator[PlacedImage]:
-    """Find the image blocks of a request, in its order."""
-    for index, message in enumerate(messages):
-        if not isinstance(message.content, str):
-            where = f"messages.{index}.content"
-            yield from _images(message.content, where, where)
-
-
-def _images(blocks: Sequence[BlockParam], path: str, place: str) -> Iterator[PlacedImage]:
-    for index, block in enumerate(blocks):
-        match block:
-            case ImageParam():
-                yield PlacedImage(block, f"{path}.{index}.image", f"{place}.{index}")
-            case ToolResultParam(content=list(content)):
-                inner = f"{path}.{index}.tool_result.content"
-                yield from _images(content, inner, f"{place}.{index}.content")
-            case SearchResultParam(content=content):
-                inner = f"{path}.{index}.search_result.content"
-                yield from _images(content, inner, f"{place}.{index}.content")
-            case DocumentParam(source=ContentSource(content=list(content))):
-                inner = f"{path}.{index}.document.source.content.content"
-                yield from _images(content, inner, f"{place}.{index}.source.content")
-
-
-def _head(image: PlacedImage, capabilities: Capabilities) -> ImageHead | None:
-    """Read what an image is; `None` for one that is not here yet."""
-    source = image.block.source
+def _head(spot: Spot, image: ImageParam, capabilities: Capabilities) -> ImageHead | None:
+    """Read the head of an image; `None` for one that has not been fetched yet."""
+    source = image.source
     if not isinstance(source, Base64ImageSource):
         return None
-    where = f"{image.path}.source.base64"
+    where = f"{spot.path}.source.base64"
     if len(source.data) > LARGEST_BASE64:
         raise InvalidRequestError(
             f"{where}: image exceeds 10 MB maximum: {len(source.data)} bytes > "
@@ -113,28 +71,28 @@ def _head(image: PlacedImage, capabilities: Capabilities) -> ImageHead | None:
     return head
 
 
-def _check_sides(heads: Sequence[tuple[PlacedImage, ImageHead]]) -> None:
+def _check_sides(heads: Sequence[tuple[ImageSpot, ImageHead]]) -> None:
     longest, of_many = LONGEST_SIDE, ""
     if len(heads) > MANY_IMAGES:
         longest, of_many = LONGEST_SIDE_OF_MANY, " for many-image requests"
     too_long = [image for image, head in heads if head.longest_side > longest]
     if too_long:
         said = f"At least one of the image dimensions exceed max allowed size{of_many}"
-        where = f"{too_long[0].path}.source.base64.data"
+        where = f"{too_long[0][0].path}.source.base64.data"
         raise _too_large(f"{where}: {said}: {longest} pixels", longest, too_long)
 
 
-def _check_as_is(heads: Sequence[tuple[PlacedImage, ImageHead]]) -> None:
+def _check_as_is(heads: Sequence[tuple[ImageSpot, ImageHead]]) -> None:
     """Refuse to scale down what its sender wants to be seen as it is."""
     too_long = [
         (image, head)
         for image, head in heads
-        if head.longest_side > LONGEST_SIDE_AS_IS and _as_is(image.block)
+        if head.longest_side > LONGEST_SIDE_AS_IS and _as_is(image[1])
     ]
     if too_long:
         image, head = too_long[0]
         raise _too_large(
-            f"{image.path}: the image has {head.width} x {head.height} pixels, and "
+            f"{image[0].path}: the image has {head.width} x {head.height} pixels, and "
             f"`transformations.oversized_image` 'error' allows {LONGEST_SIDE_AS_IS} pixels a side",
             LONGEST_SIDE_AS_IS,
             [image for image, _ in too_long],
@@ -146,12 +104,12 @@ def _as_is(block: ImageParam) -> bool:
     return wished is not None and wished.oversized_image == "error"
 
 
-def _too_large(message: str, longest: int, images: Sequence[PlacedImage]) -> InvalidRequestError:
+def _too_large(message: str, longest: int, images: Sequence[ImageSpot]) -> InvalidRequestError:
     return InvalidRequestError(
         message,
         error_code="image_dimensions_too_large",
         details={
             "max_side_length_pixels": longest,
-            "paths": [image.place for image in images],
+            "paths": [spot.fields for spot, _ in images],
         },
     )

@@ -1,27 +1,27 @@
 """Rules of `output_config.format`: an answer that is JSON of a given schema."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from msgspec import UNSET
 
+from antiphon.core.citations.sources import Citable, asks
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Turn
 from antiphon.core.validation.schemas import refusing_schemas
+from antiphon.core.validation.spots import Spot
 from antiphon.schemas.allowed import check_complexity, check_schema
 from antiphon.schemas.well_formed import check_well_formed
-from antiphon.wire.content import (
-    BlockParam,
-    DocumentParam,
-    SearchResultParam,
-    ToolResultParam,
-)
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import CustomToolParam
 
 SCHEMA = "output_config.format.schema"
 
 
-def check_format(params: CreateMessageParams | CountTokensParams, turns: tuple[Turn, ...]) -> None:
+def check_format(
+    params: CreateMessageParams | CountTokensParams,
+    turns: tuple[Turn, ...],
+    spots: Sequence[Spot],
+) -> None:
     """Check the schema of the answer, and that nothing contradicts it."""
     output = params.output_config
     if output is UNSET or output.format is None:
@@ -32,21 +32,9 @@ def check_format(params: CreateMessageParams | CountTokensParams, turns: tuple[T
         check_well_formed(output.format.schema, SCHEMA)
         check_schema(output.format.schema, SCHEMA)
         check_complexity([*strict, output.format.schema])
-    if any(_asks_for_citations(turn.content) for turn in turns):
+    if any(isinstance(spot.block, Citable) and asks(spot.block) for spot in spots):
         raise InvalidRequestError("output_config.format: citations are not supported with a format")
     if turns[-1].role == "assistant":
         raise InvalidRequestError(
             "output_config.format: assistant message prefill is not supported with a format"
         )
-
-
-def _asks_for_citations(blocks: Iterable[BlockParam]) -> bool:
-    for block in blocks:
-        match block:
-            case DocumentParam(citations=citations) | SearchResultParam(citations=citations):
-                if citations is not None and citations.enabled:
-                    return True
-            case ToolResultParam(content=list(content)):
-                if _asks_for_citations(content):
-                    return True
-    return False

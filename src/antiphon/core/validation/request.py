@@ -1,28 +1,26 @@
 """From a decoded request to the prompt that an engine gets, rule by rule."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
+from antiphon.core.breakpoints import without_marks
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Capabilities, Prompt, Turn
-from antiphon.core.validation.breakpoints import check_breakpoints
+from antiphon.core.prompt import Capabilities, Prompt
+from antiphon.core.validation.breakpoints import breakpoints_of
 from antiphon.core.validation.capabilities import check_blocks, check_capabilities
 from antiphon.core.validation.citations import check_citations
 from antiphon.core.validation.conversation import blocks_of, conversation
 from antiphon.core.validation.images import check_images
 from antiphon.core.validation.output import check_format
+from antiphon.core.validation.spots import Spot, spots_of
 from antiphon.core.validation.thinking import check_thinking, thinking_of
 from antiphon.core.validation.tools import check_references, check_tools, tool_choice_of, tools_of
 from antiphon.core.validation.versions import check_version
-from antiphon.wire.content import Base64PdfSource, BlockParam, DocumentParam, ToolResultParam
-from antiphon.wire.messages import (
-    CountTokensParams,
-    CreateMessageParams,
-    EnabledThinking,
-    MessageParam,
-)
+from antiphon.wire.content import Base64PdfSource, DocumentParam
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams, EnabledThinking
 from antiphon.wire.tools import AnyChoice, NamedChoice
 
 # More than any vocabulary has, and no more than an engine's integers hold.
@@ -37,54 +35,60 @@ def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version:
             error_code="thread_unsupported_request",
             details={"unsupported": ["thread"]},
         )
-    turns = _checked(params, capabilities, version)
-    return Prompt(
-        turns=turns,
+    return _prompt(
+        params,
+        capabilities,
+        version,
         max_tokens=params.max_tokens,
         temperature=1.0 if params.temperature is UNSET else params.temperature,
         top_p=None if params.top_p is UNSET else params.top_p,
         top_k=None if params.top_k is UNSET else min(params.top_k, LARGEST_TOP_K),
-        **_settings(params, capabilities),
     )
 
 
 def prompt_to_count(params: CountTokensParams, capabilities: Capabilities, version: str) -> Prompt:
     """Return the prompt whose tokens are asked for; the same rules as for a message."""
-    turns = _checked(params, capabilities, version)
-    return Prompt(turns=turns, max_tokens=0, **_settings(params, capabilities))
+    return _prompt(params, capabilities, version, max_tokens=0)
 
 
-def _checked(
-    params: CreateMessageParams | CountTokensParams, capabilities: Capabilities, version: str
-) -> tuple[Turn, ...]:
+def _prompt(
+    params: CreateMessageParams | CountTokensParams,
+    capabilities: Capabilities,
+    version: str,
+    **sampling: Any,
+) -> Prompt:
     """Apply all rules: of the version, of the request as such, of this model."""
     check_version(params.messages, version)
     check_tools(params)
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
-    check_references(params)
-    check_citations(params.messages)
+    spots = tuple(spots_of(params.messages))
+    check_references(params, spots)
+    check_citations(spots)
     check_thinking(params)
     if params.output_config is not UNSET:
-        check_format(params, turns)
-    check_breakpoints(params)
+        check_format(params, turns, spots)
+    breakpoints = breakpoints_of(params, turns)
     if isinstance(params, CreateMessageParams) and not params.max_tokens:
         check_pre_warm(params)
     check_capabilities(params, capabilities)
-    check_blocks(params.messages, capabilities)
+    check_blocks(spots, capabilities)
     if capabilities.images:
-        check_images(params.messages, capabilities)
+        check_images(spots, capabilities)
     if isinstance(params, CreateMessageParams):
         check_max_tokens(params, capabilities)
-    return turns
+    prompt = Prompt(turns=turns, **sampling, **_settings(params, spots, capabilities))
+    return without_marks(replace(prompt, breakpoints=breakpoints)) if breakpoints else prompt
 
 
 def _settings(
-    params: CreateMessageParams | CountTokensParams, capabilities: Capabilities
+    params: CreateMessageParams | CountTokensParams,
+    spots: Sequence[Spot],
+    capabilities: Capabilities,
 ) -> dict[str, Any]:
     """Return what a prompt says besides its turns; most requests say nothing."""
     settings: dict[str, Any] = {}
-    if paths := pdf_paths(params.messages):
+    if paths := pdf_paths(spots):
         settings["pdf_paths"] = paths
     if params.tools is not UNSET and params.tools:
         settings["tools"] = tools_of(params.tools)
@@ -133,20 +137,10 @@ def check_pre_warm(params: CreateMessageParams) -> None:
     raise InvalidRequestError(f"max_tokens: must be greater than 0 when {reason}")
 
 
-def pdf_paths(messages: Sequence[MessageParam]) -> tuple[str, ...]:
+def pdf_paths(spots: Iterable[Spot]) -> tuple[str, ...]:
     """Return the paths of all PDFs that were sent, in their order."""
     return tuple(
-        path
-        for index, message in enumerate(messages)
-        if not isinstance(message.content, str)
-        for path in _paths(message.content, f"messages.{index}.content")
+        f"{spot.path}.source.base64.data"
+        for spot in spots
+        if isinstance(spot.block, DocumentParam) and isinstance(spot.block.source, Base64PdfSource)
     )
-
-
-def _paths(blocks: Sequence[BlockParam], path: str) -> Iterator[str]:
-    for index, block in enumerate(blocks):
-        match block:
-            case DocumentParam(source=Base64PdfSource()):
-                yield f"{path}.{index}.document.source.base64.data"
-            case ToolResultParam(content=list(content)):
-                yield from _paths(content, f"{path}.{index}.tool_result.content")

@@ -1,7 +1,6 @@
 """Rules of `tools` and `tool_choice`, and what an engine is told of them."""
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
@@ -9,9 +8,10 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Tool, ToolChoice
 from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.core.validation.schemas import refusing_schemas
+from antiphon.core.validation.spots import Spot
 from antiphon.schemas.allowed import check_complexity, check_schema
 from antiphon.schemas.well_formed import check_well_formed
-from antiphon.wire.content import ToolReferenceParam, ToolResultParam
+from antiphon.wire.content import ToolReferenceParam
 from antiphon.wire.decoding import REQUIRED
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import (
@@ -86,18 +86,17 @@ def _check_choice(choice: ToolChoiceParam, tools: Sequence[ToolParam]) -> None:
         raise InvalidRequestError(f"Tool '{choice.name}' not found in provided tools")
 
 
-def check_references(params: CreateMessageParams | CountTokensParams) -> None:
+def check_references(
+    params: CreateMessageParams | CountTokensParams, spots: Iterable[Spot]
+) -> None:
     """Check that the tools which the caller's own search has found are among the tools."""
     tools = () if params.tools is UNSET else params.tools
-    for block in chain.from_iterable(
-        message.content for message in params.messages if not isinstance(message.content, str)
-    ):
-        if isinstance(block, ToolResultParam) and isinstance(block.content, list):
-            for inner in block.content:
-                if isinstance(inner, ToolReferenceParam) and not _is_among(inner.tool_name, tools):
-                    raise InvalidRequestError(
-                        f"Tool reference '{inner.tool_name}' has no corresponding tool definition"
-                    )
+    for spot in spots:
+        block = spot.block
+        if isinstance(block, ToolReferenceParam) and not _is_among(block.tool_name, tools):
+            raise InvalidRequestError(
+                f"Tool reference '{block.tool_name}' has no corresponding tool definition"
+            )
 
 
 def _is_among(name: str, tools: Sequence[ToolParam]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from antiphon.core.blocks import inner_blocks
 from antiphon.core.errors import InvalidRequestError
 from antiphon.wire.content import DocumentParam, SearchResultParam, TextParam
 from antiphon.wire.decoding import EXTRA, unexpected_tag
@@ -20,8 +21,8 @@ def check_version(messages: Sequence[MessageParam], version: str) -> None:
     for index, message in enumerate(messages):
         if isinstance(message.content, str):
             continue
-        for place, block in enumerate(message.content):
-            where = f"messages.{index}.content.{place}"
+        for position, block in enumerate(message.content):
+            where = f"messages.{index}.content.{position}"
             if message.role == "assistant" and isinstance(block, DocumentParam):
                 raise InvalidRequestError(f"{where}: {unexpected_tag('document', ASSISTANT_TAGS)}")
             if message.role == "user" and isinstance(block, TextParam | SearchResultParam):
@@ -34,6 +35,6 @@ def _cited(block: TextParam | SearchResultParam, where: str) -> Iterator[str]:
         if block.citations:
             yield f"{where}.text"
         return
-    for place, inner in enumerate(block.content):
+    for index, inner in enumerate(inner_blocks(block)):
         if isinstance(inner, TextParam) and inner.citations:
-            yield f"{where}.search_result.content.{place}.text"
+            yield f"{where}.search_result.content.{index}.text"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+from antiphon.core.blocks import images_of
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.engines.base import (
     Capabilities,
@@ -18,7 +19,6 @@ from antiphon.engines.base import (
     Started,
     Turn,
 )
-from antiphon.engines.images import images_of
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.machine import ImagePreparer, PreparedPrompt, TokenMachine

@@ -6,8 +6,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from antiphon.core.blocks import images_of, replace_images
+from antiphon.core.images import usual_tokens
 from antiphon.engines.base import Capabilities, EngineError, EngineStartError, Prompt
-from antiphon.engines.images import images_of, placed, usual_tokens
 from antiphon.engines.upstream.http import Patience, Upstream
 from antiphon.wire.content import TextParam
 
@@ -116,7 +117,7 @@ def estimate(prompt: Prompt) -> int:
 
 
 def _texts(prompt: Prompt) -> Iterator[str]:
-    for turn in placed(prompt.turns, lambda _: []):
+    for turn in replace_images(prompt.turns, lambda _: []):
         yield from turn.texts
         for block in turn.content:
             if not isinstance(block, TextParam):

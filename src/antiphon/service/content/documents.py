@@ -2,20 +2,21 @@
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import anyio
 from anyio import to_thread
 from msgspec.structs import replace
 
+from antiphon.core.blocks import rewrite_in_pieces, walk
 from antiphon.core.citations.sources import Sources
 from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Prompt, Turn
+from antiphon.core.prompt import Prompt
 from antiphon.wire.content import (
     Base64PdfSource,
-    ContentParam,
+    BlockParam,
     ContentSource,
     DocumentParam,
     ImageParam,
@@ -23,11 +24,10 @@ from antiphon.wire.content import (
     SearchResultParam,
     TextParam,
     ToolReferenceParam,
-    ToolResultParam,
 )
 
 MOST_PAGES = 100
-# A PDF can be made to take for ever; whoever sends one does not get a thread for longer.
+# A PDF can be made to take for ever. No request holds a thread for longer than this.
 PATIENCE_S = 30.0
 
 
@@ -43,70 +43,81 @@ async def read_documents(prompt: Prompt) -> tuple[Prompt, Sources | None]:
     """
     if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
         return prompt, None
-    sources, paths = Sources(), iter(prompt.pdf_paths)
-    turns = [
-        Turn(turn.role, await _read_all(turn.content, sources, paths)) for turn in prompt.turns
-    ]
-    return replace(prompt, turns=tuple(turns)), sources if sources.pieces else None
+    reading = _Reading(await _read_pdfs(prompt))
+    read = rewrite_in_pieces(prompt, reading.read)
+    return read, reading.sources if reading.sources.pieces else None
 
 
-def _is_plain(block: ContentParam) -> bool:
+def _is_plain(block: BlockParam) -> bool:
     return isinstance(block, TextParam) and not block.citations
 
 
-async def _read_all(
-    blocks: Sequence[ContentParam], sources: Sources, paths: Iterator[str]
-) -> tuple[ContentParam, ...]:
-    read: list[ContentParam] = []
-    for block in blocks:
+async def _read_pdfs(prompt: Prompt) -> dict[int, Pages]:
+    """Read the PDFs of a prompt, one after the other; return their pages by the source's `id`."""
+    read: dict[int, Pages] = {}
+    paths = iter(prompt.pdf_paths)
+    for turn in prompt.turns:
+        for _, block in walk(turn.content):
+            match block:
+                case DocumentParam(source=Base64PdfSource(data=data) as source):
+                    path = next(paths, "document")
+                    try:
+                        read[id(source)] = Pages(tuple(await _pages(data)))
+                    except UnreadablePdfError as error:
+                        raise InvalidRequestError(f"{path}: {error}") from error
+    return read
+
+
+class _Reading:
+    """The documents of one prompt, read in its order."""
+
+    def __init__(self, pdfs: Mapping[int, Pages]) -> None:
+        self.sources = Sources()
+        self._pdfs = pdfs
+
+    def read(self, block: BlockParam, cuts: Sequence[int]) -> Sequence[Sequence[BlockParam]]:
+        """Return what the model reads of a block, as `rewrite_in_pieces` wants it."""
         match block:
-            case DocumentParam(source=ContentSource(content=list(content))) if _has_image(content):
-                read += sources.document_blocks(block, content)
-            case SearchResultParam(content=content) if _has_image(content):
-                read += sources.search_result_blocks(block)
-            case _:
-                read.append(await _read(block, sources, paths))
-    return tuple(read)
+            case DocumentParam(source=ContentSource(content=list(content))) if cuts or _has_image(
+                content
+            ):
+                return self.sources.document_pieces(block, content, cuts)
+            case SearchResultParam(content=content) if cuts or _has_image(content):
+                return self.sources.search_result_pieces(block, cuts)
+        return ((self._read_whole(block),),)
+
+    def _read_whole(self, block: BlockParam) -> BlockParam:
+        match block:
+            case DocumentParam():
+                return TextParam(text=self.sources.document(block, self._content(block)))
+            case SearchResultParam():
+                return TextParam(text=self.sources.search_result(block))
+            case ToolReferenceParam(tool_name=name):
+                return TextParam(text=f"Tool: {name}")
+            case TextParam(citations=[_, *_]):
+                # The citations of an earlier answer are for its reader; the model reads its text.
+                return replace(block, citations=None)
+        return block
+
+    def _content(self, document: DocumentParam) -> Content:
+        match document.source:
+            case PlainTextSource(data=text):
+                return text
+            case ContentSource(content=str() as text):
+                return [TextParam(text=text)]
+            case ContentSource(content=list() as blocks):
+                return blocks
+            case Base64PdfSource() as source:
+                return self._pdfs[id(source)]
+            case source:
+                kind = type(source).__struct_config__.tag
+                raise InvalidRequestError(
+                    f"document: sources of type {kind!r} are not allowed here"
+                )
 
 
-def _has_image(blocks: Sequence[ContentParam]) -> bool:
+def _has_image(blocks: Sequence[BlockParam]) -> bool:
     return any(isinstance(block, ImageParam) for block in blocks)
-
-
-async def _read(block: ContentParam, sources: Sources, paths: Iterator[str]) -> ContentParam:
-    match block:
-        case DocumentParam():
-            return TextParam(text=sources.document(block, await _content(block, paths)))
-        case SearchResultParam():
-            return TextParam(text=sources.search_result(block))
-        case ToolReferenceParam(tool_name=name):
-            return TextParam(text=f"Tool: {name}")
-        case ToolResultParam(content=list() as content):
-            return replace(block, content=list(await _read_all(content, sources, paths)))
-        case TextParam(citations=[_, *_]):
-            # What an earlier answer cited is for its reader; the model reads what it said.
-            return replace(block, citations=None)
-        case _:
-            return block
-
-
-async def _content(document: DocumentParam, paths: Iterator[str]) -> Content:
-    match document.source:
-        case PlainTextSource(data=text):
-            return text
-        case ContentSource(content=str() as text):
-            return [TextParam(text=text)]
-        case ContentSource(content=list() as blocks):
-            return blocks
-        case Base64PdfSource(data=data):
-            path = next(paths, "document")
-            try:
-                return Pages(tuple(await _pages(data)))
-            except UnreadablePdfError as error:
-                raise InvalidRequestError(f"{path}: {error}") from error
-        case source:
-            kind = type(source).__struct_config__.tag
-            raise InvalidRequestError(f"document: sources of type {kind!r} are not allowed here")
 
 
 async def _pages(data: str) -> list[str]:

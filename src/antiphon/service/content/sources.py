@@ -8,20 +8,19 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from msgspec.structs import replace
 
+from antiphon.core.blocks import rewrite_blocks
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.images import media_type_of
 from antiphon.core.validation.images import LARGEST_BASE64
+from antiphon.core.validation.spots import spots_of
 from antiphon.service.content.web import Fetched, UnfetchableError, Web
 from antiphon.wire.content import (
     Base64ImageSource,
     Base64PdfSource,
     BlockParam,
-    ContentSource,
     DocumentParam,
     ImageParam,
     PlainTextSource,
-    SearchResultParam,
-    ToolResultParam,
     UrlSource,
 )
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
@@ -66,14 +65,14 @@ class UrlSources:
         if len({_url(block) for _, block in wanted}) > MOST_URLS:
             raise InvalidRequestError(f"messages: A maximum of {MOST_URLS} URLs may be provided.")
         bodies = await self._all(wanted)
-        there = {id(block): _filled(block, bodies[_url(block)], path) for path, block in wanted}
-        messages = [replace(m, content=_rebuilt(m.content, there)) for m in params.messages]
+        filled = {id(block): _filled(block, bodies[_url(block)], path) for path, block in wanted}
+        messages = [replace(m, content=_rebuilt(m.content, filled)) for m in params.messages]
         return replace(params, messages=messages)
 
     async def _all(self, wanted: Sequence["Wanted"]) -> Bodies:
-        places = {_url(block): (path, block) for path, block in reversed(wanted)}
+        first = {_url(block): (path, block) for path, block in reversed(wanted)}
         fetching = _Fetching(self._web, self._most)
-        tasks = {url: asyncio.create_task(fetching.fetch(*place)) for url, place in places.items()}
+        tasks = {url: asyncio.create_task(fetching.fetch(*one)) for url, one in first.items()}
         deadline = asyncio.get_running_loop().time() + self._patience_s
         try:
             for path, block in wanted:
@@ -118,21 +117,10 @@ Wanted: TypeAlias = tuple[str, ImageParam | DocumentParam]
 
 
 def _wanted(params: CreateMessageParams | CountTokensParams) -> Iterator[Wanted]:
-    for index, message in enumerate(params.messages):
-        if not isinstance(message.content, str):
-            yield from _in_blocks(message.content, f"messages.{index}.content")
-
-
-def _in_blocks(blocks: Sequence[BlockParam], where: str) -> Iterator[Wanted]:
-    for place, block in enumerate(blocks):
-        path = f"{where}.{place}.{type(block).__struct_config__.tag}"
-        match block:
-            case ImageParam(source=UrlSource()) | DocumentParam(source=UrlSource()):
-                yield path, block
-            case ToolResultParam(content=list(content)) | SearchResultParam(content=content):
-                yield from _in_blocks(content, f"{path}.content")
-            case DocumentParam(source=ContentSource(content=list(content))):
-                yield from _in_blocks(content, f"{path}.source.content.content")
+    for spot in spots_of(params.messages):
+        match spot.block:
+            case ImageParam(source=UrlSource()) | DocumentParam(source=UrlSource()) as block:
+                yield spot.path, block
 
 
 def _url(block: ImageParam | DocumentParam) -> str:
@@ -180,17 +168,8 @@ def _text(fetched: Fetched, path: str) -> str:
         raise InvalidRequestError(f"{path}.source.url: The text is not {charset}.") from error
 
 
-def _rebuilt(content: Any, there: Mapping[int, BlockParam]) -> Any:
+def _rebuilt(content: Any, filled: Mapping[int, BlockParam]) -> Any:
     """Put blocks in the place of others, wherever they stand."""
-    return [_block(block, there) for block in content] if isinstance(content, list) else content
-
-
-def _block(block: Any, there: Mapping[int, BlockParam]) -> Any:
-    if id(block) in there:
-        return there[id(block)]
-    match block:
-        case ToolResultParam() | SearchResultParam():
-            return replace(block, content=_rebuilt(block.content, there))
-        case DocumentParam(source=ContentSource(content=content) as source):
-            return replace(block, source=replace(source, content=_rebuilt(content, there)))
-    return block
+    if isinstance(content, str):
+        return content
+    return rewrite_blocks(content, lambda block: (filled.get(id(block), block),))

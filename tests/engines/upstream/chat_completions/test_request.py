@@ -91,23 +91,6 @@ def body(prompt: Prompt, options: ChatOptions = OPTIONS) -> dict[str, Any]:
                 {"role": "user", "content": [IMAGE_PART]},
             ],
         ),
-        (
-            "user",
-            [
-                {
-                    "type": "document",
-                    "title": "T",
-                    "source": {"type": "text", "media_type": "text/plain", "data": "d"},
-                },
-                {
-                    "type": "document",
-                    "source": {"type": "content", "content": [text("c")]},
-                },
-                {"type": "document", "source": {"type": "content", "content": "e"}},
-                {"type": "search_result", "source": "s", "title": "t", "content": [text("r")]},
-            ],
-            [{"role": "user", "content": "T\nd\nc\ne\nt\ns\nr"}],
-        ),
     ],
 )
 def test_turns_are_messages(role: str, blocks: list[Any], messages: list[Any]) -> None:
@@ -124,7 +107,9 @@ def test_thoughts_are_sent_back_where_the_model_thinks() -> None:
     ("role", "block"),
     [
         ("user", {"type": "image", "source": {"type": "file", "file_id": "f"}}),
-        ("user", {"type": "document", "source": {"type": "url", "url": "https://x"}}),
+        ("user", {"type": "document", "source": {"type": "content", "content": [text("c")]}}),
+        ("user", {"type": "search_result", "source": "s", "title": "t", "content": [text("r")]}),
+        ("user", result(content=[{"type": "tool_reference", "tool_name": "f"}])),
         ("user", CALL),
         ("assistant", IMAGE),
     ],

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from antiphon.core.blocks import images_of, replace_images
 from antiphon.core.prompt import Prompt
-from antiphon.engines.images import images_of, placed
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.placeholders import Rendered, Segment
 from antiphon.wire.content import ImageParam, TextParam
@@ -29,12 +29,12 @@ class ImageMarks:
 
     def __init__(self, prompt: Prompt) -> None:
         self.images = tuple(images_of(prompt))
-        texts = (placed(prompt.turns, lambda _: []), prompt.tools, prompt.output_schema)
+        texts = (replace_images(prompt.turns, lambda _: []), prompt.tools, prompt.output_schema)
         joined = msgspec.json.encode(texts).decode()
         longest = max(map(len, re.findall(f"{_OPEN}+", joined)), default=0)
         self._open = _OPEN * (1 + longest)
         numbers = count()
-        turns = placed(
+        turns = replace_images(
             prompt.turns, lambda _: [TextParam(text=f"{self._open}{next(numbers)}{_CLOSE}")]
         )
         self.prompt = replace(prompt, turns=turns)

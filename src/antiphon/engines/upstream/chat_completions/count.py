@@ -6,8 +6,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 import structlog
 
+from antiphon.core.blocks import images_of, replace_images
+from antiphon.core.images import usual_tokens
 from antiphon.engines.base import EngineError, EngineErrorKind, Prompt
-from antiphon.engines.images import images_of, placed, usual_tokens
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.chat_completions.request import conversation_of
 from antiphon.engines.upstream.http import RefusedError, Upstream
@@ -81,7 +82,7 @@ class Counter:
                 if error.status not in NOT_THERE:
                     raise
                 self._counts_images = False
-        empty = placed(prompt.turns, lambda _: [TextParam(text="")])
+        empty = replace_images(prompt.turns, lambda _: [TextParam(text="")])
         beside = await self.count(msgspec.structs.replace(prompt, turns=empty))
         return beside + sum(map(usual_tokens, images))
 

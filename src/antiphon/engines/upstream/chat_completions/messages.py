@@ -1,26 +1,24 @@
 """Turns as chat messages, in the order in which they came.
 
 A turn becomes several messages where this vocabulary has no other way: results of tools are
-messages of their own, and what cannot stand in one message follows in the next.
+messages of their own, and what cannot stand in one message follows in the next. Documents and
+search results are text when they come here; any other block is refused. This vocabulary knows no
+breakpoints of a prompt cache: they are left out, and a server caches by itself or not at all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET
 
+from antiphon.core.blocks import BLOCK_SEPARATOR, inner_blocks
 from antiphon.engines.base import EngineError, EngineErrorKind, Turn
 from antiphon.wire.content import (
     Base64ImageSource,
     BlockParam,
     ContentParam,
-    ContentSource,
-    DocumentParam,
     ImageParam,
-    PlainTextSource,
     RedactedThinkingParam,
-    SearchResultParam,
     TextParam,
     ThinkingParam,
     ToolResultParam,
@@ -31,7 +29,6 @@ from antiphon.wire.content import (
 Message: TypeAlias = dict[str, Any]
 Part: TypeAlias = dict[str, Any]
 
-BLOCK_SEPARATOR: Final = "\n"
 FAILED_RESULT: Final = "Error: "
 
 
@@ -98,11 +95,7 @@ def _message(role: str, parts: Sequence[Part]) -> Iterator[Message]:
 
 
 def _result(block: ToolResultParam) -> tuple[str, list[Part]]:
-    content = block.content
-    if content is UNSET or content is None:
-        content = ""
-    blocks = [TextParam(text=content)] if isinstance(content, str) else content
-    parts = [part for one in blocks for part in _parts(one)]
+    parts = [part for inner in inner_blocks(block) for part in _parts(inner)]
     text = BLOCK_SEPARATOR.join(part["text"] for part in parts if part["type"] == "text")
     mark = FAILED_RESULT if block.is_error else ""
     return mark + text, [part for part in parts if part["type"] != "text"]
@@ -114,12 +107,7 @@ def _parts(block: BlockParam) -> list[Part]:
             return [_text(text)]
         case ImageParam():
             return [_image(block)]
-        case DocumentParam():
-            return _document(block)
-        case SearchResultParam(title=title, source=source, content=content):
-            return [_text(f"{title}\n{source}"), *_all(content)]
-        case _:
-            raise _unsupported(block)
+    raise _unsupported(block)
 
 
 def _image(block: ImageParam) -> Part:
@@ -131,23 +119,6 @@ def _image(block: ImageParam) -> Part:
         case _:
             raise _unsupported(block)
     return {"type": "image_url", "image_url": {"url": url}}
-
-
-def _document(block: DocumentParam) -> list[Part]:
-    head = [_text(said) for said in (block.title, block.context) if said]
-    match block.source:
-        case PlainTextSource(data=text):
-            return [*head, _text(text)]
-        case ContentSource(content=str() as text):
-            return [*head, _text(text)]
-        case ContentSource(content=list() as blocks):
-            return [*head, *_all(blocks)]
-        case _:
-            raise _unsupported(block)
-
-
-def _all(blocks: Iterable[TextParam | ImageParam]) -> list[Part]:
-    return [part for block in blocks for part in _parts(block)]
 
 
 def _text(text: str) -> Part:

@@ -1,4 +1,8 @@
-"""A prompt as the body of a request to `/v1/messages`."""
+"""A prompt as the body of a request to `/v1/messages`.
+
+Breakpoints of the prompt cache go on at their blocks and tools, with their lifetimes, so that the
+upstream caches what the caller wants cached.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,10 +10,17 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from antiphon.core.breakpoints import turns_with_marks
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
-from antiphon.wire.content import ContentParam, RedactedThinkingParam, TextParam, ThinkingParam
+from antiphon.wire.content import (
+    CacheControlParam,
+    ContentParam,
+    RedactedThinkingParam,
+    TextParam,
+    ThinkingParam,
+)
 
 
 def request_of(
@@ -37,14 +48,14 @@ def count_of(prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, mo
 def _conversation(
     prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, model: str
 ) -> dict[str, Any]:
-    turns = prompt.turns
+    turns = turns_with_marks(prompt)
     body: dict[str, Any] = {"model": model}
     if turns[0].role == "system":
         body["system"] = [as_sent(block) for block in turns[0].content]
         turns = turns[1:]
     body["messages"] = list(_messages(turns, origin, resend=options.resend_thinking))
     if prompt.tools:
-        body["tools"] = [_tool(tool) for tool in prompt.tools]
+        body["tools"] = _tools(prompt)
         body["tool_choice"] = _choice(prompt.tool_choice)
     if options.thinking:
         body["thinking"] = _thinking(prompt.thinking)
@@ -96,6 +107,16 @@ def _said(value: msgspec.Struct) -> Iterator[tuple[str, Any]]:
         said = getattr(value, name)
         if said is not UNSET and said is not None and said != default:
             yield name, said
+
+
+def _tools(prompt: Prompt) -> list[dict[str, Any]]:
+    tools = [_tool(tool) for tool in prompt.tools]
+    for mark in prompt.breakpoints:
+        if mark.turn is None:
+            tools[mark.path[0]]["cache_control"] = as_sent(
+                CacheControlParam(type="ephemeral", ttl=mark.ttl)
+            )
+    return tools
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

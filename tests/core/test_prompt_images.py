@@ -1,5 +1,6 @@
-from antiphon.engines.base import Prompt, Turn
-from antiphon.engines.images import images_of, placed, usual_tokens
+from antiphon.core.blocks import images_of, replace_images
+from antiphon.core.images import usual_tokens
+from antiphon.core.prompt import Prompt, Turn
 from antiphon.engines.upstream.options import estimate
 from antiphon.wire.content import (
     Base64ImageSource,
@@ -26,10 +27,10 @@ def test_images_are_found_where_they_stand() -> None:
 
 def test_images_are_replaced_where_they_stand() -> None:
     mark = TextParam(text="!")
-    said = placed(TURNS, lambda _: [mark])
+    said = replace_images(TURNS, lambda _: [mark])
     assert said[0].content == (TEXT, mark)
     assert said[1].content == (ToolResultParam(tool_use_id="t", content=[TEXT, mark]), TEXT)
-    assert list(images_of(Prompt(placed(TURNS, lambda _: []), 1))) == []
+    assert list(images_of(Prompt(replace_images(TURNS, lambda _: []), 1))) == []
 
 
 def test_image_costs_a_token_for_each_patch_and_never_more_than_there_are() -> None:

@@ -1,0 +1,74 @@
+"""No walk over blocks passes over one that it does not know. Add a walk by a line in `WALKS`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from antiphon.core.blocks import (
+    UnknownBlockError,
+    images_of,
+    inner_blocks,
+    replace_images,
+    rewrite,
+    rewrite_blocks,
+    text_of,
+    walk,
+)
+from antiphon.core.breakpoints import marks_in, turns_with_marks, without_marks
+from antiphon.core.prompt import Breakpoint, Prompt, Turn
+from antiphon.core.thinking_signatures import restore_thinking, sign_omitted, with_proofs
+from antiphon.core.token_bounds import tokens_at_most
+from antiphon.core.validation.spots import spots_of
+from antiphon.engines.base import EngineError
+from antiphon.engines.scripted import ScriptedEngine, ScriptedOptions
+from antiphon.engines.upstream.chat_completions.messages import messages_of
+from antiphon.engines.upstream.options import estimate
+from antiphon.service.content.documents import read_documents
+from antiphon.wire.content import BlockParam, ThinkingParam, ToolResultParam
+from antiphon.wire.messages import MessageParam
+
+
+class MadeUpParam(BlockParam, tag="made_up", kw_only=True, frozen=True):
+    """A block that the wire may have one day."""
+
+
+UNKNOWN: Any = MadeUpParam()
+RESULT: Any = ToolResultParam(tool_use_id="toolu_1", content=[UNKNOWN])
+HIDDEN = ThinkingParam(thinking="", signature=sign_omitted(b"key", "So."))
+
+
+def prompt(*blocks: Any) -> Prompt:
+    mark = Breakpoint(0, (0, 0))
+    return Prompt((Turn("user", (RESULT, *blocks)),), max_tokens=1, breakpoints=(mark,))
+
+
+WALKS: dict[str, Callable[[], object]] = {
+    "inner_blocks": lambda: inner_blocks(UNKNOWN),
+    "text_of": lambda: text_of(RESULT),
+    "walk": lambda: list(walk([RESULT])),
+    "rewrite": lambda: rewrite(prompt(), lambda block: (block,)),
+    "rewrite_blocks": lambda: rewrite_blocks([RESULT], lambda block: (block,)),
+    "images_of": lambda: list(images_of(prompt())),
+    "replace_images": lambda: replace_images(prompt().turns, lambda _: ()),
+    "marks_in": lambda: list(marks_in([RESULT])),
+    "without_marks": lambda: without_marks(prompt()),
+    "turns_with_marks": lambda: turns_with_marks(
+        Prompt((Turn("user", (UNKNOWN,)),), 1, breakpoints=(Breakpoint(0, (0, 0)),))
+    ),
+    "spots_of": lambda: list(spots_of([MessageParam(role="user", content=[RESULT])])),
+    "restore_thinking": lambda: restore_thinking(prompt(HIDDEN)),
+    "with_proofs": lambda: with_proofs(prompt(HIDDEN), b"key"),
+    "tokens_at_most": lambda: tokens_at_most(prompt()),
+    "estimate": lambda: estimate(prompt()),
+    "read_documents": lambda: anyio.run(read_documents, prompt()),
+    "scripted": lambda: anyio.run(ScriptedEngine(ScriptedOptions()).count_tokens, prompt()),
+    "chat completions": lambda: messages_of(prompt().turns),
+}
+
+
+@pytest.mark.parametrize("walked", WALKS.values(), ids=WALKS)
+def test_unknown_block_raises(walked: Callable[[], object]) -> None:
+    with pytest.raises((UnknownBlockError, EngineError), match=r"(?i)made_?up"):
+        walked()

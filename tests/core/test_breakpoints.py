@@ -1,0 +1,46 @@
+from antiphon.core.breakpoints import marks_in, turns_with_marks, without_marks
+from antiphon.core.prompt import Breakpoint, Prompt, Turn
+from antiphon.wire.content import (
+    CacheControlParam,
+    SearchResultParam,
+    TextParam,
+    ThinkingParam,
+    ToolResultParam,
+)
+
+LONG = CacheControlParam(type="ephemeral", ttl="1h")
+SHORT = CacheControlParam(type="ephemeral")
+FOUND = SearchResultParam(
+    source="s", title="t", content=[TextParam(text="one", cache_control=LONG)], cache_control=SHORT
+)
+RESULT = ToolResultParam(tool_use_id="toolu_1", content=[FOUND], cache_control=SHORT)
+MARKED = (Turn("user", (RESULT, TextParam(text="two", cache_control=SHORT))),)
+BREAKPOINTS = (
+    Breakpoint(0, (0, 0, 0), "1h"),
+    Breakpoint(0, (0, 0)),
+    Breakpoint(0, (0,)),
+    Breakpoint(0, (1,)),
+)
+
+
+def test_breakpoints_inside_of_a_block_come_before_its_own() -> None:
+    assert list(marks_in(MARKED[0].content)) == [
+        ((0, 0, 0), LONG),
+        ((0, 0), SHORT),
+        ((0,), SHORT),
+        ((1,), SHORT),
+    ]
+
+
+def test_breakpoints_come_off_their_blocks_and_go_on_again() -> None:
+    prompt = without_marks(Prompt(MARKED, max_tokens=1, breakpoints=BREAKPOINTS))
+    assert list(marks_in(prompt.turns[0].content)) == []
+    assert prompt.breakpoints == BREAKPOINTS
+    assert turns_with_marks(prompt) == MARKED
+
+
+def test_block_that_cannot_carry_a_breakpoint_has_none() -> None:
+    thinking = ThinkingParam(thinking="So.", signature="s")
+    turns = (Turn("user", (TextParam(text="Hi"),)), Turn("assistant", (thinking,)))
+    prompt = Prompt(turns, max_tokens=1, breakpoints=(Breakpoint(1, (0,)),))
+    assert turns_with_marks(prompt) == turns
