@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.core.model_capabilities import abilities
+from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.prompt import Capabilities
 
 ALWAYS = {"citations", "pdf_input", "thinking.types.disabled"}
@@ -11,7 +11,7 @@ ALWAYS = {"citations", "pdf_input", "thinking.types.disabled"}
 
 def claimed(**can: Any) -> set[str]:
     """The paths of all that is said to be supported."""
-    found = msgspec.to_builtins(abilities(Capabilities(context_tokens=1, **can)))
+    found = msgspec.to_builtins(model_capabilities(Capabilities(context_tokens=1, **can)))
     return set(paths(found, ""))
 
 

@@ -116,21 +116,21 @@ def _gif_size(image: bytes) -> tuple[int, int]:
 
 def _jpeg_size(image: bytes) -> tuple[int, int]:
     """Go from segment to segment to the one that begins the frame."""
-    place = len(_JPEG_START)
+    offset = len(_JPEG_START)
     for _ in range(MOST_SEGMENTS):
-        if image[place] != _MARK:
+        if image[offset] != _MARK:
             raise UnreadableImageError("the JPEG has bytes between its segments")
-        marker = image[place + 1]
+        marker = image[offset + 1]
         if marker in _FRAMES:
-            return _number(image, place + 7, 2), _number(image, place + 5, 2)
+            return _number(image, offset + 7, 2), _number(image, offset + 5, 2)
         if marker in _PIXELS_OR_END:
             raise UnreadableImageError("the JPEG has no frame before its pixels")
         if marker == _MARK:  # any number of them may stand before a marker
-            place += 1
+            offset += 1
         elif marker in _WITHOUT_LENGTH:
-            place += 2
+            offset += 2
         else:
-            place += 2 + max(2, _number(image, place + 2, 2))
+            offset += 2 + max(2, _number(image, offset + 2, 2))
     raise UnreadableImageError("the JPEG has too many segments before its frame")
 
 
@@ -138,13 +138,13 @@ def _webp_size(image: bytes) -> tuple[int, int]:
     match image[12:16]:
         case b"VP8 " if image[23:26] == _KEYFRAME:
             # The two bits above are about scaling.
-            width, height = (_number(image, place, 2, little=True) for place in (26, 28))
+            width, height = (_number(image, offset, 2, little=True) for offset in (26, 28))
             return width & 0x3FFF, height & 0x3FFF
         case b"VP8L" if image[20:21] == b"\x2f":
             bits = _number(image, 21, 4, little=True)
             return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         case b"VP8X":
-            width, height = (_number(image, place, 3, little=True) for place in (24, 27))
+            width, height = (_number(image, offset, 3, little=True) for offset in (24, 27))
             return width + 1, height + 1
     raise UnreadableImageError("the WebP begins with no image")
 

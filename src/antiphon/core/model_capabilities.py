@@ -7,7 +7,7 @@ from antiphon.core.prompt import Capabilities
 from antiphon.wire.models import Effort, ModelCapabilities, Supported, Thinking, ThinkingTypes
 
 
-def abilities(capabilities: Capabilities) -> ModelCapabilities:
+def model_capabilities(capabilities: Capabilities) -> ModelCapabilities:
     """Return what this server and a model with these capabilities do together."""
     return ModelCapabilities(
         # Citations are found and PDFs are read by the server, for every model alike.

@@ -1,4 +1,4 @@
-"""What a model is asked and what it says back, in the words every engine shares.
+"""Prompts and the events of answers, in the vocabulary that every engine shares.
 
 Some are made for every token, so they are msgspec structs: a tenth of a dataclass's cost.
 """
@@ -17,7 +17,7 @@ Role: TypeAlias = Literal["user", "assistant", "system"]
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One voice until the next one speaks; same-role messages are already merged."""
+    """The blocks of one role, up to the next role; same-role messages are already merged."""
 
     role: Role
     content: tuple[ContentParam, ...]
@@ -40,7 +40,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model must do with its tools: `any` call, the call of `name`, or none at all.
+    """Which tools the model must call: `any` of them, the one of `name`, or none at all.
 
     Without `parallel` there is at most one call; with `any` and `tool`, exactly one.
     """
@@ -72,7 +72,7 @@ class Breakpoint(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
-    """One question to a model.
+    """One request to a model.
 
     `turns` stand in the order in which the caller sent them; a system prompt is the first turn.
     A last turn of the assistant is a prefill: the model goes on where it ends. `None` leaves a
@@ -91,7 +91,7 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     thinking: Thinking = Thinking()
     effort: str | None = None
     pdf_paths: tuple[str, ...] = ()
-    """Where the caller put the PDFs of `turns`, in their order: for who cannot read one."""
+    """The paths of the PDFs of `turns` in the request, in their order, for error messages."""
     breakpoints: tuple[Breakpoint, ...] = ()
     """In the order of the prompt: tools, then turns. `core.blocks` keeps them where they belong."""
 
@@ -119,21 +119,21 @@ class TextChunk(msgspec.Struct, frozen=True, gc=False):
 
 
 class ThinkingChunk(msgspec.Struct, frozen=True, gc=False):
-    """A piece of what the model thinks before it answers."""
+    """A piece of the thinking before an answer: whole characters, and the tokens that they cost."""
 
     text: str
     tokens: int
 
 
 class ThinkingSignature(msgspec.Struct, frozen=True, gc=False):
-    """The end of a thought, and what its engine needs to know it again when it comes back."""
+    """The end of a thinking block, and the proof by which its engine knows it again."""
 
     proof: str
     tokens: int = 0
 
 
 class RedactedThought(msgspec.Struct, frozen=True, gc=False):
-    """A whole thought that nobody but its engine can read."""
+    """A whole thinking block that only its engine can read."""
 
     proof: str
     tokens: int = 0

@@ -1,11 +1,11 @@
-"""Which of several engines is asked: each in turn by its weight, and those that fail later.
+"""Which of several engines gets a request: each in turn by its weight, those that fail later.
 
     healthy ── fails ──► left out ── its pause is over ──► on trial ── answers ──► healthy
                              ▲                                │
                              └───────── fails: a longer pause ┘
 
-While a place is on trial, one request has it; the others go elsewhere as long as they can. A place
-that is left out is still the last resort: no request is lost that any place could answer.
+While an engine is on trial, one request has it; the others go elsewhere as long as they can. An
+engine that is left out is still the last resort: no request is lost that any engine could answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,8 +15,8 @@ FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
 
 
-class _Turn:
-    """One engine: its weight and its credit in the turns, and how it has done lately."""
+class _EngineState:
+    """One engine: its weight, its credit in the turns, and its failures in a row."""
 
     __slots__ = ("credit", "failures", "on_trial", "until", "weight")
 
@@ -32,50 +32,50 @@ class _Turn:
 
 
 class Rotation:
-    """Turns among places. A place of weight 0 is asked only when no other one can be.
+    """Turns among engines, by index. One of weight 0 is asked only when no other one can be.
 
-    The turns are smooth: with weights 3 and 1, every fourth request goes to the second place, and
-    over as many requests as the weights sum up to each place gets exactly its share.
+    The turns are smooth: with weights 3 and 1, every fourth request goes to the second engine, and
+    over as many requests as the weights sum up to each engine gets exactly its share.
     """
 
     def __init__(self, weights: Iterable[int]) -> None:
-        self._places = [_Turn(weight) for weight in weights]
+        self._engines = [_EngineState(weight) for weight in weights]
 
     def candidates(self, able: Sequence[bool], now: float) -> list[int]:
-        """Return all places, the best to ask first; those that are not `able` come last."""
-        return sorted(range(len(self._places)), key=lambda place: self._rank(place, able, now))
+        """Return all engines, the best to ask first; those that are not `able` come last."""
+        return sorted(range(len(self._engines)), key=lambda index: self._rank(index, able, now))
 
     def order(self, able: Sequence[bool], now: float) -> list[int]:
-        """Return the places to try for one request, whose turn it is first; it takes that turn."""
+        """Return the engines to try for one request, in order; the first one's turn is taken."""
         takes_part = [
             one
-            for place, one in enumerate(self._places)
-            if able[place] and one.weight and one.is_open(now)
+            for index, one in enumerate(self._engines)
+            if able[index] and one.weight and one.is_open(now)
         ]
         candidates = self.candidates(able, now)
         for one in takes_part:
             one.credit += one.weight
         if takes_part:
-            self._places[candidates[0]].credit -= sum(one.weight for one in takes_part)
+            self._engines[candidates[0]].credit -= sum(one.weight for one in takes_part)
         return candidates
 
-    def began(self, place: int) -> None:
-        """Note that a request tries this place."""
-        one = self._places[place]
+    def began(self, index: int) -> None:
+        """Note that a request tries this engine."""
+        one = self._engines[index]
         one.on_trial = one.failures > 0
 
-    def answered(self, place: int) -> None:
-        """Note that this place works."""
-        one = self._places[place]
+    def answered(self, index: int) -> None:
+        """Note that this engine works."""
+        one = self._engines[index]
         one.failures, one.until, one.on_trial = 0, 0.0, False
 
-    def failed(self, place: int, now: float, wait_s: float = 0.0) -> float:
-        """Note that this place does not work, and return how long it is left out, in seconds.
+    def failed(self, index: int, now: float, wait_s: float = 0.0) -> float:
+        """Note that this engine does not work, and return how long it is left out, in seconds.
 
-        `wait_s` is how long it wants to be left alone. What fails while it is left out was on
-        its way before, and says nothing new.
+        `wait_s` is how long it wants to be left alone. A request that fails while the engine is
+        left out was on its way before, and says nothing new.
         """
-        one = self._places[place]
+        one = self._engines[index]
         if not one.failures or now >= one.until:
             one.failures += 1
             pause = FIRST_PAUSE_S * 2.0 ** min(one.failures - 1, 30)
@@ -83,13 +83,13 @@ class Rotation:
         one.on_trial = False
         return one.until - now
 
-    def gave_up(self, place: int) -> None:
-        """Note that a request left this place without having learned anything."""
-        self._places[place].on_trial = False
+    def gave_up(self, index: int) -> None:
+        """Note that a request left this engine without having learned anything."""
+        self._engines[index].on_trial = False
 
-    def _rank(self, place: int, able: Sequence[bool], now: float) -> tuple[bool, bool, bool, float]:
-        one = self._places[place]
+    def _rank(self, index: int, able: Sequence[bool], now: float) -> tuple[bool, bool, bool, float]:
+        one = self._engines[index]
         is_open = one.is_open(now)
         # Of those that are left out, the one that may be back first.
         due = -(one.credit + one.weight) if is_open else one.until
-        return (not able[place], not is_open, not one.weight, due)
+        return (not able[index], not is_open, not one.weight, due)

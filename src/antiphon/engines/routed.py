@@ -49,21 +49,21 @@ class RoutedEngine:
 
     async def count_tokens(self, prompt: Prompt) -> int:
         broken: EngineError | None = None
-        for place in self._rotation.candidates(self._able(), self._clock()):
+        for index in self._rotation.candidates(self._able(), self._clock()):
             try:
-                return await self._engines[place].count_tokens(prompt)
+                return await self._engines[index].count_tokens(prompt)
             except EngineError as error:
-                broken = self._passed_over(place, error, broken)
+                broken = self._passed_over(index, error, broken)
         raise broken or _no_engine()
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         broken: EngineError | None = None
-        for place in self._rotation.order(self._able(), self._clock()):
-            async with aclosing(self._engines[place].generate(prompt)) as events:
+        for index in self._rotation.order(self._able(), self._clock()):
+            async with aclosing(self._engines[index].generate(prompt)) as events:
                 try:
-                    opening = await self._opening(place, events)
+                    opening = await self._opening(index, events)
                 except EngineError as error:
-                    broken = self._passed_over(place, error, broken)
+                    broken = self._passed_over(index, error, broken)
                     continue
                 for event in opening:
                     yield event
@@ -71,7 +71,7 @@ class RoutedEngine:
                     async for event in events:
                         yield event
                 except EngineError as error:
-                    self._note(place, error)
+                    self._note(index, error)
                     raise
                 return
         raise broken or _no_engine()
@@ -85,26 +85,26 @@ class RoutedEngine:
         return [engine.ready for engine in self._engines]
 
     async def _opening(
-        self, place: int, events: AsyncGenerator[EngineEvent, None]
+        self, index: int, events: AsyncGenerator[EngineEvent, None]
     ) -> list[EngineEvent]:
         """Wait for the first events of an engine.
 
         `Started` alone is held back: servers say how long a prompt is, and then that they are
         overloaded.
         """
-        self._rotation.began(place)
+        self._rotation.began(index)
         try:
             started, first = await anext(events, None), await anext(events, None)
         except BaseException:
-            self._rotation.gave_up(place)
+            self._rotation.gave_up(index)
             raise
         if started is None or first is None:
             raise EngineError(EngineErrorKind.FAILED, "the engine's answer has no end")
-        self._rotation.answered(place)
+        self._rotation.answered(index)
         return [started, first]
 
     def _passed_over(
-        self, place: int, error: EngineError, before: EngineError | None
+        self, index: int, error: EngineError, before: EngineError | None
     ) -> EngineError:
         """Note an error before anything was said, and return what to say if no engine is left.
 
@@ -112,19 +112,19 @@ class RoutedEngine:
         best news for the caller: the same request may pass later.
         """
         if error.kind is EngineErrorKind.UNSUPPORTED:
-            self._rotation.answered(place)
+            self._rotation.answered(index)
             raise error
-        self._note(place, error)
+        self._note(index, error)
         if before is None or before.kind is not EngineErrorKind.OVERLOADED:
             return error
         return before
 
-    def _note(self, place: int, error: EngineError) -> None:
-        left_out_s = self._rotation.failed(place, self._clock(), error.retry_after_s or 0.0)
+    def _note(self, index: int, error: EngineError) -> None:
+        left_out_s = self._rotation.failed(index, self._clock(), error.retry_after_s or 0.0)
         structlog.get_logger(__name__).warning(
             "an engine of several failed",
             model=self._model,
-            engine=place,
+            engine=index,
             kind=error.kind.value,
             left_out_s=round(left_out_s, 1),
         )

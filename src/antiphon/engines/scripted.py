@@ -137,13 +137,13 @@ class ScriptedEngine:
         full = FinishReason.CONTEXT_WINDOW if room < prompt.max_tokens else FinishReason.MAX_TOKENS
         pause = _seconds(1, self._options.tokens_per_second)
         told = 0
-        for place, event in enumerate(script):
-            if reply.error is not None and place >= reply.after:
+        for position, event in enumerate(script):
+            if reply.error is not None and position >= reply.after:
                 break
-            if place >= limit:
+            if position >= limit:
                 yield Finished(full)
                 return
-            if pause or place % BREATH == BREATH - 1:
+            if pause or position % BREATH == BREATH - 1:
                 await self._sleep(pause)
             yield event
             told += 1

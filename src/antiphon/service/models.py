@@ -10,7 +10,7 @@ from typing import TypeAlias
 from antiphon.core.catalogue import Catalogue
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
-from antiphon.core.model_capabilities import abilities
+from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import page
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import Member, RoutedEngine
@@ -26,7 +26,7 @@ UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model to serve: its settings, the files of its engines, and since when those exist.
+    """A model to serve: its settings, the files of its engines, and the time they are from.
 
     `weights` has a file, or none, for each of the settings' engines in turn.
     """
@@ -36,7 +36,7 @@ class ModelSource:
     created_at: str = UNKNOWN_TIME
 
 
-# Prompts of one model that are counted at once; more of them only make each other slower.
+# Prompts of one model that are counted at once. More of them make each other slower.
 COUNTED_AT_ONCE = 16
 
 
@@ -49,7 +49,7 @@ class ServedModel:
         self.limit_group = _limit_group(settings)
         self.price = settings.price.price() if settings.price else None
         self.gate = Gate(limits.concurrent_requests, limits.queued_requests)
-        # Counting is work too, but those who count shall not keep out those who ask.
+        # Counting is work too, but it shall not keep requests for answers out.
         self.counting = Gate(COUNTED_AT_ONCE, limits.queued_requests)
         self._source = source
         self._clock = clock
@@ -59,10 +59,10 @@ class ServedModel:
         """Open its engines; if one fails, those before it are closed again."""
         members: list[Member] = []
         async with AsyncExitStack() as stack:
-            for place, runs_on in enumerate(self._source.settings.runs_on()):
+            for index, runs_on in enumerate(self._source.settings.runs_on()):
                 config = EngineConfig(
                     model=self.id,
-                    weights=self._weights(place),
+                    weights=self._weights(index),
                     options=runs_on.options,
                     state_dir=state_dir,
                 )
@@ -74,9 +74,9 @@ class ServedModel:
         self._engine = members[0].engine if alone else RoutedEngine(self.id, members, self._clock)
         return self._engine
 
-    def _weights(self, place: int) -> Path | None:
+    def _weights(self, index: int) -> Path | None:
         weights = self._source.weights
-        return weights[place] if place < len(weights) else None
+        return weights[index] if index < len(weights) else None
 
     @property
     def settings(self) -> ModelSettings:
@@ -92,13 +92,13 @@ class ServedModel:
         return self._engine is not None and self._engine.ready
 
     def engine(self) -> Engine:
-        """Return the engine; raises `OverloadedError` until it is there."""
+        """Return the engine; raises `OverloadedError` until it is open."""
         if self._engine is None:
             raise OverloadedError("The model is loading. Please try again in a moment.")
         return self._engine
 
     def listed(self) -> ModelInfo:
-        """Say what is known of the model; what its engine knows only once that is there."""
+        """Return the model as it is listed; its limits and capabilities once its engine is open."""
         limits = self._engine.capabilities if self._engine else None
         return ModelInfo(
             id=self.id,
@@ -106,7 +106,7 @@ class ServedModel:
             created_at=self._source.created_at,
             max_input_tokens=limits.context_tokens if limits else None,
             max_tokens=(limits.max_output_tokens or limits.context_tokens) if limits else None,
-            capabilities=abilities(limits) if limits else None,
+            capabilities=model_capabilities(limits) if limits else None,
         )
 
 
@@ -148,7 +148,7 @@ class Models:
         return all(model.ready for model in self._models.values())
 
     def states(self) -> dict[str, str]:
-        """Say of each model whether it is ready."""
+        """Return `ready` or `loading` for each model."""
         return {model.id: "ready" if model.ready else "loading" for model in self._models.values()}
 
     def group_of(self, name: str | None) -> str | None:

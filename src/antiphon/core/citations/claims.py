@@ -82,9 +82,9 @@ class ClaimScanner:
     def _tell(self, text: str) -> Iterator[Passage]:
         """Pass on text that no stop sequence begins in, and the marks that stand in it."""
         while self._waiting and self._waiting[0][0] <= self._told + len(text):
-            place, mark = self._waiting.popleft()
-            before, text = text[: place - self._told], text[place - self._told :]
-            self._told = place
+            position, mark = self._waiting.popleft()
+            before, text = text[: position - self._told], text[position - self._told :]
+            self._told = position
             yield from self._claims.text(before)
             yield from self._claims.mark(mark.numbers)
         self._told += len(text)

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 MOST: Final = 100
-"""How many pieces one mark names at most: nobody follows more."""
+"""How many pieces one mark may name. A reader follows no more of them."""
 
 _ANOTHER: Final = r"(?: ?[,;&\u2013-] ?(?:and )?| and | )(?:sources? )?\d{1,7}"
 _MARK: Final = re.compile(

@@ -44,21 +44,21 @@ class Quotes:
             if hash(begun) in self._begun and len(words) - first > best[0]:
                 run = self._longest(words[first:], whole=first == 0)
                 best = max(best, run, key=itemgetter(0))
-        length, place = best
-        return bisect_right(self._starts, place) - 1 if length else None
+        length, position = best
+        return bisect_right(self._starts, position) - 1 if length else None
 
     def _longest(self, words: Sequence[str], *, whole: bool) -> tuple[int, int]:
         """Return how long the quote is that these words begin with, and where it stands."""
         best = (0, 0)
-        place = 0
+        position = 0
         for length in range(SHORT, len(words) + 1):
             run = _line(words[:length])
-            # A longer run stands nowhere before the first place of the shorter one.
-            place = self._lines.find(run, place)
-            if place < 0:
+            # A longer run stands nowhere before the first position of the shorter one.
+            position = self._lines.find(run, position)
+            if position < 0:
                 break
             if length >= LONG or (whole and length == len(words)):
-                best = (length, place)
+                best = (length, position)
             elif (alone := self._lines.find(f"\n{run}\n")) >= 0:
                 best = (length, alone + 1)
         return best

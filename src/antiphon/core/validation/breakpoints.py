@@ -99,8 +99,8 @@ def _may_be_marked(block: BlockParam) -> bool:
 
 def _paths(params: CreateMessageParams | CountTokensParams) -> Iterator[str]:
     """Yield the paths of the breakpoints in the request, in their order."""
-    for place in _of_tools(params):
-        yield f"tools.{place.path[0]}.cache_control"
+    for mark in _of_tools(params):
+        yield f"tools.{mark.path[0]}.cache_control"
     if params.system is not UNSET and not isinstance(params.system, str):
         yield from _paths_in("system", params.system)
     for index, message in enumerate(params.messages):

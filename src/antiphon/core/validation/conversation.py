@@ -1,11 +1,11 @@
-"""Rules of a conversation: who speaks when, and that everyone says something."""
+"""Rules of a conversation: the order of roles, and that every turn has content."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Role, Turn
-from antiphon.core.validation.pairing import Placed, check_pairing
+from antiphon.core.validation.pairing import IndexedMessage, check_pairing
 from antiphon.wire.content import ContentParam, TextParam, ThinkingParam
 from antiphon.wire.decoding import EXTRA
 from antiphon.wire.messages import SHAPE, MessageParam
@@ -23,7 +23,7 @@ SYSTEM_PLACE = (
 def conversation(
     params: Sequence[MessageParam], system: tuple[ContentParam, ...]
 ) -> tuple[Turn, ...]:
-    """Return the turns of a request, in its order: the system prompt, then each voice in turn.
+    """Return the turns of a request, in its order, the system prompt first.
 
     Messages of the same role that follow each other are one turn.
     """
@@ -53,7 +53,7 @@ def blocks_of(content: str | list[ContentParam]) -> tuple[ContentParam, ...]:
 
 
 def _is_directive(message: MessageParam, index: int) -> bool:
-    """Whether a message says nothing, but how the model shall go on. It is ignored."""
+    """Return whether a message has no content, but directions for the model. It is ignored."""
     if message.output_config is None and message.clear_at is None:
         return False
     if message.role != "system":
@@ -62,7 +62,7 @@ def _is_directive(message: MessageParam, index: int) -> bool:
     return message.output_config is not None and not message.content
 
 
-def _check_roles(messages: Sequence[Placed]) -> None:
+def _check_roles(messages: Sequence[IndexedMessage]) -> None:
     if messages[0][1].role == "assistant":
         raise InvalidRequestError('messages: first message must use the "user" role')
     for number, (_, message) in enumerate(messages):
@@ -70,7 +70,7 @@ def _check_roles(messages: Sequence[Placed]) -> None:
             _check_system_message(messages, number)
 
 
-def _check_system_message(messages: Sequence[Placed], number: int) -> None:
+def _check_system_message(messages: Sequence[IndexedMessage], number: int) -> None:
     index, message = messages[number]
     after = messages[number + 1][1].role if number + 1 < len(messages) else None
     before = messages[number - 1][1].role if number else None
@@ -91,8 +91,8 @@ def _check_system_message(messages: Sequence[Placed], number: int) -> None:
     raise InvalidRequestError(f"messages.{index}: {sentence}")
 
 
-def _merged(messages: Sequence[Placed]) -> list[Turn]:
-    """Join what one voice says in a row; each must say something, but for a last assistant."""
+def _merged(messages: Sequence[IndexedMessage]) -> list[Turn]:
+    """Join the messages of one role in a row. Only the last, of an assistant, may be empty."""
     turns = []
     done = 0
     for role, grouped in groupby(messages, key=_role):
@@ -116,23 +116,23 @@ def _merged(messages: Sequence[Placed]) -> list[Turn]:
 
 
 def _check_content(where: str, blocks: Iterable[ContentParam]) -> None:
-    for place, block in enumerate(blocks):
+    for position, block in enumerate(blocks):
         if isinstance(block, TextParam):
             if not block.text or block.text.isspace():
-                raise InvalidRequestError(_said_of_blank(block, where, place))
+                raise InvalidRequestError(_said_of_blank(block, where, position))
         elif isinstance(block, ThinkingParam) and not (block.thinking or block.signature):
             # Thinking that was omitted from the answer comes back empty, but signed.
             raise InvalidRequestError(
-                f"{where}.content.{place}.thinking: each thinking block must contain thinking"
+                f"{where}.content.{position}.thinking: each thinking block must contain thinking"
             )
 
 
-def _said_of_blank(block: TextParam, where: str, place: int) -> str:
+def _said_of_blank(block: TextParam, where: str, position: int) -> str:
     content = where if where == "system" else f"{where}.content"
     if block.text:
         sentence = "text content blocks must contain non-whitespace text"
     elif block.cache_control is not None:
-        return f"{content}.{place}.text: cache_control cannot be set for empty text blocks"
+        return f"{content}.{position}.text: cache_control cannot be set for empty text blocks"
     else:
         sentence = "text content blocks must be non-empty"
     return f"{where.partition('.')[0]}: {sentence}"
@@ -153,5 +153,5 @@ def _check_prefill(last: Turn) -> None:
         )
 
 
-def _role(placed: Placed) -> Role:
-    return placed[1].role
+def _role(indexed: IndexedMessage) -> Role:
+    return indexed[1].role

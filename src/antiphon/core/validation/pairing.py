@@ -19,9 +19,9 @@ from antiphon.wire.content import (
 )
 
 # Where a message stands in the request, and what it says.
-Placed: TypeAlias = tuple[int, Turn]
+IndexedMessage: TypeAlias = tuple[int, Turn]
 # Message, block within it, and the block.
-Spot: TypeAlias = tuple[int, int, BlockParam]
+IndexedBlock: TypeAlias = tuple[int, int, BlockParam]
 
 ONLY_ASSISTANT = (ToolUseParam, ThinkingParam, RedactedThinkingParam)
 FORBIDDEN: dict[Role, tuple[type[BlockParam], ...]] = {
@@ -30,62 +30,64 @@ FORBIDDEN: dict[Role, tuple[type[BlockParam], ...]] = {
 }
 
 
-def check_pairing(messages: Sequence[Placed]) -> None:
+def check_pairing(messages: Sequence[IndexedMessage]) -> None:
     """Check the tool blocks of a conversation; a conversation without any costs next to nothing."""
     calls: dict[str, int] = {}
     seen: set[str] = set()
-    for role, run in groupby(messages, key=lambda placed: placed[1].role):
-        spots = _spots(run)
-        _check_roles(role, spots)
+    for role, run in groupby(messages, key=lambda indexed: indexed[1].role):
+        blocks = _indexed_blocks(run)
+        _check_roles(role, blocks)
         if role == "assistant":
-            calls = _calls(spots, seen)
+            calls = _calls(blocks, seen)
         elif role == "user":
-            _check_results(spots, calls)
+            _check_results(blocks, calls)
             calls = {}
     _check_answered(calls, ())
 
 
-def _spots(run: Iterable[Placed]) -> list[Spot]:
+def _indexed_blocks(run: Iterable[IndexedMessage]) -> list[IndexedBlock]:
     return [
-        (index, place, block) for index, turn in run for place, block in enumerate(turn.content)
+        (index, position, block)
+        for index, turn in run
+        for position, block in enumerate(turn.content)
     ]
 
 
-def _check_roles(role: Role, spots: Iterable[Spot]) -> None:
-    for index, place, block in spots:
+def _check_roles(role: Role, blocks: Iterable[IndexedBlock]) -> None:
+    for index, position, block in blocks:
         if isinstance(block, FORBIDDEN.get(role, ())):
             kind = block.__struct_config__.tag
             other = "assistant" if role == "user" else "user"
             raise InvalidRequestError(
-                f"messages.{index}.content.{place}: `{kind}` blocks can only be in `{other}` "
+                f"messages.{index}.content.{position}: `{kind}` blocks can only be in `{other}` "
                 "messages"
             )
 
 
-def _calls(spots: Iterable[Spot], seen: set[str]) -> dict[str, int]:
+def _calls(blocks: Iterable[IndexedBlock], seen: set[str]) -> dict[str, int]:
     """Return the ids of a turn's calls and their messages; no id may come twice."""
     calls = {}
-    for index, place, block in spots:
+    for index, position, block in blocks:
         if isinstance(block, ToolUseParam):
             if block.id in seen:
                 raise InvalidRequestError(
-                    f"messages.{index}.content.{place}: `tool_use` ids must be unique"
+                    f"messages.{index}.content.{position}: `tool_use` ids must be unique"
                 )
             seen.add(block.id)
             calls[block.id] = index
     return calls
 
 
-def _check_results(spots: Sequence[Spot], calls: dict[str, int]) -> None:
+def _check_results(blocks: Sequence[IndexedBlock], calls: dict[str, int]) -> None:
     """Results come first in their turn: what follows other blocks answers nothing."""
     leading = 0
-    while leading < len(spots) and isinstance(spots[leading][2], ToolResultParam):
+    while leading < len(blocks) and isinstance(blocks[leading][2], ToolResultParam):
         leading += 1
     answered: set[str] = set()
-    for number, (index, place, block) in enumerate(spots):
+    for number, (index, position, block) in enumerate(blocks):
         if not isinstance(block, ToolResultParam):
             continue
-        where = f"messages.{index}.content.{place}"
+        where = f"messages.{index}.content.{position}"
         if block.tool_use_id not in calls:
             raise InvalidRequestError(
                 f"{where}: unexpected `tool_use_id` found in `tool_result` blocks: "

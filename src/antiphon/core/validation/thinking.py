@@ -78,7 +78,7 @@ def _check_start(messages: Sequence[MessageParam]) -> None:
     start = len(said)
     while start and (said[start - 1][1].role == "assistant" or _has_result(said[start - 1][1])):
         start -= 1
-    first = next((placed for placed in said[start:] if placed[1].role == "assistant"), None)
+    first = next((indexed for indexed in said[start:] if indexed[1].role == "assistant"), None)
     if first is None or not first[1].content:
         return
     index, message = first

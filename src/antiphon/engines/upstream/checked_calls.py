@@ -1,7 +1,7 @@
 """Calls of tools that another server's model makes: whole and right before they leave.
 
-A call is held back until its input is there, because what was sent cannot be taken back. Callers
-who want the pieces as they come say so of a tool (`eager_input_streaming`).
+A call is held back until its input is there, because a part that was sent cannot be taken back.
+With `eager_input_streaming` on a tool, the caller gets the pieces as they come.
 """
 
 import msgspec

@@ -59,7 +59,7 @@ class Patience:
 
 
 class Answer:
-    """A stream on its way. Whoever reads it says when tokens flow, and when it has all of it."""
+    """A stream on its way. Its reader sets `flows` at the first token, `complete` at the end."""
 
     def __init__(self, response: aiohttp.ClientResponse, patience: Patience) -> None:
         self.flows = False

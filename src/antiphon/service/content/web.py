@@ -2,7 +2,7 @@
 
 A name is looked up once, all of its addresses must be public, and the connection goes to one of
 them: an answer that changes between the check and the connection changes nothing. Each redirect is
-checked in the same way. What a failure tells the caller is the same whatever failed, so that nobody
+checked in the same way. What a failure tells the caller is the same whatever failed, so that no one
 learns from it what stands behind a firewall.
 """
 

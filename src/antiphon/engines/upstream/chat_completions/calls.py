@@ -1,8 +1,7 @@
 """Pieces of an answer in whatever order they come, put one after the other.
 
-Text, thinking and calls stand in a line. What stands first is passed on as it comes; the others
-are kept until it is their turn: text ends when something else begins, a call when its input is
-whole.
+Text, thinking and calls stand in a line. The first part is passed on as it comes; the others are
+kept until it is their turn: text ends when another part begins, a call when its input is whole.
 """
 
 from collections import deque
@@ -17,8 +16,8 @@ from antiphon.wire.partial_json import completed
 Said: TypeAlias = type[TextChunk] | type[ThinkingChunk]
 
 
-class _Place:
-    """What stands in the line: the events it still has to pass on."""
+class _Part:
+    """A part of the answer: the events that have not been passed on."""
 
     __slots__ = ("events",)
 
@@ -26,7 +25,7 @@ class _Place:
         self.events: list[EngineEvent] = []
 
 
-class _Talk(_Place):
+class _Talk(_Part):
     """Text or thinking without a break."""
 
     __slots__ = ("kind",)
@@ -36,7 +35,7 @@ class _Talk(_Place):
         self.kind = kind
 
 
-class _Call(_Place):
+class _Call(_Part):
     """A call of a tool and the input it has so far."""
 
     __slots__ = ("call_id", "pieces")
@@ -48,12 +47,12 @@ class _Call(_Place):
         self.events.append(ToolCallStart(name, 1))
 
     def is_whole(self) -> bool:
-        """Say whether the input is a JSON object, or nothing at all."""
+        """Return whether the input is a JSON object, or nothing at all."""
         text = "".join(self.pieces)
         return not text.strip() or _is_object(text)
 
     def check(self, *, cut: bool) -> None:
-        """Blame the upstream for an input that is none; one that was `cut` may end anywhere."""
+        """Raise for an input that is no JSON object; one that was `cut` may end anywhere."""
         text = "".join(self.pieces)
         if not self.is_whole() and not (cut and _is_object(completed(text))):
             raise failed("the input of a call is no JSON object")
@@ -63,7 +62,7 @@ class Line:
     """The answer so far. Each method returns the events whose turn it is."""
 
     def __init__(self) -> None:
-        self._line: deque[_Place] = deque()
+        self._line: deque[_Part] = deque()
         self._calls: dict[int, _Call] = {}
         self._last: _Call | None = None
 
@@ -93,10 +92,10 @@ class Line:
 
     def end(self, *, cut: bool) -> list[EngineEvent]:
         """Pass on all that is left. Only the last call may have been `cut`."""
-        for place in self._line:
-            if isinstance(place, _Call):
-                place.check(cut=cut)
-        events = [event for place in self._line for event in place.events]
+        for part in self._line:
+            if isinstance(part, _Call):
+                part.check(cut=cut)
+        events = [event for part in self._line for event in part.events]
         self._line.clear()
         return events
 
@@ -118,9 +117,9 @@ class Line:
         events, line[0].events = line[0].events, []
         return events
 
-    def _is_done(self, place: _Place) -> bool:
+    def _is_done(self, part: _Part) -> bool:
         # A call whose input has not come yet looks like a call without any.
-        return not isinstance(place, _Call) or (bool(place.pieces) and place.is_whole())
+        return not isinstance(part, _Call) or (bool(part.pieces) and part.is_whole())
 
 
 def _is_object(text: str) -> bool:

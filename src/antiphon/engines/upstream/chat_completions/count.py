@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, asked of servers that disagree on how to ask."""
+"""Counts the tokens of a prompt, by servers that have different routes for it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
@@ -49,7 +49,7 @@ class _InputTokens(msgspec.Struct, frozen=True):
 
 
 class Counter:
-    """Counts as the upstream does, if there is a way; found out when it is first asked."""
+    """Counts as the upstream does, if there is a way; the first count finds it."""
 
     def __init__(self, upstream: Upstream, options: ChatOptions, model: str) -> None:
         self._upstream = upstream
@@ -60,13 +60,13 @@ class Counter:
         self._counts_images = True
 
     async def count(self, prompt: Prompt) -> int:
-        """Count a prompt, or estimate it where nobody can count."""
+        """Count a prompt, or estimate it if the upstream cannot count."""
         if self._estimates:
             return estimate(prompt)
         if images := list(images_of(prompt)):
             return await self._with_images(prompt, images)
         if self._way is not None:
-            # It has counted before: what it refuses now, it refuses for the prompt's sake.
+            # It has counted before, so a refusal now is about the prompt.
             return await self._way(prompt)
         return await self._find_way(prompt)
 

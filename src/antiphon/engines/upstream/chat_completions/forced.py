@@ -54,9 +54,9 @@ def schema_of(prompt: Prompt) -> dict[str, Any]:
         return tools[0].input_schema
     defs: dict[str, Any] = {}
     calls = []
-    for place, tool in enumerate(tools):
-        schema = _hoisted(tool.input_schema, place)
-        defs |= {f"{place}_{name}": one for name, one in schema.pop(DEFS, {}).items()}
+    for index, tool in enumerate(tools):
+        schema = _hoisted(tool.input_schema, index)
+        defs |= {f"{index}_{name}": one for name, one in schema.pop(DEFS, {}).items()}
         calls.append(
             {
                 "type": "object",
@@ -123,14 +123,14 @@ def _tools(prompt: Prompt) -> list[Tool]:
     return [tool for tool in prompt.tools if name in {None, tool.name}]
 
 
-def _hoisted(value: Any, place: int) -> Any:
+def _hoisted(value: Any, index: int) -> Any:
     """Copy a schema, with references to where its definitions will be."""
     if isinstance(value, list):
-        return [_hoisted(one, place) for one in value]
+        return [_hoisted(one, index) for one in value]
     if not isinstance(value, dict):
         return value
-    copy = {key: _hoisted(one, place) for key, one in value.items()}
+    copy = {key: _hoisted(one, index) for key, one in value.items()}
     ref = copy.get("$ref")
     if isinstance(ref, str) and ref.startswith(f"#/{DEFS}/"):
-        copy["$ref"] = f"#/{DEFS}/{place}_{ref.removeprefix(f'#/{DEFS}/')}"
+        copy["$ref"] = f"#/{DEFS}/{index}_{ref.removeprefix(f'#/{DEFS}/')}"
     return copy

@@ -1,7 +1,7 @@
 """The events of an upstream's message in, engine events out.
 
-The grammar is that of `antiphon.wire.events`; whoever breaks it has failed. A delta costs one
-token until `message_delta` says what the message has cost; the difference stands in `Finished`.
+The grammar is that of `antiphon.wire.events`; an upstream that breaks it has failed. A delta costs
+one token until `message_delta` says what the message has cost; the rest stands in `Finished`.
 `pause_turn` belongs to tools that the upstream runs; none was offered, so it has failed too.
 """
 
@@ -71,10 +71,12 @@ class UpstreamMessage:
     `asked` is how many tokens the caller wants; `limited` says that the context has fewer.
     """
 
-    def __init__(self, asked: int, origin: ProofEnvelope, reader: Reader, *, limited: bool) -> None:
+    def __init__(
+        self, asked: int, envelope: ProofEnvelope, reader: Reader, *, limited: bool
+    ) -> None:
         self._asked = asked
         self._reader = reader
-        self._origin = origin
+        self._envelope = envelope
         self._limited = limited
         self._started = False
         self._index = 0
@@ -144,7 +146,7 @@ class UpstreamMessage:
         self._block = block
         self._signature = block.signature or ""
         if block.type == "redacted_thinking":
-            return [RedactedThought(self._origin.proof(block.data))]
+            return [RedactedThought(self._envelope.proof(block.data))]
         if block.type == "tool_use":
             self._check(bool(block.name), "a call without the name of a tool")
             self._input = [msgspec.json.encode(block.input).decode()] if block.input else []
@@ -180,7 +182,7 @@ class UpstreamMessage:
         self._index += 1
         if block.type != "thinking" or not self._signature:
             return []
-        return [ThinkingSignature(self._origin.proof(self._signature))]
+        return [ThinkingSignature(self._envelope.proof(self._signature))]
 
     def _check_input(self) -> None:
         """Refuse an input that is no object; the limit may have cut it."""
@@ -209,7 +211,7 @@ class UpstreamMessage:
 
 
 def _prompt_size(usage: PromptUsage | None) -> list[EngineEvent]:
-    """Say how long the prompt is; servers that do not know it yet say nothing or 0."""
+    """Return the size of the prompt; servers that do not know it yet send none, or 0."""
     if usage is None:
         return []
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0

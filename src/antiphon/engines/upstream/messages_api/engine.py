@@ -31,19 +31,19 @@ class MessagesApi:
         self._upstream = upstream
         self._options = options
         self._model = card.id
-        self._origin = ProofEnvelope(options.url, card.id)
+        self._envelope = ProofEnvelope(options.url, card.id)
         self._reader = Reader()
 
     def request(self, prompt: Prompt, max_tokens: int) -> bytes:
-        return request_of(prompt, self._options, self._origin, self._model, max_tokens)
+        return request_of(prompt, self._options, self._envelope, self._model, max_tokens)
 
     def answer(self, prompt: Prompt, *, limited: bool) -> UpstreamMessage:
-        return UpstreamMessage(prompt.max_tokens, self._origin, self._reader, limited=limited)
+        return UpstreamMessage(prompt.max_tokens, self._envelope, self._reader, limited=limited)
 
     async def count(self, prompt: Prompt) -> int:
         if self._options.count == "estimate":
             return estimate(prompt)
-        body = count_of(prompt, self._options, self._origin, self._model)
+        body = count_of(prompt, self._options, self._envelope, self._model)
         counted = await self._upstream.ask("POST", "/v1/messages/count_tokens", body, _Count)
         return counted.input_tokens
 

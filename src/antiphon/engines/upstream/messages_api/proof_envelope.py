@@ -1,7 +1,7 @@
-"""Whose signature it is: an upstream's proof of what it thought, marked with where it came from.
+"""The proofs of an upstream for its thinking, marked with the server and the model.
 
 A conversation may move to another upstream, which would refuse a request with a signature that is
-not its own. So each proof says which server and model gave it, and only those get it back.
+not its own. So each proof names the server and model that gave it, and only those get it back.
 """
 
 from hashlib import sha256
@@ -12,16 +12,16 @@ _LENGTH: Final = 12
 
 
 class ProofEnvelope:
-    """One model of one server."""
+    """Marks and opens the proofs of one model of one server."""
 
     def __init__(self, url: str, model: str) -> None:
         digest = sha256(f"{url.rstrip('/').removesuffix('/v1')}\n{model}".encode()).hexdigest()
         self._mark = digest[:_LENGTH] + _SEPARATOR
 
     def proof(self, said: str) -> str:
-        """Mark what the upstream said."""
+        """Return a proof: the upstream's signature, marked."""
         return self._mark + said
 
     def said(self, proof: str) -> str | None:
-        """Return what this upstream said, `None` if somebody else did."""
+        """Return the signature in a proof of this upstream, `None` for a proof of another one."""
         return proof.removeprefix(self._mark) if proof.startswith(self._mark) else None

@@ -24,12 +24,12 @@ from antiphon.wire.content import (
 
 
 def request_of(
-    prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, model: str, max_tokens: int
+    prompt: Prompt, options: MessagesOptions, envelope: ProofEnvelope, model: str, max_tokens: int
 ) -> bytes:
     """Return the body of a request for at most `max_tokens`, as a stream."""
     given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
     body = {
-        **_conversation(prompt, options, origin, model),
+        **_conversation(prompt, options, envelope, model),
         "max_tokens": max_tokens,
         "stream": True,
         **{name: value for name, value in given.items() if value is not None},
@@ -40,20 +40,22 @@ def request_of(
     return msgspec.json.encode(body)
 
 
-def count_of(prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, model: str) -> bytes:
+def count_of(
+    prompt: Prompt, options: MessagesOptions, envelope: ProofEnvelope, model: str
+) -> bytes:
     """Return the body of a request for the number of tokens."""
-    return msgspec.json.encode(_conversation(prompt, options, origin, model))
+    return msgspec.json.encode(_conversation(prompt, options, envelope, model))
 
 
 def _conversation(
-    prompt: Prompt, options: MessagesOptions, origin: ProofEnvelope, model: str
+    prompt: Prompt, options: MessagesOptions, envelope: ProofEnvelope, model: str
 ) -> dict[str, Any]:
     turns = turns_with_marks(prompt)
     body: dict[str, Any] = {"model": model}
     if turns[0].role == "system":
         body["system"] = [as_sent(block) for block in turns[0].content]
         turns = turns[1:]
-    body["messages"] = list(_messages(turns, origin, resend=options.resend_thinking))
+    body["messages"] = list(_messages(turns, envelope, resend=options.resend_thinking))
     if prompt.tools:
         body["tools"] = _tools(prompt)
         body["tool_choice"] = _choice(prompt.tool_choice)
@@ -65,32 +67,32 @@ def _conversation(
 
 
 def _messages(
-    turns: Iterable[Turn], origin: ProofEnvelope, *, resend: bool
+    turns: Iterable[Turn], envelope: ProofEnvelope, *, resend: bool
 ) -> Iterator[dict[str, Any]]:
     for turn in turns:
-        blocks = (_block(block, origin, resend=resend) for block in turn.content)
+        blocks = (_block(block, envelope, resend=resend) for block in turn.content)
         content = [block for block in blocks if block is not None]
         if content:
             yield {"role": turn.role, "content": content}
 
 
-def _block(block: ContentParam, origin: ProofEnvelope, *, resend: bool) -> Any:
-    """Return a block as the upstream takes it; what others thought only if that is to be sent."""
+def _block(block: ContentParam, envelope: ProofEnvelope, *, resend: bool) -> Any:
+    """Return a block as the upstream takes it; thinking of others only with `resend`."""
     match block:
         case ThinkingParam(thinking=thinking, signature=proof):
-            signature = origin.said(proof)
+            signature = envelope.said(proof)
             if signature is not None:
                 return {"type": "thinking", "thinking": thinking, "signature": signature}
             return as_sent(block) if resend else None
         case RedactedThinkingParam(data=proof):
-            # Nobody else could read it.
-            hidden = origin.said(proof)
+            # Only the upstream that sent it can read it.
+            hidden = envelope.said(proof)
             return None if hidden is None else {"type": "redacted_thinking", "data": hidden}
     return as_sent(block)
 
 
 def as_sent(value: Any) -> Any:
-    """Return a block as it was received: without the keys that were absent or said nothing."""
+    """Return a block as it was received: without absent keys, `null` and defaults."""
     if isinstance(value, TextParam) and value.cache_control is None and value.citations is None:
         return {"type": "text", "text": value.text}
     if isinstance(value, msgspec.Struct):
