@@ -103,7 +103,7 @@ async def engine(
     await engine.aclose()
 
 
-async def test_it_is_ready_once_it_is_open(engine: Engine) -> None:
+async def test_engine_is_ready_once_it_is_open(engine: Engine) -> None:
     assert engine.ready
 
 

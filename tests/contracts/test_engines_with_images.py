@@ -98,7 +98,7 @@ def after_a_call(*content: TextParam | ImageParam) -> Prompt:
     return Prompt(turns, 4, 0.0)
 
 
-async def test_it_says_that_it_sees(engine: Engine) -> None:
+async def test_engine_declares_images(engine: Engine) -> None:
     assert engine.capabilities.images
     assert engine.capabilities.image_types >= {"image/png", "image/jpeg", "image/gif"}
 

@@ -100,7 +100,7 @@ def valid_calls(events: list[EngineEvent]) -> list[str]:
     return [name for name, _ in calls]
 
 
-async def test_it_declares_what_it_can(engine: Engine) -> None:
+async def test_engine_declares_its_tools(engine: Engine) -> None:
     assert engine.capabilities.tools
     assert engine.capabilities.forced_tools
     assert engine.capabilities.structured_outputs

@@ -349,7 +349,7 @@ def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -
 
 
 @pytest.mark.covers("blocks of an answer: redacted_thinking", "effect")
-def test_what_an_engine_proves_of_its_thoughts_is_in_their_signatures() -> None:
+def test_signatures_hold_the_proofs_of_the_engine() -> None:
     assembly = begun(sign=lambda text, proof: f"{text}|{proof}")
     fed = [
         ThinkingChunk("So", 1),
@@ -394,7 +394,7 @@ THOUGHT_AND_TEXT = (
 
 @pytest.mark.covers("usage: output_tokens_details", "effect")
 @pytest.mark.parametrize("thinking", ["disabled", "enabled", "adaptive"])
-def test_thinking_is_counted_and_shown_to_who_asked_for_it(thinking: str) -> None:
+def test_thinking_is_counted_and_shown_only_if_enabled(thinking: str) -> None:
     message = folded(thinking, *THOUGHT_AND_TEXT)
     kinds = [type(block) for block in message.content]
     assert kinds == [TextBlock] if thinking == "disabled" else [ThinkingBlock, TextBlock]
@@ -413,7 +413,7 @@ def test_answer_with_a_budget_begins_with_thinking_if_only_with_none(event: Engi
     assert len(folded("adaptive", event, Finished(FinishReason.END_TURN, 1)).content) == 1
 
 
-def test_proofs_of_thoughts_that_nobody_asked_for_are_not_shown() -> None:
+def test_proofs_are_not_shown_if_thinking_is_disabled() -> None:
     hidden = (ThinkingChunk("Hm.", 1), ThinkingSignature("a"), RedactedThought("b"))
     end = Finished(FinishReason.END_TURN, 1)
     assert not folded("disabled", *hidden, end).content

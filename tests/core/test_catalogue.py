@@ -11,7 +11,7 @@ def test_model_answers_to_its_aliases() -> None:
     assert Catalogue({"one": ["uno", "eins"]}).resolve("eins") == "one"
 
 
-def test_unknown_name_is_answered_by_nobody() -> None:
+def test_unknown_name_resolves_to_no_model() -> None:
     assert Catalogue({"one": ["uno", "claude-*"]}).resolve("two") is None
 
 

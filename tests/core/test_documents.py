@@ -21,7 +21,7 @@ IMAGE = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
 SOURCE = PlainTextSource(media_type="text/plain", data="Body")
 
 
-def test_a_document_says_what_it_is_called_before_what_it_says() -> None:
+def test_document_text_begins_with_title_and_context() -> None:
     document = DocumentParam(source=SOURCE, title="A title", context="From last year")
     assert document_text(document, "Body") == (
         "<document>\n<title>A title</title>\n<context>From last year</context>\nBody\n</document>"
@@ -43,7 +43,7 @@ def test_a_document_of_blocks_is_the_text_of_its_text_blocks() -> None:
     assert content_text([TextParam(text="a"), image, TextParam(text="b")]) == "a\nb"
 
 
-def test_a_search_result_says_where_it_is_from() -> None:
+def test_search_result_text_names_its_source() -> None:
     result = SearchResultParam(
         source="https://example.com", title="T", content=[TextParam(text="found")]
     )
@@ -53,7 +53,7 @@ def test_a_search_result_says_where_it_is_from() -> None:
     )
 
 
-def test_a_document_is_text_whatever_it_is_made_of() -> None:
+def test_body_of_each_kind_becomes_text() -> None:
     assert body_text("as it is") == "as it is"
     assert body_text(Pages(("a", "b"))) == pages_text(["a", "b"])
     assert body_text([TextParam(text="a"), TextParam(text="b")]) == "a\nb"

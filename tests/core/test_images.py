@@ -40,7 +40,7 @@ STARTS = (
         (images.WEBP, ImageHead(WEBP, 1, 1)),
     ],
 )
-def test_whole_image_says_what_it_is(image: bytes, head: ImageHead) -> None:
+def test_head_of_a_whole_image_has_type_and_size(image: bytes, head: ImageHead) -> None:
     assert read_head(image) == head
     assert head.longest_side == max(head.width, head.height)
 
@@ -96,7 +96,7 @@ def test_frame_of_a_jpeg_is_found_behind_other_segments(before: bytes) -> None:
         (images.lossy_webp_head(1, 1)[:28], "cut off"),
     ],
 )
-def test_what_is_no_image_is_told_why(image: bytes, reason: str) -> None:
+def test_unreadable_image_raises_with_the_reason(image: bytes, reason: str) -> None:
     with pytest.raises(UnreadableImageError, match=reason):
         read_head(image)
 

@@ -34,5 +34,5 @@ def paths(node: Any, where: str) -> list[str]:
         ({"efforts": ("xhigh",)}, {"effort", "effort.xhigh"}),
     ],
 )
-def test_what_a_model_can_do_is_claimed(can: dict[str, Any], more: set[str]) -> None:
+def test_capabilities_of_a_model_are_listed(can: dict[str, Any], more: set[str]) -> None:
     assert claimed(**can) == ALWAYS | more

@@ -107,9 +107,7 @@ def test_changed_thinking_of_an_earlier_message_has_the_wrong_signature() -> Non
     ],
 )
 @pytest.mark.parametrize("thinking", ["So", "No", ""])
-def test_what_was_not_signed_here_has_no_place_in_any_message(
-    signature: str, thinking: str
-) -> None:
+def test_foreign_signature_is_refused_in_any_message(signature: str, thinking: str) -> None:
     fine = thought("So", sign_thinking(KEY, "So"))
     assert refusal(thought(thinking, signature)) == f"messages.1.content.0: {INVALID}"
     assert refusal(fine, thought(thinking, signature)) == f"messages.3.content.0: {INVALID}"
@@ -162,7 +160,7 @@ def test_a_prompt_without_thoughts_stays_the_same() -> None:
     assert with_proofs(prompt, KEY) is prompt
 
 
-def test_proofs_of_another_house_are_nothing() -> None:
+def test_proof_signed_with_another_key_is_dropped() -> None:
     blocks = thought("So", sign_thinking(ANOTHER, "So", "x")), RedactedThinkingParam(data="x")
     prompt = with_proofs(Prompt((Turn("assistant", blocks),), 1), KEY)
     assert prompt.turns[0].content == (thought("So", ""), RedactedThinkingParam(data=""))

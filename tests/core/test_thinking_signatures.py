@@ -11,7 +11,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(TEXT)
-def test_what_was_signed_is_known_again(thinking: str) -> None:
+def test_signature_is_recognized(thinking: str) -> None:
     assert is_signed(KEY, thinking, sign_thinking(KEY, thinking))
 
 
@@ -37,7 +37,7 @@ def test_a_signature_with_one_byte_changed_is_none(place: int, change: int) -> N
 
 
 @pytest.mark.parametrize("signature", ["", "x", "é", "====", "EqQBCkYIARgCKkA", "A" * 88])
-def test_what_is_no_signature_is_none(signature: str) -> None:
+def test_invalid_signature_is_not_recognized(signature: str) -> None:
     assert not is_signed(KEY, "So", signature)
 
 

@@ -48,7 +48,9 @@ def test_every_order_has_every_place_once(weights: list[int], data: st.DataObjec
 
 
 @given(WEIGHTS, st.data())
-def test_a_healthy_place_is_found_whatever_fails(weights: list[int], data: st.DataObject) -> None:
+def test_healthy_engine_is_found_among_failing_ones(
+    weights: list[int], data: st.DataObject
+) -> None:
     """No request is lost as long as one place answers, and the first of all is soon the one."""
     healthy = data.draw(st.integers(0, len(weights) - 1))
     rotation, able = Rotation(weights), [True] * len(weights)
@@ -79,7 +81,7 @@ def test_a_pause_doubles_up_to_a_limit_and_ends_with_an_answer() -> None:
     assert rotation.failed(0, now) == 1.0
 
 
-def test_a_place_is_left_alone_as_long_as_it_wants() -> None:
+def test_engine_is_left_out_as_long_as_it_asks() -> None:
     assert Rotation([1]).failed(0, 0.0, 7.0) == 7.0
     assert Rotation([1]).failed(0, 0.0, 7000.0) == LONGEST_PAUSE_S
 

@@ -97,7 +97,7 @@ async def test_requests_are_spread_by_weight() -> None:
 
 @pytest.mark.parametrize("counts_exactly", [True, False])
 @pytest.mark.parametrize("kind", [OVERLOADED, EngineErrorKind.TIMEOUT, FAILED])
-async def test_what_fails_before_it_said_anything_goes_to_the_next(
+async def test_request_goes_to_the_next_engine_after_an_early_failure(
     kind: EngineErrorKind, counts_exactly: bool
 ) -> None:
     broken = Says("a", fails=kind, limits={"counts_exactly": counts_exactly})
@@ -105,7 +105,7 @@ async def test_what_fails_before_it_said_anything_goes_to_the_next(
     assert await whole(engine, ask("Hi")) == [Started(input_tokens=20), TextChunk("b", 1), END]
 
 
-async def test_what_the_caller_did_wrong_is_wrong_everywhere() -> None:
+async def test_unsupported_prompt_is_not_tried_on_the_next_engine() -> None:
     second = Says("b")
     engine = routed(Says("a", fails=EngineErrorKind.UNSUPPORTED), second)
     with pytest.raises(EngineError, match="a"):
@@ -115,7 +115,7 @@ async def test_what_the_caller_did_wrong_is_wrong_everywhere() -> None:
     assert second.asked == 0
 
 
-async def test_what_fails_behind_its_first_words_is_not_begun_again() -> None:
+async def test_failure_behind_the_first_text_is_raised() -> None:
     second = Says("b")
     engine = routed(Says("a", fails=FAILED, late=True), second)
     seen: list[EngineEvent] = []
@@ -173,7 +173,7 @@ async def test_an_answer_without_an_end_is_a_failure() -> None:
     assert await said(routed(Silent("a"), Says("b"))) == "b"
 
 
-async def test_a_caller_who_leaves_during_a_trial_does_not_use_it_up() -> None:
+async def test_cancelled_trial_is_not_used_up() -> None:
     class Slow(Says):
         async def count_tokens(self, prompt: Prompt) -> int:
             if self.fails is None:
@@ -208,7 +208,7 @@ async def test_closing_closes_all() -> None:
     assert all(engine.closed for engine in engines)
 
 
-def test_a_model_can_do_what_all_its_engines_can() -> None:
+def test_routed_engine_has_the_common_capabilities() -> None:
     full = {"tools": True, "forced_tools": True, "images": True, "thinking": True}
     small = Capabilities(500, max_output_tokens=50, structured_outputs=True, tools=True)
     both = common([Capabilities(1000, max_output_tokens=None, **full), small])

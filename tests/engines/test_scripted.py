@@ -237,7 +237,7 @@ async def test_reply_can_fail_after_some_tokens(after: int, count: int) -> None:
 # Time.
 
 
-async def test_nothing_is_waited_for_by_default() -> None:
+async def test_engine_sleeps_for_nothing_by_default() -> None:
     clock = Clock()
     await said(engine(clock, text="one two three"), "Hi")
     assert clock.slept == []

@@ -20,7 +20,7 @@ def models(*sources: ModelSource, opener=open_engine) -> Models:
     return Models(sources, Path("unused"), opener)
 
 
-async def test_a_model_that_loads_is_overloaded_until_it_is_there() -> None:
+async def test_loading_model_is_overloaded() -> None:
     served = models(source("small", "claude-*"))
     assert not served.ready
     assert served.states() == {"small": "loading"}
@@ -33,7 +33,7 @@ async def test_a_model_that_loads_is_overloaded_until_it_is_there() -> None:
     assert not served.ready
 
 
-async def test_a_model_that_loads_says_what_is_known_of_it() -> None:
+async def test_loading_model_is_listed_without_limits() -> None:
     served = models(source("small"))
     (loading,) = served.listing(limit=1, after_id=None, before_id=None).data
     assert (loading.id, loading.display_name) == ("small", "small")
@@ -106,7 +106,7 @@ def on_several(*options: dict[str, object]) -> ModelSource:
     return ModelSource(ModelSettings(id="both", engines=engines))
 
 
-async def test_a_model_on_several_engines_can_do_what_all_can() -> None:
+async def test_model_on_several_engines_has_their_common_capabilities() -> None:
     served = models(on_several({"context_tokens": 500}, {"context_tokens": 900}))
     await served.open()
     assert served.find("both").engine().capabilities.context_tokens == 500

@@ -88,7 +88,7 @@ PLACES = st.lists(st.integers(0, 200), max_size=8)
 
 @pytest.mark.covers("blocks of an answer: citations", "effect")
 @given(DOCUMENTS, SAID, PLACES)
-def test_the_blocks_are_the_answer_without_marks_and_cite_what_stands_there(
+def test_blocks_hold_the_answer_without_marks_and_cite_true_text(
     documents: list[Citable], said: str, places: list[int]
 ) -> None:
     message = fold(streamed(cuts(said, places), read(documents)))
@@ -103,7 +103,7 @@ def test_the_blocks_are_the_answer_without_marks_and_cite_what_stands_there(
 
 @given(DOCUMENTS, SAID, PLACES, STOPS)
 @example(["The grass is green."], "The grass is green.[", [], ("[",))
-def test_wherever_an_answer_is_cut_it_is_the_same(
+def test_cuts_of_an_answer_do_not_change_its_blocks(
     documents: list[Citable], said: str, places: list[int], stops: tuple[str, ...]
 ) -> None:
     sources = read(documents)
@@ -170,14 +170,14 @@ def test_stop_sequences_are_those_of_the_answer_without_marks(
         ("", []),
     ],
 )
-def test_a_claim_is_a_block_with_what_it_cites(
+def test_claim_is_a_block_with_its_citations(
     said: str, expected: list[tuple[str, list[str]]]
 ) -> None:
     assert blocks(said) == expected
     assert blocks(*said) == expected
 
 
-def test_a_claim_is_told_as_soon_as_it_is_certain() -> None:
+def test_claim_is_sent_as_soon_as_it_is_certain() -> None:
     assembly = begun(sources=SOURCES)
     assert assembly.feed(TextChunk("It is so", 1)) == []
     assert assembly.feed(TextChunk(" [source 1", 1)) == []
@@ -191,7 +191,7 @@ def test_a_claim_is_told_as_soon_as_it_is_certain() -> None:
     ]
 
 
-def test_what_is_not_cited_starts_without_citations() -> None:
+def test_text_without_citations_starts_without_them() -> None:
     events = streamed(["So."])
     assert events[1] == ContentBlockStart(index=0, content_block=StartedText())
 

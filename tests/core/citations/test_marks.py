@@ -56,7 +56,7 @@ def test_a_mark_names_its_numbers(text: str, numbers: tuple[int, ...]) -> None:
         "[[]",
     ],
 )
-def test_what_only_looks_like_a_mark_is_text(text: str) -> None:
+def test_text_that_resembles_a_mark_stays_text(text: str) -> None:
     assert list(tokens(text)) == [text]
 
 

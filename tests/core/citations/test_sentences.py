@@ -54,7 +54,7 @@ def test_a_sentence_that_ends_beyond_the_longest_is_cut_before() -> None:
 
 
 @given(TEXTS)
-def test_nothing_but_space_stands_outside_of_sentences(text: str) -> None:
+def test_only_space_stands_outside_of_sentences(text: str) -> None:
     done = 0
     for start, end in sentences(text):
         assert text[done:start].strip() == ""
@@ -64,9 +64,7 @@ def test_nothing_but_space_stands_outside_of_sentences(text: str) -> None:
 
 
 @given(TEXTS, st.booleans())
-def test_where_a_sentence_ends_does_not_depend_on_what_comes_later(
-    text: str, by_lines: bool
-) -> None:
+def test_later_text_does_not_move_the_end_of_a_sentence(text: str, by_lines: bool) -> None:
     start = len(text) - len(text.lstrip())
     whole = cut(text, start, by_lines=by_lines)
     for length in range(len(text)):

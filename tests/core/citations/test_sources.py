@@ -30,7 +30,7 @@ COLOURS = "The grass is green. The sky is blue.\n"
 
 @pytest.mark.covers("blocks of an answer: citations", "effect")
 @given(DOCUMENTS, st.lists(st.integers(-1, 20), max_size=6))
-def test_a_citation_says_what_stands_at_its_place(
+def test_citation_holds_the_text_of_its_location(
     documents: list[Citable], numbers: list[int]
 ) -> None:
     sources = read(documents)
@@ -175,7 +175,7 @@ def test_the_model_is_told_once_how_to_cite() -> None:
     assert first.search_result(found("One.")).startswith(INSTRUCTION)
 
 
-def test_what_may_not_be_cited_counts_and_has_no_numbers() -> None:
+def test_document_without_citations_counts_and_has_no_numbers() -> None:
     sources = Sources()
     silent = replace(plain("One."), citations=CitationsParam(enabled=False))
     assert sources.document(silent, "One.") == "<document>\nOne.\n</document>"

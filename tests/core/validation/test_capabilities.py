@@ -125,7 +125,7 @@ def test_server_that_cannot_says_so(fields: dict[str, Any], sentence: str) -> No
     ],
     ids=str,
 )
-def test_what_asks_for_nothing_is_taken_by_the_least_model(fields: dict[str, Any]) -> None:
+def test_neutral_parameters_are_accepted_by_the_least_model(fields: dict[str, Any]) -> None:
     assert prompt(capabilities=PLAIN, **fields)
 
 
@@ -163,7 +163,7 @@ def test_image_in_a_result_is_refused_by_name() -> None:
         ("document", "'base64', 'text' or 'content'", "documents"),
     ],
 )
-def test_what_would_have_to_be_fetched_is_refused(kind: str, ways: str, things: str) -> None:
+def test_sources_to_fetch_are_refused(kind: str, ways: str, things: str) -> None:
     where = f"messages.0.content.0.{kind}.source"
     fetches = replace(ABLE, url_sources=True)
     by_url = {"type": kind, "source": {"type": "url", "url": "https://example.com/a"}}

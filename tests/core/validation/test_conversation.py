@@ -46,7 +46,7 @@ def test_last_system_message_may_end_the_array() -> None:
 
 
 @pytest.mark.parametrize("empty", ["", []])
-def test_empty_user_message_beside_another_says_nothing(empty: Any) -> None:
+def test_empty_user_message_beside_another_is_ignored(empty: Any) -> None:
     assert said(user(empty), user("a"), user(empty)) == [("user", ["a"])]
 
 
@@ -164,7 +164,7 @@ def test_broken_rule_of_the_system_prompt_is_said(prompt_text: Any, sentence: st
         [user("a"), DIRECTIVE, DIRECTIVE | {"content": ""}, assistant("b")],
     ],
 )
-def test_directive_may_stand_anywhere_and_says_nothing(messages: list[dict[str, Any]]) -> None:
+def test_directive_is_accepted_anywhere_and_ignored(messages: list[dict[str, Any]]) -> None:
     assert said(*messages) == [("user", ["a"]), ("assistant", ["b"])]
 
 

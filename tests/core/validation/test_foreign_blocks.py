@@ -53,7 +53,7 @@ def test_the_state_of_a_browser_is_refused_inside_of_a_result() -> None:
 
 
 @pytest.mark.parametrize("block", [block for block, _ in BLOCKS])
-def test_what_is_wrong_for_anybody_is_said_first(block: dict[str, Any]) -> None:
+def test_fault_of_the_request_is_reported_before_a_foreign_block(block: dict[str, Any]) -> None:
     assert refusal(user([block, text(" ")])).startswith("messages: text content blocks")
     assert "role 'system' supports text" in refusal(user(), system([block]))
     assert refusal(user(), system=[block]) == "system.0: Input does not match the expected shape."

@@ -65,7 +65,7 @@ def test_images_of_all_four_formats_are_taken(image: bytes, kind: str) -> None:
         ),
     ],
 )
-def test_what_is_no_such_image_is_refused_by_name(block: dict[str, Any], sentence: str) -> None:
+def test_invalid_image_is_refused_by_name(block: dict[str, Any], sentence: str) -> None:
     assert refusal(user([block])) == sentence
 
 
@@ -134,7 +134,7 @@ def test_images_that_are_not_here_yet_are_counted() -> None:
     assert refusal(user([IMAGE] * 101), capabilities=FETCHES).endswith("Found 101.")
 
 
-def test_image_that_shall_not_be_scaled_down_is_refused_where_it_would_be() -> None:
+def test_image_that_must_not_be_scaled_is_refused_if_too_large() -> None:
     strict = {"transformations": {"oversized_image": "error"}}
     assert able(user([image_block(images.png_head(1568, 9), **strict)]))
     message, details = refused(

@@ -5,7 +5,7 @@ from antiphon.core.validation import check_fits
 from support.requests import PLAIN, able, prompt, refusal, tool
 
 
-def test_prompt_holds_what_was_asked_for() -> None:
+def test_prompt_holds_the_parameters_of_the_request() -> None:
     assert prompt(max_tokens=100).max_tokens == 100
 
 
@@ -51,7 +51,7 @@ def test_prompt_that_leaves_no_room_is_refused(tokens: int, maximum: int) -> Non
         ("tool_choice", {"type": "tool", "name": "get_weather"}, "`tool_choice` forces tool use"),
     ],
 )
-def test_nothing_may_be_asked_of_an_answer_of_no_tokens(
+def test_answer_of_no_tokens_is_refused_with_demands(
     field: str, value: object, reason: str
 ) -> None:
     assert refusal(max_tokens=0, tools=[tool()], **{field: value}) == (
@@ -67,5 +67,5 @@ def test_nothing_may_be_asked_of_an_answer_of_no_tokens(
         ("tool_choice", {"type": "auto"}),
     ],
 )
-def test_answer_of_no_tokens_may_stand_beside_what_asks_nothing(field: str, value: object) -> None:
+def test_answer_of_no_tokens_with_neutral_parameters_is_accepted(field: str, value: object) -> None:
     assert able(max_tokens=0, tools=[tool()], **{field: value}).max_tokens == 0

@@ -84,7 +84,7 @@ def test_thread_is_refused_with_the_code_that_the_sdk_reads() -> None:
     assert error.value.error_code == "thread_unsupported_request"
 
 
-def test_what_claude_code_sends_is_taken() -> None:
+def test_request_of_claude_code_is_accepted() -> None:
     asked = prompt(
         user("Hi"),
         {"role": "system", "content": "The date is unknown."},
@@ -188,7 +188,7 @@ FIELDS = st.fixed_dictionaries(
 
 
 @given(MESSAGES, FIELDS, st.sampled_from([OLD, NEW]), st.sampled_from([PLAIN, ABLE]))
-def test_whatever_is_asked_is_refused_by_a_rule_or_asked_of_the_engine(
+def test_any_request_is_refused_by_a_rule_or_becomes_a_prompt(
     messages: list[dict[str, Any]],
     fields: dict[str, Any],
     version: str,

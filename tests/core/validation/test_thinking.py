@@ -32,7 +32,7 @@ def test_mode_reaches_the_prompt(thinking: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("thinking", [{"type": "disabled"}, ADAPTIVE | {"display": "updates"}])
-def test_model_that_does_not_think_ignores_what_leaves_it_the_choice(
+def test_thinking_that_is_not_enabled_is_ignored_by_a_model_without_it(
     thinking: dict[str, Any],
 ) -> None:
     assert prompt(thinking=thinking).thinking == Thinking()

@@ -65,7 +65,7 @@ def test_twenty_strict_tools_are_taken() -> None:
 
 
 @pytest.mark.covers("tools: defer_loading", "ignored")
-def test_tool_reaches_the_prompt_with_all_that_it_says() -> None:
+def test_tool_reaches_the_prompt_with_all_its_fields() -> None:
     whole = tool(
         type="custom",
         description="d",

@@ -55,7 +55,7 @@ def test_older_version_takes_citations_of_the_user() -> None:
     "message",
     [user([text("a") | {"citations": []}]), user([text("a") | {"citations": None}]), user("a")],
 )
-def test_citations_that_say_nothing_are_taken(message: dict[str, Any]) -> None:
+def test_absent_citations_are_accepted(message: dict[str, Any]) -> None:
     assert said(message, version=NEW) == [("user", ["a"])]
 
 

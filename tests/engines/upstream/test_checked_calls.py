@@ -86,6 +86,6 @@ def test_a_call_that_is_wrong_or_missing_is_the_upstreams_failure(
     assert caught.value.kind is EngineErrorKind.FAILED
 
 
-def test_who_refuses_need_not_call() -> None:
+def test_refusal_without_a_forced_call_is_passed_on() -> None:
     refused = Finished(FinishReason.REFUSAL)
     assert checked(refused, choice=ToolChoice(mode="any")) == [[refused]]

@@ -82,7 +82,7 @@ async def test_the_upstream_itself_says_how_long_the_prompt_is(upstream: Misbeha
     await engine.aclose()
 
 
-async def test_what_the_upstream_does_not_say_is_counted(upstream: Misbehaving) -> None:
+async def test_size_that_the_upstream_does_not_send_is_counted(upstream: Misbehaving) -> None:
     serves(upstream, message(None), 12)
     engine = await messages_api(upstream)
     assert (await whole(engine, ask("Hi")))[0] == Started(input_tokens=12)

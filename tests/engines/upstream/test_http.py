@@ -201,7 +201,7 @@ async def test_headers_that_never_come_time_out(engine: Engine, upstream: Misbeh
     assert (await fails(engine)).kind is EngineErrorKind.TIMEOUT
 
 
-async def test_who_hangs_up_at_once_is_asked_again_a_few_times(
+async def test_connection_that_closes_at_once_is_retried_a_few_times(
     engine: Engine, upstream: Misbehaving
 ) -> None:
     async def script(request: web.Request) -> web.Response:
@@ -214,7 +214,7 @@ async def test_who_hangs_up_at_once_is_asked_again_a_few_times(
     assert len(upstream.asked) == 3
 
 
-async def test_who_is_away_may_be_back(opener: OpenEngine) -> None:
+async def test_unreachable_upstream_is_overloaded(opener: OpenEngine) -> None:
     engine = await opened(opener, "http://127.0.0.1:1")
     assert (await fails(engine)).kind is EngineErrorKind.OVERLOADED
     await engine.aclose()
@@ -274,7 +274,7 @@ async def test_the_only_model_is_found(upstream: Misbehaving, opener: OpenEngine
 @pytest.mark.parametrize(
     "card", [b'{"id":"m","meta":{"n_ctx":78}}', b'{"id":"m","max_input_tokens":78}']
 )
-async def test_context_is_what_the_server_says(
+async def test_context_comes_from_the_server(
     upstream: Misbehaving, opener: OpenEngine, card: bytes
 ) -> None:
     upstream.says(b'{"data":[' + card + b',{"id":"n"}]}')
@@ -283,7 +283,7 @@ async def test_context_is_what_the_server_says(
     await engine.aclose()
 
 
-async def test_context_that_nobody_says_is_a_default(
+async def test_context_without_a_source_is_the_default(
     upstream: Misbehaving, opener: OpenEngine
 ) -> None:
     upstream.says(b'{"data":[]}')

@@ -95,7 +95,7 @@ def test_any_other_address_is_not(address: str) -> None:
 
 
 @given(st.ip_addresses(v=4))
-def test_what_the_language_calls_private_is_never_public(address: IPv4Address) -> None:
+def test_addresses_that_python_calls_private_are_not_public(address: IPv4Address) -> None:
     if address.is_private or address.is_multicast or address.is_reserved:
         assert not is_public(str(address))
 

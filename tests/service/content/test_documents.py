@@ -33,7 +33,7 @@ def pdf_document(data: str) -> DocumentParam:
     return DocumentParam(source=Base64PdfSource(media_type="application/pdf", data=data))
 
 
-async def test_a_prompt_of_text_is_left_as_it_is() -> None:
+async def test_prompt_of_text_is_not_changed() -> None:
     prompt = Prompt(turns=(Turn("user", (TextParam(text="Hi"),)),), max_tokens=1)
     assert await read_documents(prompt) == (prompt, None)
 

@@ -67,7 +67,7 @@ async def dripping(writer: asyncio.StreamWriter) -> None:
         (images.WEBP, "image/webp"),
     ],
 )
-async def test_image_is_what_its_bytes_say(image: bytes, kind: str) -> None:
+async def test_type_of_a_fetched_image_comes_from_its_bytes(image: bytes, kind: str) -> None:
     async with site({"/": answer(image, Content_Type="text/html")}) as there:
         wished = {"transformations": {"oversized_image": "downsize"}}
         found = await fetched(by_url("image", there.url(), **wished))
@@ -77,7 +77,7 @@ async def test_image_is_what_its_bytes_say(image: bytes, kind: str) -> None:
 
 
 @pytest.mark.covers("blocks of a request: document: url", "effect")
-async def test_document_is_what_its_server_calls_it() -> None:
+async def test_type_of_a_fetched_document_comes_from_its_server() -> None:
     latin = answer("Grüße".encode("latin-1"), Content_Type="text/plain; charset=ISO-8859-1")
     pages = {
         "/pdf": answer(b"%PDF-1.7", Content_Type="application/pdf"),
@@ -153,7 +153,7 @@ async def test_request_without_urls_is_left_alone() -> None:
         ("document", endless, f"document.source.url: The file has more than {MOST} bytes."),
     ],
 )
-async def test_what_cannot_be_fetched_is_refused_by_name(
+async def test_failed_fetch_is_refused_with_the_path(
     kind: str, page: bytes | Serve, sentence: str
 ) -> None:
     assert await refused(page, kind) == f"messages.0.content.1.{sentence}"

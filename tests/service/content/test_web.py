@@ -75,7 +75,7 @@ async def test_no_name_leads_to_a_private_address(addresses: list[str]) -> None:
     assert await refused(Web(Names([addresses])), "http://files.example.com/") == FAILED
 
 
-async def test_name_that_changes_its_mind_after_the_check_changes_nothing() -> None:
+async def test_name_that_resolves_anew_after_the_check_is_not_followed() -> None:
     names = Names([["127.0.0.1"], ["127.9.9.9"]])
     async with site({"/": answer(b"hello")}) as there:
         assert (await Web(names, here).get(there.url(), MOST)).body == b"hello"
@@ -139,7 +139,7 @@ async def test_every_redirect_is_checked() -> None:
         no_http,
     ],
 )
-async def test_what_a_server_answers_is_not_told(page: bytes | Serve) -> None:
+async def test_failure_does_not_reveal_the_servers_answer(page: bytes | Serve) -> None:
     async with site({"/": page}) as there:
         assert await refused(Web(Names(), here), there.url()) == FAILED
 
@@ -183,7 +183,7 @@ async def test_compressed_file_is_not_unfolded() -> None:
         ("http://me:word@example.com/", "The URL must not carry a user name or a password."),
     ],
 )
-async def test_what_is_no_url_of_the_web_is_refused(url: str, said: str) -> None:
+async def test_other_urls_than_http_are_refused(url: str, said: str) -> None:
     names = Names()
     assert await refused(Web(names, here), url) == said
     assert names.asked == []

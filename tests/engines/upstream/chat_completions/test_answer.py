@@ -183,7 +183,7 @@ def test_a_call_that_was_cut_is_kept() -> None:
         [{"object": "error", "message": "out of memory", "code": 500}],
     ],
 )
-def test_what_it_should_not_say_is_its_failure(chunks: list[Any]) -> None:
+def test_illegal_stream_fails(chunks: list[Any]) -> None:
     with pytest.raises(EngineError) as caught:
         read(*chunks)
     assert caught.value.kind is EngineErrorKind.FAILED

@@ -77,7 +77,7 @@ async def test_llama_server_counts_images(upstream: Misbehaving) -> None:
     await engine.aclose()
 
 
-async def test_images_that_nobody_counts_are_added_as_usual(upstream: Misbehaving) -> None:
+async def test_uncounted_images_are_added_as_the_api_counts_them(upstream: Misbehaving) -> None:
     serve(upstream, tokenize={"count": 7})
     engine = await opened(upstream.url, images=True)
     for _ in range(2):
@@ -109,7 +109,7 @@ async def test_a_server_that_cannot_count_is_asked_once(
     await engine.aclose()
 
 
-async def test_many_may_ask_before_it_is_known_how(upstream: Misbehaving) -> None:
+async def test_concurrent_first_counts_find_the_way(upstream: Misbehaving) -> None:
     serve(upstream, tokenize={"count": 7})
     engine = await opened(upstream.url)
     counts = await asyncio.gather(*(engine.count_tokens(ask("Hi")) for _ in range(20)))

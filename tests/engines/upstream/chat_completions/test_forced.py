@@ -93,7 +93,7 @@ def test_a_system_prompt_follows_the_tools() -> None:
     assert second["role"] == "user"
 
 
-def test_what_is_not_forced_is_asked_as_ever() -> None:
+def test_unforced_prompt_is_requested_as_usual() -> None:
     for choice in (ToolChoice(), ToolChoice(mode="none")):
         asked = body(asking(choice))
         assert len(asked["tools"]) == 2
@@ -120,7 +120,7 @@ def test_the_text_is_the_call() -> None:
         ('{"name": "clock", "input": {"zone": "UT', [("clock", "{}")]),
     ],
 )
-def test_of_a_call_that_was_cut_there_is_what_is_certain(text: str, calls: list[Any]) -> None:
+def test_cut_call_yields_the_certain_part(text: str, calls: list[Any]) -> None:
     events = read(ANY, text, finish="length")
     assert calls_in(events) == calls
     assert reason_of(events) is FinishReason.MAX_TOKENS
@@ -128,7 +128,7 @@ def test_of_a_call_that_was_cut_there_is_what_is_certain(text: str, calls: list[
 
 
 @pytest.mark.parametrize("text", ["[]", "Sure!", '{"name": 5}'])
-def test_what_is_no_call_is_the_servers_failure(text: str) -> None:
+def test_text_that_is_no_call_fails(text: str) -> None:
     with pytest.raises(EngineError):
         read(ANY, text)
 

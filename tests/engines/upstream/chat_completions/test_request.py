@@ -114,7 +114,7 @@ def test_thoughts_are_sent_back_where_the_model_thinks() -> None:
         ("assistant", IMAGE),
     ],
 )
-def test_what_cannot_be_said_is_refused(role: str, block: dict[str, Any]) -> None:
+def test_block_without_a_translation_is_refused(role: str, block: dict[str, Any]) -> None:
     with pytest.raises(EngineError) as caught:
         messages_of([turn(role, block)])
     assert caught.value.kind is EngineErrorKind.UNSUPPORTED
@@ -164,7 +164,7 @@ def test_at_most_one_call() -> None:
     assert asked["parallel_tool_calls"] is False
 
 
-def test_tools_keep_what_they_say() -> None:
+def test_tools_keep_their_fields() -> None:
     tool = Tool(
         name="f",
         input_schema={"type": "object"},
@@ -231,7 +231,7 @@ def test_effort_is_the_nearest_level_that_the_server_takes(
     )
 
 
-def test_template_is_told_by_its_own_switch_and_what_else_it_wants() -> None:
+def test_template_gets_its_switch_and_its_variables() -> None:
     kwargs = {"preserve_thinking": True}
     silent = ChatOptions(url="http://x", chat_template_kwargs=kwargs)
     assert body(Prompt(HI, 5), silent)["chat_template_kwargs"] == kwargs

@@ -110,13 +110,13 @@ def test_events_without_a_name_and_new_ones_are_read() -> None:
     assert events == [Finished(FinishReason.END_TURN, 5)]
 
 
-def test_what_is_only_citations_is_silent() -> None:
+def test_citations_delta_yields_no_event() -> None:
     citation = piece(0, "citations_delta", citation={})
     events = read(START, begin(0), citation, close(0), ending(), STOP)
     assert events == [Finished(FinishReason.END_TURN, 5)]
 
 
-def test_thoughts_that_nobody_can_read_are_passed_on() -> None:
+def test_redacted_thinking_is_passed_on() -> None:
     hidden = begin(0, "redacted_thinking", data="x")
     signed = [begin(1, "thinking"), piece(1, "signature_delta", signature="s"), close(1)]
     events = read(START, hidden, close(0), *signed, ending(), STOP)
@@ -148,7 +148,7 @@ def test_a_start_says_how_long_the_prompt_is_and_what_of_it_was_cached() -> None
     assert len(read(zero, ending(), STOP)) == 1
 
 
-def test_a_refusal_says_why_as_far_as_it_does() -> None:
+def test_refusal_carries_its_details() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "No."}
     refused = {**ending("refusal"), "delta": {"stop_reason": "refusal", "stop_details": details}}
     assert read(START, refused, STOP) == [
@@ -221,7 +221,7 @@ def test_llama_cpp_may_leave_out_the_start_and_end_what_it_has_not_begun() -> No
         [error("of tomorrow")],
     ],
 )  # fmt: skip
-def test_what_it_should_not_say_is_its_failure(events: list[Any]) -> None:
+def test_illegal_stream_fails(events: list[Any]) -> None:
     with pytest.raises(EngineError) as caught:
         read(*events)
     assert caught.value.kind is EngineErrorKind.FAILED

@@ -124,7 +124,7 @@ def test_a_count_is_asked_without_limits() -> None:
     assert set(counted) == {"model", "messages"}
 
 
-def test_thoughts_go_back_to_whom_signed_them_and_to_nobody_else() -> None:
+def test_proofs_go_back_only_to_the_upstream_that_signed_them() -> None:
     other = ProofEnvelope("http://y", "m")
     own = {"type": "thinking", "thinking": "x", "signature": ORIGIN.proof("s")}
     hidden = {"type": "redacted_thinking", "data": ORIGIN.proof("d")}
