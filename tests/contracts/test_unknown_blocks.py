@@ -40,8 +40,13 @@ HIDDEN = ThinkingParam(thinking="", signature=sign_omitted(b"key", "So."))
 
 
 def prompt(*blocks: Any) -> Prompt:
+    return Prompt((Turn("user", (RESULT, *blocks)),), max_tokens=1)
+
+
+def marked_inside() -> Prompt:
+    """A breakpoint inside of the unknown block: whatever that holds."""
     mark = Breakpoint(0, (0, 0))
-    return Prompt((Turn("user", (RESULT, *blocks)),), max_tokens=1, breakpoints=(mark,))
+    return Prompt((Turn("user", (UNKNOWN,)),), max_tokens=1, breakpoints=(mark,))
 
 
 WALKS: dict[str, Callable[[], object]] = {
@@ -53,10 +58,8 @@ WALKS: dict[str, Callable[[], object]] = {
     "images_of": lambda: list(images_of(prompt())),
     "replace_images": lambda: replace_images(prompt().turns, lambda _: ()),
     "marks_in": lambda: list(marks_in([RESULT])),
-    "without_marks": lambda: without_marks(prompt()),
-    "turns_with_marks": lambda: turns_with_marks(
-        Prompt((Turn("user", (UNKNOWN,)),), 1, breakpoints=(Breakpoint(0, (0, 0)),))
-    ),
+    "without_marks": lambda: without_marks(marked_inside()),
+    "turns_with_marks": lambda: turns_with_marks(marked_inside()),
     "spots_of": lambda: list(spots_of([MessageParam(role="user", content=[RESULT])])),
     "restore_thinking": lambda: restore_thinking(prompt(HIDDEN)),
     "with_proofs": lambda: with_proofs(prompt(HIDDEN), b"key"),

@@ -4,14 +4,16 @@ On the wire a block carries its breakpoint (`cache_control`). In a prompt the br
 apart, so that blocks with and without one are the same content: they count, render and hash alike.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from antiphon.core.blocks import Path, inner_blocks, rewrite, with_inner_blocks
-from antiphon.core.prompt import Prompt, Turn
+from antiphon.core.blocks import Path, inner_blocks, with_inner_blocks
+from antiphon.core.prompt import Breakpoint, Prompt, Turn
 from antiphon.wire.content import BlockParam, CacheableParam, CacheControlParam
+
+Mark: TypeAlias = CacheControlParam | None
 
 
 def marks_in(blocks: Sequence[BlockParam]) -> Iterator[tuple[Path, CacheControlParam]]:
@@ -27,8 +29,8 @@ def marks_in(blocks: Sequence[BlockParam]) -> Iterator[tuple[Path, CacheControlP
 
 
 def without_marks(prompt: Prompt) -> Prompt:
-    """Take the breakpoints off the blocks of a prompt; `Prompt.breakpoints` stay."""
-    return rewrite(prompt, lambda block: (_with_mark(block, None),))
+    """Take its breakpoints off the blocks of a prompt; `Prompt.breakpoints` stay."""
+    return replace(prompt, turns=_turns(prompt, lambda _: None))
 
 
 def turns_with_marks(prompt: Prompt) -> tuple[Turn, ...]:
@@ -36,31 +38,32 @@ def turns_with_marks(prompt: Prompt) -> tuple[Turn, ...]:
 
     A block that cannot carry one has none.
     """
+    return _turns(prompt, lambda one: CacheControlParam(type="ephemeral", ttl=one.ttl))
+
+
+def _turns(prompt: Prompt, mark: Callable[[Breakpoint], Mark]) -> tuple[Turn, ...]:
+    """Return the turns of a prompt with these marks on the blocks of its breakpoints."""
     turns = list(prompt.turns)
     for index, turn in enumerate(turns):
-        marks = {
-            one.path: CacheControlParam(type="ephemeral", ttl=one.ttl)
-            for one in prompt.breakpoints
-            if one.turn == index
-        }
+        marks = {one.path: mark(one) for one in prompt.breakpoints if one.turn == index}
         if marks:
             content: Any = tuple(_marked(turn.content, marks))
             turns[index] = Turn(turn.role, content)
     return tuple(turns)
 
 
-def _marked(
-    blocks: Sequence[BlockParam], marks: Mapping[Path, CacheControlParam]
-) -> Iterator[BlockParam]:
+def _marked(blocks: Sequence[BlockParam], marks: Mapping[Path, Mark]) -> Iterator[BlockParam]:
     for index, block in enumerate(blocks):
-        inside = {path[1:]: mark for path, mark in marks.items() if path[0] == index}
-        mark = inside.pop((), None)
-        if inside:
-            block = with_inner_blocks(block, tuple(_marked(inner_blocks(block), inside)))  # noqa: PLW2901
-        yield block if mark is None else _with_mark(block, mark)
+        here = {path[1:]: mark for path, mark in marks.items() if path[0] == index}
+        own = () in here
+        mark = here.pop((), None)
+        if here:
+            inner = tuple(_marked(inner_blocks(block), here))
+            block = with_inner_blocks(block, inner)  # noqa: PLW2901 - the same, marked inside
+        yield _with_mark(block, mark) if own else block
 
 
-def _with_mark(block: BlockParam, mark: CacheControlParam | None) -> BlockParam:
+def _with_mark(block: BlockParam, mark: Mark) -> BlockParam:
     if not isinstance(block, CacheableParam) or block.cache_control == mark:
         return block
     return replace(block, cache_control=mark)
