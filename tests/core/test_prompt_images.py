@@ -1,9 +1,7 @@
 from antiphon.core.blocks import images_of, replace_images
 from antiphon.core.images import usual_tokens
 from antiphon.core.prompt import Prompt, Turn
-from antiphon.engines.upstream.options import estimate
 from antiphon.wire.content import (
-    Base64ImageSource,
     ImageParam,
     TextParam,
     ToolResultParam,
@@ -39,11 +37,3 @@ def test_image_costs_a_token_for_each_patch_and_never_more_than_there_are() -> N
     assert usual_tokens(image_param(images.png_head(3136, 28))) == 56
     assert usual_tokens(image_param(images.png_head(8000, 8000))) == 1568
     assert usual_tokens(FAR) == 1568
-
-
-def test_estimate_counts_an_image_and_not_its_base64() -> None:
-    source = Base64ImageSource(media_type="image/png", data=NEAR.source.data + "A" * 400_000)  # type: ignore[union-attr]
-    result = ToolResultParam(tool_use_id="t", content=[ImageParam(source=source)])
-    empty = ToolResultParam(tool_use_id="t", content=[])
-    with_image = estimate(Prompt((Turn("user", (result,)),), 1))
-    assert with_image == estimate(Prompt((Turn("user", (empty,)),), 1)) + 6

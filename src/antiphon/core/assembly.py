@@ -63,13 +63,13 @@ from antiphon.wire.messages import (
 
 
 def unsigned(thinking: str, proof: str) -> str:
-    """Sign nothing, where no model thinks."""
+    """Return an empty signature: for models that do not think."""
     del thinking, proof
     return ""
 
 
 class AnswerSpec(msgspec.Struct, frozen=True):
-    """What an answer is made for.
+    """The parameters of one answer.
 
     An answer that is not `streamed`, because the caller gets only its fold, comes in one piece: a
     delta for each token would cost time and change nothing. `tool_use_id` makes the id of a call,

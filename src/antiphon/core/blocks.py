@@ -233,7 +233,7 @@ def _changed(
 
 
 def _keeps(pieces: Sequence[Sequence[BlockParam]], inner: Sequence[BlockParam]) -> bool:
-    """Whether a change kept a block as one that holds as many blocks."""
+    """Return whether a change kept a block as one that holds as many blocks."""
     match pieces:
         case [[block]]:
             return len(inner_blocks(block)) == len(inner)

@@ -1,4 +1,4 @@
-"""Which model answers to which name."""
+"""The names of models: ids, aliases and wildcards."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase

@@ -26,7 +26,7 @@ class Pages(msgspec.Struct, frozen=True):
 
 Block: TypeAlias = TextParam | ImageParam
 Content: TypeAlias = str | Pages | list[Block]
-"""What a document says: a text, pages, or blocks."""
+"""The content of a document: a text, pages, or blocks."""
 
 
 def document_text(document: DocumentParam, body: str) -> str:

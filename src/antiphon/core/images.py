@@ -1,4 +1,4 @@
-"""What an image is: its format and its size, read from its first bytes.
+"""The format and the size of images, read from their first bytes.
 
 Only the head is looked at. Whether the rest is whole shows when a model's own decoder reads it.
 """
@@ -41,7 +41,7 @@ class UnreadableImageError(ValueError):
 
 
 class ImageHead(msgspec.Struct, frozen=True):
-    """What the first bytes of an image say; `width` and `height` in pixels, never 0."""
+    """The head of an image; `width` and `height` in pixels, never 0."""
 
     media_type: str
     width: int
@@ -67,7 +67,7 @@ def read_head(image: bytes) -> ImageHead:
 
 
 def media_type_of(image: bytes) -> str | None:
-    """Tell the format by the first bytes, whatever the rest may be."""
+    """Return the media type by the first bytes, `None` for another format."""
     if image.startswith(_SIGNATURE):
         return PNG
     if image.startswith(_JPEG_START):

@@ -1,6 +1,6 @@
-"""What `/v1/models` says that a model can be asked for: what has an effect, and nothing else.
+"""The capabilities that `/v1/models` lists of a model: parameters that have an effect.
 
-What is only taken, because clients send it to every model, is not claimed.
+Parameters that are accepted and ignored, because clients send them to every model, are not listed.
 """
 
 from antiphon.core.prompt import Capabilities
@@ -8,7 +8,7 @@ from antiphon.wire.models import Effort, ModelCapabilities, Supported, Thinking,
 
 
 def model_capabilities(capabilities: Capabilities) -> ModelCapabilities:
-    """Return what this server and a model with these capabilities do together."""
+    """Return the capabilities of this server and a model together."""
     return ModelCapabilities(
         # Citations are found and PDFs are read by the server, for every model alike.
         citations=Supported(supported=True),

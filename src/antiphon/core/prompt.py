@@ -51,7 +51,7 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Thinking(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the model may think before it answers; at most `budget` tokens, if there is one."""
+    """The thinking that the model is allowed: at most `budget` tokens, if there is a budget."""
 
     mode: Literal["disabled", "enabled", "adaptive"] = "disabled"
     budget: int | None = None
@@ -194,7 +194,7 @@ EngineEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can do. Validation refuses the rest before the engine is asked.
+    """The capabilities of a model. Validation refuses the rest before the engine is asked.
 
     `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
     answer that may be asked for; `None` takes any number, and the context ends the answer.

@@ -47,7 +47,7 @@ class StopScanner:
         return Scan(buffer[: len(buffer) - keep])
 
     def flush(self) -> str:
-        """Say that no more text comes; what was held back is plain text after all."""
+        """End the text: return the text that was held back, which no sequence completes."""
         held, self._held = self._held, ""
         return held
 

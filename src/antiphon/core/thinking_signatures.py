@@ -39,14 +39,14 @@ def sign_thinking(key: bytes, thinking: str, proof: str = "") -> str:
 
 
 def is_signed(key: bytes, thinking: str, signature: str) -> bool:
-    """Tell whether this signature was made here for this thinking, or for thinking not shown."""
+    """Return whether a signature was made here for this thinking, or for thinking not shown."""
     return is_signature_of(key, thinking, signature) or (
         not thinking and _opened(key, signature) is not None
     )
 
 
 def is_signature_of(key: bytes, thinking: str, signature: str) -> bool:
-    """Tell whether this signature was made here for exactly this thinking."""
+    """Return whether a signature was made here for exactly this thinking."""
     raw = _opened(key, signature)
     content = sha256(thinking.encode()).digest()
     return raw is not None and compare_digest(content, raw[1 : 1 + _DIGEST])
@@ -156,7 +156,7 @@ def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
     if not _is_ours(block.signature, key):
         return INVALID
     if CARRIES in block.signature or _is_whole(block, key):
-        # What a caller writes into a block that was sent empty is no matter.
+        # The caller was sent an empty block, so its text does not matter.
         return None
     if latest:
         return MODIFIED
@@ -164,7 +164,7 @@ def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
 
 
 def _is_ours(signature: str, key: bytes) -> bool:
-    """Whether a signature was made here, and for the thinking that it carries, if it does."""
+    """Return whether a signature was made here, and for the thinking that it carries, if any."""
     proof, carries, carried = signature.partition(CARRIES)
     thinking = _opened_text(carried) if carries else ""
     return thinking is not None and is_signed(key, thinking, proof)

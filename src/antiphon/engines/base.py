@@ -56,7 +56,7 @@ __all__ = [
 
 
 class EngineErrorKind(StrEnum):
-    """What went wrong, as far as the caller of the API has to know."""
+    """The kind of a failure, as far as it matters to the caller of the API."""
 
     UNSUPPORTED = "unsupported"  # the prompt asks for what this model cannot do
     OVERLOADED = "overloaded"  # not now, but the same request may pass later
@@ -86,7 +86,7 @@ class EngineStartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What an engine is opened with.
+    """The parameters that an engine is opened with.
 
     `weights` is the model's file, if the model has one here; `options` is the model's table in
     the settings, for the engine to decode; `state_dir` is a folder that the engine may use.
@@ -122,7 +122,7 @@ class Engine(Protocol):
 
 
 OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]
-"""How an engine is made: the object that an entry point of `antiphon.engines` names."""
+"""Opens an engine: the object that an entry point of `antiphon.engines` names."""
 
 
 Options = TypeVar("Options", bound=msgspec.Struct)

@@ -1,4 +1,4 @@
-"""Which of several engines gets a request: each in turn by its weight, those that fail later.
+"""The order in which several engines get a request: by weight, in turn, failed ones last.
 
     healthy ── fails ──► left out ── its pause is over ──► on trial ── answers ──► healthy
                              ▲                                │

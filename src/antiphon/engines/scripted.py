@@ -1,4 +1,4 @@
-"""An engine that says what it is told, deterministically, at the speed it is told.
+"""An engine that answers by a script, deterministically, at a set speed.
 
 For tests, benchmarks and users' CI: everything around it is the real server.
 """
@@ -52,7 +52,7 @@ class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to say when the last user turn matches `when`, a regular expression.
+    """The answer to prompts whose last user turn matches `when`, a regular expression.
 
     `thinking` is thought before, if the caller lets the model think, and `tool_calls` are made
     after, if their tools are there. A call or a JSON that the caller requires and the script does
@@ -197,7 +197,7 @@ async def open_scripted(config: EngineConfig) -> ScriptedEngine:
 def said_or_required(
     prompt: Prompt, said: str, calls: tuple[ScriptedCall, ...]
 ) -> tuple[str, tuple[ScriptedCall, ...]]:
-    """Say what the script says, unless the caller may count on something else."""
+    """Return the text and the calls of a script, made to fit `tool_choice` and the schema."""
     if not prompt.tools and prompt.output_schema is None:
         return said, ()
     choice = prompt.tool_choice
@@ -233,7 +233,7 @@ def events_of(
 
 
 def beside_text(prompt: Prompt) -> str:
-    """Spell out what is read beside the texts of turns: tools, a schema, calls and results."""
+    """Return the rest of a prompt as text: tools, a schema, calls and results."""
     blocks = [
         block
         for turn in prompt.turns

@@ -54,7 +54,7 @@ class RequestContext(msgspec.Struct, frozen=True):
 
 
 class Messages:
-    """What callers do with messages."""
+    """Answers to messages, and counts of their tokens."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class Messages:
         engine: Engine,
         context: RequestContext,
     ) -> tuple[Prompt, Sources | None]:
-        """Check a request, fetch what it names, and read its documents."""
+        """Check a request, fetch its URLs, and read its documents."""
         limits = engine.capabilities
         if self._url_sources is not None:
             limits = replace(limits, url_sources=True)
@@ -161,18 +161,18 @@ class Messages:
         if self._url_sources is not None:
             fetched = await self._url_sources.fetched(params)
             if fetched is not params:
-                # What came is checked as what was sent.
+                # Fetched content follows the same rules as content of the request.
                 asked = await offload(LARGE_BODY, validate, fetched, limits, context.version)
         return await read_documents(self._recalled(asked))
 
     def _recalled(self, prompt: Prompt) -> Prompt:
-        """Give the engine back what it thought, and what it needs to know it again."""
+        """Give the engine back its thinking, and its proofs."""
         return with_proofs(restore_thinking(prompt), self._signing_key)
 
     async def standing(self, caller: Caller, name: str | None) -> dict[str, str]:
-        """Tell what is left of a caller's limits for a model, where an answer has no other way.
+        """Return the headers of a caller's limits for a model, for answers that are refused.
 
-        Without the name of a model it is that of the only group that there is, if there is one.
+        Without a known model they are those of the only group, if there is only one.
         """
         group = self._models.group_of(name)
         return {} if group is None else await self._metering.standing(caller, group)

@@ -177,7 +177,7 @@ class Models:
 
 
 class LimitGroups:
-    """Which models share their rate limits. Raises `SettingsError` as `Models` does.
+    """The groups of models that share rate limits. Raises `SettingsError` as `Models` does.
 
     `names` are the ids and aliases of each group's models.
     """

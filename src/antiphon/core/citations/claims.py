@@ -58,7 +58,7 @@ class ClaimScanner:
         return self._scan(self._marks.feed(text))
 
     def flush(self) -> Passages:
-        """Say that no more text comes; what was held back is a part of the answer after all."""
+        """End the text: return what was held back as a part of the answer."""
         scanned = self._scan(iter([self._marks.flush()]))
         if scanned.match is not None:
             return scanned
@@ -123,7 +123,7 @@ class Claims:
         self._held, self._cited, self._expected = "", before + more, _END
 
     def flush(self) -> Iterator[Passage]:
-        """Say that the open block ends."""
+        """Return the end of the open block."""
         held, self._held = self._held, ""
         if held.strip():
             yield self._sentence(held)

@@ -56,7 +56,7 @@ class MarkScanner:
         return tokens(buffer[:certain])
 
     def flush(self) -> str:
-        """Say that no more text comes; a mark that was not finished is text after all."""
+        """End the text: return a mark that was not finished as text."""
         held, self._held = self._held, ""
         return held
 

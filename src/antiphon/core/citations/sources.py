@@ -1,4 +1,4 @@
-"""What an answer may cite: the documents of one request, cut into pieces with numbers.
+"""The sources of an answer: the documents of one request, cut into pieces with numbers.
 
 The pieces are numbered from 1 over the whole request, and each number stands behind its piece, in
 the form in which the model is asked to cite. So a model that just copies a sentence cites it.
@@ -62,7 +62,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What has one number."""
+    """The part of a text that one number names."""
 
     part: Part
     start: int
@@ -139,7 +139,7 @@ class Sources:
         return tuple(_together([piece for _, piece in run]) for _, run in runs)
 
     def _lead(self) -> str:
-        """Say how to cite, once in a request: before the first piece, where it stays cached."""
+        """Return how to cite, once in a request: before the first piece, where it stays cached."""
         return "" if self.pieces else INSTRUCTION
 
     def _numbered(self, document: DocumentParam, index: int, content: Content) -> str:

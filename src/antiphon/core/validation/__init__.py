@@ -1,4 +1,4 @@
-"""What a well-formed request must also be: the rules of the API, in its words.
+"""The rules of the API beyond the shape of a request, in its words.
 
 Shapes and types were checked when the body was decoded. Rules are checked in the order in which
 the API reports them, and the first one that is broken is raised; `request` has the order. Where the

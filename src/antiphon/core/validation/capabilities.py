@@ -1,7 +1,8 @@
-"""What this model, or this server, cannot do: refused by name, after what no model could do.
+"""Rules of one model and this server: parameters and blocks that they do not support.
 
-Where ignoring changes nothing that the caller can see, it is ignored: `thinking` adaptive or
-disabled and `effort` on a model that does not think, `speed` standard, `diagnostics`.
+They come after the rules that hold for every model. A parameter is ignored instead of refused
+where the caller can see no difference: `thinking` adaptive or disabled and `effort` on a model
+that does not think, `speed` standard, `diagnostics`.
 """
 
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ from antiphon.wire.tools import (
 def check_capabilities(
     params: CreateMessageParams | CountTokensParams, capabilities: Capabilities
 ) -> None:
-    """Refuse the parameters that ask for more than there is."""
+    """Refuse the parameters that this model or server does not support."""
     if isinstance(params, CreateMessageParams):
         if params.container is not None:
             raise InvalidRequestError(

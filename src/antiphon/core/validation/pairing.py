@@ -1,4 +1,4 @@
-"""Which call each tool result answers, and that every call is answered at once.
+"""Rules of calls and results: each result answers a call, and each call is answered at once.
 
 Neighbouring messages of one role count as one turn, as everywhere; a path names the message as the
 caller sent it.
@@ -18,9 +18,9 @@ from antiphon.wire.content import (
     ToolUseParam,
 )
 
-# Where a message stands in the request, and what it says.
+# The index of a message in the request, and the message.
 IndexedMessage: TypeAlias = tuple[int, Turn]
-# Message, block within it, and the block.
+# The index of a message, the index of a block in it, and the block.
 IndexedBlock: TypeAlias = tuple[int, int, BlockParam]
 
 ONLY_ASSISTANT = (ToolUseParam, ThinkingParam, RedactedThinkingParam)

@@ -1,4 +1,4 @@
-"""What may be said beside `thinking`, and what an engine is told of it."""
+"""Rules of `thinking` and the parameters beside it, and the engine's part of it."""
 
 from collections.abc import Sequence
 
@@ -97,7 +97,7 @@ def _has_result(message: MessageParam) -> bool:
 
 
 def thinking_of(thinking: ThinkingConfigParam, capabilities: Capabilities) -> Thinking:
-    """Return what the engine is told; a model that cannot think hears nothing of it."""
+    """Return the thinking of a prompt; disabled for a model that cannot think."""
     match thinking:
         case EnabledThinking(budget_tokens=budget) if capabilities.thinking:
             return Thinking(mode="enabled", budget=budget)

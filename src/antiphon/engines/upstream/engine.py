@@ -35,7 +35,7 @@ class Answering(Protocol):
 
 
 class Dialect(Protocol):
-    """What is peculiar to a vocabulary: where and how to ask, and how to read.
+    """One vocabulary of upstreams: its path, its requests, and its answers.
 
     `capabilities` are the served model's. `request` asks for at most `max_tokens`; `limited` says
     that the context has no room for all that the caller wants.
@@ -55,7 +55,7 @@ class Dialect(Protocol):
 
 
 class _Silence:
-    """What leaves of an answer of no tokens; upstreams cannot give less than one."""
+    """Drops the content of an answer of no tokens; upstreams cannot give less than one."""
 
     closed = False
 
@@ -107,7 +107,7 @@ class UpstreamEngine:
         await self._upstream.aclose()
 
     async def _most(self, prompt: Prompt) -> int:
-        """Say how many tokens to ask for.
+        """Return how many tokens to ask for.
 
         Upstreams asked for no token, or for more than fit, refuse. The prompt has to be counted
         only where they might not fit.

@@ -51,7 +51,7 @@ class RefusedError(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a connection, for the first token, and between two pieces."""
+    """The longest waits for a connection, for the first token, and between two pieces."""
 
     connect_s: float
     first_token_s: float
@@ -198,7 +198,7 @@ def read(text: bytes | str, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def _wrong(error: Exception) -> EngineError:
-    # The error names a place and types, never what stood there.
+    # The error names a path and types, never the text at the path.
     return failed(f"it said what it should not: {error}")
 
 

@@ -1,4 +1,4 @@
-"""What engines in front of other servers share: options, the served model, a guess at tokens."""
+"""The common part of engines in front of servers: options, the served model, an estimate."""
 
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, TypeAlias
@@ -21,7 +21,7 @@ TokenCount: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 class UpstreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a server is and what it can do; see docs/reference/settings.md.
+    """The address and the capabilities of a server; see docs/reference/settings.md.
 
     `None` for `model` and `context_tokens` asks the server. The capabilities are what the
     operator promises: a request for more is refused before it gets there.
@@ -56,7 +56,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """A model as servers list it; each has its own word for the size of the context."""
 
     class Meta(msgspec.Struct, frozen=True):
-        """What llama-server adds: the context of a slot, and of the training."""
+        """The fields that llama-server adds: the context of a slot, and of the training."""
 
         n_ctx: int | None = None
         n_ctx_train: int | None = None
@@ -96,7 +96,7 @@ async def find_card(name: str, options: UpstreamOptions, upstream: Upstream) -> 
 
 
 def capabilities_of(options: UpstreamOptions, card: ModelCard) -> Capabilities:
-    """Say what a model can do, as far as its options and its server tell."""
+    """Return the capabilities of a model, by its options and its server."""
     return Capabilities(
         context_tokens=options.context_tokens or card.context_tokens or CONTEXT_BY_DEFAULT,
         max_output_tokens=options.max_output_tokens,
@@ -109,7 +109,7 @@ def capabilities_of(options: UpstreamOptions, card: ModelCard) -> Capabilities:
 
 
 def estimate(prompt: Prompt) -> int:
-    """Guess a prompt's tokens: its characters by four, a few for each turn, images as usual."""
+    """Estimate a prompt's tokens: its characters by four, a few for each turn, images as usual."""
     characters = sum(map(len, _texts(prompt)))
     images = sum(map(usual_tokens, images_of(prompt)))
     text_tokens = -(-characters // CHARACTERS_PER_TOKEN)

@@ -1,1 +1,1 @@
-"""What requests name or contain beside text: URLs, documents."""
+"""Content of requests beside text: URLs and documents."""

@@ -1,4 +1,4 @@
-"""Which addresses are of the public Internet: the only ones that callers may have fetched from.
+"""The addresses of the public Internet: the only ones that content is fetched from.
 
 The tables stand here, because those of Python differ from version to version: IPv4 is public except
 for what is set aside, IPv6 is not except for what is given out.
@@ -30,7 +30,7 @@ _TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address is one of the public Internet; what is no address is not."""
+    """Return whether a text is an address of the public Internet."""
     try:
         ip = ip_address(address)
     except ValueError:

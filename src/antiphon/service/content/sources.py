@@ -1,4 +1,4 @@
-"""Replaces the URLs in a request by what stands behind them, before anything reads it."""
+"""Replaces the URLs in a request by their content, before anything reads it."""
 
 import asyncio
 from base64 import b64encode
@@ -43,11 +43,11 @@ CHARSETS: Mapping[str, str] = MappingProxyType(
         "utf-16": "utf-16",
     }
 )
-"""Python knows codecs that take for ever on a text made for them."""
+"""The codecs of texts. Python has others that take for ever on a text made for them."""
 
 
 class UrlSources:
-    """Fetches what requests name: together at most `most` bytes and `patience_s` a request."""
+    """Fetches the URLs of requests: together at most `most` bytes and `patience_s` a request."""
 
     def __init__(self, web: Web, most: int, patience_s: float = PATIENCE_S) -> None:
         self._web = web
@@ -134,7 +134,7 @@ def _filled(block: ImageParam | DocumentParam, fetched: Fetched, path: str) -> B
 
 
 def _image(fetched: Fetched, path: str) -> Base64ImageSource:
-    """Go by the bytes: servers say many things of an image."""
+    """Return an image as its bytes show it: the types that servers name are often wrong."""
     media_type: Any = media_type_of(fetched.body)
     if media_type is None:
         raise InvalidRequestError(

@@ -32,7 +32,7 @@ class UnfetchableError(Exception):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """What stood behind a URL, and what its server calls it."""
+    """The body behind a URL, and its type as its server names it."""
 
     body: bytes
     media_type: str

@@ -45,7 +45,7 @@ class CallDelta(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """What is new. Servers disagree on the name of thinking."""
+    """The new part of an answer. Servers disagree on the name of thinking."""
 
     content: str | None = None
     reasoning_content: str | None = None

@@ -20,7 +20,7 @@ Way: TypeAlias = Callable[[Prompt], Awaitable[int]]
 
 NOT_THERE: Final = frozenset({404, 405, 501})
 OTHERWISE: Final = NOT_THERE | {400, 422}
-"""What a server answers whose `/tokenize` takes something else."""
+"""The statuses of a server whose `/tokenize` takes another body."""
 
 
 class _NoCountError(EngineError):
@@ -31,7 +31,7 @@ class _NoCountError(EngineError):
 
 
 class _Counted(msgspec.Struct, frozen=True):
-    """What vLLM says to `/tokenize`; llama.cpp has the same path and says something else."""
+    """The answer of vLLM's `/tokenize`; llama.cpp has the same path and another answer."""
 
     count: int | None = None
 

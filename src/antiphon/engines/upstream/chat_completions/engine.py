@@ -14,7 +14,7 @@ from antiphon.engines.upstream.options import ModelCard, capabilities_of
 
 
 class ChatCompletions:
-    """How a model is asked for a chat completion.
+    """The vocabulary of chat completions.
 
     Its usage comes with the last chunk, so the prompt is counted before.
     """

@@ -33,12 +33,12 @@ Your whole answer is one JSON object, and nothing else: {form}"""
 
 
 def is_forced(prompt: Prompt, options: ChatOptions) -> bool:
-    """Tell whether the answer to this prompt is a call that a schema enforces."""
+    """Return whether the answer to a prompt is a call that a schema enforces."""
     return options.force_with == "schema" and prompt.tool_choice.mode in {"any", "tool"}
 
 
 def preface_of(prompt: Prompt) -> str:
-    """Tell the model in words what its tools are and how it calls one."""
+    """Return the words that tell the model its tools and how to call one."""
     tools = _tools(prompt)
     lines = [msgspec.json.encode(tool).decode() for tool in tools]
     form = f"the input of `{tools[0].name}`."

@@ -7,7 +7,7 @@ from antiphon.engines.upstream.options import UpstreamOptions
 
 
 class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What differs between servers of this kind.
+    """The differences between servers of this kind.
 
     `max_tokens_field` is the name of the limit; `prefill` tells vLLM and SGLang to go on with a
     last assistant message; `force_with` is how it is held to a tool: by `tool_choice`, or by a

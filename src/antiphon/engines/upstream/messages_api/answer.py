@@ -49,7 +49,7 @@ PIECES: Final = {
     "redacted_thinking": frozenset[str](),
     "tool_use": frozenset({"input_json_delta"}),
 }
-"""Which deltas each kind of block takes."""
+"""The deltas of each kind of block."""
 
 STATUSES: Final = {
     "invalid_request_error": 400,

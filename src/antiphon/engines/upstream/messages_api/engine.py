@@ -20,7 +20,7 @@ class _Count(msgspec.Struct, frozen=True):
 
 
 class MessagesApi:
-    """How a model is asked for a message."""
+    """The vocabulary of the Claude API."""
 
     path = "/v1/messages"
 

@@ -25,7 +25,7 @@ class CacheWrites(msgspec.Struct, frozen=True):
 
 
 class PromptUsage(msgspec.Struct, frozen=True):
-    """What of the prompt came from nowhere, from a cache, and went into one."""
+    """The tokens of the prompt: uncached, read from a cache, and written to one."""
 
     input_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
@@ -125,7 +125,7 @@ class Reader:
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What an event without a name is."""
+    """The type of an event without a name."""
 
     type: str = ""
 
