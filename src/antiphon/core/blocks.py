@@ -16,10 +16,10 @@ from antiphon.wire.content import (
     BlockParam,
     ContentSource,
     DocumentParam,
-    ForeignBlockParam,
     ImageParam,
     PlainTextSource,
     RedactedThinkingParam,
+    RefusedBlockParam,
     SearchResultParam,
     TextParam,
     ThinkingParam,
@@ -65,7 +65,7 @@ def inner_blocks(block: BlockParam) -> Sequence[BlockParam]:
             | RedactedThinkingParam()
             | ToolUseParam()
             | ToolReferenceParam()
-            | ForeignBlockParam()
+            | RefusedBlockParam()
         ):
             return ()
     raise UnknownBlockError(block)

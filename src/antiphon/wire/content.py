@@ -3,9 +3,10 @@
 Blocks of an answer may be sent back as they came, so requests take `null` where answers say it.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from antiphon.wire.base import Answer, NonEmptyStr, Param
 from antiphon.wire.citations import Citation, TextCitationParam
@@ -144,90 +145,59 @@ class ToolUseParam(CacheableParam, tag="tool_use", kw_only=True, frozen=True):
     toolset_name: str | None = None
 
 
-class ForeignBlockParam(BlockParam, kw_only=True, frozen=True):
-    """A block that only Anthropic's servers can take; read as far as it is refused by name."""
-
-    why: ClassVar[str] = "this server runs no server tools and takes no blocks of theirs"
-
-
-class ServerToolUseParam(
-    ForeignBlockParam, tag="server_tool_use", frozen=True, forbid_unknown_fields=False
-):
-    """A call that Anthropic's servers ran."""
-
-
-class WebSearchResultParam(
-    ForeignBlockParam, tag="web_search_tool_result", frozen=True, forbid_unknown_fields=False
-):
-    """What a search in the web found."""
-
-
-class WebFetchResultParam(
-    ForeignBlockParam, tag="web_fetch_tool_result", frozen=True, forbid_unknown_fields=False
-):
-    """A page of the web."""
+_SERVER_TOOLS = "this server runs no server tools and takes no blocks of theirs"
+_MCP = "this server connects to no MCP servers"
+# Blocks that only Anthropic's servers can take, by type, each with the reason of its refusal.
+REFUSED_BLOCKS: Mapping[str, str] = {
+    "server_tool_use": _SERVER_TOOLS,
+    "web_search_tool_result": _SERVER_TOOLS,
+    "web_fetch_tool_result": _SERVER_TOOLS,
+    "code_execution_tool_result": _SERVER_TOOLS,
+    "bash_code_execution_tool_result": _SERVER_TOOLS,
+    "text_editor_code_execution_tool_result": _SERVER_TOOLS,
+    "tool_search_tool_result": _SERVER_TOOLS,
+    "container_upload": "this server has no containers",
+    "mcp_tool_use": _MCP,
+    "mcp_tool_result": _MCP,
+}
+# The same inside of the result of a tool: the tabs of a browser.
+REFUSED_RESULT_BLOCKS: Mapping[str, str] = {
+    "browser_state": "this server offers no browser toolset",
+}
 
 
-class CodeResultParam(
-    ForeignBlockParam, tag="code_execution_tool_result", frozen=True, forbid_unknown_fields=False
-):
-    """What came of code in a container."""
+class RefusedBlockParam(BlockParam, kw_only=True, frozen=True):
+    """A block that is decoded as far as its type, for `core.validation` to refuse by name.
+
+    A message may hold other faults, which the API reports first, so decoding accepts the block.
+    """
+
+    why: ClassVar[str]
 
 
-class BashResultParam(
-    ForeignBlockParam,
-    tag="bash_code_execution_tool_result",
-    frozen=True,
-    forbid_unknown_fields=False,
-):
-    """What came of a command in a container."""
+def _refused(reasons: Mapping[str, str]) -> tuple[type[Struct], ...]:
+    """Make a struct for each type of the table: msgspec finds the member of a union by its tag."""
+    return tuple(
+        defstruct(
+            f"Refused_{tag}",
+            (),
+            bases=(RefusedBlockParam,),
+            namespace={"why": why, "__doc__": RefusedBlockParam.__doc__},
+            module=__name__,
+            tag=tag,
+            frozen=True,
+            forbid_unknown_fields=False,
+        )
+        for tag, why in reasons.items()
+    )
 
 
-class EditorResultParam(
-    ForeignBlockParam,
-    tag="text_editor_code_execution_tool_result",
-    frozen=True,
-    forbid_unknown_fields=False,
-):
-    """What came of an edit in a container."""
-
-
-class ToolSearchResultParam(
-    ForeignBlockParam, tag="tool_search_tool_result", frozen=True, forbid_unknown_fields=False
-):
-    """The tools that a search found."""
-
-
-class ContainerUploadParam(
-    ForeignBlockParam, tag="container_upload", frozen=True, forbid_unknown_fields=False
-):
-    """A file for a container."""
-
-    why: ClassVar[str] = "this server has no containers"
-
-
-class McpToolUseParam(
-    ForeignBlockParam, tag="mcp_tool_use", frozen=True, forbid_unknown_fields=False
-):
-    """A call that Anthropic's servers made of an MCP server."""
-
-    why: ClassVar[str] = "this server connects to no MCP servers"
-
-
-class McpToolResultParam(
-    ForeignBlockParam, tag="mcp_tool_result", frozen=True, forbid_unknown_fields=False
-):
-    """What an MCP server answered."""
-
-    why: ClassVar[str] = "this server connects to no MCP servers"
-
-
-class BrowserStateParam(
-    ForeignBlockParam, tag="browser_state", frozen=True, forbid_unknown_fields=False
-):
-    """The tabs of a browser, in the result of a browser toolset."""
-
-    why: ClassVar[str] = "this server offers no browser toolset"
+if TYPE_CHECKING:
+    _RefusedInContent: TypeAlias = RefusedBlockParam
+    _RefusedInResult: TypeAlias = RefusedBlockParam
+else:
+    _RefusedInContent = Union[_refused(REFUSED_BLOCKS)]  # noqa: UP007 - made of a table
+    _RefusedInResult = Union[_refused(REFUSED_RESULT_BLOCKS)]  # noqa: UP007 - made of a table
 
 
 class ToolReferenceParam(CacheableParam, tag="tool_reference", kw_only=True, frozen=True):
@@ -242,7 +212,7 @@ ToolResultContent: TypeAlias = (
     | SearchResultParam
     | DocumentParam
     | ToolReferenceParam
-    | BrowserStateParam
+    | _RefusedInResult
 )
 
 
@@ -264,16 +234,7 @@ ContentParam: TypeAlias = (
     | RedactedThinkingParam
     | ToolUseParam
     | ToolResultParam
-    | ServerToolUseParam
-    | WebSearchResultParam
-    | WebFetchResultParam
-    | CodeResultParam
-    | BashResultParam
-    | EditorResultParam
-    | ToolSearchResultParam
-    | ContainerUploadParam
-    | McpToolUseParam
-    | McpToolResultParam
+    | _RefusedInContent
 )
 
 

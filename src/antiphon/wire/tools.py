@@ -4,6 +4,7 @@ A tool without a `type` is a custom tool, so a tagged union cannot decode them: 
 `Family`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -79,44 +80,48 @@ class EditorToolParam(DefinedToolParam, kw_only=True, frozen=True):
     max_characters: Annotated[int, Meta(ge=1)] | None = None
 
 
-class ForeignToolParam(Param, ToolParam, kw_only=True, frozen=True, forbid_unknown_fields=False):
-    """A tool that only Anthropic's servers or models can run; read as far as it is refused."""
+class RefusedToolParam(Param, ToolParam, kw_only=True, frozen=True, forbid_unknown_fields=False):
+    """A tool that is decoded as far as its type, for `core.validation` to refuse by name."""
 
     type: str
 
 
-_MEMBERS: dict[str, type[Struct]] = {
+# Tools that only Anthropic's servers or models can run, by type, each with the reason of its
+# refusal.
+REFUSED_TOOLS: Mapping[str, str] = dict.fromkeys(
+    (
+        "computer_20241022",
+        "computer_20250124",
+        "computer_20251124",
+        "computer_toolset_20260801",
+        "browser_toolset_20260801",
+        "web_search_20250305",
+        "web_search_20260209",
+        "web_search_20260318",
+        "web_fetch_20250910",
+        "web_fetch_20260209",
+        "web_fetch_20260309",
+        "web_fetch_20260318",
+        "code_execution_20250522",
+        "code_execution_20250825",
+        "code_execution_20260120",
+        "code_execution_20260521",
+        "tool_search_tool_regex_20251119",
+        "tool_search_tool_bm25_20251119",
+        "advisor_20260301",
+        "mcp_toolset",
+    ),
+    "this server cannot run this tool; it runs no server tools and offers no computer, browser or "
+    "MCP toolsets",
+)
+_MEMBERS: Mapping[str, type[Struct]] = {
     "bash_20250124": DefinedToolParam,
     "custom": CustomToolParam,
     "text_editor_20250124": DefinedToolParam,
     "text_editor_20250429": DefinedToolParam,
     "text_editor_20250728": EditorToolParam,
     "memory_20250818": DefinedToolParam,
-    **dict.fromkeys(
-        [
-            "computer_20241022",
-            "computer_20250124",
-            "computer_20251124",
-            "computer_toolset_20260801",
-            "browser_toolset_20260801",
-            "web_search_20250305",
-            "web_search_20260209",
-            "web_search_20260318",
-            "web_fetch_20250910",
-            "web_fetch_20260209",
-            "web_fetch_20260309",
-            "web_fetch_20260318",
-            "code_execution_20250522",
-            "code_execution_20250825",
-            "code_execution_20260120",
-            "code_execution_20260521",
-            "tool_search_tool_regex_20251119",
-            "tool_search_tool_bm25_20251119",
-            "advisor_20260301",
-            "mcp_toolset",
-        ],
-        ForeignToolParam,
-    ),
+    **dict.fromkeys(REFUSED_TOOLS, RefusedToolParam),
 }
 
 

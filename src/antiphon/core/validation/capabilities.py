@@ -16,8 +16,8 @@ from antiphon.core.validation.spots import Spot
 from antiphon.wire.content import (
     DocumentParam,
     FileSource,
-    ForeignBlockParam,
     ImageParam,
+    RefusedBlockParam,
     TextParam,
     ToolResultParam,
     ToolUseParam,
@@ -30,11 +30,12 @@ from antiphon.wire.messages import (
     EnabledThinking,
 )
 from antiphon.wire.tools import (
+    REFUSED_TOOLS,
     AnyChoice,
     CustomToolParam,
     DefinedToolParam,
-    ForeignToolParam,
     NamedChoice,
+    RefusedToolParam,
 )
 
 
@@ -53,11 +54,8 @@ def check_capabilities(
     if params.tools is not UNSET:
         for index, tool in enumerate(params.tools):
             if not isinstance(tool, CustomToolParam | DefinedToolParam):
-                kind = cast("ForeignToolParam", tool).type
-                raise InvalidRequestError(
-                    f"tools.{index}.{kind}: this server cannot run this tool; it runs no server "
-                    "tools and offers no computer, browser or MCP toolsets"
-                )
+                kind = cast("RefusedToolParam", tool).type
+                raise InvalidRequestError(f"tools.{index}.{kind}: {REFUSED_TOOLS[kind]}")
             _check_tool(tool, index, capabilities)
     _check_choice(params, capabilities)
     _check_thinking(params, capabilities)
@@ -114,7 +112,7 @@ def check_blocks(spots: Iterable[Spot], capabilities: Capabilities) -> None:
         match block:
             case TextParam():
                 pass
-            case ForeignBlockParam():
+            case RefusedBlockParam():
                 raise InvalidRequestError(f"{spot.path}: {block.why}")
             case ToolUseParam() | ToolResultParam() if not capabilities.tools:
                 raise InvalidRequestError(f"{spot.path}: this model does not support tools")
