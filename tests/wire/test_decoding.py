@@ -409,6 +409,11 @@ IN_ORDER = [
     ("stream", 5),
     ("container", 5),
     ("inference_geo", 5),
+    ("speed", 5),
+    ("diagnostics", 5),
+    ("context_management", 5),
+    ("safeguards", 5),
+    ("thread", 5),
     ("zzz", 5),
 ]
 

@@ -1,6 +1,7 @@
 """The two families of structs that every other wire type belongs to."""
 
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -9,8 +10,11 @@ from msgspec import Meta
 class Param(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """What a caller sends. Closed: an unknown key is an error, never ignored.
 
-    Fields stand in the order in which the API reports their faults.
+    Fields stand in the order in which the API reports their faults. A struct that has fields from
+    a base names in `reported_after` those whose faults come later: each with the field before it.
     """
+
+    reported_after: ClassVar[Mapping[str, str]] = {}
 
 
 class Family:

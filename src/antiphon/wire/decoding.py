@@ -9,7 +9,7 @@ that a body whose first value is wrong is read a second time.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, Union
 
@@ -256,7 +256,7 @@ def _fields(
     kind: inspect.StructType, value: dict[str, Any], path: Path, without: Collection[str] = ()
 ) -> Iterator[Fault]:
     known = {kind.tag_field} if kind.tag_field else set()
-    for field in kind.fields:
+    for field in _as_reported(kind):
         if field.encode_name in without:
             continue
         known.add(field.encode_name)
@@ -270,6 +270,17 @@ def _fields(
     for key in value:
         if key not in known:
             yield Fault((*path, key), EXTRA)
+
+
+def _as_reported(kind: inspect.StructType) -> Iterator[inspect.Field]:
+    """Yield the fields in the order in which the API reports their faults (see `Param`)."""
+    later: Mapping[str, str] = getattr(kind.cls, "reported_after", {})
+    moved = {later[field.name]: field for field in kind.fields if field.name in later}
+    for field in kind.fields:
+        if field.name not in later:
+            yield field
+            if field.name in moved:
+                yield moved[field.name]
 
 
 def _scalar(  # noqa: PLR0911 - one answer for each kind of value

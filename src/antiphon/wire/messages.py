@@ -1,6 +1,7 @@
 """Requests and answers of `/v1/messages` and `/v1/messages/count_tokens`."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -144,12 +145,8 @@ Geo: TypeAlias = Annotated[
 Speed: TypeAlias = Literal["standard", "fast"]
 
 
-class CreateMessageParams(Param, kw_only=True, frozen=True):
-    """The body of `POST /v1/messages`.
-
-    `context_management` and `safeguards` are taken because Claude Code sends them, and ignored.
-    `thread` is taken to be refused with a code that the SDK understands.
-    """
+class CountTokensParams(Param, kw_only=True, frozen=True):
+    """The body of `POST /v1/messages/count_tokens`: what makes the prompt of a message."""
 
     model: NonEmptyStr
     tool_choice: ToolChoiceParam | UnsetType = UNSET
@@ -159,6 +156,22 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     thinking: ThinkingConfigParam | UnsetType = UNSET
     output_config: OutputConfig | UnsetType = UNSET
     cache_control: CacheControlParam | None = None
+    speed: Speed | None = None
+    context_management: dict[str, Any] | None = None
+
+
+class CreateMessageParams(CountTokensParams, kw_only=True, frozen=True):
+    """The body of `POST /v1/messages`: a prompt, and how the answer is made.
+
+    `context_management` and `safeguards` are taken because Claude Code sends them, and ignored.
+    `thread` is taken to be refused with a code that the SDK understands.
+    """
+
+    reported_after: ClassVar[Mapping[str, str]] = {
+        "speed": "inference_geo",
+        "context_management": "diagnostics",
+    }
+
     max_tokens: Annotated[int, Meta(ge=0, extra={"range": "must be greater than or equal to 0"})]
     metadata: Annotated[MetadataParam, error_text(mismatch=SHAPE)] | None = None
     stop_sequences: StopSequences | None = None
@@ -169,26 +182,9 @@ class CreateMessageParams(Param, kw_only=True, frozen=True):
     stream: bool = False
     container: Container | None = None
     inference_geo: Geo | None = None
-    speed: Speed | None = None
     diagnostics: DiagnosticsParam | None = None
-    context_management: dict[str, Any] | None = None
     safeguards: list[dict[str, Any]] | None = None
     thread: dict[str, Any] | None = None
-
-
-class CountTokensParams(Param, kw_only=True, frozen=True):
-    """The body of `POST /v1/messages/count_tokens`: it has no `max_tokens`, and takes none."""
-
-    model: NonEmptyStr
-    tool_choice: ToolChoiceParam | UnsetType = UNSET
-    tools: list[ToolParam] | UnsetType = UNSET
-    messages: MessagesParam
-    system: SystemParam | UnsetType = UNSET
-    thinking: ThinkingConfigParam | UnsetType = UNSET
-    output_config: OutputConfig | UnsetType = UNSET
-    cache_control: CacheControlParam | None = None
-    speed: Speed | None = None
-    context_management: dict[str, Any] | None = None
 
 
 class CacheCreation(Answer, kw_only=True, frozen=True):
