@@ -3,7 +3,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.pagination import IdPage, page, page_limit
+from antiphon.core.pagination import (
+    EVERYTHING,
+    IdCursor,
+    IdPage,
+    TokenCursor,
+    page,
+    page_by_ids,
+    page_by_tokens,
+    page_limit,
+    page_position,
+    page_token,
+)
 
 IDS = st.lists(st.text("abc", min_size=1, max_size=3), unique=True, max_size=12)
 LIMITS = st.integers(1, 6)
@@ -12,10 +23,10 @@ LIMITS = st.integers(1, 6)
 @given(IDS, LIMITS)
 def test_walking_forwards_yields_every_id_once(ids: list[str], limit: int) -> None:
     seen: list[str] = []
-    listing = page(ids, limit=limit, after_id=None, before_id=None)
+    listing = page(ids, IdCursor(limit))
     seen += listing.ids
     while listing.has_more:
-        listing = page(ids, limit=limit, after_id=listing.ids[-1], before_id=None)
+        listing = page(ids, IdCursor(limit, after_id=listing.ids[-1]))
         assert 1 <= len(listing.ids) <= limit
         seen += listing.ids
     assert seen == ids
@@ -24,40 +35,38 @@ def test_walking_forwards_yields_every_id_once(ids: list[str], limit: int) -> No
 @given(IDS.filter(bool), LIMITS)
 def test_walking_backwards_yields_every_id_once(ids: list[str], limit: int) -> None:
     seen = [ids[-1]]
-    listing = page(ids, limit=limit, after_id=None, before_id=ids[-1])
+    listing = page(ids, IdCursor(limit, before_id=ids[-1]))
     seen[:0] = listing.ids
     while listing.has_more:
-        listing = page(ids, limit=limit, after_id=None, before_id=listing.ids[0])
+        listing = page(ids, IdCursor(limit, before_id=listing.ids[0]))
         assert 1 <= len(listing.ids) <= limit
         seen[:0] = listing.ids
     assert seen == ids
 
 
 def test_page_after_the_last_id_is_empty() -> None:
-    assert page(["a"], limit=1, after_id="a", before_id=None) == IdPage((), has_more=False)
+    assert page(["a"], IdCursor(1, after_id="a")) == IdPage((), has_more=False)
 
 
 def test_page_before_the_first_id_is_empty() -> None:
-    assert page(["a"], limit=1, after_id=None, before_id="a") == IdPage((), has_more=False)
+    assert page(["a"], IdCursor(1, before_id="a")) == IdPage((), has_more=False)
 
 
 def test_both_cursors_at_once_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="Only one of `after_id` and `before_id`"):
-        page(["a"], limit=1, after_id="a", before_id="a")
+        page(["a"], IdCursor(1, after_id="a", before_id="a"))
 
 
 @pytest.mark.parametrize("name", ["after_id", "before_id"])
 def test_cursor_that_is_not_listed_is_refused(name: str) -> None:
-    cursors = {"after_id": None, "before_id": None, name: "zzz"}
+    cursor = IdCursor(**{"limit": 1, name: "zzz"})  # type: ignore[arg-type]
     with pytest.raises(InvalidRequestError, match=f"{name}: no such id: zzz"):
-        page(["a"], limit=1, **cursors)
+        page(["a"], cursor)
 
 
-@pytest.mark.parametrize(
-    ("values", "limit"), [([], 20), (["1"], 1), (["1000"], 1000), (["007"], 7)]
-)
-def test_limit_is_read_from_the_query(values: list[str], limit: int) -> None:
-    assert page_limit(values) == limit
+@pytest.mark.parametrize(("text", "limit"), [(None, 20), ("1", 1), ("1000", 1000), ("007", 7)])
+def test_limit_is_read_from_the_query(text: str | None, limit: int) -> None:
+    assert page_limit(text) == limit
 
 
 @pytest.mark.parametrize(
@@ -80,5 +89,46 @@ def test_limit_is_read_from_the_query(values: list[str], limit: int) -> None:
 )
 def test_limit_that_is_no_number_in_its_range_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(InvalidRequestError) as refusal:
-        page_limit([text])
+        page_limit(text)
     assert str(refusal.value) == sentence
+
+
+@given(st.integers(0, 12), LIMITS)
+def test_walking_by_tokens_yields_every_item_once(size: int, limit: int) -> None:
+    items = list(range(size))
+    listing = page_by_tokens(items, TokenCursor(limit))
+    seen = [*listing.data]
+    while listing.next_page is not None:
+        listing = page_by_tokens(items, TokenCursor(limit, listing.next_page))
+        assert 1 <= len(listing.data) <= limit
+        seen += listing.data
+    assert seen == items
+
+
+def test_page_by_tokens_without_a_limit_is_everything() -> None:
+    assert page_by_tokens([1, 2, 3], TokenCursor()).data == (1, 2, 3)
+    assert page_by_tokens([1, 2, 3], TokenCursor(token="page_1")).data == (2, 3)
+
+
+@pytest.mark.parametrize("token", ["", "page_", "page_4", "page_-1", "page_x", "page_٣"])
+def test_token_that_a_listing_did_not_give_is_refused(token: str) -> None:
+    with pytest.raises(InvalidRequestError, match="page: not a page of this listing"):
+        page_by_tokens([1, 2, 3], TokenCursor(1, token))
+
+
+def test_page_by_ids_begins_after_an_item_that_is_not_wanted() -> None:
+    items = {"a": 1, "b": 2, "c": 3, "d": 4}
+    listing = page_by_ids(items, IdCursor(1, after_id="b"), lambda item: item != 2)
+    assert (listing.data, listing.first_id, listing.has_more) == ((3,), "c", True)
+    assert page_by_ids(items, EVERYTHING).data == (1, 2, 3, 4)
+    assert page_by_ids({}, EVERYTHING).first_id is None
+
+
+@given(st.text())
+def test_token_leads_back_to_its_position(position: str) -> None:
+    assert page_position(page_token(position)) == position
+
+
+@pytest.mark.parametrize("token", ["x", "page_!!!!", "page_/w==", "page_\u00e4", "YQ==", "page_YQ"])
+def test_text_that_is_no_token_has_no_position(token: str) -> None:
+    assert page_position(token) is None

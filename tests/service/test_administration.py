@@ -18,11 +18,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from antiphon.core.errors import ApiError, InvalidRequestError, NotFoundError
 from antiphon.core.ids import hash_secret
+from antiphon.core.pagination import EVERYTHING
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.accounts import establish
 from antiphon.service.admin.administration import build_administration
 from antiphon.service.admin.keys import KeyFilter
-from antiphon.service.admin.transactions import EVERYTHING, Actor, AdminTransactions
+from antiphon.service.admin.transactions import Actor, AdminTransactions
 from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings, ModelSettings
 from antiphon.store.accounts import active_secrets

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from antiphon.core.errors import AuthenticationError, InvalidRequestError, NotFoundError
+from antiphon.core.pagination import EVERYTHING
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.access import Access
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.keys import KeyFilter, KeyRefusedError, KeyRing
-from antiphon.service.admin.transactions import COMMAND_LINE, EVERYTHING, AdminTransactions
+from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
 from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.core.pagination import IdCursor
 from antiphon.engines.base import Engine, EngineConfig, EngineStartError
 from antiphon.engines.registry import open_engine
 from antiphon.service.models import LimitGroups, Models, ModelSource
@@ -35,11 +36,11 @@ async def test_loading_model_is_overloaded() -> None:
 
 async def test_loading_model_is_listed_without_limits() -> None:
     served = models(source("small"))
-    (loading,) = served.listing(limit=1, after_id=None, before_id=None).data
+    (loading,) = served.listing(IdCursor(limit=1)).data
     assert (loading.id, loading.display_name) == ("small", "small")
     assert (loading.max_input_tokens, loading.max_tokens, loading.capabilities) == (None,) * 3
     await served.open()
-    (loaded,) = served.listing(limit=1, after_id=None, before_id=None).data
+    (loaded,) = served.listing(IdCursor(limit=1)).data
     assert loaded.max_input_tokens
     assert loaded.capabilities
     await served.aclose()
@@ -79,10 +80,10 @@ def test_counting_of_tokens_is_no_group_of_models() -> None:
 
 async def test_models_are_listed_in_pages() -> None:
     served = models(source("a"), source("b"), source("c"))
-    page = served.listing(limit=2, after_id=None, before_id=None)
+    page = served.listing(IdCursor(limit=2))
     assert [model.id for model in page.data] == ["a", "b"]
     assert page.has_more
-    rest = served.listing(limit=2, after_id=page.last_id, before_id=None)
+    rest = served.listing(IdCursor(limit=2, after_id=page.last_id))
     assert [model.id for model in rest.data] == ["c"]
     assert not rest.has_more
 

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from antiphon.cli.command import CommandError
+from antiphon.core.pagination import EVERYTHING
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.keys import KeyFilter
-from antiphon.service.admin.transactions import EVERYTHING, AdminTransactions
+from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.service.models import LimitGroups
 from antiphon.service.platform import opened_database

@@ -6,7 +6,8 @@ from typing import Any, get_args
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
 from antiphon.cli.output import day, listed, said
-from antiphon.service.admin.transactions import COMMAND_LINE, EVERYTHING
+from antiphon.core.pagination import EVERYTHING
+from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
 from antiphon.wire.admin.organizations import (
     AcceptInviteParams,

@@ -1,12 +1,45 @@
-"""Pages of listings: `limit`, `after_id` and `before_id` of a query, and what they select."""
+"""Pages of listings: what a query may ask for, which page that selects, and the next one's token.
+
+There are two kinds. A listing by ids is walked with `after_id` and `before_id`, which are ids of
+its items. A listing by tokens is walked with `page`, a text that an answer gave as `next_page` and
+that only the listing understands.
+"""
 
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.wire.admin.organizations import Listing, TokenListing
 
+T = TypeVar("T")
+
+USUAL_PAGE = 20
 LARGEST_PAGE = 1000
+_TOKEN = "page_"  # noqa: S105 - the beginning of every token, which is no secret
+
+
+@dataclass(frozen=True, slots=True)
+class IdCursor:
+    """The page that is wanted of a listing by ids."""
+
+    limit: int = USUAL_PAGE
+    after_id: str | None = None
+    before_id: str | None = None
+
+
+EVERYTHING = IdCursor(limit=sys.maxsize)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCursor:
+    """The page that is wanted of a listing by tokens. Without a limit it is everything."""
+
+    limit: int | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,32 +50,10 @@ class IdPage:
     has_more: bool
 
 
-def page(ids: Sequence[str], *, limit: int, after_id: str | None, before_id: str | None) -> IdPage:
-    """Cut one page out of a listing, as `after_id`, `before_id` and `limit` ask.
-
-    With `before_id` the page ends just before that id. Raises `InvalidRequestError` for a cursor
-    that is not in the listing, and for both cursors at once.
-    """
-    if after_id is not None and before_id is not None:
-        raise InvalidRequestError("Only one of `after_id` and `before_id` may be given")
-    if before_id is not None:
-        end = _place(ids, before_id, "before_id")
-        start = max(0, end - limit)
-        return IdPage(tuple(ids[start:end]), has_more=start > 0)
-    start = 0 if after_id is None else _place(ids, after_id, "after_id") + 1
-    return IdPage(tuple(ids[start : start + limit]), has_more=start + limit < len(ids))
-
-
-def _place(ids: Sequence[str], cursor: str, name: str) -> int:
-    try:
-        return ids.index(cursor)
-    except ValueError:
-        raise InvalidRequestError(f"{name}: no such id: {cursor}") from None
-
-
-def page_limit(values: Iterable[str], *, default: int = 20, most: int = LARGEST_PAGE) -> int:
+def page_limit(text: str | None, *, default: int = USUAL_PAGE, most: int = LARGEST_PAGE) -> int:
     """Read `limit` of a query: 1 to `most`, `default` when absent."""
-    text = next(iter(values), str(default))
+    if text is None:
+        return default
     # int() also reads other scripts' digits and underscores, and refuses thousands of digits.
     number = re.fullmatch("(-?)0*([0-9]+)", text)
     if number is None:
@@ -54,3 +65,82 @@ def page_limit(values: Iterable[str], *, default: int = 20, most: int = LARGEST_
     if limit > most:
         raise InvalidRequestError(f"limit: Input should be less than or equal to {most}")
     return limit
+
+
+# ── by ids
+
+
+def page(ids: Sequence[str], cursor: IdCursor) -> IdPage:
+    """Cut one page out of a listing.
+
+    With `before_id` the page ends just before that id. Raises `InvalidRequestError` for an id that
+    is not in the listing, and for both ids at once.
+    """
+    limit, after_id, before_id = cursor.limit, cursor.after_id, cursor.before_id
+    if after_id is not None and before_id is not None:
+        raise InvalidRequestError("Only one of `after_id` and `before_id` may be given")
+    if before_id is not None:
+        end = _index(ids, before_id, "before_id")
+        start = max(0, end - limit)
+        return IdPage(tuple(ids[start:end]), has_more=start > 0)
+    start = 0 if after_id is None else _index(ids, after_id, "after_id") + 1
+    return IdPage(tuple(ids[start : start + limit]), has_more=start + limit < len(ids))
+
+
+def _index(ids: Sequence[str], wanted: str, name: str) -> int:
+    try:
+        return ids.index(wanted)
+    except ValueError:
+        raise InvalidRequestError(f"{name}: no such id: {wanted}") from None
+
+
+def page_by_ids(
+    items: Mapping[str, T], cursor: IdCursor, wanted: Callable[[T], bool] = lambda _: True
+) -> Listing:
+    """Return one page of the wanted items, by their ids, in their order.
+
+    The cursor may name an item that is not wanted, because it was archived since, say.
+    """
+    edges = {cursor.after_id, cursor.before_id}
+    found = {one: item for one, item in items.items() if one in edges or wanted(item)}
+    part = page(tuple(found), cursor)
+    return Listing(
+        data=tuple(found[one] for one in part.ids),
+        has_more=part.has_more,
+        first_id=part.ids[0] if part.ids else None,
+        last_id=part.ids[-1] if part.ids else None,
+    )
+
+
+# ── by tokens
+
+
+def page_token(position: str) -> str:
+    """Return the token that stands for a position in a listing, opaque to callers."""
+    return _TOKEN + urlsafe_b64encode(position.encode()).decode()
+
+
+def page_position(token: str) -> str | None:
+    """Return the position that a token of `page_token` stands for, `None` for any other text."""
+    try:
+        position = urlsafe_b64decode(token.removeprefix(_TOKEN)).decode()
+    except ValueError:
+        return None
+    # Base64 is decoded leniently, so the token is compared with the one that was given out.
+    return position if page_token(position) == token else None
+
+
+def not_a_page(of: str = "listing") -> InvalidRequestError:
+    """Return the refusal of a token that the listing did not give out."""
+    return InvalidRequestError(f"page: not a page of this {of}")
+
+
+def page_by_tokens(items: Sequence[Any], cursor: TokenCursor) -> TokenListing:
+    """Return one page of a sequence; its token says how many items come before the next page."""
+    number = "0" if cursor.token is None else cursor.token.removeprefix(_TOKEN)
+    if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
+        raise not_a_page()
+    start = int(number)
+    end = len(items) if cursor.limit is None else start + cursor.limit
+    following = f"{_TOKEN}{end}" if end < len(items) else None
+    return TokenListing(data=tuple(items[start:end]), next_page=following)

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar, get_args
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.periods import PERIODS
+from antiphon.core.pagination import page_by_tokens
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import Query, read_body, read_version
 from antiphon.server.reports import COST_PARAMETERS, USAGE_PARAMETERS, ReportEndpoints
@@ -179,12 +180,12 @@ class AdminEndpoints:
     async def _list_users(self, request: AdminRequest) -> Any:
         query = request.query
         roles = query.many("roles", get_args(Role))
-        return await self._people.users(query.cursor(), query.one("email"), roles)
+        return await self._people.users(query.by_ids(), query.one("email"), roles)
 
     async def _list_invites(self, request: AdminRequest) -> Any:
         query = request.query
         return await self._people.invites(
-            query.cursor(),
+            query.by_ids(),
             query.one("email"),
             query.many("roles", get_args(Role)),
             query.many("statuses", get_args(InviteStatus)),
@@ -237,7 +238,7 @@ class AdminEndpoints:
     async def _list_workspaces(self, request: AdminRequest) -> Any:
         query = request.query
         return await self._workspaces.all(
-            query.cursor(),
+            query.by_ids(),
             include_archived=query.flag("include_archived"),
             include_default=query.flag("include_default"),
             ids=query.many("ids"),
@@ -248,7 +249,7 @@ class AdminEndpoints:
         return await self._workspaces.archive(request.actor, request.path("workspace"))
 
     async def _list_members(self, request: AdminRequest) -> Any:
-        cursor = request.query.cursor()
+        cursor = request.query.by_ids()
         return await self._workspaces.members(request.path("workspace"), cursor)
 
     # ── keys
@@ -290,7 +291,7 @@ class AdminEndpoints:
             workspace_id=query.one("workspace_id"),
             created_by_user_id=query.one("created_by_user_id"),
         )
-        return await self._keys.all(query.cursor(), wanted, request.version)
+        return await self._keys.all(query.by_ids(), wanted, request.version)
 
     # ── limits
 
@@ -327,7 +328,7 @@ class AdminEndpoints:
         found = await self._rates.of_organization(
             request.version, query.choice("group_type", GROUP_TYPES), query.one("model")
         )
-        return _paged(found, query)
+        return page_by_tokens(found, query.by_tokens(whole=True))
 
     async def _list_workspace_rate_limits(self, request: AdminRequest) -> Any:
         query = request.query
@@ -337,11 +338,11 @@ class AdminEndpoints:
             query.choice("group_type", GROUP_TYPES),
             include_inherited=query.flag("include_inherited"),
         )
-        return _paged(found, query)
+        return page_by_tokens(found, query.by_tokens(whole=True))
 
     async def _list_key_rate_limits(self, request: AdminRequest) -> Any:
         found = await self._rates.of_key(request.path("key"), request.version)
-        return _paged(found, request.query)
+        return page_by_tokens(found, request.query.by_tokens(whole=True))
 
     async def _set_rate_limit(self, request: AdminRequest) -> Any:
         limits = request.decode(self._limits).limits
@@ -363,7 +364,7 @@ class AdminEndpoints:
         query = request.query
         scopes = query.many("scope_type", ("organization", "workspace", "api_key", "usage_tier"))
         found = await self._spend.all(scopes, query.one("workspace_id"))
-        return _paged(found, query, whole=False)
+        return page_by_tokens(found, query.by_tokens())
 
     async def _list_spend_of_members(self, request: AdminRequest) -> Any:
         query = request.query
@@ -374,13 +375,13 @@ class AdminEndpoints:
             )
         periods = query.many("period", PERIODS)
         # A member's lines stay together, so a page is one of members.
-        page = _paged(await self._balances.of_members(members, periods), query, whole=False)
+        page = page_by_tokens(await self._balances.of_members(members, periods), query.by_tokens())
         return TokenListing(data=tuple(chain.from_iterable(page.data)), next_page=page.next_page)
 
     async def _list_balances(self, request: AdminRequest) -> Any:
         query = request.query
         scope = query.choice("scope", ("organization", "workspace", "api_key"))
-        return _paged(await self._balances.all(scope), query)
+        return page_by_tokens(await self._balances.all(scope), query.by_tokens(whole=True))
 
     # ── reports
 
@@ -390,20 +391,3 @@ class AdminEndpoints:
             ("GET", "/usage_report/messages", lambda r: reports.usage(r.query)),
             ("GET", "/cost_report", lambda r: reports.cost(r.query)),
         )
-
-
-def _paged(items: Sequence[Any], query: Query, *, whole: bool = True) -> TokenListing:
-    """Cut one page out of a listing; its token says where the next one begins.
-
-    Without a limit everything is on one page if `whole`, as the SDK says of rate limits; of spend
-    limits it says that there are 20.
-    """
-    token = query.one("page")
-    number = "0" if token is None else token.removeprefix("page_")
-    if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
-        raise InvalidRequestError("page: not a page of this listing")
-    start = int(number)
-    end = len(items) if whole and query.one("limit") is None else start + query.limit()
-    return TokenListing(
-        data=tuple(items[start:end]), next_page=f"page_{end}" if end < len(items) else None
-    )

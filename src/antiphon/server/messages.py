@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import ApiError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
-from antiphon.core.pagination import page_limit
+from antiphon.core.pagination import IdCursor, page_limit
 from antiphon.server.http.boundary import EXCHANGE
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
@@ -119,10 +119,9 @@ class Endpoints:
     async def list_models(self, exchange: Exchange) -> None:
         await self._admit(exchange)
         query = exchange.query()
+        (limit,) = query.get("limit", [None])[:1]
         listing = self._platform.models.listing(
-            limit=page_limit(query.get("limit", ())),
-            after_id=_one(query, "after_id"),
-            before_id=_one(query, "before_id"),
+            IdCursor(page_limit(limit), _one(query, "after_id"), _one(query, "before_id"))
         )
         await exchange.respond(200, listing)
 

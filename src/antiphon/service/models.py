@@ -11,7 +11,7 @@ from antiphon.core.catalogue import Catalogue
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
 from antiphon.core.model_capabilities import model_capabilities
-from antiphon.core.pagination import page
+from antiphon.core.pagination import IdCursor, page
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import Member, RoutedEngine
 from antiphon.service.limits.gate import Gate
@@ -166,8 +166,8 @@ class Models:
             raise NotFoundError(f"model: {name}")
         return self._models[model_id]
 
-    def listing(self, *, limit: int, after_id: str | None, before_id: str | None) -> ModelPage:
-        listing = page(self._catalogue.ids, limit=limit, after_id=after_id, before_id=before_id)
+    def listing(self, cursor: IdCursor) -> ModelPage:
+        listing = page(self._catalogue.ids, cursor)
         return ModelPage(
             data=tuple(self._models[model_id].listed() for model_id in listing.ids),
             has_more=listing.has_more,

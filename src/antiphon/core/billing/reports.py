@@ -1,7 +1,6 @@
 """Reports in buckets of time: which buckets a query means, and what their lines are called."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ import msgspec
 
 from antiphon.core.billing.usage import ContextWindow, ServiceTier
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.pagination import page_limit
+from antiphon.core.pagination import not_a_page, page_limit, page_position, page_token
 
 BucketWidth: TypeAlias = Literal["1m", "1h", "1d"]
 TokenType: TypeAlias = Literal[
@@ -23,7 +22,6 @@ TokenType: TypeAlias = Literal[
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PAGE = "page_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +95,9 @@ def buckets(width: BucketWidth, asked: Span, now: datetime) -> Buckets:
             raise InvalidRequestError("ending_at: Input should be after `starting_at`")
         end = min(end, _snapped(last, span))
     if asked.page is not None:
-        start = _place(asked.page, start, end, span)
+        start = _page_start(asked.page, start, end, span)
     left = max(0, (end - start) // span)
-    following = _token(start + wanted * span) if left > wanted else None
+    following = page_token(written(start + wanted * span)) if left > wanted else None
     return Buckets(start, min(left, wanted), span, following)
 
 
@@ -135,7 +133,7 @@ def _is_version(parts: list[str]) -> bool:
 
 
 def _limit(width: Width, limit: str | None) -> int:
-    return page_limit(() if limit is None else [limit], default=width.usual, most=width.most)
+    return page_limit(limit, default=width.usual, most=width.most)
 
 
 def _moment(name: str, text: str) -> datetime:
@@ -156,19 +154,14 @@ def _snapped(moment: datetime, span: timedelta) -> datetime:
     return _EPOCH + (moment - _EPOCH) // span * span
 
 
-def _token(start: datetime) -> str:
-    return _PAGE + urlsafe_b64encode(written(start).encode()).decode()
-
-
-def _place(token: str, start: datetime, end: datetime, span: timedelta) -> datetime:
+def _page_start(token: str, start: datetime, end: datetime, span: timedelta) -> datetime:
     """Return where a page begins: at a bucket of this very report."""
     try:
-        text = urlsafe_b64decode(token.removeprefix(_PAGE)).decode()
-        place = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        text = page_position(token) or ""
+        first = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
-        place = None
-    # Base64 is decoded leniently, so it is compared with what was given out.
-    given = place is not None and token == _token(place)
-    if place is None or not given or not start <= place < end or place != _snapped(place, span):
-        raise InvalidRequestError("page: not a page of this report")
-    return place
+        raise not_a_page("report") from None
+    # `strptime` is lenient too, so what it read is compared with what was given out.
+    if written(first) != text or not start <= first < end or first != _snapped(first, span):
+        raise not_a_page("report")
+    return first

@@ -4,11 +4,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.pagination import page_limit
+from antiphon.core.pagination import IdCursor, TokenCursor, page_limit
 from antiphon.core.validation.versions import NEWEST, OLDEST
 from antiphon.server.http.encodings import charset_of, decoded
 from antiphon.server.http.exchange import Exchange
-from antiphon.service.admin.transactions import Cursor
 from antiphon.settings import Settings
 from antiphon.wire.messages import SAMPLING
 
@@ -72,12 +71,16 @@ class Query:
 
     def limit(self) -> int:
         """Return how many are wanted on a page: 1 to 1000, 20 when absent."""
-        limit = self.one("limit")
-        return page_limit(() if limit is None else [limit])
+        return page_limit(self.one("limit"))
 
-    def cursor(self) -> Cursor:
-        """Return which page is wanted of a listing that is walked by ids."""
-        return Cursor(self.limit(), self.one("after_id"), self.one("before_id"))
+    def by_ids(self) -> IdCursor:
+        """Return which page is wanted of a listing by ids."""
+        return IdCursor(self.limit(), self.one("after_id"), self.one("before_id"))
+
+    def by_tokens(self, *, whole: bool = False) -> TokenCursor:
+        """Return which page is wanted of a listing by tokens: without `limit` all, if `whole`."""
+        limit = None if whole and self.one("limit") is None else self.limit()
+        return TokenCursor(limit, self.one("page"))
 
 
 def _either(options: Collection[str]) -> str:

@@ -1,19 +1,21 @@
 """The audit log, page by page."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
 
-from antiphon.core.errors import InvalidRequestError
+from antiphon.core.pagination import (
+    not_a_page,
+    page_position,
+    page_token,
+)
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.store.audit import AuditEntry, list_audit_entries
 from antiphon.wire.admin.organizations import AuditInfo, TokenListing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# When and which entry was the last one: microseconds, and an id.
-_PLACE = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
+# The position after an entry: its moment in microseconds, and its id.
+_POSITION = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 
 
 class AuditLog:
@@ -26,7 +28,7 @@ class AuditLog:
         self, *, limit: int, token: str | None = None, object_id: str | None = None
     ) -> TokenListing:
         """Return a page. Raises `InvalidRequestError` for a token that was not given here."""
-        before = None if token is None else _place(token)
+        before = None if token is None else _after(token)
         async with self._office.read() as connection:
             found = await list_audit_entries(
                 connection, limit=limit + 1, before=before, object_id=object_id
@@ -34,7 +36,7 @@ class AuditLog:
         shown = found[:limit]
         return TokenListing(
             data=tuple(audit_info(entry) for entry in shown),
-            next_page=_token(shown[-1]) if len(found) > limit else None,
+            next_page=_token_after(shown[-1]) if len(found) > limit else None,
         )
 
 
@@ -52,18 +54,12 @@ def audit_info(entry: AuditEntry) -> AuditInfo:
     )
 
 
-def _token(entry: AuditEntry) -> str:
-    place = f"{(entry.at - _EPOCH) // _MICROSECOND} {entry.id}"
-    return "page_" + urlsafe_b64encode(place.encode()).decode().rstrip("=")
+def _token_after(entry: AuditEntry) -> str:
+    return page_token(f"{(entry.at - _EPOCH) // _MICROSECOND} {entry.id}")
 
 
-def _place(token: str) -> tuple[datetime, str]:
-    text = token.removeprefix("page_")
-    wrong = InvalidRequestError("page: not a page of this listing")
-    try:
-        place = _PLACE.fullmatch(urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
-    except (Base64Error, ValueError) as error:
-        raise wrong from error
-    if place is None:
-        raise wrong
-    return _EPOCH + int(place[1]) * _MICROSECOND, place[2]
+def _after(token: str) -> tuple[datetime, str]:
+    position = _POSITION.fullmatch(page_position(token) or "")
+    if position is None:
+        raise not_a_page()
+    return _EPOCH + int(position[1]) * _MICROSECOND, position[2]

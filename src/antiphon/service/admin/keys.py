@@ -18,6 +18,7 @@ from antiphon.core.ids import (
     hint,
     make_secret,
 )
+from antiphon.core.pagination import IdCursor, page_by_ids
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.idempotency import Idempotency, PriorResult
 from antiphon.service.admin.people import the_user
@@ -25,8 +26,6 @@ from antiphon.service.admin.transactions import (
     Actor,
     AdminTransactions,
     Change,
-    Cursor,
-    listing,
     moment,
     printable,
 )
@@ -83,7 +82,7 @@ class KeyRing:
         self._office = office
         self._kinds = kinds
 
-    async def all(self, cursor: Cursor, wanted: KeyFilter, version: str) -> Listing:
+    async def all(self, cursor: IdCursor, wanted: KeyFilter, version: str) -> Listing:
         """List keys, the newest first."""
         now = self._office.now()
         async with self._office.read() as connection:
@@ -101,7 +100,7 @@ class KeyRing:
             for key in reversed(keys)
             if key.kind in self._kinds
         }
-        return listing(infos, cursor, lambda info: info.id in shown)
+        return page_by_ids(infos, cursor, lambda info: info.id in shown)
 
     async def one(self, key_id: str, version: str) -> KeyInfo:
         """Return a key. Raises `NotFoundError`."""

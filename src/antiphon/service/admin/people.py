@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import invite_id, user_id
+from antiphon.core.pagination import IdCursor, page_by_ids
 from antiphon.service.admin.transactions import (
     COMMAND_LINE,
     Actor,
     AdminTransactions,
     Change,
-    Cursor,
-    listing,
     moment,
     optional_moment,
     printable,
@@ -68,7 +67,7 @@ class People:
         return OrganizationInfo(id=found.id, name=found.name)
 
     async def users(
-        self, cursor: Cursor, email: str | None = None, roles: Collection[str] = ()
+        self, cursor: IdCursor, email: str | None = None, roles: Collection[str] = ()
     ) -> Listing:
         """List users, those with this address and one of these roles if any are named."""
         async with self._office.read() as connection:
@@ -78,7 +77,7 @@ class People:
             same = email is None or user.email == email.lower()
             return same and (not roles or user.role in roles)
 
-        return listing({user.id: user_info(user) for user in users}, cursor, wanted)
+        return page_by_ids({user.id: user_info(user) for user in users}, cursor, wanted)
 
     async def user(self, wanted: str) -> UserInfo:
         """Return a user. Raises `NotFoundError`."""
@@ -110,7 +109,7 @@ class People:
 
     async def invites(
         self,
-        cursor: Cursor,
+        cursor: IdCursor,
         email: str | None = None,
         roles: Collection[str] = (),
         statuses: Collection[str] = (),
@@ -125,7 +124,7 @@ class People:
             same = email is None or invite.email == email.lower()
             return same and invite.status in shown and (not roles or invite.role in roles)
 
-        return listing({one.id: invite_info(one, now) for one in invites}, cursor, wanted)
+        return page_by_ids({one.id: invite_info(one, now) for one in invites}, cursor, wanted)
 
     async def invite(self, wanted: str) -> InviteInfo:
         """Return an invite. Raises `NotFoundError`."""

@@ -1,29 +1,24 @@
 """Where everything is changed that administrators change: one transaction, one audit entry each."""
 
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from antiphon.core.errors import ConflictError, InvalidRequestError
 from antiphon.core.ids import ID_ENTROPY, audit_entry_id
-from antiphon.core.pagination import page
 from antiphon.store.audit import AuditEntry, add_audit_entry
 from antiphon.store.database.changes import claim
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import DuplicateError
-from antiphon.wire.admin.organizations import Listing
 from antiphon.wire.base import Answer
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
-
-T = TypeVar("T")
 
 # What an audit entry never says, whatever an answer shows once.
 _SECRETS = ("secret",)
@@ -58,18 +53,6 @@ class Change:
     before: Answer | None = None
     after: Answer | None = None
     of: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The page that is wanted of a listing that is walked by ids."""
-
-    limit: int = 20
-    after_id: str | None = None
-    before_id: str | None = None
-
-
-EVERYTHING = Cursor(limit=sys.maxsize)
 
 
 class AdminTransactions:
@@ -168,22 +151,3 @@ def printable(name: str, field: str = "name") -> str:
     if not name.strip() or not name.isprintable():
         raise InvalidRequestError(f"{field}: Input should be printable characters, not only spaces")
     return name.strip()
-
-
-def listing(
-    items: Mapping[str, T], cursor: Cursor, wanted: Callable[[T], bool] = lambda _: True
-) -> Listing:
-    """Cut one page out of the wanted ones of these items, by their ids, in their order.
-
-    Where the page begins may be one that is not wanted, say because it was archived since.
-    """
-    edges = {cursor.after_id, cursor.before_id}
-    found = {one: item for one, item in items.items() if one in edges or wanted(item)}
-    ids = tuple(found)
-    part = page(ids, limit=cursor.limit, after_id=cursor.after_id, before_id=cursor.before_id)
-    return Listing(
-        data=tuple(found[one] for one in part.ids),
-        has_more=part.has_more,
-        first_id=part.ids[0] if part.ids else None,
-        last_id=part.ids[-1] if part.ids else None,
-    )

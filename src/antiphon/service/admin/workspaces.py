@@ -8,14 +8,13 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import workspace_id
+from antiphon.core.pagination import IdCursor, page_by_ids
 from antiphon.service.accounts import DEFAULT_COLOR
 from antiphon.service.admin.people import the_user
 from antiphon.service.admin.transactions import (
     Actor,
     AdminTransactions,
     Change,
-    Cursor,
-    listing,
     moment,
     optional_moment,
     printable,
@@ -61,7 +60,7 @@ class Workspaces:
 
     async def all(
         self,
-        cursor: Cursor,
+        cursor: IdCursor,
         *,
         include_archived: bool = False,
         include_default: bool = False,
@@ -78,7 +77,7 @@ class Workspaces:
             and (not ids or one.id in ids)
         }
         infos = {one.id: workspace_info(one) for one in workspaces}
-        return listing(infos, cursor, lambda info: info.id in shown)
+        return page_by_ids(infos, cursor, lambda info: info.id in shown)
 
     async def one(self, wanted: str) -> WorkspaceInfo:
         """Return a workspace. Raises `NotFoundError`."""
@@ -159,12 +158,12 @@ class Workspaces:
             archived = replace(key, status=KeyStatus.ARCHIVED, archived_at=now)
             await self._office.note(connection, actor, key_change(key, archived, now))
 
-    async def members(self, wanted: str, cursor: Cursor) -> Listing:
+    async def members(self, wanted: str, cursor: IdCursor) -> Listing:
         """List the members of a workspace."""
         async with self._office.read() as connection:
             await the_workspace(connection, wanted)
             members = await list_members(connection, wanted)
-        return listing({one.user_id: member_info(one) for one in members}, cursor)
+        return page_by_ids({one.user_id: member_info(one) for one in members}, cursor)
 
     async def member(self, wanted: str, user: str) -> MemberInfo:
         """Return a member. Raises `NotFoundError`."""
