@@ -220,11 +220,11 @@ async def test_a_revoked_key_is_refused_at_once(platform) -> None:
     started = await platform()
     caller = Client(build_app(started))
     keys = started.administration.keys
-    new = await keys.create(COMMAND_LINE, CreateKeyParams(name="other"), "2026-10-21")
+    new = await keys.create(COMMAND_LINE, CreateKeyParams(name="other"))
     headers = {"x-api-key": new.secret}
     assert (await caller.start("POST", "/v1/messages", HELLO, headers).task).status == 200
     archived = UpdateKeyParams(status="archived")
-    await keys.update(COMMAND_LINE, new.id, archived, "2026-10-21")
+    await keys.update(COMMAND_LINE, new.id, archived)
     refused = await caller.start("POST", "/v1/messages", HELLO, headers).task
     assert refused.error[2] == "invalid x-api-key"
 

@@ -19,7 +19,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from antiphon.core.errors import ApiError, InvalidRequestError, NotFoundError
 from antiphon.core.ids import hash_secret
 from antiphon.core.pagination import EVERYTHING
-from antiphon.core.validation.versions import NEWEST
 from antiphon.service.accounts import establish
 from antiphon.service.admin.administration import build_administration
 from antiphon.service.admin.keys import KeyFilter
@@ -208,7 +207,7 @@ class Accounts(RuleBasedStateMachine):
         params = CreateKeyParams(
             name=name, scope=WorkspaceKeyScopeParam(workspace_id=one), expires_in_seconds=life
         )
-        work = self.house.keys.create(ADMIN, params, NEWEST)
+        work = self.house.keys.create(ADMIN, params)
         if made := self.done(work, refused, "api_key.create"):
             end = None if life is None else self.now + timedelta(seconds=life)
             key = Key(name.strip(), one, end)
@@ -235,7 +234,7 @@ class Accounts(RuleBasedStateMachine):
             if not moved and (not renamed or str(name).strip() == key.name):
                 lines = []
         params = UpdateKeyParams(name=name, status=status)
-        if self.done(self.house.keys.update(ADMIN, one, params, NEWEST), refused, *lines):
+        if self.done(self.house.keys.update(ADMIN, one, params), refused, *lines):
             assert key is not None
             key.name = key.name if name is None else name.strip()
             key.status = status or key.status
@@ -248,7 +247,7 @@ class Accounts(RuleBasedStateMachine):
         if key is not None:
             dead = key.state(self.now) in {"archived", "expired"}
             refused = InvalidRequestError if dead else None
-        work = self.house.keys.rotate(ADMIN, one, grace, NEWEST)
+        work = self.house.keys.rotate(ADMIN, one, grace)
         if made := self.done(work, refused, "api_key.rotate"):
             assert key is not None
             end = self.now + timedelta(seconds=grace)
@@ -272,7 +271,7 @@ class Accounts(RuleBasedStateMachine):
         limits = [LimitParam(type="requests_per_minute", value=value)]
         rates = self.house.rate_limits
         change = rates.set_for_key if of_key else rates.set_for_workspace
-        if self.done(change(ADMIN, (one, "rl_small"), limits, NEWEST), refused, *lines):
+        if self.done(change(ADMIN, (one, "rl_small"), limits), refused, *lines):
             self.limits.pop((kind, one), None)
             if value is not None:
                 self.limits[(kind, one)] = value
@@ -401,7 +400,7 @@ class Accounts(RuleBasedStateMachine):
 
     async def state(self) -> Any:
         house = self.house
-        keys = (await house.keys.all(EVERYTHING, KeyFilter(), NEWEST)).data
+        keys = (await house.keys.all(EVERYTHING, KeyFilter())).data
         places = await house.workspaces.all(EVERYTHING, include_archived=True, include_default=True)
         invites = await house.people.invites(
             EVERYTHING, statuses=("pending", "accepted", "expired", "deleted")

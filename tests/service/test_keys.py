@@ -7,7 +7,6 @@ import pytest
 
 from antiphon.core.errors import AuthenticationError, InvalidRequestError, NotFoundError
 from antiphon.core.pagination import EVERYTHING
-from antiphon.core.validation.versions import NEWEST
 from antiphon.service.access import Access
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.keys import KeyFilter, KeyRefusedError, KeyRing
@@ -48,7 +47,7 @@ class Keys:
         self._ring = KeyRing(office, tuple(KeyKind))
 
     async def create(self, name: str) -> KeyInfo:
-        return await self._ring.create(COMMAND_LINE, CreateKeyParams(name=name), NEWEST)
+        return await self._ring.create(COMMAND_LINE, CreateKeyParams(name=name))
 
     async def create_admin(self, name: str) -> KeyInfo:
         return await self._ring.create_admin(COMMAND_LINE, CreateKeyParams(name=name))
@@ -57,11 +56,11 @@ class Keys:
         return await self._ring.first(COMMAND_LINE, chosen, kind)
 
     async def all(self) -> tuple[KeyInfo, ...]:
-        return (await self._ring.all(EVERYTHING, KeyFilter(), NEWEST)).data
+        return (await self._ring.all(EVERYTHING, KeyFilter())).data
 
     async def revoke(self, key_id: str) -> KeyInfo:
         params = UpdateKeyParams(status="archived")
-        return await self._ring.update(COMMAND_LINE, key_id, params, NEWEST)
+        return await self._ring.update(COMMAND_LINE, key_id, params)
 
 
 @pytest.fixture
@@ -122,15 +121,15 @@ async def test_admin_keys_are_seen_at_the_command_line_only(keys: Keys, database
     assert secret_of(new).startswith("sk-antiphon-admin-")
     assert [key.id for key in await keys.all()] == [new.id]
     of_the_api = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW))
-    assert (await of_the_api.all(EVERYTHING, KeyFilter(), NEWEST)).data == ()
+    assert (await of_the_api.all(EVERYTHING, KeyFilter())).data == ()
     with pytest.raises(NotFoundError):
-        await of_the_api.one(new.id, NEWEST)
+        await of_the_api.one(new.id)
 
 
 async def test_a_rotated_admin_key_is_one_still(keys: Keys, database: Database) -> None:
     new = await keys.create_admin("root")
     ring = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW), tuple(KeyKind))
-    rotated = await ring.rotate(COMMAND_LINE, new.id, 0, NEWEST)
+    rotated = await ring.rotate(COMMAND_LINE, new.id, 0)
     assert secret_of(rotated).startswith("sk-antiphon-admin-")
     assert rotated.id == new.id
 

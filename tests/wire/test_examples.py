@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.wire.admin import keys, limits, organizations
+from antiphon.wire.admin import keys, limits, organizations, versions
 from antiphon.wire.admin.reports import CostReport, UsageReport
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.errors import ErrorEnvelope
@@ -46,12 +46,15 @@ ANSWERS: dict[str, Any] = {
     "balance": limits.BalanceInfo,
     "invite": organizations.InviteInfo,
     "key": keys.KeyInfo,
+    "key_old_version": versions.OlderKeyInfo,
     "key_rate_limit": limits.KeyRateLimitInfo,
+    "key_rate_limit_old_version": versions.OlderKeyRateLimitInfo,
     "listing": organizations.Listing,
     "member": organizations.MemberInfo,
     "member_deleted": organizations.MemberDeleted,
     "organization": organizations.OrganizationInfo,
     "rate_limit": limits.RateLimitInfo,
+    "rate_limit_old_version": versions.OlderRateLimitInfo,
     "spend_limit": limits.SpendLimitInfo,
     "spend_summary": limits.SpendSummary,
     "token_listing": organizations.TokenListing,
@@ -59,6 +62,7 @@ ANSWERS: dict[str, Any] = {
     "user_deleted": organizations.Deleted,
     "workspace": organizations.WorkspaceInfo,
     "workspace_rate_limit": limits.WorkspaceRateLimitInfo,
+    "workspace_rate_limit_old_version": versions.OlderWorkspaceRateLimitInfo,
     "usage_report": UsageReport,
     "cost_report": CostReport,
 }

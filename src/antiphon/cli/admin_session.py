@@ -12,7 +12,6 @@ import msgspec
 
 from antiphon.cli.command import CommandError
 from antiphon.core.pagination import EVERYTHING
-from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import AdminTransactions
@@ -43,7 +42,7 @@ class AdminSession:
     async def keys(self) -> tuple[KeyInfo, ...]:
         """Return all keys, the newest first."""
         keys = self.administration.keys
-        return (await keys.all(EVERYTHING, KeyFilter(), NEWEST)).data
+        return (await keys.all(EVERYTHING, KeyFilter())).data
 
     async def key(self, called: str) -> KeyInfo:
         """Find a key by id or name; of several of one name the one that is not archived."""

@@ -7,7 +7,6 @@ from typing import Any
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command, span_within
 from antiphon.cli.output import day, said, say, say_json, say_table
-from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.transactions import COMMAND_LINE, moment
 from antiphon.settings import Settings
@@ -95,7 +94,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         keys = house.administration.keys
         if arguments.admin:
             return await keys.create_admin(COMMAND_LINE, params)
-        return await keys.create(COMMAND_LINE, params, NEWEST)
+        return await keys.create(COMMAND_LINE, params)
 
     key = open_session(settings, create)
     if arguments.json:
@@ -158,7 +157,7 @@ def _update(arguments: argparse.Namespace, settings: Settings, done: str, **chan
 
     async def update(house: AdminSession) -> KeyInfo:
         found = await house.key(arguments.key)
-        return await house.administration.keys.update(COMMAND_LINE, found.id, params, NEWEST)
+        return await house.administration.keys.update(COMMAND_LINE, found.id, params)
 
     key = open_session(settings, update)
     return said(arguments, key, f"{_called(key)} {done}.")
@@ -171,7 +170,7 @@ def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
         found = await house.key(arguments.key)
         grace = params.grace_period_seconds
         keys = house.administration.keys
-        return await keys.rotate(COMMAND_LINE, found.id, grace, NEWEST), house.now
+        return await keys.rotate(COMMAND_LINE, found.id, grace), house.now
 
     key, now = open_session(settings, rotate)
     if arguments.json:

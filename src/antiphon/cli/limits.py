@@ -12,7 +12,6 @@ from antiphon.cli.output import dollars, say, say_json, say_table
 from antiphon.core.billing.money import LARGEST_DOLLARS, cents, nano_dollars_of
 from antiphon.core.limits.rate_limits import LimitType
 from antiphon.core.limits.values import LARGEST_SPEND
-from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.rate_limits import Group
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
@@ -208,11 +207,11 @@ async def _rate_limits(
     limits = house.administration.rate_limits
     match whom.scope["type"]:
         case "organization":
-            return await limits.of_organization(NEWEST)
+            return await limits.of_organization()
         case "workspace":
-            return await limits.of_workspace(whom.id, NEWEST, None, include_inherited=False)
+            return await limits.of_workspace(whom.id)
         case _:
-            return await limits.of_key(whom.id, NEWEST)
+            return await limits.of_key(whom.id)
 
 
 def _rate_rows(
@@ -324,11 +323,11 @@ async def _set_rates(house: AdminSession, whom: Whom, group: Group, wanted: Want
     place = (whom.id, group.rate_limit_id)
     match whom.scope["type"]:
         case "organization":
-            await limits.set_for_organization(COMMAND_LINE, place[1], params, NEWEST)
+            await limits.set_for_organization(COMMAND_LINE, place[1], params)
         case "workspace":
-            await limits.set_for_workspace(COMMAND_LINE, place, params, NEWEST)
+            await limits.set_for_workspace(COMMAND_LINE, place, params)
         case _:
-            await limits.set_for_key(COMMAND_LINE, place, params, NEWEST)
+            await limits.set_for_key(COMMAND_LINE, place, params)
 
 
 async def _set_spend(

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar, get_args
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.periods import PERIODS
 from antiphon.core.pagination import page_by_tokens
+from antiphon.core.validation.versions import OLDEST
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import Query, read_body, read_version
 from antiphon.server.reports import COST_PARAMETERS, USAGE_PARAMETERS, ReportEndpoints
@@ -35,6 +36,7 @@ from antiphon.wire.admin.organizations import (
     UpdateUserParams,
     UpdateWorkspaceParams,
 )
+from antiphon.wire.admin.versions import as_of_2023_06_01
 from antiphon.wire.decoding import BodyDecoder
 
 Handler: TypeAlias = Callable[["AdminRequest"], Awaitable[Any]]
@@ -67,11 +69,8 @@ PARAMETERS: Mapping[str, Sequence[str]] = {
 class AdminRequest:
     """A request of an admin key, with nothing in its query that its route does not know."""
 
-    def __init__(
-        self, exchange: Exchange, actor: Actor, version: str, body: bytes, known: Sequence[str]
-    ) -> None:
+    def __init__(self, exchange: Exchange, actor: Actor, body: bytes, known: Sequence[str]) -> None:
         self.actor = actor
-        self.version = version
         self.query = Query(exchange.query(), known)
         self._exchange = exchange
         self._body = body
@@ -144,7 +143,9 @@ class AdminEndpoints:
             version = read_version(exchange)
             body = await read_body(exchange, self._platform.settings)
             actor = Actor("api_key", caller.key_id, exchange.request_id)
-            answer = await handler(AdminRequest(exchange, actor, version, body, known))
+            answer = await handler(AdminRequest(exchange, actor, body, known))
+            if version == OLDEST:
+                answer = as_of_2023_06_01(answer, caller.directory.default_workspace.id)
             await exchange.respond(200, answer)
 
         return act
@@ -263,13 +264,13 @@ class AdminEndpoints:
             (
                 "POST",
                 "/api_keys",
-                lambda r: keys.create(r.actor, r.decode(create), r.version, r.once()),
+                lambda r: keys.create(r.actor, r.decode(create), r.once()),
             ),
-            ("GET", "/api_keys/{key}", lambda r: keys.one(r.path("key"), r.version)),
+            ("GET", "/api_keys/{key}", lambda r: keys.one(r.path("key"))),
             (
                 "POST",
                 "/api_keys/{key}",
-                lambda r: keys.update(r.actor, r.path("key"), r.decode(update), r.version),
+                lambda r: keys.update(r.actor, r.path("key"), r.decode(update)),
             ),
             (
                 "POST",
@@ -278,7 +279,6 @@ class AdminEndpoints:
                     r.actor,
                     r.path("key"),
                     r.decode(rotate).grace_period_seconds,
-                    r.version,
                     r.once(),
                 ),
             ),
@@ -291,7 +291,7 @@ class AdminEndpoints:
             workspace_id=query.one("workspace_id"),
             created_by_user_id=query.one("created_by_user_id"),
         )
-        return await self._keys.all(query.by_ids(), wanted, request.version)
+        return await self._keys.all(query.by_ids(), wanted)
 
     # ── limits
 
@@ -326,7 +326,7 @@ class AdminEndpoints:
     async def _list_rate_limits(self, request: AdminRequest) -> Any:
         query = request.query
         found = await self._rates.of_organization(
-            request.version, query.choice("group_type", GROUP_TYPES), query.one("model")
+            query.choice("group_type", GROUP_TYPES), query.one("model")
         )
         return page_by_tokens(found, query.by_tokens(whole=True))
 
@@ -334,31 +334,28 @@ class AdminEndpoints:
         query = request.query
         found = await self._rates.of_workspace(
             request.path("workspace"),
-            request.version,
             query.choice("group_type", GROUP_TYPES),
             include_inherited=query.flag("include_inherited"),
         )
         return page_by_tokens(found, query.by_tokens(whole=True))
 
     async def _list_key_rate_limits(self, request: AdminRequest) -> Any:
-        found = await self._rates.of_key(request.path("key"), request.version)
+        found = await self._rates.of_key(request.path("key"))
         return page_by_tokens(found, request.query.by_tokens(whole=True))
 
     async def _set_rate_limit(self, request: AdminRequest) -> Any:
         limits = request.decode(self._limits).limits
-        return await self._rates.set_for_organization(
-            request.actor, request.path("limit"), limits, request.version
-        )
+        return await self._rates.set_for_organization(request.actor, request.path("limit"), limits)
 
     async def _set_workspace_rate_limit(self, request: AdminRequest) -> Any:
         limits = request.decode(self._limits).limits
         place = (request.path("workspace"), request.path("limit"))
-        return await self._rates.set_for_workspace(request.actor, place, limits, request.version)
+        return await self._rates.set_for_workspace(request.actor, place, limits)
 
     async def _set_key_rate_limit(self, request: AdminRequest) -> Any:
         limits = request.decode(self._limits).limits
         place = (request.path("key"), request.path("limit"))
-        return await self._rates.set_for_key(request.actor, place, limits, request.version)
+        return await self._rates.set_for_key(request.actor, place, limits)
 
     async def _list_spend_limits(self, request: AdminRequest) -> Any:
         query = request.query

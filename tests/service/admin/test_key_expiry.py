@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
@@ -40,7 +39,7 @@ async def test_only_keys_that_work_and_expire_in_a_week_are_named(database: Data
     async def create(name: str, days: float | None) -> str:
         life = None if days is None else int(days * 86_400)
         params = CreateKeyParams(name=name, expires_in_seconds=life)
-        return (await ring.create(COMMAND_LINE, params, NEWEST)).id
+        return (await ring.create(COMMAND_LINE, params)).id
 
     soon = await create("soon", 6)
     await create("later", 9)
@@ -48,7 +47,7 @@ async def test_only_keys_that_work_and_expire_in_a_week_are_named(database: Data
     await create("gone", 0.5)
     archived = await create("archived", 6)
     revoke = UpdateKeyParams(status="archived")
-    await ring.update(COMMAND_LINE, archived, revoke, NEWEST)
+    await ring.update(COMMAND_LINE, archived, revoke)
     watch = ExpiryWatch(database, lambda: NOW + timedelta(days=1))
     with capture_logs() as logs:
         await watch.warn()

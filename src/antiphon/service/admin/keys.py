@@ -19,7 +19,6 @@ from antiphon.core.ids import (
     make_secret,
 )
 from antiphon.core.pagination import IdCursor, page_by_ids
-from antiphon.core.validation.versions import NEWEST
 from antiphon.service.admin.idempotency import Idempotency, PriorResult
 from antiphon.service.admin.people import the_user
 from antiphon.service.admin.transactions import (
@@ -82,11 +81,10 @@ class KeyRing:
         self._office = office
         self._kinds = kinds
 
-    async def all(self, cursor: IdCursor, wanted: KeyFilter, version: str) -> Listing:
+    async def all(self, cursor: IdCursor, wanted: KeyFilter) -> Listing:
         """List keys, the newest first."""
         now = self._office.now()
         async with self._office.read() as connection:
-            default = (await read_directory(connection)).default_workspace.id
             keys = await list_keys(connection)
         shown = {
             key.id
@@ -95,40 +93,35 @@ class KeyRing:
             and wanted.workspace_id in {None, key.workspace_id}
             and wanted.created_by_user_id in {None, key.created_by}
         }
-        infos = {
-            key.id: key_info(key, now, default, version)
-            for key in reversed(keys)
-            if key.kind in self._kinds
-        }
+        infos = {key.id: key_info(key, now) for key in reversed(keys) if key.kind in self._kinds}
         return page_by_ids(infos, cursor, lambda info: info.id in shown)
 
-    async def one(self, key_id: str, version: str) -> KeyInfo:
+    async def one(self, key_id: str) -> KeyInfo:
         """Return a key. Raises `NotFoundError`."""
         async with self._office.read() as connection:
-            key = await the_key(connection, key_id, self._kinds)
-            return await self._info(connection, key, version)
+            return self._info(await the_key(connection, key_id, self._kinds))
 
     async def create(
-        self, actor: Actor, params: CreateKeyParams, version: str, once: Idempotency | None = None
+        self, actor: Actor, params: CreateKeyParams, once: Idempotency | None = None
     ) -> KeyInfo:
         """Make a key, and show its secret this once, or again to who asks `once`."""
         async with self._office.change() as connection:
             if once and (made := await once.before(connection, self._office)):
-                return await self._again(connection, made, version)
+                return await self._again(connection, made)
             if params.created_by_user_id is not None:
                 await the_user(connection, params.created_by_user_id)
             workspace = await _workspace(connection, params)
             key = self._new(params, KeyKind.API, workspace)
             random = await once.make(connection, self._office, key.id) if once else None
             secret = self._secret(KeyKind.API, random)
-            return await self._add(connection, actor, key, secret, version)
+            return await self._add(connection, actor, key, secret)
 
     async def create_admin(self, actor: Actor, params: CreateKeyParams) -> KeyInfo:
         """Make a key that administers, and show its secret this once."""
         async with self._office.change() as connection:
             key = self._new(params, KeyKind.ADMIN, None)
             secret = self._secret(KeyKind.ADMIN)
-            return await self._add(connection, actor, key, secret, NEWEST)
+            return await self._add(connection, actor, key, secret)
 
     async def first(
         self, actor: Actor, chosen: str | None, kind: KeyKind = KeyKind.API
@@ -149,7 +142,7 @@ class KeyRing:
                 default = (await read_directory(connection)).default_workspace.id
                 workspace = default if kind is KeyKind.API else None
                 key = self._new(CreateKeyParams(name="default"), kind, workspace)
-                return await self._add(connection, actor, key, secret, NEWEST)
+                return await self._add(connection, actor, key, secret)
         except ConflictError as error:
             raise KeyRefusedError(f"{_VARIABLES[kind]}: another key has this secret") from error
 
@@ -167,26 +160,23 @@ class KeyRing:
         )
 
     async def _add(
-        self, connection: "AsyncConnection", actor: Actor, new: ApiKey, secret: str, version: str
+        self, connection: "AsyncConnection", actor: Actor, new: ApiKey, secret: str
     ) -> KeyInfo:
         key = replace(new, hint=hint(secret))
         await add_key(connection, key, hash_secret(secret))
-        info = await self._info(connection, key, version, secret)
+        info = self._info(key, secret)
         await self._office.note(connection, actor, Change("api_key.create", after=info))
         return info
 
-    async def update(
-        self, actor: Actor, key_id: str, params: UpdateKeyParams, version: str
-    ) -> KeyInfo:
+    async def update(self, actor: Actor, key_id: str, params: UpdateKeyParams) -> KeyInfo:
         """Rename a key, put it aside, take it up again, or archive it for good."""
         async with self._office.change() as connection:
             old = await the_key(connection, key_id, self._kinds)
             changes = self._changes(old, params)
             if not changes:
-                return await self._info(connection, old, version)
+                return self._info(old)
             new = await change_key(connection, key_id, changes) or old
-            before = await self._info(connection, old, version)
-            after = await self._info(connection, new, version)
+            before, after = self._info(old), self._info(new)
             await self._office.note(connection, actor, Change("api_key.update", before, after))
         return after
 
@@ -207,13 +197,13 @@ class KeyRing:
         return changes
 
     async def rotate(
-        self, actor: Actor, key_id: str, grace_s: int, version: str, once: Idempotency | None = None
+        self, actor: Actor, key_id: str, grace_s: int, once: Idempotency | None = None
     ) -> KeyInfo:
         """Give a key a new secret; those that it has work on for `grace_s` seconds."""
         now = self._office.now()
         async with self._office.change() as connection:
             if once and (made := await once.before(connection, self._office)):
-                return await self._again(connection, made, version)
+                return await self._again(connection, made)
             old = await the_key(connection, key_id, self._kinds)
             state = key_state(old, now)
             if state in {"archived", "expired"}:
@@ -223,32 +213,21 @@ class KeyRing:
             await end_secrets(connection, key_id, now + timedelta(seconds=grace_s))
             await add_secret(connection, key_id, hash_secret(secret))
             new = await change_key(connection, key_id, {"hint": hint(secret)}) or old
-            before = await self._info(connection, old, version)
-            after = await self._info(connection, new, version, secret)
+            before, after = self._info(old), self._info(new, secret)
             await self._office.note(connection, actor, Change("api_key.rotate", before, after))
         return after
 
-    async def _again(
-        self, connection: "AsyncConnection", made: PriorResult, version: str
-    ) -> KeyInfo:
+    async def _again(self, connection: "AsyncConnection", made: PriorResult) -> KeyInfo:
         """Show what a request has made before: the key as it is now, and the secret of then."""
         key = await the_key(connection, made.key_id, self._kinds)
-        secret = self._secret(key.kind, made.entropy)
-        return await self._info(connection, key, version, secret)
+        return self._info(key, self._secret(key.kind, made.entropy))
 
     def _secret(self, kind: KeyKind = KeyKind.API, random: bytes | None = None) -> str:
         prefix = SECRET_PREFIX if kind is KeyKind.API else ADMIN_SECRET_PREFIX
         return make_secret(random or self._office.entropy(SECRET_ENTROPY), prefix)
 
-    async def _info(
-        self,
-        connection: "AsyncConnection",
-        key: ApiKey,
-        version: str,
-        secret: str | None = None,
-    ) -> KeyInfo:
-        default = (await read_directory(connection)).default_workspace.id
-        info = key_info(key, self._office.now(), default, version)
+    def _info(self, key: ApiKey, secret: str | None = None) -> KeyInfo:
+        info = key_info(key, self._office.now())
         return info if secret is None else msgspec.structs.replace(info, secret=secret)
 
 

@@ -4,11 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import msgspec
-
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
-from antiphon.core.validation.versions import OLDEST
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.admin.workspaces import refuse_archived, the_workspace
@@ -98,47 +95,47 @@ class RateLimits:
         return tuple(group for group in found if group_type in {None, group.type})
 
     async def of_organization(
-        self, version: str, group_type: str | None = None, model: str | None = None
+        self, group_type: str | None = None, model: str | None = None
     ) -> tuple[RateLimitInfo, ...]:
         """List the organization's limits."""
         groups = self.groups(group_type, model)
         async with self._office.read() as connection:
             directory = await read_directory(connection)
-        return tuple(self._organization_info(directory, group, version) for group in groups)
+        return tuple(self._organization_info(directory, group) for group in groups)
 
     async def of_workspace(
-        self, wanted: str, version: str, group_type: str | None, *, include_inherited: bool
+        self, wanted: str, group_type: str | None = None, *, include_inherited: bool = False
     ) -> tuple[WorkspaceRateLimitInfo, ...]:
         """List what was set for a workspace, and if it is wanted what applies without that."""
         async with self._office.read() as connection:
             await the_workspace(connection, wanted)
             directory = await read_directory(connection)
         infos = [
-            self._workspace_info(directory, wanted, group, version, inherited=include_inherited)
+            self._workspace_info(directory, wanted, group, inherited=include_inherited)
             for group in self.groups(group_type)
         ]
         return tuple(info for info in infos if info.limits)
 
-    async def of_key(self, wanted: str, version: str) -> tuple[KeyRateLimitInfo, ...]:
+    async def of_key(self, wanted: str) -> tuple[KeyRateLimitInfo, ...]:
         """List what was set for a key."""
         async with self._office.read() as connection:
             await the_key(connection, wanted)
             directory = await read_directory(connection)
-        infos = [self._key_info(directory, wanted, group, version) for group in self.groups()]
+        infos = [self._key_info(directory, wanted, group) for group in self.groups()]
         return tuple(info for info in infos if info.limits)
 
     async def set_for_organization(
-        self, actor: Actor, rate_limit_id: str, limits: Sequence[LimitParam], version: str
+        self, actor: Actor, rate_limit_id: str, limits: Sequence[LimitParam]
     ) -> RateLimitInfo:
         """Set or clear limits of the organization; what is cleared is the settings' again."""
         group = self._group(rate_limit_id)
         async with self._office.change() as connection:
             directory = await read_directory(connection)
             house = directory.organization.id
-            before = self._organization_info(directory, group, version)
+            before = self._organization_info(directory, group)
             await self._set(connection, (Scope.ORGANIZATION, house), group, limits)
             now = await read_directory(connection)
-            after = self._organization_info(now, group, version)
+            after = self._organization_info(now, group)
             await self._office.note(connection, actor, Change("rate_limit.update", before, after))
         return after
 
@@ -147,7 +144,6 @@ class RateLimits:
         actor: Actor,
         place: tuple[str, str],
         limits: Sequence[LimitParam],
-        version: str,
     ) -> WorkspaceRateLimitInfo:
         """Set or clear limits of a workspace, given its id and the rate limit's.
 
@@ -164,7 +160,7 @@ class RateLimits:
                 (Scope.WORKSPACE, wanted),
                 group,
                 limits,
-                lambda directory: self._workspace_info(directory, wanted, group, version),
+                lambda directory: self._workspace_info(directory, wanted, group),
             )
             return await self._narrow(connection, actor, narrowing)
 
@@ -173,7 +169,6 @@ class RateLimits:
         actor: Actor,
         place: tuple[str, str],
         limits: Sequence[LimitParam],
-        version: str,
     ) -> KeyRateLimitInfo:
         """Set or clear limits of a key, given its id and the rate limit's."""
         wanted, rate_limit_id = place
@@ -185,7 +180,7 @@ class RateLimits:
                 (Scope.KEY, wanted),
                 group,
                 limits,
-                lambda directory: self._key_info(directory, wanted, group, version),
+                lambda directory: self._key_info(directory, wanted, group),
             )
             return await self._narrow(connection, actor, narrowing)
 
@@ -253,14 +248,13 @@ class RateLimits:
         house = directory.organization.id
         return scope_limits(directory, self._settings, Scope.ORGANIZATION, house, group.id)
 
-    def _organization_info(self, directory: Directory, group: Group, version: str) -> RateLimitInfo:
+    def _organization_info(self, directory: Directory, group: Group) -> RateLimitInfo:
         limits = self._of_house(directory, group)
         return RateLimitInfo(
             id=group.rate_limit_id,
             group=group.info,
             models=group.models,
             limits=tuple(LimitValue(type=kind, value=value) for kind, value in limits.items()),
-            group_type=_old_group_type(group, version),
         )
 
     def _workspace_info(
@@ -268,7 +262,6 @@ class RateLimits:
         directory: Directory,
         wanted: str,
         group: Group,
-        version: str,
         *,
         inherited: bool = False,
     ) -> WorkspaceRateLimitInfo:
@@ -278,19 +271,15 @@ class RateLimits:
             group=group.info,
             models=group.models,
             limits=self._narrower(directory, (Scope.WORKSPACE, wanted), group, inherited=inherited),
-            group_type=_old_group_type(group, version),
         )
 
-    def _key_info(
-        self, directory: Directory, wanted: str, group: Group, version: str
-    ) -> KeyRateLimitInfo:
+    def _key_info(self, directory: Directory, wanted: str, group: Group) -> KeyRateLimitInfo:
         return KeyRateLimitInfo(
             rate_limit_id=group.rate_limit_id,
             api_key_id=wanted,
             group=group.info,
             models=group.models,
             limits=self._narrower(directory, (Scope.KEY, wanted), group),
-            group_type=_old_group_type(group, version),
         )
 
     def _narrower(
@@ -316,7 +305,3 @@ class RateLimits:
                     NarrowerLimitValue(type=kind, value=value, org_limit=value, source=from_house),
                 )
         return tuple(found[kind] for kind in LimitType if kind in found)
-
-
-def _old_group_type(group: Group, version: str) -> str | msgspec.UnsetType:
-    return group.type if version == OLDEST else msgspec.UNSET

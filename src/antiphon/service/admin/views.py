@@ -2,9 +2,6 @@
 
 from datetime import datetime
 
-from msgspec import UNSET
-
-from antiphon.core.validation.versions import NEWEST, OLDEST
 from antiphon.service.admin.transactions import Change, moment, optional_moment
 from antiphon.store.accounts import ApiKey, KeyKind, KeyStatus
 from antiphon.store.workspaces import Member
@@ -31,9 +28,8 @@ def has_expired(key: ApiKey, now: datetime) -> bool:
     return key.expires_at is not None and key.expires_at <= now
 
 
-def key_info(key: ApiKey, now: datetime, default_workspace: str, version: str) -> KeyInfo:
-    """Describe a key, as this version of the API does."""
-    owner = key.workspace_id
+def key_info(key: ApiKey, now: datetime) -> KeyInfo:
+    """Describe a key."""
     return KeyInfo(
         id=key.id,
         name=key.name,
@@ -44,16 +40,12 @@ def key_info(key: ApiKey, now: datetime, default_workspace: str, version: str) -
         created_by=CreatedBy(id=key.created_by) if key.created_by else None,
         partial_key_hint=key.hint,
         scope=_scope(key),
-        workspace_id=(None if owner == default_workspace else owner)
-        if version == OLDEST
-        else UNSET,
     )
 
 
 def key_change(before: ApiKey, after: ApiKey, now: datetime) -> Change:
-    """Say how a key was changed along with something else, of which it is not the Default one."""
-    old, new = (key_info(key, now, "", NEWEST) for key in (before, after))
-    return Change("api_key.update", old, new)
+    """Say how a key was changed along with something else."""
+    return Change("api_key.update", key_info(before, now), key_info(after, now))
 
 
 def _scope(key: ApiKey) -> WorkspaceKeyScope | OrganizationKeyScope | AdminKeyScope:

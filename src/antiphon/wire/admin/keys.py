@@ -38,7 +38,6 @@ class AdminKeyScope(Answer, tag_field="type", tag="admin", kw_only=True, frozen=
 class KeyInfo(Answer, kw_only=True, frozen=True):
     """A key without its secret.
 
-    `workspace_id` is there for version 2023-06-01 only, and `null` for the Default workspace.
     `secret` is there once, when it is made. It and `last_used_at` are no part of the Claude API.
     """
 
@@ -53,7 +52,6 @@ class KeyInfo(Answer, kw_only=True, frozen=True):
     partial_key_hint: str | None
     principal: None = None
     scope: WorkspaceKeyScope | OrganizationKeyScope | AdminKeyScope
-    workspace_id: str | UnsetType | None = UNSET
     secret: str | UnsetType = UNSET
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from antiphon.wire.base import Answer, NonEmptyStr, Param
 
@@ -48,14 +48,13 @@ class NarrowerLimitValue(Answer, kw_only=True, frozen=True):
 
 
 class RateLimitInfo(Answer, kw_only=True, frozen=True):
-    """The organization's limits for one group. `group_type` is there for 2023-06-01 only."""
+    """The organization's limits for one group."""
 
     type: Literal["rate_limit"] = "rate_limit"
     id: str
     group: ModelGroup | TokenCountGroup
     models: tuple[str, ...] | None
     limits: tuple[LimitValue, ...]
-    group_type: str | UnsetType = UNSET
 
 
 class WorkspaceRateLimitInfo(Answer, kw_only=True, frozen=True):
@@ -67,7 +66,6 @@ class WorkspaceRateLimitInfo(Answer, kw_only=True, frozen=True):
     group: ModelGroup | TokenCountGroup
     models: tuple[str, ...] | None
     limits: tuple[NarrowerLimitValue, ...]
-    group_type: str | UnsetType = UNSET
 
 
 class KeyRateLimitInfo(Answer, kw_only=True, frozen=True):
@@ -79,7 +77,6 @@ class KeyRateLimitInfo(Answer, kw_only=True, frozen=True):
     group: ModelGroup | TokenCountGroup
     models: tuple[str, ...] | None
     limits: tuple[NarrowerLimitValue, ...]
-    group_type: str | UnsetType = UNSET
 
 
 class LimitParam(Param, kw_only=True, frozen=True):
