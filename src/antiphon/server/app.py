@@ -1,55 +1,197 @@
-"""The whole route table, and the application around it."""
+"""The whole route table, and the application around it.
 
-from collections.abc import Sequence
+A row says all that is special about an endpoint: method, path, the key that a caller needs, the
+type of the body, the parameters of the query, and the handler. `server.http.dispatch` does with
+every request what its row says; `docs/how-to/add-an-endpoint.md` shows how to add one.
+"""
 
-from starlette.exceptions import HTTPException
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import Final
 
-from antiphon.server.admin import AdminEndpoints
+from starlette.types import ASGIApp
+
+from antiphon.server.admin.keys import KeyEndpoints
+from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
+from antiphon.server.admin.people import PeopleEndpoints
+from antiphon.server.admin.reports import COST_QUERY, USAGE_QUERY, ReportEndpoints
+from antiphon.server.admin.workspaces import WorkspaceEndpoints
 from antiphon.server.http.boundary import Boundary
-from antiphon.server.messages import Action, Endpoint, Endpoints
+from antiphon.server.http.dispatch import Dispatcher
+from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
+from antiphon.server.http.routing import Route, Router
+from antiphon.server.messages import CREATE_BODY, MessageEndpoints
+from antiphon.server.models import ModelEndpoints
 from antiphon.service.platform import Platform
+from antiphon.store.accounts import KeyKind
+from antiphon.wire.admin.keys import CreateKeyParams, RotateKeyParams, UpdateKeyParams
+from antiphon.wire.admin.limits import (
+    CreateSpendLimitParams,
+    SetLimitsParams,
+    UpdateSpendLimitParams,
+)
+from antiphon.wire.admin.organizations import (
+    AcceptInviteParams,
+    AddMemberParams,
+    CreateInviteParams,
+    CreateWorkspaceParams,
+    NoParams,
+    UpdateMemberParams,
+    UpdateUserParams,
+    UpdateWorkspaceParams,
+)
+from antiphon.wire.messages import CountTokensParams
+
+OPEN: Final = None
+API: Final = KeyKind.API
+ADMIN: Final = KeyKind.ADMIN
+ORGANIZATIONS_PATH = "/v1/organizations"
 
 
 def build_app(platform: Platform) -> ASGIApp:
     """Return the ASGI application over a platform that is open."""
-    endpoints = Endpoints(platform)
-    routes = [
-        _route("POST", "/v1/messages", endpoints.create_message),
-        _route("POST", "/v1/messages/count_tokens", endpoints.count_tokens),
-        _route("GET", "/v1/models", endpoints.list_models),
-        _route("GET", "/v1/models/{model_id:path}", endpoints.show_model),
-        *(_route(*route) for route in AdminEndpoints(platform).routes()),
-        _route("GET", "/health", endpoints.health),
-        _route("GET", "/ready", endpoints.ready),
-    ]
-    return Boundary(Routing(routes), platform.entropy)
+    dispatch = Dispatcher(platform.access, platform.uses, platform.settings)
+    return Boundary(Router(routes(platform), dispatch), platform.entropy)
 
 
-class Routing:
-    """Starlette's router, behind a table of the paths that have no parameters.
+def routes(platform: Platform) -> tuple[Route, ...]:
+    """Return every route: method and path, key, handler, body, query."""
+    messages, models = MessageEndpoints(platform), ModelEndpoints(platform)
+    create, count = messages.create_message, messages.count_tokens
+    limits, count_limit = messages.add_message_limits, messages.add_count_limit
+    return (
+        Route(
+            "POST /v1/messages", API, create, body=CREATE_BODY, query=ANY_QUERY, on_refusal=limits
+        ),
+        Route(
+            "POST /v1/messages/count_tokens",
+            API,
+            count,
+            body=CountTokensParams,
+            query=ANY_QUERY,
+            on_refusal=count_limit,
+        ),
+        Route("GET /v1/models", API, models.list_models, query=OpenQuery(BY_IDS)),
+        Route("GET /v1/models/{model_id:path}", API, models.show_model, query=ANY_QUERY),
+        *(route.below(ORGANIZATIONS_PATH) for route in _admin_routes(platform)),
+        Route("GET /health", OPEN, models.health),
+        Route("GET /ready", OPEN, models.ready),
+    )
 
-    Nearly all requests go to two of them; the router would try its routes one after the other.
-    """
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._router = Router(routes, redirect_slashes=False, default=_no_such_path)
-        self._exact = {
-            (method, route.path): route.app
-            for route in routes
-            for method in route.methods or ()
-            if not route.param_convertors
-        }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._exact.get((scope["method"], scope["path"]), self._router)
-        await app(scope, receive, send)
-
-
-def _route(method: str, path: str, action: Action) -> Route:
-    return Route(path, Endpoint(action), methods=[method])
-
-
-async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
-    raise HTTPException(404)
+def _admin_routes(platform: Platform) -> tuple[Route, ...]:
+    """Return the routes of the Admin API, by their paths below `/v1/organizations`."""
+    administration = platform.administration
+    people, workspaces = PeopleEndpoints(administration), WorkspaceEndpoints(administration)
+    keys, reports = KeyEndpoints(administration), ReportEndpoints(platform.reports)
+    rates, spend = RateLimitEndpoints(administration), SpendLimitEndpoints(administration)
+    return (
+        # server.admin.people
+        Route("GET /me", ADMIN, people.show_organization),
+        Route("GET /users", ADMIN, people.list_users, query=(*BY_IDS, "email", "roles")),
+        Route("GET /users/{user}", ADMIN, people.show_user),
+        Route("POST /users/{user}", ADMIN, people.change_user, body=UpdateUserParams),
+        Route("DELETE /users/{user}", ADMIN, people.remove_user),
+        Route(
+            "GET /invites",
+            ADMIN,
+            people.list_invites,
+            query=(*BY_IDS, "email", "roles", "statuses"),
+        ),
+        Route("POST /invites", ADMIN, people.create_invite, body=CreateInviteParams),
+        Route("GET /invites/{invite}", ADMIN, people.show_invite),
+        Route("DELETE /invites/{invite}", ADMIN, people.delete_invite),
+        Route(
+            "POST /invites/{invite}/accept", ADMIN, people.accept_invite, body=AcceptInviteParams
+        ),
+        Route("GET /audit_log", ADMIN, people.list_audit_entries, query=(*BY_TOKENS, "object_id")),
+        # server.admin.workspaces
+        Route(
+            "GET /workspaces",
+            ADMIN,
+            workspaces.list_workspaces,
+            query=(*BY_IDS, "include_archived", "include_default", "ids"),
+        ),
+        Route("POST /workspaces", ADMIN, workspaces.create_workspace, body=CreateWorkspaceParams),
+        Route("GET /workspaces/{workspace}", ADMIN, workspaces.show_workspace),
+        Route(
+            "POST /workspaces/{workspace}",
+            ADMIN,
+            workspaces.update_workspace,
+            body=UpdateWorkspaceParams,
+        ),
+        Route(
+            "POST /workspaces/{workspace}/archive",
+            ADMIN,
+            workspaces.archive_workspace,
+            body=NoParams,
+        ),
+        Route("GET /workspaces/{workspace}/members", ADMIN, workspaces.list_members, query=BY_IDS),
+        Route(
+            "POST /workspaces/{workspace}/members",
+            ADMIN,
+            workspaces.add_member,
+            body=AddMemberParams,
+        ),
+        Route("GET /workspaces/{workspace}/members/{user}", ADMIN, workspaces.show_member),
+        Route(
+            "POST /workspaces/{workspace}/members/{user}",
+            ADMIN,
+            workspaces.update_member,
+            body=UpdateMemberParams,
+        ),
+        Route("DELETE /workspaces/{workspace}/members/{user}", ADMIN, workspaces.remove_member),
+        # server.admin.keys
+        Route(
+            "GET /api_keys",
+            ADMIN,
+            keys.list_keys,
+            query=(*BY_IDS, "status", "workspace_id", "created_by_user_id"),
+        ),
+        Route("POST /api_keys", ADMIN, keys.create_key, body=CreateKeyParams),
+        Route("GET /api_keys/{key}", ADMIN, keys.show_key),
+        Route("POST /api_keys/{key}", ADMIN, keys.update_key, body=UpdateKeyParams),
+        Route("POST /api_keys/{key}/rotate", ADMIN, keys.rotate_key, body=RotateKeyParams),
+        # server.admin.limits; a limit is called like its model, whose id may have slashes.
+        Route(
+            "GET /rate_limits", ADMIN, rates.list_limits, query=(*BY_TOKENS, "group_type", "model")
+        ),
+        Route("POST /rate_limits/{limit:path}", ADMIN, rates.set_limits, body=SetLimitsParams),
+        Route(
+            "GET /workspaces/{workspace}/rate_limits",
+            ADMIN,
+            rates.list_workspace_limits,
+            query=(*BY_TOKENS, "group_type", "include_inherited"),
+        ),
+        Route(
+            "POST /workspaces/{workspace}/rate_limits/{limit:path}",
+            ADMIN,
+            rates.set_workspace_limits,
+            body=SetLimitsParams,
+        ),
+        Route("GET /api_keys/{key}/rate_limits", ADMIN, rates.list_key_limits, query=BY_TOKENS),
+        Route(
+            "POST /api_keys/{key}/rate_limits/{limit:path}",
+            ADMIN,
+            rates.set_key_limits,
+            body=SetLimitsParams,
+        ),
+        Route(
+            "GET /spend_limits",
+            ADMIN,
+            spend.list_limits,
+            query=(*BY_TOKENS, "scope_type", "workspace_id"),
+        ),
+        Route(
+            "GET /spend_limits/effective",
+            ADMIN,
+            spend.list_limits_of_members,
+            query=(*BY_TOKENS, "period", "user_ids"),
+        ),
+        Route("POST /spend_limits", ADMIN, spend.create_limit, body=CreateSpendLimitParams),
+        Route("GET /spend_limits/{limit}", ADMIN, spend.show_limit),
+        Route("POST /spend_limits/{limit}", ADMIN, spend.change_limit, body=UpdateSpendLimitParams),
+        Route("DELETE /spend_limits/{limit}", ADMIN, spend.delete_limit),
+        Route("GET /balances", ADMIN, spend.list_balances, query=(*BY_TOKENS, "scope")),
+        # server.admin.reports
+        Route("GET /usage_report/messages", ADMIN, reports.show_usage, query=USAGE_QUERY),
+        Route("GET /cost_report", ADMIN, reports.show_costs, query=COST_QUERY),
+    )

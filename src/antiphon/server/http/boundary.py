@@ -112,6 +112,7 @@ class Boundary:
             request_id=exchange.request_id,
             method=exchange.scope["method"],
             path=exchange.scope["path"],
+            route=exchange.route,
             status=exchange.status or None,
             **exchange.fields,
             **({"hung_up": True} if exchange.gone else {}),

@@ -38,8 +38,8 @@ class ClientGoneError(Exception):
 class Exchange:
     """A request to read once, and an answer to write once.
 
-    `fields` is what the request's log line will say. `headers` are sent with whatever answer is
-    written, also with an error.
+    `route` is the template of the route, once that is found. `fields` is what the request's log
+    line will say. `headers` are sent with whatever answer is written, also with an error.
     """
 
     __slots__ = (
@@ -52,6 +52,7 @@ class Exchange:
         "gone",
         "headers",
         "request_id",
+        "route",
         "scope",
         "started",
         "status",
@@ -64,6 +65,7 @@ class Exchange:
         self.began = time.perf_counter()
         self.headers: dict[str, str] = {"request-id": request_id}
         self.fields: dict[str, Any] = {}
+        self.route: str | None = None
         self.status = 0
         self.started = False
         self.streaming = False

@@ -1,34 +1,51 @@
-"""Query strings, read as strictly as bodies: what nobody knows is refused by name."""
+"""Query strings, read as strictly as bodies: an unknown parameter is refused by its name."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import IdCursor, TokenCursor, page_limit
-from antiphon.core.validation.versions import NEWEST, OLDEST
-from antiphon.server.http.encodings import charset_of, decoded
-from antiphon.server.http.exchange import Exchange
-from antiphon.settings import Settings
-from antiphon.wire.messages import SAMPLING
 
 # Older SDKs add it to calls of a beta; it asks for nothing.
 _IGNORED = frozenset({"beta"})
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
+@dataclass(frozen=True, slots=True)
+class OpenQuery:
+    """The parameters of a route that ignores all others, where most routes refuse them."""
+
+    names: tuple[str, ...] = ()
+
+
+ANY_QUERY = OpenQuery()
+
+# What `Query.by_ids` and `Query.by_tokens` read.
+BY_IDS = ("limit", "after_id", "before_id")
+BY_TOKENS = ("limit", "page")
+
+
 class Query:
-    """The parameters of one request. Raises `InvalidRequestError` for those that are not `known`.
+    """The parameters of one request. Raises `InvalidRequestError` for those that are not known.
 
     A list is written `name[]=a&name[]=b`, or without the brackets.
     """
 
-    def __init__(self, values: Mapping[str, Sequence[str]], known: Collection[str]) -> None:
+    __slots__ = ("_values",)
+
+    def __init__(
+        self, values: Mapping[str, Sequence[str]], known: tuple[str, ...] | OpenQuery
+    ) -> None:
         self._values: dict[str, list[str]] = {}
+        ignores = isinstance(known, OpenQuery)
+        names = known.names if isinstance(known, OpenQuery) else known
         for written, found in values.items():
             name = written.removesuffix("[]")
             if name in _IGNORED:
                 continue
-            if name not in known:
+            if name not in names:
+                if ignores:
+                    continue
                 raise InvalidRequestError(f"{name}: Extra inputs are not permitted")
             if not all(value.isprintable() for value in found):
                 raise InvalidRequestError(f"{name}: Input should be printable characters")
@@ -70,62 +87,25 @@ class Query:
         return _TRUTH[value.lower()]
 
     def limit(self) -> int:
-        """Return how many are wanted on a page: 1 to 1000, 20 when absent."""
+        """Return the size of the page that is wanted: 1 to 1000, 20 when absent."""
         return page_limit(self.one("limit"))
 
     def by_ids(self) -> IdCursor:
-        """Return which page is wanted of a listing by ids."""
+        """Return the page that is wanted of a listing by ids."""
         return IdCursor(self.limit(), self.one("after_id"), self.one("before_id"))
 
     def by_tokens(self, *, whole: bool = False) -> TokenCursor:
-        """Return which page is wanted of a listing by tokens: without `limit` all, if `whole`."""
+        """Return the page that is wanted of a listing by tokens: without `limit` all, if `whole`.
+
+        The SDK says of rate limits that all are on one page, and of spend limits that 20 are.
+        """
         limit = None if whole and self.one("limit") is None else self.limit()
         return TokenCursor(limit, self.one("page"))
+
+
+NOTHING = Query({}, ())
 
 
 def _either(options: Collection[str]) -> str:
     *most, last = map(repr, options)
     return f"{', '.join(most)} or {last}" if most else last
-
-
-# The versions that are served, and the parameters of a message that each has no longer.
-VERSIONS = {OLDEST: (), NEWEST: SAMPLING}
-BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
-
-
-def read_version(exchange: Exchange) -> str:
-    """Return the version that a request speaks. Raises `InvalidRequestError`."""
-    version = exchange.header(b"anthropic-version")
-    if version is None:
-        raise InvalidRequestError("anthropic-version: header is required")
-    if version not in VERSIONS:
-        raise InvalidRequestError(f'anthropic-version: "{version}" is not a valid version')
-    check_betas(exchange.header(b"anthropic-beta"))
-    return version
-
-
-async def read_body(exchange: Exchange, settings: Settings) -> bytes:
-    """Read a request's body as UTF-8, whatever it was sent as."""
-    limit = settings.max_body_bytes
-    encoding = exchange.header(b"content-encoding")
-    charset = charset_of(exchange.header(b"content-type"))
-    body = await exchange.body(limit, settings.request_timeout_s)
-    if encoding is not None:
-        body = await decoded(body, encoding, limit)
-    return body if charset is None else body.decode(charset).encode()
-
-
-def check_betas(header: str | None) -> None:
-    """Take any names of beta features, known or not: what they ask for stands in the request.
-
-    Claude Code sends names that change monthly, so only what cannot be a name is refused.
-    """
-    if header is None:
-        return
-    wrong = [name for one in header.split(",") if (name := one.strip()) and not BETA.match(name)]
-    if wrong:
-        names = ", ".join(f"`{name}`" for name in wrong)
-        raise InvalidRequestError(
-            f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
-            "documentation at platform.claude.com/docs or try again without the header."
-        )

@@ -1,7 +1,8 @@
-"""The usage report and the cost report: read the query, ask the service."""
+"""The usage report and the cost report."""
 
 from antiphon.core.billing.reports import WIDTHS, Buckets, BucketWidth, Span
 from antiphon.server.http.queries import Query
+from antiphon.server.http.requests import Request
 from antiphon.service.reports import Reports
 from antiphon.wire.admin.reports import CostReport, UsageReport
 
@@ -26,18 +27,18 @@ _FILTERS: dict[str, tuple[str, tuple[str, ...] | None]] = {
 _USAGE_GROUPS = tuple(sorted(dimension for dimension, _ in _FILTERS.values()))
 _COST_GROUPS = ("workspace_id", "description")
 
-
-USAGE_PARAMETERS = (*_SPAN, "group_by", *_FILTERS)
-COST_PARAMETERS = (*_SPAN, "group_by")
+USAGE_QUERY = (*_SPAN, "group_by", *_FILTERS)
+COST_QUERY = (*_SPAN, "group_by")
 
 
 class ReportEndpoints:
-    """Both reports. Whoever routes to them has let an administrator in."""
+    """The endpoints of both reports."""
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
 
-    async def usage(self, query: Query) -> UsageReport:
+    async def show_usage(self, request: Request[None]) -> UsageReport:
+        query = request.query
         asked = self._buckets(query, tuple(WIDTHS))
         group_by = query.many("group_by", _USAGE_GROUPS)
         filters = {
@@ -45,7 +46,8 @@ class ReportEndpoints:
         }
         return await self._reports.usage(asked, group_by, filters)
 
-    async def cost(self, query: Query) -> CostReport:
+    async def show_costs(self, request: Request[None]) -> CostReport:
+        query = request.query
         asked = self._buckets(query, ("1d",))
         return await self._reports.costs(asked, query.many("group_by", _COST_GROUPS))
 

@@ -1,0 +1,1 @@
+"""The endpoints of the Admin API, a module for each family."""

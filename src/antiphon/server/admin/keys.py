@@ -1,0 +1,59 @@
+"""`/v1/organizations/api_keys`: keys, and their secrets."""
+
+from typing import Any, get_args
+
+from antiphon.server.http.requests import Request
+from antiphon.service.access import credential
+from antiphon.service.admin.administration import Administration
+from antiphon.service.admin.idempotency import Idempotency
+from antiphon.service.admin.keys import KeyFilter
+from antiphon.wire.admin.keys import (
+    CreateKeyParams,
+    KeyInfo,
+    KeyState,
+    RotateKeyParams,
+    UpdateKeyParams,
+)
+from antiphon.wire.admin.organizations import Listing
+
+
+class KeyEndpoints:
+    """The endpoints of API keys."""
+
+    def __init__(self, administration: Administration) -> None:
+        self._keys = administration.keys
+
+    async def list_keys(self, request: Request[None]) -> Listing:
+        query = request.query
+        wanted = KeyFilter(
+            status=query.choice("status", get_args(KeyState)),
+            workspace_id=query.one("workspace_id"),
+            created_by_user_id=query.one("created_by_user_id"),
+        )
+        return await self._keys.all(query.by_ids(), wanted)
+
+    async def create_key(self, request: Request[CreateKeyParams]) -> KeyInfo:
+        return await self._keys.create(request.actor, request.params, _idempotency(request))
+
+    async def show_key(self, request: Request[None]) -> KeyInfo:
+        return await self._keys.one(request.path("key"))
+
+    async def update_key(self, request: Request[UpdateKeyParams]) -> KeyInfo:
+        return await self._keys.update(request.actor, request.path("key"), request.params)
+
+    async def rotate_key(self, request: Request[RotateKeyParams]) -> KeyInfo:
+        grace_s = request.params.grace_period_seconds
+        return await self._keys.rotate(
+            request.actor, request.path("key"), grace_s, _idempotency(request)
+        )
+
+
+def _idempotency(request: Request[Any]) -> Idempotency | None:
+    """Return the name that the sender gives the request so that it is not done twice."""
+    header = request.exchange.header
+    name = header(b"idempotency-key")
+    if name is None:
+        return None
+    secret, _ = credential(header(b"x-api-key"), header(b"authorization"))
+    path: str = request.exchange.scope["path"]
+    return Idempotency(name, path.encode() + b"\0" + request.body, secret)

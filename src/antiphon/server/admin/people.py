@@ -1,0 +1,73 @@
+"""`/v1/organizations`: the organization, its users and invites, and the log of all changes."""
+
+from typing import get_args
+
+from antiphon.server.http.requests import Request
+from antiphon.service.admin.administration import Administration
+from antiphon.wire.admin.organizations import (
+    AcceptInviteParams,
+    CreateInviteParams,
+    Deleted,
+    InviteInfo,
+    InviteStatus,
+    Listing,
+    OrganizationInfo,
+    Role,
+    TokenListing,
+    UpdateUserParams,
+    UserInfo,
+)
+
+
+class PeopleEndpoints:
+    """The endpoints of users and invites, and of the audit log."""
+
+    def __init__(self, administration: Administration) -> None:
+        self._people = administration.people
+        self._audit = administration.audit
+
+    async def show_organization(self, _: Request[None]) -> OrganizationInfo:
+        return await self._people.organization()
+
+    async def list_users(self, request: Request[None]) -> Listing:
+        query = request.query
+        roles = query.many("roles", get_args(Role))
+        return await self._people.users(query.by_ids(), query.one("email"), roles)
+
+    async def show_user(self, request: Request[None]) -> UserInfo:
+        return await self._people.user(request.path("user"))
+
+    async def change_user(self, request: Request[UpdateUserParams]) -> UserInfo:
+        user, role = request.path("user"), request.params.role
+        return await self._people.change_role(request.actor, user, role)
+
+    async def remove_user(self, request: Request[None]) -> Deleted:
+        return await self._people.remove(request.actor, request.path("user"))
+
+    async def list_invites(self, request: Request[None]) -> Listing:
+        query = request.query
+        return await self._people.invites(
+            query.by_ids(),
+            query.one("email"),
+            query.many("roles", get_args(Role)),
+            query.many("statuses", get_args(InviteStatus)),
+        )
+
+    async def create_invite(self, request: Request[CreateInviteParams]) -> InviteInfo:
+        return await self._people.send_invite(request.actor, request.params)
+
+    async def show_invite(self, request: Request[None]) -> InviteInfo:
+        return await self._people.invite(request.path("invite"))
+
+    async def delete_invite(self, request: Request[None]) -> Deleted:
+        return await self._people.take_back(request.actor, request.path("invite"))
+
+    async def accept_invite(self, request: Request[AcceptInviteParams]) -> UserInfo:
+        invite, name = request.path("invite"), request.params.name
+        return await self._people.accept(request.actor, invite, name)
+
+    async def list_audit_entries(self, request: Request[None]) -> TokenListing:
+        query = request.query
+        return await self._audit.page(
+            limit=query.limit(), token=query.one("page"), object_id=query.one("object_id")
+        )

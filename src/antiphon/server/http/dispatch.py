@@ -1,0 +1,79 @@
+"""What is done for every request, in this order: authenticate, read, call the handler, write."""
+
+from typing import Any
+
+from antiphon.core.errors import ApiError
+from antiphon.core.validation.versions import OLDEST
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
+from antiphon.server.http.requests import Request, read_body, read_version
+from antiphon.server.http.routing import Reply, Route
+from antiphon.service.access import Access, Caller
+from antiphon.service.accounts import KeyUsage
+from antiphon.service.background import offload
+from antiphon.settings import Settings
+from antiphon.store.accounts import KeyKind
+from antiphon.wire.admin.versions import as_of_2023_06_01
+from antiphon.wire.decoding import BodyError
+
+
+class Dispatcher:
+    """Answers requests as the row of their route says."""
+
+    def __init__(self, access: Access, key_usage: KeyUsage, settings: Settings) -> None:
+        self._access = access
+        self._key_usage = key_usage
+        self._settings = settings
+
+    async def __call__(self, route: Route, exchange: Exchange) -> None:
+        """Answer one request. Raises `ApiError` and `BodyError` for the error boundary."""
+        if route.key is None:
+            await _write(exchange, await route.handler(exchange))
+            return
+        caller = await self._authenticate(exchange, route.key)
+        try:
+            request = await self._read(route, exchange, caller)
+            answer = await route.handler(request)
+        except (ApiError, BodyError) as error:
+            if route.on_refusal is not None:
+                await route.on_refusal(exchange, caller, error)
+            raise
+        if request.version == OLDEST:
+            answer = as_of_2023_06_01(answer, caller.directory.default_workspace.id)
+        await _write(exchange, answer)
+
+    async def _authenticate(self, exchange: Exchange, kind: KeyKind) -> Caller:
+        caller = await self._access.authenticate(
+            exchange.header(b"x-api-key"),
+            exchange.header(b"authorization"),
+            exchange.header(b"anthropic-workspace-id"),
+            kind,
+        )
+        exchange.fields["key_id"] = caller.key_id
+        exchange.headers["anthropic-organization-id"] = caller.organization_id
+        if caller.workspace_id is not None:
+            exchange.headers["anthropic-workspace-id"] = caller.workspace_id
+        self._key_usage.note(caller.key_id)
+        return caller
+
+    async def _read(self, route: Route, exchange: Exchange, caller: Caller) -> Request[Any]:
+        """Read the version, the bytes of the body, the query, and what the body says."""
+        version = read_version(exchange)
+        body = b"" if route.body is None else await read_body(exchange, self._settings)
+        query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
+        params = None
+        if route.body is not None:
+            # What an administrator asks for may be said by the path alone.
+            whole = body or (b"{}" if route.key is KeyKind.ADMIN else b"")
+            params = await offload(len(body), route.body.decode, whole, version)
+        return Request(exchange, caller, version, query, body, params)
+
+
+async def _write(exchange: Exchange, answer: Any) -> None:
+    match answer:
+        case None:
+            pass
+        case Reply(status, body):
+            await exchange.respond(status, body)
+        case _:
+            await exchange.respond(200, answer)

@@ -1,0 +1,105 @@
+"""What an endpoint gets: the caller, the decoded body, the query, the parts of the path.
+
+The head and the body of a request are read here: the version and the betas that it names, and the
+bytes of the body in UTF-8.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.validation.versions import NEWEST, OLDEST
+from antiphon.server.http.encodings import charset_of, decoded
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.queries import Query
+from antiphon.service.access import Caller
+from antiphon.service.admin.transactions import Actor
+from antiphon.settings import Settings
+from antiphon.wire.decoding import BodyDecoder
+
+P = TypeVar("P")
+
+VERSIONS = (OLDEST, NEWEST)
+_BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
+
+
+class Body(Generic[P]):
+    """The body of a route: its type, and the fields that a version has no longer."""
+
+    __slots__ = ("_decoders",)
+
+    def __init__(self, kind: type[P], gone: Mapping[str, Sequence[str]] | None = None) -> None:
+        without = gone or {}
+        self._decoders = {
+            version: BodyDecoder(kind, without.get(version, ())) for version in VERSIONS
+        }
+
+    def decode(self, body: bytes, version: str) -> P:
+        """Decode a body of this version. Raises `BodyError`."""
+        return self._decoders[version].decode(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[P]):
+    """One request that is authenticated and decoded.
+
+    `params` is the decoded body, and `body` the bytes that it was decoded from; they are `None`
+    and empty on a route without a body.
+    """
+
+    exchange: Exchange
+    caller: Caller
+    version: str
+    query: Query
+    body: bytes
+    params: P
+
+    def path(self, name: str) -> str:
+        """Return the part of the path that the template calls `name`."""
+        value: str = self.exchange.scope["path_params"][name]
+        return value
+
+    @property
+    def actor(self) -> Actor:
+        """The admin key that sends the request, as the audit log names it."""
+        return Actor("api_key", self.caller.key_id, self.exchange.request_id)
+
+
+def read_version(exchange: Exchange) -> str:
+    """Return the version that a request speaks. Raises `InvalidRequestError`."""
+    version = exchange.header(b"anthropic-version")
+    if version is None:
+        raise InvalidRequestError("anthropic-version: header is required")
+    if version not in VERSIONS:
+        raise InvalidRequestError(f'anthropic-version: "{version}" is not a valid version')
+    check_betas(exchange.header(b"anthropic-beta"))
+    return version
+
+
+def check_betas(header: str | None) -> None:
+    """Accept any names of beta features, known or not: the body says what they ask for.
+
+    Claude Code sends names that change monthly, so only a text that cannot be a name is refused.
+    """
+    if header is None:
+        return
+    wrong = [name for one in header.split(",") if (name := one.strip()) and not _BETA.match(name)]
+    if wrong:
+        names = ", ".join(f"`{name}`" for name in wrong)
+        raise InvalidRequestError(
+            f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
+            "documentation at platform.claude.com/docs or try again without the header."
+        )
+
+
+async def read_body(exchange: Exchange, settings: Settings) -> bytes:
+    """Read a request's body as UTF-8, in whatever charset and encoding it was sent."""
+    limit = settings.max_body_bytes
+    encoding = exchange.header(b"content-encoding")
+    charset = charset_of(exchange.header(b"content-type"))
+    body = await exchange.body(limit, settings.request_timeout_s)
+    if encoding is not None:
+        body = await decoded(body, encoding, limit)
+    return body if charset is None else body.decode(charset).encode()

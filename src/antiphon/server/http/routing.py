@@ -1,0 +1,150 @@
+"""A route is one row of the table in `server.app`; the router finds the route of a request."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar, overload
+
+from starlette.exceptions import HTTPException
+from starlette.routing import Route as PathRoute
+from starlette.routing import Router as PathRouter
+from starlette.types import Receive, Scope, Send
+
+from antiphon.core.errors import ApiError
+from antiphon.server.http.boundary import EXCHANGE
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.queries import OpenQuery
+from antiphon.server.http.requests import Body, Request
+from antiphon.service.access import Caller
+from antiphon.store.accounts import KeyKind
+from antiphon.wire.decoding import BodyError
+
+P = TypeVar("P")
+
+# What an endpoint returns: the body of a 200, a `Reply`, or `None` if it has written its answer.
+Handler: TypeAlias = Callable[[Request[P]], Awaitable[Any]]
+OpenHandler: TypeAlias = Callable[[Exchange], Awaitable[Any]]
+# Adds headers to the refusal of a request whose caller is known.
+OnRefusal: TypeAlias = Callable[[Exchange, Caller, ApiError | BodyError], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer whose status is not 200."""
+
+    status: int
+    body: Any
+
+
+class Route:
+    """One row: which requests it is for, what is read of them, and the handler that answers.
+
+    `name` is the method and the path: `GET /v1/models`. `key` is the kind of key that a caller
+    needs; a route for everybody has none, and its handler gets the exchange, of which nothing was
+    read. `query` are the names of all parameters. `on_refusal` is called for each refused request
+    of a caller that is known.
+    """
+
+    __slots__ = ("body", "handler", "key", "method", "on_refusal", "path", "query")
+
+    @overload
+    def __init__(self, name: str, key: None, handler: OpenHandler) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        name: str,
+        key: KeyKind,
+        handler: Handler[None],
+        *,
+        query: tuple[str, ...] | OpenQuery = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        name: str,
+        key: KeyKind,
+        handler: Handler[P],
+        *,
+        body: type[P] | Body[P],
+        query: tuple[str, ...] | OpenQuery = ...,
+        on_refusal: OnRefusal | None = ...,
+    ) -> None: ...
+
+    def __init__(  # noqa: PLR0913 - a row has so many columns
+        self,
+        name: str,
+        key: KeyKind | None,
+        handler: Callable[[Any], Awaitable[Any]],
+        *,
+        body: type[Any] | Body[Any] | None = None,
+        query: tuple[str, ...] | OpenQuery = (),
+        on_refusal: OnRefusal | None = None,
+    ) -> None:
+        self.method, self.path = name.split(" ")
+        self.key = key
+        self.handler = handler
+        self.body = body if body is None or isinstance(body, Body) else Body(body)
+        self.query = query
+        self.on_refusal = on_refusal
+
+    @property
+    def template(self) -> str:
+        """The path as logs and documents write it: without the words for Starlette."""
+        return re.sub(r":\w+\}", "}", self.path)
+
+    def below(self, prefix: str) -> "Route":
+        """Return the same route at a path below `prefix`."""
+        moved = copy(self)
+        moved.path = prefix + self.path
+        return moved
+
+
+# Answers one request of a route.
+Dispatch: TypeAlias = Callable[[Route, Exchange], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """A route as an ASGI application."""
+
+    dispatch: Dispatch
+    route: Route
+    template: str
+
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        exchange: Exchange = scope[EXCHANGE]
+        exchange.route = self.template
+        await self.dispatch(self.route, exchange)
+
+
+class Router:
+    """Starlette's router, behind a table of the paths that have no parameters.
+
+    Nearly all requests go to two of them; the router would try its routes one after the other.
+    """
+
+    def __init__(self, routes: Sequence[Route], dispatch: Dispatch) -> None:
+        paths = [
+            PathRoute(
+                route.path, _Endpoint(dispatch, route, route.template), methods=[route.method]
+            )
+            for route in routes
+        ]
+        self._router = PathRouter(paths, redirect_slashes=False, default=_no_such_path)
+        self._exact = {
+            (method, path.path): path.app
+            for path in paths
+            for method in path.methods or ()
+            if not path.param_convertors
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._exact.get((scope["method"], scope["path"]), self._router)
+        await app(scope, receive, send)
+
+
+async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
+    raise HTTPException(404)

@@ -1,0 +1,31 @@
+"""`/v1/models`: the served models; and whether the server is alive and its models are ready."""
+
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.requests import Request
+from antiphon.server.http.routing import Reply
+from antiphon.service.platform import Platform
+from antiphon.wire.models import ModelInfo, ModelPage
+
+
+class ModelEndpoints:
+    """The endpoints of models, over one platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def list_models(self, request: Request[None]) -> ModelPage:
+        return self._platform.models.listing(request.query.by_ids())
+
+    async def show_model(self, request: Request[None]) -> ModelInfo:
+        return self._platform.models.find(request.path("model_id")).listed()
+
+    async def health(self, _: Exchange) -> dict[str, str]:
+        return {"status": "ok"}
+
+    async def ready(self, _: Exchange) -> Reply:
+        """Answer 200 when every model answers, else 503; also while the server stops."""
+        if self._platform.draining:
+            return Reply(503, {"status": "stopping"})
+        models = self._platform.models
+        state = {"status": "ready" if models.ready else "loading", "models": models.states()}
+        return Reply(200 if models.ready else 503, state)
