@@ -101,13 +101,14 @@ def test_both_names_of_a_pinned_model_are_one_folder(shelf: ModelStore) -> None:
 
 def test_a_removed_model_is_gone(shelf: ModelStore) -> None:
     folder = keep(shelf).parent
-    assert shelf.remove(SPEC)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    assert shelf.remove(SPEC) == size > len(b"GGUF")
     assert not folder.exists()
-    assert not shelf.remove(SPEC)
+    assert shelf.remove(SPEC) == 0
 
 
 def test_what_was_left_of_a_pull_is_removed_too(shelf: ModelStore, progress: Recorder) -> None:
     with shelf.claim(SPEC, progress) as folder:
         (folder / "m.gguf.partial").write_bytes(b"GG")
-    assert not shelf.remove(SPEC)
+    assert shelf.remove(SPEC) == 2
     assert not folder.exists()

@@ -138,9 +138,12 @@ def test_a_data_folder_that_is_none_is_an_error(url: str, tmp_path: Path) -> Non
 
 def test_a_removed_model_is_pulled_again(url: str, web: WebServer, tmp_path: Path) -> None:
     path = ensure_model(url, tmp_path)
-    assert remove_model(url, tmp_path)
+    size = path.stat().st_size
+    removed = remove_model(url, tmp_path)
+    assert (removed.spec, removed.size > size) == (url, True)
     assert not path.exists()
-    assert not remove_model(url, tmp_path)
+    with pytest.raises(PullError, match=r"there is no model .*; models that are there: none"):
+        remove_model(url, tmp_path)
     assert ensure_model(url, tmp_path) == path
     assert len(web.requests) == 2
 
@@ -174,7 +177,8 @@ def test_a_local_file_is_used_where_it_lies(
         assert ensure_model(text, tmp_path / "data", progress) == file
     assert not (tmp_path / "data").exists()
     assert list_models(tmp_path / "data") == []
-    assert not remove_model(str(file), tmp_path / "data")
+    with pytest.raises(PullError, match="was not pulled, so it is not removed"):
+        remove_model(str(file), tmp_path / "data")
     assert file.exists()
 
 

