@@ -257,6 +257,16 @@ def test_cap_that_cannot_be_is_refused_with_its_place(config, cap: str, said: st
     assert str(refusal.value).startswith(said)
 
 
+@pytest.mark.parametrize("name", ["when_counters_are_away", "local_share"])
+def test_setting_of_an_earlier_release_is_refused_with_the_reason(config, name: str) -> None:
+    said = f"limits.{name}: this setting is gone: while the Valkey server is away, every request"
+    config.write_text(f'[limits]\n{name} = "local"')
+    with pytest.raises(SettingsError, match=said):
+        load(config=config)
+    with pytest.raises(SettingsError, match=said):
+        load(environ={f"ANTIPHON_LIMITS_{name.upper()}": "0.5"})
+
+
 def test_price_does_not_fit_into_the_environment() -> None:
     with pytest.raises(SettingsError, match="ANTIPHON_PRICE: unknown setting"):
         load(environ={"ANTIPHON_PRICE": "1"})

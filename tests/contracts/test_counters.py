@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.core.limits.values import (
+    Account,
     Ask,
     Balance,
     Busy,
@@ -27,12 +29,14 @@ from antiphon.core.limits.values import (
 from antiphon.store.counters.base import Counters, DueSlot, UnseededError
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.valkey import open_valkey
+from support.accounts import account
 from support.valkey import Clock, Server, timed
 
 pytestmark = pytest.mark.anyio
 
 LEASE_MS = 60_000
-MONTH = "organization:1:monthly:2026-11-01"
+MONTH = Account("organization", "1", "monthly", date(2126, 11, 1))
+A, B, M, N, P = map(account, "abmnp")
 
 
 @pytest.fixture
@@ -63,8 +67,8 @@ def ask(name: str, *parts: Draw | Hold, lease_ms: int = LEASE_MS, waits: bool = 
     return Ask(name, draws, holds, lease_ms, waits=waits)
 
 
-async def spent(counters: Counters, account: str = MONTH) -> Balance:
-    (found,) = await counters.balance([account])
+async def spent(counters: Counters, where: Account = MONTH) -> Balance:
+    (found,) = await counters.balance([where])
     return found
 
 
@@ -126,18 +130,18 @@ async def test_limits_of_any_size_are_exact(counters: Counters) -> None:
     verdict = await counters.admit(ask("1", Draw("a", limit, 2)))
     assert verdict == Limited(0, 1, (Level(1, 60_000),))
     most = 9 * 10**15
-    assert isinstance(await counters.admit(ask("2", Hold("a", most, most - 1))), Granted)
-    await counters.settle(Settlement("2", {"a": most - 1}))
-    assert await counters.admit(ask("3", Hold("a", most, 2))) == Exceeded(0)
-    assert isinstance(await counters.admit(ask("3", Hold("a", most, 1))), Granted)
+    assert isinstance(await counters.admit(ask("2", Hold(A, most, most - 1))), Granted)
+    await counters.settle(Settlement("2", {A: most - 1}))
+    assert await counters.admit(ask("3", Hold(A, most, 2))) == Exceeded(0)
+    assert isinstance(await counters.admit(ask("3", Hold(A, most, 1))), Granted)
 
 
 async def test_sum_without_a_limit_may_be_larger_than_a_double_can_count(
     unseeded: Counters,
 ) -> None:
-    await unseeded.seed({"a": 2**60 + 1})
-    await unseeded.settle(Settlement("1", {"a": 2}))
-    assert await spent(unseeded, "a") == Balance(2**60 + 3, 0)
+    await unseeded.seed({A: 2**60 + 1})
+    await unseeded.settle(Settlement("1", {A: 2}))
+    assert await spent(unseeded, A) == Balance(2**60 + 3, 0)
 
 
 async def test_worst_case_is_held_and_the_truth_is_settled(counters: Counters) -> None:
@@ -153,130 +157,130 @@ async def test_worst_case_is_held_and_the_truth_is_settled(counters: Counters) -
 async def test_limit_holds_for_who_is_years_behind_the_clock_of_the_counters(
     counters: Counters,
 ) -> None:
-    accounts = [f"key:{number}:daily:2020-01-01" for number in range(9)]
+    accounts = [Account("key", f"{number}", "daily", date(2020, 1, 1)) for number in range(9)]
     for round_ in range(2):
-        for account in accounts:
-            name = f"{account} {round_}"
-            assert isinstance(await counters.admit(ask(name, Hold(account, 100, 50))), Granted)
-            await counters.settle(Settlement(name, {account: 50}))
+        for one in accounts:
+            name = f"{one} {round_}"
+            assert isinstance(await counters.admit(ask(name, Hold(one, 100, 50))), Granted)
+            await counters.settle(Settlement(name, {one: 50}))
     assert await counters.balance(accounts) == (Balance(100, 0),) * 9
-    for account in accounts:
-        assert await counters.admit(ask("more", Hold(account, 100, 1))) == Exceeded(0)
+    for one in accounts:
+        assert await counters.admit(ask("more", Hold(one, 100, 1))) == Exceeded(0)
 
 
 async def test_all_accounts_hold_or_none_does(counters: Counters) -> None:
-    await counters.admit(ask("1", Hold("b", 100, 60)))
-    verdict = await counters.admit(ask("2", Hold("a", None, 50), Hold("b", 100, 50)))
+    await counters.admit(ask("1", Hold(B, 100, 60)))
+    verdict = await counters.admit(ask("2", Hold(A, None, 50), Hold(B, 100, 50)))
     assert verdict == Busy(1)
-    assert await counters.balance(["a", "b"]) == (Balance(0, 0), Balance(0, 60))
+    assert await counters.balance([A, B]) == (Balance(0, 0), Balance(0, 60))
 
 
 async def test_spend_is_decided_before_rates(counters: Counters) -> None:
     await counters.draw([Draw("a", 60, 60)])
-    await counters.settle(Settlement("1", {"m": 100}))
-    assert await counters.admit(ask("2", Draw("a", 60, 1), Hold("m", 100, 1))) == Exceeded(0)
-    verdict = await counters.admit(ask("3", Draw("a", 60, 1), Hold("m", 100, 0)))
+    await counters.settle(Settlement("1", {M: 100}))
+    assert await counters.admit(ask("2", Draw("a", 60, 1), Hold(M, 100, 1))) == Exceeded(0)
+    verdict = await counters.admit(ask("3", Draw("a", 60, 1), Hold(M, 100, 0)))
     assert isinstance(verdict, Limited)
 
 
 async def test_settlement_counts_once_with_its_corrections(counters: Counters) -> None:
-    await counters.admit(ask("1", Draw("a", 60, 20), Hold("m", None, 50)))
-    settlement = Settlement("1", {"m": 40}, (Draw("a", 60, -5),))
+    await counters.admit(ask("1", Draw("a", 60, 20), Hold(M, None, 50)))
+    settlement = Settlement("1", {M: 40}, (Draw("a", 60, -5),))
     await counters.settle(settlement)
     await counters.settle(settlement)
-    assert await spent(counters, "m") == Balance(40, 0)
+    assert await spent(counters, M) == Balance(40, 0)
     assert await counters.levels([Draw("a", 60, 0)]) == (Level(45, 15_000),)
 
 
 async def test_settlement_of_nothing_that_is_known_counts_once(counters: Counters) -> None:
-    await counters.settle(Settlement("never asked", {"m": 40}))
-    await counters.settle(Settlement("never asked", {"m": 40}))
-    assert await spent(counters, "m") == Balance(40, 0)
+    await counters.settle(Settlement("never asked", {M: 40}))
+    await counters.settle(Settlement("never asked", {M: 40}))
+    assert await spent(counters, M) == Balance(40, 0)
 
 
 async def test_cost_above_what_was_held_counts_in_full(counters: Counters) -> None:
-    await counters.admit(ask("1", Hold("m", 100, 50)))
-    await counters.settle(Settlement("1", {"m": 130}))
-    assert await spent(counters, "m") == Balance(130, 0)
+    await counters.admit(ask("1", Hold(M, 100, 50)))
+    await counters.settle(Settlement("1", {M: 130}))
+    assert await spent(counters, M) == Balance(130, 0)
 
 
 async def test_lease_that_runs_out_gives_up_what_was_held(counters: Counters, clock: Clock) -> None:
-    await counters.admit(ask("1", Hold("m", 100, 80)))
+    await counters.admit(ask("1", Hold(M, 100, 80)))
     clock.now += LEASE_MS - 1
-    assert await counters.admit(ask("2", Hold("m", 100, 80))) == Busy(0)
+    assert await counters.admit(ask("2", Hold(M, 100, 80))) == Busy(0)
     clock.now += 1
-    assert isinstance(await counters.admit(ask("2", Hold("m", 100, 80))), Granted)
-    await counters.settle(Settlement("1", {"m": 10}))
-    assert await spent(counters, "m") == Balance(10, 80)
+    assert isinstance(await counters.admit(ask("2", Hold(M, 100, 80))), Granted)
+    await counters.settle(Settlement("1", {M: 10}))
+    assert await spent(counters, M) == Balance(10, 80)
 
 
 async def test_renewed_lease_lives_on(counters: Counters, clock: Clock) -> None:
-    await counters.admit(ask("1", Hold("m", 100, 80)))
-    await counters.admit(ask("2", Hold("m", 100, 10), lease_ms=10))
+    await counters.admit(ask("1", Hold(M, 100, 80)))
+    await counters.admit(ask("2", Hold(M, 100, 10), lease_ms=10))
     clock.now += 50_000
     await counters.renew(["1", "2", "unknown"], LEASE_MS)
     clock.now += 50_000
-    assert await spent(counters, "m") == Balance(0, 80)
+    assert await spent(counters, M) == Balance(0, 80)
     clock.now += 10_000
-    assert await spent(counters, "m") == Balance(0, 0)
+    assert await spent(counters, M) == Balance(0, 0)
 
 
 async def test_ask_that_comes_again_takes_nothing_twice(counters: Counters) -> None:
-    same = ask("1", Draw("a", 60, 10), Hold("m", 100, 80))
+    same = ask("1", Draw("a", 60, 10), Hold(M, 100, 80))
     first = await counters.admit(same)
     assert await counters.admit(same) == first
-    assert await spent(counters, "m") == Balance(0, 80)
+    assert await spent(counters, M) == Balance(0, 80)
 
 
 async def test_ask_that_comes_after_its_settlement_takes_nothing(counters: Counters) -> None:
     await counters.settle(Settlement("1", {}))
-    answer = await counters.admit(ask("1", Draw("a", 60, 10), Hold("m", 100, 80)))
+    answer = await counters.admit(ask("1", Draw("a", 60, 10), Hold(M, 100, 80)))
     assert answer == Granted((Level(60, 0),))
-    assert await spent(counters, "m") == Balance(0, 0)
+    assert await spent(counters, M) == Balance(0, 0)
 
 
 async def test_one_who_waits_is_not_overtaken(counters: Counters) -> None:
-    await counters.admit(ask("running", Hold("m", 100, 50)))
-    large = ask("large", Hold("m", 100, 60), waits=True)
-    small = ask("small", Hold("m", 100, 10))
+    await counters.admit(ask("running", Hold(M, 100, 50)))
+    large = ask("large", Hold(M, 100, 60), waits=True)
+    small = ask("small", Hold(M, 100, 10))
     assert await counters.admit(large) == Busy(0)
     assert await counters.admit(small) == Busy(0)
-    await counters.settle(Settlement("running", {"m": 0}))
+    await counters.settle(Settlement("running", {M: 0}))
     assert await counters.admit(small) == Busy(0)
     assert isinstance(await counters.admit(large), Granted)
     assert isinstance(await counters.admit(small), Granted)
 
 
 async def test_one_who_does_not_come_back_is_overtaken(counters: Counters, clock: Clock) -> None:
-    await counters.admit(ask("running", Hold("m", 100, 50)))
-    assert await counters.admit(ask("large", Hold("m", 100, 60), waits=True)) == Busy(0)
+    await counters.admit(ask("running", Hold(M, 100, 50)))
+    assert await counters.admit(ask("large", Hold(M, 100, 60), waits=True)) == Busy(0)
     clock.now += 1000
-    assert isinstance(await counters.admit(ask("small", Hold("m", 100, 10))), Granted)
+    assert isinstance(await counters.admit(ask("small", Hold(M, 100, 10))), Granted)
 
 
 async def test_nothing_is_granted_before_it_is_known_what_was_spent(unseeded: Counters) -> None:
     assert await unseeded.admit(ask("1")) == Unseeded()
     with pytest.raises(UnseededError):
-        await unseeded.settle(Settlement("1", {"m": 5}))
-    await unseeded.seed({"m": 100}, settled=["1"])
-    await unseeded.settle(Settlement("1", {"m": 5}))
-    assert await spent(unseeded, "m") == Balance(100, 0)
-    assert await unseeded.admit(ask("2", Hold("m", 100, 1))) == Exceeded(0)
-    await unseeded.seed({"m": 0})
-    assert await spent(unseeded, "m") == Balance(100, 0)
+        await unseeded.settle(Settlement("1", {M: 5}))
+    await unseeded.seed({M: 100}, settled=["1"])
+    await unseeded.settle(Settlement("1", {M: 5}))
+    assert await spent(unseeded, M) == Balance(100, 0)
+    assert await unseeded.admit(ask("2", Hold(M, 100, 1))) == Exceeded(0)
+    await unseeded.seed({M: 0})
+    assert await spent(unseeded, M) == Balance(100, 0)
 
 
 @pytest.mark.parametrize("limit", [100 * 7, 100 * 7 + 6])
 async def test_200_at_once_spend_what_there_is_and_nothing_more(
     counters: Counters, limit: int
 ) -> None:
-    asks = [ask(f"{number}", Hold("m", limit, 7)) for number in range(200)]
+    asks = [ask(f"{number}", Hold(M, limit, 7)) for number in range(200)]
     verdicts = await asyncio.gather(*map(counters.admit, asks))
     granted = [one for one, verdict in zip(asks, verdicts, strict=True) if verdict == Granted(())]
     assert len(granted) == 100
     assert verdicts.count(Busy(0)) == 100
-    await asyncio.gather(*(counters.settle(Settlement(one.id, {"m": 7})) for one in granted))
-    assert await spent(counters, "m") == Balance(700, 0)
+    await asyncio.gather(*(counters.settle(Settlement(one.id, {M: 7})) for one in granted))
+    assert await spent(counters, M) == Balance(700, 0)
 
 
 async def test_200_at_once_draw_what_there_is_and_nothing_more(counters: Counters) -> None:
@@ -288,7 +292,7 @@ async def test_200_at_once_draw_what_there_is_and_nothing_more(counters: Counter
 # Random operations: both decide the same, to the unit ------------------------------------------
 
 BUCKETS = st.sampled_from(["a", "b", "c"])
-ACCOUNTS = st.sampled_from(["m", "n", "o"])
+ACCOUNTS = st.sampled_from([M, N, P])
 RATES = st.sampled_from([1, 7, 60, 1000, 999_999_937])
 IDS = st.sampled_from([str(number) for number in range(8)])
 DRAWS = st.builds(Draw, BUCKETS, RATES, st.integers(0, 90), st.booleans())
@@ -326,7 +330,7 @@ async def step(counters: Counters, one: Any) -> Any:
         case frozenset():
             await counters.renew(sorted(one), 3000)
     looks = [Draw(bucket, 60, 0) for bucket in "abc"]
-    return verdict, await counters.levels(looks), await counters.balance(["m", "n", "o"])
+    return verdict, await counters.levels(looks), await counters.balance([M, N, P])
 
 
 @given(st.lists(STEP, max_size=30))
@@ -337,8 +341,8 @@ async def test_memory_and_valkey_decide_the_same(
     clock = Clock()
     memory, shared = MemoryCounters(clock), timed(valkey.url, next(names), clock)
     try:
-        await memory.seed({"m": 20})
-        await shared.seed({"m": 20})
+        await memory.seed({M: 20})
+        await shared.seed({M: 20})
         for one in steps:
             if isinstance(one, int):
                 clock.now += one
@@ -353,32 +357,32 @@ async def test_memory_and_valkey_decide_the_same(
 async def test_places_are_taken_once_in_the_order_in_which_they_are_due(
     counters: Counters, clock: Clock
 ) -> None:
-    second = await counters.add_place("line", 2000, 500)
-    first = await counters.add_place("line", 1000, 500)
-    other = await counters.add_place("another", 0, 500)
-    assert await counters.take_place("line", 500) == DueSlot(first, 1000)
+    second = await counters.add_retry_slot("line", 2000, 500)
+    first = await counters.add_retry_slot("line", 1000, 500)
+    other = await counters.add_retry_slot("another", 0, 500)
+    assert await counters.take_retry_slot("line", 500) == DueSlot(first, 1000)
     clock.now += 1499
-    assert await counters.take_place("line", 500) == DueSlot(first, 0)
-    assert await counters.take_place("line", 500) == DueSlot(second, 501)
-    assert [await counters.drop_place("line", name) for name in (first, second, other)] == [
+    assert await counters.take_retry_slot("line", 500) == DueSlot(first, 0)
+    assert await counters.take_retry_slot("line", 500) == DueSlot(second, 501)
+    assert [await counters.drop_retry_slot("line", name) for name in (first, second, other)] == [
         False,
         True,
         False,
     ]
-    assert await counters.take_place("line", 500) is None
-    assert await counters.drop_place("another", other)
+    assert await counters.take_retry_slot("line", 500) is None
+    assert await counters.drop_retry_slot("another", other)
 
 
 async def test_place_that_is_over_is_nobodys_and_still_there_to_be_dropped(
     counters: Counters, clock: Clock
 ) -> None:
-    place = await counters.add_place("line", 1000, 500)
+    place = await counters.add_retry_slot("line", 1000, 500)
     clock.now += 1500
-    assert await counters.take_place("line", 500) is None
-    later = await counters.add_place("line", 10, 500)
-    assert await counters.take_place("line", 500) == DueSlot(later, 10)
-    assert await counters.drop_place("line", place)
-    assert not await counters.drop_place("line", place)
+    assert await counters.take_retry_slot("line", 500) is None
+    later = await counters.add_retry_slot("line", 10, 500)
+    assert await counters.take_retry_slot("line", 500) == DueSlot(later, 10)
+    assert await counters.drop_retry_slot("line", place)
+    assert not await counters.drop_retry_slot("line", place)
 
 
 async def test_clients_of_one_server_share_every_limit(
@@ -392,26 +396,29 @@ async def test_clients_of_one_server_share_every_limit(
         await clients[0].seed({})
         verdicts = await asyncio.gather(
             *(
-                clients[number % 2].admit(ask(f"{number}", Hold("m", 1000, 10)))
+                clients[number % 2].admit(ask(f"{number}", Hold(M, 1000, 10)))
                 for number in range(200)
             )
         )
         assert verdicts.count(Granted(())) == 100
-        assert await spent(clients[1], "m") == Balance(0, 1000)
+        assert await spent(clients[1], M) == Balance(0, 1000)
 
 
 _PROCESS = """
 import asyncio, json, sys
-from antiphon.core.limits.values import Ask, Draw, Granted, Hold, Settlement
+from datetime import date
+from antiphon.core.limits.values import Account, Ask, Draw, Granted, Hold, Settlement
 from antiphon.store.counters.valkey import open_valkey
+
+M = Account("key", "m", "monthly", date(2126, 11, 1))
 
 async def main(url, name, who):
     counters = open_valkey(url, name=name, patience_s=10)
     async def one(number):
-        id, holds = f"{who}-{number}", (Hold("m", 10**6, 10**4),)
+        id, holds = f"{who}-{number}", (Hold(M, 10**6, 10**4),)
         if not isinstance(await counters.admit(Ask(id, (), holds, 60_000)), Granted):
             return 0, 0
-        await counters.settle(Settlement(id, {"m": 10**4}))
+        await counters.settle(Settlement(id, {M: 10**4}))
         limited = await counters.admit(Ask(id + "r", (Draw("r", 1, 1),), (), 60_000))
         return 1, isinstance(limited, Granted)
     sys.stdin.readline()
@@ -443,8 +450,8 @@ async def test_processes_share_every_limit(valkey: Server, names: Iterator[str])
     outputs = await asyncio.gather(*(program.communicate(b"go\n") for program in programs))
     found = [json.loads(output) for output, _ in outputs]
     # How many of them are refused for good depends on who is first; what is spent does not.
-    assert (await spent(counters, "m")).held == 0
-    assert sum(granted for granted, _ in found) * 10**4 == (await spent(counters, "m")).spent
-    assert (await spent(counters, "m")).spent <= 10**6
+    assert (await spent(counters, M)).held == 0
+    assert sum(granted for granted, _ in found) * 10**4 == (await spent(counters, M)).spent
+    assert (await spent(counters, M)).spent <= 10**6
     assert sum(passed for _, passed in found) == 1
     await counters.aclose()

@@ -94,7 +94,7 @@ async def test_what_stands_behind_a_url_is_what_the_model_gets(platform) -> None
     opened = await platform(images=True)
     opened.messages = Messages(
         opened.models,
-        opened.metering,
+        opened.admitter,
         opened.entropy,
         b"key",
         UrlSources(Web(Names(), here), 1_000_000),

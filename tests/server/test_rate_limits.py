@@ -39,7 +39,7 @@ def told(answer: Answer, name: str) -> tuple[str, ...]:
     return tuple(answer.headers[f"{prefix}-{what}"] for what in ("limit", "remaining", "reset"))
 
 
-def standing(answer: Answer) -> dict[str, str]:
+def remaining(answer: Answer) -> dict[str, str]:
     return {name: v for name, v in answer.headers.items() if name.startswith("anthropic-ratelimit")}
 
 
@@ -111,7 +111,7 @@ async def test_headers_tell_what_is_left_on_every_kind_of_answer(house: StartHou
     assert told(invalid, "requests") == told(first, "requests")
     assert told(invalid, "output-tokens") == ("120", "116", "2026-11-23T12:00:02Z")
     broken = await caller.post("/v1/messages", b"{")
-    assert standing(broken) == standing(invalid)
+    assert remaining(broken) == remaining(invalid)
 
     stream = await caller.create(stream=True)
     assert told(stream, "requests") == ("2", "0", "2026-11-23T12:01:00Z")
@@ -119,7 +119,7 @@ async def test_headers_tell_what_is_left_on_every_kind_of_answer(house: StartHou
     refused = await caller.create()
     assert refused.status == 429
     assert told(refused, "requests") == told(stream, "requests")
-    assert len(standing(refused)) == 12
+    assert len(remaining(refused)) == 12
 
 
 async def test_narrowest_limit_is_told(house: StartHouse) -> None:
@@ -136,7 +136,7 @@ async def test_narrowest_limit_is_told(house: StartHouse) -> None:
 async def test_refusals_of_any_kind_charge_nothing(house: StartHouse, kind: str) -> None:
     home = await house(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
     caller = await limited(home, "organization", **{kind: 60 if kind == INPUT else 12})
-    before = standing(await caller.create())
+    before = remaining(await caller.create())
     await home.platform.ledger.flush()
     for changes in ({"max_tokens": -1}, {"model": "unknown"}, {"messages": []}):
         assert (await caller.create(**changes)).status in {400, 404}
@@ -145,7 +145,7 @@ async def test_refusals_of_any_kind_charge_nothing(house: StartHouse, kind: str)
         assert (await caller.create(messages=long)).status == 429
     await home.spend_limit({"type": "organization"}, 1)
     assert (await caller.create()).status == 400
-    after = standing(await caller.create(max_tokens=-1))
+    after = remaining(await caller.create(max_tokens=-1))
     assert {k: v for k, v in after.items() if "output" not in k and "-tokens-" not in k} == {
         k: v for k, v in before.items() if "output" not in k and "-tokens-" not in k
     }
@@ -346,7 +346,7 @@ async def test_server_that_another_has_replaced_grants_nothing_any_more(
     admin = await asyncpg.connect(postgres_url)
 
     async def serve_too() -> None:
-        async with other.occupied(heard.append, alone=True):
+        async with other.instance_lock(heard.append, exclusive=True):
             while (await home.caller.create()).status == 200:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
@@ -362,4 +362,11 @@ async def test_server_that_another_has_replaced_grants_nothing_any_more(
     assert heard == [None]
     refused = await home.caller.create()
     assert refused.error == (529, "overloaded_error", "Overloaded")
-    assert len(standing(refused)) == 12
+    assert len(remaining(refused)) == 12
+    while (ready := await home.caller.get("/ready")).json["reason"] == "the database is away":
+        await asyncio.sleep(0.01)
+    assert ready.status == 503
+    assert ready.json == {
+        "status": "refusing",
+        "reason": "another server has used the database meanwhile: start this one again",
+    }

@@ -81,7 +81,7 @@ async def drawn(home: House) -> int:
     """What is drawn from the bucket of input when everything is settled."""
     await home.platform.ledger.flush()
     caller = await home.platform.access.authenticate(KEY, None)
-    headers = await home.platform.metering.standing(caller, "up")
+    headers = await home.platform.admitter.remaining_headers(caller, "up")
     return 9000 - int(headers[INPUT])
 
 

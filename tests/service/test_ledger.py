@@ -1,20 +1,28 @@
 import os
 import shutil
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
 from antiphon.core.billing.ledger import LedgerEntry, Opening
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.core.billing.usage import Outcome, TokenCounts
-from antiphon.service.ledger import MOST_AT_ONCE, Books, Ledger, opened_ledger
+from antiphon.service.ledger import (
+    MOST_AT_ONCE,
+    Ledger,
+    Receivers,
+    TakeEntries,
+    open_ledger,
+    saving_to,
+    take_over,
+)
+from antiphon.service.limits.admission import Admission
 from antiphon.store.database.database import Database, open_database, sqlite_url
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.migrations import migrate
@@ -39,25 +47,24 @@ class Clock:
         return self.time
 
 
-class Taker:
-    """Takes entries, or refuses them while it is away."""
+async def nothing(entries: Sequence[LedgerEntry]) -> None:
+    """Take entries, and do nothing with them."""
 
-    def __init__(self) -> None:
+
+class Taker:
+    """Takes entries for another receiver, or refuses them while it is away."""
+
+    def __init__(self, behind: TakeEntries = nothing) -> None:
+        self._behind = behind
         self.taken: list[list[LedgerEntry]] = []
         self.away = False
         self.news = anyio.Event()
 
-    async def settle(self, entries: Sequence[LedgerEntry]) -> None:
-        self._take(entries)
-
-    async def alongside(self, connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
-        assert connection.in_transaction()
-        self._take(entries)
-
-    def _take(self, entries: Sequence[LedgerEntry]) -> None:
+    async def take(self, entries: Sequence[LedgerEntry]) -> None:
         if self.away:
             self.news.set()
             raise StoreError("It is away")
+        await self._behind(entries)
         self.taken.append(list(entries))
         self.news.set()
 
@@ -71,19 +78,36 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def opened(
-    books: Books, folder: Path, flush_every_s: float = NEVER_S
-) -> AbstractAsyncContextManager[Ledger]:
-    return opened_ledger(
-        books, folder, now=Clock(), entropy=os.urandom, flush_every_s=flush_every_s
-    )
+@asynccontextmanager
+async def opened(
+    folder: Path,
+    database: Database,
+    *,
+    settle: TakeEntries = nothing,
+    save: TakeEntries | None = None,
+    flush_every_s: float = NEVER_S,
+) -> AsyncGenerator[Ledger]:
+    """Start as a server does: with the entries that a dead process has left."""
+    receivers = Receivers(settle, save or saving_to(database))
+    await take_over(folder, receivers)
+    async with open_ledger(
+        folder, receivers, now=Clock(), entropy=os.urandom, flush_every_s=flush_every_s
+    ) as ledger:
+        yield ledger
+
+
+def begin(ledger: Ledger, opening: Opening) -> Admission:
+    """Admit a request that nothing limits."""
+    return Admission(ledger, opening, rates=(), drawn={}, headers={})
 
 
 @asynccontextmanager
-async def killed(books: Books, folder: Path) -> AsyncGenerator[Ledger]:
+async def killed(
+    folder: Path, database: Database, settle: TakeEntries = nothing
+) -> AsyncGenerator[Ledger]:
     """A ledger whose process is killed at the end: what the journal holds then is what is left."""
     kept = folder.with_name("kept")
-    async with opened(books, folder) as ledger:
+    async with opened(folder, database, settle=settle) as ledger:
         yield ledger
         shutil.copytree(folder, kept)
     shutil.rmtree(folder)
@@ -115,8 +139,8 @@ async def rows(database: Database) -> dict[str, tuple[str, int, int]]:
 async def test_closed_entry_is_in_the_database_with_its_times_and_its_bill(
     database: Database, folder: Path
 ) -> None:
-    async with opened(Books(database), folder) as ledger:
-        entry = ledger.open(opening())
+    async with opened(folder, database) as ledger:
+        entry = begin(ledger, opening())
         entry.prompt(TOKENS)
         entry.produced(3)
         entry.produced(7, 2)
@@ -131,8 +155,8 @@ async def test_closed_entry_is_in_the_database_with_its_times_and_its_bill(
 
 
 async def test_open_entry_is_nobodys_business(database: Database, folder: Path) -> None:
-    async with opened(Books(database), folder) as ledger:
-        ledger.open(opening())
+    async with opened(folder, database) as ledger:
+        begin(ledger, opening())
         await ledger.flush()
         assert await rows(database) == {}
 
@@ -140,12 +164,12 @@ async def test_open_entry_is_nobodys_business(database: Database, folder: Path) 
 async def test_entry_without_a_count_at_its_end_is_due_for_what_was_said_of_it(
     database: Database, folder: Path
 ) -> None:
-    async with opened(Books(database), folder) as ledger:
-        entry = ledger.open(opening())
+    async with opened(folder, database) as ledger:
+        entry = begin(ledger, opening())
         entry.prompt(TokenCounts(input=10))
         entry.produced(4)
         entry.close(Outcome.INTERRUPTED)
-        refused = ledger.open(opening(2))
+        refused = begin(ledger, opening(2))
         refused.close(Outcome.FAILED, error_type="overloaded_error")
         await ledger.flush()
         assert await rows(database) == {
@@ -155,12 +179,12 @@ async def test_entry_without_a_count_at_its_end_is_due_for_what_was_said_of_it(
 
 
 async def test_entry_that_is_closed_hears_nothing_more(database: Database, folder: Path) -> None:
-    async with opened(Books(database), folder) as ledger:
-        first = ledger.open(opening(1))
+    async with opened(folder, database) as ledger:
+        first = begin(ledger, opening(1))
         first.close(Outcome.COMPLETED, TOKENS)
         await ledger.flush()
         # The next request has the place of the first one.
-        second = ledger.open(opening(2))
+        second = begin(ledger, opening(2))
         second.produced(5)
         first.prompt(TOKENS)
         first.produced(1000)
@@ -176,12 +200,11 @@ async def test_entry_that_is_closed_hears_nothing_more(database: Database, folde
 async def test_counters_are_told_before_the_database_and_in_order(
     database: Database, folder: Path
 ) -> None:
-    counters, keys = Taker(), Taker()
-    books = Books(database, counters.settle, keys.alongside)
-    async with opened(books, folder) as ledger:
+    counters, keys = Taker(), Taker(saving_to(database))
+    async with opened(folder, database, settle=counters.take, save=keys.take) as ledger:
         many = [f"req_{number}" for number in range(MOST_AT_ONCE + 5)]
         for number in range(len(many)):
-            ledger.open(opening(number)).close(Outcome.COMPLETED, TOKENS)
+            begin(ledger, opening(number)).close(Outcome.COMPLETED, TOKENS)
         await ledger.flush()
     assert counters.ids == keys.ids == many
     assert [len(batch) for batch in keys.taken] == [MOST_AT_ONCE, 5]
@@ -189,10 +212,11 @@ async def test_counters_are_told_before_the_database_and_in_order(
 
 
 async def test_nobody_has_to_ask_for_the_flush(database: Database, folder: Path) -> None:
-    counters, keys = Taker(), Taker()
-    books = Books(database, counters.settle, keys.alongside)
-    async with opened(books, folder, flush_every_s=0.001) as ledger:
-        ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+    counters, keys = Taker(), Taker(saving_to(database))
+    async with opened(
+        folder, database, settle=counters.take, save=keys.take, flush_every_s=0.001
+    ) as ledger:
+        begin(ledger, opening()).close(Outcome.COMPLETED, TOKENS)
         with anyio.fail_after(30):
             await counters.news.wait()
             await keys.news.wait()
@@ -201,8 +225,8 @@ async def test_nobody_has_to_ask_for_the_flush(database: Database, folder: Path)
 async def test_flush_at_the_end_leaves_nothing_in_the_journal(
     database: Database, folder: Path
 ) -> None:
-    async with opened(Books(database), folder) as ledger:
-        ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+    async with opened(folder, database) as ledger:
+        begin(ledger, opening()).close(Outcome.COMPLETED, TOKENS)
     assert list(await rows(database)) == ["req_1"]
     assert files(folder, "journal") == []
 
@@ -211,20 +235,16 @@ async def test_flush_at_the_end_leaves_nothing_in_the_journal(
 async def test_what_is_away_is_asked_again_until_it_is_back(
     database: Database, folder: Path, place: str
 ) -> None:
-    taker = Taker()
+    taker = Taker(nothing if place == "counters" else saving_to(database))
     taker.away = True
-    books = (
-        Books(database, settle=taker.settle)
-        if place == "counters"
-        else Books(database, alongside=taker.alongside)
-    )
-    async with opened(books, folder, flush_every_s=0.001) as ledger:
-        ledger.open(opening(1)).close(Outcome.COMPLETED, TOKENS)
+    away = {"settle" if place == "counters" else "save": taker.take}
+    async with opened(folder, database, **away, flush_every_s=0.001) as ledger:
+        begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
         with anyio.fail_after(30):
             await taker.news.wait()
             with pytest.raises(StoreError, match="It is away"):
                 await ledger.flush()
-            ledger.open(opening(2)).close(Outcome.COMPLETED, TOKENS)
+            begin(ledger, opening(2)).close(Outcome.COMPLETED, TOKENS)
             assert await rows(database) == {}
             taker.away, taker.news = False, anyio.Event()
             await taker.news.wait()
@@ -237,9 +257,9 @@ async def test_entries_wait_for_a_database_that_is_locked(sqlite_path: Path, fol
     other = await open_database(sqlite_url(sqlite_path))
     await migrate(other)
     impatient = await open_database(sqlite_url(sqlite_path), patience_s=0.01)
-    async with opened(Books(impatient), folder) as ledger:
+    async with opened(folder, impatient) as ledger:
         async with other.write():
-            ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+            begin(ledger, opening()).close(Outcome.COMPLETED, TOKENS)
             with pytest.raises(StoreError, match="locked by another process"):
                 await ledger.flush()
         await ledger.flush()
@@ -253,11 +273,11 @@ async def test_what_the_database_does_not_take_is_left_to_the_next_start(
 ) -> None:
     away = Taker()
     away.away = True
-    async with opened(Books(database, alongside=away.alongside), folder) as ledger:
-        ledger.open(opening(1)).close(Outcome.COMPLETED, TOKENS)
-        ledger.open(opening(2)).produced(5)
+    async with opened(folder, database, save=away.take) as ledger:
+        begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
+        begin(ledger, opening(2)).produced(5)
     assert await rows(database) == {}
-    async with opened(Books(database), folder):
+    async with opened(folder, database):
         assert await rows(database) == {
             "req_1": ("completed", 7, 4700),
             "req_2": ("interrupted", 5, 2500),
@@ -268,13 +288,12 @@ async def test_kill_between_the_database_and_the_journal_doubles_nothing(
     database: Database, folder: Path
 ) -> None:
     counters = Taker()
-    books = Books(database, settle=counters.settle)
-    async with killed(books, folder) as ledger:
-        ledger.open(opening(1)).close(Outcome.COMPLETED, TOKENS)
-        ledger.open(opening(2)).produced(3)
+    async with killed(folder, database, counters.take) as ledger:
+        begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
+        begin(ledger, opening(2)).produced(3)
     # The ledger's end has added the first one, and the journal still has both.
     assert list(await rows(database)) == ["req_1"]
-    async with opened(books, folder):
+    async with opened(folder, database, settle=counters.take):
         pass
     assert await rows(database) == {
         "req_1": ("completed", 7, 4700),
@@ -286,36 +305,36 @@ async def test_kill_between_the_database_and_the_journal_doubles_nothing(
 async def test_start_that_fails_leaves_the_journals_to_the_next_one(
     database: Database, folder: Path
 ) -> None:
-    async with killed(Books(database), folder) as ledger:
-        ledger.open(opening(1)).produced(3)
+    async with killed(folder, database) as ledger:
+        begin(ledger, opening(1)).produced(3)
     away = Taker()
     away.away = True
     with pytest.raises(StoreError, match="It is away"):
-        async with opened(Books(database, alongside=away.alongside), folder):
+        async with opened(folder, database, save=away.take):
             pass
-    async with opened(Books(database), folder):
+    async with opened(folder, database):
         assert list(await rows(database)) == ["req_1"]
 
 
 async def test_damaged_requests_do_not_keep_the_others_back(
     database: Database, folder: Path
 ) -> None:
-    async with killed(Books(database), folder) as ledger:
-        ledger.open(opening(1)).produced(3)
-        ledger.open(opening(2)).produced(3)
+    async with killed(folder, database) as ledger:
+        begin(ledger, opening(1)).produced(3)
+        begin(ledger, opening(2)).produced(3)
     (path,) = files(folder, "journal")
     with path.open("r+b") as file:
         file.seek(SLOT_SIZE + 700)
         file.write(b"\xff\xff")
-    async with opened(Books(database), folder):
+    async with opened(folder, database):
         assert list(await rows(database)) == ["req_2"]
     assert files(folder, "damaged") == [path.with_suffix(".damaged")]
 
 
 async def test_name_that_a_caller_made_up_is_no_danger(database: Database, folder: Path) -> None:
-    async with opened(Books(database), folder) as ledger:
+    async with opened(folder, database) as ledger:
         name = "claude-\x00\n\"'\ud800" + "x" * 100_000
-        ledger.open(opening(1, model=name)).close(Outcome.COMPLETED, TOKENS)
+        begin(ledger, opening(1, model=name)).close(Outcome.COMPLETED, TOKENS)
         await ledger.flush()
         assert list(await rows(database)) == ["req_1"]
 
@@ -330,12 +349,12 @@ async def test_fault_of_whoever_counts_is_loud_and_loses_nothing(
         raise KeyError(entries[0].id)
 
     async def run() -> None:
-        async with opened(Books(database, settle=broken), folder) as ledger:
-            ledger.open(opening()).close(Outcome.COMPLETED, TOKENS)
+        async with opened(folder, database, settle=broken) as ledger:
+            begin(ledger, opening()).close(Outcome.COMPLETED, TOKENS)
             await called.wait()
 
     with capture_logs() as logs, pytest.raises(KeyError):
         await run()
     assert [log["event"] for log in logs] == ["ledger.stopped"]
-    async with opened(Books(database), folder):
+    async with opened(folder, database):
         assert list(await rows(database)) == ["req_1"]

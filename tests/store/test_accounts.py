@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.ids import hash_secret
 from antiphon.store.accounts import (
@@ -13,7 +14,6 @@ from antiphon.store.accounts import (
     active_secrets,
     add_key,
     add_secret,
-    archive_key,
     change_key,
     count_keys,
     end_secrets,
@@ -49,6 +49,11 @@ async def add(database: Database, *keys: ApiKey) -> None:
             await add_key(connection, key, digest_of(key))
 
 
+async def archive(connection: AsyncConnection, key_id: str, at: datetime) -> ApiKey | None:
+    changes = {"status": KeyStatus.ARCHIVED, "archived_at": at}
+    return await change_key(connection, key_id, changes)
+
+
 async def test_new_key_reads_back_as_it_was_added(database: Database) -> None:
     await add(database, a_key())
     async with database.read() as connection:
@@ -73,7 +78,7 @@ async def test_empty_database_has_no_keys(database: Database) -> None:
 async def test_revoked_key_is_listed_and_not_active(database: Database) -> None:
     await add(database, a_key(1), a_key(2))
     async with database.write() as connection:
-        revoked = await archive_key(connection, "apikey_01", NOON)
+        revoked = await archive(connection, "apikey_01", NOON)
     assert revoked is not None
     assert (revoked.status, revoked.archived_at) == (KeyStatus.ARCHIVED, NOON)
     async with database.read() as connection:
@@ -86,23 +91,23 @@ async def test_key_revoked_twice_keeps_its_first_moment_and_changes_nothing(
 ) -> None:
     await add(database, a_key())
     async with database.write() as connection:
-        first = await archive_key(connection, "apikey_01", NOON)
+        first = await archive(connection, "apikey_01", NOON)
         before = await revision(connection)
     async with database.write() as connection:
-        assert await archive_key(connection, "apikey_01", NOON + timedelta(days=1)) == first
+        assert await archive(connection, "apikey_01", NOON + timedelta(days=1)) == first
         assert await revision(connection) == before
 
 
 async def test_unknown_key_cannot_be_revoked(database: Database) -> None:
     async with database.write() as connection:
-        assert await archive_key(connection, "apikey_01", NOON) is None
+        assert await archive(connection, "apikey_01", NOON) is None
         assert await revision(connection) == 0
 
 
 async def test_each_change_counts_one_revision(database: Database) -> None:
     await add(database, a_key(1), a_key(2))
     async with database.write() as connection:
-        await archive_key(connection, "apikey_02", NOON)
+        await archive(connection, "apikey_02", NOON)
     async with database.read() as connection:
         assert await revision(connection) == 3
 
@@ -124,7 +129,7 @@ async def test_secret_that_is_there_already_is_refused_and_nothing_is_added(
 async def test_name_finds_the_active_key_before_revoked_ones(database: Database) -> None:
     await add(database, a_key(1), a_key(2), a_key(3, "server"))
     async with database.write() as connection:
-        await archive_key(connection, "apikey_02", NOON)
+        await archive(connection, "apikey_02", NOON)
     async with database.read() as connection:
         assert await find_key(connection, "laptop") == a_key(1)
 
@@ -132,8 +137,8 @@ async def test_name_finds_the_active_key_before_revoked_ones(database: Database)
 async def test_name_of_revoked_keys_finds_the_newest(database: Database) -> None:
     await add(database, a_key(1), a_key(2))
     async with database.write() as connection:
-        await archive_key(connection, "apikey_01", NOON)
-        newest = await archive_key(connection, "apikey_02", NOON)
+        await archive(connection, "apikey_01", NOON)
+        newest = await archive(connection, "apikey_02", NOON)
     async with database.read() as connection:
         assert await find_key(connection, "laptop") == newest
 
@@ -176,7 +181,7 @@ async def test_key_that_is_put_aside_opens_nothing_until_it_is_taken_up(database
 async def test_archived_key_stays_archived(database: Database) -> None:
     await add(database, a_key())
     async with database.write() as connection:
-        archived = await archive_key(connection, "apikey_01", NOON)
+        archived = await archive(connection, "apikey_01", NOON)
         assert await change_key(connection, "apikey_01", {"status": "active"}) == archived
 
 

@@ -8,8 +8,8 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.store.database.database import Database
 from antiphon.store.database.tables import ledger
-from antiphon.store.ledger import add_entries, find_entry
-from support.ledger import NOON, an_entry
+from antiphon.store.ledger import add_entries
+from support.ledger import NOON, an_entry, find_entry
 
 pytestmark = pytest.mark.anyio
 

@@ -11,16 +11,18 @@ import asyncio
 import os
 import random
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from antiphon.core.billing.ledger import Opening
+from antiphon.core.billing.ledger import LedgerEntry, Opening
 from antiphon.core.billing.price_list import list_price
 from antiphon.core.billing.pricing import FREE
 from antiphon.core.billing.usage import Outcome, TokenCounts
-from antiphon.service.ledger import Books, Ledger, opened_ledger
+from antiphon.service.ledger import Ledger, Receivers, open_ledger, saving_to, take_over
+from antiphon.service.limits.admission import Admission
 from antiphon.store.database.database import open_database
 
 AT_ONCE = 40
@@ -40,15 +42,14 @@ async def one_after_the_other(ledger: Ledger, chance: random.Random, name: str) 
 
 
 async def request(ledger: Ledger, chance: random.Random, request_id: str) -> None:
-    entry = ledger.open(
-        Opening(
-            id=request_id,
-            started_at=datetime.now(UTC),
-            model="claude-haiku-5-5",
-            served_model="small",
-            price=list_price("claude-haiku-5-5") or FREE,
-        )
+    opening = Opening(
+        id=request_id,
+        started_at=datetime.now(UTC),
+        model="claude-haiku-5-5",
+        served_model="small",
+        price=list_price("claude-haiku-5-5") or FREE,
     )
+    entry = Admission(ledger, opening, rates=(), drawn={}, headers={})
     prompt = TokenCounts(input=chance.randint(1, 999), cache_read=chance.randint(0, 999))
     entry.prompt(prompt)
     say(request_id, prompt.prompt, 0)
@@ -63,13 +64,22 @@ async def request(ledger: Ledger, chance: random.Random, request_id: str) -> Non
     say(request_id, "closed")
 
 
+async def settle(entries: Sequence[LedgerEntry]) -> None:
+    """Count nothing."""
+
+
 async def main(url: str, folder: str, seed: str, name: str) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     chance = random.Random(int(seed))  # noqa: S311 - traffic, no secret
     database = await open_database(url)
-    books = Books(database)
-    async with opened_ledger(
-        books, Path(folder), now=lambda: datetime.now(UTC), entropy=os.urandom, flush_every_s=0.01
+    receivers = Receivers(settle, saving_to(database))
+    await take_over(Path(folder), receivers)
+    async with open_ledger(
+        Path(folder),
+        receivers,
+        now=lambda: datetime.now(UTC),
+        entropy=os.urandom,
+        flush_every_s=0.01,
     ) as ledger:
         say("ready")
         streams = (

@@ -64,15 +64,15 @@ class MessageEndpoints:
     async def count_tokens(self, request: Request[CountTokensParams]) -> TokenCount | None:
         """Count a prompt; a request that is refused is given back to the limit of counting."""
         exchange, caller, params = request.exchange, request.caller, request.params
-        metering = self._platform.metering
+        admitter = self._platform.admitter
         exchange.fields["model"] = params.model
         context = RequestContext(caller, exchange.request_id, request.version, len(request.body))
         with self._hang_ups.stopping(exchange):
-            exchange.headers |= await metering.count(caller, exchange.request_id, params.model)
+            exchange.headers |= await admitter.count(caller, exchange.request_id, params.model)
             try:
                 count = await self._platform.messages.count_tokens(params, context)
             except ApiError:
-                exchange.headers |= await metering.uncount(caller)
+                exchange.headers |= await admitter.give_back_count(caller)
                 raise
             return TokenCount(input_tokens=count)
         return None
@@ -83,14 +83,14 @@ class MessageEndpoints:
         """Add to the refusal of a message the headers that tell what is left of the limits."""
         if _lacks_limits(exchange, error):
             name = exchange.fields.get("model")
-            exchange.headers |= await self._platform.messages.standing(caller, name)
+            exchange.headers |= await self._platform.messages.remaining_headers(caller, name)
 
     async def add_count_limit(
         self, exchange: Exchange, caller: Caller, error: ApiError | BodyError
     ) -> None:
         """Add to the refusal of a count the headers that tell what is left of its limit."""
         if _lacks_limits(exchange, error):
-            exchange.headers |= await self._platform.metering.standing(caller, TOKEN_COUNT)
+            exchange.headers |= await self._platform.admitter.remaining_headers(caller, TOKEN_COUNT)
 
 
 def _lacks_limits(exchange: Exchange, error: ApiError | BodyError) -> bool:

@@ -23,9 +23,11 @@ class ModelEndpoints:
         return {"status": "ok"}
 
     async def ready(self, _: Exchange) -> Reply:
-        """Answer 200 when every model answers, else 503; also while the server stops."""
+        """Answer 200 when requests are admitted and every model answers, else 503."""
         if self._platform.draining:
             return Reply(503, {"status": "stopping"})
+        if (reason := self._platform.admitter.refused) is not None:
+            return Reply(503, {"status": "refusing", "reason": reason})
         models = self._platform.models
         state = {"status": "ready" if models.ready else "loading", "models": models.states()}
         return Reply(200 if models.ready else 503, state)

@@ -1,11 +1,11 @@
-"""The usage ledger: an entry is opened when a request is admitted, and closed whatever happens.
+"""The usage ledger: a slot of the journal for each running request, and the delivery of bills.
 
-    open ─► prompt, produced … ─► close ─► the counters ─► the database ─► forgotten
-    └───────────────── the journal remembers, also after `kill -9` ──────┘
+    open ─► prompt, produced … ─► close ─► the counters ─► the database ─► free
+    └───────────── the journal remembers, also after `kill -9` ────────┘
 
-What a request does here is storing into memory; nothing waits. Tasks bring what was closed to the
-counters at once, and to the database some times a second, in batches and in order. While either
-is away the journal keeps everything; the slot of a request is free again when both know it.
+What a request does here is storing into memory, and nothing waits. Tasks deliver closed entries to
+the counters at once, and to the database some times a second, in batches and in order. While
+either is away the journal keeps everything; a slot is free again when both have its entry.
 """
 
 import asyncio
@@ -16,149 +16,80 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import anyio
-import msgspec
 import structlog
 from anyio import to_thread
 
-from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of, recorded_name
-from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
 from antiphon.store.journal import DeadJournal, Journal, Slot, dead_journals
 from antiphon.store.ledger import add_entries
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-# Told of each entry soon after it was closed, in order. It is told again after a crash, and so
-# must take an entry once, by its id. A `StoreError` or an `OSError` means: later, once more.
-Settle: TypeAlias = Callable[[Sequence[LedgerEntry]], Awaitable[None]]
-
-# Done in the transaction that adds the entries, such as when a key was last used. After a crash
-# the same entries may come again.
-Alongside: TypeAlias = Callable[["AsyncConnection", Sequence[LedgerEntry]], Awaitable[None]]
+# Takes closed entries, in order. After a crash the same entries may come again, so each counts
+# once, by its id. A `StoreError` or an `OSError` means: again later.
+TakeEntries: TypeAlias = Callable[[Sequence[LedgerEntry]], Awaitable[None]]
 
 FLUSH_EVERY_S = 0.2
-# How much a power cut may take from the requests that run; those that are over are in the
-# database by then.
+# How much a power cut may take from running requests; closed ones are in the database by then.
 SYNC_EVERY_S = 1.0
 # Adding an entry keeps the event loop's thread busy for some microseconds.
 MOST_AT_ONCE = 250
-# Entries that are kept as they are until they are delivered. Beyond that, when the database is
-# away, only the journal has them, and they are read from there.
+# Entries that stay in memory until they are delivered. Beyond that, when the database is away,
+# they are read from the journal.
 MOST_KEPT = 1024
-# What is away is tried again after this time, and then after longer and longer times.
+# The first pause before a failed delivery is tried again; each further one is twice as long.
 RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
 # How long the end of the server waits for a database that is away.
 PARTING_S = 5.0
 
 
-async def settle_nothing(entries: Sequence[LedgerEntry]) -> None:
-    """Nobody counts."""
-    del entries
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """The receivers of every closed entry: first the counters, then the database."""
 
-
-async def nothing_alongside(connection: "AsyncConnection", entries: Sequence[LedgerEntry]) -> None:
-    """Nothing else is kept."""
-    del connection, entries
-
-
-class Entry:
-    """The line of one request while it runs. What comes after `close` changes nothing."""
-
-    __slots__ = ("_closed", "_first_token_at", "_now", "_opening", "_slot")
-
-    def __init__(
-        self,
-        opening: Opening,
-        slot: Slot,
-        now: Callable[[], datetime],
-        closed: Callable[[int, LedgerEntry], None],
-    ) -> None:
-        self._opening = opening
-        self._slot: Slot | None = slot
-        self._now = now
-        self._closed = closed
-        self._first_token_at: datetime | None = None
-
-    def prompt(self, tokens: TokenCounts) -> None:
-        """Say what the prompt costs; from now on it is due, so say it before the caller is told."""
-        if self._slot is not None:
-            self._slot.prompt(tokens)
-
-    def produced(self, output: int, thinking: int = 0) -> None:
-        """Say how many tokens there are by now, in all; before the caller is sent them."""
-        if self._slot is not None:
-            if self._first_token_at is None:
-                self._first_token_at = self._now()
-                self._slot.first_token(self._first_token_at)
-            self._slot.produced(output, thinking)
-
-    def close(
-        self,
-        outcome: Outcome,
-        tokens: TokenCounts | None = None,
-        *,
-        stop_reason: str | None = None,
-        error_type: str | None = None,
-    ) -> LedgerEntry | None:
-        """End the entry and return the bill, or nothing if it has ended before.
-
-        Without `tokens` the request has used what was said of it until now.
-        """
-        if self._slot is None:
-            return None
-        ending = Closing(
-            tokens=self._slot.tokens if tokens is None else tokens,
-            outcome=outcome,
-            ended_at=self._now(),
-            first_token_at=self._first_token_at,
-            stop_reason=stop_reason,
-            error_type=error_type,
-        )
-        self._slot.close(ending)
-        number, self._slot = self._slot.number, None
-        entry = entry_of(self._opening, ending)
-        self._closed(number, entry)
-        return entry
+    settle: TakeEntries
+    save: TakeEntries
 
 
 class Ledger:
-    """The ledger of this process. See `opened_ledger`."""
+    """The ledger of this process. See `open_ledger`."""
 
     def __init__(
         self,
-        books: "Books",
         journal: Journal,
+        receivers: Receivers,
         now: Callable[[], datetime],
         flush_every_s: float,
     ) -> None:
+        self.now = now
         self._journal = journal
-        self._now = now
         self._log = structlog.get_logger(__name__)
         self._kept: dict[int, LedgerEntry] = {}
-        self._saving = Delivery("database", self._read, books.save, self._free, flush_every_s)
-        self._settling = Delivery("counters", self._read, books.settle, self._saving.add, 0)
+        self._saving = Delivery("database", self._read, receivers.save, self._free, flush_every_s)
+        self._settling = Delivery("counters", self._read, receivers.settle, self._saving.add, 0)
         self._tasks: list[asyncio.Task[None]] = []
 
-    def open(self, opening: Opening) -> Entry:
+    def open(self, opening: Opening) -> Slot:
         """Write down a request that is admitted.
 
-        Raises `JournalError` when the disk is full: what cannot be accounted for is not done.
+        Raises `JournalError` when the disk is full: a request that cannot be accounted for is not
+        done.
         """
-        if (name := recorded_name(opening.model)) != opening.model:
-            opening = msgspec.structs.replace(opening, model=name)
-        return Entry(opening, self._journal.open(opening), self._now, self._close)
+        return self._journal.open(opening)
 
-    def _close(self, number: int, entry: LedgerEntry) -> None:
+    def close(self, slot: Slot, opening: Opening, ending: Closing) -> LedgerEntry:
+        """Write down the end of a request, and return its bill. Its slot is used no more."""
+        slot.close(ending)
+        entry = entry_of(opening, ending)
         if len(self._kept) < MOST_KEPT:
-            self._kept[number] = entry
-        self._settling.add(number)
+            self._kept[slot.number] = entry
+        self._settling.add(slot.number)
+        return entry
 
     def _read(self, number: int) -> LedgerEntry:
         return self._kept.get(number) or self._journal.slot(number).entry()
@@ -168,27 +99,28 @@ class Ledger:
         self._journal.free(number)
 
     async def flush(self) -> None:
-        """Bring everything that is closed to the counters and the database, now.
+        """Deliver all closed entries to the counters and to the database, now.
 
-        Raises `StoreError` or `OSError`; what could not be brought is tried again later.
+        Raises `StoreError` or `OSError`; a failed delivery is tried again later.
         """
         await self._settling.deliver()
         await self._saving.deliver()
 
     def start(self) -> None:
-        self._journal.tick(self._now())
+        """Start the tasks that deliver, and that sync the journal."""
+        self._journal.tick(self.now())
         runs = (self._settling.run(), self._saving.run(), self._keep())
         self._tasks = [asyncio.create_task(run, name="antiphon-ledger") for run in runs]
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Say that a fault of the program keeps entries from being delivered: they wait."""
+        """Log a fault of the program that stops a delivery: its entries wait."""
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._log.critical("ledger.stopped", fault=type(fault).__name__, exc_info=fault)
 
     async def aclose(self) -> None:
-        """Flush and end; what the database does not take is left to the next start."""
+        """Flush and end; entries that the database does not take are left to the next start."""
         for task in self._tasks:
             task.cancel()
         with anyio.CancelScope(shield=True):
@@ -204,7 +136,7 @@ class Ledger:
     async def _keep(self) -> None:
         while True:
             await anyio.sleep(SYNC_EVERY_S)
-            self._journal.tick(self._now())
+            self._journal.tick(self.now())
             self._journal.let_go()
             if not self._journal.idle:
                 try:
@@ -214,44 +146,50 @@ class Ledger:
 
 
 class Delivery:
-    """Brings closed slots to one place, in order and in batches, until that has worked."""
+    """Delivers the entries of closed slots to one receiver, in order and in batches.
+
+    A batch is repeated until `take` has taken it; then `done` is called with each slot's number.
+    """
 
     def __init__(
         self,
-        place: str,
+        receiver: str,
         read: Callable[[int], LedgerEntry],
-        take: Settle,
-        then: Callable[[int], None],
+        take: TakeEntries,
+        done: Callable[[int], None],
         pause_s: float,
     ) -> None:
-        self._place = place
+        self._receiver = receiver
         self._read = read
         self._take = take
-        self._then = then
+        self._done = done
         self._pause_s = pause_s
         self._waiting: deque[int] = deque()
-        self._news = asyncio.Event()
+        self._added = asyncio.Event()
         self._delivering = asyncio.Lock()
         self._log = structlog.get_logger(__name__)
 
     def add(self, number: int) -> None:
+        """Deliver this slot after the others."""
         self._waiting.append(number)
-        self._news.set()
+        self._added.set()
 
     async def deliver(self) -> None:
+        """Deliver all slots now. Raises what `take` raises."""
         async with self._delivering:
             while self._waiting:
                 numbers = list(islice(self._waiting, MOST_AT_ONCE))
                 await self._take([self._read(number) for number in numbers])
                 for number in numbers:
                     self._waiting.popleft()
-                    self._then(number)
+                    self._done(number)
 
     async def run(self) -> None:
+        """Deliver slots as they are added, `pause_s` after the first of them."""
         while True:
-            await self._news.wait()
+            await self._added.wait()
             await asyncio.sleep(self._pause_s)
-            self._news.clear()
+            self._added.clear()
             retry_s = RETRY_S
             while not await self._delivered():
                 await anyio.sleep(retry_s)
@@ -261,44 +199,40 @@ class Delivery:
         try:
             await self.deliver()
         except (StoreError, OSError) as error:
+            waiting = len(self._waiting)
             self._log.warning(
-                "ledger.waits", for_=self._place, entries=len(self._waiting), reason=str(error)
+                "ledger.waits", for_=self._receiver, entries=waiting, reason=str(error)
             )
             return False
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
-    """The two places that have to know of each entry."""
+def saving_to(database: Database) -> TakeEntries:
+    """Return the receiver that adds entries to a database."""
 
-    database: Database
-    settle: Settle = settle_nothing
-    alongside: Alongside = nothing_alongside
-
-    async def save(self, entries: Sequence[LedgerEntry]) -> None:
-        async with self.database.write() as connection:
+    async def save(entries: Sequence[LedgerEntry]) -> None:
+        async with database.write() as connection:
             await add_entries(connection, entries)
-            await self.alongside(connection, entries)
+
+    return save
 
 
 @asynccontextmanager
-async def opened_ledger(
-    books: Books,
+async def open_ledger(
     folder: Path,
+    receivers: Receivers,
     *,
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
     flush_every_s: float = FLUSH_EVERY_S,
 ) -> AsyncGenerator[Ledger]:
-    """Take over what processes that died have left in `folder`, and begin a journal there.
+    """Begin a journal in `folder`, and deliver its closed entries.
 
     Raises `StoreError`.
     """
-    await _take_over(books, folder)
     name = public_id("", entropy(ID_ENTROPY))
     journal = await to_thread.run_sync(Journal.create, folder, name)
-    ledger = Ledger(books, journal, now, flush_every_s)
+    ledger = Ledger(journal, receivers, now, flush_every_s)
     ledger.start()
     try:
         yield ledger
@@ -306,23 +240,27 @@ async def opened_ledger(
         await ledger.aclose()
 
 
-async def _take_over(books: Books, folder: Path) -> None:
+async def take_over(folder: Path, receivers: Receivers) -> None:
+    """Deliver the entries that dead processes have left in `folder`; open ones as interrupted.
+
+    Raises `StoreError`; the journals are then left to the next start.
+    """
     with ExitStack() as stack:
         journals = await to_thread.run_sync(dead_journals, folder)
         for journal in journals:
             stack.enter_context(closing(journal))
         for journal in journals:
-            await _bring_in(books, journal)
+            await _bring_in(journal, receivers)
 
 
-async def _bring_in(books: Books, journal: DeadJournal) -> None:
+async def _bring_in(journal: DeadJournal, receivers: Receivers) -> None:
     log = structlog.get_logger(__name__)
     found = journal.entries()
     entries, damaged = 0, 0
     while batch := await to_thread.run_sync(_next_few, found):
         readable = [entry for entry in batch if entry is not None]
-        await books.settle(readable)
-        await books.save(readable)
+        await receivers.settle(readable)
+        await receivers.save(readable)
         entries += len(readable)
         damaged += len(batch) - len(readable)
     if damaged:

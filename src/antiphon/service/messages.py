@@ -29,7 +29,7 @@ from antiphon.service.answer import Answer, as_api_error
 from antiphon.service.background import LARGE_BODY, offload
 from antiphon.service.content.documents import read_documents
 from antiphon.service.limits.admission import AdmissionRequest
-from antiphon.service.limits.metering import Metering
+from antiphon.service.limits.admitter import Admitter
 from antiphon.service.models import Models, ServedModel
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
@@ -59,13 +59,13 @@ class Messages:
     def __init__(
         self,
         models: Models,
-        metering: Metering,
+        admitter: Admitter,
         entropy: Callable[[int], bytes],
         signing_key: bytes,
         url_sources: "UrlSources | None" = None,
     ) -> None:
         self._models = models
-        self._metering = metering
+        self._admitter = admitter
         self._entropy = entropy
         self._signing_key = signing_key
         self._url_sources = url_sources
@@ -103,6 +103,7 @@ class Messages:
         size = await _size(engine, prompt)
         exact = limits.counts_exactly
         request = AdmissionRequest(
+            caller=context.caller,
             request_id=context.request_id,
             model=params.model,
             served_model=model.id,
@@ -115,7 +116,7 @@ class Messages:
             max_output=min(params.max_tokens, limits.context_tokens - size * exact),
             retries=context.retries,
         )
-        admission = await self._metering.admit(context.caller, request)
+        admission = await self._admitter.admit(request)
         return Answer(model.id, engine, prompt, self._spec(params, prompt, sources), admission)
 
     def _spec(
@@ -169,13 +170,13 @@ class Messages:
         """Give the engine back its thinking, and its proofs."""
         return with_proofs(restore_thinking(prompt), self._signing_key)
 
-    async def standing(self, caller: Caller, name: str | None) -> dict[str, str]:
+    async def remaining_headers(self, caller: Caller, name: str | None) -> dict[str, str]:
         """Return the headers of a caller's limits for a model, for answers that are refused.
 
         Without a known model they are those of the only group, if there is only one.
         """
         group = self._models.group_of(name)
-        return {} if group is None else await self._metering.standing(caller, group)
+        return {} if group is None else await self._admitter.remaining_headers(caller, group)
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

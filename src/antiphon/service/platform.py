@@ -1,4 +1,4 @@
-"""Everything that a running server is made of, built once and in one place."""
+"""The parts of a running server, built once and in one place."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
+from antiphon.service.accounting import open_accounting
 from antiphon.service.accounts import Accounts, KeyUsage, establish
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
-from antiphon.service.instance_lock import acquire_database, lock_data_dir
-from antiphon.service.ledger import Books, Ledger, opened_ledger
-from antiphon.service.limits.metering import Metering
-from antiphon.service.limits.seeding import SpentTotals, opened_counters
+from antiphon.service.ledger import Ledger
+from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
 from antiphon.service.models import Models, ModelSource, Open
 from antiphon.service.reports import Reports
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
-from antiphon.store.counters.memory import steady_clock
 from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.instance_lock import lock_data_dir
 from antiphon.store.database.migrations import migrate
 from antiphon.store.organizations import installation_secret
 from antiphon.wire.admin.keys import KeyInfo
@@ -37,7 +36,7 @@ SIGNING_KEY_SIZE = 32
 
 @dataclass(slots=True)
 class Platform:
-    """The use cases, and what they share. `draining` is true from the signal to stop on."""
+    """The use cases, and the parts that they share. `draining` is true after the signal to stop."""
 
     settings: Settings
     database: Database
@@ -45,7 +44,7 @@ class Platform:
     uses: KeyUsage
     models: Models
     messages: Messages
-    metering: Metering
+    admitter: Admitter
     ledger: Ledger
     reports: Reports
     administration: Administration
@@ -111,21 +110,9 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         accounts = Accounts(database, await database.watch())
         first_key = await _first_keys(KeyRing(office), settings)
 
-        sums = SpentTotals(database, now, with_settled=settings.counters_url is not None)
-        counters = await stack.enter_async_context(
-            opened_counters(settings, sums, (await accounts.current()).organization.id, clock)
+        accounting = await stack.enter_async_context(
+            open_accounting(settings, database, accounts, now=now, entropy=entropy, clock=clock)
         )
-        await stack.enter_async_context(acquire_database(database, counters))
-        metering = Metering(counters, accounts, settings.limits, now, clock or steady_clock())
-        books = Books(database, metering.settle)
-        folder = settings.data_dir / "journal"
-        ledger = await stack.enter_async_context(
-            opened_ledger(books, folder, now=now, entropy=entropy)
-        )
-        sums.write_first(ledger.flush)
-        await metering.begin(ledger, await sums())
-        await stack.enter_async_context(metering.following())
-
         uses = KeyUsage(database, now)
         await stack.enter_async_context(uses.writing())
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
@@ -137,12 +124,14 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
             access=Access(accounts, now),
             uses=uses,
             models=models,
-            messages=Messages(models, metering, entropy, signing_key, _sources_of(settings)),
-            metering=metering,
-            ledger=ledger,
+            messages=Messages(
+                models, accounting.admitter, entropy, signing_key, _sources_of(settings)
+            ),
+            admitter=accounting.admitter,
+            ledger=accounting.ledger,
             reports=Reports(database, accounts, now),
             administration=build_administration(
-                office, settings.limits, counters, lambda: models.groups
+                office, settings.limits, accounting.counters, lambda: models.groups
             ),
             first_key=first_key,
             entropy=entropy,
@@ -150,7 +139,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
 
 
 async def _first_keys(keys: KeyRing, settings: Settings) -> KeyInfo | None:
-    """Make the keys that a new house begins with; return the ordinary one if it is new."""
+    """Make the keys of a new installation; return the ordinary one if it is new."""
     if settings.admin_key is not None:
         await keys.first(SERVER, settings.admin_key.reveal(), KeyKind.ADMIN)
     return await keys.first(SERVER, settings.api_key.reveal() if settings.api_key else None)

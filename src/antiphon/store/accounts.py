@@ -124,11 +124,6 @@ async def change_key(
     )
 
 
-async def archive_key(connection: AsyncConnection, key_id: str, now: datetime) -> ApiKey | None:
-    """Archive a key for good, or return it as it is if that was done before."""
-    return await change_key(connection, key_id, {"status": KeyStatus.ARCHIVED, "archived_at": now})
-
-
 async def archive_keys_of(connection: AsyncConnection, workspace_id: str, now: datetime) -> None:
     """Archive every key of a workspace."""
     open_keys = (api_keys.c.workspace_id == workspace_id) & (

@@ -1,4 +1,4 @@
-"""All that a request has to know about accounts, read in one transaction to be kept in memory."""
+"""The accounts as a request needs them, read in one transaction and kept in memory."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,15 +6,10 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from antiphon.core.limits.values import Scope
 from antiphon.store.accounts import ActiveSecret, active_secrets
 from antiphon.store.database.errors import StoreError
-from antiphon.store.limits import (
-    RateLimit,
-    Scope,
-    SpendLimit,
-    list_rate_limits,
-    list_spend_limits,
-)
+from antiphon.store.limits import RateLimit, SpendLimit, list_rate_limits, list_spend_limits
 from antiphon.store.organizations import Organization, find_organization
 from antiphon.store.workspaces import Workspace, list_workspaces
 
@@ -23,7 +18,7 @@ L = TypeVar("L", RateLimit, SpendLimit)
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One state of the accounts. Limits are found by whom they apply to."""
+    """One state of the accounts. Limits are found by their scope and its id."""
 
     organization: Organization
     default_workspace: Workspace

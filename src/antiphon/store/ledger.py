@@ -1,44 +1,43 @@
-"""The ledger at rest: entries are added and never changed; everything else is a sum of them."""
+"""The ledger in the database: entries are added and never changed; all else is sums of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 
-from sqlalchemy import BigInteger, RowMapping, func, literal_column, select
+from sqlalchemy import BigInteger, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.billing.ledger import LedgerEntry
-from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.core.limits.periods import midnight
 from antiphon.store.database.tables import DAY, ledger, stored_moment
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 _FACTS = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"tokens", "costs"})
 
-# The columns of an entry: first its moments, then where the others are found in it.
+# The columns of an entry: first its moments, then the others with their attributes.
 _MOMENTS = ("started_at", "first_token_at", "ended_at")
-_PLACES = {
+_ATTRIBUTES = {
     **{name: name for name in _FACTS if name not in _MOMENTS},
     **{f"{counter}_tokens": f"tokens.{counter}" for counter in (*COUNTERS, "thinking")},
     **{f"{counter}_cost": f"costs.{counter}" for counter in COUNTERS},
     "cost": "costs.total",
 }
-_COLUMNS = (*_MOMENTS, *_PLACES)
-_VALUES = attrgetter(*_PLACES.values())
+_COLUMNS = (*_MOMENTS, *_ATTRIBUTES)
+_VALUES = attrgetter(*_ATTRIBUTES.values())
 
 LONGEST_REQUEST = timedelta(days=1)
-# The driver hands rows over one by one and lets the event loop in only between calls: a caller
-# would wait for all rows of one call.
+# The driver hands rows over one by one and lets the event loop run only between calls, so a
+# request would wait for all rows of one call.
 ROWS_AT_ONCE = 50
 
 
 async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
-    """Add entries; those that are there already stay as they are."""
+    """Add entries; entries that exist already stay as they are."""
     if not entries:
         return
     positional = "?" if connection.dialect.name == "sqlite" else "${}"
-    values = ", ".join(positional.format(place) for place in range(1, 1 + len(_COLUMNS)))
+    values = ", ".join(positional.format(number) for number in range(1, 1 + len(_COLUMNS)))
     adding = f"INSERT INTO ledger ({', '.join(_COLUMNS)}) VALUES ({values}) "  # noqa: S608 - names
     # Not by the names of parameters: that takes three times as long, for every request.
     adding += "ON CONFLICT (id) DO NOTHING"
@@ -47,17 +46,10 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry
         await connection.exec_driver_sql(adding, rows)
 
 
-async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry | None:
-    """Return the entry of a request, if it is over."""
-    found = await connection.execute(select(ledger).where(ledger.c.id == entry_id))
-    row = found.mappings().one_or_none()
-    return None if row is None else _entry(row)
-
-
 async def entries_since(connection: AsyncConnection, moment: datetime) -> tuple[str, ...]:
-    """Return the ids of the requests that were over at this moment or later.
+    """Return the ids of the requests that ended at this moment or later.
 
-    None takes longer than a day, so an index spares looking at all that there ever were.
+    No request takes longer than a day, so an index finds them.
     """
     recent = (ledger.c.started_at >= moment - LONGEST_REQUEST) & (ledger.c.ended_at >= moment)
     return tuple(await connection.scalars(select(ledger.c.id).where(recent)))
@@ -68,24 +60,12 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
     return (*map(stored_moment, moments), *_VALUES(entry))
 
 
-def _entry(row: RowMapping) -> LedgerEntry:
-    tokens = {counter: row[f"{counter}_tokens"] for counter in COUNTERS}
-    costs = {counter: row[f"{counter}_cost"] for counter in COUNTERS}
-    facts = {name: row[name] for name in _FACTS}
-    facts["outcome"] = Outcome(row["outcome"])
-    return LedgerEntry(
-        **facts,
-        tokens=TokenCounts(**tokens, thinking=row["thinking_tokens"]),
-        costs=Costs(**costs),
-    )
-
-
 _FIRST_DAY = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class SpentOnDay:
-    """What a key has spent in a workspace on one day in UTC, in nano-dollars."""
+    """The nano-dollars that a key has spent in a workspace on one day in UTC."""
 
     day: date
     workspace_id: str | None
@@ -94,10 +74,10 @@ class SpentOnDay:
 
 
 async def spent_by_day(connection: AsyncConnection, since: date) -> tuple[SpentOnDay, ...]:
-    """Sum what was spent since a day, for each day and each pair of workspace and key.
+    """Sum the costs since a day, for each day and each pair of workspace and key.
 
-    Periods begin and end with a day, and what a workspace spent is the sum over its keys: so
-    this one question answers for all periods and all scopes.
+    Periods begin and end with a day, and a workspace spends the sum of its keys: so this one
+    query has the sums of all periods and all scopes.
     """
     day = literal_column(DAY, BigInteger)
     # SQLite finds the days already grouped in an index, PostgreSQL a span of moments.

@@ -1,30 +1,22 @@
-"""The limits that somebody has set. What nobody has set follows from the settings."""
+"""The limits that administrators have set. Where there is none, the settings apply."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.limits.periods import Period
+from antiphon.core.limits.values import Scope
 from antiphon.store.database.changes import announce
 from antiphon.store.database.records import read
 from antiphon.store.database.tables import rate_limits, spend_limits
 
 
-class Scope(StrEnum):
-    """To whom a limit applies."""
-
-    ORGANIZATION = "organization"
-    WORKSPACE = "workspace"
-    KEY = "key"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """So many a minute, of one type, for one group of models (or of other endpoints)."""
+    """At most `value` a minute, of one type, for one group of models (or of other endpoints)."""
 
     scope: Scope
     scope_id: str
@@ -35,7 +27,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpendLimit:
-    """So many nano-dollars in a day, a week or a month in UTC."""
+    """At most `amount` nano-dollars in a day, a week or a month in UTC."""
 
     id: str
     scope: Scope
@@ -47,13 +39,13 @@ class SpendLimit:
 
 
 async def list_rate_limits(connection: AsyncConnection) -> tuple[RateLimit, ...]:
-    """Return every rate limit that was set, whosever it is."""
+    """Return every rate limit of every scope."""
     ordered = select(rate_limits).order_by(*rate_limits.primary_key.columns)
     return await read(connection, RateLimit, ordered, {"scope": Scope})
 
 
 async def set_rate_limit(connection: AsyncConnection, limit: RateLimit) -> None:
-    """Set a limit, whether or not there was one."""
+    """Add a limit, or replace the one of the same scope, group and type."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {column.name: getattr(limit, column.name) for column in rate_limits.columns}
     key = [column.name for column in rate_limits.primary_key.columns]
@@ -67,7 +59,7 @@ async def set_rate_limit(connection: AsyncConnection, limit: RateLimit) -> None:
 async def clear_rate_limit(
     connection: AsyncConnection, scope: Scope, scope_id: str, group_id: str, kind: str
 ) -> None:
-    """Take a limit back: what it stood for applies again."""
+    """Remove a limit: the default applies again."""
     columns = rate_limits.c
     cleared = delete(rate_limits).where(
         columns.scope == scope,
@@ -86,7 +78,7 @@ async def list_spend_limits(connection: AsyncConnection) -> tuple[SpendLimit, ..
 
 
 async def set_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> SpendLimit:
-    """Set the limit of a scope and period, and return it: one that was there keeps its id."""
+    """Set the limit of a scope and period, and return it; an existing limit keeps its id."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {column.name: getattr(limit, column.name) for column in spend_limits.columns}
     change = dialect.insert(spend_limits).values(row)

@@ -15,9 +15,14 @@ from antiphon.core.limits.rate_limits import (
 from antiphon.core.limits.values import Draw, Level
 
 NOW = datetime(2026, 11, 23, 17, 30, 0, 500_000, tzinfo=UTC)
-HOUSE = {LimitType.REQUESTS: 1000, LimitType.INPUT: 2_000_000, LimitType.OUTPUT: 400_000}
+ORGANIZATION = {LimitType.REQUESTS: 1000, LimitType.INPUT: 2_000_000, LimitType.OUTPUT: 400_000}
+DRAWN = {LimitType.REQUESTS: 1, LimitType.INPUT: 25}
 LIMITS = applied(
-    [("organization", "o", HOUSE), ("workspace", "w", {LimitType.REQUESTS: 10}), ("key", "k", {})],
+    [
+        ("organization", "o", ORGANIZATION),
+        ("workspace", "w", {LimitType.REQUESTS: 10}),
+        ("key", "k", {}),
+    ],
     "m",
 )
 
@@ -33,7 +38,7 @@ def test_all_limits_that_there_are_apply() -> None:
 
 
 def test_request_draws_itself_and_its_input_and_needs_some_output_to_be_left() -> None:
-    assert [(draw.amount, draw.needs_positive) for draw in draws(LIMITS, 25)] == [
+    assert [(draw.amount, draw.needs_positive) for draw in draws(LIMITS, DRAWN)] == [
         (1, False),
         (25, False),
         (0, True),
@@ -42,8 +47,8 @@ def test_request_draws_itself_and_its_input_and_needs_some_output_to_be_left() -
 
 
 def test_output_is_drawn_from_the_buckets_of_output_only() -> None:
-    assert corrections(LIMITS, LimitType.OUTPUT, 7) == (Draw(LIMITS[2].bucket, 400_000, 7),)
-    assert corrections(LIMITS, LimitType.OUTPUT, 0) == ()
+    assert corrections(LIMITS, {LimitType.OUTPUT: 7}) == (Draw(LIMITS[2].bucket, 400_000, 7),)
+    assert corrections(LIMITS, {LimitType.OUTPUT: 0}) == ()
 
 
 def test_headers_tell_the_limit_that_leaves_least() -> None:

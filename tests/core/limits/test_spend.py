@@ -4,15 +4,21 @@ import pytest
 
 from antiphon.core.limits.spend import (
     TURN_MS,
-    Account,
-    account_name,
+    AccountState,
+    Lifetime,
+    SpendCap,
     charge,
-    forget_at_ms,
+    exceeds_tier,
+    lifetime,
     release,
     reserve,
+    spend_caps,
     without_turn,
 )
-from antiphon.core.limits.values import Ask, Busy, Exceeded, Hold
+from antiphon.core.limits.values import Account, Ask, Busy, Exceeded, Hold
+from support.accounts import account
+
+A, B, NEW = map(account, ("a", "b", "new"))
 
 
 def ask(*holds: Hold, name: str = "one", waits: bool = False) -> Ask:
@@ -20,66 +26,66 @@ def ask(*holds: Hold, name: str = "one", waits: bool = False) -> Ask:
 
 
 def test_what_fits_is_held() -> None:
-    refusal, after = reserve(ask(Hold("a", 100, 60)), {"a": Account(spent=30, held=10)}, 0)
+    refusal, after = reserve(ask(Hold(A, 100, 60)), {A: AccountState(spent=30, held=10)}, 0)
     assert refusal is None
-    assert after == {"a": Account(spent=30, held=70)}
+    assert after == {A: AccountState(spent=30, held=70)}
 
 
 def test_what_can_never_fit_is_exceeded_and_what_may_fit_later_is_busy() -> None:
-    accounts = {"a": Account(spent=30, held=50)}
-    assert reserve(ask(Hold("a", 100, 71)), accounts, 0) == (Exceeded(0), {})
-    assert reserve(ask(Hold("a", 100, 70)), accounts, 0) == (Busy(0), {})
-    assert reserve(ask(Hold("a", 100, 20)), accounts, 0)[0] is None
+    accounts = {A: AccountState(spent=30, held=50)}
+    assert reserve(ask(Hold(A, 100, 71)), accounts, 0) == (Exceeded(0), {})
+    assert reserve(ask(Hold(A, 100, 70)), accounts, 0) == (Busy(0), {})
+    assert reserve(ask(Hold(A, 100, 20)), accounts, 0)[0] is None
 
 
 def test_limit_that_is_exceeded_counts_more_than_one_that_is_busy() -> None:
-    accounts = {"a": Account(held=100), "b": Account(spent=100)}
-    holds = (Hold("a", 100, 1), Hold("b", 100, 1))
+    accounts = {A: AccountState(held=100), B: AccountState(spent=100)}
+    holds = (Hold(A, 100, 1), Hold(B, 100, 1))
     assert reserve(ask(*holds), accounts, 0) == (Exceeded(1), {})
 
 
 def test_account_without_a_limit_is_kept_track_of() -> None:
-    refusal, after = reserve(ask(Hold("a", None, 10**18)), {"a": Account(spent=5)}, 0)
+    refusal, after = reserve(ask(Hold(A, None, 10**18)), {A: AccountState(spent=5)}, 0)
     assert refusal is None
-    assert after == {"a": Account(spent=5, held=10**18)}
+    assert after == {A: AccountState(spent=5, held=10**18)}
 
 
 def test_what_costs_nothing_passes_a_limit_that_is_used_up() -> None:
-    assert reserve(ask(Hold("a", 100, 0)), {"a": Account(spent=200)}, 0)[0] is None
+    assert reserve(ask(Hold(A, 100, 0)), {A: AccountState(spent=200)}, 0)[0] is None
 
 
 def test_settlement_counts_in_full_even_above_what_was_held() -> None:
-    account = release(Account(spent=10, held=50, first="x", first_until=7), 50)
-    assert charge(account, 80) == Account(spent=90, held=0, first="x", first_until=7)
+    account = release(AccountState(spent=10, held=50, first="x", first_until=7), 50)
+    assert charge(account, 80) == AccountState(spent=90, held=0, first="x", first_until=7)
 
 
 def test_who_waits_comes_before_those_who_would_fit() -> None:
-    accounts = {"a": Account(held=80)}
-    large = ask(Hold("a", 100, 90), name="large", waits=True)
-    small = ask(Hold("a", 100, 10), name="small", waits=True)
+    accounts = {A: AccountState(held=80)}
+    large = ask(Hold(A, 100, 90), name="large", waits=True)
+    small = ask(Hold(A, 100, 10), name="small", waits=True)
     busy, after = reserve(large, accounts, 5)
-    assert (busy, after) == (Busy(0), {"a": Account(0, 80, "large", 5 + TURN_MS)})
+    assert (busy, after) == (Busy(0), {A: AccountState(0, 80, "large", 5 + TURN_MS)})
     assert reserve(small, after, 6) == (Busy(0), {})
-    assert reserve(large, after, 6)[1]["a"].first_until == 6 + TURN_MS
-    assert reserve(large, {"a": release(after["a"], 80)}, 7) == (None, {"a": Account(held=90)})
+    assert reserve(large, after, 6)[1][A].first_until == 6 + TURN_MS
+    assert reserve(large, {A: release(after[A], 80)}, 7) == (None, {A: AccountState(held=90)})
 
 
 def test_turn_of_one_who_does_not_come_back_is_over_soon() -> None:
-    accounts = {"a": Account(0, 80, "large", 5)}
-    refusal, after = reserve(ask(Hold("a", 100, 10)), accounts, 5)
+    accounts = {A: AccountState(0, 80, "large", 5)}
+    refusal, after = reserve(ask(Hold(A, 100, 10)), accounts, 5)
     assert refusal is None
-    assert after["a"].held == 90
+    assert after[A].held == 90
 
 
 def test_turn_ends_when_patience_does() -> None:
-    accounts = {"a": Account(0, 80, "one", 9)}
-    assert reserve(ask(Hold("a", 100, 90)), accounts, 0) == (Busy(0), {"a": Account(0, 80)})
+    accounts = {A: AccountState(0, 80, "one", 9)}
+    assert reserve(ask(Hold(A, 100, 90)), accounts, 0) == (Busy(0), {A: AccountState(0, 80)})
 
 
 def test_turn_ends_with_the_answer() -> None:
-    accounts = {"a": Account(0, 80, "one", 5), "b": Account(100, 0)}
-    holds = (Hold("a", 100, 90), Hold("b", 100, 1), Hold("new", 100, 1))
-    assert reserve(ask(*holds), accounts, 0) == (Exceeded(1), {"a": Account(0, 80)})
+    accounts = {A: AccountState(0, 80, "one", 5), B: AccountState(100, 0)}
+    holds = (Hold(A, 100, 90), Hold(B, 100, 1), Hold(NEW, 100, 1))
+    assert reserve(ask(*holds), accounts, 0) == (Exceeded(1), {A: AccountState(0, 80)})
     assert without_turn(ask(*holds, name="other"), accounts) == {}
 
 
@@ -96,12 +102,57 @@ def test_turn_ends_with_the_answer() -> None:
 def test_account_is_forgotten_a_month_after_its_period(
     period: str, start: date, end: datetime
 ) -> None:
-    name = account_name("workspace:wrkspc_01", period, start)
-    assert forget_at_ms(name) == end.timestamp() * 1000
+    found = lifetime(Account("workspace", "wrkspc_01", period, start))
+    begin = datetime.combine(start, datetime.min.time(), UTC)
+    assert found == Lifetime(begin.timestamp() * 1000, end.timestamp() * 1000)
 
 
 @pytest.mark.parametrize(
-    "name", ["credits", "a:daily:2026-02-30", "a:daily:9999-12-31", "a:yearly:2026-01-01"]
+    ("period", "start"),
+    [
+        ("daily", date(9999, 12, 31)),
+        ("weekly", date(9999, 12, 27)),
+        ("monthly", date(9999, 12, 1)),
+        # It ends in time, but it is not forgotten in time.
+        ("daily", date(9999, 12, 30)),
+    ],
 )
-def test_account_without_a_period_is_kept(name: str) -> None:
-    assert forget_at_ms(name) is None
+def test_account_at_the_end_of_the_calendar_is_kept(period: str, start: date) -> None:
+    assert lifetime(Account("organization", "1", period, start)) is None
+
+
+OWN = {"daily": 7, "monthly": 50}
+
+
+@pytest.mark.parametrize(
+    ("scope", "own", "tier", "month"),
+    [
+        ("organization", OWN, None, (50, False)),
+        ("organization", OWN, 51, (50, False)),
+        ("organization", OWN, 50, (50, False)),
+        ("organization", OWN, 49, (49, True)),
+        ("organization", OWN, 0, (0, True)),
+        ("organization", {"daily": 7}, 60, (60, True)),
+        ("workspace", OWN, 49, (50, False)),
+        ("key", OWN, 49, (50, False)),
+    ],
+)
+def test_tighter_of_the_own_limit_and_the_tier_binds_the_organizations_month(
+    scope: str, own: dict[str, int], tier: int | None, month: tuple[int, bool]
+) -> None:
+    caps = spend_caps(scope, "1", own, tier)
+    assert caps == {
+        "daily": SpendCap(scope, "1", "daily", 7),
+        "monthly": SpendCap(scope, "1", "monthly", month[0], tier=month[1]),
+    }
+
+
+def test_scope_without_limits_has_no_caps() -> None:
+    assert spend_caps("organization", "1", {}, None) == {}
+    assert spend_caps("workspace", "1", {}, 50) == {}
+
+
+def test_only_the_month_can_exceed_the_tier() -> None:
+    assert exceeds_tier(51, "monthly", 50)
+    assert not exceeds_tier(50, "monthly", 50)
+    assert not exceeds_tier(51, "weekly", 50)

@@ -1,9 +1,10 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
 from antiphon.core.errors import InvalidRequestError, RateLimitError
 from antiphon.core.limits.spend import SpendCap, accounts_of, spend_error
+from antiphon.core.limits.values import Account
 
 SUNDAY = datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC)
 
@@ -12,7 +13,7 @@ def test_cap_is_on_one_of_the_accounts_that_are_charged() -> None:
     accounts = accounts_of([("organization", "o"), ("key", "k")], SUNDAY)
     assert len(accounts) == 6
     assert SpendCap("key", "k", "weekly", 5).account(SUNDAY) in accounts
-    assert "organization:o:monthly:2026-11-01" in accounts
+    assert Account("organization", "o", "monthly", date(2026, 11, 1)) in accounts
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.limits.spend import accounts_of
+from antiphon.core.limits.values import Account
 from antiphon.service.accounts import establish
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.store.database.database import Database
@@ -24,7 +25,7 @@ START = datetime(2026, 6, 27, tzinfo=UTC)
 
 
 @pytest.fixture
-async def house(database: Database) -> Database:
+async def founded(database: Database) -> Database:
     await establish(database, bytes, lambda: START)
     return database
 
@@ -35,8 +36,8 @@ async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
         await add_entries(connection, entries)
 
 
-async def charged(database: Database, entry: LedgerEntry) -> tuple[str, ...]:
-    """Name the accounts that running counters charge an entry to."""
+async def charged(database: Database, entry: LedgerEntry) -> tuple[Account, ...]:
+    """Return the accounts that running counters charge an entry to."""
     async with database.read() as connection:
         organization = (await read_directory(connection)).organization.id
     scopes = [
@@ -58,34 +59,29 @@ async def charged(database: Database, entry: LedgerEntry) -> tuple[str, ...]:
     now=st.integers(0, 8 * 24 - 1).map(lambda hours: START + timedelta(hours=hours)),
 )
 async def test_new_start_knows_what_running_counters_knew_wherever_the_clock_was_set(
-    house: Database, entries: Sequence[LedgerEntry], now: datetime
+    founded: Database, entries: Sequence[LedgerEntry], now: datetime
 ) -> None:
-    await write(house, entries)
-    running: Counter[str] = Counter()
+    await write(founded, entries)
+    running: Counter[Account] = Counter()
     for entry in entries:
-        for account in await charged(house, entry):
+        for account in await charged(founded, entry):
             running[account] += entry.costs.total
-    began = {name.rpartition(":")[0]: name for name in accounts_of([("", "")], now)}
-    of_old = {
-        name
-        for name in running
-        for period, current in began.items()
-        if period.split(":")[-1] == name.split(":")[-2] and name[-10:] < current[-10:]
-    }
-    seed = await SpentTotals(house, lambda: now, with_settled=False)()
+    began = {one.period: one.start for one in accounts_of([("", "")], now)}
+    of_old = {one for one in running if one.start < began[one.period]}
+    seed = await SpentTotals(founded, lambda: now, with_settled=False)()
     assert seed.spent == {
-        name: amount for name, amount in running.items() if amount and name not in of_old
+        one: amount for one, amount in running.items() if amount and one not in of_old
     }
 
 
 async def test_only_counters_that_are_shared_read_the_ids_of_the_last_hour(
-    house: Database,
+    founded: Database,
 ) -> None:
     entry = an_entry(1, START)
-    await write(house, [entry, an_entry(2, START - timedelta(days=2))])
+    await write(founded, [entry, an_entry(2, START - timedelta(days=2))])
 
     def soon_after() -> datetime:
         return entry.ended_at + timedelta(minutes=1)
 
-    assert (await SpentTotals(house, soon_after, with_settled=True)()).settled == (entry.id,)
-    assert (await SpentTotals(house, soon_after, with_settled=False)()).settled == ()
+    assert (await SpentTotals(founded, soon_after, with_settled=True)()).settled == (entry.id,)
+    assert (await SpentTotals(founded, soon_after, with_settled=False)()).settled == ()

@@ -8,13 +8,13 @@ from time import monotonic
 import pytest
 
 from antiphon.core.limits.values import (
+    Account,
     Ask,
     Balance,
     Draw,
     Exceeded,
     Granted,
     Hold,
-    Limited,
     Settlement,
 )
 from antiphon.store.counters.base import CountersAwayError
@@ -22,28 +22,31 @@ from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.seeding import Seed
 from antiphon.store.counters.valkey import open_valkey
 from antiphon.store.database.errors import StoreError
+from support.accounts import account
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
+
+M = account("m")
 
 Start = Callable[..., FallbackCounters]
 
 
 class Ledger:
-    """What every process has recorded; the sums of it are the truth."""
+    """What every process has recorded; its sums are the truth."""
 
     def __init__(self) -> None:
-        self.spent: dict[str, int] = {}
+        self.spent: dict[Account, int] = {}
         self.settled: list[str] = []
         self.broken = False
 
     def record(self, settlement: Settlement) -> Settlement:
-        for account, cost in settlement.costs.items():
-            self.spent[account] = self.spent.get(account, 0) + cost
+        for one, cost in settlement.costs.items():
+            self.spent[one] = self.spent.get(one, 0) + cost
         self.settled.append(settlement.id)
         return settlement
 
-    async def sums(self) -> Seed:
+    async def totals(self) -> Seed:
         if self.broken:
             raise StoreError("The database cannot be reached")
         return Seed(dict(self.spent), tuple(self.settled))
@@ -65,17 +68,17 @@ def ledger() -> Ledger:
 @pytest.fixture
 async def start(server: Server, ledger: Ledger) -> AsyncGenerator[Start]:
     """Makes the counters of one process after another."""
-    opened: list[FallbackCounters] = []
+    opened: list[tuple[FallbackCounters, asyncio.Task[None]]] = []
 
-    def start(share: float | None = None) -> FallbackCounters:
-        counters = FallbackCounters(
-            open_valkey(server.url), ledger.sums, share=share, grace_s=0, retry_s=0.01
-        )
-        opened.append(counters)
+    def start() -> FallbackCounters:
+        counters = FallbackCounters(open_valkey(server.url), grace_s=0, retry_s=0.01)
+        opened.append((counters, asyncio.create_task(counters.keep_whole(ledger.totals))))
         return counters
 
     yield start
-    for counters in opened:
+    for counters, mending in opened:
+        mending.cancel()
+        await asyncio.wait([mending])
         await counters.aclose()
 
 
@@ -86,26 +89,17 @@ async def ready(counters: FallbackCounters) -> FallbackCounters:
     return counters
 
 
-async def alone(counters: FallbackCounters) -> None:
-    """Wait until a share is granted."""
-    for _ in range(1000):
-        if counters._share is not None:
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("No share was begun")
-
-
 def ask(name: str, amount: int, limit: int = 100) -> Ask:
-    return Ask(name, (Draw("r", 60, 1),), (Hold("m", limit, amount),), 60_000)
+    return Ask(name, (Draw("r", 60, 1),), (Hold(M, limit, amount),), 60_000)
 
 
 async def spent(counters: FallbackCounters) -> Balance:
-    (found,) = await counters.balance(["m"])
+    (found,) = await counters.balance([M])
     return found
 
 
 async def test_new_server_is_seeded_from_the_ledger(start: Start, ledger: Ledger) -> None:
-    ledger.spent["m"] = 60
+    ledger.spent[M] = 60
     counters = start()
     with pytest.raises(CountersAwayError):
         await counters.admit(ask("1", 10))
@@ -114,8 +108,22 @@ async def test_new_server_is_seeded_from_the_ledger(start: Start, ledger: Ledger
     assert isinstance(await counters.admit(ask("1", 40)), Granted)
 
 
+async def test_nothing_is_granted_while_the_ledger_cannot_be_read(
+    start: Start, ledger: Ledger
+) -> None:
+    ledger.broken = True
+    counters = start()
+    for number in range(5):
+        with pytest.raises(CountersAwayError):
+            await counters.admit(ask(str(number), 1))
+        await asyncio.sleep(0.02)
+    ledger.broken = False
+    await counters.mended()
+    assert isinstance(await counters.admit(ask("5", 1)), Granted)
+
+
 async def test_only_one_process_seeds(start: Start, ledger: Ledger) -> None:
-    ledger.spent["m"] = 60
+    ledger.spent[M] = 60
     await asyncio.gather(*(ready(start()) for _ in range(5)))
     assert await spent(start()) == Balance(60, 0)
 
@@ -128,7 +136,7 @@ async def test_asks_are_refused_while_the_server_is_away(start: Start, server: S
     with pytest.raises(CountersAwayError):
         await counters.levels([Draw("r", 60, 1)])
     with pytest.raises(CountersAwayError):
-        await counters.balance(["m"])
+        await counters.balance([M])
     # What runs is not disturbed.
     await counters.draw([Draw("r", 60, 1)])
     await counters.renew(["1"], 60_000)
@@ -157,7 +165,7 @@ async def test_settlement_is_delivered_when_the_server_is_back(
     counters = await ready(start())
     await counters.admit(ask("1", 40))
     os.kill(server.pid, signal.SIGSTOP)
-    await counters.settle(ledger.record(Settlement("1", {"m": 30})))
+    await counters.settle(ledger.record(Settlement("1", {M: 30})))
     assert counters.away is not None
     os.kill(server.pid, signal.SIGCONT)
     await counters.mended()
@@ -171,10 +179,10 @@ async def test_server_that_was_started_again_is_not_believed(
 ) -> None:
     counters = await ready(start())
     await counters.admit(ask("0", 20))
-    await counters.settle(ledger.record(Settlement("0", {"m": 20})))
+    await counters.settle(ledger.record(Settlement("0", {M: 20})))
     await counters.admit(ask("1", 40))
     server.stop()
-    settlement = Settlement("1", {"m": 30})
+    settlement = Settlement("1", {M: 30})
     if recorded:
         ledger.record(settlement)
     await counters.settle(settlement)
@@ -196,20 +204,20 @@ async def test_restart_keeps_what_running_requests_hold(
     server.start()
     await counters.mended()
     assert await spent(counters) == Balance(0, 40)
-    await counters.settle(ledger.record(Settlement("1", {"m": 30})))
+    await counters.settle(ledger.record(Settlement("1", {M: 30})))
     assert await spent(counters) == Balance(30, 0)
 
 
 async def test_what_a_dead_process_could_not_deliver_is_learned_by_those_that_live(
     start: Start, server: Server, ledger: Ledger
 ) -> None:
-    ledger.record(Settlement("0", {"m": 20}))
+    ledger.record(Settlement("0", {M: 20}))
     counters = await ready(start())
     os.kill(server.pid, signal.SIGSTOP)
     with pytest.raises(CountersAwayError):
         await counters.admit(ask("1", 1))
     # Somebody else writes this down, and is killed.
-    ledger.record(Settlement("2", {"m": 30}))
+    ledger.record(Settlement("2", {M: 30}))
     async with asyncio.timeout(5):
         while not counters._outage:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
@@ -217,59 +225,6 @@ async def test_what_a_dead_process_could_not_deliver_is_learned_by_those_that_li
     await counters.mended()
     assert await spent(counters) == Balance(50, 0)
     assert await counters.admit(ask("3", 51)) == Exceeded(0)
-
-
-async def test_share_of_what_is_left_is_granted_alone(
-    start: Start, server: Server, ledger: Ledger
-) -> None:
-    ledger.spent["m"] = 40
-    counters = await ready(start(share=0.5))
-    await counters.admit(ask("running", 10))
-    server.stop()
-    with pytest.raises(CountersAwayError):
-        await counters.admit(ask("first", 1))  # nobody has read the ledger yet
-    await alone(counters)
-    # Left are 60, its share is 30, and 10 of them are held.
-    assert await counters.admit(ask("1", 31)) == Exceeded(0)
-    assert isinstance(await counters.admit(ask("1", 20)), Granted)
-    assert not isinstance(await counters.admit(ask("2", 1)), Granted)
-    await counters.settle(ledger.record(Settlement("1", {"m": 15})))
-    await counters.settle(ledger.record(Settlement("running", {"m": 5})))
-    assert isinstance(await counters.admit(ask("3", 10)), Granted)
-    server.start()
-    await counters.mended()
-    # The third still runs, and its money is held where everybody sees it.
-    assert await spent(counters) == Balance(60, 10)
-    await counters.settle(ledger.record(Settlement("3", {"m": 7})))
-    assert await spent(counters) == Balance(67, 0)
-
-
-async def test_share_of_a_rate_is_granted_alone(start: Start, server: Server) -> None:
-    counters = await ready(start(share=0.5))
-    server.stop()
-    with pytest.raises(CountersAwayError):
-        await counters.admit(ask("first", 1))
-    await alone(counters)
-    draws = (Draw("input", 100, 30),)
-    asks = [Ask(str(number), draws, (), 60_000) for number in range(2)]
-    verdicts = [await counters.admit(one) for one in asks]
-    assert isinstance(verdicts[0], Granted)
-    assert isinstance(verdicts[1], Limited)
-    assert verdicts[1].levels[0].remaining == 20
-    await counters.draw([Draw("input", 100, 20)])
-    assert (await counters.levels(draws))[0].remaining == 0
-
-
-async def test_nothing_is_granted_alone_without_the_ledger(
-    start: Start, server: Server, ledger: Ledger
-) -> None:
-    counters = await ready(start(share=0.5))
-    ledger.broken = True
-    server.stop()
-    for number in range(5):
-        with pytest.raises(CountersAwayError):
-            await counters.admit(ask(str(number), 1))
-        await asyncio.sleep(0.02)
 
 
 async def test_ask_that_is_cut_off_holds_nothing(start: Start) -> None:
@@ -284,9 +239,3 @@ async def test_ask_that_is_cut_off_holds_nothing(start: Start) -> None:
             await counters.settle(Settlement(f"{moment}", {}))
     await counters.mended()
     assert await spent(counters) == Balance(0, 0)
-
-
-@pytest.mark.parametrize("share", [0, -1, 1.5])
-async def test_share_is_a_part(start: Start, share: float) -> None:
-    with pytest.raises(ValueError, match="share"):
-        start(share=share)

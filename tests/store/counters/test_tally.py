@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from antiphon.core.limits.periods import PERIODS
 from antiphon.core.limits.spend import accounts_of
-from antiphon.core.limits.values import Ask, Draw, Exceeded, Hold, Settlement
+from antiphon.core.limits.values import Account, Ask, Draw, Exceeded, Hold, Settlement
 from antiphon.store.counters.tally import REMEMBERED, Tally
+from support.accounts import account
 
-PERIOD = "daily:2026-11-23"
+M = account("m")
 
 
 def seeded() -> Tally:
@@ -43,12 +44,13 @@ def test_accounts_of_periods_that_are_over_are_forgotten() -> None:
     for day in range(365):
         date_ = date(2026, 1, 1) + timedelta(days=day)
         for scope in range(20):
-            account = f"organization:{scope}:daily:{date_}"
-            tally.settle(Settlement(account, {account: 1}), january + day * day_ms)
+            today = Account("organization", f"{scope}", "daily", date_)
+            tally.settle(Settlement(f"{today}", {today: 1}), january + day * day_ms)
     # Those of today, of the month before, and of the day on which they are forgotten.
     assert len(tally._accounts) == len(tally._account_ends) <= 34 * 20
-    tally.settle(Settlement("last", {"credits": 5}), january)
-    assert tally.balance(["credits"], january + 10**13)[0].spent == 5
+    forever = Account("organization", "1", "daily", date(9999, 12, 31))
+    tally.settle(Settlement("last", {forever: 5}), january)
+    assert tally.balance([forever], january + 10**13)[0].spent == 5
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=400)])
@@ -57,7 +59,7 @@ def test_accounts_in_use_are_kept_however_far_the_clock_of_the_counters_is_ahead
 ) -> None:
     tally = seeded()
     now = 1_795_435_200_000 + ahead // timedelta(milliseconds=1)  # 2026-11-23
-    names = [f"key:{number}:{PERIOD}" for number in range(50)]
+    names = [Account("key", f"{number}", "daily", date(2026, 11, 23)) for number in range(50)]
     for number in range(150):
         tally.settle(Settlement(str(number), {names[number % 50]: 1}), now)
     assert [one.spent for one in tally.balance(names, now)] == [3] * 50
@@ -65,12 +67,12 @@ def test_accounts_in_use_are_kept_however_far_the_clock_of_the_counters_is_ahead
 
 def test_clock_that_is_set_back_a_month_finds_what_was_spent_before() -> None:
     tally = seeded()
-    november, december = "o:1:monthly:2026-11-01", "o:1:monthly:2026-12-01"
+    november, december = (Account("o", "1", "monthly", date(2026, one, 1)) for one in (11, 12))
     end_of_december = 1_798_675_200_000  # 2026-12-31
     tally.settle(Settlement("1", {november: 90}), end_of_december - 40 * 86_400_000)
     for number in range(10):
-        other = f"o:{number}:monthly:2026-12-01"
-        tally.settle(Settlement(other, {other: 7}), end_of_december)
+        other = Account("o", f"{number}", "monthly", date(2026, 12, 1))
+        tally.settle(Settlement(f"{other}", {other: 7}), end_of_december)
     ask = Ask("2", (), (Hold(november, 100, 11),), 60_000)
     assert tally.admit(ask, end_of_december) == Exceeded(0)
     assert [one.spent for one in tally.balance([november, december], 0)] == [90, 7]
@@ -78,28 +80,28 @@ def test_clock_that_is_set_back_a_month_finds_what_was_spent_before() -> None:
 
 def test_money_of_an_account_that_was_forgotten_is_given_up() -> None:
     tally = seeded()
-    account = "organization:1:daily:2026-01-01"
-    tally.admit(Ask("1", (), (Hold(account, 100, 50),), 10**13), 0)
+    old = Account("organization", "1", "daily", date(2026, 1, 1))
+    tally.admit(Ask("1", (), (Hold(old, 100, 50),), 10**13), 0)
     for number in range(3):
-        other = f"organization:{number}:daily:2026-03-01"
-        tally.settle(Settlement(other, {other: 1}), 1_772_323_200_000)
-    assert account not in tally._accounts
+        other = Account("organization", f"{number}", "daily", date(2026, 3, 1))
+        tally.settle(Settlement(f"{other}", {other: 1}), 1_772_323_200_000)
+    assert old not in tally._accounts
     tally.settle(Settlement("1", {}), 1_772_323_200_000)
-    assert account not in tally._accounts
+    assert old not in tally._accounts
 
 
 def test_ids_that_were_settled_are_remembered_up_to_a_number() -> None:
     tally = seeded()
     for number in range(REMEMBERED + 10):
-        tally.settle(Settlement(str(number), {"m": 1}), 0)
+        tally.settle(Settlement(str(number), {M: 1}), 0)
     assert len(tally._settled) == REMEMBERED
-    assert not tally.settle(Settlement(str(REMEMBERED), {"m": 1}), 0)
+    assert not tally.settle(Settlement(str(REMEMBERED), {M: 1}), 0)
 
 
 def test_reservations_that_were_settled_leave_nothing() -> None:
     tally = seeded()
     for number in range(1000):
-        tally.admit(Ask(str(number), (), (Hold("m", 100, 50),), 60_000), number)
+        tally.admit(Ask(str(number), (), (Hold(M, 100, 50),), 60_000), number)
         tally.settle(Settlement(str(number), {}), number)
     assert tally._reservations == {}
 
@@ -109,7 +111,7 @@ def test_every_cost_is_on_the_accounts_of_its_moment_however_the_clock_jumps(
     charged: list[tuple[int, int]],
 ) -> None:
     tally = seeded()
-    wanted: Counter[str] = Counter()
+    wanted: Counter[Account] = Counter()
     first = datetime(2026, 11, 15, tzinfo=UTC)
     for number, (hours, cost) in enumerate(charged):
         names = accounts_of([("organization", "1")], first + timedelta(hours=hours))
@@ -119,7 +121,7 @@ def test_every_cost_is_on_the_accounts_of_its_moment_however_the_clock_jumps(
     assert [one.spent for one in found] == list(wanted.values())
     total = sum(cost for _, cost in charged)
     for period in PERIODS:
-        assert sum(amount for name, amount in wanted.items() if period in name) == total
+        assert sum(amount for one, amount in wanted.items() if one.period == period) == total
 
 
 def ms(moment: datetime) -> int:

@@ -1,16 +1,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from antiphon.core.limits.values import Ask, Draw, Granted, Hold, Settlement
+from antiphon.core.limits.values import Account, Ask, Draw, Granted, Hold, Settlement
 from antiphon.store.counters.base import CountersAwayError, CountersError
 from antiphon.store.counters.seeding import Claim, Seed, reseed
 from antiphon.store.counters.valkey import ValkeyCounters, open_valkey
+from support.accounts import account
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
+
+A, B = map(account, "ab")
 
 
 @pytest.fixture
@@ -21,10 +25,11 @@ async def counters(valkey: Server, names: Iterator[str]) -> AsyncGenerator[Valke
 
 
 async def test_every_key_has_the_prefix_and_an_end(counters: ValkeyCounters) -> None:
-    month = "organization:1:monthly:2126-11-01"
+    month = Account("organization", "1", "monthly", date(2126, 11, 1))
+    later = Account("organization", "1", "monthly", date(2126, 12, 1))
     await counters.seed({month: 5}, ["0"])
     await counters.admit(Ask("1", (Draw("b", 60, 30),), (Hold(month, 100, 5),), 60_000))
-    await counters.settle(Settlement("2", {f"{month[:-10]}2126-12-01": 5}))
+    await counters.settle(Settlement("2", {later: 5}))
     client, prefix = counters._client, counters._prefix
     keys = [key.decode() for key in await client.keys(f"{prefix}:*")]
     endless = {key.removeprefix(prefix) for key in keys if await client.pttl(key) < 0}
@@ -36,17 +41,17 @@ async def test_every_key_has_the_prefix_and_an_end(counters: ValkeyCounters) -> 
 
 
 async def test_many_accounts_are_seeded(counters: ValkeyCounters) -> None:
-    spent = {f"account {number}": number for number in range(1234)}
+    spent = {account(f"account {number}"): number for number in range(1234)}
     await counters.seed(spent, [f"id {number}" for number in range(1234)])
     found = await counters.balance(list(spent))
     assert [balance.spent for balance in found] == list(range(1234))
 
 
 async def test_accounts_of_an_older_state_begin_anew(counters: ValkeyCounters) -> None:
-    await counters.seed({"a": 5, "b": 6})
+    await counters.seed({A: 5, B: 6})
     await counters._client.delete(f"{counters._prefix}:seeded")
-    await counters.seed({"b": 7})
-    assert [found.spent for found in await counters.balance(["a", "b"])] == [0, 7]
+    await counters.seed({B: 7})
+    assert [found.spent for found in await counters.balance([A, B])] == [0, 7]
 
 
 async def test_claim_is_free_again_when_seeding_fails(counters: ValkeyCounters) -> None:
@@ -61,7 +66,7 @@ async def test_claim_is_free_again_when_seeding_fails(counters: ValkeyCounters) 
 
 async def test_who_has_lost_its_claim_does_not_seed(counters: ValkeyCounters) -> None:
     with pytest.raises(CountersAwayError, match="too long"):
-        await counters.complete(Claim("somebody", "a run"), Seed({"a": 5}))
+        await counters.complete(Claim("somebody", "a run"), Seed({A: 5}))
     assert not await counters.seeded()
 
 

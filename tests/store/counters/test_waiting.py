@@ -4,16 +4,27 @@ from itertools import count
 
 import pytest
 
-from antiphon.core.limits.values import Ask, Balance, Busy, Exceeded, Granted, Hold, Settlement
+from antiphon.core.limits.values import (
+    Account,
+    Ask,
+    Balance,
+    Busy,
+    Exceeded,
+    Granted,
+    Hold,
+    Settlement,
+)
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.valkey import open_valkey
 from antiphon.store.counters.waiting import WaitingRoom
+from support.accounts import account
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
 
 LONG_S = 20.0
+M, N = map(account, "mn")
 
 
 @pytest.fixture(params=["memory", "valkey"])
@@ -30,8 +41,8 @@ async def counters(
     await counters.aclose()
 
 
-def ask(name: str, amount: int, limit: int = 100, account: str = "m") -> Ask:
-    return Ask(name, (), (Hold(account, limit, amount),), 60_000)
+def ask(name: str, amount: int, limit: int = 100, where: Account = M) -> Ask:
+    return Ask(name, (), (Hold(where, limit, amount),), 60_000)
 
 
 async def turns(count: int) -> None:
@@ -42,7 +53,7 @@ async def turns(count: int) -> None:
 
 async def stands_in_line(room: WaitingRoom) -> None:
     for _ in range(100_000):
-        if room._lines:
+        if room._queues:
             return
         await asyncio.sleep(0)
     pytest.fail("Nobody waits")
@@ -55,14 +66,14 @@ async def test_200_at_once_are_all_served_up_to_the_limit(counters: Counters) ->
     async def request(number: int) -> str:
         verdict = await room.admit(ask(str(number), worst, limit), LONG_S)
         if isinstance(verdict, Granted):
-            await room.settle(Settlement(str(number), {"m": cost}))
+            await room.settle(Settlement(str(number), {M: cost}))
         return type(verdict).__name__
 
     answers = await asyncio.gather(*map(request, range(200)))
     # The last one that fits is the one after which the worst case does not fit any more.
     assert answers.count("Granted") == (limit - worst) // cost + 1
     assert answers.count("Exceeded") == 200 - answers.count("Granted")
-    assert await counters.balance(["m"]) == (Balance(answers.count("Granted") * cost, 0),)
+    assert await counters.balance([M]) == (Balance(answers.count("Granted") * cost, 0),)
 
 
 async def test_large_request_is_not_starved_by_small_ones() -> None:
@@ -94,7 +105,7 @@ async def test_patience_ends_with_busy_and_gives_up_the_turn(counters: Counters)
     await room.admit(ask("running", 60), LONG_S)
     assert await room.admit(ask("large", 90), 0.02) == Busy(0)
     assert isinstance(await counters.admit(ask("small", 10)), Granted)
-    assert room._lines == {}
+    assert room._queues == {}
 
 
 async def test_who_waits_is_told_when_it_will_never_fit(counters: Counters) -> None:
@@ -102,7 +113,7 @@ async def test_who_waits_is_told_when_it_will_never_fit(counters: Counters) -> N
     await room.admit(ask("running", 60), LONG_S)
     waiting = asyncio.create_task(room.admit(ask("large", 90), LONG_S))
     await stands_in_line(room)
-    await room.settle(Settlement("running", {"m": 30}))
+    await room.settle(Settlement("running", {M: 30}))
     assert await waiting == Exceeded(0)
 
 
@@ -113,23 +124,23 @@ async def test_who_waits_and_hangs_up_leaves_the_line(counters: Counters) -> Non
     await stands_in_line(room)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    assert room._lines == {}
-    assert await counters.balance(["m"]) == (Balance(0, 60),)
+    assert room._queues == {}
+    assert await counters.balance([M]) == (Balance(0, 60),)
 
 
 async def test_ask_that_waits_at_two_accounts_is_granted() -> None:
     counters = MemoryCounters()
     await counters.seed({})
     room = WaitingRoom(counters)
-    await room.admit(ask("first", 60, account="m"), LONG_S)
-    await room.admit(ask("second", 60, account="n"), LONG_S)
-    both = Ask("both", (), (Hold("m", 100, 90), Hold("n", 100, 90)), 60_000)
+    await room.admit(ask("first", 60, where=M), LONG_S)
+    await room.admit(ask("second", 60, where=N), LONG_S)
+    both = Ask("both", (), (Hold(M, 100, 90), Hold(N, 100, 90)), 60_000)
     waiting = asyncio.create_task(room.admit(both, LONG_S))
     await turns(5)
-    await room.settle(Settlement("first", {"m": 0}))
+    await room.settle(Settlement("first", {M: 0}))
     await turns(5)
     assert not waiting.done()
-    await room.settle(Settlement("second", {"n": 0}))
+    await room.settle(Settlement("second", {N: 0}))
     assert isinstance(await waiting, Granted)
 
 

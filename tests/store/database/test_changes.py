@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import insert
 
-from antiphon.store.accounts import ApiKey, active_secrets, add_key, archive_key
+from antiphon.store.accounts import ApiKey, active_secrets, add_key, change_key
 from antiphon.store.database import postgresql
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.database import Database, open_database
@@ -25,13 +25,14 @@ KEY = ApiKey(id="apikey_01", name="laptop", hint="h", created_at=NOON)
 REVOKE = """
 import asyncio, sys
 from datetime import UTC, datetime
-from antiphon.store.accounts import archive_key
+from antiphon.store.accounts import change_key
 from antiphon.store.database.database import open_database
 
 async def main():
     database = await open_database(sys.argv[1])
     async with database.write() as connection:
-        assert await archive_key(connection, "apikey_01", datetime.now(UTC))
+        archived = {"status": "archived", "archived_at": datetime.now(UTC)}
+        assert await change_key(connection, "apikey_01", archived)
     await database.aclose()
 
 asyncio.run(main())
@@ -76,7 +77,7 @@ async def add_twice(database: Database) -> None:
 
 async def revoke(database: Database) -> None:
     async with database.write() as connection:
-        await archive_key(connection, KEY.id, NOON)
+        await change_key(connection, KEY.id, {"status": "archived", "archived_at": NOON})
 
 
 async def becomes_other_than(version: int, signal: ChangeSignal) -> None:

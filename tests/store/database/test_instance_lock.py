@@ -18,7 +18,7 @@ SERVERS = f"FROM pg_stat_activity WHERE application_name = '{SESSION['applicatio
 
 
 class Ear:
-    """Hears what a tenancy tells, in order."""
+    """Hears the changes of a lock, in order."""
 
     def __init__(self) -> None:
         self.heard: list[str | None] = []
@@ -57,18 +57,18 @@ class Line:
 
 
 @asynccontextmanager
-async def tenant(line: Line, *, alone: bool = True) -> AsyncGenerator[Ear]:
+async def locked(line: Line, *, exclusive: bool = True) -> AsyncGenerator[Ear]:
     ear = Ear()
-    tenancy = PostgresInstanceLock(line.dial, ear, alone=alone, retry_s=0.01)
-    await tenancy.start()
+    lock = PostgresInstanceLock(line.dial, ear, exclusive=exclusive, retry_s=0.01)
+    await lock.start()
     try:
         yield ear
     finally:
-        await tenancy.aclose()
+        await lock.aclose()
 
 
 @pytest.fixture
-async def house(postgres_url: str) -> str:
+async def founded(postgres_url: str) -> str:
     database = await open_database(postgres_url)
     await migrate(database)
     await database.aclose()
@@ -78,34 +78,34 @@ async def house(postgres_url: str) -> str:
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("second", [True, False])
 async def test_only_those_who_share_their_limits_serve_together(
-    house: str, first: bool, second: bool
+    founded: str, first: bool, second: bool
 ) -> None:
-    line = Line(house)
+    line = Line(founded)
     async with AsyncExitStack() as stack:
-        async with tenant(line, alone=first):
+        async with locked(line, exclusive=first):
             if first or second:
                 with pytest.raises(OccupiedError, match="another server uses this database"):
-                    await stack.enter_async_context(tenant(line, alone=second))
+                    await stack.enter_async_context(locked(line, exclusive=second))
             else:
-                await stack.enter_async_context(tenant(line, alone=second))
+                await stack.enter_async_context(locked(line, exclusive=second))
         # Who leaves makes room.
-        await stack.enter_async_context(tenant(line, alone=second))
+        await stack.enter_async_context(locked(line, exclusive=second))
 
 
 async def test_databases_in_files_ask_nobody(sqlite_path: Path) -> None:
     # Their folder has a lock of its own.
     first, second = [await open_database(sqlite_url(sqlite_path)) for _ in range(2)]
     ear = Ear()
-    async with first.occupied(ear, alone=True), second.occupied(ear, alone=True):
+    async with first.instance_lock(ear, exclusive=True), second.instance_lock(ear, exclusive=True):
         assert ear.heard == []
     await first.aclose()
     await second.aclose()
 
 
-async def test_lost_session_stops_the_server_until_it_is_back(house: str) -> None:
-    database, ear = await open_database(house), Ear()
-    async with database.occupied(ear, alone=True):
-        admin = await asyncpg.connect(house)
+async def test_lost_session_stops_the_server_until_it_is_back(founded: str) -> None:
+    database, ear = await open_database(founded), Ear()
+    async with database.instance_lock(ear, exclusive=True):
+        admin = await asyncpg.connect(founded)
         assert ear.heard == [None]
         await admin.execute(f"SELECT pg_terminate_backend(pid) {SERVERS}")
         await admin.close()
@@ -115,31 +115,31 @@ async def test_lost_session_stops_the_server_until_it_is_back(house: str) -> Non
     await database.aclose()
 
 
-async def test_those_who_share_their_limits_may_go_on_when_they_are_back(house: str) -> None:
-    line, others = Line(house), Line(house)
-    async with tenant(line, alone=False) as ear:
+async def test_those_who_share_their_limits_may_go_on_when_they_are_back(founded: str) -> None:
+    line, others = Line(founded), Line(founded)
+    async with locked(line, exclusive=False) as ear:
         line.cut()
         await ear.hears("the database is away")
-        async with tenant(others):
+        async with locked(others):
             line.mend()
             await ear.hears("another server has the database now")
         await ear.hears(None)
 
 
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("exclusive", [True, False])
 async def test_who_was_replaced_never_grants_again_and_lets_others_in(
-    house: str, alone: bool
+    founded: str, exclusive: bool
 ) -> None:
-    line, others = Line(house), Line(house)
-    async with tenant(line) as ear:
+    line, others = Line(founded), Line(founded)
+    async with locked(line) as ear:
         line.cut()
         await ear.hears("the database is away")
-        async with tenant(others, alone=alone):
+        async with locked(others, exclusive=exclusive):
             pass
         line.mend()
         replaced = "another server has used the database meanwhile: start this one again"
         await ear.hears(replaced)
-        async with tenant(others) as other:
+        async with locked(others) as other:
             line.cut()
             await ear.hears("the database is away")
             line.mend()

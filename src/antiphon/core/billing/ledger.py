@@ -1,9 +1,10 @@
-"""One request in the ledger: what is known when it is admitted, and what it came to."""
+"""One request in the ledger: the facts at its admission, its end, and its bill."""
 
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from antiphon.core.billing.pricing import FREE, Price, cost
 from antiphon.core.billing.usage import ContextWindow, Costs, Outcome, ServiceTier, TokenCounts
@@ -12,16 +13,16 @@ InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
 
 
 _LONGEST_NAME = 256
-# What no request has. An engine that claims more is not believed: sums have to fit into 64 bits.
+# More than any request has. An engine that claims more is not believed: sums fit into 64 bits.
 _MOST_TOKENS = 10**9
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was admitted. `id` is its own and never another's.
+    """An admitted request. `id` is unique.
 
-    `model` is what was asked for, `served_model` what answers. A `workspace_id` of `None` is the
-    default workspace. The price stands here because it is the one of this moment: also a request
-    that a crash breaks off is paid by it.
+    `model` is the name that was asked for, as every database takes it; `served_model` answers. A
+    `workspace_id` of `None` is the default workspace. The price is the one of this moment: also a
+    request that a crash breaks off is paid by it.
     """
 
     id: str
@@ -37,9 +38,14 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     inference_geo: InferenceGeo = "not_available"
     price: Price = FREE
 
+    def __post_init__(self) -> None:
+        """Keep a name that a caller made up out of the journal and the database."""
+        if (name := recorded_name(self.model)) is not self.model:
+            force_setattr(self, "model", name)
+
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a request ended, and what it used until then."""
+    """The end of a request, and the tokens that it used until then."""
 
     tokens: TokenCounts
     outcome: Outcome
@@ -50,7 +56,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is over, with its bill. It belongs to the moment in which it was admitted."""
+    """A closed request with its bill. It belongs to the moment in which it was admitted."""
 
     id: str
     started_at: datetime
@@ -100,9 +106,9 @@ def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
 
 
 def recorded_name(name: str) -> str:
-    """Shorten what a caller called a model to what every database takes.
+    """Return a model's name as every database takes it: printable, and not too long.
 
-    A wildcard such as `claude-*` fits any text, and PostgreSQL refuses one with a NUL.
+    A wildcard such as `claude-*` fits any name, and PostgreSQL refuses one with a NUL.
     """
     if len(name) <= _LONGEST_NAME and name.isprintable():
         return name

@@ -7,20 +7,20 @@ import msgspec
 from antiphon.core.limits import buckets as rates
 from antiphon.core.limits import spend
 from antiphon.core.limits.buckets import Bucket
-from antiphon.core.limits.spend import Account
-from antiphon.core.limits.values import Ask, Busy, Exceeded, Granted, Limited
+from antiphon.core.limits.spend import AccountState
+from antiphon.core.limits.values import Account, Ask, Busy, Exceeded, Granted, Limited
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """The answer, and the buckets and accounts that are other than before."""
+    """The answer, and the buckets and accounts that it changes."""
 
     verdict: Granted | Limited | Exceeded | Busy
     buckets: Mapping[str, Bucket]
-    accounts: Mapping[str, Account]
+    accounts: Mapping[Account, AccountState]
 
 
 def admit(
-    ask: Ask, buckets: Mapping[str, Bucket], accounts: Mapping[str, Account], now: int
+    ask: Ask, buckets: Mapping[str, Bucket], accounts: Mapping[Account, AccountState], now: int
 ) -> Decision:
     """Decide an ask. A refusal takes nothing, neither money nor tokens."""
     refusal, held = spend.reserve(ask, accounts, now)

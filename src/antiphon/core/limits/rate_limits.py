@@ -1,25 +1,25 @@
-"""Which rate limits apply to a request, and what a caller is told about them.
+"""The rate limits of a request, its draws, and the headers and refusals that tell of them.
 
-A limit is so many a minute, of one type, for one scope (the organization, a workspace, a key) and
-one group: the models that share their limits, or `token_count` for the counting of tokens. The
-organization has a limit of each type; a workspace or a key has those that were set for it, and
-all that there are apply.
+A limit allows an amount a minute, of one type, for one scope (the organization, a workspace, a
+key) and one group: the models that share their limits, or `token_count` for the counting of
+tokens. The organization has a limit of each type; a workspace or a key has the limits that were
+set for it, and all of them apply together.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from antiphon.core.errors import RateLimitError
-from antiphon.core.limits.values import Draw, Level
+from antiphon.core.limits.values import Draw, Level, Scope
 
 # The group of the endpoint that counts tokens: it has requests of its own, and no tokens.
 TOKEN_COUNT = "token_count"  # noqa: S105 - a group's name
 
-# Token counts are told in thousands, as the wire does; a small limit would be told as nothing.
+# Headers round tokens to thousands, as the wire does; a small limit would round to nothing.
 _ROUNDED_FROM = 10_000
 _THOUSAND = 1000
 _MS_US = 1000
@@ -27,7 +27,7 @@ _SECOND_US = 1_000_000
 
 
 class LimitType(StrEnum):
-    """What is counted. Tokens that are read from the prompt cache are no input here."""
+    """The types of amounts. Tokens that are read from the prompt cache are no input here."""
 
     REQUESTS = "requests_per_minute"
     INPUT = "input_tokens_per_minute_cache_aware"
@@ -39,34 +39,47 @@ def _names(what: str) -> tuple[str, str, str]:
     return f"{prefix}-limit", f"{prefix}-remaining", f"{prefix}-reset"
 
 
-# How headers and refusals name them. Put together once: every answer has them.
-_HEADERS = {
-    LimitType.REQUESTS: _names("requests"),
-    LimitType.INPUT: _names("input-tokens"),
-    LimitType.OUTPUT: _names("output-tokens"),
+class _Type(NamedTuple):
+    """How headers and refusals name a type; tokens are rounded, and summed up in `tokens`.
+
+    `known_late`: the amount is not known at admission, and is drawn as it grows.
+    """
+
+    headers: tuple[str, str, str]
+    unit: str
+    tokens: bool = True
+    known_late: bool = False
+
+
+# Every answer has these headers, so their names are put together once.
+_TYPES = {
+    LimitType.REQUESTS: _Type(_names("requests"), "requests", tokens=False),
+    LimitType.INPUT: _Type(_names("input-tokens"), "input tokens"),
+    LimitType.OUTPUT: _Type(_names("output-tokens"), "output tokens", known_late=True),
 }
 _SUM = _names("tokens")
-_UNITS = {
-    LimitType.REQUESTS: "requests",
-    LimitType.INPUT: "input tokens",
-    LimitType.OUTPUT: "output tokens",
+_OWNERS = {
+    Scope.ORGANIZATION: "organization",
+    Scope.WORKSPACE: "workspace",
+    Scope.KEY: "API key",
 }
-_OWNERS = {"organization": "organization", "workspace": "workspace", "key": "API key"}
 
+# An amount for each type: a type that is not named has none.
+Amounts: TypeAlias = Mapping[LimitType, int]
 ScopeLimits: TypeAlias = Mapping[LimitType, int]
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """One limit that applies to a request: whose it is, of what, how much, and its bucket."""
+    """One limit that applies to a request: its scope, its type, its amount, and its bucket."""
 
-    scope: str
+    scope: Scope
     type: LimitType
     limit: int
     bucket: str
 
 
-def applied(scopes: Iterable[tuple[str, str, ScopeLimits]], group: str) -> tuple[Applied, ...]:
-    """List the limits that apply, given each scope's name, its id and what is set for it."""
+def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> tuple[Applied, ...]:
+    """List the limits that apply, given each scope, its id and its limits."""
     return tuple(
         Applied(scope, kind, limit, f"{scope}:{scope_id}:{group}:{kind}")
         for scope, scope_id, limits in scopes
@@ -74,48 +87,38 @@ def applied(scopes: Iterable[tuple[str, str, ScopeLimits]], group: str) -> tuple
     )
 
 
-def draws(limits: Sequence[Applied], input_tokens: int) -> tuple[Draw, ...]:
-    """Ask for one request and its input; output must be left, and is drawn as it is produced."""
+def draws(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]:
+    """Return a draw from every bucket; of a type that is known late some must be left."""
     return tuple(
-        Draw(
-            one.bucket,
-            one.limit,
-            _amount(one.type, input_tokens),
-            needs_positive=one.type is LimitType.OUTPUT,
-        )
-        for one in limits
+        [
+            Draw(one.bucket, one.limit, amounts.get(one.type, 0), _TYPES[one.type].known_late)
+            for one in limits
+        ]
     )
 
 
-def _amount(kind: LimitType, input_tokens: int) -> int:
-    match kind:
-        case LimitType.REQUESTS:
-            return 1
-        case LimitType.INPUT:
-            return input_tokens
-        case _:
-            # Output is drawn as it is produced.
-            return 0
-
-
-def corrections(limits: Sequence[Applied], kind: LimitType, amount: int) -> tuple[Draw, ...]:
-    """Draw more of one type, or give back where `amount` is negative."""
-    if not amount:
-        return ()
-    return tuple(Draw(one.bucket, one.limit, amount) for one in limits if one.type is kind)
+def corrections(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]:
+    """Return draws of more, or of less where an amount is negative; none where it is 0."""
+    return tuple(
+        [
+            Draw(one.bucket, one.limit, amount)
+            for one in limits
+            if (amount := amounts.get(one.type, 0))
+        ]
+    )
 
 
 def limit_headers(
     limits: Sequence[Applied], levels: Sequence[Level], now: datetime
 ) -> dict[str, str]:
-    """Say of each type how much is left: by the limit that leaves least, if there are several.
+    """Return the headers of each type: of the limit that leaves least, if there are several.
 
-    `tokens` is the sum of input and output.
+    `tokens` is the sum of the types that are tokens.
     """
     headers: dict[str, str] = {}
     limit = remaining = full_in_ms = 0
     moments = _Moments(now)
-    for kind, names in _HEADERS.items():
+    for kind, shown in _TYPES.items():
         binding: tuple[int, int, int] | None = None
         for one, level in zip(limits, levels, strict=True):
             if one.type is kind:
@@ -123,8 +126,8 @@ def limit_headers(
                 binding = left if binding is None else min(binding, left)
         if binding is None:
             continue
-        _tell(headers, names, binding, moments, rounded=kind is not LimitType.REQUESTS)
-        if kind is not LimitType.REQUESTS:
+        _tell(headers, shown.headers, binding, moments, rounded=shown.tokens)
+        if shown.tokens:
             remaining += binding[0]
             limit += binding[1]
             full_in_ms = max(full_in_ms, binding[2])
@@ -151,9 +154,9 @@ def _tell(
 
 
 class _Moments(dict[int, str]):
-    """Moments of UTC, by the milliseconds from `now` on; in whole seconds, none too early.
+    """Moments in UTC, by the milliseconds from `now` on; in whole seconds, none too early.
 
-    Nearly all that one answer tells fall into the same second, and writing one is slow.
+    Nearly all moments of one answer fall into the same second, and formatting one is slow.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -177,9 +180,9 @@ def rate_limit_error(
     """Refuse in the wire's words. After `retry-after` seconds the same request is granted."""
     return RateLimitError(
         f"This request would exceed your {_OWNERS[limit.scope]}'s rate limit of {limit.limit:,} "
-        f"{_UNITS[limit.type]} per minute (org: {organization_id}, model: {model}). For details, "
-        "refer to: https://docs.claude.com/en/api/rate-limits. You can see the response headers "
-        "for current usage. Please reduce the prompt length or the maximum tokens requested, or "
-        "try again later.",
+        f"{_TYPES[limit.type].unit} per minute (org: {organization_id}, model: {model}). For "
+        "details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the response "
+        "headers for current usage. Please reduce the prompt length or the maximum tokens "
+        "requested, or try again later.",
         headers={"retry-after": str(-(-retry_after_ms // 1000))},
     )

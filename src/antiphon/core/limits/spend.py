@@ -1,34 +1,33 @@
 """Spend limits: accounts of integer nano-dollars.
 
-Before a request the worst that it can cost is held, afterwards the truth is settled. What is spent
-and what is held never exceed a limit together, so no order of events overspends; and a request is
-refused for good only if it would not fit even if everything that runs turned out to be free.
+Before a request its worst case is held, afterwards its real cost is settled. Money spent and money
+held never exceed a limit together, so no order of events overspends; and a request is refused for
+good only if it would not fit even if all running requests turned out to be free.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
-from typing import cast
+from datetime import datetime, timedelta
 
 import msgspec
 
 from antiphon.core.errors import ApiError, InvalidRequestError, RateLimitError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
-from antiphon.core.limits.values import Ask, Busy, Exceeded, Hold
+from antiphon.core.limits.values import Account, Ask, Busy, Exceeded, Hold, Scope
 
-# How long the one that waits first keeps its place without asking again.
+# How long the first waiting ask keeps its turn without asking again.
 TURN_MS = 1000
-# A request settles in the period in which it began, also after that is over; and a clock that is
-# set back by as much as a month finds the accounts as it has left them.
+# The operator caps the organization's month.
+TIER_PERIOD: Period = "monthly"
+# A request settles in the period in which it began, also after the period is over; and a clock
+# that is set back by as much as a month finds the accounts unchanged.
 _GRACE = timedelta(days=32)
 
-_PERIOD = re.compile(r":(daily|weekly|monthly):(\d{4}-\d{2}-\d{2})\Z")
 
+class AccountState(msgspec.Struct, frozen=True, gc=False):
+    """The money spent on an account, and the money that running requests hold.
 
-class Account(msgspec.Struct, frozen=True, gc=False):
-    """What one scope has spent in one period, and what its running requests may yet cost.
-
-    `first` is the ask that waits for money here; until `first_until` it comes before all others.
+    `first` is the id of the ask that has its turn here: until `first_until`, in milliseconds, it
+    comes before all others.
     """
 
     spent: int = 0
@@ -37,20 +36,11 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     first_until: int = 0
 
     def awaited_by_another(self, ask_id: str, now: int) -> bool:
-        """Tell whether somebody else has its turn."""
+        """Tell whether another ask has its turn."""
         return self.first is not None and self.first != ask_id and now < self.first_until
 
 
-EMPTY = Account()
-
-
-def account_name(scope: str, period: Period, start: date) -> str:
-    """Name the account of a scope for the period that begins on `start`, in UTC.
-
-    >>> account_name("organization:1", "monthly", date(2026, 11, 1))
-    'organization:1:monthly:2026-11-01'
-    """
-    return f"{scope}:{period}:{start.isoformat()}"
+EMPTY = AccountState()
 
 
 class Lifetime(msgspec.Struct, frozen=True, gc=False):
@@ -60,26 +50,13 @@ class Lifetime(msgspec.Struct, frozen=True, gc=False):
     forget_at: int
 
 
-def lifetime(account: str) -> Lifetime | None:
-    """Return how long an account is needed; `None` if its name does not end with a period.
-
-    Those are kept for ever.
-    """
-    found = _PERIOD.search(account)
-    if found is None:
-        return None
+def lifetime(account: Account) -> Lifetime | None:
+    """Return how long an account is needed; `None` if its period ends after the calendar does."""
     try:
-        start = date.fromisoformat(found[2])
-        forget_at = midnight(end_of(cast("Period", found[1]), start)) + _GRACE
-    except (ValueError, OverflowError):  # no such day, or none after it
+        forget_at = midnight(end_of(account.period, account.start)) + _GRACE
+    except OverflowError:
         return None
-    return Lifetime(_ms(midnight(start)), _ms(forget_at))
-
-
-def forget_at_ms(account: str) -> int | None:
-    """Return when an account can be forgotten, some time after its period; `None` is never."""
-    found = lifetime(account)
-    return None if found is None else found.forget_at
+    return Lifetime(_ms(midnight(account.start)), _ms(forget_at))
 
 
 def _ms(moment: datetime) -> int:
@@ -87,16 +64,16 @@ def _ms(moment: datetime) -> int:
 
 
 def reserve(
-    ask: Ask, accounts: Mapping[str, Account], now: int
-) -> tuple[Exceeded | Busy | None, dict[str, Account]]:
+    ask: Ask, accounts: Mapping[Account, AccountState], now: int
+) -> tuple[Exceeded | Busy | None, dict[Account, AccountState]]:
     """Hold the worst case on every account, or on none; `None` means that all of it fits.
 
-    The accounts that are other than before are returned as well: an ask that waits gets its turn
-    at the account that was busy, unless somebody else has it; any other answer ends its turn.
+    Also returns the accounts that change: an ask that waits gets its turn at the busy account,
+    unless another ask has it; any other answer ends its turn.
     """
     busy = None
     for index, hold in enumerate(ask.holds):
-        # What costs nothing is never too expensive.
+        # A free request is never too expensive.
         if hold.limit is None or hold.amount <= 0:
             continue
         account = accounts.get(hold.account, EMPTY)
@@ -110,49 +87,60 @@ def reserve(
     return None, {hold.account: _held(ask, hold, accounts) for hold in ask.holds}
 
 
-def without_turn(ask: Ask, accounts: Mapping[str, Account]) -> dict[str, Account]:
-    """Let others come where this ask came first, for it waits no more."""
+def without_turn(ask: Ask, accounts: Mapping[Account, AccountState]) -> dict[Account, AccountState]:
+    """End the turns of an ask that waits no more."""
     found = ((hold.account, accounts.get(hold.account, EMPTY)) for hold in ask.holds)
     return {
-        name: Account(account.spent, account.held)
-        for name, account in found
-        if account.first == ask.id
+        account: AccountState(state.spent, state.held)
+        for account, state in found
+        if state.first == ask.id
     }
 
 
-def release(account: Account, amount: int) -> Account:
-    """Give up what was held."""
-    return Account(account.spent, account.held - amount, account.first, account.first_until)
+def release(state: AccountState, amount: int) -> AccountState:
+    """Give up a hold."""
+    return AccountState(state.spent, state.held - amount, state.first, state.first_until)
 
 
-def charge(account: Account, cost: int) -> Account:
-    """Add what was really spent: in full, whatever was held and whatever the limit is."""
-    return Account(account.spent + cost, account.held, account.first, account.first_until)
+def charge(state: AccountState, cost: int) -> AccountState:
+    """Add a real cost: in full, whatever was held and whatever the limit is."""
+    return AccountState(state.spent + cost, state.held, state.first, state.first_until)
 
 
-def _held(ask: Ask, hold: Hold, accounts: Mapping[str, Account]) -> Account:
-    account = accounts.get(hold.account, EMPTY)
-    held = account.held + hold.amount
-    if account.first == ask.id:
-        return Account(account.spent, held)
-    return Account(account.spent, held, account.first, account.first_until)
+def _held(ask: Ask, hold: Hold, accounts: Mapping[Account, AccountState]) -> AccountState:
+    state = accounts.get(hold.account, EMPTY)
+    held = state.held + hold.amount
+    if state.first == ask.id:
+        return AccountState(state.spent, held)
+    return AccountState(state.spent, held, state.first, state.first_until)
 
 
 def _with_turn(
-    ask: Ask, name: str, accounts: Mapping[str, Account], now: int
-) -> dict[str, Account]:
+    ask: Ask, account: Account, accounts: Mapping[Account, AccountState], now: int
+) -> dict[Account, AccountState]:
     if not ask.waits:
         return without_turn(ask, accounts)
-    account = accounts.get(name, EMPTY)
-    if account.awaited_by_another(ask.id, now):
+    state = accounts.get(account, EMPTY)
+    if state.awaited_by_another(ask.id, now):
         return {}
-    return {name: Account(account.spent, account.held, ask.id, now + TURN_MS)}
+    return {account: AccountState(state.spent, state.held, ask.id, now + TURN_MS)}
+
+
+def accounts_of(scopes: Iterable[tuple[str, str]], moment: datetime) -> tuple[Account, ...]:
+    """Return every account that a request is charged to, given its scopes and their ids."""
+    day = day_of(moment)
+    starts = [(period, start_of(period, day)) for period in PERIODS]
+    return tuple(
+        Account(scope, scope_id, period, start)
+        for scope, scope_id in scopes
+        for period, start in starts
+    )
 
 
 class SpendCap(msgspec.Struct, frozen=True):
-    """So many nano-dollars in a period, for a scope.
+    """At most `amount` nano-dollars in a period, for a scope.
 
-    `tier` is the cap that the operator sets for the whole organization, and not one of its own.
+    `tier` marks the cap that the operator sets for the whole organization.
     """
 
     scope: str
@@ -161,22 +149,32 @@ class SpendCap(msgspec.Struct, frozen=True):
     amount: int
     tier: bool = False
 
-    def account(self, moment: datetime) -> str:
-        """Name the account that the limit applies to at this moment."""
-        return account_name(
-            f"{self.scope}:{self.scope_id}", self.period, start_of(self.period, day_of(moment))
-        )
+    def account(self, moment: datetime) -> Account:
+        """Return the account that the cap applies to at this moment."""
+        start = start_of(self.period, day_of(moment))
+        return Account(self.scope, self.scope_id, self.period, start)
 
 
-def accounts_of(scopes: Iterable[tuple[str, str]], moment: datetime) -> tuple[str, ...]:
-    """Name every account that a request is charged to, given its scopes and their ids."""
-    day = day_of(moment)
-    starts = [(period, start_of(period, day)) for period in PERIODS]
-    return tuple(
-        account_name(f"{scope}:{scope_id}", period, start)
-        for scope, scope_id in scopes
-        for period, start in starts
-    )
+def spend_caps(
+    scope: str, scope_id: str, limits: Mapping[Period, int], tier: int | None
+) -> dict[Period, SpendCap]:
+    """Return the cap that binds a scope in each period, given its own limits.
+
+    `tier` is the operator's cap for the organization's month. It and the organization's own limit
+    are one account, so only the tighter of the two stands there: an account that stood twice in
+    an ask would be held twice and given up twice. Of two equal ones it is the own limit.
+    """
+    caps = {period: SpendCap(scope, scope_id, period, amount) for period, amount in limits.items()}
+    if scope == Scope.ORGANIZATION and tier is not None:
+        own = caps.get(TIER_PERIOD)
+        if own is None or exceeds_tier(own.amount, TIER_PERIOD, tier):
+            caps[TIER_PERIOD] = SpendCap(scope, scope_id, TIER_PERIOD, tier, tier=True)
+    return caps
+
+
+def exceeds_tier(amount: int, period: Period, tier: int) -> bool:
+    """Tell whether a limit for a period is above the operator's cap."""
+    return period == TIER_PERIOD and amount > tier
 
 
 def spend_error(cap: SpendCap, moment: datetime) -> ApiError:
@@ -191,7 +189,7 @@ def spend_error(cap: SpendCap, moment: datetime) -> ApiError:
             f"usage threshold, set based on your organization's API tier. {until}",
             error_code="enforced_spend_limit_reached",
         )
-    if cap.scope == "key":
+    if cap.scope == Scope.KEY:
         return InvalidRequestError(f"You have reached the usage limits of this API key. {until}")
-    owner = "workspace " if cap.scope == "workspace" else ""
+    owner = "workspace " if cap.scope == Scope.WORKSPACE else ""
     return InvalidRequestError(f"You have reached your specified {owner}API usage limits. {until}")

@@ -1,27 +1,39 @@
-"""What is asked of the counters behind rate limits and spend limits, and what they answer.
+"""What the counters behind rate limits and spend limits are asked, and what they answer.
 
 Values only: `core.limits.buckets` and `core.limits.spend` decide, `store.counters` keeps count.
 All numbers are integers: tokens (or requests), milliseconds and nano-dollars.
 """
 
 from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
+
+from antiphon.core.limits.periods import Period
 
 # Up to here a program that counts in doubles, as a Lua script does, is exact to the unit.
 LARGEST_LIMIT = 10**10  # tokens or requests a minute
 LARGEST_SPEND = 9 * 10**15  # nano-dollars: nine million dollars
 
 
+class Scope(StrEnum):
+    """The kinds of owner that a limit can have."""
+
+    ORGANIZATION = "organization"
+    WORKSPACE = "workspace"
+    KEY = "key"
+
+
 class Draw(msgspec.Struct, frozen=True, gc=False):
     """Tokens (or requests) to be taken out of a bucket that holds a minute's worth of `limit`.
 
-    A bucket is made by its first draw, and full. `limit` is what applies now, from 1 to
-    `LARGEST_LIMIT`; it may differ from draw to draw. In one ask a bucket stands once.
+    The first draw makes the bucket, full. `limit` is the limit that applies now, from 1 to
+    `LARGEST_LIMIT`; it may differ from draw to draw. An ask names each bucket once.
 
-    `needs_positive` is for amounts that are not known yet, as output is at admission: it is
-    granted while the bucket holds at least one token, and then takes `amount`, mostly 0.
+    `needs_positive` is for amounts that are not known yet, as output is at admission: such a draw
+    is granted while the bucket holds at least one token, and then takes `amount`, mostly 0.
     As a correction, a negative `amount` gives back.
     """
 
@@ -36,15 +48,25 @@ class Draw(msgspec.Struct, frozen=True, gc=False):
             raise ValueError(f"{self.bucket}: a rate limit is from 1 to {LARGEST_LIMIT} a minute")
 
 
-class Hold(msgspec.Struct, frozen=True, gc=False):
-    """The worst that a request can cost, in nano-dollars, to be set aside on an account.
+class Account(msgspec.Struct, frozen=True, gc=False, order=True, cache_hash=True):
+    """The name of the account of one scope in one period, whose first day in UTC is `start`.
 
-    Without a `limit` the account is only kept track of. In one ask an account stands once. It is
-    one scope in one period; `core.spend.account_name` names it, and the name says when it can be
-    forgotten.
+    `core.limits.spend.lifetime` derives from it how long the account is needed.
     """
 
-    account: str
+    scope: str
+    scope_id: str
+    period: Period
+    start: date
+
+
+class Hold(msgspec.Struct, frozen=True, gc=False):
+    """The worst case of a request, in nano-dollars, to be set aside on an account.
+
+    Without a `limit` the account is only kept track of. An ask names each account once.
+    """
+
+    account: Account
     limit: int | None
     amount: int
 
@@ -54,7 +76,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
     `id` names the reservation; the settlement has the same. A reservation that is neither settled
     nor renewed within `lease_ms` is given up, as its process has died. `waits` says that the
-    asker comes back after `Busy`: for a moment its place is kept before those who come later, so
+    asker comes back after `Busy`: for a moment it keeps its turn before those who come later, so
     that small requests do not starve a large one.
     """
 
@@ -79,10 +101,10 @@ class Granted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Limited(msgspec.Struct, frozen=True, gc=False):
-    """A rate limit refuses: `draws[index]`, of those that refuse the one that lasts longest.
+    """A rate limit refuses: `draws[index]`, the refusing draw with the longest wait.
 
-    The same ask is granted after `retry_after_ms`, and not before, if nobody else draws. `levels`
-    are those that there are, in the order of the draws.
+    The same ask is granted after `retry_after_ms`, and not before, if there are no other draws.
+    `levels` are the present ones, in the order of the draws.
     """
 
     index: int
@@ -91,7 +113,7 @@ class Limited(msgspec.Struct, frozen=True, gc=False):
 
 
 class Exceeded(msgspec.Struct, frozen=True, gc=False):
-    """A spend limit refuses: `holds[index]` does not fit beside what has been spent."""
+    """A spend limit refuses: `holds[index]` does not fit beside the money already spent."""
 
     index: int
 
@@ -103,34 +125,34 @@ class Busy(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unseeded(msgspec.Struct, frozen=True, gc=False):
-    """The counters do not know yet what has been spent, so nothing can be granted."""
+    """The counters have not learned the spent amounts yet, so they grant nothing."""
 
 
 Verdict: TypeAlias = Granted | Limited | Exceeded | Busy | Unseeded
 
 
 class Reservation(msgspec.Struct, frozen=True, gc=False):
-    """What a granted ask holds, and until when it lives without being settled or renewed."""
+    """The holds of a granted ask, and the time until which they live without a renewal."""
 
     holds: tuple[Hold, ...]
     expires_at: int
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What a request has really cost. The first one of an `id` counts, repetitions add nothing.
+    """The real cost of a request. The first settlement of an `id` counts, repetitions do nothing.
 
     It gives up everything that the reservation `id` holds, adds `costs` (nano-dollars by account)
-    to what has been spent, and draws `corrections` without asking. That is so too when the
+    to the money spent, and draws `corrections` without asking. It does so too when the
     reservation is unknown, because its lease has run out or the counters were lost.
     """
 
     id: str
-    costs: Mapping[str, int]
+    costs: Mapping[Account, int]
     corrections: tuple[Draw, ...] = ()
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):
-    """What has been spent on an account, and what running requests hold of it; nano-dollars."""
+    """The money spent on an account, and the money that running requests hold; nano-dollars."""
 
     spent: int
     held: int

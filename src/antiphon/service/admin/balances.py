@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 from antiphon.core.billing.money import cents
 from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
-from antiphon.core.limits.spend import SpendCap
-from antiphon.core.limits.values import Balance
+from antiphon.core.limits.spend import SpendCap, spend_caps
+from antiphon.core.limits.values import Account, Balance, Scope
 from antiphon.service.admin.spend_limits import cap_id, scope_info
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyKind, list_keys
 from antiphon.store.counters.base import Counters, CountersAwayError
 from antiphon.store.directory import Directory, read_directory
-from antiphon.store.limits import Scope
 from antiphon.store.organizations import User, list_users
 from antiphon.wire.admin.limits import BalanceInfo, SpendActor, SpendSummary
 
@@ -63,7 +62,7 @@ class Balances:
             cap
             for one in whom
             if scope in {None, _wire_scope(one[0])}
-            for cap in self._caps(directory, one)
+            for cap in self._rows(directory, one)
         ]
         found = await self._ask([cap.account(now) for cap, _ in wanted])
         return tuple(
@@ -108,34 +107,39 @@ class Balances:
         )
         return {one: balance.spent for one, balance in zip(wanted, found, strict=True)}
 
-    async def _ask(self, accounts: Sequence[str]) -> tuple[Balance, ...]:
+    async def _ask(self, accounts: Sequence[Account]) -> tuple[Balance, ...]:
         try:
             return await self._counters.balance(accounts)
         except CountersAwayError as error:
             raise OverloadedError("The counters cannot be asked now.") from error
 
     def _resolved(self, directory: Directory) -> list[_Resolved]:
-        house = directory.organization.id
-        limits = {
-            limit.period: _Resolved(limit.id, limit.period, limit.amount, "organization")
-            for limit in directory.spend_limits.get((Scope.ORGANIZATION, house), ())
-        }
-        tier, own = self._settings.monthly_nano_dollars, limits.get("monthly")
-        if tier is not None and (own is None or tier < own.amount):
-            limits["monthly"] = _Resolved(cap_id(house), "monthly", tier, "usage_tier")
-        return [limits[period] for period in PERIODS if period in limits]
+        organization = directory.organization.id
+        whom = (Scope.ORGANIZATION, organization)
+        ids = {limit.period: limit.id for limit in directory.spend_limits.get(whom, ())}
+        caps = self._caps(directory, whom)
+        return [
+            _Resolved(cap_id(organization), period, cap.amount, "usage_tier")
+            if cap.tier
+            else _Resolved(ids[period], period, cap.amount, "organization")
+            for period in PERIODS
+            if (cap := caps.get(period))
+        ]
 
-    def _caps(
+    def _rows(
         self, directory: Directory, whom: tuple[Scope, str]
     ) -> Iterable[tuple[SpendCap, bool]]:
-        """Yield what limits a scope in each period, and whether anything does."""
-        limits = {limit.period: limit.amount for limit in directory.spend_limits.get(whom, ())}
-        tier = self._settings.monthly_nano_dollars
-        if whom[0] is Scope.ORGANIZATION and tier is not None:
-            limits["monthly"] = min(tier, limits.get("monthly", tier))
+        """Yield the cap of a scope in each period, and `True`; the month also without a cap."""
+        caps = self._caps(directory, whom)
         for period in PERIODS:
-            if period in limits or period == "monthly":
-                yield SpendCap(*whom, period, limits.get(period, 0)), period in limits
+            if cap := caps.get(period):
+                yield cap, True
+            elif period == "monthly":
+                yield SpendCap(*whom, period, 0), False
+
+    def _caps(self, directory: Directory, whom: tuple[Scope, str]) -> Mapping[Period, SpendCap]:
+        limits = {limit.period: limit.amount for limit in directory.spend_limits.get(whom, ())}
+        return spend_caps(*whom, limits, self._settings.monthly_nano_dollars)
 
 
 def _wire_scope(scope: Scope) -> str:

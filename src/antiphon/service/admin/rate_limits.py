@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.core.limits.values import Scope
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.admin.workspaces import refuse_archived, the_workspace
@@ -14,7 +15,7 @@ from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import Directory, read_directory
-from antiphon.store.limits import RateLimit, Scope, clear_rate_limit, set_rate_limit
+from antiphon.store.limits import RateLimit, clear_rate_limit, set_rate_limit
 from antiphon.wire.admin.limits import (
     KeyRateLimitInfo,
     LimitParam,

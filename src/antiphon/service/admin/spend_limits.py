@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from antiphon.core.billing.money import cents, nano_dollars_of
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import ID_ENTROPY, spend_limit_id
+from antiphon.core.limits.periods import Period
+from antiphon.core.limits.spend import TIER_PERIOD, exceeds_tier
+from antiphon.core.limits.values import Scope
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change, moment
 from antiphon.service.admin.workspaces import the_workspace
@@ -15,7 +18,6 @@ from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import read_directory
 from antiphon.store.limits import (
-    Scope,
     SpendLimit,
     clear_spend_limit,
     list_spend_limits,
@@ -81,7 +83,7 @@ class SpendLimits:
             id=cap_id(house.id),
             scope={"type": "usage_tier"},
             amount=cents(tier),
-            period="monthly",
+            period=TIER_PERIOD,
             created_at=since,
             updated_at=since,
         )
@@ -157,13 +159,13 @@ class SpendLimits:
             )
         return await _the_limit(connection, wanted)
 
-    def _amount(self, text: str, period: str) -> int:
+    def _amount(self, text: str, period: Period) -> int:
         try:
             amount = nano_dollars_of(text)
         except ValueError as error:
             raise InvalidRequestError(f"amount: {error}") from error
         tier = self._settings.monthly_nano_dollars
-        if tier is not None and period == "monthly" and amount > tier:
+        if tier is not None and exceeds_tier(amount, period, tier):
             raise InvalidRequestError(
                 f"amount: {cents(amount)} is above the cap of this server, {cents(tier)} cents"
             )

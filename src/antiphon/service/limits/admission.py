@@ -1,29 +1,36 @@
-"""What is asked of the limits, and a request that they let begin, until it has its bill."""
+"""A request that asks to be admitted, and a request that was: the one object of its account.
+
+AdmissionRequest ─► Admitter ─► Admission: prompt, produced …, close
+                                   ├─ its slot of the journal
+                                   └─ its amounts of each type, used and drawn
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import msgspec
 
-from antiphon.core.billing.ledger import Opening
-from antiphon.core.billing.pricing import CacheTtl, Price
+from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening
+from antiphon.core.billing.pricing import FREE, CacheTtl, Price
 from antiphon.core.billing.usage import Outcome, TokenCounts
-from antiphon.core.limits.rate_limits import LimitType, corrections
+from antiphon.core.limits.rate_limits import Amounts, Applied, LimitType, corrections
 from antiphon.core.limits.values import Draw
 from antiphon.service.access import Caller
-from antiphon.service.ledger import Entry
-from antiphon.service.limits.applied import AppliedLimits
+from antiphon.service.ledger import Ledger
+from antiphon.store.journal import Slot
+
+_INPUT, _OUTPUT = LimitType.INPUT, LimitType.OUTPUT
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, as far as limits and prices care.
+    """A request as limits and prices see it.
 
-    `input_tokens` is the size of the prompt, or if it is not `exact` a number that the size does
-    not exceed. `max_output` is the most that may be answered; `caches` are the lifetimes of the
-    cache entries that the prompt may write. `retries` is how often this was tried before, if the
-    client says so.
+    `input_tokens` is the size of the prompt, or if it is not `exact` an upper bound of it.
+    `max_output` is the most that may be answered; `caches` are the lifetimes of the cache entries
+    that the prompt may write. `retries` is the number of earlier tries, if the client says so.
     """
 
+    caller: Caller
     request_id: str
     model: str
     served_model: str
@@ -35,84 +42,148 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     caches: Collection[CacheTtl] = ()
     retries: int | None = None
 
+    @property
+    def amounts(self) -> Amounts:
+        """The amounts that are drawn at admission."""
+        return {LimitType.REQUESTS: 1, _INPUT: self.input_tokens}
 
-class Admission(msgspec.Struct, eq=False):
-    """A request that may begin. `headers` tell its caller what is left of the limits.
+    def opening(self, now: datetime) -> Opening:
+        """Return the facts that the ledger keeps from the beginning on."""
+        caller = self.caller
+        return Opening(
+            id=self.request_id,
+            started_at=now,
+            model=self.model,
+            served_model=self.served_model,
+            api_key_id=caller.key_id,
+            # The ledger and the reports know the Default workspace as none.
+            workspace_id=None if caller.in_default_workspace else caller.workspace_id,
+            account_id=caller.key.created_by,
+            price=self.price,
+        )
 
-    `holds` says that something is set aside for it, until it is settled.
+
+class Admission:
+    """An admitted request: its slot of the journal, and its amounts under the rate limits.
+
+    `headers` tell its caller what is left of the limits; `input_tokens` is the size of the prompt
+    as it was asked. `close` ends it; later calls change nothing. The counters settle it soon
+    after, once, also if the process is killed.
     """
 
-    plan: AppliedLimits
-    headers: dict[str, str]
-    entry: Entry
-    input_tokens: int
-    input: int
-    input_drawn: int
-    holds: bool
-    output: int = 0
-    drawn: int = 0
+    __slots__ = (
+        "_drawn",
+        "_first_token_at",
+        "_ledger",
+        "_opening",
+        "_rates",
+        "_slot",
+        "_used",
+        "headers",
+        "input_tokens",
+    )
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        opening: Opening,
+        rates: tuple[Applied, ...],
+        drawn: Amounts,
+        headers: dict[str, str],
+    ) -> None:
+        """Open a slot of the journal. Raises `StoreError` and `OSError`."""
+        self.headers = headers
+        self.input_tokens = drawn.get(_INPUT, 0)
+        self._ledger = ledger
+        self._opening = opening
+        self._rates = rates
+        self._drawn = drawn
+        self._used = dict(drawn)
+        self._first_token_at: datetime | None = None
+        self._slot: Slot | None = ledger.open(opening)
+
+    @property
+    def id(self) -> str:
+        return self._opening.id
+
+    @property
+    def reserved(self) -> bool:
+        """Whether the counters hold money for it."""
+        return self._opening.price != FREE
 
     def prompt(self, tokens: TokenCounts) -> None:
-        """Keep what the prompt really costs, before the caller is told."""
-        self.input = _limited_input(tokens)
-        self.entry.prompt(tokens)
+        """Record the real cost of the prompt, before the caller is told; it is due from now on."""
+        if self._slot is not None:
+            self._used[_INPUT] = _limited_input(tokens)
+            self._slot.prompt(tokens)
 
-    def produced(self, output: int, thinking: int) -> None:
-        """Keep how much has been produced by now, in all, before the caller is sent it."""
-        self.output = output
-        self.entry.produced(output, thinking)
+    def produced(self, output: int, thinking: int = 0) -> None:
+        """Record all tokens produced by now, before the caller is sent the last of them."""
+        slot = self._slot
+        if slot is None:
+            return
+        if self._first_token_at is None:
+            self._first_token_at = self._ledger.now()
+            slot.first_token(self._first_token_at)
+        self._used[_OUTPUT] = output
+        slot.produced(output, thinking)
 
     def close(
         self,
         outcome: Outcome,
-        tokens: TokenCounts,
+        tokens: TokenCounts | None = None,
         *,
         stop_reason: str | None = None,
         error_type: str | None = None,
-    ) -> None:
-        """Write the bill. Nothing of it is lost from here on; the counters hear of it soon."""
-        self.output = tokens.output
-        self.input = _limited_input(tokens)
-        self.entry.close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
+    ) -> LedgerEntry | None:
+        """Write the bill and return it, or `None` if it has been written before.
+
+        From here on it cannot be lost. Without `tokens` the recorded amounts are due.
+        """
+        slot, self._slot = self._slot, None
+        if slot is None:
+            return None
+        closing = Closing(
+            tokens=slot.tokens if tokens is None else tokens,
+            outcome=outcome,
+            ended_at=self._ledger.now(),
+            first_token_at=self._first_token_at,
+            stop_reason=stop_reason,
+            error_type=error_type,
+        )
+        self._used[_INPUT] = _limited_input(closing.tokens)
+        self._used[_OUTPUT] = closing.tokens.output
+        return self._ledger.close(slot, self._opening, closing)
 
     def undrawn(self) -> tuple[Draw, ...]:
-        """Return what was produced and not yet drawn, and what is wrong about the input."""
-        output = corrections(self.plan.rates, LimitType.OUTPUT, self.output - self.drawn)
-        rest = corrections(self.plan.rates, LimitType.INPUT, self.input - self.input_drawn)
-        return output + rest
+        """Return draws of the amounts that were used and not drawn yet; negative ones give back."""
+        drawn = self._drawn
+        rest = {
+            kind: amount - drawn.get(kind, 0)
+            for kind, amount in self._used.items()
+            if amount != drawn.get(kind, 0)
+        }
+        return corrections(self._rates, rest) if rest else ()
 
     def mark_drawn(self) -> None:
-        """Keep that there is nothing more to draw for now."""
-        self.drawn, self.input_drawn = self.output, self.input
+        """Record that the used amounts have been drawn."""
+        self._drawn = dict(self._used)
 
 
-def opening_of(caller: Caller, question: AdmissionRequest, now: datetime) -> Opening:
-    """Return what the ledger knows of a request when it begins."""
-    return Opening(
-        id=question.request_id,
-        started_at=now,
-        model=question.model,
-        served_model=question.served_model,
-        api_key_id=caller.key_id,
-        # The ledger and the reports know the Default workspace as none.
-        workspace_id=None if caller.in_default_workspace else caller.workspace_id,
-        account_id=caller.key.created_by,
-        price=question.price,
-    )
-
-
-def undrawn_of(grants: Iterable[Admission]) -> tuple[Draw, ...]:
-    """Add up what the requests have produced, bucket by bucket, as drawn."""
+def draw_together(admissions: Iterable[Admission]) -> tuple[Draw, ...]:
+    """Add up the undrawn amounts of these requests, bucket by bucket, and mark them as drawn."""
     found: dict[str, Draw] = {}
-    for grant in grants:
-        for draw in grant.undrawn():
+    for admission in admissions:
+        undrawn = admission.undrawn()
+        for draw in undrawn:
             before = found.get(draw.bucket)
             amount = draw.amount + (before.amount if before else 0)
             found[draw.bucket] = Draw(draw.bucket, draw.limit, amount)
-        grant.mark_drawn()
+        if undrawn:
+            admission.mark_drawn()
     return tuple(found.values())
 
 
 def _limited_input(tokens: TokenCounts) -> int:
-    """Return what a prompt draws from the limits: reads of the prompt cache are free."""
+    """Return the tokens of a prompt that the limits count: reads of the prompt cache are free."""
     return tokens.prompt - tokens.cache_read

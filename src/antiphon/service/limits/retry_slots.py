@@ -1,14 +1,15 @@
-"""Places at a rate limit for clients that come back when they are told to.
+"""Retry slots: a client that retries when it is told to finds its request granted.
 
-If all who are refused were told the moment at which there is room for one, all would come back
-then, one would be served, and a client that tries three times would fail. So whoever says that it
-retries (`x-stainless-retry-count`, which the official SDKs send with every try) is given a place:
-what it asks for is drawn in advance, into debt, and `retry-after` is the time in which that is
-paid back. The next one gets a later place, and those who were not there before come after both.
+If all refused clients were told the moment at which there is room for one request, all would
+retry then, one would be served, and a client that tries three times would fail. So a client that
+declares its retries (`x-stainless-retry-count`, which the official SDKs send with every try) gets
+a slot: its request is drawn in advance, into debt, and `retry-after` is the time in which the debt
+is paid back. The next client gets a later slot, and new requests come after both.
 
-A place is kept for `GRACE_MS`; then it is given back. A key that lets too many lapse gets none for
-a while, so that nobody can fill a line with ghosts. The lines are where the counters are, so a
-retry may come to any of the servers; the one that promised a place sees to it that it ends.
+A slot is kept for `GRACE_MS`; then its draws are given back. A key that lets too many slots lapse
+gets none for a while, so that it cannot fill a queue with requests that never come. The queues are
+where the counters are, so a retry may go to any of the servers; the server that promised a slot
+ends it.
 """
 
 from collections.abc import Callable
@@ -21,14 +22,14 @@ from msgspec import msgpack
 from antiphon.core.limits.values import Draw
 from antiphon.store.counters.base import Counters
 
-# Further ahead nobody is promised anything.
+# The longest wait for which a slot is promised.
 HORIZON_MS = 60_000
 # How long after the time that was told a retry may come.
 GRACE_MS = 5_000
-# What is told is rounded up to seconds.
+# Clients are told whole seconds, rounded up.
 KEPT_MS = GRACE_MS + 1_000
 MOST_SLOTS = 10_000
-# So many places may a key let lapse before it gets no more for a while.
+# The number of slots that a key may let lapse before it gets no more for a while.
 TRUST = 10
 MOST_TRUST = 100
 DISTRUST_MS = 60_000
@@ -39,14 +40,14 @@ _SECOND_MS = 1000
 
 @dataclass(slots=True, eq=False)
 class RetrySlot:
-    """What was drawn in advance for somebody who asks for this."""
+    """The draws that were made in advance for the retry of a request."""
 
     key_id: str
     asked: tuple[Draw, ...]
 
     @property
-    def line(self) -> str:
-        """Name the line of those who ask for the same with the same key."""
+    def queue(self) -> str:
+        """Return the name of the queue of the same request with the same key."""
         return f"{self.key_id}:{sha256(msgpack.encode(self.asked)).hexdigest()[:32]}"
 
     @property
@@ -55,50 +56,53 @@ class RetrySlot:
 
 
 class RetrySlots:
-    """The places that are promised. `clock` tells Unix milliseconds that never go back."""
+    """The slots that are promised. `clock` returns Unix milliseconds that never go back."""
 
     def __init__(self, counters: Counters, clock: Callable[[], int]) -> None:
         self._counters = counters
         self._clock = clock
-        # Those that this process promised and that are not over, and in which order they end.
+        # The slots that this process promised and that are not over, and the order of their ends.
         self._promised: dict[str, RetrySlot] = {}
         self._ending: list[tuple[int, str]] = []
         self._trust: dict[str, tuple[int, int]] = {}
 
     @property
     def untidy(self) -> bool:
-        """Whether the time of a place is over."""
+        """Whether the time of a slot is over."""
         return bool(self._ending) and self._ending[0][0] <= self._clock()
 
     async def tidy(self) -> None:
-        """Give back what was kept for those who did not come."""
+        """Give back the draws of the slots that lapsed."""
         while self.untidy:
             name = heappop(self._ending)[1]
-            place = self._promised.pop(name, None)
-            if place is None:
+            slot = self._promised.pop(name, None)
+            if slot is None:
                 continue
-            lapsed = await self._counters.drop_place(place.line, name)
-            self._judge(place.key_id, -1 if lapsed else 1)
+            lapsed = await self._counters.drop_retry_slot(slot.queue, name)
+            self._judge(slot.key_id, -1 if lapsed else 1)
             if lapsed:
-                await self.give_back(place)
+                await self.give_back(slot)
 
     async def claim(self, key_id: str, asked: tuple[Draw, ...]) -> RetrySlot | int | None:
-        """Take the first place that was promised for this; or learn in how many ms it is due."""
-        place = RetrySlot(key_id, asked)
-        due = await self._counters.take_place(place.line, KEPT_MS)
+        """Take the first slot of this request; or return in how many ms it is due.
+
+        `None` if there is no slot for it.
+        """
+        slot = RetrySlot(key_id, asked)
+        due = await self._counters.take_retry_slot(slot.queue, KEPT_MS)
         if due is None:
             return None
         if due.in_ms:
             return due.in_ms
-        if self._promised.pop(due.place, None) is not None:
+        if self._promised.pop(due.slot, None) is not None:
             self._judge(key_id, 1)
-        return place
+        return slot
 
     async def promise(self, key_id: str, asked: tuple[Draw, ...], wait_ms: int) -> int | None:
-        """Draw in advance what was refused; returns the time in which it is there, in ms.
+        """Draw a refused request in advance; return the ms after which it will be granted.
 
-        Nothing is drawn and returned if there is no place to be had: if it would be too far
-        ahead, or is for more than the limit, or for somebody who never comes.
+        Draws nothing and returns `None` if there is no slot to be had: if the wait is too long,
+        the request is larger than a limit, or the key lets its slots lapse.
         """
         drawn = _known(asked)
         now = self._clock()
@@ -111,18 +115,18 @@ class RetrySlots:
             return None
         await self._counters.draw(drawn)
         levels = await self._counters.levels(drawn)
-        # A minute's worth fits into a bucket: what is beyond is the debt.
+        # A minute's worth fits into a bucket; the rest is the debt.
         wait_ms = max(1, *(level.full_in_ms - _MINUTE_MS for level in levels))
         told = -(-wait_ms // _SECOND_MS) * _SECOND_MS
-        place = RetrySlot(key_id, asked)
-        name = await self._counters.add_place(place.line, wait_ms, KEPT_MS)
-        self._promised[name] = place
+        slot = RetrySlot(key_id, asked)
+        name = await self._counters.add_retry_slot(slot.queue, wait_ms, KEPT_MS)
+        self._promised[name] = slot
         heappush(self._ending, (now + told + GRACE_MS, name))
         return wait_ms
 
-    async def give_back(self, place: RetrySlot) -> None:
-        """Undo what was drawn for a place that is not used."""
-        back = (Draw(draw.bucket, draw.limit, -draw.amount) for draw in place.drawn)
+    async def give_back(self, slot: RetrySlot) -> None:
+        """Undo the draws of a slot that is not used."""
+        back = (Draw(draw.bucket, draw.limit, -draw.amount) for draw in slot.drawn)
         await self._counters.draw(tuple(back))
 
     def _judge(self, key_id: str, came: int) -> None:
@@ -138,5 +142,5 @@ class RetrySlots:
 
 
 def _known(draws: tuple[Draw, ...]) -> tuple[Draw, ...]:
-    """Return what can be drawn in advance: not the output, of which nobody knows how much."""
+    """Return the draws whose amount is known in advance: all but the output's."""
     return tuple(draw for draw in draws if not draw.needs_positive and draw.amount)

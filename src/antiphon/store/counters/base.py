@@ -1,10 +1,10 @@
-"""The port: what every implementation of the counters does, and how it fails."""
+"""The port: the operations of every implementation of the counters, and its errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from antiphon.core.limits.values import Ask, Balance, Draw, Level, Settlement, Verdict
+from antiphon.core.limits.values import Account, Ask, Balance, Draw, Level, Settlement, Verdict
 
 
 class CountersError(Exception):
@@ -12,82 +12,82 @@ class CountersError(Exception):
 
 
 class CountersAwayError(CountersError):
-    """The counters cannot be asked now. Nobody knows whether a limit holds: refuse."""
+    """The counters do not answer. Whether a limit holds is unknown: refuse."""
 
 
 class UnseededError(CountersAwayError):
-    """The counters have lost what has been spent; a settlement has to come again when they know."""
+    """The counters have lost the spent amounts; settle again when they have learned them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueSlot:
-    """A place in a line, and the time until it is due; once that is 0 it was taken."""
+    """A retry slot, and the time until it is due; a slot that is due has been taken."""
 
-    place: str
+    slot: str
     in_ms: int
 
 
 class Counters(Protocol):
-    """Rate-limit buckets, spend accounts, and lines of those who were told to come back.
+    """Rate-limit buckets, spend accounts, and queues of retry slots.
 
-    Each call is one atomic step, whoever else calls, in whichever process. Where counters are
+    Each call is one atomic step, also when several processes call at once. Where counters are
     not in this process, each may raise `CountersAwayError`.
     """
 
     async def admit(self, ask: Ask) -> Verdict:
         """Decide whether a request may begin; if so, take its draws and holds.
 
-        Spend is decided before rate limits, and a refusal charges nothing anywhere. Answers
-        `Unseeded` until `seed` was called. An ask that was settled before it came, as one that was
-        cut off on its way can be, takes nothing: nobody would give it back.
+        Spend is decided before rate limits, and a refusal charges nothing. Answers `Unseeded`
+        until `seed` was called. An ask that was settled before it came, as one that was cut off
+        on its way can be, takes nothing: its caller is gone and would not give it back.
         """
         ...
 
     async def draw(self, draws: Sequence[Draw]) -> None:
         """Take without asking: output as it is produced, corrections. Buckets may go below zero.
 
-        A negative amount gives back, and no bucket gets fuller than full.
+        A negative amount gives back, up to a full bucket.
         """
         ...
 
     async def settle(self, settlement: Settlement) -> None:
-        """Give up what a reservation holds, and count what was spent: once for each id."""
+        """Give up the holds of a reservation, and add its real cost: once for each id."""
         ...
 
     async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:
-        """Let these reservations live `lease_ms` from now; those that are unknown stay so."""
+        """Let these reservations live `lease_ms` from now; unknown ones stay unknown."""
         ...
 
     async def levels(self, draws: Sequence[Draw]) -> tuple[Level, ...]:
-        """Look how full these buckets are under these limits, and take nothing."""
+        """Return how full these buckets are under these limits, and take nothing."""
         ...
 
-    async def balance(self, accounts: Sequence[str]) -> tuple[Balance, ...]:
-        """Look what is spent and held; an account that nobody has used has zero of both."""
+    async def balance(self, accounts: Sequence[Account]) -> tuple[Balance, ...]:
+        """Return the money spent and held; an account without any use has zero of both."""
         ...
 
-    async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
-        """Set what was spent on every account that is not over, from the sums of the ledger.
+    async def seed(self, spent: Mapping[Account, int], settled: Iterable[str] = ()) -> None:
+        """Set the money spent on every account of a running period, from the ledger's sums.
 
-        Accounts that are not named have spent nothing. `settled` are the ids of the requests
-        whose settlement may still be on its way although the sums contain it: what the ledger
-        has recorded in the last hour. Counters that are seeded already stay as they are.
+        Accounts that are not named have spent nothing. `settled` are the ids of requests whose
+        settlement may still be on its way although the sums contain it: the ledger's entries of
+        the last hour. Counters that are seeded already stay as they are.
         """
         ...
 
-    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
-        """Remember that somebody has a place in a line from then on; returns its id.
+    async def add_retry_slot(self, queue: str, due_in_ms: int, kept_ms: int) -> str:
+        """Add a slot to a queue, due from then on; return its id.
 
-        It is there `kept_ms` longer than until it is due, or until it is taken or dropped.
+        It stays until `kept_ms` after it is due, or until it is taken or dropped.
         """
         ...
 
-    async def take_place(self, line: str, kept_ms: int) -> DueSlot | None:
-        """Take the first place of a line if it is due; else tell when it is, if there is one."""
+    async def take_retry_slot(self, queue: str, kept_ms: int) -> DueSlot | None:
+        """Take the first slot of a queue if it is due; else return when it is, if there is one."""
         ...
 
-    async def drop_place(self, line: str, place: str) -> bool:
-        """Forget a place; tells whether it was there, and so taken by nobody."""
+    async def drop_retry_slot(self, queue: str, slot: str) -> bool:
+        """Remove a slot; return whether it was there, and so was not taken."""
         ...
 
     async def aclose(self) -> None: ...

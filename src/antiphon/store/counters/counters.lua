@@ -10,17 +10,17 @@
 -- prefix:account:NAME   hash: spent, held, first, until; gone some time after its period
 -- prefix:holds          hash: what each reservation holds, in MessagePack
 -- prefix:leases         sorted set: when which reservation is given up
--- prefix:settled:ID     this one has been settled; gone after an hour
--- prefix:line:NAME      sorted set: the places of those who were told to come back, by when due
+-- prefix:settled:ID     mark of a request that was settled; gone after an hour
+-- prefix:line:NAME      sorted set: the retry slots of a queue, by the time when they are due
 -- prefix:seeded         the run of the server in which the accounts were seeded
--- prefix:seeding        who is about to seed
+-- prefix:seeding        the claimant that is about to seed
 --
 -- Numbers are doubles, and exact below 2^53; what is spent is only ever added to by HINCRBY.
 
 local UNITS = 60000
 local TURN_MS = 1000
 local KEPT_MS = 32 * 86400000
--- What is settled twice is settled twice within this time.
+-- A repeated settlement comes within this time.
 local REMEMBERED_MS = 3600000
 -- A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
 local SLACK_MS = 60000
@@ -166,8 +166,8 @@ local function read_account(name)
   }
 end
 
--- An account is made by its first use; its name says when it is over. Whoever still uses one that is
--- over has a clock that is behind: it is kept for some time all the same, and its limit holds.
+-- An account is made by its first use, which says when it is over. A process that still uses an
+-- account that is over has a clock that is behind: it is kept for some time, and its limit holds.
 local function add(key, field, amount, forget_at, is_new)
   call('HINCRBY', key, field, whole(amount))
   if is_new and forget_at then
@@ -264,7 +264,7 @@ function operations.admit(ask)
   end
   expire()
   local buckets = read_buckets(ask.draws)
-  -- One that is settled was cut off on its way, and its release was quicker: nobody waits for it.
+  -- A settled ask was cut off on its way, and its release was quicker: its caller is gone.
   if call('HEXISTS', prefix .. ':holds', ask.id) == 1
       or call('EXISTS', prefix .. ':settled:' .. ask.id) == 1 then
     return { 'granted', levels(ask.draws, buckets) }
@@ -318,7 +318,7 @@ function operations.renew(renewal)
   return seeded()
 end
 
--- What runs in a process while the counters have lost it, or were not there to decide it.
+-- Holds for requests that run in a process while the counters have lost its reservations.
 function operations.hold(asks)
   for _, ask in ipairs(asks) do
     local known = call('HEXISTS', prefix .. ':holds', ask.id) == 1
@@ -356,22 +356,22 @@ function operations.balance(names)
   return found
 end
 
-local function line_key(name)
+local function queue_key(name)
   return prefix .. ':line:' .. name
 end
 
-function operations.add_place(added)
-  local key = line_key(added.line)
-  call('ZADD', key, whole(now + added.due_in_ms), added.place)
-  -- Long enough for its owner to drop what nobody has taken.
+function operations.add_retry_slot(added)
+  local key = queue_key(added.queue)
+  call('ZADD', key, whole(now + added.due_in_ms), added.slot)
+  -- Long enough for its owner to drop a slot that was not taken.
   local left = math.max(call('PTTL', key), added.due_in_ms + added.kept_ms + SLACK_MS)
   call('PEXPIRE', key, whole(left))
   return true
 end
 
--- One that is over is its owner's to drop, who gives back what was drawn for it.
-function operations.take_place(asked)
-  local key = line_key(asked.line)
+-- A slot that is over stays: its owner drops it, and gives back the draws that were made for it.
+function operations.take_retry_slot(asked)
+  local key = queue_key(asked.queue)
   local first = call('ZRANGE', key, '(' .. whole(now - asked.kept_ms), '+inf', 'BYSCORE', 'LIMIT',
     0, 1, 'WITHSCORES')
   if #first == 0 then
@@ -384,8 +384,8 @@ function operations.take_place(asked)
   return { first[1], early }
 end
 
-function operations.drop_place(dropped)
-  return call('ZREM', line_key(dropped.line), dropped.place) == 1
+function operations.drop_retry_slot(dropped)
+  return call('ZREM', queue_key(dropped.queue), dropped.slot) == 1
 end
 
 function operations.seeded()
@@ -397,7 +397,7 @@ function operations.unseed()
   return true
 end
 
--- Says which run of the server it is, to one at a time who would seed it; nothing to the others.
+-- Gives the right to seed to one claimant at a time, as the run of the server; others get nothing.
 function operations.begin_seeding(claim)
   if seeded() then
     return false
@@ -422,9 +422,12 @@ function operations.seed(part)
   end
   for _, account in ipairs(part.spent) do
     local key = account_key(account[1])
-    call('HSET', key, 'spent', account[2])
+    -- Without a time it is one that the server had before, with an end that may just have come.
     if account[3] then
+      call('HSET', key, 'spent', account[2])
       call('PEXPIREAT', key, whole(account[3]))
+    elseif call('EXISTS', key) == 1 then
+      call('HSET', key, 'spent', account[2])
     end
   end
   for _, id in ipairs(part.settled) do

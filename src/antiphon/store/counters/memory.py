@@ -1,41 +1,42 @@
-"""Counters in the memory of one process: for a server that is alone."""
+"""Counters in the memory of one process, for a server that runs alone."""
 
 import time
+from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from antiphon.core.limits.values import Ask, Balance, Draw, Level, Settlement, Verdict
+from antiphon.core.limits.values import Account, Ask, Balance, Draw, Level, Settlement, Verdict
 from antiphon.store.counters.base import CountersAwayError, DueSlot
-from antiphon.store.counters.lines import RetryQueues
 from antiphon.store.counters.tally import Tally
 
 
 def steady_clock() -> Callable[[], int]:
-    """Make a clock of Unix milliseconds that nobody can set while the program runs."""
+    """Make a clock of Unix milliseconds that cannot be set while the program runs."""
     offset = time.time_ns() - time.monotonic_ns()
     return lambda: (offset + time.monotonic_ns()) // 1_000_000
 
 
 class MemoryCounters:
-    """A `Tally` and a clock. No method waits for anything, so each is one step."""
+    """A `Tally`, queues of retry slots, and a clock. No method waits, so each is one step."""
 
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self._clock = clock or steady_clock()
         self._tally = Tally()
-        self._lines = RetryQueues()
+        self._queues = _RetryQueues()
         self._refused: str | None = None
 
+    @property
+    def refused(self) -> str | None:
+        """Why nothing is granted, or `None` if asks are decided."""
+        return self._refused
+
     def refuse(self, reason: str | None) -> None:
-        """Grant nothing any more, for this reason, or again if there is none."""
+        """Grant nothing from now on, for this reason; or decide asks again, with `None`."""
         self._refused = reason
 
-    def decide(self, ask: Ask) -> Verdict:
-        """Admit without an `await`, for who has no microsecond to lose."""
+    async def admit(self, ask: Ask) -> Verdict:
         if self._refused is not None:
             raise CountersAwayError(self._refused)
         return self._tally.admit(ask, self._clock())
-
-    async def admit(self, ask: Ask) -> Verdict:
-        return self.decide(ask)
 
     async def draw(self, draws: Sequence[Draw]) -> None:
         self._tally.draw(draws, self._clock())
@@ -49,21 +50,53 @@ class MemoryCounters:
     async def levels(self, draws: Sequence[Draw]) -> tuple[Level, ...]:
         return self._tally.levels(draws, self._clock())
 
-    async def balance(self, accounts: Sequence[str]) -> tuple[Balance, ...]:
+    async def balance(self, accounts: Sequence[Account]) -> tuple[Balance, ...]:
         return self._tally.balance(accounts, self._clock())
 
-    async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
+    async def seed(self, spent: Mapping[Account, int], settled: Iterable[str] = ()) -> None:
         self._tally.seed(spent, settled, self._clock())
 
-    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
-        del kept_ms  # whoever adds a place drops it
-        return self._lines.add(line, self._clock() + due_in_ms)
+    async def add_retry_slot(self, queue: str, due_in_ms: int, kept_ms: int) -> str:
+        del kept_ms  # the caller drops every slot that it has added
+        return self._queues.add(queue, self._clock() + due_in_ms)
 
-    async def take_place(self, line: str, kept_ms: int) -> DueSlot | None:
-        return self._lines.take(line, kept_ms, self._clock())
+    async def take_retry_slot(self, queue: str, kept_ms: int) -> DueSlot | None:
+        return self._queues.take(queue, kept_ms, self._clock())
 
-    async def drop_place(self, line: str, place: str) -> bool:
-        return self._lines.drop(line, place)
+    async def drop_retry_slot(self, queue: str, slot: str) -> bool:
+        return self._queues.drop(queue, slot)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing to close."""
+
+
+class _RetryQueues:
+    """The slots of each queue, in the order in which they are due. Time is an argument."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, list[tuple[int, str]]] = {}
+        self._made = 0
+
+    def add(self, queue: str, due: int) -> str:
+        self._made += 1
+        slot = f"{self._made}"
+        insort(self._queues.setdefault(queue, []), (due, slot))
+        return slot
+
+    def take(self, queue: str, kept_ms: int, now: int) -> DueSlot | None:
+        for due, slot in self._queues.get(queue, ()):
+            if due + kept_ms <= now:
+                continue
+            if due <= now:
+                self.drop(queue, slot)
+            return DueSlot(slot, max(0, due - now))
+        return None
+
+    def drop(self, queue: str, slot: str) -> bool:
+        slots = self._queues.get(queue, [])
+        left = [one for one in slots if one[1] != slot]
+        if left:
+            self._queues[queue] = left
+        else:
+            self._queues.pop(queue, None)
+        return len(left) < len(slots)

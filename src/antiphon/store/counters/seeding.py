@@ -1,4 +1,4 @@
-"""How shared counters learn again what was spent, when they are new or have lost it."""
+"""How shared counters learn the spent amounts again, when they are new or have lost them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -6,22 +6,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from antiphon.core.limits.values import Account
 from antiphon.store.counters.base import CountersAwayError
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """The sums of the ledger at one moment: what was spent on every account that is not over.
+    """The ledger's sums at one moment: the money spent on every account of a running period.
 
     `settled` are the ids of the requests in these sums whose settlement may still be on its way:
-    those of the last hour. All three are read in one transaction.
+    those of the last hour. Both are read in one transaction.
     """
 
-    spent: Mapping[str, int]
+    spent: Mapping[Account, int]
     settled: tuple[str, ...] = ()
 
 
-Sums: TypeAlias = Callable[[], Awaitable[Seed]]
+# Reads the ledger, after this process's own journal has been written into it.
+ReadTotals: TypeAlias = Callable[[], Awaitable[Seed]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,25 @@ class Seedable(Protocol):
     async def abandon(self, claim: Claim) -> None: ...
 
 
-# What reading the sums and writing them into the counters may take.
+# The time in which a process reads the sums and writes them into the counters.
 SEEDING_MS = 30_000
 
 
-async def reseed(counters: Seedable, sums: Sums, grace_s: float) -> bool:
-    """Seed the counters, unless they are seeded or somebody else is about to do it.
+async def reseed(counters: Seedable, totals: ReadTotals, grace_s: float) -> bool:
+    """Seed the counters; return `False` if they are seeded or another process is seeding them.
 
-    Until the end every ask is answered `Unseeded`, so nothing new is spent. The sums are read
-    after `grace_s`, in which every process writes what it has in its journal into the ledger: a
-    cost that had been settled into the counters that were lost is then in the sums.
+    Until the end every ask is answered `Unseeded`, so there is no new spending. The sums are read
+    after `grace_s`, in which every process writes its journal into the ledger: a cost that had
+    been settled into the counters that were lost is then in the sums.
     """
     claim = await counters.claim(SEEDING_MS + round(grace_s * 1000))
     if claim is None:
         return False
     try:
         await asyncio.sleep(grace_s)
-        await counters.complete(claim, await sums())
+        await counters.complete(claim, await totals())
     except BaseException:
-        # For others to try; and if that cannot be said, the claim runs out.
+        # Another process may try now; if the counters are away, the claim runs out.
         with suppress(CountersAwayError):
             await counters.abandon(claim)
         raise

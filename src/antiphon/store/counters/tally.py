@@ -1,4 +1,4 @@
-"""The state of counters in memory. Nothing in here waits, so each call is one atomic step."""
+"""The state of counters in memory. No method waits, so each call is one atomic step."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,8 +7,9 @@ from heapq import heappop, heappush
 from antiphon.core.limits import buckets as rates
 from antiphon.core.limits.buckets import Bucket
 from antiphon.core.limits.decision import admit
-from antiphon.core.limits.spend import EMPTY, Account, charge, lifetime, release
+from antiphon.core.limits.spend import EMPTY, AccountState, charge, lifetime, release
 from antiphon.core.limits.values import (
+    Account,
     Ask,
     Balance,
     Draw,
@@ -32,25 +33,27 @@ SLACK_MS = 60_000
 class Tally:
     """Buckets, accounts and reservations. Time is an argument: Unix milliseconds.
 
-    What is full again or long over is forgotten bit by bit: for each bucket or account that is
-    new, two old ones are looked at. So there is never a pause, and never more than about twice
-    what is in use.
+    Full buckets and accounts that are long over are forgotten bit by bit: for each new bucket or
+    account, two old ones are looked at. So there is never a pause, and the tally never keeps more
+    than about twice the buckets and accounts in use.
     """
 
     def __init__(self) -> None:
         self._seeded = False
         self._buckets: dict[str, Bucket] = {}
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[Account, AccountState] = {}
         self._reservations: dict[str, Reservation] = {}
         self._first_expiry = 0  # no reservation expires before
         self._settled: OrderedDict[str, None] = OrderedDict()
         self._bucket_names: deque[str] = deque()
-        self._account_ends: list[tuple[int, str]] = []  # a heap: the first to be forgotten first
+        self._account_ends: list[
+            tuple[int, Account]
+        ] = []  # a heap: the first to be forgotten first
 
     def admit(self, ask: Ask, now: int) -> Verdict:
         """Decide an ask, and take everything or nothing.
 
-        One whose reservation is there already, or was, is granted again and takes nothing.
+        An ask whose reservation exists, or was settled, is granted again and takes nothing.
         """
         if not self._seeded:
             return Unseeded()
@@ -71,16 +74,16 @@ class Tally:
             self._keep({draw.bucket: bucket}, now)
 
     def settle(self, settlement: Settlement, now: int) -> bool:
-        """Release and charge, once for each id; tells whether this was the time."""
+        """Release and charge, once for each id; return whether this settlement counted."""
         if not self._seeded:
-            raise UnseededError("The counters do not know what has been spent")
+            raise UnseededError("The counters have not learned the spent amounts")
         self._release(self._reservations.pop(settlement.id, None))
         if settlement.id in self._settled:
             return False
         self._remember(settlement.id)
-        for name, cost in settlement.costs.items():
-            account = charge(self._accounts.get(name, EMPTY), cost)
-            self._keep_accounts({name: account}, now)
+        for account, cost in settlement.costs.items():
+            state = charge(self._accounts.get(account, EMPTY), cost)
+            self._keep_accounts({account: state}, now)
         self.draw(settlement.corrections, now)
         return True
 
@@ -94,21 +97,22 @@ class Tally:
                 self._reservations[name] = Reservation(found.holds, expires_at)
 
     def levels(self, draws: Sequence[Draw], now: int) -> tuple[Level, ...]:
-        """Look, and take nothing."""
+        """Return the levels of the buckets, and take nothing."""
         return tuple(rates.level(self._buckets.get(d.bucket), d.limit, now) for d in draws)
 
-    def balance(self, accounts: Iterable[str], now: int) -> tuple[Balance, ...]:
-        """Look what is spent and held."""
+    def balance(self, accounts: Iterable[Account], now: int) -> tuple[Balance, ...]:
+        """Return the money spent and held on these accounts."""
         self._expire(now)
-        found = (self._accounts.get(name, EMPTY) for name in accounts)
-        return tuple(Balance(account.spent, account.held) for account in found)
+        found = (self._accounts.get(account, EMPTY) for account in accounts)
+        return tuple(Balance(state.spent, state.held) for state in found)
 
-    def seed(self, spent: Mapping[str, int], settled: Iterable[str], now: int) -> None:
-        """Learn what was spent before, unless that is known."""
+    def seed(self, spent: Mapping[Account, int], settled: Iterable[str], now: int) -> None:
+        """Learn the money spent before, unless the tally is seeded."""
         if self._seeded:
             return
         self._seeded = True
-        self._keep_accounts({name: Account(amount) for name, amount in spent.items()}, now)
+        states = {account: AccountState(amount) for account, amount in spent.items()}
+        self._keep_accounts(states, now)
         for name in settled:
             self._remember(name)
 
@@ -121,8 +125,8 @@ class Tally:
     def _release(self, reservation: Reservation | None) -> None:
         for hold in reservation.holds if reservation else ():
             # An account that was forgotten holds nothing.
-            if account := self._accounts.get(hold.account):
-                self._accounts[hold.account] = release(account, hold.amount)
+            if state := self._accounts.get(hold.account):
+                self._accounts[hold.account] = release(state, hold.amount)
 
     def _expire(self, now: int) -> None:
         if now < self._first_expiry or not self._reservations:
@@ -153,13 +157,13 @@ class Tally:
             else:
                 del self._buckets[name]
 
-    def _keep_accounts(self, accounts: Mapping[str, Account], now: int) -> None:
-        for name, account in accounts.items():
-            if name not in self._accounts and (found := lifetime(name)) is not None:
-                # The clock of who asks may have been set back: what it still uses is not over.
+    def _keep_accounts(self, accounts: Mapping[Account, AccountState], now: int) -> None:
+        for account, state in accounts.items():
+            if account not in self._accounts and (found := lifetime(account)) is not None:
+                # The caller's clock may have been set back: an account that it uses is not over.
                 self._forget_accounts(min(now, found.begins_at))
-                heappush(self._account_ends, (found.forget_at, name))
-            self._accounts[name] = account
+                heappush(self._account_ends, (found.forget_at, account))
+            self._accounts[account] = state
 
     def _forget_accounts(self, now: int) -> None:
         for _ in range(LOOKED_AT):

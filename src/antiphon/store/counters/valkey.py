@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from antiphon.core.limits.spend import forget_at_ms
+from antiphon.core.limits.spend import lifetime
 from antiphon.core.limits.values import (
+    Account,
     Ask,
     Balance,
     Busy,
@@ -39,7 +40,7 @@ CONNECTIONS = 32
 # Accounts or ids in one call while seeding, so that no call holds up the server.
 _PART = 500
 
-_UNSEEDED = "The counters do not know what has been spent"
+_UNSEEDED = "The counters have not learned the spent amounts"
 
 
 def open_valkey(
@@ -72,7 +73,7 @@ def open_valkey(
 
 
 class ValkeyCounters:
-    """`core` decides the same in Lua; see `counters.lua` for the script and its keys.
+    """The rules of `core.limits` in Lua; see `counters.lua` for the script and its keys.
 
     The time is the server's, the only one that all processes share. `clock` replaces it in tests.
     """
@@ -91,7 +92,7 @@ class ValkeyCounters:
         self._clock = clock
         self._script = (files(__package__) / "counters.lua").read_bytes()
         self._digest = sha1(self._script).hexdigest()  # noqa: S324 - how Valkey names a script
-        self._forget_at = lru_cache(maxsize=8192)(forget_at_ms)
+        self._key = lru_cache(maxsize=8192)(_key)
 
     async def admit(self, ask: Ask) -> Verdict:
         match await self._call("admit", self._written(ask)):
@@ -110,18 +111,21 @@ class ValkeyCounters:
         await self._call("draw", draws)
 
     async def settle(self, settlement: Settlement) -> None:
-        """Raise `UnseededError` while nobody knows what was spent; nothing is counted then."""
-        costs = [(name, cost, self._forget_at(name)) for name, cost in settlement.costs.items()]
+        """Raise `UnseededError`, and count nothing, until the counters are seeded."""
+        costs = []
+        for account, cost in settlement.costs.items():
+            name, forget_at = self._key(account)
+            costs.append((name, cost, forget_at))
         argument = {"id": settlement.id, "costs": costs, "corrections": settlement.corrections}
         if not await self._call("settle", argument):
             raise UnseededError(_UNSEEDED)
 
     async def hold(self, asks: Sequence[Ask]) -> None:
-        """Hold what these asks hold, whatever the limits say and whatever is known."""
+        """Take the holds of these asks, whatever the limits are, also before the seeding."""
         await self._call("hold", [self._written(ask) for ask in asks])
 
     async def release(self, reservations: Sequence[str]) -> None:
-        """Give up what these hold. Unlike a settlement it may be followed by one."""
+        """Give up the holds of these. Unlike a settlement it may be followed by one."""
         await self._call("release", reservations)
 
     async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:
@@ -132,39 +136,39 @@ class ValkeyCounters:
     async def levels(self, draws: Sequence[Draw]) -> tuple[Level, ...]:
         return _levels(await self._call("levels", draws))
 
-    async def balance(self, accounts: Sequence[str]) -> tuple[Balance, ...]:
-        found = await self._call("balance", accounts)
+    async def balance(self, accounts: Sequence[Account]) -> tuple[Balance, ...]:
+        found = await self._call("balance", [self._key(account)[0] for account in accounts])
         return tuple(Balance(int(spent), int(held)) for spent, held in found)
 
-    async def add_place(self, line: str, due_in_ms: int, kept_ms: int) -> str:
-        place = token_hex(8)
-        argument = {"line": line, "place": place, "due_in_ms": due_in_ms, "kept_ms": kept_ms}
-        await self._call("add_place", argument)
-        return place
+    async def add_retry_slot(self, queue: str, due_in_ms: int, kept_ms: int) -> str:
+        slot = token_hex(8)
+        argument = {"queue": queue, "slot": slot, "due_in_ms": due_in_ms, "kept_ms": kept_ms}
+        await self._call("add_retry_slot", argument)
+        return slot
 
-    async def take_place(self, line: str, kept_ms: int) -> DueSlot | None:
-        found = await self._call("take_place", {"line": line, "kept_ms": kept_ms})
+    async def take_retry_slot(self, queue: str, kept_ms: int) -> DueSlot | None:
+        found = await self._call("take_retry_slot", {"queue": queue, "kept_ms": kept_ms})
         return DueSlot(*found) if found else None
 
-    async def drop_place(self, line: str, place: str) -> bool:
-        return bool(await self._call("drop_place", {"line": line, "place": place}))
+    async def drop_retry_slot(self, queue: str, slot: str) -> bool:
+        return bool(await self._call("drop_retry_slot", {"queue": queue, "slot": slot}))
 
     async def seeded(self) -> bool:
-        """Tell whether it is known what was spent, and so whether asks are decided."""
+        """Tell whether the counters have learned the spent amounts, and so decide asks."""
         return bool(await self._call("seeded", ()))
 
     async def unseed(self) -> None:
-        """Let what was spent be learned again, and nothing be decided until then."""
+        """Make the counters learn the spent amounts again, and decide nothing until then."""
         await self._call("unseed", ())
 
-    async def seed(self, spent: Mapping[str, int], settled: Iterable[str] = ()) -> None:
-        """Seed at once. With requests under way elsewhere, use `seeding.reseed` instead."""
+    async def seed(self, spent: Mapping[Account, int], settled: Iterable[str] = ()) -> None:
+        """Seed at once. While other processes have requests running, `seeding.reseed` does it."""
         claim = await self.claim(SEEDING_MS)
         if claim is not None:
             await self.complete(claim, Seed(spent, tuple(settled)))
 
     async def claim(self, patience_ms: int) -> Claim | None:
-        """Claim the right to seed for this time; `None` if it is done, or somebody else does it.
+        """Claim the right to seed for this time; `None` if another process has it or has seeded.
 
         Raises `CountersError` if the server may throw counters away when its memory is full.
         """
@@ -181,14 +185,20 @@ class ValkeyCounters:
         return claim
 
     async def abandon(self, claim: Claim) -> None:
-        """Let others seed."""
+        """Give the right to seed back."""
         await self._call("abandon_seeding", claim.claimant)
 
     async def complete(self, claim: Claim, seed: Seed) -> None:
         """Write the sums; from then on asks are decided."""
-        spent = dict.fromkeys(await self._accounts(), 0) | dict(seed.spent)
-        rows = [(name, str(amount), self._forget_at(name)) for name, amount in spent.items()]
-        parts = [{"spent": part, "settled": ()} for part in _parts(rows)]
+        rows: dict[str, tuple[str, str, int | None]] = {
+            # An older state of the server has left these: they have an end already.
+            name: (name, "0", None)
+            for name in await self._names()
+        }
+        for account, amount in seed.spent.items():
+            name, forget_at = self._key(account)
+            rows[name] = (name, str(amount), forget_at)
+        parts = [{"spent": part, "settled": ()} for part in _parts(rows.values())]
         parts += [{"spent": (), "settled": part} for part in _parts(seed.settled)]
         for part in [*parts, {"spent": (), "settled": (), "run": claim.run}]:
             if not await self._call("seed", {"claimant": claim.claimant, **part}):
@@ -199,7 +209,10 @@ class ValkeyCounters:
         await self._client.connection_pool.aclose()
 
     def _written(self, ask: Ask) -> dict[str, Any]:
-        holds = [(h.account, h.limit, h.amount, self._forget_at(h.account)) for h in ask.holds]
+        holds = []
+        for hold in ask.holds:
+            name, forget_at = self._key(hold.account)
+            holds.append((name, hold.limit, hold.amount, forget_at))
         return {
             "id": ask.id,
             "draws": ask.draws,
@@ -208,8 +221,8 @@ class ValkeyCounters:
             "waits": ask.waits,
         }
 
-    async def _accounts(self) -> list[str]:
-        """Name the accounts that an older state of the server has left."""
+    async def _names(self) -> list[str]:
+        """Return the names of the accounts that the server has."""
         start, cursor, names = f"{self._prefix}:account:", None, list[str]()
         while cursor != 0:
             async with self._asking():
@@ -251,11 +264,25 @@ class ValkeyCounters:
             raise CountersAwayError(f"Valkey cannot be asked: {reason}") from error
 
 
+def _key(account: Account) -> tuple[str, int | None]:
+    """Return an account as the server knows it, and when the server may forget it.
+
+    The only place that writes an account as text. Servers of several releases share these keys.
+
+    >>> from datetime import date
+    >>> _key(Account("organization", "1", "monthly", date(2026, 11, 1)))
+    ('organization:1:monthly:2026-11-01', 1798848000000)
+    """
+    name = f"{account.scope}:{account.scope_id}:{account.period}:{account.start.isoformat()}"
+    found = lifetime(account)
+    return name, None if found is None else found.forget_at
+
+
 def _levels(pairs: Iterable[tuple[int, int]]) -> tuple[Level, ...]:
     return tuple(Level(remaining, full_in_ms) for remaining, full_in_ms in pairs)
 
 
-def _parts(rows: Sequence[Any]) -> Iterable[list[Any]]:
+def _parts(rows: Iterable[Any]) -> Iterable[list[Any]]:
     left = iter(rows)
     while part := list(islice(left, _PART)):
         yield part

@@ -1,4 +1,4 @@
-"""Waiting for money that running requests hold, in the order in which the asks came."""
+"""A queue at each spend account for asks that wait for money that running requests hold."""
 
 import asyncio
 from asyncio import timeout_at
@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from antiphon.core.limits.values import Ask, Busy, Settlement, Verdict
+from antiphon.core.limits.values import Account, Ask, Busy, Settlement, Verdict
 from antiphon.store.counters.base import Counters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-# Other processes' settlements are noticed after this time at the latest. It is well below the
-# time for which the counters keep the place of one who waits (`core.spend.TURN_MS`).
+# Settlements of other processes are noticed after this time at the latest. It is well below the
+# time for which the counters keep the turn of a waiting ask (`core.limits.spend.TURN_MS`).
 LOOK_S = 0.1
 
 
-class _Line:
-    """Those who wait at one account. The lock lets them through one by one, first come first."""
+class _Queue:
+    """The asks that wait at one account. The lock lets them through one by one, first come first.
+
+    `freed` is set when money may have become free.
+    """
 
     def __init__(self) -> None:
         self.head = asyncio.Lock()
@@ -29,20 +32,20 @@ class _Line:
 
 
 class WaitingRoom:
-    """Admits when there is room. Settle through it, so that those who wait hear of it at once.
+    """Admits asks when there is room. Settlements go through it, and wake waiting asks at once.
 
-    In one process the order at an account is strict. Between processes, the one whose turn it is
-    keeps its place in the counters, and those who would fit are `Busy` until it was granted.
+    In one process the order at an account is strict. Between processes, the ask that has its turn
+    keeps it in the counters, and asks that would fit are `Busy` until it was granted.
     """
 
     def __init__(self, counters: Counters, look_s: float = LOOK_S) -> None:
         self._counters = counters
         self._look_s = look_s
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[Account, _Queue] = {}
 
     async def admit(self, ask: Ask, patience_s: float) -> Verdict:
-        """Ask until the answer is another one than `Busy`, or until patience is at its end."""
-        account = self._line_for(ask) if self._lines else None
+        """Ask until the answer is not `Busy` any more, or until the patience is at its end."""
+        account = self._queue_for(ask) if self._queues else None
         if account is None:
             verdict = await self._counters.admit(_waiting(ask))
             if not isinstance(verdict, Busy):
@@ -52,22 +55,22 @@ class WaitingRoom:
         return await self._wait(ask, account, deadline)
 
     async def settle(self, settlement: Settlement) -> None:
-        """Settle, and let those look again who wait for it."""
+        """Settle, and wake the asks that wait at these accounts."""
         try:
             await self._counters.settle(settlement)
         finally:
-            self._look_again(settlement.costs or self._lines)
+            self._wake(settlement.costs or self._queues)
 
-    def _line_for(self, ask: Ask) -> str | None:
-        return next((hold.account for hold in ask.holds if hold.account in self._lines), None)
+    def _queue_for(self, ask: Ask) -> Account | None:
+        return next((hold.account for hold in ask.holds if hold.account in self._queues), None)
 
-    async def _wait(self, ask: Ask, account: str, deadline: float) -> Verdict:
+    async def _wait(self, ask: Ask, account: Account, deadline: float) -> Verdict:
         waiting = _waiting(ask)
         # Only waiting is cut short: an ask that was sent is answered, or its hold would be lost.
         with suppress(TimeoutError):
             while True:
-                async with self._standing_at(account, deadline) as line:
-                    verdict = await self._look_while_busy(waiting, account, line, deadline)
+                async with self._queued_at(account, deadline) as queue:
+                    verdict = await self._look_while_busy(waiting, account, queue, deadline)
                 if not isinstance(verdict, Busy):
                     return verdict
                 account = ask.holds[verdict.index].account
@@ -75,28 +78,28 @@ class WaitingRoom:
         return await self._counters.admit(msgspec.structs.replace(ask, waits=False))
 
     @asynccontextmanager
-    async def _standing_at(self, account: str, deadline: float) -> "AsyncGenerator[_Line]":
-        line = self._lines.setdefault(account, _Line())
-        line.length += 1
+    async def _queued_at(self, account: Account, deadline: float) -> "AsyncGenerator[_Queue]":
+        queue = self._queues.setdefault(account, _Queue())
+        queue.length += 1
         try:
             async with timeout_at(deadline):
-                await line.head.acquire()
+                await queue.head.acquire()
             try:
-                yield line
+                yield queue
             finally:
-                line.head.release()
+                queue.head.release()
         finally:
-            line.length -= 1
-            if not line.length:
-                del self._lines[account]
+            queue.length -= 1
+            if not queue.length:
+                del self._queues[account]
 
     async def _look_while_busy(
-        self, ask: Ask, account: str, line: _Line, deadline: float
+        self, ask: Ask, account: Account, queue: _Queue, deadline: float
     ) -> Verdict:
-        """Ask whenever something was freed; another answer, or another account, is the end."""
+        """Ask whenever money may be free; another answer, or another account, is the end."""
         loop = asyncio.get_running_loop()
         while True:
-            line.freed.clear()
+            queue.freed.clear()
             verdict = await self._counters.admit(ask)
             if not isinstance(verdict, Busy) or ask.holds[verdict.index].account != account:
                 return verdict
@@ -104,12 +107,12 @@ class WaitingRoom:
                 raise TimeoutError
             with suppress(TimeoutError):
                 async with timeout_at(min(deadline, loop.time() + self._look_s)):
-                    await line.freed.wait()
+                    await queue.freed.wait()
 
-    def _look_again(self, accounts: Iterable[str]) -> None:
+    def _wake(self, accounts: Iterable[Account]) -> None:
         for account in accounts:
-            if line := self._lines.get(account):
-                line.freed.set()
+            if queue := self._queues.get(account):
+                queue.freed.set()
 
 
 def _waiting(ask: Ask) -> Ask:

@@ -1,4 +1,4 @@
-"""What a database consists of, whichever it is."""
+"""The parts of a database that differ between SQLite and PostgreSQL."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,17 +11,20 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-async def acquire_nothing(told: OnLockChange, alone: bool) -> InstanceLock:  # noqa: FBT001 - a word of the port
-    """Ask nobody."""
-    del told, alone
+async def acquire_nothing(on_change: OnLockChange, exclusive: bool) -> InstanceLock:  # noqa: FBT001 - a word of the port
+    """Lock nothing."""
+    del on_change, exclusive
     return NoInstanceLock()
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What differs between the databases. SQLite reads and writes on different connections."""
+    """How to read, to write, to watch the accounts, and to lock the database for a server.
+
+    SQLite reads and writes on different connections.
+    """
 
     readers: "AsyncEngine"
     writers: "AsyncEngine"
     watch: Callable[[], Awaitable[ChangeSignal]]
-    move_in: Callable[[OnLockChange, bool], Awaitable[InstanceLock]] = acquire_nothing
+    acquire: Callable[[OnLockChange, bool], Awaitable[InstanceLock]] = acquire_nothing

@@ -1,7 +1,7 @@
 """One database, SQLite or PostgreSQL: transactions to read and to write, and notice of changes.
 
-SQLAlchemy takes a third of a second to import on a small machine, so here and in what this module
-imports, it is imported where it is first used. Whoever needs `accounts` or `tables` pays for it.
+SQLAlchemy takes a third of a second to import on a small machine, so this module and its imports
+import it where it is first used. The modules of the store that use tables import it at once.
 """
 
 from collections.abc import AsyncGenerator
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-# How long a transaction waits for others to let go of the database.
+# How long a transaction waits for others to release the database.
 PATIENCE_S = 5.0
 
 
 class Database:
-    """A database that is open. Its transactions raise nothing but `StoreError` of their own."""
+    """An open database. The only error of its own that a transaction raises is `StoreError`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -34,7 +34,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator["AsyncConnection"]:
-        """See one state of the database, whatever others write; writing is refused."""
+        """Read one state of the database, whatever others write; writing is refused."""
         async with _transaction(self._backend.readers) as connection:
             yield connection
 
@@ -56,18 +56,21 @@ class Database:
             return self._signal
 
     @asynccontextmanager
-    async def occupied(self, told: OnLockChange, *, alone: bool) -> AsyncGenerator[None]:
-        """Serve from this database: alone, or with others that share their limits.
+    async def instance_lock(
+        self, on_change: OnLockChange, *, exclusive: bool
+    ) -> AsyncGenerator[None]:
+        """Hold the lock of a server: `exclusive`, or together with others that share their limits.
 
-        `told` hears why nothing may be granted now, and `None` when it may again. Raises
-        `OccupiedError` if another server is there, and one of the two has to be alone.
+        `on_change` is called with a reason when the lock is lost, and with `None` when it is held
+        again. Raises `OccupiedError` if another server has the lock and one of the two is
+        exclusive.
         """
-        tenancy = await self._backend.move_in(told, alone)
+        lock = await self._backend.acquire(on_change, exclusive)
         try:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                await tenancy.aclose()
+                await lock.aclose()
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):

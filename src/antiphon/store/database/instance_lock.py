@@ -1,14 +1,20 @@
-"""Who may serve from a PostgreSQL database: one server, or many that share their limits.
+"""Who may serve from a data folder or a database: one server, or many that share their limits.
 
-A server that keeps its limits in memory has the database to itself, as each of two would grant
-the whole of every limit. It holds an advisory lock of the session; those that share their limits
-hold the same lock together. PostgreSQL lets go of it when the session ends, however it ends.
+A server that counts limits in its memory has both to itself, as each of two would grant the whole
+of every limit. The folder has a locked file, whose lock ends with the process. In PostgreSQL the
+server holds an advisory lock of its session; servers that share their limits hold the same lock
+together. PostgreSQL releases it when the session ends, however it ends.
 
-Each server counts up the house's term when it moves in. One that was alone, lost its session, and
-finds a later term when it is back, knows that somebody has served meanwhile.
+Each server counts up a number in the database, the term, when it acquires the lock. An exclusive
+server that lost its session, and finds a later term when it is back, knows that another server
+has served meanwhile.
 """
 
-from collections.abc import Awaitable, Callable
+import fcntl
+import os
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from antiphon.store.database.errors import StoreError
@@ -17,10 +23,12 @@ from antiphon.store.database.session import RETRY_S, Session
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-# How long somebody who is about to leave is waited for.
+LOCK_FILE = "server.lock"
+
+# How long the lock is waited for: another server may be about to leave.
 WAIT_S = 2.0
 
-# PostgreSQL lets go of the lock of a machine that has vanished after 20 seconds: its own answer
+# PostgreSQL releases the lock of a machine that has vanished after 20 seconds: its own default
 # could be two hours. A session that is cut off notices within ten, and so before.
 SESSION = {
     "application_name": "antiphon-server",
@@ -42,12 +50,35 @@ _TERM = """
     ON CONFLICT (name) DO UPDATE SET value = greatest(revision.value, $1) RETURNING value
 """
 
-# Told why nothing may be granted now, or `None` when it may again.
+_ADVICE = "set counters_url to the same Valkey server on both"
+
+# Called with the reason when the lock is lost, and with `None` when it is held again.
 OnLockChange = Callable[[str | None], None]
 
 
 class OccupiedError(StoreError):
     """Another server has the database, and the two do not share their limits."""
+
+
+@contextmanager
+def lock_data_dir(data_dir: Path) -> Generator[None]:
+    """Hold the data folder for this process. The lock ends with it, however it ends.
+
+    Raises `OccupiedError` if another server holds it.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise OccupiedError(
+            f"another server uses {data_dir}, and the two do not share their limits: {_ADVICE}"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class InstanceLock(Protocol):
@@ -57,28 +88,28 @@ class InstanceLock(Protocol):
 
 
 class NoInstanceLock:
-    """Nobody is asked: the database is in a folder that a server has to itself."""
+    """No lock: the database is in a data folder, which has a lock of its own."""
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""
 
 
 class PostgresInstanceLock:
-    """Holds the lock: alone, or together with others. `told` hears when it is lost, and back."""
+    """Holds the lock, exclusively or together with others, and takes it again when it is lost."""
 
     def __init__(
         self,
         dial: Callable[[], Awaitable["Connection"]],
-        told: OnLockChange,
+        on_change: OnLockChange,
         *,
-        alone: bool,
+        exclusive: bool,
         retry_s: float = RETRY_S,
     ) -> None:
-        self._told = told
-        self._alone = alone
+        self._on_change = on_change
+        self._exclusive = exclusive
         self._term: int | None = None
         self._session = Session(
-            "antiphon-store-tenancy", dial, self._move_in, self._moved_out, retry_s=retry_s
+            "antiphon-store-lock", dial, self._acquire, self._lost, retry_s=retry_s
         )
 
     async def start(self) -> None:
@@ -88,28 +119,29 @@ class PostgresInstanceLock:
     async def aclose(self) -> None:
         await self._session.aclose()
 
-    async def _move_in(self, connection: "Connection") -> None:
+    async def _acquire(self, connection: "Connection") -> None:
         await self._lock(connection)
         if self._term is None:
             self._term = await connection.fetchval(_NEXT_TERM)
-        elif self._alone and await connection.fetchval(_TERM, self._term) > self._term:
-            # For good: what the other has spent is not known here.
+        elif self._exclusive and await connection.fetchval(_TERM, self._term) > self._term:
+            # For good: this server cannot know the money that the other one has spent.
             await connection.execute(f"SELECT pg_advisory_unlock({_LOCK})")
-            self._told("another server has used the database meanwhile: start this one again")
+            self._on_change("another server has used the database meanwhile: start this one again")
             return
-        self._told(None)
+        self._on_change(None)
 
     async def _lock(self, connection: "Connection") -> None:
         from asyncpg import LockNotAvailableError  # noqa: PLC0415 - an extra
 
-        function = "pg_advisory_lock" if self._alone else "pg_advisory_lock_shared"
+        function = "pg_advisory_lock" if self._exclusive else "pg_advisory_lock_shared"
         try:
             await connection.execute(f"SELECT {function}({_LOCK})")
         except LockNotAvailableError as error:
-            self._told("another server has the database now")
+            self._on_change("another server has the database now")
             raise OccupiedError(
-                "another server uses this database, and the two do not share their limits"
+                f"another server uses this database, and the two do not share their limits: "
+                f"{_ADVICE}"
             ) from error
 
-    def _moved_out(self) -> None:
-        self._told("the database is away")
+    def _lost(self) -> None:
+        self._on_change("the database is away")

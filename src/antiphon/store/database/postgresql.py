@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of connections, one more that listens, and one that holds the house."""
+"""PostgreSQL: a pool of connections, one more that listens, and one that holds the lock."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -27,8 +27,8 @@ def open_postgresql(url: URL, patience_s: float) -> Backend:
     try:
         engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),
-            # The database is not in the way of a request, so a question before each use is free,
-            # and a server that was restarted is not noticed by anybody.
+            # No request waits for the database, so a question before each use costs nothing, and
+            # a restart of the server fails no transaction.
             pool_pre_ping=True,
             connect_args={"timeout": patience_s},
             hide_parameters=True,
@@ -43,20 +43,21 @@ def open_postgresql(url: URL, patience_s: float) -> Backend:
         await signal.start()
         return signal
 
-    async def move_in(told: OnLockChange, alone: bool) -> InstanceLock:  # noqa: FBT001 - a word of the port
-        tenancy = PostgresInstanceLock(dialer(engine, patience_s, **SESSION), told, alone=alone)
-        await tenancy.start()
-        return tenancy
+    async def acquire(on_change: OnLockChange, exclusive: bool) -> InstanceLock:  # noqa: FBT001 - a word of the port
+        dial = dialer(engine, patience_s, **SESSION)
+        lock = PostgresInstanceLock(dial, on_change, exclusive=exclusive)
+        await lock.start()
+        return lock
 
     readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return Backend(readers=readers, writers=engine, watch=watch, move_in=move_in)
+    return Backend(readers=readers, writers=engine, watch=watch, acquire=acquire)
 
 
 class PostgresSignal:
-    """Counts what `NOTIFY` tells.
+    """Counts the notices of changes.
 
-    While nobody listens (the server restarts, the network is away) every answer is a new one:
-    then there is a question per request again, but never an old answer.
+    While there is no connection to listen on (the server restarts, the network is away) every
+    version is a new one: then each request reads the accounts, but never old ones.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class PostgresSignal:
         return self._count
 
     def touch(self) -> None:
-        """Learn of an own change at once; its notice takes the way through the server."""
+        """Count an own change at once; its notice takes the way through the server."""
         self._count += 1
 
     async def aclose(self) -> None:
@@ -93,7 +94,7 @@ class PostgresSignal:
 
     async def _listen(self, connection: "Connection") -> None:
         await connection.add_listener(CHANNEL, self._on_notice)
-        # What was changed until now was missed; from here on nothing is.
+        # Changes until now were missed; later ones are not.
         self._count += 1
 
     def _on_notice(self, *_notice: object) -> None:

@@ -1,0 +1,125 @@
+"""What requests are admitted by and billed in, built in the one order that loses nothing.
+
+    counters ─► lock ─► entries of the dead ─► ledger ─► totals ─► admitter
+
+The counters come first, because the ledger delivers bills to them. The totals come after the
+ledger, because this process's journal is written into it before they are read. The admitter comes
+last, when the counters have learned from the totals what was spent.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.service.accounts import Accounts
+from antiphon.service.background import background
+from antiphon.service.ledger import Ledger, Receivers, open_ledger, saving_to, take_over
+from antiphon.service.limits.admitter import Admitter
+from antiphon.service.limits.metering import Metering
+from antiphon.service.limits.seeding import SpentTotals
+from antiphon.settings import Settings
+from antiphon.store.counters.base import Counters
+from antiphon.store.counters.fallback import FallbackCounters
+from antiphon.store.counters.memory import MemoryCounters, steady_clock
+from antiphon.store.database.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """The counters of limits, the ledger of bills, and the admitter, which uses both."""
+
+    counters: Counters
+    ledger: Ledger
+    admitter: Admitter
+
+
+@asynccontextmanager
+async def open_accounting(  # noqa: PLR0913 - what a test gives instead of the world's
+    settings: Settings,
+    database: Database,
+    accounts: Accounts,
+    *,
+    now: Callable[[], datetime],
+    entropy: Callable[[int], bytes],
+    clock: Callable[[], int] | None = None,
+) -> AsyncGenerator[Accounting]:
+    """Open the accounting of a server until the end of the block.
+
+    `clock` replaces that of the counters in memory: Unix milliseconds that never go back. Raises
+    `CountersError`, and `StoreError`: an `OccupiedError` if another server uses the database and
+    the two do not share their limits.
+    """
+    clock = clock or steady_clock()
+    folder = settings.data_dir / "journal"
+    async with AsyncExitStack() as stack:
+        organization = (await accounts.current()).organization.id
+        counters = await stack.enter_async_context(_opened(settings, organization, clock))
+        await stack.enter_async_context(_locked(database, counters))
+        metering = Metering(counters, accounts)
+        receivers = Receivers(metering.settle, saving_to(database))
+        # Counters in memory begin with the totals, which will contain these entries.
+        in_memory = isinstance(counters, MemoryCounters)
+        left = replace(receivers, settle=_settle_nothing) if in_memory else receivers
+        await take_over(folder, left)
+        ledger = await stack.enter_async_context(
+            open_ledger(folder, receivers, now=now, entropy=entropy)
+        )
+        totals = SpentTotals(database, now, with_settled=not in_memory, flush=ledger.flush)
+        if isinstance(counters, FallbackCounters):
+            mending = background("antiphon-counters", partial(counters.keep_whole, totals))
+            await stack.enter_async_context(mending)
+        seed = await totals()
+        await counters.seed(seed.spent, seed.settled)
+        await stack.enter_async_context(metering.following())
+        admitter = Admitter(metering, ledger, settings.limits, clock)
+        yield Accounting(counters, ledger, admitter)
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, organization: str, clock: Callable[[], int]
+) -> AsyncGenerator[MemoryCounters | FallbackCounters]:
+    """Open the counters: in memory, or in Valkey, where each organization has its own keys."""
+    if settings.counters_url is None:
+        yield MemoryCounters(clock)
+        return
+    from antiphon.store.counters.valkey import open_valkey  # noqa: PLC0415 - an extra
+
+    remote = open_valkey(settings.counters_url.reveal(), name=f"antiphon:{organization}")
+    counters = FallbackCounters(remote)
+    try:
+        await counters.open()
+        yield counters
+    finally:
+        await counters.aclose()
+
+
+@asynccontextmanager
+async def _locked(
+    database: Database, counters: MemoryCounters | FallbackCounters
+) -> AsyncGenerator[None]:
+    """Lock the database: with counters in memory for this server alone, else for all that share.
+
+    Counters in memory grant nothing while the lock is lost: another server may have it.
+    """
+    log = structlog.get_logger(__name__)
+
+    def on_change(reason: str | None) -> None:
+        if isinstance(counters, MemoryCounters):
+            counters.refuse(reason)
+        if reason is not None:
+            log.error("database not held", reason=reason, granting=not exclusive)
+
+    exclusive = isinstance(counters, MemoryCounters)
+    async with database.instance_lock(on_change, exclusive=exclusive):
+        yield
+
+
+async def _settle_nothing(entries: Sequence[LedgerEntry]) -> None:
+    """Count nothing."""
+    del entries

@@ -1,0 +1,233 @@
+"""The decision about a request: its spend limits, its rate limits, and its line in the ledger.
+
+admit ──► Admission: produced … ──► close ──► settle
+ │                                   │         └─ the counters charge the bill, once
+ │                                   └─ the journal has the bill: it cannot be lost any more
+ └─ one step of the counters, then a slot of the journal
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+
+import anyio
+import structlog
+from msgspec.structs import replace
+
+from antiphon.core.billing.pricing import FREE, worst_case
+from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
+from antiphon.core.limits.periods import day_of, midnight
+from antiphon.core.limits.rate_limits import (
+    TOKEN_COUNT,
+    Amounts,
+    LimitType,
+    corrections,
+    draws,
+    limit_headers,
+    rate_limit_error,
+)
+from antiphon.core.limits.spend import spend_error
+from antiphon.core.limits.values import (
+    Ask,
+    Exceeded,
+    Granted,
+    Hold,
+    Limited,
+    Settlement,
+    Unseeded,
+    Verdict,
+)
+from antiphon.service.access import Caller
+from antiphon.service.ledger import Ledger
+from antiphon.service.limits.admission import Admission, AdmissionRequest
+from antiphon.service.limits.applied import AppliedLimits, LimitFinder, limited_accounts
+from antiphon.service.limits.metering import LEASE_MS, Metering
+from antiphon.service.limits.retry_slots import RetrySlot, RetrySlots
+from antiphon.settings import LimitSettings
+from antiphon.store.counters.base import CountersError
+from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.database.errors import StoreError
+
+# Counting tokens draws one request of its own group, and nothing else.
+_ONE_COUNT: Amounts = {LimitType.REQUESTS: 1}
+
+
+class Admitter:
+    """Admits requests, or says why not and what is left of the limits."""
+
+    def __init__(
+        self,
+        metering: Metering,
+        ledger: Ledger,
+        settings: LimitSettings,
+        clock: Callable[[], int],
+    ) -> None:
+        """Admit into a ledger. `clock` returns Unix milliseconds that never go back."""
+        self._counters = metering.counters
+        self._room = metering.room
+        self._metering = metering
+        self._ledger = ledger
+        self._settings = settings
+        self._slots = RetrySlots(metering.counters, clock)
+        self._limits = LimitFinder(settings)
+        # All requests under the same limits on a day have the same accounts.
+        self._limited_accounts = lru_cache(maxsize=4096)(limited_accounts)
+        self._log = structlog.get_logger(__name__)
+
+    @property
+    def refused(self) -> str | None:
+        """Why this server admits nothing, or `None`: it has lost the lock of its database."""
+        return self._counters.refused if isinstance(self._counters, MemoryCounters) else None
+
+    async def admit(self, request: AdmissionRequest) -> Admission:
+        """Let a request begin, or raise the `ApiError` that says why not.
+
+        A refusal charges nothing. A request that may fit into a spend limit once others are
+        settled waits for them.
+        """
+        limits = self._limits.find(request.caller, request.group)
+        now, amounts = self._ledger.now(), request.amounts
+        ask = Ask(
+            id=request.request_id,
+            draws=draws(limits.rates, amounts),
+            holds=self._holds(limits, request, now),
+            lease_ms=LEASE_MS,
+            waits=True,
+        )
+        try:
+            verdict = await self._decide(ask, request)
+        except CountersError as error:
+            raise OverloadedError from error
+        if not isinstance(verdict, Granted):
+            raise await self._refusal(verdict, request, limits, now)
+        headers = limit_headers(limits.rates, verdict.levels, now)
+        try:
+            admission = Admission(
+                self._ledger, request.opening(now), limits.rates, amounts, headers
+            )
+        except (StoreError, OSError) as error:
+            # A request that cannot be accounted for is not done, and nothing is held for it.
+            await self._room.settle(Settlement(request.request_id, {}))
+            raise OverloadedError from error
+        if request.exact:
+            admission.prompt(TokenCounts(input=request.input_tokens))
+        self._metering.follow(admission)
+        return admission
+
+    def _holds(
+        self, limits: AppliedLimits, request: AdmissionRequest, now: datetime
+    ) -> tuple[Hold, ...]:
+        """Return holds of the worst case on each account; a free request passes every limit.
+
+        Accounts without a limit hold it too: a limit that is set later has to know what runs.
+        """
+        if request.price is FREE:
+            return ()
+        worst = worst_case(request.price, request.input_tokens, request.max_output, request.caches)
+        if not worst:
+            return ()
+        accounts = self._limited_accounts(limits, midnight(day_of(now)))
+        return tuple([Hold(account, limit, worst) for account, limit in accounts])
+
+    async def _decide(self, ask: Ask, request: AdmissionRequest) -> Verdict:
+        """Decide an ask; if the client retries, by its retry slot or with the promise of one."""
+        key_id, retries = request.caller.key_id, request.retries
+        if self._slots.untidy:
+            await self._slots.tidy()
+        if retries and (slot := await self._slots.claim(key_id, ask.draws)):
+            return await self._decide_in_slot(slot, ask)
+        verdict = await self._room.admit(ask, self._settings.spend_wait_s)
+        if retries is None or not isinstance(verdict, Limited):
+            return verdict
+        if ask.draws[verdict.index].needs_positive:
+            # How much output would be needed is not known, so it cannot be drawn in advance.
+            return verdict
+        wait_ms = await self._slots.promise(key_id, ask.draws, verdict.retry_after_ms)
+        return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
+
+    async def _decide_in_slot(self, slot: RetrySlot | int, ask: Ask) -> Verdict:
+        """Decide an ask whose slot is due, and its draws made; or is due only in some ms."""
+        if isinstance(slot, int):
+            return Limited(0, slot, await self._counters.levels(ask.draws))
+        rest = replace(ask, draws=tuple(draw for draw in ask.draws if draw not in slot.drawn))
+        verdict: Verdict | None = None
+        try:
+            # First: no other call may come between the verdict and the slot of the journal.
+            levels = await self._counters.levels(ask.draws)
+            verdict = await self._room.admit(rest, self._settings.spend_wait_s)
+        finally:
+            if not isinstance(verdict, Granted):
+                with anyio.CancelScope(shield=True):
+                    await self._slots.give_back(slot)
+        if isinstance(verdict, Limited):
+            refused = rest.draws[verdict.index]
+            return Limited(ask.draws.index(refused), verdict.retry_after_ms, levels)
+        return Granted(levels) if isinstance(verdict, Granted) else verdict
+
+    async def _refusal(
+        self, verdict: Verdict, request: AdmissionRequest, limits: AppliedLimits, now: datetime
+    ) -> ApiError:
+        match verdict:
+            case Limited():
+                return _too_many(verdict, request.caller, request.model, limits, now)
+            case Exceeded(index=index):
+                refusal = spend_error(limits.caps[index], now)
+            case Unseeded():
+                refusal = OverloadedError("What was spent is being counted. Please try again soon.")
+            case _:
+                # It would fit, but the running requests have not ended in time.
+                refusal = OverloadedError()
+        refusal.headers |= await self.remaining_headers(request.caller, request.group)
+        return refusal
+
+    async def count(self, caller: Caller, request_id: str, model: str) -> dict[str, str]:
+        """Let tokens be counted, or raise the `ApiError` that says why not.
+
+        Counting has a limit of its own and costs nothing. Returns the headers of this limit.
+        """
+        limits = self._limits.find(caller, TOKEN_COUNT)
+        now = self._ledger.now()
+        ask = Ask(request_id, draws(limits.rates, _ONE_COUNT), (), LEASE_MS)
+        try:
+            verdict = await self._counters.admit(ask)
+        except CountersError as error:
+            raise OverloadedError from error
+        match verdict:
+            case Granted(levels=levels):
+                return limit_headers(limits.rates, levels, now)
+            case Limited():
+                raise _too_many(verdict, caller, model, limits, now)
+            case _:
+                raise OverloadedError
+
+    async def give_back_count(self, caller: Caller) -> dict[str, str]:
+        """Undo the draw of `count` for a request that was refused; return what is left."""
+        rates = self._limits.find(caller, TOKEN_COUNT).rates
+        try:
+            await self._counters.draw(corrections(rates, {LimitType.REQUESTS: -1}))
+        except CountersError as error:
+            self._log.warning("counters not reached", reason=str(error))
+        return await self.remaining_headers(caller, TOKEN_COUNT)
+
+    async def remaining_headers(self, caller: Caller, group: str) -> dict[str, str]:
+        """Return the headers of what is left, and take nothing; none if the counters are away."""
+        limits = self._limits.find(caller, group)
+        try:
+            levels = await self._counters.levels(draws(limits.rates, {}))
+        except CountersError:
+            return {}
+        return limit_headers(limits.rates, levels, self._ledger.now())
+
+
+def _too_many(
+    verdict: Limited, caller: Caller, model: str, limits: AppliedLimits, now: datetime
+) -> RateLimitError:
+    refusal = rate_limit_error(
+        limits.rates[verdict.index],
+        verdict.retry_after_ms,
+        organization_id=caller.organization_id,
+        model=model,
+    )
+    refusal.headers |= limit_headers(limits.rates, verdict.levels, now)
+    return refusal
