@@ -363,7 +363,7 @@ async def test_server_that_another_has_replaced_grants_nothing_any_more(
     refused = await home.caller.create()
     assert refused.error == (529, "overloaded_error", "Overloaded")
     assert len(remaining(refused)) == 12
-    while (ready := await home.caller.get("/ready")).json["reason"] == "the database is away":
+    while (ready := await home.caller.get("/ready")).json["reason"] == "the database is away":  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert ready.status == 503
     assert ready.json == {
