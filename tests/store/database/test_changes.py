@@ -1,6 +1,8 @@
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeAlias
 
 import anyio
@@ -12,8 +14,9 @@ from sqlalchemy import insert
 from antiphon.store.accounts import ApiKey, active_secrets, add_key, change_key
 from antiphon.store.database import postgresql
 from antiphon.store.database.changes import ChangeSignal
-from antiphon.store.database.database import Database, open_database
+from antiphon.store.database.database import Database, open_database, sqlite_url
 from antiphon.store.database.errors import StoreError
+from antiphon.store.database.migrations import migrate
 from antiphon.store.database.tables import revisions
 
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
@@ -150,6 +153,37 @@ async def test_change_of_something_else_is_none(database: Database) -> None:
         await connection.execute(insert(revisions).values(name="probe", value=1))
     await anyio.sleep(0.05)
     assert signal.version() == version
+
+
+# SQLite's lock of the log's index that says that the database is in use (walformat.html, 2.3.1).
+LOCK = """
+import fcntl, sys
+with open(sys.argv[1] + "-shm", "r+b") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)
+    except OSError:
+        print("in use", end="")
+"""
+
+
+def lock_index(path: Path) -> str:
+    """What another process finds that would be the first one on a database."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOCK, path], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+async def test_watched_file_is_in_use_for_other_processes(sqlite_path: Path) -> None:
+    database = await open_database(sqlite_url(sqlite_path))
+    await migrate(database)
+    await database.watch()
+    # A process that found nobody would empty the index, which this one goes on reading.
+    assert await anyio.to_thread.run_sync(lock_index, sqlite_path) == "in use"
+    async with database.read():
+        assert await anyio.to_thread.run_sync(lock_index, sqlite_path) == "in use"
+    await database.aclose()
+    assert not sqlite_path.with_name(f"{sqlite_path.name}-shm").exists()
 
 
 async def test_there_is_one_signal_for_each_database(database: Database) -> None:

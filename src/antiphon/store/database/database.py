@@ -74,10 +74,11 @@ class Database:
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):
-            if self._signal is not None:
-                await self._signal.aclose()
             await self._backend.readers.dispose()
             await self._backend.writers.dispose()
+            # Last: on SQLite it gives up the locks of all connections.
+            if self._signal is not None:
+                await self._signal.aclose()
 
 
 def sqlite_url(path: Path) -> str:

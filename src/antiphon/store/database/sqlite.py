@@ -59,7 +59,8 @@ class SqliteSignal:
             self._number("PRAGMA data_version")
         except sqlite3.Error as error:
             raise explained(error) from error
-        self._index = _shared_index(path)
+        self._descriptor = _open_index(path)
+        self._index = _mapped(self._descriptor)
         self._header = b""
 
     def version(self) -> int:
@@ -83,20 +84,37 @@ class SqliteSignal:
         """Nothing to learn: `data_version` tells of this process's commits as well."""
 
     async def aclose(self) -> None:
+        """Close; after every other connection of this process, because of the locks."""
+        self._connection.close()
         if self._index is not None:
             self._index.close()
-        self._connection.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
     def _number(self, query: str) -> int:
         row: tuple[int] = self._connection.execute(query).fetchone()
         return row[0]
 
 
-def _shared_index(path: Path) -> mmap.mmap | None:
-    """Map the index of the log, or nothing where it is not a file that can be mapped."""
+def _open_index(path: Path) -> int | None:
+    """Open the index of the log, or nothing where it is no file.
+
+    What is opened here has to stay open: when a process closes any descriptor of a file, the kernel
+    gives up all locks that it has on it (sqlite.org/howtocorrupt.html, section 2.2), SQLite's too.
+    The next process would take itself for the first one, and empty the index while this one reads.
+    """
     try:
-        with path.with_name(f"{path.name}-shm").open("rb") as file:
-            return mmap.mmap(file.fileno(), WAL_INDEX_HEADER, access=mmap.ACCESS_READ)
+        return os.open(path.with_name(f"{path.name}-shm"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _mapped(descriptor: int | None) -> mmap.mmap | None:
+    """Map the header of the index, or nothing where that cannot be."""
+    if descriptor is None:
+        return None
+    try:
+        return mmap.mmap(descriptor, WAL_INDEX_HEADER, access=mmap.ACCESS_READ)
     except (OSError, ValueError):
         return None
 
