@@ -8,10 +8,11 @@ last, when the counters have learned from the totals what was spent.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -27,6 +28,33 @@ from antiphon.store.counters.base import Counters
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters, steady_clock
 from antiphon.store.database.database import Database
+from antiphon.store.journal import CreateJournal, Journal
+
+ServerCounters: TypeAlias = MemoryCounters | FallbackCounters
+
+# Opens the counters of a server: settings, id of the organization, clock.
+OpenCounters: TypeAlias = Callable[
+    [Settings, str, Callable[[], int]], AbstractAsyncContextManager[ServerCounters]
+]
+
+
+@asynccontextmanager
+async def open_counters(
+    settings: Settings, organization: str, clock: Callable[[], int]
+) -> AsyncGenerator[ServerCounters]:
+    """Open the counters: in memory, or in Valkey, where each organization has its own keys."""
+    if settings.counters_url is None:
+        yield MemoryCounters(clock)
+        return
+    from antiphon.store.counters.valkey import open_valkey  # noqa: PLC0415 - an extra
+
+    remote = open_valkey(settings.counters_url.reveal(), name=f"antiphon:{organization}")
+    counters = FallbackCounters(remote)
+    try:
+        await counters.open()
+        yield counters
+    finally:
+        await counters.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +75,8 @@ async def open_accounting(  # noqa: PLR0913 - what a test gives instead of the w
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
     clock: Callable[[], int] | None = None,
+    open_counters: OpenCounters = open_counters,
+    create_journal: CreateJournal = Journal.create,
 ) -> AsyncGenerator[Accounting]:
     """Open the accounting of a server until the end of the block.
 
@@ -58,7 +88,7 @@ async def open_accounting(  # noqa: PLR0913 - what a test gives instead of the w
     folder = settings.data_dir / "journal"
     async with AsyncExitStack() as stack:
         organization = (await accounts.current()).organization.id
-        counters = await stack.enter_async_context(_opened(settings, organization, clock))
+        counters = await stack.enter_async_context(open_counters(settings, organization, clock))
         await stack.enter_async_context(_locked(database, counters))
         metering = Metering(counters, accounts)
         receivers = Receivers(metering.settle, saving_to(database))
@@ -67,7 +97,7 @@ async def open_accounting(  # noqa: PLR0913 - what a test gives instead of the w
         left = replace(receivers, settle=_settle_nothing) if in_memory else receivers
         await take_over(folder, left)
         ledger = await stack.enter_async_context(
-            open_ledger(folder, receivers, now=now, entropy=entropy)
+            open_ledger(folder, receivers, now=now, entropy=entropy, create_journal=create_journal)
         )
         totals = SpentTotals(database, now, with_settled=not in_memory, flush=ledger.flush)
         if isinstance(counters, FallbackCounters):
@@ -81,28 +111,7 @@ async def open_accounting(  # noqa: PLR0913 - what a test gives instead of the w
 
 
 @asynccontextmanager
-async def _opened(
-    settings: Settings, organization: str, clock: Callable[[], int]
-) -> AsyncGenerator[MemoryCounters | FallbackCounters]:
-    """Open the counters: in memory, or in Valkey, where each organization has its own keys."""
-    if settings.counters_url is None:
-        yield MemoryCounters(clock)
-        return
-    from antiphon.store.counters.valkey import open_valkey  # noqa: PLC0415 - an extra
-
-    remote = open_valkey(settings.counters_url.reveal(), name=f"antiphon:{organization}")
-    counters = FallbackCounters(remote)
-    try:
-        await counters.open()
-        yield counters
-    finally:
-        await counters.aclose()
-
-
-@asynccontextmanager
-async def _locked(
-    database: Database, counters: MemoryCounters | FallbackCounters
-) -> AsyncGenerator[None]:
+async def _locked(database: Database, counters: ServerCounters) -> AsyncGenerator[None]:
     """Lock the database: with counters in memory for this server alone, else for all that share.
 
     Counters in memory grant nothing while the lock is lost: another server may have it.

@@ -26,7 +26,7 @@ from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
-from antiphon.store.journal import DeadJournal, Journal, Slot, dead_journals
+from antiphon.store.journal import CreateJournal, DeadJournal, Journal, Slot, dead_journals
 from antiphon.store.ledger import add_entries
 
 # Takes closed entries, in order. After a crash the same entries may come again, so each counts
@@ -218,20 +218,21 @@ def saving_to(database: Database) -> TakeEntries:
 
 
 @asynccontextmanager
-async def open_ledger(
+async def open_ledger(  # noqa: PLR0913 - the last two are rarely given
     folder: Path,
     receivers: Receivers,
     *,
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
     flush_every_s: float = FLUSH_EVERY_S,
+    create_journal: CreateJournal = Journal.create,
 ) -> AsyncGenerator[Ledger]:
     """Begin a journal in `folder`, and deliver its closed entries.
 
     Raises `StoreError`.
     """
     name = public_id("", entropy(ID_ENTROPY))
-    journal = await to_thread.run_sync(Journal.create, folder, name)
+    journal = await to_thread.run_sync(create_journal, folder, name)
     ledger = Ledger(journal, receivers, now, flush_every_s)
     ledger.start()
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
-from antiphon.service.accounting import open_accounting
+from antiphon.service.accounting import OpenCounters, open_accounting, open_counters
 from antiphon.service.accounts import Accounts, KeyUsage, establish
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.key_expiry import ExpiryWatch
@@ -22,9 +22,10 @@ from antiphon.service.models import Models, ModelSource, Open
 from antiphon.service.reports import Reports
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
-from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.database import Database, OpenDatabase, open_database, sqlite_url
 from antiphon.store.database.instance_lock import lock_data_dir
 from antiphon.store.database.migrations import migrate
+from antiphon.store.journal import CreateJournal, Journal
 from antiphon.store.organizations import installation_secret
 from antiphon.wire.admin.keys import KeyInfo
 
@@ -59,6 +60,7 @@ async def opened_database(
     *,
     entropy: Callable[[int], bytes] = os.urandom,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    open_database: OpenDatabase = open_database,
 ) -> AsyncGenerator[Database]:
     """Open the database of these settings, at the schema of this version, with an organization."""
     url = settings.database_url or Secret(sqlite_url(settings.data_dir / "antiphon.db"))
@@ -89,10 +91,14 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], int] | None = None,
     open_engine: Open = open_engine,
+    open_database: OpenDatabase = open_database,
+    open_counters: OpenCounters = open_counters,
+    create_journal: CreateJournal = Journal.create,
 ) -> AsyncGenerator[Platform]:
     """Make a platform whose models are not open yet; `platform.models.open()` opens them.
 
-    `clock` is that of the counters in memory: Unix milliseconds that never go back.
+    `clock` is that of the counters in memory: Unix milliseconds that never go back. The functions
+    that open what lies outside the process are arguments too: the simulator gives its own.
 
     Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
     contradict each other.
@@ -100,7 +106,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
     async with AsyncExitStack() as stack:
         if settings.counters_url is None:
             stack.enter_context(lock_data_dir(settings.data_dir))
-        opened = opened_database(settings, entropy=entropy, now=now)
+        opened = opened_database(settings, entropy=entropy, now=now, open_database=open_database)
         database = await stack.enter_async_context(opened)
         office = AdminTransactions(database, entropy, now)
         async with database.write() as connection:
@@ -111,7 +117,16 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
         first_key = await _first_keys(KeyRing(office), settings)
 
         accounting = await stack.enter_async_context(
-            open_accounting(settings, database, accounts, now=now, entropy=entropy, clock=clock)
+            open_accounting(
+                settings,
+                database,
+                accounts,
+                now=now,
+                entropy=entropy,
+                clock=clock,
+                open_counters=open_counters,
+                create_journal=create_journal,
+            )
         )
         uses = KeyUsage(database, now)
         await stack.enter_async_context(uses.writing())

@@ -18,11 +18,11 @@ import fcntl
 import mmap
 import os
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 import msgspec
 
@@ -259,6 +259,10 @@ class Journal:
         self._segments += (area[at : at + _SEGMENT_SIZE] for at in range(0, size, _SEGMENT_SIZE))
         # The last one is taken first, so that a quiet server goes on with the same few pages.
         self._free += reversed(range(first, len(self._segments) * SEGMENT_SLOTS))
+
+
+# Makes the journal of this name in a folder, as `Journal.create` does.
+CreateJournal: TypeAlias = Callable[[Path, str], Journal]
 
 
 class DeadJournal:

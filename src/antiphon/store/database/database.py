@@ -4,10 +4,10 @@ SQLAlchemy takes a third of a second to import on a small machine, so this modul
 import it where it is first used. The modules of the store that use tables import it at once.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
@@ -17,11 +17,16 @@ from antiphon.store.database.errors import StoreError, explained
 from antiphon.store.database.instance_lock import OnLockChange
 
 if TYPE_CHECKING:
+    from aiosqlite import Connection
     from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 # How long a transaction waits for others to release the database.
 PATIENCE_S = 5.0
+
+
+# Opens the database of a URL.
+OpenDatabase: TypeAlias = Callable[[str], Awaitable["Database"]]
 
 
 class Database:
@@ -88,14 +93,22 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
-async def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Database:
-    """Open `sqlite+aiosqlite:///path` (made if it is not there) or `postgresql+asyncpg://…`."""
+async def open_database(
+    url: str,
+    *,
+    patience_s: float = PATIENCE_S,
+    connect: Callable[..., "Connection"] | None = None,
+) -> Database:
+    """Open `sqlite+aiosqlite:///path` (made if it is not there) or `postgresql+asyncpg://…`.
+
+    `connect` makes the connections to SQLite in place of `aiosqlite.connect`.
+    """
     parsed = _parsed(url)
     match parsed.get_backend_name():
         case "sqlite":
             from antiphon.store.database.sqlite import open_sqlite  # noqa: PLC0415
 
-            return Database(await open_sqlite(parsed, patience_s))
+            return Database(await open_sqlite(parsed, patience_s, connect))
         case "postgresql":
             from antiphon.store.database.postgresql import open_postgresql  # noqa: PLC0415
 

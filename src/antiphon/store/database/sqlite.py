@@ -3,8 +3,10 @@
 import mmap
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import to_thread
 from sqlalchemy import URL, Connection, event
@@ -16,13 +18,19 @@ from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.errors import StoreError, explained
 
+if TYPE_CHECKING:
+    from aiosqlite import Connection as Driver
+
 # FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
 # would be valid again, and a new one gone whose secret is shown once. `kill -9` harms neither.
 WAL_INDEX_HEADER = 48
 _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
 
+# Takes what `aiosqlite.connect` takes.
+Connect: TypeAlias = Callable[..., "Driver"]
 
-async def open_sqlite(url: URL, patience_s: float) -> Backend:
+
+async def open_sqlite(url: URL, patience_s: float, connect: Connect | None = None) -> Backend:
     """Make the file if it is not there, for its owner's eyes only, and open it."""
     path = _path(url)
     await to_thread.run_sync(_prepare, path, patience_s)
@@ -33,8 +41,8 @@ async def open_sqlite(url: URL, patience_s: float) -> Backend:
     # `query_only` makes a write in a read transaction fail. It would be the trap that IMMEDIATE
     # avoids: two that read before they write, and one of them overwrites the other.
     return Backend(
-        readers=_engine(path, "BEGIN", patience_s, "PRAGMA query_only = ON"),
-        writers=_engine(path, "BEGIN IMMEDIATE", patience_s, connections=1),
+        readers=_engine(path, connect, "BEGIN", patience_s, "PRAGMA query_only = ON"),
+        writers=_engine(path, connect, "BEGIN IMMEDIATE", patience_s, connections=1),
         watch=watch,
     )
 
@@ -163,12 +171,20 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
 
 
 def _engine(
-    path: Path, begin: str, patience_s: float, *pragmas: str, connections: int = 5
+    path: Path,
+    connect: Connect | None,
+    begin: str,
+    patience_s: float,
+    *pragmas: str,
+    connections: int = 5,
 ) -> AsyncEngine:
     """Make an engine whose transactions open with `begin`, which the driver leaves to us."""
+    arguments: dict[str, Any] = {"isolation_level": None, "timeout": patience_s}
+    if connect is not None:
+        arguments["async_creator_fn"] = connect
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args={"isolation_level": None, "timeout": patience_s},
+        connect_args=arguments,
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,
