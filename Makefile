@@ -29,6 +29,11 @@ coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks o
 soak: .venv/dev ## tests that take minutes
 	@$(BIN)/pytest -m soak $(ARGS)
 
+simulate: .venv/dev ## the platform under faults, in simulated time; one seed with SEED= and SCENARIO=
+	@cd tests && ../$(BIN)/python -m simulation \
+		$(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
+		$(if $(SCENARIO),--scenario $(SCENARIO))
+
 check: .venv/dev ## lint, types, imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -54,4 +59,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve test coverage coverage-table soak check format bench lock
+.PHONY: help serve test coverage coverage-table soak simulate check format bench lock

@@ -119,6 +119,8 @@ async def check(database: Database, announced: list[Announced]) -> None:
         assert entries[key]["outcome"] == "interrupted"
 
 
+# Beside one kill for each store (tests/end_to_end/test_killed.py) and the simulated ones.
+@pytest.mark.soak
 async def test_no_request_is_lost_or_doubled_by_kills_at_random_moments(
     url: str, database: Database, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ class MemoryCounters:
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self._clock = clock or steady_clock()
         self._tally = Tally()
-        self._queues = _RetryQueues()
+        self._queues = RetryQueues()
         self._refused: str | None = None
 
     @property
@@ -70,7 +70,7 @@ class MemoryCounters:
         """Do nothing: there is nothing to close."""
 
 
-class _RetryQueues:
+class RetryQueues:
     """The slots of each queue, in the order in which they are due. Time is an argument."""
 
     def __init__(self) -> None:

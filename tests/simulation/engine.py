@@ -1,0 +1,99 @@
+"""The scripted engine, with a record of what it really produced, and with faults of its own."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from antiphon.engines.base import (
+    Engine,
+    EngineConfig,
+    EngineError,
+    EngineErrorKind,
+    EngineEvent,
+    Prompt,
+)
+from antiphon.engines.scripted import open_scripted
+
+# Every prompt names its request.
+_NAMED = re.compile(r"request (\d+)\b")
+# What a prompt may ask the engine to do wrong, and after how many tokens.
+_WRONG = re.compile(r"please (fail|hang|stop|refuse) after (\d+)")
+# How long an engine hangs that hangs.
+HANGS_S = 45.0
+
+
+@dataclass
+class Produced:
+    """How many tokens the engine read and produced for a request."""
+
+    read: int = 0
+    output: int = 0
+    times: int = 0
+    # When the last token came, in seconds of the run.
+    last_at: float = 0.0
+
+
+@dataclass
+class EngineRecord:
+    """What all engines of a run have produced, by the numbers of the requests."""
+
+    produced: dict[int, Produced] = field(default_factory=dict)
+
+    def of(self, number: int) -> Produced:
+        return self.produced.setdefault(number, Produced())
+
+
+class RecordedEngine:
+    """An engine that notes every token before anybody else has it."""
+
+    def __init__(self, engine: Engine, record: EngineRecord) -> None:
+        self._engine = engine
+        self._record = record
+        self.capabilities = engine.capabilities
+
+    @property
+    def ready(self) -> bool:
+        return self._engine.ready
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        return await self._engine.count_tokens(prompt)
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        text = "".join(prompt.turns[-1].texts)
+        named = _NAMED.search(text)
+        produced = self._record.of(int(named[1]) if named else 0)
+        produced.read = await self._engine.count_tokens(prompt)
+        produced.times += 1
+        wrong = _WRONG.search(text)
+        async with aclosing(self._engine.generate(prompt)) as events:
+            async for event in events:
+                if wrong is not None and produced.output >= int(wrong[2]):
+                    if await _goes_wrong(wrong[1]):
+                        return
+                    wrong = None
+                produced.output += getattr(event, "tokens", 0)
+                produced.last_at = asyncio.get_running_loop().time()
+                yield event
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+async def _goes_wrong(how: str) -> bool:
+    """Fail, or hang for a while; tells whether the answer stops there, without its end."""
+    match how:
+        case "fail":
+            raise EngineError(EngineErrorKind.FAILED, "the engine broke")
+        case "refuse":
+            raise EngineError(EngineErrorKind.OVERLOADED, "the engine is busy", retry_after_s=3)
+        case "stop":
+            return True
+        case _:
+            await asyncio.sleep(HANGS_S)
+            return False
+
+
+async def open_recorded(config: EngineConfig, record: EngineRecord) -> RecordedEngine:
+    return RecordedEngine(await open_scripted(config), record)

@@ -1,0 +1,313 @@
+"""Faults that are planted into the platform, each to show that an invariant can fail.
+
+They stand in the place of real parts, at the same seams as the faults of the surroundings. None
+of them is in the program: a run with one has to fail, or the invariant sees nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from antiphon.core.limits.values import Account, Ask, Draw, Level, Limited, Settlement, Verdict
+from antiphon.engines.base import Engine, EngineEvent, Prompt
+from antiphon.store.counters.base import DueSlot
+from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.counters.seeding import Claim, Seed
+from antiphon.store.journal import Journal, Slot
+from simulation.counters import RemoteCounters
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What is put in the place of the real parts. As it is, nothing."""
+
+    app: Callable[[ASGIApp], ASGIApp] = lambda app: app
+    engine: Callable[[Engine], Engine] = lambda engine: engine
+    memory: type[MemoryCounters] | None = None
+    remote: type[RemoteCounters] = RemoteCounters
+    journal: type[Journal] = Journal
+    sql: Callable[[str], str] = lambda sql: sql
+
+
+NOTHING = Planted()
+
+
+# The ledger and the reports ------------------------------------------------------------------
+
+
+class ForgetfulLedger:
+    """Every third batch of entries is said to be written, and is not."""
+
+    def __init__(self) -> None:
+        self._batches = count(1)
+
+    def __call__(self, sql: str) -> str:
+        if sql.startswith("INSERT INTO ledger") and next(self._batches) % 3 == 0:
+            nothing = " + ?" * sql.count("?")
+            return f"DELETE FROM ledger WHERE 0 AND (0{nothing})"  # noqa: S608 - of marks only
+        return sql
+
+
+def reports_without_the_large(sql: str) -> str:
+    """Leave what is large out of what is summed up."""
+    small = "FROM (SELECT * FROM ledger WHERE output_tokens < 5) AS ledger"
+    return sql.replace("FROM ledger", small) if "sum(" in sql else sql
+
+
+class SilentRevocations:
+    """A key that is revoked is no news to anybody."""
+
+    def __init__(self) -> None:
+        self._revokes = False
+
+    def __call__(self, sql: str) -> str:
+        if sql.startswith("UPDATE api_keys SET status"):
+            self._revokes = True
+        elif self._revokes and sql.startswith("UPDATE revision"):
+            self._revokes = False
+            return sql.replace("+ ?", "+ 0 * ?")
+        return sql
+
+
+class _SilentSlot(Slot):
+    def produced(self, output: int, thinking: int) -> None:
+        """Keep nothing until the end."""
+
+
+class SilentJournal(Journal):
+    """What is produced is written down at the end only, and lost if that does not come."""
+
+    def slot(self, number: int) -> Slot:
+        slot = super().slot(number)
+        return _SilentSlot(number, slot._area)
+
+
+# The counters --------------------------------------------------------------------------------
+
+
+class GenerousCounters(MemoryCounters):
+    """Nobody looks whether there is money for a request."""
+
+    async def admit(self, ask: Ask) -> Verdict:
+        return await super().admit(Ask(ask.id, ask.draws, (), ask.lease_ms, ask.waits))
+
+
+class DoubleCounters(MemoryCounters):
+    """Each settlement is counted twice."""
+
+    async def settle(self, settlement: Settlement) -> None:
+        await super().settle(settlement)
+        again = Settlement(f"{settlement.id} again", settlement.costs, settlement.corrections)
+        await super().settle(again)
+
+
+class HoldingCounters(MemoryCounters):
+    """What was held for a request stays held after its end."""
+
+    async def settle(self, settlement: Settlement) -> None:
+        self._tally._reservations.pop(settlement.id, None)
+        await super().settle(settlement)
+
+
+class LossyCounters(MemoryCounters):
+    """Every seventh settlement releases what was held, and charges nothing."""
+
+    async def settle(self, settlement: Settlement) -> None:
+        self._settlements = getattr(self, "_settlements", 0) + 1
+        if self._settlements % 7 == 0:
+            settlement = Settlement(settlement.id, {}, settlement.corrections)
+        await super().settle(settlement)
+
+
+class FreshCounters(MemoryCounters):
+    """A server that starts again does not learn what was spent."""
+
+    async def seed(self, spent: Mapping[Account, int], settled: Iterable[str] = ()) -> None:
+        del spent
+        await super().seed({}, settled)
+
+
+class HastyCounters(MemoryCounters):
+    """Who is refused is told half of the time that it takes."""
+
+    async def admit(self, ask: Ask) -> Verdict:
+        verdict = await super().admit(ask)
+        if isinstance(verdict, Limited):
+            return Limited(verdict.index, verdict.retry_after_ms // 2, verdict.levels)
+        return verdict
+
+
+class LateCounters(MemoryCounters):
+    """Who comes back when it was told to is too early."""
+
+    async def add_retry_slot(self, queue: str, due_in_ms: int, kept_ms: int) -> str:
+        return await super().add_retry_slot(queue, due_in_ms + 4000, kept_ms)
+
+
+class LeakyCounters(MemoryCounters):
+    """Buckets seem to be full again sooner than they are."""
+
+    async def levels(self, draws: Sequence[Draw]) -> tuple[Level, ...]:
+        real = await super().levels(draws)
+        return tuple(Level(level.remaining, level.full_in_ms * 3 // 4) for level in real)
+
+
+class LinelessCounters(MemoryCounters):
+    """Nobody remembers who was told to come back."""
+
+    async def take_retry_slot(self, queue: str, kept_ms: int) -> DueSlot | None:
+        del queue, kept_ms
+        return None
+
+
+class ForgetfulCounters(RemoteCounters):
+    """Counters that are seeded again are told that nothing was spent."""
+
+    async def complete(self, claim: Claim, seed: Seed) -> None:
+        await super().complete(claim, Seed({}, seed.settled))
+
+
+# The answers ---------------------------------------------------------------------------------
+
+
+class LeakingEngine:
+    """Every fourth answer is to the prompt before."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._answers = count(1)
+        self._before: Prompt | None = None
+        self.capabilities = engine.capabilities
+        self.ready = True
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        return await self._engine.count_tokens(prompt)
+
+    def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        before, self._before = self._before, prompt
+        if next(self._answers) % 4 == 0 and before is not None:
+            prompt = before
+        return self._engine.generate(prompt)
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+class BrokenEngine(LeakingEngine):
+    """Every fourth answer meets a mistake in the program."""
+
+    def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        if next(self._answers) % 4 == 0:
+            raise KeyError("a mistake")
+        return self._engine.generate(prompt)
+
+
+class DeafApp:
+    """Nobody hears that a caller hangs up."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_until_hung_up() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                await asyncio.sleep(60)
+            return message
+
+        await self._app(scope, receive_until_hung_up, send)
+
+
+class EndlessApp:
+    """Every fourth answer lacks its last piece."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._answers = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = scope["path"] == "/v1/messages" and next(self._answers) % 4 == 0
+
+        async def send_all_but_the_last(message: Message) -> None:
+            if not cut or message["type"] != "http.response.body" or message.get("more_body"):
+                await send(message)
+
+        await self._app(scope, receive, send_all_but_the_last)
+
+
+class CutApp(EndlessApp):
+    """Every fourth stream ends in time, without the event that says so."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = next(self._answers) % 4 == 0
+
+        async def send_all_but_the_stop(message: Message) -> None:
+            body: bytes = message.get("body", b"")
+            if cut and b"event: message_stop" in body:
+                message = {**message, "body": body[: body.index(b"event: message_stop")]}
+            await send(message)
+
+        await self._app(scope, receive, send_all_but_the_stop)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A planted fault, where it is planted, and which invariant has to see it."""
+
+    invariant: str
+    scenario: str
+    plant: Callable[[], Planted]
+    # In so many seeds it is seen at least once.
+    seeds: int = field(default=4, kw_only=True)
+
+
+PLANTS: Mapping[str, Plant] = {
+    "a ledger that forgets entries": Plant(
+        "tokens", "calm", lambda: Planted(sql=ForgetfulLedger())
+    ),
+    "a journal that forgets what was produced": Plant(
+        "tokens", "crash", lambda: Planted(journal=SilentJournal), seeds=8
+    ),
+    "a report that leaves something out": Plant(
+        "reports", "calm", lambda: Planted(sql=reports_without_the_large)
+    ),
+    "a revoked key that nobody hears of": Plant(
+        "keys", "revoked_keys", lambda: Planted(sql=SilentRevocations())
+    ),
+    "a spend limit that nobody looks at": Plant(
+        "spend", "money", lambda: Planted(memory=GenerousCounters)
+    ),
+    "a start that forgets what was spent": Plant(
+        "spend", "crash", lambda: Planted(memory=FreshCounters), seeds=8
+    ),
+    "a settlement that charges nothing": Plant(
+        "counters", "calm", lambda: Planted(memory=LossyCounters)
+    ),
+    "a settlement that counts twice": Plant(
+        "served", "money", lambda: Planted(memory=DoubleCounters)
+    ),
+    "a hold that never ends": Plant("holds", "calm", lambda: Planted(memory=HoldingCounters)),
+    "a retry-after that is too short": Plant(
+        "retries", "retries", lambda: Planted(memory=HastyCounters)
+    ),
+    "a place that is not due in time": Plant(
+        "retries", "retries", lambda: Planted(memory=LateCounters)
+    ),
+    "a bucket that fills too fast": Plant(
+        "rates", "retries", lambda: Planted(memory=LeakyCounters)
+    ),
+    "a line that nobody remembers": Plant(
+        "retries", "retries", lambda: Planted(memory=LinelessCounters)
+    ),
+    "counters that forget what was spent": Plant(
+        "counters", "counters_forget", lambda: Planted(remote=ForgetfulCounters)
+    ),
+    "an answer to somebody else": Plant("leaks", "calm", lambda: Planted(engine=LeakingEngine)),
+    "an answer without an end": Plant("ends", "calm", lambda: Planted(app=EndlessApp)),
+    "a stream without its last event": Plant("ends", "calm", lambda: Planted(app=CutApp)),
+    "a hang-up that nobody hears": Plant("stops", "hang_ups", lambda: Planted(app=DeafApp)),
+    "a mistake in the program": Plant("unforeseen", "calm", lambda: Planted(engine=BrokenEngine)),
+}

@@ -1,0 +1,388 @@
+"""What happens in a run: who asks, what goes wrong, and when. Each scenario is one story."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from simulation.faults import Fault, Window
+from simulation.processes import Lifespan
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+Scenario: TypeAlias = Callable[["World"], Awaitable[None]]
+
+# One request of the usual size costs about this, in nano-dollars.
+USUAL_COST = 300_000
+# About as many writes and steps as a small run makes until it comes to rest.
+WRITES = 60
+STEPS = 2000
+
+
+async def calm(world: "World") -> None:
+    """One server and many callers; nothing goes wrong, and everybody is served."""
+    world.serve("one")
+    await world.found("red", "blue")
+    await ask_for_a_while(world, number=20, seconds=40)
+    if any(answer.status != 200 for answer in world.messages()):
+        world.unforeseen.append("somebody was not served, and nothing went wrong")
+
+
+async def hang_ups(world: "World") -> None:
+    """Callers hang up before the first byte and in the middle, and read slowly."""
+    world.serve("one")
+    await world.found("red")
+    chance = world.chance_of("hang-ups")
+
+    def impatient() -> dict[str, Any]:
+        if chance.random() < 0.4:
+            return {"patience_s": chance.choice([0.001, 0.02, 0.2, 1.0]) * chance.random()}
+        if chance.random() < 0.5:
+            return {"patience_chunks": chance.randint(1, 12), "stream": True}
+        return {"reads_s": chance.choice([0, 0.001, 0.3])}
+
+    await ask_for_a_while(world, number=24, seconds=20, more=impatient)
+
+
+async def crash(world: "World") -> None:
+    """The server is killed at any step, and started again, and money is short."""
+    chance = world.chance_of("crash")
+    (server,) = world.serve("one")
+    await world.found("red")
+    await limit_spend(world, chance)
+    server.lifespan = dies_soon(chance, kills=chance.randint(1, 5))
+    if server.life is not None:
+        server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+    await ask_for_a_while(world, number=20, seconds=40)
+
+
+async def first_start(world: "World") -> None:
+    """The server is killed while it starts for the first time, again and again."""
+    chance = world.chance_of("crash")
+    (server,) = world.serve("one")
+    server.lifespan = lambda number: chance.randint(1, 400) if number < 6 else None
+    await world.found("red")
+    await ask_for_a_while(world, number=8, seconds=10)
+
+
+async def money(world: "World") -> None:
+    """Money is short for everybody, so that many wait for what others will not use up."""
+    chance = world.chance_of("money")
+    world.serve("one", limits={"spend_wait_s": chance.choice([0, 5, 60])})
+    await world.found("red")
+    await limit_spend(world, chance)
+    await ask_for_a_while(world, number=30, seconds=chance.choice([1, 10, 40]))
+
+
+async def retries(world: "World") -> None:
+    """More ask than a limit lets in, and come back when they are told to."""
+    await _retries(world, "one")
+
+
+async def shared_retries(world: "World") -> None:
+    """The same with two servers: who comes back may come to the other."""
+    await _retries(world, "one", "two")
+
+
+async def _retries(world: "World", *names: str) -> None:
+    chance = world.chance_of("retries")
+    counter, most, fit = chance.choice([("requests", 30, 30), ("input_tokens", 510, 30)])
+    limits = {f"{counter}_per_minute": most}
+    world.serve(*names, shared=len(names) > 1, limits=limits)
+    await world.found("red")
+    world.most_a_minute = counter, most
+    for _ in range(fit + chance.randint(5, 12)):
+        world.begin(_come_back(world, chance, chance.uniform(0, 5)))
+    await world.asked()
+    await _alone(world, chance)
+
+
+async def _alone(world: "World", chance: Random) -> None:
+    """Ask until that is refused, and once more when there is room, without saying so."""
+    client = world.client(chance.randrange(len(world.servers)))
+    for _ in range(100):
+        request = world.request(key=world.keys[0], words=8, max_tokens=1)
+        answer = await client.create(request)
+        if answer.status == 429 and answer.retry_after_s is not None:
+            await asyncio.sleep(answer.retry_after_s)
+            again = await client.create(world.request(key=world.keys[0], words=8, max_tokens=1))
+            if again.status == 429:
+                told = f"is told {answer.retry_after_s} s, and is refused again"
+                world.broken_promises.append(f"request {request.number} {told}")
+            return
+    world.broken_promises.append("nobody was refused")
+
+
+async def _come_back(world: "World", chance: Random, at: float) -> None:
+    """Ask, and once more when that is said to succeed."""
+    await asyncio.sleep(at)
+    key, words = world.keys[0], 8
+    place = chance.randrange(len(world.servers))
+    told: int | None = None
+    for tried in range(3):
+        await world.servers[place].ready()
+        request = world.request(key=key, words=words, max_tokens=8, retries=tried)
+        answer = await world.client(place).create(request)
+        if answer.status != 429:
+            return
+        if tried:
+            world.broken_promises.append(
+                f"request {request.number} came after {told} s, and is refused again"
+            )
+        told = answer.retry_after_s
+        if told is None:
+            world.broken_promises.append(f"request {request.number} is not told when to come")
+            return
+        await asyncio.sleep(told + chance.uniform(0, 3))
+        place = chance.randrange(len(world.servers))
+
+
+async def engine_faults(world: "World") -> None:
+    """The engine fails, refuses, hangs and stops without an end, before and in an answer."""
+    world.serve("one")
+    await world.found("red")
+    chance = world.chance_of("engine")
+
+    def wrong() -> dict[str, Any]:
+        how = chance.choice(["fail", "refuse", "stop", "hang", "hang"])
+        said = f"please {how} after {chance.randint(0, 12)}"
+        patience = {"patience_s": 20.0} if chance.random() < 0.2 else {}
+        return {"wrong": said if chance.random() < 0.5 else "", **patience}
+
+    await ask_for_a_while(world, number=20, seconds=40, more=wrong)
+
+
+async def disk(world: "World") -> None:
+    """The disk is full, slow or broken for a while; another program holds the database."""
+    chance = world.chance_of("disk")
+    (server,) = world.serve("one")
+    await world.found("red")
+    await limit_spend(world, chance)
+    faults = (
+        Fault.DISK_FULL,
+        Fault.DISK_BROKEN,
+        Fault.DATABASE_BUSY,
+        Fault.DATABASE_HANGS,
+        Fault.COMMIT_UNKNOWN,
+        Fault.SYNC_FAILS,
+    )
+    schedule(world, chance, faults, seconds=40)
+    if chance.random() < 0.5:
+        server.lifespan = dies_soon(chance, kills=3)
+        if server.life is not None:
+            server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+    await ask_for_a_while(world, number=20, seconds=40)
+
+
+async def full_journal(world: "World") -> None:
+    """The database is away, requests pile up in the journal, and then it cannot grow."""
+    chance = world.chance_of("journal")
+    world.serve("one", options={"tokens_per_second": 0})
+    await world.found("red")
+    now = world.loop.time()
+    begin, lasts = now + chance.uniform(0, 6), chance.uniform(5, 20)
+    world.faults.windows += [
+        Window(Fault.DATABASE_HANGS, now + 1, begin + lasts),
+        Window(Fault.DISK_FULL, begin, begin + lasts),
+    ]
+    fields = {"words": 1, "max_tokens": 1, "stream": False}
+    await ask_for_a_while(world, number=330, seconds=8, more=lambda: fields)
+
+
+async def one_write_fails(world: "World") -> None:
+    """One write to the database fails: with `WRITES` seeds each that there is, once."""
+    world.faults.failing_write = 1 + world.seed * 37 % WRITES
+    world.serve("one")
+    await world.found("red")
+    await ask_for_a_while(world, number=8, seconds=5)
+
+
+async def one_step_is_the_last(world: "World") -> None:
+    """The process is killed once: with `STEPS` seeds at each step that it makes."""
+    (server,) = world.serve("one")
+    last = 1 + world.seed * 211 % STEPS
+    server.lifespan = lambda number: last if number == 1 else None
+    await world.found("red")
+    await ask_for_a_while(world, number=8, seconds=5)
+
+
+async def clock_jumps(world: "World") -> None:
+    """The clock of the machine is set forwards and backwards, over days and ends of months."""
+    chance = world.chance_of("clock")
+    (server,) = world.serve("one")
+    await world.found("red")
+    await limit_spend(world, chance)
+    for at in sorted(chance.uniform(0, 40) for _ in range(chance.randint(1, 4))):
+        seconds = chance.choice([1, 60, 3600, 86400, 9 * 86400]) * chance.uniform(-1, 1)
+        world.begin(world.set_clock(server, at, seconds))
+    if chance.random() < 0.4:
+        server.lifespan = dies_soon(chance, kills=2)
+        if server.life is not None:
+            server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+    await ask_for_a_while(world, number=20, seconds=40)
+
+
+async def restarts(world: "World") -> None:
+    """The server is stopped politely and started again, while it answers."""
+    chance = world.chance_of("restarts")
+    (server,) = world.serve("one", shutdown_grace_s=chance.choice([0, 0.5, 30]))
+    await world.found("red")
+    await limit_spend(world, chance)
+
+    async def stop(at: float) -> None:
+        await asyncio.sleep(at)
+        if server.life is not None:
+            await server.life.stop()
+
+    for _ in range(chance.randint(1, 3)):
+        world.begin(stop(chance.uniform(0, 40)))
+    await ask_for_a_while(world, number=20, seconds=40)
+
+
+async def revoked_keys(world: "World") -> None:
+    """Keys are revoked while they are used, on one server or on two, which may be killed."""
+    chance = world.chance_of("keys")
+    names = chance.choice([("one",), ("one", "two")])
+    world.serve(*names, shared=len(names) > 1)
+    await world.found("red", "blue", "green")
+    if chance.random() < 0.5:
+        _some_die(world, chance, kills=1)
+    for key in world.keys[2:]:
+        world.begin(world.revoke(key, chance.uniform(0, 30)))
+    await ask_for_a_while(world, number=40, seconds=40)
+
+
+async def two_servers(world: "World") -> None:
+    """Two servers share a database, their counters and the limits; one may be killed."""
+    chance = world.chance_of("two")
+    for server in world.serve("one", "two", shared=True):
+        # No two clocks are the same.
+        world.turn_clock(server, chance.uniform(-2, 2))
+    await world.found("red")
+    await limit_spend(world, chance)
+    _some_die(world, chance, kills=2)
+    await ask_for_a_while(world, number=30, seconds=chance.choice([4, 15, 40]))
+
+
+async def counters_away(world: "World") -> None:
+    """The shared counters are away, hang, and lose answers, while servers are killed."""
+    chance = world.chance_of("away")
+    world.serve("one", "two", shared=True)
+    await world.found("red")
+    await limit_spend(world, chance)
+    faults = (Fault.COUNTERS_AWAY, Fault.COUNTERS_HANG, Fault.COUNTERS_ANSWERS_LOST)
+    schedule(world, chance, faults, seconds=40)
+    _some_die(world, chance, kills=1)
+    await ask_for_a_while(world, number=30, seconds=chance.choice([4, 15, 40]))
+
+
+async def counters_forget(world: "World") -> None:
+    """The shared counters lose all that they knew."""
+    chance = world.chance_of("forget")
+    world.serve("one", "two", shared=True)
+    await world.found("red")
+    await limit_spend(world, chance)
+
+    async def forget(at: float) -> None:
+        await asyncio.sleep(at)
+        world.trace("the counters forget")
+        if world.counters is not None:
+            world.counters.forget()
+
+    for _ in range(chance.randint(1, 2)):
+        world.begin(forget(10 ** chance.uniform(-1, 1.5)))
+    await ask_for_a_while(world, number=30, seconds=chance.choice([4, 15, 40]))
+
+
+def _some_die(world: "World", chance: Random, kills: int) -> None:
+    for server in world.servers:
+        if chance.random() < 0.6:
+            server.lifespan = dies_soon(chance, kills=kills)
+            if server.life is not None:
+                server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+
+
+async def limit_spend(world: "World", chance: Random) -> None:
+    """Set a limit for everybody, and one for a workspace, that some of the requests reach."""
+    await world.limit_spend(chance.randint(3, 15) * USUAL_COST)
+    if chance.random() < 0.5:
+        amount = chance.randint(1, 10) * USUAL_COST
+        await world.limit_spend(amount, world.keys[1].workspace)
+
+
+def dies_soon(chance: Random, kills: int) -> Lifespan:
+    """Kill so many lives at a drawn step: early ones, while they start, as often as late ones."""
+    left = [kills]
+
+    def lifespan(number: int) -> int | None:
+        del number
+        if left[0] <= 0:
+            return None
+        left[0] -= 1
+        return int(10 ** chance.uniform(0, 4))
+
+    return lifespan
+
+
+def schedule(world: "World", chance: Random, faults: tuple[Fault, ...], seconds: float) -> None:
+    """Let some faults happen within the next seconds, short ones and long ones."""
+    now = world.loop.time()
+    for _ in range(chance.randint(1, 4)):
+        begin = now + seconds * chance.random() ** 2
+        lasts = chance.choice([0.05, 0.5, 3, 15, 40]) * chance.random()
+        server = chance.choice([None, *(server.name for server in world.servers)])
+        window = Window(chance.choice(faults), begin, begin + lasts, server)
+        world.faults.windows.append(window)
+        world.trace(f"schedules: {window.fault}", begin=begin, end=begin + lasts, server=server)
+
+
+async def ask_for_a_while(
+    world: "World",
+    *,
+    number: int,
+    seconds: float,
+    more: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
+    """Let so many ask within these seconds: with every key, every server, streamed and whole."""
+    chance = world.chance_of("callers")
+
+    async def ask(at: float, place: int, fields: Mapping[str, Any]) -> None:
+        await asyncio.sleep(at)
+        await world.client(place).create(world.request(**fields))
+
+    for _ in range(number):
+        fields: dict[str, Any] = {
+            "key": chance.choice(world.keys),
+            "words": chance.choice([1, 3, 8, 20]),
+            "max_tokens": chance.choice([1, 5, 20, 40]),
+            "stream": chance.random() < 0.6,
+        }
+        fields |= more()
+        world.begin(ask(chance.uniform(0, seconds), chance.randrange(len(world.servers)), fields))
+    await world.asked()
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    scenario.__name__: scenario
+    for scenario in (
+        calm,
+        hang_ups,
+        crash,
+        first_start,
+        money,
+        retries,
+        shared_retries,
+        engine_faults,
+        disk,
+        full_journal,
+        one_write_fails,
+        one_step_is_the_last,
+        clock_jumps,
+        restarts,
+        revoked_keys,
+        two_servers,
+        counters_away,
+        counters_forget,
+    )
+}
