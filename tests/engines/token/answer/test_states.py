@@ -16,7 +16,7 @@ TOOLS = (
 FREE = AnswerFormat(TAGGED, TOOLS, tags=THINK)
 BOUND = replace(FREE, constrained=True)
 CALLED = TAGGED.call("add", {})
-MISFIT = TAGGED.call("add", {"n": "x"})
+UNFIT_CALL = TAGGED.call("add", {"n": "x"})
 EAGER = TAGGED.before("eager") + "{"
 
 # How each row of the table comes about: what has been read before, and what is read then.
@@ -35,15 +35,15 @@ ROWS = {
     (State.TEXT, Sign.CALL_OPENING): (FREE, "Hi <tool_call", ">"),
     (State.CALL, Sign.STREAMED_HEAD): (FREE, EAGER[:-1], "{"),
     (State.CALL, Sign.WHOLE_CALL): (FREE, CALLED[:-1], ">"),
-    (State.CALL, Sign.MISFIT): (BOUND, MISFIT[:-1], ">"),
-    (State.CALL, Sign.OTHER_TEXT): (FREE, MISFIT[:-1], ">"),
+    (State.CALL, Sign.REJECTED_CALL): (BOUND, UNFIT_CALL[:-1], ">"),
+    (State.CALL, Sign.OTHER_TEXT): (FREE, UNFIT_CALL[:-1], ">"),
     (State.ARGUMENTS, Sign.INPUT_END): (FREE, EAGER, "}"),
     (State.CLOSING, Sign.CALL_CLOSING): (FREE, EAGER + "}}\n</tool_call", ">"),
     (State.CLOSING, Sign.OTHER_TEXT): (FREE, EAGER + "}", ","),
     (State.AFTER_CALL, Sign.CALL_OPENING): (FREE, CALLED + "\n<tool_call", ">"),
 }
 RETRIES = {
-    (State.REJECTED, Sign.RETRY): (BOUND, "Hi " + MISFIT),
+    (State.REJECTED, Sign.RETRY): (BOUND, "Hi " + UNFIT_CALL),
     (State.REJECTED, Sign.RETRY_FROM_START): (
         AnswerFormat(BARE, TOOLS, constrained=True),
         BARE.call("add", {"n": "x"}),

@@ -194,7 +194,7 @@ class AnswerParser:
             return _Step(length, Sign.OTHER_TEXT, (TextChunk(reading.syntax.opening + text, 0),))
         if why is not None and (self.demanding or tool.name in reading.must_fit):
             self.rejected = Rejected(self._call_at, tool.name, why, self._tokens)
-            return _Step(length, Sign.MISFIT)
+            return _Step(length, Sign.REJECTED_CALL)
         return _Step(length, Sign.WHOLE_CALL, (*_call_events(tool.name, to_json(call[1])),))
 
     def _unfinished(self, end: FinishReason) -> _Step:

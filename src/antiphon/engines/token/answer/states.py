@@ -75,11 +75,11 @@ What is checked before a call leaves, and how a rejected call is written again
 
 A whole call leaves if it is JSON of the right form, names a tool of the request, and its input
 fits the tool's schema. Where no grammar constrains the answer, anything else is text. Where one
-does, a misfit can only be what the grammar could not express (decision 12), and the call is
-rejected: the parser stops and says at which character the call began and how many tokens it had
+does, an input that does not fit breaks a rule that no grammar expresses (decision 12), and the call
+is rejected: the parser stops and says at which character the call began and how many tokens it had
 not yet priced. The generation drops the tokens from there on and has the call written again
 (`generation.generate`); the parser forgets the call and reads the next text in its place. A last
-attempt is not `demanding`: a misfit then leaves as it is, unless its tool must fit. Streamed
+attempt is not `demanding`: such a call then leaves as it is, unless its tool must fit. Streamed
 inputs are not checked, so a tool whose input must fit and whose schema no grammar expresses in
 full is not streamed (`AnswerFormat.buffered`).
 """
@@ -112,7 +112,7 @@ class Sign(Enum):
     CALL_OPENING = auto()  # the opening, or the brace of a call that has none
     STREAMED_HEAD = auto()  # a call of a tool whose input is streamed, up to its input
     WHOLE_CALL = auto()  # one that leaves
-    MISFIT = auto()  # one that must not leave
+    REJECTED_CALL = auto()  # one that must not leave
     INPUT_END = auto()
     CALL_CLOSING = auto()
     RETRY = auto()  # not in the text: the generation goes back to where the call began
@@ -133,7 +133,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
     State.CALL: {
         Sign.STREAMED_HEAD: State.ARGUMENTS,
         Sign.WHOLE_CALL: State.AFTER_CALL,
-        Sign.MISFIT: State.REJECTED,
+        Sign.REJECTED_CALL: State.REJECTED,
         Sign.OTHER_TEXT: State.TEXT,
     },
     State.ARGUMENTS: {Sign.INPUT_END: State.CLOSING},

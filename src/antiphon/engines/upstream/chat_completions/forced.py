@@ -26,7 +26,7 @@ from antiphon.wire.partial_json import completed
 from antiphon.wire.sse import Frame
 
 DEFS: Final = "$defs"
-PREFACE: Final = """\
+INSTRUCTIONS: Final = """\
 You call tools. These are the tools, one a line, each with the JSON schema of its input:
 {tools}
 Your whole answer is one JSON object, and nothing else: {form}"""
@@ -37,14 +37,14 @@ def is_forced(prompt: Prompt, options: ChatOptions) -> bool:
     return options.force_with == "schema" and prompt.tool_choice.mode in {"any", "tool"}
 
 
-def preface_of(prompt: Prompt) -> str:
+def call_instructions(prompt: Prompt) -> str:
     """Return the words that tell the model its tools and how to call one."""
     tools = _tools(prompt)
     lines = [msgspec.json.encode(tool).decode() for tool in tools]
     form = f"the input of `{tools[0].name}`."
     if len(tools) > 1:
         form = '{"name": the name of the tool, "input": its input}.'
-    return PREFACE.format(tools="\n".join(lines), form=form)
+    return INSTRUCTIONS.format(tools="\n".join(lines), form=form)
 
 
 def schema_of(prompt: Prompt) -> dict[str, Any]:

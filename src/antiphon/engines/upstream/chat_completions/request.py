@@ -5,7 +5,11 @@ from typing import Any, Final
 import msgspec
 
 from antiphon.engines.base import Prompt, Tool, nearest
-from antiphon.engines.upstream.chat_completions.forced import is_forced, preface_of, schema_of
+from antiphon.engines.upstream.chat_completions.forced import (
+    call_instructions,
+    is_forced,
+    schema_of,
+)
 from antiphon.engines.upstream.chat_completions.messages import Message, messages_of
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 
@@ -17,7 +21,7 @@ def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
     messages = messages_of(prompt.turns, thinking=options.thinking)
     body: dict[str, Any] = {"messages": messages}
     if is_forced(prompt, options):
-        body["messages"] = _with_preface(preface_of(prompt), messages)
+        body["messages"] = _with_instructions(call_instructions(prompt), messages)
     elif prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
     if variables := _variables(prompt, options):
@@ -82,12 +86,12 @@ def _sampling(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _with_preface(preface: str, messages: list[Message]) -> list[Message]:
-    """Put a preface before all that is said: not every template takes a second system message."""
+def _with_instructions(instructions: str, messages: list[Message]) -> list[Message]:
+    """Begin the system prompt with them: not every template takes a second system message."""
     first = messages[0]
     if first["role"] != "system" or not isinstance(first["content"], str):
-        return [{"role": "system", "content": preface}, *messages]
-    return [{**first, "content": f"{preface}\n\n{first['content']}"}, *messages[1:]]
+        return [{"role": "system", "content": instructions}, *messages]
+    return [{**first, "content": f"{instructions}\n\n{first['content']}"}, *messages[1:]]
 
 
 def _format(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
