@@ -1,0 +1,58 @@
+"""The glossary is true of the code: its names exist, and its retired words name nothing."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| ([^|`]+) \| [^|]+ \| `([\w.]+)(?::(\w+))?` \|$", PAGE, re.MULTILINE)
+RETIRED = re.findall(r"[a-z]+", PAGE.partition("## Retired words")[2].partition(":")[2])
+
+
+def names_in(source: str) -> Iterator[str]:
+    """Yield every name that a module gives: to what it defines, binds, takes and imports."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.ClassDef(name=name) | ast.ExceptHandler(name=str(name)):
+                yield name
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.alias(asname=str(name)):
+                yield name
+
+
+def words_in(name: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+
+
+def test_glossary_lists_each_word_once() -> None:
+    words = [word for word, _, _ in ROWS]
+    assert len(words) > 50
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize(("word", "module", "name"), ROWS)
+def test_word_of_the_glossary_is_in_the_code(word: str, module: str, name: str) -> None:
+    found = import_module(f"antiphon.{module}")
+    assert not name or hasattr(found, name), word
+
+
+@pytest.mark.parametrize("word", RETIRED)
+def test_retired_word_names_nothing(word: str) -> None:
+    assert len(RETIRED) > 10
+    for path in [*(ROOT / "src").rglob("*.py")]:
+        relative = path.relative_to(ROOT / "src")
+        # The tables and their migrations keep the names that databases in use have.
+        if path.name == "tables.py" or "versions" in relative.parts:
+            continue
+        parts = {word for part in relative.with_suffix("").parts for word in words_in(part)}
+        assert word not in parts, relative
+        given = [name for name in names_in(path.read_text("utf-8")) if word in words_in(name)]
+        assert given == [], relative
