@@ -1,4 +1,4 @@
-"""How the program logs: one event a line, with the names of its fields, on standard error.
+"""Logging: one event a line, with the names of its fields, on standard error.
 
 Prompts, answers and secrets are never given to a logger, and a traceback is reduced to where it
 happened: an exception's text may quote what a caller sent.
@@ -41,15 +41,15 @@ def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
         logger_factory=(structlog.WriteLoggerFactory(sys.stderr) if console else lambda *_: lines),
         cache_logger_on_first_use=True,
     )
-    # Libraries log little, and what they log is worth a line as it is.
+    # Libraries log little, and each of their lines is worth showing as it is.
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), force=True)
 
 
 class LineWriter:
-    """Writes lines, and in a running event loop those of a moment together.
+    """Writes lines; in a running event loop all lines of `FLUSH_S` together.
 
-    A system call for each request would cost a tenth of it. Warnings and errors are written at
-    once, with all that came before them; a process that is killed loses `FLUSH_S` of the rest.
+    A system call for each request would cost a tenth of its time. Warnings and errors are written
+    at once, with all lines before them; a process that is killed loses `FLUSH_S` of other lines.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -80,7 +80,7 @@ class LineWriter:
     def _flush_soon(self) -> None:
         try:
             asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
-        except RuntimeError:  # nothing runs that could do it later
+        except RuntimeError:  # no event loop runs that could flush later
             self.flush()
 
 

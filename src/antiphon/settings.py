@@ -1,4 +1,4 @@
-"""What can be set, and the only reader of the environment.
+"""The settings, and the only reader of the environment.
 
 Defaults < `antiphon.toml` < `ANTIPHON_*` < flags. An unknown key is an error at start, so that a
 typing mistake is never a setting that silently does nothing.
@@ -26,7 +26,7 @@ PerMinute: TypeAlias = Annotated[int, Meta(ge=1, le=10**10)]
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
-# What is a table of the file, or several, and no text of the environment.
+# Settings that are tables of the file; no variable of the environment holds one.
 _TABLES = {"llama", "scripted", "models", "price", "limits"}
 # Settings of earlier releases, and the reason why there is nothing to set any more.
 _AWAY = "while the Valkey server is away, every request is refused with 529"
@@ -36,7 +36,7 @@ DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be. The message names it and says what may stand there."""
+    """A setting that is not allowed. The message names it and the allowed values."""
 
 
 class Secret:
@@ -69,8 +69,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class CardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Prices in US dollars for a million tokens: `"0.25"`, or a number.
 
-    What is left out of the cache's prices is what the Claude API's own prices have in common: a
-    write costs 1.25 times the input, or twice for an hour, a read a tenth.
+    A price of the cache that is not given follows from the input's as in the Claude API: a write
+    costs 1.25 times as much, twice as much for an hour, and a read a tenth.
     """
 
     input: Decimal
@@ -124,9 +124,9 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     The limits a minute are the organization's, for each model (or group of models) by itself; as
     they are, one machine does not reach them. `concurrent_requests` and `queued_requests` are for
-    each model: what is beyond both is refused with 529. `monthly_spend`, in US dollars, is the cap
-    of the whole organization, which it cannot raise itself. A request that fits into a spend limit
-    only when others turn out to cost less than they might waits for them, `spend_wait_s` at most.
+    each model: requests beyond both are refused with 529. `monthly_spend`, in US dollars, is the
+    cap of the whole organization; its administrators cannot raise it. A request that fits into a
+    spend limit only if running ones cost less than they may waits for them, at most `spend_wait_s`.
     """
 
     requests_per_minute: PerMinute = 1_000_000

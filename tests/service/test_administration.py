@@ -101,9 +101,11 @@ class Accounts(RuleBasedStateMachine):
         self.database = await open_database(sqlite_url(Path(self.folder.name) / "antiphon.db"))
         await migrate(self.database)
         await establish(self.database, os.urandom, lambda: self.now)
-        office = AdminTransactions(self.database, os.urandom, lambda: self.now)
+        transactions = AdminTransactions(self.database, os.urandom, lambda: self.now)
         groups = LimitGroups([ModelSettings(id="small")])
-        self.house = build_administration(office, LimitSettings(), MemoryCounters(), lambda: groups)
+        self.house = build_administration(
+            transactions, LimitSettings(), MemoryCounters(), lambda: groups
+        )
         shown = await self.house.workspaces.all(EVERYTHING, include_default=True)
         self.workspaces = {shown.data[0].id: ["Default", False]}
 

@@ -43,8 +43,8 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 class Keys:
     """A key ring of all kinds, as the command line uses it."""
 
-    def __init__(self, office: AdminTransactions) -> None:
-        self._ring = KeyRing(office, tuple(KeyKind))
+    def __init__(self, transactions: AdminTransactions) -> None:
+        self._ring = KeyRing(transactions, tuple(KeyKind))
 
     async def create(self, name: str) -> KeyInfo:
         return await self._ring.create(COMMAND_LINE, CreateKeyParams(name=name))

@@ -157,9 +157,9 @@ def test_a_failed_pull_leaves_no_folder(web: WebServer, tmp_path: Path) -> None:
 def test_a_pull_that_waited_for_a_removal_begins_anew(
     url: str, tmp_path: Path, progress: Recorder
 ) -> None:
-    shelf, spec = open_model_store(tmp_path), UrlSpec(url)
+    store, spec = open_model_store(tmp_path), UrlSpec(url)
     with ThreadPoolExecutor(1) as threads:
-        with shelf.claim(spec, progress) as folder:
+        with store.claim(spec, progress) as folder:
             waiting = threads.submit(ensure_model, url, tmp_path, progress)
             assert progress.noted.wait(20)
             folder.rmdir()

@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return STOPPED_BY_HAND
     except BrokenPipeError:
-        # Whoever read has seen enough: `antiphon audit | head`.
+        # The reader of the output has ended: `antiphon audit | head`.
         sys.stdout = None  # so that nothing is flushed at the end
         return 0
     except OSError as error:
-        # The disk is full on which the output should be, say. What was to be done is done.
+        # The output cannot be written, to a full disk, say. The command itself is done.
         sys.stdout = None
         print(f"antiphon: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - as below
         return 1
@@ -55,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Name the exceptions whose message is written for the person at the keyboard.
+    """Return the exceptions whose message is written for the person at the keyboard.
 
-    Evaluated only when there is one: a command that goes well imports none of them.
+    Evaluated only when an exception is raised: a successful command imports none of them.
     """
     from antiphon.core.errors import ApiError  # noqa: PLC0415
     from antiphon.engines.base import EngineStartError  # noqa: PLC0415

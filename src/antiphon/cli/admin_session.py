@@ -1,4 +1,4 @@
-"""The database of a server, opened at the command line: use cases, and what people call things."""
+"""The use cases of administration at the command line, and the look-up of objects by name."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class AdminSession:
-    """What a command asks. People call things by an id or by a name; here they get the thing."""
+    """The use cases over an open database. People name an object by its id or by its name."""
 
     administration: Administration
     used: UsageSummary
@@ -45,7 +45,7 @@ class AdminSession:
         return (await keys.all(EVERYTHING, KeyFilter())).data
 
     async def key(self, called: str) -> KeyInfo:
-        """Find a key by id or name; of several of one name the one that is not archived."""
+        """Find a key by id or name; of several with one name the one that is not archived."""
         keys = await self.keys()
         return _one(
             "key", called, [(key.id, key.name, key.status != "archived") for key in keys], keys
@@ -79,34 +79,36 @@ class AdminSession:
 
 
 def open_session(settings: Settings, use: Callable[[AdminSession], Awaitable[T]]) -> T:
-    """Open the database, do something, and close it."""
+    """Open the database, call `use` with a session, and close the database."""
 
     async def run() -> T:
         def now() -> datetime:
             return datetime.now(UTC)
 
         async with opened_database(settings) as database:
-            office = AdminTransactions(database, os.urandom, now)
-            # What a running server holds for running requests is known to it alone.
+            transactions = AdminTransactions(database, os.urandom, now)
+            # Only a running server knows what it holds for running requests.
             seed = await SpentTotals(database, now, with_settled=False)()
             counters = MemoryCounters()
             await counters.seed(seed.spent)
             administration = build_administration(
-                office,
+                transactions,
                 settings.limits,
                 counters,
                 lambda: LimitGroups(settings.served()),
                 tuple(KeyKind),
             )
             return await use(
-                AdminSession(administration, UsageSummary(office), now(), office.together)
+                AdminSession(
+                    administration, UsageSummary(transactions), now(), transactions.together
+                )
             )
 
     return asyncio.run(run())
 
 
 def checked(kind: type[P], **fields: Any) -> P:
-    """Make what a request would hold, checked as one of the API would be."""
+    """Make params from fields, checked as a body of the API is."""
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         return BodyDecoder(kind).decode(msgspec.json.encode(given))

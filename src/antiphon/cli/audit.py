@@ -28,11 +28,11 @@ def _limit(text: str) -> int:
 
 
 def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: AdminSession) -> tuple[tuple[AuditInfo, ...], dict[str, str]]:
-        page = await house.administration.audit.page(
+    async def read(session: AdminSession) -> tuple[tuple[AuditInfo, ...], dict[str, str]]:
+        page = await session.administration.audit.page(
             limit=arguments.limit, object_id=arguments.object
         )
-        return page.data, {key.id: key.name for key in await house.keys()}
+        return page.data, {key.id: key.name for key in await session.keys()}
 
     entries, names = open_session(settings, read)
     return listed(

@@ -1,4 +1,4 @@
-"""What a command is, and the words that several of them read: spans of time and moments."""
+"""The parts of every command: its parser, and the reading of spans of time and moments."""
 
 import argparse
 import re
@@ -15,11 +15,11 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class CommandError(Exception):
-    """A command that cannot be done; the message is for the person who typed it."""
+    """A command that cannot be done. The message is for the person who typed it."""
 
 
 def actions_of(family: argparse.ArgumentParser) -> Any:
-    """Let a family have actions."""
+    """Return the parser of a family's actions."""
     return family.add_subparsers(title="actions", metavar="ACTION", required=True)
 
 
@@ -36,7 +36,7 @@ def add_command(
 def as_command(
     command: argparse.ArgumentParser, run: Command, *, json: bool = True
 ) -> argparse.ArgumentParser:
-    """Let a parser be a command, with the flags that every command has."""
+    """Make a parser a command, with the flags that every command has."""
     command.set_defaults(command=run)
     command.add_argument("--config", type=Path, metavar="FILE", help="default: ./antiphon.toml")
     command.add_argument("--data-dir", metavar="DIR", help="where keys and models are kept")

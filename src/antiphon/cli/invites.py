@@ -1,4 +1,4 @@
-"""`antiphon invites`: who is asked to become a user. No mail is sent; who administers accepts."""
+"""`antiphon invites`: invitations to become a user. No mail is sent; an administrator accepts."""
 
 import argparse
 from typing import Any, get_args
@@ -25,19 +25,21 @@ def add_to(family: argparse.ArgumentParser) -> None:
     """Describe the actions."""
     actions = actions_of(family)
     add_command(actions, "list", _list, "list the invites that were not deleted")
-    create = add_command(actions, "create", _create, "note that somebody is invited, for 21 days")
+    create = add_command(
+        actions, "create", _create, "invite a person, for 21 days; no mail is sent"
+    )
     create.add_argument("email", metavar="EMAIL")
     create.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
-    accept = add_command(actions, "accept", _accept, "make a user of somebody who was invited")
+    accept = add_command(actions, "accept", _accept, "turn an invite into a user")
     accept.add_argument("invite", metavar="INVITE", help="an address, or an id")
     accept.add_argument("name", metavar="NAME", help="the name of the user")
-    delete = add_command(actions, "delete", _delete, "take an invite back")
+    delete = add_command(actions, "delete", _delete, "delete an invite")
     delete.add_argument("invite", metavar="INVITE", help="an address, or an id")
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     invites = open_session(
-        settings, lambda house: house.administration.people.invites(EVERYTHING)
+        settings, lambda session: session.administration.people.invites(EVERYTHING)
     ).data
 
     def row(one: InviteInfo) -> dict[str, Any]:
@@ -54,14 +56,14 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         arguments,
         invites,
         row,
-        empty="Nobody is invited: `antiphon invites create EMAIL` invites somebody.",
+        empty="There are no invites: `antiphon invites create EMAIL` makes one.",
     )
 
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateInviteParams, email=arguments.email, role=arguments.role)
     made = open_session(
-        settings, lambda house: house.administration.people.send_invite(COMMAND_LINE, params)
+        settings, lambda session: session.administration.people.send_invite(COMMAND_LINE, params)
     )
     done = f"{made.email} is invited until {day(made.expires_at)} UTC. No mail was sent."
     return said(arguments, made, done)
@@ -70,18 +72,18 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
 def _accept(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(AcceptInviteParams, name=arguments.name)
 
-    async def accept(house: AdminSession) -> UserInfo:
-        found = await house.invite(arguments.invite)
-        return await house.administration.people.accept(COMMAND_LINE, found.id, params.name)
+    async def accept(session: AdminSession) -> UserInfo:
+        found = await session.invite(arguments.invite)
+        return await session.administration.people.accept(COMMAND_LINE, found.id, params.name)
 
     user = open_session(settings, accept)
     return said(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
 
 
 def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def delete(house: AdminSession) -> Deleted:
-        found = await house.invite(arguments.invite)
-        return await house.administration.people.take_back(COMMAND_LINE, found.id)
+    async def delete(session: AdminSession) -> Deleted:
+        found = await session.invite(arguments.invite)
+        return await session.administration.people.take_back(COMMAND_LINE, found.id)
 
     gone = open_session(settings, delete)
     return said(arguments, gone, f"The invite of {arguments.invite} is deleted.")

@@ -1,4 +1,4 @@
-"""`antiphon keys`: who may ask models, and who may administer."""
+"""`antiphon keys`: keys that call models, and keys that administer."""
 
 import argparse
 from datetime import datetime, timedelta
@@ -69,7 +69,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         metavar="SPAN",
         help="for how long the old secret works on: 0, 90m, 24h (24h)",
     )
-    rename = add_command(actions, "rename", _rename, "call a key something else")
+    rename = add_command(actions, "rename", _rename, "rename a key")
     _add_key(rename)
     rename.add_argument("name", metavar="NEW_NAME")
 
@@ -79,19 +79,19 @@ def _add_key(command: argparse.ArgumentParser) -> None:
 
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def create(house: AdminSession) -> KeyInfo:
+    async def create(session: AdminSession) -> KeyInfo:
         scope: dict[str, str] | None = {"type": "organization"} if arguments.organization else None
         if arguments.workspace is not None:
-            workspace = await house.workspace(arguments.workspace)
+            workspace = await session.workspace(arguments.workspace)
             scope = {"type": "workspace", "workspace_id": workspace.id}
         params = checked(
             CreateKeyParams,
             name=arguments.name,
             scope=scope,
             expires_in_seconds=_seconds(arguments.expires),
-            created_by_user_id=await _user(house, arguments.user),
+            created_by_user_id=await _user(session, arguments.user),
         )
-        keys = house.administration.keys
+        keys = session.administration.keys
         if arguments.admin:
             return await keys.create_admin(COMMAND_LINE, params)
         return await keys.create(COMMAND_LINE, params)
@@ -105,18 +105,18 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-async def _user(house: AdminSession, called: str | None) -> str | None:
-    return None if called is None else (await house.user(called)).id
+async def _user(session: AdminSession, called: str | None) -> str | None:
+    return None if called is None else (await session.user(called)).id
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: AdminSession) -> tuple[list[KeyInfo], dict[str, str], datetime]:
-        names = {one.id: one.name for one in await house.workspaces()}
-        keys = [key for key in await house.keys() if arguments.all or key.status != "archived"]
+    async def read(session: AdminSession) -> tuple[list[KeyInfo], dict[str, str], datetime]:
+        names = {one.id: one.name for one in await session.workspaces()}
+        keys = [key for key in await session.keys() if arguments.all or key.status != "archived"]
         if arguments.workspace is not None:
-            only = WorkspaceKeyScope(workspace_id=(await house.workspace(arguments.workspace)).id)
+            only = WorkspaceKeyScope(workspace_id=(await session.workspace(arguments.workspace)).id)
             keys = [key for key in keys if key.scope == only]
-        return keys, names, house.now
+        return keys, names, session.now
 
     keys, names, now = open_session(settings, read)
     if arguments.json:
@@ -155,9 +155,9 @@ def _set_status(arguments: argparse.Namespace, settings: Settings, status: str, 
 def _update(arguments: argparse.Namespace, settings: Settings, done: str, **changes: str) -> int:
     params = checked(UpdateKeyParams, **changes)
 
-    async def update(house: AdminSession) -> KeyInfo:
-        found = await house.key(arguments.key)
-        return await house.administration.keys.update(COMMAND_LINE, found.id, params)
+    async def update(session: AdminSession) -> KeyInfo:
+        found = await session.key(arguments.key)
+        return await session.administration.keys.update(COMMAND_LINE, found.id, params)
 
     key = open_session(settings, update)
     return said(arguments, key, f"{_called(key)} {done}.")
@@ -166,11 +166,11 @@ def _update(arguments: argparse.Namespace, settings: Settings, done: str, **chan
 def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(RotateKeyParams, grace_period_seconds=_seconds(arguments.grace))
 
-    async def rotate(house: AdminSession) -> tuple[KeyInfo, datetime]:
-        found = await house.key(arguments.key)
+    async def rotate(session: AdminSession) -> tuple[KeyInfo, datetime]:
+        found = await session.key(arguments.key)
         grace = params.grace_period_seconds
-        keys = house.administration.keys
-        return await keys.rotate(COMMAND_LINE, found.id, grace), house.now
+        keys = session.administration.keys
+        return await keys.rotate(COMMAND_LINE, found.id, grace), session.now
 
     key, now = open_session(settings, rotate)
     if arguments.json:

@@ -1,4 +1,4 @@
-"""`antiphon limits`: how much may be asked and spent, by the organization, a workspace or a key."""
+"""`antiphon limits`: rates and spending of the organization, a workspace or a key."""
 
 import argparse
 import re
@@ -30,7 +30,7 @@ from antiphon.wire.admin.limits import (
 
 PERIODS: dict[str, SpendPeriod] = {"day": "daily", "week": "weekly", "month": "monthly"}
 _WORDS = {period: word for word, period in PERIODS.items()}
-# What limits are called here: a flag, a type, and whether it limits the counting of tokens.
+# The rate limits: the flag, the type, and the name in tables.
 _RATES = (
     ("requests", LimitType.REQUESTS, "requests"),
     ("input_tokens", LimitType.INPUT, "input tokens"),
@@ -48,7 +48,7 @@ limit refuses it. A running server knows of a change at once."""
 
 @dataclass(frozen=True, slots=True)
 class Whom:
-    """Whose limits are meant. `scope` says so as the API does, `called` as people do."""
+    """The scope of limits: `scope` in the shape of the API, `called` in words."""
 
     scope: dict[str, str]
     called: str
@@ -133,33 +133,33 @@ def _spend(text: str) -> tuple[int, SpendPeriod]:
     return amount, PERIODS[found[3]]
 
 
-async def _whom(house: AdminSession, arguments: argparse.Namespace) -> Whom | None:
+async def _whom(session: AdminSession, arguments: argparse.Namespace) -> Whom | None:
     if arguments.workspace is not None:
-        workspace = await house.workspace(arguments.workspace)
+        workspace = await session.workspace(arguments.workspace)
         scope = {"type": "workspace", "workspace_id": workspace.id}
         return Whom(scope, f"workspace {workspace.name}")
     if arguments.key is not None:
-        key = await house.key(arguments.key)
+        key = await session.key(arguments.key)
         return Whom({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
     if arguments.organization:
         return Whom({"type": "organization"}, "organization")
     return None
 
 
-async def _those(house: AdminSession, arguments: argparse.Namespace) -> tuple[Whom, ...]:
-    """Return whose limits are wanted: one's, or everybody's that may have some."""
-    if one := await _whom(house, arguments):
+async def _those(session: AdminSession, arguments: argparse.Namespace) -> tuple[Whom, ...]:
+    """Return the scope that the flags name, or without one every scope that may have limits."""
+    if one := await _whom(session, arguments):
         return (one,)
     return (
         Whom({"type": "organization"}, "organization"),
         *(
             Whom({"type": "workspace", "workspace_id": one.id}, f"workspace {one.name}")
-            for one in reversed(await house.workspaces())
+            for one in reversed(await session.workspaces())
             if one.archived_at is None
         ),
         *(
             Whom({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
-            for key in reversed(await house.keys())
+            for key in reversed(await session.keys())
             if key.status != "archived" and key.scope.__struct_config__.tag != "admin"
         ),
     )
@@ -179,14 +179,14 @@ class Wanted:
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     async def read(
-        house: AdminSession,
+        session: AdminSession,
     ) -> tuple[list[Any], list[SpendLimitInfo], list[dict[str, Any]]]:
         rates: list[Any] = []
         spends: list[SpendLimitInfo] = []
         rows: list[dict[str, Any]] = []
-        limits = await house.administration.spend_limits.all()
-        for whom in await _those(house, arguments):
-            own = await _rate_limits(house, whom)
+        limits = await session.administration.spend_limits.all()
+        for whom in await _those(session, arguments):
+            own = await _rate_limits(session, whom)
             amounts = [limit for limit in limits if limit.scope == whom.scope]
             rates += own
             spends += amounts
@@ -202,9 +202,9 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _rate_limits(
-    house: AdminSession, whom: Whom
+    session: AdminSession, whom: Whom
 ) -> Sequence[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo]:
-    limits = house.administration.rate_limits
+    limits = session.administration.rate_limits
     match whom.scope["type"]:
         case "organization":
             return await limits.of_organization()
@@ -236,11 +236,11 @@ def _row(whom: Whom, model: str | None, what: str, value: str) -> dict[str, Any]
 
 
 def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: AdminSession) -> list[tuple[Whom, BalanceInfo]]:
-        balances = await house.administration.balances.all()
+    async def read(session: AdminSession) -> list[tuple[Whom, BalanceInfo]]:
+        balances = await session.administration.balances.all()
         return [
             (whom, balance)
-            for whom in await _those(house, arguments)
+            for whom in await _those(session, arguments)
             for balance in balances
             if balance.scope == whom.scope
         ]
@@ -298,13 +298,13 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     if arguments.model is not None and not wanted.rates:
         raise CommandError("--model goes with --requests, --input-tokens or --output-tokens")
 
-    async def change(house: AdminSession) -> str:
-        whom = (await _those(house, arguments))[0]
-        async with house.together():
-            for group in house.administration.rate_limits.groups(model=arguments.model):
-                await _set_rates(house, whom, group, wanted)
+    async def change(session: AdminSession) -> str:
+        whom = (await _those(session, arguments))[0]
+        async with session.together():
+            for group in session.administration.rate_limits.groups(model=arguments.model):
+                await _set_rates(session, whom, group, wanted)
             for period, amount in wanted.spends.items():
-                await _set_spend(house, whom, period, amount)
+                await _set_spend(session, whom, period, amount)
         return whom.called
 
     called = open_session(settings, change)
@@ -313,27 +313,27 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     return _list(arguments, settings)
 
 
-async def _set_rates(house: AdminSession, whom: Whom, group: Group, wanted: Wanted) -> None:
+async def _set_rates(session: AdminSession, whom: Whom, group: Group, wanted: Wanted) -> None:
     values = wanted.counts if group.models is None else wanted.rates
     if not values:
         return
-    limits = house.administration.rate_limits
+    limits = session.administration.rate_limits
     given = [{"type": kind, "value": value} for kind, value in values.items()]
     params: Sequence[LimitParam] = checked(SetLimitsParams, limits=given).limits
-    place = (whom.id, group.rate_limit_id)
+    target = (whom.id, group.rate_limit_id)
     match whom.scope["type"]:
         case "organization":
-            await limits.set_for_organization(COMMAND_LINE, place[1], params)
+            await limits.set_for_organization(COMMAND_LINE, target[1], params)
         case "workspace":
-            await limits.set_for_workspace(COMMAND_LINE, place, params)
+            await limits.set_for_workspace(COMMAND_LINE, target, params)
         case _:
-            await limits.set_for_key(COMMAND_LINE, place, params)
+            await limits.set_for_key(COMMAND_LINE, target, params)
 
 
 async def _set_spend(
-    house: AdminSession, whom: Whom, period: SpendPeriod, amount: int | None
+    session: AdminSession, whom: Whom, period: SpendPeriod, amount: int | None
 ) -> None:
-    limits = house.administration.spend_limits
+    limits = session.administration.spend_limits
     if amount is not None:
         params = checked(
             CreateSpendLimitParams, scope=whom.scope, amount=cents(amount), period=period

@@ -1,4 +1,4 @@
-"""What commands print: sentences and tables for people, JSON and CSV for scripts."""
+"""The output of commands: sentences and tables for people, JSON and CSV for scripts."""
 
 import argparse
 import csv
@@ -24,7 +24,7 @@ def say_json(value: Any) -> None:
 
 
 def said(arguments: argparse.Namespace, what: Any, done: str) -> int:
-    """Say what was done: what it is to scripts, and a sentence to people."""
+    """Print the result of a change: the object for scripts, a sentence for people."""
     if arguments.json:
         say_json(what)
     else:
@@ -39,7 +39,7 @@ def listed(
     *,
     empty: str,
 ) -> int:
-    """Say what there is: the things themselves to scripts, a row of each to people."""
+    """Print a listing: the objects for scripts, a table with a row for each for people."""
     if arguments.json:
         say_json(things)
     else:
@@ -48,7 +48,7 @@ def listed(
 
 
 def say_table(rows: Sequence[dict[str, Any]], *, empty: str) -> None:
-    """Print a table for people, with what is a number at the right."""
+    """Print a table for people, with numbers aligned to the right."""
     from rich.console import Console  # noqa: PLC0415 - JSON needs none of it
     from rich.table import Table  # noqa: PLC0415
 

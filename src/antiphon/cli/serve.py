@@ -1,4 +1,4 @@
-"""`antiphon serve`: the server, and what it says when it is ready."""
+"""`antiphon serve`: runs the server, and prints a welcome when it is ready."""
 
 import argparse
 from collections.abc import Awaitable, Sequence
@@ -55,7 +55,7 @@ def _run(work: Awaitable[None]) -> None:
 
 
 def _source(model: ModelSettings, data_dir: Path) -> ModelSource:
-    """Have the model's files here, and its projectors, fetching what is not."""
+    """Return a model with its files, fetching those that are missing."""
     model = _with_projectors(model, data_dir)
     sources = [runs_on.source for runs_on in model.runs_on()]
     weights = tuple(
@@ -70,7 +70,7 @@ def _source(model: ModelSettings, data_dir: Path) -> ModelSource:
 
 
 def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
-    """Have the vision projectors of the model's llama engines here, and name their files."""
+    """Fetch the vision projectors of a model's llama engines, and name their files."""
 
     def local(engine: str, options: dict[str, Any]) -> dict[str, Any]:
         spec = options.get("mmproj")
@@ -91,7 +91,7 @@ def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
 
 
 def welcome(platform: Platform, port: int) -> str:
-    """Say where the ready server is, and how to ask it something."""
+    """Return the welcome: the address of the server, the key, and a first request."""
     settings = platform.settings
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -71,7 +71,7 @@ def _by(text: str) -> tuple[str, ...]:
 
 
 def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
-    lines, names = open_session(settings, lambda house: _read(house, arguments))
+    lines, names = open_session(settings, lambda session: _read(session, arguments))
     if arguments.json:
         say_json([_plain(arguments.by, line) for line in lines])
     elif arguments.csv:
@@ -87,21 +87,21 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _read(
-    house: AdminSession, arguments: argparse.Namespace
+    session: AdminSession, arguments: argparse.Namespace
 ) -> tuple[tuple[UsageLine, ...], dict[str, str]]:
     only: dict[str, list[str]] = {}
     if arguments.model is not None:
         only["model"] = [arguments.model]
     if arguments.key is not None:
-        only["api_key_id"] = [(await house.key(arguments.key)).id]
+        only["api_key_id"] = [(await session.key(arguments.key)).id]
     if arguments.workspace is not None:
-        only["workspace_id"] = [(await house.workspace(arguments.workspace)).id]
-    span = (_moment(arguments.since, house.now), _moment(arguments.until, house.now))
+        only["workspace_id"] = [(await session.workspace(arguments.workspace)).id]
+    span = (_moment(arguments.since, session.now), _moment(arguments.until, session.now))
     if span[0] >= span[1]:
         raise CommandError("--until should be after --since")
-    lines = await house.used.lines(span, [DIMENSIONS[word] for word in arguments.by], only)
-    keys = {key.id: key.name for key in await house.keys()}
-    return lines, {**keys, **{one.id: one.name for one in await house.workspaces()}}
+    lines = await session.used.lines(span, [DIMENSIONS[word] for word in arguments.by], only)
+    keys = {key.id: key.name for key in await session.keys()}
+    return lines, {**keys, **{one.id: one.name for one in await session.workspaces()}}
 
 
 def _moment(given: datetime | timedelta | None, now: datetime) -> datetime:
@@ -111,7 +111,7 @@ def _moment(given: datetime | timedelta | None, now: datetime) -> datetime:
 
 
 def _plain(by: tuple[str, ...], line: UsageLine) -> dict[str, Any]:
-    """Say a line to programs: ids, and exact dollars as text."""
+    """Return a line for programs: ids, and exact dollars as text."""
     return {
         **{DIMENSIONS[word]: value for word, value in zip(by, line.dimensions, strict=True)},
         "requests": line.requests,
@@ -121,7 +121,7 @@ def _plain(by: tuple[str, ...], line: UsageLine) -> dict[str, Any]:
 
 
 def _row(by: tuple[str, ...], line: UsageLine, names: dict[str, str]) -> dict[str, Any]:
-    """Say a line to people: names, and cache writes of both lifetimes together."""
+    """Return a line for people: names, and cache writes of both lifetimes together."""
     tokens = line.tokens
     return {
         **{

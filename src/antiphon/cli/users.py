@@ -30,7 +30,9 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    users = open_session(settings, lambda house: house.administration.people.users(EVERYTHING)).data
+    users = open_session(
+        settings, lambda session: session.administration.people.users(EVERYTHING)
+    ).data
 
     def row(user: UserInfo) -> dict[str, Any]:
         return {
@@ -55,7 +57,7 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
     )
     user = open_session(
         settings,
-        lambda house: house.administration.people.add(
+        lambda session: session.administration.people.add(
             COMMAND_LINE, params.email, params.name, params.role
         ),
     )
@@ -63,18 +65,20 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _role(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def change(house: AdminSession) -> UserInfo:
-        found = await house.user(arguments.user)
-        return await house.administration.people.change_role(COMMAND_LINE, found.id, arguments.role)
+    async def change(session: AdminSession) -> UserInfo:
+        found = await session.user(arguments.user)
+        return await session.administration.people.change_role(
+            COMMAND_LINE, found.id, arguments.role
+        )
 
     user = open_session(settings, change)
     return said(arguments, user, f"{user.email} has the role {user.role} now.")
 
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def remove(house: AdminSession) -> Deleted:
-        found = await house.user(arguments.user)
-        return await house.administration.people.remove(COMMAND_LINE, found.id)
+    async def remove(session: AdminSession) -> Deleted:
+        found = await session.user(arguments.user)
+        return await session.administration.people.remove(COMMAND_LINE, found.id)
 
     gone = open_session(settings, remove)
     return said(arguments, gone, f"{arguments.user} is no longer a user.")

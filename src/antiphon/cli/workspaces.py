@@ -28,7 +28,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     create.add_argument("name", metavar="NAME")
     listing = add_command(actions, "list", _list, "list the workspaces that are not archived")
     listing.add_argument("--all", action="store_true", help="archived ones as well")
-    rename = add_command(actions, "rename", _rename, "call a workspace something else")
+    rename = add_command(actions, "rename", _rename, "rename a workspace")
     _add_workspace(rename)
     rename.add_argument("name", metavar="NEW_NAME")
     archive = add_command(
@@ -42,7 +42,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     _add_workspace(join)
     join.add_argument("user", metavar="USER", help="an address, or an id")
     join.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
-    leave = add_command(actions, "remove", _remove, "take a member out")
+    leave = add_command(actions, "remove", _remove, "remove a member from a workspace")
     _add_workspace(leave)
     leave.add_argument("user", metavar="USER", help="an address, or an id")
 
@@ -54,7 +54,7 @@ def _add_workspace(command: argparse.ArgumentParser) -> None:
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateWorkspaceParams, name=arguments.name)
     made = open_session(
-        settings, lambda house: house.administration.workspaces.create(COMMAND_LINE, params)
+        settings, lambda session: session.administration.workspaces.create(COMMAND_LINE, params)
     )
     return said(arguments, made, f"Workspace {made.id} ({made.name}) is made.")
 
@@ -62,7 +62,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     found = [
         one
-        for one in open_session(settings, lambda house: house.workspaces())
+        for one in open_session(settings, lambda session: session.workspaces())
         if arguments.all or one.archived_at is None
     ]
 
@@ -80,18 +80,18 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(UpdateWorkspaceParams, name=arguments.name)
 
-    async def rename(house: AdminSession) -> WorkspaceInfo:
-        found = await house.workspace(arguments.workspace)
-        return await house.administration.workspaces.update(COMMAND_LINE, found.id, params)
+    async def rename(session: AdminSession) -> WorkspaceInfo:
+        found = await session.workspace(arguments.workspace)
+        return await session.administration.workspaces.update(COMMAND_LINE, found.id, params)
 
     changed = open_session(settings, rename)
     return said(arguments, changed, f"Workspace {changed.id} is called {changed.name}.")
 
 
 def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def archive(house: AdminSession) -> WorkspaceInfo:
-        found = await house.workspace(arguments.workspace)
-        return await house.administration.workspaces.archive(COMMAND_LINE, found.id)
+    async def archive(session: AdminSession) -> WorkspaceInfo:
+        found = await session.workspace(arguments.workspace)
+        return await session.administration.workspaces.archive(COMMAND_LINE, found.id)
 
     gone = open_session(settings, archive)
     done = f"Workspace {gone.id} ({gone.name}) is archived, and its keys are revoked."
@@ -99,10 +99,10 @@ def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _members(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(house: AdminSession) -> tuple[tuple[MemberInfo, ...], dict[str, str]]:
-        found = await house.workspace(arguments.workspace)
-        members = await house.administration.workspaces.members(found.id, EVERYTHING)
-        users = await house.administration.people.users(EVERYTHING)
+    async def read(session: AdminSession) -> tuple[tuple[MemberInfo, ...], dict[str, str]]:
+        found = await session.workspace(arguments.workspace)
+        members = await session.administration.workspaces.members(found.id, EVERYTHING)
+        users = await session.administration.people.users(EVERYTHING)
         return members.data, {user.id: user.email for user in users.data}
 
     members, emails = open_session(settings, read)
@@ -123,17 +123,19 @@ def _members(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def add(house: AdminSession) -> MemberInfo:
-        workspaces = house.administration.workspaces
-        place = (await house.workspace(arguments.workspace)).id
-        user = (await house.user(arguments.user)).id
+    async def add(session: AdminSession) -> MemberInfo:
+        workspaces = session.administration.workspaces
+        workspace = (await session.workspace(arguments.workspace)).id
+        user = (await session.user(arguments.user)).id
         params = checked(
             AddMemberParams, user_id=user, workspace_role=f"workspace_{arguments.role}"
         )
-        members = (await workspaces.members(place, EVERYTHING)).data
+        members = (await workspaces.members(workspace, EVERYTHING)).data
         if any(member.user_id == user for member in members):
-            return await workspaces.change_member(COMMAND_LINE, place, user, params.workspace_role)
-        return await workspaces.add_member(COMMAND_LINE, place, params)
+            return await workspaces.change_member(
+                COMMAND_LINE, workspace, user, params.workspace_role
+            )
+        return await workspaces.add_member(COMMAND_LINE, workspace, params)
 
     member = open_session(settings, add)
     done = f"{arguments.user} is in {arguments.workspace}, with the role {arguments.role}."
@@ -141,10 +143,10 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def remove(house: AdminSession) -> MemberDeleted:
-        place = (await house.workspace(arguments.workspace)).id
-        user = (await house.user(arguments.user)).id
-        return await house.administration.workspaces.remove_member(COMMAND_LINE, place, user)
+    async def remove(session: AdminSession) -> MemberDeleted:
+        workspace = (await session.workspace(arguments.workspace)).id
+        user = (await session.user(arguments.user)).id
+        return await session.administration.workspaces.remove_member(COMMAND_LINE, workspace, user)
 
     gone = open_session(settings, remove)
     return said(arguments, gone, f"{arguments.user} is no longer in {arguments.workspace}.")

@@ -1,18 +1,18 @@
 """The catalogue of errors that callers can meet: one class for each `error.type` of the wire.
 
     ApiError
-    ├── InvalidRequestError   400  what was asked cannot be done as it was asked
+    ├── InvalidRequestError   400  the request cannot be done as it is
     │   ├── MethodNotAllowed  405  the path exists, the method does not
     │   └── RequestHeadTooLarge 431  path, query and headers
-    ├── AuthenticationError   401  no key, or none that is known
-    ├── BillingError          402
-    ├── PermissionError_      403  the key is known, and may not
+    ├── AuthenticationError   401  no key, or an unknown one
+    ├── BillingError          402  in the catalogue of the API; never sent here
+    ├── PermissionError_      403  the key is known and not allowed
     ├── NotFoundError         404  no such path, model or object
-    ├── ConflictError         409
-    ├── RequestTooLarge       413
-    ├── RateLimitError        429
-    ├── InternalError         500  `api_error`
-    ├── TimeoutError_         504
+    ├── ConflictError         409  another process changed the object in the same moment
+    ├── RequestTooLarge       413  the body is too large
+    ├── RateLimitError        429  a rate limit, or the cap of the server
+    ├── InternalError         500  `api_error`: the engine broke, or a defect
+    ├── TimeoutError_         504  the engine took too long
     └── OverloadedError       529  not now; the same request may pass later
 
 Messages tell the caller what to change and name the field as the reference does.
@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 class ApiError(Exception):
     """An answer that is an error: `status` and `type` are the wire's.
 
-    `error_code` names the cause for programs, and `details` is what it says besides.
+    `error_code` names the cause for programs, and `details` holds its values.
     """
 
     status: ClassVar[int] = 500

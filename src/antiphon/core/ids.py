@@ -1,4 +1,4 @@
-"""What objects and callers are called: public ids, and the secrets of API keys.
+"""Public ids of objects, and the secrets of API keys.
 
 Randomness is an argument, so everything here is a function of its arguments.
 """
@@ -88,7 +88,7 @@ def make_secret(entropy: bytes, prefix: str = SECRET_PREFIX) -> str:
 
 
 def repeatable_entropy(credential: str, nonce: bytes) -> bytes:
-    """Make the 32 bytes of a secret that this credential, and nobody else, can make again.
+    """Derive the 32 bytes of a secret; only the same credential and nonce give them again.
 
     The nonce is random and may be stored: without the credential it tells nothing about the bytes.
     """
@@ -96,7 +96,7 @@ def repeatable_entropy(credential: str, nonce: bytes) -> bytes:
 
 
 def checked_secret(secret: str) -> str:
-    """Return a key that somebody chose, or raise a `ValueError` that does not contain it."""
+    """Return a secret that a person chose. Raises a `ValueError` that does not contain it."""
     if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
         raise ValueError(
             f"An API key has {SHORTEST_SECRET} to {LONGEST_SECRET} characters, "
@@ -111,8 +111,8 @@ def hash_secret(secret: str) -> bytes:
     """Digest a secret for storage and look-up.
 
     SHA-256 and no salt, on purpose: slow hashes make guessing expensive, and 256 random bits
-    cannot be guessed; a slow hash would only make every request slow. Whoever chooses a key
-    chooses how hard it is to guess.
+    cannot be guessed; a slow hash would only make every request slow. A secret that a person chose
+    is as hard to guess as that person made it.
     """
     return sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
@@ -120,7 +120,7 @@ def hash_secret(secret: str) -> bytes:
 def hint(secret: str) -> str:
     """Shorten a secret to what its owner recognizes: `sk-antiphon-R2D...igAA`.
 
-    Of a secret that is not one of ours at most a quarter is shown.
+    At most a quarter of a chosen secret is shown.
     """
     for prefix in (ADMIN_SECRET_PREFIX, SECRET_PREFIX):
         if secret.startswith(prefix) and len(secret) >= len(prefix) + _RANDOM_LENGTH:

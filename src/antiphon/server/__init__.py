@@ -1,1 +1,1 @@
-"""HTTP: routes, the error boundary, and how an answer is written."""
+"""The HTTP server: the route table and the endpoints."""

@@ -18,7 +18,7 @@ from antiphon.wire.sse import EventEncoder
 # The newest version has no sampling parameters any more.
 CREATE_BODY = Body(CreateMessageParams, gone={NEWEST: SAMPLING})
 
-# A header of every answer that tells something of the limits.
+# Every answer with headers of limits has this one.
 LIMIT_HEADER = "anthropic-ratelimit-requests-limit"
 _MOST_DIGITS = 10
 
@@ -62,7 +62,7 @@ class MessageEndpoints:
             await exchange.respond(200, await answer.message())
 
     async def count_tokens(self, request: Request[CountTokensParams]) -> TokenCount | None:
-        """Count a prompt; a request that is refused is given back to the limit of counting."""
+        """Count the tokens of a prompt; a refused request gives its draw from the limit back."""
         exchange, caller, params = request.exchange, request.caller, request.params
         admitter = self._platform.admitter
         exchange.fields["model"] = params.model
@@ -99,6 +99,6 @@ def _lacks_limits(exchange: Exchange, error: ApiError | BodyError) -> bool:
 
 
 def _retries(exchange: Exchange) -> int | None:
-    """Return how often this was tried before: the official SDKs say it."""
+    """Return the number of earlier tries, which the official SDKs send."""
     said = exchange.header(b"x-stainless-retry-count")
     return int(said) if said is not None and said.isdecimal() and len(said) < _MOST_DIGITS else None

@@ -1,4 +1,4 @@
-"""Runs a server from its start to its clean end."""
+"""Runs the server until a signal stops it, and then ends it cleanly."""
 
 import asyncio
 import gc
@@ -16,8 +16,8 @@ from antiphon.server.http.protocol import protocol_for
 from antiphon.service.platform import Platform
 
 BACKLOG = 2048
-# Longer than clients keep an idle connection, so that they close it and not we: a request that
-# meets our closing is lost.
+# Longer than clients keep an idle connection, so that the client closes it: a request that arrives
+# while the server closes the connection is lost.
 KEEP_ALIVE_S = 75
 
 
@@ -26,7 +26,7 @@ class ServeError(Exception):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but that a signal to stop is ours: it ends with every engine closed."""
+    """uvicorn with its own handling of stop signals: the platform drains before the server ends."""
 
     def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
         super().__init__(config)
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the address; port 0 takes a free one. Raises `ServeError`."""
+    """Bind the address; port 0 chooses a free one. Raises `ServeError`."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -62,9 +62,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicorn.Config:
-    """Say how HTTP is spoken; requests that run at the end have `grace_s` to finish.
+    """Return the configuration of uvicorn; running requests have `grace_s` to finish at the end.
 
-    `patience_s`: how long the head of a request may take to come.
+    `patience_s`: how long the head of a request may take to arrive.
     """
     return uvicorn.Config(
         app,
@@ -81,10 +81,10 @@ def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicor
 
 
 async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve until a signal to stop; `on_ready` is called when the models answer.
+    """Serve until a stop signal; call `on_ready` when all models are open.
 
-    Requests that run then have the grace time to finish. Raises the `EngineStartError` of a
-    model that does not open.
+    Requests that run at the signal have the grace time to finish. Raises the `EngineStartError` of
+    a model that does not open.
     """
     settings = platform.settings
     config = http_config(build_app(platform), settings.shutdown_grace_s, settings.request_timeout_s)
@@ -107,10 +107,10 @@ async def _open(platform: Platform, on_ready: Callable[[], None]) -> None:
 
 
 def _settle_memory() -> None:
-    """Take what is loaded for good out of the garbage collector's rounds.
+    """Exclude the objects that stay for good from the rounds of the garbage collector.
 
-    A request makes some hundred objects and leaves no cycles, so that the default rounds, one for
-    700 new objects, find nothing and cost a tenth of the time.
+    A request makes some hundred objects and leaves no cycles. The default rounds, one for 700 new
+    objects, find nothing and cost a tenth of the time.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Who may come in: keys are found in memory, and revoked ones are refused at once."""
+"""Authentication: finds keys in memory, and refuses revoked ones at once."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,10 +15,10 @@ BEARER = "bearer "
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who is asking: a key, and the workspace that it asks for.
+    """The caller of a request: its key, and the workspace that the request is for.
 
-    An admin key asks for the organization, so it has no workspace. `directory` is the state of the
-    accounts in which the caller was let in: whatever is decided about the request, is by it.
+    A request of an admin key is for the organization, so it has no workspace. `directory` is the
+    state of the accounts at authentication; every decision about the request uses it.
     """
 
     key: ApiKey
@@ -54,8 +54,8 @@ class Access:
     ) -> Caller:
         """Find the caller by `x-api-key`, `authorization` and `anthropic-workspace-id`.
 
-        If both of the first are there `x-api-key` counts. Raises `AuthenticationError`, and
-        `PermissionError_` for a key of the other kind and for a workspace that is not the key's.
+        `x-api-key` takes precedence over `authorization`. Raises `AuthenticationError`, and
+        `PermissionError_` for a key of another kind and for a workspace that is not the key's.
         """
         secret, refusal = credential(api_key, authorization)
         directory = await self._accounts.current()
@@ -74,9 +74,9 @@ class Access:
 
 
 def credential(api_key: str | None, authorization: str | None) -> tuple[str, str]:
-    """Return the secret that was sent, and what is said if nobody knows it.
+    """Return the secret of a request, and the message for an unknown one.
 
-    Raises `AuthenticationError` where there is none.
+    Raises `AuthenticationError` for a request without a secret.
     """
     if api_key is not None:
         return api_key, "invalid x-api-key"
@@ -97,7 +97,7 @@ def _check_kind(key: ApiKey, kind: KeyKind) -> None:
 
 
 def _workspace(key: ApiKey, wanted: str | None, directory: Directory) -> str:
-    """Return the workspace that a request is for: the key's, or the one it asks for."""
+    """Return the workspace that a request is for: the key's own, or the one that it names."""
     if key.workspace_id is not None:
         if wanted not in {None, key.workspace_id}:
             raise PermissionError_("anthropic-workspace-id: this key belongs to another workspace")

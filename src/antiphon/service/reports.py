@@ -47,8 +47,8 @@ from antiphon.wire.messages import CacheCreation
 SPEED = "speed"
 STANDARD_SPEED = "standard"
 
-# A report keeps a connection and a core busy, for seconds in a large house. Those that are made at
-# once leave enough of both for whatever else reads the database: the keys of a request, say.
+# A report keeps a connection and a core busy, for seconds in a large organization. So few at once
+# leave enough of both for other readers of the database: authentication, say.
 MOST_AT_ONCE = 2
 
 # What the description of a cost is put together from, beside the counter.
@@ -201,8 +201,8 @@ class UsageLine:
 class UsageSummary:
     """Adds up the ledger. Requests that are running are not in it."""
 
-    def __init__(self, office: AdminTransactions) -> None:
-        self._office = office
+    def __init__(self, transactions: AdminTransactions) -> None:
+        self._transactions = transactions
 
     async def lines(
         self,
@@ -215,7 +215,7 @@ class UsageSummary:
         `only` lets through what has one of these values: of `model`, `api_key_id`, `workspace_id`.
         """
         start, end = span
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             default = (await read_directory(connection)).default_workspace.id
             question = ReportQuery(
                 start=start,

@@ -1,4 +1,4 @@
-"""One file over HTTP, taken up again where it broke off if it is still the same file."""
+"""Downloads one file over HTTP; an interrupted download resumes if the file is the same."""
 
 import http.client
 import re
@@ -23,16 +23,17 @@ from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
 CHUNK = 1 << 18
-PAUSES_S = (1.0, 2.0, 4.0)  # between tries that brought nothing new; then it is an error
+# Between tries that brought no new bytes; after the last one the download fails.
+PAUSES_S = (1.0, 2.0, 4.0)
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """What to ask for.
+    """A file to download.
 
-    `origin` says which bytes these are, whatever the URL is today: a partial file of another
-    origin is thrown away. `authorization` goes to the URL's own host and to no other.
+    `origin` identifies the bytes, whatever the URL is today: a partial file of another origin is
+    deleted. `authorization` is sent to the host of the URL only.
     """
 
     url: str
@@ -41,7 +42,7 @@ class RemoteFile:
 
 
 class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about a partial file; without `validator` it cannot be taken up again."""
+    """The facts about a partial file; without `validator` its download cannot resume."""
 
     origin: str
     validator: str | None
@@ -50,7 +51,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _BrokenOffError(Exception):
-    """This try is over, and the next one may go further."""
+    """This try has failed; the next one may get further."""
 
 
 def fetch_url(
@@ -68,7 +69,7 @@ def download(
     progress: Progress,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, str]:
-    """Bring `partial` to its full length, and say what the server called this version."""
+    """Download `partial` to its full length; return the validators of the server."""
     best, pauses = 0, iter(PAUSES_S)
     while True:
         try:
@@ -136,7 +137,7 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 
 
 class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never from https to a place that anyone may listen to."""
+    """Follows redirects, but never from https to unencrypted hosts other than this machine."""
 
     def redirect_request(  # noqa: PLR0913, PLR0917 - the base class has it so
         self,
@@ -156,7 +157,7 @@ def _status_error(
     remote: RemoteFile, error: urllib.error.HTTPError, partial: Path
 ) -> PullError | _BrokenOffError:
     if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        discard(partial)  # what is here is longer than what is there: another file
+        discard(partial)  # the partial file is longer than the remote one: another file
         return _BrokenOffError("The file on the server is not the one that was begun")
     if error.code in PASSING:
         return _BrokenOffError(f"The server answered {error.code} {error.reason}")
@@ -237,7 +238,7 @@ def _write_all(file: IO[bytes], chunk: bytes) -> None:
 
 
 def _read_sidecar(partial: Path, origin: str) -> tuple[Sidecar | None, int]:
-    """Tell what can be taken up again, and how much of it is here."""
+    """Return the sidecar of a download that can resume, and the bytes that are here."""
     try:
         size = partial.stat().st_size
         kept = msgspec.json.decode(sidecar_path(partial).read_bytes(), type=Sidecar)

@@ -1,4 +1,4 @@
-"""A model on the Hugging Face hub: its client says where the file is, our download brings it."""
+"""A model on the Hugging Face hub: its client locates the file, `download` fetches it."""
 
 import re
 import time
@@ -30,7 +30,7 @@ def fetch_hub(
 
 
 def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | None, str]:
-    """Ask the hub for the file's place, its SHA-256 if it is in LFS, and the commit."""
+    """Ask the hub for the URL of a file, its SHA-256 if it is in LFS, and the commit."""
     # huggingface_hub takes half a second to import and reads HF_ENDPOINT, HF_TOKEN, … then.
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
     from huggingface_hub.errors import (  # type: ignore[attr-defined]  # noqa: PLC0415

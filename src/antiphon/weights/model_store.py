@@ -1,4 +1,4 @@
-"""The folder of models: a file is a model when its manifest says so, and not before."""
+"""The folder of models. A file is a model from the moment on at which its manifest is written."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ MANIFEST = "model.json"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `model.json` holds."""
+    """The content of `model.json`."""
 
     spec: str
     file: str
@@ -32,7 +32,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is here, whole."""
+    """A model whose whole file is here."""
 
     folder: Path
     manifest: Manifest
@@ -59,13 +59,13 @@ class ModelStore:
         return None if model is None else model.path
 
     def models(self) -> list[Model]:
-        """List what is here, by spec."""
+        """List the models, by spec."""
         folders = self.root.iterdir() if self.root.is_dir() else ()
         found = [model for folder in folders if (model := read_model(folder))]
         return sorted(found, key=lambda model: model.manifest.spec)
 
     def folder(self, spec: RemoteSpec) -> Path:
-        """Say where a model lies: a readable name, and enough of a hash to be the only one."""
+        """Return the folder of a model: a readable name with a part of a hash."""
         named = canonical(spec)
         stem = re.sub(r"[^a-z0-9._-]+", "-", named.file.lower()).removesuffix(".gguf")
         digest = hashlib.sha256(str(named).encode()).hexdigest()
@@ -89,7 +89,7 @@ class ModelStore:
             folder.mkdir(exist_ok=True)
             yield folder
         finally:
-            with suppress(OSError):  # a pull that brought something leaves it there
+            with suppress(OSError):  # a pull that fetched something leaves it there
                 folder.rmdir()
             lock.release()
 

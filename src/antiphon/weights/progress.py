@@ -1,4 +1,4 @@
-"""How a pull tells the person who waits for it how far it is."""
+"""Shows the progress of a pull to the person who waits for it."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Told about one pull.
+    """Receives the progress of one pull.
 
-    `started` comes again when a transfer is taken up again, or begins anew with `done` at zero;
-    `note` is a sentence for the person who waits; `finished` is last, also after a failure.
+    `started` is called again when a transfer resumes, or begins anew with `done` at zero; `note`
+    gets a sentence for the person who waits; `finished` is last, also after a failure.
     """
 
     def started(self, total: int | None, done: int) -> None: ...

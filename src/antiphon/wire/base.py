@@ -8,7 +8,7 @@ from msgspec import Meta
 
 
 class Param(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What a caller sends. Closed: an unknown key is an error, never ignored.
+    """A struct of a request. Closed: an unknown key is an error, never ignored.
 
     Fields stand in the order in which the API reports their faults. A struct that has fields from
     a base names in `reported_after` those whose faults come later: each with the field before it.
@@ -28,12 +28,12 @@ class Family:
 
     @classmethod
     def member(cls, value: dict[str, Any]) -> tuple[type[msgspec.Struct], str] | str:
-        """Return the struct that a value must be and its name in paths, or what is wrong."""
+        """Return the struct of a value and its name in paths, or the sentence of its fault."""
         raise NotImplementedError
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True):
-    """What the API says. `UNSET` leaves a key out, `None` says `null`.
+    """A struct of an answer. `UNSET` leaves a key out, `None` is `null`.
 
     Answers never share a class with requests: a shared one would leak keys such as
     `"cache_control": null` to the caller.
@@ -43,10 +43,10 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
 def error_text(**sentences: str) -> Meta:
     """Annotate a type with the API's own sentences for its faults; read by `wire.decoding`.
 
-    `mismatch` is said of a value of another type, `range` of a number outside of its bounds, `few`
-    and `many` of a list of another length, `pattern` of a string of another form. `field` is said
-    of a string that is not allowed, and of the top-level field that it stands in. `branch` is no
-    sentence but a step of the path: the name of what may stand there instead of a string.
+    `mismatch` is for a value of another type, `range` for a number outside of its bounds, `few` and
+    `many` for a list of another length, `pattern` for a string of another form. `field` is for a
+    string that is not allowed; its path is the top-level field around it. `branch` is no sentence
+    but a step of the path: the name of the struct that is allowed besides a string.
     """
     return Meta(extra=sentences)
 

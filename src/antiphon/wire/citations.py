@@ -1,4 +1,4 @@
-"""Where a claim of an answer comes from: as answers say it, and as callers send it back.
+"""Citations: as answers hold them, and as callers send them back.
 
 Ends are exclusive. Pages count from 1, all else from 0.
 """
@@ -13,7 +13,7 @@ Index: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
 class CitationParam(Param, tag_field="type", kw_only=True, frozen=True):
-    """What all citations of a request share."""
+    """The base of all citations of a request."""
 
     cited_text: str
 

@@ -30,7 +30,7 @@ class CacheControlParam(Param, kw_only=True, frozen=True):
 
 
 class BlockParam(Param, tag_field="type", kw_only=True, frozen=True):
-    """What all content blocks of a request share."""
+    """The base of all content blocks of a request."""
 
 
 class CacheableParam(BlockParam, kw_only=True, frozen=True):
@@ -80,7 +80,7 @@ class FileSource(Param, tag_field="type", tag="file", kw_only=True, frozen=True)
 
 
 class ImageTransformations(Param, kw_only=True, frozen=True):
-    """What may be done to an image before the model sees it."""
+    """How an image may be changed before the model sees it."""
 
     oversized_image: Literal["downsize", "error"] | None = None
 
@@ -99,7 +99,7 @@ class ContentSource(Param, tag_field="type", tag="content", kw_only=True, frozen
 
 
 class CitationsParam(Param, kw_only=True, frozen=True):
-    """Whether the answer shall say where its claims come from."""
+    """Whether the answer cites the document."""
 
     enabled: bool = False
 
@@ -123,14 +123,14 @@ class SearchResultParam(CacheableParam, tag="search_result", kw_only=True, froze
 
 
 class ThinkingParam(BlockParam, tag="thinking", kw_only=True, frozen=True):
-    """What the model thought in an earlier turn, sent back as it came."""
+    """Thinking of an earlier turn, sent back unchanged."""
 
     thinking: str
     signature: str
 
 
 class RedactedThinkingParam(BlockParam, tag="redacted_thinking", kw_only=True, frozen=True):
-    """Thinking that the caller cannot read, sent back as it came."""
+    """Thinking that the caller cannot read, sent back unchanged."""
 
     data: str
 
@@ -201,7 +201,7 @@ else:
 
 
 class ToolReferenceParam(CacheableParam, tag="tool_reference", kw_only=True, frozen=True):
-    """A tool that the caller's own search found. All are offered anyway; its name is read."""
+    """A tool that the caller's own search found. The model reads its name; all are offered."""
 
     tool_name: Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -217,7 +217,7 @@ ToolResultContent: TypeAlias = (
 
 
 class ToolResultParam(CacheableParam, tag="tool_result", kw_only=True, frozen=True):
-    """What came of a call."""
+    """The result of a call."""
 
     tool_use_id: ToolId
     content: str | list[ToolResultContent] | UnsetType | None = UNSET
@@ -239,20 +239,20 @@ ContentParam: TypeAlias = (
 
 
 class DirectCaller(Answer, kw_only=True, frozen=True):
-    """Who makes a call: the model itself."""
+    """The caller of a tool: the model itself."""
 
     type: Literal["direct"] = "direct"
 
 
 class TextBlock(Answer, tag_field="type", tag="text", kw_only=True, frozen=True):
-    """A text block of an answer; one that claims what a document says has citations."""
+    """A text block of an answer, with citations if it repeats a document."""
 
     text: str
     citations: tuple[Citation, ...] | None = None
 
 
 class ThinkingBlock(Answer, tag_field="type", tag="thinking", kw_only=True, frozen=True):
-    """What the model thought; the signature proves that it came from here."""
+    """Thinking of the model; the signature proves that this server made it."""
 
     thinking: str
     signature: str
@@ -267,7 +267,7 @@ class RedactedThinkingBlock(
 
 
 class ToolUseBlock(Answer, tag_field="type", tag="tool_use", kw_only=True, frozen=True):
-    """A call that the caller is asked to make."""
+    """A call of a tool; the caller runs it."""
 
     id: str
     name: str

@@ -1,11 +1,11 @@
-"""What is wrong with a request body, in the API's words and in the API's order.
+"""Decodes request bodies, and reports faults in the API's words and in the API's order.
 
-Bodies are decoded by msgspec in one pass. Only when that fails is the body read again, here: its
-fields are looked at in the order of the struct (the order in which the API reports faults), and
-the first fault becomes `path: sentence`. Unknown keys come after the known ones, as on the wire.
+msgspec decodes a body in one pass. Only when that fails does this module walk the body: it looks
+at the fields in the order in which the API reports faults, and the first fault becomes
+`path: sentence`. Unknown keys come after the known ones, as on the wire.
 
-Of a key that comes twice the last value counts, as JSON is commonly read. msgspec checks both, so
-that a body whose first value is wrong is read a second time.
+If a key stands twice in an object, the last value counts, as JSON is commonly read. msgspec checks
+both, so a body whose first value is wrong is decoded a second time.
 """
 
 import re
@@ -28,12 +28,12 @@ UNKNOWN = "Input does not match the expected shape."
 
 
 class BodyError(ValueError):
-    """A body that is not what the API takes. The message is the wire's."""
+    """A body with a fault. The message is the wire's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, and where."""
+    """One fault of a body: the path to the value, and the sentence."""
 
     path: Path
     sentence: str
@@ -46,8 +46,7 @@ class Fault:
 class BodyDecoder(Generic[T]):
     """Decodes the body of one endpoint, or raises `BodyError` with its first fault.
 
-    `without`: fields that this version of the API does not have. They are unknown keys, whatever
-    their value is.
+    `without`: fields that this version of the API does not have. They count as unknown keys.
     """
 
     def __init__(self, kind: type[T], without: Collection[str] = ()) -> None:
@@ -67,15 +66,15 @@ class BodyDecoder(Generic[T]):
             raise _not_json(error) from error
 
     def _without_repetitions(self, value: Any) -> T:
-        """Decode what was parsed, where of equal keys the last one is left, or say its fault."""
+        """Decode a parsed body, in which each key stands once. Raises `BodyError` for its fault."""
         fault = next(faults(self._type, value, (), self._without), None)
         if fault is not None:
             raise BodyError(str(fault))
         try:
             return msgspec.convert(value, self._kind, dec_hook=decode_member)
         except msgspec.ValidationError as error:
-            # The walk knows every type that the wire uses; should a new one slip through, the
-            # caller still gets a sentence.
+            # The walk covers every type that the wire uses. If a new type is forgotten, the caller
+            # still gets a sentence.
             raise BodyError(UNKNOWN) from error
 
     def _check_versions(self, params: T) -> None:
@@ -92,7 +91,7 @@ def _parse(body: bytes) -> Any:
 
 
 def decode_member(kind: type, value: Any) -> Any:
-    """Decode what `msgspec` leaves to a hook: a member of a `Family`."""
+    """Decode a member of a `Family`: the hook of msgspec."""
     if not issubclass(kind, Family):
         raise NotImplementedError
     if not isinstance(value, dict):
@@ -114,7 +113,7 @@ def _not_json(error: Exception) -> BodyError:
 def faults(
     kind: inspect.Type, value: Any, path: Path, without: Collection[str] = ()
 ) -> Iterator[Fault]:
-    """Yield what keeps `value` from being a `kind`, first fault first; nothing if it is one."""
+    """Yield the faults of `value` as a `kind`, in the API's order; none if it is one."""
     extra: dict[str, str] = {}
     while isinstance(kind, inspect.Metadata):
         extra = {**(kind.extra or {}), **extra}
@@ -152,7 +151,7 @@ def _union(
         options = [one for one in options if isinstance(_inner(one), inspect.StrType)]
     elif "branch" in extra:
         path = (*path, extra["branch"])
-    # `str | list`: the API speaks of the list, whatever else it got.
+    # `str | list`: the API expects the list, if the value is no string.
     yield from faults(inspect.Metadata(type=options[-1], extra=extra), value, path)
 
 
@@ -169,16 +168,16 @@ def _tagged(
     tag = value[tag_field]
     for struct in structs:
         if struct.tag == tag:
-            # The API names the block's type in the path of what is wrong inside of it.
+            # The path of a fault inside of a block contains the type of the block.
             yield from _fields(struct, value, (*path, tag))
             return
     yield Fault(path, unexpected_tag(tag, [struct.tag for struct in structs], tag_field))
 
 
 def unexpected_tag(tag: object, expected: Sequence[object], tag_field: str = "type") -> str:
-    """Say that nothing goes by this tag, and what does."""
+    """Return the sentence for an unknown tag, which lists the expected ones."""
     names = ", ".join(f"'{name}'" for name in expected)
-    # What is nested is not shown: as text it may be too deep for Python.
+    # Nested values are not shown: Python may not be able to format them.
     shown = "..." if isinstance(tag, list | dict) else tag
     return (
         f"Input tag '{shown}' found using '{tag_field}' does not match any of the expected tags: "
@@ -212,7 +211,7 @@ def _list(kind: inspect.ListType, value: Any, path: Path, extra: dict[str, str])
 
 
 def _structs(kind: inspect.Type) -> Any:
-    """Return the type again that `kind` was made of, if it is of structs alone."""
+    """Return the Python type that `kind` describes, if it consists of structs alone."""
     kind = _inner(kind)
     options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     classes = tuple(one.cls for one in map(_inner, options) if isinstance(one, inspect.StructType))

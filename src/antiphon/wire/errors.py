@@ -8,7 +8,7 @@ from antiphon.wire.base import Answer
 
 
 class ErrorDetail(Answer, kw_only=True, frozen=True):
-    """What is wrong: a type that programs read, a message that people read."""
+    """An error: a type for programs, a message for people."""
 
     type: str
     message: str

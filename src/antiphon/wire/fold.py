@@ -84,7 +84,7 @@ class OpenBlock:
             raise BrokenStreamError(f"{type(delta).__name__} in a block of another kind")
 
     def whole(self) -> ContentBlock:
-        """Return the block. The input of a call that was cut is what of it is certain."""
+        """Return the block. The input of a call that was cut off is its certain part."""
         text = "".join(self._pieces)
         match self._started:
             case StartedText(text=first):

@@ -20,12 +20,12 @@ StopReason: TypeAlias = Literal[
 Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
 
 SHAPE = "Input does not match the expected shape."
-# What `2026-10-21` has no longer; see `BodyDecoder`.
+# The parameters that `2026-10-21` no longer has; see `BodyDecoder`.
 SAMPLING = ("temperature", "top_k", "top_p")
 
 
 class TurnOutputParam(Param, kw_only=True, frozen=True):
-    """What a system message may ask of the turns that follow it. Ignored."""
+    """Options of a system message for the turns that follow it. Ignored."""
 
     effort: Effort | None = None
 
@@ -46,20 +46,20 @@ class MessageParam(Param, kw_only=True, frozen=True):
 
 
 class MetadataParam(Param, kw_only=True, frozen=True):
-    """Said about the request, never used for the answer."""
+    """Facts about the request that have no influence on the answer."""
 
     user_id: Annotated[str, Meta(max_length=512)] | None = None
 
 
 class ThinkingParamBase(Param, tag_field="type", kw_only=True, frozen=True):
-    """How the model shall think."""
+    """How the model thinks."""
 
 
 Display: TypeAlias = Literal["summarized", "omitted", "updates"]
 
 
 class EnabledThinking(ThinkingParamBase, tag="enabled", kw_only=True, frozen=True):
-    """Think, at most so many tokens."""
+    """Think, with at most `budget_tokens`."""
 
     budget_tokens: Annotated[int, Meta(ge=1024)]
     display: Display | None = None
@@ -85,21 +85,21 @@ ThinkingConfigParam: TypeAlias = (
 
 
 class FormatParam(Param, kw_only=True, frozen=True):
-    """The JSON that the answer must be."""
+    """The schema of an answer in JSON."""
 
     type: Literal["json_schema"]
     schema: dict[str, Any]
 
 
 class OutputConfigParam(Param, kw_only=True, frozen=True):
-    """What the answer shall be like."""
+    """Options of the answer."""
 
     effort: Effort | None = None
     format: FormatParam | None = None
 
 
 class SkillParam(Param, kw_only=True, frozen=True):
-    """A skill that a container shall have."""
+    """A skill of a container."""
 
     type: Literal["anthropic", "custom"]
     skill_id: NonEmptyStr
@@ -107,7 +107,7 @@ class SkillParam(Param, kw_only=True, frozen=True):
 
 
 class ContainerParams(Param, kw_only=True, frozen=True):
-    """Where code would run. No container is on offer here."""
+    """A container for code. This server has none."""
 
     id: str | None = None
     skills: Annotated[list[SkillParam], Meta(max_length=8)] | None = None
@@ -129,7 +129,7 @@ StopSequence: TypeAlias = Annotated[
     str,
     Meta(pattern=r"\S", extra={"field": "each stop sequence must contain non-whitespace"}),
 ]
-# Each costs a little at every token. The reference names no limit, and none is worse.
+# Each costs time at every token. The reference states no limit; this one is a guess.
 StopSequences: TypeAlias = Annotated[list[StopSequence], Meta(max_length=8191)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
 
@@ -195,13 +195,13 @@ class CacheCreation(Answer, kw_only=True, frozen=True):
 
 
 class OutputTokensDetails(Answer, kw_only=True, frozen=True):
-    """What part of `output_tokens` was thinking."""
+    """The part of `output_tokens` that was thinking."""
 
     thinking_tokens: int = 0
 
 
 class RefusalDetails(Answer, kw_only=True, frozen=True):
-    """Why an answer was refused, as far as the model's server says."""
+    """Why the model refused, as far as its server says."""
 
     type: Literal["refusal"] = "refusal"
     category: str | None = None
@@ -209,7 +209,7 @@ class RefusalDetails(Answer, kw_only=True, frozen=True):
 
 
 class Usage(Answer, kw_only=True, frozen=True):
-    """What a request cost, in tokens.
+    """The tokens of a request.
 
     The prompt is `input_tokens + cache_creation_input_tokens + cache_read_input_tokens`.
     """

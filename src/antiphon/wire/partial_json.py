@@ -1,4 +1,4 @@
-"""JSON that was cut off: what of it is certain."""
+"""Completes JSON that was cut off, with the certain part of it."""
 
 import re
 
@@ -11,7 +11,7 @@ _TOKEN = re.compile(
 
 
 def completed(text: str) -> str:
-    """Close what is open in JSON that was cut anywhere, and leave out what is not whole.
+    """Close the open objects and lists of JSON that was cut, and leave out incomplete values.
 
     A whole text comes back as it is. A number at the very end may have been cut, so it is left
     out; a text that never was JSON gives `{}`.

@@ -61,7 +61,7 @@ class FrameDecoder:
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
         self._after_cr = chunk.endswith(b"\r")
-        # What is in the buffer holds no line end: only what is new has to be searched.
+        # The buffer holds no line end, so only the new chunk has to be searched.
         *lines, rest = _LINE_END.split(chunk)
         frames = []
         for line in lines:

@@ -1,4 +1,4 @@
-"""Tools of a request, and what the model is told to do with them.
+"""Tools of a request, and the choice among them.
 
 A tool without a `type` is a custom tool, so a tagged union cannot decode them: `ToolParam` is a
 `Family`.
@@ -36,7 +36,7 @@ class ToolParam(Family):
         kind = value.get("type")
         if kind is None:
             return CustomToolParam, "custom"
-        # A list is no tag, and no key of a dict either.
+        # A list or an object is no tag, and cannot be looked up either.
         struct = _MEMBERS.get(kind) if isinstance(kind, str) else None
         return unexpected_tag(kind, list(_MEMBERS)) if struct is None else (struct, kind)
 
@@ -126,7 +126,7 @@ _MEMBERS: Mapping[str, type[Struct]] = {
 
 
 class ToolChoiceBase(Param, tag_field="type", kw_only=True, frozen=True):
-    """What the model shall do with its tools."""
+    """Whether and how the model calls tools."""
 
 
 class AutoChoice(ToolChoiceBase, tag="auto", kw_only=True, frozen=True):

@@ -1,1 +1,1 @@
-"""HTTP: the error boundary, exchanges, connections, bodies and how an answer is written."""
+"""HTTP itself: connections, exchanges, routing, the error boundary, requests and answers."""

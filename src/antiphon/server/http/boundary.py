@@ -1,4 +1,4 @@
-"""Around every request: its id, the error boundary, the rules for browsers, its log line."""
+"""The frame of every request: its id, the error boundary, the rules for browsers, its log line."""
 
 import asyncio
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Boundary:
             return
         exchange = Exchange(scope, receive, send, request_id(self._entropy(ID_ENTROPY)))
         scope[EXCHANGE] = exchange
-        # Routes without the asked method raise instead of answering in plain text.
+        # With it, Starlette raises a 405 instead of answering in plain text.
         scope["app"] = self
         try:
             if not await self._answered_browser(exchange):
@@ -58,7 +58,7 @@ class Boundary:
             await self._fail(exchange, error)
         finally:
             self._write_log(exchange)
-            # The exchange knows its scope: a cycle would live until the garbage collector comes.
+            # The exchange refers to its scope: a cycle lives until a garbage collection.
             del scope[EXCHANGE]
 
     async def _fail(self, exchange: Exchange, error: BaseException) -> None:
@@ -75,7 +75,7 @@ class Boundary:
             await exchange.write(self._encoder.encode(event), more=False)
 
     def _log_cause(self, exchange: Exchange, error: BaseException) -> None:
-        """Tell the operator what the caller is not told: an engine's reason, or a defect."""
+        """Log the cause that the caller is not told: the reason of an engine, or a defect."""
         cause = error.__cause__ if isinstance(error, ApiError) else error
         unforeseen = cause if not isinstance(error, ApiError) else None
         self._log.error(
@@ -86,7 +86,7 @@ class Boundary:
         )
 
     async def _answered_browser(self, exchange: Exchange) -> bool:
-        """Apply the rules for requests from web pages; true if nothing is left to do."""
+        """Apply the rules for requests from web pages; return whether the answer is written."""
         if exchange.header(b"origin") is None:
             return False
         if exchange.scope["method"] == "OPTIONS":
@@ -121,7 +121,7 @@ class Boundary:
 
 
 def as_api_error(error: BaseException) -> ApiError:
-    """Find the answer that an exception deserves; what nobody foresaw is a 500."""
+    """Return the API error for an exception; an unforeseen one is a 500."""
     match error:
         case ApiError():
             return error
@@ -135,7 +135,7 @@ def as_api_error(error: BaseException) -> ApiError:
             return InternalError()
 
 
-# Statuses below 500 that may pass when the same request is sent again.
+# Statuses below 500 after which the same request may succeed later.
 RETRYABLE = frozenset({408, 409, 429})
 FIRST_SERVER_ERROR = 500
 
@@ -146,13 +146,13 @@ def envelope(error: ApiError, request_id: str) -> ErrorEnvelope:
 
 
 def detail(error: ApiError) -> ErrorDetail:
-    """Return what is wrong, as the body of an answer and the last event of a stream say it."""
-    # Claude Code knows the sentences that it reads only where `details` stands beside them.
+    """Return the error as the body of an answer and the last event of a stream hold it."""
+    # Claude Code recognizes its sentences only where `details` stands beside them.
     details = {"error_code": error.error_code, **error.details} if error.error_code else None
     return ErrorDetail(type=error.type, message=error.message, details=details)
 
 
 def headers(error: ApiError) -> dict[str, str]:
-    """Return what the head of such an answer says; SDKs obey it before the status."""
+    """Return the headers of an error; SDKs obey `x-should-retry` before the status."""
     may_pass = error.status in RETRYABLE or error.status >= FIRST_SERVER_ERROR
     return {**error.headers, "x-should-retry": "true" if may_pass else "false"}

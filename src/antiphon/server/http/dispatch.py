@@ -1,4 +1,4 @@
-"""What is done for every request, in this order: authenticate, read, call the handler, write."""
+"""Answers every request in the same steps: authenticate, read, call the handler, write."""
 
 from typing import Any
 
@@ -57,13 +57,13 @@ class Dispatcher:
         return caller
 
     async def _read(self, route: Route, exchange: Exchange, caller: Caller) -> Request[Any]:
-        """Read the version, the bytes of the body, the query, and what the body says."""
+        """Read the version, the bytes of the body and the query, and decode the body."""
         version = read_version(exchange)
         body = b"" if route.body is None else await read_body(exchange, self._settings)
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
         params = None
         if route.body is not None:
-            # What an administrator asks for may be said by the path alone.
+            # The path alone may say all of an administrator's request: no body is an empty object.
             whole = body or (b"{}" if route.key is KeyKind.ADMIN else b"")
             params = await offload(len(body), route.body.decode, whole, version)
         return Request(exchange, caller, version, query, body, params)

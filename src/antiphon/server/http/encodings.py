@@ -1,4 +1,4 @@
-"""Bodies that came compressed, or in another charset."""
+"""Decodes bodies that are compressed or in another charset."""
 
 import asyncio
 import re
@@ -6,7 +6,7 @@ import zlib
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
 
-# The window's size, and that a gzip header stands before the data.
+# The size of the window, and the bit that makes zlib expect a gzip header.
 GZIP = zlib.MAX_WBITS | 16
 
 
@@ -19,7 +19,7 @@ CHARSETS = {
 
 
 def charset_of(content_type: str | None) -> str | None:
-    """Return what a body has to be read in, if not in UTF-8. Its type is not looked at."""
+    """Return the charset of a body, `None` for UTF-8. The media type is not checked."""
     named = None if content_type is None else CHARSET.search(content_type)
     if named is None:
         return None
@@ -34,12 +34,12 @@ def charset_of(content_type: str | None) -> str | None:
 
 
 async def decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    """Return the body as it was before it was compressed, if it is no longer than `limit`."""
+    """Decompress a body of at most `limit` bytes. Raises `ApiError`."""
     match encoding.strip().lower():
         case "" | "identity":
             return body
         case "gzip" | "x-gzip":
-            # A few kilobytes may inflate to the limit, which takes longer than others should wait.
+            # A few kilobytes may inflate to the limit, which would hold up all other requests.
             return await asyncio.to_thread(inflated, body, limit)
     raise InvalidRequestError(
         f"Content-Encoding '{encoding}' is not supported. Send the body as it is, or with 'gzip'.",
@@ -48,7 +48,7 @@ async def decoded(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def inflated(body: bytes, limit: int) -> bytes:
-    """Inflate what gzip made; never more than one byte beyond `limit`."""
+    """Inflate gzip data, never more than one byte beyond `limit`."""
     parts: list[bytes] = []
     room = limit + 1
     while body:

@@ -1,4 +1,4 @@
-"""One request and its answer, as the endpoints see them."""
+"""One request and its answer, between the connection and the endpoints."""
 
 import asyncio
 import time
@@ -15,15 +15,15 @@ from antiphon.core.errors import InvalidRequestError, RequestTooLarge
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
-# Where a server that has a shorter way than ASGI says so, in the state of a scope.
+# The name of the `Direct` in the state of a scope, if the server has one.
 DIRECT = "antiphon.direct"
 
 
 class Direct(Protocol):
-    """The shorter way, for what is there in one piece: most requests, and most answers."""
+    """A way past ASGI for bodies and answers in one piece: most requests, and most answers."""
 
     def body(self) -> bytes | None:
-        """Return the request's body if all of it has come, and nothing of it was read."""
+        """Return the body of the request if all of it has arrived and none of it was read."""
         ...
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -32,14 +32,14 @@ class Direct(Protocol):
 
 
 class ClientGoneError(Exception):
-    """The caller hung up before its request was whole."""
+    """The caller hung up before its request was complete."""
 
 
 class Exchange:
     """A request to read once, and an answer to write once.
 
-    `route` is the template of the route, once that is found. `fields` is what the request's log
-    line will say. `headers` are sent with whatever answer is written, also with an error.
+    `route` is the template of the route, `None` until it is found. `fields` are added to the log
+    line of the request. `headers` are sent with any answer, also with an error.
     """
 
     __slots__ = (
@@ -70,7 +70,7 @@ class Exchange:
         self.started = False
         self.streaming = False
         self.gone = False
-        # Taken out, as it knows the scope: a cycle would live until the garbage collector comes.
+        # Taken out of the scope, because it refers to the scope: a cycle lives until a collection.
         self._direct: Direct | None = scope.get("state", {}).pop(DIRECT, None)
         self._headers: dict[bytes, bytes] | None = None
         self._receive = receive
@@ -90,9 +90,9 @@ class Exchange:
         return parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
     async def body(self, limit: int, patience_s: float) -> bytes:
-        """Read the request's body: at most so many bytes, in at most so many seconds.
+        """Read the body of the request: at most `limit` bytes, in at most `patience_s`.
 
-        Raises `RequestTooLarge`, `InvalidRequestError` for what is late, or `ClientGoneError`.
+        Raises `RequestTooLarge`, `InvalidRequestError` for a late body, or `ClientGoneError`.
         """
         length = self.header(b"content-length")
         if length is not None and length.isdecimal() and int(length) > limit:
@@ -105,7 +105,7 @@ class Exchange:
             async with asyncio.timeout(patience_s):
                 return await self._read(limit)
         except TimeoutError:
-            # What still comes of it is no request: the connection ends with the answer.
+            # The rest of the body is no request, so the connection ends with the answer.
             raise InvalidRequestError(
                 f"The request body did not come in {patience_s:g} s.",
                 error_code="request_body_timeout",
@@ -159,14 +159,14 @@ class Exchange:
         await self.start(200, EVENT_STREAM)
 
     def age_ms(self) -> float:
-        """How long ago the request came, in milliseconds."""
+        """Return the age of the request in milliseconds."""
         return round((time.perf_counter() - self.began) * 1000, 1)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
     async def disconnected(self) -> None:
-        """Return when the caller has hung up. Only after the body was read."""
+        """Wait until the caller hangs up. Only after the body was read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.gone = True

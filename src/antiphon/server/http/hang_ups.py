@@ -1,4 +1,4 @@
-"""Notices callers who hang up, and stops the work that nobody waits for any more."""
+"""Notices callers that hang up, and cancels their requests."""
 
 import asyncio
 from types import TracebackType
@@ -6,7 +6,7 @@ from typing import Any
 
 from antiphon.server.http.exchange import Exchange
 
-# How often all running requests are looked at. One that ends sooner never has a watcher.
+# The time between two looks at the running requests. A shorter request never has a watcher.
 SWEEP_S = 0.05
 
 
@@ -14,7 +14,7 @@ class HangUps:
     """Watches the running requests.
 
     A timer and a task for each request would cost more than most answers of a fast engine. So
-    there is one timer while requests run, and whoever it meets for the second time gets a task.
+    there is one timer while requests run, and a request that it meets a second time gets a task.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class HangUps:
 
 
 class UntilHangUp:
-    """One request's context; sets `exchange.gone` when its caller is."""
+    """The context of one request; `exchange.gone` says afterwards whether the caller hung up."""
 
     __slots__ = ("_exchange", "_hang_ups", "_task", "_watcher")
 
@@ -70,7 +70,7 @@ class UntilHangUp:
         self._watcher.cancel()
         if not self._exchange.gone or self._task is None:
             return False
-        # The cancellation was ours, unless a second one is still to be obeyed.
+        # This was the watcher's own cancellation, unless a second one is pending.
         return not self._task.uncancel() and kind is asyncio.CancelledError
 
     def watch(self) -> None:

@@ -1,7 +1,7 @@
-"""One connection: uvicorn's, but for what is no request, and for what comes or goes in one piece.
+"""One connection: uvicorn's, with limits for heads, and a way past ASGI for whole messages.
 
-uvicorn reads heads of any length for any time, and refuses in plain text. Here they have limits,
-and every refusal is in the envelope. What is whole goes a shorter way than ASGI's messages.
+uvicorn reads heads of any length for any time, and refuses in plain text. Here heads have limits,
+and every refusal is in the envelope of the API's errors.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.server.http.boundary import envelope, headers
 from antiphon.server.http.exchange import DIRECT
 
-# Bytes of a request's path, query and headers, all together.
+# The most bytes of a request's path, query and headers together.
 HEADER = ": \r\n"
 LARGEST_HEAD = 64 * 1024
 UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
-    """One connection. `patience_s`: how long a head may take, the first one from the opening on."""
+    """One connection. A head may take `patience_s`, the first one counted from the opening."""
 
     patience_s: ClassVar[float]
     entropy: ClassVar[Callable[[int], bytes]]
@@ -64,18 +64,18 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._arriving = False
         self._stop_waiting()
-        # What was received since the last head is at least this one: most need not be measured.
+        # The bytes since the last head are at least this head, so most heads need no measuring.
         if self._received > LARGEST_HEAD and self._head_bytes() > LARGEST_HEAD:
             self._fault = RequestHeadTooLarge()
             raise self._fault
         self._received = 0
         scope = self.scope
         super().on_headers_complete()
-        # Its task begins after the callbacks of the parser, so it finds this.
+        # The task of the request begins after the callbacks of the parser, so it finds this.
         scope["state"][DIRECT] = WholeMessages(self.cycle)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser gave up on, or what was raised when it called."""
+        """Refuse a request that the parser rejected, or that a callback of it rejected."""
         self._refuse(self._fault or InvalidRequestError(msg))
 
     def _head_bytes(self) -> int:
@@ -90,13 +90,13 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if not self._arriving:
             self.transport.close()
         elif self._answering():
-            # A second request that came before the first was answered may take as long again.
+            # A pipelined second request may take as long again after the answer to the first.
             self._timer = self.loop.call_later(self.patience_s, self._give_up)
         else:
             self._refuse(InvalidRequestError(f"The request did not come in {self.patience_s:g} s."))
 
     def _answering(self) -> bool:
-        # uvicorn's types know nothing of the time before the first request.
+        # uvicorn's types leave out that there is no cycle before the first request.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
@@ -107,7 +107,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         self._stop_waiting()
-        # In the middle of another answer a refusal would be taken for a part of it.
+        # In the middle of another answer the client would take a refusal for a part of it.
         if not (self._answering() and self.cycle.response_started):
             self.transport.write(refusal(error, request_id(type(self).entropy(ID_ENTROPY))))
         self.transport.close()
@@ -116,8 +116,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
 class WholeMessages:
     """The shorter way for one request (see `Direct`).
 
-    Through ASGI an answer is two messages, which uvicorn writes with a system call for each after
-    looking at every header; and a body comes by an event, for which somebody has to set a time.
+    Through ASGI an answer is two messages, each written with a system call after a check of every
+    header, and a body arrives through an event, which needs a timer.
     """
 
     __slots__ = ("_cycle",)
@@ -131,13 +131,13 @@ class WholeMessages:
         if cycle.more_body or cycle.disconnected:
             return None
         whole, cycle.body = bytes(cycle.body), bytearray()
-        # As `receive` does it: the next event is that the caller is gone.
+        # As `receive` does: the next event is the disconnect.
         cycle.flow.resume_reading()
         cycle.message_event.clear()
         return whole
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Write a whole answer, at once."""
+        """Write a whole answer in one write."""
         cycle = self._cycle
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
@@ -157,7 +157,7 @@ class WholeMessages:
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:
-    """Write a head's lines. Raises `ValueError` for a value that would be more than a line."""
+    """Return the lines of a head. Raises `ValueError` for a value with a line break."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if not lines.count("\n") == lines.count("\r") == len(headers):
         raise ValueError("a header with a line break")
@@ -165,14 +165,14 @@ def _lines(headers: Mapping[str, str]) -> bytes:
 
 
 def without_upgrade(data: bytes) -> bytes:
-    """Hide the wish for another protocol, which nobody has to grant.
+    """Rename an `Upgrade` header, so that the parser ignores it.
 
-    Java's own client has it by default, and the parser would take what follows the head for the
-    other protocol: the body would be empty.
+    Java's own client sends one by default. The parser would take the body for data of the other
+    protocol, and the body would be empty.
     """
     end = data.find(b"\r\n\r\n")
     end = LARGEST_HEAD if end < 0 else min(end, LARGEST_HEAD)
-    # Hardly anybody has it, and this takes half of the time of the search.
+    # The header is rare, and this check takes half the time of the search.
     if b"upgrade" not in data[:end].lower():
         return data
     found = UPGRADE.search(data, 0, end)
@@ -182,13 +182,13 @@ def without_upgrade(data: bytes) -> bytes:
 
 
 def protocol_for(entropy: Callable[[int], bytes], patience_s: float) -> type[HttpToolsProtocol]:
-    """Return uvicorn's protocol, but that it refuses as the API does, and waits no longer."""
+    """Return the protocol for uvicorn with this source of request ids and this patience."""
     attributes = {"patience_s": patience_s, "entropy": staticmethod(entropy)}
     return type("Protocol", (EnvelopeProtocol,), attributes)
 
 
 def refusal(error: ApiError, request: str) -> bytes:
-    """Return a whole answer that says so, and closes the connection."""
+    """Return the bytes of an answer that says the error and closes the connection."""
     body = msgspec.json.encode(envelope(error, request))
     said = {
         "content-type": "application/json",

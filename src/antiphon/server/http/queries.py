@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import IdCursor, TokenCursor, page_limit
 
-# Older SDKs add it to calls of a beta; it asks for nothing.
+# Older SDKs add `beta=true` to calls of a beta; it has no meaning.
 _IGNORED = frozenset({"beta"})
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
@@ -20,7 +20,7 @@ class OpenQuery:
 
 ANY_QUERY = OpenQuery()
 
-# What `Query.by_ids` and `Query.by_tokens` read.
+# The parameters that `Query.by_ids` and `Query.by_tokens` read.
 BY_IDS = ("limit", "after_id", "before_id")
 BY_TOKENS = ("limit", "page")
 

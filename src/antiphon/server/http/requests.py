@@ -1,7 +1,6 @@
-"""What an endpoint gets: the caller, the decoded body, the query, the parts of the path.
+"""The request as endpoints get it: caller, version, query, decoded body, parts of the path.
 
-The head and the body of a request are read here: the version and the betas that it names, and the
-bytes of the body in UTF-8.
+This module also reads the version and the betas from the head, and the body as UTF-8.
 """
 
 import re

@@ -18,10 +18,11 @@ MOST_WAITING = 256
 
 
 class Feed:
-    """Events between the task that generates them and the one that writes them.
+    """A bounded queue of events between the task that generates them and the one that writes them.
 
-    The writer takes all that wait at once, so that a fast engine costs one write for many events;
-    the generating task waits when too many do. Leaving the context stops the generating.
+    The writer takes all waiting events at once, so that a fast engine costs one write for many
+    events. When `MOST_WAITING` events wait, the generating task waits too. Leaving the context
+    cancels the generating task.
     """
 
     def __init__(self, groups: EventGroups) -> None:
@@ -42,7 +43,7 @@ class Feed:
         trace: TracebackType | None,
     ) -> None:
         self._task.cancel()
-        # The engine must have been told before anybody goes on.
+        # The engine has to stop before the caller of this context goes on.
         with anyio.CancelScope(shield=True):
             await asyncio.wait([self._task])
         if not self._task.cancelled():
@@ -58,9 +59,9 @@ class Feed:
                     await self._room.wait()
 
     async def opening(self, patience_s: float) -> list[StreamEvent]:
-        """Return the first events: more than `message_start`, unless that takes too long.
+        """Return the first events: more than `message_start`, or whatever came in `patience_s`.
 
-        Raises what broke the stream, if nothing came before it.
+        Raises the error of the engine if the stream failed before its first event.
         """
         try:
             async with asyncio.timeout(patience_s):
@@ -73,9 +74,9 @@ class Feed:
         return self._take()
 
     async def following(self, patience_s: float) -> list[StreamEvent] | None:
-        """Return the events that came meanwhile, none after `patience_s`, `None` at the end.
+        """Return the next events, an empty list after `patience_s`, `None` at the end.
 
-        What broke the stream is raised after everything before it was taken.
+        Raises the error of the engine after all events before it were taken.
         """
         try:
             async with asyncio.timeout(patience_s):
@@ -107,9 +108,9 @@ async def write_stream(
 ) -> None:
     """Write a stream to its caller.
 
-    The status line is held back until the engine has said something, so that an early failure is
-    still an ordinary HTTP error, but no longer than `ping_interval_s`: from then on the stream
-    is open, and no silence in it is longer than that.
+    The status line waits for the first event of the engine, so that an early failure is still an
+    ordinary HTTP error, but at most `ping_interval_s`: from then on the stream is open, and no
+    silence in it is longer than that.
     """
     async with Feed(groups) as feed:
         taken: list[StreamEvent] | None = await feed.opening(ping_interval_s)
@@ -123,12 +124,12 @@ async def write_stream(
 
 
 def _only_begins(events: list[StreamEvent]) -> bool:
-    """Whether the engine has not said anything yet."""
+    """Return whether the engine has said nothing yet: no events, or `message_start` alone."""
     return not events or (len(events) == 1 and isinstance(events[0], MessageStart))
 
 
 def _frames(events: list[StreamEvent], encoder: EventEncoder) -> bytes:
-    """Encode what goes out in one write: a ping if there is nothing, and one at the start."""
+    """Encode the bytes of one write: a ping for no events, and a ping after `message_start`."""
     if not events:
         return encoder.encode(Ping())
     frames = [encoder.encode(event) for event in events]

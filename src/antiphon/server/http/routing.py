@@ -38,12 +38,12 @@ class Reply:
 
 
 class Route:
-    """One row: which requests it is for, what is read of them, and the handler that answers.
+    """One row: method and path, authentication, handler, body and query.
 
     `name` is the method and the path: `GET /v1/models`. `key` is the kind of key that a caller
-    needs; a route for everybody has none, and its handler gets the exchange, of which nothing was
-    read. `query` are the names of all parameters. `on_refusal` is called for each refused request
-    of a caller that is known.
+    needs; an open route needs none, and its handler gets the exchange with nothing read. `body` is
+    the type of the body; without it the body is not read. `query` names all parameters; others are
+    refused. The dispatcher calls `on_refusal` for each refused request of an authenticated caller.
     """
 
     __slots__ = ("body", "handler", "key", "method", "on_refusal", "path", "query")
@@ -92,7 +92,7 @@ class Route:
 
     @property
     def template(self) -> str:
-        """The path as logs and documents write it: without the words for Starlette."""
+        """The path as logs and documents write it: without the converters of Starlette."""
         return re.sub(r":\w+\}", "}", self.path)
 
     def below(self, prefix: str) -> "Route":
@@ -121,9 +121,10 @@ class _Endpoint:
 
 
 class Router:
-    """Starlette's router, behind a table of the paths that have no parameters.
+    """Finds the route of a request: first in a dictionary of the paths without parameters.
 
-    Nearly all requests go to two of them; the router would try its routes one after the other.
+    Nearly all requests go to two of them. Starlette's router, which finds the others, tries its
+    routes one after the other.
     """
 
     def __init__(self, routes: Sequence[Route], dispatch: Dispatch) -> None:

@@ -1,4 +1,4 @@
-"""All use cases of administration, over one office."""
+"""All use cases of administration, over one database."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from antiphon.store.counters.base import Counters
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """What administrators do."""
+    """The use cases of administrators, by family."""
 
     people: People
     workspaces: Workspaces
@@ -31,7 +31,7 @@ class Administration:
 
 
 def build_administration(
-    office: AdminTransactions,
+    transactions: AdminTransactions,
     settings: LimitSettings,
     counters: Counters,
     groups: Callable[[], LimitGroups],
@@ -39,14 +39,14 @@ def build_administration(
 ) -> Administration:
     """Make the use cases.
 
-    `groups` says which models share limits; `kinds` are the kinds of keys that can be seen.
+    `groups` returns the models that share limits; `kinds` are the kinds of keys that are visible.
     """
     return Administration(
-        people=People(office),
-        workspaces=Workspaces(office),
-        keys=KeyRing(office, kinds),
-        rate_limits=RateLimits(office, settings, groups),
-        spend_limits=SpendLimits(office, settings),
-        balances=Balances(office, settings, counters),
-        audit=AuditLog(office),
+        people=People(transactions),
+        workspaces=Workspaces(transactions),
+        keys=KeyRing(transactions, kinds),
+        rate_limits=RateLimits(transactions, settings, groups),
+        spend_limits=SpendLimits(transactions, settings),
+        balances=Balances(transactions, settings, counters),
+        audit=AuditLog(transactions),
     )

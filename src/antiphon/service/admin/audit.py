@@ -19,17 +19,17 @@ _POSITION = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 
 
 class AuditLog:
-    """Reads what was changed, the newest first."""
+    """Lists the changes, the newest first."""
 
-    def __init__(self, office: AdminTransactions) -> None:
-        self._office = office
+    def __init__(self, transactions: AdminTransactions) -> None:
+        self._transactions = transactions
 
     async def page(
         self, *, limit: int, token: str | None = None, object_id: str | None = None
     ) -> TokenListing:
-        """Return a page. Raises `InvalidRequestError` for a token that was not given here."""
+        """Return a page. Raises `InvalidRequestError` for a token of another listing."""
         before = None if token is None else _after(token)
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             found = await list_audit_entries(
                 connection, limit=limit + 1, before=before, object_id=object_id
             )

@@ -1,4 +1,4 @@
-"""What is left of the spend limits, and which member has spent how much of it."""
+"""Balances: what is left of the spend limits, and what each member has spent."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Resolved:
-    """The organization's tightest limit for a period, and where it comes from."""
+    """The organization's tightest limit for a period, and its source."""
 
     id: str
     period: Period
@@ -35,22 +35,22 @@ class _Resolved:
 
 
 class Balances:
-    """The use cases of balances. All that is spent is asked of the counters, as it is now."""
+    """The use cases of balances. The counters say what is spent now."""
 
     def __init__(
-        self, office: AdminTransactions, settings: LimitSettings, counters: Counters
+        self, transactions: AdminTransactions, settings: LimitSettings, counters: Counters
     ) -> None:
-        self._office = office
+        self._transactions = transactions
         self._settings = settings
         self._counters = counters
 
     async def all(self, scope: str | None = None) -> tuple[BalanceInfo, ...]:
-        """Say what every scope, or every one of a kind, has spent and may still spend.
+        """Return what every scope, or every scope of one type, has spent and may still spend.
 
-        That is each running period for which there is a limit, and the month.
+        There is a balance for the running month, and for each running period with a limit.
         """
-        now = self._office.now()
-        async with self._office.read() as connection:
+        now = self._transactions.now()
+        async with self._transactions.read() as connection:
             directory = await read_directory(connection)
             keys = [key.id for key in await list_keys(connection) if key.kind is KeyKind.API]
         whom = [
@@ -73,13 +73,13 @@ class Balances:
     async def of_members(
         self, members: Sequence[str] = (), periods: Collection[str] = ()
     ) -> tuple[tuple[SpendSummary, ...], ...]:
-        """Say for each member which limits apply, and what the keys that they made have spent.
+        """Return for each member the limits that apply, and what the member's keys have spent.
 
-        Nobody has a limit of their own: all share the organization's, so there is a line for each
-        period for which it has one. Raises `NotFoundError` for who is no member.
+        Members have no limits of their own but share the organization's, so there is a summary for
+        each period with a limit. Raises `NotFoundError` for an unknown member.
         """
-        today = day_of(self._office.now())
-        async with self._office.read() as connection:
+        today = day_of(self._transactions.now())
+        async with self._transactions.read() as connection:
             directory = await read_directory(connection)
             users = await _the_users(connection, members)
             keys = [key for key in await list_keys(connection) if key.kind is KeyKind.API]

@@ -1,7 +1,7 @@
-"""Requests that are done once, however often they are sent: `Idempotency-Key`.
+"""`Idempotency-Key`: a request that is sent again is not done again.
 
-A secret is stored nowhere, and still the same request gets the same one: it is made of the admin
-key that asks and of a nonce that is kept. Only the same admin key can have it made again.
+No secret is stored, and still the repeated request gets the same one: the secret is derived from
+the admin key that asks and from a stored nonce. Only the same admin key can derive it again.
 """
 
 from dataclasses import dataclass
@@ -28,30 +28,30 @@ LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True)
 class PriorResult:
-    """What a request has made before: a key, and the random bytes of its secret."""
+    """The result of an earlier request: a key, and the random bytes of its secret."""
 
     key_id: str
     entropy: bytes
 
 
 class Idempotency:
-    """One such request: what its sender calls it, what it asks for, and the sender's own secret."""
+    """One idempotent request: its name, its content, and the secret of its sender."""
 
     def __init__(self, called: str, asked: bytes, credential: str) -> None:
         if not (called.isascii() and called.isprintable() and 0 < len(called) <= LONGEST_NAME):
             raise InvalidRequestError(
                 f"Idempotency-Key: Input should be 1 to {LONGEST_NAME} printable ASCII characters"
             )
-        # The sender's secret is a part of the name: others may call theirs the same.
+        # The secret of the sender is a part of the name: other senders may use the same name.
         self._name = sha256(f"{credential} {called}".encode("utf-8", "surrogatepass")).digest()
         self._asked = sha256(asked).digest()
         self._credential = credential
 
     async def before(
-        self, connection: "AsyncConnection", office: AdminTransactions
+        self, connection: "AsyncConnection", transactions: AdminTransactions
     ) -> PriorResult | None:
-        """Return what this request has made. Raises `InvalidRequestError` if it is another one."""
-        await forget_requests(connection, office.now() - REMEMBERED)
+        """Return the earlier result. Raises `InvalidRequestError` for a name of another request."""
+        await forget_requests(connection, transactions.now() - REMEMBERED)
         found = await find_request(connection, self._name)
         if found is None:
             return None
@@ -60,14 +60,18 @@ class Idempotency:
         return PriorResult(found.key_id, repeatable_entropy(self._credential, found.nonce))
 
     async def make(
-        self, connection: "AsyncConnection", office: AdminTransactions, key_id: str
+        self, connection: "AsyncConnection", transactions: AdminTransactions, key_id: str
     ) -> bytes:
-        """Keep what this request makes, and return the random bytes of its secret."""
-        nonce = office.entropy(SECRET_ENTROPY)
+        """Store the result of this request, and return the random bytes of its secret."""
+        nonce = transactions.entropy(SECRET_ENTROPY)
         await keep_request(
             connection,
             RepeatableRequest(
-                name=self._name, asked=self._asked, key_id=key_id, nonce=nonce, at=office.now()
+                name=self._name,
+                asked=self._asked,
+                key_id=key_id,
+                nonce=nonce,
+                at=transactions.now(),
             ),
         )
         return repeatable_entropy(self._credential, nonce)

@@ -1,4 +1,4 @@
-"""Says once a day in the log which keys are about to expire."""
+"""Warns in the log once a day of keys that expire soon."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 class ExpiryWatch:
-    """Looks at the keys, and warns of those that will have stopped working in a week."""
+    """Looks for active keys that expire within a week, and logs a warning for each."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""API keys: made, listed, changed, rotated. A secret is shown once, to whoever asked for it."""
+"""API keys: made, listed, changed, rotated. A secret is shown once, in the answer that makes it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -55,19 +55,19 @@ from antiphon.wire.admin.organizations import Listing
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-# How long before a key expires one is told.
+# How long before its end a key counts as expiring soon.
 WARNING = timedelta(days=7)
 ORDINARY = frozenset({KeyKind.API})
 _VARIABLES = {KeyKind.API: "ANTIPHON_API_KEY", KeyKind.ADMIN: "ANTIPHON_ADMIN_KEY"}
 
 
 class KeyRefusedError(ValueError):
-    """A chosen secret that cannot be one."""
+    """A secret from the settings that is not allowed or already in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFilter:
-    """Which keys are wanted; `None` is all."""
+    """Selects keys; a filter of `None` selects all."""
 
     status: str | None = None
     workspace_id: str | None = None
@@ -75,16 +75,18 @@ class KeyFilter:
 
 
 class KeyRing:
-    """The use cases of keys, of these kinds: only the command line knows admin keys."""
+    """The use cases of keys of some kinds. Only the command line sees admin keys."""
 
-    def __init__(self, office: AdminTransactions, kinds: Collection[KeyKind] = ORDINARY) -> None:
-        self._office = office
+    def __init__(
+        self, transactions: AdminTransactions, kinds: Collection[KeyKind] = ORDINARY
+    ) -> None:
+        self._transactions = transactions
         self._kinds = kinds
 
     async def all(self, cursor: IdCursor, wanted: KeyFilter) -> Listing:
         """List keys, the newest first."""
-        now = self._office.now()
-        async with self._office.read() as connection:
+        now = self._transactions.now()
+        async with self._transactions.read() as connection:
             keys = await list_keys(connection)
         shown = {
             key.id
@@ -98,27 +100,27 @@ class KeyRing:
 
     async def one(self, key_id: str) -> KeyInfo:
         """Return a key. Raises `NotFoundError`."""
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             return self._info(await the_key(connection, key_id, self._kinds))
 
     async def create(
         self, actor: Actor, params: CreateKeyParams, once: Idempotency | None = None
     ) -> KeyInfo:
-        """Make a key, and show its secret this once, or again to who asks `once`."""
-        async with self._office.change() as connection:
-            if once and (made := await once.before(connection, self._office)):
+        """Make a key and return it with its secret; a repeated request gets the same answer."""
+        async with self._transactions.change() as connection:
+            if once and (made := await once.before(connection, self._transactions)):
                 return await self._again(connection, made)
             if params.created_by_user_id is not None:
                 await the_user(connection, params.created_by_user_id)
             workspace = await _workspace(connection, params)
             key = self._new(params, KeyKind.API, workspace)
-            random = await once.make(connection, self._office, key.id) if once else None
+            random = await once.make(connection, self._transactions, key.id) if once else None
             secret = self._secret(KeyKind.API, random)
             return await self._add(connection, actor, key, secret)
 
     async def create_admin(self, actor: Actor, params: CreateKeyParams) -> KeyInfo:
-        """Make a key that administers, and show its secret this once."""
-        async with self._office.change() as connection:
+        """Make an admin key and return it with its secret."""
+        async with self._transactions.change() as connection:
             key = self._new(params, KeyKind.ADMIN, None)
             secret = self._secret(KeyKind.ADMIN)
             return await self._add(connection, actor, key, secret)
@@ -126,16 +128,16 @@ class KeyRing:
     async def first(
         self, actor: Actor, chosen: str | None, kind: KeyKind = KeyKind.API
     ) -> KeyInfo | None:
-        """Make the first key of its kind, `chosen` if there is one; else nothing.
+        """Make the first key of its kind, with the secret `chosen` if that is given.
 
-        Raises `KeyRefusedError` for a chosen secret that cannot be one.
+        Returns `None` if there is a key already. Raises `KeyRefusedError` for a bad `chosen`.
         """
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             if await count_keys(connection, kind):
                 return None
         secret = self._secret(kind) if chosen is None else _chosen(chosen, kind)
         try:
-            async with self._office.change() as connection:
+            async with self._transactions.change() as connection:
                 # Another process may have been quicker.
                 if await count_keys(connection, kind):
                     return None
@@ -147,9 +149,9 @@ class KeyRing:
             raise KeyRefusedError(f"{_VARIABLES[kind]}: another key has this secret") from error
 
     def _new(self, params: CreateKeyParams, kind: KeyKind, workspace: str | None) -> ApiKey:
-        now, life = self._office.now(), params.expires_in_seconds
+        now, life = self._transactions.now(), params.expires_in_seconds
         return ApiKey(
-            id=api_key_id(self._office.entropy()),
+            id=api_key_id(self._transactions.entropy()),
             name=printable(params.name),
             kind=kind,
             workspace_id=workspace,
@@ -165,19 +167,21 @@ class KeyRing:
         key = replace(new, hint=hint(secret))
         await add_key(connection, key, hash_secret(secret))
         info = self._info(key, secret)
-        await self._office.note(connection, actor, Change("api_key.create", after=info))
+        await self._transactions.note(connection, actor, Change("api_key.create", after=info))
         return info
 
     async def update(self, actor: Actor, key_id: str, params: UpdateKeyParams) -> KeyInfo:
-        """Rename a key, put it aside, take it up again, or archive it for good."""
-        async with self._office.change() as connection:
+        """Rename a key, disable it, enable it, or archive it for good."""
+        async with self._transactions.change() as connection:
             old = await the_key(connection, key_id, self._kinds)
             changes = self._changes(old, params)
             if not changes:
                 return self._info(old)
             new = await change_key(connection, key_id, changes) or old
             before, after = self._info(old), self._info(new)
-            await self._office.note(connection, actor, Change("api_key.update", before, after))
+            await self._transactions.note(
+                connection, actor, Change("api_key.update", before, after)
+            )
         return after
 
     def _changes(self, key: ApiKey, params: UpdateKeyParams) -> dict[str, Any]:
@@ -190,49 +194,51 @@ class KeyRing:
             return changes
         if key.status is KeyStatus.ARCHIVED:
             raise InvalidRequestError("This API key is archived and cannot be changed.")
-        if changes.get("status") is KeyStatus.ACTIVE and has_expired(key, self._office.now()):
+        if changes.get("status") is KeyStatus.ACTIVE and has_expired(key, self._transactions.now()):
             raise InvalidRequestError("status: an API key that has expired cannot be reactivated")
         if changes.get("status") is KeyStatus.ARCHIVED:
-            changes["archived_at"] = self._office.now()
+            changes["archived_at"] = self._transactions.now()
         return changes
 
     async def rotate(
         self, actor: Actor, key_id: str, grace_s: int, once: Idempotency | None = None
     ) -> KeyInfo:
-        """Give a key a new secret; those that it has work on for `grace_s` seconds."""
-        now = self._office.now()
-        async with self._office.change() as connection:
-            if once and (made := await once.before(connection, self._office)):
+        """Give a key a new secret; its old secrets keep working for `grace_s` seconds."""
+        now = self._transactions.now()
+        async with self._transactions.change() as connection:
+            if once and (made := await once.before(connection, self._transactions)):
                 return await self._again(connection, made)
             old = await the_key(connection, key_id, self._kinds)
             state = key_state(old, now)
             if state in {"archived", "expired"}:
                 raise InvalidRequestError(f"This API key is {state} and cannot be rotated.")
-            random = await once.make(connection, self._office, key_id) if once else None
+            random = await once.make(connection, self._transactions, key_id) if once else None
             secret = self._secret(old.kind, random)
             await end_secrets(connection, key_id, now + timedelta(seconds=grace_s))
             await add_secret(connection, key_id, hash_secret(secret))
             new = await change_key(connection, key_id, {"hint": hint(secret)}) or old
             before, after = self._info(old), self._info(new, secret)
-            await self._office.note(connection, actor, Change("api_key.rotate", before, after))
+            await self._transactions.note(
+                connection, actor, Change("api_key.rotate", before, after)
+            )
         return after
 
     async def _again(self, connection: "AsyncConnection", made: PriorResult) -> KeyInfo:
-        """Show what a request has made before: the key as it is now, and the secret of then."""
+        """Return the result of an earlier request: the key as it is now, with its first secret."""
         key = await the_key(connection, made.key_id, self._kinds)
         return self._info(key, self._secret(key.kind, made.entropy))
 
     def _secret(self, kind: KeyKind = KeyKind.API, random: bytes | None = None) -> str:
         prefix = SECRET_PREFIX if kind is KeyKind.API else ADMIN_SECRET_PREFIX
-        return make_secret(random or self._office.entropy(SECRET_ENTROPY), prefix)
+        return make_secret(random or self._transactions.entropy(SECRET_ENTROPY), prefix)
 
     def _info(self, key: ApiKey, secret: str | None = None) -> KeyInfo:
-        info = key_info(key, self._office.now())
+        info = key_info(key, self._transactions.now())
         return info if secret is None else msgspec.structs.replace(info, secret=secret)
 
 
 def expires_soon(key: KeyInfo, now: datetime) -> bool:
-    """Whether a key that works will have stopped in a week."""
+    """Return whether an active key expires within `WARNING`."""
     return (
         key.status == "active"
         and key.expires_at is not None

@@ -55,12 +55,12 @@ ADMIN = "admin"
 class People:
     """The use cases of users and invites."""
 
-    def __init__(self, office: AdminTransactions) -> None:
-        self._office = office
+    def __init__(self, transactions: AdminTransactions) -> None:
+        self._transactions = transactions
 
     async def organization(self) -> OrganizationInfo:
-        """Say which organization this is."""
-        async with self._office.read() as connection:
+        """Return the organization."""
+        async with self._transactions.read() as connection:
             found = await find_organization(connection)
         if found is None:
             raise NotFoundError("There is no organization yet.")
@@ -69,8 +69,8 @@ class People:
     async def users(
         self, cursor: IdCursor, email: str | None = None, roles: Collection[str] = ()
     ) -> Listing:
-        """List users, those with this address and one of these roles if any are named."""
-        async with self._office.read() as connection:
+        """List users; `email` and `roles` filter them."""
+        async with self._transactions.read() as connection:
             users = await list_users(connection)
 
         def wanted(user: UserInfo) -> bool:
@@ -81,30 +81,30 @@ class People:
 
     async def user(self, wanted: str) -> UserInfo:
         """Return a user. Raises `NotFoundError`."""
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             return user_info(await the_user(connection, wanted))
 
     async def change_role(self, actor: Actor, wanted: str, role: Role) -> UserInfo:
         """Give a user another role. The API can neither make nor unmake an admin."""
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             user = await the_user(connection, wanted)
             _refuse_admins(user, actor)
             changed = replace(user, role=role)
             await change_role(connection, user.id, role)
             change = Change("user.update", user_info(user), user_info(changed))
-            await self._office.note(connection, actor, change)
+            await self._transactions.note(connection, actor, change)
         return user_info(changed)
 
     async def remove(self, actor: Actor, wanted: str) -> Deleted:
         """Remove a user, also from all workspaces."""
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             user = await the_user(connection, wanted)
             _refuse_admins(user, actor)
             for place in await list_places(connection, user.id):
                 gone = member_change("delete", place, before=place)
-                await self._office.note(connection, actor, gone)
+                await self._transactions.note(connection, actor, gone)
             await remove_user(connection, user.id)
-            await self._office.note(connection, actor, Change("user.delete", user_info(user)))
+            await self._transactions.note(connection, actor, Change("user.delete", user_info(user)))
         return Deleted(id=user.id, type="user_deleted")
 
     async def invites(
@@ -114,10 +114,10 @@ class People:
         roles: Collection[str] = (),
         statuses: Collection[str] = (),
     ) -> Listing:
-        """List invites; those that were taken back are shown only when they are asked for."""
-        async with self._office.read() as connection:
+        """List invites; deleted ones only where `statuses` names them."""
+        async with self._transactions.read() as connection:
             invites = await list_invites(connection)
-        now = self._office.now()
+        now = self._transactions.now()
         shown = statuses or ("pending", "accepted", "expired")
 
         def wanted(invite: InviteInfo) -> bool:
@@ -128,14 +128,14 @@ class People:
 
     async def invite(self, wanted: str) -> InviteInfo:
         """Return an invite. Raises `NotFoundError`."""
-        async with self._office.read() as connection:
-            return invite_info(await _the_invite(connection, wanted), self._office.now())
+        async with self._transactions.read() as connection:
+            return invite_info(await _the_invite(connection, wanted), self._transactions.now())
 
     async def send_invite(self, actor: Actor, params: CreateInviteParams) -> InviteInfo:
-        """Invite somebody who is no user and has no invite that is open."""
-        now = self._office.now()
+        """Invite a person who is not a user and has no pending invite."""
+        now = self._transactions.now()
         email = printable(params.email, "email").lower()
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
             for other in await list_invites(connection):
                 if other.email == email and invite_status(other, now) == "pending":
@@ -144,7 +144,7 @@ class People:
                         error_code="invite_already_exists",
                     )
             invite = Invite(
-                id=invite_id(self._office.entropy()),
+                id=invite_id(self._transactions.entropy()),
                 email=email,
                 role=params.role,
                 invited_at=now,
@@ -152,26 +152,26 @@ class People:
             )
             await add_invite(connection, invite)
             info = invite_info(invite, now)
-            await self._office.note(connection, actor, Change("invite.create", after=info))
+            await self._transactions.note(connection, actor, Change("invite.create", after=info))
         return info
 
     async def take_back(self, actor: Actor, wanted: str) -> Deleted:
-        """Take back an invite that is open or has expired."""
-        now = self._office.now()
-        async with self._office.change() as connection:
+        """Delete an invite that is pending or has expired."""
+        now = self._transactions.now()
+        async with self._transactions.change() as connection:
             invite = await _the_invite(connection, wanted)
             status = invite_status(invite, now)
             if status in {"accepted", "deleted"}:
                 raise InvalidRequestError(f"This invite is {status} and cannot be deleted.")
             await end_invite(connection, invite.id, deleted_at=now)
             change = Change("invite.delete", invite_info(invite, now))
-            await self._office.note(connection, actor, change)
+            await self._transactions.note(connection, actor, change)
         return Deleted(id=invite.id, type="invite_deleted")
 
     async def accept(self, actor: Actor, wanted: str, name: str) -> UserInfo:
-        """Make a user of somebody who was invited."""
-        now = self._office.now()
-        async with self._office.change() as connection:
+        """Turn a pending invite into a user."""
+        now = self._transactions.now()
+        async with self._transactions.change() as connection:
             invite = await _the_invite(connection, wanted)
             status = invite_status(invite, now)
             if status != "pending":
@@ -181,9 +181,9 @@ class People:
             return await self._add(connection, actor, invite.email, name, invite.role)
 
     async def add(self, actor: Actor, email: str, name: str, role: str) -> UserInfo:
-        """Make a user without an invite; on the command line also an admin."""
+        """Make a user without an invite; at the command line also an admin."""
         email = printable(email, "email").lower()
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
             return await self._add(connection, actor, email, name, role)
 
@@ -191,15 +191,15 @@ class People:
         self, connection: "AsyncConnection", actor: Actor, email: str, name: str, role: str
     ) -> UserInfo:
         user = User(
-            id=user_id(self._office.entropy()),
+            id=user_id(self._transactions.entropy()),
             email=email,
             name=printable(name),
             role=role,
-            added_at=self._office.now(),
+            added_at=self._transactions.now(),
         )
         await add_user(connection, user)
         change = Change("user.create", after=user_info(user))
-        await self._office.note(connection, actor, change)
+        await self._transactions.note(connection, actor, change)
         return user_info(user)
 
 
@@ -215,7 +215,7 @@ def user_info(user: User) -> UserInfo:
 
 
 def invite_status(invite: Invite, now: datetime) -> InviteStatus:
-    """Tell what has come of an invite until now."""
+    """Return the status of an invite now."""
     if invite.deleted_at is not None:
         return "deleted"
     if invite.accepted_at is not None:

@@ -1,4 +1,4 @@
-"""Rate limits: what applies, and what was set for the organization, a workspace or a key."""
+"""Rate limits of the organization, its workspaces and its keys: listed and set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What shares its limits: models with all their names, or the counting of tokens."""
+    """A group that shares its limits: models with all their names, or the counting of tokens."""
 
     id: str
     models: tuple[str, ...] | None
 
     @property
     def rate_limit_id(self) -> str:
-        """Name the group's limits; the same name for as long as the group is called the same."""
+        """Return the id of the group's limits, which is made of the group's id."""
         return f"rl_{self.id}"
 
     @property
@@ -60,7 +60,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing(Generic[N]):
-    """Limits to set or clear for a workspace or a key; `info` says what is so in a directory."""
+    """Limits to set or clear for a workspace or a key; `info` describes them in a directory."""
 
     whom: tuple[Scope, str]
     group: Group
@@ -69,22 +69,22 @@ class Narrowing(Generic[N]):
 
 
 class RateLimits:
-    """The use cases of rate limits. `models` gives the served models' groups."""
+    """The use cases of rate limits. `models` returns the groups of the served models."""
 
     def __init__(
         self,
-        office: AdminTransactions,
+        transactions: AdminTransactions,
         settings: LimitSettings,
         models: Callable[[], LimitGroups],
     ) -> None:
-        self._office = office
+        self._transactions = transactions
         self._settings = settings
         self._models = models
 
     def groups(self, group_type: str | None = None, model: str | None = None) -> tuple[Group, ...]:
-        """Return the groups of a type, and of the model that answers to a name.
+        """Return the groups of a type, or the group of the model that answers to a name.
 
-        Raises `NotFoundError` if none does.
+        Raises `NotFoundError` for an unknown name.
         """
         groups = self._models()
         found = [Group(group, tuple(names)) for group, names in groups.names.items()]
@@ -100,15 +100,15 @@ class RateLimits:
     ) -> tuple[RateLimitInfo, ...]:
         """List the organization's limits."""
         groups = self.groups(group_type, model)
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             directory = await read_directory(connection)
         return tuple(self._organization_info(directory, group) for group in groups)
 
     async def of_workspace(
         self, wanted: str, group_type: str | None = None, *, include_inherited: bool = False
     ) -> tuple[WorkspaceRateLimitInfo, ...]:
-        """List what was set for a workspace, and if it is wanted what applies without that."""
-        async with self._office.read() as connection:
+        """List the limits of a workspace, with `include_inherited` also the organization's."""
+        async with self._transactions.read() as connection:
             await the_workspace(connection, wanted)
             directory = await read_directory(connection)
         infos = [
@@ -118,8 +118,8 @@ class RateLimits:
         return tuple(info for info in infos if info.limits)
 
     async def of_key(self, wanted: str) -> tuple[KeyRateLimitInfo, ...]:
-        """List what was set for a key."""
-        async with self._office.read() as connection:
+        """List the limits of a key."""
+        async with self._transactions.read() as connection:
             await the_key(connection, wanted)
             directory = await read_directory(connection)
         infos = [self._key_info(directory, wanted, group) for group in self.groups()]
@@ -128,31 +128,33 @@ class RateLimits:
     async def set_for_organization(
         self, actor: Actor, rate_limit_id: str, limits: Sequence[LimitParam]
     ) -> RateLimitInfo:
-        """Set or clear limits of the organization; what is cleared is the settings' again."""
+        """Set or clear limits of the organization; a cleared limit is the one of the settings."""
         group = self._group(rate_limit_id)
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             directory = await read_directory(connection)
-            house = directory.organization.id
+            organization = directory.organization.id
             before = self._organization_info(directory, group)
-            await self._set(connection, (Scope.ORGANIZATION, house), group, limits)
+            await self._set(connection, (Scope.ORGANIZATION, organization), group, limits)
             now = await read_directory(connection)
             after = self._organization_info(now, group)
-            await self._office.note(connection, actor, Change("rate_limit.update", before, after))
+            await self._transactions.note(
+                connection, actor, Change("rate_limit.update", before, after)
+            )
         return after
 
     async def set_for_workspace(
         self,
         actor: Actor,
-        place: tuple[str, str],
+        target: tuple[str, str],
         limits: Sequence[LimitParam],
     ) -> WorkspaceRateLimitInfo:
-        """Set or clear limits of a workspace, given its id and the rate limit's.
+        """Set or clear limits of a workspace; none may be above the organization's.
 
-        They may not be above the organization's.
+        `target` is the id of the workspace and the id of the rate limit.
         """
-        wanted, rate_limit_id = place
+        wanted, rate_limit_id = target
         group = self._group(rate_limit_id)
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             workspace = await the_workspace(connection, wanted)
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
@@ -168,13 +170,13 @@ class RateLimits:
     async def set_for_key(
         self,
         actor: Actor,
-        place: tuple[str, str],
+        target: tuple[str, str],
         limits: Sequence[LimitParam],
     ) -> KeyRateLimitInfo:
-        """Set or clear limits of a key, given its id and the rate limit's."""
-        wanted, rate_limit_id = place
+        """Set or clear limits of a key. `target` is the id of the key and of the rate limit."""
+        wanted, rate_limit_id = target
         group = self._group(rate_limit_id)
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             if (await the_key(connection, wanted)).status is KeyStatus.ARCHIVED:
                 raise InvalidRequestError("This API key is archived and cannot be changed.")
             narrowing = Narrowing(
@@ -196,7 +198,7 @@ class RateLimits:
         after = narrowing.info(await read_directory(connection))
         named = f"{narrowing.whom[1]}/{group.rate_limit_id}"
         change = Change("rate_limit.update", before, after, of=("rate_limit", named))
-        await self._office.note(connection, actor, change)
+        await self._transactions.note(connection, actor, change)
         return after
 
     def _group(self, rate_limit_id: str) -> Group:
@@ -236,21 +238,21 @@ class RateLimits:
     def _check_below(
         self, directory: Directory, group: Group, limits: Sequence[LimitParam]
     ) -> None:
-        house = self._of_house(directory, group)
+        above = self._of_organization(directory, group)
         for index, limit in enumerate(limits):
-            most = house.get(LimitType(limit.type))
+            most = above.get(LimitType(limit.type))
             if limit.value is not None and most is not None and limit.value > most:
                 raise InvalidRequestError(
                     f"limits.{index}.value: {limit.value} is above the organization's limit of "
                     f"{most}"
                 )
 
-    def _of_house(self, directory: Directory, group: Group) -> Mapping[LimitType, int]:
-        house = directory.organization.id
-        return scope_limits(directory, self._settings, Scope.ORGANIZATION, house, group.id)
+    def _of_organization(self, directory: Directory, group: Group) -> Mapping[LimitType, int]:
+        organization = directory.organization.id
+        return scope_limits(directory, self._settings, Scope.ORGANIZATION, organization, group.id)
 
     def _organization_info(self, directory: Directory, group: Group) -> RateLimitInfo:
-        limits = self._of_house(directory, group)
+        limits = self._of_organization(directory, group)
         return RateLimitInfo(
             id=group.rate_limit_id,
             group=group.info,
@@ -291,18 +293,18 @@ class RateLimits:
         *,
         inherited: bool = False,
     ) -> tuple[NarrowerLimitValue, ...]:
-        house = self._of_house(directory, group)
+        above = self._of_organization(directory, group)
         own = scope_limits(directory, self._settings, *whom, group.id)
         source = LimitSource(type="workspace" if whom[0] is Scope.WORKSPACE else "api_key")
         found = {
-            kind: NarrowerLimitValue(type=kind, value=value, org_limit=house[kind], source=source)
+            kind: NarrowerLimitValue(type=kind, value=value, org_limit=above[kind], source=source)
             for kind, value in own.items()
         }
         if inherited:
-            from_house = LimitSource(type="organization")
-            for kind, value in house.items():
+            from_above = LimitSource(type="organization")
+            for kind, value in above.items():
                 found.setdefault(
                     kind,
-                    NarrowerLimitValue(type=kind, value=value, org_limit=value, source=from_house),
+                    NarrowerLimitValue(type=kind, value=value, org_limit=value, source=from_above),
                 )
         return tuple(found[kind] for kind in LimitType if kind in found)

@@ -1,4 +1,4 @@
-"""Spend limits: those that were set, and the cap of the server."""
+"""Spend limits: the limits that administrators set, and the cap of the server."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class SpendLimits:
     """The use cases of spend limits."""
 
-    def __init__(self, office: AdminTransactions, settings: LimitSettings) -> None:
-        self._office = office
+    def __init__(self, transactions: AdminTransactions, settings: LimitSettings) -> None:
+        self._transactions = transactions
         self._settings = settings
 
     async def all(
@@ -49,10 +49,10 @@ class SpendLimits:
     ) -> tuple[SpendLimitInfo, ...]:
         """List the spend limits, the newest first and the cap of the server last.
 
-        Only those with one of these types of scope, and of this workspace, if any is named. Raises
-        `NotFoundError` for a workspace that is not there.
+        `scopes` (types) and `workspace_id` filter them. Raises `NotFoundError` for an unknown
+        workspace.
         """
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             if workspace_id is not None:
                 await the_workspace(connection, workspace_id)
             limits = [spend_limit_info(one) for one in await list_spend_limits(connection)]
@@ -66,21 +66,21 @@ class SpendLimits:
 
     async def one(self, wanted: str) -> SpendLimitInfo:
         """Return a spend limit. Raises `NotFoundError`."""
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             for cap in await self._cap(connection):
                 if cap.id == wanted:
                     return cap
             return spend_limit_info(await _the_limit(connection, wanted))
 
     async def _cap(self, connection: "AsyncConnection") -> tuple[SpendLimitInfo, ...]:
-        """Return the cap that the settings give the organization, if there is one."""
+        """Return the cap of the organization in the settings, if there is one."""
         tier = self._settings.monthly_nano_dollars
         if tier is None:
             return ()
-        house = (await read_directory(connection)).organization
-        since = moment(house.created_at)
+        organization = (await read_directory(connection)).organization
+        since = moment(organization.created_at)
         cap = SpendLimitInfo(
-            id=cap_id(house.id),
+            id=cap_id(organization.id),
             scope={"type": "usage_tier"},
             amount=cents(tier),
             period=TIER_PERIOD,
@@ -90,13 +90,13 @@ class SpendLimits:
         return (cap,)
 
     async def set(self, actor: Actor, params: CreateSpendLimitParams) -> SpendLimitInfo:
-        """Set the limit of a scope for a period, whether or not there was one."""
+        """Set the limit of a scope for a period; it replaces an existing one."""
         if params.amount is None:
             raise InvalidRequestError(
                 "amount: nothing is inherited here that `null` could override; delete the limit"
             )
-        now = self._office.now()
-        async with self._office.change() as connection:
+        now = self._transactions.now()
+        async with self._transactions.change() as connection:
             scope, scope_id = await _whom(connection, params.scope)
             before = next(
                 (
@@ -108,7 +108,7 @@ class SpendLimits:
                 None,
             )
             limit = SpendLimit(
-                id=spend_limit_id(self._office.entropy()),
+                id=spend_limit_id(self._transactions.entropy()),
                 scope=scope,
                 scope_id=scope_id,
                 period=params.period,
@@ -120,13 +120,13 @@ class SpendLimits:
 
     async def change(self, actor: Actor, wanted: str, amount: str) -> SpendLimitInfo:
         """Give a spend limit another amount."""
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             before = await self._own_limit(connection, wanted)
             await _refuse_archived(connection, before)
             limit = replace(
                 before,
                 amount=self._amount(amount, before.period),
-                updated_at=self._office.now(),
+                updated_at=self._transactions.now(),
             )
             return await self._set(connection, actor, before, limit)
 
@@ -140,16 +140,16 @@ class SpendLimits:
         after = spend_limit_info(await set_spend_limit(connection, limit))
         action = "spend_limit.update" if before else "spend_limit.create"
         change = Change(action, spend_limit_info(before) if before else None, after)
-        await self._office.note(connection, actor, change)
+        await self._transactions.note(connection, actor, change)
         return after
 
     async def clear(self, actor: Actor, wanted: str) -> Deleted:
         """Remove a spend limit."""
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             limit = await self._own_limit(connection, wanted)
             await clear_spend_limit(connection, limit.id)
             change = Change("spend_limit.delete", before=spend_limit_info(limit))
-            await self._office.note(connection, actor, change)
+            await self._transactions.note(connection, actor, change)
         return Deleted(id=limit.id, type="spend_limit_deleted")
 
     async def _own_limit(self, connection: "AsyncConnection", wanted: str) -> SpendLimit:
@@ -173,7 +173,7 @@ class SpendLimits:
 
 
 def cap_id(organization_id: str) -> str:
-    """Name the cap of the server, which is nowhere stored: the same at every start."""
+    """Return the id of the server's cap, which is not stored: the same at every start."""
     return spend_limit_id(sha256(f"usage_tier:{organization_id}".encode()).digest()[:ID_ENTROPY])
 
 
@@ -190,7 +190,7 @@ def spend_limit_info(limit: SpendLimit) -> SpendLimitInfo:
 
 
 def scope_info(scope: str, scope_id: str) -> dict[str, Any]:
-    """Describe to whom something applies, as the wire does."""
+    """Return a scope in the shape of the wire."""
     match scope:
         case Scope.ORGANIZATION:
             return {"type": "organization"}
@@ -208,7 +208,7 @@ async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
 
 
 async def _refuse_archived(connection: "AsyncConnection", limit: SpendLimit) -> None:
-    """Change nothing of who is gone for good; such a limit can only be removed."""
+    """Refuse to change a limit of an archived scope; it can only be removed."""
     match limit.scope:
         case Scope.WORKSPACE:
             await _whom(connection, WorkspaceSpendScope(workspace_id=limit.scope_id))

@@ -1,4 +1,4 @@
-"""Where everything is changed that administrators change: one transaction, one audit entry each."""
+"""Administrative changes: each is one transaction with its entry in the audit log."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,13 +20,13 @@ from antiphon.wire.base import Answer
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-# What an audit entry never says, whatever an answer shows once.
+# Fields of answers that an audit entry never holds.
 _SECRETS = ("secret",)
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who administers: an admin key over the API, or somebody at the command line."""
+    """The author of a change: an admin key, the command line, or the server itself."""
 
     type: str
     id: str | None = None
@@ -38,15 +38,15 @@ class Actor:
 
 
 COMMAND_LINE = Actor("command_line")
-# What a server does by itself as it starts, as its settings say.
+# The author of changes that a server makes at start, by its settings.
 SERVER = Actor("server")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done, as the audit log tells it.
+    """One change, as the audit log records it.
 
-    `of` is the type and the id of what was changed, where `before` and `after` do not say them.
+    `of` is the type and the id of the changed object, where `before` and `after` do not hold them.
     """
 
     action: str
@@ -56,7 +56,7 @@ class Change:
 
 
 class AdminTransactions:
-    """The database, the clock and the ids, for those who change accounts."""
+    """The database, the clock and the source of ids that administrative changes use."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class AdminTransactions:
 
     @asynccontextmanager
     async def change(self) -> AsyncGenerator["AsyncConnection"]:
-        """Change something, wholly or not at all, while nobody else changes anything.
+        """Open a transaction that commits all of its changes or none; others wait for its end.
 
-        Inside `together` it is a part of that. Raises `ConflictError` for what somebody else has
-        made in the same moment.
+        Inside `together` it is a part of that. Raises `ConflictError` for an object that another
+        process has made in the same moment.
         """
         if (joined := self._joined.get()) is not None:
             yield joined
@@ -94,7 +94,7 @@ class AdminTransactions:
 
     @asynccontextmanager
     async def together(self) -> AsyncGenerator[None]:
-        """Make all changes of this task inside it one: if one is refused, none is made."""
+        """Make all changes of this task inside the block one: if one is refused, none is made."""
         async with self.change() as connection:
             token = self._joined.set(connection)
             try:
@@ -103,9 +103,9 @@ class AdminTransactions:
                 self._joined.reset(token)
 
     async def note(self, connection: "AsyncConnection", actor: Actor, change: Change) -> None:
-        """Write into the audit log, in the transaction of the change.
+        """Write an entry into the audit log, in the transaction of the change.
 
-        Where nothing differs nothing was changed, and there is no entry.
+        A change without a difference leaves no entry.
         """
         before, after = _described(change.before), _described(change.after)
         if before == after:
@@ -137,17 +137,17 @@ def _described(answer: Answer | None) -> dict[str, Any] | None:
 
 
 def moment(value: datetime) -> str:
-    """Write a moment as the wire does."""
+    """Format a moment as the wire does."""
     return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def optional_moment(value: datetime | None) -> str | None:
-    """Write a moment that may not have come."""
+    """Format a moment, or return `None` without one."""
     return None if value is None else moment(value)
 
 
 def printable(name: str, field: str = "name") -> str:
-    """Return a name as it is kept. Raises `InvalidRequestError` for what nobody could read."""
+    """Return a name without spaces around it. Raises `InvalidRequestError` if it is unreadable."""
     if not name.strip() or not name.isprintable():
         raise InvalidRequestError(f"{field}: Input should be printable characters, not only spaces")
     return name.strip()

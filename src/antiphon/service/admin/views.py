@@ -1,4 +1,4 @@
-"""What keys and members look like: in answers, and in the audit log."""
+"""Keys and members as answers and the audit log show them."""
 
 from datetime import datetime
 
@@ -17,14 +17,14 @@ from antiphon.wire.admin.organizations import MemberInfo
 
 
 def key_state(key: ApiKey, now: datetime) -> KeyState:
-    """Tell what can be done with a key now."""
+    """Return the state of a key now, as the wire names it."""
     if key.status is not KeyStatus.ARCHIVED and has_expired(key, now):
         return "expired"
     return key.status.value
 
 
 def has_expired(key: ApiKey, now: datetime) -> bool:
-    """Whether the time of a key is over."""
+    """Return whether a key has expired."""
     return key.expires_at is not None and key.expires_at <= now
 
 
@@ -44,7 +44,7 @@ def key_info(key: ApiKey, now: datetime) -> KeyInfo:
 
 
 def key_change(before: ApiKey, after: ApiKey, now: datetime) -> Change:
-    """Say how a key was changed along with something else."""
+    """Return the change of a key that another change takes along."""
     return Change("api_key.update", key_info(before, now), key_info(after, now))
 
 
@@ -68,7 +68,7 @@ def member_info(member: Member) -> MemberInfo:
 def member_change(
     action: str, member: Member, *, before: Member | None = None, after: Member | None = None
 ) -> Change:
-    """Say what became of a member."""
+    """Return a change of a member."""
     return Change(
         f"workspace_member.{action}",
         member_info(before) if before else None,

@@ -1,4 +1,4 @@
-"""Workspaces, and who is a member of one."""
+"""Workspaces and their members."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -55,8 +55,8 @@ LONGEST_TAG = 256
 class Workspaces:
     """The use cases of workspaces and members."""
 
-    def __init__(self, office: AdminTransactions) -> None:
-        self._office = office
+    def __init__(self, transactions: AdminTransactions) -> None:
+        self._transactions = transactions
 
     async def all(
         self,
@@ -67,7 +67,7 @@ class Workspaces:
         ids: Collection[str] = (),
     ) -> Listing:
         """List workspaces, the newest first."""
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             workspaces = await list_workspaces(connection)
         shown = {
             one.id
@@ -81,20 +81,20 @@ class Workspaces:
 
     async def one(self, wanted: str) -> WorkspaceInfo:
         """Return a workspace. Raises `NotFoundError`."""
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             return workspace_info(await the_workspace(connection, wanted))
 
     async def create(self, actor: Actor, params: CreateWorkspaceParams) -> WorkspaceInfo:
         """Make a workspace; there are at most 100 that are not archived."""
         _refuse_foreign(params)
         workspace = Workspace(
-            id=workspace_id(self._office.entropy()),
+            id=workspace_id(self._transactions.entropy()),
             name=printable(params.name),
             display_color=params.display_color or DEFAULT_COLOR,
             tags=_tags({}, params.tags or {}),
-            created_at=self._office.now(),
+            created_at=self._transactions.now(),
         )
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             there = await list_workspaces(connection)
             if sum(one.archived_at is None for one in there) >= MOST_WORKSPACES:
                 raise InvalidRequestError(
@@ -103,15 +103,15 @@ class Workspaces:
                 )
             await add_workspace(connection, workspace)
             info = workspace_info(workspace)
-            await self._office.note(connection, actor, Change("workspace.create", after=info))
+            await self._transactions.note(connection, actor, Change("workspace.create", after=info))
         return info
 
     async def update(
         self, actor: Actor, wanted: str, params: UpdateWorkspaceParams
     ) -> WorkspaceInfo:
-        """Change what is named of a workspace."""
+        """Change the given fields of a workspace."""
         _refuse_foreign(params)
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             old = await the_workspace(connection, wanted)
             refuse_archived(old)
             changes: dict[str, Any] = {}
@@ -126,13 +126,15 @@ class Workspaces:
             new = replace(old, **changes)
             if changes:
                 await change_workspace(connection, old.id, changes)
-                await self._office.note(connection, actor, _change("workspace.update", old, new))
+                await self._transactions.note(
+                    connection, actor, _change("workspace.update", old, new)
+                )
         return workspace_info(new)
 
     async def archive(self, actor: Actor, wanted: str) -> WorkspaceInfo:
-        """Archive a workspace and all its keys, for good; doing so again changes nothing."""
-        now = self._office.now()
-        async with self._office.change() as connection:
+        """Archive a workspace and all its keys, for good. An archived one stays as it is."""
+        now = self._transactions.now()
+        async with self._transactions.change() as connection:
             old = await the_workspace(connection, wanted)
             if old.is_default:
                 raise InvalidRequestError("The Default workspace cannot be archived.")
@@ -141,13 +143,13 @@ class Workspaces:
             new = replace(old, archived_at=now)
             await change_workspace(connection, old.id, {"archived_at": now})
             await self._archive_keys(connection, actor, old.id)
-            await self._office.note(connection, actor, _change("workspace.archive", old, new))
+            await self._transactions.note(connection, actor, _change("workspace.archive", old, new))
         return workspace_info(new)
 
     async def _archive_keys(
         self, connection: "AsyncConnection", actor: Actor, workspace: str
     ) -> None:
-        now = self._office.now()
+        now = self._transactions.now()
         theirs = [
             key
             for key in await list_keys(connection)
@@ -156,23 +158,23 @@ class Workspaces:
         await archive_keys_of(connection, workspace, now)
         for key in theirs:
             archived = replace(key, status=KeyStatus.ARCHIVED, archived_at=now)
-            await self._office.note(connection, actor, key_change(key, archived, now))
+            await self._transactions.note(connection, actor, key_change(key, archived, now))
 
     async def members(self, wanted: str, cursor: IdCursor) -> Listing:
         """List the members of a workspace."""
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             await the_workspace(connection, wanted)
             members = await list_members(connection, wanted)
         return page_by_ids({one.user_id: member_info(one) for one in members}, cursor)
 
     async def member(self, wanted: str, user: str) -> MemberInfo:
         """Return a member. Raises `NotFoundError`."""
-        async with self._office.read() as connection:
+        async with self._transactions.read() as connection:
             return member_info(await _the_member(connection, wanted, user))
 
     async def add_member(self, actor: Actor, wanted: str, params: AddMemberParams) -> MemberInfo:
         """Make a user a member."""
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             workspace = await the_workspace(connection, wanted)
             refuse_archived(workspace)
             if workspace.is_default:
@@ -186,34 +188,34 @@ class Workspaces:
                 workspace_id=wanted,
                 user_id=params.user_id,
                 workspace_role=params.workspace_role,
-                added_at=self._office.now(),
+                added_at=self._transactions.now(),
             )
             await add_member(connection, member)
             change = member_change("create", member, after=member)
-            await self._office.note(connection, actor, change)
+            await self._transactions.note(connection, actor, change)
         return member_info(member)
 
     async def change_member(
         self, actor: Actor, wanted: str, user: str, role: WorkspaceRole
     ) -> MemberInfo:
         """Give a member another role."""
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             refuse_archived(await the_workspace(connection, wanted))
             old = await _the_member(connection, wanted, user)
             new = replace(old, workspace_role=role)
             await change_member(connection, wanted, user, role)
             change = member_change("update", old, before=old, after=new)
-            await self._office.note(connection, actor, change)
+            await self._transactions.note(connection, actor, change)
         return member_info(new)
 
     async def remove_member(self, actor: Actor, wanted: str, user: str) -> MemberDeleted:
         """Take a member out of a workspace."""
-        async with self._office.change() as connection:
+        async with self._transactions.change() as connection:
             refuse_archived(await the_workspace(connection, wanted))
             old = await _the_member(connection, wanted, user)
             await remove_member(connection, wanted, user)
             change = member_change("delete", old, before=old)
-            await self._office.note(connection, actor, change)
+            await self._transactions.note(connection, actor, change)
         return MemberDeleted(user_id=user, workspace_id=wanted)
 
 
@@ -225,7 +227,7 @@ def workspace_info(workspace: Workspace) -> WorkspaceInfo:
         display_color=workspace.display_color,
         created_at=moment(workspace.created_at),
         archived_at=optional_moment(workspace.archived_at),
-        # One house is one compartment, and every workspace is in it.
+        # The Claude API groups workspaces by compartment; here each has one of its own.
         compartment_id=workspace.id,
         tags=workspace.tags,
     )
@@ -258,7 +260,7 @@ def refuse_archived(workspace: Workspace) -> None:
 
 
 def _refuse_foreign(params: CreateWorkspaceParams | UpdateWorkspaceParams) -> None:
-    """Refuse what there is nothing for on one's own machines."""
+    """Refuse references to services that exist at Anthropic only."""
     for name in ("external_key_id", "user_profile_id"):
         if getattr(params, name) is not None:
             raise InvalidRequestError(

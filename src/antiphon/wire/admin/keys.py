@@ -32,7 +32,7 @@ class OrganizationKeyScope(Answer, tag_field="type", tag="organization", kw_only
 
 
 class AdminKeyScope(Answer, tag_field="type", tag="admin", kw_only=True, frozen=True):
-    """A key that administers, and cannot call models. The API shows none, the command line does."""
+    """An admin key, which cannot call models. Only the command line shows one."""
 
 
 class KeyInfo(Answer, kw_only=True, frozen=True):
@@ -56,7 +56,7 @@ class KeyInfo(Answer, kw_only=True, frozen=True):
 
 
 class KeyScopeParam(Param, tag_field="type", kw_only=True, frozen=True):
-    """Whose key it shall be."""
+    """The owner of a new key."""
 
 
 class WorkspaceKeyScopeParam(KeyScopeParam, tag="workspace", kw_only=True, frozen=True):
@@ -79,13 +79,13 @@ class CreateKeyParams(Param, kw_only=True, frozen=True):
 
 
 class UpdateKeyParams(Param, kw_only=True, frozen=True):
-    """What is not there, or `null`, stays as it is."""
+    """An absent field, or one of `null`, stays as it is."""
 
     name: KeyName | None = None
     status: Literal["active", "inactive", "archived"] | None = None
 
 
 class RotateKeyParams(Param, kw_only=True, frozen=True):
-    """How long the secrets that a key has now go on working beside the new one."""
+    """How long the present secrets of a key keep working beside the new one."""
 
     grace_period_seconds: Annotated[int, Meta(ge=0, le=LONGEST_GRACE_S)] = 86_400

@@ -138,7 +138,7 @@ class UpdateSpendLimitParams(Param, kw_only=True, frozen=True):
 
 
 class SpendActor(Answer, tag_field="type", tag="user_actor", kw_only=True, frozen=True):
-    """A member. One that was removed is not there, so none is `deleted`."""
+    """A member. Removed members are not listed, so none is `deleted`."""
 
     user_id: str
     name: str | None
@@ -147,9 +147,9 @@ class SpendActor(Answer, tag_field="type", tag="user_actor", kw_only=True, froze
 
 
 class SpendSummary(Answer, kw_only=True, frozen=True):
-    """Which limit applies to a member in a period, and what they have spent in it; in cents.
+    """A limit that applies to a member in a period, and what the member has spent; in cents.
 
-    `source` is whose limit it is: the organization's, or the cap of the server.
+    `source` is the owner of the limit: the organization, or the server for its cap.
     """
 
     actor: SpendActor
@@ -163,10 +163,10 @@ class SpendSummary(Answer, kw_only=True, frozen=True):
 
 
 class BalanceInfo(Answer, kw_only=True, frozen=True):
-    """What a scope has spent in the running period, and what it may still spend; in cents.
+    """The spending of a scope in the running period, and the rest of its limit; in cents.
 
-    `held` is the most that its running requests may yet cost. `limit` and `remaining` are `null`
-    where there is no limit.
+    `held` is the most that its running requests may still cost. `limit` and `remaining` are `null`
+    without a limit.
     """
 
     type: Literal["balance"] = "balance"

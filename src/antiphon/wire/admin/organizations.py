@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from antiphon.wire.base import Answer, NonEmptyStr, Param
 
-# What the API gives and takes; an admin is made on the command line only.
+# The roles that the API sets; only the command line makes an admin.
 GivenRole: TypeAlias = Literal["billing", "claude_code_user", "developer", "managed", "user"]
 Role: TypeAlias = Literal["billing", "claude_code_user", "developer", "managed", "user", "admin"]
 WorkspaceRole: TypeAlias = Literal[
@@ -33,7 +33,7 @@ PersonName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class NoParams(Param, kw_only=True, frozen=True):
-    """Nothing: a request that is said by its path."""
+    """No fields: the path says all of the request."""
 
 
 class OrganizationInfo(Answer, kw_only=True, frozen=True):
@@ -88,13 +88,13 @@ class CreateInviteParams(Param, kw_only=True, frozen=True):
 
 
 class AcceptInviteParams(Param, kw_only=True, frozen=True):
-    """Who the invited person is. Not a part of the Claude API, where people sign in for it."""
+    """The name of the invited person. Not a part of the Claude API, where people sign in."""
 
     name: PersonName
 
 
 class DataResidency(Answer, kw_only=True, frozen=True):
-    """Where a workspace's data is: here. The values are the only ones that all clients know."""
+    """Where the data of a workspace is: here. All clients know these values."""
 
     workspace_geo: Literal["us"] = "us"
     allowed_inference_geos: Literal["unrestricted"] = "unrestricted"
@@ -118,7 +118,7 @@ class WorkspaceInfo(Answer, kw_only=True, frozen=True):
 
 
 class DataResidencyParam(Param, kw_only=True, frozen=True):
-    """Where a workspace's data should be: only what `DataResidency` says is possible."""
+    """Where the data of a workspace should be: only the values of `DataResidency` are allowed."""
 
     workspace_geo: Literal["us"] | None = None
     allowed_inference_geos: Literal["unrestricted"] | None = None
@@ -137,7 +137,7 @@ class CreateWorkspaceParams(Param, kw_only=True, frozen=True):
 
 
 class UpdateWorkspaceParams(Param, kw_only=True, frozen=True):
-    """What is not there stays as it is. A tag of `null` is removed."""
+    """An absent field stays as it is. A tag of `null` is removed."""
 
     name: WorkspaceName | UnsetType = UNSET
     display_color: Color | UnsetType = UNSET
@@ -148,7 +148,7 @@ class UpdateWorkspaceParams(Param, kw_only=True, frozen=True):
 
 
 class MemberInfo(Answer, kw_only=True, frozen=True):
-    """A user's place in a workspace."""
+    """The membership of a user in a workspace."""
 
     type: Literal["workspace_member"] = "workspace_member"
     user_id: str
@@ -166,7 +166,7 @@ class UpdateMemberParams(Param, kw_only=True, frozen=True):
 
 
 class Deleted(Answer, kw_only=True, frozen=True):
-    """What is left of something that was deleted."""
+    """The confirmation of a deletion."""
 
     id: str
     type: Literal["user_deleted", "invite_deleted", "spend_limit_deleted"]

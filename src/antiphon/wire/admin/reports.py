@@ -9,15 +9,15 @@ from antiphon.wire.messages import CacheCreation
 
 
 class ServerToolUse(Answer, kw_only=True, frozen=True):
-    """What the server's own tools were used for. There are none."""
+    """Uses of the server's own tools. There are none."""
 
     web_search_requests: int = 0
 
 
 class UsageResult(Answer, kw_only=True, frozen=True):
-    """What was used in a bucket. A dimension is `None` that the report is not grouped by.
+    """The tokens of a bucket. A dimension that the report is not grouped by is `None`.
 
-    The default workspace is `None` as well, and so is who made a request without a key. `speed`
+    The Default workspace is `None` as well, and so is the key of a request without one. `speed`
     is there only in reports that are grouped by it.
     """
 
@@ -38,7 +38,7 @@ class UsageResult(Answer, kw_only=True, frozen=True):
 
 
 class CostResult(Answer, kw_only=True, frozen=True):
-    """What something came to: `amount` is in cents, exact to the nano-dollar.
+    """A cost: `amount` is in cents, exact to the nano-dollar.
 
     The fields from `cost_type` on take the description apart, and are `None` without it.
     """
