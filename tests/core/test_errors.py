@@ -6,7 +6,6 @@ from antiphon.core import errors
 CATALOGUE = [
     (errors.InvalidRequestError, 400, "invalid_request_error", "Invalid request"),
     (errors.AuthenticationError, 401, "authentication_error", "Authentication error"),
-    (errors.BillingError, 402, "billing_error", "Billing error"),
     (errors.PermissionError_, 403, "permission_error", "Permission denied"),
     (errors.NotFoundError, 404, "not_found_error", "Not found"),
     (errors.MethodNotAllowed, 405, "invalid_request_error", "Method Not Allowed"),

@@ -1,11 +1,10 @@
-"""The catalogue of errors that callers can meet: one class for each `error.type` of the wire.
+"""The catalogue of errors that callers can meet: one class for each `error.type` that is sent.
 
     ApiError
     ├── InvalidRequestError   400  the request cannot be done as it is
     │   ├── MethodNotAllowed  405  the path exists, the method does not
     │   └── RequestHeadTooLarge 431  path, query and headers
     ├── AuthenticationError   401  no key, or an unknown one
-    ├── BillingError          402  in the catalogue of the API; never sent here
     ├── PermissionError_      403  the key is known and not allowed
     ├── NotFoundError         404  no such path, model or object
     ├── ConflictError         409  another process changed the object in the same moment
@@ -14,6 +13,8 @@
     ├── InternalError         500  `api_error`: the engine broke, or a defect
     ├── TimeoutError_         504  the engine took too long
     └── OverloadedError       529  not now; the same request may pass later
+
+`billing_error` (402) of the API is not among them: a spend limit is a 400 or a 429.
 
 Messages tell the caller what to change and name the field as the reference does.
 """
@@ -67,12 +68,6 @@ class AuthenticationError(ApiError):
     status = 401
     type = "authentication_error"
     default_message = "Authentication error"
-
-
-class BillingError(ApiError):
-    status = 402
-    type = "billing_error"
-    default_message = "Billing error"
 
 
 class PermissionError_(ApiError):
