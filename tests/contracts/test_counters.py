@@ -86,7 +86,7 @@ async def test_limited_ask_takes_nothing_and_names_the_longest_wait(counters: Co
     assert await spent(counters) == Balance(0, 0)
 
 
-async def test_retry_succeeds_when_it_was_said_and_not_a_millisecond_before(
+async def test_retry_is_granted_after_retry_after_and_not_a_millisecond_before(
     counters: Counters, clock: Clock
 ) -> None:
     await counters.draw([Draw("a", 7, 9), Draw("b", 1000, 900)])
@@ -99,7 +99,7 @@ async def test_retry_succeeds_when_it_was_said_and_not_a_millisecond_before(
     assert isinstance(await counters.admit(again), Granted)
 
 
-async def test_output_is_drawn_without_asking_and_stops_those_who_come_later(
+async def test_output_is_drawn_without_asking_and_refuses_later_asks(
     counters: Counters, clock: Clock
 ) -> None:
     output = Draw("output", 60, 0, needs_positive=True)
@@ -144,7 +144,7 @@ async def test_sum_without_a_limit_may_be_larger_than_a_double_can_count(
     assert await spent(unseeded, A) == Balance(2**60 + 3, 0)
 
 
-async def test_worst_case_is_held_and_the_truth_is_settled(counters: Counters) -> None:
+async def test_worst_case_is_held_and_the_real_cost_is_settled(counters: Counters) -> None:
     assert isinstance(await counters.admit(ask("1", Hold(MONTH, 100, 80))), Granted)
     assert await spent(counters) == Balance(0, 80)
     assert await counters.admit(ask("2", Hold(MONTH, 100, 21))) == Busy(0)
@@ -154,7 +154,7 @@ async def test_worst_case_is_held_and_the_truth_is_settled(counters: Counters) -
     assert isinstance(await counters.admit(ask("2", Hold(MONTH, 100, 70))), Granted)
 
 
-async def test_limit_holds_for_who_is_years_behind_the_clock_of_the_counters(
+async def test_limit_holds_for_a_process_whose_clock_is_years_behind_the_counters(
     counters: Counters,
 ) -> None:
     accounts = [Account("key", f"{number}", "daily", date(2020, 1, 1)) for number in range(9)]
@@ -192,7 +192,7 @@ async def test_settlement_counts_once_with_its_corrections(counters: Counters) -
     assert await counters.levels([Draw("a", 60, 0)]) == (Level(45, 15_000),)
 
 
-async def test_settlement_of_nothing_that_is_known_counts_once(counters: Counters) -> None:
+async def test_settlement_of_an_unknown_reservation_counts_once(counters: Counters) -> None:
     await counters.settle(Settlement("never asked", {M: 40}))
     await counters.settle(Settlement("never asked", {M: 40}))
     assert await spent(counters, M) == Balance(40, 0)
@@ -239,7 +239,7 @@ async def test_ask_that_comes_after_its_settlement_takes_nothing(counters: Count
     assert await spent(counters, M) == Balance(0, 0)
 
 
-async def test_one_who_waits_is_not_overtaken(counters: Counters) -> None:
+async def test_waiting_ask_is_not_overtaken(counters: Counters) -> None:
     await counters.admit(ask("running", Hold(M, 100, 50)))
     large = ask("large", Hold(M, 100, 60), waits=True)
     small = ask("small", Hold(M, 100, 10))
@@ -251,14 +251,14 @@ async def test_one_who_waits_is_not_overtaken(counters: Counters) -> None:
     assert isinstance(await counters.admit(small), Granted)
 
 
-async def test_one_who_does_not_come_back_is_overtaken(counters: Counters, clock: Clock) -> None:
+async def test_ask_that_does_not_come_back_loses_its_turn(counters: Counters, clock: Clock) -> None:
     await counters.admit(ask("running", Hold(M, 100, 50)))
     assert await counters.admit(ask("large", Hold(M, 100, 60), waits=True)) == Busy(0)
     clock.now += 1000
     assert isinstance(await counters.admit(ask("small", Hold(M, 100, 10))), Granted)
 
 
-async def test_nothing_is_granted_before_it_is_known_what_was_spent(unseeded: Counters) -> None:
+async def test_unseeded_counters_grant_nothing(unseeded: Counters) -> None:
     assert await unseeded.admit(ask("1")) == Unseeded()
     with pytest.raises(UnseededError):
         await unseeded.settle(Settlement("1", {M: 5}))
@@ -354,7 +354,7 @@ async def test_memory_and_valkey_decide_the_same(
 # Several clients, several processes ------------------------------------------------------------
 
 
-async def test_places_are_taken_once_in_the_order_in_which_they_are_due(
+async def test_retry_slots_are_taken_once_in_the_order_in_which_they_are_due(
     counters: Counters, clock: Clock
 ) -> None:
     second = await counters.add_retry_slot("line", 2000, 500)
@@ -373,7 +373,7 @@ async def test_places_are_taken_once_in_the_order_in_which_they_are_due(
     assert await counters.drop_retry_slot("another", other)
 
 
-async def test_place_that_is_over_is_nobodys_and_still_there_to_be_dropped(
+async def test_retry_slot_that_is_over_cannot_be_taken_and_can_be_dropped(
     counters: Counters, clock: Clock
 ) -> None:
     place = await counters.add_retry_slot("line", 1000, 500)

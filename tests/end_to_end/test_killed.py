@@ -57,7 +57,7 @@ async def live(url: str, chance: random.Random) -> list[Told]:
     return [noted for noted in told if noted.status == 200]
 
 
-async def test_what_was_answered_is_in_the_ledger_once_and_counts(
+async def test_answered_requests_are_in_the_ledger_once_and_count_after_a_kill(
     tmp_path: Path, database: tuple[str, dict[str, str]]
 ) -> None:
     url, settings = database

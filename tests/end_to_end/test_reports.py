@@ -117,5 +117,5 @@ def test_every_tier_and_window_that_the_sdk_knows_may_be_asked_for(admin: Anthro
     assert (line["speed"], line["service_tier"]) == ("standard", "standard")
 
 
-def test_tokens_are_called_as_the_sdk_calls_them() -> None:
+def test_token_types_have_the_names_of_the_sdk() -> None:
     assert set(get_args(TokenType)) == set(get_args(BetaAnalyticsTokenType))

@@ -162,7 +162,7 @@ async def test_killed_server_leaves_nothing_held_when_it_is_back(
     assert await recorded_cost(pair.database_url) <= 5 * worst
 
 
-async def test_what_a_dead_server_held_is_free_when_its_lease_is_over(
+async def test_holds_of_a_dead_server_are_released_when_their_lease_is_over(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
     pair.text, pair.speed, pair.more = "word " * 99, 50, "limits.spend_wait_s = 0.2\n"
@@ -189,7 +189,7 @@ async def test_what_a_dead_server_held_is_free_when_its_lease_is_over(
         first.stop()
 
 
-async def test_without_the_counters_everybody_is_refused_until_they_are_back(
+async def test_requests_are_refused_while_valkey_is_away_and_served_when_it_is_back(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
     pair.more = "limits.requests_per_minute = 6000\n"
@@ -219,7 +219,7 @@ def refused(folder: Path, **shared: str) -> str:
     return done.stderr
 
 
-async def test_second_server_that_would_count_for_itself_does_not_start(
+async def test_second_server_with_counters_of_its_own_does_not_start(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
     alone, shared = {"database_url": pair.database_url}, {"counters_url": pair.valkey.url}

@@ -98,7 +98,7 @@ async def test_invites_are_for_those_who_are_not_there_yet(house: StartHouse) ->
 
 @pytest.mark.covers("administration: GET /invites", "effect")
 @pytest.mark.covers("administration: DELETE /invites/{invite}", "effect")
-async def test_invites_end(house: StartHouse) -> None:
+async def test_invites_are_accepted_or_deleted(house: StartHouse) -> None:
     home = await house()
     taken_back, expired = await invite(home), await invite(home, "b@example.org")
     assert await home.delete(f"/invites/{taken_back['id']}") == {

@@ -145,7 +145,7 @@ def seen(answer: Answer) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_every_admitted_request_has_one_entry_with_what_its_caller_was_told(
+async def test_every_admitted_request_has_one_entry_with_the_usage_told_to_its_caller(
     house: StartHouse, seed: int
 ) -> None:
     engines: list[CountingEngine] = []

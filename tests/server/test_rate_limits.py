@@ -64,7 +64,7 @@ async def until_one_waits(gate: Gate) -> None:
         (OUTPUT, 6, 2, "6 output tokens", 30),
     ],
 )
-async def test_what_is_beyond_a_limit_is_refused_until_the_time_that_is_told(
+async def test_request_beyond_a_rate_limit_is_refused_until_retry_after(
     house: StartHouse, scope: str, case: tuple[str, int, int, str, int]
 ) -> None:
     kind, limit, served, said, retry_after = case
@@ -157,7 +157,7 @@ async def test_refusals_of_any_kind_charge_nothing(house: StartHouse, kind: str)
     assert len(await home.entries()) == 1
 
 
-async def test_retry_after_is_honest_for_whoever_asks_next(house: StartHouse) -> None:
+async def test_request_after_retry_after_is_served(house: StartHouse) -> None:
     home = await house(timed=True)
     caller = await limited(home, "organization", **{REQUESTS: 7, INPUT: 50})
     served = 0
@@ -224,7 +224,7 @@ async def test_counting_of_tokens_has_a_limit_of_its_own(house: StartHouse) -> N
     assert len(await home.entries()) == 1
 
 
-async def test_beyond_the_line_everybody_is_refused_at_once(house: StartHouse) -> None:
+async def test_request_beyond_the_line_is_refused_at_once(house: StartHouse) -> None:
     limits = {"concurrent_requests": 2, "queued_requests": 1}
     home = await house({"limits": limits}, replies=[SLOW])
     calls: list[Call] = []
@@ -255,7 +255,7 @@ async def test_beyond_the_line_everybody_is_refused_at_once(house: StartHouse) -
     assert calls[2].answer.headers.get("request-id") not in entries
 
 
-async def test_those_who_count_are_kept_apart_from_those_who_ask(house: StartHouse) -> None:
+async def test_token_counting_has_a_gate_of_its_own(house: StartHouse) -> None:
     home = await house({"limits": {"queued_requests": 0, "count_requests_per_minute": 60}})
     asked = {"model": "claude-x", "messages": [{"role": "user", "content": "Hi"}]}
     gate = home.platform.models.find("scripted").counting
@@ -279,7 +279,7 @@ async def test_those_who_count_are_kept_apart_from_those_who_ask(house: StartHou
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-async def test_what_cannot_be_read_is_told_the_limits_all_the_same(
+async def test_refusal_of_an_unreadable_body_has_the_headers_of_the_limits(
     house: StartHouse, path: str, body: dict[str, Any], headers: dict[str, str]
 ) -> None:
     home = await house()
@@ -301,7 +301,7 @@ async def test_changed_limit_applies_to_the_next_request(house: StartHouse) -> N
 
 
 @pytest.mark.parametrize("kind", [REQUESTS, INPUT])
-async def test_those_who_say_that_they_retry_are_given_successive_places(
+async def test_clients_that_declare_retries_get_successive_slots(
     house: StartHouse, kind: str
 ) -> None:
     home = await house(timed=True)
@@ -323,7 +323,7 @@ async def test_those_who_say_that_they_retry_are_given_successive_places(
     assert (await caller.create()).headers["retry-after"] == "1"
 
 
-async def test_place_is_given_back_if_the_money_is_spent(house: StartHouse) -> None:
+async def test_retry_slot_is_given_back_if_the_spend_limit_refuses(house: StartHouse) -> None:
     home = await house(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
     caller = await limited(home, "organization", **{REQUESTS: 1})
     assert (await caller.create()).status == 200
@@ -336,7 +336,7 @@ async def test_place_is_given_back_if_the_money_is_spent(house: StartHouse) -> N
     assert told(again, "requests")[:2] == ("1", "1")
 
 
-async def test_server_that_another_has_replaced_grants_nothing_any_more(
+async def test_replaced_server_grants_nothing_any_more(
     house: StartHouse, postgres_url: str
 ) -> None:
     home = await house({"database_url": postgres_url})
@@ -363,7 +363,8 @@ async def test_server_that_another_has_replaced_grants_nothing_any_more(
     refused = await home.caller.create()
     assert refused.error == (529, "overloaded_error", "Overloaded")
     assert len(remaining(refused)) == 12
-    while (ready := await home.caller.get("/ready")).json["reason"] == "the database is away":  # noqa: ASYNC110
+    away = "the database is away"
+    while (ready := await home.caller.get("/ready")).json["reason"] == away:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.01)
     assert ready.status == 503
     assert ready.json == {

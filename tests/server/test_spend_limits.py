@@ -73,7 +73,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-async def test_as_many_are_served_as_fit_and_not_a_nano_dollar_more(
+async def test_spend_limit_serves_as_many_requests_as_fit_and_not_a_nano_dollar_more(
     house: StartHouse, settings: dict[str, Any], scope: str
 ) -> None:
     home = await opened(house, settings)
@@ -149,7 +149,7 @@ async def test_limits_of_all_scopes_hold_together(
     assert await spent(home) == 100 * CUT_COST
 
 
-async def test_streams_and_those_who_hang_up_are_counted_too(
+async def test_streams_that_hang_up_are_counted_too(
     house: StartHouse, settings: dict[str, Any]
 ) -> None:
     home = await opened(house, settings, text="word " * 99, tokens_per_second=500)
@@ -241,7 +241,7 @@ async def billed(home: House) -> list[Recorded]:
     return [entry for entry in (await home.entries()).values() if entry.cost]
 
 
-async def test_what_is_free_is_never_refused(house: StartHouse) -> None:
+async def test_free_request_is_never_refused_by_a_spend_limit(house: StartHouse) -> None:
     home = await house(text="One two three")
     await home.spend_limit({"type": "organization"}, 0)
     answer = await home.caller.post(
@@ -251,7 +251,7 @@ async def test_what_is_free_is_never_refused(house: StartHouse) -> None:
     assert answer.status == 200
 
 
-async def test_houses_that_use_the_same_valkey_server_know_nothing_of_each_other(
+async def test_organizations_on_one_valkey_server_have_counters_of_their_own(
     house: StartHouse, tmp_path: Path
 ) -> None:
     (tmp_path / "valkey").mkdir()
@@ -277,7 +277,7 @@ async def test_houses_that_use_the_same_valkey_server_know_nothing_of_each_other
 
 @pytest.mark.parametrize("before", [None, "weekly"])
 @pytest.mark.parametrize("scope", ["organization", "workspace", "key"])
-async def test_first_limit_is_not_overspent_by_what_runs_when_it_is_set(
+async def test_first_limit_is_not_overspent_by_requests_that_run_when_it_is_set(
     house: StartHouse, before: str | None, scope: str
 ) -> None:
     home = await house(price=PRICE, text="word " * 99, tokens_per_second=100)

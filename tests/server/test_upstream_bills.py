@@ -85,7 +85,7 @@ async def drawn(home: House) -> int:
     return 9000 - int(headers[INPUT])
 
 
-async def test_nobody_counts_what_the_upstream_says_with_its_answer(
+async def test_prompt_is_not_counted_where_the_upstream_says_its_size(
     home: House, upstream: Misbehaving
 ) -> None:
     upstream.streams(frames(SAID))
@@ -93,7 +93,7 @@ async def test_nobody_counts_what_the_upstream_says_with_its_answer(
     assert [path for path, _, _ in upstream.asked] == ["/v1/messages"]
 
 
-async def test_the_bill_is_what_the_caller_is_told(home: House, upstream: Misbehaving) -> None:
+async def test_bill_equals_the_usage_told_to_the_caller(home: House, upstream: Misbehaving) -> None:
     upstream.streams(frames(SAID))
     usage = await told(home)
     assert usage["input_tokens"] == 3
@@ -126,7 +126,7 @@ async def test_failure_before_the_first_event_gives_everything_back(
     assert await drawn(home) == 0
 
 
-async def test_answer_that_breaks_off_is_due_for_its_prompt(
+async def test_broken_off_answer_is_billed_for_its_prompt(
     home: House, upstream: Misbehaving
 ) -> None:
     upstream.streams(frames(SAID[:3]), then="cut")

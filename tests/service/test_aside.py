@@ -8,13 +8,13 @@ from support.asgi import HELLO, Client
 pytestmark = pytest.mark.anyio
 
 
-async def test_work_on_a_large_body_is_done_beside_the_loop() -> None:
+async def test_work_on_a_large_body_runs_in_a_thread() -> None:
     here = threading.get_ident()
     assert await offload(LARGE_BODY - 1, threading.get_ident) == here
     assert await offload(LARGE_BODY, threading.get_ident) != here
 
 
-async def test_what_the_work_raises_is_raised() -> None:
+async def test_exception_of_offloaded_work_is_raised() -> None:
     with pytest.raises(ValueError, match="no-number"):
         await offload(LARGE_BODY, int, "no-number")
 

@@ -26,7 +26,7 @@ class Work:
             self.tidy = True
 
 
-async def test_work_goes_on_beside_the_block_and_has_ended_after_it() -> None:
+async def test_background_work_runs_during_the_block_and_has_ended_after_it() -> None:
     works = Work(), Work()
     async with background("work", *works):
         for work in works:
@@ -50,7 +50,7 @@ async def test_work_ends_when_the_block_is_cancelled() -> None:
     assert work.tidy
 
 
-async def test_work_that_fails_is_named_and_the_rest_goes_on() -> None:
+async def test_failure_of_background_work_is_logged_and_the_rest_goes_on() -> None:
     work, failed = Work(), asyncio.Event()
 
     async def fail() -> None:

@@ -154,14 +154,14 @@ async def test_closed_entry_is_in_the_database_with_its_times_and_its_bill(
     assert row.cost == bill.costs.total == 10 * 100 + 20 * 10 + 7 * 500
 
 
-async def test_open_entry_is_nobodys_business(database: Database, folder: Path) -> None:
+async def test_open_entry_is_not_delivered(database: Database, folder: Path) -> None:
     async with opened(folder, database) as ledger:
         begin(ledger, opening())
         await ledger.flush()
         assert await rows(database) == {}
 
 
-async def test_entry_without_a_count_at_its_end_is_due_for_what_was_said_of_it(
+async def test_entry_closed_without_counts_is_billed_by_its_live_counters(
     database: Database, folder: Path
 ) -> None:
     async with opened(folder, database) as ledger:
@@ -178,7 +178,7 @@ async def test_entry_without_a_count_at_its_end_is_due_for_what_was_said_of_it(
         }
 
 
-async def test_entry_that_is_closed_hears_nothing_more(database: Database, folder: Path) -> None:
+async def test_closed_entry_ignores_later_calls(database: Database, folder: Path) -> None:
     async with opened(folder, database) as ledger:
         first = begin(ledger, opening(1))
         first.close(Outcome.COMPLETED, TOKENS)
@@ -197,7 +197,7 @@ async def test_entry_that_is_closed_hears_nothing_more(database: Database, folde
         }
 
 
-async def test_counters_are_told_before_the_database_and_in_order(
+async def test_entries_are_delivered_to_the_counters_before_the_database_and_in_order(
     database: Database, folder: Path
 ) -> None:
     counters, keys = Taker(), Taker(saving_to(database))
@@ -211,7 +211,9 @@ async def test_counters_are_told_before_the_database_and_in_order(
     assert list(await rows(database)) == sorted(many)
 
 
-async def test_nobody_has_to_ask_for_the_flush(database: Database, folder: Path) -> None:
+async def test_closed_entries_are_delivered_without_a_flush(
+    database: Database, folder: Path
+) -> None:
     counters, keys = Taker(), Taker(saving_to(database))
     async with opened(
         folder, database, settle=counters.take, save=keys.take, flush_every_s=0.001
@@ -232,7 +234,7 @@ async def test_flush_at_the_end_leaves_nothing_in_the_journal(
 
 
 @pytest.mark.parametrize("place", ["counters", "database"])
-async def test_what_is_away_is_asked_again_until_it_is_back(
+async def test_delivery_is_repeated_until_its_receiver_is_back(
     database: Database, folder: Path, place: str
 ) -> None:
     taker = Taker(nothing if place == "counters" else saving_to(database))
@@ -268,7 +270,7 @@ async def test_entries_wait_for_a_database_that_is_locked(sqlite_path: Path, fol
     await other.aclose()
 
 
-async def test_what_the_database_does_not_take_is_left_to_the_next_start(
+async def test_entries_that_the_database_refuses_are_left_to_the_next_start(
     database: Database, folder: Path
 ) -> None:
     away = Taker()
@@ -316,7 +318,7 @@ async def test_start_that_fails_leaves_the_journals_to_the_next_one(
         assert list(await rows(database)) == ["req_1"]
 
 
-async def test_damaged_requests_do_not_keep_the_others_back(
+async def test_damaged_slot_keeps_no_other_entry_from_the_database(
     database: Database, folder: Path
 ) -> None:
     async with killed(folder, database) as ledger:
@@ -331,7 +333,9 @@ async def test_damaged_requests_do_not_keep_the_others_back(
     assert files(folder, "damaged") == [path.with_suffix(".damaged")]
 
 
-async def test_name_that_a_caller_made_up_is_no_danger(database: Database, folder: Path) -> None:
+async def test_entry_with_a_made_up_model_name_is_recorded(
+    database: Database, folder: Path
+) -> None:
     async with opened(folder, database) as ledger:
         name = "claude-\x00\n\"'\ud800" + "x" * 100_000
         begin(ledger, opening(1, model=name)).close(Outcome.COMPLETED, TOKENS)
@@ -339,7 +343,7 @@ async def test_name_that_a_caller_made_up_is_no_danger(database: Database, folde
         assert list(await rows(database)) == ["req_1"]
 
 
-async def test_fault_of_whoever_counts_is_loud_and_loses_nothing(
+async def test_fault_of_a_receiver_is_logged_and_loses_nothing(
     database: Database, folder: Path
 ) -> None:
     called = anyio.Event()

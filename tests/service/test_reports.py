@@ -169,7 +169,7 @@ async def test_usage_report_is_the_sum_of_the_ledger_in_every_bucket_and_group(
         }
     ),
 )
-async def test_filters_let_through_what_fits_all_of_them(
+async def test_filters_let_through_lines_that_fit_all_of_them(
     database: Database,
     reports: Reports,
     entries: Sequence[LedgerEntry],
@@ -277,7 +277,7 @@ async def test_pages_and_groups_divide_the_usage_and_lose_nothing_of_it(
     asked=queries("1d"),
     group_by=st.sets(st.sampled_from(["workspace_id", "description"])).map(sorted),
 )
-async def test_pages_of_a_bill_come_to_what_its_days_came_to(
+async def test_pages_of_a_bill_add_up_to_its_days(
     database: Database,
     reports: Reports,
     entries: Sequence[LedgerEntry],
@@ -340,7 +340,9 @@ async def test_filter_finds_names_as_the_ledger_writes_them(
     assert await usage(reports, "1d", model=[f"model-{number}" for number in range(5_000)]) == []
 
 
-async def test_bill_names_what_each_counter_came_to(database: Database, reports: Reports) -> None:
+async def test_bill_has_a_line_for_the_cost_of_each_counter(
+    database: Database, reports: Reports
+) -> None:
     await write(database, [an_entry(1, START), an_entry(2, START)])
     lines = [line for _, line in await costs(reports, ["description", "workspace_id"])]
     assert [(line.description, line.token_type, line.amount) for line in lines] == [
@@ -363,7 +365,9 @@ async def test_bill_names_what_each_counter_came_to(database: Database, reports:
     }
 
 
-async def test_what_used_nothing_is_in_no_report(database: Database, reports: Reports) -> None:
+async def test_requests_that_used_nothing_are_in_no_report(
+    database: Database, reports: Reports
+) -> None:
     free = an_entry(1, START, model="small")
     await write(database, [free])
     assert await costs(reports, ["description"]) == []
@@ -399,7 +403,7 @@ class CountedDatabase(Database):
             self.reading -= 1
 
 
-async def test_many_reports_leave_connections_to_others(database: Database) -> None:
+async def test_many_reports_at_once_leave_connections_to_other_readers(database: Database) -> None:
     await establish(database, bytes, lambda: START)
     await write(database, [an_entry(1, START)])
     counted = CountedDatabase(database)

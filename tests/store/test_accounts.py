@@ -112,7 +112,7 @@ async def test_each_change_counts_one_revision(database: Database) -> None:
         assert await revision(connection) == 3
 
 
-async def test_secret_that_is_there_already_is_refused_and_nothing_is_added(
+async def test_duplicate_secret_is_refused_and_nothing_is_added(
     database: Database,
 ) -> None:
     await add(database, a_key(1))
@@ -165,7 +165,9 @@ async def test_forty_keys_added_at_once_are_all_there_and_all_counted(database: 
         assert await revision(connection) == 40
 
 
-async def test_key_that_is_put_aside_opens_nothing_until_it_is_taken_up(database: Database) -> None:
+async def test_inactive_key_has_no_active_secret_until_it_is_active_again(
+    database: Database,
+) -> None:
     await add(database, a_key())
     async with database.write() as connection:
         aside = await change_key(connection, "apikey_01", {"status": KeyStatus.INACTIVE})
@@ -185,7 +187,7 @@ async def test_archived_key_stays_archived(database: Database) -> None:
         assert await change_key(connection, "apikey_01", {"status": "active"}) == archived
 
 
-async def test_secret_that_was_followed_by_another_has_an_end(database: Database) -> None:
+async def test_rotated_secret_has_an_end(database: Database) -> None:
     await add(database, a_key())
     later = NOON + timedelta(hours=1)
     async with database.write() as connection:

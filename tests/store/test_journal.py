@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES
@@ -62,7 +63,9 @@ def left(folder: Path) -> list[LedgerEntry | None]:
             journal.close()
 
 
-def test_closed_request_is_left_with_its_end_and_its_price(journal: Journal, folder: Path) -> None:
+def test_closed_request_is_read_back_with_its_end_and_its_price(
+    journal: Journal, folder: Path
+) -> None:
     slot = journal.open(opening())
     slot.prompt(PROMPT)
     slot.close(CLOSING)
@@ -71,7 +74,7 @@ def test_closed_request_is_left_with_its_end_and_its_price(journal: Journal, fol
     assert left(folder) == [entry_of(opening(), CLOSING)]
 
 
-def test_request_without_an_end_was_interrupted_with_what_was_produced(
+def test_request_without_an_end_is_interrupted_with_its_live_counters(
     journal: Journal, folder: Path
 ) -> None:
     slot = journal.open(opening())
@@ -92,7 +95,7 @@ def test_request_without_an_end_was_interrupted_with_what_was_produced(
     assert entry.ended_at == NOON + timedelta(seconds=60)
 
 
-def test_request_that_said_nothing_costs_nothing(journal: Journal, folder: Path) -> None:
+def test_request_without_counts_costs_nothing(journal: Journal, folder: Path) -> None:
     journal.open(opening())
     journal.close()
     (entry,) = left(folder)
@@ -100,7 +103,7 @@ def test_request_that_said_nothing_costs_nothing(journal: Journal, folder: Path)
     assert (entry.costs.total, entry.ended_at, entry.first_token_at) == (0, NOON, None)
 
 
-def test_new_request_in_an_old_place_has_nothing_of_the_one_before(
+def test_request_in_a_used_slot_has_nothing_of_the_one_before(
     journal: Journal, folder: Path
 ) -> None:
     first = journal.open(opening(1, model="claude-" + "x" * 200))
@@ -117,7 +120,7 @@ def test_new_request_in_an_old_place_has_nothing_of_the_one_before(
     assert (entry.model, entry.first_token_at) == ("claude-haiku-5-5", None)
 
 
-def test_journal_of_a_living_process_is_nobody_elses(journal: Journal, folder: Path) -> None:
+def test_journal_of_a_living_process_is_not_taken_over(journal: Journal, folder: Path) -> None:
     journal.open(opening())
     assert dead_journals(folder) == []
 
@@ -132,7 +135,7 @@ def test_journal_that_is_taken_over_is_not_taken_twice(journal: Journal, folder:
     assert dead_journals(folder) == []
 
 
-def test_journal_of_which_all_is_known_leaves_no_file(journal: Journal, folder: Path) -> None:
+def test_idle_journal_leaves_no_file(journal: Journal, folder: Path) -> None:
     slot = journal.open(opening())
     assert not journal.idle
     slot.close(CLOSING)
@@ -187,7 +190,7 @@ def test_request_that_fits_into_no_slot_is_refused_and_leaves_no_trace(
     journal: Journal, folder: Path
 ) -> None:
     with pytest.raises(ValueError, match="fits into no slot"):
-        journal.open(opening(model="x" * SLOT_SIZE))
+        journal.open(replace(opening(), served_model="x" * SLOT_SIZE))
     assert journal.idle
     slot = journal.open(opening())
     with pytest.raises(ValueError, match="fits into no slot"):
@@ -199,7 +202,7 @@ def test_request_that_fits_into_no_slot_is_refused_and_leaves_no_trace(
     assert left(folder) == [entry_of(opening(), CLOSING)]
 
 
-def test_file_that_was_never_begun_is_no_fault(folder: Path) -> None:
+def test_file_without_a_header_has_no_entries(folder: Path) -> None:
     folder.mkdir()
     (folder / "killed.journal").touch()
     (folder / "killed-later.journal").write_bytes(bytes(SLOT_SIZE * 3))
@@ -215,7 +218,7 @@ def test_journal_of_another_release_is_refused_and_left_alone(folder: Path) -> N
     assert path.exists()
 
 
-def test_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+def test_error_names_the_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalError, match=r"The journals in .*/x cannot be read: Not a dir"):
         dead_journals(tmp_path / "file/x")

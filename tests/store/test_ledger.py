@@ -62,7 +62,7 @@ async def test_total_is_the_sum_of_the_costs(database: Database) -> None:
         assert await connection.scalar(select(ledger.c.cost)) == 45
 
 
-async def test_entry_that_is_there_stays_as_it_is_and_the_others_are_added(
+async def test_existing_entry_stays_and_new_ones_are_added(
     database: Database,
 ) -> None:
     await add(database, an_entry(1))
@@ -73,7 +73,7 @@ async def test_entry_that_is_there_stays_as_it_is_and_the_others_are_added(
         assert await find_entry(connection, "req_1") == an_entry(1)
 
 
-async def test_nothing_added_is_nothing(database: Database) -> None:
+async def test_adding_no_entries_changes_nothing(database: Database) -> None:
     await add(database)
     assert await count(database) == 0
 

@@ -76,7 +76,7 @@ def a_workspace(number: int) -> Workspace:
     )
 
 
-async def test_house_is_founded_and_takes_in_the_keys_that_are_there(database: Database) -> None:
+async def test_founded_organization_gets_the_existing_keys(database: Database) -> None:
     key = ApiKey(id="apikey_1", name="old", hint="h", created_at=NOON)
     admin = ApiKey(id="apikey_2", name="admin", hint="h", created_at=NOON, kind=KeyKind.ADMIN)
     async with database.write() as connection:
@@ -95,7 +95,7 @@ async def test_house_is_founded_and_takes_in_the_keys_that_are_there(database: D
     assert directory.active_secrets[b"2"].key.workspace_id is None
 
 
-async def test_users_come_and_go(database: Database) -> None:
+async def test_users_are_added_changed_and_removed(database: Database) -> None:
     async with database.write() as connection:
         await add_user(connection, a_user(1))
         await add_user(connection, a_user(2))
@@ -119,7 +119,7 @@ async def test_address_belongs_to_one_user(database: Database) -> None:
             await add_user(connection, replace(a_user(1), id="user_9"))
 
 
-async def test_invites_end(database: Database) -> None:
+async def test_invites_are_accepted_or_deleted(database: Database) -> None:
     open_one = Invite(
         id="invite_1",
         email="a@example.org",

@@ -29,7 +29,7 @@ JUNE_27 = date(2026, 6, 27)
     entries=ledgers(datetime(2026, 6, 27, tzinfo=UTC), timedelta(days=6)),
     since=st.integers(0, 7).map(lambda days: JUNE_27 + timedelta(days=days)),
 )
-async def test_what_was_spent_on_a_day_is_the_sum_of_its_entries(
+async def test_spending_of_a_day_is_the_sum_of_its_entries(
     database: Database, entries: Sequence[LedgerEntry], since: date
 ) -> None:
     async with database.write() as connection:

@@ -1,10 +1,10 @@
-"""What requests are admitted by and billed in, built in the one order that loses nothing.
+"""The admission and the billing of requests, built in the one order that loses nothing.
 
     counters ─► lock ─► entries of the dead ─► ledger ─► totals ─► admitter
 
 The counters come first, because the ledger delivers bills to them. The totals come after the
 ledger, because this process's journal is written into it before they are read. The admitter comes
-last, when the counters have learned from the totals what was spent.
+last, when the counters have learned the spent amounts from the totals.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -67,7 +67,7 @@ class Accounting:
 
 
 @asynccontextmanager
-async def open_accounting(  # noqa: PLR0913 - what a test gives instead of the world's
+async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
     settings: Settings,
     database: Database,
     accounts: Accounts,

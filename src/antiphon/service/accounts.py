@@ -1,4 +1,4 @@
-"""The accounts in memory, as they are now: no question to the database for a request."""
+"""The accounts in memory, as they are now: a request does not ask the database."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -23,8 +23,8 @@ DEFAULT_COLOR = "#6C5BB9"
 class Accounts:
     """The directory, read again only when the signal says that an account has changed.
 
-    Whichever process changes one; asking the signal takes microseconds, so a revoked key fails on
-    the very next request.
+    Any process may change one. Asking the signal takes microseconds, so a revoked key fails on the
+    very next request.
     """
 
     def __init__(self, database: Database, signal: ChangeSignal) -> None:
@@ -55,7 +55,7 @@ class Accounts:
 async def establish(
     database: Database, entropy: Callable[[int], bytes], now: Callable[[], datetime]
 ) -> None:
-    """Found the organization, with its Default workspace, if nobody has yet."""
+    """Found the organization, with its Default workspace, if there is none."""
     async with database.read() as connection:
         if await find_organization(connection) is not None:
             return
@@ -82,7 +82,7 @@ WRITE_EVERY_S = 10.0
 
 
 class KeyUsage:
-    """Notes uses of keys. What was not written is written the next time."""
+    """Notes the last uses of keys, and writes them together; a failed write is repeated."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -91,11 +91,11 @@ class KeyUsage:
         self._log = structlog.get_logger(__name__)
 
     def note(self, key_id: str) -> None:
-        """Keep that a key is used now."""
+        """Note that a key is used now."""
         self._uses[key_id] = self._now()
 
     async def write(self) -> None:
-        """Write what was noted since the last time. Raises `StoreError`."""
+        """Write the uses noted since the last time. Raises `StoreError`."""
         uses, self._uses = self._uses, {}
         if not uses:
             return

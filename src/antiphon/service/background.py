@@ -1,4 +1,4 @@
-"""Work that goes on beside what a server does for its callers."""
+"""Work beside the requests: tasks for as long as a block lasts, and threads for large bodies."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -13,10 +13,9 @@ import structlog
 async def background(
     name: str, *works: Callable[[], Coroutine[Any, Any, None]]
 ) -> AsyncGenerator[None]:
-    """Let these go on until the end of the block. Then they are cancelled, and have ended.
+    """Run these until the end of the block, which cancels them and waits for their ends.
 
-    They are not expected to end by themselves: one that fails is named in the log at once, and
-    the others go on.
+    They are not expected to end by themselves: a failure is logged at once, and the others go on.
     """
     log = structlog.get_logger(__name__)
 
@@ -39,14 +38,14 @@ async def background(
 T = TypeVar("T")
 P = ParamSpec("P")
 
-# Bytes of a body from which it is worth a thread: what is smaller takes a few milliseconds.
+# The bytes of a body from which a thread is worth it: a smaller one takes a few milliseconds.
 LARGE_BODY = 256 * 1024
 
 
 async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what `work` returns; it runs beside the event loop if the body has that size.
+    """Return the result of `work`, which runs in a thread if the body is large.
 
-    The interpreter lets the loop in between every few milliseconds.
+    The interpreter lets the event loop run in between every few milliseconds.
     """
     if size < LARGE_BODY:
         return work(*args, **kwargs)

@@ -3,7 +3,7 @@
     open ─► prompt, produced … ─► close ─► the counters ─► the database ─► free
     └───────────── the journal remembers, also after `kill -9` ────────┘
 
-What a request does here is storing into memory, and nothing waits. Tasks deliver closed entries to
+A request only stores into memory here, and nothing waits. Tasks deliver closed entries to
 the counters at once, and to the database some times a second, in batches and in order. While
 either is away the journal keeps everything; a slot is free again when both have its entry.
 """

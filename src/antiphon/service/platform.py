@@ -83,7 +83,7 @@ def _sources_of(settings: Settings) -> "UrlSources | None":
 
 
 @asynccontextmanager
-async def build_platform(  # noqa: PLR0913 - what a test gives instead of the world's
+async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     settings: Settings,
     sources: Sequence[ModelSource],
     *,
@@ -108,13 +108,13 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
             stack.enter_context(lock_data_dir(settings.data_dir))
         opened = opened_database(settings, entropy=entropy, now=now, open_database=open_database)
         database = await stack.enter_async_context(opened)
-        office = AdminTransactions(database, entropy, now)
+        transactions = AdminTransactions(database, entropy, now)
         async with database.write() as connection:
             signing_key = await installation_secret(
                 connection, "thinking", entropy(SIGNING_KEY_SIZE)
             )
         accounts = Accounts(database, await database.watch())
-        first_key = await _first_keys(KeyRing(office), settings)
+        first_key = await _first_keys(KeyRing(transactions), settings)
 
         accounting = await stack.enter_async_context(
             open_accounting(
@@ -146,7 +146,7 @@ async def build_platform(  # noqa: PLR0913 - what a test gives instead of the wo
             ledger=accounting.ledger,
             reports=Reports(database, accounts, now),
             administration=build_administration(
-                office, settings.limits, accounting.counters, lambda: models.groups
+                transactions, settings.limits, accounting.counters, lambda: models.groups
             ),
             first_key=first_key,
             entropy=entropy,

@@ -51,7 +51,7 @@ STANDARD_SPEED = "standard"
 # leave enough of both for other readers of the database: authentication, say.
 MOST_AT_ONCE = 2
 
-# What the description of a cost is put together from, beside the counter.
+# The dimensions that the description of a cost names, beside the counter.
 _DESCRIBING = ("model", "service_tier", "context_window", "inference_geo")
 _COUNTERS: Mapping[str, TokenType] = {
     "input": "uncached_input_tokens",
@@ -63,7 +63,7 @@ _COUNTERS: Mapping[str, TokenType] = {
 
 
 class Reports:
-    """What administrators see of the ledger. Many reports at once wait for one another."""
+    """The reports of administrators over the ledger. Many at once wait for one another."""
 
     def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -72,14 +72,14 @@ class Reports:
         self._desks = CapacityLimiter(MOST_AT_ONCE)
 
     def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
-        """Read which buckets are asked for, by the clock; raises `InvalidRequestError`."""
+        """Return the buckets of a query, by the clock; raises `InvalidRequestError`."""
         return buckets(width, asked, self._now())
 
     async def usage(
         self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
     ) -> UsageReport:
-        """Sum up the tokens. Empty filters let everything through."""
-        # As the ledger writes names: one too long, or that no database takes, is found like others.
+        """Sum up the tokens. An empty filter lets all values through."""
+        # As the ledger writes names: also a name that is too long, or that no database takes.
         columns = {
             name: {recorded_name(each) for each in ids}
             for name, ids in filters.items()
@@ -88,9 +88,9 @@ class Reports:
         speeds = filters.get(SPEED, ())
         sums: list[UsageSum] = []
         if not speeds or STANDARD_SPEED in speeds:
-            question = await self._question(asked, group_by, columns)
+            query = await self._question(asked, group_by, columns)
             async with self._desks, self._database.read() as connection:
-                sums = await usage_sums(connection, question)
+                sums = await usage_sums(connection, query)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
         return await _report(
             asked,
@@ -98,12 +98,12 @@ class Reports:
         )
 
     async def costs(self, asked: Buckets, group_by: Sequence[str]) -> CostReport:
-        """Sum up what was spent; with a description for each counter of each kind of request."""
+        """Sum up the costs, with a description for each counter of each kind of request."""
         described = "description" in group_by
         dimensions = [name for name in group_by if name != "description"]
-        question = await self._question(asked, [*dimensions, *(_DESCRIBING if described else ())])
+        query = await self._question(asked, [*dimensions, *(_DESCRIBING if described else ())])
         async with self._desks, self._database.read() as connection:
-            sums = await cost_sums(connection, question)
+            sums = await cost_sums(connection, query)
         lines = _described if described else _total
         return await _report(
             asked, ((one.starting_at, line) for one in sums for line in lines(one))
@@ -190,7 +190,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class UsageLine:
-    """One line: the values that were grouped by, in their order, what was used, and the cost."""
+    """One line: the values of its group, in their order, the tokens used, and the cost."""
 
     dimensions: tuple[str | None, ...]
     requests: int
@@ -210,14 +210,14 @@ class UsageSummary:
         by: Sequence[Dimension],
         only: Mapping[str, Collection[str]],
     ) -> tuple[UsageLine, ...]:
-        """Add up what began in this span, for each combination of the dimensions.
+        """Add up the requests that began in this span, for each combination of the dimensions.
 
-        `only` lets through what has one of these values: of `model`, `api_key_id`, `workspace_id`.
+        `only` filters by the values of `model`, `api_key_id` and `workspace_id`.
         """
         start, end = span
         async with self._transactions.read() as connection:
             default = (await read_directory(connection)).default_workspace.id
-            question = ReportQuery(
+            query = ReportQuery(
                 start=start,
                 end=end,
                 width=_DAY,
@@ -225,11 +225,11 @@ class UsageSummary:
                 group_by=[name for name in by if name != "day"],
                 filters=only,
             )
-            asked = await request_sums(connection, question)
-            used = await usage_sums(connection, question)
-            spent = await cost_sums(connection, question)
+            asked = await request_sums(connection, query)
+            used = await usage_sums(connection, query)
+            spent = await cost_sums(connection, query)
 
-        def place(day: datetime, values: Mapping[str, str | None]) -> tuple[str | None, ...]:
+        def line_key(day: datetime, values: Mapping[str, str | None]) -> tuple[str | None, ...]:
             whole = {"day": day.date().isoformat(), **values}
             if whole.get("workspace_id", default) is None:
                 whole["workspace_id"] = default
@@ -237,17 +237,17 @@ class UsageSummary:
 
         requests: dict[tuple[str | None, ...], int] = {}
         for line in asked:
-            at = place(line.starting_at, line.dimensions)
+            at = line_key(line.starting_at, line.dimensions)
             requests[at] = requests.get(at, 0) + line.requests
         tokens: dict[tuple[str | None, ...], TokenCounts] = {}
         for one in used:
-            at = place(one.starting_at, one.dimensions)
+            at = line_key(one.starting_at, one.dimensions)
             tokens[at] = tokens.get(at, TokenCounts()) + one.tokens
         costs: dict[tuple[str | None, ...], int] = {}
         for cost in spent:
-            at = place(cost.starting_at, cost.dimensions)
+            at = line_key(cost.starting_at, cost.dimensions)
             costs[at] = costs.get(at, 0) + cost.costs.total
-        # Whatever used or cost something was a request.
+        # Each line of tokens or costs has a line of requests.
         return tuple(
             UsageLine(at, requests[at], tokens.get(at, TokenCounts()), costs.get(at, 0))
             for at in sorted(requests, key=lambda at: tuple(value or "" for value in at))

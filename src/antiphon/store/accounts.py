@@ -16,7 +16,7 @@ from antiphon.store.database.tables import api_keys, key_secrets
 
 
 class KeyKind(StrEnum):
-    """What a key is for: an admin key cannot call models, an ordinary one cannot administer."""
+    """The use of a key: an admin key cannot call models, an ordinary one cannot administer."""
 
     API = "api"
     ADMIN = "admin"
@@ -35,7 +35,7 @@ _CONVERTERS = {"kind": KeyKind, "status": KeyStatus}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is stored: without its secret, which nobody can read again.
+    """A key as it is stored: without its secret, which cannot be read again.
 
     One without `workspace_id` is the organization's. `created_by` is a user's id.
     """
@@ -55,7 +55,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSecret:
-    """What the secret of an active key opens, and until when it does."""
+    """The key of an active secret, and the end of the secret if it has one."""
 
     key: ApiKey
     valid_until: datetime | None
@@ -146,7 +146,7 @@ async def note_use(connection: AsyncConnection, uses: Mapping[str, datetime]) ->
 
 
 async def count_keys(connection: AsyncConnection, kind: KeyKind = KeyKind.API) -> int:
-    """Count every key of a kind, also archived ones: none means that nobody has made one yet."""
+    """Count every key of a kind, also archived ones: 0 before the first one is made."""
     counted = select(func.count()).select_from(api_keys).where(api_keys.c.kind == kind)
     return int(await connection.scalar(counted) or 0)
 

@@ -1,4 +1,4 @@
-"""The audit log: what was changed, by whom, and what it was before."""
+"""The audit log: each administrative change, its actor, and the object before and after."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +15,8 @@ from antiphon.store.database.tables import audit_log
 class AuditEntry:
     """One administrative change, written in the transaction that makes it.
 
-    `actor` says who: an admin key, or the command line. `before` is `None` for what is new,
-    `after` for what is gone.
+    `actor` is an admin key, or the command line. `before` is `None` for a new object, `after` for
+    a removed one.
     """
 
     id: str
@@ -31,7 +31,7 @@ class AuditEntry:
 
 
 async def add_audit_entry(connection: AsyncConnection, entry: AuditEntry) -> None:
-    """Add an entry. In the transaction of the change, or there is a change that nobody sees."""
+    """Add an entry, in the transaction of the change: so no change is without one."""
     await add(connection, audit_log, entry)
 
 

@@ -12,7 +12,7 @@ from antiphon.store.database.tables import repeatable_requests
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatableRequest:
-    """A request for a key. `name` and `asked` are digests of what it is called and asks for."""
+    """A request for a key. `name` and `asked` are digests of its name and its parameters."""
 
     name: bytes
     asked: bytes

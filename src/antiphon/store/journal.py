@@ -1,16 +1,16 @@
 """A file in shared memory that remembers requests until the database does, also after `kill -9`.
 
-The file is a row of slots, each a page. A slot holds one request: what was known when it was
-admitted, live counters while it runs, and its end. Everything is written by storing into mapped
-memory, so nothing here waits, and what is stored is the kernel's and not the process's: whoever
-kills the process cannot take it back.
+The file is a row of slots, each a page. A slot holds one request: the facts at its admission, live
+counters while it runs, and its end. Everything is written by storing into mapped memory, so
+nothing here waits, and a stored word belongs to the kernel: the end of the process cannot take it
+back.
 
-What makes it whole at any moment is the order of the stores: a part is written before the word
-that says that it is there, and every counter is one word. Checksums find what only a power cut
-can do, since the kernel writes pages when it likes.
+The order of the stores keeps a slot valid at any moment: a part is written before the word that
+says that it is there, and every counter is one word. Only a power cut can break this order, as the
+kernel writes pages when it likes; checksums find the damage.
 
 Each process has a file of its own, and holds a lock on it for as long as it lives. Files whose
-lock is free belong to the dead; whoever starts next takes their entries over.
+lock is free belong to dead processes; the next start takes their entries over.
 """
 
 import errno
@@ -57,7 +57,7 @@ class JournalError(StoreError):
 
 
 class Slot:
-    """One place of the journal. For the thread of the event loop alone."""
+    """The page of one request. Only the thread of the event loop may use it."""
 
     __slots__ = ("_area", "_words", "number")
 
@@ -69,14 +69,14 @@ class Slot:
     def open(self, opening: Opening) -> None:
         text = msgspec.json.encode(opening)
         if len(text) > SLOT_SIZE - _OPENING_AT:
-            raise ValueError(f"What is known of the request {opening.id[:64]!r} fits into no slot")
+            raise ValueError(f"The request {opening.id[:64]!r} fits into no slot")
         self._area[8 * _CLOSING : 8 * _WORDS] = _NO_COUNTS
         self._area[_OPENING_AT : _OPENING_AT + len(text)] = text
         self._words[_OPENING] = _check(text)
         self._words[_STATE] = _OPEN
 
     def prompt(self, tokens: TokenCounts) -> None:
-        """Keep what the prompt costs, as soon as that is known."""
+        """Store the counters of the prompt."""
         words = self._words
         words[_WRITE_5M] = tokens.cache_write_5m
         words[_WRITE_1H] = tokens.cache_write_1h
@@ -87,7 +87,7 @@ class Slot:
         self._words[_FIRST_TOKEN] = (at - _EPOCH) // _MICROSECOND
 
     def produced(self, output: int, thinking: int) -> None:
-        """Keep what has been produced so far. This is done for every event of every stream."""
+        """Store the tokens produced so far. Called for every event of every stream."""
         words = self._words
         words[_OUTPUT] = output
         words[_THINKING] = thinking
@@ -95,7 +95,7 @@ class Slot:
     def close(self, closing: Closing) -> None:
         text = msgspec.json.encode(closing)
         if len(text) > _OPENING_AT - _CLOSING_AT:
-            raise ValueError("What is said of the end of a request fits into no slot")
+            raise ValueError("The end of a request fits into no slot")
         self._area[_CLOSING_AT : _CLOSING_AT + len(text)] = text
         self._words[_CLOSING] = _check(text)
         self._words[_STATE] = _CLOSED
@@ -108,9 +108,9 @@ class Slot:
         return self._words[_STATE] == _FREE
 
     def entry(self, clock: datetime = _EPOCH) -> LedgerEntry:
-        """Read the request; one that has no end was interrupted, by what is known at `clock`.
+        """Return the request's entry; without an end it was interrupted, at `clock`.
 
-        Raises `ValueError` for what a power cut has left half written.
+        Raises `ValueError` for a slot that a power cut has left half written.
         """
         opening = msgspec.json.decode(self._text(_OPENING, _OPENING_AT), type=Opening)
         return entry_of(opening, self._end(max(clock, opening.started_at)))
@@ -133,7 +133,7 @@ class Slot:
 
     @property
     def tokens(self) -> TokenCounts:
-        """What the live counters say."""
+        """The live counters."""
         words = self._words
         return TokenCounts(
             input=words[_INPUT],
@@ -176,12 +176,12 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Path, name: str) -> Self:
-        """Make a journal that nobody else has. Raises `JournalError`."""
+        """Make the journal of this process. Raises `JournalError`."""
         path = folder / f"{name}{SUFFIX}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _alone(folder):
+            with _locked(folder):
                 descriptor = os.open(path, flags, 0o600)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return cls(path, descriptor)
@@ -189,7 +189,7 @@ class Journal:
             raise JournalError(f"The journal {path} cannot be made: {error.strerror}") from error
 
     def open(self, opening: Opening) -> Slot:
-        """Write down a request that is admitted. Raises `JournalError` when the disk is full."""
+        """Write down an admitted request. Raises `JournalError` when the disk is full."""
         if not self._free:
             self._extend()
         slot = self.slot(self._free[-1])
@@ -198,13 +198,13 @@ class Journal:
         return slot
 
     def slot(self, number: int) -> Slot:
-        """Look at a slot. Only numbers are kept: a database that is away makes many of them."""
-        segment, place = divmod(number, SEGMENT_SLOTS)
-        start = place * SLOT_SIZE
+        """Return a slot. Only numbers are kept: while the database is away there are many."""
+        segment, position = divmod(number, SEGMENT_SLOTS)
+        start = position * SLOT_SIZE
         return Slot(number, self._segments[segment][start : start + SLOT_SIZE])
 
     def free(self, number: int) -> None:
-        """Forget a request that everybody knows."""
+        """Free the slot of a delivered request."""
         self.slot(number).free()
         self._free.append(number)
 
@@ -214,13 +214,13 @@ class Journal:
         return len(self._free) == len(self._segments) * SEGMENT_SLOTS - 1
 
     def tick(self, now: datetime) -> None:
-        """Keep the time: a request that a crash breaks off has ended about then."""
+        """Store the time: a request that a crash breaks off has ended about then."""
         self._header.tick(now)
 
     def let_go(self) -> None:
-        """Give memory back that only a burst has needed: the kernel keeps what is in the pages.
+        """Give back memory that only a burst has needed; the kernel keeps the pages' contents.
 
-        Those that are used are mapped again when they are touched. The first ones stay.
+        Used pages are mapped again when they are touched. The first segment stays.
         """
         for area in self._maps[1:]:
             area.madvise(mmap.MADV_DONTNEED)
@@ -231,7 +231,7 @@ class Journal:
         getattr(os, "fdatasync", os.fsync)(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the file; it stays if there is anything in it, for whoever starts next."""
+        """Unlock the file; if there is anything in it, it stays for the next start."""
         if self.idle:
             self._path.unlink(missing_ok=True)
         # Closing alone does not: the maps have descriptors of their own.
@@ -248,8 +248,8 @@ class Journal:
         """Double the file, but at most by some megabytes, which take milliseconds."""
         count = min(max(1, len(self._segments)), _MOST_SEGMENTS_AT_ONCE)
         offset, size = len(self._segments) * _SEGMENT_SIZE, count * _SEGMENT_SIZE
-        # Written and not only reserved: a store into a page that has no place on a full disk
-        # would kill the process.
+        # Written and not only reserved: a store into a page that a full disk cannot take would
+        # kill the process.
         if os.pwrite(self._descriptor, bytes(size), offset) != size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         # One map for all that is new, since each map holds a file descriptor.
@@ -266,14 +266,14 @@ CreateJournal: TypeAlias = Callable[[Path, str], Journal]
 
 
 class DeadJournal:
-    """The journal of a process that is gone, and locked by us: nobody else takes it over."""
+    """The journal of a dead process, locked by this one, so that no other takes it over."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
 
     def entries(self) -> Iterator[LedgerEntry | None]:
-        """Yield what was not free; `None` for what a power cut has damaged."""
+        """Yield the entries of used slots; `None` for one that a power cut has damaged."""
         clock = _EPOCH
         for number, slot in enumerate(self._read()):
             if number == 0:
@@ -282,11 +282,11 @@ class DeadJournal:
                 yield _readable(slot, clock)
 
     def remove(self) -> None:
-        """Delete the file: what it held is known."""
+        """Delete the file: its entries are delivered."""
         self.path.unlink(missing_ok=True)
 
     def put_aside(self) -> None:
-        """Keep the file under a name that nobody reads, for a person to look at."""
+        """Rename the file, so that no start reads it and the operator can look at it."""
         self.path.rename(self.path.with_suffix(".damaged"))
 
     def close(self) -> None:
@@ -304,7 +304,7 @@ def dead_journals(folder: Path) -> list[DeadJournal]:
     """Take over every journal whose process is gone. Raises `JournalError`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _alone(folder):
+        with _locked(folder):
             found = [_taken_over(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
     except OSError as error:
         raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
@@ -327,8 +327,8 @@ def _taken_over(path: Path) -> DeadJournal | None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Generator[None]:
-    """Let nobody look between the making of a file and its locking."""
+def _locked(folder: Path) -> Generator[None]:
+    """Lock the folder between the making of a file and its locking."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The organization, its users, and those who were invited to become users."""
+"""The organization, its users, and its invitations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from antiphon.store.workspaces import Workspace, add_workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """The one to whom the house belongs."""
+    """The organization of this installation."""
 
     id: str
     name: str
@@ -35,7 +35,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invite:
-    """An invitation to become a user; what has come of it follows from its times."""
+    """An invitation to become a user; its status follows from its times."""
 
     id: str
     email: str
@@ -55,7 +55,7 @@ async def find_organization(connection: AsyncConnection) -> Organization | None:
 async def found_organization(
     connection: AsyncConnection, organization: Organization, default: Workspace
 ) -> None:
-    """Add the organization with its Default workspace, which takes in the keys that are there.
+    """Add the organization with its Default workspace, which gets the existing keys.
 
     For a transaction in which `find_organization` has found none.
     """
@@ -67,7 +67,7 @@ async def found_organization(
 
 
 async def list_users(connection: AsyncConnection) -> tuple[User, ...]:
-    """Return every user, the one who was added last first."""
+    """Return every user, the newest first."""
     newest = select(users).order_by(users.c.added_at.desc(), users.c.id)
     return await read(connection, User, newest)
 

@@ -32,7 +32,7 @@ REQUESTS = "requests"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportQuery:
-    """What is summed up: from `start` to before `end`, for each bucket of this `width`.
+    """A query for sums: from `start` to before `end`, for each bucket of this `width`.
 
     `group_by` and the keys of `filters` are columns of the ledger. The default workspace has an id
     in the ledger and none in a report; entries without a workspace are its own as well.
@@ -67,56 +67,56 @@ class RequestSum:
     requests: int
 
 
-async def usage_sums(connection: AsyncConnection, question: ReportQuery) -> list[UsageSum]:
-    """Sum the counters; what used nothing is in no sum."""
+async def usage_sums(connection: AsyncConnection, query: ReportQuery) -> list[UsageSum]:
+    """Sum the counters, without requests that used nothing."""
     counters = (*COUNTERS, "thinking")
     used = or_(*(ledger.c[f"{name}_tokens"] > 0 for name in COUNTERS))
-    rows = await _sums(connection, question, [f"{name}_tokens" for name in counters], used)
+    rows = await _sums(connection, query, [f"{name}_tokens" for name in counters], used)
     return [
         UsageSum(start, dimensions, TokenCounts(**dict(zip(counters, sums, strict=True))))
         for start, dimensions, sums in rows
     ]
 
 
-async def cost_sums(connection: AsyncConnection, question: ReportQuery) -> list[CostSum]:
-    """Sum the costs of each counter; what cost nothing is in no sum."""
+async def cost_sums(connection: AsyncConnection, query: ReportQuery) -> list[CostSum]:
+    """Sum the costs of each counter, without requests that cost nothing."""
     columns = [f"{name}_cost" for name in COUNTERS]
-    rows = await _sums(connection, question, columns, ledger.c.cost > 0)
+    rows = await _sums(connection, query, columns, ledger.c.cost > 0)
     return [
         CostSum(start, dimensions, Costs(**dict(zip(COUNTERS, sums, strict=True))))
         for start, dimensions, sums in rows
     ]
 
 
-async def request_sums(connection: AsyncConnection, question: ReportQuery) -> list[RequestSum]:
+async def request_sums(connection: AsyncConnection, query: ReportQuery) -> list[RequestSum]:
     """Count the requests that were admitted, also those that used nothing."""
-    rows = await _sums(connection, question, [REQUESTS], true())
+    rows = await _sums(connection, query, [REQUESTS], true())
     return [RequestSum(start, dimensions, count) for start, dimensions, (count,) in rows]
 
 
 async def _sums(
     connection: AsyncConnection,
-    question: ReportQuery,
+    query: ReportQuery,
     columns: Sequence[str],
     counts: ColumnElement[bool],
 ) -> list[tuple[datetime, dict[str, str | None], list[int]]]:
     """Sum columns for each bucket and group, in the order of both; absent names come first."""
     moment = type_coerce(ledger.c.started_at, BigInteger)
-    # Text and not a parameter: PostgreSQL would take it for another one in each place.
-    width = literal_column(str(question.width // _MICROSECOND), BigInteger)
+    # Text and not a parameter: PostgreSQL would take it for another parameter each time.
+    width = literal_column(str(query.width // _MICROSECOND), BigInteger)
     # A label that is no column's name, which PostgreSQL would group by instead.
-    groups = [_dimension(name, question).label(f"by_{name}") for name in question.group_by]
+    groups = [_dimension(name, query).label(f"by_{name}") for name in query.group_by]
     selected: list[Label[Any]] = [(moment - moment % width).label("bucket"), *groups]
     sums: list[Label[Any]] = [_sum(name) for name in columns]
-    query = (
+    summing = (
         select(*selected, *sums)
-        .where(ledger.c.started_at >= question.start, ledger.c.started_at < question.end, counts)
-        .where(*(_chosen(name, ids, question) for name, ids in (question.filters or {}).items()))
+        .where(ledger.c.started_at >= query.start, ledger.c.started_at < query.end, counts)
+        .where(*(_chosen(name, ids, query) for name, ids in (query.filters or {}).items()))
         .group_by(*(label.name for label in selected))
     )
-    rows = (await connection.execute(query)).all()
+    rows = (await connection.execute(summing)).all()
     # A day in minutes, by key and model, has tens of thousands: too much for the event loop.
-    return await to_thread.run_sync(_in_order, rows, question.group_by)
+    return await to_thread.run_sync(_in_order, rows, query.group_by)
 
 
 def _in_order(
@@ -138,13 +138,13 @@ def _sum(name: str) -> Label[Any]:
     return (func.count() if name == REQUESTS else func.sum(ledger.c[name])).label(name)
 
 
-def _dimension(name: str, question: ReportQuery) -> ColumnElement[str | None]:
+def _dimension(name: str, query: ReportQuery) -> ColumnElement[str | None]:
     column = ledger.c[name]
-    return func.nullif(column, question.default_workspace) if name == "workspace_id" else column
+    return func.nullif(column, query.default_workspace) if name == "workspace_id" else column
 
 
-def _chosen(name: str, ids: Collection[str], question: ReportQuery) -> ColumnElement[bool]:
+def _chosen(name: str, ids: Collection[str], query: ReportQuery) -> ColumnElement[bool]:
     chosen = ledger.c[name].in_(ids)
-    if name == "workspace_id" and question.default_workspace in ids:
+    if name == "workspace_id" and query.default_workspace in ids:
         return or_(chosen, ledger.c.workspace_id.is_(None))
     return chosen

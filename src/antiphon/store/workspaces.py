@@ -26,7 +26,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A user's place in a workspace."""
+    """A user's membership of a workspace."""
 
     workspace_id: str
     user_id: str
@@ -61,22 +61,22 @@ async def change_workspace(
 
 
 async def list_members(connection: AsyncConnection, workspace_id: str) -> tuple[Member, ...]:
-    """Return the members of a workspace, the one who was added last first."""
+    """Return the members of a workspace, the newest first."""
     columns = workspace_members.c
     newest = select(workspace_members).where(columns.workspace_id == workspace_id)
     ordered = newest.order_by(columns.added_at.desc(), columns.user_id)
     return await read(connection, Member, ordered)
 
 
-async def list_places(connection: AsyncConnection, user_id: str) -> tuple[Member, ...]:
-    """Return where a user is a member, the oldest place first."""
+async def list_memberships(connection: AsyncConnection, user_id: str) -> tuple[Member, ...]:
+    """Return the memberships of a user, the oldest first."""
     columns = workspace_members.c
     theirs = select(workspace_members).where(columns.user_id == user_id)
     return await read(connection, Member, theirs.order_by(columns.added_at, columns.workspace_id))
 
 
 async def add_member(connection: AsyncConnection, member: Member) -> None:
-    """Add a member; the transaction fails with `DuplicateError` for who is one already."""
+    """Add a member; the transaction fails with `DuplicateError` for a present member."""
     await add(connection, workspace_members, member)
 
 
@@ -89,7 +89,7 @@ async def change_member(
 
 
 async def remove_member(connection: AsyncConnection, workspace_id: str, user_id: str) -> None:
-    """Take a user out of a workspace; who is no member stays none."""
+    """Remove a user from a workspace, if it is a member."""
     await connection.execute(delete(workspace_members).where(_is(workspace_id, user_id)))
 
 

@@ -7,7 +7,7 @@ from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def test_entry_says_all_that_was_known_and_what_it_cost() -> None:
+def test_entry_has_all_facts_of_the_request_and_its_cost() -> None:
     opening = Opening(
         id="req_1",
         started_at=NOON,
@@ -41,13 +41,18 @@ def test_name_of_a_model_is_recorded_as_it_is() -> None:
     assert recorded_name("claude-opus-5-5") == "claude-opus-5-5"
 
 
-def test_name_that_no_database_takes_is_made_harmless() -> None:
+def test_unprintable_or_long_name_is_recorded_as_a_harmless_one() -> None:
     assert (
         recorded_name("claude-\x00\n\ud800" + "x" * 500) == "claude-\ufffd\ufffd\ufffd" + "x" * 246
     )
 
 
-def test_counts_that_no_request_has_are_cut_to_what_fits() -> None:
+def test_opening_records_a_made_up_name_as_a_harmless_one() -> None:
+    opening = Opening(id="req_1", started_at=NOON, model="claude-\x00", served_model="m")
+    assert opening.model == "claude-\ufffd"
+
+
+def test_impossible_counts_are_cut() -> None:
     opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m")
     closing = Closing(
         tokens=TokenCounts(input=-5, output=10**30, cache_read=7),

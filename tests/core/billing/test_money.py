@@ -27,7 +27,7 @@ def test_amounts_are_written_in_cents(nano_dollars: int, written: str) -> None:
     "text",
     [*WORDS, "-1", "+1", "-0", "1e3", "1E+2", "1_0", "\u0661", "1.2.3", "1.", ".5", "0x10", "1,0"],
 )
-def test_what_is_no_amount_is_refused(text: str) -> None:
+def test_text_that_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="amount in cents"):
         nano_dollars_of(text)
 
@@ -42,7 +42,7 @@ def test_amounts_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("text", ["0.00000001", "12." + "0" * 40 + "1", "0." + "9" * 100_000])
-def test_what_is_less_than_a_nano_dollar_is_refused_and_never_rounded(text: str) -> None:
+def test_fraction_of_a_nano_dollar_in_cents_is_refused_and_never_rounded(text: str) -> None:
     with pytest.raises(ValueError, match="at most 7 decimals"):
         nano_dollars_of(text)
 
@@ -51,7 +51,7 @@ def test_what_is_less_than_a_nano_dollar_is_refused_and_never_rounded(text: str)
     ("text", "nano_dollars"),
     [("007", 7 * 10**7), ("1.50", 15_000_000), ("2." + "0" * 99, 2 * 10**7)],
 )
-def test_zeros_that_say_nothing_are_harmless(text: str, nano_dollars: int) -> None:
+def test_leading_and_trailing_zeros_are_read(text: str, nano_dollars: int) -> None:
     assert nano_dollars_of(text) == nano_dollars
 
 

@@ -66,7 +66,7 @@ def test_large_prompt_is_paid_by_the_long_card_with_its_answer() -> None:
     assert cost(price, TokenCounts(input=1, cache_read=10, output=1)).total == 300
 
 
-def test_what_costs_nothing_stays_free() -> None:
+def test_worst_case_of_a_free_price_is_nothing() -> None:
     assert worst_case(FREE, 1_000_000, 1_000_000, ("5m", "1h"), "batch") == 0
 
 
@@ -117,7 +117,7 @@ def test_cost_is_each_counters_tokens_at_the_rate_of_the_card_for_the_whole_prom
 
 
 @given(prices(), tokens, tiers)
-def test_what_has_a_price_is_never_rounded_down_to_free(
+def test_priced_tokens_are_never_rounded_down_to_free(
     price: Price, used: TokenCounts, tier: str
 ) -> None:
     card = price.card(used.prompt)
@@ -162,6 +162,6 @@ def test_price_finer_than_a_nano_dollar_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "NaN", "Infinity", "10001", "1e400"])
-def test_price_that_is_none_is_refused(text: str) -> None:
+def test_text_that_is_no_price_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="between 0 and 10000 US dollars"):
         nano_dollars(Decimal(text))

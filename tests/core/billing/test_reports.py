@@ -177,7 +177,9 @@ def test_pages_cover_every_bucket_once_and_in_order(
         ({"starting_at": "2026-11-20T00:00:00Z", "limit": "x"}, "limit: Input should be a valid"),
     ],
 )
-def test_span_that_cannot_be_is_refused_by_its_name(span: dict[str, str], sentence: str) -> None:
+def test_impossible_span_is_refused_with_the_name_of_its_parameter(
+    span: dict[str, str], sentence: str
+) -> None:
     with pytest.raises(InvalidRequestError) as refusal:
         asked(**span)
     assert str(refusal.value).startswith(sentence)
@@ -220,11 +222,11 @@ def test_token_of_another_report_is_refused(page: str) -> None:
         ("smollm2-135m-instruct", "smollm2-135m-instruct"),
     ],
 )
-def test_model_is_called_as_people_call_it(model: str, name: str) -> None:
+def test_model_has_the_name_that_people_write(model: str, name: str) -> None:
     assert display_name(model) == name
 
 
-def test_line_of_a_bill_says_what_is_special_about_it() -> None:
+def test_line_of_a_bill_names_its_tier_and_window() -> None:
     plain = cost_description(
         "claude-opus-5-5", "uncached_input_tokens", "standard", "0-200k", "not_available"
     )

@@ -2,7 +2,7 @@ from antiphon.core.billing.usage import Costs, TokenCounts
 from antiphon.wire.messages import CacheCreation, OutputTokensDetails, Usage
 
 
-def test_counts_are_those_that_the_caller_was_told() -> None:
+def test_counts_equal_the_usage_that_the_caller_was_told() -> None:
     usage = Usage(
         input_tokens=1,
         cache_creation_input_tokens=5,

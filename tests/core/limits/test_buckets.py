@@ -26,7 +26,7 @@ def try_draw(bucket: Bucket | None, draw: Draw, now: int) -> tuple[Granted | Lim
 
 
 @pytest.mark.parametrize("limit", [0, -1, LARGEST_LIMIT + 1])
-def test_limit_that_cannot_be_kept_is_no_limit(limit: int) -> None:
+def test_limit_out_of_range_is_refused(limit: int) -> None:
     with pytest.raises(ValueError, match="a rate limit is from 1"):
         asked(limit, 1)
 
@@ -88,7 +88,7 @@ def test_all_draws_are_granted_or_none_and_the_longest_wait_is_told() -> None:
     assert after == {}
 
 
-def test_what_is_used_stays_used_when_the_limit_changes() -> None:
+def test_used_units_stay_used_when_the_limit_changes() -> None:
     bucket = take(None, asked(60, 60), now=0)
     assert level(bucket, 120, now=0) == Level(remaining=60, full_in_ms=30_000)
     assert level(bucket, 30, now=0) == Level(remaining=0, full_in_ms=120_000)
@@ -111,7 +111,9 @@ def test_retry_succeeds_at_the_time_that_was_named_and_not_before(
 
 
 @given(used_buckets(), TIMES, LIMITS)
-def test_bucket_is_full_when_it_was_said_to_be(bucket: Bucket, now: int, limit: int) -> None:
+def test_bucket_is_full_at_the_time_that_its_level_names(
+    bucket: Bucket, now: int, limit: int
+) -> None:
     rewritten = take(bucket, asked(limit, 0), now)
     full_in_ms = level(bucket, limit, now).full_in_ms
     assert level(rewritten, limit, now + full_in_ms) == Level(limit, 0)
@@ -149,7 +151,7 @@ def test_clock_that_is_set_back_gives_and_takes_nothing(bucket: Bucket, times: l
 
 
 @given(used_buckets(), st.lists(TIMES, max_size=10))
-def test_looking_in_between_changes_nothing(bucket: Bucket, times: list[int]) -> None:
+def test_reading_a_level_changes_nothing(bucket: Bucket, times: list[int]) -> None:
     looked_at = bucket
     for now in sorted(bucket.at + passed for passed in times):
         looked_at = take(looked_at, asked(bucket.limit, 0), now)

@@ -26,7 +26,7 @@ def test_rate_limit_holds_no_money_and_ends_the_turn() -> None:
     )
 
 
-def test_what_is_used_is_rewritten_when_the_limit_changed_or_the_clock_was_set_back() -> None:
+def test_refusal_rewrites_a_bucket_whose_limit_or_clock_changed() -> None:
     ask = Ask("one", (Draw("b", 30, 10),), (), 60_000)
     full = Bucket(60 * UNITS, 0, 60)
     assert admit(ask, {"b": full}, {}, 0).buckets == {"b": Bucket(60 * UNITS, 0, 30)}

@@ -25,13 +25,13 @@ def ask(*holds: Hold, name: str = "one", waits: bool = False) -> Ask:
     return Ask(name, (), holds, 60_000, waits=waits)
 
 
-def test_what_fits_is_held() -> None:
+def test_ask_that_fits_is_held() -> None:
     refusal, after = reserve(ask(Hold(A, 100, 60)), {A: AccountState(spent=30, held=10)}, 0)
     assert refusal is None
     assert after == {A: AccountState(spent=30, held=70)}
 
 
-def test_what_can_never_fit_is_exceeded_and_what_may_fit_later_is_busy() -> None:
+def test_ask_that_can_never_fit_is_exceeded_and_one_that_may_fit_later_is_busy() -> None:
     accounts = {A: AccountState(spent=30, held=50)}
     assert reserve(ask(Hold(A, 100, 71)), accounts, 0) == (Exceeded(0), {})
     assert reserve(ask(Hold(A, 100, 70)), accounts, 0) == (Busy(0), {})
@@ -50,7 +50,7 @@ def test_account_without_a_limit_is_kept_track_of() -> None:
     assert after == {A: AccountState(spent=5, held=10**18)}
 
 
-def test_what_costs_nothing_passes_a_limit_that_is_used_up() -> None:
+def test_free_ask_passes_a_limit_that_is_used_up() -> None:
     assert reserve(ask(Hold(A, 100, 0)), {A: AccountState(spent=200)}, 0)[0] is None
 
 
@@ -59,7 +59,7 @@ def test_settlement_counts_in_full_even_above_what_was_held() -> None:
     assert charge(account, 80) == AccountState(spent=90, held=0, first="x", first_until=7)
 
 
-def test_who_waits_comes_before_those_who_would_fit() -> None:
+def test_waiting_ask_comes_before_asks_that_would_fit() -> None:
     accounts = {A: AccountState(held=80)}
     large = ask(Hold(A, 100, 90), name="large", waits=True)
     small = ask(Hold(A, 100, 10), name="small", waits=True)
@@ -70,7 +70,7 @@ def test_who_waits_comes_before_those_who_would_fit() -> None:
     assert reserve(large, {A: release(after[A], 80)}, 7) == (None, {A: AccountState(held=90)})
 
 
-def test_turn_of_one_who_does_not_come_back_is_over_soon() -> None:
+def test_turn_of_an_ask_that_does_not_come_back_is_over_soon() -> None:
     accounts = {A: AccountState(0, 80, "large", 5)}
     refusal, after = reserve(ask(Hold(A, 100, 10)), accounts, 5)
     assert refusal is None

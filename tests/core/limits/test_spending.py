@@ -30,7 +30,7 @@ def test_customers_limit_is_an_invalid_request(scope: str, said: str) -> None:
     assert refusal.message == f"{said} You will regain access on 2026-12-01 at 00:00 UTC."
 
 
-def test_cap_of_the_tier_is_a_rate_limit_that_nobody_waits_for() -> None:
+def test_cap_of_the_tier_is_a_rate_limit_error_without_retry_after() -> None:
     refusal = spend_error(SpendCap("organization", "o", "monthly", 5, tier=True), SUNDAY)
     assert isinstance(refusal, RateLimitError)
     assert refusal.error_code == "enforced_spend_limit_reached"

@@ -9,7 +9,7 @@ from antiphon.service.limits.gate import Gate
 pytestmark = pytest.mark.anyio
 
 
-async def test_those_beyond_the_line_are_refused_at_once() -> None:
+async def test_requests_beyond_the_line_are_refused_at_once() -> None:
     gate = Gate(concurrent=2, queued=1)
     await gate.enter()
     await gate.enter()
@@ -40,7 +40,7 @@ async def test_the_line_moves_in_order() -> None:
     await gate.enter()
 
 
-async def test_who_goes_away_leaves_the_line() -> None:
+async def test_cancelled_request_leaves_the_line() -> None:
     gate = Gate(concurrent=1, queued=2)
     await gate.enter()
     gone, patient = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
@@ -52,7 +52,7 @@ async def test_who_goes_away_leaves_the_line() -> None:
     await patient
 
 
-async def test_turn_is_not_lost_on_one_who_is_just_going_away() -> None:
+async def test_turn_is_not_lost_on_a_request_that_is_being_cancelled() -> None:
     gate = Gate(concurrent=1, queued=2)
     await gate.enter()
     gone, patient = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
@@ -76,7 +76,7 @@ async def test_turn_that_comes_with_a_cancellation_goes_to_the_next() -> None:
     await gate.enter()
 
 
-async def test_none_may_wait() -> None:
+async def test_gate_without_a_line_refuses_the_second_request() -> None:
     gate = Gate(concurrent=1, queued=0)
     await gate.enter()
     with pytest.raises(OverloadedError):

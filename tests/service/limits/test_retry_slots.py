@@ -43,12 +43,12 @@ async def line() -> Line:
     return line
 
 
-async def test_everybody_gets_a_later_place(line: Line) -> None:
+async def test_each_promised_slot_is_later_than_the_one_before(line: Line) -> None:
     assert [await line.promise() for _ in range(5)] == [1000, 2000, 3000, 4000, 5000]
     assert await line.wait_ms() == 6000
 
 
-async def test_place_is_there_when_it_is_due_and_not_before(line: Line) -> None:
+async def test_slot_is_claimed_when_it_is_due_and_not_before(line: Line) -> None:
     await line.promise()
     await line.promise()
     assert await line.places.claim("key", ASKED) == 1000
@@ -59,14 +59,14 @@ async def test_place_is_there_when_it_is_due_and_not_before(line: Line) -> None:
     assert await line.places.claim("key", ASKED) == 1000
 
 
-async def test_place_is_for_the_same_request_of_the_same_key(line: Line) -> None:
+async def test_slot_is_for_the_same_request_of_the_same_key(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
     assert await line.places.claim("another", ASKED) is None
     assert await line.places.claim("key", (Draw("requests", LIMIT, 2),)) is None
 
 
-async def test_who_comes_later_does_not_take_the_place(line: Line) -> None:
+async def test_new_request_waits_behind_a_promised_slot(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
     assert await line.wait_ms() == 1000
@@ -75,7 +75,7 @@ async def test_who_comes_later_does_not_take_the_place(line: Line) -> None:
     assert await line.wait_ms() == 0
 
 
-async def test_place_that_nobody_claims_is_given_back(line: Line) -> None:
+async def test_lapsed_slot_is_given_back(line: Line) -> None:
     await line.promise()
     full_in_ms = await line.full_in_ms()
     line.clock.now += 1000 + GRACE_MS - 1
@@ -87,7 +87,7 @@ async def test_place_that_nobody_claims_is_given_back(line: Line) -> None:
     assert await line.places.claim("key", ASKED) is None
 
 
-async def test_claimed_place_is_not_given_back_by_itself(line: Line) -> None:
+async def test_claimed_slot_is_not_given_back_by_tidying(line: Line) -> None:
     await line.promise()
     line.clock.now += 1000
     place = await line.places.claim("key", ASKED)
@@ -100,14 +100,14 @@ async def test_claimed_place_is_not_given_back_by_itself(line: Line) -> None:
     assert await line.full_in_ms() == full_in_ms - 1000
 
 
-async def test_nobody_is_promised_what_no_bucket_holds_or_is_far_ahead(line: Line) -> None:
+async def test_no_slot_is_promised_for_more_than_the_limit_or_far_ahead(line: Line) -> None:
     large = (Draw("requests", LIMIT, LIMIT + 1),)
     assert await line.places.promise("key", large, 60_000) is None
     assert await line.places.promise("key", ASKED, 60_001) is None
     assert await line.wait_ms() == 1000
 
 
-async def test_key_that_never_comes_gets_no_more_places_for_a_while(line: Line) -> None:
+async def test_key_whose_slots_lapse_gets_no_more_for_a_while(line: Line) -> None:
     for _ in range(TRUST):
         assert await line.promise() is not None
     line.clock.now += TRUST * 1000 + GRACE_MS
@@ -121,7 +121,7 @@ async def test_key_that_never_comes_gets_no_more_places_for_a_while(line: Line) 
     assert await line.promise() is not None
 
 
-async def test_key_that_comes_may_miss_a_place(line: Line) -> None:
+async def test_key_that_uses_as_many_slots_as_lapse_keeps_its_trust(line: Line) -> None:
     for _ in range(2 * TRUST):
         await line.promise()
         await line.promise()

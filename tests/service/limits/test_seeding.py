@@ -58,7 +58,7 @@ async def charged(database: Database, entry: LedgerEntry) -> tuple[Account, ...]
     # The clock of the new start: before some of the entries, and after others.
     now=st.integers(0, 8 * 24 - 1).map(lambda hours: START + timedelta(hours=hours)),
 )
-async def test_new_start_knows_what_running_counters_knew_wherever_the_clock_was_set(
+async def test_totals_equal_the_running_counters_wherever_the_clock_was_set(
     founded: Database, entries: Sequence[LedgerEntry], now: datetime
 ) -> None:
     await write(founded, entries)
@@ -74,7 +74,7 @@ async def test_new_start_knows_what_running_counters_knew_wherever_the_clock_was
     }
 
 
-async def test_only_counters_that_are_shared_read_the_ids_of_the_last_hour(
+async def test_only_shared_counters_read_the_ids_of_the_last_hour(
     founded: Database,
 ) -> None:
     entry = an_entry(1, START)

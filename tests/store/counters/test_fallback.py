@@ -142,7 +142,7 @@ async def test_asks_are_refused_while_the_server_is_away(start: Start, server: S
     await counters.renew(["1"], 60_000)
 
 
-async def test_server_that_says_nothing_delays_one_ask_only(start: Start, server: Server) -> None:
+async def test_silent_valkey_delays_one_ask_only(start: Start, server: Server) -> None:
     counters = await ready(start())
     os.kill(server.pid, signal.SIGSTOP)
     try:
@@ -174,7 +174,7 @@ async def test_settlement_is_delivered_when_the_server_is_back(
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-async def test_server_that_was_started_again_is_not_believed(
+async def test_restarted_valkey_is_seeded_again(
     start: Start, server: Server, ledger: Ledger, *, recorded: bool
 ) -> None:
     counters = await ready(start())
@@ -208,7 +208,7 @@ async def test_restart_keeps_what_running_requests_hold(
     assert await spent(counters) == Balance(30, 0)
 
 
-async def test_what_a_dead_process_could_not_deliver_is_learned_by_those_that_live(
+async def test_living_process_learns_the_settlements_of_a_dead_one_from_the_ledger(
     start: Start, server: Server, ledger: Ledger
 ) -> None:
     ledger.record(Settlement("0", {M: 20}))

@@ -90,7 +90,7 @@ def test_money_of_an_account_that_was_forgotten_is_given_up() -> None:
     assert old not in tally._accounts
 
 
-def test_ids_that_were_settled_are_remembered_up_to_a_number() -> None:
+def test_settled_ids_are_remembered_up_to_a_number() -> None:
     tally = seeded()
     for number in range(REMEMBERED + 10):
         tally.settle(Settlement(str(number), {M: 1}), 0)
@@ -98,7 +98,7 @@ def test_ids_that_were_settled_are_remembered_up_to_a_number() -> None:
     assert not tally.settle(Settlement(str(REMEMBERED), {M: 1}), 0)
 
 
-def test_reservations_that_were_settled_leave_nothing() -> None:
+def test_settled_reservations_leave_nothing() -> None:
     tally = seeded()
     for number in range(1000):
         tally.admit(Ask(str(number), (), (Hold(M, 100, 50),), 60_000), number)

@@ -64,7 +64,7 @@ async def test_claim_is_free_again_when_seeding_fails(counters: ValkeyCounters) 
     assert await counters.claim(1000) is None
 
 
-async def test_who_has_lost_its_claim_does_not_seed(counters: ValkeyCounters) -> None:
+async def test_process_without_a_claim_does_not_seed(counters: ValkeyCounters) -> None:
     with pytest.raises(CountersAwayError, match="too long"):
         await counters.complete(Claim("somebody", "a run"), Seed({A: 5}))
     assert not await counters.seeded()
@@ -88,7 +88,7 @@ async def test_cancelled_call_does_not_answer_another(counters: ValkeyCounters) 
         assert level.remaining >= 10**9 - moment
 
 
-async def test_server_that_may_forget_money_is_refused(tmp_path: Path) -> None:
+async def test_valkey_that_may_evict_keys_is_refused(tmp_path: Path) -> None:
     server = Server(tmp_path, maxmemory="100mb", **{"maxmemory-policy": "allkeys-lru"})
     counters = open_valkey(server.url)
     try:

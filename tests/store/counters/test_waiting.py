@@ -108,7 +108,7 @@ async def test_patience_ends_with_busy_and_gives_up_the_turn(counters: Counters)
     assert room._queues == {}
 
 
-async def test_who_waits_is_told_when_it_will_never_fit(counters: Counters) -> None:
+async def test_waiting_ask_is_exceeded_when_it_can_never_fit(counters: Counters) -> None:
     room = WaitingRoom(counters)
     await room.admit(ask("running", 60), LONG_S)
     waiting = asyncio.create_task(room.admit(ask("large", 90), LONG_S))
@@ -117,7 +117,7 @@ async def test_who_waits_is_told_when_it_will_never_fit(counters: Counters) -> N
     assert await waiting == Exceeded(0)
 
 
-async def test_who_waits_and_hangs_up_leaves_the_line(counters: Counters) -> None:
+async def test_cancelled_ask_leaves_the_queue(counters: Counters) -> None:
     room = WaitingRoom(counters)
     await room.admit(ask("running", 60), LONG_S)
     waiting = asyncio.create_task(room.admit(ask("large", 90), LONG_S))

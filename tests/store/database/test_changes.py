@@ -136,7 +136,7 @@ async def test_key_revoked_by_another_process_is_seen_when_that_process_has_ende
     assert signal.version() != version
 
 
-async def test_change_that_is_rolled_back_is_none(database: Database) -> None:
+async def test_rolled_back_change_is_not_signalled(database: Database) -> None:
     signal = await database.watch()
     version = await rests(signal)
     with pytest.raises(StoreError):
@@ -145,7 +145,7 @@ async def test_change_that_is_rolled_back_is_none(database: Database) -> None:
     assert signal.version() == version
 
 
-async def test_change_of_something_else_is_none(database: Database) -> None:
+async def test_change_of_other_tables_is_not_signalled(database: Database) -> None:
     await add(database)
     signal = await database.watch()
     version = await rests(signal)

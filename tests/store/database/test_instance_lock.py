@@ -77,7 +77,7 @@ async def founded(postgres_url: str) -> str:
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("second", [True, False])
-async def test_only_those_who_share_their_limits_serve_together(
+async def test_only_servers_that_share_their_limits_hold_the_lock_together(
     founded: str, first: bool, second: bool
 ) -> None:
     line = Line(founded)
@@ -92,7 +92,7 @@ async def test_only_those_who_share_their_limits_serve_together(
         await stack.enter_async_context(locked(line, exclusive=second))
 
 
-async def test_databases_in_files_ask_nobody(sqlite_path: Path) -> None:
+async def test_sqlite_has_no_instance_lock(sqlite_path: Path) -> None:
     # Their folder has a lock of its own.
     first, second = [await open_database(sqlite_url(sqlite_path)) for _ in range(2)]
     ear = Ear()
@@ -102,7 +102,7 @@ async def test_databases_in_files_ask_nobody(sqlite_path: Path) -> None:
     await second.aclose()
 
 
-async def test_lost_session_stops_the_server_until_it_is_back(founded: str) -> None:
+async def test_lost_session_is_reported_until_it_is_back(founded: str) -> None:
     database, ear = await open_database(founded), Ear()
     async with database.instance_lock(ear, exclusive=True):
         admin = await asyncpg.connect(founded)
@@ -115,7 +115,7 @@ async def test_lost_session_stops_the_server_until_it_is_back(founded: str) -> N
     await database.aclose()
 
 
-async def test_those_who_share_their_limits_may_go_on_when_they_are_back(founded: str) -> None:
+async def test_shared_lock_is_held_again_when_the_exclusive_one_is_gone(founded: str) -> None:
     line, others = Line(founded), Line(founded)
     async with locked(line, exclusive=False) as ear:
         line.cut()
@@ -127,9 +127,7 @@ async def test_those_who_share_their_limits_may_go_on_when_they_are_back(founded
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-async def test_who_was_replaced_never_grants_again_and_lets_others_in(
-    founded: str, exclusive: bool
-) -> None:
+async def test_replaced_server_never_holds_the_lock_again(founded: str, exclusive: bool) -> None:
     line, others = Line(founded), Line(founded)
     async with locked(line) as ear:
         line.cut()

@@ -149,7 +149,9 @@ def upgrade_to(version: str) -> Callable[[Connection], None]:
     return upgrade
 
 
-async def test_keys_of_the_release_before_open_the_door_as_they_did(opened: OpenDatabase) -> None:
+async def test_keys_of_the_release_before_are_active_after_the_migration(
+    opened: OpenDatabase,
+) -> None:
     database = await opened()
     async with database.write() as connection:
         await connection.run_sync(upgrade_to("0002"))

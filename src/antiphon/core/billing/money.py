@@ -1,4 +1,4 @@
-"""Amounts as others write them, cents or dollars, and as integer nano-dollars. Never a float."""
+"""Amounts in cents or dollars, as text, and as integer nano-dollars. Never a float."""
 
 import re
 from decimal import Decimal
@@ -37,7 +37,7 @@ def nano_dollars_of(text: str) -> int:
     if found is None:
         raise ValueError("Input should be an amount in cents, such as '50000' or '12.5'")
     whole, fraction = found[1].lstrip("0"), (found[2] or "").rstrip("0")
-    # The length first: nobody has to convert a number of a million digits.
+    # The length first: converting a million digits would take long.
     if len(whole) > _MOST_DIGITS or (amount := _exactly(whole, fraction)) > LARGEST_SPEND:
         most = cents(LARGEST_SPEND)
         raise ValueError(f"Input should be less than or equal to {most} cents")
@@ -60,5 +60,5 @@ def nano_dollars_of_dollars(dollars: Decimal) -> int:
 
 
 def _exactly(whole: str, fraction: str) -> int:
-    """Return the nano-dollars of an amount; what is less than one of them is not in it."""
+    """Return the whole nano-dollars of an amount; further decimals are cut off."""
     return int(whole + fraction[:_DECIMALS].ljust(_DECIMALS, "0"))

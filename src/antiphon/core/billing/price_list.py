@@ -1,6 +1,6 @@
-"""The list prices of the Claude API by model id, and which price a request is paid by.
+"""The list prices of the Claude API by model id, and the price of a request.
 
-Whoever serves an open model under a Claude name sees what the same tokens would have cost.
+An open model under a Claude name so shows the cost that the same tokens would have had.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What tokens cost: integer nano-dollars, exact for every counter, never a float.
+"""The cost of tokens: integer nano-dollars, exact for every counter, never a float.
 
 A dollar for a million tokens is 1,000 nano-dollars for one token. Half of a price may be half a
 nano-dollar; the cost of a counter is then rounded up, and a total is the sum of the counters'
@@ -15,7 +15,7 @@ from antiphon.core.billing.usage import Costs, ServiceTier, TokenCounts
 
 CacheTtl: TypeAlias = Literal["5m", "1h"]
 
-# What is paid of the price: numerator and denominator.
+# The part of the price that a tier pays: numerator and denominator.
 _SHARES: dict[ServiceTier, tuple[int, int]] = {"standard": (1, 1), "batch": (1, 2)}
 
 _MOST_DOLLARS = 10_000

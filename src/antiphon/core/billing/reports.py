@@ -1,4 +1,4 @@
-"""Reports in buckets of time: which buckets a query means, and what their lines are called."""
+"""Reports in buckets of time: the buckets of a query, and the names of their lines."""
 
 import re
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What a query says of its buckets, as it was written; `None` for what it does not say."""
+    """The parameters of a query for buckets, as text; `None` where there is none."""
 
     starting_at: str | None = None
     ending_at: str | None = None
@@ -79,7 +79,7 @@ class Span:
 
 
 def buckets(width: BucketWidth, asked: Span, now: datetime) -> Buckets:
-    """Read which buckets are asked for; raises `InvalidRequestError`.
+    """Return the buckets of a query; raises `InvalidRequestError`.
 
     They begin with the one that `starting_at` lies in, and end with the last one that is over at
     `ending_at`, or without it with the one that is running `now`. None is in the future.
@@ -107,7 +107,7 @@ def written(moment: datetime) -> str:
 
 
 def display_name(model: str) -> str:
-    """Call a model as people do: `Claude Opus 5.5`; other names than Claude's stay as they are."""
+    """Return a model's name as people write it: `Claude Opus 5.5`; other names stay as they are."""
     match re.sub(r"-(20[0-9]{6}|latest)\Z", "", model).split("-"):
         case ["claude", line, *version] if line.isalpha() and _is_version(version):
             return f"Claude {line.capitalize()} {'.'.join(version)}"
@@ -120,7 +120,7 @@ def display_name(model: str) -> str:
 def cost_description(
     model: str, token_type: TokenType, tier: ServiceTier, window: ContextWindow, geo: str
 ) -> str:
-    """Call a line of a bill; no two lines of one bill are called the same."""
+    """Return the description of a line of a bill; every line of a bill has another one."""
     special: list[str] = [tier] if tier != "standard" else []
     special += [window] if window != "0-200k" else []
     special += [geo] if geo != "not_available" else []

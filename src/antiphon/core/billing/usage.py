@@ -1,4 +1,4 @@
-"""What a request used, in tokens, and what that came to: the values that the ledger keeps."""
+"""The tokens and the costs of a request: the values that the ledger keeps."""
 
 from enum import StrEnum
 from typing import Literal, Self, TypeAlias
@@ -16,8 +16,8 @@ _LARGE_CONTEXT = 200_000
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
     """The counters of one request, or of many.
 
-    `input` leaves out what was written to or read from the prompt cache, as on the wire, so the
-    prompt is the sum of the first four. `thinking` is a part of `output`.
+    `input` excludes tokens written to or read from the prompt cache, as on the wire, so the prompt
+    is the sum of the first four. `thinking` is a part of `output`.
     """
 
     input: int = 0
@@ -42,7 +42,7 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, usage: Usage) -> Self:
-        """Count what a caller was told."""
+        """Return the counters of the usage that a caller was told."""
         return cls(
             input=usage.input_tokens,
             cache_write_5m=usage.cache_creation.ephemeral_5m_input_tokens,
@@ -54,7 +54,7 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What each counter costs, in whole nano-dollars. Thinking is paid as output."""
+    """The cost of each counter, in whole nano-dollars. Thinking is paid as output."""
 
     input: int = 0
     cache_write_5m: int = 0
@@ -70,7 +70,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(StrEnum):
-    """How a request ended: whole; broken off by anybody; or with an error."""
+    """How a request ended: completely; broken off by either side; or with an error."""
 
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"

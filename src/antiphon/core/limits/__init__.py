@@ -1,1 +1,1 @@
-"""Rate limits and spend limits: what a request draws and holds, and how it is decided."""
+"""Rate limits and spend limits: draws, holds, and the decision about a request."""

@@ -1,10 +1,10 @@
 """Rate limits: token buckets that refill continuously.
 
-A bucket holds a minute's worth of its limit, and is full when nobody has used it for long enough.
-It is kept as what has been *used* of it, in units of a sixty-thousandth of a token: with a limit
-of one token a minute, one unit comes back each millisecond. So everything is an integer, a Lua
-script decides the same to the unit, and a bucket that was never used, one that is full again and
-one that was forgotten are the same: nothing is used.
+A bucket holds a minute's worth of its limit, and is full after long enough without a draw. Its
+state is the *used* amount, in units of a sixty-thousandth of a token: with a limit of one token a
+minute, one unit comes back each millisecond. So everything is an integer, a Lua script decides the
+same to the unit, and a bucket that was never used, one that is full again and one that was
+forgotten are the same: nothing is used.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ UNITS = 60_000
 
 
 class Bucket(msgspec.Struct, frozen=True, gc=False):
-    """What was used of a bucket, in units, when it was looked at: at `at`, in milliseconds.
+    """The units used of a bucket at the time `at`, in milliseconds.
 
-    Since then `limit` units have come back each millisecond. When the limit is changed, what is
-    used stays used: the time before is paid back at the old limit's rate, the time after at the
-    new one's. More may be used than there is room for; the bucket is then in debt.
+    Since then `limit` units have come back each millisecond. When the limit changes, used units
+    stay used: they came back at the old limit's rate until then, and do at the new one's after it.
+    More units may be used than the limit has; the bucket is then in debt.
     """
 
     used: int
@@ -30,7 +30,7 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
     limit: int
 
     def used_at(self, now: int) -> int:
-        """Count what is used at `now`. A clock that was set back gives nothing and takes nothing.
+        """Return the units used at `now`. A clock that was set back changes nothing.
 
         >>> Bucket(used=UNITS, at=0, limit=60).used_at(400)
         36000
@@ -43,7 +43,7 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def full_at(self) -> int:
-        """When it is full, and can be forgotten."""
+        """The time when the bucket is full and can be forgotten."""
         return self.at + _time_for(self.used, self.limit)
 
 
@@ -53,7 +53,7 @@ def take(bucket: Bucket | None, draw: Draw, now: int) -> Bucket:
 
 
 def wait_ms(draw: Draw, used: int) -> int:
-    """Return the milliseconds until a draw is granted if nobody else draws: 0 if it is granted.
+    """Return the milliseconds until a draw is granted without other draws; 0 if it is granted.
 
     An amount that no bucket of this limit could ever hold is granted by a full one, and leaves it
     in debt. On average the limit holds, and there is always a time at which a retry succeeds.
@@ -64,17 +64,17 @@ def wait_ms(draw: Draw, used: int) -> int:
 
 
 def level(bucket: Bucket | None, limit: int, now: int) -> Level:
-    """Say how full a bucket is under a limit."""
+    """Return the level of a bucket under a limit."""
     return _level(_used(bucket, now), limit)
 
 
 def decide(
     draws: tuple[Draw, ...], buckets: Mapping[str, Bucket], now: int
 ) -> tuple[Granted | Limited, dict[str, Bucket]]:
-    """Grant all the draws, or none. Returns the buckets that are other than before as well.
+    """Grant all the draws, or none. Also returns the buckets that change.
 
-    A refusal changes a bucket only in how it is written: if its limit or the clock was changed,
-    what is used is counted from now on, so that the time which the refusal names comes true.
+    A refusal only rewrites a bucket whose limit or clock has changed: its used units are counted
+    from now on, so that the wait which the refusal names comes true.
     """
     counts = [_used(buckets.get(draw.bucket), now) for draw in draws]
     waits = [wait_ms(draw, used) for draw, used in zip(draws, counts, strict=True)]
@@ -112,5 +112,5 @@ def _level(used: int, limit: int) -> Level:
 
 
 def _time_for(units: int, limit: int) -> int:
-    """Whole milliseconds in which at least so many units come back."""
+    """Return the whole milliseconds in which at least these units come back."""
     return -(-units // limit)

@@ -33,7 +33,7 @@ from antiphon.store.organizations import (
     list_users,
     remove_user,
 )
-from antiphon.store.workspaces import list_places
+from antiphon.store.workspaces import list_memberships
 from antiphon.wire.admin.organizations import (
     CreateInviteParams,
     Deleted,
@@ -100,7 +100,7 @@ class People:
         async with self._transactions.change() as connection:
             user = await the_user(connection, wanted)
             _refuse_admins(user, actor)
-            for place in await list_places(connection, user.id):
+            for place in await list_memberships(connection, user.id):
                 gone = member_change("delete", place, before=place)
                 await self._transactions.note(connection, actor, gone)
             await remove_user(connection, user.id)

@@ -1,1 +1,1 @@
-"""What limits a request: which limits apply, whether it may begin, and what it is charged."""
+"""The limits of a request: which apply, whether it may begin, and its charge."""

@@ -54,7 +54,7 @@ _ONE_COUNT: Amounts = {LimitType.REQUESTS: 1}
 
 
 class Admitter:
-    """Admits requests, or says why not and what is left of the limits."""
+    """Admits requests, or refuses them with the reason and the rest of the limits."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How many requests an engine works on at once, and how many may wait: beyond that, 529."""
+"""The gate before an engine: so many requests at once, so many in line, beyond that 529."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ from antiphon.core.errors import OverloadedError
 
 
 class Gate:
-    """Lets `concurrent` requests in; `queued` more wait in line, in the order of their coming."""
+    """Lets `concurrent` requests in; `queued` more wait in line, first come first served."""
 
     def __init__(self, concurrent: int, queued: int) -> None:
         self._free = concurrent
@@ -17,38 +17,38 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        """How many are in line."""
+        """The number of requests in line."""
         return len(self._line)
 
     async def enter(self) -> None:
         """Come in, at once or after a wait. Raises `OverloadedError` at once if the line is full.
 
-        Whoever came in has to `leave`.
+        Each request that came in has to `leave`.
         """
         if self._free > 0:
             self._free -= 1
             return
         if len(self._line) >= self._queued:
             raise OverloadedError
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append(place)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
         try:
-            await place
+            await turn
         except asyncio.CancelledError:
-            if place.cancelled():
+            if turn.cancelled():
                 with suppress(ValueError):
-                    self._line.remove(place)
+                    self._line.remove(turn)
             else:
                 # The turn came together with the cancellation: the next one gets it.
                 self.leave()
             raise
 
     def leave(self) -> None:
-        """Make room for the one that has waited longest."""
+        """Let the request in that has waited longest."""
         while self._line:
-            place = self._line.popleft()
+            turn = self._line.popleft()
             # One that was cancelled just now is still in line.
-            if not place.done():
-                place.set_result(None)
+            if not turn.done():
+                turn.set_result(None)
                 return
         self._free += 1

@@ -1,4 +1,4 @@
-"""Retry slots: a client that retries when it is told to finds its request granted.
+"""Retry slots: a client that retries after the time that it was told is served.
 
 If all refused clients were told the moment at which there is room for one request, all would
 retry then, one would be served, and a client that tries three times would fail. So a client that

@@ -1,4 +1,4 @@
-"""How a change of an account is noticed by every process, without a question per request."""
+"""The signal of a change of an account to every process, without a query per request."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +12,7 @@ CHANGES_ACCOUNTS = "antiphon.changes_accounts"
 
 
 class ChangeSignal(Protocol):
-    """Tells whether what was read from the accounts is still so.
+    """Tells whether a copy of the accounts in memory is still right.
 
     Keep the version from *before* reading; while `version()` answers the same, nothing has
     changed. It answers without waiting, in microseconds, and is asked for every request::
@@ -46,10 +46,11 @@ async def announce(connection: "AsyncConnection") -> None:
 
 
 async def claim(connection: "AsyncConnection") -> None:
-    """Let nobody else change accounts until this transaction ends; wait for who does so now.
+    """Lock the accounts against other changes until this transaction ends.
 
-    On SQLite every writing transaction is alone. On PostgreSQL what was looked at would else be
-    changed by others before it is written: a key made in a workspace that is being archived.
+    On SQLite writing transactions come one after the other. On PostgreSQL another transaction
+    could change a row between the reading and the writing of this one: a key would be made in a
+    workspace that is being archived.
     """
     from sqlalchemy import select  # noqa: PLC0415 - see database.py
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a database, in words for the person who runs it."""
+"""The errors of a database, in words for its operator."""
 
 _REASONS = {
     "SQLITE_BUSY": "The database is locked by another process",
@@ -12,11 +12,11 @@ _DUPLICATES = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "2350
 
 
 class StoreError(Exception):
-    """The database cannot do what was asked of it. Never contains values from the database."""
+    """The database cannot read or write. The message contains no values from the database."""
 
 
 class DuplicateError(StoreError):
-    """What was to be added is there already."""
+    """A row that was to be added exists already."""
 
 
 class AmbiguousNameError(StoreError):
@@ -24,7 +24,7 @@ class AmbiguousNameError(StoreError):
 
 
 def explained(error: Exception) -> StoreError:
-    """Say what a driver's exception means, without the values that it may quote."""
+    """Return a driver's exception as a sentence, without the values that it may quote."""
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
     for prefix, reason in _REASONS.items():

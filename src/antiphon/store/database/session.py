@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL of our own, beside the pool: it is made again when it is lost."""
+"""One connection to PostgreSQL outside the pool, which is made again when it is lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from asyncpg import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-# A connection that says nothing may be dead without a word; it is asked this often.
+# A silent connection may be dead; it is asked this often.
 HEARTBEAT_S = 5.0
 # A server that is down is tried again after this time.
 RETRY_S = 0.5
 
 
 class Session:
-    """Keeps a session of the database for what lives and dies with one.
+    """Keeps a session of the database for a lock or a listener, which end with the session.
 
-    `greet` prepares each new connection, and `lost` hears when one is gone. If `greet`
-    raises what the driver does, or a `StoreError`, the connection is no good: another is made.
+    `greet` prepares each new connection, and `lost` is called when one is gone. If `greet` raises
+    an exception of the driver or a `StoreError`, the connection is closed and another is made.
     """
 
     def __init__(  # noqa: PLR0913 - the last two are times, and rarely given
@@ -46,11 +46,11 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether there is a connection, as far as anybody knows."""
+        """Whether there is a connection that is not known to be dead."""
         return self._connection is not None
 
     async def start(self) -> None:
-        """Connect, and stay connected until `aclose`. Raises `StoreError` if nobody answers."""
+        """Connect, and stay connected until `aclose`. Raises `StoreError` without an answer."""
         try:
             await self._connect()
         except broken() as error:
@@ -109,7 +109,7 @@ class Session:
 def dialer(
     engine: "AsyncEngine", patience_s: float, **server_settings: str
 ) -> Callable[[], Awaitable["Connection"]]:
-    """Connect as the pool does, with a connection of our own and these settings of its session."""
+    """Return a function that connects as the pool does, with these settings of the session."""
     _, arguments = engine.dialect.create_connect_args(engine.url)
     options: dict[str, Any] = {"timeout": patience_s}
     # The dialect takes these out before it calls the driver.
@@ -119,7 +119,7 @@ def dialer(
         options["server_settings"] = {**options.get("server_settings", {}), **server_settings}
 
     async def dial() -> "Connection":
-        from asyncpg import connect  # noqa: PLC0415 - an extra, so not everybody has it
+        from asyncpg import connect  # noqa: PLC0415 - an extra
 
         connection: Connection = await connect(**options)
         return connection
@@ -128,7 +128,7 @@ def dialer(
 
 
 def broken() -> tuple[type[Exception], ...]:
-    """Name what the driver raises where a connection cannot be made or is lost."""
+    """Return the exceptions of a connection that cannot be made or is lost."""
     from asyncpg import InterfaceError, PostgresError  # noqa: PLC0415
 
     return (OSError, InterfaceError, PostgresError)

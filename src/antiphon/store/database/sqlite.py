@@ -89,7 +89,7 @@ class SqliteSignal:
             raise explained(error) from error
 
     def touch(self) -> None:
-        """Nothing to learn: `data_version` tells of this process's commits as well."""
+        """Do nothing: `data_version` counts the commits of this process as well."""
 
     async def aclose(self) -> None:
         """Close; after every other connection of this process, because of the locks."""
@@ -154,7 +154,7 @@ def _prepare(path: Path, patience_s: float) -> None:
 
 
 def _use_log(connection: sqlite3.Connection, patience_s: float) -> str:
-    """Switch to the write-ahead log. Where two do so at once SQLite waits for nobody, so we do."""
+    """Switch to the write-ahead log. SQLite does not wait where two do so at once, so we do."""
     deadline = monotonic() + patience_s
     while True:
         try:

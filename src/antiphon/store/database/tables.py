@@ -50,7 +50,7 @@ class Moment(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
-# One row: the house and its callers. More would need a way to say which of them is meant.
+# One row. With several, every request would have to name its organization.
 organizations = Table(
     "organizations",
     metadata,
@@ -141,7 +141,7 @@ key_secrets = Table(
     ForeignKeyConstraint(["key_id"], ["api_keys.id"], name="fk_key_secrets_key"),
 )
 
-# What was set apart from the settings' defaults. `scope` is organization, workspace or key.
+# The limits that replace the settings' defaults. `scope` is organization, workspace or key.
 rate_limits = Table(
     "rate_limits",
     metadata,
@@ -252,6 +252,6 @@ ledger = Table(
     Column("output_cost", BigInteger, nullable=False),
     Column("cost", BigInteger, nullable=False),
     PrimaryKeyConstraint("id", name="pk_ledger"),
-    # Reports and sums take a span of time. What was spent in it is read from the index alone.
+    # Reports and sums take a span of time. Its costs are read from the index alone.
     Index("ix_ledger_spend", "started_at", "workspace_id", "api_key_id", "cost"),
 )

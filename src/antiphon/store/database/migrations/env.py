@@ -1,4 +1,4 @@
-"""Alembic runs this file, and nobody else; the connection and its transaction are the caller's."""
+"""Alembic runs this file, with the connection and the transaction of its caller."""
 
 from alembic import context
 
