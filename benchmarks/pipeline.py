@@ -2,7 +2,8 @@
 
 Both servers run on the first core, one works while the other waits; the load comes from the
 second core over 16 connections. Antiphon checks keys and bodies, counts, assembles, writes and
-logs; the other answers the same bytes without looking (see `baseline.py`).
+logs; the other answers the same bytes without looking (see `baseline.py`). `--beside` adds a
+server of another checkout to the rounds.
 """
 
 import sys
@@ -10,7 +11,7 @@ import tempfile
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,14 +75,30 @@ class Round:
     cpu_us: float
 
 
-def measure(size: Size) -> list[Figure]:
+def measure(size: Size, beside: Path | None = None) -> list[Figure]:
     """Run all rounds and return their figures."""
-    with scripted() as antiphon, bare_http(antiphon) as bare, pinned(1):
-        rounds = uvloop.run(_all({"antiphon": antiphon, "bare": bare}, size))
+    with (
+        scripted() as antiphon,
+        bare_http(antiphon) as bare,
+        nullcontext() if beside is None else scripted(PYTHONPATH=f"{beside / 'src'}") as other,
+        pinned(1),
+    ):
+        servers = {"antiphon": antiphon, "bare": bare} | ({"other": other} if other else {})
+        rounds = uvloop.run(_all(servers, size))
     table: list[Figure] = []
     for kind in KINDS:
         table += _figures(kind, rounds["antiphon", kind.name], rounds["bare", kind.name])
+        if others := rounds.get(("other", kind.name)):
+            table.append(_beside(kind, rounds["antiphon", kind.name], others))
     return table
+
+
+def _beside(kind: Kind, rounds: Sequence[Round], others: Sequence[Round]) -> Figure:
+    """Compare each round with the other checkout's of the same round."""
+    more = [one.cpu_us - other.cpu_us for one, other in zip(rounds, others, strict=True)]
+    whole = _of("", "µs", [other.cpu_us for other in others])
+    more_us = _of(f"{kind.name}: processor time more than the other's", "µs", more)
+    return replace(more_us, ratio=f"the other: {whole.median:,.0f} µs")
 
 
 def _figures(kind: Kind, rounds: Sequence[Round], bare: Sequence[Round]) -> list[Figure]:
@@ -156,8 +173,10 @@ def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--beside", type=Path, metavar="DIR", help="another checkout, in turn")
     options = parser.parse_args()
-    finish(measure(QUICK if options.quick else Size(options.rounds)), options)
+    size = QUICK if options.quick else Size(options.rounds)
+    finish(measure(size, options.beside), options)
 
 
 if __name__ == "__main__":

@@ -1,56 +1,99 @@
 """What a start costs: importing the server, being ready, and memory without a model.
 
-`--why` lists the slowest imports instead.
+`--beside` measures another checkout in the same rounds; `--why` lists the slowest imports instead.
 """
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
 
 import uvloop
 
 from benchmarks.load import load
-from benchmarks.report import Figure, Goal, command, finish
+from benchmarks.report import Figure, Goal, command, finish, share
 from benchmarks.servers import HEADERS, HOST, MESSAGES, environment, pinned, request, scripted
 
 IMPORTS = "import antiphon.cli, antiphon.server.run, antiphon.service.platform"
-TIMED = f"import time; began = time.perf_counter(); {IMPORTS}; print(time.perf_counter() - began)"
+TIMED = f"""
+import time
+began, used = time.perf_counter(), time.process_time()
+{IMPORTS}
+print(time.perf_counter() - began, time.process_time() - used)
+"""
 SLOWEST = 25
+HERE = Path(__file__).parents[1]
 
 
-def measure(rounds: int = 5, requests: int = 5000) -> list[Figure]:
-    """Import and start, each time in a fresh process."""
-    _import_s()  # writes the bytecode
-    imports = tuple(_import_s() for _ in range(rounds))
-    starts, resting, busy = zip(*(_start(requests) for _ in range(rounds)), strict=True)
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of one checkout: seconds, how many of them are its own, and megabytes.
+
+    Processor time says more than seconds where others work on the machine.
+    """
+
+    import_s: float
+    import_cpu_s: float
+    ready_s: float
+    ready_cpu_s: float
+    resting_mb: float
+    busy_mb: float
+
+
+def measure(rounds: int = 5, requests: int = 5000, beside: Path | None = None) -> list[Figure]:
+    """Import and start, each time in a fresh process; a second checkout takes turns with this."""
+    checkouts = [HERE] if beside is None else [HERE, beside]
+    # The first round writes the bytecode.
+    starts = [[_start(one, requests) for one in checkouts] for _ in range(1 + rounds)][1:]
+    here, *others = (_figures(taken, requests) for taken in zip(*starts, strict=True))
+    for other in others:
+        pairs = zip(here, other, strict=True)
+        here = [replace(ours, ratio=share(ours, its, "the other")) for ours, its in pairs]
+        here += [replace(its, what=f"{its.what}: the other", goal=None) for its in other]
+    return here
+
+
+def _figures(starts: Sequence[Start], requests: int) -> list[Figure]:
+    figures = (
+        ("import of the whole server", "s", Goal(most=0.3)),
+        ("import: processor time", "s", None),
+        ("start to ready, scripted engine", "s", Goal(most=1.5)),
+        ("start to ready: processor time", "s", None),
+        ("memory when ready", "MB", Goal(most=100)),
+        (f"memory after {requests:,} requests", "MB", Goal(most=100)),
+    )
+    values = zip(*(astuple(one) for one in starts), strict=True)
     return [
-        Figure("import of the whole server", "s", imports, Goal(most=0.3)),
-        Figure("start to ready, scripted engine", "s", starts, Goal(most=1.5)),
-        Figure("memory when ready", "MB", resting, Goal(most=100)),
-        Figure(f"memory after {requests:,} requests", "MB", busy, Goal(most=100)),
+        Figure(what, unit, measured, goal)
+        for (what, unit, goal), measured in zip(figures, values, strict=True)
     ]
 
 
-def _import_s() -> float:
+def _start(checkout: Path, requests: int) -> Start:
+    source = {"PYTHONPATH": str(checkout / "src")}
     with pinned(0):
-        return float(_python("-c", TIMED).stdout)
-
-
-def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (sys.executable, *arguments), env=environment(), capture_output=True, text=True, check=True
-    )
-
-
-def _start(requests: int) -> tuple[float, float, float]:
-    with scripted() as server, pinned(1):
-        resting = server.rss_mb
+        import_s, import_cpu_s = map(float, _python("-c", TIMED, **source).stdout.split())
+    with scripted(**source) as server, pinned(1):
+        ready_cpu_s, resting = server.cpu_s, server.rss_mb
         uvloop.run(load(HOST, server.port, MESSAGES, HEADERS, request("Hello"), requests=requests))
-        return server.ready_s, resting, server.rss_mb
+        busy = server.rss_mb
+    return Start(import_s, import_cpu_s, server.ready_s, ready_cpu_s, resting, busy)
+
+
+def _python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (sys.executable, *arguments),
+        env={**environment(), **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
 
 def why() -> None:
     """Print which imports take longest: by themselves, and with all that they import."""
-    _import_s()
+    _python("-c", IMPORTS)
     lines = _python("-X", "importtime", "-c", IMPORTS).stderr.splitlines()
     rows = [line.removeprefix("import time:").split("|") for line in lines[1:]]
     times = [(int(own), int(whole), name) for own, whole, name in rows if own.strip().isdecimal()]
@@ -64,12 +107,14 @@ def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--beside", type=Path, metavar="DIR", help="another checkout, in turn")
     parser.add_argument("--why", action="store_true", help="list the slowest imports, and stop")
     options = parser.parse_args()
     if options.why:
         why()
         return
-    finish(measure(1, 64) if options.quick else measure(options.rounds), options)
+    rounds, requests = (1, 64) if options.quick else (options.rounds, 5000)
+    finish(measure(rounds, requests, options.beside), options)
 
 
 if __name__ == "__main__":

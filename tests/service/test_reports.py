@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 from sqlalchemy import delete
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.billing.ledger import LedgerEntry, recorded_name
 from antiphon.core.billing.money import nano_dollars_of
@@ -22,6 +21,7 @@ from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, written
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.accounts import Accounts, establish
 from antiphon.service.reports import MOST_AT_ONCE, Reports
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import add_entries

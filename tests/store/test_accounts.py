@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.ids import hash_secret
 from antiphon.store.accounts import (
@@ -22,6 +21,7 @@ from antiphon.store.accounts import (
     note_use,
 )
 from antiphon.store.database.changes import revision
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import AmbiguousNameError, DuplicateError
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES, price_for
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, workspace_id
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
 

@@ -4,8 +4,10 @@ So `antiphon --help` and mistakes are quick, and the modules import what they ne
 """
 
 import argparse
+import gc
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from antiphon import __version__
@@ -30,7 +32,8 @@ STOPPED_BY_HAND = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    parsed = parser(words).parse_args(words)
+    with _no_garbage_collection():
+        parsed = parser(words).parse_args(words)
     try:
         flags = {
             name: value for name in FLAGS if (value := getattr(parsed, name, None)) is not None
@@ -52,6 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _expected_errors() as error:
         print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - what a command says
         return 1
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Import without looking for garbage: what is imported stays, and a tenth of the time is saved.
+
+    Measured in docs/decisions/0019-start-and-size.md.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.store.database.changes import announce
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import AmbiguousNameError
 from antiphon.store.database.records import add, read
 from antiphon.store.database.tables import api_keys, key_secrets

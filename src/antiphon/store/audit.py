@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import add, read
 from antiphon.store.database.tables import audit_log
 

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from antiphon.core.limits.values import Scope
 from antiphon.store.accounts import ActiveSecret, active_secrets
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import StoreError
 from antiphon.store.limits import RateLimit, SpendLimit, list_rate_limits, list_spend_limits
 from antiphon.store.organizations import Organization, find_organization

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import add, read
 from antiphon.store.database.tables import repeatable_requests
 

@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 
 from sqlalchemy import BigInteger, func, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.limits.periods import midnight
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.tables import DAY, ledger, stored_moment
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")

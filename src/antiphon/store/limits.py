@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.values import Scope
 from antiphon.store.database.changes import announce
-from antiphon.store.database.records import read
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.records import insertion, read
 from antiphon.store.database.tables import rate_limits, spend_limits
 
 
@@ -46,10 +45,9 @@ async def list_rate_limits(connection: AsyncConnection) -> tuple[RateLimit, ...]
 
 async def set_rate_limit(connection: AsyncConnection, limit: RateLimit) -> None:
     """Add a limit, or replace the one of the same scope, group and type."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {column.name: getattr(limit, column.name) for column in rate_limits.columns}
     key = [column.name for column in rate_limits.primary_key.columns]
-    change = dialect.insert(rate_limits).values(row)
+    change = insertion(connection, rate_limits).values(row)
     await connection.execute(
         change.on_conflict_do_update(index_elements=key, set_={"value": limit.value})
     )
@@ -79,9 +77,8 @@ async def list_spend_limits(connection: AsyncConnection) -> tuple[SpendLimit, ..
 
 async def set_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> SpendLimit:
     """Set the limit of a scope and period, and return it; an existing limit keeps its id."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {column.name: getattr(limit, column.name) for column in spend_limits.columns}
-    change = dialect.insert(spend_limits).values(row)
+    change = insertion(connection, spend_limits).values(row)
     await connection.execute(
         change.on_conflict_do_update(
             index_elements=["scope", "scope_id", "period"],

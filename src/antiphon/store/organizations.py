@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.store.database.changes import announce
-from antiphon.store.database.records import add, find, read
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.records import add, find, insertion, read
 from antiphon.store.database.tables import api_keys, house_secrets, invites, organizations, users
 from antiphon.store.workspaces import Workspace, add_workspace
 
@@ -128,8 +127,7 @@ async def end_invite(
 
 async def installation_secret(connection: AsyncConnection, name: str, fresh: bytes) -> bytes:
     """Return the secret of this name; if there is none yet, keep `fresh` as it."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    keep = dialect.insert(house_secrets).values(name=name, value=fresh).on_conflict_do_nothing()
-    await connection.execute(keep)
+    keep = insertion(connection, house_secrets).values(name=name, value=fresh)
+    await connection.execute(keep.on_conflict_do_nothing())
     value = select(house_secrets.c.value).where(house_secrets.c.name == name)
     return bytes((await connection.execute(value)).scalar_one())

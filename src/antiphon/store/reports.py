@@ -18,9 +18,9 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.core.billing.usage import Costs, TokenCounts
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antiphon.store.database.changes import announce
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import add, find, read
 from antiphon.store.database.tables import workspace_members, workspaces
 

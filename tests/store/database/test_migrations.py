@@ -57,6 +57,38 @@ def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(context, metadata))
 
 
+SCHEMA = {
+    "sqlite": "SELECT type, name, sql FROM sqlite_master",
+    "postgresql": """
+        SELECT 'column', concat_ws(' ', table_name, ordinal_position, column_name),
+            concat_ws(' ', data_type, character_maximum_length, is_nullable, column_default)
+        FROM information_schema.columns WHERE table_schema = current_schema()
+        UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid)
+        FROM pg_constraint
+        WHERE connamespace = current_schema()::regnamespace AND contype <> 'n'
+        UNION ALL SELECT 'index', indexname, indexdef
+        FROM pg_indexes WHERE schemaname = current_schema()
+    """,
+}
+
+
+def everything(connection: Connection) -> list[tuple[str, ...]]:
+    """Every table, column, constraint and index, and the rows that are there from the start."""
+    schema = connection.exec_driver_sql(SCHEMA[connection.dialect.name]).all()
+    rows = [
+        (name, str(connection.exec_driver_sql(f"SELECT * FROM {name}").all()))  # noqa: S608
+        for name in inspect(connection).get_table_names()
+    ]
+    # Alembic's own table is written with other spaces than SQLAlchemy writes.
+    plain = [tuple("".join(str(part).replace('"', "").split()) for part in row) for row in schema]
+    return sorted([*plain, *rows])
+
+
+def drop_everything(connection: Connection) -> None:
+    metadata.drop_all(connection)
+    connection.exec_driver_sql("DROP TABLE alembic_version")
+
+
 async def migrating(url: str, *preload: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -83,6 +115,16 @@ async def test_empty_database_gets_the_tables_that_the_code_expects(database: Da
         assert await revision(connection) == 0
 
 
+async def test_new_database_is_what_the_migrations_would_have_made(database: Database) -> None:
+    async with database.write() as connection:
+        made = await connection.run_sync(everything)
+        await connection.run_sync(drop_everything)
+        assert await connection.run_sync(everything) != made
+        await connection.run_sync(upgrade_to("head"))
+        migrated = await connection.run_sync(everything)
+    assert made == migrated
+
+
 async def test_second_migration_is_harmless(database: Database) -> None:
     await migrate(database)
     async with database.read() as connection:
@@ -90,7 +132,13 @@ async def test_second_migration_is_harmless(database: Database) -> None:
     assert version == NEWEST
 
 
-async def test_processes_that_migrate_at_once_do_it_once(url: str, opened: OpenDatabase) -> None:
+@pytest.mark.parametrize("before", [None, "0005"])
+async def test_processes_that_migrate_at_once_do_it_once(
+    url: str, opened: OpenDatabase, before: str | None
+) -> None:
+    if before is not None:
+        async with (await opened()).write() as connection:
+            await connection.run_sync(upgrade_to(before))
     processes = [await migrating(url, "alembic") for _ in range(4)]
     ends = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
     assert [(process.returncode, end[1]) for process, end in zip(processes, ends, strict=True)] == [
@@ -104,6 +152,12 @@ async def test_process_that_has_nothing_to_migrate_imports_no_alembic(
     url: str, database: Database
 ) -> None:
     assert database
+    process = await migrating(url)
+    assert (await process.communicate(b"go\n"))[0] == b"False\n"
+
+
+async def test_empty_database_is_filled_without_alembic(url: str, opened: OpenDatabase) -> None:
+    assert await opened()
     process = await migrating(url)
     assert (await process.communicate(b"go\n"))[0] == b"False\n"
 

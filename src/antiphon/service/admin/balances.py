@@ -21,7 +21,7 @@ from antiphon.store.organizations import User, list_users
 from antiphon.wire.admin.limits import BalanceInfo, SpendActor, SpendSummary
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)

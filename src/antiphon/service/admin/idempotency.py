@@ -20,7 +20,7 @@ from antiphon.store.idempotency import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 REMEMBERED = timedelta(hours=24)
 LONGEST_NAME = 255

@@ -53,7 +53,7 @@ from antiphon.wire.admin.keys import (
 from antiphon.wire.admin.organizations import Listing
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 # How long before its end a key counts as expiring soon.
 WARNING = timedelta(days=7)

@@ -46,7 +46,7 @@ from antiphon.wire.admin.organizations import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 INVITE_LIFE = timedelta(days=21)
 ADMIN = "admin"

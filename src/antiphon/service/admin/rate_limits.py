@@ -29,7 +29,7 @@ from antiphon.wire.admin.limits import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 
 N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)

@@ -34,7 +34,7 @@ from antiphon.wire.admin.limits import (
 from antiphon.wire.admin.organizations import Deleted
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 
 class SpendLimits:

@@ -18,7 +18,7 @@ from antiphon.store.database.errors import DuplicateError
 from antiphon.wire.base import Answer
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 # Fields of answers that an audit entry never holds.
 _SECRETS = ("secret",)

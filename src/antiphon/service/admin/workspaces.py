@@ -45,7 +45,7 @@ from antiphon.wire.admin.organizations import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from antiphon.store.database.connection import AsyncConnection
 
 MOST_WORKSPACES = 100
 MOST_TAGS = 50

@@ -2,13 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
 
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.instance_lock import InstanceLock, NoInstanceLock, OnLockChange
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 async def acquire_nothing(on_change: OnLockChange, exclusive: bool) -> InstanceLock:  # noqa: FBT001 - a word of the port
@@ -24,7 +22,7 @@ class Backend:
     SQLite reads and writes on different connections.
     """
 
-    readers: "AsyncEngine"
-    writers: "AsyncEngine"
+    readers: Engine
+    writers: Engine
     watch: Callable[[], Awaitable[ChangeSignal]]
     acquire: Callable[[OnLockChange, bool], Awaitable[InstanceLock]] = acquire_nothing

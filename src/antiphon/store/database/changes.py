@@ -1,9 +1,11 @@
 """The signal of a change of an account to every process, without a query per request."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select
+
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.tables import revisions
 
 CHANNEL = "antiphon_accounts"
 
@@ -34,10 +36,8 @@ class ChangeSignal(Protocol):
     async def aclose(self) -> None: ...
 
 
-async def announce(connection: "AsyncConnection") -> None:
+async def announce(connection: AsyncConnection) -> None:
     """Count a change of the accounts; on commit every process knows, on rollback none does."""
-    from antiphon.store.database.tables import revisions  # noqa: PLC0415 - see database.py
-
     accounts = revisions.c.name == "accounts"
     await connection.execute(revisions.update().where(accounts).values(value=revisions.c.value + 1))
     connection.info[CHANGES_ACCOUNTS] = True
@@ -45,26 +45,18 @@ async def announce(connection: "AsyncConnection") -> None:
         await connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
 
-async def claim(connection: "AsyncConnection") -> None:
+async def claim(connection: AsyncConnection) -> None:
     """Lock the accounts against other changes until this transaction ends.
 
     On SQLite writing transactions come one after the other. On PostgreSQL another transaction
     could change a row between the reading and the writing of this one: a key would be made in a
     workspace that is being archived.
     """
-    from sqlalchemy import select  # noqa: PLC0415 - see database.py
-
-    from antiphon.store.database.tables import revisions  # noqa: PLC0415
-
     accounts = select(revisions.c.value).where(revisions.c.name == "accounts")
     await connection.execute(accounts.with_for_update())
 
 
-async def revision(connection: "AsyncConnection") -> int:
+async def revision(connection: AsyncConnection) -> int:
     """How often the accounts have changed since the database was made."""
-    from sqlalchemy import select  # noqa: PLC0415 - see database.py
-
-    from antiphon.store.database.tables import revisions  # noqa: PLC0415
-
     found = await connection.scalar(select(revisions.c.value).where(revisions.c.name == "accounts"))
     return int(found or 0)

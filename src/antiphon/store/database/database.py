@@ -1,8 +1,4 @@
-"""One database, SQLite or PostgreSQL: transactions to read and to write, and notice of changes.
-
-SQLAlchemy takes a third of a second to import on a small machine, so this module and its imports
-import it where it is first used. The modules of the store that use tables import it at once.
-"""
+"""One database, SQLite or PostgreSQL: transactions to read and to write, and notice of changes."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,16 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import CHANGES_ACCOUNTS, ChangeSignal
+from antiphon.store.database.connection import AsyncConnection, connect, dispose
 from antiphon.store.database.errors import StoreError, explained
 from antiphon.store.database.instance_lock import OnLockChange
+from antiphon.store.database.postgresql import open_postgresql
+from antiphon.store.database.sqlite import open_sqlite
 
 if TYPE_CHECKING:
     from aiosqlite import Connection
-    from sqlalchemy import URL
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 # How long a transaction waits for others to release the database.
 PATIENCE_S = 5.0
@@ -38,13 +37,13 @@ class Database:
         self._watching = anyio.Lock()
 
     @asynccontextmanager
-    async def read(self) -> AsyncGenerator["AsyncConnection"]:
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
         """Read one state of the database, whatever others write; writing is refused."""
         async with _transaction(self._backend.readers) as connection:
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncGenerator["AsyncConnection"]:
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
         """Commit everything at the end, or nothing if there is an exception."""
         async with _transaction(self._backend.writers) as connection:
             connection.info.pop(CHANGES_ACCOUNTS, None)
@@ -79,8 +78,8 @@ class Database:
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):
-            await self._backend.readers.dispose()
-            await self._backend.writers.dispose()
+            await dispose(self._backend.readers)
+            await dispose(self._backend.writers)
             # Last: on SQLite it gives up the locks of all connections.
             if self._signal is not None:
                 await self._signal.aclose()
@@ -88,8 +87,6 @@ class Database:
 
 def sqlite_url(path: Path) -> str:
     """Return the URL of a database in a file, whatever characters its path has."""
-    from sqlalchemy import URL  # noqa: PLC0415
-
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
@@ -106,21 +103,14 @@ async def open_database(
     parsed = _parsed(url)
     match parsed.get_backend_name():
         case "sqlite":
-            from antiphon.store.database.sqlite import open_sqlite  # noqa: PLC0415
-
             return Database(await open_sqlite(parsed, patience_s, connect))
         case "postgresql":
-            from antiphon.store.database.postgresql import open_postgresql  # noqa: PLC0415
-
             return Database(open_postgresql(parsed, patience_s))
         case other:
             raise StoreError(f"{other} is no database that Antiphon knows: SQLite or PostgreSQL")
 
 
-def _parsed(url: str) -> "URL":
-    from sqlalchemy import make_url  # noqa: PLC0415
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
-
+def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -129,9 +119,7 @@ def _parsed(url: str) -> "URL":
 
 
 @asynccontextmanager
-async def _transaction(engine: "AsyncEngine") -> AsyncGenerator["AsyncConnection"]:
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
-
+async def _transaction(engine: Engine) -> AsyncGenerator[AsyncConnection]:
     connection = await _connected(engine)
     try:
         async with _settled(connection):
@@ -143,24 +131,22 @@ async def _transaction(engine: "AsyncEngine") -> AsyncGenerator["AsyncConnection
             await connection.close()
 
 
-async def _connected(engine: "AsyncEngine") -> "AsyncConnection":
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
-
+async def _connected(engine: Engine) -> AsyncConnection:
     try:
-        return await engine.connect()
+        return await connect(engine)
     except (SQLAlchemyError, OSError) as error:
         raise explained(error) from error
 
 
 @asynccontextmanager
-async def _settled(connection: "AsyncConnection") -> AsyncGenerator[None]:
+async def _settled(connection: AsyncConnection) -> AsyncGenerator[None]:
     """Begin; then commit or roll back, and let no cancellation come between."""
-    transaction = await connection.begin()
+    await connection.begin()
     try:
         yield
     except BaseException:
         with anyio.CancelScope(shield=True):
-            await transaction.rollback()
+            await connection.rollback()
         raise
     with anyio.CancelScope(shield=True):
-        await transaction.commit()
+        await connection.commit()

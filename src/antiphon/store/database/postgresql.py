@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import CHANNEL, ChangeSignal
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 def open_postgresql(url: URL, patience_s: float) -> Backend:
     """Open nothing yet: the pool connects when it is first used."""
     try:
-        engine = create_async_engine(
+        engine = create_engine(
             url.set(drivername="postgresql+asyncpg"),
             # No request waits for the database, so a question before each use costs nothing, and
             # a restart of the server fails no transaction.

@@ -1,12 +1,27 @@
 """Rows as frozen values: the two steps that every table's functions share."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Select, Table, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.dialects import sqlite
+
+from antiphon.store.database.connection import AsyncConnection
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 T = TypeVar("T")
+
+
+def insertion(connection: AsyncConnection, table: Table) -> "postgresql.Insert | sqlite.Insert":
+    """Begin an `INSERT` that may say `ON CONFLICT`, as both databases spell it alike."""
+    if connection.dialect.name == "postgresql":
+        # It takes as long to import as a tenth of the server, and SQLite has no use for it.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 async def add(connection: AsyncConnection, table: Table, record: object) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Engine
+
 from antiphon.store.database.errors import StoreError, explained
 
 if TYPE_CHECKING:
     from asyncpg import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
 # A silent connection may be dead; it is asked this often.
 HEARTBEAT_S = 5.0
@@ -107,7 +108,7 @@ class Session:
 
 
 def dialer(
-    engine: "AsyncEngine", patience_s: float, **server_settings: str
+    engine: Engine, patience_s: float, **server_settings: str
 ) -> Callable[[], Awaitable["Connection"]]:
     """Return a function that connects as the pool does, with these settings of the session."""
     _, arguments = engine.dialect.create_connect_args(engine.url)

@@ -9,9 +9,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import to_thread
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from antiphon.store.database.backend import Backend
@@ -177,12 +176,12 @@ def _engine(
     patience_s: float,
     *pragmas: str,
     connections: int = 5,
-) -> AsyncEngine:
+) -> Engine:
     """Make an engine whose transactions open with `begin`, which the driver leaves to us."""
     arguments: dict[str, Any] = {"isolation_level": None, "timeout": patience_s}
     if connect is not None:
         arguments["async_creator_fn"] = connect
-    engine = create_async_engine(
+    engine = create_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args=arguments,
         pool_size=connections,
@@ -190,7 +189,7 @@ def _engine(
         hide_parameters=True,
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         del entry
         cursor = connection.cursor()
@@ -198,7 +197,7 @@ def _engine(
             cursor.execute(pragma)
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def open_transaction(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 

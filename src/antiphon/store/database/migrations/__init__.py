@@ -1,13 +1,12 @@
 """How a database of an older release becomes one of this release, or an empty one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
 
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from antiphon.store.database.tables import DAY, metadata, revisions
 
 # The newest file of versions/. Known without Alembic, which is imported only to change something.
 NEWEST = "0006"
@@ -28,22 +27,42 @@ async def migrate(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-def _version(connection: "Connection") -> str | None:
-    from sqlalchemy import inspect, text  # noqa: PLC0415 - see database.py
-
+def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return None if version is None else str(version)
 
 
-def _upgrade(connection: "Connection") -> None:
+def _upgrade(connection: Connection) -> None:
+    _lock(connection)
+    if inspect(connection).get_table_names():
+        _migrate(connection)
+    else:
+        _create(connection)
+
+
+def _create(connection: Connection) -> None:
+    """Make the tables in an empty database as the migrations would, one after the other."""
+    metadata.create_all(connection, checkfirst=False)
+    if connection.dialect.name == "sqlite":
+        # Not in `metadata`: Alembic cannot compare an index by an expression.
+        columns = f"({DAY}), workspace_id, api_key_id, cost"
+        connection.exec_driver_sql(f"CREATE INDEX ix_ledger_days ON ledger ({columns})")
+    connection.execute(revisions.insert().values(name="accounts", value=0))
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{NEWEST}')")  # noqa: S608
+
+
+def _migrate(connection: Connection) -> None:
     # Alembic costs as much to import as half of the server, and most starts migrate nothing.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
 
-    _lock(connection)
     config = Config(attributes={"connection": connection})
     # Alembic interpolates its options, so a percent sign in the path has to be doubled.
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
@@ -56,7 +75,7 @@ def _upgrade(connection: "Connection") -> None:
         ) from error
 
 
-def _lock(connection: "Connection") -> None:
+def _lock(connection: Connection) -> None:
     """Let one process migrate at a time. On SQLite the write transaction is the lock."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")

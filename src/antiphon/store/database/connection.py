@@ -1,0 +1,84 @@
+"""A connection of SQLAlchemy Core whose calls are awaited.
+
+SQLAlchemy's asyncio extension offers the same and imports the ORM with it, which is a seventh of
+the time to import the server: docs/decisions/0019-start-and-size.md. Both switch to a greenlet
+for each call, in which the drivers of the asyncio dialects can wait.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, ScalarResult
+from sqlalchemy.util import greenlet_spawn
+
+T = TypeVar("T")
+
+Rows: TypeAlias = CursorResult[*tuple[Any, ...]]
+"""The rows of a statement, all of them in memory."""
+
+
+class AsyncConnection:
+    """One connection. Results are buffered, so reading them waits for nothing."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._connection.dialect
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        """Notes of the program's own, kept as long as the connection to the database."""
+        return self._connection.info
+
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction()
+
+    async def execute(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> Rows:
+        return await greenlet_spawn(self._connection.execute, statement, parameters)
+
+    async def scalar(self, statement: Executable) -> Any:
+        """Return the first column of the first row, or `None`."""
+        return (await self.execute(statement)).scalar()
+
+    async def scalars(self, statement: Executable) -> ScalarResult[Any]:
+        """Return the first column of each row."""
+        return (await self.execute(statement)).scalars()
+
+    async def exec_driver_sql(
+        self, statement: str, parameters: Sequence[tuple[object, ...]] | None = None
+    ) -> Rows:
+        """Execute text as it is, once for each row of parameters."""
+        parameters = None if parameters is None else list(parameters)
+        return await greenlet_spawn(self._connection.exec_driver_sql, statement, parameters)
+
+    async def run_sync(self, function: Callable[[Connection], T]) -> T:
+        """Call a function that uses the connection without awaiting, as Alembic does."""
+        return await greenlet_spawn(function, self._connection)
+
+    async def begin(self) -> None:
+        await greenlet_spawn(self._connection.begin)
+
+    async def commit(self) -> None:
+        await greenlet_spawn(self._connection.commit)
+
+    async def rollback(self) -> None:
+        await greenlet_spawn(self._connection.rollback)
+
+    async def close(self) -> None:
+        await greenlet_spawn(self._connection.close)
+
+
+async def connect(engine: Engine) -> AsyncConnection:
+    """Take a connection from the pool of an engine whose dialect is one of asyncio."""
+    return AsyncConnection(await greenlet_spawn(engine.connect))
+
+
+async def dispose(engine: Engine) -> None:
+    """Close the pool of an engine."""
+    await greenlet_spawn(engine.dispose)
