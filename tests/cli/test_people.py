@@ -4,7 +4,7 @@ from cli.conftest import Shell
 
 
 def test_a_person_is_invited_and_becomes_a_user(shell: Shell) -> None:
-    assert "Nobody is invited" in shell("invites list")
+    assert "There are no invites" in shell("invites list")
     assert "No mail was sent" in shell("invites create Ada@example.org")
     assert "pending" in shell("invites list")
     user = shell.json("invites accept ada@example.org Ada")
@@ -19,7 +19,7 @@ def test_an_invite_is_taken_back(shell: Shell) -> None:
     assert shell.json("invites list") == []
 
 
-def test_admins_are_made_and_unmade_here(shell: Shell) -> None:
+def test_command_line_makes_and_removes_admins(shell: Shell) -> None:
     assert "no users yet" in shell("users list")
     assert shell.json("users add ada@example.org Ada --role admin")["role"] == "admin"
     assert "ada@example.org  Ada   admin" in shell("users list")
@@ -29,7 +29,7 @@ def test_admins_are_made_and_unmade_here(shell: Shell) -> None:
     assert shell.json("users list") == []
 
 
-def test_members_come_and_go(shell: Shell) -> None:
+def test_member_is_added_changed_and_removed(shell: Shell) -> None:
     shell("workspaces create research")
     shell("users add ada@example.org Ada")
     assert "no members" in shell("workspaces members research")
@@ -67,7 +67,7 @@ def test_a_workspace_is_renamed_and_archived_with_its_keys(shell: Shell) -> None
         ),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: str) -> None:
+def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, complaint: str) -> None:
     assert shell.complaint(line) == complaint
 
 
