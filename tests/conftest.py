@@ -106,7 +106,7 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options."""
     async with AsyncExitStack() as stack:
         # A server has its folder to itself: the first one the test's, others one in it.
-        folders = chain([tmp_path], (tmp_path / f"house{number}" for number in count(2)))
+        folders = chain([tmp_path], (tmp_path / f"server{number}" for number in count(2)))
 
         async def start(
             settings: dict[str, Any] | None = None,

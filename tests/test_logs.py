@@ -8,7 +8,7 @@ import structlog
 from antiphon.logs import MOST_LINES, LineWriter, frames_only, set_up_logs
 
 
-def test_a_line_is_json_where_no_person_reads(monkeypatch) -> None:
+def test_line_is_json_without_a_terminal(monkeypatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     monkeypatch.setattr(sys, "stderr", stream)
     set_up_logs("info", "auto")
@@ -48,7 +48,7 @@ async def test_lines_of_a_moment_are_written_together_and_errors_at_once() -> No
     assert stream.getvalue().count(b"many") == MOST_LINES
 
 
-def test_without_a_loop_a_line_is_written_at_once() -> None:
+def test_line_without_an_event_loop_is_written_at_once() -> None:
     stream = io.BytesIO()
     LineWriter(stream).info(b"one")
     assert stream.getvalue() == b"one\n"

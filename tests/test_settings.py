@@ -136,7 +136,7 @@ def test_a_secret_hides() -> None:
         ({"ANTIPHON_LOG_LEVEL": "loud"}, "log_level: "),
     ],
 )
-def test_what_is_wrong_in_the_environment_is_named(environ, said) -> None:
+def test_fault_in_the_environment_is_named(environ, said) -> None:
     with pytest.raises(SettingsError) as caught:
         load(environ=environ)
     assert str(caught.value).startswith(said)
@@ -154,7 +154,7 @@ def test_what_is_wrong_in_the_environment_is_named(environ, said) -> None:
         ("[[models]]\nid = 'x'\nengine = 'y'\n[[models.engines]]\nweight = 1", "beside"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named(config, text, said) -> None:
+def test_fault_in_the_file_is_named(config, text, said) -> None:
     config.write_text(text)
     with pytest.raises(SettingsError) as caught:
         load(config=config)

@@ -34,7 +34,7 @@ def test_keys_are_a_workspaces_the_organizations_or_administer(shell: Shell) -> 
         assert word in table
 
 
-def test_the_secret_is_said_once(shell: Shell) -> None:
+def test_secret_is_shown_once(shell: Shell) -> None:
     said = shell("keys create laptop")
     secret = said.split()[0]
     assert "shown this once" in said
@@ -80,7 +80,7 @@ def test_keys_of_one_name_are_told_apart_by_their_ids(shell: Shell) -> None:
         (f"keys create {'x' * 101}", "name: String should have at most 100 characters"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: str) -> None:
+def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, complaint: str) -> None:
     assert shell.complaint(line) == complaint
 
 

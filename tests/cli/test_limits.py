@@ -100,7 +100,7 @@ def test_balances_say_what_is_left(shell: Shell) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(shell: Shell, line: str, complaint: str) -> None:
+def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, complaint: str) -> None:
     assert shell.complaint(line) == complaint
 
 

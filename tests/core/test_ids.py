@@ -71,7 +71,7 @@ def test_secret_carries_all_its_entropy_in_url_safe_characters(entropy: bytes) -
 
 
 @pytest.mark.parametrize("size", [0, 31, 33])
-def test_secret_of_too_little_or_too_much_entropy_is_refused(size: int) -> None:
+def test_secret_of_another_number_of_bytes_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="32 random bytes"):
         make_secret(bytes(size))
 

@@ -169,7 +169,7 @@ def test_nothing_but_the_settings_reads_the_environment() -> None:
             assert "getenv" not in source, module
 
 
-def test_the_table_of_what_is_served_is_what_the_tests_show() -> None:
+def test_coverage_page_equals_the_marks_of_the_tests() -> None:
     committed = surface.PAGE.read_text(encoding="utf-8")
     states = surface.covered()
     assert surface.backwards(surface.stated(committed), states) == []

@@ -34,20 +34,20 @@ def suite(tmp_path: Path) -> Suite:
     return write
 
 
-def test_the_best_that_a_test_shows_counts(suite: Suite) -> None:
+def test_best_state_that_a_test_shows_counts(suite: Suite) -> None:
     tests = suite(
         marked((TOP_P, "ignored"), (PING, "shape")), marked((TOP_P, "effect"), (PING, "refused"))
     )
     assert covered(tests) == {TOP_P: "effect", PING: "shape"}
 
 
-def test_a_page_says_what_was_covered() -> None:
+def test_page_states_what_the_tests_cover() -> None:
     states = {TOP_P: "effect", PING: "ignored", VERSION: "refused"}
     assert stated(page(states)) == states
     assert stated(page({})) == {}
 
 
-def test_a_mark_that_is_gone_is_noticed(suite: Suite) -> None:
+def test_missing_mark_is_reported(suite: Suite) -> None:
     before = covered(suite(marked((TOP_P, "effect"), (PING, "shape"))))
     assert backwards(before, covered(suite(marked((PING, "shape"))))) == [
         f"{TOP_P}: effect, now not yet"
@@ -58,19 +58,19 @@ def test_a_mark_that_is_gone_is_noticed(suite: Suite) -> None:
     ("was", "is_now"),
     [("effect", "shape"), ("effect", "refused"), ("shape", "ignored"), ("ignored", "refused")],
 )
-def test_a_mark_that_is_weaker_is_noticed(suite: Suite, was: str, is_now: str) -> None:
+def test_weaker_mark_is_reported(suite: Suite, was: str, is_now: str) -> None:
     before, after = covered(suite(marked((TOP_P, was)))), covered(suite(marked((TOP_P, is_now))))
     assert backwards(before, after) == [f"{TOP_P}: {was}, now {is_now}"]
     assert backwards(after, before) == []
 
 
-def test_a_thing_that_left_the_surface_is_noticed() -> None:
+def test_thing_that_left_the_surface_is_reported() -> None:
     assert backwards({"parameters: once": "effect"}, {}) == [
         "parameters: once: effect, now not yet"
     ]
 
 
-def test_a_new_mark_is_no_step_back(suite: Suite) -> None:
+def test_new_mark_is_not_reported(suite: Suite) -> None:
     before = covered(suite(marked((TOP_P, "refused"))))
     assert backwards(before, covered(suite(marked((TOP_P, "refused"), (PING, "effect"))))) == []
 
@@ -91,12 +91,12 @@ def test_a_test_that_need_not_pass_shows_nothing(suite: Suite, more: str) -> Non
         covered(suite(marked((TOP_P, "effect"), more=more)))
 
 
-def test_what_is_no_test_shows_nothing(suite: Suite) -> None:
+def test_mark_on_a_function_that_is_no_test_is_refused(suite: Suite) -> None:
     with pytest.raises(SurfaceError, match="is no test"):
         covered(suite(marked((TOP_P, "effect"), name="check_it")))
 
 
-def test_the_page_is_not_written_backwards(tmp_path: Path) -> None:
+def test_page_is_not_written_with_weaker_states(tmp_path: Path) -> None:
     path, states = tmp_path / "coverage.md", covered()
     every = (f"{kind}: {name}" for kind, names in surface.SURFACE.items() for name in names)
     unmarked = next(thing for thing in every if thing not in states)
@@ -110,7 +110,7 @@ def test_the_page_is_not_written_backwards(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == page(states)
 
 
-def test_every_mark_that_is_taken_from_a_test_is_missed() -> None:
+def test_every_removed_mark_is_reported() -> None:
     """Of the real tests: without the marks of any one thing, the committed page is not held."""
     committed = stated(surface.PAGE.read_text(encoding="utf-8"))
     states = covered()

@@ -22,7 +22,7 @@ from support.published import Published
 __all__ = ["postgres"]
 
 ADMIN = "sk-antiphon-admin-key-of-the-tests"
-HOUSE = "/v1/organizations"
+ORGANIZATIONS_PATH = "/v1/organizations"
 # What this API says beyond the published one.
 OWN = frozenset({"APIKey.last_used_at", "APIKey.secret"})
 ANSWER = Published(absent=frozenset(), beyond=OWN)
@@ -46,7 +46,7 @@ def admin(server: Program) -> Iterator[Anthropic]:
 @pytest.fixture
 def raw(server: Program) -> Iterator[httpx2.Client]:
     headers = {"x-api-key": ADMIN, "anthropic-version": "2026-10-21"}
-    with httpx2.Client(base_url=server.url + HOUSE, headers=headers) as client:
+    with httpx2.Client(base_url=server.url + ORGANIZATIONS_PATH, headers=headers) as client:
         yield client
 
 
@@ -275,8 +275,8 @@ def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
     assert total == Decimal(line["cost_usd"]) > 0
     (balance,) = run_json(tmp_path, "limits", "balance", "--workspace", "Default")
     assert balance["spent"] == "0"
-    house = run_json(tmp_path, "limits", "balance", "--organization")[0]
-    assert Decimal(house["spent"]) == total * 100
+    whole = run_json(tmp_path, "limits", "balance", "--organization")[0]
+    assert Decimal(whole["spent"]) == total * 100
     csv = run(tmp_path, "usage", "--by", "day,key", "--csv").stdout.splitlines()
     assert csv[0].startswith("day,api_key_id,requests,input_tokens,")
     assert len(csv) == 1 + len(by_key)

@@ -103,14 +103,14 @@ def test_a_request_is_taken_byte_by_byte(connection: Connection, raw: bytes) -> 
     assert connection.answer()[0] == 200
 
 
-def test_who_asks_first_is_told_to_go_on(connection: Connection) -> None:
+def test_expect_100_continue_is_answered(connection: Connection) -> None:
     connection.send(posted(b"", "expect: 100-continue").replace(b"-length: 0", b"-length: 200"))
     assert connection.head() == (100, {})
     connection.send(BODY.ljust(200))
     assert connection.answer()[0] == 200
 
 
-def test_who_asks_first_to_send_too_much_is_told_not_to(connection: Connection) -> None:
+def test_expect_100_continue_of_a_large_body_is_refused(connection: Connection) -> None:
     raw = posted(b"", "expect: 100-continue").replace(b"-length: 0", b"-length: 40000000")
     connection.send(raw)
     status, _, body = connection.answer()
@@ -138,7 +138,7 @@ NOT_TAKEN = {
 
 
 @pytest.mark.parametrize(("raw", "status"), NOT_TAKEN.values(), ids=NOT_TAKEN)
-def test_what_is_not_taken_is_answered_in_the_envelope(
+def test_refused_request_is_answered_in_the_envelope(
     connection: Connection, raw: bytes, status: int
 ) -> None:
     connection.send(raw)
@@ -149,7 +149,7 @@ def test_what_is_not_taken_is_answered_in_the_envelope(
     assert list(body["error"]) == ["type", "message", "details"]
 
 
-def test_a_body_that_ends_early_is_no_request(connection: Connection) -> None:
+def test_body_that_ends_early_is_refused(connection: Connection) -> None:
     connection.send(posted(BODY)[:-1])
     connection.end()
     assert connection.ended
@@ -162,7 +162,7 @@ def test_a_request_behind_another_is_answered_after_it(connection: Connection) -
     assert connection.ended
 
 
-def test_what_is_no_http_behind_a_stream_does_not_stand_in_it(connection: Connection) -> None:
+def test_garbage_behind_a_stream_is_not_answered_inside_it(connection: Connection) -> None:
     asked = {**HELLO, "stream": True, "messages": [{"role": "user", "content": "be slow"}]}
     connection.send(posted(json.dumps(asked).encode()).replace(b"connection: close\r\n", b""))
     assert connection.head()[0] == 200
@@ -204,7 +204,7 @@ LATE = {
 
 
 @pytest.mark.parametrize(("raw", "sentence", "details"), LATE.values(), ids=LATE)
-def test_what_does_not_come_is_not_waited_for(
+def test_request_that_does_not_arrive_is_refused(
     hasty: Program, raw: bytes, sentence: str, details: Any
 ) -> None:
     connection = Connection(hasty)
@@ -216,7 +216,7 @@ def test_what_does_not_come_is_not_waited_for(
     connection.close()
 
 
-def test_who_says_nothing_is_let_go(hasty: Program) -> None:
+def test_connection_without_a_request_is_closed(hasty: Program) -> None:
     connection = Connection(hasty)
     assert connection.ended
     connection.close()

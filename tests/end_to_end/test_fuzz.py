@@ -175,7 +175,7 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("raw", NOT_HTTP.values(), ids=NOT_HTTP)
-def test_what_is_not_http_is_answered_in_the_envelope(scripted: Program, raw: bytes) -> None:
+def test_bytes_that_are_not_http_are_refused_in_the_envelope(scripted: Program, raw: bytes) -> None:
     host, _, port = scripted.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), PATIENCE_S) as caller:
         caller.sendall(raw)

@@ -36,7 +36,7 @@ Line = dict[str, Any]
 
 
 async def fill(path: Path) -> None:
-    """Write the ledger of a house in which something was asked every day, by one key or none."""
+    """Write the ledger of an organization with a request on every day, by one key or none."""
     database = await open_database(sqlite_url(path))
     await migrate(database)
     async with database.write() as connection:

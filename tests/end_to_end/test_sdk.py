@@ -138,7 +138,7 @@ def test_a_failure_in_mid_stream_is_raised(scripted: Program) -> None:
     assert heard == ["I", " am", " the"]
 
 
-def test_a_timeout_of_the_caller_leaves_the_server_well(scripted: Program) -> None:
+def test_timeout_of_a_caller_does_not_harm_the_server(scripted: Program) -> None:
     with anthropic.Anthropic(base_url=scripted.url, api_key=KEY, max_retries=0) as client:
         with pytest.raises(anthropic.APITimeoutError):
             client.messages.create(**asked("be slow"), timeout=0.2)

@@ -35,7 +35,7 @@ NOT_SERVED = {
     "claude_tag": "of the apps: their policies and sessions",
     "compliance_settings": "of the Enterprise plan",
     "external_keys": "keys of clouds; data stays on the machines of the server",
-    "federation": "there is no sign-in by other houses' tokens",
+    "federation": "there is no sign-in by the tokens of others",
     "plugin_marketplaces": "of the apps",
     "plugins": "of the apps",
     "rbac_groups": "of the Enterprise plan; roles are given to users",
@@ -168,14 +168,14 @@ def test_every_method_is_called_with_every_parameter(sweep: Sweep, raw: httpx2.C
 @pytest.mark.covers("administration: external_keys", "refused")
 @pytest.mark.covers("administration: rbac_groups and rbac_roles", "refused")
 @pytest.mark.covers("administration: federation", "refused")
-def test_what_is_not_served_is_not_found(sweep: Sweep) -> None:
+def test_endpoints_that_are_not_served_are_not_found(sweep: Sweep) -> None:
     absent = [path for path in sweep.methods if not is_served(path)]
     for path in absent:
         sweep.absent(path)
     assert len(absent) > 50
 
 
-def test_nothing_is_listed_that_the_sdk_has_not(client: Anthropic) -> None:
+def test_listed_methods_exist_in_the_sdk(client: Anthropic) -> None:
     paths = [path for path, _ in methods(client.beta.organization)]
     for group in NOT_SERVED:
         assert any(path == group or path.startswith(f"{group}.") for path in paths), group
@@ -214,8 +214,8 @@ def people(sweep: Sweep, raw: httpx2.Client) -> None:
 
 
 def workspaces(sweep: Sweep) -> None:
-    home = sweep("workspaces.list", include_default=True).data[-1]
-    residency = home.data_residency.model_dump()
+    default = sweep("workspaces.list", include_default=True).data[-1]
+    residency = default.data_residency.model_dump()
     first = sweep(
         "workspaces.create",
         name="First",
@@ -238,10 +238,10 @@ def workspaces(sweep: Sweep) -> None:
     sweep.refused("workspaces.update", first.id)
     assert sweep("workspaces.retrieve", first.id) == changed
     assert sweep("workspaces.archive", second.id).archived_at is not None
-    both = [first.id, second.id, home.id]
+    both = [first.id, second.id, default.id]
     assert [one.id for one in sweep("workspaces.list", ids=both).data] == [first.id]
     every = sweep("workspaces.list", ids=both, include_archived=True, include_default=True)
-    assert [one.id for one in every.data] == [second.id, first.id, home.id]
+    assert [one.id for one in every.data] == [second.id, first.id, default.id]
     with_archived: dict[str, Any] = {"include_archived": True, "limit": 1}
     page = sweep("workspaces.list", after_id=second.id, **with_archived)
     assert [one.id for one in page.data] == [first.id]

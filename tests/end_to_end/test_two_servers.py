@@ -1,4 +1,4 @@
-"""Two servers of one house, each with a data folder of its own: their limits are the same."""
+"""Two servers of one organization, each with its own data folder: their limits are the same."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
 from support.databases import numbers, postgres, postgres_url
-from support.organization import home, house
+from support.organization import on_both_databases, organization
 
-__all__ = ["home", "house", "numbers", "postgres", "postgres_url"]
+__all__ = ["numbers", "on_both_databases", "organization", "postgres", "postgres_url"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from support.organization import HOUSE, StartHome
+from antiphon.server.app import ORGANIZATIONS_PATH
+from support.organization import StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -15,69 +16,73 @@ async def at_once(*requests: Awaitable[Any]) -> list[Any]:
     return await asyncio.gather(*requests)
 
 
-async def test_no_key_is_made_in_a_workspace_that_is_archived_at_once(home: StartHome) -> None:
-    here = await home()
+async def test_no_key_is_made_in_a_workspace_that_is_archived_at_once(
+    on_both_databases: StartOrganization,
+) -> None:
+    org = await on_both_databases()
     for _ in range(5):
-        workspace = (await here.post("/workspaces", {"name": "w"}))["id"]
+        workspace = (await org.post("/workspaces", {"name": "w"}))["id"]
         body = {"name": "k", "scope": {"type": "workspace", "workspace_id": workspace}}
-        make = [here.admin.post(f"{HOUSE}/api_keys", body) for _ in range(6)]
-        archive = here.admin.post(f"{HOUSE}/workspaces/{workspace}/archive", {})
+        make = [org.admin.post(f"{ORGANIZATIONS_PATH}/api_keys", body) for _ in range(6)]
+        archive = org.admin.post(f"{ORGANIZATIONS_PATH}/workspaces/{workspace}/archive", {})
         answers = await at_once(*make[:3], archive, *make[3:])
         assert {answer.status for answer in answers} <= {200, 400}
-        keys = (await here.get(f"/api_keys?workspace_id={workspace}&limit=100"))["data"]
+        keys = (await org.get(f"/api_keys?workspace_id={workspace}&limit=100"))["data"]
         assert {key["status"] for key in keys} <= {"archived"}
         made = [one for one in answers if one.status == 200 and "secret" in one.json]
         for one in made:
-            assert (await here.caller_with(one.json["secret"]).create()).status == 401
+            assert (await org.caller_with(one.json["secret"]).create()).status == 401
 
 
-async def test_person_is_invited_and_accepted_once(home: StartHome) -> None:
-    here = await home()
+async def test_person_is_invited_and_accepted_once(on_both_databases: StartOrganization) -> None:
+    org = await on_both_databases()
     body = {"email": "a@b.c", "role": "user"}
-    invited = await at_once(*(here.admin.post(f"{HOUSE}/invites", body) for _ in range(6)))
+    invited = await at_once(
+        *(org.admin.post(f"{ORGANIZATIONS_PATH}/invites", body) for _ in range(6))
+    )
     assert sorted(one.status for one in invited) == [200, *[400] * 5]
     invite = next(one.json["id"] for one in invited if one.status == 200)
-    accept = f"{HOUSE}/invites/{invite}/accept"
-    accepted = await at_once(*(here.admin.post(accept, {"name": "A"}) for _ in range(6)))
+    accept = f"{ORGANIZATIONS_PATH}/invites/{invite}/accept"
+    accepted = await at_once(*(org.admin.post(accept, {"name": "A"}) for _ in range(6)))
     assert sorted(one.status for one in accepted) == [200, *[400] * 5]
-    assert len(await here.audit()) == 2
+    assert len(await org.audit()) == 2
 
 
-async def test_archived_key_gets_no_secret_at_once(home: StartHome) -> None:
-    here = await home()
+async def test_archived_key_gets_no_secret_at_once(on_both_databases: StartOrganization) -> None:
+    org = await on_both_databases()
     for _ in range(5):
-        key = (await here.post("/api_keys", {"name": "k"}))["id"]
-        path = f"{HOUSE}/api_keys/{key}"
-        rotate = [here.admin.post(f"{path}/rotate", {}) for _ in range(4)]
-        archive = here.admin.post(path, {"status": "archived"})
+        key = (await org.post("/api_keys", {"name": "k"}))["id"]
+        path = f"{ORGANIZATIONS_PATH}/api_keys/{key}"
+        rotate = [org.admin.post(f"{path}/rotate", {}) for _ in range(4)]
+        archive = org.admin.post(path, {"status": "archived"})
         answers = await at_once(*rotate[:2], archive, *rotate[2:])
-        log = (await here.get(f"/audit_log?object_id={key}"))["data"]
+        log = (await org.get(f"/audit_log?object_id={key}"))["data"]
         assert len(log) == 1 + sum(one.status == 200 for one in answers)
         for one in answers:
             if one.status == 200 and "secret" in one.json:
-                assert (await here.caller_with(one.json["secret"]).create()).status == 401
+                assert (await org.caller_with(one.json["secret"]).create()).status == 401
 
 
-async def test_every_name_in_a_row_is_in_the_log(home: StartHome) -> None:
-    here = await home()
-    workspace = (await here.post("/workspaces", {"name": "0"}))["id"]
-    path = f"{HOUSE}/workspaces/{workspace}"
-    await at_once(*(here.admin.post(path, {"name": str(n)}) for n in range(1, 8)))
-    log = (await here.get(f"/audit_log?object_id={workspace}"))["data"]
+async def test_every_name_in_a_row_is_in_the_log(on_both_databases: StartOrganization) -> None:
+    org = await on_both_databases()
+    workspace = (await org.post("/workspaces", {"name": "0"}))["id"]
+    path = f"{ORGANIZATIONS_PATH}/workspaces/{workspace}"
+    await at_once(*(org.admin.post(path, {"name": str(n)}) for n in range(1, 8)))
+    log = (await org.get(f"/audit_log?object_id={workspace}"))["data"]
     followed = {(one["before"] or {}).get("name"): one["after"]["name"] for one in log}
     name: str | None = None
     for _ in range(8):
         name = followed[name]
-    assert name == (await here.get(f"/workspaces/{workspace}"))["name"]
+    assert name == (await org.get(f"/workspaces/{workspace}"))["name"]
 
 
-async def test_one_request_is_done_once_at_once(home: StartHome) -> None:
-    here = await home()
+async def test_one_request_is_done_once_at_once(on_both_databases: StartOrganization) -> None:
+    org = await on_both_databases()
     same = [
-        here.admin.post(f"{HOUSE}/api_keys", {"name": "k"}, idempotency_key="once")
+        org.admin.post(f"{ORGANIZATIONS_PATH}/api_keys", {"name": "k"}, idempotency_key="once")
         for _ in range(6)
     ]
     answers = await at_once(*same)
     assert {one.status for one in answers} == {200}
     assert len({one.json["secret"] for one in answers}) == 1
-    assert len(await here.audit()) == 1
+    assert len(await org.audit()) == 1

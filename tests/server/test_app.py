@@ -28,7 +28,7 @@ PROTECTED = [
         ({"x-api-key": "wrong", "authorization": f"Bearer {KEY}"}, "invalid x-api-key"),
     ],
 )
-async def test_without_a_good_key_nothing_is_answered(
+async def test_request_without_a_known_key_is_refused(
     client, method, path, headers, message
 ) -> None:
     caller: Client = await client()
@@ -109,7 +109,7 @@ async def test_names_of_betas_are_ignored(client, betas) -> None:
     ("betas", "named"),
     [("a b", "`a b`"), ("fine-1,-x, {}", "`-x`, `{}`"), ("a;b", "`a;b`")],
 )
-async def test_what_cannot_be_the_name_of_a_beta_is_refused(client, betas, named) -> None:
+async def test_malformed_beta_name_is_refused(client, betas, named) -> None:
     caller = await client()
     status, kind, message = (await caller.get("/v1/models", anthropic_beta=betas)).error
     assert (status, kind) == (400, "invalid_request_error")
@@ -176,7 +176,7 @@ async def test_a_server_that_stops_is_alive_and_not_ready(platform) -> None:
 
 
 @pytest.mark.covers("headers: browser opt-in", "effect")
-async def test_a_page_of_another_site_must_opt_in(client) -> None:
+async def test_web_page_without_the_opt_in_is_refused(client) -> None:
     caller: Client = await client()
     refused = await caller.post("/v1/messages", HELLO, origin="http://site.test")
     assert refused.error == (
@@ -194,7 +194,7 @@ async def test_a_page_of_another_site_must_opt_in(client) -> None:
     assert allowed.headers["access-control-allow-origin"] == "*"
 
 
-async def test_a_browser_may_ask_first(client) -> None:
+async def test_preflight_of_a_browser_is_answered(client) -> None:
     call = (await client()).start(
         "OPTIONS",
         "/v1/messages",

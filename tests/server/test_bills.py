@@ -16,7 +16,7 @@ from antiphon.engines.registry import open_engine
 from antiphon.engines.scripted import tokens
 from antiphon.settings import PriceSettings
 from support.asgi import HELLO, Answer, Call
-from support.organization import House, Recorded, StartHouse
+from support.organization import Organization, Recorded, StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -71,10 +71,10 @@ class CountingEngine:
 
 
 class Bills:
-    """A house, requests of all kinds, and the check of what they were billed."""
+    """An organization, requests of all kinds, and the check of their bills."""
 
-    def __init__(self, home: House, engine: CountingEngine, chance: random.Random) -> None:
-        self.home = home
+    def __init__(self, org: Organization, engine: CountingEngine, chance: random.Random) -> None:
+        self.org = org
         self.engine = engine
         self.chance = chance
         self.admitted = 0
@@ -97,7 +97,7 @@ class Bills:
         body = self.body(number)
         if self.chance.random() < 0.15:
             body |= self.chance.choice(INVALID)
-        call = self.home.caller.start("POST", "/v1/messages", body)
+        call = self.org.caller.start("POST", "/v1/messages", body)
         if self.chance.random() < 0.3:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.chance.uniform(0, 0.2)):
@@ -146,7 +146,7 @@ def seen(answer: Answer) -> int:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_every_admitted_request_has_one_entry_with_the_usage_told_to_its_caller(
-    house: StartHouse, seed: int
+    organization: StartOrganization, seed: int
 ) -> None:
     engines: list[CountingEngine] = []
 
@@ -154,7 +154,7 @@ async def test_every_admitted_request_has_one_entry_with_the_usage_told_to_its_c
         engines.append(CountingEngine(await open_engine(name, config)))
         return engines[-1]
 
-    home = await house(
+    org = await organization(
         price=PriceSettings(input=Decimal(3), output=Decimal(15)),
         text=WORDS,
         replies=REPLIES,
@@ -162,9 +162,9 @@ async def test_every_admitted_request_has_one_entry_with_the_usage_told_to_its_c
         open_engine=counting,
     )
     chance = random.Random(seed)  # noqa: S311 - a failure has to come back
-    bills = Bills(home, engines[0], chance)
+    bills = Bills(org, engines[0], chance)
     asked = await asyncio.gather(*(bills.ask(number) for number in range(REQUESTS)))
-    entries = await home.entries()
+    entries = await org.entries()
 
     told = [(body, call.answer) for body, call in asked if call.answer.status]
     for body, answer in told:
@@ -179,22 +179,22 @@ async def test_every_admitted_request_has_one_entry_with_the_usage_told_to_its_c
     for entry in entries.values():
         assert (entry.outcome == "failed") == (entry.cost == 0) == (entry.tokens.prompt == 0)
 
-    every = (await home.entries()).values()
+    every = (await org.entries()).values()
     cost = sum(3_000 * entry.tokens.input + 15_000 * entry.tokens.output for entry in every)
     assert sum(entry.cost for entry in every) == cost
     balance = next(
         one
-        for one in (await home.get("/balances?scope=organization"))["data"]
+        for one in (await org.get("/balances?scope=organization"))["data"]
         if one["period"] == "monthly"
     )
     assert Decimal(balance["spent"]) * 10**7 == cost
     assert Decimal(balance["held"]) == 0
 
     day = "starting_at=2026-11-23T00:00:00Z&ending_at=2026-11-24T00:00:00Z"
-    used = results(await home.get(f"/usage_report/messages?bucket_width=1d&{day}"))
+    used = results(await org.get(f"/usage_report/messages?bucket_width=1d&{day}"))
     assert sum(one["uncached_input_tokens"] for one in used) == sum(e.tokens.input for e in every)
     assert sum(one["output_tokens"] for one in used) == sum(e.tokens.output for e in every)
-    costs = results(await home.get(f"/cost_report?{day}"))
+    costs = results(await org.get(f"/cost_report?{day}"))
     assert sum(Decimal(one["amount"]) for one in costs) * 10**7 == cost
 
 

@@ -148,7 +148,7 @@ def thoughts(answer: Answer) -> list[str]:
 
 
 @pytest.mark.parametrize("can", ENGINES.values(), ids=ENGINES.keys())
-async def test_what_is_claimed_is_served_and_nothing_else(start: StartWith, can) -> None:
+async def test_model_serves_exactly_the_capabilities_that_it_claims(start: StartWith, can) -> None:
     client = await start(can)
     listed = dict(claims((await client.get("/v1/models/m")).json["capabilities"]))
     batch = await client.post("/v1/messages/batches", {"requests": []})
@@ -165,7 +165,7 @@ async def test_what_is_claimed_is_served_and_nothing_else(start: StartWith, can)
             assert answer.error[:2] == (400, "invalid_request_error"), path
 
 
-async def test_what_is_claimed_has_its_effect(start: StartWith) -> None:
+async def test_claimed_capabilities_have_their_effect(start: StartWith) -> None:
     client = await start(CAN_ALL)
     answers = {
         path: await client.create(max_tokens=2000, **DRIVEN[path])

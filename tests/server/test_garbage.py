@@ -13,7 +13,7 @@ from antiphon.server.app import build_app
 from antiphon.server.run import bind, http_config
 from antiphon.service.platform import Platform
 from support.asgi import HELLO, KEY
-from support.organization import StartHouse
+from support.organization import StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -40,15 +40,15 @@ async def connected(
 
 @pytest.mark.parametrize("kind", BODIES)
 async def test_request_leaves_nothing_to_the_garbage_collector(
-    house: StartHouse, kind: str
+    organization: StartOrganization, kind: str
 ) -> None:
-    home = await house()
+    org = await organization()
     body = BODIES[kind].encode()
     head = (
         f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n"
         f"anthropic-version: 2023-06-01\r\ncontent-length: {len(body)}\r\n\r\n"
     )
-    async with connected(home.platform) as (reader, writer):
+    async with connected(org.platform) as (reader, writer):
 
         async def ask() -> None:
             writer.write(head.encode() + body)

@@ -90,7 +90,7 @@ async def test_what_is_fetched_is_never_of_this_machine(client) -> None:
     assert there.heads == []
 
 
-async def test_what_stands_behind_a_url_is_what_the_model_gets(platform) -> None:
+async def test_model_gets_the_bytes_behind_a_url(platform) -> None:
     opened = await platform(images=True)
     opened.messages = Messages(
         opened.models,

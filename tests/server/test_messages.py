@@ -315,7 +315,7 @@ async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
 @pytest.mark.covers("parameters: context_management", "ignored")
 @pytest.mark.covers("parameters: safeguards", "ignored")
 @pytest.mark.covers("headers: anthropic-user-profile-id", "ignored")
-async def test_what_means_nothing_here_changes_nothing(client) -> None:
+async def test_ignored_parameters_change_nothing(client) -> None:
     caller = await client()
     plain = (await caller.create()).json
     body = {
@@ -363,7 +363,9 @@ async def test_what_means_nothing_here_changes_nothing(client) -> None:
         ),
     ],
 )
-async def test_what_is_not_on_offer_is_refused_by_name(client, name, value, sentence) -> None:
+async def test_parameter_that_is_not_offered_is_refused_by_name(
+    client, name, value, sentence
+) -> None:
     status, kind, message = (await (await client()).create(**{name: value})).error
     assert (status, kind) == (400, "invalid_request_error")
     assert message.startswith(sentence)
@@ -385,7 +387,7 @@ async def test_what_is_not_on_offer_is_refused_by_name(client, name, value, sent
         ("application/json; charset=", ""),
     ],
 )
-async def test_a_body_says_its_charset_or_is_utf_8(client, content_type, charset) -> None:
+async def test_body_is_read_in_its_charset_or_as_utf_8(client, content_type, charset) -> None:
     caller: Client = await client()
     answer = await caller.post("/v1/messages", HELLO, content_type=content_type)
     if charset is None:

@@ -12,7 +12,7 @@ from antiphon.service.models import COUNTED_AT_ONCE
 from antiphon.settings import PriceSettings
 from antiphon.store.database.database import open_database
 from support.asgi import HELLO, Answer, Call, Client
-from support.organization import House, StartHouse
+from support.organization import Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -25,11 +25,11 @@ SLOW = {"when": "be slow", "text": "Slowly.", "delay_s": 300}
 SLOWLY = {**HELLO, "messages": [{"role": "user", "content": "be slow"}]}
 
 
-async def limited(home: House, scope: str, **limits: int) -> Client:
+async def limited(org: Organization, scope: str, **limits: int) -> Client:
     """Set limits of a scope, and return a caller whom they concern."""
-    caller, workspace, key = await home.guest()
+    caller, workspace, key = await org.guest()
     paths = {"organization": "", "workspace": f"/workspaces/{workspace}", "key": f"/api_keys/{key}"}
-    await home.limit(paths[scope], **limits)
+    await org.limit(paths[scope], **limits)
     return caller
 
 
@@ -43,9 +43,9 @@ def remaining(answer: Answer) -> dict[str, str]:
     return {name: v for name, v in answer.headers.items() if name.startswith("anthropic-ratelimit")}
 
 
-def waited(home: House, answer: Answer) -> None:
+def waited(org: Organization, answer: Answer) -> None:
     """Let as much time pass as the refusal says, and not a millisecond more."""
-    home.clock.passes(seconds=int(answer.headers["retry-after"]))
+    org.clock.passes(seconds=int(answer.headers["retry-after"]))
 
 
 async def until_one_waits(gate: Gate) -> None:
@@ -65,15 +65,15 @@ async def until_one_waits(gate: Gate) -> None:
     ],
 )
 async def test_request_beyond_a_rate_limit_is_refused_until_retry_after(
-    house: StartHouse, scope: str, case: tuple[str, int, int, str, int]
+    organization: StartOrganization, scope: str, case: tuple[str, int, int, str, int]
 ) -> None:
     kind, limit, served, said, retry_after = case
     # Each answer is 5 tokens in and 4 out.
-    home = await house(timed=True, text="One two three")
-    caller = await limited(home, scope, **{kind: limit})
+    org = await organization(timed=True, text="One two three")
+    caller = await limited(org, scope, **{kind: limit})
     for _ in range(served):
         assert (await caller.create()).status == 200
-        await home.platform.ledger.flush()
+        await org.platform.ledger.flush()
     refused = await caller.create()
     organization = refused.headers["anthropic-organization-id"]
     assert refused.error[:2] == (429, "rate_limit_error")
@@ -86,25 +86,27 @@ async def test_request_beyond_a_rate_limit_is_refused_until_retry_after(
     )
     assert refused.headers["retry-after"] == str(retry_after)
     assert refused.headers["x-should-retry"] == "true"
-    home.clock.passes(seconds=retry_after - 1)
+    org.clock.passes(seconds=retry_after - 1)
     assert (await caller.create()).headers["retry-after"] == "1"
-    home.clock.passes(seconds=1)
+    org.clock.passes(seconds=1)
     assert (await caller.create()).status == 200
     if scope != "organization":
         # The limit of one is not the limit of others.
-        assert (await home.caller.create()).status == 200
+        assert (await org.caller.create()).status == 200
 
 
 @pytest.mark.covers("headers: anthropic-ratelimit-*", "effect")
-async def test_headers_tell_what_is_left_on_every_kind_of_answer(house: StartHouse) -> None:
-    home = await house(timed=True, text="One two three")
-    caller = await limited(home, "organization", **{REQUESTS: 2, INPUT: 60, OUTPUT: 120})
+async def test_headers_tell_what_is_left_on_every_kind_of_answer(
+    organization: StartOrganization,
+) -> None:
+    org = await organization(timed=True, text="One two three")
+    caller = await limited(org, "organization", **{REQUESTS: 2, INPUT: 60, OUTPUT: 120})
     first = await caller.create()
     assert told(first, "requests") == ("2", "1", "2026-11-23T12:00:30Z")
     assert told(first, "input-tokens") == ("60", "55", "2026-11-23T12:00:05Z")
     assert told(first, "output-tokens") == ("120", "120", "2026-11-23T12:00:00Z")
     assert told(first, "tokens") == ("180", "175", "2026-11-23T12:00:05Z")
-    await home.platform.ledger.flush()
+    await org.platform.ledger.flush()
 
     invalid = await caller.create(max_tokens=-1)
     assert invalid.status == 400
@@ -115,35 +117,37 @@ async def test_headers_tell_what_is_left_on_every_kind_of_answer(house: StartHou
 
     stream = await caller.create(stream=True)
     assert told(stream, "requests") == ("2", "0", "2026-11-23T12:01:00Z")
-    await home.platform.ledger.flush()
+    await org.platform.ledger.flush()
     refused = await caller.create()
     assert refused.status == 429
     assert told(refused, "requests") == told(stream, "requests")
     assert len(remaining(refused)) == 12
 
 
-async def test_narrowest_limit_is_told(house: StartHouse) -> None:
-    home = await house(timed=True)
-    caller, workspace, key = await home.guest()
-    await home.limit("", **{REQUESTS: 100})
-    await home.limit(f"/workspaces/{workspace}", **{REQUESTS: 10})
-    await home.limit(f"/api_keys/{key}", **{REQUESTS: 9})
+async def test_narrowest_limit_is_told(organization: StartOrganization) -> None:
+    org = await organization(timed=True)
+    caller, workspace, key = await org.guest()
+    await org.limit("", **{REQUESTS: 100})
+    await org.limit(f"/workspaces/{workspace}", **{REQUESTS: 10})
+    await org.limit(f"/api_keys/{key}", **{REQUESTS: 9})
     assert told(await caller.create(), "requests")[:2] == ("9", "8")
-    assert told(await home.caller.create(), "requests")[:2] == ("100", "98")
+    assert told(await org.caller.create(), "requests")[:2] == ("100", "98")
 
 
 @pytest.mark.parametrize("kind", [REQUESTS, INPUT])
-async def test_refusals_of_any_kind_charge_nothing(house: StartHouse, kind: str) -> None:
-    home = await house(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
-    caller = await limited(home, "organization", **{kind: 60 if kind == INPUT else 12})
+async def test_refusals_of_any_kind_charge_nothing(
+    organization: StartOrganization, kind: str
+) -> None:
+    org = await organization(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
+    caller = await limited(org, "organization", **{kind: 60 if kind == INPUT else 12})
     before = remaining(await caller.create())
-    await home.platform.ledger.flush()
+    await org.platform.ledger.flush()
     for changes in ({"max_tokens": -1}, {"model": "unknown"}, {"messages": []}):
         assert (await caller.create(**changes)).status in {400, 404}
     long = [{"role": "user", "content": "word " * 60}]
     if kind == INPUT:
         assert (await caller.create(messages=long)).status == 429
-    await home.spend_limit({"type": "organization"}, 1)
+    await org.spend_limit({"type": "organization"}, 1)
     assert (await caller.create()).status == 400
     after = remaining(await caller.create(max_tokens=-1))
     assert {k: v for k, v in after.items() if "output" not in k and "-tokens-" not in k} == {
@@ -154,39 +158,41 @@ async def test_refusals_of_any_kind_charge_nothing(house: StartHouse, kind: str)
         before["anthropic-ratelimit-input-tokens-remaining"],
         before["anthropic-ratelimit-input-tokens-reset"],
     )
-    assert len(await home.entries()) == 1
+    assert len(await org.entries()) == 1
 
 
-async def test_request_after_retry_after_is_served(house: StartHouse) -> None:
-    home = await house(timed=True)
-    caller = await limited(home, "organization", **{REQUESTS: 7, INPUT: 50})
+async def test_request_after_retry_after_is_served(organization: StartOrganization) -> None:
+    org = await organization(timed=True)
+    caller = await limited(org, "organization", **{REQUESTS: 7, INPUT: 50})
     served = 0
     for words in (1, 20, 3, 40, 2, 9, 30, 1, 1, 25):
         asked = {"messages": [{"role": "user", "content": "word " * words}]}
         answer = await caller.create(**asked)
         if answer.status == 429:
-            waited(home, answer)
+            waited(org, answer)
             answer = await caller.create(**asked)
         assert answer.status == 200
         served += 1
-    assert served == len(await home.entries()) == 10
+    assert served == len(await org.entries()) == 10
 
 
-async def test_prompt_larger_than_the_bucket_is_served_by_a_full_one(house: StartHouse) -> None:
-    home = await house(timed=True)
-    caller = await limited(home, "organization", **{INPUT: 10})
+async def test_prompt_larger_than_the_bucket_is_served_by_a_full_one(
+    organization: StartOrganization,
+) -> None:
+    org = await organization(timed=True)
+    caller = await limited(org, "organization", **{INPUT: 10})
     asked = {"messages": [{"role": "user", "content": "word " * 30}]}
     answer = await caller.create(**asked)
     assert answer.status == 200
     assert told(answer, "input-tokens")[1] == "0"
     refused = await caller.create(**asked)
-    waited(home, refused)
+    waited(org, refused)
     assert (await caller.create(**asked)).status == 200
 
 
-async def test_output_is_drawn_while_it_is_produced(house: StartHouse) -> None:
-    home = await house(text="word " * 100 + "later " + "word " * 300, tokens_per_second=200)
-    caller = await limited(home, "organization", **{OUTPUT: 30})
+async def test_output_is_drawn_while_it_is_produced(organization: StartOrganization) -> None:
+    org = await organization(text="word " * 100 + "later " + "word " * 300, tokens_per_second=200)
+    caller = await limited(org, "organization", **{OUTPUT: 30})
     running = caller.start("POST", "/v1/messages", {**HELLO, "max_tokens": 400, "stream": True})
     await running.until(b"word")
     answers = [await caller.create(max_tokens=1)]
@@ -203,44 +209,44 @@ async def test_output_is_drawn_while_it_is_produced(house: StartHouse) -> None:
     await running.task
 
 
-async def test_counting_of_tokens_has_a_limit_of_its_own(house: StartHouse) -> None:
-    home = await house({"limits": {"count_requests_per_minute": 2}}, timed=True)
+async def test_counting_of_tokens_has_a_limit_of_its_own(organization: StartOrganization) -> None:
+    org = await organization({"limits": {"count_requests_per_minute": 2}}, timed=True)
     asked = {"model": "claude-x", "messages": HELLO["messages"]}
 
     async def count() -> Answer:
-        return await home.caller.post("/v1/messages/count_tokens", asked)
+        return await org.caller.post("/v1/messages/count_tokens", asked)
 
     assert told(await count(), "requests")[:2] == ("2", "1")
-    invalid = await home.caller.post("/v1/messages/count_tokens", {**asked, "model": "unknown"})
+    invalid = await org.caller.post("/v1/messages/count_tokens", {**asked, "model": "unknown"})
     assert invalid.status == 404
     assert told(invalid, "requests")[:2] == ("2", "1")
     assert told(await count(), "requests")[:2] == ("2", "0")
     refused = await count()
     assert refused.error[:2] == (429, "rate_limit_error")
     assert "rate limit of 2 requests per minute" in refused.error[2]
-    assert told(await home.caller.create(), "requests")[:2] == ("1000000", "999999")
-    waited(home, refused)
+    assert told(await org.caller.create(), "requests")[:2] == ("1000000", "999999")
+    waited(org, refused)
     assert (await count()).status == 200
-    assert len(await home.entries()) == 1
+    assert len(await org.entries()) == 1
 
 
-async def test_request_beyond_the_line_is_refused_at_once(house: StartHouse) -> None:
+async def test_request_beyond_the_line_is_refused_at_once(organization: StartOrganization) -> None:
     limits = {"concurrent_requests": 2, "queued_requests": 1}
-    home = await house({"limits": limits}, replies=[SLOW])
+    org = await organization({"limits": limits}, replies=[SLOW])
     calls: list[Call] = []
     for _ in range(3):
-        calls.append(home.caller.start("POST", "/v1/messages", {**SLOWLY, "stream": True}))
+        calls.append(org.caller.start("POST", "/v1/messages", {**SLOWLY, "stream": True}))
         await asyncio.sleep(0)
-    gate = home.platform.models.find("scripted").gate
+    gate = org.platform.models.find("scripted").gate
     await until_one_waits(gate)
-    refused = await home.caller.create()
+    refused = await org.caller.create()
     assert refused.error == (529, "overloaded_error", "Overloaded")
     assert "anthropic-ratelimit-requests-limit" in refused.headers
     # Whoever hangs up in the line makes room in it.
     calls[2].hang_up()
     await calls[2].task
     assert gate.waiting == 0
-    waiting = home.caller.start("POST", "/v1/messages", HELLO)
+    waiting = org.caller.start("POST", "/v1/messages", HELLO)
     await until_one_waits(gate)
     # And who hangs up before the engine lets the next one in.
     calls[0].hang_up()
@@ -248,26 +254,26 @@ async def test_request_beyond_the_line_is_refused_at_once(house: StartHouse) -> 
     assert (await waiting.task).status == 200
     calls[1].hang_up()
     await calls[1].task
-    entries = await home.entries()
+    entries = await org.entries()
     outcomes = sorted(entry.outcome for entry in entries.values())
     assert outcomes == ["completed", "interrupted", "interrupted"]
     # The one in the line was never admitted.
     assert calls[2].answer.headers.get("request-id") not in entries
 
 
-async def test_token_counting_has_a_gate_of_its_own(house: StartHouse) -> None:
-    home = await house({"limits": {"queued_requests": 0, "count_requests_per_minute": 60}})
+async def test_token_counting_has_a_gate_of_its_own(organization: StartOrganization) -> None:
+    org = await organization({"limits": {"queued_requests": 0, "count_requests_per_minute": 60}})
     asked = {"model": "claude-x", "messages": [{"role": "user", "content": "Hi"}]}
-    gate = home.platform.models.find("scripted").counting
+    gate = org.platform.models.find("scripted").counting
     for _ in range(COUNTED_AT_ONCE):
         await gate.enter()
-    refused = await home.caller.post("/v1/messages/count_tokens", asked)
+    refused = await org.caller.post("/v1/messages/count_tokens", asked)
     assert refused.error == (529, "overloaded_error", "Overloaded")
     assert told(refused, "requests")[:2] == ("60", "60")
-    assert (await home.caller.create()).status == 200
+    assert (await org.caller.create()).status == 200
     gate.leave()
     for _ in range(2):
-        assert (await home.caller.post("/v1/messages/count_tokens", asked)).status == 200
+        assert (await org.caller.post("/v1/messages/count_tokens", asked)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -280,32 +286,32 @@ async def test_token_counting_has_a_gate_of_its_own(house: StartHouse) -> None:
 )
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 async def test_refusal_of_an_unreadable_body_has_the_headers_of_the_limits(
-    house: StartHouse, path: str, body: dict[str, Any], headers: dict[str, str]
+    organization: StartOrganization, path: str, body: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    home = await house()
-    refused = await home.caller.post(path, body, **headers)
+    org = await organization()
+    refused = await org.caller.post(path, body, **headers)
     assert refused.status == 400
     assert told(refused, "requests")[:2] == ("1000000", "1000000")
 
 
-async def test_changed_limit_applies_to_the_next_request(house: StartHouse) -> None:
-    home = await house(timed=True)
-    await home.limit("", **{REQUESTS: 2})
+async def test_changed_limit_applies_to_the_next_request(organization: StartOrganization) -> None:
+    org = await organization(timed=True)
+    await org.limit("", **{REQUESTS: 2})
     for _ in range(2):
-        assert (await home.caller.create()).status == 200
-    assert (await home.caller.create()).status == 429
-    await home.limit("", **{REQUESTS: 60})
-    answer = await home.caller.create()
+        assert (await org.caller.create()).status == 200
+    assert (await org.caller.create()).status == 429
+    await org.limit("", **{REQUESTS: 60})
+    answer = await org.caller.create()
     assert answer.status == 200
     assert told(answer, "requests")[0] == "60"
 
 
 @pytest.mark.parametrize("kind", [REQUESTS, INPUT])
 async def test_clients_that_declare_retries_get_successive_slots(
-    house: StartHouse, kind: str
+    organization: StartOrganization, kind: str
 ) -> None:
-    home = await house(timed=True)
-    caller = await limited(home, "organization", **{kind: 60 if kind == REQUESTS else 300})
+    org = await organization(timed=True)
+    caller = await limited(org, "organization", **{kind: 60 if kind == REQUESTS else 300})
     served = [await caller.create() for _ in range(60)]
     assert all(answer.status == 200 for answer in served)
 
@@ -315,39 +321,41 @@ async def test_clients_that_declare_retries_get_successive_slots(
     refused = [await ask(0) for _ in range(20)]
     assert [int(answer.headers["retry-after"]) for answer in refused] == list(range(1, 21))
     for _ in refused:
-        home.clock.passes(seconds=1)
+        org.clock.passes(seconds=1)
         # Who is new comes after them, and who says nothing of retries, too.
         assert (await caller.create()).status == 429
         assert (await ask(1)).status == 200
-    assert len(await home.entries()) == 80
+    assert len(await org.entries()) == 80
     assert (await caller.create()).headers["retry-after"] == "1"
 
 
-async def test_retry_slot_is_given_back_if_the_spend_limit_refuses(house: StartHouse) -> None:
-    home = await house(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
-    caller = await limited(home, "organization", **{REQUESTS: 1})
+async def test_retry_slot_is_given_back_if_the_spend_limit_refuses(
+    organization: StartOrganization,
+) -> None:
+    org = await organization(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
+    caller = await limited(org, "organization", **{REQUESTS: 1})
     assert (await caller.create()).status == 200
     first = {"x_stainless_retry_count": "0"}
     refused = await caller.post("/v1/messages", HELLO, **first)
-    waited(home, refused)
-    await home.spend_limit({"type": "organization"}, 1)
+    waited(org, refused)
+    await org.spend_limit({"type": "organization"}, 1)
     again = await caller.post("/v1/messages", HELLO, x_stainless_retry_count="1")
     assert again.status == 400
     assert told(again, "requests")[:2] == ("1", "1")
 
 
 async def test_replaced_server_grants_nothing_any_more(
-    house: StartHouse, postgres_url: str
+    organization: StartOrganization, postgres_url: str
 ) -> None:
-    home = await house({"database_url": postgres_url})
-    assert (await home.caller.create()).status == 200
+    org = await organization({"database_url": postgres_url})
+    assert (await org.caller.create()).status == 200
     heard: list[str | None] = []
     other = await open_database(postgres_url)
     admin = await asyncpg.connect(postgres_url)
 
     async def serve_too() -> None:
         async with other.instance_lock(heard.append, exclusive=True):
-            while (await home.caller.create()).status == 200:  # noqa: ASYNC110 - nobody tells
+            while (await org.caller.create()).status == 200:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
     serving = asyncio.create_task(serve_too())
@@ -360,11 +368,11 @@ async def test_replaced_server_grants_nothing_any_more(
     await admin.close()
     await other.aclose()
     assert heard == [None]
-    refused = await home.caller.create()
+    refused = await org.caller.create()
     assert refused.error == (529, "overloaded_error", "Overloaded")
     assert len(remaining(refused)) == 12
     away = "the database is away"
-    while (ready := await home.caller.get("/ready")).json["reason"] == away:  # noqa: ASYNC110 - as above
+    while (ready := await org.caller.get("/ready")).json["reason"] == away:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.01)
     assert ready.status == 503
     assert ready.json == {

@@ -37,7 +37,7 @@ async def served(platform: Callable[..., Awaitable[Platform]]) -> Platform:
 
 @pytest.fixture
 async def client(served: Platform) -> Client:
-    """An administrator, of a house in which two requests were made."""
+    """An administrator, of an organization with two requests."""
     async with served.database.write() as connection:
         entries = [
             an_entry(1, NOW - timedelta(days=1), workspace_id="wrkspc_a"),
@@ -100,7 +100,7 @@ async def test_usage_is_grouped_and_filtered_as_the_sdks_write_it(client: Client
     ]
 
 
-async def test_what_is_said_twice_or_not_at_all_changes_nothing(client: Client) -> None:
+async def test_repeated_and_empty_parameters_change_nothing(client: Client) -> None:
     plain = (await get(client, USAGE, f"{START}&group_by[]=model&models[]=claude-opus-5-5")).json
     twice = f"{START}&{START}&group_by[]=model&group_by=model&limit=&page=&ending_at="
     twice += "&models[]=claude-opus-5-5&models[]=claude-opus-5-5&models=unknown"
@@ -225,7 +225,7 @@ def told(answer: Answer) -> dict[str, int]:
 
 @pytest.mark.covers("routes: GET /v1/organizations/usage_report/messages", "effect")
 @pytest.mark.covers("routes: GET /v1/organizations/cost_report", "effect")
-async def test_reports_say_what_the_callers_were_told_and_nothing_else(served: Platform) -> None:
+async def test_reports_equal_what_the_callers_were_told(served: Platform) -> None:
     caller = Client(build_app(served))
     answers = [
         await caller.create(model="claude-opus-5-5"),

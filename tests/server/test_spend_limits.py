@@ -13,7 +13,7 @@ import pytest
 from antiphon.settings import PriceSettings
 from antiphon.store.limits import list_spend_limits, set_spend_limit
 from support.asgi import Answer, Call, Client
-from support.organization import House, Recorded, StartHouse
+from support.organization import Organization, Recorded, StartOrganization
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
@@ -36,20 +36,22 @@ def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {"database_url": request.getfixturevalue("postgres_url")}
 
 
-async def opened(house: StartHouse, settings: dict[str, Any], **more: Any) -> House:
+async def opened(
+    organization: StartOrganization, settings: dict[str, Any], **more: Any
+) -> Organization:
     options = {"text": "One two three", "tokens_per_second": 2000, **more}
-    return await house(settings, price=PRICE, **options)
+    return await organization(settings, price=PRICE, **options)
 
 
-async def limited(home: House, scope: str, nano_dollars: int) -> Client:
+async def limited(org: Organization, scope: str, nano_dollars: int) -> Client:
     """Limit the spend of a scope, and return a caller whom that concerns."""
-    caller, workspace, key = await home.guest()
+    caller, workspace, key = await org.guest()
     scopes = {
         "organization": {"type": "organization"},
         "workspace": {"type": "workspace", "workspace_id": workspace},
         "key": {"type": "api_key", "api_key_id": key},
     }
-    await home.spend_limit(scopes[scope], nano_dollars)
+    await org.spend_limit(scopes[scope], nano_dollars)
     return caller
 
 
@@ -61,8 +63,8 @@ def statuses(answers: list[Answer]) -> Counter[int]:
     return Counter(answer.status for answer in answers)
 
 
-async def spent(home: House) -> int:
-    return sum(entry.cost for entry in (await home.entries()).values())
+async def spent(org: Organization) -> int:
+    return sum(entry.cost for entry in (await org.entries()).values())
 
 
 REFUSALS = {
@@ -74,15 +76,15 @@ REFUSALS = {
 
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_spend_limit_serves_as_many_requests_as_fit_and_not_a_nano_dollar_more(
-    house: StartHouse, settings: dict[str, Any], scope: str
+    organization: StartOrganization, settings: dict[str, Any], scope: str
 ) -> None:
-    home = await opened(house, settings)
+    org = await opened(organization, settings)
     limit = 77 * CUT_COST + CUT_COST - 1
-    caller = await limited(home, scope, limit)
+    caller = await limited(org, scope, limit)
     answers = await all_at_once(caller, **CUT)
     assert statuses(answers) == {200: 77, 400: AT_ONCE - 77}
-    assert await spent(home) == 77 * CUT_COST <= limit
-    assert len(await home.entries()) == 77
+    assert await spent(org) == 77 * CUT_COST <= limit
+    assert len(await org.entries()) == 77
     refused = next(answer for answer in answers if answer.status == 400)
     assert refused.error[1:] == (
         "invalid_request_error",
@@ -94,67 +96,69 @@ async def test_spend_limit_serves_as_many_requests_as_fit_and_not_a_nano_dollar_
 
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_request_that_might_fit_waits_and_is_served_if_it_does(
-    house: StartHouse, settings: dict[str, Any], scope: str
+    organization: StartOrganization, settings: dict[str, Any], scope: str
 ) -> None:
-    home = await opened(house, settings)
+    org = await opened(organization, settings)
     # Until the last one begins, at most a few fit beside one another.
     limit = (AT_ONCE - 1) * WHOLE_COST + WHOLE_WORST
-    caller = await limited(home, scope, limit)
+    caller = await limited(org, scope, limit)
     assert statuses(await all_at_once(caller)) == {200: AT_ONCE}
-    assert await spent(home) == AT_ONCE * WHOLE_COST <= limit
+    assert await spent(org) == AT_ONCE * WHOLE_COST <= limit
 
 
 async def test_last_request_is_refused_if_a_nano_dollar_is_missing(
-    house: StartHouse, settings: dict[str, Any]
+    organization: StartOrganization, settings: dict[str, Any]
 ) -> None:
-    home = await opened(house, settings)
+    org = await opened(organization, settings)
     limit = (AT_ONCE - 1) * WHOLE_COST + WHOLE_WORST - 1
-    caller = await limited(home, "organization", limit)
+    caller = await limited(org, "organization", limit)
     assert statuses(await all_at_once(caller)) == {200: AT_ONCE - 1, 400: 1}
-    assert await spent(home) == (AT_ONCE - 1) * WHOLE_COST
+    assert await spent(org) == (AT_ONCE - 1) * WHOLE_COST
 
 
 @pytest.mark.parametrize(("cap", "own"), [(77, 99), (99, 77), (77, 77)])
 async def test_cap_of_the_server_and_the_limit_below_it_are_one_account(
-    house: StartHouse, cap: int, own: int
+    organization: StartOrganization, cap: int, own: int
 ) -> None:
-    home = await opened(house, {"limits": {"monthly_spend": str(Decimal(cap * CUT_COST) / 10**9)}})
-    caller = await limited(home, "organization", min(cap, own) * CUT_COST)
+    org = await opened(
+        organization, {"limits": {"monthly_spend": str(Decimal(cap * CUT_COST) / 10**9)}}
+    )
+    caller = await limited(org, "organization", min(cap, own) * CUT_COST)
     if own > cap:
         # Whoever lowers the cap leaves a limit above it.
-        async with home.platform.database.write() as connection:
+        async with org.platform.database.write() as connection:
             (kept,) = await list_spend_limits(connection)
             await set_spend_limit(connection, replace(kept, amount=own * CUT_COST))
     answers = [answer for _ in range(3) for answer in await all_at_once(caller, **CUT)]
     assert statuses(answers)[200] == 77
-    assert await spent(home) == 77 * CUT_COST
+    assert await spent(org) == 77 * CUT_COST
     assert statuses(answers)[429 if cap < own else 400] == 3 * AT_ONCE - 77
-    (balance, *_) = (await home.get("/balances?scope=organization"))["data"]
+    (balance, *_) = (await org.get("/balances?scope=organization"))["data"]
     assert (balance["held"], balance["remaining"]) == ("0", "0")
 
 
 async def test_limits_of_all_scopes_hold_together(
-    house: StartHouse, settings: dict[str, Any]
+    organization: StartOrganization, settings: dict[str, Any]
 ) -> None:
-    home = await opened(house, settings)
-    caller, workspace, key = await home.guest()
-    await home.spend_limit({"type": "organization"}, 100 * CUT_COST)
-    await home.spend_limit({"type": "workspace", "workspace_id": workspace}, 60 * CUT_COST)
-    await home.spend_limit({"type": "api_key", "api_key_id": key}, 50 * CUT_COST, period="daily")
+    org = await opened(organization, settings)
+    caller, workspace, key = await org.guest()
+    await org.spend_limit({"type": "organization"}, 100 * CUT_COST)
+    await org.spend_limit({"type": "workspace", "workspace_id": workspace}, 60 * CUT_COST)
+    await org.spend_limit({"type": "api_key", "api_key_id": key}, 50 * CUT_COST, period="daily")
     guests, others = await asyncio.gather(
-        all_at_once(caller, **CUT), all_at_once(home.caller, **CUT)
+        all_at_once(caller, **CUT), all_at_once(org.caller, **CUT)
     )
     assert statuses(guests)[200] == 50
     assert statuses(others)[200] == 50
-    assert await spent(home) == 100 * CUT_COST
+    assert await spent(org) == 100 * CUT_COST
 
 
 async def test_streams_that_hang_up_are_counted_too(
-    house: StartHouse, settings: dict[str, Any]
+    organization: StartOrganization, settings: dict[str, Any]
 ) -> None:
-    home = await opened(house, settings, text="word " * 99, tokens_per_second=500)
+    org = await opened(organization, settings, text="word " * 99, tokens_per_second=500)
     limit = 40 * WHOLE_WORST
-    caller = await limited(home, "organization", limit)
+    caller = await limited(org, "organization", limit)
     body = {
         "model": "claude-x",
         "max_tokens": 100,
@@ -166,7 +170,7 @@ async def test_streams_that_hang_up_are_counted_too(
     await asyncio.gather(
         *(hung_up(call) if number % 2 else call.task for number, call in enumerate(calls))
     )
-    cost = await spent(home)
+    cost = await spent(org)
     assert cost <= limit
     # What is left over is less than anybody could have been granted.
     assert cost + WHOLE_WORST > limit or all(c.answer.status == 200 for c in calls)
@@ -182,12 +186,12 @@ async def hung_up(call: Call) -> None:
 
 
 @pytest.mark.covers("errors: spend limits: 400, and 429 for the server's cap", "effect")
-async def test_cap_of_the_server_ends_with_the_month(house: StartHouse) -> None:
-    home = await house(
+async def test_cap_of_the_server_ends_with_the_month(organization: StartOrganization) -> None:
+    org = await organization(
         {"limits": {"monthly_spend": "0.0001"}}, timed=True, price=PRICE, text="One two three"
     )
-    assert (await home.caller.create(**CUT)).status == 200
-    refused = await home.caller.create(**CUT)
+    assert (await org.caller.create(**CUT)).status == 200
+    refused = await org.caller.create(**CUT)
     assert refused.error[:2] == (429, "rate_limit_error")
     assert refused.error[2] == (
         "You have reached your API usage limits: your organization has crossed its monthly API "
@@ -197,35 +201,35 @@ async def test_cap_of_the_server_ends_with_the_month(house: StartHouse) -> None:
     assert refused.json["error"]["details"] == {"error_code": "enforced_spend_limit_reached"}
     assert "retry-after" not in refused.headers
     assert refused.headers["anthropic-ratelimit-requests-limit"] == "1000000"
-    home.clock.passes(days=7, hours=11, minutes=59)
-    assert (await home.caller.create(**CUT)).status == 429
-    home.clock.passes(minutes=1)
-    assert (await home.caller.create(**CUT)).status == 200
-    assert (await home.caller.create(**CUT)).status == 429
+    org.clock.passes(days=7, hours=11, minutes=59)
+    assert (await org.caller.create(**CUT)).status == 429
+    org.clock.passes(minutes=1)
+    assert (await org.caller.create(**CUT)).status == 200
+    assert (await org.caller.create(**CUT)).status == 429
 
 
 @pytest.mark.parametrize(
     ("period", "until", "days"), [("daily", "2026-11-24", 0.5), ("weekly", "2026-11-30", 6.5)]
 )
 async def test_shorter_periods_end_as_the_refusal_says(
-    house: StartHouse, period: str, until: str, days: float
+    organization: StartOrganization, period: str, until: str, days: float
 ) -> None:
-    home = await house(timed=True, price=PRICE, text="One two three")
-    await home.spend_limit({"type": "organization"}, CUT_COST, period=period)
-    assert (await home.caller.create(**CUT)).status == 200
-    assert f"access on {until} at" in (await home.caller.create(**CUT)).error[2]
-    home.clock.passes(days=days)
-    assert (await home.caller.create(**CUT)).status == 200
+    org = await organization(timed=True, price=PRICE, text="One two three")
+    await org.spend_limit({"type": "organization"}, CUT_COST, period=period)
+    assert (await org.caller.create(**CUT)).status == 200
+    assert f"access on {until} at" in (await org.caller.create(**CUT)).error[2]
+    org.clock.passes(days=days)
+    assert (await org.caller.create(**CUT)).status == 200
 
 
-async def test_clock_that_jumps_gives_no_period_twice(house: StartHouse) -> None:
-    home = await house(price=PRICE, text="One two three")
-    await home.spend_limit({"type": "organization"}, 2 * CUT_COST)
-    november, december = home.clock.now, home.clock.now.replace(month=12)
+async def test_clock_that_jumps_gives_no_period_twice(organization: StartOrganization) -> None:
+    org = await organization(price=PRICE, text="One two three")
+    await org.spend_limit({"type": "organization"}, 2 * CUT_COST)
+    november, december = org.clock.now, org.clock.now.replace(month=12)
 
     async def asked(at: datetime) -> int:
-        home.clock.now = at
-        return (await home.caller.create(**CUT)).status
+        org.clock.now = at
+        return (await org.caller.create(**CUT)).status
 
     assert [await asked(at) for at in (november, december, november)] == [200] * 3
     assert await asked(november + timedelta(days=7)) == 400
@@ -233,18 +237,20 @@ async def test_clock_that_jumps_gives_no_period_twice(house: StartHouse) -> None
     assert await asked(december) == 400
     assert await asked(december.replace(year=2027)) == 200
     assert [await asked(at) for at in (november, december)] == [400, 400]
-    months = Counter(entry.row["started_at"].strftime("%Y-%m") for entry in await billed(home))
+    months = Counter(entry.row["started_at"].strftime("%Y-%m") for entry in await billed(org))
     assert months == {"2026-11": 2, "2026-12": 2, "2027-12": 1}
 
 
-async def billed(home: House) -> list[Recorded]:
-    return [entry for entry in (await home.entries()).values() if entry.cost]
+async def billed(org: Organization) -> list[Recorded]:
+    return [entry for entry in (await org.entries()).values() if entry.cost]
 
 
-async def test_free_request_is_never_refused_by_a_spend_limit(house: StartHouse) -> None:
-    home = await house(text="One two three")
-    await home.spend_limit({"type": "organization"}, 0)
-    answer = await home.caller.post(
+async def test_free_request_is_never_refused_by_a_spend_limit(
+    organization: StartOrganization,
+) -> None:
+    org = await organization(text="One two three")
+    await org.spend_limit({"type": "organization"}, 0)
+    answer = await org.caller.post(
         "/v1/messages",
         {"model": "scripted", "max_tokens": 3, "messages": [{"role": "user", "content": "Hi"}]},
     )
@@ -252,23 +258,23 @@ async def test_free_request_is_never_refused_by_a_spend_limit(house: StartHouse)
 
 
 async def test_organizations_on_one_valkey_server_have_counters_of_their_own(
-    house: StartHouse, tmp_path: Path
+    organization: StartOrganization, tmp_path: Path
 ) -> None:
     (tmp_path / "valkey").mkdir()
     valkey = Server(tmp_path / "valkey")
     try:
-        homes = [await house({"counters_url": valkey.url}, price=PRICE) for _ in range(2)]
-        for home in homes:
-            assert (await home.caller.create(**CUT)).status == 200
-            await home.spend_limit({"type": "organization"}, CUT_COST + 1)
-            await home.entries()
+        orgs = [await organization({"counters_url": valkey.url}, price=PRICE) for _ in range(2)]
+        for org in orgs:
+            assert (await org.caller.create(**CUT)).status == 200
+            await org.spend_limit({"type": "organization"}, CUT_COST + 1)
+            await org.entries()
         # Who seeds the counters of one leaves those of the other alone.
         valkey.stop()
-        for home in homes:
-            assert (await home.caller.create(**CUT)).status == 529
+        for org in orgs:
+            assert (await org.caller.create(**CUT)).status == 529
         valkey.start()
-        for home in homes * 2:
-            while (answer := await home.caller.create(**CUT)).status == 529:  # noqa: ASYNC110
+        for org in orgs * 2:
+            while (answer := await org.caller.create(**CUT)).status == 529:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             assert answer.status == 400
     finally:
@@ -278,13 +284,13 @@ async def test_organizations_on_one_valkey_server_have_counters_of_their_own(
 @pytest.mark.parametrize("before", [None, "weekly"])
 @pytest.mark.parametrize("scope", ["organization", "workspace", "key"])
 async def test_first_limit_is_not_overspent_by_requests_that_run_when_it_is_set(
-    house: StartHouse, before: str | None, scope: str
+    organization: StartOrganization, before: str | None, scope: str
 ) -> None:
-    home = await house(price=PRICE, text="word " * 99, tokens_per_second=100)
-    caller, workspace, key = await home.guest()
+    org = await organization(price=PRICE, text="word " * 99, tokens_per_second=100)
+    caller, workspace, key = await org.guest()
     if before is not None:
         # Another limit was there: what runs holds something, but not of the new one.
-        await home.spend_limit({"type": "organization"}, 10**12, period=before)
+        await org.spend_limit({"type": "organization"}, 10**12, period=before)
     body = {
         "model": "claude-x",
         "max_tokens": 100,
@@ -300,9 +306,9 @@ async def test_first_limit_is_not_overspent_by_requests_that_run_when_it_is_set(
         "workspace": {"type": "workspace", "workspace_id": workspace},
         "key": {"type": "api_key", "api_key_id": key},
     }
-    await home.spend_limit(scopes[scope], limit)
+    await org.spend_limit(scopes[scope], limit)
     wire = "api_key" if scope == "key" else scope
-    balances = (await home.get(f"/balances?scope={wire}"))["data"]
+    balances = (await org.get(f"/balances?scope={wire}"))["data"]
     held = next(
         Decimal(one["held"]) * 10**7
         for one in balances
@@ -312,6 +318,6 @@ async def test_first_limit_is_not_overspent_by_requests_that_run_when_it_is_set(
     late = [caller.start("POST", "/v1/messages", body) for _ in range(10)]
     await asyncio.gather(*(call.task for call in (*running, *late)))
     assert all(call.answer.status == 200 for call in running)
-    assert sum(entry.cost for entry in (await home.entries()).values()) <= limit
-    after = (await home.get(f"/balances?scope={wire}"))["data"]
+    assert sum(entry.cost for entry in (await org.entries()).values()) <= limit
+    after = (await org.get(f"/balances?scope={wire}"))["data"]
     assert {one["held"] for one in after} == {"0"}

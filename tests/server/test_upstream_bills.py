@@ -12,7 +12,7 @@ from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.settings import ModelSettings, Settings
 from support.asgi import KEY, Client
-from support.organization import Clock, House
+from support.organization import Clock, Organization
 from support.upstreams import Misbehaving, misbehaving
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +52,7 @@ async def upstream() -> AsyncGenerator[Misbehaving]:
 
 
 @pytest.fixture
-async def home(upstream: Misbehaving, tmp_path: Path) -> AsyncGenerator[House]:
+async def org(upstream: Misbehaving, tmp_path: Path) -> AsyncGenerator[Organization]:
     settings = Settings.load(
         {"data_dir": tmp_path, "api_key": KEY, "limits": {"input_tokens_per_minute": 9000}},
         environ={},
@@ -67,39 +67,41 @@ async def home(upstream: Misbehaving, tmp_path: Path) -> AsyncGenerator[House]:
     building = build_platform(settings, [ModelSource(model)], now=clock, clock=clock.ms)
     async with building as platform:
         await platform.models.open()
-        yield House(platform, clock)
+        yield Organization(platform, clock)
 
 
-async def told(home: House) -> dict[str, Any]:
-    answer = await Client(build_app(home.platform)).create(model="claude-opus-5-5", max_tokens=50)
+async def told(org: Organization) -> dict[str, Any]:
+    answer = await Client(build_app(org.platform)).create(model="claude-opus-5-5", max_tokens=50)
     assert answer.status == 200, answer.json
     usage: dict[str, Any] = answer.json["usage"]
     return usage
 
 
-async def drawn(home: House) -> int:
+async def drawn(org: Organization) -> int:
     """What is drawn from the bucket of input when everything is settled."""
-    await home.platform.ledger.flush()
-    caller = await home.platform.access.authenticate(KEY, None)
-    headers = await home.platform.admitter.remaining_headers(caller, "up")
+    await org.platform.ledger.flush()
+    caller = await org.platform.access.authenticate(KEY, None)
+    headers = await org.platform.admitter.remaining_headers(caller, "up")
     return 9000 - int(headers[INPUT])
 
 
 async def test_prompt_is_not_counted_where_the_upstream_says_its_size(
-    home: House, upstream: Misbehaving
+    org: Organization, upstream: Misbehaving
 ) -> None:
     upstream.streams(frames(SAID))
-    await told(home)
+    await told(org)
     assert [path for path, _, _ in upstream.asked] == ["/v1/messages"]
 
 
-async def test_bill_equals_the_usage_told_to_the_caller(home: House, upstream: Misbehaving) -> None:
+async def test_bill_equals_the_usage_told_to_the_caller(
+    org: Organization, upstream: Misbehaving
+) -> None:
     upstream.streams(frames(SAID))
-    usage = await told(home)
+    usage = await told(org)
     assert usage["input_tokens"] == 3
     assert usage["cache_read_input_tokens"] == 200
     assert usage["cache_creation"] == USAGE["cache_creation"]
-    (entry,) = (await home.entries()).values()
+    (entry,) = (await org.entries()).values()
     counts = entry.tokens
     assert (counts.input, counts.cache_read, counts.output) == (3, 200, 4)
     assert (counts.cache_write_5m, counts.cache_write_1h) == (2, 5)
@@ -108,29 +110,29 @@ async def test_bill_equals_the_usage_told_to_the_caller(home: House, upstream: M
 
 
 async def test_reads_of_the_cache_are_free_of_the_limits(
-    home: House, upstream: Misbehaving
+    org: Organization, upstream: Misbehaving
 ) -> None:
     upstream.streams(frames(SAID))
-    await told(home)
-    assert await drawn(home) == 3 + 2 + 5
+    await told(org)
+    assert await drawn(org) == 3 + 2 + 5
 
 
 async def test_failure_before_the_first_event_gives_everything_back(
-    home: House, upstream: Misbehaving
+    org: Organization, upstream: Misbehaving
 ) -> None:
     upstream.says(b"{}", status=500)
-    answer = await Client(build_app(home.platform)).create(model="claude-opus-5-5")
+    answer = await Client(build_app(org.platform)).create(model="claude-opus-5-5")
     assert answer.status == 500
-    (entry,) = (await home.entries()).values()
+    (entry,) = (await org.entries()).values()
     assert (entry.outcome, entry.cost, entry.tokens.prompt) == ("failed", 0, 0)
-    assert await drawn(home) == 0
+    assert await drawn(org) == 0
 
 
 async def test_broken_off_answer_is_billed_for_its_prompt(
-    home: House, upstream: Misbehaving
+    org: Organization, upstream: Misbehaving
 ) -> None:
     upstream.streams(frames(SAID[:3]), then="cut")
-    answer = await Client(build_app(home.platform)).create(model="claude-opus-5-5", stream=True)
+    answer = await Client(build_app(org.platform)).create(model="claude-opus-5-5", stream=True)
     assert answer.events[-1]["type"] == "error"
-    (entry,) = (await home.entries()).values()
+    (entry,) = (await org.entries()).values()
     assert (entry.outcome, entry.tokens.cache_read) == ("interrupted", 200)

@@ -63,7 +63,7 @@ async def test_key_is_for_its_workspace(database: Database, access: Access) -> N
         await access.authenticate("secret", None, caller.directory.default_workspace.id)
 
 
-async def test_key_of_the_organization_chooses(database: Database, access: Access) -> None:
+async def test_organization_key_chooses_its_workspace(database: Database, access: Access) -> None:
     await store(database, replace(KEY, workspace_id=None))
     caller = await access.authenticate("secret", None)
     assert caller.workspace_id == caller.directory.default_workspace.id
@@ -72,7 +72,7 @@ async def test_key_of_the_organization_chooses(database: Database, access: Acces
         await access.authenticate("secret", None, "wrkspc_none")
 
 
-async def test_key_of_the_other_kind_may_not(database: Database, access: Access) -> None:
+async def test_key_of_another_kind_is_refused(database: Database, access: Access) -> None:
     await store(database, KEY)
     await store(database, replace(KEY, id="admin", kind=KeyKind.ADMIN, workspace_id=None), "admin")
     with pytest.raises(PermissionError_, match="cannot call models"):
@@ -104,7 +104,7 @@ async def test_both_secrets_work_until_the_older_ends(
         await access.authenticate("secret", None)
 
 
-async def test_key_that_is_put_aside_is_refused_at_once(database: Database, access: Access) -> None:
+async def test_disabled_key_is_refused_at_once(database: Database, access: Access) -> None:
     await store(database, KEY)
     assert await access.authenticate("secret", None)
     async with database.write() as connection:
@@ -113,7 +113,7 @@ async def test_key_that_is_put_aside_is_refused_at_once(database: Database, acce
         await access.authenticate("secret", None)
 
 
-async def test_the_house_is_founded_once(database: Database) -> None:
+async def test_organization_is_made_once(database: Database) -> None:
     accounts = Accounts(database, await database.watch())
     before = await accounts.current()
     await establish(database, bytes, lambda: NOW)

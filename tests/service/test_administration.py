@@ -103,10 +103,10 @@ class Accounts(RuleBasedStateMachine):
         await establish(self.database, os.urandom, lambda: self.now)
         transactions = AdminTransactions(self.database, os.urandom, lambda: self.now)
         groups = LimitGroups([ModelSettings(id="small")])
-        self.house = build_administration(
+        self.administration = build_administration(
             transactions, LimitSettings(), MemoryCounters(), lambda: groups
         )
-        shown = await self.house.workspaces.all(EVERYTHING, include_default=True)
+        shown = await self.administration.workspaces.all(EVERYTHING, include_default=True)
         self.workspaces = {shown.data[0].id: ["Default", False]}
 
     def teardown(self) -> None:
@@ -125,7 +125,7 @@ class Accounts(RuleBasedStateMachine):
         except ApiError as error:
             found = error
         assert (type(found) if found else None) is refused, found or answer
-        log = self.run(self.house.audit.page(limit=1000)).data
+        log = self.run(self.administration.audit.page(limit=1000)).data
         # By their ids: a clock that was set back has put them among older ones.
         new = [entry for entry in log if entry.id not in self.lines]
         assert sorted(entry.action for entry in new) == (sorted(lines) if refused is None else [])
@@ -159,7 +159,7 @@ class Accounts(RuleBasedStateMachine):
     @rule(name=NAMES)
     def make_workspace(self, name: str) -> None:
         refused = None if readable(name) else InvalidRequestError
-        work = self.house.workspaces.create(ADMIN, CreateWorkspaceParams(name=name))
+        work = self.administration.workspaces.create(ADMIN, CreateWorkspaceParams(name=name))
         if made := self.done(work, refused, "workspace.create"):
             self.workspaces[made.id] = [name.strip(), False]
 
@@ -174,7 +174,7 @@ class Accounts(RuleBasedStateMachine):
             refused = InvalidRequestError
         elif self.workspaces[one][0] == name.strip():
             lines = []
-        work = self.house.workspaces.update(ADMIN, one, UpdateWorkspaceParams(name=name))
+        work = self.administration.workspaces.update(ADMIN, one, UpdateWorkspaceParams(name=name))
         if self.done(work, refused, *lines):
             self.workspaces[one][0] = name.strip()
 
@@ -191,7 +191,7 @@ class Accounts(RuleBasedStateMachine):
             refused = InvalidRequestError
         elif not self.archived(one):
             lines = ["workspace.archive", *("api_key.update" for _ in alive)]
-        if self.done(self.house.workspaces.archive(ADMIN, one), refused, *lines):
+        if self.done(self.administration.workspaces.archive(ADMIN, one), refused, *lines):
             self.workspaces[one][1] = True
             for key in alive:
                 key.status = "archived"
@@ -209,7 +209,7 @@ class Accounts(RuleBasedStateMachine):
         params = CreateKeyParams(
             name=name, scope=WorkspaceKeyScopeParam(workspace_id=one), expires_in_seconds=life
         )
-        work = self.house.keys.create(ADMIN, params)
+        work = self.administration.keys.create(ADMIN, params)
         if made := self.done(work, refused, "api_key.create"):
             end = None if life is None else self.now + timedelta(seconds=life)
             key = Key(name.strip(), one, end)
@@ -236,7 +236,7 @@ class Accounts(RuleBasedStateMachine):
             if not moved and (not renamed or str(name).strip() == key.name):
                 lines = []
         params = UpdateKeyParams(name=name, status=status)
-        if self.done(self.house.keys.update(ADMIN, one, params), refused, *lines):
+        if self.done(self.administration.keys.update(ADMIN, one, params), refused, *lines):
             assert key is not None
             key.name = key.name if name is None else name.strip()
             key.status = status or key.status
@@ -249,7 +249,7 @@ class Accounts(RuleBasedStateMachine):
         if key is not None:
             dead = key.state(self.now) in {"archived", "expired"}
             refused = InvalidRequestError if dead else None
-        work = self.house.keys.rotate(ADMIN, one, grace)
+        work = self.administration.keys.rotate(ADMIN, one, grace)
         if made := self.done(work, refused, "api_key.rotate"):
             assert key is not None
             end = self.now + timedelta(seconds=grace)
@@ -271,7 +271,7 @@ class Accounts(RuleBasedStateMachine):
         kind = "api_key" if of_key else "workspace"
         lines = [] if self.limits.get((kind, one)) == value else ["rate_limit.update"]
         limits = [LimitParam(type="requests_per_minute", value=value)]
-        rates = self.house.rate_limits
+        rates = self.administration.rate_limits
         change = rates.set_for_key if of_key else rates.set_for_workspace
         if self.done(change(ADMIN, (one, "rl_small"), limits), refused, *lines):
             self.limits.pop((kind, one), None)
@@ -289,7 +289,7 @@ class Accounts(RuleBasedStateMachine):
         )
         refused = InvalidRequestError if known or waits else None
         params = CreateInviteParams(email=email, role="user")
-        work = self.house.people.send_invite(ADMIN, params)
+        work = self.administration.people.send_invite(ADMIN, params)
         if made := self.done(work, refused, "invite.create"):
             self.invites[made.id] = Invite(low, "user", self.now + INVITE_LIFE)
 
@@ -302,7 +302,7 @@ class Accounts(RuleBasedStateMachine):
             known = any(user[0] == invite.email for user in self.users.values())
             fit = invite.state(self.now) == "pending" and not known and readable(name)
             refused = None if fit else InvalidRequestError
-        work = self.house.people.accept(ADMIN, one, name)
+        work = self.administration.people.accept(ADMIN, one, name)
         if user := self.done(work, refused, "user.create"):
             assert invite is not None
             invite.end = "accepted"
@@ -315,7 +315,7 @@ class Accounts(RuleBasedStateMachine):
         refused: type[ApiError] | None = NotFoundError
         if invite is not None:
             refused = None if invite.end is None else InvalidRequestError
-        if self.done(self.house.people.take_back(ADMIN, one), refused, "invite.delete"):
+        if self.done(self.administration.people.take_back(ADMIN, one), refused, "invite.delete"):
             assert invite is not None
             invite.end = "deleted"
 
@@ -325,7 +325,7 @@ class Accounts(RuleBasedStateMachine):
         refused = None if one in self.users else NotFoundError
         same = one in self.users and self.users[one][1] == role
         lines = [] if same else ["user.update"]
-        if self.done(self.house.people.change_role(ADMIN, one, role), refused, *lines):
+        if self.done(self.administration.people.change_role(ADMIN, one, role), refused, *lines):
             self.users[one][1] = role
 
     @precondition(lambda self: self.users)
@@ -335,7 +335,7 @@ class Accounts(RuleBasedStateMachine):
         refused = None if one in self.users else NotFoundError
         places = [member for member in self.members if member[1] == one]
         lines = ["user.delete", *("workspace_member.delete" for _ in places)]
-        if self.done(self.house.people.remove(ADMIN, one), refused, *lines):
+        if self.done(self.administration.people.remove(ADMIN, one), refused, *lines):
             del self.users[one]
             for member in places:
                 del self.members[member]
@@ -354,7 +354,7 @@ class Accounts(RuleBasedStateMachine):
         elif (workspace, who) in self.members:
             refused = InvalidRequestError
         params = AddMemberParams(user_id=who, workspace_role=role)
-        work = self.house.workspaces.add_member(ADMIN, workspace, params)
+        work = self.administration.workspaces.add_member(ADMIN, workspace, params)
         if self.done(work, refused, "workspace_member.create"):
             self.members[(workspace, who)] = role
 
@@ -370,12 +370,12 @@ class Accounts(RuleBasedStateMachine):
         refused: type[ApiError] | None = None if one in self.members else NotFoundError
         if self.archived(workspace):
             refused = InvalidRequestError
-        house = self.house.workspaces
+        workspaces = self.administration.workspaces
         if role is None:
-            work: Awaitable[Any] = house.remove_member(ADMIN, workspace, user)
+            work: Awaitable[Any] = workspaces.remove_member(ADMIN, workspace, user)
             lines = ["workspace_member.delete"]
         else:
-            work = house.change_member(ADMIN, workspace, user, role)
+            work = workspaces.change_member(ADMIN, workspace, user, role)
             lines = [] if self.members.get(one) == role else ["workspace_member.update"]
         if self.done(work, refused, *lines):
             self.members.pop((workspace, user))
@@ -401,16 +401,18 @@ class Accounts(RuleBasedStateMachine):
         )
 
     async def state(self) -> Any:
-        house = self.house
-        keys = (await house.keys.all(EVERYTHING, KeyFilter())).data
-        places = await house.workspaces.all(EVERYTHING, include_archived=True, include_default=True)
-        invites = await house.people.invites(
+        administration = self.administration
+        keys = (await administration.keys.all(EVERYTHING, KeyFilter())).data
+        places = await administration.workspaces.all(
+            EVERYTHING, include_archived=True, include_default=True
+        )
+        invites = await administration.people.invites(
             EVERYTHING, statuses=("pending", "accepted", "expired", "deleted")
         )
         members = [
             one
             for place in places.data
-            for one in (await house.workspaces.members(place.id, EVERYTHING)).data
+            for one in (await administration.workspaces.members(place.id, EVERYTHING)).data
         ]
         async with self.database.read() as connection:
             opening_secrets = await active_secrets(connection)
@@ -419,7 +421,7 @@ class Accounts(RuleBasedStateMachine):
             {one.id: (one.name, one.archived_at is not None) for one in places.data},
             {
                 user.id: (user.email, user.role)
-                for user in (await house.people.users(EVERYTHING)).data
+                for user in (await administration.people.users(EVERYTHING)).data
             },
             {one.id: one.status for one in invites.data},
             {(one.workspace_id, one.user_id): one.workspace_role for one in members},

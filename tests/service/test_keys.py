@@ -79,7 +79,7 @@ def secret_of(key: KeyInfo | None) -> str:
     return key.secret
 
 
-async def test_a_key_opens_the_door_until_it_is_revoked(keys: Keys, access: Access) -> None:
+async def test_key_is_accepted_until_it_is_revoked(keys: Keys, access: Access) -> None:
     new = await keys.create("laptop")
     secret = secret_of(new)
     assert (await access.authenticate(secret, None)).key_id == new.id
@@ -89,14 +89,14 @@ async def test_a_key_opens_the_door_until_it_is_revoked(keys: Keys, access: Acce
         await access.authenticate(secret, None)
 
 
-async def test_a_key_made_later_opens_the_door_at_once(keys: Keys, access: Access) -> None:
+async def test_key_made_later_is_accepted_at_once(keys: Keys, access: Access) -> None:
     with pytest.raises(AuthenticationError):
         await access.authenticate("nothing", None)
     new = await keys.create("late")
     assert await access.authenticate(secret_of(new), None)
 
 
-async def test_the_secret_is_not_what_is_stored(keys: Keys) -> None:
+async def test_stored_digest_is_not_the_secret(keys: Keys) -> None:
     new = await keys.create("laptop")
     (stored,) = await keys.all()
     assert stored == msgspec.structs.replace(new, secret=msgspec.UNSET)
@@ -126,7 +126,7 @@ async def test_admin_keys_are_seen_at_the_command_line_only(keys: Keys, database
         await of_the_api.one(new.id)
 
 
-async def test_a_rotated_admin_key_is_one_still(keys: Keys, database: Database) -> None:
+async def test_rotated_admin_key_still_administers(keys: Keys, database: Database) -> None:
     new = await keys.create_admin("root")
     ring = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW), tuple(KeyKind))
     rotated = await ring.rotate(COMMAND_LINE, new.id, 0)
@@ -134,7 +134,7 @@ async def test_a_rotated_admin_key_is_one_still(keys: Keys, database: Database) 
     assert rotated.id == new.id
 
 
-async def test_there_is_a_first_key_once(keys: Keys) -> None:
+async def test_first_key_is_made_once(keys: Keys) -> None:
     assert await keys.first(None)
     assert await keys.first(None) is None
     assert await keys.first(KEY) is None

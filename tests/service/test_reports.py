@@ -330,7 +330,7 @@ async def test_cost_report_is_the_ledger_to_the_nano_dollar_however_it_is_groupe
         assert line.workspace_id in {None, "wrkspc_a", "wrkspc_b"}
 
 
-async def test_filter_finds_names_as_the_ledger_writes_them(
+async def test_filter_finds_names_as_the_ledger_stores_them(
     database: Database, reports: Reports
 ) -> None:
     odd = "claude-" + "x" * 300 + "\0"

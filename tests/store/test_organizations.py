@@ -50,7 +50,7 @@ from antiphon.store.workspaces import (
 pytestmark = pytest.mark.anyio
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
-ORGANIZATION = Organization(id="org", name="House", created_at=NOON)
+ORGANIZATION = Organization(id="org", name="Organization", created_at=NOON)
 DEFAULT = Workspace(
     id="wrkspc_0", name="Default", display_color="#000000", created_at=NOON, is_default=True
 )

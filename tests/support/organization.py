@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from antiphon.core.billing.usage import TokenCounts
-from antiphon.server.app import build_app
+from antiphon.server.app import ORGANIZATIONS_PATH, build_app
 from antiphon.service.platform import Platform
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
@@ -16,7 +16,6 @@ from support.asgi import Client
 
 ADMIN = "sk-antiphon-admin-key-of-the-tests"
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-HOUSE = "/v1/organizations"
 GROUP = "/rate_limits/rl_scripted"
 
 
@@ -36,8 +35,8 @@ class Clock:
         self.now += timedelta(**time)
 
 
-class House:
-    """A platform, with an administrator and callers of it."""
+class Organization:
+    """The organization of a platform, with an administrator and a caller."""
 
     def __init__(self, platform: Platform, clock: Clock) -> None:
         self.platform = platform
@@ -50,22 +49,24 @@ class House:
         return Client(self.app, {"x-api-key": secret, "anthropic-version": "2023-06-01"})
 
     async def get(self, path: str, **headers: str) -> Any:
-        answer = await self.admin.get(HOUSE + path, **headers)
+        answer = await self.admin.get(ORGANIZATIONS_PATH + path, **headers)
         assert answer.status == 200, answer.json
         return answer.json
 
     async def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        answer = await self.admin.post(HOUSE + path, {} if body is None else body, **headers)
+        content = {} if body is None else body
+        answer = await self.admin.post(ORGANIZATIONS_PATH + path, content, **headers)
         assert answer.status == 200, answer.json
         return answer.json
 
     async def delete(self, path: str) -> Any:
-        answer = await self.admin.start("DELETE", HOUSE + path).task
+        answer = await self.admin.start("DELETE", ORGANIZATIONS_PATH + path).task
         assert answer.status == 200, answer.json
         return answer.json
 
     async def refusal(self, path: str, body: Any = None, method: str = "POST") -> tuple[int, str]:
-        answer = await self.admin.start(method, HOUSE + path, {} if body is None else body).task
+        content = {} if body is None else body
+        answer = await self.admin.start(method, ORGANIZATIONS_PATH + path, content).task
         status, _, message = answer.error
         return status, message
 
@@ -109,32 +110,33 @@ class Recorded:
         self.row = row
 
 
-StartHouse: TypeAlias = Callable[..., Awaitable[House]]
-StartHome: TypeAlias = Callable[[], Awaitable[House]]
+StartOrganization: TypeAlias = Callable[..., Awaitable[Organization]]
 StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
 
 
 @pytest.fixture
-def house(platform: StartPlatform) -> StartHouse:
-    """Makes houses; `clock` is the one of the day, and with `timed` also that of the counters."""
+def organization(platform: StartPlatform) -> StartOrganization:
+    """Starts organizations; with `timed`, their clock is also the clock of the counters."""
 
     async def start(
         settings: dict[str, Any] | None = None, *, timed: bool = False, **options: Any
-    ) -> House:
+    ) -> Organization:
         clock = Clock()
         chosen = {"admin_key": ADMIN, **(settings or {})}
         ms = clock.ms if timed else None
-        return House(await platform(chosen, now=clock, clock=ms, **options), clock)
+        return Organization(await platform(chosen, now=clock, clock=ms, **options), clock)
 
     return start
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def home(request: pytest.FixtureRequest, house: StartHouse) -> StartHome:
-    """Makes a house over either database."""
+def on_both_databases(
+    request: pytest.FixtureRequest, organization: StartOrganization
+) -> StartOrganization:
+    """Starts an organization over either database."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
 
-    async def start() -> House:
-        return await house({} if url is None else {"database_url": url})
+    async def start() -> Organization:
+        return await organization({} if url is None else {"database_url": url})
 
     return start

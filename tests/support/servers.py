@@ -1,4 +1,4 @@
-"""Servers of one house in processes of their own, and callers that note what they were told."""
+"""Servers of one organization in their own processes, and callers that note the answers."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from antiphon.store.database.database import open_database
 from antiphon.store.database.tables import ledger
 from antiphon.wire.sse import FrameDecoder
 from support.asgi import HELLO
-from support.organization import ADMIN, HOUSE
+from support.organization import ADMIN, ORGANIZATIONS_PATH
 from support.processes import KEY
 
 # 5 tokens of a prompt and 3 of an answer.
@@ -113,7 +113,7 @@ class Caller:
 
 async def administer(client: httpx2.AsyncClient, url: str, path: str, body: Any) -> Any:
     headers = {"x-api-key": ADMIN, "anthropic-version": "2026-10-21"}
-    answer = await client.post(f"{url}{HOUSE}{path}", json=body, headers=headers)
+    answer = await client.post(f"{url}{ORGANIZATIONS_PATH}{path}", json=body, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -53,7 +53,7 @@ def test_a_file_arrives_whole(
     assert progress.done == len(model.content)
 
 
-def test_a_cut_connection_is_taken_up_where_it_broke(
+def test_cut_connection_resumes_at_the_last_byte(
     web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     web.cuts = [100_000, 50_000]
@@ -65,7 +65,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
     assert len(progress.notes) == 2
 
 
-def test_a_later_pull_asks_only_for_the_rest(
+def test_resumed_pull_requests_only_the_missing_bytes(
     web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     kept = interrupt(web, partial)
@@ -87,7 +87,7 @@ def test_last_modified_stands_in_for_a_weak_etag(
     assert partial.read_bytes() == model.content
 
 
-def test_without_a_validator_nothing_is_taken_up(
+def test_download_without_a_validator_begins_anew(
     web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     model.etag = None
@@ -158,7 +158,7 @@ def test_a_damaged_sidecar_begins_anew(
 
 
 @pytest.mark.usefixtures("model")
-def test_a_whole_partial_file_asks_nothing(
+def test_complete_partial_file_needs_no_request(
     web: WebServer, partial: Path, progress: Recorder
 ) -> None:
     source = download(remote(web), partial, progress)
@@ -178,7 +178,7 @@ def test_a_server_that_promises_too_much_is_an_error(
     assert pauses[-len(PAUSES_S) :] == list(PAUSES_S)
 
 
-def test_a_server_that_states_no_length_is_believed(
+def test_download_without_a_stated_length_is_kept(
     web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     web.sends_length = False
@@ -187,7 +187,7 @@ def test_a_server_that_states_no_length_is_believed(
     assert partial.read_bytes() == model.content
 
 
-def test_a_busy_server_is_asked_again(
+def test_download_from_a_busy_server_is_retried(
     web: WebServer, model: Served, partial: Path, progress: Recorder
 ) -> None:
     web.statuses = [503, 429]
@@ -213,7 +213,7 @@ def test_a_host_that_does_not_answer_is_an_error(
 
 
 @pytest.mark.usefixtures("model")
-def test_what_is_no_http_is_an_error(
+def test_answer_that_is_not_http_is_an_error(
     web: WebServer, partial: Path, progress: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def garbled(*_: object) -> None:

@@ -62,7 +62,7 @@ def test_a_file_comes_with_its_checksum_and_commit(
     assert progress.done == len(gguf)
 
 
-def test_a_broken_download_is_taken_up_from_another_signed_address(
+def test_interrupted_download_resumes_from_another_signed_url(
     hub_with_cdn: WebServer, gguf: bytes, tmp_path: Path, progress: Recorder
 ) -> None:
     hub_with_cdn.cuts = [100_000]

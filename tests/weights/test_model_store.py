@@ -107,7 +107,7 @@ def test_a_removed_model_is_gone(store: ModelStore) -> None:
     assert store.remove(SPEC) == 0
 
 
-def test_what_was_left_of_a_pull_is_removed_too(store: ModelStore, progress: Recorder) -> None:
+def test_remove_deletes_the_rest_of_a_pull(store: ModelStore, progress: Recorder) -> None:
     with store.claim(SPEC, progress) as folder:
         (folder / "m.gguf.partial").write_bytes(b"GG")
     assert store.remove(SPEC) == 2

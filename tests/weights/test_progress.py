@@ -31,7 +31,7 @@ def test_a_log_has_a_line_for_every_tenth() -> None:
     ]
 
 
-def test_a_log_goes_on_where_a_download_is_taken_up() -> None:
+def test_log_of_a_resumed_download_continues() -> None:
     written, progress = shown(terminal=False)
     progress.started(1000, 850)
     progress.advanced(100)
@@ -71,7 +71,7 @@ def test_a_terminal_has_a_bar() -> None:
     assert "1.0/1.0 MB" in written.getvalue()
 
 
-def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_silent_progress_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     progress = SilentProgress()
     play(progress, 1)
     progress.note("nothing")

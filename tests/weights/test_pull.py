@@ -71,7 +71,7 @@ def test_two_processes_at_once_download_once(url: str, web: WebServer, tmp_path:
     assert len(list_models(tmp_path)) == 1
 
 
-def test_a_killed_pull_leaves_no_model_and_is_taken_up(
+def test_killed_pull_leaves_no_model_and_resumes(
     url: str, web: WebServer, model: Served, tmp_path: Path
 ) -> None:
     web.go_on.clear()
@@ -86,7 +86,7 @@ def test_a_killed_pull_leaves_no_model_and_is_taken_up(
     assert web.gets() == [None, "bytes=300000-"]
 
 
-def test_ctrl_c_leaves_no_model_and_is_taken_up(
+def test_interrupted_pull_leaves_no_model_and_resumes(
     url: str, web: WebServer, model: Served, tmp_path: Path
 ) -> None:
     class Interrupting(Recorder):
@@ -193,7 +193,7 @@ def test_a_local_file_is_used_where_it_lies(
         ("a" * 300, "too long"),
     ],
 )
-def test_what_is_no_local_model_is_an_error(
+def test_path_that_is_not_a_model_is_an_error(
     text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "page.gguf").write_bytes(b"<html>")
@@ -203,7 +203,7 @@ def test_what_is_no_local_model_is_an_error(
         ensure_model(text, tmp_path)
 
 
-def test_what_names_no_model_is_an_error(tmp_path: Path) -> None:
+def test_text_that_names_no_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         ensure_model("s3://bucket/m.gguf", tmp_path)
 

@@ -94,7 +94,7 @@ def test_each_form_is_read(text: str, spec: ModelSpec) -> None:
         ("https://h/m.gguf#main", "64 hexadecimal"),
     ],
 )
-def test_what_names_no_model_is_refused_with_the_forms(text: str, reason: str | None) -> None:
+def test_text_that_names_no_model_is_refused_with_the_forms(text: str, reason: str | None) -> None:
     if reason is None:  # an escaped slash makes a path of two parts, of which both are fine
         assert isinstance(parse_spec(text), UrlSpec)
         return

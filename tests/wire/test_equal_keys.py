@@ -88,6 +88,6 @@ def with_repetitions(value: Json, data: st.DataObject) -> str:
 
 
 @given(st.data())
-def test_a_body_with_equal_keys_is_the_one_with_the_last_of_them(data: st.DataObject) -> None:
+def test_body_with_equal_keys_decodes_to_the_last_value(data: st.DataObject) -> None:
     once = DECODER.decode(json.dumps(BODY).encode())
     assert DECODER.decode(with_repetitions(BODY, data).encode()) == once

@@ -89,7 +89,7 @@ def test_stream_without_blocks_is_a_message_without_content() -> None:
     assert fold([START, END, STOP]).content == ()
 
 
-def test_what_the_start_says_is_kept() -> None:
+def test_fields_of_message_start_are_kept() -> None:
     message = fold([START, END, STOP])
     assert (message.id, message.model, message.role) == ("msg_01", "m", "assistant")
 

@@ -40,5 +40,5 @@ def test_an_object_cut_anywhere_is_an_object(value: dict[str, object], end: int)
         ('{"a": "x"} and more', '{"a": "x"}'),
     ],
 )
-def test_what_is_certain_is_kept(text: str, expected: str) -> None:
+def test_complete_values_of_cut_json_are_kept(text: str, expected: str) -> None:
     assert completed(text) == expected

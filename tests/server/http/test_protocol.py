@@ -6,7 +6,7 @@ from antiphon.server.http.protocol import refusal, without_upgrade
 HEAD = b"POST / HTTP/1.1\r\nconnection: upgrade\r\nUpgrade: h2c\r\ncontent-length: 10\r\n\r\n"
 
 
-def test_the_wish_for_another_protocol_is_hidden() -> None:
+def test_upgrade_header_is_hidden() -> None:
     assert without_upgrade(HEAD) == HEAD.replace(b"Upgrade", b"x-grade")
 
 
@@ -19,7 +19,7 @@ def test_the_wish_for_another_protocol_is_hidden() -> None:
         b"x" * 100_000 + HEAD,
     ],
 )
-def test_what_is_no_such_wish_stays(data: bytes) -> None:
+def test_other_headers_stay_as_they_are(data: bytes) -> None:
     assert without_upgrade(data) == data
 
 
