@@ -1,6 +1,7 @@
 import random
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -19,13 +20,13 @@ from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
 from antiphon.wire.content import (
     Base64PdfSource,
     BlockParam,
+    ContentParam,
     ContentSource,
     DocumentParam,
     ImageParam,
     PlainTextSource,
     RedactedThinkingParam,
     SearchResultParam,
-    ServerToolUseParam,
     TextParam,
     ThinkingParam,
     ToolReferenceParam,
@@ -54,7 +55,7 @@ LEAVES = [
     RedactedThinkingParam(data="d"),
     ToolUseParam(id="toolu_1", name="look", input={}),
     ToolReferenceParam(tool_name="look"),
-    ServerToolUseParam(),
+    msgspec.convert({"type": "server_tool_use"}, ContentParam),
 ]
 
 
