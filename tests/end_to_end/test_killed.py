@@ -1,4 +1,8 @@
-"""A server that is killed while it answers, and started again: nothing is lost, and all is paid."""
+"""A server that is killed while it answers, and started again: nothing is lost, and all is paid.
+
+One real kill for each store. tests/simulation kills at every step, with many more faults; that keys
+survive is also shown by tests/end_to_end/test_serve.py.
+"""
 
 import asyncio
 import random
@@ -115,6 +119,7 @@ async def test_server_that_is_stopped_bills_what_it_cuts_off(tmp_path: Path) -> 
         assert row["outcome"] == ("completed" if noted.whole else "interrupted")
 
 
+@pytest.mark.soak
 async def test_keys_are_not_lost(tmp_path: Path) -> None:
     configure(tmp_path)
     made = []

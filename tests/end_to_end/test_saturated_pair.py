@@ -13,7 +13,8 @@ from support.processes import KEY, serving
 from support.servers import configure, environ, recorded
 from support.valkey import Server
 
-pytestmark = pytest.mark.anyio
+# Also played in simulated time: the scenario `shared_retries` of tests/simulation.
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 CLIENTS = 24
 EACH = 11

@@ -1,4 +1,8 @@
-"""Two servers of one organization, each with its own data folder: their limits are the same."""
+"""Two servers of one organization, each with its own data folder: their limits are the same.
+
+The tests marked `soak` are also played in simulated time, with many more faults: the scenarios
+`two_servers`, `counters_away` and `counters_forget` of tests/simulation.
+"""
 
 import asyncio
 import os
@@ -121,6 +125,7 @@ async def test_limits_are_shared_and_keys_are_revoked_everywhere(
         assert (await guest.create(**CUT)).status == 401
 
 
+@pytest.mark.soak
 async def test_spend_limit_holds_for_both_together(pair: Pair, client: httpx2.AsyncClient) -> None:
     pair.speed = 500
     with pair.both() as (first, second):
@@ -132,6 +137,7 @@ async def test_spend_limit_holds_for_both_together(pair: Pair, client: httpx2.As
     assert await recorded_cost(pair.database_url) == 41 * CUT_COST
 
 
+@pytest.mark.soak
 async def test_killed_server_leaves_nothing_held_when_it_is_back(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
@@ -162,6 +168,7 @@ async def test_killed_server_leaves_nothing_held_when_it_is_back(
     assert await recorded_cost(pair.database_url) <= 5 * worst
 
 
+@pytest.mark.soak
 async def test_holds_of_a_dead_server_are_released_when_their_lease_is_over(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
@@ -189,6 +196,7 @@ async def test_holds_of_a_dead_server_are_released_when_their_lease_is_over(
         first.stop()
 
 
+@pytest.mark.soak
 async def test_requests_are_refused_while_valkey_is_away_and_served_when_it_is_back(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simulation.faults import Fault, Window
-from simulation.processes import Lifespan
+from simulation.processes import DOWN_S, Lifespan
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -18,6 +18,8 @@ USUAL_COST = 300_000
 # About as many writes and steps as a small run makes until it comes to rest.
 WRITES = 60
 STEPS = 2000
+# Longer than a lease.
+LONG_DOWN_S = (62.0, 80.0)
 
 
 async def calm(world: "World") -> None:
@@ -53,7 +55,7 @@ async def crash(world: "World") -> None:
     await limit_spend(world, chance)
     server.lifespan = dies_soon(chance, kills=chance.randint(1, 5))
     if server.life is not None:
-        server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+        server.life.dies_at = server.life.steps + chance.randint(1, 2000)
     await ask_for_a_while(world, number=20, seconds=40)
 
 
@@ -171,7 +173,7 @@ async def disk(world: "World") -> None:
     if chance.random() < 0.5:
         server.lifespan = dies_soon(chance, kills=3)
         if server.life is not None:
-            server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+            server.life.dies_at = server.life.steps + chance.randint(1, 2000)
     await ask_for_a_while(world, number=20, seconds=40)
 
 
@@ -219,7 +221,7 @@ async def clock_jumps(world: "World") -> None:
     if chance.random() < 0.4:
         server.lifespan = dies_soon(chance, kills=2)
         if server.life is not None:
-            server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+            server.life.dies_at = server.life.steps + chance.randint(1, 2000)
     await ask_for_a_while(world, number=20, seconds=40)
 
 
@@ -299,8 +301,10 @@ def _some_die(world: "World", chance: Random, kills: int) -> None:
     for server in world.servers:
         if chance.random() < 0.6:
             server.lifespan = dies_soon(chance, kills=kills)
+            # Some come back when what they had held was given up.
+            server.down_s = chance.choice([DOWN_S, DOWN_S, LONG_DOWN_S])
             if server.life is not None:
-                server.life.dies_at = server.life.steps + chance.randint(1, 3000)
+                server.life.dies_at = server.life.steps + chance.randint(1, 2000)
 
 
 async def limit_spend(world: "World", chance: Random) -> None:
@@ -320,7 +324,7 @@ def dies_soon(chance: Random, kills: int) -> Lifespan:
         if left[0] <= 0:
             return None
         left[0] -= 1
-        return int(10 ** chance.uniform(0, 4))
+        return int(10 ** chance.uniform(0, 3.5))
 
     return lifespan
 
