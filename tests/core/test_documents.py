@@ -90,3 +90,15 @@ def test_images_stay_in_their_places_in_a_search_result() -> None:
         IMAGE,
         TextParam(text="\n</search_result>"),
     ]
+
+
+def test_a_document_is_cut_behind_the_marked_blocks() -> None:
+    document = DocumentParam(source=SOURCE)
+    blocks = [TextParam(text="a"), IMAGE, TextParam(text="b")]
+    first, last = TextParam(text="<document>\na"), TextParam(text="b\n</document>")
+    assert document_pieces(document, blocks, "", [0]) == [[first], [IMAGE, last]]
+    assert document_pieces(document, blocks, "", [1]) == [[first, IMAGE], [last]]
+    assert document_pieces(document, blocks, "", [2]) == [
+        [first, IMAGE, TextParam(text="b")],
+        [TextParam(text="</document>")],
+    ]

@@ -2,6 +2,11 @@ from typing import Any
 
 import pytest
 
+from antiphon.core.prompt import Breakpoint, Turn
+from antiphon.core.validation.breakpoints import breakpoints_of
+from antiphon.wire.content import CacheControlParam, ThinkingParam
+from antiphon.wire.messages import CreateMessageParams
+from antiphon.wire.tools import CustomToolParam, ToolParam
 from support.requests import (
     EPHEMERAL,
     able,
@@ -182,3 +187,21 @@ def test_automatic_breakpoint_lies_behind_the_last_block_that_may_have_one(
 
 def test_automatic_breakpoint_where_one_is_adds_none() -> None:
     assert places(user([text("a", "5m")]), cache_control=EPHEMERAL) == [(0, (0,), "5m")]
+
+
+@pytest.mark.parametrize(
+    ("tools", "expected"),
+    [
+        ([], ()),
+        ([CustomToolParam(name="look", input_schema={})], (Breakpoint(None, (0,), "5m"),)),
+    ],
+)
+def test_automatic_breakpoint_behind_no_block_is_on_the_last_tool(
+    tools: list[ToolParam], expected: tuple[Breakpoint, ...]
+) -> None:
+    mark = CacheControlParam(type="ephemeral")
+    params = CreateMessageParams(
+        model="m", max_tokens=1, messages=[], tools=tools, cache_control=mark
+    )
+    thought = Turn("assistant", (ThinkingParam(thinking="hm", signature="s"),))
+    assert breakpoints_of(params, [thought]) == expected
