@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # `make coverage` has run the others.
-BEYOND_COVERAGE := --ignore=tests/core --ignore=tests/wire
+BEYOND_COVERAGE := --ignore=tests/core --ignore=tests/wire --ignore=tests/schemas
 # Without its bytecode a program takes seconds to start, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -19,7 +19,8 @@ test: .venv/dev ## every test, with the real model and real servers
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run --source=antiphon.core,antiphon.wire -m pytest -q tests/core tests/wire
+	@$(BIN)/coverage run --source=antiphon.core,antiphon.schemas,antiphon.wire \
+		-m pytest -q tests/core tests/schemas tests/wire
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered --fail-under=100
 

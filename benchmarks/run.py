@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import adapters, limits, local, memory, pipeline, startup
+from benchmarks import adapters, limits, local, memory, pipeline, schemas, startup
 from benchmarks.report import Figure, command, finish
 
 
@@ -14,6 +14,8 @@ def measure(*, quick: bool, weights: Path | None, with_model: bool) -> list[Figu
     figures += limits.measure(limits.QUICK if quick else limits.Size())
     print("adapters …", flush=True)
     figures += adapters.measure(adapters.QUICK if quick else adapters.Size(memory=50_000))
+    print("schemas …", flush=True)
+    figures += schemas.measure(schemas.QUICK if quick else schemas.COUNT)
     print("startup …", flush=True)
     figures += startup.measure(1, 64) if quick else startup.measure()
     print("memory …", flush=True)

@@ -8,7 +8,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["pipeline", "limits", "startup", "imports", "memory", "adapters"])
+@pytest.mark.parametrize(
+    "name", ["pipeline", "limits", "startup", "imports", "memory", "adapters", "schemas"]
+)
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     kept = tmp_path / "figures.json"
     command = (sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(kept))

@@ -4,6 +4,8 @@ import pytest
 
 from antiphon.engines.base import (
     EngineConfig,
+    EngineError,
+    EngineErrorKind,
     Finished,
     FinishReason,
     Prompt,
@@ -46,6 +48,22 @@ async def test_call_that_is_required_is_made_from_its_schema() -> None:
         events = await answer(engine, ask(tools=(tool, SAY), tool_choice=choice))
         assert calls_in(events) == [("add", '{"n":3}')]
         assert not text_of(events)
+
+
+async def test_schema_that_is_too_complex_for_an_example_is_refused() -> None:
+    engine = await scripted(text="So.")
+    schema = {"type": "array", "items": {"type": "null"}, "minItems": 10**9}
+    whole = {"type": "object", "properties": {"n": schema}, "required": ["n"]}
+    tools = (SAY, Tool(name="add", input_schema=whole))
+    choice = ToolChoice(mode="tool", name="add")
+    for asked, where in (
+        (ask(tools=tools, tool_choice=choice), "tools.1.custom.input_schema"),
+        (ask(output_schema=schema), "output_config.format.schema"),
+    ):
+        with pytest.raises(EngineError) as error:
+            await answer(engine, asked)
+        assert error.value.kind is EngineErrorKind.UNSUPPORTED
+        assert str(error.value) == f"{where}: Schema is too complex for an example."
 
 
 async def test_one_call_where_only_one_may_be() -> None:

@@ -116,6 +116,20 @@ def test_schema_that_can_be_guaranteed_is_taken(given_schema: dict[str, Any]) ->
     check_schema(given_schema, "here")
 
 
+def test_reference_may_be_written_as_a_uri_has_it() -> None:
+    part = {"type": "array", "items": STRING}
+    check_schema({"$ref": "#/$defs/List%3CInt%3E", "$defs": {"List<Int>": part}}, "here")
+    check_schema({"$ref": "#/$defs/a~1b", "$defs": {"a/b": part}}, "here")
+    again = {"items": {"$ref": "#/$defs/List%3CInt%3E"}}
+    schema = {"$ref": "#/$defs/List<Int>", "$defs": {"List<Int>": again}}
+    assert refused(schema) == "Recursive schemas are not supported"
+
+
+def test_patterns_that_take_too_long_to_read_are_refused() -> None:
+    parts = {f"p{n}": {"type": "string", "pattern": "a" * 2000} for n in range(60)}
+    assert refused(schema(**parts)) == "Schema is too complex"
+
+
 def test_depth_of_a_schema_costs_no_stack() -> None:
     deep: dict[str, Any] = {}
     for _ in range(5000):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.schemas.automata import Automaton, Steps, TooManyStepsError, matches
+from antiphon.schemas.automata import Automaton, matches, shortest, texts
 from antiphon.schemas.patterns import language
 from antiphon.schemas.regular import (
     ANY,
@@ -24,6 +24,7 @@ from antiphon.schemas.regular import (
     whole,
     word,
 )
+from antiphon.schemas.steps import Steps, TooComplexError
 
 TEXTS = st.text("abc", max_size=5)
 LANGUAGES: st.SearchStrategy[Language] = st.recursive(
@@ -86,11 +87,31 @@ def test_pattern_that_is_found_anywhere_costs_what_it_counts_and_no_more() -> No
 
 def test_walk_ends_where_its_steps_do() -> None:
     steps = Steps(10_000)
-    with pytest.raises(TooManyStepsError):
+    with pytest.raises(TooComplexError):
         states(language("^" + "(a?b?)" * 300 + "$"), steps)
     assert steps.taken < 20_000
-    with pytest.raises(TooManyStepsError):
+    with pytest.raises(TooComplexError):
         Automaton(word("a"), steps)
+
+
+def test_texts_of_a_language_are_short_ones_first() -> None:
+    assert list(texts(Automaton(language("^[ab]?c$")))) == ["c", "ac", "bc"]
+    assert list(texts(Automaton(language("^[A-Z]$")), tries=1)) == []
+    assert list(texts(Automaton(language("^[A-Z]$")))) == ["A"]
+
+
+def test_shortest_text_of_a_language_is_found_however_long_it_is() -> None:
+    assert shortest(Automaton(language("^[a-z]{300}$"))) == "a" * 300
+    assert shortest(Automaton(language("^(ab|c)*d$"))) == "d"
+    assert shortest(Automaton(language("^(ab|c)*d$")), states=1) is None
+    assert shortest(Automaton(NOTHING)) is None
+
+
+def test_text_that_is_walked_takes_a_step_for_each_character() -> None:
+    steps = Steps(1000)
+    assert matches(language("^a*$"), "a" * 500, steps)
+    with pytest.raises(TooComplexError):
+        matches(language("^a*$"), "a" * 500, steps)
 
 
 def test_what_is_anything_or_nothing_is_known_at_once() -> None:

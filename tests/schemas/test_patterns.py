@@ -23,6 +23,8 @@ ATOMS = [
     r"\.",
     "(?:ab)",
     r"\s",
+    "(?:^|a)",
+    "(b|$)",
 ]
 pieces = st.tuples(
     st.sampled_from(ATOMS), st.sampled_from(["", "", "*", "+", "?", "{2}", "{1,}", "{0,2}", "*?"])
@@ -37,7 +39,9 @@ sequences = st.recursive(
     max_leaves=4,
 )
 patterns = st.tuples(
-    st.sampled_from(["", "^", "(?=a)", "^(?!b)"]), sequences, st.sampled_from(["", "$"])
+    st.sampled_from(["", "^", "^^", "(?=a)", "^(?!b)", "^(?!^ab)", "(?=^a|b$)"]),
+    sequences,
+    st.sampled_from(["", "$", "$$", "($|b)c*(?:^)?$"]),
 ).map("".join)
 
 
@@ -81,6 +85,27 @@ def test_pattern_means_what_it_means_to_python(pattern: str, texts: list[str]) -
         ("(?!.*x)^a", ["ab"], ["ax", "b"]),
         ("^(?=.*[a-z])(?=.*[0-9]).{3,}$", ["a1b"], ["abc", "a1"]),
         ("[^]", ["a"], [""]),
+        # Anchors read nothing: any number of them may hold at one place.
+        ("^^a", ["a"], ["ba"]),
+        ("a$$", ["a"], ["ab"]),
+        ("^(^a|b)b$", ["ab", "bb"], ["b", "aab"]),
+        ("^(?:^a|b)c$", ["ac", "bc"], ["aac"]),
+        ("^(?!^ab).*$", ["b", "ba", ""], ["ab", "abc"]),
+        (r"^(?!^lucene\.).*", ["x"], ["lucene.custom"]),
+        ("(?=^ab)ab", ["ab"], ["bab"]),
+        ("(?!$)", ["a"], [""]),
+        ("(?!^)(?:$)?", ["a"], [""]),
+        ("a(?=^b)", [], ["ab"]),
+        ("a?(?=^b)b", ["bc"], ["ab"]),
+        ("(^|x){2}a", ["a", "xa", "xxa", "bxxa"], ["bxa", "ba"]),
+        ("^($|a){2}$", ["", "a", "aa"], ["aaa", "b"]),
+        ("^(^|x){2,}$", ["", "x", "xxx"], ["a"]),
+        ("(a$|b)c", ["bc"], ["ac"]),
+        ("a^b", [], ["ab"]),
+        ("(^){0}a", ["ba"], []),
+        ("(a|$)b?^", [""], ["x", "a"]),
+        ("(a$)*b", ["b", "ab"], ["a"]),
+        ("(a$){0,1}b", ["b", "ab"], ["a"]),
     ],
 )
 def test_pattern_is_read_as_ecma_reads_it(pattern: str, good: list[str], bad: list[str]) -> None:
@@ -100,7 +125,7 @@ def test_set_of_no_character_matches_nothing() -> None:
         *("(", ")", "a)", "(a", "[a", "*", "+a", "a**", "?", "\\", "[z-a]", r"[a-\d]", "(?P<name"),
         *("a{3,2}", "a{1001}", "(a{100}){100}", "(?:a{11}){1,100}", r"\x4", r"\u12", r"\u{}"),
         *(r"\u{110000}", r"\ud800", r"\u{zz}", "(" * 50 + ")" * 50, "a" * 2001, "(?=a)*"),
-        "^?(?=a)" * 41,
+        "^(?=a)" * 41,
     ],
 )
 def test_what_is_not_understood_is_refused(pattern: str) -> None:

@@ -33,6 +33,7 @@ from antiphon.engines.base import (
     Started,
 )
 from antiphon.schemas.example import example
+from antiphon.schemas.steps import TooComplexError
 from antiphon.wire.content import ImageParam, ToolResultParam, ToolUseParam
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
@@ -208,13 +209,25 @@ def said_or_required(
     if choice.mode in ("any", "tool") and known:
         calls = tuple(call for call in calls if choice.name in (None, call.name))
         tool = known.get(choice.name or "") or prompt.tools[0]
-        made = ScriptedCall(name=tool.name, input=example(tool.input_schema) or {})
+        where = f"tools.{prompt.tools.index(tool)}.custom.input_schema"
+        made = ScriptedCall(name=tool.name, input=_example(tool.input_schema, where) or {})
         said, calls = "", calls or (made,)
     if not choice.parallel or choice.mode == "tool":
         calls = calls[:1]
     if prompt.output_schema is not None and not calls:
-        said = msgspec.json.encode(example(prompt.output_schema)).decode()
+        said = msgspec.json.encode(
+            _example(prompt.output_schema, "output_config.format.schema")
+        ).decode()
     return said, calls
+
+
+def _example(schema: dict[str, Any], where: str) -> Any:
+    try:
+        return example(schema)
+    except TooComplexError as error:
+        raise EngineError(
+            EngineErrorKind.UNSUPPORTED, f"{where}: Schema is too complex for an example."
+        ) from error
 
 
 def events_of(

@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from antiphon.schemas.patterns import PatternUnsupportedError, language
+from antiphon.schemas.references import tokens
+from antiphon.schemas.steps import Steps, TooComplexError
 from antiphon.schemas.well_formed import InvalidSchemaError
 
 Schema: TypeAlias = dict[str, Any]
@@ -31,11 +34,18 @@ FORMATS = (
 )
 # Lookaround, word boundaries and back references need more than a finite automaton.
 BEYOND_AUTOMATA = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9bB]")
-DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
+DEFINITION = re.compile(r"#(/(?:\$defs|definitions)/[^/]+)")
 
 
-def check_schema(schema: Schema, where: str) -> None:
+def check_schema(schema: Schema, where: str, steps: Steps | None = None) -> None:
     """Raise `InvalidSchemaError` for the first thing that cannot be guaranteed."""
+    try:
+        _check(schema, where, steps or Steps())
+    except TooComplexError as error:
+        raise InvalidSchemaError(f"{where}: Schema is too complex") from error
+
+
+def _check(schema: Schema, where: str, steps: Steps) -> None:
     definitions = {
         name: one
         for keyword in ("$defs", "definitions")
@@ -43,7 +53,7 @@ def check_schema(schema: Schema, where: str) -> None:
         for name, one in schema[keyword].items()
     }
     for node in _nodes(schema):
-        fault = next(_faults(node, definitions), None)
+        fault = next(_faults(node, definitions, steps), None)
         if fault is not None:
             raise InvalidSchemaError(f"{where}: {fault}")
     if _recursive(definitions):
@@ -93,12 +103,12 @@ def _inside(node: Schema) -> Iterator[Any]:
     yield node.get("items")
 
 
-def _faults(node: Schema, definitions: Schema) -> Iterator[str]:
+def _faults(node: Schema, definitions: Schema, steps: Steps) -> Iterator[str]:
     yield from _faults_of_types(node)
     for keyword in REFUSED:
         if keyword in node:
             yield f"'{keyword}' is not supported"
-    yield from _faults_of_values(node)
+    yield from _faults_of_values(node, steps)
     if "$ref" in node and not _defined(node["$ref"], definitions):
         yield "'$ref' must name a definition of the same schema"
     if isinstance(node.get("allOf"), list) and any(
@@ -118,7 +128,7 @@ def _faults_of_types(node: Schema) -> Iterator[str]:
             yield "For 'object' type, 'additionalProperties' must be explicitly set to false"
 
 
-def _faults_of_values(node: Schema) -> Iterator[str]:
+def _faults_of_values(node: Schema, steps: Steps) -> Iterator[str]:
     enum, least, pattern = node.get("enum"), node.get("minItems", 0), node.get("pattern")
     if isinstance(enum, list) and any(isinstance(value, dict | list) for value in enum):
         yield "'enum' may hold strings, numbers, booleans and null only"
@@ -130,12 +140,12 @@ def _faults_of_values(node: Schema) -> Iterator[str]:
     if isinstance(pattern, str) and BEYOND_AUTOMATA.search(pattern):
         yield "'pattern' may use no lookaround, back references or word boundaries"
     elif isinstance(pattern, str):
-        yield from _faults_of_pattern(pattern)
+        yield from _faults_of_pattern(pattern, steps)
 
 
-def _faults_of_pattern(pattern: str) -> Iterator[str]:
+def _faults_of_pattern(pattern: str, steps: Steps) -> Iterator[str]:
     try:
-        language(pattern)
+        language(pattern, steps)
     except PatternUnsupportedError as error:
         yield f"'pattern' is not supported: {error}"
 
@@ -150,8 +160,12 @@ def _types(node: Schema) -> list[str]:
 
 
 def _defined(reference: object, definitions: Schema) -> bool:
-    found = DEFINITION.fullmatch(reference) if isinstance(reference, str) else None
-    return found is not None and found[1] in definitions
+    return isinstance(reference, str) and _definition(reference) in definitions
+
+
+def _definition(reference: str) -> str | None:
+    found = DEFINITION.fullmatch(unquote(reference))
+    return None if found is None else tokens(found[1])[-1]
 
 
 def _recursive(definitions: Schema) -> bool:
@@ -170,4 +184,5 @@ def _recursive(definitions: Schema) -> bool:
 
 
 def _references(schema: Any) -> set[str]:
-    return {DEFINITION.fullmatch(node["$ref"])[1] for node in _nodes(schema) if "$ref" in node}  # type: ignore[index]
+    found = (_definition(node["$ref"]) for node in _nodes(schema) if "$ref" in node)
+    return {name for name in found if name is not None}

@@ -3,13 +3,13 @@
 The states are those that derivatives lead to: see `regular`. Here each part of a language is one
 number, whatever it holds, and where it leads is worked out once; so a language with many ways that
 share their ends, as a pattern that is found anywhere in a text has them, costs their number and not
-their length. What was done is counted in steps, so that whoever walks what a stranger has written
-can stop at the same place on every machine.
+their length. What is done is counted in steps; so is each character of a text that is walked.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -26,24 +26,9 @@ from antiphon.schemas.regular import (
     Span,
     chars,
 )
+from antiphon.schemas.steps import Steps
 
-
-class TooManyStepsError(Exception):
-    """Walks have taken more steps than they were given."""
-
-
-class Steps:
-    """The steps that some walks may take together; `None` is any number."""
-
-    def __init__(self, most: int | None = None) -> None:
-        self.taken = 0
-        self._most = most
-
-    def take(self, count: int = 1) -> None:
-        """Take some more; raises from the first on that is too many."""
-        self.taken += count
-        if self._most is not None and self.taken > self._most:
-            raise TooManyStepsError
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class _Empty(msgspec.Struct, frozen=True):
@@ -97,6 +82,7 @@ class Automaton:
         self._numbers: dict[_Part, int] = {}
         self._ways: dict[int, _Moves] = {}
         self._moves: dict[int, _Moves] = {}
+        self._leads: dict[tuple[int, int], int] = {}
         self._written: dict[int, tuple[Span, ...]] = {}
         self._empty = self._number(_Empty())
         self._nothing = self._number(_Any(frozenset()))
@@ -118,6 +104,7 @@ class Automaton:
 
     def matches(self, text: str) -> bool:
         """Whether `text`, up to its end, is in the language."""
+        self._steps.take(1 + len(text))
         state = self.start
         for char in text:
             state = self._after(state, ord(char))
@@ -126,8 +113,15 @@ class Automaton:
         return self.accepts(state)
 
     def _after(self, state: int, char: int) -> int:
-        bit = 1 << (bisect_right(self._edges, char) - 1)
-        return next((to for classes, to in self._certain(state) if classes & bit), self._nothing)
+        key = (state, bisect_right(self._edges, char))
+        known = self._leads.get(key)
+        if known is None:
+            bit = 1 << (key[1] - 1)
+            known = next(
+                (to for classes, to in self._certain(state) if classes & bit), self._nothing
+            )
+            self._leads[key] = known
+        return known
 
     def _classes(self, spans: Iterable[Span]) -> int:
         """Say which classes are those of `spans`; their edges are edges of classes."""
@@ -315,9 +309,45 @@ class Automaton:
         return self._certain(part)
 
 
-def matches(of: Language, text: str) -> bool:
+def matches(of: Language, text: str, steps: Steps | None = None) -> bool:
     """Whether `text`, up to its end, is in `of`."""
-    return Automaton(of).matches(text)
+    return Automaton(of, steps).matches(text)
+
+
+def shortest(automaton: Automaton, states: int = 2000) -> str | None:
+    """Return a text of a language, as short as may be; no more than so many states are tried."""
+    waiting = deque([("", automaton.start)])
+    seen = {automaton.start}
+    while waiting and len(seen) <= states:
+        text, state = waiting.popleft()
+        if automaton.accepts(state):
+            return text
+        for to, spans in sorted(automaton.moves(state), key=lambda move: move[1]):
+            if to not in seen:
+                seen.add(to)
+                waiting.append((text + _shown(spans)[0], to))
+    return None
+
+
+def texts(automaton: Automaton, tries: int = 500) -> Iterator[str]:
+    """Yield texts of a language, short ones first and of letters where there is a choice.
+
+    No more than so many beginnings of texts are tried.
+    """
+    waiting = deque([("", automaton.start)])
+    for _ in range(tries):
+        if not waiting:
+            return
+        text, state = waiting.popleft()
+        if automaton.accepts(state):
+            yield text
+        for to, spans in sorted(automaton.moves(state), key=lambda move: move[1]):
+            waiting.extend((text + char, to) for char in _shown(spans))
+
+
+def _shown(spans: tuple[Span, ...]) -> str:
+    found = "".join(one for one in _LETTERS if any(low <= ord(one) <= high for low, high in spans))
+    return found[:8] or chr(spans[0][0])
 
 
 def _split(

@@ -2,149 +2,187 @@
 
 All of draft 2020-12 that can be asked of a value is looked at, besides `unevaluatedItems`,
 `unevaluatedProperties`, dynamic references and references to elsewhere. Patterns are walked as
-automata, so that no text takes long; the few that are none ask for nothing.
+automata; the few that are none ask for nothing. The work is bounded by steps: one for each word of
+a schema beside each value that it speaks of, and one for each character beside each pattern.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from antiphon.schemas.automata import matches
-from antiphon.schemas.merging import (
-    DEPTH,
-    Schema,
-    is_of,
-    part_of,
-    resolve,
-    same,
-    together,
-    types_of,
-)
-from antiphon.schemas.patterns import PatternUnsupportedError, language
+from antiphon.schemas.document import Document
+from antiphon.schemas.formats import FORMATS
+from antiphon.schemas.steps import Steps, TooComplexError
+from antiphon.schemas.values import decimal, identity, is_of
+from antiphon.schemas.view import Choice, Condition, View
 
-_MONTHS: Final = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"
-_DATE: Final = rf"\d{{4}}-{_MONTHS}|02-(0[1-9]|[12]\d))"
-_TIME: Final = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?"
-_OFFSET: Final = r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
-_OCTET: Final = r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])"
-FORMATS: Final[Mapping[str, str]] = {
-    "date": _DATE,
-    "time": rf"{_TIME}{_OFFSET}?",
-    "date-time": rf"{_DATE}T{_TIME}{_OFFSET}",
-    "duration": r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?",
-    "email": r"[^@\s]+@[^@\s]+",
-    "hostname": r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?",
-    "uri": r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
-    "ipv4": rf"{_OCTET}(\.{_OCTET}){{3}}",
-    "ipv6": r"[0-9A-Fa-f:.]{2,45}",
-    "uuid": r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
-}
+CHECK: Final = 500_000
+"""Steps for one value: that is a text of so many characters, or some hundred thousand numbers."""
+
+DEPTH: Final = 100
+"""How often alternatives are looked at inside of alternatives; each is a few calls deep."""
+
+_Found: TypeAlias = tuple[Any, View, str]
+"""A value, what it must be, and where it stands."""
 
 
-def fits(value: Any, schema: Any) -> bool:
-    """Say whether `value` is what `schema` asks for."""
-    return first_error(value, schema) is None
+def fits(value: Any, schema: Any, steps: Steps | None = None) -> bool:
+    """Say whether `value` is what `schema` asks for; raises `TooComplexError`."""
+    return first_error(value, schema, steps) is None
 
 
-def first_error(value: Any, schema: Any, root: Any = None) -> str | None:
+def first_error(value: Any, schema: Any, steps: Steps | None = None) -> str | None:
     """Say what `value` is not: a place in it and a word of `schema`, as `input.tags: enum`.
 
-    Nothing of the value is repeated but the names of properties. References point into `root`.
+    Nothing of the value is repeated but the names of properties. Raises `TooComplexError` where
+    more steps would be needed.
     """
-    return next(_Check(schema if root is None else root).faults(value, schema, "", 0), None)
+    document = Document(schema, steps or Steps(CHECK))
+    return Check(document).first_error(value, document.of(schema))
 
 
-class _Check:
-    """One schema, whose `$ref`s point into it."""
+class Check:
+    """Looks at values beside the views of one document."""
 
-    def __init__(self, root: Any) -> None:
-        self._root = root
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        # Which values fit which views. A value that comes back to the same view, by references
+        # alone, fits it no better for that.
+        self._fitting: dict[tuple[int, int], bool] = {}
+        self._branches: set[tuple[int, int]] = set()
+        self._depth = 0
 
-    def _fits(self, value: Any, schema: Any, depth: int) -> bool:
-        return next(self.faults(value, schema, "", depth), None) is None
+    def fits(self, value: Any, view: View) -> bool:
+        """Say whether `value` is what `view` asks for."""
+        return self.first_error(value, view) is None
 
-    def faults(self, value: Any, schema: Any, where: str, depth: int) -> Iterator[str]:
-        if schema is False:
+    def first_error(self, value: Any, view: View) -> str | None:
+        """Say what `value` is not, if it does not fit."""
+        self._fitting, self._branches, self._depth = {}, set(), 0
+        return self._first(value, view, "")
+
+    def _first(self, value: Any, view: View, where: str) -> str | None:
+        if self._depth > DEPTH:
+            raise TooComplexError
+        self._depth += 1
+        waiting: list[_Found] = [(value, view, where)]
+        fault: str | None = None
+        while waiting and fault is None:
+            found = waiting.pop()
+            fault = next(self._faults(*found), None)
+            if fault is None:
+                waiting.extend(reversed([*self._inside(*found)]))
+        self._depth -= 1
+        return fault
+
+    def _fits(self, value: Any, view: View) -> bool:
+        key = (id(value), id(view))
+        if key not in self._fitting:
+            self._fitting[key] = False
+            self._fitting[key] = self._first(value, view, "") is None
+        return self._fitting[key]
+
+    def _faults(self, value: Any, view: View, where: str) -> Iterator[str]:
+        size = len(value) if isinstance(value, list | dict) else 0
+        self._document.steps.take(1 + len(view.words) + size)
+        if view.false:
             yield f"{where}: false"
-        if not isinstance(schema, Mapping) or depth > DEPTH:
-            return
-        schema = together(schema, self._root)
-        if "$ref" in schema:
-            yield from self.faults(value, resolve(self._root, schema["$ref"]), where, depth + 1)
-        for part in schema.get("allOf", ()):
-            yield from self.faults(value, part, where, depth + 1)
-        for keyword, wrong in _OF_VALUES.items():
-            if keyword in schema and wrong(value, schema[keyword]):
-                yield f"{where}: {keyword}"
-        yield from self._of_choices(value, schema, where, depth + 1)
+        for word in _wrong_words(value, view):
+            yield f"{where}: {word}"
+        if isinstance(value, str):
+            yield from self._of_text(value, view, where)
+        for wrong in view.nots:
+            if self._fits(value, self._document.of(wrong)):
+                yield f"{where}: not"
+        for choice in view.choices:
+            yield from self._of_choice(value, choice, where)
         if isinstance(value, dict):
-            yield from self._of_object(value, schema, where, depth + 1)
+            yield from self._of_object(value, view, where)
         elif isinstance(value, list):
-            yield from self._of_array(value, schema, where, depth + 1)
+            yield from self._of_array(value, view, where)
 
-    def _of_choices(self, value: Any, schema: Schema, where: str, depth: int) -> Iterator[str]:
-        if "anyOf" in schema and not any(self._fits(value, one, depth) for one in schema["anyOf"]):
-            yield f"{where}: anyOf"
-        if "oneOf" in schema and sum(self._fits(value, one, depth) for one in schema["oneOf"]) != 1:
-            yield f"{where}: oneOf"
-        if "not" in schema and self._fits(value, schema["not"], depth):
-            yield f"{where}: not"
-        if "if" in schema:
-            branch = "then" if self._fits(value, schema["if"], depth) else "else"
-            yield from self.faults(value, schema.get(branch, True), where, depth)
+    def _of_text(self, value: str, view: View, where: str) -> Iterator[str]:
+        for pattern in view.patterns:
+            if self._document.finds(pattern, value) is False:
+                yield f"{where}: pattern"
+        for name in view.formats:
+            if not re.fullmatch(FORMATS[name].pattern, value, re.ASCII):
+                yield f"{where}: format"
 
-    def _of_object(
-        self, value: dict[str, Any], schema: Schema, where: str, depth: int
-    ) -> Iterator[str]:
-        missing = [name for name in schema.get("required", ()) if name not in value]
+    def _of_choice(self, value: Any, choice: Choice, where: str) -> Iterator[str]:
+        document = self._document
+        if isinstance(choice, Condition):
+            holds = self._fits(value, document.of(choice.when))
+            asked = document.of(choice.then if holds else choice.otherwise)
+            yield from self._of_branch(value, asked, where)
+            return
+        fitting = (self._fits(value, document.of(way)) for way in choice.ways)
+        if not (any(fitting) if choice.word == "anyOf" else sum(fitting) == 1):
+            yield f"{where}: {choice.word}"
+
+    def _of_branch(self, value: Any, view: View, where: str) -> Iterator[str]:
+        """Say what is wrong beside a view that a condition asks for, and where."""
+        key = (id(value), id(view))
+        fault: str | None = f"{where}: if"
+        if key not in self._branches:
+            self._branches.add(key)
+            fault = self._first(value, view, where)
+            self._branches.discard(key)
+        if fault is not None:
+            yield fault
+
+    def _of_object(self, value: dict[str, Any], view: View, where: str) -> Iterator[str]:
+        missing = [name for name in view.required if name not in value]
         if missing:
             yield f"{where}.{missing[0]}: required"
-        for name, needed in (schema.get("dependentRequired") or {}).items():
+        for name, needed in view.needs.items():
             if name in value and not all(one in value for one in needed):
                 yield f"{where}: dependentRequired"
-        for name, part in (schema.get("dependentSchemas") or {}).items():
-            if name in value:
-                yield from self.faults(value, part, where, depth)
-        for name, own in value.items():
-            if not self._fits(name, schema.get("propertyNames", True), depth):
+        if view.names:
+            names = self._document.view(view.names)
+            if not all(self._fits(name, names) for name in value):
                 yield f"{where}: propertyNames"
-            yield from self.faults(own, part_of(schema, name), f"{where}.{name}", depth)
 
-    def _of_array(self, value: list[Any], schema: Schema, where: str, depth: int) -> Iterator[str]:
-        first = schema.get("prefixItems", ())
-        for place, item in enumerate(value):
-            part = first[place] if place < len(first) else schema.get("items", True)
-            yield from self.faults(item, part, f"{where}.{place}", depth)
-        if "contains" in schema:
-            found = sum(self._fits(item, schema["contains"], depth) for item in value)
-            if not schema.get("minContains", 1) <= found <= schema.get("maxContains", found):
+    def _of_array(self, value: list[Any], view: View, where: str) -> Iterator[str]:
+        for one in view.contains:
+            asked = self._document.of(one.schema)
+            found = sum(self._fits(item, asked) for item in value)
+            if not one.least <= found <= (found if one.most is None else one.most):
                 yield f"{where}: contains"
+
+    def _inside(self, value: Any, view: View, where: str) -> Iterator[_Found]:
+        """Yield the parts of a value of which something is asked."""
+        document = self._document
+        if isinstance(value, dict) and view.parts:
+            for name, own in value.items():
+                part = document.part(view, name)
+                if not part.is_free:
+                    yield own, part, f"{where}.{name}"
+        elif isinstance(value, list) and view.items:
+            for place, own in enumerate(value):
+                part = document.item(view, place)
+                if not part.is_free:
+                    yield own, part, f"{where}.{place}"
+
+
+def _wrong_words(value: Any, view: View) -> Iterator[str]:
+    if view.types is not None and not any(is_of(value, name) for name in view.types):
+        yield "type"
+    if view.values is not None and identity(value) not in view.values:
+        yield "const" if len(view.values) == 1 else "enum"
+    for word, bound in view.words.items():
+        if _OF_VALUES[word](value, bound):
+            yield word
 
 
 def _repeats(value: Any, unique: Any) -> bool:
-    if unique is not True or not isinstance(value, list):
-        return False
-    return any(same(one, other) for place, one in enumerate(value) for other in value[:place])
+    return (
+        unique is True and isinstance(value, list) and len(set(map(identity, value))) < len(value)
+    )
 
 
 def _is_no_multiple(value: Any, step: Any) -> bool:
-    """Compare as the decimal numbers that were written: binary ones have no tenths."""
-    return is_of(value, "number") and Fraction(str(value)) % Fraction(str(step)) != 0
-
-
-def _has_no(value: Any, pattern: Any) -> bool:
-    if not isinstance(value, str) or not isinstance(pattern, str):
-        return False
-    try:
-        return not matches(language(pattern), value)
-    except PatternUnsupportedError:
-        return False
-
-
-def _is_not_of(value: Any, name: Any) -> bool:
-    form = FORMATS.get(str(name))
-    return isinstance(value, str) and form is not None and not re.fullmatch(form, value, re.ASCII)
+    return is_of(value, "number") and decimal(value) % decimal(step) != 0
 
 
 def _sized(
@@ -161,15 +199,8 @@ def _bounded(wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
 
 
 _OF_VALUES: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "type": lambda value, named: (
-        bool(types := types_of({"type": named})) and not any(is_of(value, one) for one in types)
-    ),
-    "const": lambda value, const: not same(value, const),
-    "enum": lambda value, enum: not any(same(value, member) for member in enum),
     "minLength": _sized(str, most=False),
     "maxLength": _sized(str, most=True),
-    "pattern": _has_no,
-    "format": _is_not_of,
     "minItems": _sized(list, most=False),
     "maxItems": _sized(list, most=True),
     "uniqueItems": _repeats,

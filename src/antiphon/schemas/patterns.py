@@ -3,17 +3,26 @@
 Read as ECMA-262 says, without flags; digits, word characters and spaces are those of ASCII. A
 pattern need not match a whole text: it is found anywhere in it, unless it is anchored. Back
 references and word boundaries are no regular language, or no small one; looking ahead is
-understood outside of groups.
+understood outside of groups. How anchors hold is told in `anchors`.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
+from antiphon.schemas.anchors import (
+    AT_BEGIN,
+    AT_END,
+    Part,
+    Rest,
+    any_of,
+    before,
+    found_anywhere,
+    in_turn,
+    plain,
+    repeated,
+)
 from antiphon.schemas.regular import (
-    BEGIN,
-    EMPTY,
-    END,
     LAST,
     NOTHING,
     REST,
@@ -25,16 +34,14 @@ from antiphon.schemas.regular import (
     Not,
     Span,
     both,
-    cat,
     chars,
-    derive,
     either,
     inside,
     neither,
     outside,
-    repeat,
     word,
 )
+from antiphon.schemas.steps import Steps
 
 LONGEST: Final = 2000
 DEEPEST: Final = 40
@@ -43,6 +50,9 @@ AHEADS: Final = 40
 
 MOST: Final = 1000
 """Repetitions that are counted, of all that lie in one another together."""
+
+COST: Final = 6
+"""Steps for each character that is read."""
 
 DIGITS: Final = ((48, 57),)
 WORDS: Final = ((48, 57), (65, 90), (95, 95), (97, 122))
@@ -55,27 +65,38 @@ _CLASSES: Final[Mapping[str, tuple[Span, ...]]] = MappingProxyType(
 _CONTROLS: Final[Mapping[str, int]] = MappingProxyType(
     {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
 )
+_TIMES: Final[Mapping[str, tuple[int, int | None]]] = MappingProxyType(
+    {"*": (0, None), "+": (1, None), "?": (0, 1)}
+)
 _HEX: Final[Mapping[str, int]] = MappingProxyType({"x": 2, "u": 4})
 
 
-_SINGLE: Final[Mapping[str, Language]] = MappingProxyType(
-    {"^": Chars(((BEGIN, BEGIN),)), "$": Chars(((END, END),)), ".": outside(NEWLINES)}
+_SINGLE: Final[Mapping[str, Part]] = MappingProxyType(
+    {"^": AT_BEGIN, "$": AT_END, ".": plain(outside(NEWLINES))}
 )
+_EDGES: Final[Mapping[str, Part]] = MappingProxyType({"A": AT_BEGIN, "z": AT_END, "Z": AT_END})
+
+_Ahead: TypeAlias = Callable[[Rest], Rest]
 
 
 class PatternUnsupportedError(Exception):
     """A pattern that is not understood. The message says what in it is not."""
 
 
-def language(pattern: str) -> Language:
-    """Return the texts in which `pattern` is found; `whole` texts, with their end."""
+def language(pattern: str, steps: Steps | None = None) -> Language:
+    """Return the texts in which `pattern` is found; `whole` texts, with their end.
+
+    Raises `PatternUnsupportedError`, and `TooComplexError` if `steps` are too few for its length.
+    """
+    if steps is not None:
+        steps.take(COST * len(pattern))
     if len(pattern) > LONGEST:
         raise PatternUnsupportedError(f"it has more than {LONGEST} characters")
     reader = _Reader(pattern)
-    found = reader.ways(outermost=True)
+    found = reader.outermost()
     if not reader.ended:
         raise PatternUnsupportedError("a ')' closes nothing")
-    return derive(cat(REST, found), BEGIN)
+    return found_anywhere(found)
 
 
 class _Reader:
@@ -91,81 +112,100 @@ class _Reader:
     def ended(self) -> bool:
         return self._at >= len(self._pattern)
 
-    def ways(self, *, outermost: bool = False) -> Language:
-        """Read alternatives; those that are outermost go on to the end of the text."""
+    def outermost(self) -> Rest:
+        """Read alternatives that go on to the end of the text, in which one may look ahead."""
+        found = [self._way_on()]
+        while self._take("|"):
+            found.append(self._way_on())
+        later = either(*(one.later for one in found))
+        if all(one.first is one.later for one in found):
+            return Rest(later, later)
+        return Rest(either(*(one.first for one in found)), later)
+
+    def _way_on(self) -> Rest:
+        runs: list[list[Part]] = [[]]
+        aheads: list[_Ahead] = []
+        while self._goes_on():
+            ahead = self._ahead()
+            if ahead is None:
+                runs[-1].append(self._piece())
+            else:
+                aheads.append(ahead)
+                runs.append([])
+        rest = before(in_turn(runs.pop()), Rest(REST, REST))
+        for run, ahead in zip(reversed(runs), reversed(aheads), strict=True):
+            rest = before(in_turn(run), ahead(rest))
+        return rest
+
+    def _ways(self) -> Part:
+        """Read the alternatives of a group."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise PatternUnsupportedError("its groups are nested too deeply")
-        found = [self._way(outermost=outermost)]
+        found = [self._way()]
         while self._take("|"):
-            found.append(self._way(outermost=outermost))
+            found.append(self._way())
         self._depth -= 1
-        return either(*found)
+        return any_of(found)
 
-    def _way(self, *, outermost: bool) -> Language:
-        parts: list[Language | Callable[[Language], Language]] = []
-        while not self.ended and not self._sees("|") and not self._sees(")"):
-            parts.append(self._ahead(outermost=outermost) or self._piece())
-        rest: Language = REST if outermost else EMPTY
-        for part in reversed(parts):
-            rest = part(rest) if callable(part) else cat(part, rest)
-        return rest
+    def _way(self) -> Part:
+        parts: list[Part] = []
+        while self._goes_on():
+            if self._sees("(?=") or self._sees("(?!"):
+                raise PatternUnsupportedError("lookaround inside of groups is not supported")
+            parts.append(self._piece())
+        return in_turn(parts)
 
-    def _ahead(self, *, outermost: bool) -> Callable[[Language], Language] | None:
+    def _goes_on(self) -> bool:
+        return not self.ended and self._pattern[self._at] not in "|)"
+
+    def _ahead(self) -> _Ahead | None:
         """Read a look ahead: what follows must be so, or must not."""
-        wanted = self._take("(?=")
-        if not wanted and not self._take("(?!"):
+        wanted = self._sees("(?=")
+        if not wanted and not self._sees("(?!"):
             return None
-        if not outermost:
-            raise PatternUnsupportedError("lookaround inside of groups is not supported")
+        self._at += 3
         self._aheads += 1
         if self._aheads > AHEADS:
             raise PatternUnsupportedError(f"it looks ahead more than {AHEADS} times")
-        # What stands before the first character may still be ahead.
-        seen = cat(repeat(_SINGLE["^"], 0, 1), self.ways(), REST)
+        seen = before(self._ways(), Rest(REST, REST))
         self._expect(")")
-        return lambda rest: both(seen if wanted else neither(seen), rest)
+        if not wanted:
+            seen = Rest(neither(seen.first), neither(seen.later))
+        return lambda rest: Rest(both(seen.first, rest.first), both(seen.later, rest.later))
 
-    def _piece(self) -> Language:
-        before = self._at
+    def _piece(self) -> Part:
         one = self._atom()
+        if self.ended or self._pattern[self._at] not in "*+?{":
+            return one
         least, most = self._times()
         if (least, most) == (1, 1):
             return one
-        if one == EMPTY or before == self._at:
-            return EMPTY
-        if _counted(one) * max(least, most or 0) > MOST:
+        if max(map(_counted, one.languages)) * max(least, most or 0) > MOST:
             raise PatternUnsupportedError(f"it repeats more than {MOST} times")
-        return repeat(one, least, most)
+        return repeated(one, least, most)
 
-    def _atom(self) -> Language:
+    def _atom(self) -> Part:
         char = self._next()
         if char in "*+?":
             raise PatternUnsupportedError(f"'{char}' repeats nothing")
         match char:
             case "[":
-                return self._set()
+                return plain(self._set())
             case "(":
                 return self._group()
             case "\\":
                 return self._escape()
-        return _SINGLE.get(char) or word(char)
+        return _SINGLE.get(char) or plain(word(char))
 
     def _times(self) -> tuple[int, int | None]:
-        found: tuple[int, int | None] = (1, 1)
-        if self._take("*"):
-            found = (0, None)
-        elif self._take("+"):
-            found = (1, None)
-        elif self._take("?"):
-            found = (0, 1)
-        elif self._sees("{"):
-            counted = self._count()
-            if counted is None:
-                return found
-            found = counted
+        found = _TIMES.get(self._pattern[self._at])
+        if found is not None:
+            self._at += 1
         else:
-            return found
+            found = self._count()
+            if found is None:
+                return 1, 1
         # As few as possible or as many: the texts are the same.
         self._take("?")
         return found
@@ -185,27 +225,26 @@ class _Reader:
             raise PatternUnsupportedError("it repeats less than least")
         return found
 
-    def _group(self) -> Language:
+    def _group(self) -> Part:
         if self._take("?"):
             named = self._take("P<") or (self._take("<") and not self._sees_any("=!"))
             if named:
                 self._upto(">")
             elif not self._take(":"):
                 raise PatternUnsupportedError("lookbehind, flags and other groups with '(?'")
-        found = self.ways()
+        found = self._ways()
         self._expect(")")
         return found
 
-    def _escape(self) -> Language:
+    def _escape(self) -> Part:
         char = self._next()
         if char.lower() in _CLASSES:
             spans = _CLASSES[char.lower()]
-            return chars(spans) if char.islower() else outside(spans)
-        if char in "AzZ":
-            edge = BEGIN if char == "A" else END
-            return Chars(((edge, edge),))
+            return plain(chars(spans) if char.islower() else outside(spans))
+        if char in _EDGES:
+            return _EDGES[char]
         code = self._code(char)
-        return Chars(((code, code),))
+        return plain(Chars(((code, code),)))
 
     def _code(self, char: str) -> int:
         """Read what follows a backslash and stands for one character."""

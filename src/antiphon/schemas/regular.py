@@ -16,8 +16,6 @@ Span: TypeAlias = tuple[int, int]
 LAST: Final = 0x10FFFF
 END: Final = LAST + 1
 """A character that no text has: what stands behind the last one."""
-BEGIN: Final = LAST + 2
-"""And what stands before the first."""
 
 
 class Chars(msgspec.Struct, frozen=True):
@@ -64,9 +62,12 @@ EMPTY: Final = Cat(())
 NOTHING: Final = Alt(frozenset())
 # Half of a surrogate pair is no character: a text with one cannot be sent.
 ANY: Final = Chars(((0, 0xD7FF), (0xE000, LAST)))
-ALL: Final = Chars(((0, 0xD7FF), (0xE000, BEGIN)))
-"""Any character, and the two that no text has."""
+ALL: Final = Chars(((0, 0xD7FF), (0xE000, END)))
+"""Any character, and the one that no text has."""
 REST: Final = Repeat(ALL, 0, None)
+"""Anything, with its end or without."""
+ENDED: Final = Chars(((END, END),))
+"""Nothing but the end of a text."""
 
 
 def chars(spans: Iterable[Span]) -> Language:
@@ -84,7 +85,7 @@ def outside(spans: Iterable[Span], within: Chars = ANY) -> Language:
     """One character of `within` that is in none of `spans`."""
     without = chars(spans)
     gone = without.spans if isinstance(without, Chars) else ()
-    edges = [-1, *(edge for low, high in gone for edge in (low - 1, high + 1)), BEGIN]
+    edges = [-1, *(edge for low, high in gone for edge in (low - 1, high + 1)), END]
     between = zip(edges[::2], edges[1::2], strict=True)
     return chars(
         (max(low, first), min(high, last))
@@ -102,10 +103,12 @@ def inside(spans: Iterable[Span]) -> Language:
 
 def word(text: str) -> Language:
     """Return the language of one text; one with half a surrogate pair is no text."""
-    codes = [ord(one) for one in text]
-    if any(derive(ANY, code) == NOTHING for code in codes):
+    codes = list(map(ord, text))
+    (_, low), (high, _) = ANY.spans
+    if any(low < code < high for code in codes):
         return NOTHING
-    return cat(*(Chars(((code, code),)) for code in codes))
+    found = [Chars(((code, code),)) for code in codes]
+    return found[0] if len(found) == 1 else Cat(tuple(found))
 
 
 def cat(*parts: Language) -> Language:
@@ -170,7 +173,7 @@ def repeat(of: Language, least: int = 0, most: int | None = None) -> Language:
 
 def whole(of: Language) -> Language:
     """Say that a text ends where `of` does."""
-    return cat(of, Chars(((END, END),)))
+    return cat(of, ENDED)
 
 
 def is_nullable(of: Language) -> bool:

@@ -19,6 +19,10 @@ from antiphon.engines.upstream.checked_calls import CheckedCalls
 from support.conversation import turn
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+NESTED = {"anyOf": [{"required": ["a"], "properties": {"a": {"$ref": "#"}}}, {"maxProperties": 0}]}
+DEEP = '{"a":' * 300 + "{}" + "}" * 300
+"""An input that takes too long to be checked."""
+
 OSLO = [ToolCallStart("weather", 1), ToolCallJson('{"city":', 1), ToolCallJson('"Oslo"}', 1)]
 END = Finished(FinishReason.END_TURN)
 
@@ -26,7 +30,10 @@ END = Finished(FinishReason.END_TURN)
 def checked(
     *events: EngineEvent, choice: ToolChoice | None = None, **tool: Any
 ) -> list[list[EngineEvent]]:
-    tools = (Tool(name="weather", input_schema=CITY, **tool), Tool(name="now", input_schema={}))
+    tools = (
+        Tool(**{"name": "weather", "input_schema": CITY, **tool}),
+        Tool(name="now", input_schema={}),
+    )
     turns = (turn("user", "Hi"),)
     calls = CheckedCalls(Prompt(turns, 9, tools=tools, tool_choice=choice or ToolChoice()))
     said: list[list[EngineEvent]] = []
@@ -72,6 +79,10 @@ def test_a_call_that_was_cut_leaves_as_it_is(reason: FinishReason) -> None:
         ([ToolCallStart("weather", 1), ToolCallJson("[1]", 1), END], {}),
         ([ToolCallStart("weather", 1), ToolCallJson("[" * 9999, 1), END], {}),
         ([ToolCallStart("weather", 1), ToolCallJson('{"town":"Oslo"}', 1), END], {"strict": True}),
+        (
+            [ToolCallStart("weather", 1), ToolCallJson(DEEP, 1), END],
+            {"strict": True, "input_schema": NESTED},
+        ),
         ([ToolCallStart("now", 1)], {"choice": ToolChoice(mode="tool", name="weather")}),
         ([ToolCallStart("now", 1)], {"choice": ToolChoice(mode="none")}),
         ([TextChunk("No.", 1), END], {"choice": ToolChoice(mode="any")}),

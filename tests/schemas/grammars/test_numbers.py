@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from antiphon.schemas.check import first_error, fits
 from antiphon.schemas.grammars.gbnf import Rules
-from antiphon.schemas.grammars.numbers import integers, numbers, scaled
+from antiphon.schemas.grammars.numbers import BOUNDS, integers, numbers, scaled
 from support.gbnf import Grammar
 from support.schemas import numbers as number_schemas
 
@@ -50,6 +50,31 @@ def test_grammar_of_a_number_is_small(schema: Any) -> None:
     rules = Rules()
     numbers(rules, schema)
     assert rules.size < 30_000
+
+
+@pytest.mark.parametrize(
+    ("schema", "left"),
+    [
+        ({"maximum": 10**40}, {"maximum"}),
+        ({"multipleOf": 1e-300}, {"multipleOf", *BOUNDS}),
+        ({"multipleOf": 101}, {"multipleOf", *BOUNDS}),
+        ({"multipleOf": 101.5, "minimum": 0}, {"multipleOf", *BOUNDS}),
+    ],
+)
+def test_what_is_not_kept_of_numbers_is_named(schema: Any, left: set[str]) -> None:
+    rule, found = numbers(Rules(), schema)
+    assert rule is not None
+    assert {*found} == left
+
+
+def test_multiples_that_are_few_are_written_one_by_one() -> None:
+    rules = Rules()
+    rule, left = integers(rules, {"multipleOf": 101, "minimum": -150, "maximum": 250})
+    grammar = Grammar(rules.text(rule or ""))
+    assert not left
+    assert [n for n in range(-300, 300) if grammar.allows(str(n))] == [-101, 0, 101, 202]
+    assert scaled(rules, 7, 9) == scaled(rules, 7, 9)
+    assert integers(Rules(), {"multipleOf": 101, "minimum": 1, "maximum": 100}) == (None, ())
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.upstream.http import failed
 from antiphon.schemas.check import fits
+from antiphon.schemas.steps import TooComplexError
 from antiphon.wire.partial_json import completed
 
 CUT = frozenset({FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW})
@@ -78,13 +79,21 @@ class CheckedCalls:
         value = _decoded(completed(text) if cut else text)
         if not isinstance(value, dict):
             raise failed("the input of a call is no JSON object")
-        if tool.strict and not cut and not fits(value, tool.input_schema):
+        if tool.strict and not cut and not _fits(value, tool):
             raise failed("the input of a call does not fit the tool's schema")
         return held
 
     def _check_choice(self) -> None:
         if self._choice.mode in {"any", "tool"} and not self._called:
             raise failed("no tool was called, where one had to be")
+
+
+def _fits(value: object, tool: Tool) -> bool:
+    """Whether an input fits; one that takes too long to check is not guaranteed to."""
+    try:
+        return fits(value, tool.input_schema)
+    except TooComplexError:
+        return False
 
 
 def _decoded(text: str) -> object:

@@ -1,15 +1,13 @@
 """Arrays as grammars: the first items, then any number of others, or none twice."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from antiphon.schemas.check import fits
-from antiphon.schemas.grammars.gbnf import Rules, either, literal, times
-from antiphon.schemas.merging import Schema, merged, same, types_of
-
-COMMA: Final = '", "'
-NEXT: Final = f" {COMMA} "
+from antiphon.schemas.document import named_items
+from antiphon.schemas.grammars.context import Context
+from antiphon.schemas.grammars.gbnf import COMMA, NEXT, Rules, either, literal, times
+from antiphon.schemas.view import Asked, Contains, View
 
 MOST: Final = 1000
 """Items that a grammar counts; each costs llama.cpp a rule."""
@@ -21,103 +19,124 @@ ORDERED: Final = 64
 """Values that may come in the order of their schema when none may come twice."""
 
 
+def any_array(rules: Rules, item: str) -> str:
+    """Name the rule of any array of such items."""
+    return _list(rules, [], item, 0, None)
+
+
 class Arrays:
-    """Writes the arrays of one schema's parts; `inside` names the rule of an item."""
+    """Writes the arrays of one view."""
 
-    def __init__(
-        self, rules: Rules, inside: Callable[[Any], str | None], unkept: set[str], *, tight: bool
-    ) -> None:
-        self._rules = rules
-        self._inside = inside
-        self._unkept = unkept
-        self._tight = tight
+    def __init__(self, context: Context, view: View) -> None:
+        self._context = context
+        self._rules = context.rules
+        self._document = context.document
+        self._view = view
+        self._least = int(view.words.get("minItems", 0))
+        most = view.words.get("maxItems")
+        self._most = None if most is None else int(most)
+        self._known = named_items(view)
 
-    def any_of(self, item: str) -> str:
-        """Write any array of such items."""
-        return self._list([], item, 0, None)
-
-    def rule(self, schema: Schema) -> str | None:
-        """Name the rule of the arrays that `schema` allows; nothing if there are none."""
-        least, most = int(schema.get("minItems", 0)), schema.get("maxItems")
-        most = None if most is None else int(most)
-        self._unkept.update(word for word in ("unevaluatedItems",) if word in schema)
-        if schema.get("uniqueItems") is True and "contains" not in schema:
-            values = None if schema.get("prefixItems") else _values(schema.get("items", True))
+    def rule(self) -> str | None:
+        """Name the rule of the arrays; nothing if there are none."""
+        view = self._view
+        is_unique = view.words.get("uniqueItems") is True
+        if is_unique and not view.contains and not self._known:
+            values = self._values(self._document.item(view, 0))
             if values is not None:
-                return self._distinct(values, least, most)
-        if "contains" in schema:
-            schema = self._containing(schema)
-            least = max(least, len(schema.get("prefixItems", ())))
-        return self._counted(schema, least, most)
+                return self._distinct(values)
+        first = [self._document.item_at(view, place) for place in range(self._known)]
+        if view.contains:
+            first = self._containing(first, *view.contains)
+        return self._counted(first)
 
-    def _containing(self, schema: Schema) -> Schema:
+    def _containing(self, first: list[Asked], wanted: Contains, *others: Contains) -> list[Asked]:
         """Have the first items that no other schema has be those that must be contained."""
-        wanted = int(schema.get("minContains", 1))
-        if wanted > MOST:
-            self._unkept.add("contains")
-            return schema
-        if "maxContains" in schema:
-            self._unkept.add("contains")
-        items = schema.get("items", True)
-        first = [*schema.get("prefixItems", ()), *[merged(items, schema["contains"])] * wanted]
-        if wanted and len(first) > schema.get("maxItems", len(first)):
-            self._unkept.add("contains")
-            return schema
-        return {**schema, "prefixItems": first}
+        unkept, count = self._context.unkept, wanted.least
+        if others or wanted.most is not None or count > MOST:
+            unkept.add("contains")
+        if count > MOST:
+            return first
+        rest = self._document.item_at(self._view, self._known)
+        more = [*first, *[(*rest, (wanted.schema,))] * count]
+        if count and self._most is not None and len(more) > self._most:
+            unkept.add("contains")
+            return first
+        self._least = max(self._least, len(more))
+        return more
 
-    def _counted(self, schema: Schema, least: int, most: int | None) -> str | None:
+    def _counted(self, asked: Sequence[Asked]) -> str | None:
         first: list[str] = []
-        for part in schema.get("prefixItems", ())[:most]:
+        most = self._most
+        for part in asked[:most]:
             # What a reference leads to may have no end if it must come.
-            looping = len(first) >= least and '"$ref"' in json.dumps(part)
-            item = None if looping else self._inside(part)
+            is_endless = len(first) >= self._least and self._document.has_reference(part)
+            item = None if is_endless else self._context.inside(part)
             if item is None:  # no array reaches this place
                 most = len(first)
                 break
             first.append(item)
-        item = (
-            self._inside(schema.get("items", True)) if most is None or most > len(first) else None
-        )
+        item = None
+        if most is None or most > len(first):
+            item = self._context.inside(self._document.item_at(self._view, self._known))
         if item is None:
             most = len(first)
-        if most is not None and least > most:
+        if most is not None and self._least > most:
             return None
-        most = self._unrepeated(schema, least, most)
-        if (least or 0) > MOST or (most or 0) > MOST:
-            self._unkept.update(("minItems", "maxItems"))
-        return self._list(first[:most], item, least, most)
+        most = self._unrepeated(most)
+        if self._least > MOST or (most or 0) > MOST:
+            self._context.unkept.update(("minItems", "maxItems"))
+        return _list(self._rules, first[:most], item, self._least, most)
 
-    def _unrepeated(self, schema: Schema, least: int, most: int | None) -> int | None:
+    def _unrepeated(self, most: int | None) -> int | None:
         """Say how many items there may be, if none may come twice."""
-        if schema.get("uniqueItems") is not True or (most is not None and most <= 1):
+        if self._view.words.get("uniqueItems") is not True or (most is not None and most <= 1):
             return most
-        shortest = max(least, 1)
-        if self._tight:
+        shortest = max(self._least, 1)
+        if self._context.tight:
             most = shortest if most is None else min(most, shortest)
         if most is None or most > 1:
-            self._unkept.add("uniqueItems")
+            self._context.unkept.add("uniqueItems")
         return most
 
-    def _list(self, first: Sequence[str], item: str | None, least: int, most: int | None) -> str:
-        if item is None or most == len(first):
-            return self._rules.add(f'"[" {NEXT.join(first)} "]"')
-        more = self._rules.add(f"{COMMA} {item}")
-        least = min(least, MOST)
-        most = None if most is None or most > MOST else most
-        if first:
-            rest = None if most is None else most - len(first)
-            counted = times(more, max(0, least - len(first)), rest)
-            return self._rules.add(f'"[" {NEXT.join(first)} {counted} "]"')
-        some = f"{item} {times(more, max(0, least - 1), None if most is None else most - 1)}"
-        return self._rules.add(f'"[" {some} "]"' if least else f'"[" ({some})? "]"')
+    def _values(self, items: View) -> list[Any] | None:
+        """List the values of items that have few."""
+        if items.choices:
+            return None
+        found = None if items.values is None else [*items.values.values()]
+        if found is None:
+            types = items.types or ()
+            if not types or any(name not in _NAMED for name in types):
+                return None
+            found = [value for name in types for value in _NAMED[name]]
+        if len(found) > ORDERED:
+            return None
+        return [value for value in found if self._context.check.fits(value, items)]
 
-    def _distinct(self, values: Sequence[Any], least: int, most: int | None) -> str | None:
-        most = len(values) if most is None else min(most, len(values))
-        if least > most:
+    def _distinct(self, values: Sequence[Any]) -> str | None:
+        most = len(values) if self._most is None else min(self._most, len(values))
+        if self._least > most:
             return None
         said = [literal(json.dumps(value, ensure_ascii=False)) for value in values]
         chosen = _Shuffled if len(values) <= SHUFFLED else _Ordered
-        return self._rules.add(f'"[" {chosen(self._rules, said, least, most).rule()}')
+        written = chosen(self._rules, said, self._least, most)
+        return self._rules.add(f'"[" {written.rule()}')
+
+
+def _list(
+    rules: Rules, first: Sequence[str], item: str | None, least: int, most: int | None
+) -> str:
+    if item is None or most == len(first):
+        return rules.add(f'"[" {NEXT.join(first)} "]"')
+    more = rules.add(f"{COMMA} {item}")
+    least = min(least, MOST)
+    most = None if most is None or most > MOST else most
+    if first:
+        rest = None if most is None else most - len(first)
+        counted = times(more, max(0, least - len(first)), rest)
+        return rules.add(f'"[" {NEXT.join(first)} {counted} "]"')
+    some = f"{item} {times(more, max(0, least - 1), None if most is None else most - 1)}"
+    return rules.add(f'"[" {some} "]"' if least else f'"[" ({some})? "]"')
 
 
 class _Shuffled:
@@ -189,22 +208,3 @@ class _Ordered:
 
 
 _NAMED: Final[Mapping[str, tuple[Any, ...]]] = {"boolean": (True, False), "null": (None,)}
-
-
-def _values(items: Any) -> list[Any] | None:
-    """List the values of items that have few."""
-    if not isinstance(items, Mapping):
-        return None
-    found = [items["const"]] if "const" in items else items.get("enum")
-    if found is None:
-        types = types_of(items)
-        found = [value for name in types for value in _NAMED.get(name, ())]
-        if not types or any(name not in _NAMED for name in types):
-            return None
-    if "$ref" in items or len(found) > ORDERED:
-        return None
-    different: list[Any] = []
-    for value in found:
-        if fits(value, items) and not any(same(value, other) for other in different):
-            different.append(value)
-    return different

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from antiphon.schemas.automata import Steps
 from antiphon.schemas.regular import Language, Span
+from antiphon.schemas.steps import STEPS, Steps, TooComplexError
 
 ROOT: Final = "root"
 LARGEST: Final = 1_000_000
@@ -15,8 +15,14 @@ LARGEST: Final = 1_000_000
 SHARE: Final = 250_000
 """Characters of it for one schema."""
 
-STEPS: Final = 1_000_000
-"""What all automata of a grammar may cost: about a fifth of a second, in which others may wait."""
+TOTAL: Final = 4 * STEPS
+"""Steps that all schemas of a grammar may take: a few seconds at most, as a rule milliseconds."""
+
+AUTOMATA: Final = 1_000_000
+"""Steps of all automata of a grammar, a fifth of a second; strings beyond are left to the check."""
+
+COMMA: Final = '", "'
+NEXT: Final = f" {COMMA} "
 
 _ESCAPES: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _IN_CLASS: Final = str.maketrans(
@@ -26,12 +32,12 @@ _IN_CLASS: Final = str.maketrans(
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|(r[0-9]+)')
 
 
-class GrammarTooLargeError(Exception):
-    """A grammar grows beyond what llama.cpp should be asked to read for one answer."""
-
-
 class Rules:
-    """The rules of one grammar in the making."""
+    """The rules of one grammar in the making.
+
+    Raises `TooComplexError` where it grows beyond what llama.cpp should be asked to read for one
+    answer, or takes more work than one answer is worth.
+    """
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
@@ -40,7 +46,9 @@ class Rules:
         self._limit = LARGEST
         # What the rules of some languages and numbers are called.
         self.languages: dict[Language, str | None] = {}
-        self.steps = Steps(STEPS)
+        self.automata = Steps(AUTOMATA)
+        self.steps = Steps()
+        self._spent = 0
         self.numbers: dict[tuple[int, int, int, int], str] = {}
 
     def __len__(self) -> int:
@@ -52,13 +60,23 @@ class Rules:
         return self._size
 
     @contextmanager
-    def room(self) -> Iterator[None]:
-        """Give room to one schema; what comes of one that needs more is not sent."""
+    def share(self) -> Iterator[None]:
+        """Give one schema its share of characters and steps; what comes of more is not sent.
+
+        Raises `TooComplexError` if the schema needs more.
+        """
         before, self._limit = self._limit, self._size + SHARE
+        self.steps = Steps(min(STEPS, TOTAL - self._spent))
         try:
             yield
         finally:
             self._limit = max(before, self._size + SHARE)
+            self._spent += self.steps.taken
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the schemas so far have taken all steps there are."""
+        return self._spent >= TOTAL
 
     def add(self, body: str) -> str:
         """Name what `body` says; the same body has the same name."""
@@ -80,7 +98,7 @@ class Rules:
         self._rules[name] = body
         self._size += len(body)
         if self._size > self._limit:
-            raise GrammarTooLargeError
+            raise TooComplexError
         return name
 
     def text(self, root: str) -> str:
@@ -94,7 +112,7 @@ class Rules:
         lines = [f"{name} ::= {self._rules[name]}" for name in needed]
         text = "\n".join([f"{ROOT} ::= {root}", *lines, ""])
         if len(text) > LARGEST:
-            raise GrammarTooLargeError
+            raise TooComplexError
         return text
 
     def until(self, ending: str, then: str | None = None, *, may_end: bool = False) -> str:

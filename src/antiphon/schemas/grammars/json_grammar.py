@@ -1,35 +1,32 @@
 """JSON schemas to grammars: whatever can be sampled is JSON, and fits.
 
 A grammar may allow less than its schema, never what does not fit, unless it says so: `unkept` has
-the words of the schema that it does not keep, and who reads the answer has to check it. Spaces are
-fixed and numbers have so many digits at most: a model must not be able to go on with either for
+the words of the schema that it does not keep, and the reader of the answer has to check it. Spaces
+are fixed and numbers have so many digits at most: a model must not be able to go on with either for
 ever. Properties come in the order of the schema, required ones first.
+
+The work has two bounds. Views are made, split and compared in the steps of `Rules.share`; a schema
+that needs more raises `TooComplexError`. Automata of strings have steps of their own, for a whole
+grammar; a string that needs more is left to the check.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from antiphon.schemas.check import first_error
-from antiphon.schemas.grammars.arrays import Arrays
-from antiphon.schemas.grammars.disjointness import are_apart
-from antiphon.schemas.grammars.finiteness import ending
+from antiphon.schemas.alternatives import Alternatives
+from antiphon.schemas.check import Check
+from antiphon.schemas.document import Document
+from antiphon.schemas.finiteness import Finiteness
+from antiphon.schemas.grammars.arrays import Arrays, any_array
+from antiphon.schemas.grammars.context import Context
 from antiphon.schemas.grammars.gbnf import Rules, either, literal
-from antiphon.schemas.grammars.negation import permitted
-from antiphon.schemas.grammars.numbers import BOUNDS, NUMBER, integers, numbers
-from antiphon.schemas.grammars.objects import Objects
+from antiphon.schemas.grammars.numbers import NUMBER, integers, numbers
+from antiphon.schemas.grammars.objects import Objects, any_object
 from antiphon.schemas.grammars.strings import sized, string
-from antiphon.schemas.merging import (
-    NEVER,
-    SILENT,
-    TYPES,
-    Schema,
-    merged,
-    resolve,
-    together,
-    types_of,
-    without,
-)
+from antiphon.schemas.negation import permitted
+from antiphon.schemas.values import APART
+from antiphon.schemas.view import Asked, View
 
 DEPTH: Final = 72
 """How deep schemas are followed that are different at every step."""
@@ -44,189 +41,116 @@ class JsonGrammar:
     def __init__(self, rules: Rules, schema: Any, *, tight: bool = False) -> None:
         self.unkept: set[str] = set()
         self._rules = rules
-        self._root = schema
-        self._tight = tight
-        self._refs: dict[str, str | None] = {}
-        # References being followed with nothing written since: one again would never write.
-        self._bare: set[str] = set()
-        self._open: set[str] = set()
-        self._named: set[str] = set()
-        self._mistaken: set[str] = set()
-        self._depth = 0
-        self._ending: set[str] | None = None
-        self._objects = Objects(rules, self._inside, self.unkept, tight=tight)
-        self._lists = Arrays(rules, self._inside, self.unkept, tight=tight)
+        self._document = Document(schema, rules.steps)
+        self._check = Check(self._document)
+        self._alternatives = Alternatives(self._document, tight=tight)
+        self._finiteness = Finiteness(self._document, self._alternatives)
+        self._context = Context(
+            rules, self._document, self._check, self._inside, self.unkept, tight=tight
+        )
+        self._done: dict[int, str | None] = {}
+        # Views on their way, and their names if something in them says them.
+        self._open: dict[int, str | None] = {}
+        self._mistaken: set[int] = set()
+        self._anything: str | None = None
 
     def rule(self) -> str | None:
         """Name the rule of the whole schema; nothing if no value fits."""
-        rule = self._of(self._root)
+        root = self._document.of(self._document.root)
+        rule = self._of(root)
+        void: set[int] = set()
         while self._mistaken:
             # Some rule says the name of one that has turned out to be of nothing.
-            self._refs = dict.fromkeys(self._mistaken)
-            found, self._mistaken = self._mistaken, set()
-            rule = self._of(self._root)
-            self._mistaken = found | self._mistaken if self._mistaken else set()
+            void |= self._mistaken
+            self._mistaken = set()
+            self._done = dict.fromkeys(void)
+            rule = self._of(root)
         return rule
 
     def anything(self) -> str:
         """Name the rule of any JSON value."""
-        name = self._refs.get("")
-        if name is None:
-            name = self._refs[""] = self._rules.reserve()
-            scalars = [
+        if self._anything is None:
+            name = self._anything = self._rules.reserve()
+            ways = [
                 sized(self._rules, 0, None)[0],
                 self._rules.add(NUMBER),
                 '"true" | "false" | "null"',
+                any_object(self._rules, name),
+                any_array(self._rules, name),
             ]
-            composed = [self._objects.any_of(name), self._lists.any_of(name)]
-            self._rules.define(name, " | ".join([*filter(None, scalars), *composed]))
+            self._rules.define(name, " | ".join(ways))
+        return self._anything
+
+    def _inside(self, asked: Asked) -> str | None:
+        return self._of(self._document.view(asked))
+
+    def _of(self, view: View) -> str | None:
+        key = id(view)
+        if key in self._done:
+            return self._done[key]
+        if key in self._open:
+            return self._again(view)
+        if len(self._open) > DEPTH:
+            self.unkept.add("$ref")
+            return self.anything()
+        self._open[key] = None
+        rule = self._written(view)
+        name = self._open.pop(key)
+        if name is not None:
+            if rule is None:
+                self._mistaken.add(key)
+            else:
+                rule = self._rules.define(name, rule)
+        self._done[key] = rule
+        return rule
+
+    def _again(self, view: View) -> str | None:
+        """Name the rule of a view that is on its way, if a value of it has an end."""
+        if not self._finiteness.has_end(view):
+            return None
+        name = self._open[id(view)] or self._rules.reserve()
+        self._open[id(view)] = name
         return name
 
-    def _of(self, schema: Any) -> str | None:
-        if schema is False:
-            return None
-        if not isinstance(schema, Mapping) or not without(schema, *SILENT):
-            return self.anything()
-        if self._depth > DEPTH:
-            self.unkept.add("$ref")
-            return self.anything()
-        self._depth += 1
-        try:
-            return self._composed(together(schema, self._root))
-        finally:
-            self._depth -= 1
+    def _written(self, view: View) -> str | None:
+        if not view.choices:
+            return None if view.impossible else self._simple(view)
+        return self._either([self._of(way) for way in self._alternatives.of(view)])
 
-    def _inside(self, schema: Any) -> str | None:
-        """Name the rule of a part, before which something has been written."""
-        before, self._bare = self._bare, set()
-        try:
-            return self._of(schema)
-        finally:
-            self._bare = before
-
-    def _composed(self, schema: Schema) -> str | None:
-        if "$ref" in schema:
-            return self._referred(schema)
-        if schema.get("anyOf"):
-            base = without(schema, "anyOf", *SILENT)
-            return self._either(merged(base, part) for part in schema["anyOf"])
-        if schema.get("oneOf"):
-            base = without(schema, "oneOf", *SILENT)
-            return self._either(merged(base, part) for part in self._exclusive(schema["oneOf"]))
-        if "if" in schema:
-            return self._branches(schema)
-        if schema.get("allOf"):
-            if any(part in (False, NEVER) for part in schema["allOf"]):
-                return None
-            self.unkept.update(word for part in schema["allOf"] for word in part)
-        return self._simple(schema)
-
-    def _exclusive(self, parts: Sequence[Any]) -> Iterator[Schema]:
-        """Yield each part without what fits another one, too."""
-        seen = [together(self._seen(part), self._root) for part in parts]
-        for place, part in enumerate(parts):
-            rivals = [
-                {"not": other}
-                for at, other in enumerate(parts)
-                if at != place and not are_apart((seen[place], seen[at]))
-            ]
-            yield merged(part, {"allOf": rivals} if rivals else True)
-
-    def _either(self, parts: Iterable[Schema]) -> str | None:
-        ways = [way for way in map(self._of, parts) if way is not None]
-        return self._rules.add(either(ways)) if ways else None
-
-    def _branches(self, schema: Schema) -> str | None:
-        """Write what fits `if` and `then`, or else what fits `else`.
-
-        In the second way `if` may happen to fit, too; a tight grammar has it only for want of
-        the first.
-        """
-        base = without(schema, "if", "then", "else", *SILENT)
-        first = self._of(merged(merged(base, schema["if"]), schema.get("then", True)))
-        if first is not None and self._tight:
-            return first
-        opposite = _opposite(schema["if"])
-        second = self._of(merged(merged(base, opposite), schema.get("else", True)))
-        if second is not None and not opposite:
-            self.unkept.add("if")
-        ways = [way for way in (first, second) if way is not None]
-        return self._rules.add(either(ways)) if ways else None
-
-    def _referred(self, schema: Schema) -> str | None:
-        ref = str(schema["$ref"])
-        beside = without(schema, "$ref", *SILENT)
-        if not self._ends(ref):
-            return None
-        if ref in self._bare:
-            self.unkept.add("$ref")
-            return self.anything()
-        known = json.dumps([ref, beside], sort_keys=True)
-        if known in self._open:
-            self._named.add(known)
-        if known not in self._refs:
-            self._refs[known] = self._rules.reserve()
-            self._open.add(known)
-            target = resolve(self._root, ref)
-            rule = self._following(ref, merged(target, beside) if beside else target)
-            self._open.discard(known)
-            self._close(known, rule)
-        return self._refs[known]
-
-    def _close(self, known: str, rule: str | None) -> None:
-        name = self._refs[known]
-        if rule is not None and name is not None:
-            self._rules.define(name, rule)
-            return
-        self._refs[known] = None
-        if known in self._named:
-            self._mistaken.add(known)
-
-    def _following(self, ref: str, target: Any) -> str | None:
-        self._bare.add(ref)
-        try:
-            return self._of(target)
-        finally:
-            self._bare.discard(ref)
-
-    def _seen(self, schema: Any) -> Any:
-        """Follow a reference, to look at what is there."""
-        for _ in range(DEPTH):
-            if not isinstance(schema, Mapping) or "$ref" not in schema:
-                break
-            schema = merged(resolve(self._root, schema["$ref"]), without(schema, "$ref"))
-        return schema if isinstance(schema, Mapping) else {} if schema else NEVER
-
-    def _ends(self, ref: str) -> bool:
-        """Whether some value of a reference has an end; in a loop of required parts none has."""
-        if self._ending is None:
-            self._ending = ending(self._root)
-        return ref in self._ending
-
-    def _simple(self, schema: Schema) -> str | None:
-        if "const" in schema or "enum" in schema:
-            return self._listed(schema)
-        schema, forbidden = permitted(schema, self.unkept)
-        types = types_of(schema) or _implied(schema)
-        if not types and not forbidden:
-            return None if schema == NEVER else self.anything()
-        types = types or tuple(name for name in TYPES if name != "integer")
-        ways = [self._of_type(name, schema, forbidden) for name in types]
+    def _either(self, ways: Sequence[str | None]) -> str | None:
         said = [way for way in ways if way is not None]
         return self._rules.add(either(said)) if said else None
 
-    def _of_type(self, name: str, schema: Schema, forbidden: Sequence[str]) -> str | None:
+    def _simple(self, view: View) -> str | None:
+        """Write what a view without choices allows."""
+        self.unkept |= view.unkept
+        if view.values is not None:
+            return self._listed(view)
+        forbidden: tuple[str, ...] = ()
+        if view.nots:
+            left, forbidden = permitted(self._document, view, self.unkept)
+            if left is None:
+                return None
+            view = left
+        types = view.implied_types or (APART if forbidden else ())
+        if not types:
+            return self.anything()
+        if len(types) == 1:
+            return self._of_type(types[0], view, forbidden)
+        return self._either([self._of_type(name, view, forbidden) for name in types])
+
+    def _of_type(self, name: str, view: View, forbidden: Sequence[str]) -> str | None:
         match name:
             case "object":
-                return self._objects.rule(schema)
+                return Objects(self._context, view).rule()
             case "array":
-                return self._lists.rule(schema)
+                return Arrays(self._context, view).rule()
             case "string":
-                return self._noted(string(self._rules, schema, forbidden))
+                return self._noted(string(self._rules, self._document, view, forbidden))
             case "integer":
-                return self._noted(integers(self._rules, schema))
+                return self._noted(integers(self._rules, view.words))
             case "number":
-                return self._noted(numbers(self._rules, schema))
+                return self._noted(numbers(self._rules, view.words))
         return self._rules.add('"true" | "false"' if name == "boolean" else '"null"')
 
     def _noted(self, said: tuple[str | None, tuple[str, ...]]) -> str | None:
@@ -234,44 +158,9 @@ class JsonGrammar:
         self.unkept.update(left)
         return rule
 
-    def _listed(self, schema: Schema) -> str | None:
-        word = "const" if "const" in schema else "enum"
-        members = [schema["const"]] if word == "const" else schema["enum"]
-        others = without(schema, word)
-        kept = [one for one in members if first_error(one, others, self._root) is None]
-        ways = [literal(json.dumps(one, ensure_ascii=False)) for one in kept]
+    def _listed(self, view: View) -> str | None:
+        kept = [*(view.values or {}).values()]
+        if view.asks != {"values"}:
+            kept = [value for value in kept if self._check.fits(value, view)]
+        ways = [literal(json.dumps(value, ensure_ascii=False)) for value in kept]
         return self._rules.add(either(ways)) if ways else None
-
-
-def _opposite(condition: Any) -> Schema:
-    """Say what does not fit a condition on one property; nothing if that is not plain."""
-    if not isinstance(condition, Mapping) or condition.keys() - {*SILENT, *_CONDITION}:
-        return {}
-    known = condition.get("properties") or {}
-    if len(known) != 1 or set(condition.get("required", known)) != set(known):
-        return {}
-    ((name, part),) = known.items()
-    if not isinstance(part, Mapping) or part.keys() - {*SILENT, "const", "enum"}:
-        return {}
-    return {"properties": {name: {"not": part}}, "required": [name]}
-
-
-def _implied(schema: Schema) -> tuple[str, ...]:
-    """Guess the type of a schema that names none from what it speaks of."""
-    return next((types for types, words in _SPOKEN.items() if words & schema.keys()), ())
-
-
-_CONDITION: Final = frozenset({"type", "properties", "required"})
-_SPOKEN: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
-    ("object",): frozenset(
-        {
-            *("properties", "required", "additionalProperties", "patternProperties"),
-            *("propertyNames", "minProperties", "maxProperties", "dependentRequired"),
-        }
-    ),
-    ("array",): frozenset(
-        {"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"}
-    ),
-    ("string",): frozenset({"format", "pattern", "minLength", "maxLength"}),
-    ("number",): frozenset({*BOUNDS, "multipleOf"}),
-}

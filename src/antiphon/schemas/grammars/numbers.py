@@ -6,7 +6,8 @@ from math import ceil, floor
 from typing import Final
 
 from antiphon.schemas.grammars.gbnf import Rules, either, literal, one_of, times
-from antiphon.schemas.merging import Schema
+from antiphon.schemas.values import decimal
+from antiphon.schemas.view import Schema
 
 DIGITS: Final = 15
 """Digits of a number: as many as a binary one keeps apart, and an end for a model that has none."""
@@ -21,15 +22,16 @@ FEW: Final = 200
 """Multiples of a larger step that are written one by one."""
 
 BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_ASKED: Final = frozenset({*BOUNDS, "multipleOf"})
 INTEGER: Final = '"-"? ("0" | [1-9] [0-9]{0,14})'
 NUMBER: Final = INTEGER + ' ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?'
 
 
 def integers(rules: Rules, schema: Schema) -> tuple[str | None, tuple[str, ...]]:
     """Name the rule of the integers that `schema` allows, and the words that it does not keep."""
-    step = Fraction(str(schema.get("multipleOf", 1)))
-    if step == 1 and not any(word in schema for word in BOUNDS):
+    if not schema.keys() & _ASKED:
         return rules.add(INTEGER), ()
+    step = decimal(schema.get("multipleOf", 1))
     whole = Fraction(step.numerator)  # the integers among the multiples of 3/2 are those of 3
     return _multiples(rules, schema, whole)
 
@@ -37,7 +39,7 @@ def integers(rules: Rules, schema: Schema) -> tuple[str | None, tuple[str, ...]]
 def numbers(rules: Rules, schema: Schema) -> tuple[str | None, tuple[str, ...]]:
     """Name the rule of the numbers that `schema` allows, and the words that it does not keep."""
     if "multipleOf" in schema:
-        return _multiples(rules, schema, Fraction(str(schema["multipleOf"])))
+        return _multiples(rules, schema, decimal(schema["multipleOf"]))
     if not any(word in schema for word in BOUNDS):
         return rules.add(NUMBER), ()
     low, high, left = _bounds(schema, Fraction(1))
@@ -84,7 +86,7 @@ def _bounds(schema: Schema, step: Fraction) -> tuple[Fraction, Fraction, tuple[s
 
     Excluded bounds are moved inwards by the least that matters here.
     """
-    given = {word: Fraction(str(schema[word])) for word in BOUNDS if word in schema}
+    given = {word: decimal(schema[word]) for word in BOUNDS if word in schema}
     left = tuple(word for word, bound in given.items() if _digits(bound) > LONGEST)
     fit = {word: bound for word, bound in given.items() if word not in left}
     far = max(10 ** max(1, DIGITS - _places(step)) - 1, step)
@@ -112,8 +114,6 @@ def scaled(rules: Rules, low: int, high: int, step: int = 1, point: int = 0) -> 
         return known
     ways = list(_positive(rules, max(low, 0), high, step, point))
     ways += [f'"-" {way}' for way in _positive(rules, max(-high, 1), -low, step, point)]
-    if not ways:
-        return None
     name = rules.numbers[(low, high, step, point)] = rules.add(either(ways))
     return name
 

@@ -18,6 +18,10 @@ ENDLESS = {"properties": {"a": {"$ref": "#"}}, "required": ["a"]}
 UNREAD = {"properties": {"a": {"type": "string", "pattern": r"(a)\1"}}}
 LONG = "x" * 500
 LARGE = {"properties": {"a": {"enum": [f"{LONG}{n}" for n in range(1000)]}}}
+COMPLEX = {
+    "oneOf": [{"required": [f"p{n}"]} for n in range(600)],
+    "properties": {"a": {"type": "null"}},
+}
 FORCED = ToolChoice(mode="any", parallel=False)
 WHERE = "tools.0.custom.input_schema"
 
@@ -36,6 +40,7 @@ def call(arguments: str) -> str:
         (ENDLESS, f"{WHERE}: no input fits this schema"),
         (UNREAD, f"{WHERE}: 'pattern' '(a)\\\\1' is not supported: '\\1' is not supported"),
         (LARGE, f"{WHERE}: Schema is too complex for compilation."),
+        (COMPLEX, f"{WHERE}: Schema is too complex for compilation."),
     ],
 )
 def test_what_must_be_kept_and_cannot_is_refused(schema: dict[str, Any], fault: str) -> None:
@@ -45,7 +50,7 @@ def test_what_must_be_kept_and_cannot_is_refused(schema: dict[str, Any], fault: 
         assert str(error.value) == fault
 
 
-@pytest.mark.parametrize("schema", [ENDLESS, LARGE])
+@pytest.mark.parametrize("schema", [ENDLESS, LARGE, COMPLEX])
 def test_what_need_not_be_kept_is_an_object(schema: dict[str, Any]) -> None:
     made = constrain(asked(schema, ToolChoice()))
     assert made.unkept == {"t"}
@@ -72,12 +77,24 @@ def test_many_large_tools_are_too_large_together() -> None:
     )
 
 
+def test_tools_that_need_not_be_kept_take_nothing_from_those_that_must() -> None:
+    loose = tuple(Tool(name=f"t{n}", input_schema=COMPLEX) for n in range(8))
+    strict = Tool(name="s", input_schema={"properties": {"a": {"type": "null"}}}, strict=True)
+    made = constrain(ConstraintRequest((*loose, strict), ToolChoice(), None, TAGGED))
+    assert made.unkept == {tool.name for tool in loose}
+    again = ConstraintRequest((*loose, strict), ToolChoice(mode="tool", name="s"), None, TAGGED)
+    grammar = Grammar(constrain(again).grammar or "")
+    assert grammar.allows(call('{"a": null}').replace('"t"', '"s"'))
+
+
 @pytest.mark.parametrize(
     ("schema", "fault"),
     [
         ({"enum": [1], "type": "string"}, "no value fits this schema"),
         ({"pattern": "("}, "'pattern' '(' is not supported: a ')' is missing"),
         ({"pattern": "a.{30}$"}, "'pattern' is too complex to be kept"),
+        (COMPLEX, "Schema is too complex for compilation."),
+        ({"$ref": "#/nowhere"}, "'$ref' is too complex to be kept"),
     ],
 )
 def test_answer_of_a_schema_is_kept_or_refused(schema: dict[str, Any], fault: str) -> None:

@@ -243,6 +243,21 @@ def test_call_that_does_not_fit_leaves_when_it_need_not() -> None:
     assert parser.rejected.tokens == 1
 
 
+def test_call_that_is_too_complex_to_check_leaves_when_it_need_not_fit() -> None:
+    way = {"required": ["a"], "properties": {"a": {"$ref": "#"}}}
+    tools = (Tool(name="add", input_schema={"anyOf": [way, {"maxProperties": 0}]}),)
+    given: dict[str, object] = {}
+    for _ in range(300):
+        given = {"a": given}
+    loose = AnswerParser(AnswerFormat(TAGGED, tools, constrained=True))
+    assert loose.feed(TAGGED.call("add", given), 1)[0] == ToolCallStart("add", 1)
+    required = AnswerFormat(TAGGED, tools, constrained=True, must_fit=frozenset({"add"}))
+    strict = AnswerParser(required)
+    assert strict.feed(TAGGED.call("add", given), 1) == []
+    assert strict.rejected is not None
+    assert strict.rejected.why == ": too complex to be checked"
+
+
 def test_eager_input_that_must_be_checked_waits_for_its_end() -> None:
     parser = AnswerParser(
         AnswerFormat(TAGGED, TOOLS, constrained=True, buffered=frozenset({"eager"}))

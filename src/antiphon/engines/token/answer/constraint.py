@@ -6,15 +6,17 @@ one of the tools', and nothing has to be guessed about where a token may be cut.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from antiphon.core.prompt import Prompt, Tool, ToolChoice
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
-from antiphon.schemas.grammars.gbnf import GrammarTooLargeError, Rules, either, literal
+from antiphon.schemas.grammars.gbnf import Rules, either, literal
 from antiphon.schemas.grammars.json_grammar import JsonGrammar
 from antiphon.schemas.patterns import PatternUnsupportedError, language
+from antiphon.schemas.steps import Steps, TooComplexError
 
 GAP: Final = r'"\n"{0,2}'
 SCHEMA: Final = "output_config.format.schema"
@@ -72,9 +74,11 @@ def constrain(asked: ConstraintRequest) -> Constraint:
     """Write what may be answered; raises for schemas that must be kept and cannot be."""
     try:
         return _constrained(asked)
-    except GrammarTooLargeError as error:
+    except TooComplexError as error:
+        # Of inputs that need not fit, no more is asked than to be objects.
         if len(asked.must_fit) < len(asked.tools):
-            return _constrained(asked, plain=True)
+            with suppress(TooComplexError):
+                return _constrained(asked, plain=True)
         raise SchemaUnsupportedError("tools: Schema is too complex for compilation.") from error
 
 
@@ -118,20 +122,23 @@ class _Body:
 
     def _output(self, schema: Mapping[str, Any]) -> str:
         """Name the rule of the JSON that is asked for, of which all is kept or nothing said."""
-        check_patterns(schema, SCHEMA)
-        rule, unkept = self._json(schema, SCHEMA)
+        rule, unkept = self._json(schema, SCHEMA, guaranteed=True)
         if rule is None:
             raise SchemaUnsupportedError(f"{SCHEMA}: no value fits this schema")
         if unkept:
             raise SchemaUnsupportedError(f"{SCHEMA}: '{min(unkept)}' is too complex to be kept")
         return rule
 
-    def _json(self, schema: Any, where: str) -> tuple[str | None, set[str]]:
-        grammar = JsonGrammar(self._rules, schema, tight=self._asked.tight)
+    def _json(self, schema: Any, where: str, *, guaranteed: bool) -> tuple[str | None, set[str]]:
         try:
-            with self._rules.room():
+            with self._rules.share():
+                if guaranteed:
+                    check_patterns(schema, where, self._rules.steps)
+                grammar = JsonGrammar(self._rules, schema, tight=self._asked.tight)
                 return grammar.rule(), grammar.unkept
-        except GrammarTooLargeError as error:
+        except TooComplexError as error:
+            if self._rules.is_spent:  # perhaps by schemas that need not be kept
+                raise
             raise SchemaUnsupportedError(
                 f"{where}: Schema is too complex for compilation."
             ) from error
@@ -171,12 +178,10 @@ class _Body:
         schema = {**tool.input_schema, "type": "object"}
         where = f"tools.{self._places[tool.name]}.custom.input_schema"
         guaranteed = tool.name in self._asked.must_fit
-        if guaranteed:
-            check_patterns(schema, where)
         rule, unkept = None, set[str]()
         try:
             if guaranteed or not self._plain:
-                rule, unkept = self._json(schema, where)
+                rule, unkept = self._json(schema, where, guaranteed=guaranteed)
         except SchemaUnsupportedError:
             if guaranteed:
                 raise
@@ -186,14 +191,14 @@ class _Body:
         if guaranteed:
             raise SchemaUnsupportedError(f"{where}: no input fits this schema")
         self.unkept.add(tool.name)
-        return self._json(PLAIN, where)[0] or ""
+        return self._json(PLAIN, where, guaranteed=False)[0] or ""
 
 
-def check_patterns(schema: Any, where: str) -> None:
+def check_patterns(schema: Any, where: str, steps: Steps) -> None:
     """Refuse a pattern that could neither be written nor checked."""
     for pattern in _patterns(schema):
         try:
-            language(pattern)
+            language(pattern, steps)
         except PatternUnsupportedError as error:
             raise SchemaUnsupportedError(
                 f"{where}: 'pattern' {pattern!r} is not supported: {error}"

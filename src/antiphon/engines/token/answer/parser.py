@@ -16,6 +16,7 @@ from antiphon.core.prompt import (
     FinishReason,
     TextChunk,
     ThinkingChunk,
+    Tool,
     ToolCallJson,
     ToolCallStart,
 )
@@ -33,6 +34,7 @@ from antiphon.engines.token.answer.lexing import (
 from antiphon.engines.token.answer.states import TRANSITIONS, Sign, State
 from antiphon.engines.token.prompt.call_syntax import to_json
 from antiphon.schemas.check import first_error
+from antiphon.schemas.steps import TooComplexError
 
 HEAD: Final = 1000
 """Characters within which a call has named its tool, if its input is to be streamed."""
@@ -189,13 +191,20 @@ class AnswerParser:
         text = self._held[:length]
         call = decode_call(text, reading.syntax)
         tool = None if call is None else reading.tools_by_name.get(call[0])
-        why = None if call is None or tool is None else first_error(call[1], tool.input_schema)
+        why = None if call is None or tool is None else self._error_in(call[1], tool)
         if call is None or tool is None or (why is not None and not reading.constrained):
             return _Step(length, Sign.OTHER_TEXT, (TextChunk(reading.syntax.opening + text, 0),))
         if why is not None and (self.demanding or tool.name in reading.must_fit):
             self.rejected = Rejected(self._call_at, tool.name, why, self._tokens)
             return _Step(length, Sign.REJECTED_CALL)
         return _Step(length, Sign.WHOLE_CALL, (*_call_events(tool.name, to_json(call[1])),))
+
+    def _error_in(self, given: object, tool: Tool) -> str | None:
+        """Say why an input does not fit; one that is too complex to check passes if it may."""
+        try:
+            return first_error(given, tool.input_schema)
+        except TooComplexError:
+            return ": too complex to be checked" if tool.name in self._format.must_fit else None
 
     def _unfinished(self, end: FinishReason) -> _Step:
         """Read a call that is not whole when the answer ends."""

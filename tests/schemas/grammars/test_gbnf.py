@@ -1,0 +1,94 @@
+import pytest
+
+from antiphon.schemas.grammars.gbnf import (
+    LARGEST,
+    SHARE,
+    TOTAL,
+    Rules,
+    either,
+    literal,
+    one_of,
+    times,
+)
+from antiphon.schemas.steps import STEPS, TooComplexError
+from support.gbnf import Grammar
+
+
+def test_same_body_has_the_same_name() -> None:
+    rules = Rules()
+    name = rules.add('"a" "b"')
+    assert rules.add('"a" "b"') == name
+    assert rules.add(name) == name
+    assert len(rules) == 1
+    assert rules.size == len('"a" "b"')
+
+
+def test_grammar_has_the_rules_that_it_needs() -> None:
+    rules = Rules()
+    rules.add('"unused"')
+    used = rules.add('"used"')
+    assert rules.text(f"{used} {used}") == 'root ::= r1 r1\nr1 ::= "used"\n'
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "written"),
+    [
+        (0, 0, '""'),
+        (1, 1, "r1"),
+        (0, 1, "r1?"),
+        (0, None, "r1*"),
+        (2, None, "r1{2,}"),
+        (2, 2, "r1{2}"),
+        (2, 1, "r1{2}"),
+        (1, 3, "r1{1,3}"),
+    ],
+)
+def test_times_are_written_as_short_as_may_be(least: int, most: int | None, written: str) -> None:
+    assert times("r1", least, most) == written
+
+
+def test_texts_and_characters_are_escaped() -> None:
+    assert literal('a"\\\n') == '"a\\"\\\\\\n"'
+    assert one_of([(97, 99), (93, 93)]) == "[a-c\\U0000005D]"
+    assert either(["r1", "r1"]) == "r1"
+    assert either(["r1", "r2"]) == "(r1 | r2)"
+
+
+def test_text_goes_on_until_the_ending_and_what_follows() -> None:
+    rules = Rules()
+    grammar = Grammar(rules.text(rules.until("<x>", '"!"', may_end=True)))
+    assert all(map(grammar.allows, ("", "a", "<", "<<x", "a<x>!", "<<x>!")))
+    assert not any(map(grammar.allows, ("<x>", "<x>a", "a<x>!b")))
+    closed = Rules()
+    grammar = Grammar(closed.text(closed.until("<x>", may_end=True)))
+    assert grammar.allows("a<x")
+    assert not grammar.allows("a<x>")
+
+
+def test_schema_has_a_share_of_characters() -> None:
+    rules = Rules()
+    with pytest.raises(TooComplexError), rules.share():
+        rules.add("x" * (SHARE + 1))
+    with rules.share():
+        rules.add("y" * (SHARE - 1))
+
+
+def test_whole_grammar_has_an_end() -> None:
+    rules = Rules()
+    for char in "abcde":
+        with rules.share():
+            rules.add(char * (SHARE - 1))
+    with pytest.raises(TooComplexError):
+        rules.text(" ".join(f"r{n}" for n in range(5)))
+    assert rules.size > LARGEST
+
+
+def test_schema_has_a_share_of_steps_and_all_have_a_total() -> None:
+    rules = Rules()
+    for _ in range(TOTAL // STEPS):
+        assert not rules.is_spent
+        with rules.share():
+            rules.steps.take(STEPS)
+    assert rules.is_spent
+    with pytest.raises(TooComplexError), rules.share():
+        rules.steps.take()
