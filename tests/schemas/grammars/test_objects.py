@@ -51,6 +51,16 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
             [{"x": 3}],
             [{"x": 2}],
         ),
+        # Where names must be given, those whose values nothing fits are left out.
+        (
+            {
+                "patternProperties": {"^x$": {"enum": []}, "^[yz]$": NULL},
+                "additionalProperties": False,
+                "minProperties": 2,
+            },
+            [{"y": None, "z": None}],
+            [{"x": None, "y": None}, {"y": None}],
+        ),
         ({"propertyNames": {"maxLength": 1}}, [{"a": 1}], [{"ab": 1}]),
         ({"propertyNames": {"enum": ["a", "b", 3]}}, [{"a": 1}], [{"c": 1}]),
         ({"propertyNames": {"pattern": "^a"}, "properties": {"b": {}}}, [{}], [{"b": 1}]),
