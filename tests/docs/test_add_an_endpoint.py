@@ -31,7 +31,7 @@ def blocks() -> list[str]:
 def row_of(platform: Platform, names: dict[str, Any]) -> Route:
     """Evaluate the row of the page as a part of the table."""
     names["renames"] = names["RenameEndpoints"](platform.administration)
-    (row,) = eval(blocks()[2], {"Route": Route, "ADMIN": ADMIN, **names})  # noqa: S307 - our page
+    row = eval(blocks()[2], {"Route": Route, "ADMIN": ADMIN, **names})  # noqa: S307 - our page
     assert isinstance(row, Route)
     return row.below(ORGANIZATIONS_PATH)
 
