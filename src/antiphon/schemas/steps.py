@@ -2,13 +2,13 @@
 
 A step is one small thing done: a word of a schema read, a pair of schemas compared, a state of an
 automaton found, a character of a text walked. Steps are counted, not timed: the same request is
-answered alike on every machine.
+answered alike on a fast and on a slow machine, but for a schema right at the edge of its budget.
 """
 
 from typing import Final
 
 STEPS: Final = 300_000
-"""What one schema may cost unless the caller says otherwise: about a second at most, on one core of
+"""What one schema may cost unless the caller says otherwise: up to two seconds on one core of
 a small server. A step takes between a half and four microseconds there."""
 
 
