@@ -275,8 +275,15 @@ async def counters_away(world: "World") -> None:
     await limit_spend(world, chance)
     faults = (Fault.COUNTERS_AWAY, Fault.COUNTERS_HANG, Fault.COUNTERS_ANSWERS_LOST)
     schedule(world, chance, faults, seconds=40)
-    _some_die(world, chance, kills=1)
-    await ask_for_a_while(world, number=30, seconds=chance.choice([4, 15, 40]))
+    # A call that is lost and no more: the next one is answered again.
+    hiccups = chance.choice([0, 5, 20])
+    for _ in range(hiccups):
+        begin = world.loop.time() + chance.uniform(0, 20)
+        lost = chance.choice(faults[1:])
+        world.faults.windows.append(Window(lost, begin, begin + chance.uniform(0, 0.2)))
+    _some_die(world, chance, kills=chance.choice([0, 1]))
+    seconds = chance.choice([4, 15, 40])
+    await ask_for_a_while(world, number=30, seconds=seconds, more=lambda: some_long(chance))
 
 
 async def counters_forget(world: "World") -> None:
@@ -294,7 +301,8 @@ async def counters_forget(world: "World") -> None:
 
     for _ in range(chance.randint(1, 2)):
         world.begin(forget(10 ** chance.uniform(-1, 1.5)))
-    await ask_for_a_while(world, number=30, seconds=chance.choice([4, 15, 40]))
+    seconds = chance.choice([4, 15, 40])
+    await ask_for_a_while(world, number=30, seconds=seconds, more=lambda: some_long(chance))
 
 
 def _some_die(world: "World", chance: Random, kills: int) -> None:
@@ -339,6 +347,11 @@ def schedule(world: "World", chance: Random, faults: tuple[Fault, ...], seconds:
         window = Window(chance.choice(faults), begin, begin + lasts, server)
         world.faults.windows.append(window)
         world.trace(f"schedules: {window.fault}", begin=begin, end=begin + lasts, server=server)
+
+
+def some_long(chance: Random) -> dict[str, Any]:
+    """Make one of four requests so long that it outlives the seeding of lost counters."""
+    return {"words": 100, "max_tokens": 100} if chance.random() < 0.25 else {}
 
 
 async def ask_for_a_while(
