@@ -269,7 +269,7 @@ PLANTS: Mapping[str, Plant] = {
         "tokens", "calm", lambda: Planted(sql=ForgetfulLedger())
     ),
     "a journal that forgets what was produced": Plant(
-        "tokens", "crash", lambda: Planted(journal=SilentJournal), seeds=8
+        "tokens", "crash", lambda: Planted(journal=SilentJournal), seeds=12
     ),
     "a report that leaves something out": Plant(
         "reports", "calm", lambda: Planted(sql=reports_without_the_large)

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simulation.faults import Fault, Window
-from simulation.processes import DOWN_S, Lifespan
+from simulation.processes import DOWN_S, Lifespan, Server
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -20,6 +20,7 @@ WRITES = 60
 STEPS = 2000
 # Longer than a lease.
 LONG_DOWN_S = (62.0, 80.0)
+SHORT_DOWN_S = (0.05, 1.0)
 
 
 async def calm(world: "World") -> None:
@@ -53,10 +54,8 @@ async def crash(world: "World") -> None:
     (server,) = world.serve("one")
     await world.found("red")
     await limit_spend(world, chance)
-    server.lifespan = dies_soon(chance, kills=chance.randint(1, 5))
-    if server.life is not None:
-        server.life.dies_at = server.life.steps + chance.randint(1, 2000)
-    await ask_for_a_while(world, number=20, seconds=40)
+    kill_soon(server, chance, kills=chance.randint(1, 5))
+    await ask_for_a_while(world, number=24, seconds=chance.choice([4, 15, 40]))
 
 
 async def first_start(world: "World") -> None:
@@ -152,7 +151,7 @@ async def engine_faults(world: "World") -> None:
         patience = {"patience_s": 20.0} if chance.random() < 0.2 else {}
         return {"wrong": said if chance.random() < 0.5 else "", **patience}
 
-    await ask_for_a_while(world, number=20, seconds=40, more=wrong)
+    await ask_for_a_while(world, number=24, seconds=chance.choice([4, 15, 40]), more=wrong)
 
 
 async def disk(world: "World") -> None:
@@ -171,10 +170,8 @@ async def disk(world: "World") -> None:
     )
     schedule(world, chance, faults, seconds=40)
     if chance.random() < 0.5:
-        server.lifespan = dies_soon(chance, kills=3)
-        if server.life is not None:
-            server.life.dies_at = server.life.steps + chance.randint(1, 2000)
-    await ask_for_a_while(world, number=20, seconds=40)
+        kill_soon(server, chance, kills=3)
+    await ask_for_a_while(world, number=24, seconds=chance.choice([4, 15, 40]))
 
 
 async def full_journal(world: "World") -> None:
@@ -219,10 +216,8 @@ async def clock_jumps(world: "World") -> None:
         seconds = chance.choice([1, 60, 3600, 86400, 9 * 86400]) * chance.uniform(-1, 1)
         world.begin(world.set_clock(server, at, seconds))
     if chance.random() < 0.4:
-        server.lifespan = dies_soon(chance, kills=2)
-        if server.life is not None:
-            server.life.dies_at = server.life.steps + chance.randint(1, 2000)
-    await ask_for_a_while(world, number=20, seconds=40)
+        kill_soon(server, chance, kills=2)
+    await ask_for_a_while(world, number=24, seconds=chance.choice([4, 15, 40]))
 
 
 async def restarts(world: "World") -> None:
@@ -239,7 +234,7 @@ async def restarts(world: "World") -> None:
 
     for _ in range(chance.randint(1, 3)):
         world.begin(stop(chance.uniform(0, 40)))
-    await ask_for_a_while(world, number=20, seconds=40)
+    await ask_for_a_while(world, number=24, seconds=chance.choice([4, 15, 40]))
 
 
 async def revoked_keys(world: "World") -> None:
@@ -281,7 +276,8 @@ async def counters_away(world: "World") -> None:
         begin = world.loop.time() + chance.uniform(0, 20)
         lost = chance.choice(faults[1:])
         world.faults.windows.append(Window(lost, begin, begin + chance.uniform(0, 0.2)))
-    _some_die(world, chance, kills=chance.choice([0, 1]))
+    if chance.random() < 0.5:
+        _some_die(world, chance, kills=1)
     seconds = chance.choice([4, 15, 40])
     await ask_for_a_while(world, number=30, seconds=seconds, more=lambda: some_long(chance))
 
@@ -308,11 +304,10 @@ async def counters_forget(world: "World") -> None:
 def _some_die(world: "World", chance: Random, kills: int) -> None:
     for server in world.servers:
         if chance.random() < 0.6:
-            server.lifespan = dies_soon(chance, kills=kills)
-            # Some come back when what they had held was given up.
-            server.down_s = chance.choice([DOWN_S, DOWN_S, LONG_DOWN_S])
-            if server.life is not None:
-                server.life.dies_at = server.life.steps + chance.randint(1, 2000)
+            kill_soon(server, chance, kills=kills)
+            if chance.random() < 0.3:
+                # It comes back when what it had held was given up.
+                server.down_s = LONG_DOWN_S
 
 
 async def limit_spend(world: "World", chance: Random) -> None:
@@ -321,6 +316,14 @@ async def limit_spend(world: "World", chance: Random) -> None:
     if chance.random() < 0.5:
         amount = chance.randint(1, 10) * USUAL_COST
         await world.limit_spend(amount, world.keys[1].workspace)
+
+
+def kill_soon(server: Server, chance: Random, kills: int) -> None:
+    """Kill the process that serves now at a drawn step, and some of those that come after it."""
+    server.lifespan = dies_soon(chance, kills - 1)
+    server.down_s = chance.choice([SHORT_DOWN_S, DOWN_S])
+    if server.life is not None:
+        server.life.dies_at = server.life.steps + chance.randint(1, 1500)
 
 
 def dies_soon(chance: Random, kills: int) -> Lifespan:
