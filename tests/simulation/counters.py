@@ -40,6 +40,11 @@ class SharedTally(Tally):
     def seeded(self) -> bool:
         return self._seeded
 
+    def require_seeded(self) -> None:
+        """Raise `UnseededError` until the counters are seeded."""
+        if not self._seeded:
+            raise UnseededError("The counters do not know what has been spent")
+
     def unseed(self) -> None:
         self._seeded = False
 
@@ -114,7 +119,11 @@ class RemoteCounters:
         return await self._call(lambda tally, now: tally.admit(ask, now))
 
     async def draw(self, draws: Sequence[Draw]) -> None:
-        await self._call(lambda tally, now: tally.draw(draws, now))
+        def draw(tally: SharedTally, now: int) -> None:
+            tally.draw(draws, now)
+            tally.require_seeded()
+
+        await self._call(draw)
 
     async def settle(self, settlement: Settlement) -> None:
         await self._call(lambda tally, now: tally.settle(settlement, now))
@@ -128,8 +137,7 @@ class RemoteCounters:
     async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:
         def renew(tally: SharedTally, now: int) -> None:
             tally.renew(reservations, lease_ms, now)
-            if not tally.seeded:
-                raise UnseededError("The counters do not know what has been spent")
+            tally.require_seeded()
 
         await self._call(renew)
 

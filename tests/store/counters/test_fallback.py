@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from valkey.asyncio import Valkey
 
 from antiphon.core.limits.values import (
     Account,
@@ -206,6 +207,19 @@ async def test_restart_keeps_what_running_requests_hold(
     assert await spent(counters) == Balance(0, 40)
     await counters.settle(ledger.record(Settlement("1", {M: 30})))
     assert await spent(counters) == Balance(30, 0)
+
+
+async def test_process_that_only_draws_tells_valkey_its_holds_again(
+    start: Start, server: Server
+) -> None:
+    counters = await ready(start())
+    await counters.admit(ask("1", 40))
+    async with Valkey.from_url(server.url) as client:
+        await client.flushall()
+    await counters.draw([Draw("r", 60, 1)])
+    assert counters.away is not None
+    await counters.mended()
+    assert await spent(counters) == Balance(0, 40)
 
 
 async def test_living_process_learns_the_settlements_of_a_dead_one_from_the_ledger(

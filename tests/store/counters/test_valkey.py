@@ -77,6 +77,7 @@ async def test_script_that_the_server_has_forgotten_is_sent_again(counters: Valk
 
 
 async def test_cancelled_call_does_not_answer_another(counters: ValkeyCounters) -> None:
+    await counters.seed({})
     await counters.draw([Draw(f"b{number}", 1000, number) for number in range(50)])
     for moment in range(50):
         task = asyncio.create_task(counters.levels([Draw("b7", 1000, 0)]))

@@ -286,9 +286,10 @@ function operations.admit(ask)
   return { 'granted', draw_all(ask.draws, buckets) }
 end
 
+-- Also tells those that only produce that the counters have lost what was held for them.
 function operations.draw(draws)
   take(draws)
-  return true
+  return seeded()
 end
 
 function operations.settle(settlement)

@@ -108,7 +108,9 @@ class ValkeyCounters:
                 return Unseeded()
 
     async def draw(self, draws: Sequence[Draw]) -> None:
-        await self._call("draw", draws)
+        """Draw, and raise `UnseededError` until the counters are seeded."""
+        if not await self._call("draw", draws):
+            raise UnseededError(_UNSEEDED)
 
     async def settle(self, settlement: Settlement) -> None:
         """Raise `UnseededError`, and count nothing, until the counters are seeded."""
