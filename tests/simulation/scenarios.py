@@ -353,8 +353,11 @@ def schedule(world: "World", chance: Random, faults: tuple[Fault, ...], seconds:
 
 
 def some_long(chance: Random) -> dict[str, Any]:
-    """Make one of four requests so long that it outlives the seeding of lost counters."""
-    return {"words": 100, "max_tokens": 100} if chance.random() < 0.25 else {}
+    """Make one of four requests outlive the seeding of lost counters; some of these in silence."""
+    if chance.random() > 0.25:
+        return {}
+    wrong = chance.choice(["", "", f"please hang after {chance.choice([0, 5, 30])}"])
+    return {"words": 100, "max_tokens": 100, "wrong": wrong}
 
 
 async def ask_for_a_while(
