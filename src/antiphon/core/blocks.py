@@ -104,8 +104,10 @@ def walk(blocks: Sequence[BlockParam]) -> Iterator[tuple[Path, BlockParam]]:
     """Yield blocks and all blocks inside of them, each before those inside of it."""
     for index, block in enumerate(blocks):
         yield (index,), block
-        for path, inner in walk(inner_blocks(block)):
-            yield (index, *path), inner
+        # Most blocks have none inside: no generator for those.
+        if inside := inner_blocks(block):
+            for path, inner in walk(inside):
+                yield (index, *path), inner
 
 
 def rewrite(prompt: Prompt, change: Change) -> Prompt:

@@ -22,8 +22,9 @@ def marks_in(blocks: Sequence[BlockParam]) -> Iterator[tuple[Path, CacheControlP
     A block ends behind the blocks inside of it, so their breakpoints come first.
     """
     for index, block in enumerate(blocks):
-        for path, mark in marks_in(inner_blocks(block)):
-            yield (index, *path), mark
+        if inside := inner_blocks(block):
+            for path, mark in marks_in(inside):
+                yield (index, *path), mark
         if isinstance(block, CacheableParam) and block.cache_control is not None:
             yield (index,), block.cache_control
 

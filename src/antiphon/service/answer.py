@@ -108,8 +108,11 @@ class Answer:
         if not isinstance(first, Started):
             raise InternalError from _failed("the engine did not say how long the prompt is")
         self._assembly = assembly = Assembly(self._spec, first)
-        self._prompt_tokens = TokenCounts.of(assembly.usage)
-        self._admission.prompt(self._prompt_tokens)
+        tokens = TokenCounts.of(assembly.usage)
+        # The admission knows already what an engine that counts exactly has counted.
+        if tokens != self._prompt_tokens:
+            self._prompt_tokens = tokens
+            self._admission.prompt(tokens)
         return assembly
 
     def close(self, error_type: str | None = None) -> None:

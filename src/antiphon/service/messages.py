@@ -1,7 +1,6 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -30,6 +29,7 @@ from antiphon.service.background import LARGE_BODY, offload
 from antiphon.service.content.documents import read_documents
 from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
+from antiphon.service.limits.gate import Gate
 from antiphon.service.models import Models, ServedModel
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
@@ -70,29 +70,14 @@ class Messages:
         self._signing_key = signing_key
         self._url_sources = url_sources
 
-    @asynccontextmanager
-    async def answer(
-        self, params: CreateMessageParams, context: RequestContext
-    ) -> AsyncGenerator[Answer]:
+    def answer(self, params: CreateMessageParams, context: RequestContext) -> "AnswerContext":
         """Check a request and admit it; inside, its answer is generated as it is read.
 
         Raises `ApiError`, also on the way in. The end writes the bill and lets the next request
         begin, whatever happens inside.
         """
         model = self._models.find(params.model)
-        await model.gate.enter()
-        try:
-            answer = await self._admitted(model, params, context)
-            error_type = None
-            try:
-                yield answer
-            except ApiError as error:
-                error_type = error.type
-                raise
-            finally:
-                answer.close(error_type)
-        finally:
-            model.gate.leave()
+        return AnswerContext(model.gate, partial(self._admitted, model, params, context))
 
     async def _admitted(
         self, model: ServedModel, params: CreateMessageParams, context: RequestContext
@@ -177,6 +162,34 @@ class Messages:
         """
         group = self._models.group_of(name)
         return {} if group is None else await self._admitter.remaining_headers(caller, group)
+
+
+class AnswerContext:
+    """Holds a slot of the model's gate while `admit` and the caller work on an answer.
+
+    It is a class because it is entered for every request: a generator costs three times as much.
+    """
+
+    __slots__ = ("_admit", "_answer", "_gate")
+
+    def __init__(self, gate: Gate, admit: Callable[[], Awaitable[Answer]]) -> None:
+        self._gate = gate
+        self._admit = admit
+
+    async def __aenter__(self) -> Answer:
+        await self._gate.enter()
+        try:
+            self._answer = await self._admit()
+        except BaseException:
+            self._gate.leave()
+            raise
+        return self._answer
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            self._answer.close(error.type if isinstance(error, ApiError) else None)
+        finally:
+            self._gate.leave()
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

@@ -38,7 +38,7 @@ class Dispatcher:
             if route.on_refusal is not None:
                 await route.on_refusal(exchange, caller, error)
             raise
-        if request.version == OLDEST:
+        if answer is not None and request.version == OLDEST:
             answer = as_of_2023_06_01(answer, caller.directory.default_workspace.id)
         await _write(exchange, answer)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -79,10 +79,7 @@ class Exchange:
     def header(self, name: bytes) -> str | None:
         """Return a request header; of a repeated one, all values joined by a comma."""
         if self._headers is None:
-            joined: dict[bytes, bytes] = {}
-            for key, value in self.scope["headers"]:
-                joined[key] = joined[key] + b", " + value if key in joined else value
-            self._headers = joined
+            self._headers = _joined(self.scope["headers"])
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -170,3 +167,12 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.gone = True
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    joined = dict(headers)
+    if len(joined) < len(headers):
+        joined = {}
+        for name, value in headers:
+            joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined

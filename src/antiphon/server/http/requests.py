@@ -5,8 +5,9 @@ This module also reads the version and the betas from the head, and the body as 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.validation.versions import NEWEST, OLDEST
@@ -40,8 +41,7 @@ class Body(Generic[P]):
         return self._decoders[version].decode(body)
 
 
-@dataclass(frozen=True, slots=True)
-class Request(Generic[P]):
+class Request(msgspec.Struct, Generic[P], frozen=True):
     """One request that is authenticated and decoded.
 
     `params` is the decoded body, and `body` the bytes that it was decoded from; they are `None`
