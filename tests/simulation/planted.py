@@ -303,7 +303,7 @@ PLANTS: Mapping[str, Plant] = {
         "retries", "retries", lambda: Planted(memory=LinelessCounters)
     ),
     "counters that forget what was spent": Plant(
-        "counters", "counters_forget", lambda: Planted(remote=ForgetfulCounters)
+        "counters", "counters_forget", lambda: Planted(remote=ForgetfulCounters), seeds=12
     ),
     "an answer to somebody else": Plant("leaks", "calm", lambda: Planted(engine=LeakingEngine)),
     "an answer without an end": Plant("ends", "calm", lambda: Planted(app=EndlessApp)),

@@ -98,7 +98,7 @@ async def test_stopped_child_is_killed_after_the_grace(default_model: Path) -> N
     child = await start_child(child_config(OPTIONS, default_model, None), 60)
     process = psutil.Process(child.pid)
     process.suspend()
-    await eventually(lambda: process.status() == psutil.STATUS_STOPPED)
+    await eventually(lambda: is_stopped(process))
     await child.aclose(grace_s=0.1)
     assert await child.wait() == -signal.SIGKILL
 
@@ -120,6 +120,13 @@ async def test_child_without_a_parent_ends_on_every_system(default_model: Path) 
     assert stdin is not None
     stdin.close()
     assert await child.wait() == 0
+
+
+def is_stopped(process: psutil.Process) -> bool:
+    """Return whether all threads are stopped: one that still runs would obey SIGTERM."""
+    threads = Path("/proc", str(process.pid), "task").glob("*/stat")  # none on other systems
+    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in threads]
+    return process.status() == psutil.STATUS_STOPPED and set(states) <= {"T"}
 
 
 def alive(pid: int) -> bool:
