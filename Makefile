@@ -2,8 +2,11 @@
 # nothing else; what is for developers needs Node.js 20 or newer as well.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# `make coverage` has run the others.
-BEYOND_COVERAGE := --ignore=tests/core --ignore=tests/wire --ignore=tests/schemas
+# `make coverage` has run the pure ones. Tests of real servers and of the real model take both
+# cores as it is, so they run one after the other; of the rest a file stays on one worker.
+PURE := tests/core tests/schemas tests/wire
+ALONE := tests/end_to_end tests/engines tests/test_benchmarks.py
+TOGETHER := $(addprefix --ignore=,$(PURE) $(ALONE))
 # Without its bytecode a program takes seconds to start, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -14,15 +17,20 @@ serve: .venv/server ## fetch the default model once, and serve the API on http:/
 	@$(BIN)/antiphon serve
 
 test: .venv/dev ## every test, with the real model and real servers
-	@$(if $(ARGS),,$(MAKE) --no-print-directory coverage)
-	@$(BIN)/pytest $(or $(ARGS),$(BEYOND_COVERAGE))
+ifdef ARGS
+	@$(BIN)/pytest $(ARGS)
+else
+	@$(MAKE) --no-print-directory coverage
+	@$(BIN)/pytest -n 2 --dist loadfile $(TOGETHER)
+	@$(BIN)/pytest $(ALONE)
+endif
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run --source=antiphon.core,antiphon.schemas,antiphon.wire \
-		-m pytest -q tests/core tests/schemas tests/wire
+	@COVERAGE_PROCESS_START=pyproject.toml $(BIN)/pytest -q -n 2 --dist worksteal $(PURE)
 	@$(BIN)/coverage combine -q
-	@$(BIN)/coverage report --skip-covered --fail-under=100
+	@$(BIN)/coverage report --skip-covered --fail-under=100 \
+		--include='src/antiphon/core/*,src/antiphon/schemas/*,src/antiphon/wire/*'
 
 coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks of the tests
 	@cd tests && ../$(BIN)/python -m support.surface $(ARGS)

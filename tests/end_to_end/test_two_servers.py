@@ -244,6 +244,7 @@ async def test_second_server_with_counters_of_its_own_does_not_start(
         assert "another server uses this database" in refused(pair.folder / "second", **alone)
 
 
+@pytest.mark.soak  # `tests/simulation` shows the same in `two_servers` and `counters_away`
 async def test_bills_that_a_killed_server_could_not_deliver_count_when_it_is_back(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
