@@ -17,7 +17,7 @@ from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import LedgerEntry, recorded_name
 from antiphon.core.billing.money import nano_dollars_of
-from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, written
+from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, wire_time
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.accounts import Accounts, establish
 from antiphon.service.reports import MOST_AT_ONCE, Reports
@@ -77,7 +77,7 @@ async def usage(
     """Return every line of every page."""
     lines, page, begins = [], None, []
     while True:
-        asked = Span(starting_at=written(START), limit=str(WIDTHS[width].most), page=page)
+        asked = Span(starting_at=wire_time(START), limit=str(WIDTHS[width].most), page=page)
         report = await reports.usage(reports.buckets(width, asked), group_by, filters)
         assert report.has_more == (report.next_page is not None)
         begins += [bucket.starting_at for bucket in report.data]
@@ -90,7 +90,9 @@ async def usage(
 
 
 async def costs(reports: Reports, group_by: Sequence[str] = ()) -> list[tuple[str, CostResult]]:
-    report = await reports.costs(reports.buckets("1d", Span(starting_at=written(START))), group_by)
+    report = await reports.costs(
+        reports.buckets("1d", Span(starting_at=wire_time(START))), group_by
+    )
     assert len(report.data) == 3
     return [(bucket.starting_at, line) for bucket in report.data for line in bucket.results]
 
@@ -125,7 +127,7 @@ def together(lines: Sequence[UsageResult]) -> tuple[int, ...]:
 
 def bucket_of(entry: LedgerEntry, width: str) -> str:
     span = WIDTHS[width].span
-    return written(START + (entry.started_at - START) // span * span)
+    return wire_time(START + (entry.started_at - START) // span * span)
 
 
 @properties
@@ -201,7 +203,9 @@ class Asked:
 
     def span(self, page: str | None, limit: int) -> Span:
         start, end = (START + place * WIDTHS[self.width].span for place in (self.first, self.last))
-        return Span(starting_at=written(start), ending_at=written(end), limit=str(limit), page=page)
+        return Span(
+            starting_at=wire_time(start), ending_at=wire_time(end), limit=str(limit), page=page
+        )
 
     def spans(self, entry: LedgerEntry) -> bool:
         return self.first <= (entry.started_at - START) // WIDTHS[self.width].span < self.last
@@ -409,7 +413,7 @@ async def test_many_reports_at_once_leave_connections_to_other_readers(database:
     counted = CountedDatabase(database)
     accounts = Accounts(database, await database.watch())
     reports = Reports(counted, accounts, lambda: NOW)
-    asked = reports.buckets("1h", Span(starting_at=written(START)))
+    asked = reports.buckets("1h", Span(starting_at=wire_time(START)))
     usages = [reports.usage(asked, ["model"], {}) for _ in range(8)]
     bills = [reports.costs(asked, ["workspace_id"]) for _ in range(8)]
     found = await asyncio.gather(*usages, *bills)
@@ -421,7 +425,7 @@ async def test_report_that_is_broken_off_leaves_its_place_to_the_next(
     database: Database, reports: Reports
 ) -> None:
     await write(database, [an_entry(1, START)])
-    asked = reports.buckets("1d", Span(starting_at=written(START)))
+    asked = reports.buckets("1d", Span(starting_at=wire_time(START)))
     for turns in range(12):
         task = asyncio.create_task(reports.usage(asked, (), {}))
         for _ in range(turns):

@@ -1,4 +1,4 @@
-"""Engine events in, stream events out: the one place that knows the order of a stream.
+"""The state machine that turns engine events into stream events, in the order of the wire.
 
     start ──► (an event of another kind closes the block and opens the next) … ──► ended
 
@@ -71,12 +71,12 @@ def unsigned(thinking: str, proof: str) -> str:
 class AnswerSpec(msgspec.Struct, frozen=True):
     """The parameters of one answer.
 
-    An answer that is not `streamed`, because the caller gets only its fold, comes in one piece: a
-    delta for each token would cost time and change nothing. `tool_use_id` makes the id of a call,
-    `sign` the signature of thinking, around the engine's proof (empty without one).
-    `shows_thinking` is false when the caller wants to be sent the signature alone. With `thinking`
-    enabled an answer begins with a thinking block, be it empty, so that it may be sent back; with
-    `thinking` disabled, thinking is counted and not sent. `sources` is what the answer may cite.
+    An answer that is not `streamed`, because the caller gets only its fold, has one delta for each
+    text block: a delta for each token would cost time and change nothing. `tool_use_id` makes the
+    id of a call, `sign` the signature of thinking around the engine's proof (empty without one).
+    `shows_thinking` is false for a caller that wants only the signature. With `thinking` enabled an
+    answer begins with a thinking block, even an empty one, so that it may be sent back; with
+    `thinking` disabled, thinking is counted and not sent. `sources` holds what the answer may cite.
     """
 
     message_id: str
@@ -93,9 +93,9 @@ class AnswerSpec(msgspec.Struct, frozen=True):
 class Assembly:
     """One answer in the making, from the engine's `Started` on.
 
-    `start` first, then `feed` for each engine event until `ended`. `usage` is what the caller is
-    told at the start: the cost of the prompt. `output_tokens` is what the events fed so far have
-    cost, at any moment; `stop_reason` is there at the end.
+    Call `start` first, then `feed` for each engine event until `ended`. `usage` is the usage that
+    `message_start` reports: the tokens of the prompt. `output_tokens` counts the tokens of the
+    events fed so far; `stop_reason` is set at the end.
     """
 
     __slots__ = (
@@ -121,7 +121,7 @@ class Assembly:
         self._claims: ClaimScanner | None = None
         if spec.sources is not None:
             self._claims = ClaimScanner(spec.sources, spec.stop_sequences)
-        # A stop sequence has to be noticed when it comes, so with one there is no gathering.
+        # A stop sequence must end the answer at once, so text is not gathered while one may come.
         gathers = not spec.streamed and not spec.stop_sequences
         self._gathered: list[str] | None = [] if gathers else None
         self._index = 0
@@ -186,9 +186,9 @@ class Assembly:
         return events
 
     def _rest(self) -> list[StreamEvent]:
-        """Send the text that was gathered or held back: none can follow in this block.
+        """Return the events of the text that was gathered or held back; this block gets no more.
 
-        What citations held back may hold a stop sequence, which then ends the message.
+        The text held back for citations may contain a stop sequence, which then ends the message.
         """
         gathered = ""
         if self._gathered:
@@ -198,10 +198,10 @@ class Assembly:
             return self._cited(self._claims.feed(gathered)) + self._cited(self._claims.flush())
         return self._text(gathered or self._scanner.flush())
 
-    def _cited(self, said: Passages) -> list[StreamEvent]:
-        events = [event for passage in said.passages for event in self._passage(passage)]
-        if said.match is not None:
-            events += self._end("stop_sequence", said.match)
+    def _cited(self, scanned: Passages) -> list[StreamEvent]:
+        events = [event for passage in scanned.passages for event in self._passage(passage)]
+        if scanned.match is not None:
+            events += self._end("stop_sequence", scanned.match)
         return events
 
     def _passage(self, passage: Passage) -> list[StreamEvent]:
@@ -280,7 +280,7 @@ class Assembly:
         return events
 
     def _reason(self, reason: FinishReason) -> StopReason:
-        # Agents go on when they are told that a tool was called, whatever the engine calls it.
+        # Agents continue only after `tool_use`, so a call overrides the end of turn of an engine.
         if self._called and reason is FinishReason.END_TURN:
             return "tool_use"
         return reason.value

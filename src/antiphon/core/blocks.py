@@ -1,4 +1,4 @@
-"""The one visitor for content blocks: what a block holds, what it says, how a prompt is rewritten.
+"""The one visitor for content blocks: their inner blocks, their text, the rewriting of prompts.
 
 Documents made of blocks, search results and results of tools hold blocks. Every walk over blocks
 goes through `inner_blocks`, which refuses a class that it does not know: a new block is added here
@@ -40,7 +40,7 @@ ChangeInPieces: TypeAlias = Callable[[BlockParam, Sequence[int]], Sequence[Seque
 
 
 class UnknownBlockError(TypeError):
-    """A class of blocks that no visitor has been taught."""
+    """A class of blocks that the visitor does not know."""
 
     def __init__(self, block: object) -> None:
         super().__init__(f"core.blocks does not know the block {type(block).__name__}")
@@ -96,7 +96,7 @@ def text_of(block: BlockParam) -> str:
 
 
 def text_of_all(blocks: Sequence[BlockParam]) -> str:
-    """Return the texts of blocks, those without one left out."""
+    """Join the texts of blocks, without those that have none."""
     return BLOCK_SEPARATOR.join(text for block in blocks if (text := text_of(block)))
 
 
@@ -111,26 +111,26 @@ def walk(blocks: Sequence[BlockParam]) -> Iterator[tuple[Path, BlockParam]]:
 
 
 def rewrite(prompt: Prompt, change: Change) -> Prompt:
-    """Put what `change` returns in the place of each block: no block, one or several.
+    """Replace each block by the blocks that `change` returns: none, one or several.
 
-    Blocks inside of others are changed first. Breakpoints move with the content that they lie
-    behind. A change that leaves nothing of a block moves its breakpoint behind what stands before
-    it; one before everything is gone. Where `change` returns the blocks that it was given, the
-    prompt itself is returned.
+    Blocks inside of others are changed first. Breakpoints move with the content before them. If
+    `change` removes a block, its breakpoint moves behind the content before the block; without
+    such content the breakpoint is dropped. If `change` changes no block, the prompt itself is
+    returned.
 
-    Raises `ValueError` where `change` takes apart a block that has a breakpoint inside: that is
-    for `rewrite_in_pieces`.
+    Raises `ValueError` if `change` takes apart a block that has a breakpoint inside; use
+    `rewrite_in_pieces` for that.
     """
     return rewrite_in_pieces(prompt, lambda block, _: (change(block),))
 
 
 def rewrite_in_pieces(prompt: Prompt, change: ChangeInPieces) -> Prompt:
-    """Rewrite a prompt as `rewrite` does, where blocks that hold others may be taken apart.
+    """Rewrite a prompt as `rewrite` does; `change` may take apart blocks that hold others.
 
-    `change(block, cuts)` is told behind which of the block's inner blocks a breakpoint lies
-    (indices in rising order). It returns what stands in its place in `len(cuts) + 1` pieces: each
-    but the last ends where the inner block of its cut ends. A change that keeps the block, with
-    as many blocks inside, returns one piece.
+    `change(block, cuts)` gets the indices of the inner blocks with a breakpoint behind them, in
+    rising order. It returns the replacement in `len(cuts) + 1` pieces: each but the last ends
+    where the inner block of its cut ends. A change that keeps the block, with the same number of
+    blocks inside, returns one piece.
     """
     turns, moved = [], dict[int, Breakpoint | None]()
     for index, turn in enumerate(prompt.turns):
@@ -167,7 +167,7 @@ def images_of(prompt: Prompt) -> Iterator[ImageParam]:
 def replace_images(
     turns: Sequence[Turn], change: Callable[[ImageParam], Sequence[BlockParam]]
 ) -> tuple[Turn, ...]:
-    """Return turns with other blocks, or none, in the place of each image."""
+    """Return turns with each image replaced by other blocks, or by none."""
 
     def replaced(turn: Turn) -> Turn:
         content: Any = rewrite_blocks(
@@ -193,7 +193,7 @@ def _rewritten(
 ) -> tuple[list[BlockParam], dict[int, Path]]:
     """Rewrite a list of blocks, and the paths of the breakpoints in it, each with its number.
 
-    An empty path is that of a breakpoint which lies before all that is left.
+    An empty path stands for a breakpoint before all remaining content.
     """
     new: list[BlockParam] = []
     moved: dict[int, Path] = {}
@@ -214,8 +214,8 @@ def _changed(
 ) -> tuple[Sequence[Sequence[BlockParam]], dict[int, tuple[int, Path]]]:
     """Change a block and the blocks inside of it.
 
-    Returns the pieces in its place, and of each breakpoint inside behind how many of the pieces it
-    lies; or, where the block has been kept, behind none, and its path in the block.
+    Returns the pieces of the replacement and, for each breakpoint inside, the number of pieces
+    before it. If the block was kept, that number is 0 and a path leads to the breakpoint in it.
     """
     inner = inner_blocks(block)
     new_inner, paths = _rewritten(inner, marks, change)
@@ -235,7 +235,7 @@ def _changed(
 
 
 def _keeps(pieces: Sequence[Sequence[BlockParam]], inner: Sequence[BlockParam]) -> bool:
-    """Return whether a change kept a block as one that holds as many blocks."""
+    """Return whether a change kept a block, with the same number of blocks inside."""
     match pieces:
         case [[block]]:
             return len(inner_blocks(block)) == len(inner)
@@ -243,7 +243,7 @@ def _keeps(pieces: Sequence[Sequence[BlockParam]], inner: Sequence[BlockParam]) 
 
 
 def _behind(prompt: Prompt, turns: Sequence[Turn], path: Path, ttl: Any) -> Breakpoint | None:
-    """Place a breakpoint in the last of the turns, or behind what stands before it."""
+    """Return a breakpoint in the last of the turns, or behind the content before it."""
     if path:
         return Breakpoint(len(turns) - 1, path, ttl)
     for index in range(len(turns) - 2, -1, -1):
@@ -253,6 +253,6 @@ def _behind(prompt: Prompt, turns: Sequence[Turn], path: Path, ttl: Any) -> Brea
 
 
 def _distinct(breakpoints: Sequence[Breakpoint | None]) -> tuple[Breakpoint, ...]:
-    """Leave out what is gone, and of several in one place all but the first, the longest."""
-    places = {(one.turn, one.path): one for one in reversed(breakpoints) if one is not None}
-    return tuple(reversed(places.values()))
+    """Drop removed breakpoints; keep the first, the longest, of several at one position."""
+    by_position = {(one.turn, one.path): one for one in reversed(breakpoints) if one is not None}
+    return tuple(reversed(by_position.values()))

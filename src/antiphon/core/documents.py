@@ -1,4 +1,4 @@
-"""Documents as text: what a model is given of them, with images beside it if it sees.
+"""Documents as text for a model, with their images beside it if the model reads images.
 
 A document keeps its place among the blocks of its turn. Its title and the caller's context stand
 in front of its content, as XML that models know. The same document is always the same text, so
@@ -68,7 +68,7 @@ def content_text(blocks: Sequence[object]) -> str:
 
 
 def body_text(content: Content) -> str:
-    """Return what a document says as text."""
+    """Return the content of a document as text."""
     match content:
         case str():
             return content
@@ -79,7 +79,7 @@ def body_text(content: Content) -> str:
 
 
 def search_result_text(result: SearchResultParam, body: str) -> str:
-    """Return a search result as text, with where it is from."""
+    """Return a search result as text, with its source."""
     before, after = _result_frame(result)
     return f"{before}{body}{after}"
 
@@ -100,7 +100,7 @@ def _result_frame(result: SearchResultParam) -> tuple[str, str]:
 def _framed(
     before: str, blocks: Sequence[Block], after: str, cuts: Sequence[int]
 ) -> list[list[Block]]:
-    """Put a text before blocks and one behind them. Texts that meet are one block, in lines."""
+    """Put a text before blocks and one behind them. Adjacent texts are joined into one block."""
     pieces: list[list[Block]] = []
     piece: list[Block] = []
     text, between = before, ""

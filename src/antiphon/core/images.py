@@ -1,6 +1,6 @@
 """The format and the size of images, read from their first bytes.
 
-Only the head is looked at. Whether the rest is whole shows when a model's own decoder reads it.
+Only the head is read. A fault in the rest shows when a model's own decoder reads the image.
 """
 
 import binascii
@@ -23,7 +23,7 @@ LONGEST_SIDE: Final = 1568
 MOST_TOKENS: Final = 1568
 
 MOST_SEGMENTS: Final = 4096
-"""Colour profiles and thumbnails fill dozens. An image made of more shall not keep a core busy."""
+"""Colour profiles and thumbnails fill dozens. The limit bounds the time that one image takes."""
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _GIFS: Final = (b"GIF87a", b"GIF89a")
@@ -53,7 +53,7 @@ class ImageHead(msgspec.Struct, frozen=True):
 
 
 def read_head(image: bytes) -> ImageHead:
-    """Read the format and the size of an image. Raises `UnreadableImageError`, and nothing else."""
+    """Read the format and the size of an image. Raises only `UnreadableImageError`."""
     media_type = media_type_of(image)
     if media_type is None:
         raise UnreadableImageError("the bytes are not a PNG, JPEG, GIF or WebP image")
@@ -137,7 +137,7 @@ def _jpeg_size(image: bytes) -> tuple[int, int]:
 def _webp_size(image: bytes) -> tuple[int, int]:
     match image[12:16]:
         case b"VP8 " if image[23:26] == _KEYFRAME:
-            # The two bits above are about scaling.
+            # The two highest bits hold the scaling.
             width, height = (_number(image, offset, 2, little=True) for offset in (26, 28))
             return width & 0x3FFF, height & 0x3FFF
         case b"VP8L" if image[20:21] == b"\x2f":

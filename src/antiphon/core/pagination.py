@@ -1,8 +1,7 @@
-"""Pages of listings: what a query may ask for, which page that selects, and the next one's token.
+"""Pages of listings: the cursor of a query, the page that it selects, the token of the next page.
 
 There are two kinds. A listing by ids is walked with `after_id` and `before_id`, which are ids of
-its items. A listing by tokens is walked with `page`, a text that an answer gave as `next_page` and
-that only the listing understands.
+its items. A listing by tokens is walked with `page`, the opaque `next_page` of an earlier answer.
 """
 
 import re
@@ -24,7 +23,7 @@ _TOKEN = "page_"  # noqa: S105 - the beginning of every token, which is no secre
 
 @dataclass(frozen=True, slots=True)
 class IdCursor:
-    """The page that is wanted of a listing by ids."""
+    """The requested page of a listing by ids."""
 
     limit: int = USUAL_PAGE
     after_id: str | None = None
@@ -36,7 +35,7 @@ EVERYTHING = IdCursor(limit=sys.maxsize)
 
 @dataclass(frozen=True, slots=True)
 class TokenCursor:
-    """The page that is wanted of a listing by tokens. Without a limit it is everything."""
+    """The requested page of a listing by tokens; without a limit, all of it."""
 
     limit: int | None = None
     token: str | None = None
@@ -44,7 +43,7 @@ class TokenCursor:
 
 @dataclass(frozen=True, slots=True)
 class IdPage:
-    """One page of ids, and whether more follow in the direction that was asked for."""
+    """One page of ids, and whether more follow in the requested direction."""
 
     ids: tuple[str, ...]
     has_more: bool
@@ -99,7 +98,7 @@ def page_by_ids(
 ) -> Listing:
     """Return one page of the wanted items, by their ids, in their order.
 
-    The cursor may name an item that is not wanted, because it was archived since, say.
+    The cursor may name an unwanted item, for example one that was archived since.
     """
     edges = {cursor.after_id, cursor.before_id}
     found = {one: item for one, item in items.items() if one in edges or wanted(item)}
@@ -126,12 +125,12 @@ def page_position(token: str) -> str | None:
         position = urlsafe_b64decode(token.removeprefix(_TOKEN)).decode()
     except ValueError:
         return None
-    # Base64 is decoded leniently, so the token is compared with the one that was given out.
+    # Base64 is decoded leniently, so the token must be the one that encodes its position.
     return position if page_token(position) == token else None
 
 
 def not_a_page(of: str = "listing") -> InvalidRequestError:
-    """Return the refusal of a token that the listing did not give out."""
+    """Return the refusal of a token that is not one of the listing."""
     return InvalidRequestError(f"page: not a page of this {of}")
 
 

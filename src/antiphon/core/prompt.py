@@ -93,7 +93,7 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     pdf_paths: tuple[str, ...] = ()
     """The paths of the PDFs of `turns` in the request, in their order, for error messages."""
     breakpoints: tuple[Breakpoint, ...] = ()
-    """In the order of the prompt: tools, then turns. `core.blocks` keeps them where they belong."""
+    """In the order of the prompt: tools, then turns. `core.blocks` moves them with their blocks."""
 
 
 class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -126,7 +126,7 @@ class ThinkingChunk(msgspec.Struct, frozen=True, gc=False):
 
 
 class ThinkingSignature(msgspec.Struct, frozen=True, gc=False):
-    """The end of a thinking block, and the proof by which its engine knows it again."""
+    """The end of a thinking block, and the proof by which its engine recognizes it."""
 
     proof: str
     tokens: int = 0
@@ -194,17 +194,17 @@ EngineEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """The capabilities of a model. Validation refuses the rest before the engine is asked.
+    """The capabilities of a model. Validation refuses the rest before the engine is called.
 
     `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest
     answer that may be asked for; `None` takes any number, and the context ends the answer.
     `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `efforts` are the
     levels of `effort` that make a difference, the lowest first; another means the nearest of them.
     `image_types` are the media types of the images that a model with `images` reads. `url_sources`
-    is the server's part: what stands behind a URL is fetched before the model is asked.
-    `counts_exactly`: before an answer, `count_tokens` returns the size that its `Started` will
-    say. Elsewhere only the answer tells the size: counting costs a request of its own or may
-    differ. `cache_ttls` are the lifetimes of the prompt-cache entries that an answer may write.
+    is a capability of the server: it fetches URLs before it calls the engine. `counts_exactly`:
+    `count_tokens` returns the same size as the `Started` of the answer. Without it counting costs
+    a request of its own or may differ, and only the answer has the true size. `cache_ttls` are the
+    lifetimes of the prompt-cache entries that an answer may write.
     """
 
     context_tokens: int

@@ -1,6 +1,6 @@
 """Finds stop sequences in text that arrives in pieces.
 
-What could still become a stop sequence is held back, so that no part of one is ever sent. The
+Text that may still become a stop sequence is held back, so that no part of one is ever sent. The
 result does not depend on where the text was cut: the sequence that is complete first wins, and
 of two that are complete at the same character the one that began earlier.
 """
@@ -18,7 +18,7 @@ class Scan(msgspec.Struct, frozen=True, gc=False):
 
 
 class StopScanner:
-    """Feed it text; it says what may be sent."""
+    """Finds stop sequences in a text that is fed piece by piece."""
 
     __slots__ = ("_firsts", "_held", "_longest", "_sequences")
 

@@ -1,12 +1,12 @@
-"""Signatures of thinking: proof, when a block comes back, that it came from here as it is.
+"""Signatures of thinking: they prove that a block sent back was made here and is unchanged.
 
-A signature holds the digest of the whole thinking and a keyed digest over that. So it can be
-checked as well for a caller who was sent the signature alone (`display: omitted`): text that such
-a caller leaves empty is what was sent, any other text must be the one that was signed.
+A signature holds the digest of the whole thinking and a keyed digest over that. So it can also be
+checked for a caller that got only the signature (`display: omitted`): an empty text is the one
+that was sent, any other text must be the one that was signed.
 
-Where an engine has a proof of its own for what it thought, the signature carries it, so that the
-engine gets it back with the conversation: version 2 is version 1 with the proof at its end, which
-the keyed digest then covers. Thinking that cannot be read (`redacted_thinking`) is such a
+If an engine has a proof of its own for its thinking, the signature carries it, so that the engine
+gets it back with the conversation: version 2 is version 1 with the proof at its end, which the
+keyed digest then covers. Thinking that cannot be read (`redacted_thinking`) is such a
 signature of no text.
 """
 
@@ -31,7 +31,7 @@ _SIZE = 1 + 2 * _DIGEST
 
 
 def sign_thinking(key: bytes, thinking: str, proof: str = "") -> str:
-    """Return the signature of what a model thought, with the engine's own `proof` inside."""
+    """Return the signature of thinking, with the engine's own `proof` inside."""
     version = PROVEN if proof else PLAIN
     content, tail = sha256(thinking.encode()).digest(), proof.encode()
     mark = _mark(key, version + content + tail)
@@ -79,7 +79,7 @@ def _mark(key: bytes, content: bytes) -> bytes:
 
 
 CARRIES = "."
-"""Between a signature and what it carries; no letter of either."""
+"""Separates a signature from the thinking that it carries; it occurs in neither."""
 
 INVALID = "Invalid `signature` in `thinking` block"
 MODIFIED = (
@@ -95,9 +95,9 @@ def sign_omitted(key: bytes, thinking: str, proof: str = "") -> str:
 
 
 def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
-    """Refuse thinking that did not come from here as it is.
+    """Refuse thinking that was not made here or was changed.
 
-    Of an earlier turn, thinking that was shown may be left out; of the latest it may not.
+    Thinking that was shown may be left out of earlier turns, not of the latest.
     """
     latest = _latest(messages)
     for index, message in enumerate(messages):
@@ -116,7 +116,7 @@ def restore_thinking(prompt: Prompt) -> Prompt:
 
 
 def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
-    """Give an engine its own proofs back, where signatures from here were put around them."""
+    """Replace signatures made here by the engine's own proofs inside of them."""
     thoughts = ThinkingParam | RedactedThinkingParam
     if not any(isinstance(block, thoughts) for turn in prompt.turns for block in turn.content):
         return prompt
@@ -171,7 +171,7 @@ def _is_ours(signature: str, key: bytes) -> bool:
 
 
 def _is_whole(block: ThinkingParam, key: bytes) -> bool:
-    # An empty text fits each signature, but only some are of nothing.
+    # An empty text fits each signature, but only some signatures are of an empty text.
     return is_signature_of(key, block.thinking, block.signature)
 
 

@@ -1,4 +1,4 @@
-"""An upper bound on the tokens of a prompt that needs no vocabulary."""
+"""An upper bound on the tokens of a prompt, computed without a vocabulary."""
 
 from typing import Final
 
@@ -9,14 +9,14 @@ from antiphon.core.prompt import Prompt
 from antiphon.wire.content import ImageParam, TextParam
 
 MARGIN: Final = 1024
-"""For what a server may add by itself: a system prompt, how to call tools, how to think."""
+"""Tokens that a server may add: a system prompt, instructions for tools and thinking."""
 TURN_MARGIN: Final = 64
 TOOL_FACTOR: Final = 2
 """Templates write a tool's schema with more white space than it came with."""
 
 
 def tokens_at_most(prompt: Prompt) -> int | None:
-    """Return a number that a prompt's tokens do not exceed, `None` if its text does not tell.
+    """Return the most tokens that a prompt can have, `None` if its text does not bound them.
 
     A token of any vocabulary stands for one byte of text or more.
     """

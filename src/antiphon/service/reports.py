@@ -17,7 +17,7 @@ from antiphon.core.billing.reports import (
     TokenType,
     buckets,
     cost_description,
-    written,
+    wire_time,
 )
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.accounts import Accounts
@@ -138,7 +138,9 @@ def _sorted(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[
     return Report(
         data=tuple(
             Bucket(
-                starting_at=written(start), ending_at=written(end), results=tuple(results[start])
+                starting_at=wire_time(start),
+                ending_at=wire_time(end),
+                results=tuple(results[start]),
             )
             for start, end in asked
         ),

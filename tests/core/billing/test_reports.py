@@ -13,7 +13,7 @@ from antiphon.core.billing.reports import (
     buckets,
     cost_description,
     display_name,
-    written,
+    wire_time,
 )
 from antiphon.core.errors import InvalidRequestError
 
@@ -29,7 +29,7 @@ def asked(width: BucketWidth = "1d", **span: str) -> Buckets:
 
 
 def starts(found: Buckets) -> list[str]:
-    return [written(start) for start, _ in found]
+    return [wire_time(start) for start, _ in found]
 
 
 def token(text: str) -> str:
@@ -126,7 +126,7 @@ def test_every_span_is_answered_with_whole_buckets_that_have_begun(
 def test_pages_cover_every_bucket_once_and_in_order(
     width: BucketWidth, ago_s: int, limit: int
 ) -> None:
-    start = written(NOW - timedelta(seconds=ago_s))
+    start = wire_time(NOW - timedelta(seconds=ago_s))
     found: list[datetime] = []
     page = Span(starting_at=start, limit=str(limit))
     while True:

@@ -13,16 +13,16 @@ InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
 
 
 _LONGEST_NAME = 256
-# More than any request has. An engine that claims more is not believed: sums fit into 64 bits.
+# More than any request has. Larger counts of an engine are cut, so that sums fit into 64 bits.
 _MOST_TOKENS = 10**9
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """An admitted request. `id` is unique.
 
-    `model` is the name that was asked for, as every database takes it; `served_model` answers. A
-    `workspace_id` of `None` is the default workspace. The price is the one of this moment: also a
-    request that a crash breaks off is paid by it.
+    `model` is the requested name, in the form that every database accepts; `served_model` is the
+    id of the model that answers. A `workspace_id` of `None` is the default workspace. `price` is
+    the price at admission; a request that a crash breaks off is billed by it too.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     price: Price = FREE
 
     def __post_init__(self) -> None:
-        """Keep a name that a caller made up out of the journal and the database."""
+        """Make the name of the model, which the caller chose freely, fit to be stored."""
         if (name := recorded_name(self.model)) is not self.model:
             force_setattr(self, "model", name)
 
@@ -56,7 +56,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed request with its bill. It belongs to the moment in which it was admitted."""
+    """A closed request with its bill. Reports count it at the time of its admission."""
 
     id: str
     started_at: datetime
@@ -80,8 +80,8 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
-    """Write the bill of a request."""
-    tokens = _believable(closing.tokens)
+    """Return the ledger entry of a closed request, with its bill."""
+    tokens = _within_bounds(closing.tokens)
     return LedgerEntry(
         id=opening.id,
         started_at=opening.started_at,
@@ -106,7 +106,7 @@ def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
 
 
 def recorded_name(name: str) -> str:
-    """Return a model's name as every database takes it: printable, and not too long.
+    """Return a model's name in the form that every database accepts: printable, not too long.
 
     A wildcard such as `claude-*` fits any name, and PostgreSQL refuses one with a NUL.
     """
@@ -116,7 +116,7 @@ def recorded_name(name: str) -> str:
     return "".join(shown)[:_LONGEST_NAME]
 
 
-def _believable(tokens: TokenCounts) -> TokenCounts:
+def _within_bounds(tokens: TokenCounts) -> TokenCounts:
     counts = msgspec.structs.asdict(tokens)
     if min(counts.values()) >= 0 and max(counts.values()) <= _MOST_TOKENS:
         return tokens

@@ -28,7 +28,7 @@ def cents(nano_dollars: int) -> str:
 
 
 def nano_dollars_of(text: str) -> int:
-    """Read an amount in cents. Raises `ValueError`, with a sentence, for what cannot be one.
+    """Read an amount in cents. Raises `ValueError`, with a sentence, for any other text.
 
     >>> nano_dollars_of("12.5")
     125000000

@@ -1,6 +1,6 @@
 """The list prices of the Claude API by model id, and the price of a request.
 
-An open model under a Claude name so shows the cost that the same tokens would have had.
+So an open model under a Claude name shows what the same tokens cost on the Claude API.
 """
 
 import re
@@ -80,7 +80,7 @@ LIST_PRICES: Mapping[str, Price] = MappingProxyType(
     }
 )
 
-# `claude-opus-4-5-20251101` and `claude-3-5-haiku-latest` are paid like the name before it.
+# The end of `claude-opus-4-5-20251101` and `claude-3-5-haiku-latest`: it changes no price.
 _EDITION = re.compile(r"-(?:20[0-9]{6}|latest)\Z")
 
 
@@ -95,8 +95,8 @@ def list_price(name: str) -> Price | None:
 def price_for(asked: str, served: str, own: Price | None) -> Price:
     """Return the price of a request: the served model's own; else the list price of its name.
 
-    The name that was asked for goes before the id of the model that answers; a model with neither
-    is free.
+    The list price of the requested name precedes that of the serving model's id. A model with
+    neither is free.
     """
     if own is not None:
         return own

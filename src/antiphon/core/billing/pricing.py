@@ -15,7 +15,7 @@ from antiphon.core.billing.usage import Costs, ServiceTier, TokenCounts
 
 CacheTtl: TypeAlias = Literal["5m", "1h"]
 
-# The part of the price that a tier pays: numerator and denominator.
+# The share of the price that a tier costs: numerator and denominator.
 _SHARES: dict[ServiceTier, tuple[int, int]] = {"standard": (1, 1), "batch": (1, 2)}
 
 _MOST_DOLLARS = 10_000
@@ -25,7 +25,7 @@ _THOUSANDTH = Decimal("0.001")
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """Nano-dollars for one token of each counter.
 
-    A prompt of more than `long_above` tokens is paid by the `long` card, and so is its answer.
+    A prompt of more than `long_above` tokens and its answer are billed by the `long` card.
     """
 
     input: int = 0
@@ -37,11 +37,11 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     long: "Price | None" = None
 
     def card(self, prompt_tokens: int) -> "Price":
-        """Return the card that a prompt of this size is paid by."""
+        """Return the card for a prompt of this size."""
         return self if self.long is None or prompt_tokens <= self.long_above else self.long
 
     def reachable(self, prompt_tokens: int) -> tuple["Price", ...]:
-        """Return every card that a prompt of at most this size may be paid by."""
+        """Return the cards of all prompts up to this size."""
         card = self.card(prompt_tokens)
         return (self,) if card is self else (self, card)
 

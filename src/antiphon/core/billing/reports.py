@@ -62,7 +62,7 @@ class Buckets:
         return self.start + self.count * self.width
 
     def __iter__(self) -> Iterator[tuple[datetime, datetime]]:
-        """Yield where each begins and ends."""
+        """Yield the start and the end of each bucket."""
         for number in range(self.count):
             start = self.start + number * self.width
             yield start, start + self.width
@@ -70,7 +70,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """The parameters of a query for buckets, as text; `None` where there is none."""
+    """The parameters of a query for buckets, as text; `None` for an absent one."""
 
     starting_at: str | None = None
     ending_at: str | None = None
@@ -81,8 +81,8 @@ class Span:
 def buckets(width: BucketWidth, asked: Span, now: datetime) -> Buckets:
     """Return the buckets of a query; raises `InvalidRequestError`.
 
-    They begin with the one that `starting_at` lies in, and end with the last one that is over at
-    `ending_at`, or without it with the one that is running `now`. None is in the future.
+    The first bucket contains `starting_at`. The last one ends at `ending_at` or before; without
+    `ending_at` it is the one that contains `now`. None is in the future.
     """
     span, wanted = WIDTHS[width].span, _limit(WIDTHS[width], asked.limit)
     if asked.starting_at is None:
@@ -97,12 +97,12 @@ def buckets(width: BucketWidth, asked: Span, now: datetime) -> Buckets:
     if asked.page is not None:
         start = _page_start(asked.page, start, end, span)
     left = max(0, (end - start) // span)
-    following = page_token(written(start + wanted * span)) if left > wanted else None
+    following = page_token(wire_time(start + wanted * span)) if left > wanted else None
     return Buckets(start, min(left, wanted), span, following)
 
 
-def written(moment: datetime) -> str:
-    """Write a moment as the wire does, to the second."""
+def wire_time(moment: datetime) -> str:
+    """Return a moment in the format of the wire, to the second."""
     return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
@@ -120,7 +120,7 @@ def display_name(model: str) -> str:
 def cost_description(
     model: str, token_type: TokenType, tier: ServiceTier, window: ContextWindow, geo: str
 ) -> str:
-    """Return the description of a line of a bill; every line of a bill has another one."""
+    """Return the description of a line of a bill, unique within the bill."""
     special: list[str] = [tier] if tier != "standard" else []
     special += [window] if window != "0-200k" else []
     special += [geo] if geo != "not_available" else []
@@ -138,7 +138,7 @@ def _limit(width: Width, limit: str | None) -> int:
 
 def _moment(name: str, text: str) -> datetime:
     try:
-        # Nanoseconds would be rounded, and the last of a day would be the next day.
+        # msgspec rounds nanoseconds, which would move the last one of a day into the next day.
         moment = msgspec.convert(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text), datetime)
     except msgspec.ValidationError:
         raise InvalidRequestError(f"{name}: Input should be a valid RFC 3339 datetime") from None
@@ -155,13 +155,13 @@ def _snapped(moment: datetime, span: timedelta) -> datetime:
 
 
 def _page_start(token: str, start: datetime, end: datetime, span: timedelta) -> datetime:
-    """Return where a page begins: at a bucket of this very report."""
+    """Return the start of the first bucket of a page. Refuses tokens of other reports."""
     try:
         text = page_position(token) or ""
         first = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         raise not_a_page("report") from None
-    # `strptime` is lenient too, so what it read is compared with what was given out.
-    if written(first) != text or not start <= first < end or first != _snapped(first, span):
+    # `strptime` is lenient too, so the moment must format to the same text.
+    if wire_time(first) != text or not start <= first < end or first != _snapped(first, span):
         raise not_a_page("report")
     return first

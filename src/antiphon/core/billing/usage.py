@@ -37,12 +37,12 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def context_window(self) -> ContextWindow:
-        """The class of prompts that this one belongs to in the reports."""
+        """The size class of the prompt in the reports."""
         return "0-200k" if self.prompt <= _LARGE_CONTEXT else "200k-1M"
 
     @classmethod
     def of(cls, usage: Usage) -> Self:
-        """Return the counters of the usage that a caller was told."""
+        """Return the counters of a usage on the wire."""
         return cls(
             input=usage.input_tokens,
             cache_write_5m=usage.cache_creation.ephemeral_5m_input_tokens,
@@ -54,7 +54,7 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """The cost of each counter, in whole nano-dollars. Thinking is paid as output."""
+    """The cost of each counter, in whole nano-dollars. Thinking is billed as output."""
 
     input: int = 0
     cache_write_5m: int = 0

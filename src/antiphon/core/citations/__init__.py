@@ -1,5 +1,5 @@
-"""Citations: documents cut into numbered pieces, and the pieces found again in what is said.
+"""Citations: documents cut into numbered pieces, and answers that cite these pieces.
 
 `sources` numbers the pieces for the model, `marks` takes the numbers out of its answer, `quotes`
-finds what it quotes without saying so, and `claims` turns both into passages with citations.
+finds quotes without a number, and `claims` turns both into passages with citations.
 """

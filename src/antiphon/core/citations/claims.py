@@ -1,7 +1,7 @@
-"""Turns an answer into passages: what is claimed by a source, with its citations, and the rest.
+"""Turns an answer into passages: claims with their citations, and the text between them.
 
-A mark cites what stands before it in its sentence, back to the mark before. A sentence without a
-mark is cited to the piece that it quotes. Marks are taken out before stop sequences are looked for,
+A mark cites the text before it in its sentence, back to the previous mark. A sentence without a
+mark cites the piece that it quotes. Marks are taken out before stop sequences are looked for,
 so the two do not meet; nothing else of the text is changed, added or lost.
 """
 
@@ -41,18 +41,18 @@ class Passages(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClaimScanner:
-    """Feed it text; it says the passages, whatever the text is cut into."""
+    """Turns text into passages. The result does not depend on how the text was cut."""
 
-    __slots__ = ("_claims", "_fed", "_marks", "_stops", "_told", "_waiting")
+    __slots__ = ("_claims", "_fed", "_marks", "_passed", "_stops", "_waiting")
 
     def __init__(self, sources: Sources, stop_sequences: Sequence[str] = ()) -> None:
         self._marks = MarkScanner()
         self._stops = StopScanner(stop_sequences)
         self._claims = Claims(sources)
-        # A mark waits until what stands before it cannot become a stop sequence any more.
+        # A mark waits until the text before it can no longer become a stop sequence.
         self._waiting: deque[tuple[int, Mark]] = deque()
         self._fed = 0
-        self._told = 0
+        self._passed = 0
 
     def feed(self, text: str) -> Passages:
         return self._scan(self._marks.feed(text))
@@ -62,7 +62,7 @@ class ClaimScanner:
         scanned = self._scan(iter([self._marks.flush()]))
         if scanned.match is not None:
             return scanned
-        rest = [*self._tell(self._stops.flush()), *self._claims.flush()]
+        rest = [*self._pass_on(self._stops.flush()), *self._claims.flush()]
         return Passages([*scanned.passages, *rest])
 
     def _scan(self, tokens: Iterator[Token]) -> Passages:
@@ -70,29 +70,29 @@ class ClaimScanner:
         for token in tokens:
             if isinstance(token, Mark):
                 self._waiting.append((self._fed, token))
-                passages += self._tell("")
+                passages += self._pass_on("")
                 continue
             self._fed += len(token)
             scan = self._stops.feed(token)
-            passages += self._tell(scan.text)
+            passages += self._pass_on(scan.text)
             if scan.match is not None:
                 return Passages([*passages, *self._claims.flush()], scan.match)
         return Passages(passages)
 
-    def _tell(self, text: str) -> Iterator[Passage]:
-        """Pass on text that no stop sequence begins in, and the marks that stand in it."""
-        while self._waiting and self._waiting[0][0] <= self._told + len(text):
+    def _pass_on(self, text: str) -> Iterator[Passage]:
+        """Pass on text in which no stop sequence begins, and the marks inside of it."""
+        while self._waiting and self._waiting[0][0] <= self._passed + len(text):
             position, mark = self._waiting.popleft()
-            before, text = text[: position - self._told], text[position - self._told :]
-            self._told = position
+            before, text = text[: position - self._passed], text[position - self._passed :]
+            self._passed = position
             yield from self._claims.text(before)
             yield from self._claims.mark(mark.numbers)
-        self._told += len(text)
+        self._passed += len(text)
         yield from self._claims.text(text)
 
 
 class Claims:
-    """Gathers text up to the end of a sentence or to a mark, and says what it is cited to."""
+    """Gathers text up to the end of a sentence or to a mark, and adds its citations."""
 
     __slots__ = ("_cited", "_expected", "_held", "_quotes", "_sources")
 
@@ -100,7 +100,7 @@ class Claims:
         self._sources = sources
         self._quotes: Quotes | None = None
         self._held = ""
-        # The citations of the open block, and what may still be added to its text.
+        # The citations of the open block, and a pattern of the text that still belongs to it.
         self._cited: tuple[Citation, ...] = ()
         self._expected: re.Pattern[str] | None = None
 
@@ -113,7 +113,7 @@ class Claims:
         self._held = held[done:]
 
     def mark(self, numbers: Sequence[int]) -> Iterator[Passage]:
-        """Cite what stands before, or let it be if there is nothing or no such piece."""
+        """Cite the text before a mark. Does nothing without such text or without such a piece."""
         opens = _WORD.search(self._held) is not None
         before = () if opens else self._cited
         more = tuple(one for one in self._sources.cite(numbers) if one not in before)
@@ -128,12 +128,12 @@ class Claims:
         if held.strip():
             yield self._sentence(held)
         elif held:
-            # A block of nothing but space could not be sent back.
+            # A block of white space alone could not be sent back, so the open block takes it.
             yield Passage(held)
         self._cited, self._expected = (), None
 
     def _ending(self, text: str) -> Generator[Passage, None, str]:
-        """Give the open claim the end of its sentence; return what is left."""
+        """Add the end of its sentence to the open claim; return the rest."""
         ending = 0
         while self._expected is not None:
             ending = _end_of(self._expected, text, ending)
@@ -159,6 +159,6 @@ def _after_space(text: str, start: int) -> int:
 
 
 def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
-    """Return where a pattern ends that may match nothing."""
+    """Return the end of the match of a pattern, which may be empty."""
     match = pattern.match(text, start)
     return start if match is None else match.end()

@@ -1,7 +1,7 @@
 """The marks of citations: how they are written, and how they are taken out of an answer.
 
 A mark is `[source 3]`, or several numbers in one: `[source 3, 5-7]`, `[sources 3 and 5]`. The space
-before it is a part of it. What only looks like one, as `[source code]`, is text.
+before it is a part of it. Anything else in brackets, as `[source code]`, is text.
 """
 
 import re
@@ -18,7 +18,7 @@ _MARK: Final = re.compile(
     rf" ?\[sources? (\d{{1,7}}(?:{_ANOTHER}){{0,20}})\]", re.IGNORECASE | re.ASCII
 )
 _SPAN: Final = re.compile(r"(\d+)(?: ?[\u2013-] ?(?:sources? )?(\d+))?", re.IGNORECASE | re.ASCII)
-# Whatever may still become a mark; to hold a little more back is no harm.
+# Text that may still become a mark. It matches a little more, which only delays that text.
 _BEGUN: Final = re.compile(
     r" ?\[(?:s(?:o(?:u(?:r(?:c(?:e(?:[\d a-z,;&\u2013-]{0,500})?)?)?)?)?)?)?\Z| \Z",
     re.IGNORECASE | re.ASCII,
@@ -40,7 +40,7 @@ def mark(number: int) -> str:
 
 
 class MarkScanner:
-    """Feed it text; it says what is text and what was a mark, wherever the text was cut."""
+    """Separates text and marks. The result does not depend on how the text was cut."""
 
     __slots__ = ("_held",)
 
@@ -48,7 +48,7 @@ class MarkScanner:
         self._held = ""
 
     def feed(self, text: str) -> Iterator[Token]:
-        """Yield what is certain; what may become a mark is held back."""
+        """Yield text and marks that are certain; hold back what may become a mark."""
         buffer = self._held + text
         begun = _BEGUN.search(buffer)
         certain = len(buffer) if begun is None else begun.start()
@@ -56,7 +56,7 @@ class MarkScanner:
         return tokens(buffer[:certain])
 
     def flush(self) -> str:
-        """End the text: return a mark that was not finished as text."""
+        """End the text: return an unfinished mark as text."""
         held, self._held = self._held, ""
         return held
 
@@ -73,8 +73,8 @@ def tokens(text: str) -> Iterator[Token]:
         yield text[done:]
 
 
-def _numbers(said: str) -> tuple[int, ...]:
+def _numbers(listed: str) -> tuple[int, ...]:
     numbers: list[int] = []
-    for first, last in _SPAN.findall(said):
+    for first, last in _SPAN.findall(listed):
         numbers += range(int(first), min(int(last or first), int(first) + MOST) + 1)
     return tuple(numbers[:MOST])

@@ -1,8 +1,8 @@
 """Finds the piece that a sentence quotes, for models that write no marks.
 
 Words are compared without case and punctuation. A sentence quotes a piece when it shares a run of
-`LONG` words with it, or of `SHORT` that are the whole sentence or the whole piece: what is shorter
-is common property.
+`LONG` words with it, or of `SHORT` that are the whole sentence or the whole piece: shorter runs
+are common phrases.
 """
 
 import re
@@ -26,7 +26,7 @@ class Quotes:
 
     def __init__(self, pieces: Iterable[str]) -> None:
         said = [_words(piece) for piece in pieces]
-        # Looking here first is a hundred times faster in a long text than to search it.
+        # In a long text, a look-up in this set is a hundred times faster than a search.
         self._begun = {hash(run) for words in said for run in _runs(words)}
         lines = ["", *map(_line, said)]
         self._lines = "\n".join(lines) + "\n"
@@ -37,7 +37,7 @@ class Quotes:
             start += len(line) + 1
 
     def find(self, sentence: str) -> int | None:
-        """Return the number of the piece, from 1, that shares the longest run; of two the first."""
+        """Return the number of the piece, from 1, with the longest shared run; of two the first."""
         words = _words(sentence)
         best = (0, 0)
         for first, begun in enumerate(_runs(words)):
@@ -48,12 +48,12 @@ class Quotes:
         return bisect_right(self._starts, position) - 1 if length else None
 
     def _longest(self, words: Sequence[str], *, whole: bool) -> tuple[int, int]:
-        """Return how long the quote is that these words begin with, and where it stands."""
+        """Return the length and the position of the quote that these words begin with."""
         best = (0, 0)
         position = 0
         for length in range(SHORT, len(words) + 1):
             run = _line(words[:length])
-            # A longer run stands nowhere before the first position of the shorter one.
+            # A longer run cannot stand before the first position of the shorter one.
             position = self._lines.find(run, position)
             if position < 0:
                 break

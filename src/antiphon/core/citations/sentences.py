@@ -1,8 +1,8 @@
 """Cuts text into sentences. A wrong cut only makes a citation finer or coarser.
 
-A sentence ends where its stop is followed by space and by what may begin another one, at a stop of
-a script that writes none, and at an empty line. Where each sentence ends depends on what stands up
-to the next one's first character, so that text can be cut while it comes.
+A sentence ends at a stop that is followed by space and a character that may begin a sentence, at a
+stop of a script without spaces, and at an empty line. Its end depends on nothing behind the first
+character of the next sentence, so that text can be cut while it arrives.
 """
 
 import re
@@ -20,7 +20,7 @@ _END: Final = re.compile(
     r"|(?P<gap>\s++)"
 )
 _LAST_WORD: Final = re.compile(r"(\w+)\.\Z")
-# What a capital letter often follows; before others no sentence ends anyway.
+# Often followed by a capital letter; before a small letter no sentence ends anyway.
 _ABBREVIATIONS: Final = frozenset(
     "mr mrs ms dr prof st no vs fig figs eq sec ch vol pp ca cf approx inc ltd co jr sr".split()  # noqa: SIM905 - twenty words
 )
@@ -69,7 +69,7 @@ def _ends(text: str, start: int, match: re.Match[str], lines: int) -> bool:
     word = _LAST_WORD.search(text, max(start, match.start() - 12), match.start() + 1)
     if match["stop"] != "." or word is None:
         return True
-    # A number is that of an item when nothing stands before it, a letter is short for a name.
+    # A number at the beginning counts an item; a single letter is the initial of a name.
     counts = word[1].isdecimal() and not text[start : word.start()].strip()
     initial = len(word[1]) == 1 and word[1].isalpha()
     return not (counts or initial or word[1].lower() in _ABBREVIATIONS)

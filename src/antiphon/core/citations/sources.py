@@ -46,11 +46,11 @@ INSTRUCTION: Final = (
 Citable: TypeAlias = DocumentParam | SearchResultParam
 
 Locate: TypeAlias = Callable[[str, int, int], Citation]
-"""Makes a citation of the cited text, and of where it begins and ends in its part."""
+"""Makes a citation from the cited text, and its start and end in the source text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class SourceText:
     """A text that pieces are cut out of: a plain text, a page or a block."""
 
     text: str
@@ -61,16 +61,16 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """The part of a text that one number names."""
+class CitablePiece:
+    """The section of a source text that one number cites."""
 
-    part: Part
+    source: SourceText
     start: int
     end: int
 
     @property
     def text(self) -> str:
-        return self.part.text[self.start : self.end]
+        return self.source.text[self.start : self.end]
 
 
 class Sources:
@@ -79,7 +79,7 @@ class Sources:
     __slots__ = ("_documents", "_results", "pieces")
 
     def __init__(self) -> None:
-        self.pieces: list[Piece] = []
+        self.pieces: list[CitablePiece] = []
         self._documents = 0
         self._results = 0
 
@@ -87,7 +87,7 @@ class Sources:
         """Return the text of the next document, with numbers if it may be cited."""
         index = self._documents
         self._documents += 1
-        if not asks(document):
+        if not has_citations_enabled(document):
             return document_text(document, body_text(content))
         lead = self._lead()
         return lead + document_text(document, self._numbered(document, index, content))
@@ -98,7 +98,7 @@ class Sources:
         """Return the next document as blocks, in pieces that end behind the blocks of `cuts`."""
         index = self._documents
         self._documents += 1
-        if not asks(document):
+        if not has_citations_enabled(document):
             return document_pieces(document, blocks, "", cuts)
         lead = self._lead()
         numbered = self._blocks(blocks, lambda block: partial(_in_blocks, document, index, block))
@@ -110,7 +110,7 @@ class Sources:
         """Return the next search result as blocks, in pieces as those of a document."""
         index = self._results
         self._results += 1
-        if not asks(result):
+        if not has_citations_enabled(result):
             return search_result_pieces(result, result.content, "", cuts)
         lead = self._lead()
         numbered = self._blocks(
@@ -122,7 +122,7 @@ class Sources:
         """Return the text of the next search result, with numbers if it may be cited."""
         index = self._results
         self._results += 1
-        if not asks(result):
+        if not has_citations_enabled(result):
             return search_result_text(result, content_text(result.content))
         lead = self._lead()
         blocks = self._blocks(
@@ -131,15 +131,15 @@ class Sources:
         return lead + search_result_text(result, content_text(blocks))
 
     def cite(self, numbers: Iterable[int]) -> tuple[Citation, ...]:
-        """Return the citations of these pieces; a number that no piece has says nothing."""
+        """Return the citations of these pieces; numbers of no piece are ignored."""
         known = sorted({number for number in numbers if 0 < number <= len(self.pieces)})
         found = [(number - rank, self.pieces[number - 1]) for rank, number in enumerate(known)]
-        # Neighbours in one part are cited as one place.
-        runs = groupby(found, key=lambda one: (one[0], one[1].part))
+        # Adjacent pieces of one text become one citation.
+        runs = groupby(found, key=lambda one: (one[0], one[1].source))
         return tuple(_together([piece for _, piece in run]) for _, run in runs)
 
     def _lead(self) -> str:
-        """Return how to cite, once in a request: before the first piece, where it stays cached."""
+        """Return the instruction to cite, before the first piece only: there it stays cached."""
         return "" if self.pieces else INSTRUCTION
 
     def _numbered(self, document: DocumentParam, index: int, content: Content) -> str:
@@ -160,10 +160,10 @@ class Sources:
 
     def _cut(self, text: str, locate: Locate) -> str:
         """Return the text with a number behind each sentence."""
-        part = Part(text, locate)
+        source = SourceText(text, locate)
         written, done = [], 0
         for start, end in sentences(text):
-            written += [text[done:end], self._mark(Piece(part, start, end))]
+            written += [text[done:end], self._mark(CitablePiece(source, start, end))]
             done = end
         return "".join([*written, text[done:]])
 
@@ -172,25 +172,25 @@ class Sources:
         written: list[Block] = []
         for index, block in enumerate(blocks):
             if isinstance(block, TextParam):
-                whole = Piece(Part(block.text, located(index)), 0, len(block.text))
+                whole = CitablePiece(SourceText(block.text, located(index)), 0, len(block.text))
                 number = self._mark(whole) if block.text.strip() else ""
                 written.append(TextParam(text=block.text + number))
             else:
                 written.append(block)
         return written
 
-    def _mark(self, piece: Piece) -> str:
+    def _mark(self, piece: CitablePiece) -> str:
         self.pieces.append(piece)
         return mark(len(self.pieces))
 
 
-def asks(block: Citable) -> bool:
-    """Return whether the answer shall cite this block."""
+def has_citations_enabled(block: Citable) -> bool:
+    """Return whether the caller has enabled citations of this block."""
     return block.citations is not None and block.citations.enabled
 
 
-def _together(pieces: Sequence[Piece]) -> Citation:
-    return pieces[0].part.cite(pieces[0].start, pieces[-1].end)
+def _together(pieces: Sequence[CitablePiece]) -> Citation:
+    return pieces[0].source.cite(pieces[0].start, pieces[-1].end)
 
 
 def _in_text(document: DocumentParam, index: int, cited: str, start: int, end: int) -> Citation:

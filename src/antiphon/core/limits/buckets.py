@@ -48,7 +48,7 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 
 
 def take(bucket: Bucket | None, draw: Draw, now: int) -> Bucket:
-    """Take an amount without asking; a negative one gives back, up to a full bucket."""
+    """Take an amount unconditionally; a negative one gives back, up to a full bucket."""
     return _taken(_used(bucket, now), draw, now)
 
 
@@ -74,7 +74,7 @@ def decide(
     """Grant all the draws, or none. Also returns the buckets that change.
 
     A refusal only rewrites a bucket whose limit or clock has changed: its used units are counted
-    from now on, so that the wait which the refusal names comes true.
+    from now on, so that the retry succeeds after the wait that the refusal names.
     """
     counts = [_used(buckets.get(draw.bucket), now) for draw in draws]
     waits = [wait_ms(draw, used) for draw, used in zip(draws, counts, strict=True)]

@@ -1,4 +1,4 @@
-"""Whether a request may begin: spend first, then rate limits, and everything or nothing."""
+"""Decides whether a request may begin: by spend first, then rate limits, all or nothing."""
 
 from collections.abc import Mapping
 

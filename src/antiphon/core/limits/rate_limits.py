@@ -1,4 +1,4 @@
-"""The rate limits of a request, its draws, and the headers and refusals that tell of them.
+"""The rate limits of a request, its draws, and the headers and refusals that report them.
 
 A limit allows an amount a minute, of one type, for one scope (the organization, a workspace, a
 key) and one group: the models that share their limits, or `token_count` for the counting of
@@ -64,7 +64,7 @@ _OWNERS = {
     Scope.KEY: "API key",
 }
 
-# An amount for each type: a type that is not named has none.
+# An amount for each type; a missing type has none.
 Amounts: TypeAlias = Mapping[LimitType, int]
 ScopeLimits: TypeAlias = Mapping[LimitType, int]
 
@@ -88,7 +88,7 @@ def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> tup
 
 
 def draws(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]:
-    """Return a draw from every bucket; of a type that is known late some must be left."""
+    """Return a draw from every bucket. A type that is known late needs a positive rest."""
     return tuple(
         [
             Draw(one.bucket, one.limit, amounts.get(one.type, 0), _TYPES[one.type].known_late)
@@ -98,7 +98,7 @@ def draws(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]:
 
 
 def corrections(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]:
-    """Return draws of more, or of less where an amount is negative; none where it is 0."""
+    """Return the draws of later amounts: a negative one gives back, 0 draws nothing."""
     return tuple(
         [
             Draw(one.bucket, one.limit, amount)
@@ -111,7 +111,7 @@ def corrections(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]
 def limit_headers(
     limits: Sequence[Applied], levels: Sequence[Level], now: datetime
 ) -> dict[str, str]:
-    """Return the headers of each type: of the limit that leaves least, if there are several.
+    """Return the headers of each type, from the limit with the least remaining.
 
     `tokens` is the sum of the types that are tokens.
     """
@@ -126,17 +126,17 @@ def limit_headers(
                 binding = left if binding is None else min(binding, left)
         if binding is None:
             continue
-        _tell(headers, shown.headers, binding, moments, rounded=shown.tokens)
+        _add_headers(headers, shown.headers, binding, moments, rounded=shown.tokens)
         if shown.tokens:
             remaining += binding[0]
             limit += binding[1]
             full_in_ms = max(full_in_ms, binding[2])
     if limit:
-        _tell(headers, _SUM, (remaining, limit, full_in_ms), moments, rounded=True)
+        _add_headers(headers, _SUM, (remaining, limit, full_in_ms), moments, rounded=True)
     return headers
 
 
-def _tell(
+def _add_headers(
     headers: dict[str, str],
     names: tuple[str, str, str],
     binding: tuple[int, int, int],
@@ -154,7 +154,7 @@ def _tell(
 
 
 class _Moments(dict[int, str]):
-    """Moments in UTC, by the milliseconds from `now` on; in whole seconds, none too early.
+    """Moments in UTC, by milliseconds after `now`, rounded up to whole seconds.
 
     Nearly all moments of one answer fall into the same second, and formatting one is slow.
     """
@@ -177,7 +177,7 @@ class _Moments(dict[int, str]):
 def rate_limit_error(
     limit: Applied, retry_after_ms: int, *, organization_id: str, model: str
 ) -> RateLimitError:
-    """Refuse in the wire's words. After `retry-after` seconds the same request is granted."""
+    """Return the refusal in the wire's words. The request is granted after `retry-after`."""
     return RateLimitError(
         f"This request would exceed your {_OWNERS[limit.scope]}'s rate limit of {limit.limit:,} "
         f"{_TYPES[limit.type].unit} per minute (org: {organization_id}, model: {model}). For "

@@ -36,7 +36,7 @@ class AccountState(msgspec.Struct, frozen=True, gc=False):
     first_until: int = 0
 
     def awaited_by_another(self, ask_id: str, now: int) -> bool:
-        """Tell whether another ask has its turn."""
+        """Return whether another ask has its turn."""
         return self.first is not None and self.first != ask_id and now < self.first_until
 
 
@@ -98,12 +98,12 @@ def without_turn(ask: Ask, accounts: Mapping[Account, AccountState]) -> dict[Acc
 
 
 def release(state: AccountState, amount: int) -> AccountState:
-    """Give up a hold."""
+    """Release a hold."""
     return AccountState(state.spent, state.held - amount, state.first, state.first_until)
 
 
 def charge(state: AccountState, cost: int) -> AccountState:
-    """Add a real cost: in full, whatever was held and whatever the limit is."""
+    """Add a real cost in full, regardless of the hold and the limit."""
     return AccountState(state.spent + cost, state.held, state.first, state.first_until)
 
 
@@ -161,8 +161,8 @@ def spend_caps(
     """Return the cap that binds a scope in each period, given its own limits.
 
     `tier` is the operator's cap for the organization's month. It and the organization's own limit
-    are one account, so only the tighter of the two stands there: an account that stood twice in
-    an ask would be held twice and given up twice. Of two equal ones it is the own limit.
+    are one account, so only the tighter of the two applies: an account that an ask named twice
+    would be held and released twice. Of two equal ones the organization's own limit applies.
     """
     caps = {period: SpendCap(scope, scope_id, period, amount) for period, amount in limits.items()}
     if scope == Scope.ORGANIZATION and tier is not None:
@@ -173,12 +173,12 @@ def spend_caps(
 
 
 def exceeds_tier(amount: int, period: Period, tier: int) -> bool:
-    """Tell whether a limit for a period is above the operator's cap."""
+    """Return whether a limit for a period is above the operator's cap."""
     return period == TIER_PERIOD and amount > tier
 
 
 def spend_error(cap: SpendCap, moment: datetime) -> ApiError:
-    """Refuse in the wire's words: 400 for a limit that the customer set, 429 for the tier's cap.
+    """Return the refusal in the wire's words: 400 for a customer's limit, 429 for the tier's cap.
 
     Neither has a `retry-after`: clients would wait for weeks.
     """

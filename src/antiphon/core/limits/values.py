@@ -1,4 +1,4 @@
-"""What the counters behind rate limits and spend limits are asked, and what they answer.
+"""The questions to the counters behind rate limits and spend limits, and their answers.
 
 Values only: `core.limits.buckets` and `core.limits.spend` decide, `store.counters` keeps count.
 All numbers are integers: tokens (or requests), milliseconds and nano-dollars.
@@ -13,7 +13,7 @@ import msgspec
 
 from antiphon.core.limits.periods import Period
 
-# Up to here a program that counts in doubles, as a Lua script does, is exact to the unit.
+# The largest amounts that a program with doubles, as a Lua script, counts exactly to the unit.
 LARGEST_LIMIT = 10**10  # tokens or requests a minute
 LARGEST_SPEND = 9 * 10**15  # nano-dollars: nine million dollars
 
@@ -72,12 +72,12 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
-    """May this request begin? Decided in one step: everything is taken, or nothing.
+    """The question whether a request may begin. One step takes everything or nothing.
 
     `id` names the reservation; the settlement has the same. A reservation that is neither settled
-    nor renewed within `lease_ms` is given up, as its process has died. `waits` says that the
-    asker comes back after `Busy`: for a moment it keeps its turn before those who come later, so
-    that small requests do not starve a large one.
+    nor renewed within `lease_ms` is released, as its process has died. `waits` says that the
+    request is asked for again after `Busy`: for a moment it keeps its turn before later requests,
+    so that small ones do not starve a large one.
     """
 
     id: str
@@ -125,14 +125,14 @@ class Busy(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unseeded(msgspec.Struct, frozen=True, gc=False):
-    """The counters have not learned the spent amounts yet, so they grant nothing."""
+    """The counters do not have the spent amounts yet, so they grant nothing."""
 
 
 Verdict: TypeAlias = Granted | Limited | Exceeded | Busy | Unseeded
 
 
 class Reservation(msgspec.Struct, frozen=True, gc=False):
-    """The holds of a granted ask, and the time until which they live without a renewal."""
+    """The holds of a granted ask, and the time at which they expire unless renewed."""
 
     holds: tuple[Hold, ...]
     expires_at: int
@@ -141,9 +141,9 @@ class Reservation(msgspec.Struct, frozen=True, gc=False):
 class Settlement(msgspec.Struct, frozen=True):
     """The real cost of a request. The first settlement of an `id` counts, repetitions do nothing.
 
-    It gives up everything that the reservation `id` holds, adds `costs` (nano-dollars by account)
-    to the money spent, and draws `corrections` without asking. It does so too when the
-    reservation is unknown, because its lease has run out or the counters were lost.
+    It releases everything that the reservation `id` holds, adds `costs` (nano-dollars by account)
+    to the money spent, and draws `corrections` unconditionally. An unknown reservation, whose
+    lease has run out or whose counters were lost, is settled in the same way.
     """
 
     id: str

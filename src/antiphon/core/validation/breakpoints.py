@@ -66,7 +66,7 @@ def _automatic(
     breakpoints: Sequence[Breakpoint],
 ) -> Iterator[Breakpoint]:
     """Yield the automatic breakpoint, unless its block has one already or there is no block."""
-    turn, path = _last_place(turns, params)
+    turn, path = _last_position(turns, params)
     if not path:
         return
     there = next((one for one in breakpoints if (one.turn, one.path) == (turn, path)), None)
@@ -79,7 +79,7 @@ def _automatic(
         )
 
 
-def _last_place(
+def _last_position(
     turns: Sequence[Turn], params: CreateMessageParams | CountTokensParams
 ) -> tuple[int | None, tuple[int, ...]]:
     """Find the last block of the prompt that may have a breakpoint."""

@@ -106,7 +106,7 @@ def _check_thinking(
 
 
 def check_blocks(spots: Iterable[Spot], capabilities: Capabilities) -> None:
-    """Refuse the blocks that this model cannot read. Thinking of an earlier turn is no burden."""
+    """Refuse the blocks that this model cannot read. Every model takes thinking sent back."""
     for spot in spots:
         block = spot.block
         match block:

@@ -1,18 +1,20 @@
-"""Citations are asked for of all documents of a request or of none, and likewise of results."""
+"""Citations are enabled on all documents of a request or on none, and so on search results."""
 
 from collections.abc import Iterable
 
-from antiphon.core.citations.sources import Citable, asks
+from antiphon.core.citations.sources import Citable, has_citations_enabled
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.validation.spots import Spot
 
 
 def check_citations(spots: Iterable[Spot]) -> None:
-    """Refuse the first document, or search result, that is not as the first of its kind."""
+    """Refuse a document, or search result, whose setting differs from the first of its kind."""
     first: dict[type[Citable], bool] = {}
     for spot in spots:
         block = spot.block
-        if isinstance(block, Citable) and first.setdefault(type(block), asks(block)) != asks(block):
+        if isinstance(block, Citable) and first.setdefault(
+            type(block), has_citations_enabled(block)
+        ) != has_citations_enabled(block):
             kind = str(block.__struct_config__.tag).replace("_", " ")
             raise InvalidRequestError(
                 f"{spot.path}.citations.enabled: citations must be enabled on all {kind} blocks of "

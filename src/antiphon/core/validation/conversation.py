@@ -119,7 +119,7 @@ def _check_content(where: str, blocks: Iterable[ContentParam]) -> None:
     for position, block in enumerate(blocks):
         if isinstance(block, TextParam):
             if not block.text or block.text.isspace():
-                raise InvalidRequestError(_said_of_blank(block, where, position))
+                raise InvalidRequestError(_blank_text(block, where, position))
         elif isinstance(block, ThinkingParam) and not (block.thinking or block.signature):
             # Thinking that was omitted from the answer comes back empty, but signed.
             raise InvalidRequestError(
@@ -127,7 +127,7 @@ def _check_content(where: str, blocks: Iterable[ContentParam]) -> None:
             )
 
 
-def _said_of_blank(block: TextParam, where: str, position: int) -> str:
+def _blank_text(block: TextParam, where: str, position: int) -> str:
     content = where if where == "system" else f"{where}.content"
     if block.text:
         sentence = "text content blocks must contain non-whitespace text"

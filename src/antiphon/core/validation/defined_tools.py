@@ -1,6 +1,6 @@
 """Tools whose input Anthropic defines and which callers run: a shell, an editor, a memory.
 
-Claude models were trained on them. Any other model is told what they take, like any tool.
+Claude models were trained on them. For other models they are described like any tool.
 """
 
 from typing import Any

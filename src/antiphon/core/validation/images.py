@@ -1,4 +1,4 @@
-"""Images: how many, how large, and that they are what they are said to be.
+"""Rules of images: their number, their size, and that their media type is true.
 
 All images of a request count, wherever they stand: in messages, in results of tools, in documents
 and in search results. Images behind URLs are counted, and checked when they have been fetched.
@@ -21,7 +21,7 @@ LONGEST_SIDE: Final = 8000
 MANY_IMAGES: Final = 20
 LONGEST_SIDE_OF_MANY: Final = 2000
 LONGEST_SIDE_AS_IS: Final = 1568
-"""Beyond it an image counts as one that is scaled down before a model sees it."""
+"""A larger image counts as one that is scaled down before a model sees it."""
 
 
 ImageSpot: TypeAlias = tuple[Spot, ImageParam]
@@ -83,7 +83,7 @@ def _check_sides(heads: Sequence[tuple[ImageSpot, ImageHead]]) -> None:
 
 
 def _check_as_is(heads: Sequence[tuple[ImageSpot, ImageHead]]) -> None:
-    """Refuse to scale down what its sender wants to be seen as it is."""
+    """Refuse images that are too large for a model and that must not be scaled down."""
     too_long = [
         (image, head)
         for image, head in heads

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET
 
-from antiphon.core.citations.sources import Citable, asks
+from antiphon.core.citations.sources import Citable, has_citations_enabled
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Turn
 from antiphon.core.validation.schemas import refusing_schemas
@@ -32,7 +32,7 @@ def check_format(
         check_well_formed(output.format.schema, SCHEMA)
         check_schema(output.format.schema, SCHEMA)
         check_complexity([*strict, output.format.schema])
-    if any(isinstance(spot.block, Citable) and asks(spot.block) for spot in spots):
+    if any(isinstance(spot.block, Citable) and has_citations_enabled(spot.block) for spot in spots):
         raise InvalidRequestError("output_config.format: citations are not supported with a format")
     if turns[-1].role == "assistant":
         raise InvalidRequestError(

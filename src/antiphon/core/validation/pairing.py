@@ -79,7 +79,7 @@ def _calls(blocks: Iterable[IndexedBlock], seen: set[str]) -> dict[str, int]:
 
 
 def _check_results(blocks: Sequence[IndexedBlock], calls: dict[str, int]) -> None:
-    """Results come first in their turn: what follows other blocks answers nothing."""
+    """Check that results come first in their turn: behind other blocks they answer no call."""
     leading = 0
     while leading < len(blocks) and isinstance(blocks[leading][2], ToolResultParam):
         leading += 1

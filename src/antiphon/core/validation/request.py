@@ -1,4 +1,4 @@
-"""From a decoded request to the prompt that an engine gets, rule by rule."""
+"""Turns a decoded request into the prompt that an engine gets, rule by rule."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -86,7 +86,7 @@ def _settings(
     spots: Sequence[Spot],
     capabilities: Capabilities,
 ) -> dict[str, Any]:
-    """Return what a prompt says besides its turns; most requests say nothing."""
+    """Return the other fields of a prompt than its turns; most requests have none."""
     settings: dict[str, Any] = {}
     if paths := pdf_paths(spots):
         settings["pdf_paths"] = paths
@@ -122,7 +122,7 @@ def check_max_tokens(params: CreateMessageParams, capabilities: Capabilities) ->
 
 
 def check_pre_warm(params: CreateMessageParams) -> None:
-    """Refuse to ask anything of an answer of no tokens: it only fills the prompt cache."""
+    """Refuse parameters of an answer that has no tokens and only fills the prompt cache."""
     output = params.output_config
     if params.stream:
         reason = "`stream` is true"

@@ -1,4 +1,4 @@
-"""Rules of `thinking` and the parameters beside it, and the engine's part of it."""
+"""Rules of `thinking` and the parameters beside it, and the thinking of a prompt."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ LOWEST_TOP_P = 0.95
 
 
 def check_thinking(params: CreateMessageParams | CountTokensParams) -> None:
-    """Rules that hold for every model, whether it thinks or not."""
+    """Check the rules that hold for every model, whether it thinks or not."""
     thinking = params.thinking
     if not isinstance(thinking, EnabledThinking | AdaptiveThinking):
         return
@@ -73,7 +73,7 @@ def _check_sampling(params: CreateMessageParams) -> None:
 
 
 def _check_start(messages: Sequence[MessageParam]) -> None:
-    """Refuse a loop of tools, or a prefill, that does not begin with what the model thought."""
+    """Refuse a loop of tools, or a prefill, that does not begin with thinking."""
     said = [(i, message) for i, message in enumerate(messages) if message.role != "system"]
     start = len(said)
     while start and (said[start - 1][1].role == "assistant" or _has_result(said[start - 1][1])):

@@ -1,4 +1,4 @@
-"""Rules of `tools` and `tool_choice`, and what an engine is told of them."""
+"""Rules of `tools` and `tool_choice`, and the tools of a prompt."""
 
 from collections.abc import Iterable, Sequence
 
@@ -104,7 +104,7 @@ def _is_among(name: str, tools: Sequence[ToolParam]) -> bool:
 
 
 def tools_of(tools: Sequence[ToolParam]) -> tuple[Tool, ...]:
-    """Return what the model is offered; a tool that Anthropic defines is one like any other."""
+    """Return the tools of a prompt; a tool that Anthropic defines becomes one like any other."""
     return tuple(
         _custom(tool) if isinstance(tool, CustomToolParam) else _defined(tool)
         for tool in tools

@@ -1,4 +1,4 @@
-"""The versions of the API, and what the newest takes no longer, besides the sampling parameters."""
+"""The versions of the API, and the rules for blocks that newer versions no longer take."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,12 +10,12 @@ from antiphon.wire.messages import MessageParam
 
 OLDEST = "2023-06-01"
 NEWEST = "2026-10-21"
-# What an assistant may say there.
+# The blocks that an assistant message may hold in the newest version.
 ASSISTANT_TAGS = ("text", "thinking", "redacted_thinking", "tool_use")
 
 
 def check_version(messages: Sequence[MessageParam], version: str) -> None:
-    """Refuse documents of the assistant and citations of the user, where they are gone."""
+    """Refuse documents of the assistant and citations of the user, except in the oldest version."""
     if version == OLDEST:
         return
     for index, message in enumerate(messages):
