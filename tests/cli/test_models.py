@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from antiphon.weights.pull import open_model_store
-from antiphon.weights.source import Fetched
+from antiphon.weights.source import FetchedFile
 from antiphon.weights.spec import DEFAULT_MODEL, PypiSpec, RemoteSpec, UrlSpec
 from tests.cli.conftest import Shell
 
@@ -17,7 +17,7 @@ def pulled(shell: Shell, spec: RemoteSpec, size: int = 5000) -> Path:
     folder.mkdir(parents=True)
     partial = folder / "tiny.gguf.partial"
     partial.write_bytes(b"GGUF" + bytes(size - 4))
-    return store.keep(spec, Fetched(partial, "tiny.gguf"), "c" * 64)
+    return store.keep(spec, FetchedFile(partial, "tiny.gguf"), "c" * 64)
 
 
 def test_removed_model_is_named_with_the_space_that_is_free(shell: Shell) -> None:

@@ -20,7 +20,7 @@ from antiphon.engines.base import (
     TextChunk,
 )
 from antiphon.engines.llama.engine import open_llama
-from antiphon.engines.routed import Member, RoutedEngine
+from antiphon.engines.routed import RoutedEngine, WeightedEngine
 from antiphon.engines.scripted import open_scripted
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
@@ -79,7 +79,9 @@ async def messages_api_on_antiphon(default_model: Path) -> Engine:
 async def routed(default_model: Path) -> Engine:
     """Two engines as one."""
     first, second = await scripted(default_model), await scripted(default_model)
-    return RoutedEngine("routed", [Member(first, 2), Member(second, 1)], time.monotonic)
+    return RoutedEngine(
+        "routed", [WeightedEngine(first, 2), WeightedEngine(second, 1)], time.monotonic
+    )
 
 
 ENGINES: list[Open] = [

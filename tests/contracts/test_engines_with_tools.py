@@ -21,7 +21,7 @@ from antiphon.engines.base import (
     Turn,
 )
 from antiphon.engines.llama.engine import open_llama
-from antiphon.engines.routed import Member, RoutedEngine
+from antiphon.engines.routed import RoutedEngine, WeightedEngine
 from antiphon.engines.scripted import open_scripted
 from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
@@ -45,7 +45,7 @@ async def scripted(_: Path) -> Engine:
 
 async def routed(default_model: Path) -> Engine:
     """Two engines as one."""
-    members = [Member(await scripted(default_model), weight) for weight in (2, 1)]
+    members = [WeightedEngine(await scripted(default_model), weight) for weight in (2, 1)]
     return RoutedEngine("routed", members, time.monotonic)
 
 

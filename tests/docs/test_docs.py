@@ -14,7 +14,7 @@ from antiphon.cli import FAMILIES, parser
 from antiphon.core import errors
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.engines.llama.options import LlamaOptions
-from antiphon.engines.scripted import Reply, ScriptedOptions
+from antiphon.engines.scripted import ScriptedOptions, ScriptedReply
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.server.app import ORGANIZATIONS_PATH, routes
@@ -42,7 +42,7 @@ def test_every_setting_is_documented(name: str) -> None:
         ("## `[limits]`", LimitSettings),
         ("## `[llama]`", LlamaOptions),
         ("## `[scripted]`", ScriptedOptions),
-        ("## `[scripted]`", Reply),
+        ("## `[scripted]`", ScriptedReply),
         ("## `chat_completions`", ChatOptions),
         ("## `messages_api`", MessagesOptions),
     ],

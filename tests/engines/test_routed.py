@@ -20,7 +20,7 @@ from antiphon.engines.base import (
     Started,
     TextChunk,
 )
-from antiphon.engines.routed import Member, RoutedEngine, common
+from antiphon.engines.routed import RoutedEngine, WeightedEngine, common
 from support.conversation import ask, text_of, whole
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +82,7 @@ def routed(
     *engines: Says, weights: tuple[int, ...] = (), clock: Clock | None = None
 ) -> RoutedEngine:
     shares = weights or (1,) * len(engines)
-    members = [Member(engine, share) for engine, share in zip(engines, shares, strict=True)]
+    members = [WeightedEngine(engine, share) for engine, share in zip(engines, shares, strict=True)]
     return RoutedEngine("m", members, clock or Clock())
 
 

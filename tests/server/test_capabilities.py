@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from antiphon.engines.base import Engine
-from antiphon.engines.scripted import Reply, ScriptedEngine, ScriptedOptions
+from antiphon.engines.scripted import ScriptedEngine, ScriptedOptions, ScriptedReply
 from antiphon.server.app import build_app
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
@@ -60,7 +60,7 @@ async def start(tmp_path: Path) -> AsyncGenerator[StartWith]:
 
         async def start(can: dict[str, Any]) -> Client:
             async def opened(*_: object) -> Engine:
-                reply = Reply(text=GRASS, thinking="So.")
+                reply = ScriptedReply(text=GRASS, thinking="So.")
                 engine = ScriptedEngine(ScriptedOptions(replies=(reply,)))
                 engine.capabilities = replace(engine.capabilities, **can)
                 return engine

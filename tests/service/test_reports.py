@@ -25,7 +25,7 @@ from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import add_entries
-from antiphon.wire.admin.reports import Bucket, CostResult, UsageResult
+from antiphon.wire.admin.reports import CostResult, ReportBucket, UsageResult
 from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers
 
 pytestmark = pytest.mark.anyio
@@ -249,8 +249,8 @@ async def test_pages_and_groups_divide_the_usage_and_lose_nothing_of_it(
 ) -> None:
     await write(database, entries)
 
-    async def answered(limit: int, group_by: Sequence[str]) -> list[Bucket[UsageResult]]:
-        found: list[Bucket[UsageResult]] = []
+    async def answered(limit: int, group_by: Sequence[str]) -> list[ReportBucket[UsageResult]]:
+        found: list[ReportBucket[UsageResult]] = []
         page = None
         while page is not None or not found:
             span = asked.span(page, limit)

@@ -16,7 +16,7 @@ from antiphon.engines.base import Engine, EngineEvent, Prompt
 from antiphon.store.counters.base import DueSlot
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.seeding import Claim, Seed
-from antiphon.store.journal import Journal, Slot
+from antiphon.store.journal import Journal, JournalSlot
 from simulation.counters import RemoteCounters
 
 
@@ -72,7 +72,7 @@ class SilentRevocations:
         return sql
 
 
-class _SilentSlot(Slot):
+class _SilentSlot(JournalSlot):
     def produced(self, output: int, thinking: int) -> None:
         """Keep nothing until the end."""
 
@@ -80,7 +80,7 @@ class _SilentSlot(Slot):
 class SilentJournal(Journal):
     """What is produced is written down at the end only, and lost if that does not come."""
 
-    def slot(self, number: int) -> Slot:
+    def slot(self, number: int) -> JournalSlot:
         slot = super().slot(number)
         return _SilentSlot(number, slot._area)
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from antiphon.weights.model_store import MANIFEST, ModelStore, read_model, verify
-from antiphon.weights.source import Fetched
+from antiphon.weights.source import FetchedFile
 from antiphon.weights.spec import DEFAULT_MODEL, PypiSpec, UrlSpec
 from tests.weights.conftest import Recorder
 
@@ -25,7 +25,7 @@ def keep(store: ModelStore, spec: UrlSpec = SPEC, content: bytes = b"GGUF") -> P
     partial = folder / "m.gguf.partial"
     partial.write_bytes(content)
     sha256 = "c" * 64
-    return store.keep(spec, Fetched(partial, "m.gguf", source={"etag": '"one"'}), sha256)
+    return store.keep(spec, FetchedFile(partial, "m.gguf", source={"etag": '"one"'}), sha256)
 
 
 def test_a_kept_model_is_found_and_listed(store: ModelStore) -> None:

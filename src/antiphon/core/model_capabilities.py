@@ -4,7 +4,13 @@ Parameters that are accepted and ignored, because clients send them to every mod
 """
 
 from antiphon.core.prompt import Capabilities
-from antiphon.wire.models import Effort, ModelCapabilities, Supported, Thinking, ThinkingTypes
+from antiphon.wire.models import (
+    Effort,
+    ModelCapabilities,
+    Supported,
+    ThinkingCapability,
+    ThinkingTypes,
+)
 
 
 def model_capabilities(capabilities: Capabilities) -> ModelCapabilities:
@@ -28,8 +34,8 @@ def _effort(capabilities: Capabilities) -> Effort:
     return Effort(supported=bool(capabilities.efforts), **levels)
 
 
-def _thinking(capabilities: Capabilities) -> Thinking:
+def _thinking(capabilities: Capabilities) -> ThinkingCapability:
     thinks = Supported(supported=capabilities.thinking)
-    return Thinking(
+    return ThinkingCapability(
         supported=capabilities.thinking, types=ThinkingTypes(adaptive=thinks, enabled=thinks)
     )

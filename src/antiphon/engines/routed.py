@@ -22,7 +22,7 @@ from antiphon.engines.rotation import Rotation
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class WeightedEngine:
     """One of the engines, and its share of the requests."""
 
     engine: Engine
@@ -36,7 +36,9 @@ class RoutedEngine:
     whose turn it is now, and the answer may come from another one.
     """
 
-    def __init__(self, model: str, members: Sequence[Member], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, model: str, members: Sequence[WeightedEngine], clock: Callable[[], float]
+    ) -> None:
         self._model = model
         self._engines = tuple(member.engine for member in members)
         self._rotation = Rotation(member.weight for member in members)

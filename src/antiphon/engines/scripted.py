@@ -52,7 +52,7 @@ class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     input: dict[str, Any] = {}
 
 
-class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer to prompts whose last user turn matches `when`, a regular expression.
 
     `thinking` is thought before, if the caller lets the model think, and `tool_calls` are made
@@ -83,7 +83,7 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     text: str = DEFAULT_TEXT
     echo: bool = False
-    replies: tuple[Reply, ...] = ()
+    replies: tuple[ScriptedReply, ...] = ()
     tokens_per_second: Amount = 0.0
     prefill_tokens_per_second: Amount = 0.0
     context_tokens: Annotated[int, Meta(ge=1)] = 200_000
@@ -102,7 +102,7 @@ class ScriptedEngine:
         self._options = options
         self._sleep = sleep
         self._rules = [(re.compile(reply.when, re.DOTALL), reply) for reply in options.replies]
-        self._default = Reply(text=options.text, echo=options.echo)
+        self._default = ScriptedReply(text=options.text, echo=options.echo)
         # What is always said is cut once.
         self._cut = {reply.text: tokens(reply.text) for reply in (*options.replies, self._default)}
         self.capabilities = Capabilities(
@@ -161,7 +161,7 @@ class ScriptedEngine:
         if seconds:
             await self._sleep(seconds)
 
-    def _script(self, prompt: Prompt) -> tuple[Reply, Iterator[EngineEvent]]:
+    def _script(self, prompt: Prompt) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
         asked = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
         question = "".join(asked.texts) if asked else ""
         rules = (reply for pattern, reply in self._rules if pattern.search(question))

@@ -26,7 +26,7 @@ from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
-from antiphon.store.journal import CreateJournal, DeadJournal, Journal, Slot, dead_journals
+from antiphon.store.journal import CreateJournal, DeadJournal, Journal, JournalSlot, dead_journals
 from antiphon.store.ledger import add_entries
 
 # Takes closed entries, in order. After a crash the same entries may come again, so each counts
@@ -74,7 +74,7 @@ class Ledger:
         self._settling = Delivery("counters", self._read, receivers.settle, self._saving.add, 0)
         self._tasks: list[asyncio.Task[None]] = []
 
-    def open(self, opening: Opening) -> Slot:
+    def open(self, opening: Opening) -> JournalSlot:
         """Write down a request that is admitted.
 
         Raises `JournalError` when the disk is full: a request that cannot be accounted for is not
@@ -82,7 +82,7 @@ class Ledger:
         """
         return self._journal.open(opening)
 
-    def close(self, slot: Slot, opening: Opening, ending: Closing) -> LedgerEntry:
+    def close(self, slot: JournalSlot, opening: Opening, ending: Closing) -> LedgerEntry:
         """Write down the end of a request, and return its bill. Its slot is used no more."""
         slot.close(ending)
         entry = entry_of(opening, ending)

@@ -13,7 +13,7 @@ from antiphon.core.limits.rate_limits import TOKEN_COUNT
 from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import IdCursor, page
 from antiphon.engines.base import Engine, EngineConfig
-from antiphon.engines.routed import Member, RoutedEngine
+from antiphon.engines.routed import RoutedEngine, WeightedEngine
 from antiphon.service.limits.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
 from antiphon.wire.models import ModelInfo, ModelPage
@@ -57,7 +57,7 @@ class ServedModel:
 
     async def open(self, open_engine: Open, state_dir: Path) -> Engine:
         """Open its engines; if one fails, those before it are closed again."""
-        members: list[Member] = []
+        members: list[WeightedEngine] = []
         async with AsyncExitStack() as stack:
             for index, runs_on in enumerate(self._source.settings.runs_on()):
                 config = EngineConfig(
@@ -68,7 +68,7 @@ class ServedModel:
                 )
                 engine = await open_engine(runs_on.engine, config)
                 stack.push_async_callback(engine.aclose)
-                members.append(Member(engine, runs_on.weight))
+                members.append(WeightedEngine(engine, runs_on.weight))
             stack.pop_all()
         alone = not self._source.settings.engines
         self._engine = members[0].engine if alone else RoutedEngine(self.id, members, self._clock)

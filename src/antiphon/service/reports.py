@@ -33,10 +33,10 @@ from antiphon.store.reports import (
     usage_sums,
 )
 from antiphon.wire.admin.reports import (
-    Bucket,
     CostReport,
     CostResult,
     Report,
+    ReportBucket,
     Result,
     UsageReport,
     UsageResult,
@@ -137,7 +137,7 @@ def _sorted(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[
         results[start].append(line)
     return Report(
         data=tuple(
-            Bucket(
+            ReportBucket(
                 starting_at=wire_time(start),
                 ending_at=wire_time(end),
                 results=tuple(results[start]),

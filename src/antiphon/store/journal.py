@@ -56,7 +56,7 @@ class JournalError(StoreError):
     """The journal cannot take another request: its disk is full, or cannot be written."""
 
 
-class Slot:
+class JournalSlot:
     """The page of one request. Only the thread of the event loop may use it."""
 
     __slots__ = ("_area", "_words", "number")
@@ -188,7 +188,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"The journal {path} cannot be made: {error.strerror}") from error
 
-    def open(self, opening: Opening) -> Slot:
+    def open(self, opening: Opening) -> JournalSlot:
         """Write down an admitted request. Raises `JournalError` when the disk is full."""
         if not self._free:
             self._extend()
@@ -197,11 +197,11 @@ class Journal:
         self._free.pop()
         return slot
 
-    def slot(self, number: int) -> Slot:
+    def slot(self, number: int) -> JournalSlot:
         """Return a slot. Only numbers are kept: while the database is away there are many."""
         segment, position = divmod(number, SEGMENT_SLOTS)
         start = position * SLOT_SIZE
-        return Slot(number, self._segments[segment][start : start + SLOT_SIZE])
+        return JournalSlot(number, self._segments[segment][start : start + SLOT_SIZE])
 
     def free(self, number: int) -> None:
         """Free the slot of a delivered request."""
@@ -292,11 +292,11 @@ class DeadJournal:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _read(self) -> Iterator[Slot]:
+    def _read(self) -> Iterator[JournalSlot]:
         number = 0
         while slot := os.pread(self._descriptor, SLOT_SIZE, number * SLOT_SIZE):
             if len(slot) == SLOT_SIZE:
-                yield Slot(number, memoryview(slot))
+                yield JournalSlot(number, memoryview(slot))
             number += 1
 
 
@@ -337,7 +337,7 @@ def _locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _readable(slot: Slot, clock: datetime) -> LedgerEntry | None:
+def _readable(slot: JournalSlot, clock: datetime) -> LedgerEntry | None:
     try:
         return slot.entry(clock)
     except ValueError:

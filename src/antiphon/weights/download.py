@@ -18,7 +18,7 @@ import msgspec
 
 from antiphon.weights.model_store import write_whole
 from antiphon.weights.progress import Progress
-from antiphon.weights.source import PARTIAL, Fetched, PullError, discard, sidecar_path
+from antiphon.weights.source import PARTIAL, FetchedFile, PullError, discard, sidecar_path
 from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
@@ -56,11 +56,11 @@ class _BrokenOffError(Exception):
 
 def fetch_url(
     spec: UrlSpec, folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep
-) -> Fetched:
+) -> FetchedFile:
     """Download the file of a URL."""
     partial = folder / f"{spec.file}{PARTIAL}"
     source = download(RemoteFile(spec.url, origin=spec.url), partial, progress, sleep)
-    return Fetched(partial, spec.file, spec.sha256, source)
+    return FetchedFile(partial, spec.file, spec.sha256, source)
 
 
 def download(

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from antiphon.weights.download import RemoteFile, download
 from antiphon.weights.progress import Progress
-from antiphon.weights.source import PARTIAL, Fetched, PullError
+from antiphon.weights.source import PARTIAL, FetchedFile, PullError
 from antiphon.weights.spec import HubSpec
 
 
@@ -18,7 +18,7 @@ def fetch_hub(
     progress: Progress,
     endpoint: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Fetched:
+) -> FetchedFile:
     """Resolve the file to one commit, and download that.
 
     `hf_hub_download` is not used: interrupted, it (2.4) throws away what it had.
@@ -26,7 +26,7 @@ def fetch_hub(
     remote, sha256, revision = _resolve(spec, endpoint)
     partial = folder / f"{spec.file}{PARTIAL}"
     source = download(remote, partial, progress, sleep)
-    return Fetched(partial, spec.file, sha256, {**source, "revision": revision})
+    return FetchedFile(partial, spec.file, sha256, {**source, "revision": revision})
 
 
 def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | None, str]:

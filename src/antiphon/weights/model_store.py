@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from antiphon.weights.progress import Progress, SilentProgress
-from antiphon.weights.source import Fetched, discard, sha256_of
+from antiphon.weights.source import FetchedFile, discard, sha256_of
 from antiphon.weights.spec import RemoteSpec, canonical
 
 MANIFEST = "model.json"
@@ -93,7 +93,7 @@ class ModelStore:
                 folder.rmdir()
             lock.release()
 
-    def keep(self, spec: RemoteSpec, fetched: Fetched, sha256: str) -> Path:
+    def keep(self, spec: RemoteSpec, fetched: FetchedFile, sha256: str) -> Path:
         """Make a checked file a model: first the file, then the manifest, each at one stroke."""
         folder = self.folder(spec)
         path = folder / fetched.name

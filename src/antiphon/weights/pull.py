@@ -7,7 +7,7 @@ from pathlib import Path
 
 from antiphon.weights.model_store import Model, ModelStore
 from antiphon.weights.progress import Progress, SilentProgress
-from antiphon.weights.source import Fetched, PullError, check_magic, discard, sha256_of
+from antiphon.weights.source import FetchedFile, PullError, check_magic, discard, sha256_of
 from antiphon.weights.spec import (
     FORMS,
     HubSpec,
@@ -118,7 +118,7 @@ def _pull(spec: RemoteSpec, store: ModelStore, progress: Progress) -> Path:
         return store.keep(spec, fetched, _check(fetched))
 
 
-def _fetch(spec: RemoteSpec, folder: Path, progress: Progress) -> Fetched:
+def _fetch(spec: RemoteSpec, folder: Path, progress: Progress) -> FetchedFile:
     # Each source is imported only when it is needed: most starts pull nothing.
     match spec:
         case PypiSpec():
@@ -135,7 +135,7 @@ def _fetch(spec: RemoteSpec, folder: Path, progress: Progress) -> Fetched:
             return fetch_url(spec, folder, progress)
 
 
-def _check(fetched: Fetched) -> str:
+def _check(fetched: FetchedFile) -> str:
     """Return the SHA-256 of a good file. A bad one is deleted: a resumed download would keep it."""
     try:
         check_magic(fetched.partial)
@@ -145,7 +145,7 @@ def _check(fetched: Fetched) -> str:
         raise
 
 
-def _check_sha256(fetched: Fetched) -> str:
+def _check_sha256(fetched: FetchedFile) -> str:
     actual = sha256_of(fetched.partial)
     if fetched.sha256 not in {None, actual}:
         raise PullError(f"{fetched.name} has SHA-256 {actual}, expected {fetched.sha256}")

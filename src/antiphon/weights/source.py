@@ -14,7 +14,7 @@ class PullError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedFile:
     """A whole file that is not yet a model: `partial` will be called `name`.
 
     `sha256` is the checksum that the source states, if it states one; `source` holds other facts

@@ -32,8 +32,8 @@ class Family:
         raise NotImplementedError
 
 
-class Answer(msgspec.Struct, kw_only=True, frozen=True):
-    """A struct of an answer. `UNSET` leaves a key out, `None` is `null`.
+class AnswerStruct(msgspec.Struct, kw_only=True, frozen=True):
+    """The base of all structs of answers. `UNSET` leaves a key out, `None` is `null`.
 
     Answers never share a class with requests: a shared one would leak keys such as
     `"cache_control": null` to the caller.

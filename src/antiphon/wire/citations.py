@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from antiphon.wire.base import Answer, Param
+from antiphon.wire.base import AnswerStruct, Param
 
 Index: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -74,7 +74,7 @@ TextCitationParam: TypeAlias = (
 )
 
 
-class CharLocation(Answer, tag_field="type", tag="char_location", kw_only=True, frozen=True):
+class CharLocation(AnswerStruct, tag_field="type", tag="char_location", kw_only=True, frozen=True):
     """Characters of a plain text."""
 
     cited_text: str
@@ -85,7 +85,7 @@ class CharLocation(Answer, tag_field="type", tag="char_location", kw_only=True, 
     file_id: str | None = None
 
 
-class PageLocation(Answer, tag_field="type", tag="page_location", kw_only=True, frozen=True):
+class PageLocation(AnswerStruct, tag_field="type", tag="page_location", kw_only=True, frozen=True):
     """Pages of a PDF."""
 
     cited_text: str
@@ -97,7 +97,7 @@ class PageLocation(Answer, tag_field="type", tag="page_location", kw_only=True, 
 
 
 class ContentBlockLocation(
-    Answer, tag_field="type", tag="content_block_location", kw_only=True, frozen=True
+    AnswerStruct, tag_field="type", tag="content_block_location", kw_only=True, frozen=True
 ):
     """Blocks of a document that is made of blocks."""
 
@@ -110,7 +110,7 @@ class ContentBlockLocation(
 
 
 class SearchResultLocation(
-    Answer, tag_field="type", tag="search_result_location", kw_only=True, frozen=True
+    AnswerStruct, tag_field="type", tag="search_result_location", kw_only=True, frozen=True
 ):
     """Blocks of a search result."""
 

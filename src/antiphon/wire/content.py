@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, 
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
-from antiphon.wire.base import Answer, NonEmptyStr, Param
+from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param
 from antiphon.wire.citations import Citation, TextCitationParam
 
 # In Python `$` also matches before a newline at the end.
@@ -238,20 +238,20 @@ ContentParam: TypeAlias = (
 )
 
 
-class DirectCaller(Answer, kw_only=True, frozen=True):
+class DirectCaller(AnswerStruct, kw_only=True, frozen=True):
     """The caller of a tool: the model itself."""
 
     type: Literal["direct"] = "direct"
 
 
-class TextBlock(Answer, tag_field="type", tag="text", kw_only=True, frozen=True):
+class TextBlock(AnswerStruct, tag_field="type", tag="text", kw_only=True, frozen=True):
     """A text block of an answer, with citations if it repeats a document."""
 
     text: str
     citations: tuple[Citation, ...] | None = None
 
 
-class ThinkingBlock(Answer, tag_field="type", tag="thinking", kw_only=True, frozen=True):
+class ThinkingBlock(AnswerStruct, tag_field="type", tag="thinking", kw_only=True, frozen=True):
     """Thinking of the model; the signature proves that this server made it."""
 
     thinking: str
@@ -259,14 +259,14 @@ class ThinkingBlock(Answer, tag_field="type", tag="thinking", kw_only=True, froz
 
 
 class RedactedThinkingBlock(
-    Answer, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
+    AnswerStruct, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
 ):
     """Thinking that the caller cannot read, to be sent back as it is."""
 
     data: str
 
 
-class ToolUseBlock(Answer, tag_field="type", tag="tool_use", kw_only=True, frozen=True):
+class ToolUseBlock(AnswerStruct, tag_field="type", tag="tool_use", kw_only=True, frozen=True):
     """A call of a tool; the caller runs it."""
 
     id: str

@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from antiphon.wire.base import Answer
+from antiphon.wire.base import AnswerStruct
 
 
-class ErrorDetail(Answer, kw_only=True, frozen=True):
+class ErrorDetail(AnswerStruct, kw_only=True, frozen=True):
     """An error: a type for programs, a message for people."""
 
     type: str
@@ -15,7 +15,7 @@ class ErrorDetail(Answer, kw_only=True, frozen=True):
     details: dict[str, Any] | UnsetType | None = UNSET
 
 
-class ErrorEnvelope(Answer, kw_only=True, frozen=True):
+class ErrorEnvelope(AnswerStruct, kw_only=True, frozen=True):
     """The body of an answer that is an error."""
 
     type: Literal["error"] = "error"

@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
-from antiphon.wire.base import Answer
+from antiphon.wire.base import AnswerStruct
 from antiphon.wire.citations import Citation
 from antiphon.wire.content import DirectCaller
 from antiphon.wire.errors import ErrorDetail
 from antiphon.wire.messages import Message, OutputTokensDetails, RefusalDetails, StopReason
 
 
-class Event(Answer, tag_field="type", kw_only=True, frozen=True):
+class Event(AnswerStruct, tag_field="type", kw_only=True, frozen=True):
     """One event of a stream; its tag is the event's name."""
 
 
@@ -30,14 +30,14 @@ class ContentBlockStart(Event, tag="content_block_start", kw_only=True, frozen=T
     content_block: "StartedBlock"
 
 
-class StartedText(Answer, tag_field="type", tag="text", kw_only=True, frozen=True):
+class StartedText(AnswerStruct, tag_field="type", tag="text", kw_only=True, frozen=True):
     """A text block before its first delta. `citations` is there, and empty, if some will come."""
 
     text: str = ""
     citations: tuple[Citation, ...] | UnsetType = UNSET
 
 
-class StartedThinking(Answer, tag_field="type", tag="thinking", kw_only=True, frozen=True):
+class StartedThinking(AnswerStruct, tag_field="type", tag="thinking", kw_only=True, frozen=True):
     """A thinking block before its first delta."""
 
     thinking: str = ""
@@ -45,14 +45,14 @@ class StartedThinking(Answer, tag_field="type", tag="thinking", kw_only=True, fr
 
 
 class StartedRedactedThinking(
-    Answer, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
+    AnswerStruct, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
 ):
     """Thinking that cannot be read: the whole of it, no delta follows."""
 
     data: str
 
 
-class StartedToolUse(Answer, tag_field="type", tag="tool_use", kw_only=True, frozen=True):
+class StartedToolUse(AnswerStruct, tag_field="type", tag="tool_use", kw_only=True, frozen=True):
     """A call before the first piece of its input."""
 
     id: str
@@ -64,27 +64,35 @@ class StartedToolUse(Answer, tag_field="type", tag="tool_use", kw_only=True, fro
 StartedBlock: TypeAlias = StartedText | StartedThinking | StartedRedactedThinking | StartedToolUse
 
 
-class TextDelta(Answer, tag_field="type", tag="text_delta", kw_only=True, frozen=True):
+class TextDelta(AnswerStruct, tag_field="type", tag="text_delta", kw_only=True, frozen=True):
     text: str
 
 
-class ThinkingDelta(Answer, tag_field="type", tag="thinking_delta", kw_only=True, frozen=True):
+class ThinkingDelta(
+    AnswerStruct, tag_field="type", tag="thinking_delta", kw_only=True, frozen=True
+):
     thinking: str
 
 
-class SignatureDelta(Answer, tag_field="type", tag="signature_delta", kw_only=True, frozen=True):
+class SignatureDelta(
+    AnswerStruct, tag_field="type", tag="signature_delta", kw_only=True, frozen=True
+):
     """The whole signature, in one event just before the block ends."""
 
     signature: str
 
 
-class InputJsonDelta(Answer, tag_field="type", tag="input_json_delta", kw_only=True, frozen=True):
+class InputJsonDelta(
+    AnswerStruct, tag_field="type", tag="input_json_delta", kw_only=True, frozen=True
+):
     """A piece of a call's input: JSON text, cut anywhere."""
 
     partial_json: str
 
 
-class CitationsDelta(Answer, tag_field="type", tag="citations_delta", kw_only=True, frozen=True):
+class CitationsDelta(
+    AnswerStruct, tag_field="type", tag="citations_delta", kw_only=True, frozen=True
+):
     """One citation of the text of its block."""
 
     citation: Citation
@@ -102,7 +110,7 @@ class ContentBlockStop(Event, tag="content_block_stop", kw_only=True, frozen=Tru
     index: int
 
 
-class Ending(Answer, kw_only=True, frozen=True):
+class Ending(AnswerStruct, kw_only=True, frozen=True):
     """Why the message ended."""
 
     stop_reason: StopReason
@@ -110,7 +118,7 @@ class Ending(Answer, kw_only=True, frozen=True):
     stop_details: RefusalDetails | None = None
 
 
-class DeltaUsage(Answer, kw_only=True, frozen=True):
+class DeltaUsage(AnswerStruct, kw_only=True, frozen=True):
     """Cumulative counters; they never repeat what only `message_start` says."""
 
     input_tokens: int

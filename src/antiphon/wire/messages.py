@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from antiphon.wire.base import Answer, NonEmptyStr, Param, error_text
+from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param, error_text
 from antiphon.wire.content import CacheControlParam, ContentBlock, ContentParam
 from antiphon.wire.tools import ToolChoiceParam, ToolParam
 
@@ -187,20 +187,20 @@ class CreateMessageParams(CountTokensParams, kw_only=True, frozen=True):
     thread: dict[str, Any] | None = None
 
 
-class CacheCreation(Answer, kw_only=True, frozen=True):
+class CacheCreation(AnswerStruct, kw_only=True, frozen=True):
     """Tokens written to the prompt cache, by how long they stay."""
 
     ephemeral_5m_input_tokens: int = 0
     ephemeral_1h_input_tokens: int = 0
 
 
-class OutputTokensDetails(Answer, kw_only=True, frozen=True):
+class OutputTokensDetails(AnswerStruct, kw_only=True, frozen=True):
     """The part of `output_tokens` that was thinking."""
 
     thinking_tokens: int = 0
 
 
-class RefusalDetails(Answer, kw_only=True, frozen=True):
+class RefusalDetails(AnswerStruct, kw_only=True, frozen=True):
     """Why the model refused, as far as its server says."""
 
     type: Literal["refusal"] = "refusal"
@@ -208,7 +208,7 @@ class RefusalDetails(Answer, kw_only=True, frozen=True):
     explanation: str | None = None
 
 
-class Usage(Answer, kw_only=True, frozen=True):
+class Usage(AnswerStruct, kw_only=True, frozen=True):
     """The tokens of a request.
 
     The prompt is `input_tokens + cache_creation_input_tokens + cache_read_input_tokens`.
@@ -225,7 +225,7 @@ class Usage(Answer, kw_only=True, frozen=True):
     inference_geo: Literal["not_available"] = "not_available"
 
 
-class Message(Answer, kw_only=True, frozen=True):
+class Message(AnswerStruct, kw_only=True, frozen=True):
     """An answer. While it streams `content` is empty and `stop_reason` null."""
 
     model: str
@@ -241,7 +241,7 @@ class Message(Answer, kw_only=True, frozen=True):
     diagnostics: None = None
 
 
-class TokenCount(Answer, kw_only=True, frozen=True):
+class TokenCount(AnswerStruct, kw_only=True, frozen=True):
     """How many tokens a prompt has."""
 
     input_tokens: int

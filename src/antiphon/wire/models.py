@@ -2,23 +2,23 @@
 
 from typing import Literal
 
-from antiphon.wire.base import Answer
+from antiphon.wire.base import AnswerStruct
 
 
-class Supported(Answer, kw_only=True, frozen=True):
+class Supported(AnswerStruct, kw_only=True, frozen=True):
     """A leaf of the capabilities."""
 
     supported: bool = False
 
 
-class ContextManagement(Answer, kw_only=True, frozen=True):
+class ContextManagement(AnswerStruct, kw_only=True, frozen=True):
     supported: bool = False
     clear_thinking_20251015: Supported | None = None
     clear_tool_uses_20250919: Supported | None = None
     compact_20260112: Supported | None = None
 
 
-class Effort(Answer, kw_only=True, frozen=True):
+class Effort(AnswerStruct, kw_only=True, frozen=True):
     supported: bool = False
     low: Supported = Supported()
     medium: Supported = Supported()
@@ -27,25 +27,25 @@ class Effort(Answer, kw_only=True, frozen=True):
     xhigh: Supported | None = None
 
 
-class ThinkingTypes(Answer, kw_only=True, frozen=True):
+class ThinkingTypes(AnswerStruct, kw_only=True, frozen=True):
     adaptive: Supported = Supported()
     between_tools: Supported = Supported()
     disabled: Supported = Supported(supported=True)
     enabled: Supported = Supported()
 
 
-class Thinking(Answer, kw_only=True, frozen=True):
+class ThinkingCapability(AnswerStruct, kw_only=True, frozen=True):
     supported: bool = False
     types: ThinkingTypes = ThinkingTypes()
 
 
-class ServerTools(Answer, kw_only=True, frozen=True):
+class ServerTools(AnswerStruct, kw_only=True, frozen=True):
     supported: bool = False
     web_search: Supported = Supported()
     code_execution: Supported = Supported()
 
 
-class ModelCapabilities(Answer, kw_only=True, frozen=True):
+class ModelCapabilities(AnswerStruct, kw_only=True, frozen=True):
     """What a model can be asked for. All keys are always present."""
 
     batch: Supported = Supported()
@@ -56,11 +56,11 @@ class ModelCapabilities(Answer, kw_only=True, frozen=True):
     structured_outputs: Supported = Supported()
     context_management: ContextManagement = ContextManagement()
     effort: Effort = Effort()
-    thinking: Thinking = Thinking()
+    thinking: ThinkingCapability = ThinkingCapability()
     server_tools: ServerTools = ServerTools()
 
 
-class ModelInfo(Answer, kw_only=True, frozen=True):
+class ModelInfo(AnswerStruct, kw_only=True, frozen=True):
     """One model. `max_input_tokens` is its context window; all keys are always present.
 
     What is not known yet, because the model is loading, is `null`.
@@ -79,7 +79,7 @@ class ModelInfo(Answer, kw_only=True, frozen=True):
     capabilities: ModelCapabilities | None
 
 
-class ModelPage(Answer, kw_only=True, frozen=True):
+class ModelPage(AnswerStruct, kw_only=True, frozen=True):
     """One page of a listing; `first_id` and `last_id` are the cursors to the pages beside it."""
 
     data: tuple[ModelInfo, ...]

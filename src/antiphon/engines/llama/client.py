@@ -21,7 +21,7 @@ from antiphon.engines.llama.server_types import (
     StreamedEvent,
     TokenizeAnswer,
 )
-from antiphon.engines.llama.supervisor import Upstream
+from antiphon.engines.llama.supervisor import LlamaServer
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 
 CONNECT_S: Final = 5.0
@@ -46,16 +46,16 @@ T = TypeVar("T")
 
 
 class LlamaClient:
-    """Speaks to the llama.cpp at `upstream`."""
+    """Speaks to the llama.cpp at `server`."""
 
-    def __init__(self, upstream: Upstream, session: aiohttp.ClientSession) -> None:
-        self._upstream = upstream
+    def __init__(self, server: LlamaServer, session: aiohttp.ClientSession) -> None:
+        self._server = server
         self._session = session
         self._chores = asyncio.Semaphore(CHORES)
 
     @property
     def ready(self) -> bool:
-        return self._upstream.ready
+        return self._server.ready
 
     async def props(self) -> Props:
         return decode(await self._ask("GET", "/props"), Props)
@@ -122,12 +122,12 @@ class LlamaClient:
     ) -> aiohttp.ClientResponse:
         """Send, and once more after errors in `again`: a child that crashed is noticed soon."""
         for pause_s in RECONNECT_S:
-            address = await self._upstream.address()
+            address = await self._server.address()
             try:
                 return await self._session.request(method, address + path, data=body)
             except again:
                 await asyncio.sleep(pause_s)
-        address = await self._upstream.address()
+        address = await self._server.address()
         return await self._session.request(method, address + path, data=body)
 
 

@@ -13,7 +13,7 @@ from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
 from antiphon.engines.llama.multimodal import ImagePrompts
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
-from antiphon.engines.llama.supervisor import RemoteServer, Supervisor, Upstream
+from antiphon.engines.llama.supervisor import LlamaServer, RemoteServer, Supervisor
 from antiphon.engines.token.engine import TokenEngine, capabilities_of, open_template
 from antiphon.engines.token.prompt.tokens import Tokenizer
 
@@ -27,8 +27,8 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
     """Open a model: its file in a child process, or the server that the option `url` names."""
     options = decode_options(config.model, config.options)
     async with AsyncExitStack() as stack:
-        upstream, session = await _connect(config, options, stack)
-        client = LlamaClient(upstream, session)
+        server, session = await _connect(config, options, stack)
+        client = LlamaClient(server, session)
         try:
             props = await client.props()
             tokenizer = await Tokenizer.open(client.tokenize)
@@ -59,7 +59,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
 
 async def _connect(
     config: EngineConfig, options: LlamaOptions, stack: AsyncExitStack
-) -> tuple[Upstream, aiohttp.ClientSession]:
+) -> tuple[LlamaServer, aiohttp.ClientSession]:
     if options.url is not None:
         session = await stack.enter_async_context(open_session(options.api_key))
         return RemoteServer(options.url), session
@@ -70,7 +70,7 @@ async def _connect(
 
 async def _supervise(
     weights: Path, state_dir: Path | None, options: LlamaOptions, stack: AsyncExitStack
-) -> tuple[Upstream, aiohttp.ClientSession]:
+) -> tuple[LlamaServer, aiohttp.ClientSession]:
     child = child_config(options, weights, state_dir)
     session = await stack.enter_async_context(open_session(child.api_key))
 

@@ -28,7 +28,7 @@ class Child(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Upstream(Protocol):
+class LlamaServer(Protocol):
     """Where llama.cpp is to be found, and whether it is there."""
 
     @property

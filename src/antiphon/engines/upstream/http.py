@@ -58,7 +58,7 @@ class Patience:
     silence_s: float
 
 
-class Answer:
+class AnswerStream:
     """A stream on its way. Its reader sets `flows` at the first token, `complete` at the end."""
 
     def __init__(self, response: aiohttp.ClientResponse, patience: Patience) -> None:
@@ -111,12 +111,12 @@ class Upstream:
             return decode(await _limited(response, LARGEST_ANSWER), kind)
 
     @asynccontextmanager
-    async def stream(self, path: str, body: bytes) -> AsyncIterator[Answer]:
+    async def stream(self, path: str, body: bytes) -> AsyncIterator[AnswerStream]:
         """Ask for an answer that streams. Leaving early closes the connection."""
         async with self._exchange("POST", path, body) as response:
             if response.content_type != "text/event-stream":
                 raise failed(f"a stream was asked for, and {response.content_type!r} came")
-            answer = Answer(response, self._patience)
+            answer = AnswerStream(response, self._patience)
             yield answer
             await answer.drain()
 

@@ -15,7 +15,7 @@ from antiphon.store.audit import AuditEntry, add_audit_entry
 from antiphon.store.database.changes import claim
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import DuplicateError
-from antiphon.wire.base import Answer
+from antiphon.wire.base import AnswerStruct
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -50,8 +50,8 @@ class Change:
     """
 
     action: str
-    before: Answer | None = None
-    after: Answer | None = None
+    before: AnswerStruct | None = None
+    after: AnswerStruct | None = None
     of: tuple[str, str] | None = None
 
 
@@ -129,7 +129,7 @@ def _named(described: Mapping[str, Any]) -> tuple[str, str]:
     return str(described["type"]), str(described["id"])
 
 
-def _described(answer: Answer | None) -> dict[str, Any] | None:
+def _described(answer: AnswerStruct | None) -> dict[str, Any] | None:
     if answer is None:
         return None
     plain: dict[str, Any] = msgspec.to_builtins(answer)

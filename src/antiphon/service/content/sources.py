@@ -13,7 +13,7 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.core.images import media_type_of
 from antiphon.core.validation.images import LARGEST_BASE64
 from antiphon.core.validation.spots import spots_of
-from antiphon.service.content.web import Fetched, UnfetchableError, Web
+from antiphon.service.content.web import FetchedBody, UnfetchableError, Web
 from antiphon.wire.content import (
     Base64ImageSource,
     Base64PdfSource,
@@ -27,7 +27,7 @@ from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 # By URL.
-Bodies: TypeAlias = Mapping[str, Fetched]
+Bodies: TypeAlias = Mapping[str, FetchedBody]
 
 LARGEST_IMAGE: Final = LARGEST_BASE64 // 4 * 3
 MOST_URLS: Final = 100
@@ -83,7 +83,7 @@ class UrlSources:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
         return {url: task.result() for url, task in tasks.items()}
 
-    async def _arrival(self, task: asyncio.Task[Fetched], path: str, deadline: float) -> None:
+    async def _arrival(self, task: asyncio.Task[FetchedBody], path: str, deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
                 await task
@@ -100,7 +100,7 @@ class _Fetching:
         self._left = left
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    async def fetch(self, path: str, block: ImageParam | DocumentParam) -> Fetched:
+    async def fetch(self, path: str, block: ImageParam | DocumentParam) -> FetchedBody:
         own = LARGEST_IMAGE if isinstance(block, ImageParam) else self._left
         async with self._gate:
             try:
@@ -127,13 +127,13 @@ def _url(block: ImageParam | DocumentParam) -> str:
     return cast("UrlSource", block.source).url
 
 
-def _filled(block: ImageParam | DocumentParam, fetched: Fetched, path: str) -> BlockParam:
+def _filled(block: ImageParam | DocumentParam, fetched: FetchedBody, path: str) -> BlockParam:
     if isinstance(block, ImageParam):
         return replace(block, source=_image(fetched, path))
     return replace(block, source=_document(fetched, path))
 
 
-def _image(fetched: Fetched, path: str) -> Base64ImageSource:
+def _image(fetched: FetchedBody, path: str) -> Base64ImageSource:
     """Return an image as its bytes show it: the types that servers name are often wrong."""
     media_type: Any = media_type_of(fetched.body)
     if media_type is None:
@@ -143,7 +143,7 @@ def _image(fetched: Fetched, path: str) -> Base64ImageSource:
     return Base64ImageSource(media_type=media_type, data=b64encode(fetched.body).decode())
 
 
-def _document(fetched: Fetched, path: str) -> Base64PdfSource | PlainTextSource:
+def _document(fetched: FetchedBody, path: str) -> Base64PdfSource | PlainTextSource:
     match fetched.media_type:
         case "application/pdf":
             data = b64encode(fetched.body).decode()
@@ -155,7 +155,7 @@ def _document(fetched: Fetched, path: str) -> Base64PdfSource | PlainTextSource:
     )
 
 
-def _text(fetched: Fetched, path: str) -> str:
+def _text(fetched: FetchedBody, path: str) -> str:
     charset = (fetched.charset or "utf-8").lower()
     codec = CHARSETS.get(charset)
     if codec is None:

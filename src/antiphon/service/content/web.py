@@ -31,7 +31,7 @@ class UnfetchableError(Exception):
     """Nothing came, or nothing that may come. The message is for the caller of the API."""
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class FetchedBody(msgspec.Struct, frozen=True):
     """The body behind a URL, and its type as its server names it."""
 
     body: bytes
@@ -55,7 +55,7 @@ class Web:
         self._look_up = look_up
         self._allows = allows
 
-    async def get(self, address: str, most: int) -> Fetched:
+    async def get(self, address: str, most: int) -> FetchedBody:
         """Fetch at most `most` bytes. Raises `UnfetchableError`; the caller bounds the time."""
         try:
             async with _session() as session:
@@ -63,7 +63,7 @@ class Web:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise UnfetchableError(FAILED) from error
 
-    async def _follow(self, session: aiohttp.ClientSession, target: URL, most: int) -> Fetched:
+    async def _follow(self, session: aiohttp.ClientSession, target: URL, most: int) -> FetchedBody:
         for _ in range(1 + MOST_REDIRECTS):
             async with self._answer(session, target) as response:
                 if response.status not in _REDIRECTS or "Location" not in response.headers:
@@ -131,7 +131,7 @@ def _target(address: str) -> URL:
     return target
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> Fetched:
+async def _read(response: aiohttp.ClientResponse, most: int) -> FetchedBody:
     if response.status != 200:  # noqa: PLR2004 - nothing else is the file
         raise UnfetchableError(FAILED)
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -141,4 +141,4 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> Fetched:
         body += part
         if len(body) > most:
             raise UnfetchableError(f"The file has more than {most} bytes.")
-    return Fetched(bytes(body), response.content_type, response.charset)
+    return FetchedBody(bytes(body), response.content_type, response.charset)

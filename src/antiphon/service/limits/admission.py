@@ -17,7 +17,7 @@ from antiphon.core.limits.rate_limits import Amounts, Applied, LimitType, correc
 from antiphon.core.limits.values import Draw
 from antiphon.service.access import Caller
 from antiphon.service.ledger import Ledger
-from antiphon.store.journal import Slot
+from antiphon.store.journal import JournalSlot
 
 _INPUT, _OUTPUT = LimitType.INPUT, LimitType.OUTPUT
 
@@ -100,7 +100,7 @@ class Admission:
         self._drawn = drawn
         self._used = dict(drawn)
         self._first_token_at: datetime | None = None
-        self._slot: Slot | None = ledger.open(opening)
+        self._slot: JournalSlot | None = ledger.open(opening)
 
     @property
     def id(self) -> str:

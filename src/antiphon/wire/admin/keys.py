@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from antiphon.wire.base import Answer, NonEmptyStr, Param
+from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param
 
 KeyName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 KeyState: TypeAlias = Literal["active", "inactive", "archived", "expired"]
@@ -14,28 +14,30 @@ LONGEST_LIFE_S = 10 * 365 * 86_400
 LONGEST_GRACE_S = 30 * 86_400
 
 
-class CreatedBy(Answer, kw_only=True, frozen=True):
+class CreatedBy(AnswerStruct, kw_only=True, frozen=True):
     """The user who asked for a key."""
 
     id: str
     type: Literal["user"] = "user"
 
 
-class WorkspaceKeyScope(Answer, tag_field="type", tag="workspace", kw_only=True, frozen=True):
+class WorkspaceKeyScope(AnswerStruct, tag_field="type", tag="workspace", kw_only=True, frozen=True):
     """A key of one workspace."""
 
     workspace_id: str
 
 
-class OrganizationKeyScope(Answer, tag_field="type", tag="organization", kw_only=True, frozen=True):
+class OrganizationKeyScope(
+    AnswerStruct, tag_field="type", tag="organization", kw_only=True, frozen=True
+):
     """A key that chooses its workspace by `anthropic-workspace-id`."""
 
 
-class AdminKeyScope(Answer, tag_field="type", tag="admin", kw_only=True, frozen=True):
+class AdminKeyScope(AnswerStruct, tag_field="type", tag="admin", kw_only=True, frozen=True):
     """An admin key, which cannot call models. Only the command line shows one."""
 
 
-class KeyInfo(Answer, kw_only=True, frozen=True):
+class KeyInfo(AnswerStruct, kw_only=True, frozen=True):
     """A key without its secret.
 
     `secret` is there once, when it is made. It and `last_used_at` are no part of the Claude API.

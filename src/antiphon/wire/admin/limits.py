@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from antiphon.wire.base import Answer, NonEmptyStr, Param
+from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param
 
 SpendPeriod: TypeAlias = Literal["daily", "weekly", "monthly"]
 RateLimitType: TypeAlias = Literal[
@@ -14,31 +14,31 @@ RateLimitType: TypeAlias = Literal[
 HIGHEST_RATE = 10**10
 
 
-class ModelGroup(Answer, tag_field="type", tag="model_group", kw_only=True, frozen=True):
+class ModelGroup(AnswerStruct, tag_field="type", tag="model_group", kw_only=True, frozen=True):
     """The models that share their limits."""
 
     id: str
     display_name: str
 
 
-class TokenCountGroup(Answer, tag_field="type", tag="token_count", kw_only=True, frozen=True):
+class TokenCountGroup(AnswerStruct, tag_field="type", tag="token_count", kw_only=True, frozen=True):
     """The counting of tokens."""
 
     id: str
 
 
-class LimitValue(Answer, kw_only=True, frozen=True):
+class LimitValue(AnswerStruct, kw_only=True, frozen=True):
     type: str
     value: int
 
 
-class LimitSource(Answer, kw_only=True, frozen=True):
+class LimitSource(AnswerStruct, kw_only=True, frozen=True):
     """Where a limit was set."""
 
     type: Literal["organization", "workspace", "api_key"]
 
 
-class NarrowerLimitValue(Answer, kw_only=True, frozen=True):
+class NarrowerLimitValue(AnswerStruct, kw_only=True, frozen=True):
     """A limit of a workspace or a key, beside the organization's."""
 
     type: str
@@ -47,7 +47,7 @@ class NarrowerLimitValue(Answer, kw_only=True, frozen=True):
     source: LimitSource
 
 
-class RateLimitInfo(Answer, kw_only=True, frozen=True):
+class RateLimitInfo(AnswerStruct, kw_only=True, frozen=True):
     """The organization's limits for one group."""
 
     type: Literal["rate_limit"] = "rate_limit"
@@ -57,7 +57,7 @@ class RateLimitInfo(Answer, kw_only=True, frozen=True):
     limits: tuple[LimitValue, ...]
 
 
-class WorkspaceRateLimitInfo(Answer, kw_only=True, frozen=True):
+class WorkspaceRateLimitInfo(AnswerStruct, kw_only=True, frozen=True):
     """A workspace's limits for one group."""
 
     type: Literal["workspace_rate_limit"] = "workspace_rate_limit"
@@ -68,7 +68,7 @@ class WorkspaceRateLimitInfo(Answer, kw_only=True, frozen=True):
     limits: tuple[NarrowerLimitValue, ...]
 
 
-class KeyRateLimitInfo(Answer, kw_only=True, frozen=True):
+class KeyRateLimitInfo(AnswerStruct, kw_only=True, frozen=True):
     """A key's limits for one group. Not a part of the Claude API."""
 
     type: Literal["api_key_rate_limit"] = "api_key_rate_limit"
@@ -111,7 +111,7 @@ class KeySpendScope(Param, tag_field="type", tag="api_key", kw_only=True, frozen
 SpendScope: TypeAlias = OrganizationSpendScope | WorkspaceSpendScope | KeySpendScope
 
 
-class SpendLimitInfo(Answer, kw_only=True, frozen=True):
+class SpendLimitInfo(AnswerStruct, kw_only=True, frozen=True):
     """A spend limit. `amount` is in cents, as a decimal string."""
 
     id: str
@@ -137,7 +137,7 @@ class UpdateSpendLimitParams(Param, kw_only=True, frozen=True):
     amount: str
 
 
-class SpendActor(Answer, tag_field="type", tag="user_actor", kw_only=True, frozen=True):
+class SpendActor(AnswerStruct, tag_field="type", tag="user_actor", kw_only=True, frozen=True):
     """A member. Removed members are not listed, so none is `deleted`."""
 
     user_id: str
@@ -146,7 +146,7 @@ class SpendActor(Answer, tag_field="type", tag="user_actor", kw_only=True, froze
     deleted: bool = False
 
 
-class SpendSummary(Answer, kw_only=True, frozen=True):
+class SpendSummary(AnswerStruct, kw_only=True, frozen=True):
     """A limit that applies to a member in a period, and what the member has spent; in cents.
 
     `source` is the owner of the limit: the organization, or the server for its cap.
@@ -162,7 +162,7 @@ class SpendSummary(Answer, kw_only=True, frozen=True):
     period_to_date_spend: str
 
 
-class BalanceInfo(Answer, kw_only=True, frozen=True):
+class BalanceInfo(AnswerStruct, kw_only=True, frozen=True):
     """The spending of a scope in the running period, and the rest of its limit; in cents.
 
     `held` is the most that its running requests may still cost. `limit` and `remaining` are `null`

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from antiphon.wire.base import Answer, NonEmptyStr, Param
+from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param
 
 # The roles that the API sets; only the command line makes an admin.
 GivenRole: TypeAlias = Literal["billing", "claude_code_user", "developer", "managed", "user"]
@@ -36,7 +36,7 @@ class NoParams(Param, kw_only=True, frozen=True):
     """No fields: the path says all of the request."""
 
 
-class OrganizationInfo(Answer, kw_only=True, frozen=True):
+class OrganizationInfo(AnswerStruct, kw_only=True, frozen=True):
     """The organization that an admin key belongs to."""
 
     id: str
@@ -44,7 +44,7 @@ class OrganizationInfo(Answer, kw_only=True, frozen=True):
     name: str
 
 
-class UserInfo(Answer, kw_only=True, frozen=True):
+class UserInfo(AnswerStruct, kw_only=True, frozen=True):
     """A user of the organization."""
 
     id: str
@@ -67,7 +67,7 @@ class CreateUserParams(Param, kw_only=True, frozen=True):
     role: Role
 
 
-class InviteInfo(Answer, kw_only=True, frozen=True):
+class InviteInfo(AnswerStruct, kw_only=True, frozen=True):
     """An invitation to become a user."""
 
     id: str
@@ -93,7 +93,7 @@ class AcceptInviteParams(Param, kw_only=True, frozen=True):
     name: PersonName
 
 
-class DataResidency(Answer, kw_only=True, frozen=True):
+class DataResidency(AnswerStruct, kw_only=True, frozen=True):
     """Where the data of a workspace is: here. All clients know these values."""
 
     workspace_geo: Literal["us"] = "us"
@@ -101,7 +101,7 @@ class DataResidency(Answer, kw_only=True, frozen=True):
     default_inference_geo: Literal["global"] = "global"
 
 
-class WorkspaceInfo(Answer, kw_only=True, frozen=True):
+class WorkspaceInfo(AnswerStruct, kw_only=True, frozen=True):
     """A workspace. All keys are always present."""
 
     id: str
@@ -147,7 +147,7 @@ class UpdateWorkspaceParams(Param, kw_only=True, frozen=True):
     user_profile_id: NonEmptyStr | None = None
 
 
-class MemberInfo(Answer, kw_only=True, frozen=True):
+class MemberInfo(AnswerStruct, kw_only=True, frozen=True):
     """The membership of a user in a workspace."""
 
     type: Literal["workspace_member"] = "workspace_member"
@@ -165,20 +165,20 @@ class UpdateMemberParams(Param, kw_only=True, frozen=True):
     workspace_role: WorkspaceRole
 
 
-class Deleted(Answer, kw_only=True, frozen=True):
+class Deleted(AnswerStruct, kw_only=True, frozen=True):
     """The confirmation of a deletion."""
 
     id: str
     type: Literal["user_deleted", "invite_deleted", "spend_limit_deleted"]
 
 
-class MemberDeleted(Answer, kw_only=True, frozen=True):
+class MemberDeleted(AnswerStruct, kw_only=True, frozen=True):
     type: Literal["workspace_member_deleted"] = "workspace_member_deleted"
     user_id: str
     workspace_id: str
 
 
-class AuditInfo(Answer, kw_only=True, frozen=True):
+class AuditInfo(AnswerStruct, kw_only=True, frozen=True):
     """One administrative change: who made it, and what was before and after it."""
 
     id: str
@@ -192,7 +192,7 @@ class AuditInfo(Answer, kw_only=True, frozen=True):
     request_id: str | None
 
 
-class Listing(Answer, kw_only=True, frozen=True):
+class Listing(AnswerStruct, kw_only=True, frozen=True):
     """One page of a listing that is walked by ids."""
 
     data: tuple[Any, ...]
@@ -201,7 +201,7 @@ class Listing(Answer, kw_only=True, frozen=True):
     last_id: str | None
 
 
-class TokenListing(Answer, kw_only=True, frozen=True):
+class TokenListing(AnswerStruct, kw_only=True, frozen=True):
     """One page of a listing that is walked by tokens."""
 
     data: tuple[Any, ...]

@@ -4,17 +4,17 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from antiphon.wire.base import Answer
+from antiphon.wire.base import AnswerStruct
 from antiphon.wire.messages import CacheCreation
 
 
-class ServerToolUse(Answer, kw_only=True, frozen=True):
+class ServerToolUse(AnswerStruct, kw_only=True, frozen=True):
     """Uses of the server's own tools. There are none."""
 
     web_search_requests: int = 0
 
 
-class UsageResult(Answer, kw_only=True, frozen=True):
+class UsageResult(AnswerStruct, kw_only=True, frozen=True):
     """The tokens of a bucket. A dimension that the report is not grouped by is `None`.
 
     The Default workspace is `None` as well, and so is the key of a request without one. `speed`
@@ -37,7 +37,7 @@ class UsageResult(Answer, kw_only=True, frozen=True):
     speed: str | UnsetType = UNSET
 
 
-class CostResult(Answer, kw_only=True, frozen=True):
+class CostResult(AnswerStruct, kw_only=True, frozen=True):
     """A cost: `amount` is in cents, exact to the nano-dollar.
 
     The fields from `cost_type` on take the description apart, and are `None` without it.
@@ -58,16 +58,16 @@ class CostResult(Answer, kw_only=True, frozen=True):
 Result = TypeVar("Result", UsageResult, CostResult)
 
 
-class Bucket(Answer, Generic[Result], kw_only=True, frozen=True):
+class ReportBucket(AnswerStruct, Generic[Result], kw_only=True, frozen=True):
     starting_at: str
     ending_at: str
     results: tuple[Result, ...]
 
 
-class Report(Answer, Generic[Result], kw_only=True, frozen=True):
+class Report(AnswerStruct, Generic[Result], kw_only=True, frozen=True):
     """One page of buckets, the oldest first; `next_page` leads to those after them."""
 
-    data: tuple[Bucket[Result], ...]
+    data: tuple[ReportBucket[Result], ...]
     has_more: bool
     next_page: str | None
 

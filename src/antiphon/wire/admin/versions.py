@@ -13,7 +13,7 @@ from msgspec import structs
 from antiphon.wire.admin.keys import KeyInfo, WorkspaceKeyScope
 from antiphon.wire.admin.limits import KeyRateLimitInfo, RateLimitInfo, WorkspaceRateLimitInfo
 from antiphon.wire.admin.organizations import Listing, TokenListing
-from antiphon.wire.base import Answer
+from antiphon.wire.base import AnswerStruct
 
 
 class OlderKeyInfo(KeyInfo, kw_only=True, frozen=True):
@@ -40,7 +40,7 @@ class OlderKeyRateLimitInfo(KeyRateLimitInfo, kw_only=True, frozen=True):
     group_type: str
 
 
-_OLDER_LIMITS: Mapping[type[Answer], type[Answer]] = {
+_OLDER_LIMITS: Mapping[type[AnswerStruct], type[AnswerStruct]] = {
     RateLimitInfo: OlderRateLimitInfo,
     WorkspaceRateLimitInfo: OlderWorkspaceRateLimitInfo,
     KeyRateLimitInfo: OlderKeyRateLimitInfo,
@@ -62,7 +62,7 @@ def as_of_2023_06_01(answer: Any, default_workspace: str) -> Any:
             return answer
 
 
-def _with(kind: type[Answer], answer: Answer, **more: Any) -> Answer:
+def _with(kind: type[AnswerStruct], answer: AnswerStruct, **more: Any) -> AnswerStruct:
     return kind(**structs.asdict(answer), **more)
 
 

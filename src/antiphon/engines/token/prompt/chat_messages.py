@@ -6,7 +6,7 @@ import msgspec
 
 from antiphon.core.blocks import BLOCK_SEPARATOR, UnknownBlockError
 from antiphon.core.prompt import Turn
-from antiphon.engines.token.prompt.text_parts import Place, TextPart, appended
+from antiphon.engines.token.prompt.text_parts import BlockPosition, TextPart, appended
 from antiphon.engines.token.prompt.tool_prompt import block_parts, result_parts
 from antiphon.wire.content import (
     ContentParam,
@@ -21,10 +21,10 @@ NOTHING = (TextPart(""),)
 
 
 class PlacedCall(msgspec.Struct, frozen=True):
-    """A call of a tool, and the place of its block."""
+    """A call of a tool, and the position of its block."""
 
     call: ToolUseParam
-    place: Place
+    position: BlockPosition
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class ChatMessage(msgspec.Struct, frozen=True):
 
 class _PlacedBlock(msgspec.Struct, frozen=True):
     block: ContentParam
-    place: Place
+    position: BlockPosition
 
 
 def chat_messages(
@@ -85,7 +85,7 @@ def _messages(
 ) -> Iterator[ChatMessage]:
     known = ToolUseParam | ToolResultParam
     if not native or not any(isinstance(placed.block, known) for placed in blocks):
-        parts = [part for placed in blocks for part in block_parts(placed.block, placed.place)]
+        parts = [part for placed in blocks for part in block_parts(placed.block, placed.position)]
         yield ChatMessage(role, tuple(parts) or NOTHING, reasoning=reasoning)
         return
     for message in _native_messages(role, blocks):
@@ -99,7 +99,7 @@ def _native_messages(role: str, blocks: Sequence[_PlacedBlock]) -> Iterator[Chat
     for placed in blocks:
         match placed.block:
             case ToolUseParam() as call:
-                calls.append(PlacedCall(call, placed.place))
+                calls.append(PlacedCall(call, placed.position))
                 continue
             # The order is kept: what stands behind a call or a result is another message.
             case _ if calls or (texts and isinstance(placed.block, ToolResultParam)):
@@ -107,9 +107,9 @@ def _native_messages(role: str, blocks: Sequence[_PlacedBlock]) -> Iterator[Chat
                 texts, calls = [], []
         match placed.block:
             case ToolResultParam() as result:
-                yield ChatMessage("tool", tuple(result_parts(result, placed.place)))
+                yield ChatMessage("tool", tuple(result_parts(result, placed.position)))
             case TextParam(text=text):
-                texts.append(TextPart(text, (placed.place,)))
+                texts.append(TextPart(text, (placed.position,)))
             case unknown:
                 raise UnknownBlockError(unknown)
     if texts or calls:

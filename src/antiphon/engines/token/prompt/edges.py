@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from antiphon.core.prompt import Breakpoint
-from antiphon.engines.token.prompt.text_parts import Place
+from antiphon.engines.token.prompt.text_parts import BlockPosition
 
 Spans: TypeAlias = Mapping[int, tuple[int, int]]
 """Of each hidden text that came out: how many segments stand before it, and up to its end."""
@@ -41,12 +41,12 @@ class BlockEnds:
     """The ends of tools and blocks among the hidden texts of one rendering."""
 
     def __init__(self) -> None:
-        self._ends: dict[Place, tuple[int, bool]] = {}
+        self._ends: dict[BlockPosition, tuple[int, bool]] = {}
         self._turns_at: int | None = None
 
-    def add(self, place: Place, hidden: int, *, with_text: bool) -> None:
+    def add(self, position: BlockPosition, hidden: int, *, with_text: bool) -> None:
         """Note that a block is complete, `hidden` texts behind the beginning."""
-        self._ends[place] = (hidden, with_text)
+        self._ends[position] = (hidden, with_text)
 
     def begin_turns(self, hidden: int) -> None:
         """Note that what comes now is no tool and no system prompt any more."""
@@ -61,10 +61,10 @@ class BlockEnds:
         before which there is nothing, has no edge.
         """
         edges: dict[int, Edge] = {}
-        ends = {_order(place): _End(*end) for place, end in self._ends.items()}
+        ends = {_order(position): _End(*end) for position, end in self._ends.items()}
         for breakpoint_ in breakpoints:
             wanted = _order((breakpoint_.turn, breakpoint_.path))
-            last = max((place for place in ends if place <= wanted), default=None)
+            last = max((position for position in ends if position <= wanted), default=None)
             at = None if last is None else self._edge(ends[last], spans)
             if at and at not in edges:
                 edges[at] = Edge(at, breakpoint_.ttl)
@@ -90,7 +90,7 @@ class BlockEnds:
         return any(turn is None and not hidden for (turn, _), (hidden, _) in self._ends.items())
 
 
-def _order(place: Place) -> _Order:
+def _order(position: BlockPosition) -> _Order:
     """Return what orders places by where their blocks end: tools first, a block behind its own."""
-    turn, path = place
+    turn, path = position
     return (-1 if turn is None else turn, (*path, inf))

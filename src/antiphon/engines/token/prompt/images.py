@@ -50,8 +50,8 @@ class ImageMarks:
         ends = [0]
         for segment in rendered.segments:
             texts = re.split(f"{self._open}([0-9]+){_CLOSE}", segment.text)
-            for place, text in enumerate(texts):
-                if place % 2:
+            for index, text in enumerate(texts):
+                if index % 2:
                     parts.append(self.images[int(text)])
                 elif text:
                     parts.append(Segment(text, segment.control))

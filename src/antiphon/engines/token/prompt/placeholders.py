@@ -11,7 +11,7 @@ import msgspec
 
 from antiphon.core.prompt import Breakpoint
 from antiphon.engines.token.prompt.edges import BlockEnds, Edge, Spans
-from antiphon.engines.token.prompt.text_parts import Place, TextPart
+from antiphon.engines.token.prompt.text_parts import BlockPosition, TextPart
 
 _OPEN: Final = "\ue000"
 _CLOSE: Final = "\ue001"
@@ -84,13 +84,13 @@ class Placeholders:
             pieces += ["" if index == 0 else part.separator, self._hide(part.text, keep=keep)]
             hidden = len(self._texts)
             if hidden > before:
-                for place in part.ends:
-                    self.ends.add(place, hidden, with_text=True)
+                for position in part.ends:
+                    self.ends.add(position, hidden, with_text=True)
         return "".join(pieces)
 
-    def complete(self, place: Place) -> None:
+    def complete(self, position: BlockPosition) -> None:
         """Note that what has been hidden last was in this tool or call, which is complete."""
-        self.ends.add(place, len(self._texts), with_text=False)
+        self.ends.add(position, len(self._texts), with_text=False)
 
     def begin_turns(self) -> None:
         """Note that tools and system prompt are complete."""

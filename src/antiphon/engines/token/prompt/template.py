@@ -206,7 +206,7 @@ def _tool(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
 def _call(placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:
     call = placed.call
     function = {"name": hidden.loose(call.name), "arguments": hidden.loose(call.input)}
-    hidden.complete(placed.place)
+    hidden.complete(placed.position)
     return {"type": "function", "id": call.id, "function": function}
 
 

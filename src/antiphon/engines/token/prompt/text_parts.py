@@ -13,7 +13,7 @@ from antiphon.core.blocks import BLOCK_SEPARATOR, Path
 TURN_SEPARATOR: Final = "\n\n"
 """Between turns that a template cannot tell apart and that share one of its messages."""
 
-Place: TypeAlias = tuple[int | None, Path]
+BlockPosition: TypeAlias = tuple[int | None, Path]
 """Of a block: its turn and the path in it. Of a tool: no turn, and its index. As `Breakpoint`."""
 
 
@@ -24,7 +24,7 @@ class TextPart(msgspec.Struct, frozen=True):
     """
 
     text: str
-    ends: tuple[Place, ...] = ()
+    ends: tuple[BlockPosition, ...] = ()
     separator: str = BLOCK_SEPARATOR
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from antiphon.core.blocks import BLOCK_SEPARATOR, UnknownBlockError, inner_blocks
 from antiphon.core.prompt import Prompt, Tool
 from antiphon.engines.token.prompt.call_syntax import TAGGED, to_json
-from antiphon.engines.token.prompt.text_parts import TURN_SEPARATOR, Place, TextPart
+from antiphon.engines.token.prompt.text_parts import TURN_SEPARATOR, BlockPosition, TextPart
 from antiphon.wire.content import BlockParam, TextParam, ToolResultParam, ToolUseParam
 
 TOOLS: Final = """\
@@ -52,28 +52,28 @@ def describe(tool: Tool) -> dict[str, Any]:
     return function
 
 
-def block_parts(block: BlockParam, place: Place) -> Iterator[TextPart]:
+def block_parts(block: BlockParam, position: BlockPosition) -> Iterator[TextPart]:
     """Write a block as text: what it says, a call, or a result. Raises `UnknownBlockError`."""
     match block:
         case TextParam(text=text):
-            yield TextPart(text, (place,))
+            yield TextPart(text, (position,))
         case ToolUseParam(name=name, input=given):
-            yield TextPart(TAGGED.call(name, given), (place,))
+            yield TextPart(TAGGED.call(name, given), (position,))
         case ToolResultParam():
-            yield from _wrapped(result_parts(block, place))
+            yield from _wrapped(result_parts(block, position))
         case _:
             raise UnknownBlockError(block)
 
 
-def result_parts(result: ToolResultParam, place: Place) -> list[TextPart]:
+def result_parts(result: ToolResultParam, position: BlockPosition) -> list[TextPart]:
     """Write a tool's result, which says so if it is an error. Raises `UnknownBlockError`."""
-    turn, path = place
+    turn, path = position
     texts = list(map(_text, inner_blocks(result))) or [""]
     if result.is_error:
         texts[0] = f"Error: {texts[0]}"
     parts = [TextPart(text, ((turn, (*path, index)),)) for index, text in enumerate(texts)]
     last = parts[-1]
-    return [*parts[:-1], TextPart(last.text, (*last.ends, place))]
+    return [*parts[:-1], TextPart(last.text, (*last.ends, position))]
 
 
 def _wrapped(parts: Sequence[TextPart]) -> Iterator[TextPart]:
