@@ -1,4 +1,4 @@
-"""Citations: as answers hold them, and as callers send them back.
+"""Citations: those of answers, and those that callers send back.
 
 Ends are exclusive. Pages count from 1, all else from 0.
 """
@@ -19,7 +19,7 @@ class CitationParam(Param, tag_field="type", kw_only=True, frozen=True):
 
 
 class DocumentCitationParam(CitationParam, kw_only=True, frozen=True):
-    """A place in the document that stands `document_index` documents behind the first one."""
+    """A location in the document of this index, counted from the first document."""
 
     document_index: Index
     document_title: str | None

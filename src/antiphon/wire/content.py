@@ -1,6 +1,6 @@
 """Content blocks: the ones callers send (`…Param`) and the ones an answer holds.
 
-Blocks of an answer may be sent back as they came, so requests take `null` where answers say it.
+Blocks of an answer may be sent back unchanged, so requests take `null` where answers have it.
 """
 
 from collections.abc import Mapping

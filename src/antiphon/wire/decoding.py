@@ -59,7 +59,7 @@ class BodyDecoder(Generic[T]):
         try:
             params = self._decoder.decode(body)
             self._check_versions(params)
-            return params  # noqa: TRY300 - what is wrong is said below
+            return params  # noqa: TRY300 - what is wrong is message below
         except msgspec.ValidationError:
             return self._without_repetitions(_parse(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -103,11 +103,11 @@ def decode_member(kind: type, value: Any) -> Any:
 
 
 def _not_json(error: Exception) -> BodyError:
-    # msgspec adds a path in its own notation to what it says of numbers.
-    said = str(error).partition(" - at ")[0]
+    # msgspec appends a path in its own notation to its messages about numbers.
+    message = str(error).partition(" - at ")[0]
     if isinstance(error, RecursionError):
-        said = "it is nested too deeply"
-    return BodyError(f"The request body is not valid JSON: {said}")
+        message = "it is nested too deeply"
+    return BodyError(f"The request body is not valid JSON: {message}")
 
 
 def faults(

@@ -47,7 +47,7 @@ class StartedThinking(AnswerStruct, tag_field="type", tag="thinking", kw_only=Tr
 class StartedRedactedThinking(
     AnswerStruct, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
 ):
-    """Thinking that cannot be read: the whole of it, no delta follows."""
+    """Thinking that cannot be read. It is complete: no delta follows."""
 
     data: str
 
@@ -119,7 +119,7 @@ class Ending(AnswerStruct, kw_only=True, frozen=True):
 
 
 class DeltaUsage(AnswerStruct, kw_only=True, frozen=True):
-    """Cumulative counters; they never repeat what only `message_start` says."""
+    """Cumulative counters, without those that only `message_start` has."""
 
     input_tokens: int
     cache_creation_input_tokens: int = 0

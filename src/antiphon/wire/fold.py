@@ -84,7 +84,7 @@ class OpenBlock:
             raise BrokenStreamError(f"{type(delta).__name__} in a block of another kind")
 
     def whole(self) -> ContentBlock:
-        """Return the block. The input of a call that was cut off is its certain part."""
+        """Return the block. Of the input of a call that was cut off, it holds the certain part."""
         text = "".join(self._pieces)
         match self._started:
             case StartedText(text=first):
@@ -135,7 +135,7 @@ class Fold:
                 self._stop()
             case ErrorEvent(error=error):
                 raise BrokenStreamError(f"the stream ended in an error: {error.message}")
-            # A ping says nothing.
+            # A ping has no content.
 
     def _begin(self, message: Message) -> None:
         if self._start is not None:

@@ -114,7 +114,7 @@ class ContainerParams(Param, kw_only=True, frozen=True):
 
 
 class DiagnosticsParam(Param, kw_only=True, frozen=True):
-    """Ask why the prompt cache missed."""
+    """A question for the reason of a miss of the prompt cache."""
 
     previous_message_id: str | None = None
 
@@ -146,7 +146,7 @@ Speed: TypeAlias = Literal["standard", "fast"]
 
 
 class CountTokensParams(Param, kw_only=True, frozen=True):
-    """The body of `POST /v1/messages/count_tokens`: what makes the prompt of a message."""
+    """The body of `POST /v1/messages/count_tokens`: the parameters that make a prompt."""
 
     model: NonEmptyStr
     tool_choice: ToolChoiceParam | UnsetType = UNSET
@@ -163,8 +163,8 @@ class CountTokensParams(Param, kw_only=True, frozen=True):
 class CreateMessageParams(CountTokensParams, kw_only=True, frozen=True):
     """The body of `POST /v1/messages`: a prompt, and how the answer is made.
 
-    `context_management` and `safeguards` are taken because Claude Code sends them, and ignored.
-    `thread` is taken to be refused with a code that the SDK understands.
+    `context_management` and `safeguards` are accepted because Claude Code sends them, and ignored.
+    `thread` is decoded only to be refused with a code that the SDK understands.
     """
 
     reported_after: ClassVar[Mapping[str, str]] = {
@@ -188,7 +188,7 @@ class CreateMessageParams(CountTokensParams, kw_only=True, frozen=True):
 
 
 class CacheCreation(AnswerStruct, kw_only=True, frozen=True):
-    """Tokens written to the prompt cache, by how long they stay."""
+    """Tokens written to the prompt cache, by lifetime."""
 
     ephemeral_5m_input_tokens: int = 0
     ephemeral_1h_input_tokens: int = 0
@@ -201,7 +201,7 @@ class OutputTokensDetails(AnswerStruct, kw_only=True, frozen=True):
 
 
 class RefusalDetails(AnswerStruct, kw_only=True, frozen=True):
-    """Why the model refused, as far as its server says."""
+    """The reason of a refusal, as far as the server of the model states it."""
 
     type: Literal["refusal"] = "refusal"
     category: str | None = None
@@ -242,6 +242,6 @@ class Message(AnswerStruct, kw_only=True, frozen=True):
 
 
 class TokenCount(AnswerStruct, kw_only=True, frozen=True):
-    """How many tokens a prompt has."""
+    """The number of tokens of a prompt."""
 
     input_tokens: int

@@ -46,7 +46,7 @@ class ServerTools(AnswerStruct, kw_only=True, frozen=True):
 
 
 class ModelCapabilities(AnswerStruct, kw_only=True, frozen=True):
-    """What a model can be asked for. All keys are always present."""
+    """The capabilities of a model. All keys are always present."""
 
     batch: Supported = Supported()
     citations: Supported = Supported()
@@ -63,7 +63,7 @@ class ModelCapabilities(AnswerStruct, kw_only=True, frozen=True):
 class ModelInfo(AnswerStruct, kw_only=True, frozen=True):
     """One model. `max_input_tokens` is its context window; all keys are always present.
 
-    What is not known yet, because the model is loading, is `null`.
+    Fields that are unknown while the model loads are `null`.
     """
 
     type: Literal["model"] = "model"

@@ -2,7 +2,7 @@
 
 import re
 
-# A whole value or key, a piece of punctuation, or the beginning of something that was cut.
+# A whole value or key, a piece of punctuation, or the beginning of a token that was cut.
 _TOKEN = re.compile(
     r"""\s*(?:(?P<open>[{\[])|(?P<close>[}\]])|(?P<comma>,)|(?P<colon>:)|"""
     r"""(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s{}\[\],:"]+)|(?P<cut>.))""",
@@ -31,7 +31,7 @@ def completed(text: str) -> str:
         elif kind in {"comma", "colon"} or (kind == "word" and end == len(text)):
             continue
         elif kind == "string" and closers[-1:] == ["}"] and previous in {"open", "comma"}:
-            continue  # a key, which is nothing without its value
+            continue  # a key is left out without its value
         safe, closing = text[:end], "".join(reversed(closers))
         if not closers:
             break

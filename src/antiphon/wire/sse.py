@@ -42,7 +42,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 class FrameDecoder:
     """Turns bytes into frames, wherever the bytes were cut.
 
-    A frame is out with the byte that completes it: a CR ends a line at once, and an LF that
+    A frame is returned with the byte that completes it: a CR ends a line at once, and an LF that
     follows it in the next chunk is its second half.
     """
 

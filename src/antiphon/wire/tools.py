@@ -75,7 +75,7 @@ class DefinedToolParam(Param, ToolParam, kw_only=True, frozen=True):
 
 
 class EditorToolParam(DefinedToolParam, kw_only=True, frozen=True):
-    """The text editor since it can cut what it shows."""
+    """The text editor, in the versions that can limit the characters they show."""
 
     max_characters: Annotated[int, Meta(ge=1)] | None = None
 
@@ -130,26 +130,26 @@ class ToolChoiceBase(Param, tag_field="type", kw_only=True, frozen=True):
 
 
 class AutoChoice(ToolChoiceBase, tag="auto", kw_only=True, frozen=True):
-    """Call or answer, as it likes."""
+    """The model may call tools or answer."""
 
     disable_parallel_tool_use: bool = False
 
 
 class AnyChoice(ToolChoiceBase, tag="any", kw_only=True, frozen=True):
-    """Call."""
+    """The model must call a tool."""
 
     disable_parallel_tool_use: bool = False
 
 
 class NamedChoice(ToolChoiceBase, tag="tool", kw_only=True, frozen=True):
-    """Call this one."""
+    """The model must call the named tool."""
 
     name: str
     disable_parallel_tool_use: bool = False
 
 
 class NoChoice(ToolChoiceBase, tag="none", kw_only=True, frozen=True):
-    """Do not call."""
+    """The model must not call tools."""
 
 
 ToolChoiceParam: TypeAlias = AutoChoice | AnyChoice | NamedChoice | NoChoice

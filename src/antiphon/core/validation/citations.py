@@ -12,9 +12,10 @@ def check_citations(spots: Iterable[Spot]) -> None:
     first: dict[type[Citable], bool] = {}
     for spot in spots:
         block = spot.block
-        if isinstance(block, Citable) and first.setdefault(
-            type(block), has_citations_enabled(block)
-        ) != has_citations_enabled(block):
+        if not isinstance(block, Citable):
+            continue
+        enabled = has_citations_enabled(block)
+        if first.setdefault(type(block), enabled) != enabled:
             kind = str(block.__struct_config__.tag).replace("_", " ")
             raise InvalidRequestError(
                 f"{spot.path}.citations.enabled: citations must be enabled on all {kind} blocks of "

@@ -40,7 +40,8 @@ class AdminKeyScope(AnswerStruct, tag_field="type", tag="admin", kw_only=True, f
 class KeyInfo(AnswerStruct, kw_only=True, frozen=True):
     """A key without its secret.
 
-    `secret` is there once, when it is made. It and `last_used_at` are no part of the Claude API.
+    `secret` is set only in the answer that creates it. It and `last_used_at` are no part of the
+    Claude API.
     """
 
     id: str
@@ -72,7 +73,7 @@ class OrganizationKeyScopeParam(KeyScopeParam, tag="organization", kw_only=True,
 
 
 class CreateKeyParams(Param, kw_only=True, frozen=True):
-    """A new key; without a scope it is one of the Default workspace."""
+    """A new key; without a scope it belongs to the Default workspace."""
 
     name: KeyName
     scope: WorkspaceKeyScopeParam | OrganizationKeyScopeParam | None = None

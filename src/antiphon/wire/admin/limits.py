@@ -33,7 +33,7 @@ class LimitValue(AnswerStruct, kw_only=True, frozen=True):
 
 
 class LimitSource(AnswerStruct, kw_only=True, frozen=True):
-    """Where a limit was set."""
+    """The level at which a limit was set."""
 
     type: Literal["organization", "workspace", "api_key"]
 
@@ -126,7 +126,7 @@ class SpendLimitInfo(AnswerStruct, kw_only=True, frozen=True):
 
 
 class CreateSpendLimitParams(Param, kw_only=True, frozen=True):
-    """A limit to set. One that this scope has for the period already gets the new amount."""
+    """A limit to set. It replaces the amount of a limit of the same scope and period."""
 
     scope: SpendScope
     amount: str | None
@@ -163,7 +163,7 @@ class SpendSummary(AnswerStruct, kw_only=True, frozen=True):
 
 
 class BalanceInfo(AnswerStruct, kw_only=True, frozen=True):
-    """The spending of a scope in the running period, and the rest of its limit; in cents.
+    """The spending of a scope in the current period, and the rest of its limit; in cents.
 
     `held` is the most that its running requests may still cost. `limit` and `remaining` are `null`
     without a limit.

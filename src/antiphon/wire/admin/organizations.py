@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param
 
-# The roles that the API sets; only the command line makes an admin.
+# The roles that the API sets; only the command line sets `admin`.
 GivenRole: TypeAlias = Literal["billing", "claude_code_user", "developer", "managed", "user"]
 Role: TypeAlias = Literal["billing", "claude_code_user", "developer", "managed", "user", "admin"]
 WorkspaceRole: TypeAlias = Literal[
@@ -33,7 +33,7 @@ PersonName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class NoParams(Param, kw_only=True, frozen=True):
-    """No fields: the path says all of the request."""
+    """A body without fields: the path identifies the whole request."""
 
 
 class OrganizationInfo(AnswerStruct, kw_only=True, frozen=True):
@@ -60,7 +60,7 @@ class UpdateUserParams(Param, kw_only=True, frozen=True):
 
 
 class CreateUserParams(Param, kw_only=True, frozen=True):
-    """A user who needs no invite. Only the command line makes one, and only it makes an admin."""
+    """A user without an invite. Only the command line creates one, and only it creates admins."""
 
     email: Email
     name: PersonName
@@ -94,7 +94,7 @@ class AcceptInviteParams(Param, kw_only=True, frozen=True):
 
 
 class DataResidency(AnswerStruct, kw_only=True, frozen=True):
-    """Where the data of a workspace is: here. All clients know these values."""
+    """The location of a workspace's data, as constants that all clients know."""
 
     workspace_geo: Literal["us"] = "us"
     allowed_inference_geos: Literal["unrestricted"] = "unrestricted"
@@ -118,7 +118,7 @@ class WorkspaceInfo(AnswerStruct, kw_only=True, frozen=True):
 
 
 class DataResidencyParam(Param, kw_only=True, frozen=True):
-    """Where the data of a workspace should be: only the values of `DataResidency` are allowed."""
+    """The requested location of a workspace's data: only the values of `DataResidency` are valid."""
 
     workspace_geo: Literal["us"] | None = None
     allowed_inference_geos: Literal["unrestricted"] | None = None
@@ -126,7 +126,7 @@ class DataResidencyParam(Param, kw_only=True, frozen=True):
 
 
 class CreateWorkspaceParams(Param, kw_only=True, frozen=True):
-    """`external_key_id` and `user_profile_id` are taken to be refused by name."""
+    """`external_key_id` and `user_profile_id` are decoded only to be refused by name."""
 
     name: WorkspaceName
     display_color: Color | None = None
@@ -179,7 +179,7 @@ class MemberDeleted(AnswerStruct, kw_only=True, frozen=True):
 
 
 class AuditInfo(AnswerStruct, kw_only=True, frozen=True):
-    """One administrative change: who made it, and what was before and after it."""
+    """One administrative change: its actor, and the object before and after it."""
 
     id: str
     type: Literal["audit_log_entry"] = "audit_log_entry"

@@ -9,7 +9,7 @@ from antiphon.wire.messages import CacheCreation
 
 
 class ServerToolUse(AnswerStruct, kw_only=True, frozen=True):
-    """Uses of the server's own tools. There are none."""
+    """Uses of the server's own tools: always 0, as there are none."""
 
     web_search_requests: int = 0
 
@@ -40,7 +40,7 @@ class UsageResult(AnswerStruct, kw_only=True, frozen=True):
 class CostResult(AnswerStruct, kw_only=True, frozen=True):
     """A cost: `amount` is in cents, exact to the nano-dollar.
 
-    The fields from `cost_type` on take the description apart, and are `None` without it.
+    The fields from `cost_type` on hold the parts of the description, and are `None` without it.
     """
 
     amount: str

@@ -1,8 +1,8 @@
 """Answers of the Admin API as version 2023-06-01 shows them.
 
 All other code makes answers in the shape of the newest version. This module adds what only the
-older one has: keys say the workspace that they belong to beside their scope, and rate limits the
-type of their group beside the group.
+older one has: the workspace of a key beside its scope, and the type of a rate limit's group beside
+the group.
 """
 
 from collections.abc import Mapping
