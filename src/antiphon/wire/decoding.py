@@ -59,7 +59,7 @@ class BodyDecoder(Generic[T]):
         try:
             params = self._decoder.decode(body)
             self._check_versions(params)
-            return params  # noqa: TRY300 - what is wrong is message below
+            return params  # noqa: TRY300 - the fault is reported below
         except msgspec.ValidationError:
             return self._without_repetitions(_parse(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -118,7 +118,7 @@ class WorkspaceInfo(AnswerStruct, kw_only=True, frozen=True):
 
 
 class DataResidencyParam(Param, kw_only=True, frozen=True):
-    """The requested location of a workspace's data: only the values of `DataResidency` are valid."""
+    """The requested location of a workspace's data; only the values of `DataResidency` pass."""
 
     workspace_geo: Literal["us"] | None = None
     allowed_inference_geos: Literal["unrestricted"] | None = None
