@@ -2,7 +2,7 @@
 
 It reads one line of JSON (`ChildConfig`) from stdin, answers one line (`ChildReport`) on stdout
 and serves until its stdin ends. llama.cpp holds the GIL while it loads a model (seconds in which no
-other Python thread runs) and may abort the whole process, which is why it is not in the server's.
+other Python thread runs) and may abort the whole process, so it runs in a process of its own.
 """
 
 import ctypes
@@ -16,16 +16,16 @@ import msgspec
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 OPENMP_SPINS: Final = "2000"
-"""How often a thread looks whether the others are done before it sleeps. By default it looks for
-milliseconds, a thousand times a token: with as many threads as cores, anything else that runs then
-made four streams collapse from 110 to 10 tokens/s. With this they stay, and one is as fast."""
+"""How often a thread polls the others before it sleeps. By default it polls for milliseconds, a
+thousand times a token: with as many threads as cores, any other program made four streams collapse
+from 110 to 10 tokens/s. With this value they keep their speed, and a single stream is as fast."""
 CPU_BATCH: Final = 256
-"""Tokens read in one go. While they are, every other answer stands still and no request can be
-cancelled, and on a CPU larger batches (llama.cpp's own are of 2048) are no faster."""
+"""Tokens of a prompt read in one batch. During a batch every other answer stands still and no
+request can be cancelled; on a CPU larger batches (llama.cpp's own are of 2048) are no faster."""
 
 
 class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parent asks for. `http_threads` are llama.cpp's, one per open request."""
+    """The parent's configuration of a child. `http_threads` serve one open request each."""
 
     parent: int
     weights: str
@@ -41,7 +41,7 @@ class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the start went: an address, or what went wrong."""
+    """The result of the start: an address, or an error."""
 
     address: str | None = None
     error: str | None = None
@@ -59,10 +59,10 @@ def main() -> None:
         _report(report_to, ChildReport(error=f"{type(error).__name__}: {error}"))
         sys.exit(1)
     _report(report_to, ChildReport(address=server.listening_address))
-    # The parent never writes again: this returns when it has gone, however it went. That ends
-    # the child on every system, and PR_SET_PDEATHSIG does on Linux even while a model loads.
+    # The parent never writes again: this returns when the parent has ended, for any reason. That
+    # ends the child on every system; on Linux PR_SET_PDEATHSIG does so even while a model loads.
     sys.stdin.buffer.read()
-    os._exit(0)  # nothing is worth finishing for a parent that has gone
+    os._exit(0)  # without its parent the child has nothing to finish
 
 
 def _claim_stdout() -> int:
@@ -86,7 +86,7 @@ def _die_with(parent: int) -> None:
 
 
 def _serve(config: ChildConfig) -> Any:
-    # Read when OpenMP is loaded, and left alone where the operator has set it.
+    # OpenMP reads it when it is loaded. A value of the operator stays.
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
     import xllamacpp  # noqa: PLC0415 - heavy, and no other process may load it
 
@@ -98,7 +98,7 @@ def _serve(config: ChildConfig) -> Any:
     params.cpuparams.n_threads = config.threads
     params.cpuparams_batch.n_threads = config.threads
     has_gpu = _has_gpu(xllamacpp.get_device_info())
-    # Fitting layers to a GPU's memory reads the model twice; without a GPU it is for nothing.
+    # Fitting layers to a GPU's memory reads the model twice, in vain without a GPU.
     params.fit_params = has_gpu
     _set_batch(params, config.batch or (None if has_gpu else CPU_BATCH))
     if config.mmproj is not None:
@@ -122,7 +122,7 @@ def _bound_memory(params: Any) -> None:
 def _listen(params: Any, config: ChildConfig) -> None:
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    # Loopback is open to every user and every web page of this machine; the key is not.
+    # Every user and web page of this machine can reach loopback, so the server needs a key.
     params.api_keys = [config.api_key]
     params.n_threads_http = config.http_threads
     params.endpoint_slots = True

@@ -39,14 +39,15 @@ ENDS: Final[Mapping[str, PieceEnd]] = {
 _Errors: TypeAlias = tuple[type[aiohttp.ClientError], ...]
 NOT_SENT: Final[_Errors] = (aiohttp.ClientConnectorError,)
 REPEATABLE: Final[_Errors] = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
-"""After which a request may be sent again: always, and if doing it twice changes nothing."""
+"""Errors after which a request may be sent again if a repetition changes nothing; `NOT_SENT`
+holds those after which any request may."""
 
 
 T = TypeVar("T")
 
 
 class LlamaClient:
-    """Speaks to the llama.cpp at `server`."""
+    """The HTTP client of one llama.cpp."""
 
     def __init__(self, server: LlamaServer, session: aiohttp.ClientSession) -> None:
         self._server = server
@@ -64,7 +65,7 @@ class LlamaClient:
         return decode(await self._ask("GET", "/slots"), list[Slot])
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
-        """Tokenize `text`; `control` reads control tokens in it, `ends` adds the model's own."""
+        """Tokenize `text`; `control` reads control tokens in it, `ends` adds the model's ends."""
         question = {"content": text, "parse_special": control, "add_special": ends}
         body = msgspec.json.encode(question)
         return decode(await self._ask("POST", "/tokenize", body), TokenizeAnswer).tokens
@@ -75,16 +76,16 @@ class LlamaClient:
         return decode(await self._ask("POST", "/detokenize", body), DetokenizeAnswer).content
 
     async def evaluated(self, prompt: MediaPrompt) -> int:
-        """Have a prompt read, and return how many tokens it had."""
-        asked = {"prompt": prompt, "n_predict": 0, "response_fields": ["tokens_evaluated"]}
-        body = msgspec.json.encode(asked)
+        """Let llama.cpp read a prompt, and return its number of tokens."""
+        fields = {"prompt": prompt, "n_predict": 0, "response_fields": ["tokens_evaluated"]}
+        body = msgspec.json.encode(fields)
         async with self._open("POST", "/completion", body) as response:
             return decode(await response.read(), EvaluatedAnswer).tokens_evaluated
 
     async def complete(
         self, request: CompletionRequest, media: MediaPrompt | None = None
     ) -> AsyncGenerator[Piece, None]:
-        """Continue a prompt; `media` is what to send in place of its tokens, if it has images."""
+        """Continue a prompt; if it has images, `media` is sent instead of its tokens."""
         total = 0
         body = completion_body(request, request.tokens if media is None else media)
         async with self._open("POST", "/completion", body) as response:
@@ -93,7 +94,7 @@ class LlamaClient:
                     event = decode(line[6:], StreamedEvent)
                     piece = _piece(event, event.tokens_predicted - total)
                     total = event.tokens_predicted
-                    if total or event.stop:  # before, llama.cpp reports how far it has read
+                    if total or event.stop:  # before, llama.cpp reports its progress
                         yield piece
                     if event.stop:
                         return
@@ -120,7 +121,7 @@ class LlamaClient:
     async def _send(
         self, method: str, path: str, body: bytes | None, again: _Errors
     ) -> aiohttp.ClientResponse:
-        """Send, and once more after errors in `again`: a child that crashed is noticed soon."""
+        """Send a request, and once more after errors in `again`, as after a crash of the child."""
         for pause_s in RECONNECT_S:
             address = await self._server.address()
             try:
@@ -132,14 +133,14 @@ class LlamaClient:
 
 
 def open_session(api_key: str | None) -> aiohttp.ClientSession:
-    """Open the connections to one llama.cpp. An answer may take as long as it takes."""
+    """Open the connections to one llama.cpp, without a time limit for answers."""
     headers = {"Content-Type": "application/json"}
     if api_key is not None:
         headers["Authorization"] = f"Bearer {api_key}"
     return aiohttp.ClientSession(
         headers=headers,
-        # llama.cpp announces that it keeps connections and closes some all the same: a request
-        # sent into one is lost, and may not be sent again because it may have been read.
+        # llama.cpp announces that it keeps connections, but closes some: a request sent into one
+        # is lost, and may not be sent again because it may have been read.
         connector=aiohttp.TCPConnector(limit=0, force_close=True),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -148,7 +149,7 @@ def open_session(api_key: str | None) -> aiohttp.ClientSession:
 
 
 async def is_healthy(session: aiohttp.ClientSession, address: str) -> bool:
-    """Return whether a server serves; one that is slow to answer does not."""
+    """Return whether a server is healthy; one that answers too slowly is not."""
     timeout = aiohttp.ClientTimeout(total=HEALTH_S)
     try:
         async with session.get(f"{address}/health", timeout=timeout) as response:
@@ -176,7 +177,7 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None
 
 
 def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt) -> bytes:
-    """Write the body of a request for a stream of `StreamedEvent`."""
+    """Return the body of a request for a stream of `StreamedEvent`."""
     return msgspec.json.encode(
         CompletionBody(
             prompt=prompt,
@@ -190,7 +191,7 @@ def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt)
             stream=True,
             cache_prompt=True,
             return_tokens=True,
-            # A word after each batch: only in sending it does llama.cpp notice a hang-up.
+            # An event after each batch: llama.cpp notices a hang-up only when it sends.
             return_progress=True,
             # Without it the last event repeats the prompt.
             response_fields=StreamedEvent.__struct_fields__,
@@ -199,7 +200,7 @@ def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt)
 
 
 def _piece(event: StreamedEvent, count: int) -> Piece:
-    """Make a piece of an event, which cost `count` tokens more than the one before."""
+    """Return the piece of an event; `count` is the number of tokens since the event before."""
     if event.error is not None:
         message = event.error.get("message")
         raise EngineError(EngineErrorKind.FAILED, f"llama.cpp gave up: {message}")

@@ -18,7 +18,7 @@ from antiphon.engines.token.engine import TokenEngine, capabilities_of, open_tem
 from antiphon.engines.token.prompt.tokens import Tokenizer
 
 IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
-"""What llama.cpp decodes; of a GIF the first frame."""
+"""The formats that llama.cpp decodes; of a GIF it decodes the first frame."""
 
 LlamaEngine: TypeAlias = TokenEngine[LlamaClient]
 

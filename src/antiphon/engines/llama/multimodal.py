@@ -1,7 +1,7 @@
 """Prompts with images: text with markers, which llama.cpp tokenizes itself.
 
 llama.cpp takes images only beside a text, and reads control tokens and its markers in that text.
-So the caller's texts are checked before: an invisible sign is put into each spelling of a control
+So the caller's texts are checked first: an invisible sign is put into each spelling of a control
 token or a marker, and the tokens of the result are compared with those of plain text. Prompts
 without images are sent as tokens and need none of this.
 """
@@ -26,17 +26,17 @@ from antiphon.engines.token.prompt.tokens import RenderedPrompt, Tokenizer
 from antiphon.wire.content import Base64ImageSource, ImageParam
 
 OLD_MARKERS: Final = ("<__media__>", "<__image__>")
-"""Of a llama.cpp that names none: its marker, and the one before it, which it still reads."""
+"""The markers of a llama.cpp that states none: its own, and an older one that it still reads."""
 WORD_JOINER: Final = "\u2060"
 HOLE: Final = -1
-"""Stands for a token of an image, which is none of the vocabulary."""
+"""Stands for a token of an image, which is not in the vocabulary."""
 KNOWN_SIZES: Final = 1024
 NESTED: Final = 3
 BEHIND: Final = "a"
 
 
 class ImagePrompt(msgspec.Struct, frozen=True):
-    """A prompt with images: what is sent, and its tokens, those of images as holes."""
+    """A prompt with images: the text and images to send, and its tokens, with holes for images."""
 
     text: str
     markers: tuple[str, ...]
@@ -56,9 +56,9 @@ class ImagePrompts:
     async def prepare(
         self, parts: Sequence[RenderedPart], edges: Sequence[Edge] = ()
     ) -> PreparedPrompt:
-        """Write a rendered prompt as text and images. Raises `EngineError`.
+        """Prepare a rendered prompt as text and images. Raises `EngineError`.
 
-        Texts between images are tokenized as a whole, so not every edge is one between tokens.
+        Texts between images are tokenized as a whole, so an edge may lie inside of a token.
         """
         props = await self._client.props()
         markers = (props.media_marker,) if props.media_marker else OLD_MARKERS
@@ -68,7 +68,7 @@ class ImagePrompts:
             raise _unsupported("This model's prompt cannot end in an image.")
         begin = self._tokens.begin
         if begin and props.bos_token and runs[0]:
-            # llama.cpp puts it there, whether it is there or not.
+            # llama.cpp adds the token in any case, even if the text begins with it.
             runs[0][0] = runs[0][0].removeprefix(props.bos_token)
         stretches = ["".join(run) for run in runs]
         first, *others = await self._encoded(stretches)
@@ -93,7 +93,7 @@ class ImagePrompts:
         starts: Sequence[int],
         tokens: Sequence[int],
     ) -> tuple[Edge, ...]:
-        """Find the edges that lie between tokens: what stands before one is tokenized alone."""
+        """Return the edges that lie between tokens, by tokenizing the text before each alone."""
         found: list[Edge] = []
         for edge in edges:
             before = _runs(parts[: edge.at])
@@ -106,7 +106,7 @@ class ImagePrompts:
         return tuple(found)
 
     async def harmless(self, text: str, markers: Sequence[str]) -> str:
-        """Break the spellings of control tokens and markers in a text; most texts have none."""
+        """Return a text with all spellings of control tokens and markers broken."""
         for literal in markers:
             text = text.replace(literal, _broken(literal))
         for _ in range(NESTED):
@@ -121,7 +121,7 @@ class ImagePrompts:
         )
 
     async def _harmless_run(self, run: Sequence[Segment], markers: Sequence[str]) -> list[str]:
-        """Write what stands between two images, checked as a whole: spellings can span parts."""
+        """Return the texts between two images, checked as a whole: a spelling can span parts."""
         parts = [
             part
             if part.control
@@ -145,7 +145,7 @@ class ImagePrompts:
         return [part.text for part in parts]
 
     async def _beyond_plain(self, text: str) -> list[str]:
-        """Find the spellings of control tokens in a text."""
+        """Return the spellings of control tokens in a text."""
         as_plain, as_control = await self._tokens.each(_both(text))
         if list(as_plain) == list(as_control):
             return []
@@ -153,7 +153,7 @@ class ImagePrompts:
         return sorted(filter(None, spelt), key=len, reverse=True)
 
     async def _spelling(self, token: int) -> str | None:
-        """Return how a control token is spelt; `None` for one that plain text may become."""
+        """Return the spelling of a control token; `None` for a token that plain text may become."""
         text = await self._client.detokenize([token])
         if "\ufffd" in text:  # a part of a character
             return None
@@ -164,7 +164,7 @@ class ImagePrompts:
         return await self._tokens.each([Segment(text, control=True) for text in texts])
 
     async def _size(self, image: ImageParam, marker: str) -> int:
-        """Count an image's tokens, which depend on its size alone; asked once for each size."""
+        """Return an image's tokens, which depend on its size alone; ask once for each size."""
         data = _base64(image)
         head = read_head(read_base64(data))
         size = self._sizes.get((head.width, head.height))
@@ -180,7 +180,7 @@ class ImagePrompts:
 
 
 class MultimodalClient:
-    """The machine for one prompt with images: its tokens are sent as text and images.
+    """The token machine for one prompt with images: it sends the prompt as text and images.
 
     Tokens that the model has written since are sent as text behind them.
     """
@@ -212,12 +212,12 @@ class MultimodalClient:
         text = await self._client.detokenize(tokens)
         if await self._client.tokenize(text, control=True) == tokens:
             return text
-        # A model can be made to spell what must not be read back.
+        # A caller can make a model write the spelling of a control token.
         return await self._prompts.harmless(text, self.prompt.markers)
 
 
 def _runs(parts: Sequence[RenderedPart]) -> list[list[Segment]]:
-    """Cut at the images: one run more than there are images, some of them empty."""
+    """Cut at the images, into one run more than there are images; runs may be empty."""
     runs: list[list[Segment]] = [[]]
     for part in parts:
         if isinstance(part, ImageParam):

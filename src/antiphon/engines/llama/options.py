@@ -12,24 +12,24 @@ from antiphon.engines.base import decode_options as options_of
 from antiphon.engines.token.options import TemplateOptions
 
 CONTEXT_BY_DEFAULT = 8192
-"""Tokens a slot holds unless told otherwise: the KV of a model's whole trained context, times the
-slots, would fill a laptop's memory. llama.cpp itself caps it at what the model was trained for."""
+"""Tokens of a slot by default: the KV of a model's whole trained context, times the slots, would
+fill a laptop's memory. llama.cpp itself caps it at the trained context."""
 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How llama.cpp runs, or where it already does.
+    """The options of a child process, or the address of a running server.
 
     - `url`: a running `llama-server` to use instead of a child process, and `api_key`, its key.
-    - `mmproj`: the file of a vision projector, made for this very model, with which it sees.
+    - `mmproj`: the file of a vision projector for images, made for this very model.
     - `threads`: at most and by default the cores that this process may use.
     - `context`: tokens per slot (prompt and answer); 0 is the model's own, but at most 8192.
       llama.cpp rounds it up to a multiple of 256.
     - `slots`: requests computed at once; more wait in line.
     - `gpu_layers`: layers kept on the GPU; -1 is as many as fit. Without a GPU it has no effect.
-    - `batch`: tokens of prompts read in one go, during which other answers stand still; by
-      default 256 without a GPU, and with one as many as llama.cpp likes.
+    - `batch`: tokens of prompts read in one batch, during which other answers stand still; by
+      default 256 without a GPU, and the default of llama.cpp with one.
     - `start_timeout_s`: how long loading may take.
     - `wait_s`: how long a request waits for a child that is restarting.
     """
@@ -54,12 +54,12 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
         return self.context or CONTEXT_BY_DEFAULT
 
     def threads_of(self, available: int) -> int:
-        """As many threads as asked for: more than there are cores only slow each other down."""
+        """Return the threads to use: more threads than cores only slow each other down."""
         return min(self.threads or available, available)
 
 
 def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
-    """Decode a model's options, or say which one is wrong."""
+    """Decode a model's options. Raises `EngineStartError`, which names the wrong option."""
     decoded = options_of(model, options, LlamaOptions)
     if decoded.url is not None and decoded.mmproj is not None:
         raise EngineStartError(
@@ -69,7 +69,7 @@ def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
 
 
 def available_cores(quota: Path = CGROUP_QUOTA) -> int:
-    """Cores this process may use: its affinity, and in a container its share of the CPU.
+    """Return the cores this process may use: its affinity, in a container its share of the CPU.
 
     A container with two cores' worth of time on a machine of 64 would otherwise run 64 threads,
     which wait for one another most of the time.

@@ -37,7 +37,7 @@ class ChildProcess:
         return self._process.pid
 
     async def wait(self) -> int:
-        """Wait for the end and say how it ended, as `returncode` of subprocess does."""
+        """Wait for the end of the child, and return its code as `returncode` of subprocess does."""
         code = await self._process.wait()
         await self._drain
         return code
@@ -55,12 +55,12 @@ class ChildProcess:
             self.kill()
         await self.wait()
 
-    async def tell(self, config: ChildConfig) -> None:
+    async def configure(self, config: ChildConfig) -> None:
         stdin = self._process.stdin
         if stdin is None:  # pragma: no cover - it is opened with a pipe
             raise EngineStartError("The child has no stdin.")
         stdin.write(msgspec.json.encode(config) + b"\n")
-        with contextlib.suppress(ConnectionError):  # it is gone: its report tells why
+        with contextlib.suppress(ConnectionError):  # the child has ended: its report has the reason
             await stdin.drain()
 
     async def report(self) -> ChildReport:
@@ -83,7 +83,7 @@ class ChildProcess:
 
 
 async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
-    """Start a child and wait until it serves. Raises `EngineStartError`, in one sentence."""
+    """Start a child and wait until it serves. Raises `EngineStartError` with one sentence."""
     check_weights(Path(config.weights))
     if config.mmproj is not None:
         check_weights(Path(config.mmproj))
@@ -98,8 +98,8 @@ async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
 
 
 async def _spawn(weights: str) -> asyncio.subprocess.Process:
-    # `-P` keeps the folder in which the server was started off the import path. The weights
-    # stand there for `ps` to show.
+    # `-P` keeps the working directory off the import path. The weights are an argument only for
+    # `ps` to show.
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", CHILD, weights,
         stdin=asyncio.subprocess.PIPE,
@@ -111,7 +111,7 @@ async def _spawn(weights: str) -> asyncio.subprocess.Process:
 async def _address(child: ChildProcess, config: ChildConfig, timeout_s: float) -> str:
     try:
         async with asyncio.timeout(timeout_s):
-            await child.tell(config)
+            await child.configure(config)
             report = await child.report()
     except TimeoutError as error:
         raise EngineStartError(
@@ -126,7 +126,7 @@ async def _address(child: ChildProcess, config: ChildConfig, timeout_s: float) -
 
 
 def complaint(lines: deque[str]) -> str | None:
-    """Find the line in which llama.cpp says why: the deepest reason, not the last echo of it."""
+    """Return the reason of a failure in the log of llama.cpp: the deepest, not its last echo."""
     errors = [line.split(" E ", 1)[1].strip() for line in lines if " E " in line]
     for error in errors:
         _, found, reason = error.partition("error loading model: ")
@@ -136,7 +136,7 @@ def complaint(lines: deque[str]) -> str | None:
 
 
 def check_weights(weights: Path) -> None:
-    """Refuse what is no model before a child is started for it."""
+    """Refuse a file that is no model. Raises `EngineStartError`."""
     try:
         with weights.open("rb") as file:
             magic = file.read(4)
@@ -149,15 +149,15 @@ def check_weights(weights: Path) -> None:
 
 
 def child_config(options: LlamaOptions, weights: Path, state_dir: Path | None) -> ChildConfig:
-    """Put together what a child is told; its key is new each time the engine is opened."""
+    """Return the configuration of a child, with a new key each time the engine is opened."""
     return ChildConfig(
         parent=os.getpid(),
         weights=str(weights),
         context=options.context_per_slot,
         slots=options.slots,
         threads=options.threads_of(available_cores()),
-        # An answer holds its thread until it ends: without spare ones a full house would leave
-        # health checks and tokenizing without an answer (seen: for as long as it was full).
+        # An answer holds its thread until it ends: without spare threads, health checks and
+        # tokenizing would get no answer while all slots are in use (observed).
         http_threads=options.slots + 2 * CHORES,
         gpu_layers=options.gpu_layers,
         batch=options.batch,

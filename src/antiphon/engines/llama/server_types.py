@@ -6,7 +6,7 @@ import msgspec
 
 
 class MediaPrompt(msgspec.Struct, frozen=True):
-    """A prompt with images, which stand where its text has the marker of `Props`."""
+    """A prompt with images; in its text the marker of `Props` stands for each image."""
 
     prompt_string: str
     multimodal_data: tuple[str, ...]
@@ -33,8 +33,8 @@ class CompletionBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a stream. `tokens_predicted` counts from the start of the answer.
 
-    llama.cpp keeps an unfinished character back, so that an event may cost several tokens, of
-    which `tokens` has the last. A report of the prompt's progress has this form, too.
+    llama.cpp holds back an unfinished character, so that an event may stand for several tokens;
+    `tokens` has the last of them. A report of the prompt's progress has this form, too.
     """
 
     content: str = ""
@@ -46,7 +46,7 @@ class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Props(msgspec.Struct, frozen=True, kw_only=True):
-    """What llama.cpp says of its model."""
+    """The properties of a model, as llama.cpp states them."""
 
     class Defaults(msgspec.Struct, frozen=True):
         """The size of a slot, in tokens."""
@@ -54,7 +54,7 @@ class Props(msgspec.Struct, frozen=True, kw_only=True):
         n_ctx: int
 
     class Modalities(msgspec.Struct, frozen=True):
-        """What the model takes beside text; nothing, if llama.cpp does not say."""
+        """The inputs of the model besides text; none, if llama.cpp states none."""
 
         vision: bool = False
 
@@ -68,7 +68,7 @@ class Props(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in which one answer is computed."""
+    """A slot of llama.cpp: it computes one answer at a time."""
 
     id: int
     is_processing: bool

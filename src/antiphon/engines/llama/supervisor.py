@@ -1,4 +1,4 @@
-"""What keeps llama.cpp running: restarts after a crash, and health checks between crashes."""
+"""Keeps llama.cpp running: restarts it after a crash, and checks its health in between."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ FAILED_CHECKS: Final = 3
 
 
 class Child(Protocol):
-    """A run of llama.cpp, as far as its supervisor is concerned."""
+    """A run of llama.cpp, as its supervisor sees it."""
 
     address: str
 
@@ -29,7 +29,7 @@ class Child(Protocol):
 
 
 class LlamaServer(Protocol):
-    """Where llama.cpp is to be found, and whether it is there."""
+    """The llama.cpp that a client talks to: its address, and whether it is ready."""
 
     @property
     def ready(self) -> bool: ...
@@ -41,14 +41,14 @@ class LlamaServer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Clockwork:
-    """Time as a supervisor knows it."""
+    """The clock of a supervisor, which tests replace."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 def pause_after(crashes: int) -> float:
-    """How long to wait before the next start: twice as long after each crash in a row."""
+    """Return the seconds before the next start: twice as many after each crash in a row."""
     return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(crashes - 1, 16)))
 
 
@@ -69,8 +69,8 @@ class RemoteServer:
 class Supervisor:
     """Runs one child after the other, until it is closed.
 
-    `start` makes a child that serves; `healthy` asks one whether it still does. A request made
-    while there is none waits for `wait_s`.
+    `start` starts a child and returns it when it serves; `healthy` checks the health of one. A
+    request that comes while no child serves waits for at most `wait_s`.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Supervisor:
         return self._child
 
     async def open(self) -> None:
-        """Start the first child. What fails now will fail again, so there is no second try."""
+        """Start the first child, without a second try: a failure now would repeat itself."""
         self._child = await self._start()
         self._serving.set()
         self._keeper = asyncio.create_task(self._keep(self._child))
