@@ -1,1 +1,1 @@
-"""Engines on token machines, whatever the server: prompts to tokens, tokens to answers."""
+"""Engines on token machines of any server: prompts to tokens, tokens to answers."""

@@ -38,11 +38,12 @@ Machine = TypeVar("Machine", bound=TokenMachine)
 class TokenEngine(Generic[Machine]):
     """One model on a token machine.
 
-    `slots` are the answers that the machine computes at once; more requests wait here. `images`
-    prepares prompts with images; without it there are none. `resources` are closed with the engine.
+    `slots` are the answers that the machine computes at once; further requests wait here. `images`
+    prepares prompts with images; without it the model takes none. `resources` are closed with the
+    engine.
     """
 
-    def __init__(  # noqa: PLR0913 - what an engine is made of, each once
+    def __init__(  # noqa: PLR0913 - the parts of an engine, each once
         self,
         machine: Machine,
         template: ChatTemplate,
@@ -84,7 +85,7 @@ class TokenEngine(Generic[Machine]):
         return (await self.prepare(prompt)).rendered.tokens
 
     async def prepare(self, prompt: Prompt) -> PreparedPrompt:
-        """Tokenize `prompt`, once for as long as it lives."""
+        """Return the tokens of `prompt`, kept for as long as it lives."""
         prepared = self._prepared.get(prompt)
         if prepared is None:
             prepared = self._prepared[prompt] = await self._prepare(prompt)
@@ -139,7 +140,7 @@ def capabilities_of(
     images: bool = False,
     image_types: frozenset[str] = MEDIA_TYPES,
 ) -> Capabilities:
-    """Say what a model with this template can do on a token machine."""
+    """Return the capabilities of a model with this template on a token machine."""
     return Capabilities(
         context_tokens=context_tokens,
         tools=True,
@@ -157,7 +158,7 @@ def open_template(
 ) -> ChatTemplate:
     """Compile a model's template: its own (`source`), or the file that the options name.
 
-    `bos` and `eos` are what the template is told of the model's first and last token. Raises
+    `bos` and `eos` are the texts of the model's first and last token, for the template. Raises
     `EngineStartError`; a file is tried on a conversation first.
     """
     path = options.chat_template

@@ -1,8 +1,8 @@
-"""The seam between Antiphon and a token machine: a server that continues arrays of tokens.
+"""The interface to a token machine: a server that continues arrays of tokens.
 
-A machine computes and nothing else. What the tokens mean is decided on this side of the seam: the
-chat template, the tools, reasoning, what may be answered and what an answer was. So an engine for
-another server is an implementation of `TokenMachine`, and options.
+A machine only computes. Antiphon gives the tokens their meaning: it owns the chat template, the
+tools, reasoning, the grammar of the answer and its parsing. So an engine for another server is an
+implementation of `TokenMachine`, and options.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -17,13 +17,13 @@ from antiphon.engines.token.prompt.tokens import RenderedPrompt
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to continue, and how. `None` leaves a sampling parameter to the machine.
+    """A prompt to continue. `None` leaves a sampling parameter to the machine.
 
-    - `tokens`: the prompt. `max_tokens` of 0 has it read, and whatever comes back is ignored.
-    - `grammar`: what may be answered, as GBNF with the rule `root`.
+    - `tokens`: the prompt. With `max_tokens` of 0 it is only read, and the answer is ignored.
+    - `grammar`: the grammar of the answer, as GBNF with the rule `root`.
     - `stop`: texts that end the answer when the model writes them.
-    - `shown`: spellings of control tokens that shall come back as text when the model writes them;
-      a machine hides its other control tokens.
+    - `shown`: spellings of control tokens that come back as text when the model writes them; a
+      machine hides its other control tokens.
     """
 
     tokens: list[int]
@@ -45,15 +45,15 @@ class PieceEnd(StrEnum):
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of an answer: whole characters, and what they cost.
+    """A piece of an answer: whole characters, and their tokens.
 
-    `count` is how many tokens the piece cost, those included that made no text before it. `tokens`
-    are these tokens, or `None` where the machine does not show all of them. Tokens that are no
-    text (of control, or held back) have pieces of their own or are in the next one. U+FFFD stands
+    `count` is the number of tokens of the piece, with those before it that made no text. `tokens`
+    are these tokens, or `None` if the machine does not show all of them. Tokens without text
+    (control tokens, or held back) have pieces of their own or belong to the next one. U+FFFD stands
     for bytes that are no character. The text of a stop sequence is in no piece, its tokens are.
 
-    The last piece, and no other one, has an `end`. It has no text and no `tokens`, and counts what
-    no piece before it has.
+    Only the last piece has an `end`. It has no text and no `tokens`, and counts the tokens that no
+    piece before it counted.
     """
 
     text: str = ""
@@ -67,14 +67,14 @@ class TokenMachine(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether the machine answers at present."""
+        """Whether the machine can answer now."""
         ...
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
         """Tokenize `text`.
 
         With `control`, spellings of control tokens in it are control tokens, else plain text.
-        `ends` adds what the model wants at both ends of every prompt.
+        `ends` adds the tokens that the model expects at both ends of a prompt.
         """
         ...
 
@@ -84,7 +84,7 @@ class TokenMachine(Protocol):
 
 
 class PreparedPrompt(msgspec.Struct, frozen=True):
-    """A prompt as tokens, and the machine for every completion of it, if that is a special one.
+    """A prompt as tokens, and the machine for its completions, if it needs one of its own.
 
     The number of tokens is exact. Those of an image may be any numbers.
     """
@@ -94,12 +94,12 @@ class PreparedPrompt(msgspec.Struct, frozen=True):
 
 
 class ImagePreparer(Protocol):
-    """Prepares prompts with images, for a machine whose model sees."""
+    """Prepares prompts with images, for a machine whose model reads images."""
 
     async def prepare(
         self, parts: Sequence[RenderedPart], edges: Sequence[Edge] = ()
     ) -> PreparedPrompt:
-        """Take a rendered prompt with its images, and behind which parts its edges lie.
+        """Prepare a rendered prompt with images; its edges lie behind parts.
 
         An edge that is not between two tokens is left out. Raises `EngineError`.
         """

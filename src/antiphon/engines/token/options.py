@@ -1,4 +1,4 @@
-"""The options of every engine on a token machine: how its model is talked to."""
+"""The options of every engine on a token machine: its chat template and its reasoning."""
 
 from typing import Annotated
 
@@ -9,18 +9,18 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 
 class ReasoningTagOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a model tags its reasoning, if its template does not show it."""
+    """The tags of a model's reasoning, for a template that does not show them."""
 
     open: Annotated[str, Meta(min_length=1)]
     close: Annotated[str, Meta(min_length=1)]
 
 
 class TemplateOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which chat template is rendered, and how the model reasons.
+    """The chat template, and the tags of reasoning.
 
     - `chat_template`: a file with a Jinja template to use instead of the model's own.
-    - `thinking`: how the model tags its reasoning; `true` takes what its template writes, and
-      `false` keeps a model from reasoning whose template would have it.
+    - `thinking`: the tags of the model's reasoning; `true` takes those of its template, `false`
+      switches reasoning off even if the template supports it.
     """
 
     chat_template: Annotated[str, Meta(min_length=1)] | None = None

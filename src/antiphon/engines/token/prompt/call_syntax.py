@@ -10,7 +10,7 @@ from typing import Any, Final
 class CallSyntax:
     """A JSON object with a name and arguments, between an opening and a closing.
 
-    Without an opening an answer is a call when it begins as one.
+    Without an opening an answer that begins as a call is one.
     """
 
     opening: str
@@ -18,13 +18,13 @@ class CallSyntax:
     arguments: str
 
     def before(self, name: str) -> str:
-        """Write a call up to its arguments."""
+        """Return the text of a call up to its arguments."""
         head = "\n" if self.opening else ""
         return f'{self.opening}{head}{{"name": {to_json(name)}, "{self.arguments}": '
 
     @property
     def after(self) -> str:
-        """What follows the arguments."""
+        """The text of a call behind its arguments."""
         return f"}}\n{self.closing}" if self.closing else "}"
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> str:
@@ -32,12 +32,12 @@ class CallSyntax:
 
 
 TAGGED: Final = CallSyntax("<tool_call>", "</tool_call>", "arguments")
-"""The syntax that most open models are trained on; other models are told to use it."""
+"""The syntax that most open models are trained on; for other models it is described."""
 
 BARE: Final = CallSyntax("", "", "parameters")
 """The syntax of Llama 3: the answer is the call."""
 
 
 def to_json(value: object) -> str:
-    """Write JSON as models have seen it: with spaces, and without escapes."""
+    """Encode JSON as in the training data of models: with spaces, and without escapes."""
     return json.dumps(value, ensure_ascii=False)

@@ -28,7 +28,7 @@ class PlacedCall(msgspec.Struct, frozen=True):
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """A turn, or a piece of one. There is at least one part, if only an empty one."""
+    """A turn, or a part of one. It has at least one text part, which may be empty."""
 
     role: str
     parts: tuple[TextPart, ...]
@@ -44,10 +44,10 @@ class _PlacedBlock(msgspec.Struct, frozen=True):
 def chat_messages(
     turns: Sequence[Turn], tool_prompt: Sequence[TextPart] = (), *, native: bool
 ) -> list[ChatMessage]:
-    """Write turns as messages, with `tool_prompt` before the caller's system prompt.
+    """Return turns as messages, with `tool_prompt` before the caller's system prompt.
 
     `native` keeps calls and results apart, for the template to write; else they are text. Raises
-    `UnknownBlockError` for a block that a token machine cannot be shown.
+    `UnknownBlockError` for a block that has no form for a token machine.
     """
     messages = [
         message
@@ -66,7 +66,7 @@ def chat_messages(
 def _split_at_reasoning(
     turn: int, blocks: Sequence[ContentParam]
 ) -> Iterator[tuple[str, list[_PlacedBlock]]]:
-    """Cut a turn where the model begins to reason anew: its reasoning, and its blocks then."""
+    """Cut a turn wherever reasoning begins; yield each reasoning with the blocks behind it."""
     reasoning: list[str] = []
     content: list[_PlacedBlock] = []
     for index, block in enumerate(blocks):
@@ -101,7 +101,7 @@ def _native_messages(role: str, blocks: Sequence[_PlacedBlock]) -> Iterator[Chat
             case ToolUseParam() as call:
                 calls.append(PlacedCall(call, placed.position))
                 continue
-            # The order is kept: what stands behind a call or a result is another message.
+            # To keep the order, a block behind a call or a result begins another message.
             case _ if calls or (texts and isinstance(placed.block, ToolResultParam)):
                 yield ChatMessage(role, tuple(texts) or NOTHING, tuple(calls))
                 texts, calls = [], []
@@ -117,7 +117,7 @@ def _native_messages(role: str, blocks: Sequence[_PlacedBlock]) -> Iterator[Chat
 
 
 def expressions(messages: Sequence[ChatMessage]) -> Iterator[list[ChatMessage]]:
-    """Yield other ways to say the same in the same order, the most faithful first, none twice.
+    """Yield equivalent lists of messages, the most faithful first, none twice.
 
     Some templates take one call in a message, and nothing beside it; some take no reasoning.
     """
@@ -133,8 +133,8 @@ def expressions(messages: Sequence[ChatMessage]) -> Iterator[list[ChatMessage]]:
 
 
 def _system_until(messages: Sequence[ChatMessage], index: int) -> list[ChatMessage]:
-    """Have the user say what the system says from a message on."""
-    # As they stand, turns are left apart; turns whose role was changed join their neighbours.
+    """Return the messages with the role `user` for `system` from an index on."""
+    # Unchanged turns stay separate; a turn with a changed role joins its neighbours.
     if index == len(messages):
         return list(messages)
     rest = (

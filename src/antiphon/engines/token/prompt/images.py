@@ -1,4 +1,4 @@
-"""The images of a prompt while it is rendered: each is a mark among the caller's texts."""
+"""The images of a prompt during rendering: each is a mark among the caller's texts."""
 
 import re
 from itertools import count
@@ -21,10 +21,10 @@ _CLOSE: Final = "\ue011"
 
 
 class ImageMarks:
-    """A prompt's images, and the `prompt` with a mark in the place of each image.
+    """The images of a prompt, and the `prompt` with a mark instead of each image.
 
-    No text of the caller has a mark in it: a mark opens with a longer run of its sign than any
-    text has.
+    No text of the caller contains a mark: a mark opens with a longer run of its sign than any text
+    has.
     """
 
     def __init__(self, prompt: Prompt) -> None:
@@ -42,9 +42,9 @@ class ImageMarks:
     def split_at_marks(
         self, rendered: Rendered
     ) -> tuple[list[RenderedPart], tuple[Edge, ...]] | None:
-        """Cut a rendered prompt at the marks, unless they are not all there, once and in order.
+        """Cut a rendered prompt at the marks; `None` unless each is there once and in order.
 
-        Returns its parts, and behind how many of them its edges lie.
+        Returns the parts, and the edges counted in parts.
         """
         parts: list[RenderedPart] = []
         ends = [0]

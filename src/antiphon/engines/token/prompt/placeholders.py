@@ -1,4 +1,4 @@
-"""The caller's texts in a template: hidden behind sentinels while it is rendered."""
+"""The caller's texts in a template, replaced by sentinels while it is rendered."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of the prompt. `control` says that control tokens in it are meant as such."""
+    """A section of the prompt. With `control`, control tokens in it are tokenized as such."""
 
     text: str
     control: bool
@@ -40,7 +40,7 @@ class Rendered(msgspec.Struct, frozen=True):
 class Placeholders:
     """The caller's texts of one rendering, and the sentinels that stand for them.
 
-    `ends` notes where tools and blocks end among them.
+    `ends` notes the ends of tools and blocks among them.
     """
 
     def __init__(self, mark: str) -> None:
@@ -53,17 +53,17 @@ class Placeholders:
 
     @classmethod
     def beside(cls, source: str) -> "Placeholders":
-        """Make one whose sentinels are no part of a template's own text."""
-        # As many as the template has itself in a row, and one more.
+        """Return placeholders whose sentinels do not occur in a template's own text."""
+        # One more in a row than the template itself has.
         return cls(_OPEN * (1 + max(map(len, re.findall(f"{_OPEN}+", source)), default=0)))
 
     def fresh(self) -> "Placeholders":
         return Placeholders(self._mark)
 
     def loose(self, value: Any) -> Any:
-        """Hide the texts in `value`, which may come out at any place, as text or as JSON.
+        """Hide the texts in `value`, which the template may write anywhere, as text or as JSON.
 
-        What is only letters and digits cannot be a control token, and templates ask for it.
+        Plain words stay: they cannot be control tokens, and templates compare with them.
         """
         if isinstance(value, Mapping):
             return {self.loose(key): self.loose(part) for key, part in value.items()}
@@ -76,7 +76,7 @@ class Placeholders:
         return self._sentinel(len(self._texts) - 1)
 
     def content(self, parts: Sequence[TextPart], *, last: bool) -> str:
-        """Hide the texts of a message; of the `last` one nothing may be trimmed."""
+        """Hide the texts of a message; the end of the `last` one is kept untrimmed."""
         pieces: list[str] = []
         for index, part in enumerate(parts):
             before = len(self._texts)
@@ -89,7 +89,7 @@ class Placeholders:
         return "".join(pieces)
 
     def complete(self, position: BlockPosition) -> None:
-        """Note that what has been hidden last was in this tool or call, which is complete."""
+        """Note that a tool or a call is complete; its texts have been hidden."""
         self.ends.add(position, len(self._texts), with_text=False)
 
     def begin_turns(self) -> None:
@@ -104,9 +104,9 @@ class Placeholders:
         return hidden
 
     def _hide(self, text: str, *, keep: bool) -> str:
-        """Put a sentinel for `text`, leaving the space around it to templates that trim.
+        """Return a sentinel for `text`, with the space around it, which templates may trim.
 
-        A text of spaces has nothing to hide; as a prefill (`keep`) it marks the end all the same.
+        A text of white space stays as it is; as a prefill (`keep`) its sentinel marks the end.
         """
         core = text.strip()
         if not core and not keep:
@@ -121,13 +121,13 @@ class Placeholders:
         return self._mark + str(index).translate(_TO_DIGITS) + _CLOSE
 
     def cut_after_last(self, text: str) -> str:
-        """End the prompt where the prefill ends, which keeps the space that it ends with."""
+        """Cut the prompt behind the prefill, with the white space at its end."""
         sentinel = self._sentinel(len(self._texts) - 1)
         before, found, _ = text.rpartition(sentinel)
         return before + found + self._tail
 
     def cut(self, text: str, breakpoints: Sequence[Breakpoint] = ()) -> Rendered | None:
-        """Cut `text` at its sentinels, unless they are not all there, once and in order."""
+        """Cut `text` at its sentinels; `None` unless each is there once and in order."""
         marked = f"{self._mark}([{_DIGITS}]+)([{_CLOSE}{_AS_JSON}])"
         parts = re.split(marked, text)
         order = [int(digits.translate(_FROM_DIGITS)) for digits in parts[1::3]]
@@ -148,7 +148,7 @@ class Placeholders:
 
 
 def _spans(order: Sequence[int], alternating: Sequence[Segment]) -> Spans:
-    """Find the hidden texts (`order`) among segments, of which empty ones do not count."""
+    """Return the spans of the hidden texts (`order`), without counting empty segments."""
     ends = list(accumulate((bool(segment.text) for segment in alternating), initial=0))
     spans: dict[int, tuple[int, int]] = {}
     for index, start, end in zip(order, ends[1::2], ends[2::2], strict=False):
@@ -157,10 +157,10 @@ def _spans(order: Sequence[int], alternating: Sequence[Segment]) -> Spans:
 
 
 def in_json(text: str) -> str:
-    """Write a text as it stands between the quotes of JSON."""
+    """Return a text as it stands between the quotes of JSON."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def json_of_hidden(text: str) -> str:
-    """Have the sentinels in a piece of JSON stand for texts in JSON."""
+    """Mark the sentinels in a piece of JSON, so that their texts are encoded as JSON."""
     return text.replace(_CLOSE, _AS_JSON)

@@ -1,7 +1,7 @@
-"""How a model tags its reasoning, and what its template can be told about reasoning.
+"""The reasoning of a model: its tags, and the variables by which its template controls it.
 
-Nothing here knows a model by name: a template is read for the tags it writes and the variables it
-asks for, see docs/decisions/0013-thinking.md.
+No model is known by name: tags and variables are read from its template, see
+docs/decisions/0013-thinking.md.
 """
 
 import re
@@ -16,25 +16,25 @@ from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.base import EFFORTS, nearest
 
 SWITCHES: Final = ("enable_thinking", "thinking")
-"""Variables by which templates ask whether the model shall reason."""
+"""Variables by which templates switch reasoning on or off."""
 
 FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
-"""Fields of a message in which templates look for earlier reasoning."""
+"""Fields of a message in which templates read earlier reasoning."""
 
 BUDGETS: Final = {"low": 1024, "medium": 4096, "high": 16_384, "xhigh": 32_768}
-"""What adaptive thinking may cost where a model has no control of its own; `max` is free."""
+"""Tokens of adaptive thinking, for models without a control of their own; `max` has no limit."""
 
 DEFAULT_EFFORT: Final = "high"
 THINKING_SHARE: Final = 0.75
-"""Of an answer's tokens, so that adaptive thinking leaves room to say something."""
+"""The share of `max_tokens` for adaptive thinking; the rest is left for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningTags:
-    """What stands around reasoning: `<think>` and `</think>`, in many spellings.
+    """The tags around reasoning: `<think>` and `</think>`, in many spellings.
 
-    `margin` is between the tags and the reasoning, `gap` between the closing and the answer.
-    `none` stands in place of reasoning; by default it is the tags with nothing between them.
+    `margin` separates the tags from the reasoning, `gap` the closing tag from the answer. `none`
+    is written instead of reasoning; by default it is the tags with nothing between them.
     """
 
     opening: str
@@ -45,7 +45,7 @@ class ReasoningTags:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """What may be a single control token, which a machine has to be told to show."""
+        """The tags; each may be a control token, which the machine must show."""
         parts = re.findall(r"<\|[^<>|]*\|>", self.opening + self.closing + self.gap)
         return tuple(dict.fromkeys((self.opening, self.closing, *parts)))
 
@@ -78,16 +78,16 @@ KNOWN_TAGS: Final = {
     "<think>": THINK,
     "</think>": THINK,
 }
-"""The tags by the text that a template has, in the order in which templates are searched."""
+"""Tags by a text that occurs in a template, in the order in which templates are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningFormat:
-    """What a template knows of reasoning.
+    """The reasoning of a template.
 
-    `tags` is `None` if the model does not reason; `field` is where its template looks for earlier
-    reasoning, if it does. `levels` are what its variable `reasoning_effort` may be, and
-    with `takes_none` also "none"; `takes_budget` says that it has a `thinking_budget`.
+    `tags` is `None` if the model does not reason. `field` is the field of earlier reasoning, if the
+    template has one. `levels` are the values of its variable `reasoning_effort`, with `takes_none`
+    also "none"; `takes_budget` is true if it has a variable `thinking_budget`.
     """
 
     tags: ReasoningTags | None
@@ -99,11 +99,11 @@ class ReasoningFormat:
 
     @property
     def efforts(self) -> tuple[str, ...]:
-        """The levels that make a difference: the model's own, or those that have a budget."""
+        """The levels that make a difference: those of the template, or those with a budget."""
         return self.levels or (EFFORTS if self.tags is not None else ())
 
     def variables(self, thinking: Thinking, effort: str | None) -> dict[str, Any]:
-        """Return the variables that tell the template how much to reason; others are left to it."""
+        """Return the template variables that control reasoning; others keep their defaults."""
         reasons = thinking.mode != "disabled"
         variables: dict[str, Any] = {}
         if self.switch is not None:
@@ -118,7 +118,7 @@ class ReasoningFormat:
         return variables
 
     def budget(self, prompt: Prompt) -> int | None:
-        """Return how many tokens reasoning may have; `None` if only `max_tokens` ends it."""
+        """Return the most tokens of reasoning; `None` if only `max_tokens` limits it."""
         allowance = self._allowance(prompt.thinking, prompt.effort)
         if allowance is None or prompt.thinking.mode == "enabled":
             return allowance
@@ -135,21 +135,22 @@ def reasoning_format_of(
 ) -> ReasoningFormat:
     """Read a template: its `source` for tags, its `tree` for variables and fields.
 
-    `tags` are the operator's, who may also say that there are none.
+    `tags` are the operator's: tags, `False` for none, or `True` to read them from the template.
     """
     words = set(_words(tree))  # first: looking for variables folds what is constant
-    asked = find_undeclared_variables(tree)
-    takes_none = "reasoning_effort" in asked and "none" in words
-    # Templates seldom spell out the first three, and refuse others where they know "none".
+    variables = find_undeclared_variables(tree)
+    takes_none = "reasoning_effort" in variables and "none" in words
+    # Templates seldom name the first three levels; those with "none" refuse levels they do not
+    # name.
     spelled = words if takes_none else {*EFFORTS[:3], *words}
     levels = tuple(level for level in EFFORTS if level in spelled)
     return ReasoningFormat(
         tags=_tags_in(source) if tags is True else tags or None,
         field=next((field for field in FIELDS if field in words), None),
-        switch=next((switch for switch in SWITCHES if switch in asked), None),
-        levels=levels if "reasoning_effort" in asked else (),
+        switch=next((switch for switch in SWITCHES if switch in variables), None),
+        levels=levels if "reasoning_effort" in variables else (),
         takes_none=takes_none,
-        takes_budget="thinking_budget" in asked,
+        takes_budget="thinking_budget" in variables,
     )
 
 

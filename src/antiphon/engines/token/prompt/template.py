@@ -1,9 +1,9 @@
-"""Renders conversations by the model's own chat template, in which callers' text stays plain text.
+"""Renders conversations by the model's own chat template; callers' text stays plain text.
 
 Each text of the caller is replaced by a sentinel, the template is rendered, and the result is cut
 at the sentinels. The text between two sentinels is the template's and may hold control tokens; the
 text behind a sentinel is the caller's and never does. Each sentinel has to come out once and in
-order, so a template that drops, hoists or reorders a turn is noticed instead of obeyed.
+order, so a template that drops, hoists or reorders a turn is detected.
 """
 
 import json
@@ -36,7 +36,7 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reason
 from antiphon.engines.token.prompt.tool_prompt import describe, tool_prompt
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
-# What a template that was written for other conversations raises, beside Jinja's own errors.
+# Errors of a template that does not fit a conversation, besides those of Jinja.
 _TEMPLATE_ERRORS: Final = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
 )  # fmt: skip
@@ -49,8 +49,8 @@ class TemplateUnusableError(Exception):
 class ChatTemplate:
     """A model's template, compiled. `now` is for templates that write the date.
 
-    `syntax` is how calls are written, `native` whether the template itself tells the model so;
-    `reasoning` is what it knows of reasoning, with other `tags` if they are given.
+    `syntax` is the syntax of calls, `native` is true if the template itself describes it to the
+    model; `reasoning` is the template's reasoning format, with other `tags` if they are given.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class ChatTemplate:
         self.syntax = native or TAGGED
 
     def render(self, prompt: Prompt) -> Rendered:
-        """Render the conversation and what makes the model answer it, or continue its prefill.
+        """Render the conversation, ready for the model to answer it or to continue its prefill.
 
-        What a template cannot express as it stands is tried with later system turns, then with
-        all of them, said by the user at the same place. The template decides which of the earlier
-        reasoning it shows. Raises `TemplateUnusableError`.
+        If the template cannot express a conversation, later system turns become user turns, then
+        all of them. The template decides which earlier reasoning it shows. Raises
+        `TemplateUnusableError`.
         """
         variables = self.reasoning.variables(prompt.thinking, prompt.effort)
         reasons = prompt.thinking.mode != "disabled"
         complaint = "it drops or reorders turns"
-        told = tool_prompt(prompt, native=self.native)
-        messages = chat_messages(prompt.turns, told, native=self.native)
+        described = tool_prompt(prompt, native=self.native)
+        messages = chat_messages(prompt.turns, described, native=self.native)
         tools = prompt.tools if self.native else ()
         for expression in expressions(messages):
             try:
@@ -100,9 +100,9 @@ class ChatTemplate:
         raise TemplateUnusableError(complaint)
 
     def _opened(self, rendered: Rendered, *, reasons: bool) -> Rendered:
-        """Open reasoning where the model shall reason, and close it where it shall not.
+        """Add the opening tag if the model shall reason, and an empty reasoning if it shall not.
 
-        A template that asks whether to reason has itself seen to it that the model does not.
+        A template with a switch for reasoning has already switched it off.
         """
         tags = self.reasoning.tags
         if tags is None:
@@ -142,7 +142,7 @@ class ChatTemplate:
         return hidden.cut(hidden.cut_after_last(text) if prefilled else text, breakpoints)
 
     def _message(self, message: ChatMessage, hidden: Placeholders, *, last: bool) -> dict[str, Any]:
-        """Write a message; a template without a field for reasoning finds it in the content."""
+        """Return a message for the template; reasoning without a field is part of the content."""
         if message.role != "system":
             hidden.begin_turns()
         fields: dict[str, Any] = {"role": message.role}
@@ -160,7 +160,7 @@ class ChatTemplate:
         return fields
 
     def _native_syntax(self) -> CallSyntax | None:
-        """Render a conversation with a call, and recognise how the template writes it."""
+        """Return the syntax in which the template writes calls; `None` if it is unknown."""
         if "tools" not in self._source:
             return None
         try:
@@ -211,7 +211,7 @@ def _call(placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:
 
 
 def _environment(now: Callable[[], datetime]) -> ImmutableSandboxedEnvironment:
-    """Build the environment that templates are written for, which is that of transformers."""
+    """Return the Jinja environment of transformers, which templates are written for."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
@@ -224,7 +224,7 @@ def _environment(now: Callable[[], datetime]) -> ImmutableSandboxedEnvironment:
 
 
 class _Generation(jinja2.ext.Extension):
-    """`{% generation %}` marks what to train on; at inference it is transparent."""
+    """`{% generation %}` marks text for training; at inference it is transparent."""
 
     tags = {"generation"}  # noqa: RUF012 - declared so by Jinja
 

@@ -1,7 +1,7 @@
-"""The stretches of a message that are tokenized each by itself: one for each block, or more.
+"""The parts of a message that are tokenized separately: one or more for each block.
 
-A prompt is tokenized in stretches, so that a block's tokens are the same in whatever conversation
-it stands, and a prefix of a prompt ends at the end of any block.
+So the tokens of a block are the same in every conversation, and a prefix of a prompt can end at the
+end of any block.
 """
 
 from typing import Final, TypeAlias
@@ -11,16 +11,16 @@ import msgspec
 from antiphon.core.blocks import BLOCK_SEPARATOR, Path
 
 TURN_SEPARATOR: Final = "\n\n"
-"""Between turns that a template cannot tell apart and that share one of its messages."""
+"""Separates turns that share one message, because a template cannot express them separately."""
 
 BlockPosition: TypeAlias = tuple[int | None, Path]
-"""Of a block: its turn and the path in it. Of a tool: no turn, and its index. As `Breakpoint`."""
+"""Of a block: its turn and its path in it. Of a tool: no turn, and its index. As `Breakpoint`."""
 
 
 class TextPart(msgspec.Struct, frozen=True):
-    """A stretch of text, and the blocks that end with it.
+    """A text, and the blocks that end with it.
 
-    `separator` stands before it where something of the same message does.
+    `separator` separates it from the part before it in the same message.
     """
 
     text: str
@@ -29,6 +29,6 @@ class TextPart(msgspec.Struct, frozen=True):
 
 
 def appended(parts: tuple[TextPart, ...], more: tuple[TextPart, ...]) -> tuple[TextPart, ...]:
-    """Return the parts of a message that says what two turns say."""
+    """Return the parts of a message that joins two turns."""
     first = msgspec.structs.replace(more[0], separator=TURN_SEPARATOR)
     return (*parts, first, *more[1:])

@@ -1,4 +1,4 @@
-"""Prompts to tokens, each segment once: what is counted is what is posted."""
+"""Prompts to tokens, each segment once: the counted tokens are those that are sent."""
 
 import asyncio
 from array import array
@@ -13,11 +13,11 @@ from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.placeholders import Rendered, Segment
 
 CACHED_CHARS: Final = 4_000_000
-"""Some 16 MB of text and 4 MB of tokens at most."""
+"""At most some 16 MB of text and 4 MB of tokens."""
 
 
 class RenderedPrompt(msgspec.Struct, frozen=True):
-    """A prompt as tokens, and behind how many of them its breakpoints lie.
+    """A prompt as tokens, and the edges of its breakpoints among them.
 
     The tokens up to a breakpoint are the same in every prompt that begins with the same blocks.
     """
@@ -27,16 +27,16 @@ class RenderedPrompt(msgspec.Struct, frozen=True):
 
 
 class Tokenize(Protocol):
-    """Tokenizes a text; `control` says whether control tokens in it are meant as such."""
+    """Tokenizes a text. With `control`, spellings of control tokens in it are control tokens."""
 
     def __call__(self, text: str, *, control: bool, ends: bool = False) -> Awaitable[list[int]]: ...
 
 
 class Tokenizer:
-    """Tokenizes segments, and remembers what it did for the ones used last.
+    """Tokenizes segments, and caches those used last.
 
-    `begin` is what the model wants every prompt to begin with: a token, or none.
-    Conversations repeat: of turn n+1 all but the last message was in turn n.
+    `begin` holds the first token of every prompt, if the model has one. Conversations repeat: all
+    but the last message of turn n+1 was in turn n.
     """
 
     def __init__(self, tokenize: Tokenize, begin: Sequence[int], limit: int = CACHED_CHARS) -> None:
@@ -48,22 +48,22 @@ class Tokenizer:
 
     @classmethod
     async def open(cls, tokenize: Tokenize) -> "Tokenizer":
-        """Make one, and ask what the model wants a prompt to begin with."""
+        """Return a tokenizer with the first token that the model wants."""
         ends = await tokenize("", control=True, ends=True)
         return cls(tokenize, ends[:1])
 
     async def encode(self, rendered: Rendered) -> RenderedPrompt:
-        """Tokenize a prompt, and say behind which token each of its edges lies."""
+        """Tokenize a prompt, and convert its edges to numbers of tokens."""
         parts = await self.each(rendered.segments)
         tokens = [token for part in parts for token in part]
         ends = list(accumulate(map(len, parts), initial=0))
-        # A template that writes the token itself must not make it two.
+        # A template may write the token itself.
         begin = self.begin if tokens[: len(self.begin)] != self.begin else []
         edges = (Edge(len(begin) + ends[edge.at], edge.ttl) for edge in rendered.edges)
         return RenderedPrompt(begin + tokens, tuple(edges))
 
     async def each(self, segments: Sequence[Segment]) -> list[Sequence[int]]:
-        """Tokenize each segment by itself, and without what a prompt begins with."""
+        """Tokenize each segment by itself, without the first token of a prompt."""
         known = dict(zip(segments, map(self._recall, segments), strict=True))
         fresh = [segment for segment, tokens in known.items() if tokens is None]
         known.update(zip(fresh, await self._ask(fresh), strict=True))

@@ -1,4 +1,4 @@
-"""The texts that tell a model about tools and formats, and the text of calls and results."""
+"""The texts that describe tools and formats to a model, and the texts of calls and results."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -27,7 +27,7 @@ FORMAT: Final = "Answer with JSON that fits this JSON schema, and with nothing e
 def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
     """Return the beginning of the system prompt; the same for the same tools and schema.
 
-    `native` says that the model's own template tells it about tools.
+    With `native`, the model's own template describes the tools.
     """
     parts: list[TextPart] = []
     if prompt.tools and not native:
@@ -42,7 +42,7 @@ def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
 
 
 def describe(tool: Tool) -> dict[str, Any]:
-    """Describe a tool as models have seen it in training."""
+    """Return the description of a tool in the form of the training data of models."""
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
@@ -53,7 +53,7 @@ def describe(tool: Tool) -> dict[str, Any]:
 
 
 def block_parts(block: BlockParam, position: BlockPosition) -> Iterator[TextPart]:
-    """Write a block as text: what it says, a call, or a result. Raises `UnknownBlockError`."""
+    """Yield the parts of a text, a call or a result as text. Raises `UnknownBlockError`."""
     match block:
         case TextParam(text=text):
             yield TextPart(text, (position,))
@@ -66,7 +66,7 @@ def block_parts(block: BlockParam, position: BlockPosition) -> Iterator[TextPart
 
 
 def result_parts(result: ToolResultParam, position: BlockPosition) -> list[TextPart]:
-    """Write a tool's result, which says so if it is an error. Raises `UnknownBlockError`."""
+    """Return the parts of a result; an error is marked as one. Raises `UnknownBlockError`."""
     turn, path = position
     texts = list(map(_text, inner_blocks(result))) or [""]
     if result.is_error:
@@ -85,7 +85,7 @@ def _wrapped(parts: Sequence[TextPart]) -> Iterator[TextPart]:
 
 
 def _text(block: BlockParam) -> str:
-    """Return the text of a block in a result; all others have become text before."""
+    """Return the text of a block in a result; earlier steps have turned others into text."""
     if isinstance(block, TextParam):
         return block.text
     raise UnknownBlockError(block)
