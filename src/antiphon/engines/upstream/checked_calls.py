@@ -1,7 +1,7 @@
-"""Calls of tools that another server's model makes: whole and right before they leave.
+"""Checks the calls of another server's model: each is complete and valid before it is sent.
 
-A call is held back until its input is there, because a part that was sent cannot be taken back.
-With `eager_input_streaming` on a tool, the caller gets the pieces as they come.
+A call is held back until its input is complete, because a sent part cannot be taken back. With
+`eager_input_streaming` on a tool, the caller gets the pieces as they come.
 """
 
 import msgspec
@@ -25,7 +25,7 @@ CUT = frozenset({FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW})
 
 
 class CheckedCalls:
-    """The calls of one answer. `closed` once a second one began where only one may be."""
+    """The calls of one answer. `closed` is true once a second call began where one is allowed."""
 
     def __init__(self, prompt: Prompt) -> None:
         self._tools = {tool.name: tool for tool in prompt.tools}
@@ -37,7 +37,7 @@ class CheckedCalls:
         self.closed = False
 
     def feed(self, event: EngineEvent) -> list[EngineEvent]:
-        """Take the next event, and return what may leave; raises `EngineError`."""
+        """Take the next event, and return the events that may be sent; raises `EngineError`."""
         if self._tool is None and isinstance(event, TextChunk):
             return [event]
         if isinstance(event, ToolCallJson):
@@ -71,7 +71,7 @@ class CheckedCalls:
         return []
 
     def _end(self, *, cut: bool) -> list[EngineEvent]:
-        """Return the call that ends here, if there is one and it is right."""
+        """Return the events of the call that ends here, if there is one; raises for a wrong one."""
         if self._tool is None:
             return []
         text, tool = "".join(self._input), self._tool
@@ -89,7 +89,7 @@ class CheckedCalls:
 
 
 def _fits(value: object, tool: Tool) -> bool:
-    """Whether an input fits; one that takes too long to check is not guaranteed to."""
+    """Return whether an input fits a tool; false if the check would take too long."""
     try:
         return fits(value, tool.input_schema)
     except TooComplexError:

@@ -1,4 +1,4 @@
-"""The engine in front of another server, whatever vocabulary that server has."""
+"""The engine in front of another server, for every vocabulary."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -24,7 +24,7 @@ Options = TypeVar("Options", bound=UpstreamOptions)
 
 
 class Answering(Protocol):
-    """One answer in the upstream's vocabulary. `feed` it until `done`, then ask for its `end`."""
+    """One answer in the upstream's vocabulary. Call `feed` until `done`, then `end`."""
 
     @property
     def done(self) -> bool: ...
@@ -37,8 +37,8 @@ class Answering(Protocol):
 class Dialect(Protocol):
     """One vocabulary of upstreams: its path, its requests, and its answers.
 
-    `capabilities` are the served model's. `request` asks for at most `max_tokens`; `limited` says
-    that the context has no room for all that the caller wants.
+    `capabilities` are the served model's. `request` asks for at most `max_tokens`; `limited` is
+    true if the context has room for less than the caller's limit.
     """
 
     @property
@@ -55,7 +55,7 @@ class Dialect(Protocol):
 
 
 class _Silence:
-    """Drops the content of an answer of no tokens; upstreams cannot give less than one."""
+    """Drops the content of an answer of no tokens: upstreams generate at least one."""
 
     closed = False
 
@@ -95,7 +95,7 @@ class UpstreamEngine:
         async with aclosing(self._events(body, answer)) as events:
             async for event in events:
                 if not started and not isinstance(event, Started):
-                    # The upstream has not said the size of the prompt, so it is counted.
+                    # The upstream has not reported the size of the prompt, so it is counted.
                     yield Started(input_tokens=await self.count_tokens(prompt))
                 started = True
                 for passed in gate.feed(event):
@@ -107,10 +107,10 @@ class UpstreamEngine:
         await self._upstream.aclose()
 
     async def _most(self, prompt: Prompt) -> int:
-        """Return how many tokens to ask for.
+        """Return the number of tokens to ask for.
 
-        Upstreams asked for no token, or for more than fit, refuse. The prompt has to be counted
-        only where they might not fit.
+        Upstreams refuse requests for no token, or for more than fit. The prompt is counted only if
+        they might not fit.
         """
         context = self.capabilities.context_tokens
         if not self.capabilities.counts_exactly and prompt not in self._counts:

@@ -1,4 +1,4 @@
-"""HTTP to the servers that engines stand in front of; foreign exceptions end here."""
+"""HTTP to upstreams; the exceptions of aiohttp end here."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from antiphon.wire.sse import Frame, FrameDecoder
 T = TypeVar("T")
 
 KEEP_ALIVE_S: Final = 4.0
-"""Less than servers keep a connection (uvicorn: 5 s), so that they do not close it first."""
+"""Shorter than the time of servers (uvicorn: 5 s), so that they do not close it first."""
 DRAIN_S: Final = 0.05
 LARGEST_ANSWER: Final = 8 * 1024 * 1024
 LARGEST_FRAME: Final = 8 * 1024 * 1024
@@ -26,8 +26,8 @@ LONGEST_WAIT_S: Final = 3600.0
 
 _LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 TRIES: Final = 3
-"""A connection that was kept may be closed when it is used again (llama.cpp announces nothing), and
-so may the next one; what is lost with it has not been read."""
+"""A kept connection may be closed when it is used again (llama.cpp does not announce it), and so
+may the next one; the server has not read a request that is lost with it."""
 _TIMEOUTS: Final = frozenset({408, 504})
 _OVERLOADS: Final = frozenset({425, 429, 503, 529})
 _REFUSALS: Final = frozenset({400, 413, 422})
@@ -59,7 +59,7 @@ class Patience:
 
 
 class AnswerStream:
-    """A stream on its way. Its reader sets `flows` at the first token, `complete` at the end."""
+    """A stream of an answer. The reader sets `flows` at the first token, `complete` at the end."""
 
     def __init__(self, response: aiohttp.ClientResponse, patience: Patience) -> None:
         self.flows = False
@@ -68,7 +68,7 @@ class AnswerStream:
         self._patience = patience
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
-        """Yield the frames, as long as there are any."""
+        """Yield the frames up to the end of the stream."""
         decoder = FrameDecoder()
         unfinished = 0
         while part := self._content.read_nowait() or await self._read():
@@ -106,13 +106,13 @@ class Upstream:
         await self._session.close()
 
     async def ask(self, method: str, path: str, body: bytes | None, kind: type[T]) -> T:
-        """Ask for an answer that is one JSON value."""
+        """Send a request, and decode its answer, one JSON value."""
         async with self._exchange(method, path, body) as response:
             return decode(await _limited(response, LARGEST_ANSWER), kind)
 
     @asynccontextmanager
     async def stream(self, path: str, body: bytes) -> AsyncIterator[AnswerStream]:
-        """Ask for an answer that streams. Leaving early closes the connection."""
+        """Send a request, and yield its stream. Leaving early closes the connection."""
         async with self._exchange("POST", path, body) as response:
             if response.content_type != "text/event-stream":
                 raise failed(f"a stream was asked for, and {response.content_type!r} came")
@@ -154,7 +154,7 @@ class Upstream:
             return await self._request(method, url, body)
 
     async def _request(self, method: str, url: str, body: bytes | None) -> aiohttp.ClientResponse:
-        # A redirect would take the key somewhere else.
+        # A redirect would send the key to another server.
         return await self._session.request(method, url, data=body, allow_redirects=False)
 
 
@@ -182,7 +182,7 @@ async def _limited(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def decode(text: bytes | str, kind: type[T]) -> T:
-    """Decode what an upstream said, or blame it."""
+    """Decode a message of an upstream; raises `EngineError`, which blames the upstream."""
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -190,7 +190,7 @@ def decode(text: bytes | str, kind: type[T]) -> T:
 
 
 def read(text: bytes | str, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode what an upstream says again and again: a decoder is costly to make for a union."""
+    """Decode frequent messages of an upstream: the decoder of a union is costly to make."""
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -203,32 +203,32 @@ def _wrong(error: Exception) -> EngineError:
 
 
 def failed(what: str) -> EngineError:
-    """Blame the upstream, for the operator to read."""
+    """Return an error that blames the upstream; its message is for the operator."""
     return EngineError(EngineErrorKind.FAILED, f"upstream failed: {what}")
 
 
 def seconds(header: str | None) -> float | None:
-    """Read a `retry-after` in seconds; dates, and what is no such number, say nothing."""
+    """Read a `retry-after` in seconds; `None` for dates and any other text."""
     if header is None or not header.isascii() or not header.replace(".", "", 1).isdigit():
         return None
     return min(float(header), LONGEST_WAIT_S)
 
 
 def refused(status: int, body: bytes, retry_after_s: float | None = None) -> EngineError:
-    """Translate an answer that is an error. Only what is wrong with the request is the caller's."""
+    """Return the error of an error answer. Only faults of the request are shown to the caller."""
     try:
-        said = sentence(msgspec.json.decode(body))
+        message = sentence(msgspec.json.decode(body))
     except (msgspec.DecodeError, RecursionError):
-        said = None
-    return refusal(status, said, retry_after_s)
+        message = None
+    return refusal(status, message, retry_after_s)
 
 
-def refusal(status: int, said: str | None, retry_after_s: float | None = None) -> RefusedError:
-    """Make the error of a status."""
-    reason = f": {said}" if said else ""
+def refusal(status: int, message: str | None, retry_after_s: float | None = None) -> RefusedError:
+    """Return the error of a status."""
+    reason = f": {message}" if message else ""
     if status in _REFUSALS:
-        told = f"The model's server refused this request{reason or '.'}"
-        return RefusedError(EngineErrorKind.UNSUPPORTED, told, status)
+        message = f"The model's server refused this request{reason or '.'}"
+        return RefusedError(EngineErrorKind.UNSUPPORTED, message, status)
     kind, what = EngineErrorKind.FAILED, f"upstream answered with status {status}"
     if status in _OVERLOADS:
         kind = EngineErrorKind.OVERLOADED
@@ -238,16 +238,16 @@ def refusal(status: int, said: str | None, retry_after_s: float | None = None) -
         what = f"upstream refused `api_key` with status {status}"
     elif status == _NOT_FOUND:
         what = "upstream does not know the path or the `model` (status 404)"
-    # What upstreams say may quote a prompt, and this is for the log.
+    # A message of an upstream may quote a prompt, and this error goes to the log.
     return RefusedError(kind, what, status, retry_after_s)
 
 
 def sentence(body: Any) -> str | None:
-    """Find the sentence for people in an error, wherever servers put it."""
-    said = body
+    """Return the sentence of an error for people, wherever servers put it."""
+    found = body
     for key in ("error", "message", "detail"):
-        if isinstance(said, dict) and key in said:
-            said = said[key]
-    if not isinstance(said, str):
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+    if not isinstance(found, str):
         return None
-    return "".join(sign for sign in said if sign.isprintable())[:LONGEST_SENTENCE].strip() or None
+    return "".join(sign for sign in found if sign.isprintable())[:LONGEST_SENTENCE].strip() or None

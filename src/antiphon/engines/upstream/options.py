@@ -1,4 +1,4 @@
-"""The common part of engines in front of servers: options, the served model, an estimate."""
+"""The common part of upstream engines: options, the served model, an estimate."""
 
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, TypeAlias
@@ -23,8 +23,8 @@ TokenCount: TypeAlias = Annotated[int, Meta(ge=1)]
 class UpstreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The address and the capabilities of a server; see docs/reference/settings.md.
 
-    `None` for `model` and `context_tokens` asks the server. The capabilities are what the
-    operator promises: a request for more is refused before it gets there.
+    If `model` or `context_tokens` is `None`, the server is asked. The capabilities are promises of
+    the operator: a request for more is refused before it is sent.
     """
 
     url: Annotated[str, Meta(pattern=r"^https?://[^/\s]")]
@@ -44,7 +44,7 @@ class UpstreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     images: bool = False
 
     def __repr__(self) -> str:
-        # Keys stand in `api_key`, in `headers` and in URLs.
+        # `api_key`, `headers` and URLs may contain keys.
         return f"{type(self).__name__}(model={self.model!r}, …)"
 
     @property
@@ -53,10 +53,10 @@ class UpstreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as servers list it; each has its own word for the size of the context."""
+    """A model as servers list it; each server has its own name for the size of the context."""
 
     class Meta(msgspec.Struct, frozen=True):
-        """The fields that llama-server adds: the context of a slot, and of the training."""
+        """The fields of llama-server: the context of a slot, and the trained context."""
 
         n_ctx: int | None = None
         n_ctx_train: int | None = None
@@ -69,8 +69,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def context_tokens(self) -> int | None:
-        said = self.max_model_len or self.max_input_tokens
-        return said or (self.meta and (self.meta.n_ctx or self.meta.n_ctx_train)) or None
+        listed = self.max_model_len or self.max_input_tokens
+        return listed or (self.meta and (self.meta.n_ctx or self.meta.n_ctx_train)) or None
 
 
 class _Listing(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class _Listing(msgspec.Struct, frozen=True):
 
 
 async def find_card(name: str, options: UpstreamOptions, upstream: Upstream) -> ModelCard:
-    """Find the upstream's model, asking only for what the options do not say."""
+    """Return the upstream's model; ask the server only if the options leave something open."""
     if options.model is not None and options.context_tokens is not None:
         return ModelCard(id=options.model)
     try:
@@ -109,7 +109,7 @@ def capabilities_of(options: UpstreamOptions, card: ModelCard) -> Capabilities:
 
 
 def estimate(prompt: Prompt) -> int:
-    """Estimate a prompt's tokens: its characters by four, a few for each turn, images as usual."""
+    """Estimate a prompt's tokens: a quarter of its characters, some a turn, and its images."""
     characters = sum(map(len, _texts(prompt)))
     images = sum(map(usual_tokens, images_of(prompt)))
     text_tokens = -(-characters // CHARACTERS_PER_TOKEN)

@@ -96,7 +96,7 @@ def test_thinking_and_a_call() -> None:
     )
     assert events == [
         ThinkingChunk("Hm", 1),
-        ThinkingSignature(ORIGIN.proof("abc")),
+        ThinkingSignature(ORIGIN.close("abc")),
         ToolCallStart("f", 1),
         ToolCallJson('{"a":1}', 1),
         Finished(FinishReason.END_TURN, 2),
@@ -121,8 +121,8 @@ def test_redacted_thinking_is_passed_on() -> None:
     signed = [begin(1, "thinking"), piece(1, "signature_delta", signature="s"), close(1)]
     events = read(START, hidden, close(0), *signed, ending(), STOP)
     assert events == [
-        RedactedThought(ORIGIN.proof("x")),
-        ThinkingSignature(ORIGIN.proof("s")),
+        RedactedThought(ORIGIN.close("x")),
+        ThinkingSignature(ORIGIN.close("s")),
         Finished(FinishReason.END_TURN, 5),
     ]
     assert [block.__struct_config__.tag for block in assembled(events).content] == [

@@ -126,12 +126,12 @@ def test_a_count_is_asked_without_limits() -> None:
 
 def test_proofs_go_back_only_to_the_upstream_that_signed_them() -> None:
     other = ProofEnvelope("http://y", "m")
-    own = {"type": "thinking", "thinking": "x", "signature": ORIGIN.proof("s")}
-    hidden = {"type": "redacted_thinking", "data": ORIGIN.proof("d")}
+    own = {"type": "thinking", "thinking": "x", "signature": ORIGIN.close("s")}
+    hidden = {"type": "redacted_thinking", "data": ORIGIN.close("d")}
     foreign = [
-        {"type": "thinking", "thinking": "x", "signature": other.proof("s")},
+        {"type": "thinking", "thinking": "x", "signature": other.close("s")},
         {"type": "thinking", "thinking": "x", "signature": ""},
-        {"type": "redacted_thinking", "data": other.proof("d")},
+        {"type": "redacted_thinking", "data": other.close("d")},
     ]
     asked = body(Prompt((turn("user", TEXT), turn("assistant", own, hidden, *foreign, TEXT)), 5))
     assert asked["messages"][1]["content"] == [
@@ -143,5 +143,5 @@ def test_proofs_go_back_only_to_the_upstream_that_signed_them() -> None:
 
 @pytest.mark.parametrize("url", ["http://x/", "http://x/v1", "http://x/v1/"])
 def test_an_origin_is_the_server_however_its_url_is_written(url: str) -> None:
-    assert ProofEnvelope(url, "m").said(ORIGIN.proof("s")) == "s"
-    assert ProofEnvelope(url, "n").said(ORIGIN.proof("s")) is None
+    assert ProofEnvelope(url, "m").open(ORIGIN.close("s")) == "s"
+    assert ProofEnvelope(url, "n").open(ORIGIN.close("s")) is None

@@ -1,10 +1,10 @@
-"""Chunks of a chat completion in, engine events out.
+"""Turns the chunks of a chat completion into engine events.
 
     chunk* finish_reason chunk* (the usage) [DONE]
 
-A chunk costs one token until a usage says better; the last usage is the truth, and what it
-counts beyond the events stands in `Finished`. A filter that stops the answer is a refusal, and so
-is one in words (`refusal`), which are the answer's text.
+A chunk counts as one token until the server sends a usage. The last usage is the true count; its
+tokens beyond those of the events are in `Finished`. An answer that a filter stops is a refusal, and
+so is a `refusal` in words, which becomes the answer's text.
 """
 
 from typing import Annotated, Any, Final, TypeAlias
@@ -45,7 +45,7 @@ class CallDelta(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """The new part of an answer. Servers disagree on the name of thinking."""
+    """The new part of an answer. Servers have different names for thinking."""
 
     content: str | None = None
     reasoning_content: str | None = None
@@ -76,23 +76,23 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class ChatAnswer:
-    """One answer. `feed` it frames until `done`, then ask for its `end`.
+    """One answer. Call `feed` with frames until `done`, then `end`.
 
-    `asked` is how many tokens the caller wants; `limited` says that the context has fewer.
+    `max_tokens` is the limit of the caller; `limited` is true if the context has room for less.
     """
 
-    def __init__(self, asked: int, *, limited: bool) -> None:
-        self._asked = asked
+    def __init__(self, max_tokens: int, *, limited: bool) -> None:
+        self._max_tokens = max_tokens
         self._limited = limited
         self._line = Line()
         self._finish: str | None = None
         self._counted: int | None = None
-        self._told = 0
+        self._reported = 0
         self._refused = False
         self.done = False
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
-        """Take the next frame and return what it says."""
+        """Return the events of the next frame."""
         if frame.data == DONE:
             self.done = True
             return []
@@ -104,15 +104,15 @@ class ChatAnswer:
         events: list[EngineEvent] = []
         for choice in chunk.choices or ():
             events += self._choice(choice)
-        return self._tell(events)
+        return self._count(events)
 
     def end(self) -> list[EngineEvent]:
-        """Return what is left, `Finished` last; an answer without an end is an error."""
+        """Return the remaining events, `Finished` last. Raises for an answer without an end."""
         if self._finish is None:
             raise failed("the answer ended in the middle")
         cut = self._finish == "length"
-        events = self._tell(self._line.end(cut=cut))
-        rest = 0 if self._counted is None else max(0, self._counted - self._told)
+        events = self._count(self._line.end(cut=cut))
+        rest = 0 if self._counted is None else max(0, self._counted - self._reported)
         return [*events, Finished(self._reason(), rest)]
 
     def _choice(self, choice: Choice) -> list[EngineEvent]:
@@ -128,26 +128,26 @@ class ChatAnswer:
     def _delta(self, delta: Delta) -> list[EngineEvent]:
         events: list[EngineEvent] = []
         if thought := delta.reasoning_content or delta.reasoning:
-            events += self._line.say(ThinkingChunk, thought)
-        # Bytes that are no character (a model may sample any) arrive as U+FFFD.
+            events += self._line.chunk(ThinkingChunk, thought)
+        # Models may sample bytes that are no character; they arrive as U+FFFD.
         if text := (delta.content or delta.refusal or "").replace(REPLACEMENT, ""):
-            events += self._line.say(TextChunk, text)
+            events += self._line.chunk(TextChunk, text)
         self._refused = self._refused or bool(delta.refusal)
         for call in delta.tool_calls or ():
-            said = call.function
-            events += self._line.call(call.index, call.id, said.name, said.arguments or "")
+            function = call.function
+            events += self._line.call(call.index, call.id, function.name, function.arguments or "")
         return events
 
-    def _tell(self, events: list[EngineEvent]) -> list[EngineEvent]:
-        self._told += sum(event.tokens for event in events)
-        if self._counted is None or self._told <= self._counted:
+    def _count(self, events: list[EngineEvent]) -> list[EngineEvent]:
+        self._reported += sum(event.tokens for event in events)
+        if self._counted is None or self._reported <= self._counted:
             return events
-        # More pieces than tokens: the last ones are free, so that the sum stays the truth.
+        # With more pieces than tokens the last pieces count 0, so that the sum stays true.
         return [self._cheaper(event) for event in events]
 
     def _cheaper(self, event: EngineEvent) -> EngineEvent:
-        free = min(event.tokens, self._told - (self._counted or 0))
-        self._told -= free
+        free = min(event.tokens, self._reported - (self._counted or 0))
+        self._reported -= free
         return replace(event, tokens=event.tokens - free) if free else event
 
     def _reason(self) -> FinishReason:
@@ -159,7 +159,7 @@ class ChatAnswer:
             case "stop" | "tool_calls" | "function_call":
                 return FinishReason.END_TURN
             case "length":
-                early = self._counted is not None and self._counted < self._asked
+                early = self._counted is not None and self._counted < self._max_tokens
                 full = self._limited or early
                 return FinishReason.CONTEXT_WINDOW if full else FinishReason.MAX_TOKENS
             case reason:
@@ -167,11 +167,11 @@ class ChatAnswer:
 
 
 def _broken(chunk: Chunk) -> EngineError:
-    """Translate an error in the middle, which may carry a status."""
+    """Return the error of a chunk in the middle of an answer, which may carry a status."""
     error = chunk.error if isinstance(chunk.error, dict) else {"code": chunk.code}
     code = error.get("code")
-    said = chunk.message if chunk.error is None else sentence({"error": chunk.error})
+    message = chunk.message if chunk.error is None else sentence({"error": chunk.error})
     if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004 - HTTP's errors
-        return refusal(code, said)
-    # What it said may quote the prompt, and this is for the log.
+        return refusal(code, message)
+    # The message may quote the prompt, and this error goes to the log.
     return failed("it gave up in the middle of its answer")

@@ -1,7 +1,7 @@
-"""Pieces of an answer in whatever order they come, put one after the other.
+"""Puts the pieces of an answer, which may arrive interleaved, into one order.
 
-Text, thinking and calls stand in a line. The first part is passed on as it comes; the others are
-kept until it is their turn: text ends when another part begins, a call when its input is whole.
+Text, thinking and calls stand in a queue. The first part is passed on as it comes; the others wait
+for their turn: text ends when another part begins, a call when its input is whole.
 """
 
 from collections import deque
@@ -13,11 +13,11 @@ from antiphon.engines.base import EngineEvent, TextChunk, ThinkingChunk, ToolCal
 from antiphon.engines.upstream.http import failed
 from antiphon.wire.partial_json import completed
 
-Said: TypeAlias = type[TextChunk] | type[ThinkingChunk]
+ChunkType: TypeAlias = type[TextChunk] | type[ThinkingChunk]
 
 
 class _Part:
-    """A part of the answer: the events that have not been passed on."""
+    """A part of the answer: its events that have not been passed on yet."""
 
     __slots__ = ("events",)
 
@@ -25,18 +25,18 @@ class _Part:
         self.events: list[EngineEvent] = []
 
 
-class _Talk(_Part):
+class _Chunks(_Part):
     """Text or thinking without a break."""
 
     __slots__ = ("kind",)
 
-    def __init__(self, kind: Said) -> None:
+    def __init__(self, kind: ChunkType) -> None:
         super().__init__()
         self.kind = kind
 
 
 class _Call(_Part):
-    """A call of a tool and the input it has so far."""
+    """A call of a tool, and its input so far."""
 
     __slots__ = ("call_id", "pieces")
 
@@ -52,7 +52,7 @@ class _Call(_Part):
         return not text.strip() or _is_object(text)
 
     def check(self, *, cut: bool) -> None:
-        """Raise for an input that is no JSON object; one that was `cut` may end anywhere."""
+        """Refuse an input that is no JSON object; one that was `cut` may end anywhere."""
         text = "".join(self.pieces)
         if not self.is_whole() and not (cut and _is_object(completed(text))):
             raise failed("the input of a call is no JSON object")
@@ -66,11 +66,11 @@ class Line:
         self._calls: dict[int, _Call] = {}
         self._last: _Call | None = None
 
-    def say(self, kind: Said, text: str) -> list[EngineEvent]:
+    def chunk(self, kind: ChunkType, text: str) -> list[EngineEvent]:
         """Take a piece of text or of thinking."""
         last = self._line[-1] if self._line else None
-        if not isinstance(last, _Talk) or last.kind is not kind:
-            last = _Talk(kind)
+        if not isinstance(last, _Chunks) or last.kind is not kind:
+            last = _Chunks(kind)
             self._line.append(last)
         last.events.append(kind(text, 1))
         return self._pass_on()
@@ -91,7 +91,7 @@ class Line:
         return self._pass_on()
 
     def end(self, *, cut: bool) -> list[EngineEvent]:
-        """Pass on all that is left. Only the last call may have been `cut`."""
+        """Return all remaining events. Only the last call may have been `cut`."""
         for part in self._line:
             if isinstance(part, _Call):
                 part.check(cut=cut)
@@ -118,7 +118,7 @@ class Line:
         return events
 
     def _is_done(self, part: _Part) -> bool:
-        # A call whose input has not come yet looks like a call without any.
+        # A call whose input has not arrived yet looks like a call without input.
         return not isinstance(part, _Call) or (bool(part.pieces) and part.is_whole())
 
 

@@ -1,4 +1,4 @@
-"""Counts the tokens of a prompt, by servers that have different routes for it."""
+"""Counts the tokens of a prompt by the routes of different servers."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
@@ -20,18 +20,18 @@ Way: TypeAlias = Callable[[Prompt], Awaitable[int]]
 
 NOT_THERE: Final = frozenset({404, 405, 501})
 OTHERWISE: Final = NOT_THERE | {400, 422}
-"""The statuses of a server whose `/tokenize` takes another body."""
+"""Statuses by which a server refuses a `/tokenize` of another form."""
 
 
 class _NoCountError(EngineError):
-    """An answer without a count: the path is there for something else."""
+    """An answer without a count: the server uses the path for something else."""
 
     def __init__(self) -> None:
         super().__init__(EngineErrorKind.FAILED, "upstream failed: it said no count of tokens")
 
 
 class _Counted(msgspec.Struct, frozen=True):
-    """The answer of vLLM's `/tokenize`; llama.cpp has the same path and another answer."""
+    """The answer of vLLM's `/tokenize`; llama.cpp answers the same path differently."""
 
     count: int | None = None
 
@@ -49,7 +49,7 @@ class _InputTokens(msgspec.Struct, frozen=True):
 
 
 class Counter:
-    """Counts as the upstream does, if there is a way; the first count finds it."""
+    """Counts tokens by a route of the upstream, which the first count finds, or estimates them."""
 
     def __init__(self, upstream: Upstream, options: ChatOptions, model: str) -> None:
         self._upstream = upstream
@@ -66,14 +66,14 @@ class Counter:
         if images := list(images_of(prompt)):
             return await self._with_images(prompt, images)
         if self._way is not None:
-            # It has counted before, so a refusal now is about the prompt.
+            # The route worked before, so a refusal now concerns the prompt.
             return await self._way(prompt)
         return await self._find_way(prompt)
 
     async def _with_images(self, prompt: Prompt, images: Sequence[ImageParam]) -> int:
-        """Count as llama-server does; elsewhere what there is beside images, and them as usual.
+        """Count by llama-server's route; elsewhere count the prompt without images, and add those.
 
-        A text in which images are markers, which is what the other ways count, says nothing.
+        The other routes count a text with a marker for each image, which is no count of images.
         """
         if self._counts_images:
             try:

@@ -16,7 +16,7 @@ from antiphon.engines.upstream.options import ModelCard, capabilities_of
 class ChatCompletions:
     """The vocabulary of chat completions.
 
-    Its usage comes with the last chunk, so the prompt is counted before.
+    Its usage comes with the last chunk, so the prompt is counted first.
     """
 
     path = "/v1/chat/completions"

@@ -1,7 +1,7 @@
 """Forced calls on servers that keep to a JSON schema but not to `tool_choice`.
 
-The model is told of the tools in words, and its whole answer has to be a call as JSON. So it works
-with any model, also with one whose template knows no tools.
+The prompt describes the tools in words, and the whole answer must be a call as JSON. So forced
+calls work with any model, even if its template has no tools.
 """
 
 from typing import Any, Final
@@ -33,12 +33,12 @@ Your whole answer is one JSON object, and nothing else: {form}"""
 
 
 def is_forced(prompt: Prompt, options: ChatOptions) -> bool:
-    """Return whether the answer to a prompt is a call that a schema enforces."""
+    """Return whether a schema enforces a call as the answer to a prompt."""
     return options.force_with == "schema" and prompt.tool_choice.mode in {"any", "tool"}
 
 
 def call_instructions(prompt: Prompt) -> str:
-    """Return the words that tell the model its tools and how to call one."""
+    """Return the text that describes the tools and the form of a call to the model."""
     tools = _tools(prompt)
     lines = [msgspec.json.encode(tool).decode() for tool in tools]
     form = f"the input of `{tools[0].name}`."
@@ -48,7 +48,7 @@ def call_instructions(prompt: Prompt) -> str:
 
 
 def schema_of(prompt: Prompt) -> dict[str, Any]:
-    """Return what the answer must be: the input of the one tool, or one of them and its input."""
+    """Return the schema of the answer: the input of the one tool, or the name and input of any."""
     tools = _tools(prompt)
     if len(tools) == 1:
         return tools[0].input_schema
@@ -69,7 +69,7 @@ def schema_of(prompt: Prompt) -> dict[str, Any]:
 
 
 class _Call(msgspec.Struct, frozen=True):
-    """A call as the model writes it, as far as it has got."""
+    """A call as the model writes it; it may be incomplete."""
 
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw(b"{}")
@@ -89,11 +89,11 @@ class ForcedAnswer:
         return self._answer.done
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
-        """Take the next frame; only what the model thinks leaves before the call is there."""
+        """Return the events of the next frame: thinking; the call is held back until the end."""
         return self._kept(self._answer.feed(frame))
 
     def end(self) -> list[EngineEvent]:
-        """Return the call and the end. Of a call that was cut, there is what is certain."""
+        """Return the call and the end. A call that was cut has its certain part."""
         *events, end = self._kept(self._answer.end())
         whole = isinstance(end, Finished) and end.reason is FinishReason.END_TURN
         call = self._call("".join(self._text), whole=whole)
@@ -124,7 +124,7 @@ def _tools(prompt: Prompt) -> list[Tool]:
 
 
 def _hoisted(value: Any, index: int) -> Any:
-    """Copy a schema, with references to where its definitions will be."""
+    """Return a copy of a schema whose references lead to its hoisted definitions."""
     if isinstance(value, list):
         return [_hoisted(one, index) for one in value]
     if not isinstance(value, dict):

@@ -1,9 +1,9 @@
-"""Turns as chat messages, in the order in which they came.
+"""Turns as chat messages, in their order.
 
-A turn becomes several messages where this vocabulary has no other way: results of tools are
-messages of their own, and what cannot stand in one message follows in the next. Documents and
-search results are text when they come here; any other block is refused. This vocabulary knows no
-breakpoints of a prompt cache: they are left out, and a server caches by itself or not at all.
+A turn becomes several messages if this vocabulary requires it: results of tools are messages of
+their own, and blocks that do not fit into one message follow in the next. Documents and search
+results have become text before; any other block is refused. This vocabulary has no breakpoints of
+a prompt cache: they are left out, and a server caches by itself or not at all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ FAILED_RESULT: Final = "Error: "
 
 
 def messages_of(turns: Iterable[Turn], *, thinking: bool = False) -> list[Message]:
-    """Translate a conversation; `thinking` sends back what the model thought before."""
+    """Return a conversation as messages; `thinking` includes earlier thinking of the model."""
     messages: list[Message] = []
     for turn in turns:
         if turn.role == "assistant":
@@ -68,7 +68,7 @@ def _call(block: ToolUseParam) -> dict[str, Any]:
 
 
 def _other(turn: Turn) -> Iterator[Message]:
-    """Yield what a user or the system says, cut where results of tools stand."""
+    """Yield the messages of a user or system turn, cut at the results of tools."""
     parts: list[Part] = []
     seen: list[Part] = []  # images of results, which a tool's message cannot hold
     for block in turn.content:
@@ -88,7 +88,7 @@ def _message(role: str, parts: Sequence[Part]) -> Iterator[Message]:
     if not parts:
         return
     if all(part["type"] == "text" for part in parts):
-        # Not every template takes a list.
+        # Some templates take no list.
         yield {"role": role, "content": BLOCK_SEPARATOR.join(part["text"] for part in parts)}
     else:
         yield {"role": role, "content": list(parts)}
@@ -127,5 +127,5 @@ def _text(text: str) -> Part:
 
 def _unsupported(block: BlockParam) -> EngineError:
     kind = type(block).__struct_config__.tag
-    told = f"This model does not take {kind} blocks of this kind in this place."
-    return EngineError(EngineErrorKind.UNSUPPORTED, told)
+    message = f"This model does not take {kind} blocks of this kind in this place."
+    return EngineError(EngineErrorKind.UNSUPPORTED, message)

@@ -9,12 +9,12 @@ from antiphon.engines.upstream.options import UpstreamOptions
 class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The differences between servers of this kind.
 
-    `max_tokens_field` is the name of the limit; `prefill` tells vLLM and SGLang to go on with a
-    last assistant message; `force_with` is how it is held to a tool: by `tool_choice`, or by a
-    JSON schema for servers that take the former and do not keep to it; `extra` is added to each
-    request as it stands. `efforts` are the levels of `reasoning_effort` that it takes,
-    `thinking_switch` the variable by which the model's template asks whether to think,
-    `chat_template_kwargs` what else its template is told.
+    `max_tokens_field` is the name of the limit; `prefill` tells vLLM and SGLang to continue a
+    last assistant message; `force_with` is the way to force a tool: by `tool_choice`, or by a JSON
+    schema for servers that accept `tool_choice` and ignore it; `extra` is added to each request
+    unchanged. `efforts` are the levels of `reasoning_effort` that the server takes,
+    `thinking_switch` is the variable that switches thinking on in the model's template,
+    `chat_template_kwargs` are further variables of the template.
     """
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -27,7 +27,7 @@ class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The levels that are sent, the lowest first; by default what most servers take."""
+        """The levels that are sent, the lowest first; by default those that most servers take."""
         usual = EFFORTS[:3] if self.thinking else ()
         known = usual if self.efforts is None else self.efforts
         return tuple(level for level in EFFORTS if level in known)

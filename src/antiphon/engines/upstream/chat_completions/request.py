@@ -17,7 +17,7 @@ CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
-    """Return what the model reads: messages and tools."""
+    """Return the part of the body that makes the prompt: messages and tools."""
     messages = messages_of(prompt.turns, thinking=options.thinking)
     body: dict[str, Any] = {"messages": messages}
     if is_forced(prompt, options):
@@ -32,14 +32,14 @@ def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
 
 
 def _variables(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
-    """Return what the template is told. llama-server reads the effort here only."""
-    said: dict[str, Any] = {}
+    """Return the variables of the template. llama-server reads the effort only here."""
+    variables: dict[str, Any] = {}
     if options.thinking:
-        said = {
+        variables = {
             options.thinking_switch: prompt.thinking.mode != "disabled",
             **_effort(prompt, options),
         }
-    return said | options.chat_template_kwargs
+    return variables | options.chat_template_kwargs
 
 
 def _effort(prompt: Prompt, options: ChatOptions) -> dict[str, str]:
@@ -67,7 +67,7 @@ def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int
 def _tool(tool: Tool) -> dict[str, Any]:
     described = [tool.description] if tool.description else []
     if tool.input_examples:
-        # This vocabulary has no place for them; the model can read them here.
+        # This vocabulary has no field for examples; here the model can read them.
         examples = "\n".join(msgspec.json.encode(one).decode() for one in tool.input_examples)
         described.append(f"Examples of its input:\n{examples}")
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
@@ -87,7 +87,7 @@ def _sampling(prompt: Prompt) -> dict[str, Any]:
 
 
 def _with_instructions(instructions: str, messages: list[Message]) -> list[Message]:
-    """Begin the system prompt with them: not every template takes a second system message."""
+    """Put instructions into the first system message: some templates take only one."""
     first = messages[0]
     if first["role"] != "system" or not isinstance(first["content"], str):
         return [{"role": "system", "content": instructions}, *messages]
@@ -95,7 +95,7 @@ def _with_instructions(instructions: str, messages: list[Message]) -> list[Messa
 
 
 def _format(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
-    """Return what the answer must be: calls of tools, or JSON."""
+    """Return the parameters of the form of the answer: calls of tools, or JSON."""
     if is_forced(prompt, options):
         return {"response_format": _json_schema("call", schema_of(prompt))}
     body: dict[str, Any] = {}

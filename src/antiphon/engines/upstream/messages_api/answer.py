@@ -1,8 +1,8 @@
-"""The events of an upstream's message in, engine events out.
+"""Turns the stream events of an upstream's message into engine events.
 
-The grammar is that of `antiphon.wire.events`; an upstream that breaks it has failed. A delta costs
-one token until `message_delta` says what the message has cost; the rest stands in `Finished`.
-`pause_turn` belongs to tools that the upstream runs; none was offered, so it has failed too.
+The grammar is that of `antiphon.wire.events`; an upstream that breaks it has failed. A delta counts
+as one token until `message_delta` has the count of the message; the rest is in `Finished`.
+`pause_turn` belongs to tools that the upstream runs; none was offered, so it is a failure too.
 """
 
 from typing import Final
@@ -66,15 +66,15 @@ REPLACEMENT: Final = "\ufffd"
 
 
 class UpstreamMessage:
-    """One answer. `feed` it frames until `done`, then ask for its `end`.
+    """One answer. Call `feed` with frames until `done`, then `end`.
 
-    `asked` is how many tokens the caller wants; `limited` says that the context has fewer.
+    `max_tokens` is the limit of the caller; `limited` is true if the context has room for less.
     """
 
     def __init__(
-        self, asked: int, envelope: ProofEnvelope, reader: Reader, *, limited: bool
+        self, max_tokens: int, envelope: ProofEnvelope, reader: Reader, *, limited: bool
     ) -> None:
-        self._asked = asked
+        self._max_tokens = max_tokens
         self._reader = reader
         self._envelope = envelope
         self._limited = limited
@@ -86,23 +86,23 @@ class UpstreamMessage:
         self._reason: str | None = None
         self._details: StopDetails | None = None
         self._counted: int | None = None
-        self._told = 0
+        self._reported = 0
         self.done = False
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
-        """Take the next frame and return what it says."""
+        """Return the events of the next frame."""
         event = self._reader.read(frame)
         if event is None:
             return []
         events = self._piece(event) if isinstance(event, BlockDelta) else self._step(event)
-        self._told += sum(one.tokens for one in events)
+        self._reported += sum(one.tokens for one in events)
         return events
 
     def end(self) -> list[EngineEvent]:
-        """Return the end; an answer without one is an error."""
+        """Return `Finished`. Raises for an answer without an end."""
         if not self.done:
             raise failed("the answer ended in the middle")
-        rest = 0 if self._counted is None else max(0, self._counted - self._told)
+        rest = 0 if self._counted is None else max(0, self._counted - self._reported)
         reason, refusal = self._finish(), None
         if reason is FinishReason.REFUSAL and self._details is not None:
             refusal = Refusal(self._details.category, self._details.explanation)
@@ -126,7 +126,7 @@ class UpstreamMessage:
                 self.done = True
             case ErrorEvent():
                 raise _broken(event)
-        # llama.cpp leaves message_start out when an answer begins in the middle of a character.
+        # llama.cpp omits message_start if an answer begins in the middle of a character.
         self._started = True
         return []
 
@@ -146,7 +146,7 @@ class UpstreamMessage:
         self._block = block
         self._signature = block.signature or ""
         if block.type == "redacted_thinking":
-            return [RedactedThought(self._envelope.proof(block.data))]
+            return [RedactedThought(self._envelope.close(block.data))]
         if block.type == "tool_use":
             self._check(bool(block.name), "a call without the name of a tool")
             self._input = [msgspec.json.encode(block.input).decode()] if block.input else []
@@ -175,22 +175,22 @@ class UpstreamMessage:
         self._check(event.index == self._index, "a block ends out of order")
         self._started = True
         if block is None:
-            return []  # llama.cpp ends a block that it has not begun when it has nothing to say
+            return []  # llama.cpp ends an empty block without having begun it
         if block.type == "tool_use":
             self._check_input()
         self._block = None
         self._index += 1
         if block.type != "thinking" or not self._signature:
             return []
-        return [ThinkingSignature(self._envelope.proof(self._signature))]
+        return [ThinkingSignature(self._envelope.close(self._signature))]
 
     def _check_input(self) -> None:
-        """Refuse an input that is no object; the limit may have cut it."""
+        """Refuse an input that is no object, unless the limit has cut it."""
         text = "".join(self._input)
         whole = decode(completed(text), object) if text else {}
         self._check(isinstance(whole, dict), "the input of a call is no JSON object")
 
-    def _check(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - it is the question
+    def _check(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - the condition itself
         if not holds:
             raise failed(otherwise)
 
@@ -203,7 +203,7 @@ class UpstreamMessage:
             case "model_context_window_exceeded":
                 return FinishReason.CONTEXT_WINDOW
             case "max_tokens":
-                early = self._counted is not None and self._counted < self._asked
+                early = self._counted is not None and self._counted < self._max_tokens
                 full = self._limited or early
                 return FinishReason.CONTEXT_WINDOW if full else FinishReason.MAX_TOKENS
             case reason:
@@ -211,7 +211,7 @@ class UpstreamMessage:
 
 
 def _prompt_size(usage: PromptUsage | None) -> list[EngineEvent]:
-    """Return the size of the prompt; servers that do not know it yet send none, or 0."""
+    """Return the size of the prompt; servers send none, or 0, before they know it."""
     if usage is None:
         return []
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
@@ -231,6 +231,6 @@ def _prompt_size(usage: PromptUsage | None) -> list[EngineEvent]:
 
 
 def _broken(event: ErrorEvent) -> EngineError:
-    """Translate an error in the middle by the status that its type has."""
-    said = sentence(event.error.message)
-    return refusal(STATUSES.get(event.error.type, 500), said)
+    """Return the error of an error event, by the status of its type."""
+    message = sentence(event.error.message)
+    return refusal(STATUSES.get(event.error.type, 500), message)

@@ -1,4 +1,4 @@
-"""The upstream's stream events, as far as they are read; unknown keys may come at any time."""
+"""The upstream's stream events, as far as Antiphon reads them; unknown keys are ignored."""
 
 from typing import Annotated, Any, TypeAlias
 
@@ -42,7 +42,7 @@ class Start(UpstreamEvent, frozen=True, tag="message_start"):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A block as it starts; `type` decides what its deltas may be."""
+    """A block at its start; `type` decides the types of its deltas."""
 
     type: str
     name: str | None = None
@@ -59,7 +59,7 @@ class BlockStart(UpstreamEvent, frozen=True, tag="content_block_start"):
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """A piece of a block; one of the fields, as `type` says."""
+    """A piece of a block; `type` decides which of the fields it has."""
 
     type: str
     text: str = ""
@@ -78,7 +78,7 @@ class BlockStop(UpstreamEvent, frozen=True, tag="content_block_stop"):
 
 
 class StopDetails(msgspec.Struct, frozen=True):
-    """Why it refused."""
+    """The reason of a refusal."""
 
     category: str | None = None
     explanation: str | None = None
@@ -111,7 +111,7 @@ Event: TypeAlias = Start | BlockStart | BlockDelta | BlockStop | MessageDelta | 
 
 
 class Reader:
-    """Reads events, and holds what that takes."""
+    """Decodes events, with decoders that are made once."""
 
     __slots__ = ("_events",)
 
@@ -119,7 +119,7 @@ class Reader:
         self._events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
     def read(self, frame: Frame) -> Event | None:
-        """Return the event of a frame, nothing for a ping or what is new; blames the upstream."""
+        """Return the event of a frame, `None` for pings and unknown ones; raises `EngineError`."""
         name = frame.event if frame.event != "message" else decode(frame.data, Head).type
         return read(frame.data, self._events) if name in KNOWN else None
 

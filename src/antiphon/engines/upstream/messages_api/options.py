@@ -4,10 +4,10 @@ from antiphon.engines.upstream.options import UpstreamOptions
 
 
 class MessagesOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The Claude API promises more than other servers; an upstream that does not is told so here.
+    """The defaults are the promises of the Claude API; for other upstreams they are set here.
 
-    `version` is the `anthropic-version` it is asked with. What it thought and signed itself is
-    always sent back to it; `resend_thinking` also sends what others thought, which it may mind.
+    `version` is the `anthropic-version` of requests. Thinking that the upstream signed itself is
+    always sent back to it; `resend_thinking` also sends other thinking, which it may refuse.
     """
 
     version: str = "2023-06-01"

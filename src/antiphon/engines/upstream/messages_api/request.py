@@ -1,7 +1,7 @@
 """A prompt as the body of a request to `/v1/messages`.
 
-Breakpoints of the prompt cache go on at their blocks and tools, with their lifetimes, so that the
-upstream caches what the caller wants cached.
+Breakpoints of the prompt cache stay at their blocks and tools, with their lifetimes, so that the
+upstream caches the prefixes that the caller chose.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ def request_of(
         **{name: value for name, value in given.items() if value is not None},
     }
     if prompt.temperature != 1.0:
-        # The default is not said: newer models take no other, and no parameter either.
+        # The default is left out: newer models take neither the parameter nor another value.
         body["temperature"] = prompt.temperature
     return msgspec.json.encode(body)
 
@@ -43,7 +43,7 @@ def request_of(
 def count_of(
     prompt: Prompt, options: MessagesOptions, envelope: ProofEnvelope, model: str
 ) -> bytes:
-    """Return the body of a request for the number of tokens."""
+    """Return the body of a request that counts tokens."""
     return msgspec.json.encode(_conversation(prompt, options, envelope, model))
 
 
@@ -80,13 +80,13 @@ def _block(block: ContentParam, envelope: ProofEnvelope, *, resend: bool) -> Any
     """Return a block as the upstream takes it; thinking of others only with `resend`."""
     match block:
         case ThinkingParam(thinking=thinking, signature=proof):
-            signature = envelope.said(proof)
+            signature = envelope.open(proof)
             if signature is not None:
                 return {"type": "thinking", "thinking": thinking, "signature": signature}
             return as_sent(block) if resend else None
         case RedactedThinkingParam(data=proof):
-            # Only the upstream that sent it can read it.
-            hidden = envelope.said(proof)
+            # Only the upstream that made it can read it.
+            hidden = envelope.open(proof)
             return None if hidden is None else {"type": "redacted_thinking", "data": hidden}
     return as_sent(block)
 
@@ -98,17 +98,17 @@ def as_sent(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         config = value.__struct_config__
         tag = {config.tag_field: config.tag} if config.tag_field else {}
-        return {**tag, **{name: as_sent(said) for name, said in _said(value)}}
+        return {**tag, **{name: as_sent(field) for name, field in _fields_sent(value)}}
     return [as_sent(one) for one in value] if isinstance(value, list) else value
 
 
-def _said(value: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+def _fields_sent(value: msgspec.Struct) -> Iterator[tuple[str, Any]]:
     fields, defaults = value.__struct_fields__, value.__struct_defaults__
     required = (UNSET,) * (len(fields) - len(defaults))
     for name, default in zip(fields, required + defaults, strict=True):
-        said = getattr(value, name)
-        if said is not UNSET and said is not None and said != default:
-            yield name, said
+        field = getattr(value, name)
+        if field is not UNSET and field is not None and field != default:
+            yield name, field
 
 
 def _tools(prompt: Prompt) -> list[dict[str, Any]]:
@@ -122,26 +122,26 @@ def _tools(prompt: Prompt) -> list[dict[str, Any]]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": tool.name}
+    body: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
-        said["description"] = tool.description
-    said["input_schema"] = tool.input_schema
+        body["description"] = tool.description
+    body["input_schema"] = tool.input_schema
     if tool.strict:
-        said["strict"] = True
+        body["strict"] = True
     if tool.input_examples:
-        said["input_examples"] = list(tool.input_examples)
+        body["input_examples"] = list(tool.input_examples)
     if tool.eager_input_streaming:
-        said["eager_input_streaming"] = True
-    return said
+        body["eager_input_streaming"] = True
+    return body
 
 
 def _choice(choice: ToolChoice) -> dict[str, Any]:
-    said: dict[str, Any] = {"type": choice.mode}
+    body: dict[str, Any] = {"type": choice.mode}
     if choice.mode == "tool":
-        said["name"] = choice.name
+        body["name"] = choice.name
     if choice.mode != "none" and not choice.parallel:
-        said["disable_parallel_tool_use"] = True
-    return said
+        body["disable_parallel_tool_use"] = True
+    return body
 
 
 def _thinking(thinking: Thinking) -> dict[str, Any]:
@@ -150,9 +150,9 @@ def _thinking(thinking: Thinking) -> dict[str, Any]:
 
 
 def _output(prompt: Prompt) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     if prompt.effort is not None:
-        said["effort"] = prompt.effort
+        config["effort"] = prompt.effort
     if prompt.output_schema is not None:
-        said["format"] = {"type": "json_schema", "schema": prompt.output_schema}
-    return said
+        config["format"] = {"type": "json_schema", "schema": prompt.output_schema}
+    return config
