@@ -1,1 +1,1 @@
-"""What answers: models behind one small protocol."""
+"""Engines: models behind one small protocol."""

@@ -1,4 +1,4 @@
-"""The seam between Antiphon and whatever computes the answer."""
+"""The interface between Antiphon and the engines, which compute answers."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,9 +56,9 @@ __all__ = [
 
 
 class EngineErrorKind(StrEnum):
-    """The kind of a failure, as far as it matters to the caller of the API."""
+    """The kind of a failure, as far as the answer to the caller depends on it."""
 
-    UNSUPPORTED = "unsupported"  # the prompt asks for what this model cannot do
+    UNSUPPORTED = "unsupported"  # this model cannot do what the prompt asks for
     OVERLOADED = "overloaded"  # not now, but the same request may pass later
     TIMEOUT = "timeout"  # the engine took too long
     FAILED = "failed"  # the engine broke while it worked on this request
@@ -68,8 +68,8 @@ class EngineError(Exception):
     """An engine could not answer.
 
     The message of `UNSUPPORTED` is for the caller of the API; every other message is for the
-    operator and never reaches the wire. `retry_after_s` is when the engine wants to be asked
-    again, if it says so.
+    operator and never reaches the wire. `retry_after_s` is the time after which the engine
+    wants the next request, if it states one.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Engine(Protocol):
 
     `generate` yields `Started` first, exactly once, and `Finished` last, exactly once; closing it
     early cancels the work. `count_tokens` returns how many tokens `generate` would read for the
-    same prompt: with `capabilities.counts_exactly`, the `input_tokens` that its `Started` says.
+    same prompt: with `capabilities.counts_exactly`, the `input_tokens` of its `Started`.
     Both raise `EngineError`. `ready` is false while the engine cannot answer (a child that is
     restarting); a request made then waits or fails with `OVERLOADED`.
     """
@@ -129,7 +129,7 @@ Options = TypeVar("Options", bound=msgspec.Struct)
 
 
 def decode_options(model: str, options: Mapping[str, Any], kind: type[Options]) -> Options:
-    """Decode a model's options, or say which one is wrong; raises `EngineStartError`."""
+    """Decode a model's options. Raises `EngineStartError`, which names the wrong option."""
     try:
         return msgspec.convert(dict(options), kind)
     except msgspec.ValidationError as error:
@@ -150,6 +150,6 @@ EFFORTS: Final[tuple[str, ...]] = get_args(Effort)
 
 
 def nearest(effort: str, levels: Sequence[str]) -> str:
-    """Return the level that is the nearest to `effort`, of two as near the lower one."""
-    asked = EFFORTS.index(effort)
-    return min(levels, key=lambda level: abs(EFFORTS.index(level) - asked))
+    """Return the level nearest to `effort`; of two equally near, the lower one."""
+    wanted = EFFORTS.index(effort)
+    return min(levels, key=lambda level: abs(EFFORTS.index(level) - wanted))

@@ -1,4 +1,4 @@
-"""Engines by name. The built-ins and those of third parties come through the same door."""
+"""Engines by name. Built-in and third-party engines are found by the same entry points."""
 
 from importlib.metadata import entry_points
 

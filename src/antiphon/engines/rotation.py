@@ -4,8 +4,8 @@
                              ▲                                │
                              └───────── fails: a longer pause ┘
 
-While an engine is on trial, one request has it; the others go elsewhere as long as they can. An
-engine that is left out is still the last resort: no request is lost that any engine could answer.
+While an engine is on trial, it gets one request; the others go to other engines if they can. An
+engine that is left out is still the last resort: no request fails that any engine could answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,7 +32,7 @@ class _EngineState:
 
 
 class Rotation:
-    """Turns among engines, by index. One of weight 0 is asked only when no other one can be.
+    """Turns among engines, by index. An engine of weight 0 is used only when no other one works.
 
     The turns are smooth: with weights 3 and 1, every fourth request goes to the second engine, and
     over as many requests as the weights sum up to each engine gets exactly its share.
@@ -42,7 +42,7 @@ class Rotation:
         self._engines = [_EngineState(weight) for weight in weights]
 
     def candidates(self, able: Sequence[bool], now: float) -> list[int]:
-        """Return all engines, the best to ask first; those that are not `able` come last."""
+        """Return all engines in the order of preference; those that are not `able` come last."""
         return sorted(range(len(self._engines)), key=lambda index: self._rank(index, able, now))
 
     def order(self, able: Sequence[bool], now: float) -> list[int]:
@@ -72,8 +72,8 @@ class Rotation:
     def failed(self, index: int, now: float, wait_s: float = 0.0) -> float:
         """Note that this engine does not work, and return how long it is left out, in seconds.
 
-        `wait_s` is how long it wants to be left alone. A request that fails while the engine is
-        left out was on its way before, and says nothing new.
+        `wait_s` is the pause that the engine asks for. A request that fails while the engine is
+        left out began before, and does not prolong the pause.
         """
         one = self._engines[index]
         if not one.failures or now >= one.until:
@@ -84,12 +84,12 @@ class Rotation:
         return one.until - now
 
     def gave_up(self, index: int) -> None:
-        """Note that a request left this engine without having learned anything."""
+        """Note that a request left this engine before the engine answered or failed."""
         self._engines[index].on_trial = False
 
     def _rank(self, index: int, able: Sequence[bool], now: float) -> tuple[bool, bool, bool, float]:
         one = self._engines[index]
         is_open = one.is_open(now)
-        # Of those that are left out, the one that may be back first.
+        # Among engines that are left out, the one that returns first precedes.
         due = -(one.credit + one.weight) if is_open else one.until
         return (not able[index], not is_open, not one.weight, due)

@@ -1,7 +1,7 @@
-"""Several engines as one: requests are spread over them, and go around those that fail.
+"""Several engines as one: requests are spread over them and bypass those that fail.
 
-A request goes to the next engine as long as nothing of its answer has left: when an engine is
-overloaded, times out, breaks, or is not ready. What the caller did wrong is wrong everywhere.
+If an engine is overloaded, times out, breaks, or is not ready, the request goes to the next one, as
+long as no part of its answer was sent. A fault of the request itself fails on every engine.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -23,7 +23,7 @@ from antiphon.engines.rotation import Rotation
 
 @dataclass(frozen=True, slots=True)
 class WeightedEngine:
-    """One of the engines, and its share of the requests."""
+    """One of the engines of a model, and its share of the requests."""
 
     engine: Engine
     weight: int
@@ -32,8 +32,8 @@ class WeightedEngine:
 class RoutedEngine:
     """A model that several engines run. It owns them, and closes them.
 
-    The `Started` of an answer is that of the engine which answers; `count_tokens` asks the engine
-    whose turn it is now, and the answer may come from another one.
+    The `Started` of an answer comes from the engine that answers; `count_tokens` asks the engine
+    that has its turn now, and the answer may come from another one.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class RoutedEngine:
     ) -> list[EngineEvent]:
         """Wait for the first events of an engine.
 
-        `Started` alone is held back: servers say how long a prompt is, and then that they are
-        overloaded.
+        A `Started` is held back until the next event: some servers report the size of a prompt
+        and then that they are overloaded.
         """
         self._rotation.began(index)
         try:
@@ -108,10 +108,10 @@ class RoutedEngine:
     def _passed_over(
         self, index: int, error: EngineError, before: EngineError | None
     ) -> EngineError:
-        """Note an error before anything was said, and return what to say if no engine is left.
+        """Note an error before the first event, and return the error to raise if no engine is left.
 
-        Raises the error if it would be the same on any engine. That one is overloaded is the
-        best news for the caller: the same request may pass later.
+        Raises the error at once if it would be the same on any engine. An overload precedes other
+        errors: it tells the caller that the same request may pass later.
         """
         if error.kind is EngineErrorKind.UNSUPPORTED:
             self._rotation.answered(index)
@@ -133,7 +133,7 @@ class RoutedEngine:
 
 
 def common(each: Sequence[Capabilities]) -> Capabilities:
-    """Return what all engines can do, and what any of them may write to a prompt cache."""
+    """Return the capabilities that all engines share, and the cache lifetimes of any of them."""
     most = [one.max_output_tokens for one in each if one.max_output_tokens is not None]
     return Capabilities(
         context_tokens=min(one.context_tokens for one in each),

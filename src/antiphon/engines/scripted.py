@@ -39,7 +39,7 @@ from antiphon.wire.content import ImageParam, ToolResultParam, ToolUseParam
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
 # Tokens of a turn beside its text, as a chat template would add them.
 TURN_TOKENS = 4
-# A stream at full speed lets others have the event loop this often.
+# A stream at full speed yields the event loop after so many events.
 BREATH = 64
 
 Amount: TypeAlias = Annotated[float, Meta(ge=0)]
@@ -55,12 +55,12 @@ class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer to prompts whose last user turn matches `when`, a regular expression.
 
-    `thinking` is thought before, if the caller lets the model think, and `tool_calls` are made
-    after, if their tools are there. A call or a JSON that the caller requires and the script does
-    not have is made from its schema.
+    `thinking` comes before the text, if the caller enables it, and `tool_calls` behind it, if
+    their tools are in the request. A required call, or a required JSON, that the script does not
+    have is made from its schema.
 
     `error` fails the request instead, after `after` tokens of `text`. `delay_s` passes before the
-    first token, as a long prompt would make it.
+    first token, as with a long prompt.
     """
 
     when: str = ""
@@ -77,8 +77,8 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Options of a model on this engine.
 
     The first of `replies` that matches answers, else `text` does. Speeds are in tokens per
-    second, 0 is as fast as it goes. `images` takes images, each for as many tokens as the Claude
-    API counts, and does not look at them.
+    second, 0 is unlimited. With `images` the model takes images, counts each as the Claude API
+    does, and ignores their content.
     """
 
     text: str = DEFAULT_TEXT
@@ -103,7 +103,7 @@ class ScriptedEngine:
         self._sleep = sleep
         self._rules = [(re.compile(reply.when, re.DOTALL), reply) for reply in options.replies]
         self._default = ScriptedReply(text=options.text, echo=options.echo)
-        # What is always said is cut once.
+        # The texts of the script are cut into tokens once.
         self._cut = {reply.text: tokens(reply.text) for reply in (*options.replies, self._default)}
         self.capabilities = Capabilities(
             context_tokens=options.context_tokens,
@@ -137,7 +137,7 @@ class ScriptedEngine:
         limit = min(prompt.max_tokens, room)
         full = FinishReason.CONTEXT_WINDOW if room < prompt.max_tokens else FinishReason.MAX_TOKENS
         pause = _seconds(1, self._options.tokens_per_second)
-        told = 0
+        sent = 0
         for position, event in enumerate(script):
             if reply.error is not None and position >= reply.after:
                 break
@@ -147,11 +147,11 @@ class ScriptedEngine:
             if pause or position % BREATH == BREATH - 1:
                 await self._sleep(pause)
             yield event
-            told += 1
+            sent += 1
         if reply.error is not None:
             raise EngineError(reply.error, "the script says so")
         # The token that ends a turn needs room as every other does.
-        ends = told < limit
+        ends = sent < limit
         yield Finished(FinishReason.END_TURN, tokens=1) if ends else Finished(full)
 
     async def aclose(self) -> None:
@@ -162,18 +162,18 @@ class ScriptedEngine:
             await self._sleep(seconds)
 
     def _script(self, prompt: Prompt) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
-        asked = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
-        question = "".join(asked.texts) if asked else ""
+        last_user = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
+        question = "".join(last_user.texts) if last_user else ""
         rules = (reply for pattern, reply in self._rules if pattern.search(question))
         reply = next(rules, self._default)
-        said = question if reply.echo else reply.text
+        text = question if reply.echo else reply.text
         last = prompt.turns[-1]
         if last.role == "assistant":
             # A prefill is continued, not repeated.
-            said = said.removeprefix("".join(last.texts))
-        said, calls = said_or_required(prompt, said, reply.tool_calls)
+            text = text.removeprefix("".join(last.texts))
+        text, calls = reply_as_required(prompt, text, reply.tool_calls)
         thought = reply.thinking if prompt.thinking.mode != "disabled" else ""
-        pieces = self._cut.get(said) or tokens(said)
+        pieces = self._cut.get(text) or tokens(text)
         return reply, events_of(tokens(thought)[: prompt.thinking.budget], pieces, calls)
 
 
@@ -195,12 +195,12 @@ async def open_scripted(config: EngineConfig) -> ScriptedEngine:
         raise EngineStartError(f"model {config.model}: {error}") from error
 
 
-def said_or_required(
-    prompt: Prompt, said: str, calls: tuple[ScriptedCall, ...]
+def reply_as_required(
+    prompt: Prompt, text: str, calls: tuple[ScriptedCall, ...]
 ) -> tuple[str, tuple[ScriptedCall, ...]]:
-    """Return the text and the calls of a script, made to fit `tool_choice` and the schema."""
+    """Return the text and the calls of a reply, made to fit `tool_choice` and the schema."""
     if not prompt.tools and prompt.output_schema is None:
-        return said, ()
+        return text, ()
     choice = prompt.tool_choice
     known = {tool.name: tool for tool in prompt.tools}
     if choice.mode == "none":
@@ -211,14 +211,14 @@ def said_or_required(
         tool = known.get(choice.name or "") or prompt.tools[0]
         where = f"tools.{prompt.tools.index(tool)}.custom.input_schema"
         made = ScriptedCall(name=tool.name, input=_example(tool.input_schema, where) or {})
-        said, calls = "", calls or (made,)
+        text, calls = "", calls or (made,)
     if not choice.parallel or choice.mode == "tool":
         calls = calls[:1]
     if prompt.output_schema is not None and not calls:
-        said = msgspec.json.encode(
+        text = msgspec.json.encode(
             _example(prompt.output_schema, "output_config.format.schema")
         ).decode()
-    return said, calls
+    return text, calls
 
 
 def _example(schema: dict[str, Any], where: str) -> Any:
@@ -233,7 +233,7 @@ def _example(schema: dict[str, Any], where: str) -> Any:
 def events_of(
     thought: tuple[str, ...], pieces: tuple[str, ...], calls: tuple[ScriptedCall, ...]
 ) -> Iterator[EngineEvent]:
-    """Make an event of every token."""
+    """Yield the events of an answer, one for each token."""
     for piece in thought:
         yield ThinkingChunk(piece, 1)
     for piece in pieces:
@@ -256,5 +256,5 @@ def beside_text(prompt: Prompt) -> str:
     if not blocks and not prompt.tools and prompt.output_schema is None:
         return ""
     seen = rewrite_blocks(blocks, lambda block: () if isinstance(block, ImageParam) else (block,))
-    told = [part for part in (*prompt.tools, prompt.output_schema, *seen) if part is not None]
-    return msgspec.json.encode(told).decode()
+    parts = [part for part in (*prompt.tools, prompt.output_schema, *seen) if part is not None]
+    return msgspec.json.encode(parts).decode()
