@@ -1,1 +1,1 @@
-"""The use cases of the Admin API and of the commands that administer."""
+"""The use cases of the Admin API and of the administrative commands."""

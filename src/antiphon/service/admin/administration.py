@@ -37,9 +37,9 @@ def build_administration(
     groups: Callable[[], LimitGroups],
     kinds: Collection[KeyKind] = ORDINARY,
 ) -> Administration:
-    """Make the use cases.
+    """Return the use cases.
 
-    `groups` returns the models that share limits; `kinds` are the kinds of keys that are visible.
+    `groups` returns the models that share limits; `kinds` are the visible kinds of keys.
     """
     return Administration(
         people=People(transactions),

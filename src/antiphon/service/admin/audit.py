@@ -19,7 +19,7 @@ _POSITION = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 
 
 class AuditLog:
-    """Lists the changes, the newest first."""
+    """Lists administrative changes, the newest first."""
 
     def __init__(self, transactions: AdminTransactions) -> None:
         self._transactions = transactions
@@ -41,7 +41,7 @@ class AuditLog:
 
 
 def audit_info(entry: AuditEntry) -> AuditInfo:
-    """Describe an entry."""
+    """Return an entry as the API shows it."""
     return AuditInfo(
         id=entry.id,
         created_at=moment(entry.at),

@@ -1,4 +1,4 @@
-"""Balances: what is left of the spend limits, and what each member has spent."""
+"""Balances: the rest of each spend limit, and the spending of each member."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ class _Resolved:
 
 
 class Balances:
-    """The use cases of balances. The counters say what is spent now."""
+    """The use cases of balances. The counters hold the current spending."""
 
     def __init__(
         self, transactions: AdminTransactions, settings: LimitSettings, counters: Counters
@@ -45,22 +45,22 @@ class Balances:
         self._counters = counters
 
     async def all(self, scope: str | None = None) -> tuple[BalanceInfo, ...]:
-        """Return what every scope, or every scope of one type, has spent and may still spend.
+        """Return the balances of every scope, or of every scope of one type.
 
-        There is a balance for the running month, and for each running period with a limit.
+        A scope has a balance for the current month, and for each current period with a limit.
         """
         now = self._transactions.now()
         async with self._transactions.read() as connection:
             directory = await read_directory(connection)
             keys = [key.id for key in await list_keys(connection) if key.kind is KeyKind.API]
-        whom = [
+        owners = [
             (Scope.ORGANIZATION, directory.organization.id),
             *((Scope.WORKSPACE, one) for one in directory.workspaces),
             *((Scope.KEY, one) for one in keys),
         ]
         wanted = [
             cap
-            for one in whom
+            for one in owners
             if scope in {None, _wire_scope(one[0])}
             for cap in self._rows(directory, one)
         ]
@@ -73,10 +73,10 @@ class Balances:
     async def of_members(
         self, members: Sequence[str] = (), periods: Collection[str] = ()
     ) -> tuple[tuple[SpendSummary, ...], ...]:
-        """Return for each member the limits that apply, and what the member's keys have spent.
+        """Return for each member the limits that apply, and the spending of the member's keys.
 
-        Members have no limits of their own but share the organization's, so there is a summary for
-        each period with a limit. Raises `NotFoundError` for an unknown member.
+        Members share the limits of the organization, so each has a summary for each period with a
+        limit. Raises `NotFoundError` for an unknown member.
         """
         today = day_of(self._transactions.now())
         async with self._transactions.read() as connection:
@@ -115,9 +115,9 @@ class Balances:
 
     def _resolved(self, directory: Directory) -> list[_Resolved]:
         organization = directory.organization.id
-        whom = (Scope.ORGANIZATION, organization)
-        ids = {limit.period: limit.id for limit in directory.spend_limits.get(whom, ())}
-        caps = self._caps(directory, whom)
+        owner = (Scope.ORGANIZATION, organization)
+        ids = {limit.period: limit.id for limit in directory.spend_limits.get(owner, ())}
+        caps = self._caps(directory, owner)
         return [
             _Resolved(cap_id(organization), period, cap.amount, "usage_tier")
             if cap.tier
@@ -127,19 +127,19 @@ class Balances:
         ]
 
     def _rows(
-        self, directory: Directory, whom: tuple[Scope, str]
+        self, directory: Directory, owner: tuple[Scope, str]
     ) -> Iterable[tuple[SpendCap, bool]]:
         """Yield the cap of a scope in each period, and `True`; the month also without a cap."""
-        caps = self._caps(directory, whom)
+        caps = self._caps(directory, owner)
         for period in PERIODS:
             if cap := caps.get(period):
                 yield cap, True
             elif period == "monthly":
-                yield SpendCap(*whom, period, 0), False
+                yield SpendCap(*owner, period, 0), False
 
-    def _caps(self, directory: Directory, whom: tuple[Scope, str]) -> Mapping[Period, SpendCap]:
-        limits = {limit.period: limit.amount for limit in directory.spend_limits.get(whom, ())}
-        return spend_caps(*whom, limits, self._settings.monthly_nano_dollars)
+    def _caps(self, directory: Directory, owner: tuple[Scope, str]) -> Mapping[Period, SpendCap]:
+        limits = {limit.period: limit.amount for limit in directory.spend_limits.get(owner, ())}
+        return spend_caps(*owner, limits, self._settings.monthly_nano_dollars)
 
 
 def _wire_scope(scope: Scope) -> str:

@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a request that is sent again is not done again.
+"""`Idempotency-Key`: a repeated request has no second effect.
 
-No secret is stored, and still the repeated request gets the same one: the secret is derived from
-the admin key that asks and from a stored nonce. Only the same admin key can derive it again.
+A repeated request gets the same secret although none is stored: the secret is derived from the
+admin key of the request and from a stored nonce. Only the same admin key can derive it again.
 """
 
 from dataclasses import dataclass
@@ -35,16 +35,16 @@ class PriorResult:
 
 
 class Idempotency:
-    """One idempotent request: its name, its content, and the secret of its sender."""
+    """One idempotent request: its name, its parameters, and the secret of its sender."""
 
-    def __init__(self, called: str, asked: bytes, credential: str) -> None:
-        if not (called.isascii() and called.isprintable() and 0 < len(called) <= LONGEST_NAME):
+    def __init__(self, name: str, params: bytes, credential: str) -> None:
+        if not (name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_NAME):
             raise InvalidRequestError(
                 f"Idempotency-Key: Input should be 1 to {LONGEST_NAME} printable ASCII characters"
             )
-        # The secret of the sender is a part of the name: other senders may use the same name.
-        self._name = sha256(f"{credential} {called}".encode("utf-8", "surrogatepass")).digest()
-        self._asked = sha256(asked).digest()
+        # The stored name includes the secret of the sender: other senders may use the same name.
+        self._name = sha256(f"{credential} {name}".encode("utf-8", "surrogatepass")).digest()
+        self._params = sha256(params).digest()
         self._credential = credential
 
     async def before(
@@ -55,7 +55,7 @@ class Idempotency:
         found = await find_request(connection, self._name)
         if found is None:
             return None
-        if found.asked != self._asked:
+        if found.asked != self._params:
             raise InvalidRequestError("Idempotency-Key: it has been used for another request")
         return PriorResult(found.key_id, repeatable_entropy(self._credential, found.nonce))
 
@@ -68,7 +68,7 @@ class Idempotency:
             connection,
             RepeatableRequest(
                 name=self._name,
-                asked=self._asked,
+                asked=self._params,
                 key_id=key_id,
                 nonce=nonce,
                 at=transactions.now(),

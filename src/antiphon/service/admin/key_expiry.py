@@ -1,4 +1,4 @@
-"""Warns in the log once a day of keys that expire soon."""
+"""Logs a warning once a day for keys that expire soon."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 class ExpiryWatch:
-    """Looks for active keys that expire within a week, and logs a warning for each."""
+    """Finds active keys that expire within a week, and logs a warning for each."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -25,7 +25,7 @@ class ExpiryWatch:
         self._log = structlog.get_logger(__name__)
 
     async def warn(self) -> None:
-        """Write a line for each key that expires soon. Raises `StoreError`."""
+        """Log a line for each key that expires soon. Raises `StoreError`."""
         now = self._now()
         async with self._database.read() as connection:
             keys = await list_keys(connection)

@@ -1,4 +1,4 @@
-"""API keys: made, listed, changed, rotated. A secret is shown once, in the answer that makes it."""
+"""API keys: creation, listing, changes, rotation. A secret is shown once, when it is created."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -55,7 +55,7 @@ from antiphon.wire.admin.organizations import Listing
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
 
-# How long before its end a key counts as expiring soon.
+# The time before its end in which a key counts as expiring soon.
 WARNING = timedelta(days=7)
 ORDINARY = frozenset({KeyKind.API})
 _VARIABLES = {KeyKind.API: "ANTIPHON_API_KEY", KeyKind.ADMIN: "ANTIPHON_ADMIN_KEY"}
@@ -106,7 +106,7 @@ class KeyRing:
     async def create(
         self, actor: Actor, params: CreateKeyParams, once: Idempotency | None = None
     ) -> KeyInfo:
-        """Make a key and return it with its secret; a repeated request gets the same answer."""
+        """Create a key and return it with its secret; a repeated request gets the same answer."""
         async with self._transactions.change() as connection:
             if once and (made := await once.before(connection, self._transactions)):
                 return await self._again(connection, made)
@@ -119,7 +119,7 @@ class KeyRing:
             return await self._add(connection, actor, key, secret)
 
     async def create_admin(self, actor: Actor, params: CreateKeyParams) -> KeyInfo:
-        """Make an admin key and return it with its secret."""
+        """Create an admin key and return it with its secret."""
         async with self._transactions.change() as connection:
             key = self._new(params, KeyKind.ADMIN, None)
             secret = self._secret(KeyKind.ADMIN)
@@ -128,9 +128,9 @@ class KeyRing:
     async def first(
         self, actor: Actor, chosen: str | None, kind: KeyKind = KeyKind.API
     ) -> KeyInfo | None:
-        """Make the first key of its kind, with the secret `chosen` if that is given.
+        """Create the first key of its kind, with the secret `chosen` if that is given.
 
-        Returns `None` if there is a key already. Raises `KeyRefusedError` for a bad `chosen`.
+        Returns `None` if a key exists already. Raises `KeyRefusedError` for a bad `chosen`.
         """
         async with self._transactions.read() as connection:
             if await count_keys(connection, kind):
@@ -138,7 +138,7 @@ class KeyRing:
         secret = self._secret(kind) if chosen is None else _chosen(chosen, kind)
         try:
             async with self._transactions.change() as connection:
-                # Another process may have been quicker.
+                # Another process may have created it meanwhile.
                 if await count_keys(connection, kind):
                     return None
                 default = (await read_directory(connection)).default_workspace.id
@@ -171,7 +171,7 @@ class KeyRing:
         return info
 
     async def update(self, actor: Actor, key_id: str, params: UpdateKeyParams) -> KeyInfo:
-        """Rename a key, disable it, enable it, or archive it for good."""
+        """Rename, disable, enable or archive a key. An archived key stays archived."""
         async with self._transactions.change() as connection:
             old = await the_key(connection, key_id, self._kinds)
             changes = self._changes(old, params)
@@ -224,7 +224,7 @@ class KeyRing:
         return after
 
     async def _again(self, connection: "AsyncConnection", made: PriorResult) -> KeyInfo:
-        """Return the result of an earlier request: the key as it is now, with its first secret."""
+        """Return the result of an earlier request: the current key, with its first secret."""
         key = await the_key(connection, made.key_id, self._kinds)
         return self._info(key, self._secret(key.kind, made.entropy))
 

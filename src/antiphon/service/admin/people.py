@@ -1,4 +1,4 @@
-"""The organization itself, its users, and those who are invited to become users."""
+"""The organization, its users, and its invites."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -85,7 +85,7 @@ class People:
             return user_info(await the_user(connection, wanted))
 
     async def change_role(self, actor: Actor, wanted: str, role: Role) -> UserInfo:
-        """Give a user another role. The API can neither make nor unmake an admin."""
+        """Change the role of a user. The API can neither grant nor revoke the role of an admin."""
         async with self._transactions.change() as connection:
             user = await the_user(connection, wanted)
             _refuse_admins(user, actor)
@@ -100,8 +100,8 @@ class People:
         async with self._transactions.change() as connection:
             user = await the_user(connection, wanted)
             _refuse_admins(user, actor)
-            for place in await list_memberships(connection, user.id):
-                gone = member_change("delete", place, before=place)
+            for membership in await list_memberships(connection, user.id):
+                gone = member_change("delete", membership, before=membership)
                 await self._transactions.note(connection, actor, gone)
             await remove_user(connection, user.id)
             await self._transactions.note(connection, actor, Change("user.delete", user_info(user)))
@@ -114,7 +114,7 @@ class People:
         roles: Collection[str] = (),
         statuses: Collection[str] = (),
     ) -> Listing:
-        """List invites; deleted ones only where `statuses` names them."""
+        """List invites; deleted ones only if `statuses` names them."""
         async with self._transactions.read() as connection:
             invites = await list_invites(connection)
         now = self._transactions.now()
@@ -132,7 +132,7 @@ class People:
             return invite_info(await _the_invite(connection, wanted), self._transactions.now())
 
     async def send_invite(self, actor: Actor, params: CreateInviteParams) -> InviteInfo:
-        """Invite a person who is not a user and has no pending invite."""
+        """Create an invite for an address without a user and without a pending invite."""
         now = self._transactions.now()
         email = printable(params.email, "email").lower()
         async with self._transactions.change() as connection:
@@ -181,7 +181,7 @@ class People:
             return await self._add(connection, actor, invite.email, name, invite.role)
 
     async def add(self, actor: Actor, email: str, name: str, role: str) -> UserInfo:
-        """Make a user without an invite; at the command line also an admin."""
+        """Create a user without an invite; the command line can create admins."""
         email = printable(email, "email").lower()
         async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
@@ -204,7 +204,7 @@ class People:
 
 
 def user_info(user: User) -> UserInfo:
-    """Describe a user."""
+    """Return a user as the API shows it."""
     return UserInfo(
         id=user.id,
         email=user.email,
@@ -215,7 +215,7 @@ def user_info(user: User) -> UserInfo:
 
 
 def invite_status(invite: Invite, now: datetime) -> InviteStatus:
-    """Return the status of an invite now."""
+    """Return the current status of an invite."""
     if invite.deleted_at is not None:
         return "deleted"
     if invite.accepted_at is not None:
@@ -224,7 +224,7 @@ def invite_status(invite: Invite, now: datetime) -> InviteStatus:
 
 
 def invite_info(invite: Invite, now: datetime) -> InviteInfo:
-    """Describe an invite."""
+    """Return an invite as the API shows it."""
     return InviteInfo(
         id=invite.id,
         email=invite.email,

@@ -37,14 +37,14 @@ N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group that shares its limits: models with all their names, or the counting of tokens."""
+    """A group with common limits: models with all their names, or the counting of tokens."""
 
     id: str
     models: tuple[str, ...] | None
 
     @property
     def rate_limit_id(self) -> str:
-        """Return the id of the group's limits, which is made of the group's id."""
+        """Return the id of the group's limits, derived from the group's id."""
         return f"rl_{self.id}"
 
     @property
@@ -60,9 +60,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing(Generic[N]):
-    """Limits to set or clear for a workspace or a key; `info` describes them in a directory."""
+    """Limits to set or clear for a workspace or a key; `info` returns their state afterwards."""
 
-    whom: tuple[Scope, str]
+    owner: tuple[Scope, str]
     group: Group
     limits: Sequence[LimitParam]
     info: Callable[[Directory], N]
@@ -128,7 +128,7 @@ class RateLimits:
     async def set_for_organization(
         self, actor: Actor, rate_limit_id: str, limits: Sequence[LimitParam]
     ) -> RateLimitInfo:
-        """Set or clear limits of the organization; a cleared limit is the one of the settings."""
+        """Set or clear limits of the organization; a cleared limit falls back to the settings."""
         group = self._group(rate_limit_id)
         async with self._transactions.change() as connection:
             directory = await read_directory(connection)
@@ -194,9 +194,9 @@ class RateLimits:
         group, limits = narrowing.group, narrowing.limits
         self._check_below(directory, group, limits)
         before = narrowing.info(directory)
-        await self._set(connection, narrowing.whom, group, limits)
+        await self._set(connection, narrowing.owner, group, limits)
         after = narrowing.info(await read_directory(connection))
-        named = f"{narrowing.whom[1]}/{group.rate_limit_id}"
+        named = f"{narrowing.owner[1]}/{group.rate_limit_id}"
         change = Change("rate_limit.update", before, after, of=("rate_limit", named))
         await self._transactions.note(connection, actor, change)
         return after
@@ -210,7 +210,7 @@ class RateLimits:
     async def _set(
         self,
         connection: "AsyncConnection",
-        whom: tuple[Scope, str],
+        owner: tuple[Scope, str],
         group: Group,
         limits: Sequence[LimitParam],
     ) -> None:
@@ -221,11 +221,11 @@ class RateLimits:
                     f"limits.{index}.type: this group has no limit of type '{limit.type}'"
                 )
             if limit.value is None:
-                await clear_rate_limit(connection, *whom, group.id, limit.type)
+                await clear_rate_limit(connection, *owner, group.id, limit.type)
             else:
                 row = RateLimit(
-                    scope=whom[0],
-                    scope_id=whom[1],
+                    scope=owner[0],
+                    scope_id=owner[1],
                     group_id=group.id,
                     type=limit.type,
                     value=limit.value,
@@ -288,14 +288,14 @@ class RateLimits:
     def _narrower(
         self,
         directory: Directory,
-        whom: tuple[Scope, str],
+        owner: tuple[Scope, str],
         group: Group,
         *,
         inherited: bool = False,
     ) -> tuple[NarrowerLimitValue, ...]:
         above = self._of_organization(directory, group)
-        own = scope_limits(directory, self._settings, *whom, group.id)
-        source = LimitSource(type="workspace" if whom[0] is Scope.WORKSPACE else "api_key")
+        own = scope_limits(directory, self._settings, *owner, group.id)
+        source = LimitSource(type="workspace" if owner[0] is Scope.WORKSPACE else "api_key")
         found = {
             kind: NarrowerLimitValue(type=kind, value=value, org_limit=above[kind], source=source)
             for kind, value in own.items()

@@ -97,7 +97,7 @@ class SpendLimits:
             )
         now = self._transactions.now()
         async with self._transactions.change() as connection:
-            scope, scope_id = await _whom(connection, params.scope)
+            scope, scope_id = await _owner(connection, params.scope)
             before = next(
                 (
                     limit
@@ -119,7 +119,7 @@ class SpendLimits:
             return await self._set(connection, actor, before, limit)
 
     async def change(self, actor: Actor, wanted: str, amount: str) -> SpendLimitInfo:
-        """Give a spend limit another amount."""
+        """Change the amount of a spend limit."""
         async with self._transactions.change() as connection:
             before = await self._own_limit(connection, wanted)
             await _refuse_archived(connection, before)
@@ -173,12 +173,12 @@ class SpendLimits:
 
 
 def cap_id(organization_id: str) -> str:
-    """Return the id of the server's cap, which is not stored: the same at every start."""
+    """Return the id of the server's cap. It is derived, as the cap is not stored."""
     return spend_limit_id(sha256(f"usage_tier:{organization_id}".encode()).digest()[:ID_ENTROPY])
 
 
 def spend_limit_info(limit: SpendLimit) -> SpendLimitInfo:
-    """Describe a spend limit."""
+    """Return a spend limit as the API shows it."""
     return SpendLimitInfo(
         id=limit.id,
         scope=scope_info(limit.scope, limit.scope_id),
@@ -190,7 +190,7 @@ def spend_limit_info(limit: SpendLimit) -> SpendLimitInfo:
 
 
 def scope_info(scope: str, scope_id: str) -> dict[str, Any]:
-    """Return a scope in the shape of the wire."""
+    """Return a scope in the format of the wire."""
     match scope:
         case Scope.ORGANIZATION:
             return {"type": "organization"}
@@ -208,17 +208,17 @@ async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
 
 
 async def _refuse_archived(connection: "AsyncConnection", limit: SpendLimit) -> None:
-    """Refuse to change a limit of an archived scope; it can only be removed."""
+    """Refuse a change of a limit of an archived scope; such a limit can only be removed."""
     match limit.scope:
         case Scope.WORKSPACE:
-            await _whom(connection, WorkspaceSpendScope(workspace_id=limit.scope_id))
+            await _owner(connection, WorkspaceSpendScope(workspace_id=limit.scope_id))
         case Scope.KEY:
-            await _whom(connection, KeySpendScope(api_key_id=limit.scope_id))
+            await _owner(connection, KeySpendScope(api_key_id=limit.scope_id))
         case _:
             pass
 
 
-async def _whom(connection: "AsyncConnection", scope: SpendScope) -> tuple[Scope, str]:
+async def _owner(connection: "AsyncConnection", scope: SpendScope) -> tuple[Scope, str]:
     match scope:
         case OrganizationSpendScope():
             directory = await read_directory(connection)

@@ -1,4 +1,4 @@
-"""Administrative changes: each is one transaction with its entry in the audit log."""
+"""Administrative changes: one transaction each, with an entry in the audit log."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -46,7 +46,7 @@ SERVER = Actor("server")
 class Change:
     """One change, as the audit log records it.
 
-    `of` is the type and the id of the changed object, where `before` and `after` do not hold them.
+    `of` is the type and the id of the changed object, if `before` and `after` do not hold them.
     """
 
     action: str
@@ -79,8 +79,8 @@ class AdminTransactions:
     async def change(self) -> AsyncGenerator["AsyncConnection"]:
         """Open a transaction that commits all of its changes or none; others wait for its end.
 
-        Inside `together` it is a part of that. Raises `ConflictError` for an object that another
-        process has made in the same moment.
+        Inside of `together` it joins that transaction. Raises `ConflictError` for an object that
+        another process has created meanwhile.
         """
         if (joined := self._joined.get()) is not None:
             yield joined
@@ -94,7 +94,7 @@ class AdminTransactions:
 
     @asynccontextmanager
     async def together(self) -> AsyncGenerator[None]:
-        """Make all changes of this task inside the block one: if one is refused, none is made."""
+        """Join all changes of this task in the block: if one is refused, none is made."""
         async with self.change() as connection:
             token = self._joined.set(connection)
             try:
@@ -137,12 +137,12 @@ def _described(answer: AnswerStruct | None) -> dict[str, Any] | None:
 
 
 def moment(value: datetime) -> str:
-    """Format a moment as the wire does."""
+    """Return a moment in the format of the wire."""
     return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def optional_moment(value: datetime | None) -> str | None:
-    """Format a moment, or return `None` without one."""
+    """Return a moment in the format of the wire; `None` for `None`."""
     return None if value is None else moment(value)
 
 

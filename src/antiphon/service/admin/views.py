@@ -1,4 +1,4 @@
-"""Keys and members as answers and the audit log show them."""
+"""Keys and members in the form of answers and of the audit log."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from antiphon.wire.admin.organizations import MemberInfo
 
 
 def key_state(key: ApiKey, now: datetime) -> KeyState:
-    """Return the state of a key now, as the wire names it."""
+    """Return the current state of a key, as the wire names it."""
     if key.status is not KeyStatus.ARCHIVED and has_expired(key, now):
         return "expired"
     return key.status.value
@@ -29,7 +29,7 @@ def has_expired(key: ApiKey, now: datetime) -> bool:
 
 
 def key_info(key: ApiKey, now: datetime) -> KeyInfo:
-    """Describe a key."""
+    """Return a key as the API shows it."""
     return KeyInfo(
         id=key.id,
         name=key.name,
@@ -44,7 +44,7 @@ def key_info(key: ApiKey, now: datetime) -> KeyInfo:
 
 
 def key_change(before: ApiKey, after: ApiKey, now: datetime) -> Change:
-    """Return the change of a key that another change takes along."""
+    """Return the change of a key that results from another change."""
     return Change("api_key.update", key_info(before, now), key_info(after, now))
 
 
@@ -57,7 +57,7 @@ def _scope(key: ApiKey) -> WorkspaceKeyScope | OrganizationKeyScope | AdminKeySc
 
 
 def member_info(member: Member) -> MemberInfo:
-    """Describe a member."""
+    """Return a member as the API shows it."""
     return MemberInfo(
         user_id=member.user_id,
         workspace_id=member.workspace_id,

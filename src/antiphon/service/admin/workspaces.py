@@ -85,7 +85,7 @@ class Workspaces:
             return workspace_info(await the_workspace(connection, wanted))
 
     async def create(self, actor: Actor, params: CreateWorkspaceParams) -> WorkspaceInfo:
-        """Make a workspace; there are at most 100 that are not archived."""
+        """Create a workspace; at most 100 may be unarchived."""
         _refuse_foreign(params)
         workspace = Workspace(
             id=workspace_id(self._transactions.entropy()),
@@ -132,7 +132,7 @@ class Workspaces:
         return workspace_info(new)
 
     async def archive(self, actor: Actor, wanted: str) -> WorkspaceInfo:
-        """Archive a workspace and all its keys, for good. An archived one stays as it is."""
+        """Archive a workspace and all its keys, irrevocably. An archived one stays unchanged."""
         now = self._transactions.now()
         async with self._transactions.change() as connection:
             old = await the_workspace(connection, wanted)
@@ -173,7 +173,7 @@ class Workspaces:
             return member_info(await _the_member(connection, wanted, user))
 
     async def add_member(self, actor: Actor, wanted: str, params: AddMemberParams) -> MemberInfo:
-        """Make a user a member."""
+        """Add a user to a workspace."""
         async with self._transactions.change() as connection:
             workspace = await the_workspace(connection, wanted)
             refuse_archived(workspace)
@@ -198,7 +198,7 @@ class Workspaces:
     async def change_member(
         self, actor: Actor, wanted: str, user: str, role: WorkspaceRole
     ) -> MemberInfo:
-        """Give a member another role."""
+        """Change the role of a member."""
         async with self._transactions.change() as connection:
             refuse_archived(await the_workspace(connection, wanted))
             old = await _the_member(connection, wanted, user)
@@ -209,7 +209,7 @@ class Workspaces:
         return member_info(new)
 
     async def remove_member(self, actor: Actor, wanted: str, user: str) -> MemberDeleted:
-        """Take a member out of a workspace."""
+        """Remove a member from a workspace."""
         async with self._transactions.change() as connection:
             refuse_archived(await the_workspace(connection, wanted))
             old = await _the_member(connection, wanted, user)
@@ -220,14 +220,14 @@ class Workspaces:
 
 
 def workspace_info(workspace: Workspace) -> WorkspaceInfo:
-    """Describe a workspace."""
+    """Return a workspace as the API shows it."""
     return WorkspaceInfo(
         id=workspace.id,
         name=workspace.name,
         display_color=workspace.display_color,
         created_at=moment(workspace.created_at),
         archived_at=optional_moment(workspace.archived_at),
-        # The Claude API groups workspaces by compartment; here each has one of its own.
+        # The Claude API groups workspaces by compartment; here each workspace is its own.
         compartment_id=workspace.id,
         tags=workspace.tags,
     )
