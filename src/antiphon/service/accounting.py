@@ -1,10 +1,10 @@
-"""The admission and the billing of requests, built in the one order that loses nothing.
+"""The admission and the billing of requests, built in the only order that loses no entry.
 
     counters ─► lock ─► entries of the dead ─► ledger ─► totals ─► admitter
 
 The counters come first, because the ledger delivers bills to them. The totals come after the
 ledger, because this process's journal is written into it before they are read. The admitter comes
-last, when the counters have learned the spent amounts from the totals.
+last, when the counters have read the spent amounts from the totals.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -112,7 +112,7 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
 
 @asynccontextmanager
 async def _locked(database: Database, counters: ServerCounters) -> AsyncGenerator[None]:
-    """Lock the database: with counters in memory for this server alone, else for all that share.
+    """Lock the database: exclusively for counters in memory, else with all servers that share it.
 
     Counters in memory grant nothing while the lock is lost: another server may have it.
     """
@@ -130,5 +130,5 @@ async def _locked(database: Database, counters: ServerCounters) -> AsyncGenerato
 
 
 async def _settle_nothing(entries: Sequence[LedgerEntry]) -> None:
-    """Count nothing."""
+    """Do nothing: counters in memory begin with the totals."""
     del entries

@@ -1,10 +1,10 @@
-"""One answer on its way: the only path from an engine's events to a caller, and to the bill.
+"""One answer: the only path from an engine's events to the caller and to the bill.
 
     started ──► events … ──► ended         completed
        │           └─ an error, a hang-up   interrupted, once anything is due
        └─ an error                          failed: free
 
-A stream writes `events`, everything else takes `message`, their fold; so the two cannot differ.
+A stream writes `events`; other requests return `message`, their fold, so the two cannot differ.
 """
 
 from collections.abc import AsyncGenerator
@@ -31,13 +31,13 @@ from antiphon.wire.fold import Fold
 from antiphon.wire.messages import Message
 
 EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
-"""The events of a stream; those that come at the same moment are one group."""
+"""The events of a stream; simultaneous events form one group."""
 
 
 class Answer:
     """The answer to one admitted request, made by `Messages.answer`.
 
-    `model` is the id of the model that answers, `headers` say what is left of the caller's limits.
+    `model` is the id of the serving model, `headers` report the rest of the caller's limits.
     """
 
     def __init__(
@@ -50,31 +50,31 @@ class Answer:
         self._spec = spec
         self._admission = admission
         self._assembly: Assembly | None = None
-        # Before `Started` only an engine that counts exactly has said what the prompt costs.
+        # Before `Started`, the size of the prompt is known only from an engine that counts exactly.
         exact = engine.capabilities.counts_exactly
         self._prompt_tokens = TokenCounts(input=admission.input_tokens if exact else 0)
         self._due = False
 
     @property
     def input_tokens(self) -> int:
-        """The size of the whole prompt, as the engine has said it; before, as it was admitted."""
+        """The size of the whole prompt: from `Started`, and before that from the admission."""
         return self._prompt_tokens.prompt or self._admission.input_tokens
 
     @property
     def output_tokens(self) -> int:
-        """The tokens that were produced until now."""
+        """The tokens produced so far."""
         return 0 if self._assembly is None else self._assembly.output_tokens
 
     def mark_due(self) -> None:
-        """Note that the caller has been sent a part of the answer, or has left during it.
+        """Note that a part of the answer was sent, or that the caller left during it.
 
-        From now on an answer that ends early is interrupted, not failed: what was produced until
-        then is billed.
+        From now on an answer that ends early is interrupted, not failed: the tokens produced
+        until then are billed.
         """
         self._due = True
 
     async def message(self) -> Message:
-        """Return the whole answer. Takes the place of `events`, and raises as they do."""
+        """Return the whole answer, instead of `events`. Raises as `events` does."""
         fold = Fold()
         async with aclosing(self.events()) as groups:
             async for group in groups:
@@ -83,7 +83,7 @@ class Answer:
         return fold.message()
 
     async def events(self) -> EventGroups:
-        """Yield the stream, once; raises `ApiError` when the engine fails, at any moment.
+        """Yield the stream, once. Raises `ApiError` when the engine fails, at any moment.
 
         Closing it early stops the engine.
         """
@@ -94,7 +94,7 @@ class Answer:
                 produced = self._admission.produced
                 async for engine_event in engine_events:
                     group = assembly.feed(engine_event)
-                    # Before the caller sees it: nothing is given away, whenever the end comes.
+                    # Before the group is sent: every sent token is billed, whenever the end comes.
                     produced(assembly.output_tokens, assembly.thinking_tokens)
                     if group:
                         yield group
@@ -116,10 +116,10 @@ class Answer:
         return assembly
 
     def close(self, error_type: str | None = None) -> None:
-        """Write the bill; `error_type` is that of the error that the caller is told, if any.
+        """Write the bill; `error_type` is the type of the error sent to the caller, if any.
 
-        A request that was answered with an error was told no usage: it is free. One that was
-        broken off has used what was produced until then.
+        A request that was answered with an error is free, as the caller got no usage. A request
+        that was broken off is billed for the tokens produced until then.
         """
         assembly, tokens = self._assembly, self._prompt_tokens
         stop_reason = None
@@ -135,7 +135,7 @@ class Answer:
 
 
 def as_api_error(error: EngineError) -> ApiError:
-    """Map an engine's error to the catalogue; only `UNSUPPORTED` speaks to the caller."""
+    """Map an engine's error to the catalogue; only the message of `UNSUPPORTED` is shown."""
     match error.kind:
         case EngineErrorKind.UNSUPPORTED:
             return InvalidRequestError(str(error))

@@ -3,9 +3,9 @@
     open ─► prompt, produced … ─► close ─► the counters ─► the database ─► free
     └───────────── the journal remembers, also after `kill -9` ────────┘
 
-A request only stores into memory here, and nothing waits. Tasks deliver closed entries to
-the counters at once, and to the database some times a second, in batches and in order. While
-either is away the journal keeps everything; a slot is free again when both have its entry.
+A request only stores into memory, without waiting. Tasks deliver closed entries to the counters at
+once, and to the database some times a second, in batches and in order. While either is away the
+journal keeps the entries; a slot is free again when both have its entry.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ from antiphon.store.journal import CreateJournal, DeadJournal, Journal, JournalS
 from antiphon.store.ledger import add_entries
 
 # Takes closed entries, in order. After a crash the same entries may come again, so each counts
-# once, by its id. A `StoreError` or an `OSError` means: again later.
+# once, by its id. After a `StoreError` or an `OSError` the delivery is repeated later.
 TakeEntries: TypeAlias = Callable[[Sequence[LedgerEntry]], Awaitable[None]]
 
 FLUSH_EVERY_S = 0.2
-# How much a power cut may take from running requests; closed ones are in the database by then.
+# The records of running requests that a power cut may destroy; closed ones are delivered sooner.
 SYNC_EVERY_S = 1.0
 # Adding an entry keeps the event loop's thread busy for some microseconds.
 MOST_AT_ONCE = 250
-# Entries that stay in memory until they are delivered. Beyond that, when the database is away,
-# they are read from the journal.
+# Entries that stay in memory until they are delivered. Further ones, while the database is away,
+# are read from the journal.
 MOST_KEPT = 1024
-# The first pause before a failed delivery is tried again; each further one is twice as long.
+# The first pause before a failed delivery is repeated; each further one is twice as long.
 RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
-# How long the end of the server waits for a database that is away.
+# The time that a stopping server waits for a database that is away.
 PARTING_S = 5.0
 
 
@@ -75,15 +75,14 @@ class Ledger:
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self, opening: Opening) -> JournalSlot:
-        """Write down a request that is admitted.
+        """Record an admitted request.
 
-        Raises `JournalError` when the disk is full: a request that cannot be accounted for is not
-        done.
+        Raises `JournalError` when the disk is full: a request without a record is refused.
         """
         return self._journal.open(opening)
 
     def close(self, slot: JournalSlot, opening: Opening, ending: Closing) -> LedgerEntry:
-        """Write down the end of a request, and return its bill. Its slot is used no more."""
+        """Record the end of a request, and return its bill. The slot must not be used any more."""
         slot.close(ending)
         entry = entry_of(opening, ending)
         if len(self._kept) < MOST_KEPT:
@@ -101,13 +100,13 @@ class Ledger:
     async def flush(self) -> None:
         """Deliver all closed entries to the counters and to the database, now.
 
-        Raises `StoreError` or `OSError`; a failed delivery is tried again later.
+        Raises `StoreError` or `OSError`; a failed delivery is repeated later.
         """
         await self._settling.deliver()
         await self._saving.deliver()
 
     def start(self) -> None:
-        """Start the tasks that deliver, and that sync the journal."""
+        """Start the tasks that deliver entries and sync the journal."""
         self._journal.tick(self.now())
         runs = (self._settling.run(), self._saving.run(), self._keep())
         self._tasks = [asyncio.create_task(run, name="antiphon-ledger") for run in runs]
@@ -115,12 +114,12 @@ class Ledger:
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Log a fault of the program that stops a delivery: its entries wait."""
+        """Log a defect that has stopped a delivery; its entries stay in the journal."""
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._log.critical("ledger.stopped", fault=type(fault).__name__, exc_info=fault)
 
     async def aclose(self) -> None:
-        """Flush and end; entries that the database does not take are left to the next start."""
+        """Flush and end; the next start delivers the entries that the database did not take."""
         for task in self._tasks:
             task.cancel()
         with anyio.CancelScope(shield=True):
@@ -170,7 +169,7 @@ class Delivery:
         self._log = structlog.get_logger(__name__)
 
     def add(self, number: int) -> None:
-        """Deliver this slot after the others."""
+        """Add a slot behind the others."""
         self._waiting.append(number)
         self._added.set()
 
@@ -227,7 +226,7 @@ async def open_ledger(  # noqa: PLR0913 - the last two are rarely given
     flush_every_s: float = FLUSH_EVERY_S,
     create_journal: CreateJournal = Journal.create,
 ) -> AsyncGenerator[Ledger]:
-    """Begin a journal in `folder`, and deliver its closed entries.
+    """Create a journal in `folder`, and deliver its closed entries.
 
     Raises `StoreError`.
     """
@@ -242,7 +241,7 @@ async def open_ledger(  # noqa: PLR0913 - the last two are rarely given
 
 
 async def take_over(folder: Path, receivers: Receivers) -> None:
-    """Deliver the entries that dead processes have left in `folder`; open ones as interrupted.
+    """Deliver the entries of dead processes in `folder`; open ones count as interrupted.
 
     Raises `StoreError`; the journals are then left to the next start.
     """

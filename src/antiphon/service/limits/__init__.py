@@ -1,1 +1,1 @@
-"""The limits of a request: which apply, whether it may begin, and its charge."""
+"""The limits of a request: those that apply, the decision about it, and its charge."""

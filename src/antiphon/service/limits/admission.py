@@ -1,4 +1,4 @@
-"""A request that asks to be admitted, and a request that was: the one object of its account.
+"""An admission request, and the admission: the one object that accounts for a request.
 
 AdmissionRequest ─► Admitter ─► Admission: prompt, produced …, close
                                    ├─ its slot of the journal
@@ -23,11 +23,11 @@ _INPUT, _OUTPUT = LimitType.INPUT, LimitType.OUTPUT
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as limits and prices see it.
+    """The properties of a request that limits and prices depend on.
 
-    `input_tokens` is the size of the prompt, or if it is not `exact` an upper bound of it.
-    `max_output` is the most that may be answered; `caches` are the lifetimes of the cache entries
-    that the prompt may write. `retries` is the number of earlier tries, if the client says so.
+    `input_tokens` is the size of the prompt, or an upper bound of it if it is not `exact`.
+    `max_output` is the most tokens of the answer; `caches` are the lifetimes of the cache entries
+    that the prompt may write. `retries` is the number of earlier tries, if the client states it.
     """
 
     caller: Caller
@@ -44,11 +44,11 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def amounts(self) -> Amounts:
-        """The amounts that are drawn at admission."""
+        """The amounts to draw at admission."""
         return {LimitType.REQUESTS: 1, _INPUT: self.input_tokens}
 
     def opening(self, now: datetime) -> Opening:
-        """Return the facts that the ledger keeps from the beginning on."""
+        """Return the record of the request at its admission."""
         caller = self.caller
         return Opening(
             id=self.request_id,
@@ -56,7 +56,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
             model=self.model,
             served_model=self.served_model,
             api_key_id=caller.key_id,
-            # The ledger and the reports know the Default workspace as none.
+            # In the ledger and the reports the Default workspace is `None`.
             workspace_id=None if caller.in_default_workspace else caller.workspace_id,
             account_id=caller.key.created_by,
             price=self.price,
@@ -66,9 +66,9 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Admission:
     """An admitted request: its slot of the journal, and its amounts under the rate limits.
 
-    `headers` tell its caller what is left of the limits; `input_tokens` is the size of the prompt
-    as it was asked. `close` ends it; later calls change nothing. The counters settle it soon
-    after, once, also if the process is killed.
+    `headers` report the rest of the limits to the caller; `input_tokens` is the size of the prompt
+    from the admission request. `close` ends the admission; later calls change nothing. The
+    counters settle it soon after, exactly once, even if the process is killed.
     """
 
     __slots__ = (
@@ -112,13 +112,13 @@ class Admission:
         return self._opening.price != FREE
 
     def prompt(self, tokens: TokenCounts) -> None:
-        """Record the real cost of the prompt, before the caller is told; it is due from now on."""
+        """Record the real tokens of the prompt before they are reported; they are due from now."""
         if self._slot is not None:
             self._used[_INPUT] = _limited_input(tokens)
             self._slot.prompt(tokens)
 
     def produced(self, output: int, thinking: int = 0) -> None:
-        """Record all tokens produced by now, before the caller is sent the last of them."""
+        """Record all tokens produced so far, before the last of them is sent."""
         slot = self._slot
         if slot is None:
             return
@@ -138,7 +138,7 @@ class Admission:
     ) -> LedgerEntry | None:
         """Write the bill and return it, or `None` if it has been written before.
 
-        From here on it cannot be lost. Without `tokens` the recorded amounts are due.
+        A written bill cannot be lost. Without `tokens` the recorded amounts are due.
         """
         slot, self._slot = self._slot, None
         if slot is None:
@@ -156,7 +156,7 @@ class Admission:
         return self._ledger.close(slot, self._opening, closing)
 
     def undrawn(self) -> tuple[Draw, ...]:
-        """Return draws of the amounts that were used and not drawn yet; negative ones give back."""
+        """Return the draws of used amounts that were not drawn yet; negative ones give back."""
         drawn = self._drawn
         rest = {
             kind: amount - drawn.get(kind, 0)

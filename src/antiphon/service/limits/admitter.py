@@ -1,8 +1,8 @@
-"""The decision about a request: its spend limits, its rate limits, and its line in the ledger.
+"""Decides about requests by spend limits and rate limits, and opens their entries in the ledger.
 
 admit ──► Admission: produced … ──► close ──► settle
  │                                   │         └─ the counters charge the bill, once
- │                                   └─ the journal has the bill: it cannot be lost any more
+ │                                   └─ the journal has the bill: it can no longer be lost
  └─ one step of the counters, then a slot of the journal
 """
 
@@ -54,7 +54,7 @@ _ONE_COUNT: Amounts = {LimitType.REQUESTS: 1}
 
 
 class Admitter:
-    """Admits requests, or refuses them with the reason and the rest of the limits."""
+    """Admits requests, or refuses them with a reason and the rest of the limits."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Admitter:
         settings: LimitSettings,
         clock: Callable[[], int],
     ) -> None:
-        """Admit into a ledger. `clock` returns Unix milliseconds that never go back."""
+        """Use a ledger and counters. `clock` returns Unix milliseconds that never go back."""
         self._counters = metering.counters
         self._room = metering.room
         self._metering = metering
@@ -77,11 +77,11 @@ class Admitter:
 
     @property
     def refused(self) -> str | None:
-        """Why this server admits nothing, or `None`: it has lost the lock of its database."""
+        """The reason to admit nothing, as a lost lock of the database; `None` if there is none."""
         return self._counters.refused if isinstance(self._counters, MemoryCounters) else None
 
     async def admit(self, request: AdmissionRequest) -> Admission:
-        """Let a request begin, or raise the `ApiError` that says why not.
+        """Admit a request, or raise the `ApiError` of its refusal.
 
         A refusal charges nothing. A request that may fit into a spend limit once others are
         settled waits for them.
@@ -107,7 +107,7 @@ class Admitter:
                 self._ledger, request.opening(now), limits.rates, amounts, headers
             )
         except (StoreError, OSError) as error:
-            # A request that cannot be accounted for is not done, and nothing is held for it.
+            # A request without a record is refused, and its holds are released.
             await self._room.settle(Settlement(request.request_id, {}))
             raise OverloadedError from error
         if request.exact:
@@ -120,7 +120,7 @@ class Admitter:
     ) -> tuple[Hold, ...]:
         """Return holds of the worst case on each account; a free request passes every limit.
 
-        Accounts without a limit hold it too: a limit that is set later has to know what runs.
+        Accounts without a limit hold it too, for a limit that is set while the request runs.
         """
         if request.price is FREE:
             return ()
@@ -131,7 +131,7 @@ class Admitter:
         return tuple([Hold(account, limit, worst) for account, limit in accounts])
 
     async def _decide(self, ask: Ask, request: AdmissionRequest) -> Verdict:
-        """Decide an ask; if the client retries, by its retry slot or with the promise of one."""
+        """Decide an ask: by the retry slot of a client, or with the promise of a slot."""
         key_id, retries = request.caller.key_id, request.retries
         if self._slots.untidy:
             await self._slots.tidy()
@@ -141,19 +141,19 @@ class Admitter:
         if retries is None or not isinstance(verdict, Limited):
             return verdict
         if ask.draws[verdict.index].needs_positive:
-            # How much output would be needed is not known, so it cannot be drawn in advance.
+            # The amount of output is unknown, so it cannot be drawn in advance.
             return verdict
         wait_ms = await self._slots.promise(key_id, ask.draws, verdict.retry_after_ms)
         return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
 
     async def _decide_in_slot(self, slot: RetrySlot | int, ask: Ask) -> Verdict:
-        """Decide an ask whose slot is due, and its draws made; or is due only in some ms."""
+        """Decide an ask by its slot, whose draws are made; an `int` is the time until it is due."""
         if isinstance(slot, int):
             return Limited(0, slot, await self._counters.levels(ask.draws))
         rest = replace(ask, draws=tuple(draw for draw in ask.draws if draw not in slot.drawn))
         verdict: Verdict | None = None
         try:
-            # First: no other call may come between the verdict and the slot of the journal.
+            # Read first: no call may come between the verdict and the slot of the journal.
             levels = await self._counters.levels(ask.draws)
             verdict = await self._room.admit(rest, self._settings.spend_wait_s)
         finally:
@@ -176,13 +176,13 @@ class Admitter:
             case Unseeded():
                 refusal = OverloadedError("What was spent is being counted. Please try again soon.")
             case _:
-                # It would fit, but the running requests have not ended in time.
+                # It would fit, but the running requests did not end in time.
                 refusal = OverloadedError()
         refusal.headers |= await self.remaining_headers(request.caller, request.group)
         return refusal
 
     async def count(self, caller: Caller, request_id: str, model: str) -> dict[str, str]:
-        """Let tokens be counted, or raise the `ApiError` that says why not.
+        """Admit a count of tokens, or raise the `ApiError` of its refusal.
 
         Counting has a limit of its own and costs nothing. Returns the headers of this limit.
         """
@@ -202,7 +202,7 @@ class Admitter:
                 raise OverloadedError
 
     async def give_back_count(self, caller: Caller) -> dict[str, str]:
-        """Undo the draw of `count` for a request that was refused; return what is left."""
+        """Undo the draw of `count` for a refused request; return the headers of the rest."""
         rates = self._limits.find(caller, TOKEN_COUNT).rates
         try:
             await self._counters.draw(corrections(rates, {LimitType.REQUESTS: -1}))
@@ -211,7 +211,7 @@ class Admitter:
         return await self.remaining_headers(caller, TOKEN_COUNT)
 
     async def remaining_headers(self, caller: Caller, group: str) -> dict[str, str]:
-        """Return the headers of what is left, and take nothing; none if the counters are away."""
+        """Return the headers of the rest, and draw nothing; none if the counters are away."""
         limits = self._limits.find(caller, group)
         try:
             levels = await self._counters.levels(draws(limits.rates, {}))

@@ -1,4 +1,4 @@
-"""The limits of a caller: worked out once for each state of the accounts, not for each request."""
+"""The limits of a caller, computed once for each state of the accounts, not for each request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from antiphon.store.directory import Directory
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppliedLimits:
-    """The limits of one caller for one group of models, and the scopes that pay.
+    """The limits of one caller for one group of models, and the scopes that are charged.
 
-    They compare by identity, so that a cache can look up by them.
+    They compare by identity, so that they can be the keys of a cache.
     """
 
     scopes: tuple[tuple[Scope, str], ...]
@@ -29,7 +29,7 @@ def limited_accounts(
 ) -> tuple[tuple[Account, int | None], ...]:
     """Return every account that a request is charged to, and its limit if it has one.
 
-    Those that have one come first, in the order of `limits.caps`.
+    Accounts with a limit come first, in the order of `limits.caps`.
     """
     limited = {cap.account(moment): cap.amount for cap in limits.caps}
     accounts = accounts_of(limits.scopes, moment)
@@ -45,17 +45,17 @@ class LimitFinder:
         self._found: dict[tuple[str, str | None, str], AppliedLimits] = {}
 
     def find(self, caller: Caller, group: str) -> AppliedLimits:
-        """Return the limits that apply now to this caller, for the models of this group."""
+        """Return the current limits of a caller for the models of a group."""
         if caller.directory is not self._directory:
             self._directory = caller.directory
             self._found.clear()
         key = (caller.key_id, caller.workspace_id, group)
         limits = self._found.get(key)
         if limits is None:
-            limits = self._found[key] = self._work_out(caller, group)
+            limits = self._found[key] = self._compute(caller, group)
         return limits
 
-    def _work_out(self, caller: Caller, group: str) -> AppliedLimits:
+    def _compute(self, caller: Caller, group: str) -> AppliedLimits:
         directory = caller.directory
         scopes = [(Scope.ORGANIZATION, directory.organization.id)]
         if caller.workspace_id is not None:
@@ -80,14 +80,14 @@ class LimitFinder:
                 self._settings.monthly_nano_dollars,
             ).values()
         ]
-        # Of several exceeded limits the first is told: one that the customer can change.
+        # Of several exceeded limits the first is reported: one that the customer can change.
         return tuple(sorted(caps, key=lambda cap: cap.tier))
 
 
 def scope_limits(
     directory: Directory, settings: LimitSettings, scope: Scope, scope_id: str, group: str
 ) -> ScopeLimits:
-    """Return the limits of one scope: those that were set, and the organization's defaults."""
+    """Return the limits of one scope: those of administrators, else the organization's defaults."""
     defaults = default_limits(settings, group) if scope is Scope.ORGANIZATION else {}
     own = {
         LimitType(limit.type): limit.value
@@ -98,7 +98,7 @@ def scope_limits(
 
 
 def default_limits(settings: LimitSettings, group: str) -> Mapping[LimitType, int]:
-    """Return the limits that the organization has for a group where none was set."""
+    """Return the default limits of the organization for a group."""
     if group == TOKEN_COUNT:
         return {LimitType.REQUESTS: settings.count_requests_per_minute}
     return {

@@ -1,4 +1,4 @@
-"""The gate before an engine: so many requests at once, so many in line, beyond that 529."""
+"""The gate before an engine: it bounds running and queued requests, and refuses others (529)."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ from antiphon.core.errors import OverloadedError
 
 
 class Gate:
-    """Lets `concurrent` requests in; `queued` more wait in line, first come first served."""
+    """Lets `concurrent` requests in; `queued` more wait in a queue, in their order."""
 
     def __init__(self, concurrent: int, queued: int) -> None:
         self._free = concurrent
@@ -17,13 +17,13 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        """The number of requests in line."""
+        """The number of queued requests."""
         return len(self._line)
 
     async def enter(self) -> None:
-        """Come in, at once or after a wait. Raises `OverloadedError` at once if the line is full.
+        """Enter, at once or after a wait. Raises `OverloadedError` at once if the queue is full.
 
-        Each request that came in has to `leave`.
+        Each request that entered has to `leave`.
         """
         if self._free > 0:
             self._free -= 1
@@ -39,15 +39,15 @@ class Gate:
                 with suppress(ValueError):
                     self._line.remove(turn)
             else:
-                # The turn came together with the cancellation: the next one gets it.
+                # The turn came together with the cancellation: the next request gets it.
                 self.leave()
             raise
 
     def leave(self) -> None:
-        """Let the request in that has waited longest."""
+        """Leave, and let in the request that has waited longest."""
         while self._line:
             turn = self._line.popleft()
-            # One that was cancelled just now is still in line.
+            # A request that was cancelled just now is still in the queue.
             if not turn.done():
                 turn.set_result(None)
                 return

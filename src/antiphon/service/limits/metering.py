@@ -1,4 +1,4 @@
-"""Running requests under their limits: output is drawn, leases are renewed, bills are settled."""
+"""Meters running requests: draws their output, renews their leases, settles their bills."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -20,19 +20,19 @@ from antiphon.store.counters.waiting import WaitingRoom
 from antiphon.store.database.errors import StoreError
 from antiphon.store.directory import Directory
 
-# A reservation whose process has died is given up after this time.
+# A reservation whose process has died is released after this time.
 LEASE_MS = 60_000
 RENEW_EVERY_S = 20.0
-# How often the output produced since the last time is drawn from its buckets.
+# The interval at which new output is drawn from its buckets.
 DRAW_EVERY_S = 0.05
 
 
 class Metering:
     """Follows admitted requests until their bills are settled.
 
-    The ledger delivers every closed entry to `settle`, also the entries that a dead process has
-    left: so a bill that is written is counted, and a bill that is counted is written. Asks that
-    may wait for money go through `room`, as the settlements do that free it.
+    The ledger delivers every closed entry to `settle`, with the entries of dead processes: so every
+    written bill is counted, and every counted bill is written. Asks that may wait for money go
+    through `room`, and so do the settlements that free it.
     """
 
     def __init__(self, counters: Counters, accounts: Accounts) -> None:
@@ -51,7 +51,7 @@ class Metering:
         self._began.set()
 
     async def settle(self, entries: Sequence[LedgerEntry]) -> None:
-        """Deliver bills to the counters. Raises `StoreError` if they have to come once more."""
+        """Deliver bills to the counters. Raises `StoreError` if the delivery must be repeated."""
         directory = await self._accounts.current()
         for entry in entries:
             admission = self._running.pop(entry.id, None)
@@ -71,7 +71,7 @@ class Metering:
             admission.mark_drawn()
 
     def _costs(self, entry: LedgerEntry, directory: Directory) -> dict[Account, int]:
-        """Charge the accounts of all scopes, whether or not they have a limit now."""
+        """Return the cost by account, for all scopes, whether or not they have a limit now."""
         if not entry.costs.total:
             return {}
         workspace_id = entry.workspace_id or directory.default_workspace.id

@@ -11,7 +11,7 @@ from antiphon.store.database.errors import StoreError
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.ledger import SpentOnDay, entries_since, spent_by_day
 
-# Settlements that are still on their way are at most this old.
+# The greatest age of a settlement that is not delivered yet.
 UNDER_WAY = timedelta(hours=1)
 
 
@@ -20,11 +20,11 @@ async def _nothing_to_flush() -> None:
 
 
 class SpentTotals:
-    """Reads from the ledger the money spent on every account.
+    """Reads the money spent on every account from the ledger.
 
-    `with_settled` also reads the ids of the last hour's requests, which may be millions. Counters
-    that several processes share need them. The counters of one process do not: it reads its sums
-    once, before it begins, and they contain no later settlement.
+    `with_settled` also reads the ids of the last hour's requests, which may be millions. Shared
+    counters need them. The counters of a single process do not: it reads the sums once, before its
+    first request, so they contain no later settlement.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class SpentTotals:
         with_settled: bool,
         flush: Callable[[], Awaitable[None]] = _nothing_to_flush,
     ) -> None:
-        """Read after each `flush`, which writes this process's own journal into the ledger."""
+        """Call `flush` before each read; it writes this process's own journal into the ledger."""
         self._database = database
         self._now = now
         self._with_settled = with_settled
         self._flush = flush
 
     async def __call__(self) -> Seed:
-        """Return the sums of the running periods, in one state of the ledger.
+        """Return the sums of the current periods, in one state of the ledger.
 
         Raises `StoreError`.
         """
@@ -64,7 +64,7 @@ class SpentTotals:
 def _accounts(spent: Iterable[SpentOnDay], directory: Directory, today: date) -> dict[Account, int]:
     """Add up the money spent on every account whose period is not over today.
 
-    Periods that have not begun are among them: the clock may have been set back since.
+    Periods that have not begun are included: the clock may have been set back since.
     """
     accounts: dict[Account, int] = {}
     for one in spent:
