@@ -15,9 +15,9 @@ BEARER = "bearer "
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The caller of a request: its key, and the workspace that the request is for.
+    """The caller of a request: its key, and the workspace of the request.
 
-    A request of an admin key is for the organization, so it has no workspace. `directory` is the
+    A request of an admin key concerns the organization, so it has no workspace. `directory` is the
     state of the accounts at authentication; every decision about the request uses it.
     """
 
@@ -97,7 +97,7 @@ def _check_kind(key: ApiKey, kind: KeyKind) -> None:
 
 
 def _workspace(key: ApiKey, wanted: str | None, directory: Directory) -> str:
-    """Return the workspace that a request is for: the key's own, or the one that it names."""
+    """Return the workspace of a request: the key's own, or the one that the request names."""
     if key.workspace_id is not None:
         if wanted not in {None, key.workspace_id}:
             raise PermissionError_("anthropic-workspace-id: this key belongs to another workspace")

@@ -1,4 +1,4 @@
-"""The accounts in memory, as they are now: a request does not ask the database."""
+"""The current accounts in memory: requests need no query of the database."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -21,10 +21,10 @@ DEFAULT_COLOR = "#6C5BB9"
 
 
 class Accounts:
-    """The directory, read again only when the signal says that an account has changed.
+    """The directory, read again only when the signal reports a change of an account.
 
-    Any process may change one. Asking the signal takes microseconds, so a revoked key fails on the
-    very next request.
+    Any process may change an account. A look at the signal takes microseconds, so a revoked key
+    fails on the very next request.
     """
 
     def __init__(self, database: Database, signal: ChangeSignal) -> None:
@@ -35,7 +35,7 @@ class Accounts:
         self._reading = anyio.Lock()
 
     async def current(self) -> Directory:
-        """Return the accounts as they are now."""
+        """Return the current accounts."""
         version = self._signal.version()
         if self._directory is None or version != self._version:
             return await self._read_again()
@@ -43,7 +43,7 @@ class Accounts:
 
     async def _read_again(self) -> Directory:
         async with self._reading:
-            # Kept from before the reading: a change in between is noticed the next time.
+            # Read before the accounts: a change in between is noticed the next time.
             version = self._signal.version()
             if self._directory is None or version != self._version:
                 async with self._database.read() as connection:
@@ -60,7 +60,7 @@ async def establish(
         if await find_organization(connection) is not None:
             return
     async with database.write() as connection:
-        # Another process may have been quicker.
+        # Another process may have founded it meanwhile.
         if await find_organization(connection) is not None:
             return
         await found_organization(
@@ -91,11 +91,11 @@ class KeyUsage:
         self._log = structlog.get_logger(__name__)
 
     def note(self, key_id: str) -> None:
-        """Note that a key is used now."""
+        """Note a use of a key."""
         self._uses[key_id] = self._now()
 
     async def write(self) -> None:
-        """Write the uses noted since the last time. Raises `StoreError`."""
+        """Write the uses noted since the last write. Raises `StoreError`."""
         uses, self._uses = self._uses, {}
         if not uses:
             return
@@ -119,7 +119,7 @@ class KeyUsage:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[None]:
-        """Write now and then, and at the end."""
+        """Write the uses regularly, and at the end of the block."""
         try:
             async with background("antiphon-key-uses", self._keep_writing):
                 yield

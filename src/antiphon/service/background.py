@@ -1,4 +1,4 @@
-"""Work beside the requests: tasks for as long as a block lasts, and threads for large bodies."""
+"""Work in the background: tasks for the length of a block, and threads for large bodies."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -13,9 +13,9 @@ import structlog
 async def background(
     name: str, *works: Callable[[], Coroutine[Any, Any, None]]
 ) -> AsyncGenerator[None]:
-    """Run these until the end of the block, which cancels them and waits for their ends.
+    """Run tasks until the end of the block, which cancels them and waits for their ends.
 
-    They are not expected to end by themselves: a failure is logged at once, and the others go on.
+    The tasks are endless: a failure of one is logged at once, and the others go on.
     """
     log = structlog.get_logger(__name__)
 
@@ -38,14 +38,14 @@ async def background(
 T = TypeVar("T")
 P = ParamSpec("P")
 
-# The bytes of a body from which a thread is worth it: a smaller one takes a few milliseconds.
+# The size of a body, in bytes, that is worth a thread: a smaller one takes some milliseconds.
 LARGE_BODY = 256 * 1024
 
 
 async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return the result of `work`, which runs in a thread if the body is large.
 
-    The interpreter lets the event loop run in between every few milliseconds.
+    The interpreter switches to the event loop every few milliseconds.
     """
     if size < LARGE_BODY:
         return work(*args, **kwargs)

@@ -34,7 +34,7 @@ from antiphon.service.models import Models, ServedModel
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
-    # It imports an HTTP client, and by default nothing is fetched.
+    # Imports an HTTP client, and by default nothing is fetched.
     from antiphon.service.content.sources import UrlSources
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
@@ -43,7 +43,7 @@ Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 class RequestContext(msgspec.Struct, frozen=True):
     """The caller of a request, its id, the version of the API, and the size of its body in bytes.
 
-    `retries` is how often the client has tried before, if it says so.
+    `retries` is the number of earlier tries, if the client states it.
     """
 
     caller: Caller
@@ -71,10 +71,10 @@ class Messages:
         self._url_sources = url_sources
 
     def answer(self, params: CreateMessageParams, context: RequestContext) -> "AnswerContext":
-        """Check a request and admit it; inside, its answer is generated as it is read.
+        """Check and admit a request, and yield its answer, which is generated as it is read.
 
-        Raises `ApiError`, also on the way in. The end writes the bill and lets the next request
-        begin, whatever happens inside.
+        Raises `ApiError`, also before the block. The end of the block writes the bill and lets
+        the next request begin, in every case.
         """
         model = self._models.find(params.model)
         return AnswerContext(model.gate, partial(self._admitted, model, params, context))
@@ -96,7 +96,7 @@ class Messages:
             price=price_for(params.model, model.id, model.price),
             input_tokens=size,
             exact=exact,
-            # What an upstream writes to its prompt cache is paid as such.
+            # Tokens that an upstream writes to its prompt cache have a price of their own.
             caches=limits.cache_ttls,
             max_output=min(params.max_tokens, limits.context_tokens - size * exact),
             retries=context.retries,
@@ -121,7 +121,7 @@ class Messages:
         )
 
     async def count_tokens(self, params: CountTokensParams, context: RequestContext) -> int:
-        """Count a prompt: exactly the `input_tokens` that the same request would be billed."""
+        """Count a prompt: exactly the `input_tokens` on the bill of the same request."""
         model = self._models.find(params.model)
         await model.counting.enter()
         try:
@@ -142,23 +142,23 @@ class Messages:
         limits = engine.capabilities
         if self._url_sources is not None:
             limits = replace(limits, url_sources=True)
-        asked = await offload(context.size, validate, params, limits, context.version)
+        prompt = await offload(context.size, validate, params, limits, context.version)
         check_replay(params.messages, self._signing_key)
         if self._url_sources is not None:
             fetched = await self._url_sources.fetched(params)
             if fetched is not params:
                 # Fetched content follows the same rules as content of the request.
-                asked = await offload(LARGE_BODY, validate, fetched, limits, context.version)
-        return await read_documents(self._recalled(asked))
+                prompt = await offload(LARGE_BODY, validate, fetched, limits, context.version)
+        return await read_documents(self._restored(prompt))
 
-    def _recalled(self, prompt: Prompt) -> Prompt:
-        """Give the engine back its thinking, and its proofs."""
+    def _restored(self, prompt: Prompt) -> Prompt:
+        """Return a prompt with its hidden thinking and the proofs of its engine restored."""
         return with_proofs(restore_thinking(prompt), self._signing_key)
 
     async def remaining_headers(self, caller: Caller, name: str | None) -> dict[str, str]:
-        """Return the headers of a caller's limits for a model, for answers that are refused.
+        """Return the headers of a caller's limits for a model, for refusals.
 
-        Without a known model they are those of the only group, if there is only one.
+        For an unknown model they are those of the only group, if there is only one.
         """
         group = self._models.group_of(name)
         return {} if group is None else await self._admitter.remaining_headers(caller, group)
@@ -199,8 +199,8 @@ def _shows_thinking(params: CreateMessageParams) -> bool:
 async def _size(engine: Engine, prompt: Prompt) -> int:
     """Return the size of a prompt for its admission; an upper bound unless the engine is exact.
 
-    Where only the answer tells the size, counting may cost as much as answering. So a prompt that
-    surely fits is not counted there. Raises `ApiError` for a prompt that is too long.
+    With other engines counting may cost as much as answering, so a prompt that surely fits is not
+    counted there. Raises `ApiError` for a prompt that is too long.
     """
     limits = engine.capabilities
     most = None if limits.counts_exactly else tokens_at_most(prompt)

@@ -1,4 +1,4 @@
-"""The served models: opened once, found by any of their names, listed."""
+"""The served models: they are opened once, found by any of their names, and listed."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -26,9 +26,9 @@ UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model to serve: its settings, the files of its engines, and the time they are from.
+    """A model to serve: its settings, the files of its engines, and their time.
 
-    `weights` has a file, or none, for each of the settings' engines in turn.
+    `weights` has a file, or `None`, for each engine of the settings.
     """
 
     settings: ModelSettings
@@ -36,12 +36,12 @@ class ModelSource:
     created_at: str = UNKNOWN_TIME
 
 
-# Prompts of one model that are counted at once. More of them make each other slower.
+# Prompts of one model that are counted at once. More would slow each other down.
 COUNTED_AT_ONCE = 16
 
 
 class ServedModel:
-    """One model, whose engine may still be loading."""
+    """One model; its engine may still be loading."""
 
     def __init__(self, source: ModelSource, limits: LimitSettings, clock: Clock) -> None:
         settings = source.settings
@@ -49,14 +49,14 @@ class ServedModel:
         self.limit_group = _limit_group(settings)
         self.price = settings.price.price() if settings.price else None
         self.gate = Gate(limits.concurrent_requests, limits.queued_requests)
-        # Counting is work too, but it shall not keep requests for answers out.
+        # Counting has a gate of its own, so that it keeps out no request for an answer.
         self.counting = Gate(COUNTED_AT_ONCE, limits.queued_requests)
         self._source = source
         self._clock = clock
         self._engine: Engine | None = None
 
     async def open(self, open_engine: Open, state_dir: Path) -> Engine:
-        """Open its engines; if one fails, those before it are closed again."""
+        """Open the engines; if one fails, those before it are closed again."""
         members: list[WeightedEngine] = []
         async with AsyncExitStack() as stack:
             for index, runs_on in enumerate(self._source.settings.runs_on()):
@@ -84,7 +84,7 @@ class ServedModel:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its id and its aliases, as they are written in the settings."""
+        """The id and the aliases of the model, as in the settings."""
         return _names(self.settings)
 
     @property
@@ -98,7 +98,7 @@ class ServedModel:
         return self._engine
 
     def listed(self) -> ModelInfo:
-        """Return the model as it is listed; its limits and capabilities once its engine is open."""
+        """Return the model as `/v1/models` lists it; its capabilities need an open engine."""
         limits = self._engine.capabilities if self._engine else None
         return ModelInfo(
             id=self.id,
@@ -111,7 +111,7 @@ class ServedModel:
 
 
 class Models:
-    """All served models. Raises `SettingsError` for names that contradict each other."""
+    """All served models. Raises `SettingsError` for conflicting names."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class Models:
 
     async def open(self) -> None:
         """Open every engine; raises the `EngineStartError` of the first that fails."""
-        # One after the other: loading two models at once is slower than both in turn.
+        # In turn: loading two models at once is slower.
         for model in self._models.values():
             engine = await model.open(self._open_engine, self._state_dir)
             self._engines.push_async_callback(engine.aclose)
@@ -152,7 +152,7 @@ class Models:
         return {model.id: "ready" if model.ready else "loading" for model in self._models.values()}
 
     def group_of(self, name: str | None) -> str | None:
-        """Return the group of the model of this name, or the only one there is."""
+        """Return the group of the model of this name, or else the only group."""
         model_id = None if name is None else self._catalogue.resolve(name)
         if model_id is not None:
             return self._models[model_id].limit_group

@@ -1,4 +1,4 @@
-"""The parts of a running server, built once and in one place."""
+"""Builds the parts of a running server, once."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -62,7 +62,7 @@ async def opened_database(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     open_database: OpenDatabase = open_database,
 ) -> AsyncGenerator[Database]:
-    """Open the database of these settings, at the schema of this version, with an organization."""
+    """Open the database of these settings, migrate it, and found its organization."""
     url = settings.database_url or Secret(sqlite_url(settings.data_dir / "antiphon.db"))
     database = await open_database(url.reveal())
     try:
@@ -95,13 +95,14 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     open_counters: OpenCounters = open_counters,
     create_journal: CreateJournal = Journal.create,
 ) -> AsyncGenerator[Platform]:
-    """Make a platform whose models are not open yet; `platform.models.open()` opens them.
+    """Build a platform whose models are not open yet; `platform.models.open()` opens them.
 
-    `clock` is that of the counters in memory: Unix milliseconds that never go back. The functions
-    that open what lies outside the process are arguments too: the simulator gives its own.
+    `clock` is the clock of the counters in memory: Unix milliseconds that never go back. The
+    functions that open resources outside of the process are arguments: the simulator passes its
+    own.
 
-    Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models that
-    contradict each other.
+    Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models with
+    conflicting names.
     """
     async with AsyncExitStack() as stack:
         if settings.counters_url is None:
@@ -154,7 +155,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
 
 
 async def _first_keys(keys: KeyRing, settings: Settings) -> KeyInfo | None:
-    """Make the keys of a new installation; return the ordinary one if it is new."""
+    """Create the keys of a new installation; return the ordinary one if it is new."""
     if settings.admin_key is not None:
         await keys.first(SERVER, settings.admin_key.reveal(), KeyKind.ADMIN)
     return await keys.first(SERVER, settings.api_key.reveal() if settings.api_key else None)

@@ -1,4 +1,4 @@
-"""The usage report and the cost report: sums over the ledger, as administrators ask for them."""
+"""The usage report and the cost report of administrators: sums over the ledger."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,15 +43,15 @@ from antiphon.wire.admin.reports import (
 )
 from antiphon.wire.messages import CacheCreation
 
-# Requests are answered at one speed, which so is no column of the ledger.
+# All requests are answered at one speed, so the ledger has no column for it.
 SPEED = "speed"
 STANDARD_SPEED = "standard"
 
-# A report keeps a connection and a core busy, for seconds in a large organization. So few at once
-# leave enough of both for other readers of the database: authentication, say.
+# A report keeps a connection and a core busy, for seconds in a large organization. The bound leaves
+# both to other readers of the database, as authentication.
 MOST_AT_ONCE = 2
 
-# The dimensions that the description of a cost names, beside the counter.
+# The dimensions in the description of a cost, besides the counter.
 _DESCRIBING = ("model", "service_tier", "context_window", "inference_geo")
 _COUNTERS: Mapping[str, TokenType] = {
     "input": "uncached_input_tokens",
@@ -63,7 +63,7 @@ _COUNTERS: Mapping[str, TokenType] = {
 
 
 class Reports:
-    """The reports of administrators over the ledger. Many at once wait for one another."""
+    """The reports of administrators over the ledger. Few run at once, others wait."""
 
     def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -72,14 +72,14 @@ class Reports:
         self._desks = CapacityLimiter(MOST_AT_ONCE)
 
     def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
-        """Return the buckets of a query, by the clock; raises `InvalidRequestError`."""
+        """Return the buckets of a query at the current time; raises `InvalidRequestError`."""
         return buckets(width, asked, self._now())
 
     async def usage(
         self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
     ) -> UsageReport:
-        """Sum up the tokens. An empty filter lets all values through."""
-        # As the ledger writes names: also a name that is too long, or that no database takes.
+        """Sum up the tokens. An empty filter selects all values."""
+        # The ledger shortens names and replaces unprintable characters, so the filter does too.
         columns = {
             name: {recorded_name(each) for each in ids}
             for name, ids in filters.items()
@@ -127,7 +127,7 @@ class Reports:
 
 
 async def _report(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
-    """Put each line into the bucket that begins at its moment; in a thread, as they are many."""
+    """Return a report with each line in its bucket; in a thread, as the lines are many."""
     return await to_thread.run_sync(_sorted, asked, lines)
 
 
@@ -201,7 +201,7 @@ class UsageLine:
 
 
 class UsageSummary:
-    """Adds up the ledger. Requests that are running are not in it."""
+    """Adds up the ledger, which holds no running requests."""
 
     def __init__(self, transactions: AdminTransactions) -> None:
         self._transactions = transactions
@@ -212,7 +212,7 @@ class UsageSummary:
         by: Sequence[Dimension],
         only: Mapping[str, Collection[str]],
     ) -> tuple[UsageLine, ...]:
-        """Add up the requests that began in this span, for each combination of the dimensions.
+        """Add up the requests of a time span, for each combination of the dimensions.
 
         `only` filters by the values of `model`, `api_key_id` and `workspace_id`.
         """

@@ -1,1 +1,1 @@
-"""Content of requests beside text: URLs and documents."""
+"""The content of requests besides text: URLs and documents."""

@@ -1,7 +1,7 @@
-"""The addresses of the public Internet: the only ones that content is fetched from.
+"""The addresses of the public Internet: content is fetched only from these.
 
-The tables stand here, because those of Python differ from version to version: IPv4 is public except
-for what is set aside, IPv6 is not except for what is given out.
+The tables stand here because those of Python differ between versions. IPv4 is public except for the
+reserved networks; IPv6 is private except for the allocated networks.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -15,7 +15,7 @@ _NOT_PUBLIC_4: Final = tuple(
             *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24"),
             *("192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
             *("224.0.0.0/4", "240.0.0.0/4"),
-            # Public by its number, but every machine of one cloud finds its host there.
+            # A public address by number, but in one cloud it leads to the host of the machine.
             "168.63.129.16/32",
         ),
     )
@@ -25,7 +25,7 @@ _GIVEN_OUT_6: Final = IPv6Network("2000::/3")
 _NOT_PUBLIC_6: Final = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "3fff::/20")))
 _SIX_TO_FOUR: Final = IPv6Network("2002::/16")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-# The last half of an address that is meant to carry an IPv4 address through a tunnel (ISATAP).
+# The second half of an address that carries an IPv4 address through a tunnel (ISATAP).
 _TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 

@@ -1,4 +1,4 @@
-"""Reads documents before a model does: PDFs page by page, all else as the text that it is."""
+"""Turns the documents of a prompt into text: PDFs page by page, others as they are."""
 
 import binascii
 from base64 import b64decode
@@ -27,7 +27,7 @@ from antiphon.wire.content import (
 )
 
 MOST_PAGES = 100
-# A PDF can be made to take for ever. No request holds a thread for longer than this.
+# A PDF can be made to take for ever. No request holds a thread longer than this.
 PATIENCE_S = 30.0
 
 
@@ -36,10 +36,10 @@ class UnreadablePdfError(Exception):
 
 
 async def read_documents(prompt: Prompt) -> tuple[Prompt, Sources | None]:
-    """Return the prompt with the text of every document in the place of its block.
+    """Return the prompt with every document replaced by its text, and the sources to cite.
 
-    Beside it, the sources that the answer shall cite, if there are any. Raises
-    `InvalidRequestError` with the block's path for what cannot be read.
+    Without documents to cite, the sources are `None`. Raises `InvalidRequestError` with the path
+    of an unreadable block.
     """
     if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
         return prompt, None
@@ -76,7 +76,7 @@ class _Reading:
         self._pdfs = pdfs
 
     def read(self, block: BlockParam, cuts: Sequence[int]) -> Sequence[Sequence[BlockParam]]:
-        """Return what the model reads of a block, as `rewrite_in_pieces` wants it."""
+        """Return the replacement of a block, in the pieces of `rewrite_in_pieces`."""
         match block:
             case DocumentParam(source=ContentSource(content=list(content))) if cuts or _has_image(
                 content
@@ -95,7 +95,7 @@ class _Reading:
             case ToolReferenceParam(tool_name=name):
                 return TextParam(text=f"Tool: {name}")
             case TextParam(citations=[_, *_]):
-                # The citations of an earlier answer are for its reader; the model reads its text.
+                # The model gets only the text of an earlier answer, without citations.
                 return replace(block, citations=None)
         return block
 

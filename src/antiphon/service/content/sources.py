@@ -1,4 +1,4 @@
-"""Replaces the URLs in a request by their content, before anything reads it."""
+"""Replaces the URLs in a request by their content, before it is read."""
 
 import asyncio
 from base64 import b64encode
@@ -43,11 +43,11 @@ CHARSETS: Mapping[str, str] = MappingProxyType(
         "utf-16": "utf-16",
     }
 )
-"""The codecs of texts. Python has others that take for ever on a text made for them."""
+"""The codecs of texts. Some other codecs of Python take for ever on malicious texts."""
 
 
 class UrlSources:
-    """Fetches the URLs of requests: together at most `most` bytes and `patience_s` a request."""
+    """Fetches the URLs of requests, with at most `most` bytes and `patience_s` for a request."""
 
     def __init__(self, web: Web, most: int, patience_s: float = PATIENCE_S) -> None:
         self._web = web
@@ -55,7 +55,7 @@ class UrlSources:
         self._patience_s = patience_s
 
     async def fetched(self, params: Params) -> Params:
-        """Return the request without URLs; itself if it has none.
+        """Return the request without URLs; the request itself if it has none.
 
         Raises `InvalidRequestError` with the path of the block.
         """
@@ -93,7 +93,7 @@ class UrlSources:
 
 
 class _Fetching:
-    """The fetching for one request, and how many bytes are left for it."""
+    """The downloads of one request, and the bytes left for it."""
 
     def __init__(self, web: Web, left: int) -> None:
         self._web = web
@@ -134,7 +134,7 @@ def _filled(block: ImageParam | DocumentParam, fetched: FetchedBody, path: str) 
 
 
 def _image(fetched: FetchedBody, path: str) -> Base64ImageSource:
-    """Return an image as its bytes show it: the types that servers name are often wrong."""
+    """Return an image with the type of its bytes: the types of servers are often wrong."""
     media_type: Any = media_type_of(fetched.body)
     if media_type is None:
         raise InvalidRequestError(
@@ -169,7 +169,7 @@ def _text(fetched: FetchedBody, path: str) -> str:
 
 
 def _rebuilt(content: Any, filled: Mapping[int, BlockParam]) -> Any:
-    """Put blocks in the place of others, wherever they stand."""
+    """Return content with blocks replaced at every depth."""
     if isinstance(content, str):
         return content
     return rewrite_blocks(content, lambda block: (filled.get(id(block), block),))

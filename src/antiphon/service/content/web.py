@@ -1,9 +1,8 @@
-"""Fetches what callers name by a URL, from the public Internet and from nowhere else.
+"""Fetches the URLs of callers, only from the public Internet.
 
-A name is looked up once, all of its addresses must be public, and the connection goes to one of
-them: an answer that changes between the check and the connection changes nothing. Each redirect is
-checked in the same way. What a failure tells the caller is the same whatever failed, so that no one
-learns from it what stands behind a firewall.
+A name is resolved once, all of its addresses must be public, and the connection goes to one of
+them: a DNS answer that changes after the check has no effect. Each redirect is checked in the same
+way. The caller gets the same message for every failure, so it reveals nothing behind a firewall.
 """
 
 import asyncio
@@ -28,11 +27,11 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class UnfetchableError(Exception):
-    """Nothing came, or nothing that may come. The message is for the caller of the API."""
+    """A URL that cannot or must not be fetched. The message is for the caller of the API."""
 
 
 class FetchedBody(msgspec.Struct, frozen=True):
-    """The body behind a URL, and its type as its server names it."""
+    """The body behind a URL, with the type that its server states."""
 
     body: bytes
     media_type: str
@@ -40,14 +39,14 @@ class FetchedBody(msgspec.Struct, frozen=True):
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """Ask the system for the addresses of a name; an address is its own."""
+    """Return the addresses of a name from the system; an address resolves to itself."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class Web:
-    """The Internet, as far as callers may have it read. `allows` says which addresses are of it."""
+    """A client for the public Internet. `allows` returns whether an address may be used."""
 
     def __init__(
         self, look_up: LookUp = look_up, allows: Callable[[str], bool] = is_public
@@ -88,7 +87,7 @@ class Web:
         return await _ask(session, target, last)
 
     async def _addresses(self, target: URL) -> list[str]:
-        """Look up where a URL leads. One address that is not public spoils the others."""
+        """Return the addresses of a URL's host. Raises if any of them is not public."""
         addresses = await self._look_up(target.raw_host or "", target.port or 0)
         if not addresses or not all(map(self._allows, addresses)):
             raise UnfetchableError(FAILED)
@@ -96,7 +95,7 @@ class Web:
 
 
 async def _ask(session: aiohttp.ClientSession, target: URL, address: str) -> aiohttp.ClientResponse:
-    """Ask the server at an address for what it has under a name."""
+    """Send the request for a URL to the server at an address."""
     return await session.get(
         target.with_host(address),
         headers={"Host": target.host_port_subcomponent or ""},
@@ -111,15 +110,15 @@ def _session() -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(force_close=True),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
-        # A proxy would look the name up again, and reaches what it likes.
+        # A proxy would resolve the name again, and may reach private addresses.
         trust_env=False,
-        # A kilobyte can unfold to a gigabyte.
+        # A compressed kilobyte can expand to a gigabyte.
         auto_decompress=False,
     )
 
 
 def _target(address: str) -> URL:
-    """Read a URL, or say what is wrong with it."""
+    """Parse a URL. Raises `UnfetchableError` with the fault."""
     try:
         target = URL(address).with_fragment(None)
     except ValueError as error:
