@@ -1,4 +1,4 @@
-"""Shared counters that may be away: asks are refused, settlements are kept until they are back."""
+"""Shared counters that may be away: meanwhile asks are refused and settlements are kept."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -23,11 +23,11 @@ from antiphon.store.counters.base import Counters, CountersAwayError, CountersEr
 from antiphon.store.counters.seeding import ReadTotals, Seedable, reseed
 from antiphon.store.database.errors import StoreError
 
-# The time in which every process writes its journal into the ledger.
+# The time that every process gets to write its journal into the ledger.
 GRACE_S = 2.0
-# How often counters that are away are tried.
+# The interval at which counters that are away are tried.
 RETRY_S = 0.5
-# How much longer than their seeding the start of a server waits for the counters.
+# The time that a starting server waits for the counters beyond their seeding.
 PATIENCE_S = 2.0
 _PART = 100
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class SharedCounters(Counters, Seedable, Protocol):
-    """Counters that are shared, can be away, and can lose their state."""
+    """Shared counters, which can be away and can lose their state."""
 
     async def seeded(self) -> bool: ...
 
@@ -50,11 +50,11 @@ class FallbackCounters:
     """Shared counters, and the behaviour of one process while they are away.
 
     The first call that fails discovers that they are away. Until they are back every ask raises
-    `CountersAwayError` at once. So it is too while they are there and have not learned the spent
-    amounts. `keep_whole` brings them back; the owner runs it.
+    `CountersAwayError` at once, and likewise while they are not seeded. `keep_whole` brings them
+    back; the owner of this object runs it.
 
-    A settlement is never lost and never raises: one that cannot be delivered is kept, and
-    delivered when the counters are back. Output that is produced meanwhile is not drawn.
+    A settlement is never lost and never raises: one that cannot be delivered is kept until the
+    counters are back. Output that is produced meanwhile is not drawn.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FallbackCounters:
         self._retry_s = retry_s
         self._log = structlog.get_logger(__name__)
         self._away: str | None = None
-        # Whether this is more than a hiccup: another process may have died meanwhile.
+        # Whether the counters were away long enough for another process to have died meanwhile.
         self._outage = False
         self._broken = asyncio.Event()
         self._whole = asyncio.Event()
@@ -78,11 +78,11 @@ class FallbackCounters:
 
     @property
     def away(self) -> str | None:
-        """Why the shared counters cannot be asked, or `None` if they can."""
+        """The reason why the shared counters are away; `None` if they are not."""
         return self._away
 
     async def open(self) -> None:
-        """Find out whether the counters are there and seeded; if not, asks are refused at once."""
+        """Check whether the counters answer and are seeded; if not, asks are refused at once."""
         try:
             if not await self._remote.seeded():
                 self._lose("they have not learned the spent amounts yet")
@@ -97,7 +97,7 @@ class FallbackCounters:
             self._lost.add(ask.id)
             raise
         except BaseException:
-            # It may have been granted, and its caller is gone and will not settle it.
+            # It may have been granted, and no settlement will follow, as its caller has left.
             self._lost.add(ask.id)
             self._mend()
             raise
@@ -117,7 +117,7 @@ class FallbackCounters:
 
     async def settle(self, settlement: Settlement) -> None:
         self._running.pop(settlement.id, None)
-        # Kept first: a delivery that is cut off is repeated, and counts once.
+        # Kept first: an interrupted delivery is repeated, and counts once.
         self._backlog[settlement.id] = settlement
         if self._away is None:
             try:
@@ -144,11 +144,11 @@ class FallbackCounters:
         return await self._tried(self._remote.balance(accounts))
 
     async def seed(self, spent: Mapping[Account, int], settled: Iterable[str] = ()) -> None:
-        """Wait a little for the shared counters, and check that they know no less than `spent`.
+        """Wait briefly for the shared counters, and seed them again if they lack some of `spent`.
 
-        A process that was killed while they were away has taken settlements with it that are in
-        the ledger. Then the counters are seeded again, from sums that are read when every process
-        has written its journal; those that are given here may be older.
+        They lack settlements if a process was killed while they were away: its settlements are
+        in the ledger only. The new seed is read when every process has written its journal;
+        `spent` may be older.
         """
         del settled
         with suppress(TimeoutError, CountersAwayError):
@@ -192,7 +192,7 @@ class FallbackCounters:
                 self._whole.set()
 
     async def aclose(self) -> None:
-        """Try once more to deliver the settlements; the ledger has those that stay behind."""
+        """Try to deliver the kept settlements; the ledger has the rest."""
         with suppress(CountersError):
             await self._deliver()
         await self._remote.aclose()
@@ -219,10 +219,10 @@ class FallbackCounters:
         self._broken.set()
 
     async def _mend_once(self, totals: ReadTotals) -> bool:
-        """Make the shared counters whole; return whether they are.
+        """Make the shared counters complete; return whether they are.
 
-        They know less than the ledger if another process has settled something while they were
-        away, and was killed before it could deliver it. Then they are seeded again.
+        They lack a settlement if another process was killed with it while they were away. Then
+        they are seeded again.
         """
         try:
             if not await self._remote.seeded():
@@ -244,11 +244,11 @@ class FallbackCounters:
         return True
 
     async def _know_less(self, totals: ReadTotals) -> bool:
-        """Tell whether the counters lack something after the others had time to deliver it."""
+        """Return whether the counters lack settlements that other processes had time to deliver."""
         for patience_s in (0, self._grace_s):
             await asyncio.sleep(patience_s)
             seed = await totals()
-            # This process has just written entries that it has still to deliver.
+            # This process has just written entries that it has not delivered yet.
             await self._deliver()
             known = await self._remote.balance(tuple(seed.spent))
             least = seed.spent.values()

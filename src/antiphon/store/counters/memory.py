@@ -10,7 +10,7 @@ from antiphon.store.counters.tally import Tally
 
 
 def steady_clock() -> Callable[[], int]:
-    """Make a clock of Unix milliseconds that cannot be set while the program runs."""
+    """Return a clock of Unix milliseconds that ignores later changes of the system time."""
     offset = time.time_ns() - time.monotonic_ns()
     return lambda: (offset + time.monotonic_ns()) // 1_000_000
 
@@ -26,11 +26,11 @@ class MemoryCounters:
 
     @property
     def refused(self) -> str | None:
-        """Why nothing is granted, or `None` if asks are decided."""
+        """The reason to grant nothing; `None` if asks are decided."""
         return self._refused
 
     def refuse(self, reason: str | None) -> None:
-        """Grant nothing from now on, for this reason; or decide asks again, with `None`."""
+        """Grant nothing from now on, for this reason; with `None`, decide asks again."""
         self._refused = reason
 
     async def admit(self, ask: Ask) -> Verdict:
@@ -67,7 +67,7 @@ class MemoryCounters:
         return self._queues.drop(queue, slot)
 
     async def aclose(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing."""
 
 
 class RetryQueues:

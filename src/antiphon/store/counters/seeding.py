@@ -1,4 +1,4 @@
-"""How shared counters learn the spent amounts again, when they are new or have lost them."""
+"""Seeds shared counters with the spent amounts, when they are new or have lost them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,10 +12,10 @@ from antiphon.store.counters.base import CountersAwayError
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """The ledger's sums at one moment: the money spent on every account of a running period.
+    """The ledger's sums at one moment: the money spent on every account of a current period.
 
-    `settled` are the ids of the requests in these sums whose settlement may still be on its way:
-    those of the last hour. Both are read in one transaction.
+    `settled` are the ids of the requests in these sums whose settlement may still arrive: those of
+    the last hour. Both are read in one transaction.
     """
 
     spent: Mapping[Account, int]
@@ -28,14 +28,14 @@ ReadTotals: TypeAlias = Callable[[], Awaitable[Seed]]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to seed, and the run of the server for which it was given."""
+    """The right to seed, valid for one run of the server."""
 
     claimant: str
     run: str
 
 
 class Seedable(Protocol):
-    """Counters that several processes share, and that one of them seeds."""
+    """Shared counters, which one of the processes seeds."""
 
     async def claim(self, patience_ms: int) -> Claim | None: ...
 
@@ -51,9 +51,9 @@ SEEDING_MS = 30_000
 async def reseed(counters: Seedable, totals: ReadTotals, grace_s: float) -> bool:
     """Seed the counters; return `False` if they are seeded or another process is seeding them.
 
-    Until the end every ask is answered `Unseeded`, so there is no new spending. The sums are read
-    after `grace_s`, in which every process writes its journal into the ledger: a cost that had
-    been settled into the counters that were lost is then in the sums.
+    Until the end every verdict is `Unseeded`, so there is no new spending. The sums are read after
+    `grace_s`, in which every process writes its journal into the ledger: so they contain every cost
+    that was settled into the lost counters.
     """
     claim = await counters.claim(SEEDING_MS + round(grace_s * 1000))
     if claim is None:

@@ -22,9 +22,9 @@ from antiphon.core.limits.values import (
 )
 from antiphon.store.counters.base import UnseededError
 
-# Settled ids that are remembered, so that a repetition changes nothing.
+# The settled ids that are kept, so that a repeated settlement changes nothing.
 REMEMBERED = 8192
-# How many old buckets or accounts are looked at for each new one.
+# The old buckets or accounts that are examined for each new one.
 LOOKED_AT = 2
 # A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
 SLACK_MS = 60_000
@@ -33,9 +33,9 @@ SLACK_MS = 60_000
 class Tally:
     """Buckets, accounts and reservations. Time is an argument: Unix milliseconds.
 
-    Full buckets and accounts that are long over are forgotten bit by bit: for each new bucket or
-    account, two old ones are looked at. So there is never a pause, and the tally never keeps more
-    than about twice the buckets and accounts in use.
+    Full buckets and expired accounts are removed step by step: for each new bucket or account, two
+    old ones are examined. So there is never a pause, and the tally keeps at most about twice the
+    buckets and accounts in use.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Tally:
         return decision.verdict
 
     def draw(self, draws: Iterable[Draw], now: int) -> None:
-        """Take without asking."""
+        """Draw unconditionally."""
         for draw in draws:
             bucket = rates.take(self._buckets.get(draw.bucket), draw, now)
             self._keep({draw.bucket: bucket}, now)
@@ -88,7 +88,7 @@ class Tally:
         return True
 
     def renew(self, reservations: Iterable[str], lease_ms: int, now: int) -> None:
-        """Let reservations that have not expired live on."""
+        """Renew the leases of reservations that have not expired."""
         self._expire(now)
         expires_at = now + lease_ms
         self._first_expiry = min(self._first_expiry, expires_at)
@@ -97,7 +97,7 @@ class Tally:
                 self._reservations[name] = Reservation(found.holds, expires_at)
 
     def levels(self, draws: Sequence[Draw], now: int) -> tuple[Level, ...]:
-        """Return the levels of the buckets, and take nothing."""
+        """Return the levels of the buckets, and draw nothing."""
         return tuple(rates.level(self._buckets.get(d.bucket), d.limit, now) for d in draws)
 
     def balance(self, accounts: Iterable[Account], now: int) -> tuple[Balance, ...]:
@@ -107,7 +107,7 @@ class Tally:
         return tuple(Balance(state.spent, state.held) for state in found)
 
     def seed(self, spent: Mapping[Account, int], settled: Iterable[str], now: int) -> None:
-        """Learn the money spent before, unless the tally is seeded."""
+        """Set the money spent before, unless the tally is seeded."""
         if self._seeded:
             return
         self._seeded = True
@@ -124,7 +124,7 @@ class Tally:
 
     def _release(self, reservation: Reservation | None) -> None:
         for hold in reservation.holds if reservation else ():
-            # An account that was forgotten holds nothing.
+            # A removed account holds nothing.
             if state := self._accounts.get(hold.account):
                 self._accounts[hold.account] = release(state, hold.amount)
 
@@ -160,7 +160,7 @@ class Tally:
     def _keep_accounts(self, accounts: Mapping[Account, AccountState], now: int) -> None:
         for account, state in accounts.items():
             if account not in self._accounts and (found := lifetime(account)) is not None:
-                # The caller's clock may have been set back: an account that it uses is not over.
+                # The caller's clock may have been set back: a used account must not expire.
                 self._forget_accounts(min(now, found.begins_at))
                 heappush(self._account_ends, (found.forget_at, account))
             self._accounts[account] = state

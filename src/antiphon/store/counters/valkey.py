@@ -33,11 +33,11 @@ from antiphon.store.counters.seeding import SEEDING_MS, Claim, Seed
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey
 
-# A server that has not answered after this time is away.
+# A server without an answer after this time is away.
 PATIENCE_S = 0.25
-# More than these calls at once wait for one another.
+# The most calls at once; further ones wait.
 CONNECTIONS = 32
-# Accounts or ids in one call while seeding, so that no call holds up the server.
+# Accounts or ids in one call of a seeding, so that no call blocks the server.
 _PART = 500
 
 _UNSEEDED = "The counters have not learned the spent amounts"
@@ -46,7 +46,7 @@ _UNSEEDED = "The counters have not learned the spent amounts"
 def open_valkey(
     url: str, *, name: str = "antiphon", patience_s: float = PATIENCE_S
 ) -> "ValkeyCounters":
-    """Connect to nothing yet; `valkey://`, `valkeys://` (TLS) or `unix://`.
+    """Return the counters at a URL, not yet connected: `valkey://`, `valkeys://` (TLS), `unix://`.
 
     `name` begins every key, so several installations can share a server.
     """
@@ -57,13 +57,13 @@ def open_valkey(
     except ModuleNotFoundError as error:
         raise CountersError("Valkey needs a client: pip install 'antiphon[valkey]'") from error
     try:
-        # No times for the client: with them, Python 3.11 may lose that a task was cancelled.
+        # No timeouts of the client: with them, Python 3.11 may lose the cancellation of a task.
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS,
             timeout=None,
             socket_timeout=None,
-            # An ask that was lost on the way may have been granted: it is not sent again.
+            # A lost ask may have been granted, so it is not sent again.
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError as error:
@@ -75,7 +75,7 @@ def open_valkey(
 class ValkeyCounters:
     """The rules of `core.limits` in Lua; see `counters.lua` for the script and its keys.
 
-    The time is the server's, the only one that all processes share. `clock` replaces it in tests.
+    The time is the server's, which all processes share. `clock` replaces it in tests.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ValkeyCounters:
             raise UnseededError(_UNSEEDED)
 
     async def settle(self, settlement: Settlement) -> None:
-        """Raise `UnseededError`, and count nothing, until the counters are seeded."""
+        """Settle, and raise `UnseededError` without an effect until the counters are seeded."""
         costs = []
         for account, cost in settlement.costs.items():
             name, forget_at = self._key(account)
@@ -123,11 +123,11 @@ class ValkeyCounters:
             raise UnseededError(_UNSEEDED)
 
     async def hold(self, asks: Sequence[Ask]) -> None:
-        """Take the holds of these asks, whatever the limits are, also before the seeding."""
+        """Take the holds of these asks regardless of limits, also before the seeding."""
         await self._call("hold", [self._written(ask) for ask in asks])
 
     async def release(self, reservations: Sequence[str]) -> None:
-        """Give up the holds of these. Unlike a settlement it may be followed by one."""
+        """Release the holds of these reservations; a settlement may still follow."""
         await self._call("release", reservations)
 
     async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:
@@ -156,15 +156,15 @@ class ValkeyCounters:
         return bool(await self._call("drop_retry_slot", {"queue": queue, "slot": slot}))
 
     async def seeded(self) -> bool:
-        """Tell whether the counters have learned the spent amounts, and so decide asks."""
+        """Return whether the counters are seeded, and so decide asks."""
         return bool(await self._call("seeded", ()))
 
     async def unseed(self) -> None:
-        """Make the counters learn the spent amounts again, and decide nothing until then."""
+        """Mark the counters as unseeded: they decide nothing until the next seeding."""
         await self._call("unseed", ())
 
     async def seed(self, spent: Mapping[Account, int], settled: Iterable[str] = ()) -> None:
-        """Seed at once. While other processes have requests running, `seeding.reseed` does it."""
+        """Seed at once. With running requests of other processes, use `seeding.reseed` instead."""
         claim = await self.claim(SEEDING_MS)
         if claim is not None:
             await self.complete(claim, Seed(spent, tuple(settled)))
@@ -172,7 +172,7 @@ class ValkeyCounters:
     async def claim(self, patience_ms: int) -> Claim | None:
         """Claim the right to seed for this time; `None` if another process has it or has seeded.
 
-        Raises `CountersError` if the server may throw counters away when its memory is full.
+        Raises `CountersError` if the server may evict counters when its memory is full.
         """
         claimant = token_hex(16)
         run = await self._call("begin_seeding", {"claimant": claimant, "patience_ms": patience_ms})
@@ -187,13 +187,13 @@ class ValkeyCounters:
         return claim
 
     async def abandon(self, claim: Claim) -> None:
-        """Give the right to seed back."""
+        """Give up the right to seed."""
         await self._call("abandon_seeding", claim.claimant)
 
     async def complete(self, claim: Claim, seed: Seed) -> None:
-        """Write the sums; from then on asks are decided."""
+        """Write the sums; from now on asks are decided."""
         rows: dict[str, tuple[str, str, int | None]] = {
-            # An older state of the server has left these: they have an end already.
+            # Accounts of an earlier state of the server have an expiry already.
             name: (name, "0", None)
             for name in await self._names()
         }
@@ -267,9 +267,9 @@ class ValkeyCounters:
 
 
 def _key(account: Account) -> tuple[str, int | None]:
-    """Return an account as the server knows it, and when the server may forget it.
+    """Return the key of an account in the server, and the time at which it may expire.
 
-    The only place that writes an account as text. Servers of several releases share these keys.
+    Only this function writes an account as text. Servers of several releases share these keys.
 
     >>> from datetime import date
     >>> _key(Account("organization", "1", "monthly", date(2026, 11, 1)))

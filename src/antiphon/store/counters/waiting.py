@@ -1,4 +1,4 @@
-"""A queue at each spend account for asks that wait for money that running requests hold."""
+"""A queue at each spend account, for asks that wait for the money of running requests."""
 
 import asyncio
 from asyncio import timeout_at
@@ -14,13 +14,13 @@ from antiphon.store.counters.base import Counters
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-# Settlements of other processes are noticed after this time at the latest. It is well below the
-# time for which the counters keep the turn of a waiting ask (`core.limits.spend.TURN_MS`).
+# The time after which settlements of other processes are noticed. It is well below the time for
+# which the counters keep the turn of a waiting ask (`core.limits.spend.TURN_MS`).
 LOOK_S = 0.1
 
 
 class _Queue:
-    """The asks that wait at one account. The lock lets them through one by one, first come first.
+    """The asks that wait at one account. The lock lets them through one by one, in their order.
 
     `freed` is set when money may have become free.
     """
@@ -34,8 +34,8 @@ class _Queue:
 class WaitingRoom:
     """Admits asks when there is room. Settlements go through it, and wake waiting asks at once.
 
-    In one process the order at an account is strict. Between processes, the ask that has its turn
-    keeps it in the counters, and asks that would fit are `Busy` until it was granted.
+    Within a process the order at an account is strict. Between processes, the counters keep the
+    turn of an ask, and other asks are `Busy` until it was granted, even if they would fit.
     """
 
     def __init__(self, counters: Counters, look_s: float = LOOK_S) -> None:
@@ -44,7 +44,7 @@ class WaitingRoom:
         self._queues: dict[Account, _Queue] = {}
 
     async def admit(self, ask: Ask, patience_s: float) -> Verdict:
-        """Ask until the answer is not `Busy` any more, or until the patience is at its end."""
+        """Ask until the verdict is no longer `Busy`, or until `patience_s` is over."""
         account = self._queue_for(ask) if self._queues else None
         if account is None:
             verdict = await self._counters.admit(_waiting(ask))
@@ -66,7 +66,7 @@ class WaitingRoom:
 
     async def _wait(self, ask: Ask, account: Account, deadline: float) -> Verdict:
         waiting = _waiting(ask)
-        # Only waiting is cut short: an ask that was sent is answered, or its hold would be lost.
+        # Only waiting is cut short: a sent ask must be answered, or its hold would be lost.
         with suppress(TimeoutError):
             while True:
                 async with self._queued_at(account, deadline) as queue:
@@ -74,7 +74,7 @@ class WaitingRoom:
                 if not isinstance(verdict, Busy):
                     return verdict
                 account = ask.holds[verdict.index].account
-        # The last try gives up the turn, too.
+        # The last try also gives up the turn.
         return await self._counters.admit(msgspec.structs.replace(ask, waits=False))
 
     @asynccontextmanager
@@ -96,7 +96,7 @@ class WaitingRoom:
     async def _look_while_busy(
         self, ask: Ask, account: Account, queue: _Queue, deadline: float
     ) -> Verdict:
-        """Ask whenever money may be free; another answer, or another account, is the end."""
+        """Ask whenever money may be free, until the verdict or the account of the queue changes."""
         loop = asyncio.get_running_loop()
         while True:
             queue.freed.clear()
