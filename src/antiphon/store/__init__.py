@@ -1,1 +1,1 @@
-"""What survives a restart: tables, and functions that take a connection."""
+"""The persistent state: tables, and functions that take a connection."""

@@ -23,7 +23,7 @@ class KeyKind(StrEnum):
 
 
 class KeyStatus(StrEnum):
-    """Whether a key opens the door. `INACTIVE` can be undone, `ARCHIVED` cannot."""
+    """The status of a key: only active keys authenticate. `ARCHIVED` cannot be undone."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -35,9 +35,9 @@ _CONVERTERS = {"kind": KeyKind, "status": KeyStatus}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is stored: without its secret, which cannot be read again.
+    """A stored key, without its secret, which cannot be read again.
 
-    One without `workspace_id` is the organization's. `created_by` is a user's id.
+    A key without `workspace_id` belongs to the organization. `created_by` is a user's id.
     """
 
     id: str
@@ -68,13 +68,13 @@ async def add_key(connection: AsyncConnection, key: ApiKey, digest: bytes) -> No
 
 
 async def add_secret(connection: AsyncConnection, key_id: str, digest: bytes) -> None:
-    """Give a key one more secret."""
+    """Add a secret to a key."""
     await connection.execute(insert(key_secrets).values(key_id=key_id, digest=digest))
     await announce(connection)
 
 
 async def end_secrets(connection: AsyncConnection, key_id: str, moment: datetime) -> None:
-    """Let all secrets that a key has now end at this moment, or earlier if they would anyway."""
+    """End all present secrets of a key at this moment, or earlier if they end earlier."""
     own = (key_secrets.c.key_id == key_id) & (
         key_secrets.c.valid_until.is_(None) | (key_secrets.c.valid_until > moment)
     )
@@ -88,7 +88,7 @@ async def list_keys(connection: AsyncConnection) -> tuple[ApiKey, ...]:
 
 
 async def active_secrets(connection: AsyncConnection) -> dict[bytes, ActiveSecret]:
-    """Return what opens the door, by the digest of the secret: active keys of either kind."""
+    """Return the secrets that authenticate now, by their digests, for keys of either kind."""
     active = select(api_keys).where(api_keys.c.status == KeyStatus.ACTIVE)
     keys = {key.id: key for key in await _keys(connection, active)}
     secrets = await connection.execute(select(key_secrets))
@@ -114,7 +114,7 @@ async def find_key(connection: AsyncConnection, id_or_name: str) -> ApiKey | Non
 async def change_key(
     connection: AsyncConnection, key_id: str, changes: Mapping[str, Any]
 ) -> ApiKey | None:
-    """Change columns of a key, unless it is archived; return it as it is now."""
+    """Change columns of a key, unless it is archived; return the changed key."""
     open_key = (api_keys.c.id == key_id) & (api_keys.c.status != KeyStatus.ARCHIVED)
     changed = await connection.execute(update(api_keys).where(open_key).values(dict(changes)))
     if changed.rowcount:
@@ -135,12 +135,12 @@ async def archive_keys_of(connection: AsyncConnection, workspace_id: str, now: d
 
 
 async def note_use(connection: AsyncConnection, uses: Mapping[str, datetime]) -> None:
-    """Note when keys were used last. Nothing that is kept in memory depends on it."""
+    """Store the last uses of keys. The accounts in memory do not depend on them."""
     if uses:
         one = update(api_keys).where(api_keys.c.id == bindparam("key"))
         await connection.execute(
             one.values(last_used_at=bindparam("at")),
-            # In one order, so that two servers do not wait for each other's rows.
+            # In a fixed order, so that two servers do not wait for each other's rows.
             [{"key": key_id, "at": at} for key_id, at in sorted(uses.items())],
         )
 

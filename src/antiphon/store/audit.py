@@ -31,7 +31,7 @@ class AuditEntry:
 
 
 async def add_audit_entry(connection: AsyncConnection, entry: AuditEntry) -> None:
-    """Add an entry, in the transaction of the change: so no change is without one."""
+    """Add an entry, in the transaction of its change."""
     await add(connection, audit_log, entry)
 
 
@@ -42,7 +42,7 @@ async def list_audit_entries(
     before: tuple[datetime, str] | None = None,
     object_id: str | None = None,
 ) -> tuple[AuditEntry, ...]:
-    """Return entries, the newest first; `before` is the time and id of the last one seen."""
+    """Return entries, the newest first; `before` is the time and id of the last listed one."""
     query = select(audit_log).order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
     if before is not None:
         at, entry_id = before

@@ -1,4 +1,4 @@
-"""The accounts as a request needs them, read in one transaction and kept in memory."""
+"""The accounts for requests, read in one transaction and kept in memory."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,4 +47,4 @@ def _by_scope(limits: Iterable[L]) -> dict[tuple[Scope, str], tuple[L, ...]]:
     found: dict[tuple[Scope, str], list[L]] = {}
     for limit in limits:
         found.setdefault((limit.scope, limit.scope_id), []).append(limit)
-    return {whom: tuple(theirs) for whom, theirs in found.items()}
+    return {owner: tuple(own) for owner, own in found.items()}

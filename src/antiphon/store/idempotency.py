@@ -1,4 +1,4 @@
-"""Requests that may be sent again: what each of them made."""
+"""Requests that may be repeated, each with its result."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +28,10 @@ async def find_request(connection: AsyncConnection, name: bytes) -> RepeatableRe
 
 
 async def keep_request(connection: AsyncConnection, request: RepeatableRequest) -> None:
-    """Keep a request; the transaction fails with `DuplicateError` if its name is taken."""
+    """Store a request; the transaction fails with `DuplicateError` if its name is taken."""
     await add(connection, repeatable_requests, request)
 
 
 async def forget_requests(connection: AsyncConnection, before: datetime) -> None:
-    """Forget the requests that were made before this moment."""
+    """Delete the requests from before this moment."""
     await connection.execute(delete(repeatable_requests).where(repeatable_requests.c.at < before))

@@ -1,16 +1,15 @@
-"""A file in shared memory that remembers requests until the database does, also after `kill -9`.
+"""A memory-mapped file that keeps requests until the database has them, even after `kill -9`.
 
 The file is a row of slots, each a page. A slot holds one request: the facts at its admission, live
-counters while it runs, and its end. Everything is written by storing into mapped memory, so
-nothing here waits, and a stored word belongs to the kernel: the end of the process cannot take it
-back.
+counters while it runs, and its end. Everything is written by stores into mapped memory, so no
+write waits, and a stored word belongs to the kernel: it survives the end of the process.
 
 The order of the stores keeps a slot valid at any moment: a part is written before the word that
-says that it is there, and every counter is one word. Only a power cut can break this order, as the
-kernel writes pages when it likes; checksums find the damage.
+marks it as present, and every counter is one word. Only a power cut can break this order, as the
+kernel writes pages in any order; checksums find the damage.
 
-Each process has a file of its own, and holds a lock on it for as long as it lives. Files whose
-lock is free belong to dead processes; the next start takes their entries over.
+Each process has a file of its own, and locks it for its lifetime. A file whose lock is free belongs
+to a dead process; the next start takes over its entries.
 """
 
 import errno
@@ -43,7 +42,7 @@ _STATE, _OPENING, _CLOSING, _FIRST_TOKEN, _CLOCK = 0, 1, 2, 3, 4
 _INPUT, _WRITE_5M, _WRITE_1H, _READ, _OUTPUT, _THINKING = 5, 6, 7, 8, 9, 10
 _WORDS = 16
 _NO_COUNTS = bytes(8 * (_WORDS - _CLOSING))
-# Where the texts of a slot lie.
+# The offsets of the texts in a slot.
 _CLOSING_AT, _OPENING_AT = 128, 640
 
 _FREE, _OPEN, _CLOSED = 0, 1, 2
@@ -53,7 +52,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class JournalError(StoreError):
-    """The journal cannot take another request: its disk is full, or cannot be written."""
+    """The journal cannot take another request: the disk is full or not writable."""
 
 
 class JournalSlot:
@@ -108,7 +107,7 @@ class JournalSlot:
         return self._words[_STATE] == _FREE
 
     def entry(self, clock: datetime = _EPOCH) -> LedgerEntry:
-        """Return the request's entry; without an end it was interrupted, at `clock`.
+        """Return the request's entry; a request without an end was interrupted at `clock`.
 
         Raises `ValueError` for a slot that a power cut has left half written.
         """
@@ -152,7 +151,7 @@ class JournalSlot:
         return text
 
     def tick(self, now: datetime) -> None:
-        """Keep the time, in the first slot."""
+        """Store the time, in the first slot."""
         self._words[_CLOCK] = (now - _EPOCH) // _MICROSECOND
 
     @property
@@ -161,7 +160,7 @@ class JournalSlot:
 
 
 class Journal:
-    """The journal of this process. It grows by segments, and shrinks only by ending."""
+    """The journal of this process. It grows by segments, and shrinks only at its end."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -171,12 +170,12 @@ class Journal:
         self._free: list[int] = []
         self._grow()
         self._header = self.slot(self._free.pop())
-        # Last: a file without it has no entries.
+        # Written last: a file without it has no entries.
         self._segments[0][SLOT_SIZE - len(_MAGIC) : SLOT_SIZE] = _MAGIC
 
     @classmethod
     def create(cls, folder: Path, name: str) -> Self:
-        """Make the journal of this process. Raises `JournalError`."""
+        """Create the journal of this process. Raises `JournalError`."""
         path = folder / f"{name}{SUFFIX}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
@@ -189,7 +188,7 @@ class Journal:
             raise JournalError(f"The journal {path} cannot be made: {error.strerror}") from error
 
     def open(self, opening: Opening) -> JournalSlot:
-        """Write down an admitted request. Raises `JournalError` when the disk is full."""
+        """Record an admitted request. Raises `JournalError` when the disk is full."""
         if not self._free:
             self._extend()
         slot = self.slot(self._free[-1])
@@ -198,7 +197,7 @@ class Journal:
         return slot
 
     def slot(self, number: int) -> JournalSlot:
-        """Return a slot. Only numbers are kept: while the database is away there are many."""
+        """Return a slot by its number. Many numbers are kept while the database is away."""
         segment, position = divmod(number, SEGMENT_SLOTS)
         start = position * SLOT_SIZE
         return JournalSlot(number, self._segments[segment][start : start + SLOT_SIZE])
@@ -210,15 +209,15 @@ class Journal:
 
     @property
     def idle(self) -> bool:
-        """Whether no request is in the journal."""
+        """Whether the journal holds no request."""
         return len(self._free) == len(self._segments) * SEGMENT_SLOTS - 1
 
     def tick(self, now: datetime) -> None:
-        """Store the time: a request that a crash breaks off has ended about then."""
+        """Store the time, as the end of the requests that a crash breaks off."""
         self._header.tick(now)
 
     def let_go(self) -> None:
-        """Give back memory that only a burst has needed; the kernel keeps the pages' contents.
+        """Release memory that only a burst needed; the kernel keeps the contents of the pages.
 
         Used pages are mapped again when they are touched. The first segment stays.
         """
@@ -226,15 +225,15 @@ class Journal:
             area.madvise(mmap.MADV_DONTNEED)
 
     def sync(self) -> None:
-        """Bring everything to the disk, for the case of a power cut. Blocks; not for the loop."""
+        """Write everything to the disk, against power cuts. Blocks: not for the event loop."""
         # macOS has no fdatasync.
         getattr(os, "fdatasync", os.fsync)(self._descriptor)
 
     def close(self) -> None:
-        """Unlock the file; if there is anything in it, it stays for the next start."""
+        """Unlock the file; if it holds entries, it stays for the next start."""
         if self.idle:
             self._path.unlink(missing_ok=True)
-        # Closing alone does not: the maps have descriptors of their own.
+        # Closing alone does not unlock: the maps have descriptors of their own.
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
@@ -245,28 +244,28 @@ class Journal:
             raise JournalError(f"The journal cannot grow: {error.strerror}") from error
 
     def _grow(self) -> None:
-        """Double the file, but at most by some megabytes, which take milliseconds."""
+        """Double the file, by at most some megabytes, which takes milliseconds."""
         count = min(max(1, len(self._segments)), _MOST_SEGMENTS_AT_ONCE)
         offset, size = len(self._segments) * _SEGMENT_SIZE, count * _SEGMENT_SIZE
         # Written and not only reserved: a store into a page that a full disk cannot take would
         # kill the process.
         if os.pwrite(self._descriptor, bytes(size), offset) != size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        # One map for all that is new, since each map holds a file descriptor.
+        # One map for the whole growth, since each map holds a file descriptor.
         self._maps.append(mmap.mmap(self._descriptor, size, offset=offset))
         area = memoryview(self._maps[-1])
         first = len(self._segments) * SEGMENT_SLOTS
         self._segments += (area[at : at + _SEGMENT_SIZE] for at in range(0, size, _SEGMENT_SIZE))
-        # The last one is taken first, so that a quiet server goes on with the same few pages.
+        # The last slot is taken first, so that a quiet server reuses the same few pages.
         self._free += reversed(range(first, len(self._segments) * SEGMENT_SLOTS))
 
 
-# Makes the journal of this name in a folder, as `Journal.create` does.
+# Creates the journal of this name in a folder, as `Journal.create` does.
 CreateJournal: TypeAlias = Callable[[Path, str], Journal]
 
 
 class DeadJournal:
-    """The journal of a dead process, locked by this one, so that no other takes it over."""
+    """The journal of a dead process, locked so that no other process takes it over."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -286,7 +285,7 @@ class DeadJournal:
         self.path.unlink(missing_ok=True)
 
     def put_aside(self) -> None:
-        """Rename the file, so that no start reads it and the operator can look at it."""
+        """Rename the file: no start reads it, and the operator can examine it."""
         self.path.rename(self.path.with_suffix(".damaged"))
 
     def close(self) -> None:
@@ -301,7 +300,7 @@ class DeadJournal:
 
 
 def dead_journals(folder: Path) -> list[DeadJournal]:
-    """Take over every journal whose process is gone. Raises `JournalError`."""
+    """Take over every journal of a dead process. Raises `JournalError`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(folder):
@@ -328,7 +327,7 @@ def _taken_over(path: Path) -> DeadJournal | None:
 
 @contextmanager
 def _locked(folder: Path) -> Generator[None]:
-    """Lock the folder between the making of a file and its locking."""
+    """Lock the folder from the creation of a file to its locking."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

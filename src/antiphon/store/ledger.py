@@ -1,4 +1,4 @@
-"""The ledger in the database: entries are added and never changed; all else is sums of them."""
+"""The ledger in the database: entries are added, never changed, and summed up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,19 +27,19 @@ _COLUMNS = (*_MOMENTS, *_ATTRIBUTES)
 _VALUES = attrgetter(*_ATTRIBUTES.values())
 
 LONGEST_REQUEST = timedelta(days=1)
-# The driver hands rows over one by one and lets the event loop run only between calls, so a
-# request would wait for all rows of one call.
+# The driver sends rows one by one and lets the event loop run only between calls, so a request
+# waits for all rows of one call.
 ROWS_AT_ONCE = 50
 
 
 async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
-    """Add entries; entries that exist already stay as they are."""
+    """Add entries; existing ones stay unchanged."""
     if not entries:
         return
     positional = "?" if connection.dialect.name == "sqlite" else "${}"
     values = ", ".join(positional.format(number) for number in range(1, 1 + len(_COLUMNS)))
     adding = f"INSERT INTO ledger ({', '.join(_COLUMNS)}) VALUES ({values}) "  # noqa: S608 - names
-    # Not by the names of parameters: that takes three times as long, for every request.
+    # Positional parameters: named ones take three times as long, for every request.
     adding += "ON CONFLICT (id) DO NOTHING"
     for start in range(0, len(entries), ROWS_AT_ONCE):
         rows = [_row(entry) for entry in entries[start : start + ROWS_AT_ONCE]]
@@ -76,11 +76,11 @@ class SpentOnDay:
 async def spent_by_day(connection: AsyncConnection, since: date) -> tuple[SpentOnDay, ...]:
     """Sum the costs since a day, for each day and each pair of workspace and key.
 
-    Periods begin and end with a day, and a workspace spends the sum of its keys: so this one
-    query has the sums of all periods and all scopes.
+    Periods begin and end with a day, and a workspace spends the sum of its keys: so this query
+    yields the sums of all periods and all scopes.
     """
     day = literal_column(DAY, BigInteger)
-    # SQLite finds the days already grouped in an index, PostgreSQL a span of moments.
+    # SQLite has the days grouped in an index; PostgreSQL has an index of moments.
     recent = (
         day >= (since - _FIRST_DAY).days
         if connection.dialect.name == "sqlite"

@@ -1,4 +1,4 @@
-"""The limits that administrators have set. Where there is none, the settings apply."""
+"""The limits that administrators have set; without one, the settings apply."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -56,7 +56,7 @@ async def found_organization(
 ) -> None:
     """Add the organization with its Default workspace, which gets the existing keys.
 
-    For a transaction in which `find_organization` has found none.
+    Call it in a transaction in which `find_organization` has found none.
     """
     await add(connection, organizations, organization)
     await add_workspace(connection, default)
@@ -77,7 +77,7 @@ async def find_user(connection: AsyncConnection, user_id: str) -> User | None:
 
 
 async def find_user_by_email(connection: AsyncConnection, email: str) -> User | None:
-    """Find the user whose address this is, however it is capitalized."""
+    """Find a user by address, regardless of case."""
     same = select(users).where(users.c.email == email.lower())
     return next(iter(await read(connection, User, same)), None)
 
@@ -88,12 +88,12 @@ async def add_user(connection: AsyncConnection, user: User) -> None:
 
 
 async def change_role(connection: AsyncConnection, user_id: str, role: str) -> None:
-    """Give a user another role."""
+    """Change the role of a user."""
     await connection.execute(update(users).where(users.c.id == user_id).values(role=role))
 
 
 async def remove_user(connection: AsyncConnection, user_id: str) -> None:
-    """Remove a user, also from all workspaces. Keys that they made stay."""
+    """Remove a user, also from all workspaces. The keys of the user stay."""
     await connection.execute(delete(users).where(users.c.id == user_id))
 
 
@@ -120,13 +120,13 @@ async def end_invite(
     accepted_at: datetime | None = None,
     deleted_at: datetime | None = None,
 ) -> None:
-    """Say that an invitation was accepted or taken back."""
+    """Store that an invitation was accepted or deleted."""
     ended = update(invites).where(invites.c.id == invite_id)
     await connection.execute(ended.values(accepted_at=accepted_at, deleted_at=deleted_at))
 
 
 async def installation_secret(connection: AsyncConnection, name: str, fresh: bytes) -> bytes:
-    """Return the secret of this name; if there is none yet, keep `fresh` as it."""
+    """Return the secret of this name; if there is none yet, store and return `fresh`."""
     keep = insertion(connection, house_secrets).values(name=name, value=fresh)
     await connection.execute(keep.on_conflict_do_nothing())
     value = select(house_secrets.c.value).where(house_secrets.c.name == name)

@@ -26,7 +26,7 @@ from antiphon.store.ledger import COUNTERS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# Not a column: how many lines there are.
+# Not a column: the number of entries.
 REQUESTS = "requests"
 
 
@@ -35,7 +35,7 @@ class ReportQuery:
     """A query for sums: from `start` to before `end`, for each bucket of this `width`.
 
     `group_by` and the keys of `filters` are columns of the ledger. The default workspace has an id
-    in the ledger and none in a report; entries without a workspace are its own as well.
+    in the ledger and none in a report; entries without a workspace belong to it as well.
     """
 
     start: datetime
@@ -89,7 +89,7 @@ async def cost_sums(connection: AsyncConnection, query: ReportQuery) -> list[Cos
 
 
 async def request_sums(connection: AsyncConnection, query: ReportQuery) -> list[RequestSum]:
-    """Count the requests that were admitted, also those that used nothing."""
+    """Count the admitted requests, also those that used nothing."""
     rows = await _sums(connection, query, [REQUESTS], true())
     return [RequestSum(start, dimensions, count) for start, dimensions, (count,) in rows]
 
@@ -102,9 +102,9 @@ async def _sums(
 ) -> list[tuple[datetime, dict[str, str | None], list[int]]]:
     """Sum columns for each bucket and group, in the order of both; absent names come first."""
     moment = type_coerce(ledger.c.started_at, BigInteger)
-    # Text and not a parameter: PostgreSQL would take it for another parameter each time.
+    # Text instead of a parameter: PostgreSQL would see a different parameter at each use.
     width = literal_column(str(query.width // _MICROSECOND), BigInteger)
-    # A label that is no column's name, which PostgreSQL would group by instead.
+    # No label may be the name of a column: PostgreSQL would group by the column instead.
     groups = [_dimension(name, query).label(f"by_{name}") for name in query.group_by]
     selected: list[Label[Any]] = [(moment - moment % width).label("bucket"), *groups]
     sums: list[Label[Any]] = [_sum(name) for name in columns]
@@ -115,7 +115,7 @@ async def _sums(
         .group_by(*(label.name for label in selected))
     )
     rows = (await connection.execute(summing)).all()
-    # A day in minutes, by key and model, has tens of thousands: too much for the event loop.
+    # A day in minutes, by key and model, has tens of thousands of rows: too many for the loop.
     return await to_thread.run_sync(_in_order, rows, query.group_by)
 
 

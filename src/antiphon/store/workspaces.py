@@ -71,8 +71,9 @@ async def list_members(connection: AsyncConnection, workspace_id: str) -> tuple[
 async def list_memberships(connection: AsyncConnection, user_id: str) -> tuple[Member, ...]:
     """Return the memberships of a user, the oldest first."""
     columns = workspace_members.c
-    theirs = select(workspace_members).where(columns.user_id == user_id)
-    return await read(connection, Member, theirs.order_by(columns.added_at, columns.workspace_id))
+    memberships = select(workspace_members).where(columns.user_id == user_id)
+    ordered = memberships.order_by(columns.added_at, columns.workspace_id)
+    return await read(connection, Member, ordered)
 
 
 async def add_member(connection: AsyncConnection, member: Member) -> None:
@@ -83,13 +84,13 @@ async def add_member(connection: AsyncConnection, member: Member) -> None:
 async def change_member(
     connection: AsyncConnection, workspace_id: str, user_id: str, role: str
 ) -> None:
-    """Give a member another role."""
+    """Change the role of a member."""
     changed = update(workspace_members).where(_is(workspace_id, user_id))
     await connection.execute(changed.values(workspace_role=role))
 
 
 async def remove_member(connection: AsyncConnection, workspace_id: str, user_id: str) -> None:
-    """Remove a user from a workspace, if it is a member."""
+    """Remove a user from a workspace, if the user is a member."""
     await connection.execute(delete(workspace_members).where(_is(workspace_id, user_id)))
 
 

@@ -17,7 +17,7 @@ async def acquire_nothing(on_change: OnLockChange, exclusive: bool) -> InstanceL
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """How to read, to write, to watch the accounts, and to lock the database for a server.
+    """The engines to read and to write, and the functions to watch and to lock the database.
 
     SQLite reads and writes on different connections.
     """

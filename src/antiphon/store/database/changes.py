@@ -1,4 +1,4 @@
-"""The signal of a change of an account to every process, without a query per request."""
+"""Signals changes of the accounts to every process, without a query per request."""
 
 from typing import Protocol
 
@@ -9,35 +9,35 @@ from antiphon.store.database.tables import revisions
 
 CHANNEL = "antiphon_accounts"
 
-# Set on a connection whose transaction changes an account, for `Database.write` to see.
+# Set on a connection whose transaction changes an account; `Database.write` reads it.
 CHANGES_ACCOUNTS = "antiphon.changes_accounts"
 
 
 class ChangeSignal(Protocol):
-    """Tells whether a copy of the accounts in memory is still right.
+    """Reports whether a copy of the accounts in memory is still current.
 
-    Keep the version from *before* reading; while `version()` answers the same, nothing has
-    changed. It answers without waiting, in microseconds, and is asked for every request::
+    Keep the version from *before* reading; while `version()` returns the same, nothing has
+    changed. It returns without waiting, in microseconds, and is called for every request::
 
         if (version := signal.version()) != self._version:
             async with database.read() as connection:
                 self._keys = await active_keys(connection)
             self._version = version
 
-    A flag that is cleared by asking would let the second of two requests pass with the old keys
-    while the first one reloads them.
+    A flag that is cleared when it is read would let a second request pass with the old keys while
+    the first one reloads them.
     """
 
     def version(self) -> int: ...
 
     def touch(self) -> None:
-        """Learn that this process itself has just committed a change."""
+        """Note that this process itself has just committed a change."""
 
     async def aclose(self) -> None: ...
 
 
 async def announce(connection: AsyncConnection) -> None:
-    """Count a change of the accounts; on commit every process knows, on rollback none does."""
+    """Count a change of the accounts; every process notices it on commit, none on rollback."""
     accounts = revisions.c.name == "accounts"
     await connection.execute(revisions.update().where(accounts).values(value=revisions.c.value + 1))
     connection.info[CHANGES_ACCOUNTS] = True
@@ -48,8 +48,8 @@ async def announce(connection: AsyncConnection) -> None:
 async def claim(connection: AsyncConnection) -> None:
     """Lock the accounts against other changes until this transaction ends.
 
-    On SQLite writing transactions come one after the other. On PostgreSQL another transaction
-    could change a row between the reading and the writing of this one: a key would be made in a
+    On SQLite writing transactions run one after the other. On PostgreSQL another transaction could
+    change a row between the reading and the writing of this one: a key could be created in a
     workspace that is being archived.
     """
     accounts = select(revisions.c.value).where(revisions.c.name == "accounts")
@@ -57,6 +57,6 @@ async def claim(connection: AsyncConnection) -> None:
 
 
 async def revision(connection: AsyncConnection) -> int:
-    """How often the accounts have changed since the database was made."""
+    """Return the number of changes of the accounts since the database was created."""
     found = await connection.scalar(select(revisions.c.value).where(revisions.c.name == "accounts"))
     return int(found or 0)

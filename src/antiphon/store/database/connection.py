@@ -1,8 +1,8 @@
-"""A connection of SQLAlchemy Core whose calls are awaited.
+"""A connection of SQLAlchemy Core with awaitable calls.
 
-SQLAlchemy's asyncio extension offers the same and imports the ORM with it, which is a seventh of
-the time to import the server: docs/decisions/0019-start-and-size.md. Both switch to a greenlet
-for each call, in which the drivers of the asyncio dialects can wait.
+SQLAlchemy's asyncio extension offers the same but imports the ORM, a seventh of the import time of
+the server: docs/decisions/0019-start-and-size.md. Both switch to a greenlet for each call, in which
+the drivers of the asyncio dialects can wait.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ Rows: TypeAlias = CursorResult[*tuple[Any, ...]]
 
 
 class AsyncConnection:
-    """One connection. Results are buffered, so reading them waits for nothing."""
+    """One connection. Results are buffered, so reading them does not wait."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -29,7 +29,7 @@ class AsyncConnection:
 
     @property
     def info(self) -> dict[Any, Any]:
-        """Notes of the program's own, kept as long as the connection to the database."""
+        """Notes of the program, kept as long as the connection to the database."""
         return self._connection.info
 
     def in_transaction(self) -> bool:
@@ -53,7 +53,7 @@ class AsyncConnection:
     async def exec_driver_sql(
         self, statement: str, parameters: Sequence[tuple[object, ...]] | None = None
     ) -> Rows:
-        """Execute text as it is, once for each row of parameters."""
+        """Execute text unchanged, once for each row of parameters."""
         parameters = None if parameters is None else list(parameters)
         return await greenlet_spawn(self._connection.exec_driver_sql, statement, parameters)
 
@@ -75,7 +75,7 @@ class AsyncConnection:
 
 
 async def connect(engine: Engine) -> AsyncConnection:
-    """Take a connection from the pool of an engine whose dialect is one of asyncio."""
+    """Take a connection from the pool of an engine with an asyncio dialect."""
     return AsyncConnection(await greenlet_spawn(engine.connect))
 
 

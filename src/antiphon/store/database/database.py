@@ -20,7 +20,7 @@ from antiphon.store.database.sqlite import open_sqlite
 if TYPE_CHECKING:
     from aiosqlite import Connection
 
-# How long a transaction waits for others to release the database.
+# The time that a transaction waits for others to release the database.
 PATIENCE_S = 5.0
 
 
@@ -29,7 +29,7 @@ OpenDatabase: TypeAlias = Callable[[str], Awaitable["Database"]]
 
 
 class Database:
-    """An open database. The only error of its own that a transaction raises is `StoreError`."""
+    """An open database. Its transactions raise `StoreError` for errors of the database."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -38,13 +38,13 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
-        """Read one state of the database, whatever others write; writing is refused."""
+        """Open a transaction that reads one consistent state; writing is refused."""
         async with _transaction(self._backend.readers) as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """Commit everything at the end, or nothing if there is an exception."""
+        """Open a transaction that commits at the end of the block; an exception rolls it back."""
         async with _transaction(self._backend.writers) as connection:
             connection.info.pop(CHANGES_ACCOUNTS, None)
             yield connection
@@ -63,7 +63,7 @@ class Database:
     async def instance_lock(
         self, on_change: OnLockChange, *, exclusive: bool
     ) -> AsyncGenerator[None]:
-        """Hold the lock of a server: `exclusive`, or together with others that share their limits.
+        """Hold the lock of a server: `exclusive`, or together with servers that share their limits.
 
         `on_change` is called with a reason when the lock is lost, and with `None` when it is held
         again. Raises `OccupiedError` if another server has the lock and one of the two is
@@ -80,13 +80,13 @@ class Database:
         with anyio.CancelScope(shield=True):
             await dispose(self._backend.readers)
             await dispose(self._backend.writers)
-            # Last: on SQLite it gives up the locks of all connections.
+            # Closed last: on SQLite this releases the locks of all connections.
             if self._signal is not None:
                 await self._signal.aclose()
 
 
 def sqlite_url(path: Path) -> str:
-    """Return the URL of a database in a file, whatever characters its path has."""
+    """Return the URL of a database in a file; its path may contain any characters."""
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
@@ -96,9 +96,9 @@ async def open_database(
     patience_s: float = PATIENCE_S,
     connect: Callable[..., "Connection"] | None = None,
 ) -> Database:
-    """Open `sqlite+aiosqlite:///path` (made if it is not there) or `postgresql+asyncpg://…`.
+    """Open `sqlite+aiosqlite:///path` (created if it is missing) or `postgresql+asyncpg://…`.
 
-    `connect` makes the connections to SQLite in place of `aiosqlite.connect`.
+    `connect` replaces `aiosqlite.connect` for connections to SQLite.
     """
     parsed = _parsed(url)
     match parsed.get_backend_name():
@@ -140,7 +140,7 @@ async def _connected(engine: Engine) -> AsyncConnection:
 
 @asynccontextmanager
 async def _settled(connection: AsyncConnection) -> AsyncGenerator[None]:
-    """Begin; then commit or roll back, and let no cancellation come between."""
+    """Begin; then commit or roll back, shielded from cancellation."""
     await connection.begin()
     try:
         yield

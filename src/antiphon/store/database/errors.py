@@ -1,4 +1,4 @@
-"""The errors of a database, in words for its operator."""
+"""The errors of a database, with messages for its operator."""
 
 _REASONS = {
     "SQLITE_BUSY": "The database is locked by another process",
@@ -16,7 +16,7 @@ class StoreError(Exception):
 
 
 class DuplicateError(StoreError):
-    """A row that was to be added exists already."""
+    """An added row exists already."""
 
 
 class AmbiguousNameError(StoreError):
@@ -24,7 +24,7 @@ class AmbiguousNameError(StoreError):
 
 
 def explained(error: Exception) -> StoreError:
-    """Return a driver's exception as a sentence, without the values that it may quote."""
+    """Return a driver's exception as a `StoreError`, without the values that it may quote."""
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
     for prefix, reason in _REASONS.items():

@@ -1,13 +1,13 @@
-"""Who may serve from a data folder or a database: one server, or many that share their limits.
+"""Locks a data folder and a database for one server, or for servers that share their limits.
 
-A server that counts limits in its memory has both to itself, as each of two would grant the whole
-of every limit. The folder has a locked file, whose lock ends with the process. In PostgreSQL the
+A server that counts limits in its memory needs both exclusively: each of two would grant every
+limit in full. The folder has a locked file, whose lock ends with the process. In PostgreSQL the
 server holds an advisory lock of its session; servers that share their limits hold the same lock
-together. PostgreSQL releases it when the session ends, however it ends.
+together. PostgreSQL releases the lock when the session ends, for any reason.
 
-Each server counts up a number in the database, the term, when it acquires the lock. An exclusive
-server that lost its session, and finds a later term when it is back, knows that another server
-has served meanwhile.
+Each server increments a number in the database, the term, when it acquires the lock. An exclusive
+server that lost its session and finds a later term afterwards knows that another server has served
+meanwhile.
 """
 
 import fcntl
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 LOCK_FILE = "server.lock"
 
-# How long the lock is waited for: another server may be about to leave.
+# The time to wait for the lock: another server may be stopping.
 WAIT_S = 2.0
 
-# PostgreSQL releases the lock of a machine that has vanished after 20 seconds: its own default
-# could be two hours. A session that is cut off notices within ten, and so before.
+# PostgreSQL releases the lock of a vanished machine after 20 seconds; its default could be two
+# hours. A session that is cut off notices that within ten seconds, and so earlier.
 SESSION = {
     "application_name": "antiphon-server",
     "lock_timeout": str(round(WAIT_S * 1000)),
@@ -38,13 +38,13 @@ SESSION = {
     "tcp_keepalives_count": "3",
 }
 
-# Any number does; the other half of the key is the schema, as several can be in a database.
+# An arbitrary number; the other half of the key is the schema, as a database can have several.
 _LOCK = "26844746, hashtext(coalesce(current_schema(), ''))"
 _NEXT_TERM = """
     INSERT INTO revision (name, value) VALUES ('term', 1)
     ON CONFLICT (name) DO UPDATE SET value = revision.value + 1 RETURNING value
 """
-# A standby that was promoted may not have heard of our term.
+# A promoted standby may not have our term.
 _TERM = """
     INSERT INTO revision (name, value) VALUES ('term', $1)
     ON CONFLICT (name) DO UPDATE SET value = greatest(revision.value, $1) RETURNING value
@@ -57,12 +57,12 @@ OnLockChange = Callable[[str | None], None]
 
 
 class OccupiedError(StoreError):
-    """Another server has the database, and the two do not share their limits."""
+    """Another server uses the database, and the two do not share their limits."""
 
 
 @contextmanager
 def lock_data_dir(data_dir: Path) -> Generator[None]:
-    """Hold the data folder for this process. The lock ends with it, however it ends.
+    """Lock the data folder for this process. The lock ends with the process, for any reason.
 
     Raises `OccupiedError` if another server holds it.
     """
@@ -91,11 +91,11 @@ class NoInstanceLock:
     """No lock: the database is in a data folder, which has a lock of its own."""
 
     async def aclose(self) -> None:
-        """Do nothing: there is nothing to release."""
+        """Do nothing."""
 
 
 class PostgresInstanceLock:
-    """Holds the lock, exclusively or together with others, and takes it again when it is lost."""
+    """Holds the lock, exclusively or shared, and acquires it again when it is lost."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class PostgresInstanceLock:
         )
 
     async def start(self) -> None:
-        """Take the lock. Raises `OccupiedError` if another server has it, or else `StoreError`."""
+        """Acquire the lock. Raises `OccupiedError` if another server has it, or `StoreError`."""
         await self._session.start()
 
     async def aclose(self) -> None:
@@ -124,7 +124,7 @@ class PostgresInstanceLock:
         if self._term is None:
             self._term = await connection.fetchval(_NEXT_TERM)
         elif self._exclusive and await connection.fetchval(_TERM, self._term) > self._term:
-            # For good: this server cannot know the money that the other one has spent.
+            # Irrevocably: this server cannot know the money that the other one has spent.
             await connection.execute(f"SELECT pg_advisory_unlock({_LOCK})")
             self._on_change("another server has used the database meanwhile: start this one again")
             return

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def open_postgresql(url: URL, patience_s: float) -> Backend:
-    """Open nothing yet: the pool connects when it is first used."""
+    """Return the parts of a PostgreSQL database; the pool connects when it is first used."""
     try:
         engine = create_engine(
             url.set(drivername="postgresql+asyncpg"),
-            # No request waits for the database, so a question before each use costs nothing, and
-            # a restart of the server fails no transaction.
+            # No request waits for the database, so a ping before each use delays none, and a
+            # restart of the server fails no transaction.
             pool_pre_ping=True,
             connect_args={"timeout": patience_s},
             hide_parameters=True,
@@ -55,8 +55,8 @@ def open_postgresql(url: URL, patience_s: float) -> Backend:
 class PostgresSignal:
     """Counts the notices of changes.
 
-    While there is no connection to listen on (the server restarts, the network is away) every
-    version is a new one: then each request reads the accounts, but never old ones.
+    Without a connection to listen on (the server restarts, the network is away) every version is a
+    new one: each request then reads the accounts, and never gets old ones.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class PostgresSignal:
         return self._count
 
     def touch(self) -> None:
-        """Count an own change at once; its notice takes the way through the server."""
+        """Count a change of this process at once; its notice arrives later through the server."""
         self._count += 1
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Rows as frozen values: the two steps that every table's functions share."""
+"""Rows as frozen values: the common steps of the functions of all tables."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 def insertion(connection: AsyncConnection, table: Table) -> "postgresql.Insert | sqlite.Insert":
-    """Begin an `INSERT` that may say `ON CONFLICT`, as both databases spell it alike."""
+    """Return an `INSERT` that supports `ON CONFLICT`, which both databases spell alike."""
     if connection.dialect.name == "postgresql":
-        # It takes as long to import as a tenth of the server, and SQLite has no use for it.
+        # Its import takes a tenth of the time of the server's, and SQLite does not need it.
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415
 
         return postgresql.insert(table)
@@ -25,7 +25,7 @@ def insertion(connection: AsyncConnection, table: Table) -> "postgresql.Insert |
 
 
 async def add(connection: AsyncConnection, table: Table, record: object) -> None:
-    """Insert a record whose fields are called as the table's columns."""
+    """Insert a record; its fields have the names of the table's columns."""
     row = {column.name: getattr(record, column.name) for column in table.columns}
     await connection.execute(insert(table).values(row))
 
@@ -46,7 +46,7 @@ async def read(
     query: Select[*tuple[object, ...]],
     convert: Mapping[str, Any] | None = None,
 ) -> tuple[T, ...]:
-    """Return a value of `kind` for each row; `convert` makes an enum, say, of a column."""
+    """Return a value of `kind` for each row; `convert` converts columns, for example to enums."""
     converters = (convert or {}).items()
     return tuple(
         kind(**{**row, **{name: make(row[name]) for name, make in converters}})

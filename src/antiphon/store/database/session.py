@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL outside the pool, which is made again when it is lost."""
+"""One connection to PostgreSQL outside of the pool, which is replaced when it is lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,20 +12,20 @@ from antiphon.store.database.errors import StoreError, explained
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-# A silent connection may be dead; it is asked this often.
+# A silent connection may be dead; it is checked at this interval.
 HEARTBEAT_S = 5.0
-# A server that is down is tried again after this time.
+# The pause before another try to connect.
 RETRY_S = 0.5
 
 
 class Session:
     """Keeps a session of the database for a lock or a listener, which end with the session.
 
-    `greet` prepares each new connection, and `lost` is called when one is gone. If `greet` raises
-    an exception of the driver or a `StoreError`, the connection is closed and another is made.
+    `greet` prepares each new connection, and `lost` is called when one is lost. If `greet` raises
+    an exception of the driver or a `StoreError`, the connection is closed and replaced.
     """
 
-    def __init__(  # noqa: PLR0913 - the last two are times, and rarely given
+    def __init__(  # noqa: PLR0913 - the last two are times for tests
         self,
         name: str,
         dial: Callable[[], Awaitable["Connection"]],
@@ -47,7 +47,7 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether there is a connection that is not known to be dead."""
+        """Whether the session has a connection that is not known to be dead."""
         return self._connection is not None
 
     async def start(self) -> None:
@@ -110,7 +110,7 @@ class Session:
 def dialer(
     engine: Engine, patience_s: float, **server_settings: str
 ) -> Callable[[], Awaitable["Connection"]]:
-    """Return a function that connects as the pool does, with these settings of the session."""
+    """Return a function that connects like the pool, with these settings of the session."""
     _, arguments = engine.dialect.create_connect_args(engine.url)
     options: dict[str, Any] = {"timeout": patience_s}
     # The dialect takes these out before it calls the driver.
@@ -129,7 +129,7 @@ def dialer(
 
 
 def broken() -> tuple[type[Exception], ...]:
-    """Return the exceptions of a connection that cannot be made or is lost."""
+    """Return the exceptions of a connection that cannot be opened or is lost."""
     from asyncpg import InterfaceError, PostgresError  # noqa: PLC0415
 
     return (OSError, InterfaceError, PostgresError)

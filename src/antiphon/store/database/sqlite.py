@@ -20,25 +20,25 @@ from antiphon.store.database.errors import StoreError, explained
 if TYPE_CHECKING:
     from aiosqlite import Connection as Driver
 
-# FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
-# would be valid again, and a new one gone whose secret is shown once. `kill -9` harms neither.
 WAL_INDEX_HEADER = 48
+# FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
+# could be valid again, and a new key lost whose secret was shown once. `kill -9` harms neither.
 _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
 
-# Takes what `aiosqlite.connect` takes.
+# A function with the parameters of `aiosqlite.connect`.
 Connect: TypeAlias = Callable[..., "Driver"]
 
 
 async def open_sqlite(url: URL, patience_s: float, connect: Connect | None = None) -> Backend:
-    """Make the file if it is not there, for its owner's eyes only, and open it."""
+    """Open the file; create it if it is missing, readable only by its owner."""
     path = _path(url)
     await to_thread.run_sync(_prepare, path, patience_s)
 
     async def watch() -> ChangeSignal:
         return SqliteSignal(path)
 
-    # `query_only` makes a write in a read transaction fail. It would be the trap that IMMEDIATE
-    # avoids: two that read before they write, and one of them overwrites the other.
+    # `query_only` makes a write in a read transaction fail. Such a write is the hazard that
+    # IMMEDIATE avoids: of two transactions that read and then write, one overwrites the other.
     return Backend(
         readers=_engine(path, connect, "BEGIN", patience_s, "PRAGMA query_only = ON"),
         writers=_engine(path, connect, "BEGIN IMMEDIATE", patience_s, connections=1),
@@ -49,19 +49,19 @@ async def open_sqlite(url: URL, patience_s: float, connect: Connect | None = Non
 class SqliteSignal:
     """Compares `PRAGMA data_version`, which any commit of another connection changes.
 
-    This one only ever reads, so every commit is another's. The revision is read when there was
-    one: most commits change no account. For the thread of the event loop alone.
+    This connection only reads, so every commit is another's. After a commit the revision is read,
+    as most commits change no account. Only the thread of the event loop may use it.
 
     Even that pragma takes and releases a file lock, two system calls for each request. So the
-    header of the log's index is looked at first, in memory that all processes share: every commit
-    counts up in it (sqlite.org/walformat.html, section 2.1), so the same bytes are the same state.
+    header of the log's index is compared first, in memory that all processes share: every commit
+    changes it (sqlite.org/walformat.html, section 2.1), so equal bytes mean an equal state.
     """
 
     def __init__(self, path: Path) -> None:
         self._connection = _connect(path, timeout_s=1)
         self._data_version = -1
         self._revision = -1
-        # Reading makes the index, and this connection keeps it for as long as it is open.
+        # A read creates the index, which exists as long as this connection is open.
         try:
             self._number("PRAGMA data_version")
         except sqlite3.Error as error:
@@ -71,7 +71,7 @@ class SqliteSignal:
         self._header = b""
 
     def version(self) -> int:
-        # Kept from before reading: a commit in between is noticed the next time.
+        # Read first: a commit in between is noticed the next time.
         header = self._index[:WAL_INDEX_HEADER] if self._index is not None else b""
         if not header or header != self._header:
             self._read()
@@ -91,7 +91,7 @@ class SqliteSignal:
         """Do nothing: `data_version` counts the commits of this process as well."""
 
     async def aclose(self) -> None:
-        """Close; after every other connection of this process, because of the locks."""
+        """Close; must come after every other connection of this process, because of the locks."""
         self._connection.close()
         if self._index is not None:
             self._index.close()
@@ -104,10 +104,10 @@ class SqliteSignal:
 
 
 def _open_index(path: Path) -> int | None:
-    """Open the index of the log, or nothing where it is no file.
+    """Open the index of the log; `None` if it is no file.
 
-    What is opened here has to stay open: when a process closes any descriptor of a file, the kernel
-    gives up all locks that it has on it (sqlite.org/howtocorrupt.html, section 2.2), SQLite's too.
+    The descriptor has to stay open: when a process closes any descriptor of a file, the kernel
+    releases all its locks on the file (sqlite.org/howtocorrupt.html, section 2.2), SQLite's too.
     The next process would take itself for the first one, and empty the index while this one reads.
     """
     try:
@@ -117,7 +117,7 @@ def _open_index(path: Path) -> int | None:
 
 
 def _mapped(descriptor: int | None) -> mmap.mmap | None:
-    """Map the header of the index, or nothing where that cannot be."""
+    """Map the header of the index; `None` if it cannot be mapped."""
     if descriptor is None:
         return None
     try:
@@ -135,7 +135,7 @@ def _path(url: URL) -> Path:
 
 
 def _prepare(path: Path, patience_s: float) -> None:
-    """Create the file before SQLite does, which would let everybody read it."""
+    """Create the file first: SQLite would make it readable by everybody."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -153,7 +153,7 @@ def _prepare(path: Path, patience_s: float) -> None:
 
 
 def _use_log(connection: sqlite3.Connection, patience_s: float) -> str:
-    """Switch to the write-ahead log. SQLite does not wait where two do so at once, so we do."""
+    """Switch to the write-ahead log; wait if another process does so, as SQLite does not."""
     deadline = monotonic() + patience_s
     while True:
         try:
@@ -177,7 +177,7 @@ def _engine(
     *pragmas: str,
     connections: int = 5,
 ) -> Engine:
-    """Make an engine whose transactions open with `begin`, which the driver leaves to us."""
+    """Return an engine whose transactions open with `begin`; the driver opens none itself."""
     arguments: dict[str, Any] = {"isolation_level": None, "timeout": patience_s}
     if connect is not None:
         arguments["async_creator_fn"] = connect

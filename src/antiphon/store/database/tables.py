@@ -1,7 +1,7 @@
-"""The tables as the newest migration leaves them, the same on SQLite and PostgreSQL.
+"""The tables of the newest migration, the same on SQLite and PostgreSQL.
 
 A moment is stored as an integer: microseconds since 1970 in UTC. Integers sort, compare and
-subtract alike on both databases, and neither can put a time zone on them.
+subtract alike on both databases, without time zones.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def stored_moment(moment: datetime | None) -> int | None:
-    """Return a moment as the database has it."""
-    # A naive datetime cannot be subtracted from an aware one, so it never gets in.
+    """Return a moment in the form of the database."""
+    # A naive datetime raises here, as it cannot be subtracted from an aware one.
     return None if moment is None else (moment - _EPOCH) // _MICROSECOND
 
 
@@ -50,7 +50,7 @@ class Moment(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
-# One row. With several, every request would have to name its organization.
+# Holds one row: with several, every request would have to name its organization.
 organizations = Table(
     "organizations",
     metadata,
@@ -167,7 +167,7 @@ spend_limits = Table(
     UniqueConstraint("scope", "scope_id", "period", name="uq_spend_limits_scope"),
 )
 
-# Every administrative change, for ever. Neither secrets nor their digests stand in it.
+# Every administrative change, for ever, without secrets and their digests.
 audit_log = Table(
     "audit_log",
     metadata,
@@ -184,7 +184,7 @@ audit_log = Table(
     Index("ix_audit_log_at", "at", "id"),
 )
 
-# Requests for keys that came with an `Idempotency-Key`: neither that nor a secret stands here.
+# Requests for keys with an `Idempotency-Key`; neither that nor a secret is stored.
 repeatable_requests = Table(
     "repeatable_requests",
     metadata,
@@ -196,7 +196,7 @@ repeatable_requests = Table(
     PrimaryKeyConstraint("name", name="pk_repeatable_requests"),
 )
 
-# How often something has changed: compared to know whether a copy in memory is still right.
+# Counts of changes, to check whether a copy in memory is current.
 revisions = Table(
     "revision",
     metadata,
@@ -213,12 +213,12 @@ house_secrets = Table(
     PrimaryKeyConstraint("name", name="pk_house_secrets"),
 )
 
-# The day of an entry, counted from 1970. SQLite, which has to sort to group, has an index by it
-# (ix_ledger_days), and uses that only for the same words.
+# The day of an entry, counted from 1970. SQLite sorts to group, so it has an index by the day
+# (ix_ledger_days), which it uses only for exactly this expression.
 DAY = "started_at / 86400000000"
 
-# One row for each request that was admitted, never changed. Costs are in nano-dollars. No prompt,
-# no answer, no key: `api_key_id` is the public id.
+# One row for each admitted request, never changed. Costs are in nano-dollars. It holds no prompt,
+# no answer and no secret: `api_key_id` is the public id.
 ledger = Table(
     "ledger",
     metadata,

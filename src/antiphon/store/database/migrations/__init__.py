@@ -1,4 +1,4 @@
-"""How a database of an older release becomes one of this release, or an empty one."""
+"""Migrates a database of an older release, or an empty one, to this release."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.tables import DAY, metadata, revisions
 
-# The newest file of versions/. Known without Alembic, which is imported only to change something.
+# The newest file of versions/, so that Alembic is imported only for a migration.
 NEWEST = "0006"
 
-# Any number does that no other program takes in the same database: "antiphon" on a phone.
+# An arbitrary number, unlikely to be another program's: "antiphon" on a phone keypad.
 _MIGRATION_LOCK = 26844745
 
 
 async def migrate(database: Database) -> None:
-    """Bring the tables up to date; do nothing where they are.
+    """Bring the tables up to date; do nothing if they are.
 
-    Any number of processes may do so at once: one migrates, the others wait and find it done.
+    Several processes may call it at once: one migrates, the others wait for it.
     """
     async with database.read() as connection:
         if await connection.run_sync(_version) == NEWEST:
@@ -43,7 +43,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
-    """Make the tables in an empty database as the migrations would, one after the other."""
+    """Create the tables of an empty database, as all migrations together would."""
     metadata.create_all(connection, checkfirst=False)
     if connection.dialect.name == "sqlite":
         # Not in `metadata`: Alembic cannot compare an index by an expression.
@@ -58,7 +58,7 @@ def _create(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    # Alembic costs as much to import as half of the server, and most starts migrate nothing.
+    # Alembic takes as long to import as half of the server, and most starts migrate nothing.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415

@@ -7,7 +7,7 @@ from antiphon.store.database.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    # The migration and the number of its version stand in one transaction, on SQLite as well.
+    # A migration and its version number are in one transaction, on SQLite as well.
     transactional_ddl=True,
     # SQLite changes a table by copying it.
     render_as_batch=True,

@@ -1,4 +1,4 @@
-"""API keys, and the revision that tells when they changed."""
+"""API keys, and the revision that counts their changes."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Secrets of the house itself, such as the one that signs thinking."""
+"""Secrets of the installation, such as the key that signs thinking."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -10,7 +10,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Create what is new, and carry the keys over: a revoked key is an archived one."""
+    """Create the new tables, and copy the keys: a revoked key becomes an archived one."""
     _create_organization()
     _create_limits()
     op.rename_table("api_keys", "old_api_keys")
@@ -113,7 +113,7 @@ def _create_limits() -> None:
 
 def _create_keys() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        # There the name of a constraint belongs to the schema, and a renamed table keeps its own.
+        # In PostgreSQL constraint names are unique in a schema, and a renamed table keeps its own.
         op.execute("ALTER TABLE old_api_keys RENAME CONSTRAINT pk_api_keys TO pk_old_api_keys")
     _create(
         "api_keys",
@@ -142,7 +142,7 @@ def _create_keys() -> None:
 
 
 def _carry_keys() -> None:
-    # They get their workspace, the Default one, when the organization is founded.
+    # The keys get their workspace, the Default one, when the organization is founded.
     op.execute(
         "INSERT INTO api_keys (id, name, kind, status, hint, created_at, created_by, archived_at) "
         "SELECT id, name, 'api', CASE status WHEN 'revoked' THEN 'archived' ELSE status END, "

@@ -1,4 +1,4 @@
-"""Requests for keys that can be sent again without being done again."""
+"""Requests for keys that can be repeated without a second effect."""
 
 import sqlalchemy as sa
 from alembic import op
