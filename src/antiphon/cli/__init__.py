@@ -1,4 +1,4 @@
-"""The command line. Each family of commands is a module of its name, imported when it is asked for.
+"""The command line. Each family of commands is a module of its name, imported when it is used.
 
 So `antiphon --help` and mistakes are quick, and the modules import what they need at their top.
 """
@@ -44,22 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return STOPPED_BY_HAND
     except BrokenPipeError:
-        # The reader of the output has ended: `antiphon audit | head`.
+        # The program that reads the output has ended: `antiphon audit | head`.
         sys.stdout = None  # so that nothing is flushed at the end
         return 0
     except OSError as error:
-        # The output cannot be written, to a full disk, say. The command itself is done.
+        # The output cannot be written, as to a full disk. The command itself is done.
         sys.stdout = None
         print(f"antiphon: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - as below
         return 1
     except _expected_errors() as error:
-        print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - what a command says
+        print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - the output of a command
         return 1
 
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Import without looking for garbage: what is imported stays, and a tenth of the time is saved.
+    """Import without garbage collection: imported objects stay, and it saves a tenth of the time.
 
     Measured in docs/decisions/0019-start-and-size.md.
     """
@@ -71,7 +71,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions whose message is written for the person at the keyboard.
+    """Return the exceptions with a message for the user of the command line.
 
     Evaluated only when an exception is raised: a successful command imports none of them.
     """
@@ -97,7 +97,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 
 def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
-    """Make the parser; only the wanted families know their actions and flags."""
+    """Return the parser; only the wanted families have their actions and flags."""
     whole = argparse.ArgumentParser(
         prog="antiphon",
         description="The Claude API on your own machines.",

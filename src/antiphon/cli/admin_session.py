@@ -1,4 +1,4 @@
-"""The use cases of administration at the command line, and the look-up of objects by name."""
+"""The administrative use cases for the command line, with the look-up of objects by name."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class AdminSession:
-    """The use cases over an open database. People name an object by its id or by its name."""
+    """The use cases over an open database. Objects are found by id or by name."""
 
     administration: Administration
     used: UsageSummary
@@ -44,38 +44,38 @@ class AdminSession:
         keys = self.administration.keys
         return (await keys.all(EVERYTHING, KeyFilter())).data
 
-    async def key(self, called: str) -> KeyInfo:
-        """Find a key by id or name; of several with one name the one that is not archived."""
+    async def key(self, wanted: str) -> KeyInfo:
+        """Find a key by id or name; of several with one name, the unarchived one."""
         keys = await self.keys()
         return _one(
-            "key", called, [(key.id, key.name, key.status != "archived") for key in keys], keys
+            "key", wanted, [(key.id, key.name, key.status != "archived") for key in keys], keys
         )
 
     async def workspaces(self) -> tuple[WorkspaceInfo, ...]:
-        """Return all workspaces, also the Default workspace and those that are archived."""
+        """Return all workspaces, with the Default workspace and archived ones."""
         found = await self.administration.workspaces.all(
             EVERYTHING, include_archived=True, include_default=True
         )
         return found.data
 
-    async def workspace(self, called: str) -> WorkspaceInfo:
+    async def workspace(self, wanted: str) -> WorkspaceInfo:
         """Find a workspace by id or name."""
         found = await self.workspaces()
         names = [(one.id, one.name, one.archived_at is None) for one in found]
-        return _one("workspace", called, names, found)
+        return _one("workspace", wanted, names, found)
 
-    async def user(self, called: str) -> UserInfo:
+    async def user(self, wanted: str) -> UserInfo:
         """Find a user by id or address."""
         users: tuple[UserInfo, ...] = (await self.administration.people.users(EVERYTHING)).data
         names = [(user.id, user.email, True) for user in users]
-        return _one("user", called.lower() if "@" in called else called, names, users)
+        return _one("user", wanted.lower() if "@" in wanted else wanted, names, users)
 
-    async def invite(self, called: str) -> InviteInfo:
+    async def invite(self, wanted: str) -> InviteInfo:
         """Find an invite by id or address."""
         found = await self.administration.people.invites(EVERYTHING)
         invites: tuple[InviteInfo, ...] = found.data
         names = [(one.id, one.email, one.status == "pending") for one in invites]
-        return _one("invite", called.lower() if "@" in called else called, names, invites)
+        return _one("invite", wanted.lower() if "@" in wanted else wanted, names, invites)
 
 
 def open_session(settings: Settings, use: Callable[[AdminSession], Awaitable[T]]) -> T:
@@ -87,7 +87,7 @@ def open_session(settings: Settings, use: Callable[[AdminSession], Awaitable[T]]
 
         async with opened_database(settings) as database:
             transactions = AdminTransactions(database, os.urandom, now)
-            # Only a running server knows what it holds for running requests.
+            # Only a running server knows its holds for running requests.
             seed = await SpentTotals(database, now, with_settled=False)()
             counters = MemoryCounters()
             await counters.seed(seed.spent)
@@ -108,7 +108,7 @@ def open_session(settings: Settings, use: Callable[[AdminSession], Awaitable[T]]
 
 
 def checked(kind: type[P], **fields: Any) -> P:
-    """Make params from fields, checked as a body of the API is."""
+    """Return params from fields, checked like a body of the API."""
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         return BodyDecoder(kind).decode(msgspec.json.encode(given))
@@ -116,15 +116,15 @@ def checked(kind: type[P], **fields: Any) -> P:
         raise CommandError(str(error)) from error
 
 
-def _one(kind: str, called: str, names: Iterable[tuple[str, str, bool]], things: Sequence[T]) -> T:
-    found = [(key, name == called and key != called, open_) for key, name, open_ in names]
-    by_id = [thing for thing, (key, _, _) in zip(things, found, strict=True) if key == called]
+def _one(kind: str, wanted: str, names: Iterable[tuple[str, str, bool]], things: Sequence[T]) -> T:
+    found = [(key, name == wanted and key != wanted, open_) for key, name, open_ in names]
+    by_id = [thing for thing, (key, _, _) in zip(things, found, strict=True) if key == wanted]
     named = [(thing, row) for thing, row in zip(things, found, strict=True) if row[1]]
     alive = [(thing, row) for thing, row in named if row[2]]
     if len(alive) > 1 and not by_id:
         ids = ", ".join(row[0] for _, row in alive)
-        raise CommandError(f"several {kind}s are called {called!r}; choose one by its id: {ids}")
+        raise CommandError(f"several {kind}s are called {wanted!r}; choose one by its id: {ids}")
     chosen = by_id or [thing for thing, _ in alive or named]
     if not chosen:
-        raise CommandError(f"there is no {kind} {called!r}; `antiphon {kind}s list` shows them")
+        raise CommandError(f"there is no {kind} {wanted!r}; `antiphon {kind}s list` shows them")
     return chosen[0]

@@ -1,11 +1,11 @@
-"""`antiphon audit`: who changed what, the newest first."""
+"""`antiphon audit`: the administrative changes and their authors, the newest first."""
 
 import argparse
 from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import as_command
-from antiphon.cli.output import day, listed
+from antiphon.cli.output import day, print_listing
 from antiphon.settings import Settings
 from antiphon.wire.admin.organizations import AuditInfo
 
@@ -13,7 +13,7 @@ MOST = 1000
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the command."""
+    """Add the flags of the command."""
     as_command(family, _audit)
     family.add_argument(
         "--limit", type=_limit, default=20, metavar="N", help=f"how many changes, up to {MOST} (20)"
@@ -35,7 +35,7 @@ def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
         return page.data, {key.id: key.name for key in await session.keys()}
 
     entries, names = open_session(settings, read)
-    return listed(
+    return print_listing(
         arguments, entries, lambda entry: _row(entry, names), empty="Nothing was changed yet."
     )
 
@@ -52,7 +52,7 @@ def _row(entry: AuditInfo, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _changes(entry: AuditInfo) -> list[str]:
-    """Name what differs, with its new value where that is short."""
+    """Return the changed fields, with their new values if those are short."""
     before, after = entry.before or {}, entry.after or {}
     if not before or not after:
         named = after or before

@@ -15,7 +15,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class CommandError(Exception):
-    """A command that cannot be done. The message is for the person who typed it."""
+    """A command that cannot be done. The message is for the user."""
 
 
 def actions_of(family: argparse.ArgumentParser) -> Any:
@@ -26,7 +26,7 @@ def actions_of(family: argparse.ArgumentParser) -> Any:
 def add_command(
     actions: Any, name: str, run: Command, does: str, *, json: bool = True
 ) -> argparse.ArgumentParser:
-    """Add an action to those of a family."""
+    """Add an action to a family."""
     command: argparse.ArgumentParser = actions.add_parser(
         name, help=does, description=does[0].upper() + does[1:] + "."
     )
@@ -36,7 +36,7 @@ def add_command(
 def as_command(
     command: argparse.ArgumentParser, run: Command, *, json: bool = True
 ) -> argparse.ArgumentParser:
-    """Make a parser a command, with the flags that every command has."""
+    """Turn a parser into a command, with the flags of every command."""
     command.set_defaults(command=run)
     command.add_argument("--config", type=Path, metavar="FILE", help="default: ./antiphon.toml")
     command.add_argument("--data-dir", metavar="DIR", help="where keys and models are kept")
@@ -56,7 +56,7 @@ def span(text: str) -> timedelta:
 
 
 def span_within(shortest: timedelta, longest: timedelta) -> Callable[[str], timedelta]:
-    """Make a reader of spans that are neither shorter nor longer than this."""
+    """Return a reader of spans within these bounds."""
 
     def read(text: str) -> timedelta:
         found = span(text)
@@ -71,7 +71,7 @@ def span_within(shortest: timedelta, longest: timedelta) -> Callable[[str], time
 
 
 def moment_or_span(text: str) -> datetime | timedelta:
-    """Read a day or a moment (UTC where it names no zone), or how long ago it was."""
+    """Read a day or a moment (UTC without a zone), or a span before now."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

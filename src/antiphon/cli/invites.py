@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import day, listed, said
+from antiphon.cli.output import day, print_change, print_listing
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
@@ -22,7 +22,7 @@ ROLES = get_args(GivenRole)
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the actions."""
+    """Add the actions."""
     actions = actions_of(family)
     add_command(actions, "list", _list, "list the invites that were not deleted")
     create = add_command(
@@ -52,7 +52,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             "id": one.id,
         }
 
-    return listed(
+    return print_listing(
         arguments,
         invites,
         row,
@@ -66,7 +66,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         settings, lambda session: session.administration.people.send_invite(COMMAND_LINE, params)
     )
     done = f"{made.email} is invited until {day(made.expires_at)} UTC. No mail was sent."
-    return said(arguments, made, done)
+    return print_change(arguments, made, done)
 
 
 def _accept(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -77,7 +77,7 @@ def _accept(arguments: argparse.Namespace, settings: Settings) -> int:
         return await session.administration.people.accept(COMMAND_LINE, found.id, params.name)
 
     user = open_session(settings, accept)
-    return said(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
+    return print_change(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
 
 
 def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -86,4 +86,4 @@ def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
         return await session.administration.people.take_back(COMMAND_LINE, found.id)
 
     gone = open_session(settings, delete)
-    return said(arguments, gone, f"The invite of {arguments.invite} is deleted.")
+    return print_change(arguments, gone, f"The invite of {arguments.invite} is deleted.")

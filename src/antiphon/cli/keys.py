@@ -6,7 +6,7 @@ from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command, span_within
-from antiphon.cli.output import day, said, say, say_json, say_table
+from antiphon.cli.output import day, print_change, say, say_json, say_table
 from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.transactions import COMMAND_LINE, moment
 from antiphon.settings import Settings
@@ -28,20 +28,20 @@ _GRACE = span_within(timedelta(), timedelta(seconds=LONGEST_GRACE_S))
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the actions."""
+    """Add the actions."""
     actions = actions_of(family)
     create = add_command(actions, "create", _create, "make a key; its secret is shown once")
     create.add_argument("name", metavar="NAME", help="what the key is for")
-    whose = create.add_mutually_exclusive_group()
-    whose.add_argument(
+    owner = create.add_mutually_exclusive_group()
+    owner.add_argument(
         "--workspace", metavar="ID_OR_NAME", help="whose key it is (the Default workspace)"
     )
-    whose.add_argument(
+    owner.add_argument(
         "--organization",
         action="store_true",
         help="a key for every workspace: each request says which by anthropic-workspace-id",
     )
-    whose.add_argument(
+    owner.add_argument(
         "--admin", action="store_true", help="a key for the Admin API; it cannot call models"
     )
     create.add_argument(
@@ -101,12 +101,12 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         say_json(key)
     else:
         say(str(key.secret))
-        say(f"{_called(key)}. Keep the secret above: it is shown this once.{_until(key)}")
+        say(f"{_title(key)}. Keep the secret above: it is shown this once.{_until(key)}")
     return 0
 
 
-async def _user(session: AdminSession, called: str | None) -> str | None:
-    return None if called is None else (await session.user(called)).id
+async def _user(session: AdminSession, id_or_email: str | None) -> str | None:
+    return None if id_or_email is None else (await session.user(id_or_email)).id
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -160,7 +160,7 @@ def _update(arguments: argparse.Namespace, settings: Settings, done: str, **chan
         return await session.administration.keys.update(COMMAND_LINE, found.id, params)
 
     key = open_session(settings, update)
-    return said(arguments, key, f"{_called(key)} {done}.")
+    return print_change(arguments, key, f"{_title(key)} {done}.")
 
 
 def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -179,7 +179,7 @@ def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
     say(str(key.secret))
     end = day(moment(now + arguments.grace))
     old = f"works until {end} UTC" if arguments.grace else "has stopped working"
-    say(f"{_called(key)} has the secret above: it is shown this once. The old one {old}.")
+    say(f"{_title(key)} has the secret above: it is shown this once. The old one {old}.")
     return 0
 
 
@@ -203,7 +203,7 @@ def _row(key: KeyInfo, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _called(key: KeyInfo) -> str:
+def _title(key: KeyInfo) -> str:
     return f"Key {key.id} ({key.name})"
 
 

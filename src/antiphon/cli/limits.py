@@ -47,11 +47,11 @@ limit refuses it. A running server knows of a change at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whom:
-    """The scope of limits: `scope` in the shape of the API, `called` in words."""
+class LimitOwner:
+    """The owner of limits: `scope` in the format of the API, `name` for people."""
 
     scope: dict[str, str]
-    called: str
+    name: str
 
     @property
     def id(self) -> str:
@@ -59,15 +59,15 @@ class Whom:
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the actions."""
+    """Add the actions."""
     actions = actions_of(family)
     listing = add_command(actions, "list", _list, "list the limits that apply")
-    _add_whom(listing, required=False)
+    _add_owner_flags(listing, required=False)
     balance = add_command(actions, "balance", _balance, "show what was spent, and what is left")
-    _add_whom(balance, required=False)
+    _add_owner_flags(balance, required=False)
 
     setting = add_command(actions, "set", _set, "set limits; those that are not named stay")
-    _add_whom(setting, required=True)
+    _add_owner_flags(setting, required=True)
     for flag, what in (
         ("--requests", "requests a minute"),
         ("--input-tokens", "input tokens a minute; what the prompt cache holds is not counted"),
@@ -86,7 +86,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     _add_model(setting)
 
     clear = add_command(actions, "clear", _clear, "remove limits that were set")
-    _add_whom(clear, required=True)
+    _add_owner_flags(clear, required=True)
     clear.add_argument("--all", action="store_true", help="all that were set here")
     for flag in ("--requests", "--input-tokens", "--output-tokens", "--counts"):
         clear.add_argument(flag, action="store_true", help="the limit of this name")
@@ -103,11 +103,11 @@ def add_to(family: argparse.ArgumentParser) -> None:
         command.epilog = _EXAMPLES
 
 
-def _add_whom(command: argparse.ArgumentParser, *, required: bool) -> None:
-    whom = command.add_mutually_exclusive_group(required=required)
-    whom.add_argument("--organization", action="store_true", help="of the whole organization")
-    whom.add_argument("--workspace", metavar="ID_OR_NAME", help="of one workspace")
-    whom.add_argument("--key", metavar="ID_OR_NAME", help="of one key")
+def _add_owner_flags(command: argparse.ArgumentParser, *, required: bool) -> None:
+    owner = command.add_mutually_exclusive_group(required=required)
+    owner.add_argument("--organization", action="store_true", help="of the whole organization")
+    owner.add_argument("--workspace", metavar="ID_OR_NAME", help="of one workspace")
+    owner.add_argument("--key", metavar="ID_OR_NAME", help="of one key")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -133,32 +133,32 @@ def _spend(text: str) -> tuple[int, SpendPeriod]:
     return amount, PERIODS[found[3]]
 
 
-async def _whom(session: AdminSession, arguments: argparse.Namespace) -> Whom | None:
+async def _owner(session: AdminSession, arguments: argparse.Namespace) -> LimitOwner | None:
     if arguments.workspace is not None:
         workspace = await session.workspace(arguments.workspace)
         scope = {"type": "workspace", "workspace_id": workspace.id}
-        return Whom(scope, f"workspace {workspace.name}")
+        return LimitOwner(scope, f"workspace {workspace.name}")
     if arguments.key is not None:
         key = await session.key(arguments.key)
-        return Whom({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
+        return LimitOwner({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
     if arguments.organization:
-        return Whom({"type": "organization"}, "organization")
+        return LimitOwner({"type": "organization"}, "organization")
     return None
 
 
-async def _those(session: AdminSession, arguments: argparse.Namespace) -> tuple[Whom, ...]:
-    """Return the scope that the flags name, or without one every scope that may have limits."""
-    if one := await _whom(session, arguments):
+async def _owners(session: AdminSession, arguments: argparse.Namespace) -> tuple[LimitOwner, ...]:
+    """Return the owner in the flags, or without one every owner that may have limits."""
+    if one := await _owner(session, arguments):
         return (one,)
     return (
-        Whom({"type": "organization"}, "organization"),
+        LimitOwner({"type": "organization"}, "organization"),
         *(
-            Whom({"type": "workspace", "workspace_id": one.id}, f"workspace {one.name}")
+            LimitOwner({"type": "workspace", "workspace_id": one.id}, f"workspace {one.name}")
             for one in reversed(await session.workspaces())
             if one.archived_at is None
         ),
         *(
-            Whom({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
+            LimitOwner({"type": "api_key", "api_key_id": key.id}, f"key {key.name}")
             for key in reversed(await session.keys())
             if key.status != "archived" and key.scope.__struct_config__.tag != "admin"
         ),
@@ -167,7 +167,7 @@ async def _those(session: AdminSession, arguments: argparse.Namespace) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The limits to set, or with `None` to clear: rates of models, of counting, and amounts."""
+    """The limits to set, or with `None` to clear: rates of models and of counting, and amounts."""
 
     rates: dict[LimitType, int | None]
     counts: dict[LimitType, int | None]
@@ -185,12 +185,12 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         spends: list[SpendLimitInfo] = []
         rows: list[dict[str, Any]] = []
         limits = await session.administration.spend_limits.all()
-        for whom in await _those(session, arguments):
-            own = await _rate_limits(session, whom)
-            amounts = [limit for limit in limits if limit.scope == whom.scope]
+        for owner in await _owners(session, arguments):
+            own = await _rate_limits(session, owner)
+            amounts = [limit for limit in limits if limit.scope == owner.scope]
             rates += own
             spends += amounts
-            rows += [*_rate_rows(whom, own), *_spend_rows(whom, amounts)]
+            rows += [*_rate_rows(owner, own), *_spend_rows(owner, amounts)]
         return rates, spends, rows
 
     rates, spends, rows = open_session(settings, read)
@@ -202,20 +202,20 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _rate_limits(
-    session: AdminSession, whom: Whom
+    session: AdminSession, owner: LimitOwner
 ) -> Sequence[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo]:
     limits = session.administration.rate_limits
-    match whom.scope["type"]:
+    match owner.scope["type"]:
         case "organization":
             return await limits.of_organization()
         case "workspace":
-            return await limits.of_workspace(whom.id)
+            return await limits.of_workspace(owner.id)
         case _:
-            return await limits.of_key(whom.id)
+            return await limits.of_key(owner.id)
 
 
 def _rate_rows(
-    whom: Whom, infos: Iterable[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo]
+    owner: LimitOwner, infos: Iterable[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo]
 ) -> Iterator[dict[str, Any]]:
     for info in infos:
         for limit in info.limits:
@@ -223,26 +223,26 @@ def _rate_rows(
             if info.models is None:
                 what = "counts"
             model = None if info.models is None else info.group.id
-            yield _row(whom, model, f"{what} a minute", f"{limit.value:,}")
+            yield _row(owner, model, f"{what} a minute", f"{limit.value:,}")
 
 
-def _spend_rows(whom: Whom, limits: Iterable[SpendLimitInfo]) -> Iterator[dict[str, Any]]:
+def _spend_rows(owner: LimitOwner, limits: Iterable[SpendLimitInfo]) -> Iterator[dict[str, Any]]:
     for limit in limits:
-        yield _row(whom, None, f"spending a {_WORDS[limit.period]}", _dollars(limit.amount))
+        yield _row(owner, None, f"spending a {_WORDS[limit.period]}", _dollars(limit.amount))
 
 
-def _row(whom: Whom, model: str | None, what: str, value: str) -> dict[str, Any]:
-    return {"of": whom.called, "model": model, "limits": what, "to": value}
+def _row(owner: LimitOwner, model: str | None, what: str, value: str) -> dict[str, Any]:
+    return {"of": owner.name, "model": model, "limits": what, "to": value}
 
 
 def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
-    async def read(session: AdminSession) -> list[tuple[Whom, BalanceInfo]]:
+    async def read(session: AdminSession) -> list[tuple[LimitOwner, BalanceInfo]]:
         balances = await session.administration.balances.all()
         return [
-            (whom, balance)
-            for whom in await _those(session, arguments)
+            (owner, balance)
+            for owner in await _owners(session, arguments)
             for balance in balances
-            if balance.scope == whom.scope
+            if balance.scope == owner.scope
         ]
 
     found = open_session(settings, read)
@@ -251,14 +251,14 @@ def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
         return 0
     rows = [
         {
-            "of": whom.called,
+            "of": owner.name,
             "this": _WORDS[one.period],
             "spent": _dollars(one.spent),
             "limit": None if one.limit is None else _dollars(one.limit),
             "left": None if one.remaining is None else _dollars(one.remaining),
             "until": one.ending_at[:10],
         }
-        for whom, one in found
+        for owner, one in found
     ]
     say_table(rows, empty="Nothing was found.")
     say("\nWhat is running now is not in it, nor what a server has not written yet (a second).")
@@ -299,13 +299,13 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
         raise CommandError("--model goes with --requests, --input-tokens or --output-tokens")
 
     async def change(session: AdminSession) -> str:
-        whom = (await _those(session, arguments))[0]
+        owner = (await _owners(session, arguments))[0]
         async with session.together():
             for group in session.administration.rate_limits.groups(model=arguments.model):
-                await _set_rates(session, whom, group, wanted)
+                await _set_rates(session, owner, group, wanted)
             for period, amount in wanted.spends.items():
-                await _set_spend(session, whom, period, amount)
-        return whom.called
+                await _set_spend(session, owner, period, amount)
+        return owner.name
 
     called = open_session(settings, change)
     if not arguments.json:
@@ -313,15 +313,17 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     return _list(arguments, settings)
 
 
-async def _set_rates(session: AdminSession, whom: Whom, group: Group, wanted: Wanted) -> None:
+async def _set_rates(
+    session: AdminSession, owner: LimitOwner, group: Group, wanted: Wanted
+) -> None:
     values = wanted.counts if group.models is None else wanted.rates
     if not values:
         return
     limits = session.administration.rate_limits
     given = [{"type": kind, "value": value} for kind, value in values.items()]
     params: Sequence[LimitParam] = checked(SetLimitsParams, limits=given).limits
-    target = (whom.id, group.rate_limit_id)
-    match whom.scope["type"]:
+    target = (owner.id, group.rate_limit_id)
+    match owner.scope["type"]:
         case "organization":
             await limits.set_for_organization(COMMAND_LINE, target[1], params)
         case "workspace":
@@ -331,15 +333,15 @@ async def _set_rates(session: AdminSession, whom: Whom, group: Group, wanted: Wa
 
 
 async def _set_spend(
-    session: AdminSession, whom: Whom, period: SpendPeriod, amount: int | None
+    session: AdminSession, owner: LimitOwner, period: SpendPeriod, amount: int | None
 ) -> None:
     limits = session.administration.spend_limits
     if amount is not None:
         params = checked(
-            CreateSpendLimitParams, scope=whom.scope, amount=cents(amount), period=period
+            CreateSpendLimitParams, scope=owner.scope, amount=cents(amount), period=period
         )
         await limits.set(COMMAND_LINE, params)
         return
     for limit in await limits.all():
-        if limit.scope == whom.scope and limit.period == period:
+        if limit.scope == owner.scope and limit.period == period:
             await limits.clear(COMMAND_LINE, limit.id)

@@ -3,7 +3,7 @@
 import argparse
 
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import decimal_size, said, say, say_json, say_table
+from antiphon.cli.output import decimal_size, print_change, say, say_json, say_table
 from antiphon.service.admin.transactions import moment
 from antiphon.settings import Settings
 from antiphon.weights.progress import open_progress
@@ -11,7 +11,7 @@ from antiphon.weights.pull import ensure_model, list_models, remove_model
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the actions."""
+    """Add the actions."""
     actions = actions_of(family)
     pull = add_command(actions, "pull", _pull_model, "fetch a model file, and check it", json=False)
     pull.add_argument(
@@ -50,4 +50,4 @@ def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
 def _remove_model(arguments: argparse.Namespace, settings: Settings) -> int:
     removed = remove_model(arguments.name, settings.data_dir)
     done = f"Removed {removed.spec}: {decimal_size(removed.size)} are free again."
-    return said(arguments, removed, done)
+    return print_change(arguments, removed, done)

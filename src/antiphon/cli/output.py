@@ -19,12 +19,12 @@ def say(text: str = "") -> None:
 
 
 def say_json(value: Any) -> None:
-    """Print a value as JSON that people can read too."""
+    """Print a value as indented JSON."""
     say(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
-def said(arguments: argparse.Namespace, what: Any, done: str) -> int:
-    """Print the result of a change: the object for scripts, a sentence for people."""
+def print_change(arguments: argparse.Namespace, what: Any, done: str) -> int:
+    """Print the result of a change: the object with `--json`, else a sentence."""
     if arguments.json:
         say_json(what)
     else:
@@ -32,14 +32,14 @@ def said(arguments: argparse.Namespace, what: Any, done: str) -> int:
     return 0
 
 
-def listed(
+def print_listing(
     arguments: argparse.Namespace,
     things: Sequence[T],
     row: Callable[[T], dict[str, Any]],
     *,
     empty: str,
 ) -> int:
-    """Print a listing: the objects for scripts, a table with a row for each for people."""
+    """Print a listing: the objects with `--json`, else a table with a row for each."""
     if arguments.json:
         say_json(things)
     else:
@@ -61,31 +61,31 @@ def say_table(rows: Sequence[dict[str, Any]], *, empty: str) -> None:
         table.add_column(name.replace("_", " "), justify="right" if right else "left")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    # A long line is the terminal's to wrap: an id that is cut in two cannot be copied.
+    # Long lines are left to the terminal to wrap: an id that is cut in two cannot be copied.
     Console(width=_WIDEST, markup=False, highlight=False).print(table)
 
 
 def say_csv(rows: Sequence[dict[str, Any]], columns: Iterable[str]) -> None:
-    """Print a table for programs that calculate."""
+    """Print a table as CSV."""
     writer = csv.DictWriter(sys.stdout, list(columns))
     writer.writeheader()
     writer.writerows(rows)
 
 
 def day(moment: str | None) -> str | None:
-    """Shorten a moment of the wire to its minute, as a table shows it."""
+    """Shorten a moment of the wire to its minute, for tables."""
     return None if moment is None else f"{moment[:10]} {moment[11:16]}"
 
 
 def dollars(nano_dollars: int) -> str:
-    """Write an amount in US dollars, to the cent or as exactly as it is."""
+    """Return an amount in US dollars: with cents, or with all its decimals."""
     whole, rest = divmod(nano_dollars, 10**9)
     fraction = f"{rest:09}".rstrip("0")
     return f"{whole}.{fraction:0<2}"
 
 
 def decimal_size(size: int) -> str:
-    """Write a number of bytes as people read it: `98.4 MB`."""
+    """Return a number of bytes as text: `98.4 MB`."""
     from rich.filesize import decimal  # noqa: PLC0415 - as above
 
     return decimal(size)

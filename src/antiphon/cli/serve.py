@@ -22,7 +22,7 @@ from antiphon.weights.pull import ensure_model
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the command."""
+    """Set up the command."""
     as_command(family, _serve, json=False)
     family.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     family.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (8000)")
@@ -55,7 +55,7 @@ def _run(work: Awaitable[None]) -> None:
 
 
 def _source(model: ModelSettings, data_dir: Path) -> ModelSource:
-    """Return a model with its files, fetching those that are missing."""
+    """Return a model with its files; fetch missing ones."""
     model = _with_projectors(model, data_dir)
     sources = [runs_on.source for runs_on in model.runs_on()]
     weights = tuple(

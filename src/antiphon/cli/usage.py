@@ -1,4 +1,4 @@
-"""`antiphon usage`: what was used and what it cost, out of the ledger."""
+"""`antiphon usage`: the tokens used and their cost, from the ledger."""
 
 import argparse
 from datetime import datetime, timedelta
@@ -34,7 +34,7 @@ Days are those of UTC. Requests that are running are not in it."""
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the command."""
+    """Add the flags of the command."""
     as_command(family, _usage)
     family.formatter_class = argparse.RawDescriptionHelpFormatter
     family.epilog = _EXAMPLES

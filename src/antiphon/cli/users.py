@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import day, listed, said
+from antiphon.cli.output import day, print_change, print_listing
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
@@ -15,7 +15,7 @@ ROLES = get_args(Role)
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the actions."""
+    """Add the actions."""
     actions = actions_of(family)
     add_command(actions, "list", _list, "list the users")
     add = add_command(actions, "add", _add, "add a user, without an invite")
@@ -43,7 +43,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             "id": user.id,
         }
 
-    return listed(
+    return print_listing(
         arguments,
         users,
         row,
@@ -61,7 +61,7 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
             COMMAND_LINE, params.email, params.name, params.role
         ),
     )
-    return said(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
+    return print_change(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
 
 
 def _role(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -72,7 +72,7 @@ def _role(arguments: argparse.Namespace, settings: Settings) -> int:
         )
 
     user = open_session(settings, change)
-    return said(arguments, user, f"{user.email} has the role {user.role} now.")
+    return print_change(arguments, user, f"{user.email} has the role {user.role} now.")
 
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -81,4 +81,4 @@ def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
         return await session.administration.people.remove(COMMAND_LINE, found.id)
 
     gone = open_session(settings, remove)
-    return said(arguments, gone, f"{arguments.user} is no longer a user.")
+    return print_change(arguments, gone, f"{arguments.user} is no longer a user.")

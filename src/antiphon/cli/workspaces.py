@@ -5,7 +5,7 @@ from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import day, listed, said
+from antiphon.cli.output import day, print_change, print_listing
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
@@ -22,7 +22,7 @@ ROLES = ("admin", "developer", "restricted_developer", "user")
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
-    """Describe the actions."""
+    """Add the actions."""
     actions = actions_of(family)
     create = add_command(actions, "create", _create, "make a workspace")
     create.add_argument("name", metavar="NAME")
@@ -56,7 +56,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     made = open_session(
         settings, lambda session: session.administration.workspaces.create(COMMAND_LINE, params)
     )
-    return said(arguments, made, f"Workspace {made.id} ({made.name}) is made.")
+    return print_change(arguments, made, f"Workspace {made.id} ({made.name}) is made.")
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -74,7 +74,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             "archived": day(one.archived_at),
         }
 
-    return listed(arguments, found, row, empty="There are no workspaces.")
+    return print_listing(arguments, found, row, empty="There are no workspaces.")
 
 
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -85,7 +85,7 @@ def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
         return await session.administration.workspaces.update(COMMAND_LINE, found.id, params)
 
     changed = open_session(settings, rename)
-    return said(arguments, changed, f"Workspace {changed.id} is called {changed.name}.")
+    return print_change(arguments, changed, f"Workspace {changed.id} is called {changed.name}.")
 
 
 def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -95,7 +95,7 @@ def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
 
     gone = open_session(settings, archive)
     done = f"Workspace {gone.id} ({gone.name}) is archived, and its keys are revoked."
-    return said(arguments, gone, done)
+    return print_change(arguments, gone, done)
 
 
 def _members(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -114,7 +114,7 @@ def _members(arguments: argparse.Namespace, settings: Settings) -> int:
             "id": one.user_id,
         }
 
-    return listed(
+    return print_listing(
         arguments,
         members,
         row,
@@ -139,7 +139,7 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
 
     member = open_session(settings, add)
     done = f"{arguments.user} is in {arguments.workspace}, with the role {arguments.role}."
-    return said(arguments, member, done)
+    return print_change(arguments, member, done)
 
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -149,4 +149,4 @@ def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
         return await session.administration.workspaces.remove_member(COMMAND_LINE, workspace, user)
 
     gone = open_session(settings, remove)
-    return said(arguments, gone, f"{arguments.user} is no longer in {arguments.workspace}.")
+    return print_change(arguments, gone, f"{arguments.user} is no longer in {arguments.workspace}.")
