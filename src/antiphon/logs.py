@@ -1,7 +1,7 @@
 """Logging: one event a line, with the names of its fields, on standard error.
 
-Prompts, answers and secrets are never given to a logger, and a traceback is reduced to where it
-happened: an exception's text may quote what a caller sent.
+Prompts, answers and secrets are never passed to a logger, and a traceback is reduced to its frames:
+an exception's text may quote the text of a caller.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
         logger_factory=(structlog.WriteLoggerFactory(sys.stderr) if console else lambda *_: lines),
         cache_logger_on_first_use=True,
     )
-    # Libraries log little, and each of their lines is worth showing as it is.
+    # Libraries log little, so their lines are shown unchanged.
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), force=True)
 
 
 class LineWriter:
-    """Writes lines; in a running event loop all lines of `FLUSH_S` together.
+    """Writes lines; in a running event loop, all lines of `FLUSH_S` with one call.
 
     A system call for each request would cost a tenth of its time. Warnings and errors are written
     at once, with all lines before them; a process that is killed loses `FLUSH_S` of other lines.
@@ -85,7 +85,7 @@ class LineWriter:
 
 
 def frames_only(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """Replace an exception by its type and the places it came through."""
+    """Replace an exception by its type and its stack frames."""
     del logger, name
     error = event.pop("exc_info", None)
     if isinstance(error, BaseException):
@@ -96,7 +96,7 @@ def frames_only(logger: WrappedLogger, name: str, event: EventDict) -> EventDict
 
 
 def as_json_line(logger: WrappedLogger, name: str, event: EventDict) -> bytes:
-    """Write an event as JSON. One step instead of four: there is a line for each request."""
+    """Return an event as a line of JSON, in one step: every request has a line."""
     if "exc_info" in event:
         event = frames_only(logger, name, event)
     line = {"timestamp": datetime.now(UTC), "level": name, **event}

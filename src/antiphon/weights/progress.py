@@ -1,4 +1,4 @@
-"""Shows the progress of a pull to the person who waits for it."""
+"""Shows the progress of a pull."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Receives the progress of one pull.
 
-    `started` is called again when a transfer resumes, or begins anew with `done` at zero; `note`
-    gets a sentence for the person who waits; `finished` is last, also after a failure.
+    `started` is called again when a transfer resumes, or restarts with `done` at zero; `note` gets
+    a sentence for the user; `finished` is called last, also after a failure.
     """
 
     def started(self, total: int | None, done: int) -> None: ...
@@ -24,7 +24,7 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Says nothing."""
+    """Shows nothing."""
 
     def started(self, total: int | None, done: int) -> None: ...
 
@@ -36,7 +36,7 @@ class SilentProgress:
 
 
 def open_progress(title: str, console: "Console | None" = None) -> Progress:
-    """Show a bar on a terminal, and a few lines anywhere else."""
+    """Return a bar for a terminal, a few lines for other outputs."""
     # rich takes a while to import, and most starts pull nothing.
     from rich.console import Console  # noqa: PLC0415
 

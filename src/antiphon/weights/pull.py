@@ -23,19 +23,19 @@ from antiphon.weights.spec import (
 
 
 def ensure_model(spec_text: str, data_dir: Path, progress: Progress | None = None) -> Path:
-    """Return the path of a model, pulling it first where it is not here."""
+    """Return the path of a model; pull it first if it is missing."""
     return pull(parse_spec(spec_text), open_model_store(data_dir), progress or SilentProgress())
 
 
 def list_models(data_dir: Path) -> list[Model]:
-    """List the models that were pulled."""
+    """List the pulled models."""
     with _clear_errors(data_dir):
         return open_model_store(data_dir).models()
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A model that was deleted, and how many bytes that made free."""
+    """A deleted model, and the number of freed bytes."""
 
     spec: str
     size: int
@@ -44,7 +44,7 @@ class Removed:
 def remove_model(name: str, data_dir: Path) -> Removed:
     """Delete a pulled model, by its spec or the name of its file.
 
-    Raises `PullError` for a name of none or of several. A file outside of the data folder is
+    Raises `PullError` for a name of no model or of several. A file outside of the data folder is
     never deleted.
     """
     store = open_model_store(data_dir)
@@ -75,7 +75,7 @@ def open_model_store(data_dir: Path) -> ModelStore:
 
 
 def pull(spec: ModelSpec, store: ModelStore, progress: Progress) -> Path:
-    """Return the path of a model, pulling it first where it is not here.
+    """Return the path of a model; pull it first if it is missing.
 
     A local path is checked and returned; it is not copied and not listed.
     """
@@ -101,7 +101,7 @@ def check_local(spec: PathSpec) -> Path:
 def _expand(path: Path) -> Path:
     try:
         return path.expanduser().absolute()
-    except RuntimeError as error:  # `~name`, and there is no such user
+    except RuntimeError as error:  # `~name` of an unknown user
         raise PullError(f"{path}: {error}") from error
 
 
@@ -153,10 +153,10 @@ def _check_sha256(fetched: FetchedFile) -> str:
 
 
 @contextlib.contextmanager
-def _clear_errors(place: Path) -> Iterator[None]:
+def _clear_errors(path: Path) -> Iterator[None]:
     """Turn an `OSError` into a `PullError` that names the file."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise PullError(f"{error.filename or place}: {reason}") from error
+        raise PullError(f"{error.filename or path}: {reason}") from error

@@ -44,9 +44,9 @@ def pip_command(spec: PypiSpec, folder: Path) -> list[str]:
 def complaint(lines: list[str]) -> str:
     """Return the line of pip's output that names the reason."""
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    said = errors or [line for line in lines if line.strip()] or ["it said nothing"]
+    kept = errors or [line for line in lines if line.strip()] or ["it said nothing"]
     causes = [found[1] or found[2] for line in lines if (found := _UNREACHABLE.match(line))]
-    return said[-1] + "".join(f" (the package index did not answer: {why})" for why in causes[-1:])
+    return kept[-1] + "".join(f" (the package index did not answer: {why})" for why in causes[-1:])
 
 
 def _pip_download(spec: PypiSpec, wheels: Path, progress: Progress) -> None:
@@ -62,7 +62,7 @@ def _pip_download(spec: PypiSpec, wheels: Path, progress: Progress) -> None:
         try:
             _follow(pip, lines, progress)
         finally:
-            pip.kill()  # after Ctrl-C; a pip that has ended does not notice
+            pip.kill()  # after Ctrl-C; without effect on a pip that has ended
     if pip.returncode != 0:
         raise PullError(f"pip could not download {spec.requirement}: {complaint(lines)}")
 

@@ -1,4 +1,4 @@
-"""What all sources of models share: the fetched file, and the error."""
+"""The common parts of all sources of models: the fetched file, and the error."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class PullError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A whole file that is not yet a model: `partial` will be called `name`.
+    """A complete file that is not yet a model: `partial` will be renamed to `name`.
 
     `sha256` is the checksum that the source states, if it states one; `source` holds other facts
     for the manifest (an ETag, a revision).
@@ -28,7 +28,7 @@ class FetchedFile:
 
 
 def check_magic(path: Path) -> None:
-    """Raise `PullError` for a file that is not GGUF, such as the web page of a login."""
+    """Raise `PullError` for a file that is not GGUF, for example the web page of a login."""
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
     if start != MAGIC:

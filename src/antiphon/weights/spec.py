@@ -19,7 +19,7 @@ SUFFIX = ".gguf"
 
 
 class SpecError(ValueError):
-    """A text that names no model. The message says why, and lists the forms of a spec."""
+    """A text that names no model. The message has the reason, and lists the forms of a spec."""
 
     def __init__(self, text: str, reason: str) -> None:
         super().__init__(f"{text!r} {reason}.\n{FORMS}")
@@ -120,7 +120,7 @@ PINNED: Mapping[RemoteSpec, Pin] = MappingProxyType(
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Read a spec; `str()` of the result reads as the same spec again."""
+    """Parse a spec; `str()` of the result parses as the same spec."""
     text = text.strip()
     scheme = _SCHEME.match(text)
     if not text:
@@ -189,7 +189,7 @@ def _split_url(text: str, address: str) -> SplitResult:
         raise SpecError(text, "has characters that a URL must write as %XX")
     try:
         url = urlsplit(address)
-        _ = url.port  # read here, because that is when it is checked
+        _ = url.port  # reading the port checks it
     except ValueError as error:
         raise SpecError(text, f"is not a URL ({error})") from error
     if not url.hostname:
