@@ -1,8 +1,8 @@
 """The whole route table, and the application around it.
 
-A row says all that is special about an endpoint: method, path, the key that a caller needs, the
-type of the body, the parameters of the query, and the handler. `server.http.dispatch` does with
-every request what its row says; `docs/how-to/add-an-endpoint.md` shows how to add one.
+A row holds everything specific to an endpoint: method, path, the kind of key, the type of the body,
+the parameters of the query, and the handler. `server.http.dispatch` handles every request by its
+row; `docs/how-to/add-an-endpoint.md` shows how to add one.
 """
 
 from typing import Final
@@ -47,7 +47,7 @@ ORGANIZATIONS_PATH = "/v1/organizations"
 
 
 def build_app(platform: Platform) -> ASGIApp:
-    """Return the ASGI application over a platform that is open."""
+    """Return the ASGI application over an open platform."""
     dispatch = Dispatcher(platform.access, platform.uses, platform.settings)
     return Boundary(Router(routes(platform), dispatch), platform.entropy)
 
@@ -150,7 +150,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
         Route("GET /api_keys/{key}", ADMIN, keys.show_key),
         Route("POST /api_keys/{key}", ADMIN, keys.update_key, body=UpdateKeyParams),
         Route("POST /api_keys/{key}/rotate", ADMIN, keys.rotate_key, body=RotateKeyParams),
-        # server.admin.limits; a limit is called like its model, whose id may have slashes.
+        # server.admin.limits; the id of a limit contains the id of a model, which may have slashes.
         Route(
             "GET /rate_limits", ADMIN, rates.list_limits, query=(*BY_TOKENS, "group_type", "model")
         ),

@@ -15,10 +15,10 @@ from antiphon.wire.decoding import BodyError
 from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams, TokenCount
 from antiphon.wire.sse import EventEncoder
 
-# The newest version has no sampling parameters any more.
+# The newest version no longer has sampling parameters.
 CREATE_BODY = Body(CreateMessageParams, gone={NEWEST: SAMPLING})
 
-# Every answer with headers of limits has this one.
+# Every answer with headers of limits has this header.
 LIMIT_HEADER = "anthropic-ratelimit-requests-limit"
 _MOST_DIGITS = 10
 
@@ -48,7 +48,7 @@ class MessageEndpoints:
                 try:
                     await self._write(exchange, answer, stream=params.stream)
                 finally:
-                    # A caller who hung up was sent nothing, but the model has worked for it.
+                    # A caller that hung up got nothing, but the model has worked for it.
                     if exchange.started or exchange.gone:
                         answer.mark_due()
                     exchange.fields["input_tokens"] = answer.input_tokens
@@ -62,7 +62,7 @@ class MessageEndpoints:
             await exchange.respond(200, await answer.message())
 
     async def count_tokens(self, request: Request[CountTokensParams]) -> TokenCount | None:
-        """Count the tokens of a prompt; a refused request gives its draw from the limit back."""
+        """Count the tokens of a prompt; the draw of a refused request is given back."""
         exchange, caller, params = request.exchange, request.caller, request.params
         admitter = self._platform.admitter
         exchange.fields["model"] = params.model
@@ -80,7 +80,7 @@ class MessageEndpoints:
     async def add_message_limits(
         self, exchange: Exchange, caller: Caller, error: ApiError | BodyError
     ) -> None:
-        """Add to the refusal of a message the headers that tell what is left of the limits."""
+        """Add the headers of the limits to the refusal of a message."""
         if _lacks_limits(exchange, error):
             name = exchange.fields.get("model")
             exchange.headers |= await self._platform.messages.remaining_headers(caller, name)
@@ -88,17 +88,17 @@ class MessageEndpoints:
     async def add_count_limit(
         self, exchange: Exchange, caller: Caller, error: ApiError | BodyError
     ) -> None:
-        """Add to the refusal of a count the headers that tell what is left of its limit."""
+        """Add the headers of the limit to the refusal of a count."""
         if _lacks_limits(exchange, error):
             exchange.headers |= await self._platform.admitter.remaining_headers(caller, TOKEN_COUNT)
 
 
 def _lacks_limits(exchange: Exchange, error: ApiError | BodyError) -> bool:
-    told = error.headers if isinstance(error, ApiError) else {}
-    return not exchange.started and LIMIT_HEADER not in {**told, **exchange.headers}
+    own = error.headers if isinstance(error, ApiError) else {}
+    return not exchange.started and LIMIT_HEADER not in {**own, **exchange.headers}
 
 
 def _retries(exchange: Exchange) -> int | None:
     """Return the number of earlier tries, which the official SDKs send."""
-    said = exchange.header(b"x-stainless-retry-count")
-    return int(said) if said is not None and said.isdecimal() and len(said) < _MOST_DIGITS else None
+    sent = exchange.header(b"x-stainless-retry-count")
+    return int(sent) if sent is not None and sent.isdecimal() and len(sent) < _MOST_DIGITS else None

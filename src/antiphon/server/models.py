@@ -1,4 +1,4 @@
-"""`/v1/models`: the served models; and whether the server is alive and its models are ready."""
+"""`/v1/models`: the served models; and the health and readiness of the server."""
 
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.requests import Request

@@ -1,4 +1,4 @@
-"""Runs the server until a signal stops it, and then ends it cleanly."""
+"""Runs the server until a signal, and then stops it cleanly."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ class ServeError(Exception):
 
 
 class Server(uvicorn.Server):
-    """uvicorn with its own handling of stop signals: the platform drains before the server ends."""
+    """uvicorn with other handling of stop signals: the platform drains before the server ends."""
 
     def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
         super().__init__(config)
@@ -62,9 +62,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicorn.Config:
-    """Return the configuration of uvicorn; running requests have `grace_s` to finish at the end.
+    """Return the configuration of uvicorn; at its end, running requests get `grace_s` to finish.
 
-    `patience_s`: how long the head of a request may take to arrive.
+    `patience_s` is the time in which the head of a request must arrive.
     """
     return uvicorn.Config(
         app,
@@ -83,8 +83,8 @@ def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicor
 async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until a stop signal; call `on_ready` when all models are open.
 
-    Requests that run at the signal have the grace time to finish. Raises the `EngineStartError` of
-    a model that does not open.
+    Requests that run at the signal get the grace time to finish. Raises the `EngineStartError` of
+    a model that fails to open.
     """
     settings = platform.settings
     config = http_config(build_app(platform), settings.shutdown_grace_s, settings.request_timeout_s)
@@ -107,7 +107,7 @@ async def _open(platform: Platform, on_ready: Callable[[], None]) -> None:
 
 
 def _settle_memory() -> None:
-    """Exclude the objects that stay for good from the rounds of the garbage collector.
+    """Exclude permanent objects from the rounds of the garbage collector.
 
     A request makes some hundred objects and leaves no cycles. The default rounds, one for 700 new
     objects, find nothing and cost a tenth of the time.

@@ -1,1 +1,1 @@
-"""Use cases, where rules, engines and the store meet."""
+"""Use cases, which combine rules, engines and the store."""

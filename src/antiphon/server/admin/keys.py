@@ -49,7 +49,7 @@ class KeyEndpoints:
 
 
 def _idempotency(request: Request[Any]) -> Idempotency | None:
-    """Return the name that the sender gives the request so that it is not done twice."""
+    """Return the idempotency of a request with an `Idempotency-Key`, `None` without one."""
     header = request.exchange.header
     name = header(b"idempotency-key")
     if name is None:

@@ -67,7 +67,7 @@ class RateLimitEndpoints:
 
 
 class SpendLimitEndpoints:
-    """The endpoints of spend limits, and of what is left of them."""
+    """The endpoints of spend limits and balances."""
 
     def __init__(self, administration: Administration) -> None:
         self._limits = administration.spend_limits
@@ -91,7 +91,7 @@ class SpendLimitEndpoints:
             )
         periods = query.many("period", PERIODS)
         found = await self._balances.of_members(members, periods)
-        # The limits of one member stay together, so a page is one of members.
+        # The limits of one member stay together, so a page counts members.
         page = page_by_tokens(found, query.by_tokens())
         return TokenListing(data=tuple(chain.from_iterable(page.data)), next_page=page.next_page)
 

@@ -1,4 +1,4 @@
-"""`/v1/organizations`: the organization, its users and invites, and the log of all changes."""
+"""`/v1/organizations`: the organization, its users and invites, and the audit log."""
 
 from typing import get_args
 

@@ -12,7 +12,7 @@ _WINDOWS = ("0-200k", "200k-1M")
 _GEOS = ("global", "us", "not_available")
 _SPEEDS = ("standard", "fast")
 
-# Each filter: its dimension, and its values where they are known.
+# For each filter its dimension, and its values if they are known.
 _FILTERS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "models": ("model", None),
     "api_key_ids": ("api_key_id", None),

@@ -29,7 +29,7 @@ BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
 
 
 class Boundary:
-    """The outermost application: gives each request an `Exchange`, and ends each with an answer."""
+    """The outermost application: makes an `Exchange` for each request, and ensures an answer."""
 
     def __init__(self, app: ASGIApp, entropy: Callable[[int], bytes]) -> None:
         self._app = app
@@ -50,7 +50,7 @@ class Boundary:
         except ClientGoneError:
             exchange.gone = True
         except asyncio.CancelledError:
-            # The server gives up on requests that outlive the grace time of a shutdown.
+            # The server cancels requests that outlive the grace time of a shutdown.
             with anyio.CancelScope(shield=True):
                 await self._fail(exchange, OverloadedError("The server is shutting down."))
             raise
@@ -75,7 +75,7 @@ class Boundary:
             await exchange.write(self._encoder.encode(event), more=False)
 
     def _log_cause(self, exchange: Exchange, error: BaseException) -> None:
-        """Log the cause that the caller is not told: the reason of an engine, or a defect."""
+        """Log a cause that is hidden from the caller: the reason of an engine, or a defect."""
         cause = error.__cause__ if isinstance(error, ApiError) else error
         unforeseen = cause if not isinstance(error, ApiError) else None
         self._log.error(
@@ -121,7 +121,7 @@ class Boundary:
 
 
 def as_api_error(error: BaseException) -> ApiError:
-    """Return the API error for an exception; an unforeseen one is a 500."""
+    """Return the API error for an exception; for an unexpected one a 500."""
     match error:
         case ApiError():
             return error
@@ -141,13 +141,13 @@ FIRST_SERVER_ERROR = 500
 
 
 def envelope(error: ApiError, request_id: str) -> ErrorEnvelope:
-    """Return the body of an answer that is an error."""
+    """Return the body of an error."""
     return ErrorEnvelope(error=detail(error), request_id=request_id)
 
 
 def detail(error: ApiError) -> ErrorDetail:
-    """Return the error as the body of an answer and the last event of a stream hold it."""
-    # Claude Code recognizes its sentences only where `details` stands beside them.
+    """Return the error in the form of bodies and of the last event of a stream."""
+    # Claude Code recognizes messages only if `details` is present.
     details = {"error_code": error.error_code, **error.details} if error.error_code else None
     return ErrorDetail(type=error.type, message=error.message, details=details)
 

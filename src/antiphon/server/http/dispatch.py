@@ -18,7 +18,7 @@ from antiphon.wire.decoding import BodyError
 
 
 class Dispatcher:
-    """Answers requests as the row of their route says."""
+    """Answers requests by the row of their route."""
 
     def __init__(self, access: Access, key_usage: KeyUsage, settings: Settings) -> None:
         self._access = access
@@ -63,7 +63,7 @@ class Dispatcher:
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
         params = None
         if route.body is not None:
-            # The path alone may say all of an administrator's request: no body is an empty object.
+            # An administrator may send no body if the path identifies the request.
             whole = body or (b"{}" if route.key is KeyKind.ADMIN else b"")
             params = await offload(len(body), route.body.decode, whole, version)
         return Request(exchange, caller, version, query, body, params)

@@ -11,7 +11,7 @@ GZIP = zlib.MAX_WBITS | 16
 
 
 CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
-# JSON is UTF-8, and ASCII is too: those are read as they are.
+# UTF-8, and ASCII as a part of it, need no conversion.
 CHARSETS = {
     **dict.fromkeys(("utf-8", "utf8", "us-ascii", "ascii")),
     **dict.fromkeys(("iso-8859-1", "iso8859-1", "latin1", "latin-1"), "iso-8859-1"),
@@ -39,7 +39,7 @@ async def decoded(body: bytes, encoding: str, limit: int) -> bytes:
         case "" | "identity":
             return body
         case "gzip" | "x-gzip":
-            # A few kilobytes may inflate to the limit, which would hold up all other requests.
+            # A few kilobytes may inflate to the limit, which would block all other requests.
             return await asyncio.to_thread(inflated, body, limit)
     raise InvalidRequestError(
         f"Content-Encoding '{encoding}' is not supported. Send the body as it is, or with 'gzip'.",

@@ -20,7 +20,7 @@ DIRECT = "antiphon.direct"
 
 
 class Direct(Protocol):
-    """A way past ASGI for bodies and answers in one piece: most requests, and most answers."""
+    """A shortcut around ASGI for bodies and answers in one piece, as most of them are."""
 
     def body(self) -> bytes | None:
         """Return the body of the request if all of it has arrived and none of it was read."""
@@ -32,7 +32,7 @@ class Direct(Protocol):
 
 
 class ClientGoneError(Exception):
-    """The caller hung up before its request was complete."""
+    """The caller has hung up before its request was complete."""
 
 
 class Exchange:
@@ -102,7 +102,7 @@ class Exchange:
             async with asyncio.timeout(patience_s):
                 return await self._read(limit)
         except TimeoutError:
-            # The rest of the body is no request, so the connection ends with the answer.
+            # The rest of the body is no new request, so the connection ends with the answer.
             raise InvalidRequestError(
                 f"The request body did not come in {patience_s:g} s.",
                 error_code="request_body_timeout",
@@ -139,7 +139,7 @@ class Exchange:
         await self._direct.answer(status, headers, body)
 
     async def start(self, status: int, content_type: str, body: bytes | None = None) -> None:
-        """Send the status line and the headers; `body` only tells the length."""
+        """Send the status line and the headers; `body` only sets the length."""
         self.started = True
         self.status = status
         headers: Mapping[str, str] = {"content-type": content_type, **self.headers}
@@ -150,7 +150,7 @@ class Exchange:
         await self._send(message)
 
     async def start_stream(self) -> None:
-        """Begin an event stream. Nothing between here and the caller may buffer it."""
+        """Begin an event stream, which proxies must not buffer."""
         self.streaming = True
         self.headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
         await self.start(200, EVENT_STREAM)
@@ -163,7 +163,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
     async def disconnected(self) -> None:
-        """Wait until the caller hangs up. Only after the body was read."""
+        """Wait until the caller hangs up. Call it only after the body was read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.gone = True

@@ -1,4 +1,4 @@
-"""Notices callers that hang up, and cancels their requests."""
+"""Detects callers that hang up, and cancels their requests."""
 
 import asyncio
 from types import TracebackType
@@ -6,15 +6,15 @@ from typing import Any
 
 from antiphon.server.http.exchange import Exchange
 
-# The time between two looks at the running requests. A shorter request never has a watcher.
+# The interval of the sweeps over running requests. A shorter request never has a watcher.
 SWEEP_S = 0.05
 
 
 class HangUps:
     """Watches the running requests.
 
-    A timer and a task for each request would cost more than most answers of a fast engine. So
-    there is one timer while requests run, and a request that it meets a second time gets a task.
+    A timer and a task for each request would cost more than most answers of a fast engine. So one
+    timer runs while there are requests, and a request that it finds a second time gets a task.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class HangUps:
 
 
 class UntilHangUp:
-    """The context of one request; `exchange.gone` says afterwards whether the caller hung up."""
+    """The context of one request; afterwards `exchange.gone` is true if the caller hung up."""
 
     __slots__ = ("_exchange", "_hang_ups", "_task", "_watcher")
 

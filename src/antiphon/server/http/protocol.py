@@ -1,7 +1,7 @@
-"""One connection: uvicorn's, with limits for heads, and a way past ASGI for whole messages.
+"""One connection: uvicorn's, with limits for heads, and a shortcut for whole messages.
 
-uvicorn reads heads of any length for any time, and refuses in plain text. Here heads have limits,
-and every refusal is in the envelope of the API's errors.
+uvicorn reads heads without limits of length and time, and refuses in plain text. This protocol has
+limits for heads, and every refusal has the envelope of the API's errors.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
-    """One connection. A head may take `patience_s`, the first one counted from the opening."""
+    """One connection. A head may take `patience_s`; for the first, from the opening on."""
 
     patience_s: ClassVar[float]
     entropy: ClassVar[Callable[[int], bytes]]
@@ -64,18 +64,18 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._arriving = False
         self._stop_waiting()
-        # The bytes since the last head are at least this head, so most heads need no measuring.
+        # The bytes since the last head include this head, so most heads need no measuring.
         if self._received > LARGEST_HEAD and self._head_bytes() > LARGEST_HEAD:
             self._fault = RequestHeadTooLarge()
             raise self._fault
         self._received = 0
         scope = self.scope
         super().on_headers_complete()
-        # The task of the request begins after the callbacks of the parser, so it finds this.
+        # The task of the request starts after the callbacks of the parser, so it finds this.
         scope["state"][DIRECT] = WholeMessages(self.cycle)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse a request that the parser rejected, or that a callback of it rejected."""
+        """Refuse a request that the parser or one of its callbacks rejected."""
         self._refuse(self._fault or InvalidRequestError(msg))
 
     def _head_bytes(self) -> int:
@@ -90,13 +90,13 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if not self._arriving:
             self.transport.close()
         elif self._answering():
-            # A pipelined second request may take as long again after the answer to the first.
+            # A pipelined second request gets the same time after the answer to the first.
             self._timer = self.loop.call_later(self.patience_s, self._give_up)
         else:
             self._refuse(InvalidRequestError(f"The request did not come in {self.patience_s:g} s."))
 
     def _answering(self) -> bool:
-        # uvicorn's types leave out that there is no cycle before the first request.
+        # Before the first request there is no cycle, which uvicorn's types leave out.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
@@ -107,14 +107,14 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         self._stop_waiting()
-        # In the middle of another answer the client would take a refusal for a part of it.
+        # In the middle of another answer a refusal would look like a part of it.
         if not (self._answering() and self.cycle.response_started):
             self.transport.write(refusal(error, request_id(type(self).entropy(ID_ENTROPY))))
         self.transport.close()
 
 
 class WholeMessages:
-    """The shorter way for one request (see `Direct`).
+    """The shortcut for one request (see `Direct`).
 
     Through ASGI an answer is two messages, each written with a system call after a check of every
     header, and a body arrives through an event, which needs a timer.
@@ -126,7 +126,7 @@ class WholeMessages:
         self._cycle = cycle
 
     def body(self) -> bytes | None:
-        """Return the request's body if all of it has come."""
+        """Return the request's body if all of it has arrived."""
         cycle = self._cycle
         if cycle.more_body or cycle.disconnected:
             return None
@@ -188,13 +188,13 @@ def protocol_for(entropy: Callable[[int], bytes], patience_s: float) -> type[Htt
 
 
 def refusal(error: ApiError, request: str) -> bytes:
-    """Return the bytes of an answer that says the error and closes the connection."""
+    """Return the bytes of an error answer that closes the connection."""
     body = msgspec.json.encode(envelope(error, request))
-    said = {
+    fields = {
         "content-type": "application/json",
         "request-id": request,
         **headers(error),
         "content-length": str(len(body)),
         "connection": "close",
     }
-    return STATUS_LINE[error.status] + _lines(said) + body
+    return STATUS_LINE[error.status] + _lines(fields) + body

@@ -13,7 +13,7 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True, slots=True)
 class OpenQuery:
-    """The parameters of a route that ignores all others, where most routes refuse them."""
+    """The parameters of a route that ignores all others; most routes refuse them."""
 
     names: tuple[str, ...] = ()
 
@@ -26,7 +26,7 @@ BY_TOKENS = ("limit", "page")
 
 
 class Query:
-    """The parameters of one request. Raises `InvalidRequestError` for those that are not known.
+    """The parameters of one request. Raises `InvalidRequestError` for unknown ones.
 
     A list is written `name[]=a&name[]=b`, or without the brackets.
     """
@@ -52,7 +52,7 @@ class Query:
             self._values.setdefault(name, []).extend(found)
 
     def one(self, name: str) -> str | None:
-        """Return the value of a parameter; an empty one is none."""
+        """Return the value of a parameter; `None` for an empty one."""
         values = set(self._values.get(name, ()))
         if len(values) > 1:
             raise InvalidRequestError(f"{name}: Input should be given once")
@@ -87,17 +87,17 @@ class Query:
         return _TRUTH[value.lower()]
 
     def limit(self) -> int:
-        """Return the size of the page that is wanted: 1 to 1000, 20 when absent."""
+        """Return the requested size of the page: 1 to 1000, 20 when absent."""
         return page_limit(self.one("limit"))
 
     def by_ids(self) -> IdCursor:
-        """Return the page that is wanted of a listing by ids."""
+        """Return the requested page of a listing by ids."""
         return IdCursor(self.limit(), self.one("after_id"), self.one("before_id"))
 
     def by_tokens(self, *, whole: bool = False) -> TokenCursor:
-        """Return the page that is wanted of a listing by tokens: without `limit` all, if `whole`.
+        """Return the requested page of a listing by tokens: without `limit` all, if `whole`.
 
-        The SDK says of rate limits that all are on one page, and of spend limits that 20 are.
+        According to the SDK, a page without `limit` has all rate limits, or 20 spend limits.
         """
         limit = None if whole and self.one("limit") is None else self.limit()
         return TokenCursor(limit, self.one("page"))

@@ -1,4 +1,4 @@
-"""The request as endpoints get it: caller, version, query, decoded body, parts of the path.
+"""The requests that endpoints get: caller, version, query, decoded body, parts of the path.
 
 This module also reads the version and the betas from the head, and the body as UTF-8.
 """
@@ -26,7 +26,7 @@ _BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
 
 
 class Body(Generic[P]):
-    """The body of a route: its type, and the fields that a version has no longer."""
+    """The body of a route: its type, and the fields that a version no longer has."""
 
     __slots__ = ("_decoders",)
 
@@ -42,7 +42,7 @@ class Body(Generic[P]):
 
 
 class Request(msgspec.Struct, Generic[P], frozen=True):
-    """One request that is authenticated and decoded.
+    """One authenticated and decoded request.
 
     `params` is the decoded body, and `body` the bytes that it was decoded from; they are `None`
     and empty on a route without a body.
@@ -56,18 +56,18 @@ class Request(msgspec.Struct, Generic[P], frozen=True):
     params: P
 
     def path(self, name: str) -> str:
-        """Return the part of the path that the template calls `name`."""
+        """Return the part of the path with this name in the template."""
         value: str = self.exchange.scope["path_params"][name]
         return value
 
     @property
     def actor(self) -> Actor:
-        """The admin key that sends the request, as the audit log names it."""
+        """The admin key of the request, as the author of a change."""
         return Actor("api_key", self.caller.key_id, self.exchange.request_id)
 
 
 def read_version(exchange: Exchange) -> str:
-    """Return the version that a request speaks. Raises `InvalidRequestError`."""
+    """Return the API version of a request. Raises `InvalidRequestError`."""
     version = exchange.header(b"anthropic-version")
     if version is None:
         raise InvalidRequestError("anthropic-version: header is required")
@@ -78,7 +78,7 @@ def read_version(exchange: Exchange) -> str:
 
 
 def check_betas(header: str | None) -> None:
-    """Accept any names of beta features, known or not: the body says what they ask for.
+    """Accept any names of beta features, known or not: only their fields in the body count.
 
     Claude Code sends names that change monthly, so only a text that cannot be a name is refused.
     """
@@ -94,7 +94,7 @@ def check_betas(header: str | None) -> None:
 
 
 async def read_body(exchange: Exchange, settings: Settings) -> bytes:
-    """Read a request's body as UTF-8, in whatever charset and encoding it was sent."""
+    """Read a request's body, and convert it to UTF-8 from its charset and encoding."""
     limit = settings.max_body_bytes
     encoding = exchange.header(b"content-encoding")
     charset = charset_of(exchange.header(b"content-type"))

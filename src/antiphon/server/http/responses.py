@@ -1,4 +1,4 @@
-"""Writes an answer as a stream of events, with pings in its silences."""
+"""Writes an answer as a stream of events, with pings in its pauses."""
 
 import asyncio
 from collections import deque
@@ -13,12 +13,12 @@ from antiphon.service.answer import EventGroups
 from antiphon.wire.events import MessageStart, Ping, StreamEvent
 from antiphon.wire.sse import EventEncoder
 
-# Events that a slow reader may leave waiting before the engine is made to wait.
+# The waiting events of a slow reader after which the engine has to wait.
 MOST_WAITING = 256
 
 
 class Feed:
-    """A bounded queue of events between the task that generates them and the one that writes them.
+    """A bounded queue of events between the generating task and the writing task.
 
     The writer takes all waiting events at once, so that a fast engine costs one write for many
     events. When `MOST_WAITING` events wait, the generating task waits too. Leaving the context
@@ -43,7 +43,7 @@ class Feed:
         trace: TracebackType | None,
     ) -> None:
         self._task.cancel()
-        # The engine has to stop before the caller of this context goes on.
+        # The engine has to stop before the code behind this context continues.
         with anyio.CancelScope(shield=True):
             await asyncio.wait([self._task])
         if not self._task.cancelled():
@@ -59,7 +59,7 @@ class Feed:
                     await self._room.wait()
 
     async def opening(self, patience_s: float) -> list[StreamEvent]:
-        """Return the first events: more than `message_start`, or whatever came in `patience_s`.
+        """Return the first events: more than `message_start`, or all that came in `patience_s`.
 
         Raises the error of the engine if the stream failed before its first event.
         """
@@ -109,8 +109,8 @@ async def write_stream(
     """Write a stream to its caller.
 
     The status line waits for the first event of the engine, so that an early failure is still an
-    ordinary HTTP error, but at most `ping_interval_s`: from then on the stream is open, and no
-    silence in it is longer than that.
+    ordinary HTTP error, but at most `ping_interval_s`: then the stream is open, and no pause in it
+    is longer than that.
     """
     async with Feed(groups) as feed:
         taken: list[StreamEvent] | None = await feed.opening(ping_interval_s)
@@ -124,12 +124,12 @@ async def write_stream(
 
 
 def _only_begins(events: list[StreamEvent]) -> bool:
-    """Return whether the engine has said nothing yet: no events, or `message_start` alone."""
+    """Return whether the engine has no output yet: no events, or `message_start` alone."""
     return not events or (len(events) == 1 and isinstance(events[0], MessageStart))
 
 
 def _frames(events: list[StreamEvent], encoder: EventEncoder) -> bytes:
-    """Encode the bytes of one write: a ping for no events, and a ping after `message_start`."""
+    """Return the bytes of one write: a ping for no events, and a ping after `message_start`."""
     if not events:
         return encoder.encode(Ping())
     frames = [encoder.encode(event) for event in events]

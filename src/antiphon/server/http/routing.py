@@ -1,4 +1,4 @@
-"""A route is one row of the table in `server.app`; the router finds the route of a request."""
+"""Routes, the rows of the table in `server.app`, and the router that finds them."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,16 +22,16 @@ from antiphon.wire.decoding import BodyError
 
 P = TypeVar("P")
 
-# What an endpoint returns: the body of a 200, a `Reply`, or `None` if it has written its answer.
+# Returns the body of a 200, a `Reply`, or `None` if the endpoint has written its answer.
 Handler: TypeAlias = Callable[[Request[P]], Awaitable[Any]]
 OpenHandler: TypeAlias = Callable[[Exchange], Awaitable[Any]]
-# Adds headers to the refusal of a request whose caller is known.
+# Adds headers to the refusal of an authenticated request.
 OnRefusal: TypeAlias = Callable[[Exchange, Caller, ApiError | BodyError], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer whose status is not 200."""
+    """An answer with another status than 200."""
 
     status: int
     body: Any
@@ -41,9 +41,9 @@ class Route:
     """One row: method and path, authentication, handler, body and query.
 
     `name` is the method and the path: `GET /v1/models`. `key` is the kind of key that a caller
-    needs; an open route needs none, and its handler gets the exchange with nothing read. `body` is
-    the type of the body; without it the body is not read. `query` names all parameters; others are
-    refused. The dispatcher calls `on_refusal` for each refused request of an authenticated caller.
+    needs; an open route needs none, and its handler gets the unread exchange. `body` is the type
+    of the body; without it the body is not read. `query` names all parameters; others are refused.
+    The dispatcher calls `on_refusal` for each refused request of an authenticated caller.
     """
 
     __slots__ = ("body", "handler", "key", "method", "on_refusal", "path", "query")
@@ -73,7 +73,7 @@ class Route:
         on_refusal: OnRefusal | None = ...,
     ) -> None: ...
 
-    def __init__(  # noqa: PLR0913 - a row has so many columns
+    def __init__(  # noqa: PLR0913 - the columns of a row
         self,
         name: str,
         key: KeyKind | None,
@@ -92,7 +92,7 @@ class Route:
 
     @property
     def template(self) -> str:
-        """The path as logs and documents write it: without the converters of Starlette."""
+        """The path for logs and documents: without the converters of Starlette."""
         return re.sub(r":\w+\}", "}", self.path)
 
     def below(self, prefix: str) -> "Route":
