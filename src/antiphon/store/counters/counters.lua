@@ -1,21 +1,21 @@
 -- The rules of core/limits/buckets.py and core/limits/spend.py, decided inside Valkey: one call, one step.
 --
 -- KEYS[1]  the prefix, with a hash tag: every key of the counters begins with it, so they share
---          a slot, and a cluster sends the script to the node that has them all
--- ARGV[1]  what to do: a name of the table `operations`
+--          a slot, and a cluster sends the script to the node with all of them
+-- ARGV[1]  the operation: a name of the table `operations`
 -- ARGV[2]  its argument, in MessagePack; the answer is MessagePack too
 -- ARGV[3]  the time in Unix milliseconds, in tests; otherwise it is the server's
 --
 -- prefix:bucket:NAME    "used at limit"; gone when the bucket is full again
 -- prefix:account:NAME   hash: spent, held, first, until; gone some time after its period
--- prefix:holds          hash: what each reservation holds, in MessagePack
--- prefix:leases         sorted set: when which reservation is given up
--- prefix:settled:ID     mark of a request that was settled; gone after an hour
+-- prefix:holds          hash: the holds of each reservation, in MessagePack
+-- prefix:leases         sorted set: the reservations, by the time when they are released
+-- prefix:settled:ID     mark of a settled request; gone after an hour
 -- prefix:line:NAME      sorted set: the retry slots of a queue, by the time when they are due
 -- prefix:seeded         the run of the server in which the accounts were seeded
 -- prefix:seeding        the claimant that is about to seed
 --
--- Numbers are doubles, and exact below 2^53; what is spent is only ever added to by HINCRBY.
+-- Numbers are doubles, and exact below 2^53; the money spent is only changed by HINCRBY.
 
 local UNITS = 60000
 local TURN_MS = 1000
@@ -24,7 +24,7 @@ local KEPT_MS = 32 * 86400000
 local REMEMBERED_MS = 3600000
 -- A full bucket is kept a little longer: if the clock is set back meanwhile, it is not full yet.
 local SLACK_MS = 60000
--- More reservations of a dead process than this are given up by the next call.
+-- One call releases at most so many reservations of dead processes; the next call continues.
 local MOST_EXPIRED = 200
 
 local prefix = KEYS[1]
@@ -47,7 +47,7 @@ end
 
 local function seeded()
   local run = call('GET', prefix .. ':seeded')
-  -- A server that was started again may have come back with an older state: it has to be told.
+  -- A restarted server may have come back with an older state, so it needs a new seeding.
   return run and string.find(call('INFO', 'server'), 'run_id:' .. run, 1, true) ~= nil or false
 end
 
@@ -108,7 +108,7 @@ local function levels(draws, buckets)
   return found
 end
 
--- Takes without asking.
+-- Draws unconditionally.
 local function take(draws)
   -- One by one: here a bucket may stand more than once.
   for _, draw in ipairs(draws) do
@@ -166,8 +166,8 @@ local function read_account(name)
   }
 end
 
--- An account is made by its first use, which says when it is over. A process that still uses an
--- account that is over has a clock that is behind: it is kept for some time, and its limit holds.
+-- The first use of an account creates it, with the time of its end. A process that uses an ended
+-- account has a clock that is behind: the account is kept for some time, and its limit holds.
 local function add(key, field, amount, forget_at, is_new)
   call('HINCRBY', key, field, whole(amount))
   if is_new and forget_at then
@@ -214,7 +214,7 @@ local function awaited_by_another(account, id)
   return account.first and account.first ~= id and now < account.first_until
 end
 
--- A hold is { account, limit or nil, amount, when the account is over or nil }.
+-- A hold is { account, limit or nil, amount, end of the account or nil }.
 local function refused_by_spend(ask, accounts)
   local busy
   for i, hold in ipairs(ask.holds) do
@@ -264,7 +264,7 @@ function operations.admit(ask)
   end
   expire()
   local buckets = read_buckets(ask.draws)
-  -- A settled ask was cut off on its way, and its release was quicker: its caller is gone.
+  -- A repeated ask takes nothing, nor does a delayed one whose settlement came first.
   if call('HEXISTS', prefix .. ':holds', ask.id) == 1
       or call('EXISTS', prefix .. ':settled:' .. ask.id) == 1 then
     return { 'granted', levels(ask.draws, buckets) }
@@ -286,7 +286,7 @@ function operations.admit(ask)
   return { 'granted', draw_all(ask.draws, buckets) }
 end
 
--- Also tells those that only produce that the counters have lost what was held for them.
+-- The answer also reports to processes that only draw that the counters have lost their holds.
 function operations.draw(draws)
   take(draws)
   return seeded()
@@ -296,7 +296,7 @@ function operations.settle(settlement)
   if not seeded() then
     return false
   end
-  -- Also when its cost is known from the ledger: the server may remember that it ran.
+  -- Released also if its cost is known from the ledger: the server may still have its holds.
   give_up(settlement.id)
   local mark = prefix .. ':settled:' .. settlement.id
   if not call('SET', mark, '', 'NX', 'PX', REMEMBERED_MS) then
@@ -319,7 +319,7 @@ function operations.renew(renewal)
   return seeded()
 end
 
--- Holds for requests that run in a process while the counters have lost its reservations.
+-- Holds for the running requests of a process whose reservations the counters have lost.
 function operations.hold(asks)
   for _, ask in ipairs(asks) do
     local known = call('HEXISTS', prefix .. ':holds', ask.id) == 1
@@ -351,7 +351,7 @@ function operations.balance(names)
   local found = {}
   for i, name in ipairs(names) do
     local fields = call('HMGET', account_key(name), 'spent', 'held')
-    -- As text: the sum of an account without a limit may be more than a double can hold.
+    -- As text: the sum of an account without a limit may be too large for a double.
     found[i] = { fields[1] or '0', fields[2] or '0' }
   end
   return found
@@ -370,7 +370,7 @@ function operations.add_retry_slot(added)
   return true
 end
 
--- A slot that is over stays: its owner drops it, and gives back the draws that were made for it.
+-- A slot that is over stays: its owner drops it, and gives back its draws.
 function operations.take_retry_slot(asked)
   local key = queue_key(asked.queue)
   local first = call('ZRANGE', key, '(' .. whole(now - asked.kept_ms), '+inf', 'BYSCORE', 'LIMIT',
@@ -398,7 +398,7 @@ function operations.unseed()
   return true
 end
 
--- Gives the right to seed to one claimant at a time, as the run of the server; others get nothing.
+-- Gives the right to seed to one claimant at a time: the run of the server; others get false.
 function operations.begin_seeding(claim)
   if seeded() then
     return false
@@ -423,7 +423,7 @@ function operations.seed(part)
   end
   for _, account in ipairs(part.spent) do
     local key = account_key(account[1])
-    -- Without a time it is one that the server had before, with an end that may just have come.
+    -- Without a time it is an account of an earlier state, whose end may just have come.
     if account[3] then
       call('HSET', key, 'spent', account[2])
       call('PEXPIREAT', key, whole(account[3]))
