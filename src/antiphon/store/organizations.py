@@ -8,7 +8,13 @@ from sqlalchemy import delete, select, update
 from antiphon.store.database.changes import announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import add, find, insertion, read
-from antiphon.store.database.tables import api_keys, house_secrets, invites, organizations, users
+from antiphon.store.database.tables import (
+    api_keys,
+    installation_secrets,
+    invites,
+    organizations,
+    users,
+)
 from antiphon.store.workspaces import Workspace, add_workspace
 
 
@@ -127,7 +133,7 @@ async def end_invite(
 
 async def installation_secret(connection: AsyncConnection, name: str, fresh: bytes) -> bytes:
     """Return the secret of this name; if there is none yet, store and return `fresh`."""
-    keep = insertion(connection, house_secrets).values(name=name, value=fresh)
+    keep = insertion(connection, installation_secrets).values(name=name, value=fresh)
     await connection.execute(keep.on_conflict_do_nothing())
-    value = select(house_secrets.c.value).where(house_secrets.c.name == name)
+    value = select(installation_secrets.c.value).where(installation_secrets.c.name == name)
     return bytes((await connection.execute(value)).scalar_one())

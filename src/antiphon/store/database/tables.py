@@ -205,7 +205,7 @@ revisions = Table(
     PrimaryKeyConstraint("name", name="pk_revision"),
 )
 
-house_secrets = Table(
+installation_secrets = Table(
     "house_secrets",
     metadata,
     Column("name", Text, nullable=False),

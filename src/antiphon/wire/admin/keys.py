@@ -15,7 +15,7 @@ LONGEST_GRACE_S = 30 * 86_400
 
 
 class CreatedBy(AnswerStruct, kw_only=True, frozen=True):
-    """The user who asked for a key."""
+    """The creator of a key."""
 
     id: str
     type: Literal["user"] = "user"
