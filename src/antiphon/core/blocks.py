@@ -157,7 +157,7 @@ def rewrite_blocks(blocks: Sequence[BlockParam], change: Change) -> list[BlockPa
 
 
 def images_of(prompt: Prompt) -> Iterator[ImageParam]:
-    """Yield the images of a prompt, in its order, wherever they stand."""
+    """Yield the images of a prompt at every depth, in its order."""
     for turn in prompt.turns:
         for _, block in walk(turn.content):
             if isinstance(block, ImageParam):

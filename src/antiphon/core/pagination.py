@@ -135,7 +135,7 @@ def not_a_page(of: str = "listing") -> InvalidRequestError:
 
 
 def page_by_tokens(items: Sequence[Any], cursor: TokenCursor) -> TokenListing:
-    """Return one page of a sequence; its token says how many items come before the next page."""
+    """Return one page of a sequence; its token holds the number of items before the next page."""
     number = "0" if cursor.token is None else cursor.token.removeprefix(_TOKEN)
     if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
         raise not_a_page()

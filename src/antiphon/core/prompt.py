@@ -58,7 +58,7 @@ class Thinking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Breakpoint(msgspec.Struct, frozen=True):
-    """A breakpoint of the prompt cache: where a prefix ends that may be cached, and for how long.
+    """A breakpoint of the prompt cache: the end of a prefix that may be cached, and its lifetime.
 
     The prefix is all of the prompt up to and including one block, or one tool. `turn` is the index
     of the block's turn, `None` for a tool. `path` leads to the block: its index in the turn (the
@@ -100,7 +100,7 @@ class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The size of the prompt. Every answer begins with it.
 
     `input_tokens` is the whole prompt, its cached parts included (on the wire they are left out).
-    The others say how many of these tokens were read from a prompt cache, and how many were
+    The other fields count those of these tokens that were read from a prompt cache, and those
     written to one, by the lifetime of the entry.
     """
 
@@ -163,7 +163,7 @@ class FinishReason(StrEnum):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """Why an answer was refused, as far as the engine says."""
+    """The reason of a refusal, as far as the engine states it."""
 
     category: str | None = None
     explanation: str | None = None
@@ -172,7 +172,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 class Finished(msgspec.Struct, frozen=True, gc=False):
     """The end of an answer, and the tokens no chunk has accounted for (an end token, say).
 
-    `refusal` says more where `reason` is `REFUSAL`.
+    `refusal` has details if `reason` is `REFUSAL`.
     """
 
     reason: FinishReason

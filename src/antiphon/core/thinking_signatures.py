@@ -53,7 +53,7 @@ def is_signature_of(key: bytes, thinking: str, signature: str) -> bool:
 
 
 def proof_in(key: bytes, signature: str) -> str | None:
-    """Return the proof inside of a signature, empty if none is; `None` if it is not from here."""
+    """Return the proof inside of a signature, empty without one; `None` if it was not made here."""
     raw = _opened(key, signature)
     return None if raw is None else raw[_SIZE:].decode()
 

@@ -102,8 +102,8 @@ class Engine(Protocol):
     """One loaded model.
 
     `generate` yields `Started` first, exactly once, and `Finished` last, exactly once; closing it
-    early cancels the work. `count_tokens` returns how many tokens `generate` would read for the
-    same prompt: with `capabilities.counts_exactly`, the `input_tokens` of its `Started`.
+    early cancels the work. `count_tokens` returns the number of tokens that `generate` would read
+    for the same prompt: with `capabilities.counts_exactly`, the `input_tokens` of its `Started`.
     Both raise `EngineError`. `ready` is false while the engine cannot answer (a child that is
     restarting); a request made then waits or fails with `OVERLOADED`.
     """

@@ -80,7 +80,7 @@ class FileSource(Param, tag_field="type", tag="file", kw_only=True, frozen=True)
 
 
 class ImageTransformations(Param, kw_only=True, frozen=True):
-    """How an image may be changed before the model sees it."""
+    """The allowed changes of an image before the model sees it."""
 
     oversized_image: Literal["downsize", "error"] | None = None
 
@@ -261,7 +261,7 @@ class ThinkingBlock(AnswerStruct, tag_field="type", tag="thinking", kw_only=True
 class RedactedThinkingBlock(
     AnswerStruct, tag_field="type", tag="redacted_thinking", kw_only=True, frozen=True
 ):
-    """Thinking that the caller cannot read, to be sent back as it is."""
+    """Thinking that the caller cannot read, to be sent back unchanged."""
 
     data: str
 

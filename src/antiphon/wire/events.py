@@ -31,7 +31,7 @@ class ContentBlockStart(Event, tag="content_block_start", kw_only=True, frozen=T
 
 
 class StartedText(AnswerStruct, tag_field="type", tag="text", kw_only=True, frozen=True):
-    """A text block before its first delta. `citations` is there, and empty, if some will come."""
+    """A text block before its first delta; `citations` is present, and empty, if some follow."""
 
     text: str = ""
     citations: tuple[Citation, ...] | UnsetType = UNSET

@@ -52,7 +52,7 @@ class MetadataParam(Param, kw_only=True, frozen=True):
 
 
 class ThinkingParamBase(Param, tag_field="type", kw_only=True, frozen=True):
-    """How the model thinks."""
+    """The base of the thinking parameters."""
 
 
 Display: TypeAlias = Literal["summarized", "omitted", "updates"]

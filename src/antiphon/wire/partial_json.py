@@ -13,7 +13,7 @@ _TOKEN = re.compile(
 def completed(text: str) -> str:
     """Close the open objects and lists of JSON that was cut, and leave out incomplete values.
 
-    A whole text comes back as it is. A number at the very end may have been cut, so it is left
+    A whole text is returned unchanged. A number at the very end may have been cut, so it is left
     out; a text that never was JSON gives `{}`.
     """
     closers: list[str] = []

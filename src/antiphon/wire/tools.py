@@ -126,7 +126,7 @@ _MEMBERS: Mapping[str, type[Struct]] = {
 
 
 class ToolChoiceBase(Param, tag_field="type", kw_only=True, frozen=True):
-    """Whether and how the model calls tools."""
+    """The base of the choices among tools."""
 
 
 class AutoChoice(ToolChoiceBase, tag="auto", kw_only=True, frozen=True):

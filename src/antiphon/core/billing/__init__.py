@@ -1,1 +1,1 @@
-"""What requests use and cost: tokens, prices, ledger entries, reports."""
+"""The use and the cost of requests: tokens, prices, ledger entries, reports."""

@@ -26,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """How long a bucket is, and how many of them fit on a page."""
+    """The length of a bucket, and the numbers of buckets on a page."""
 
     span: timedelta
     usual: int

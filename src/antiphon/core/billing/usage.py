@@ -70,7 +70,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(StrEnum):
-    """How a request ended: completely; broken off by either side; or with an error."""
+    """The end of a request: complete; broken off by either side; or an error."""
 
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"

@@ -19,7 +19,7 @@ from antiphon.core.citations.sources import Sources
 from antiphon.core.stop_sequences import StopScanner
 from antiphon.wire.citations import Citation
 
-# What may follow a claim in its block: the end of its sentence, and space up to the next one.
+# The text that may follow a claim in its block: the end of its sentence, and white space.
 _END: Final = re.compile(rf"[.,;:!?\u2026\u3002\uff01\uff1f\u3001\uff0c\uff1b\uff1a{CLOSERS}]*")
 _SPACE: Final = re.compile(r"\s*")
 _WORD: Final = re.compile(r"\w")

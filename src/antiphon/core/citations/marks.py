@@ -1,4 +1,4 @@
-"""The marks of citations: how they are written, and how they are taken out of an answer.
+"""The marks of citations: their form, and their removal from an answer.
 
 A mark is `[source 3]`, or several numbers in one: `[source 3, 5-7]`, `[sources 3 and 5]`. The space
 before it is a part of it. Anything else in brackets, as `[source code]`, is text.
@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 MOST: Final = 100
-"""How many pieces one mark may name. A reader follows no more of them."""
+"""The most pieces that one mark may name."""
 
 _ANOTHER: Final = r"(?: ?[,;&\u2013-] ?(?:and )?| and | )(?:sources? )?\d{1,7}"
 _MARK: Final = re.compile(

@@ -12,7 +12,7 @@ _INTO_THE_NEXT_MONTH = timedelta(days=32)
 
 
 def day_of(moment: datetime) -> date:
-    """Return the day in UTC that a moment is in, whatever its own zone calls it."""
+    """Return the day of a moment in UTC, regardless of its own zone."""
     return moment.astimezone(UTC).date()
 
 

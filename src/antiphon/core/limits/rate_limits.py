@@ -40,7 +40,7 @@ def _names(what: str) -> tuple[str, str, str]:
 
 
 class _Type(NamedTuple):
-    """How headers and refusals name a type; tokens are rounded, and summed up in `tokens`.
+    """The names of a type in headers and refusals; tokens are rounded, and summed up in `tokens`.
 
     `known_late`: the amount is not known at admission, and is drawn as it grows.
     """

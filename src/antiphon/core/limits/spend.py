@@ -14,7 +14,7 @@ from antiphon.core.errors import ApiError, InvalidRequestError, RateLimitError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
 from antiphon.core.limits.values import Account, Ask, Busy, Exceeded, Hold, Scope
 
-# How long the first waiting ask keeps its turn without asking again.
+# The time for which the first waiting ask keeps its turn without asking again.
 TURN_MS = 1000
 # The operator caps the organization's month.
 TIER_PERIOD: Period = "monthly"
@@ -51,7 +51,7 @@ class Lifetime(msgspec.Struct, frozen=True, gc=False):
 
 
 def lifetime(account: Account) -> Lifetime | None:
-    """Return how long an account is needed; `None` if its period ends after the calendar does."""
+    """Return the lifetime of an account; `None` if its period ends after the calendar does."""
     try:
         forget_at = midnight(end_of(account.period, account.start)) + _GRACE
     except OverflowError:

@@ -88,7 +88,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
-    """How full a bucket is: whole tokens, never below 0, and the time until it is full."""
+    """The level of a bucket: whole tokens, never below 0, and the time until it is full."""
 
     remaining: int
     full_in_ms: int

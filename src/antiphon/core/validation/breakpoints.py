@@ -1,4 +1,4 @@
-"""Breakpoints of the prompt cache: how many, and in which order.
+"""Rules of breakpoints of the prompt cache: their number and their order.
 
 A breakpoint stands on a tool, a block of the system prompt, a block of a message or a block inside
 of one; the automatic one of the whole request stands on the last block that may have one.

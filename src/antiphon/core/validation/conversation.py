@@ -53,7 +53,7 @@ def blocks_of(content: str | list[ContentParam]) -> tuple[ContentParam, ...]:
 
 
 def _is_directive(message: MessageParam, index: int) -> bool:
-    """Return whether a message has no content, but directions for the model. It is ignored."""
+    """Return whether a message has directions for the model and no content. It is ignored."""
     if message.output_config is None and message.clear_at is None:
         return False
     if message.role != "system":

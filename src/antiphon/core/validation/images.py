@@ -1,6 +1,6 @@
 """Rules of images: their number, their size, and that their media type is true.
 
-All images of a request count, wherever they stand: in messages, in results of tools, in documents
+All images of a request count, at every depth: in messages, in results of tools, in documents
 and in search results. Images behind URLs are counted, and checked when they have been fetched.
 """
 

@@ -147,7 +147,7 @@ class Admitter:
         return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
 
     async def _decide_in_slot(self, slot: RetrySlot | int, ask: Ask) -> Verdict:
-        """Decide an ask by its slot, whose draws are made; an `int` is the time until it is due."""
+        """Decide an ask by its slot, whose draws are made, or by the time until it is due."""
         if isinstance(slot, int):
             return Limited(0, slot, await self._counters.levels(ask.draws))
         rest = replace(ask, draws=tuple(draw for draw in ask.draws if draw not in slot.drawn))

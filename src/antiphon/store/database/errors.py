@@ -20,7 +20,7 @@ class DuplicateError(StoreError):
 
 
 class AmbiguousNameError(StoreError):
-    """Several things have this name; their ids tell them apart."""
+    """Several objects have this name; only their ids are unique."""
 
 
 def explained(error: Exception) -> StoreError:

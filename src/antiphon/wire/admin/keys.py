@@ -82,13 +82,13 @@ class CreateKeyParams(Param, kw_only=True, frozen=True):
 
 
 class UpdateKeyParams(Param, kw_only=True, frozen=True):
-    """An absent field, or one of `null`, stays as it is."""
+    """Changes of a key. An absent field, or one of `null`, stays unchanged."""
 
     name: KeyName | None = None
     status: Literal["active", "inactive", "archived"] | None = None
 
 
 class RotateKeyParams(Param, kw_only=True, frozen=True):
-    """How long the present secrets of a key keep working beside the new one."""
+    """The time for which the present secrets of a key stay valid beside the new one."""
 
     grace_period_seconds: Annotated[int, Meta(ge=0, le=LONGEST_GRACE_S)] = 86_400

@@ -147,7 +147,7 @@ class SpendActor(AnswerStruct, tag_field="type", tag="user_actor", kw_only=True,
 
 
 class SpendSummary(AnswerStruct, kw_only=True, frozen=True):
-    """A limit that applies to a member in a period, and what the member has spent; in cents.
+    """A limit that applies to a member in a period, and the member's spending; in cents.
 
     `source` is the owner of the limit: the organization, or the server for its cap.
     """

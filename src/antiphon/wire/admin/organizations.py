@@ -137,7 +137,7 @@ class CreateWorkspaceParams(Param, kw_only=True, frozen=True):
 
 
 class UpdateWorkspaceParams(Param, kw_only=True, frozen=True):
-    """An absent field stays as it is. A tag of `null` is removed."""
+    """Changes of a workspace. An absent field stays unchanged. A tag of `null` is removed."""
 
     name: WorkspaceName | UnsetType = UNSET
     display_color: Color | UnsetType = UNSET

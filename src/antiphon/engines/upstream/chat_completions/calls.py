@@ -59,7 +59,7 @@ class _Call(_Part):
 
 
 class Line:
-    """The answer so far. Each method returns the events whose turn it is."""
+    """The queue of the parts of an answer. Each method returns the events that may be passed on."""
 
     def __init__(self) -> None:
         self._line: deque[_Part] = deque()
