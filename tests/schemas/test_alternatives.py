@@ -14,8 +14,8 @@ def ways(schema: Any, *, tight: bool = False) -> list[View]:
     return Alternatives(document, tight=tight).of(document.of(schema))
 
 
-def unkept(found: list[View]) -> set[str]:
-    return {word for view in found for word in view.unkept}
+def unenforced(found: list[View]) -> set[str]:
+    return {word for view in found for word in view.unenforced}
 
 
 def values(found: list[View]) -> list[Any]:
@@ -153,7 +153,7 @@ def test_way_of_one_of_is_without_what_others_list() -> None:
     ],
 )
 def test_ways_of_one_of_that_cannot_be_kept_apart_are_named(parts: Any, unsure: Any) -> None:
-    assert (unkept(ways({"oneOf": parts})) == {"oneOf"}) is unsure
+    assert (unenforced(ways({"oneOf": parts})) == {"oneOf"}) is unsure
 
 
 def test_ways_that_a_property_tells_apart_are_not_compared_two_by_two() -> None:
@@ -164,7 +164,7 @@ def test_ways_that_a_property_tells_apart_are_not_compared_two_by_two() -> None:
     document = Document({"oneOf": parts})
     found = Alternatives(document).of(document.of(document.root))
     assert len(found) == 300
-    assert not unkept(found)
+    assert not unenforced(found)
     assert document.steps.taken < 10_000
 
 
@@ -181,16 +181,16 @@ def test_condition_that_is_decided_is_no_choice() -> None:
 def test_condition_has_a_way_for_each_thing_that_contradicts_it() -> None:
     found = ways({"type": "object", **rule(1, required=True), "else": {"required": ["e"]}})
     assert [view.required for view in found] == [("kind", "p1"), ("e",), ("kind", "e")]
-    assert not unkept(found)
+    assert not unenforced(found)
 
 
 def test_condition_whose_opposite_is_not_plain_is_named() -> None:
     schema = {"type": "object", "if": {"minProperties": 1}, "then": {"required": ["a"]}}
     then, otherwise = ways(schema)
-    assert not then.unkept
-    assert otherwise.unkept == {"if"}
+    assert not then.unenforced
+    assert otherwise.unenforced == {"if"}
     (tight,) = ways(schema, tight=True)
-    assert not tight.unkept
+    assert not tight.unenforced
     assert tight.required == ("a",)
 
 
@@ -209,7 +209,7 @@ def test_conditions_on_one_property_are_as_many_ways_as_it_has_values(required: 
         found = ways(kinds(count, required=required))
         # And one for an object without the property.
         assert len(found) == count + 1
-        assert not unkept(found)
+        assert not unenforced(found)
 
 
 def test_conditions_on_one_property_take_the_square_of_their_number() -> None:
@@ -233,9 +233,9 @@ def test_choices_that_multiply_are_left_to_the_check_beyond_some_number(word: st
     schema = {"type": "object", "allOf": parts}
     found = ways(schema)
     assert len(found) <= WAYS + len(parts)
-    assert unkept(found) == {word}
+    assert unenforced(found) == {word}
     tight = ways(schema, tight=True)
-    assert not unkept(tight)
+    assert not unenforced(tight)
     assert len(tight) <= WAYS + len(parts)
     if word == "anyOf":
         assert all(fits(dict.fromkeys(view.required, 1), schema) for view in tight)
@@ -245,7 +245,7 @@ def test_few_choices_are_all_made() -> None:
     parts = [{"anyOf": [{"required": [f"a{n}"]}, {"required": [f"b{n}"]}]} for n in range(6)]
     found = ways({"type": "object", "allOf": parts})
     assert len(found) == 2**6
-    assert not unkept(found)
+    assert not unenforced(found)
 
 
 def test_long_list_of_ways_is_no_product() -> None:

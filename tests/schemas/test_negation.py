@@ -7,9 +7,9 @@ from antiphon.schemas.negation import can_be_denied, permitted
 
 
 def left(schema: Any) -> tuple[Any, tuple[str, ...], set[str]]:
-    document, unkept = Document(schema), set[str]()
-    view, strings = permitted(document, document.of(schema), unkept)
-    return view, strings, unkept
+    document, unenforced = Document(schema), set[str]()
+    view, strings = permitted(document, document.of(schema), unenforced)
+    return view, strings, unenforced
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ def left(schema: Any) -> tuple[Any, tuple[str, ...], set[str]]:
     ],
 )
 def test_types_are_left_out(schema: Any, types: Any) -> None:
-    view, strings, unkept = left(schema)
+    view, strings, unenforced = left(schema)
     assert view.types == types
     assert not strings
-    assert not unkept
+    assert not unenforced
 
 
 @pytest.mark.parametrize(
@@ -38,18 +38,18 @@ def test_nothing_is_left_of_what_forbids_all(schema: Any) -> None:
 
 
 def test_strings_are_forbidden_one_by_one() -> None:
-    _, strings, unkept = left({"type": "string", "not": {"enum": ["a", 1, "b"]}})
+    _, strings, unenforced = left({"type": "string", "not": {"enum": ["a", 1, "b"]}})
     assert strings == ("a", "b")
-    assert not unkept
+    assert not unenforced
     assert left({"not": {"enum": ["a", 1]}})[1:] == (("a",), {"not"})
 
 
 def test_property_is_left_out_of_objects() -> None:
-    view, _, unkept = left(
+    view, _, unenforced = left(
         {"type": "object", "not": {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}}
     )
     assert view.parts[-1][0].named == {"a": False, "b": False}
-    assert not unkept
+    assert not unenforced
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_property_is_left_out_of_objects() -> None:
     ],
 )
 def test_what_cannot_be_said_is_named(schema: Any) -> None:
-    view, _, unkept = left(schema)
-    assert unkept == {"not"}
+    view, _, unenforced = left(schema)
+    assert unenforced == {"not"}
     assert view is not None
 
 

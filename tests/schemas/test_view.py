@@ -95,7 +95,7 @@ def test_lists_of_several_schemas_are_all_kept() -> None:
     assert [choice.word for choice in found.choices] == ["anyOf", "anyOf", "dependencies"]
     assert found.nots == ({}, False)
     assert found.needs == {"a": ("b", "c")}
-    assert found.unkept == {"unevaluatedItems"}
+    assert found.unenforced == {"unevaluatedItems"}
     assert len(found.contains) == len(found.names) == 1
     assert found.asks == {"required", "more"}
 
@@ -109,9 +109,9 @@ def test_own_words_come_before_those_of_parts_and_behind_those_of_a_reference() 
 
 
 def test_reference_to_nothing_is_named() -> None:
-    assert view({"$ref": "#/nowhere"}).unkept == {"$ref"}
-    assert view({"$ref": "#/nowhere", "$unkept": ["$ref"]}).unkept == {"$ref"}
-    assert not view({"$unkept": "anyOf"}).unkept
+    assert view({"$ref": "#/nowhere"}).unenforced == {"$ref"}
+    assert view({"$ref": "#/nowhere", "$unenforced": ["$ref"]}).unenforced == {"$ref"}
+    assert not view({"$unenforced": "anyOf"}).unenforced
 
 
 @pytest.mark.parametrize(

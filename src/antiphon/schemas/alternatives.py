@@ -14,14 +14,14 @@ from antiphon.schemas.check import Check
 from antiphon.schemas.disjointness import are_apart, entails, opposites, told_apart
 from antiphon.schemas.document import Document
 from antiphon.schemas.negation import can_be_denied
-from antiphon.schemas.view import UNKEPT, Choice, Condition, Mark, Union, View
+from antiphon.schemas.view import UNENFORCED, Choice, Condition, Mark, Union, View
 
 WAYS: Final = 64
 """How many ways of a view may come of choices that multiply."""
 
 
 class Alternatives:
-    """Splits the views of one document. A way that does not keep a choice has its word as `unkept`.
+    """Splits the views of one document. A way that does not keep a choice has its word as `unenforced`.
 
     A `tight` one leaves out what could not be kept, as far as that is known.
     """
@@ -114,7 +114,7 @@ class Alternatives:
             return ways
         if self._tight:
             return [way for way in ways if not self._is_dead(way)][:1]
-        return [self._document.joined(view, UNKEPT[choice.word], settled=[choice.mark])]
+        return [self._document.joined(view, UNENFORCED[choice.word], settled=[choice.mark])]
 
     def _branches(self, view: View, choice: Condition, split: "_Split") -> Iterator[View]:
         """Return what fits `if` and `then`, and what fits `else` and not `if`.
@@ -132,7 +132,7 @@ class Alternatives:
             return
         against = opposites(self._document, choice.when)
         if against is None:
-            against = [UNKEPT[choice.word]]
+            against = [UNENFORCED[choice.word]]
         for one in against:
             yield joined(view, one, choice.otherwise, settled=marks)
 
@@ -153,7 +153,7 @@ class Alternatives:
             denied = [union.ways[rival] for rival in rivals[place]]
             wrong = [*denied, *self._listed_in(views, place)]
             parts = [union.ways[place], *([{"not": {"anyOf": wrong}}] if wrong else ())]
-            parts += [UNKEPT["oneOf"]] if place in unsure else []
+            parts += [UNENFORCED["oneOf"]] if place in unsure else []
             key = ("exclusive", union.mark, place)
             asked.append(document.made(key, {"allOf": parts}) if parts[1:] else parts[0])
         return asked

@@ -87,7 +87,7 @@ def _has_all(document: Document, view: View, wanted: View, depth: int) -> bool:
 def _is_plain(view: View) -> bool:
     """Whether nothing is asked but types, values, and that of some properties."""
     others = (view.words, view.patterns, view.formats, view.items, view.names, view.contains)
-    more = (view.needs, view.choices, view.nots, view.unkept)
+    more = (view.needs, view.choices, view.nots, view.unenforced)
     return (
         not any(others)
         and not any(more)

@@ -16,7 +16,7 @@ from antiphon.schemas.steps import Steps
 from antiphon.schemas.view import (
     SILENT,
     SPEAKING,
-    UNKEPT,
+    UNENFORCED,
     Asked,
     Group,
     Items,
@@ -279,7 +279,7 @@ class Document:
                 if "$ref" in node:
                     target = self._references.target(node["$ref"])
                     if target is None:
-                        lost = UNKEPT["$ref"]
+                        lost = UNENFORCED["$ref"]
                         found[id(lost)] = lost
                     waiting.append((target, _ENTER))
         return tuple(found.values())

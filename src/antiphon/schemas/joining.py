@@ -12,10 +12,10 @@ from antiphon.schemas.formats import FORMATS
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.values import TYPES, decimal, identity
 from antiphon.schemas.view import (
-    NEITHER_KEPT_NOR_CHECKED,
     SILENT,
     SPEAKING,
-    UNKEPT,
+    UNENFORCED,
+    UNSUPPORTED,
     Asked,
     Choice,
     Condition,
@@ -28,7 +28,9 @@ from antiphon.schemas.view import (
     View,
 )
 
-_LOST: Final[Mapping[int, str]] = {id(schema): word for word, schema in UNKEPT.items()}
+_UNENFORCED_KEYWORDS: Final[Mapping[int, str]] = {
+    id(schema): word for word, schema in UNENFORCED.items()
+}
 
 
 def joined(groups: Asked, settled: frozenset[Mark], steps: Steps) -> View:
@@ -60,7 +62,7 @@ class _Draft:
         self.needs: dict[str, tuple[str, ...]] = {}
         self.choices: dict[Mark, Choice] = {}
         self.nots: list[Any] = []
-        self.unkept: set[str] = set()
+        self.unenforced: set[str] = set()
         self.false = False
 
     def read(self, node: Any, group: int) -> None:
@@ -77,8 +79,8 @@ class _Draft:
                 known = self.words.get(word)
                 value = node[word]
                 self.words[word] = value if known is None else _JOINED[word](known, value)
-            elif word in NEITHER_KEPT_NOR_CHECKED:
-                self.unkept.add(word)
+            elif word in UNSUPPORTED:
+                self.unenforced.add(word)
         if not SPEAKING.isdisjoint(node):
             self.parts.setdefault(group, []).append(properties_of(node))
 
@@ -101,7 +103,7 @@ class _Draft:
             needs=self.needs,
             choices=choices,
             nots=nots,
-            unkept=frozenset(self.unkept),
+            unenforced=frozenset(self.unenforced),
             false=self.false,
             is_free=self._is_free(choices),
             known={},
@@ -112,7 +114,7 @@ class _Draft:
             return False
         words = self.words or self.required or self.patterns or self.formats
         inside = self.parts or self.items or self.names or self.contains or self.needs
-        return not (words or inside or choices or self.nots or self.unkept)
+        return not (words or inside or choices or self.nots or self.unenforced)
 
     def read_type(self, node: Schema) -> None:
         given = node["type"]
@@ -164,10 +166,10 @@ class _Draft:
     def _read_items(self, first: Sequence[Any], others: Any) -> None:
         self.items.setdefault(self._group, []).append(Items(first, others))
 
-    def read_unkept(self, node: Schema) -> None:
+    def read_unenforced(self, node: Schema) -> None:
         # A caller may send the same word: it means nothing.
-        if id(node) in _LOST:
-            self.unkept.add(_LOST[id(node)])
+        if id(node) in _UNENFORCED_KEYWORDS:
+            self.unenforced.add(_UNENFORCED_KEYWORDS[id(node)])
 
     def read_contains(self, node: Schema) -> None:
         most = node.get("maxContains")
@@ -233,7 +235,7 @@ _READ: Final[Mapping[str, Callable[[_Draft, Schema], None]]] = {
     "not": _Draft.read_not,
     "items": _Draft.read_items,
     "prefixItems": _Draft.read_first_items,
-    "$unkept": _Draft.read_unkept,
+    "$unenforced": _Draft.read_unenforced,
 }
 
 

@@ -16,11 +16,11 @@ def can_be_denied(view: View) -> bool:
 
 
 def permitted(
-    document: Document, view: View, unkept: set[str]
+    document: Document, view: View, unenforced: set[str]
 ) -> tuple[View | None, tuple[str, ...]]:
     """Return `view` with what can be said of its `not`, and the strings that are forbidden.
 
-    Nothing is left of a view that forbids all. What cannot be said is noted in `unkept`.
+    Nothing is left of a view that forbids all. What cannot be said is noted in `unenforced`.
     """
     strings: list[str] = []
     absent: dict[str, bool] = {}
@@ -33,13 +33,13 @@ def permitted(
         if denied.is_free:
             return None, ()
         if asked == {"types"}:
-            types = _others(types, denied.types or (), unkept)
+            types = _others(types, denied.types or (), unenforced)
         elif asked <= {"types", "values"} and denied.values is not None:
-            strings.extend(_strings(types, [*denied.values.values()], unkept))
+            strings.extend(_strings(types, [*denied.values.values()], unenforced))
         elif can_be_denied(denied) and types == ("object",):
             absent[denied.required[0]] = False
         else:
-            unkept.add("not")
+            unenforced.add("not")
     more: list[Any] = []
     if types is not None and types != view.types:
         more.append(document.made(("types", *types), {"type": [*types]}))
@@ -50,17 +50,19 @@ def permitted(
     return (document.joined(view, *more) if more else view), tuple(strings)
 
 
-def _others(types: Sequence[str] | None, wrong: Sequence[str], unkept: set[str]) -> tuple[str, ...]:
+def _others(
+    types: Sequence[str] | None, wrong: Sequence[str], unenforced: set[str]
+) -> tuple[str, ...]:
     allowed = APART if types is None else types
     if "integer" in wrong and "number" in allowed:
-        unkept.add("not")
+        unenforced.add("not")
     gone = {*wrong, "integer"} if "number" in wrong else {*wrong}
     return tuple(name for name in allowed if name not in gone)
 
 
-def _strings(types: Sequence[str] | None, values: Sequence[Any], unkept: set[str]) -> list[str]:
+def _strings(types: Sequence[str] | None, values: Sequence[Any], unenforced: set[str]) -> list[str]:
     allowed = TYPES if types is None else types
     others = [value for value in values if not isinstance(value, str)]
     if any(is_of(value, name) for value in others for name in allowed):
-        unkept.add("not")
+        unenforced.add("not")
     return [value for value in values if isinstance(value, str)]

@@ -35,11 +35,11 @@ SILENT: Final = frozenset(
 SPEAKING: Final = frozenset({"properties", "additionalProperties", "patternProperties"})
 """Words of a schema that speak of the values of properties."""
 
-NEITHER_KEPT_NOR_CHECKED: Final = frozenset(
+UNSUPPORTED: Final = frozenset(
     {"unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef"}
 )
-UNKEPT: Final[Mapping[str, Schema]] = {
-    word: {"$unkept": word}
+UNENFORCED: Final[Mapping[str, Schema]] = {
+    word: {"$unenforced": word}
     for word in ("$ref", "anyOf", "oneOf", "if", "dependentSchemas", "dependencies")
 }
 """In the place of what is left out of a view: it asks for nothing, and names the word."""
@@ -95,7 +95,7 @@ class View(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     `words` are those that hold a number, joined: of two bounds the stricter one. `types` and
     `values` are those of which a value must have one, if any are named. `parts`, `items` and
-    `names` have an entry for each group, with what each of its schemas says. `unkept` are words
+    `names` have an entry for each group, with what each of its schemas says. `unenforced` are words
     that ask for something and are not understood. Of one that `is_free` nothing is asked, and no
     value fits a `false` one.
     """
@@ -115,7 +115,7 @@ class View(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     needs: Mapping[str, tuple[str, ...]]
     choices: tuple[Choice, ...]
     nots: tuple[Any, ...]
-    unkept: frozenset[str]
+    unenforced: frozenset[str]
     false: bool
     is_free: bool
     # What has been worked out of it before.
@@ -131,7 +131,7 @@ class View(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         """Name what is asked: types, values, required properties, and anything else as `more`."""
         of_text = self.patterns or self.formats
         inside = self.parts or self.items or self.names or self.contains or self.needs
-        more = self.words or of_text or inside or self.choices or self.nots or self.unkept
+        more = self.words or of_text or inside or self.choices or self.nots or self.unenforced
         named = (
             ("types", self.types is not None),
             ("values", self.values is not None),

@@ -115,14 +115,14 @@ def test_conditions_on_one_property_are_kept() -> None:
     rules = Rules()
     grammar = JsonGrammar(rules, conditions(20))
     assert rules.text(grammar.rule() or "")
-    assert not grammar.unkept
+    assert not grammar.unenforced
 
 
 def test_conditions_that_multiply_are_left_to_the_check() -> None:
     rules = Rules()
     grammar = JsonGrammar(rules, strangers(12))
     assert grammar.rule() is not None
-    assert grammar.unkept == {"if"}
+    assert grammar.unenforced == {"if"}
     assert rules.steps.taken < STEPS / 2
 
 
@@ -150,7 +150,7 @@ def test_automata_have_a_budget_of_their_own() -> None:
     grammar = JsonGrammar(rules, {"type": "object", "properties": parts})
     with rules.share():
         assert grammar.rule() is not None
-    assert grammar.unkept == {"pattern"}
+    assert grammar.unenforced == {"pattern"}
     assert rules.automata.taken < AUTOMATA * 1.1
 
 

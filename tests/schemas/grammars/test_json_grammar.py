@@ -34,7 +34,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
     rules = Rules()
     json_grammar = JsonGrammar(rules, schema, tight=tight)
     rule = json_grammar.rule()
-    return (None if rule is None else Grammar(rules.text(rule))), json_grammar.unkept
+    return (None if rule is None else Grammar(rules.text(rule))), json_grammar.unenforced
 
 
 def text_of(schema: Any) -> str:
@@ -49,9 +49,9 @@ def test_grammar_is_the_same_for_the_same_schema(schema: Any) -> None:
 
 @given(schemas(), st.integers(0, 99))
 def test_all_that_a_grammar_allows_fits_its_schema(schema: Any, seed: int) -> None:
-    found, unkept = grammar(schema)
+    found, unenforced = grammar(schema)
     assert found is not None
-    assert not unkept
+    assert not unenforced
     value = json.loads(found.draw(seed))
     assert first_error(value, schema) is None
 
@@ -64,17 +64,17 @@ LEAF = {"$defs": {"leaf": {"type": "string"}}, "properties": {"a": {"$ref": "#/$
 )
 @given(wild_schemas(), st.integers(0, 99), st.booleans())
 def test_what_a_grammar_does_not_keep_it_says(schema: Any, seed: int, tight: Any) -> None:
-    found, unkept = grammar(schema, tight=tight)
+    found, unenforced = grammar(schema, tight=tight)
     if found is not None:
         value = json.loads(found.draw(seed))
-        assert unkept or first_error(value, schema) is None
+        assert unenforced or first_error(value, schema) is None
 
 
 @pytest.mark.parametrize(("schema", "values"), KEPT, ids=lambda one: json.dumps(one)[:40])
 def test_grammar_leaves_what_fits(schema: Any, values: list[Any]) -> None:
-    found, unkept = grammar(schema)
+    found, unenforced = grammar(schema)
     assert found is not None
-    assert not unkept
+    assert not unenforced
     for value in values:
         assert fits(value, schema)
         assert found.allows(json.dumps(value)), value
@@ -87,10 +87,10 @@ def test_schema_that_nothing_fits_has_no_grammar(schema: Any) -> None:
 
 @pytest.mark.parametrize("schema", ODD, ids=lambda schema: json.dumps(schema)[:40])
 def test_odd_schemas_are_kept_or_it_is_said(schema: Any) -> None:
-    found, unkept = grammar(schema)
+    found, unenforced = grammar(schema)
     assert found is not None
     values = [json.loads(found.draw(seed)) for seed in range(20)]
-    assert unkept or all(fits(value, schema) for value in values)
+    assert unenforced or all(fits(value, schema) for value in values)
 
 
 @pytest.mark.parametrize(
@@ -108,16 +108,16 @@ def test_odd_schemas_are_kept_or_it_is_said(schema: Any) -> None:
     ],
 )
 def test_what_is_not_kept_is_named(schema: Any, word: str) -> None:
-    found, unkept = grammar(schema)
+    found, unenforced = grammar(schema)
     assert found is not None
-    assert word in unkept
+    assert word in unenforced
 
 
 def test_tight_grammar_leaves_out_what_it_could_not_keep() -> None:
     schema = {"type": "array", "uniqueItems": True, "items": {"type": "string"}}
-    found, unkept = grammar(schema, tight=True)
+    found, unenforced = grammar(schema, tight=True)
     assert found is not None
-    assert not unkept
+    assert not unenforced
     assert found.allows('["a"]')
     assert not found.allows('["a", "b"]')
 
@@ -131,19 +131,19 @@ def test_schemas_without_end_make_small_grammars() -> None:
 @given(hostile_schemas(), st.booleans())
 def test_whatever_is_a_schema_has_a_small_grammar_or_none(schema: Any, tight: Any) -> None:
     check_well_formed(schema, "here")
-    found, unkept = grammar(schema, tight=tight)
+    found, unenforced = grammar(schema, tight=tight)
     if found is not None:
         value = json.loads(found.draw(0))
-        assert unkept or first_error(value, schema) is None
+        assert unenforced or first_error(value, schema) is None
 
 
 def test_reference_that_turns_out_to_be_of_nothing_is_left_out() -> None:
     a = {"properties": {"b": {"$ref": "#/$defs/b"}, "bad": False}, "required": ["bad"]}
     b = {"properties": {"a": {"$ref": "#/$defs/a"}}}
     both = {"a": {"$ref": "#/$defs/a"}, "b": {"$ref": "#/$defs/b"}}
-    found, unkept = grammar({"type": "object", "properties": both, "$defs": {"a": a, "b": b}})
+    found, unenforced = grammar({"type": "object", "properties": both, "$defs": {"a": a, "b": b}})
     assert found is not None
-    assert not unkept
+    assert not unenforced
     assert found.allows('{"b": {}}')
     assert not found.allows('{"b": {"a": }}')
 
@@ -154,9 +154,9 @@ def test_reference_to_what_turns_out_to_be_nothing_is_left_out() -> None:
          "additionalProperties": False}  # fmt: skip
     b = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}
     both = {"a": {"$ref": "#/$defs/a"}, "b": {"$ref": "#/$defs/b"}}
-    found, unkept = grammar({"type": "object", "properties": both, "$defs": {"a": a, "b": b}})
+    found, unenforced = grammar({"type": "object", "properties": both, "$defs": {"a": a, "b": b}})
     assert found is not None
-    assert not unkept
+    assert not unenforced
     assert found.allows('{"b": {}}')
     assert not found.allows('{"a": {"b": {}}}')
 
@@ -178,9 +178,9 @@ def test_definitions_are_followed_as_deep_as_may_be() -> None:
         f"d{n}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/d{n + 1}"}}}
         for n in range(count)
     }
-    found, unkept = grammar({"$ref": "#/$defs/d0", "$defs": {**parts, f"d{count}": {}}})
+    found, unenforced = grammar({"$ref": "#/$defs/d0", "$defs": {**parts, f"d{count}": {}}})
     assert found is not None
-    assert unkept == {"$ref"}
+    assert unenforced == {"$ref"}
 
 
 def test_reference_with_more_beside_it_that_requires_itself_has_no_value() -> None:

@@ -19,7 +19,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
     rules = Rules()
     made = JsonGrammar(rules, {"type": "object", **schema}, tight=tight)
     rule = made.rule()
-    return None if rule is None else Grammar(rules.text(rule)), made.unkept
+    return None if rule is None else Grammar(rules.text(rule)), made.unenforced
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
 def test_objects_are_written_as_their_schema_has_them(
     schema: Any, good: list[Any], bad: list[Any]
 ) -> None:
-    found, unkept = grammar(schema)
-    assert not unkept
+    found, unenforced = grammar(schema)
+    assert not unenforced
     assert (found is not None) is bool(good)
     whole = {"type": "object", **schema}
     assert all(fits(value, whole) for value in good)
@@ -130,8 +130,8 @@ def test_objects_are_written_as_their_schema_has_them(
     ids=str,
 )  # fmt: skip
 def test_what_is_not_kept_of_objects_is_named(schema: Any, word: str) -> None:
-    found, unkept = grammar(schema)
-    assert unkept == {word}
+    found, unenforced = grammar(schema)
+    assert unenforced == {word}
     assert found is not None or word == "minProperties"
 
 
@@ -161,7 +161,7 @@ def test_tight_object_has_no_other_names_unless_it_needs_them() -> None:
 
 
 def test_names_that_are_given_are_all_different() -> None:
-    found, unkept = grammar({"minProperties": 5, "propertyNames": {"pattern": "^[ab]{1,2}$"}})
+    found, unenforced = grammar({"minProperties": 5, "propertyNames": {"pattern": "^[ab]{1,2}$"}})
     assert found is not None
-    assert not unkept
+    assert not unenforced
     assert all(len(json.loads(found.draw(seed))) >= 5 for seed in range(5))

@@ -52,15 +52,15 @@ class Arrays:
 
     def _containing(self, first: list[Asked], wanted: Contains, *others: Contains) -> list[Asked]:
         """Have the first items that no other schema has be those that must be contained."""
-        unkept, count = self._context.unkept, wanted.least
+        unenforced, count = self._context.unenforced, wanted.least
         if others or wanted.most is not None or count > MOST:
-            unkept.add("contains")
+            unenforced.add("contains")
         if count > MOST:
             return first
         rest = self._document.item_at(self._view, self._known)
         more = [*first, *[(*rest, (wanted.schema,))] * count]
         if count and self._most is not None and len(more) > self._most:
-            unkept.add("contains")
+            unenforced.add("contains")
             return first
         self._least = max(self._least, len(more))
         return more
@@ -85,7 +85,7 @@ class Arrays:
             return None
         most = self._unrepeated(most)
         if self._least > MOST or (most or 0) > MOST:
-            self._context.unkept.update(("minItems", "maxItems"))
+            self._context.unenforced.update(("minItems", "maxItems"))
         return _list(self._rules, first[:most], item, self._least, most)
 
     def _unrepeated(self, most: int | None) -> int | None:
@@ -96,7 +96,7 @@ class Arrays:
         if self._context.tight:
             most = shortest if most is None else min(most, shortest)
         if most is None or most > 1:
-            self._context.unkept.add("uniqueItems")
+            self._context.unenforced.add("uniqueItems")
         return most
 
     def _values(self, items: View) -> list[Any] | None:

@@ -13,7 +13,7 @@ from antiphon.schemas.view import Asked
 class Context:
     """One schema on its way into a grammar.
 
-    `inside` names the rule of a property's value or an array's item; nothing if none fits. `unkept`
+    `inside` names the rule of a property's value or an array's item; nothing if none fits. `unenforced`
     gets the words that are not kept. A `tight` grammar leaves out what could not be kept.
     """
 
@@ -21,5 +21,5 @@ class Context:
     document: Document
     check: Check
     inside: Callable[[Asked], str | None]
-    unkept: set[str]
+    unenforced: set[str]
     tight: bool

@@ -1,6 +1,6 @@
 """JSON schemas to grammars: whatever can be sampled is JSON, and fits.
 
-A grammar may allow less than its schema, never what does not fit, unless it says so: `unkept` has
+A grammar may allow less than its schema, never what does not fit, unless it says so: `unenforced` has
 the words of the schema that it does not keep, and the reader of the answer has to check it. Spaces
 are fixed and numbers have so many digits at most: a model must not be able to go on with either for
 ever. Properties come in the order of the schema, required ones first.
@@ -39,14 +39,14 @@ class JsonGrammar:
     """
 
     def __init__(self, rules: Rules, schema: Any, *, tight: bool = False) -> None:
-        self.unkept: set[str] = set()
+        self.unenforced: set[str] = set()
         self._rules = rules
         self._document = Document(schema, rules.steps)
         self._check = Check(self._document)
         self._alternatives = Alternatives(self._document, tight=tight)
         self._finiteness = Finiteness(self._document, self._alternatives)
         self._context = Context(
-            rules, self._document, self._check, self._inside, self.unkept, tight=tight
+            rules, self._document, self._check, self._inside, self.unenforced, tight=tight
         )
         self._done: dict[int, str | None] = {}
         # Views on their way, and their names if something in them says them.
@@ -91,7 +91,7 @@ class JsonGrammar:
         if key in self._open:
             return self._again(view)
         if len(self._open) > DEPTH:
-            self.unkept.add("$ref")
+            self.unenforced.add("$ref")
             return self.anything()
         self._open[key] = None
         rule = self._written(view)
@@ -123,12 +123,12 @@ class JsonGrammar:
 
     def _simple(self, view: View) -> str | None:
         """Write what a view without choices allows."""
-        self.unkept |= view.unkept
+        self.unenforced |= view.unenforced
         if view.values is not None:
             return self._listed(view)
         forbidden: tuple[str, ...] = ()
         if view.nots:
-            left, forbidden = permitted(self._document, view, self.unkept)
+            left, forbidden = permitted(self._document, view, self.unenforced)
             if left is None:
                 return None
             view = left
@@ -155,7 +155,7 @@ class JsonGrammar:
 
     def _noted(self, said: tuple[str | None, tuple[str, ...]]) -> str | None:
         rule, left = said
-        self.unkept.update(left)
+        self.unenforced.update(left)
         return rule
 
     def _listed(self, view: View) -> str | None:

@@ -92,7 +92,7 @@ class OtherNames:
     ) -> Iterator[tuple[Language, Asked]]:
         few = len(patterns) <= PATTERNS
         if not few:
-            self._context.unkept.add("patternProperties")
+            self._context.unenforced.add("patternProperties")
         for one, same in patterns.items():
             apart = [other for other in patterns if other != one] if few else []
             asked = self._asked(partial(_matching, same))
@@ -109,8 +109,8 @@ class OtherNames:
         found, left = language_of(self._context.document, names, self._known)
         if names.impossible or "string" not in (names.types or ("string",)):
             return None
-        if left or names.choices or names.nots or names.unkept:
-            self._context.unkept.add("propertyNames")
+        if left or names.choices or names.nots or names.unenforced:
+            self._context.unenforced.add("propertyNames")
             return None
         return both(found, counted(names))
 
@@ -119,7 +119,7 @@ class OtherNames:
         for pattern in patterns:
             of = self._context.document.language(pattern)
             if of is None:
-                self._context.unkept.add("patternProperties")
+                self._context.unenforced.add("patternProperties")
                 return None
             found.setdefault(of, []).append(pattern)
         return found

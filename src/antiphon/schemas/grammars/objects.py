@@ -74,7 +74,7 @@ class Objects:
         if said is None and rest and missing > len(plain):
             said = self._written([*must, *may[:missing]], may[missing:], others)
             if said is not None:
-                self._context.unkept.add("minProperties")
+                self._context.unenforced.add("minProperties")
         return said
 
     def _written(self, must: list[str], may: list[str], others: OtherNames) -> str | None:
@@ -94,7 +94,7 @@ class Objects:
         if missing and not other:
             return None
         if is_short:
-            self._context.unkept.add("minProperties")
+            self._context.unenforced.add("minProperties")
         other = "" if room == 0 else other
         members = _members(self._rules, must, may, _Others(other, missing, room))
         return self._rules.add(f'"{{" {members} "}}"')
@@ -104,7 +104,7 @@ class Objects:
         words = self._view.words
         least, most = int(words.get("minProperties", 0)), words.get("maxProperties")
         if least > MOST:
-            self._context.unkept.add("minProperties")
+            self._context.unenforced.add("minProperties")
         return min(least, MOST), None if most is None or most > MOST else int(most)
 
     def _pair(self, name: str) -> str | None:

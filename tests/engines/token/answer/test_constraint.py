@@ -53,14 +53,14 @@ def test_what_must_be_kept_and_cannot_is_refused(schema: dict[str, Any], fault: 
 @pytest.mark.parametrize("schema", [ENDLESS, LARGE, COMPLEX])
 def test_what_need_not_be_kept_is_an_object(schema: dict[str, Any]) -> None:
     made = constrain(asked(schema, ToolChoice()))
-    assert made.unkept == {"t"}
+    assert made.unenforced == {"t"}
     assert Grammar(made.grammar or "").allows(call('{"b": 1}'))
     assert len(made.grammar or "") < 5000
 
 
 def test_what_is_not_kept_is_known() -> None:
-    assert constrain(asked(UNIQUE)).unkept == {"t"}
-    assert constrain(asked({})).unkept == set()
+    assert constrain(asked(UNIQUE)).unenforced == {"t"}
+    assert constrain(asked({})).unenforced == set()
 
 
 def test_many_large_tools_are_too_large_together() -> None:
@@ -71,7 +71,7 @@ def test_many_large_tools_are_too_large_together() -> None:
     with pytest.raises(SchemaUnsupportedError, match="tools: Schema is too complex"):
         constrain(ConstraintRequest(tools, FORCED, None, TAGGED))
     made = constrain(ConstraintRequest(tools, ToolChoice(), None, TAGGED))
-    assert made.unkept == {tool.name for tool in tools}
+    assert made.unenforced == {tool.name for tool in tools}
     assert (
         len(constrain(ConstraintRequest(tools[:2], FORCED, None, TAGGED)).grammar or "") < LARGEST
     )
@@ -81,7 +81,7 @@ def test_tools_that_need_not_be_kept_take_nothing_from_those_that_must() -> None
     loose = tuple(Tool(name=f"t{n}", input_schema=COMPLEX) for n in range(8))
     strict = Tool(name="s", input_schema={"properties": {"a": {"type": "null"}}}, strict=True)
     made = constrain(ConstraintRequest((*loose, strict), ToolChoice(), None, TAGGED))
-    assert made.unkept == {tool.name for tool in loose}
+    assert made.unenforced == {tool.name for tool in loose}
     again = ConstraintRequest((*loose, strict), ToolChoice(mode="tool", name="s"), None, TAGGED)
     grammar = Grammar(constrain(again).grammar or "")
     assert grammar.allows(call('{"a": null}').replace('"t"', '"s"'))

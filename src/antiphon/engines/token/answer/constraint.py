@@ -58,11 +58,11 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
 class Constraint(msgspec.Struct, frozen=True):
     """What may be answered, or nothing if that is anything.
 
-    `unkept` names the tools of whose schemas the grammar does not keep all.
+    `unenforced` names the tools of whose schemas the grammar does not keep all.
     """
 
     grammar: str | None = None
-    unkept: frozenset[str] = frozenset()
+    unenforced: frozenset[str] = frozenset()
 
 
 def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> ConstraintRequest:
@@ -88,7 +88,7 @@ def _constrained(asked: ConstraintRequest, *, plain: bool = False) -> Constraint
     rule = body.rule()
     if rule is None:
         return Constraint()
-    return Constraint(rules.text(rule), frozenset(body.unkept))
+    return Constraint(rules.text(rule), frozenset(body.unenforced))
 
 
 class _Body:
@@ -98,7 +98,7 @@ class _Body:
     """
 
     def __init__(self, rules: Rules, asked: ConstraintRequest, *, plain: bool) -> None:
-        self.unkept: set[str] = set()
+        self.unenforced: set[str] = set()
         self._rules = rules
         self._asked = asked
         self._plain = plain
@@ -122,11 +122,11 @@ class _Body:
 
     def _output(self, schema: Mapping[str, Any]) -> str:
         """Name the rule of the JSON that is asked for, of which all is kept or nothing said."""
-        rule, unkept = self._json(schema, SCHEMA, guaranteed=True)
+        rule, unenforced = self._json(schema, SCHEMA, guaranteed=True)
         if rule is None:
             raise SchemaUnsupportedError(f"{SCHEMA}: no value fits this schema")
-        if unkept:
-            raise SchemaUnsupportedError(f"{SCHEMA}: '{min(unkept)}' is too complex to be kept")
+        if unenforced:
+            raise SchemaUnsupportedError(f"{SCHEMA}: '{min(unenforced)}' is too complex to be kept")
         return rule
 
     def _json(self, schema: Any, where: str, *, guaranteed: bool) -> tuple[str | None, set[str]]:
@@ -135,7 +135,7 @@ class _Body:
                 if guaranteed:
                     check_patterns(schema, where, self._rules.steps)
                 grammar = JsonGrammar(self._rules, schema, tight=self._asked.tight)
-                return grammar.rule(), grammar.unkept
+                return grammar.rule(), grammar.unenforced
         except TooComplexError as error:
             if self._rules.is_spent:  # perhaps by schemas that need not be kept
                 raise
@@ -178,19 +178,19 @@ class _Body:
         schema = {**tool.input_schema, "type": "object"}
         where = f"tools.{self._places[tool.name]}.custom.input_schema"
         guaranteed = tool.name in self._asked.must_fit
-        rule, unkept = None, set[str]()
+        rule, unenforced = None, set[str]()
         try:
             if guaranteed or not self._plain:
-                rule, unkept = self._json(schema, where, guaranteed=guaranteed)
+                rule, unenforced = self._json(schema, where, guaranteed=guaranteed)
         except SchemaUnsupportedError:
             if guaranteed:
                 raise
         if rule is not None:
-            self.unkept.update({tool.name} if unkept else ())
+            self.unenforced.update({tool.name} if unenforced else ())
             return rule
         if guaranteed:
             raise SchemaUnsupportedError(f"{where}: no input fits this schema")
-        self.unkept.add(tool.name)
+        self.unenforced.add(tool.name)
         return self._json(PLAIN, where, guaranteed=False)[0] or ""
 
 

@@ -174,7 +174,7 @@ class _Answer:
                 constrained=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
                 must_fit=must_fit,
-                buffered=must_fit & self.constraint.unkept,
+                buffered=must_fit & self.constraint.unenforced,
             )
         )
 
