@@ -1,9 +1,9 @@
-"""Parts of patterns with `^` and `$` in them, as languages without.
+"""Removes the anchors `^` and `$` from the parts of a pattern, by splitting each part by position.
 
-An anchor reads nothing: it holds at a place or it does not, however many stand there. So a part of
-a pattern reads one language at the start of a text and another further on, where no `^` holds. Each
-comes in two: what is read when anything may follow, and what is read only if it is the last of the
-text, as before a `$`. Parts are put together by these four, and anchors are gone.
+An anchor reads no character: it holds at a position or not, however often it is repeated. So a part
+has one language at the start of a text and another further on, where no `^` holds. Each of the two
+is split again: what the part reads if anything may follow, and what it reads only at the end of the
+text, as before a `$`. Concatenation and repetition combine these four languages.
 """
 
 from collections.abc import Sequence
@@ -29,38 +29,38 @@ from antiphon.schemas.regular import (
 
 
 class Reads(msgspec.Struct, frozen=True):
-    """What a part reads at one place: with anything behind it, and with nothing behind it."""
+    """The languages of a part at one position: if anything may follow, and at the end only."""
 
     free: Language
     last: Language
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part of a pattern, at the start of a text and further on; one object if they are alike."""
+    """A part of a pattern, at the start of a text and further on; one object if they are equal."""
 
     first: Reads
     later: Reads
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Return all languages of which it is made."""
+        """Return the four languages of the part."""
         return (self.first.free, self.first.last, self.later.free, self.later.last)
 
     @property
     def is_plain(self) -> bool:
-        """Whether it has no anchor."""
+        """Whether the part has no anchor."""
         return self.first is self.later and self.first.last == NOTHING
 
 
 class Rest(msgspec.Struct, frozen=True):
-    """All that follows, with the end of the text: at the start of a text, and further on."""
+    """The rest of a text up to its end: at the start of a text, and further on."""
 
     first: Language
     later: Language
 
 
 def plain(of: Language) -> Part:
-    """Return the part that reads `of` everywhere."""
+    """Return the part that reads `of` at every position."""
     reads = Reads(of, NOTHING)
     return Part(reads, reads)
 
@@ -74,7 +74,7 @@ AT_END: Final = Part(_AT_LAST, _AT_LAST)
 
 
 def any_of(parts: Sequence[Part]) -> Part:
-    """Read any of `parts`."""
+    """Return the union of `parts`."""
     later = _united([part.later for part in parts])
     if all(part.first is part.later for part in parts):
         return Part(later, later)
@@ -82,7 +82,7 @@ def any_of(parts: Sequence[Part]) -> Part:
 
 
 def in_turn(parts: Sequence[Part]) -> Part:
-    """Read one part after the other."""
+    """Return the concatenation of `parts`."""
     found: Part | None = None
     run: list[Language] = []
     for part in reversed(parts):
@@ -95,7 +95,7 @@ def in_turn(parts: Sequence[Part]) -> Part:
 
 
 def _joined(run: list[Language], found: Part | None) -> Part | None:
-    """Put a run of plain parts, the last one first, in front of what follows it."""
+    """Prepend a run of plain parts, in reverse order, to the part that follows."""
     if not run:
         return found
     one = plain(cat(*reversed(run)))
@@ -112,12 +112,12 @@ def _then(part: Part, following: Part | None) -> Part:
 
 
 def repeated(part: Part, least: int, most: int | None) -> Part:
-    """Read a part `least` to `most` times."""
+    """Return `part` repeated `least` to `most` times."""
     if part.is_plain:
         return plain(repeat(part.first.free, least, most))
     if most == 0:
         return plain(EMPTY)
-    # The first of them that reads something is at the start; those before it read nothing.
+    # The first repetition that reads a character is at the start; those before it read nothing.
     before_it = 0 if is_nullable(part.first.free) else max(0, least - 1)
     others = _repeated_later(part.later, before_it, None if most is None else most - 1)
     first = _read_then(part.first, _NOW, others)
@@ -127,7 +127,7 @@ def repeated(part: Part, least: int, most: int | None) -> Part:
 
 
 def _repeated_later(reads: Reads, least: int, most: int | None) -> Reads:
-    """Repeat where no `^` holds; those after one that must be the last read nothing."""
+    """Repeat where no `^` holds; the repetitions after one at the end of the text read nothing."""
     if most == 0:
         return _NOW
     ahead = 0 if _reads_nothing(reads) else max(0, least - 1)
@@ -136,7 +136,7 @@ def _repeated_later(reads: Reads, least: int, most: int | None) -> Reads:
 
 
 def before(part: Part, rest: Rest) -> Rest:
-    """Return all that follows if `part` comes before `rest`."""
+    """Return the rest that consists of `part` and `rest`."""
     later = _on(part.later, rest.later, rest.later)
     if part.first is part.later and rest.first is rest.later:
         return Rest(later, later)
@@ -144,14 +144,14 @@ def before(part: Part, rest: Rest) -> Rest:
 
 
 def found_anywhere(rest: Rest) -> Language:
-    """Return the texts that have `rest` somewhere in them."""
+    """Return the language of the texts that contain `rest` at any position."""
     if rest.first is rest.later:
         return REST if rest.later == REST else cat(repeat(ANY), rest.later)
     return either(rest.first, cat(_SOME, rest.later))
 
 
 def _read_then(one: Reads, at_once: Reads, after: Reads) -> Reads:
-    """Read `one`, and then `after`; or if it has read nothing, `at_once`."""
+    """Concatenate `one` and `after`, or `at_once` if `one` has read nothing."""
     last = _last_then(one.last, at_once, after)
     if at_once is after:
         return Reads(cat(one.free, after.free), either(cat(one.free, after.last), *last))
@@ -165,7 +165,7 @@ def _read_then(one: Reads, at_once: Reads, after: Reads) -> Reads:
 
 
 def _last_then(last: Language, at_once: Reads, after: Reads) -> list[Language]:
-    """Read what must be the last, and then what can read nothing."""
+    """Concatenate a language that ends the text with parts that can read nothing."""
     found = [_nonempty(last)] if _reads_nothing(after) else []
     if is_nullable(last) and _reads_nothing(at_once):
         found.append(EMPTY)
@@ -173,15 +173,15 @@ def _last_then(last: Language, at_once: Reads, after: Reads) -> list[Language]:
 
 
 def _on(reads: Reads, at_once: Language, after: Language) -> Language:
-    ways = [cat(_nonempty(reads.last), ENDED)] if _ends(after) else []
+    alternatives = [cat(_nonempty(reads.last), ENDED)] if _ends(after) else []
     if is_nullable(reads.last) and _ends(at_once):
-        ways.append(ENDED)
+        alternatives.append(ENDED)
     if at_once is after:
-        return either(cat(reads.free, after), *ways)
-    ways.append(cat(_nonempty(reads.free), after))
+        return either(cat(reads.free, after), *alternatives)
+    alternatives.append(cat(_nonempty(reads.free), after))
     if is_nullable(reads.free):
-        ways.append(at_once)
-    return either(*ways)
+        alternatives.append(at_once)
+    return either(*alternatives)
 
 
 def _united(several: Sequence[Reads]) -> Reads:
@@ -193,12 +193,12 @@ def _reads_nothing(reads: Reads) -> bool:
 
 
 def _nonempty(of: Language) -> Language:
-    """Return what is in `of` besides the empty text."""
+    """Return `of` without the empty text."""
     if of == EMPTY:
         return NOTHING
     return both(of, _SOME) if is_nullable(of) else of
 
 
 def _ends(rest: Language) -> bool:
-    """Whether the text may end here."""
+    """Whether the text may end at this position."""
     return is_nullable(derive(rest, END))

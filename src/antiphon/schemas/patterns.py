@@ -1,9 +1,9 @@
-"""The patterns of JSON schemas as regular languages.
+"""Compiles the patterns of JSON Schema to regular languages.
 
-Read as ECMA-262 says, without flags; digits, word characters and spaces are those of ASCII. A
-pattern need not match a whole text: it is found anywhere in it, unless it is anchored. Back
-references and word boundaries are no regular language, or no small one; looking ahead is
-understood outside of groups. How anchors hold is told in `anchors`.
+The syntax is ECMA-262 without flags; the classes of digits, word characters and spaces are ASCII. A
+pattern matches anywhere in a text unless it is anchored. Back references and word boundaries are
+unsupported, because they are not regular or need large automata; lookaheads are supported outside
+of groups. `anchors` removes `^` and `$`.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,13 +46,13 @@ from antiphon.schemas.steps import Steps
 LONGEST: Final = 2000
 DEEPEST: Final = 40
 AHEADS: Final = 40
-"""How often a pattern may look ahead: what follows is then in as many languages at once."""
+"""The maximum number of lookaheads of a pattern: each adds a language to the intersection."""
 
 MOST: Final = 1000
-"""Repetitions that are counted, of all that lie in one another together."""
+"""The maximum number of repetitions; those of nested parts multiply."""
 
 COST: Final = 6
-"""Steps for each character that is read."""
+"""Steps for each character of a pattern."""
 
 DIGITS: Final = ((48, 57),)
 WORDS: Final = ((48, 57), (65, 90), (95, 95), (97, 122))
@@ -80,27 +80,27 @@ _Ahead: TypeAlias = Callable[[Rest], Rest]
 
 
 class PatternUnsupportedError(Exception):
-    """A pattern that is not understood. The message says what in it is not."""
+    """A pattern that is not supported. The message names the unsupported part."""
 
 
 def language(pattern: str, steps: Steps | None = None) -> Language:
-    """Return the texts in which `pattern` is found; `whole` texts, with their end.
+    """Return the language of the `whole` texts in which `pattern` matches.
 
-    Raises `PatternUnsupportedError`, and `TooComplexError` if `steps` are too few for its length.
+    Raises `PatternUnsupportedError`, and `TooComplexError` if the pattern is too long for `steps`.
     """
     if steps is not None:
         steps.take(COST * len(pattern))
     if len(pattern) > LONGEST:
         raise PatternUnsupportedError(f"it has more than {LONGEST} characters")
     reader = _Reader(pattern)
-    found = reader.outermost()
+    found = reader.pattern_alternatives()
     if not reader.ended:
         raise PatternUnsupportedError("a ')' closes nothing")
     return found_anywhere(found)
 
 
 class _Reader:
-    """Reads one pattern from its first character to its last."""
+    """Parses one pattern from its first character to its last."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -112,20 +112,20 @@ class _Reader:
     def ended(self) -> bool:
         return self._at >= len(self._pattern)
 
-    def outermost(self) -> Rest:
-        """Read alternatives that go on to the end of the text, in which one may look ahead."""
-        found = [self._way_on()]
+    def pattern_alternatives(self) -> Rest:
+        """Read the alternatives of the whole pattern, which may contain lookaheads."""
+        found = [self._pattern_alternative()]
         while self._take("|"):
-            found.append(self._way_on())
+            found.append(self._pattern_alternative())
         later = either(*(one.later for one in found))
         if all(one.first is one.later for one in found):
             return Rest(later, later)
         return Rest(either(*(one.first for one in found)), later)
 
-    def _way_on(self) -> Rest:
+    def _pattern_alternative(self) -> Rest:
         runs: list[list[Part]] = [[]]
         aheads: list[_Ahead] = []
-        while self._goes_on():
+        while self._continues():
             ahead = self._ahead()
             if ahead is None:
                 runs[-1].append(self._piece())
@@ -137,30 +137,30 @@ class _Reader:
             rest = before(in_turn(run), ahead(rest))
         return rest
 
-    def _ways(self) -> Part:
+    def _group_alternatives(self) -> Part:
         """Read the alternatives of a group."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise PatternUnsupportedError("its groups are nested too deeply")
-        found = [self._way()]
+        found = [self._group_alternative()]
         while self._take("|"):
-            found.append(self._way())
+            found.append(self._group_alternative())
         self._depth -= 1
         return any_of(found)
 
-    def _way(self) -> Part:
+    def _group_alternative(self) -> Part:
         parts: list[Part] = []
-        while self._goes_on():
+        while self._continues():
             if self._sees("(?=") or self._sees("(?!"):
                 raise PatternUnsupportedError("lookaround inside of groups is not supported")
             parts.append(self._piece())
         return in_turn(parts)
 
-    def _goes_on(self) -> bool:
+    def _continues(self) -> bool:
         return not self.ended and self._pattern[self._at] not in "|)"
 
     def _ahead(self) -> _Ahead | None:
-        """Read a look ahead: what follows must be so, or must not."""
+        """Read a lookahead; None if there is none."""
         wanted = self._sees("(?=")
         if not wanted and not self._sees("(?!"):
             return None
@@ -168,7 +168,7 @@ class _Reader:
         self._aheads += 1
         if self._aheads > AHEADS:
             raise PatternUnsupportedError(f"it looks ahead more than {AHEADS} times")
-        seen = before(self._ways(), Rest(REST, REST))
+        seen = before(self._group_alternatives(), Rest(REST, REST))
         self._expect(")")
         if not wanted:
             seen = Rest(neither(seen.first), neither(seen.later))
@@ -181,7 +181,7 @@ class _Reader:
         least, most = self._times()
         if (least, most) == (1, 1):
             return one
-        if max(map(_counted, one.languages)) * max(least, most or 0) > MOST:
+        if max(map(_repetitions, one.languages)) * max(least, most or 0) > MOST:
             raise PatternUnsupportedError(f"it repeats more than {MOST} times")
         return repeated(one, least, most)
 
@@ -206,12 +206,12 @@ class _Reader:
             found = self._count()
             if found is None:
                 return 1, 1
-        # As few as possible or as many: the texts are the same.
+        # Lazy and greedy quantifiers match the same texts.
         self._take("?")
         return found
 
     def _count(self) -> tuple[int, int | None] | None:
-        """Read `{2}`, `{2,}` or `{2,3}`; other braces are characters like others."""
+        """Read `{2}`, `{2,}` or `{2,3}`; other braces are literal characters."""
         end = self._pattern.find("}", self._at)
         inside = self._pattern[self._at + 1 : max(end, self._at + 1)]
         least, comma, most = inside.partition(",")
@@ -232,7 +232,7 @@ class _Reader:
                 self._upto(">")
             elif not self._take(":"):
                 raise PatternUnsupportedError("lookbehind, flags and other groups with '(?'")
-        found = self._ways()
+        found = self._group_alternatives()
         self._expect(")")
         return found
 
@@ -247,7 +247,7 @@ class _Reader:
         return plain(Chars(((code, code),)))
 
     def _code(self, char: str) -> int:
-        """Read what follows a backslash and stands for one character."""
+        """Read the escape of one character, behind its backslash."""
         if char in _CONTROLS:
             return _CONTROLS[char]
         if char == "u" and self._take("{"):
@@ -273,7 +273,7 @@ class _Reader:
         spans: list[Span] = []
         while not self._take("]"):
             low = self._member()
-            if len(low) == 1 and low[0][0] == low[0][1] and self._ranges():
+            if len(low) == 1 and low[0][0] == low[0][1] and self._is_range():
                 high = self._member()
                 if len(high) != 1 or high[0][1] < low[0][0]:
                     raise PatternUnsupportedError("a range of characters ends before it begins")
@@ -281,8 +281,8 @@ class _Reader:
             spans.extend(low)
         return outside(spans) if negated else inside(spans)
 
-    def _ranges(self) -> bool:
-        """Whether a `-` follows that is not the last of its set."""
+    def _is_range(self) -> bool:
+        """Whether a `-` follows that is not the last character of its set."""
         return not self._sees("-]") and self._take("-")
 
     def _member(self) -> tuple[Span, ...]:
@@ -331,11 +331,11 @@ def _is_count(digits: str) -> bool:
     return digits.isascii() and digits.isdigit() and len(digits) <= len(str(LONGEST)) + 1
 
 
-def _counted(of: Language) -> int:
-    """Say how many times the parts of `of` are repeated in one another, at most."""
+def _repetitions(of: Language) -> int:
+    """Return the largest product of nested repetitions in `of`."""
     match of:
         case Chars() | Not():
             return 1
         case Cat(many) | Alt(many) | Both(many):
-            return max(map(_counted, many), default=1)
-    return _counted(of.of) * max(1, of.least, of.most or 0)
+            return max(map(_repetitions, many), default=1)
+    return _repetitions(of.of) * max(1, of.least, of.most or 0)

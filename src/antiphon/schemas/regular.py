@@ -1,9 +1,9 @@
-"""Regular languages: sets of texts that can be joined, cut out of one another, and walked.
+"""Regular languages: sets of texts that can be united, intersected, complemented and matched.
 
 A language is a term. Its derivative by a character is the language of what may follow that
-character; walking derivatives reads a text in one pass and makes a finite automaton: `automata`
-does that. So a pattern, a length and a list of forbidden words are kept together, and no text makes
-the walk go back.
+character; taking derivatives reads a text in one pass and yields a finite automaton (see
+`automata`). So one automaton can enforce a pattern, a size and a list of forbidden strings, and
+matching never backtracks.
 """
 
 from collections.abc import Iterable
@@ -15,41 +15,41 @@ Span: TypeAlias = tuple[int, int]
 
 LAST: Final = 0x10FFFF
 END: Final = LAST + 1
-"""A character that no text has: what stands behind the last one."""
+"""A character that no text contains: it marks the end of a text."""
 
 
 class Chars(msgspec.Struct, frozen=True):
-    """One character, of these spans of code points."""
+    """One character of these spans of code points."""
 
     spans: tuple[Span, ...]
 
 
 class Cat(msgspec.Struct, frozen=True):
-    """One part after the other; without parts, the empty text."""
+    """The concatenation of parts; without parts, the empty text."""
 
     parts: tuple["Language", ...]
 
 
 class Alt(msgspec.Struct, frozen=True):
-    """Any of these; of none, no text at all."""
+    """The union of alternatives; without alternatives, no text at all."""
 
-    ways: frozenset["Language"]
+    alternatives: frozenset["Language"]
 
 
 class Both(msgspec.Struct, frozen=True):
-    """What is in all of these."""
+    """The intersection of languages."""
 
-    sides: frozenset["Language"]
+    languages: frozenset["Language"]
 
 
 class Not(msgspec.Struct, frozen=True):
-    """Every text that is not in this."""
+    """The complement of a language."""
 
     of: "Language"
 
 
 class Repeat(msgspec.Struct, frozen=True):
-    """`least` to `most` times the same; without `most`, any number."""
+    """A language repeated `least` to `most` times; without `most`, without a limit."""
 
     of: "Language"
     least: int
@@ -60,18 +60,18 @@ Language: TypeAlias = Chars | Cat | Alt | Both | Not | Repeat
 
 EMPTY: Final = Cat(())
 NOTHING: Final = Alt(frozenset())
-# Half of a surrogate pair is no character: a text with one cannot be sent.
+# No surrogates: a text with a lone one cannot be sent.
 ANY: Final = Chars(((0, 0xD7FF), (0xE000, LAST)))
 ALL: Final = Chars(((0, 0xD7FF), (0xE000, END)))
-"""Any character, and the one that no text has."""
+"""Any character, or the end of the text."""
 REST: Final = Repeat(ALL, 0, None)
-"""Anything, with its end or without."""
+"""Any text, with its end or without."""
 ENDED: Final = Chars(((END, END),))
-"""Nothing but the end of a text."""
+"""The end of a text."""
 
 
 def chars(spans: Iterable[Span]) -> Language:
-    """One character of any of `spans`, which may overlap."""
+    """Return the language of one character of `spans`, which may overlap."""
     joined: list[Span] = []
     for low, high in sorted(spans):
         if joined and low <= joined[-1][1] + 1:
@@ -82,10 +82,10 @@ def chars(spans: Iterable[Span]) -> Language:
 
 
 def outside(spans: Iterable[Span], within: Chars = ANY) -> Language:
-    """One character of `within` that is in none of `spans`."""
+    """Return the language of one character of `within` that is in none of `spans`."""
     without = chars(spans)
-    gone = without.spans if isinstance(without, Chars) else ()
-    edges = [-1, *(edge for low, high in gone for edge in (low - 1, high + 1)), END]
+    removed = without.spans if isinstance(without, Chars) else ()
+    edges = [-1, *(edge for low, high in removed for edge in (low - 1, high + 1)), END]
     between = zip(edges[::2], edges[1::2], strict=True)
     return chars(
         (max(low, first), min(high, last))
@@ -96,13 +96,13 @@ def outside(spans: Iterable[Span], within: Chars = ANY) -> Language:
 
 
 def inside(spans: Iterable[Span]) -> Language:
-    """One character of any of `spans`; what is no character in them is left out."""
+    """Return the language of one character of `spans`, without surrogates."""
     others = outside(spans)
     return outside(others.spans) if isinstance(others, Chars) else ANY
 
 
 def word(text: str) -> Language:
-    """Return the language of one text; one with half a surrogate pair is no text."""
+    """Return the language of one text; empty if the text contains a surrogate."""
     codes = list(map(ord, text))
     (_, low), (high, _) = ANY.spans
     if any(low < code < high for code in codes):
@@ -112,7 +112,7 @@ def word(text: str) -> Language:
 
 
 def cat(*parts: Language) -> Language:
-    """Say one after the other."""
+    """Return the concatenation of `parts`."""
     flat: list[Language] = []
     for part in parts:
         if part == NOTHING:
@@ -121,12 +121,12 @@ def cat(*parts: Language) -> Language:
     return flat[0] if len(flat) == 1 else Cat(tuple(flat))
 
 
-def either(*ways: Language) -> Language:
-    """Say any of `ways`."""
+def either(*alternatives: Language) -> Language:
+    """Return the union of `alternatives`."""
     flat: set[Language] = set()
     spans: list[Span] = []
-    for way in ways:
-        for one in way.ways if isinstance(way, Alt) else (way,):
+    for alternative in alternatives:
+        for one in alternative.alternatives if isinstance(alternative, Alt) else (alternative,):
             if one == REST:
                 return REST
             if isinstance(one, Chars):
@@ -138,11 +138,11 @@ def either(*ways: Language) -> Language:
     return next(iter(flat)) if len(flat) == 1 else Alt(frozenset(flat))
 
 
-def both(*sides: Language) -> Language:
-    """Say what is in all of `sides`; in none of them is anything."""
+def both(*languages: Language) -> Language:
+    """Return the intersection of `languages`; without any, all texts."""
     flat: set[Language] = set()
-    for side in sides:
-        flat.update(side.sides if isinstance(side, Both) else (side,))
+    for language in languages:
+        flat.update(language.languages if isinstance(language, Both) else (language,))
     flat.discard(REST)
     if NOTHING in flat:
         return NOTHING
@@ -152,7 +152,7 @@ def both(*sides: Language) -> Language:
 
 
 def neither(of: Language) -> Language:
-    """Say what is not in it."""
+    """Return the complement of `of`."""
     if of == NOTHING:
         return REST
     if of == REST:
@@ -161,7 +161,7 @@ def neither(of: Language) -> Language:
 
 
 def repeat(of: Language, least: int = 0, most: int | None = None) -> Language:
-    """Say it `least` to `most` times, or any number from `least` on."""
+    """Return `of` repeated `least` to `most` times; without `most`, without a limit."""
     if most == 0 or of == EMPTY:
         return EMPTY
     if of == NOTHING:
@@ -172,37 +172,37 @@ def repeat(of: Language, least: int = 0, most: int | None = None) -> Language:
 
 
 def whole(of: Language) -> Language:
-    """Say that a text ends where `of` does."""
+    """Return `of`, followed by the end of the text."""
     return cat(of, ENDED)
 
 
 def is_nullable(of: Language) -> bool:
-    """Whether the empty text is in it."""
+    """Whether `of` contains the empty text."""
     match of:
         case Chars():
             return False
         case Cat(parts):
             return all(map(is_nullable, parts))
-        case Alt(ways):
-            return any(map(is_nullable, ways))
-        case Both(sides):
-            return all(map(is_nullable, sides))
+        case Alt(alternatives):
+            return any(map(is_nullable, alternatives))
+        case Both(languages):
+            return all(map(is_nullable, languages))
         case Not(other):
             return not is_nullable(other)
     return of.least == 0 or is_nullable(of.of)
 
 
 def derive(of: Language, char: int) -> Language:
-    """Return what may follow `char`."""
+    """Return the derivative: the language of what may follow `char`."""
     match of:
         case Chars(spans):
             return EMPTY if any(low <= char <= high for low, high in spans) else NOTHING
         case Cat(parts):
             return _derive_parts(parts, char)
-        case Alt(ways):
-            return either(*(derive(way, char) for way in ways))
-        case Both(sides):
-            return both(*(derive(side, char) for side in sides))
+        case Alt(alternatives):
+            return either(*(derive(alternative, char) for alternative in alternatives))
+        case Both(languages):
+            return both(*(derive(language, char) for language in languages))
         case Not(other):
             return neither(derive(other, char))
     rest = repeat(of.of, max(0, of.least - 1), None if of.most is None else of.most - 1)
@@ -210,11 +210,11 @@ def derive(of: Language, char: int) -> Language:
 
 
 def _derive_parts(parts: tuple[Language, ...], char: int) -> Language:
-    ways: list[Language] = []
-    for place, part in enumerate(parts):
+    alternatives: list[Language] = []
+    for index, part in enumerate(parts):
         after = derive(part, char)
         if after != NOTHING:
-            ways.append(cat(after, *parts[place + 1 :]))
+            alternatives.append(cat(after, *parts[index + 1 :]))
         if not is_nullable(part):
             break
-    return either(*ways)
+    return either(*alternatives)
