@@ -1,7 +1,7 @@
-"""What a JSON schema may say where the answer is guaranteed to fit it.
+"""Checks that a schema is within the subset that the API guarantees.
 
-That is the schema of `output_config.format`, and of a strict tool's input. Schemas are read without
-recursion: a caller may nest them as deeply as JSON goes.
+The API guarantees the schema of `output_config.format` and the inputs of strict tools. Schemas are
+read without recursion, since a caller may nest them as deeply as JSON allows.
 """
 
 import re
@@ -32,13 +32,13 @@ FORMATS = (
     *("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6"),
     "uuid",
 )
-# Lookaround, word boundaries and back references need more than a finite automaton.
+# A finite automaton cannot express lookaround, word boundaries and back references.
 BEYOND_AUTOMATA = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9bB]")
 DEFINITION = re.compile(r"#(/(?:\$defs|definitions)/[^/]+)")
 
 
 def check_schema(schema: Schema, where: str, steps: Steps | None = None) -> None:
-    """Raise `InvalidSchemaError` for the first thing that cannot be guaranteed."""
+    """Raise `InvalidSchemaError` for the first keyword that cannot be guaranteed."""
     try:
         _check(schema, where, steps or Steps())
     except TooComplexError as error:
@@ -53,15 +53,15 @@ def _check(schema: Schema, where: str, steps: Steps) -> None:
         for name, one in schema[keyword].items()
     }
     for node in _nodes(schema):
-        fault = next(_faults(node, definitions, steps), None)
-        if fault is not None:
-            raise InvalidSchemaError(f"{where}: {fault}")
-    if _recursive(definitions):
+        error = next(_errors(node, definitions, steps), None)
+        if error is not None:
+            raise InvalidSchemaError(f"{where}: {error}")
+    if _is_recursive(definitions):
         raise InvalidSchemaError(f"{where}: Recursive schemas are not supported")
 
 
 def check_complexity(schemas: Iterable[Schema]) -> None:
-    """Limit what all schemas of a request ask for together: each choice doubles the grammar."""
+    """Limit the optional parameters and unions of a request: each may double the grammar."""
     optional = unions = 0
     for node in chain.from_iterable(map(_nodes, schemas)):
         if isinstance(node.get("properties"), dict):
@@ -84,16 +84,16 @@ def check_complexity(schemas: Iterable[Schema]) -> None:
 
 
 def _nodes(schema: Schema) -> Iterator[Schema]:
-    """Yield a schema and all schemas inside of it, in their order."""
+    """Yield a schema and all its subschemas, in document order."""
     waiting: list[Any] = [schema]
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
             yield node
-            waiting.extend(reversed([*_inside(node)]))
+            waiting.extend(reversed([*_subschemas(node)]))
 
 
-def _inside(node: Schema) -> Iterator[Any]:
+def _subschemas(node: Schema) -> Iterator[Any]:
     for keyword in ("properties", "$defs", "definitions"):
         if isinstance(node.get(keyword), dict):
             yield from node[keyword].values()
@@ -103,13 +103,13 @@ def _inside(node: Schema) -> Iterator[Any]:
     yield node.get("items")
 
 
-def _faults(node: Schema, definitions: Schema, steps: Steps) -> Iterator[str]:
-    yield from _faults_of_types(node)
+def _errors(node: Schema, definitions: Schema, steps: Steps) -> Iterator[str]:
+    yield from _type_errors(node)
     for keyword in REFUSED:
         if keyword in node:
             yield f"'{keyword}' is not supported"
-    yield from _faults_of_values(node, steps)
-    if "$ref" in node and not _defined(node["$ref"], definitions):
+    yield from _value_errors(node, steps)
+    if "$ref" in node and not _is_defined(node["$ref"], definitions):
         yield "'$ref' must name a definition of the same schema"
     if isinstance(node.get("allOf"), list) and any(
         isinstance(one, dict) and "$ref" in one for one in node["allOf"]
@@ -117,7 +117,7 @@ def _faults(node: Schema, definitions: Schema, steps: Steps) -> Iterator[str]:
         yield "'$ref' is not supported inside of 'allOf'"
 
 
-def _faults_of_types(node: Schema) -> Iterator[str]:
+def _type_errors(node: Schema) -> Iterator[str]:
     for kind in _types(node):
         refused = sorted(node.keys() & REFUSED_OF_TYPE.get(kind, frozenset()))
         if len(refused) == 1:
@@ -128,7 +128,7 @@ def _faults_of_types(node: Schema) -> Iterator[str]:
             yield "For 'object' type, 'additionalProperties' must be explicitly set to false"
 
 
-def _faults_of_values(node: Schema, steps: Steps) -> Iterator[str]:
+def _value_errors(node: Schema, steps: Steps) -> Iterator[str]:
     enum, least, pattern = node.get("enum"), node.get("minItems", 0), node.get("pattern")
     if isinstance(enum, list) and any(isinstance(value, dict | list) for value in enum):
         yield "'enum' may hold strings, numbers, booleans and null only"
@@ -140,10 +140,10 @@ def _faults_of_values(node: Schema, steps: Steps) -> Iterator[str]:
     if isinstance(pattern, str) and BEYOND_AUTOMATA.search(pattern):
         yield "'pattern' may use no lookaround, back references or word boundaries"
     elif isinstance(pattern, str):
-        yield from _faults_of_pattern(pattern, steps)
+        yield from _pattern_errors(pattern, steps)
 
 
-def _faults_of_pattern(pattern: str, steps: Steps) -> Iterator[str]:
+def _pattern_errors(pattern: str, steps: Steps) -> Iterator[str]:
     try:
         language(pattern, steps)
     except PatternUnsupportedError as error:
@@ -159,7 +159,7 @@ def _types(node: Schema) -> list[str]:
     return ["object"] if "properties" in node else []
 
 
-def _defined(reference: object, definitions: Schema) -> bool:
+def _is_defined(reference: object, definitions: Schema) -> bool:
     return isinstance(reference, str) and _definition(reference) in definitions
 
 
@@ -168,18 +168,18 @@ def _definition(reference: str) -> str | None:
     return None if found is None else tokens(found[1])[-1]
 
 
-def _recursive(definitions: Schema) -> bool:
-    """Whether a definition leads back to itself: drop those that lead nowhere until none is left.
+def _is_recursive(definitions: Schema) -> bool:
+    """Whether a definition refers to itself, also through others.
 
-    All references are known to be good by now.
+    Definitions without references are dropped until none is left. All references are valid here.
     """
-    leads = {name: _references(one) for name, one in definitions.items()}
-    while leads:
-        dead = [name for name, targets in leads.items() if not targets & leads.keys()]
-        if not dead:
+    targets = {name: _references(one) for name, one in definitions.items()}
+    while targets:
+        leaves = [name for name, names in targets.items() if not names & targets.keys()]
+        if not leaves:
             return True
-        for name in dead:
-            del leads[name]
+        for name in leaves:
+            del targets[name]
     return False
 
 

@@ -1,6 +1,6 @@
-"""The formats of strings: how a value is checked, how a grammar writes one, and an example.
+"""The formats of strings: the pattern of the check, the rule of the grammar, and an example.
 
-A grammar writes less than a format has: years of two centuries, no quoted local parts.
+A grammar allows a subset of a format: years of two centuries, no quoted local parts.
 """
 
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ _LABEL: Final = "[a-zA-Z0-9] ([a-zA-Z0-9-]{0,20} [a-zA-Z0-9])?"
 class Format(msgspec.Struct, frozen=True, kw_only=True):
     """One format.
 
-    `pattern` is what a value has to match from its first character to its last. `rule` is how a
-    grammar writes it, in `shortest` to `longest` characters. `strict`, a pattern too, is how it is
-    written where more is asked of the string, and `pattern` where it is not given.
+    `pattern` matches the whole value. `rule` is the body of the grammar rule, for `shortest` to
+    `longest` characters. `strict` is the pattern that replaces `rule` where other constraints apply
+    to the string; it defaults to `pattern`.
     """
 
     pattern: str

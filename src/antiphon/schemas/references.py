@@ -1,7 +1,7 @@
-"""Where the `$ref`s of a schema lead, as far as that is inside of it.
+"""Resolves the `$ref`s of a schema, as far as they lead into the schema itself.
 
-A reference is `#`, a JSON pointer (RFC 6901) as the fragment of a URI, so percent-encoded, or the
-name of an `$anchor`. In front of it may stand the `$id` of the whole schema.
+A reference is `#`, a JSON pointer (RFC 6901) as a percent-encoded URI fragment, or the name of an
+`$anchor`. The `$id` of the whole schema may precede it.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from antiphon.schemas.well_formed import SCHEMA, inside, is_well_formed, subsche
 
 
 class References:
-    """Follows the references inside of one schema."""
+    """Resolves the references within one schema."""
 
     def __init__(self, root: Any, steps: Steps) -> None:
         self._root = root
@@ -21,7 +21,7 @@ class References:
         self._anchors: dict[str, Any] | None = None
 
     def target(self, reference: str) -> Any:
-        """Return the schema that `reference` leads to; nothing if it leads to none."""
+        """Return the schema that `reference` leads to, or None."""
         if reference not in self._known:
             self._known[reference] = self._found(reference)
         return self._known[reference]
@@ -33,7 +33,7 @@ class References:
         if fragment and not fragment.startswith("/"):
             return self._anchored(fragment)
         found = self._root
-        place = SCHEMA
+        position = SCHEMA
         for key in tokens(fragment):
             self._steps.take()
             if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
@@ -42,12 +42,12 @@ class References:
                 found = found[key]
             else:
                 return None
-            place = inside(place, key)
-        # A pointer may lead to what is no schema by its place, and has not been looked at.
-        return found if place == SCHEMA or is_well_formed(found) else None
+            position = inside(position, key)
+        # A pointer may lead to a position that holds no schema and has not been checked.
+        return found if position == SCHEMA or is_well_formed(found) else None
 
     def _fragment(self, reference: str) -> str | None:
-        """Return what stands behind the `#`, decoded, if the reference is to this schema."""
+        """Return the decoded fragment, or None if the reference leads to another document."""
         base, _, fragment = reference.partition("#")
         own = self._root.get("$id", "") if isinstance(self._root, dict) else ""
         if base and (not isinstance(own, str) or base != own.rstrip("#")):
@@ -69,6 +69,6 @@ class References:
 
 
 def tokens(pointer: str) -> list[str]:
-    """Return the keys that a decoded JSON pointer goes through."""
+    """Return the keys of a decoded JSON pointer."""
     keys = pointer.split("/")[1:]
     return [key.replace("~1", "/").replace("~0", "~") for key in keys]

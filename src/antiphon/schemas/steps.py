@@ -1,30 +1,30 @@
-"""Work is counted in steps, so that a schema which asks for too much is refused everywhere alike.
+"""Counts work in steps, so that a schema that needs too much is refused on every machine alike.
 
-A step is one small thing done: a word of a schema read, a pair of schemas compared, a state of an
-automaton found, a character of a text walked. Steps are counted, not timed: the same request is
-answered alike on a fast and on a slow machine, but for a schema right at the edge of its budget.
+A step is one small operation: reading a keyword, comparing two views, finding a state of an
+automaton, reading a character of a text. Steps are counted, not timed: a fast and a slow machine
+give the same answer to the same request, except for a schema right at the edge of its budget.
 """
 
 from typing import Final
 
 STEPS: Final = 300_000
-"""What one schema may cost unless the caller says otherwise: up to two seconds on one core of
-a small server. A step takes between a half and four microseconds there."""
+"""The default budget of one schema: up to two seconds on one core of a small server, where a step
+takes between 0.5 and 4 µs."""
 
 
 class TooComplexError(Exception):
-    """A schema, or a value beside it, asks for more work than there is a budget for."""
+    """A schema, or the check of a value against it, needs more steps than its budget has."""
 
 
 class Steps:
-    """The steps that some work may take together."""
+    """A budget of steps."""
 
     def __init__(self, most: int = STEPS) -> None:
         self.taken = 0
         self.most = most
 
     def take(self, count: int = 1) -> None:
-        """Take some more; raises `TooComplexError` from the first on that is too many."""
+        """Take `count` steps. Raises `TooComplexError` if that exceeds the budget."""
         self.taken += count
         if self.taken > self.most:
             raise TooComplexError

@@ -1,7 +1,7 @@
-"""Whether a JSON schema is one: each keyword holds what draft 2020-12 lets it hold.
+"""Checks that a JSON schema is well-formed: each keyword has a value that draft 2020-12 allows.
 
-Engines read the schemas that callers send; here is where the ones that nobody could read end.
-Read without recursion, and not deeper than engines go.
+Engines read the schemas of callers; this check refuses those that no engine could read. It does not
+recurse, and limits the depth to what engines accept.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,22 +28,22 @@ _SINGLE = frozenset(
 
 
 class InvalidSchemaError(ValueError):
-    """A schema is malformed, or asks for what cannot be guaranteed. The message is for callers."""
+    """A schema is malformed, or cannot be guaranteed. The message is for API callers."""
 
 
 def check_well_formed(schema: dict[str, Any], where: str) -> None:
-    """Raise `InvalidSchemaError` if this is no schema, or too deep."""
-    fault = _fault(schema)
-    if fault is not None:
-        raise InvalidSchemaError(f"{where}: {fault}")
+    """Raise `InvalidSchemaError` if `schema` is malformed or too deep."""
+    error = _error(schema)
+    if error is not None:
+        raise InvalidSchemaError(f"{where}: {error}")
 
 
 def is_well_formed(schema: Any) -> bool:
-    """Whether this is a schema, and not too deep."""
-    return _fault(schema) is None
+    """Whether `schema` is well-formed and not too deep."""
+    return _error(schema) is None
 
 
-def _fault(schema: Any) -> str | None:
+def _error(schema: Any) -> str | None:
     level: list[Any] = [schema]
     depth = 0
     while level:
@@ -54,15 +54,15 @@ def _fault(schema: Any) -> str | None:
         for node in level:
             if isinstance(node, bool):
                 continue
-            if not isinstance(node, dict) or not _holds(node):
+            if not isinstance(node, dict) or not _has_valid_keywords(node):
                 return INVALID
             below += subschemas(node)
         level = below
     return None
 
 
-def _holds(node: dict[str, Any]) -> bool:
-    """Whether every keyword of one node holds what it may, its schemas aside."""
+def _has_valid_keywords(node: dict[str, Any]) -> bool:
+    """Whether every keyword of one node has an allowed value, apart from its subschemas."""
     return all(
         (keyword not in _MAPS or isinstance(value, dict))
         and (keyword not in _LISTS or (isinstance(value, list) and bool(value)))
@@ -72,7 +72,7 @@ def _holds(node: dict[str, Any]) -> bool:
 
 
 def subschemas(node: dict[str, Any]) -> Iterator[Any]:
-    """Yield the schemas right inside of one."""
+    """Yield the direct subschemas of a schema."""
     for keyword, value in node.items():
         if keyword == "dependencies":
             yield from (one for one in value.values() if not isinstance(one, list))
@@ -85,15 +85,15 @@ def subschemas(node: dict[str, Any]) -> Iterator[Any]:
 
 
 SCHEMA = "schema"
-"""A place of a schema, as `inside` names them."""
+"""The kind of a position that holds a schema, as `inside` returns it."""
 
 
-def inside(place: str, key: str) -> str:
-    """Name what stands under `key` in what stands at `place`: a schema, or schemas, or neither."""
-    if place in ("map", "list"):
+def inside(position: str, key: str) -> str:
+    """Return the kind of the position under `key`: a schema, a map or list of schemas, or none."""
+    if position in ("map", "list"):
         return SCHEMA
-    if place != SCHEMA or key in ("dependencies", "items"):
-        return ""  # or a schema: it depends on what is there
+    if position != SCHEMA or key in ("dependencies", "items"):
+        return ""  # possibly a schema, depending on the value
     if key in _MAPS or key in _LISTS:
         return "map" if key in _MAPS else "list"
     return SCHEMA if key in _SINGLE else ""
@@ -104,15 +104,15 @@ def _is_type(value: Any) -> bool:
     return bool(names) and all(isinstance(name, str) and name in TYPES for name in names)
 
 
-def _is_names(value: Any) -> bool:
+def _is_list_of_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-def _is_choices(value: Any) -> bool:
+def _is_nonempty_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
 
-def _is_text(value: Any) -> bool:
+def _is_string(value: Any) -> bool:
     return isinstance(value, str)
 
 
@@ -120,21 +120,21 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_step(value: Any) -> bool:
+def _is_positive_number(value: Any) -> bool:
     return _is_number(value) and value > 0
 
 
-def _is_switch(value: Any) -> bool:
+def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _is_dependence(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_names, value.values()))
+def _is_dependent_required(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_list_of_names, value.values()))
 
 
-def _is_old_dependence(value: Any) -> bool:
+def _is_dependencies(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        _is_names(one) for one in value.values() if isinstance(one, list)
+        _is_list_of_names(one) for one in value.values() if isinstance(one, list)
     )
 
 
@@ -145,13 +145,15 @@ def _is_size(value: Any) -> bool:
 _CHECKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
     {
         "type": _is_type,
-        "required": _is_names,
-        "enum": _is_choices,
-        "multipleOf": _is_step,
-        "uniqueItems": _is_switch,
-        "dependentRequired": _is_dependence,
-        "dependencies": _is_old_dependence,
-        **dict.fromkeys(("$ref", "$schema", "title", "description", "format", "pattern"), _is_text),
+        "required": _is_list_of_names,
+        "enum": _is_nonempty_list,
+        "multipleOf": _is_positive_number,
+        "uniqueItems": _is_boolean,
+        "dependentRequired": _is_dependent_required,
+        "dependencies": _is_dependencies,
+        **dict.fromkeys(
+            ("$ref", "$schema", "title", "description", "format", "pattern"), _is_string
+        ),
         **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _is_number),
         **dict.fromkeys(
             (
