@@ -80,13 +80,13 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         },
         "Recursive schemas are not supported",
     ),
-    # Everywhere inside.
+    # At any depth.
     (schema(a=schema(b={"type": "object"})), CLOSED),
     ({"type": "array", "items": {"type": "object"}}, CLOSED),
     ({"anyOf": [STRING, {"type": "object"}]}, CLOSED),
     ({"allOf": [{"type": "object"}]}, CLOSED),
     ({"definitions": {"a": {"type": "object"}}}, CLOSED),
-    # The first of two.
+    # Of two errors, the first.
     (schema(a={"not": {}}, b={"oneOf": []}), "'not' is not supported"),
 ]
 
@@ -112,11 +112,11 @@ def test_schema_that_cannot_be_guaranteed_is_refused(
     ],
     ids=str,
 )
-def test_schema_that_can_be_guaranteed_is_taken(given_schema: dict[str, Any]) -> None:
+def test_schema_that_can_be_guaranteed_is_accepted(given_schema: dict[str, Any]) -> None:
     check_schema(given_schema, "here")
 
 
-def test_reference_may_be_written_as_a_uri_has_it() -> None:
+def test_reference_may_be_percent_encoded_and_escaped() -> None:
     part = {"type": "array", "items": STRING}
     check_schema({"$ref": "#/$defs/List%3CInt%3E", "$defs": {"List<Int>": part}}, "here")
     check_schema({"$ref": "#/$defs/a~1b", "$defs": {"a/b": part}}, "here")
@@ -125,12 +125,12 @@ def test_reference_may_be_written_as_a_uri_has_it() -> None:
     assert refused(schema) == "Recursive schemas are not supported"
 
 
-def test_patterns_that_take_too_long_to_read_are_refused() -> None:
+def test_patterns_beyond_the_steps_are_refused() -> None:
     parts = {f"p{n}": {"type": "string", "pattern": "a" * 2000} for n in range(60)}
     assert refused(schema(**parts)) == "Schema is too complex"
 
 
-def test_depth_of_a_schema_costs_no_stack() -> None:
+def test_deep_schema_is_checked_without_recursion() -> None:
     deep: dict[str, Any] = {}
     for _ in range(5000):
         deep = {"items": deep}
@@ -140,14 +140,14 @@ def test_depth_of_a_schema_costs_no_stack() -> None:
         assert refused({keyword: [deep]})
 
 
-def test_unions_are_limited() -> None:
+def test_unions_beyond_the_limit_are_refused() -> None:
     either = {"anyOf": [STRING, {"type": ["null", "integer"]}]}
     check_complexity([schema(**{f"p{number}": either for number in range(8)})])
     with pytest.raises(InvalidSchemaError, match=r"union types \(18 parameters"):
         check_complexity([schema(**{f"p{number}": either for number in range(9)})])
 
 
-def test_optional_parameters_are_limited() -> None:
+def test_optional_parameters_beyond_the_limit_are_refused() -> None:
     loose = {"properties": {f"p{number}": {} for number in range(24)}}
     check_complexity([loose, schema(a=STRING)])
     with pytest.raises(InvalidSchemaError, match=r"too many optional parameters \(25\)"):
@@ -187,7 +187,7 @@ JSON = st.recursive(
 
 
 @given(JSON.filter(lambda value: isinstance(value, dict)))
-def test_no_schema_breaks_the_check(value: Any) -> None:
+def test_arbitrary_json_is_accepted_or_refused(value: Any) -> None:
     with suppress(InvalidSchemaError):
         check_complexity([value])
         check_schema(value, "here")

@@ -2,41 +2,41 @@ from typing import Any
 
 import pytest
 
-from antiphon.schemas.alternatives import WAYS, Alternatives
+from antiphon.schemas.alternatives import MOST_ALTERNATIVES, Alternatives
 from antiphon.schemas.check import fits
 from antiphon.schemas.document import Document
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.view import View
 
 
-def ways(schema: Any, *, tight: bool = False) -> list[View]:
+def expand(schema: Any, *, tight: bool = False) -> list[View]:
     document = Document(schema)
     return Alternatives(document, tight=tight).of(document.of(schema))
 
 
-def unenforced(found: list[View]) -> set[str]:
-    return {word for view in found for word in view.unenforced}
+def unenforced_in(found: list[View]) -> set[str]:
+    return {keyword for view in found for keyword in view.unenforced}
 
 
 def values(found: list[View]) -> list[Any]:
     return [value for view in found for value in (view.values or {}).values()]
 
 
-def rule(place: int, kind: str = "kind", *, required: bool = False) -> dict[str, Any]:
-    """Make a condition: of one value of a property follows that another one is there."""
-    when: dict[str, Any] = {"properties": {kind: {"const": place}}}
+def condition(number: int, kind: str = "kind", *, required: bool = False) -> dict[str, Any]:
+    """Return a condition: one value of a property requires another property."""
+    when: dict[str, Any] = {"properties": {kind: {"const": number}}}
     if required:
         when["required"] = [kind]
-    return {"if": when, "then": {"required": [f"p{place}"]}}
+    return {"if": when, "then": {"required": [f"p{number}"]}}
 
 
 def kinds(count: int, **more: Any) -> dict[str, Any]:
-    rules = [rule(place, **more) for place in range(count)]
-    known = {"kind": {"enum": list(range(count))}}
-    return {"type": "object", "properties": known, "allOf": rules}
+    rules = [condition(number, **more) for number in range(count)]
+    base = {"kind": {"enum": list(range(count))}}
+    return {"type": "object", "properties": base, "allOf": rules}
 
 
-def test_view_without_choices_is_its_own_way() -> None:
+def test_view_without_choices_is_its_only_alternative() -> None:
     document = Document({"type": "null"})
     view = document.of(document.root)
     assert Alternatives(document).of(view) == [view]
@@ -44,18 +44,18 @@ def test_view_without_choices_is_its_own_way() -> None:
     assert Alternatives(document).of(nothing) == []
 
 
-def test_ways_are_found_once() -> None:
+def test_alternatives_are_computed_once() -> None:
     document = Document({"anyOf": [{"type": "null"}, {"type": "string"}]})
     alternatives, view = Alternatives(document), document.of(document.root)
     assert alternatives.of(view) is alternatives.of(view)
 
 
-def test_union_that_is_split_in_several_views_is_the_same_in_all() -> None:
+def test_union_expands_alike_in_several_views() -> None:
     parts = [{"anyOf": [{"minimum": 1}, {"maximum": 0}]}, {"oneOf": [{"const": 1}, {"const": 0}]}]
-    assert values(ways({"allOf": parts})) == [1, 0, 1, 0]
+    assert values(expand({"allOf": parts})) == [1, 0, 1, 0]
 
 
-def test_ways_come_in_the_order_of_the_schema() -> None:
+def test_alternatives_come_in_the_order_of_the_schema() -> None:
     schema = {
         "minimum": 1,
         "anyOf": [
@@ -64,16 +64,16 @@ def test_ways_come_in_the_order_of_the_schema() -> None:
             {"type": "array"},
         ],
     }
-    assert [view.types for view in ways(schema)] == [
+    assert [view.types for view in expand(schema)] == [
         ("null",),
         ("string",),
         ("boolean",),
         ("array",),
     ]
-    assert all(view.words == {"minimum": 1} for view in ways(schema))
+    assert all(view.keywords == {"minimum": 1} for view in expand(schema))
 
 
-def test_way_that_plainly_fits_nothing_is_left_out() -> None:
+def test_impossible_alternative_is_dropped() -> None:
     schema = {
         "type": "object",
         "properties": {"a": {"const": 1}},
@@ -83,14 +83,14 @@ def test_way_that_plainly_fits_nothing_is_left_out() -> None:
             {"required": ["a"]},
         ],
     }
-    assert len(ways(schema)) == 1
+    assert len(expand(schema)) == 1
 
 
-def test_way_that_comes_back_to_itself_adds_nothing() -> None:
-    assert [view.types for view in ways({"anyOf": [{"$ref": "#"}, {"type": "null"}]})] == [
+def test_branch_that_leads_back_to_its_choice_is_dropped() -> None:
+    assert [view.types for view in expand({"anyOf": [{"$ref": "#"}, {"type": "null"}]})] == [
         ("null",)
     ]
-    assert ways({"anyOf": [{"$ref": "#"}]}) == []
+    assert expand({"anyOf": [{"$ref": "#"}]}) == []
     schema = {
         "$ref": "#/$defs/a",
         "$defs": {
@@ -98,11 +98,11 @@ def test_way_that_comes_back_to_itself_adds_nothing() -> None:
             "b": {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "string"}]},
         },
     }
-    assert {view.types for view in ways(schema)} == {("null",), ("string",)}
-    assert ways({"if": {"minimum": 1}, "then": {"$ref": "#"}, "else": {"$ref": "#"}}) == []
+    assert {view.types for view in expand(schema)} == {("null",), ("string",)}
+    assert expand({"if": {"minimum": 1}, "then": {"$ref": "#"}, "else": {"$ref": "#"}}) == []
 
 
-def test_way_is_the_same_view_wherever_it_is_chosen() -> None:
+def test_branch_is_the_same_view_wherever_it_is_chosen() -> None:
     schema: dict[str, Any] = {
         "properties": {
             "a": {"anyOf": [{"$ref": "#/$defs/x"}, {"type": "null"}]},
@@ -112,37 +112,37 @@ def test_way_is_the_same_view_wherever_it_is_chosen() -> None:
     }
     document = Document(schema)
     alternatives = Alternatives(document)
-    parts = [document.part(document.of(schema), name) for name in "ab"]
+    parts = [document.property_view(document.of(schema), name) for name in "ab"]
     found = [view for part in parts for view in alternatives.of(part)]
     assert found[0] is found[3] is document.of(schema["$defs"]["x"])
 
 
-def test_listed_values_are_those_that_fit_all_choices() -> None:
-    assert values(ways({"enum": [1, 2, "a"], "anyOf": [{"minimum": 2}, {"type": "null"}]})) == [
+def test_listed_values_are_reduced_to_those_that_fit_all_choices() -> None:
+    assert values(expand({"enum": [1, 2, "a"], "anyOf": [{"minimum": 2}, {"type": "null"}]})) == [
         2,
         "a",
     ]
-    assert values(ways({"const": 1, "oneOf": [{}, {"const": 2}]})) == [1]
-    assert ways({"enum": [1], "oneOf": [{}, {}]}) == []
+    assert values(expand({"const": 1, "oneOf": [{}, {"const": 2}]})) == [1]
+    assert expand({"enum": [1], "oneOf": [{}, {}]}) == []
 
 
-def test_constants_of_one_of_are_one_way_without_those_that_come_twice() -> None:
+def test_constants_of_one_of_become_one_alternative_without_duplicates() -> None:
     parts: list[Any] = [{"const": 1}, {"enum": [2, 3], "title": "T"}, {"const": 2}, {"const": 4}]
-    (found,) = ways({"oneOf": [*parts, {"enum": ["a", 5], "type": "string"}]})
+    (found,) = expand({"oneOf": [*parts, {"enum": ["a", 5], "type": "string"}]})
     assert values([found]) == [1, 3, 4, "a"]
-    assert ways({"oneOf": [{"const": 1}, {"const": 1}]}) == []
+    assert expand({"oneOf": [{"const": 1}, {"const": 1}]}) == []
 
 
-def test_way_of_one_of_is_without_what_others_list() -> None:
+def test_branch_of_one_of_excludes_the_listed_values_of_others() -> None:
     schema = {"oneOf": [{"type": "string"}, {"enum": ["a", 1]}, {"type": "null"}]}
-    listed, text, null = ways(schema)
+    listed, text, null = expand(schema)
     assert values([listed]) == [1]
-    assert text.nots == ({"enum": ["a"]},)
+    assert text.negated == ({"enum": ["a"]},)
     assert null.types == ("null",)
 
 
 @pytest.mark.parametrize(
-    ("parts", "unsure"),
+    ("parts", "uncertain"),
     [
         ([{"type": "string"}, {"type": "null"}], False),
         ([{"type": "string", "pattern": "a"}, {"type": "string", "pattern": "b"}], True),
@@ -152,11 +152,11 @@ def test_way_of_one_of_is_without_what_others_list() -> None:
         ([{}, {"type": "null"}], False),
     ],
 )
-def test_ways_of_one_of_that_cannot_be_kept_apart_are_named(parts: Any, unsure: Any) -> None:
-    assert (unenforced(ways({"oneOf": parts})) == {"oneOf"}) is unsure
+def test_one_of_is_unenforced_if_branches_cannot_be_excluded(parts: Any, uncertain: Any) -> None:
+    assert (unenforced_in(expand({"oneOf": parts})) == {"oneOf"}) is uncertain
 
 
-def test_ways_that_a_property_tells_apart_are_not_compared_two_by_two() -> None:
+def test_discriminated_branches_are_not_compared_pairwise() -> None:
     parts = [
         {"type": "object", "properties": {"kind": {"const": n}}, "required": ["kind"]}
         for n in range(300)
@@ -164,55 +164,55 @@ def test_ways_that_a_property_tells_apart_are_not_compared_two_by_two() -> None:
     document = Document({"oneOf": parts})
     found = Alternatives(document).of(document.of(document.root))
     assert len(found) == 300
-    assert not unenforced(found)
+    assert not unenforced_in(found)
     assert document.steps.taken < 10_000
 
 
-def test_condition_that_is_decided_is_no_choice() -> None:
-    known = {"type": "object", "properties": {"kind": {"const": 1}}, "required": ["kind"]}
-    for place, needed in ((1, ("kind", "p1")), (2, ("kind",))):
-        (found,) = ways({**known, **rule(place)})
+def test_decided_condition_is_not_expanded() -> None:
+    base = {"type": "object", "properties": {"kind": {"const": 1}}, "required": ["kind"]}
+    for number, needed in ((1, ("kind", "p1")), (2, ("kind",))):
+        (found,) = expand({**base, **condition(number)})
         assert found.required == needed
-    (found,) = ways({"type": "null", **rule(1, required=True), "else": {"type": "string"}})
+    (found,) = expand({"type": "null", **condition(1, required=True), "else": {"type": "string"}})
     assert found.impossible is False
     assert found.types == ("null",)
 
 
-def test_condition_has_a_way_for_each_thing_that_contradicts_it() -> None:
-    found = ways({"type": "object", **rule(1, required=True), "else": {"required": ["e"]}})
+def test_condition_has_an_alternative_for_each_contradiction() -> None:
+    found = expand({"type": "object", **condition(1, required=True), "else": {"required": ["e"]}})
     assert [view.required for view in found] == [("kind", "p1"), ("e",), ("kind", "e")]
-    assert not unenforced(found)
+    assert not unenforced_in(found)
 
 
-def test_condition_whose_opposite_is_not_plain_is_named() -> None:
+def test_condition_without_negation_is_unenforced() -> None:
     schema = {"type": "object", "if": {"minProperties": 1}, "then": {"required": ["a"]}}
-    then, otherwise = ways(schema)
+    then, otherwise = expand(schema)
     assert not then.unenforced
     assert otherwise.unenforced == {"if"}
-    (tight,) = ways(schema, tight=True)
+    (tight,) = expand(schema, tight=True)
     assert not tight.unenforced
     assert tight.required == ("a",)
 
 
 def test_dependent_schema_is_a_condition() -> None:
     schema = {"type": "object", "dependentSchemas": {"a": {"required": ["b"]}, "c": True}}
-    with_a, without = ways({**schema, "dependencies": {"a": ["d"]}})
+    with_a, without = expand({**schema, "dependencies": {"a": ["d"]}})
     assert with_a.required == ("a", "b")
     assert without.required == ()
-    (found,) = ways({**schema, "type": "string"})
+    (found,) = expand({**schema, "type": "string"})
     assert found.types == ("string",)
 
 
 @pytest.mark.parametrize("required", [False, True])
-def test_conditions_on_one_property_are_as_many_ways_as_it_has_values(required: Any) -> None:
+def test_conditions_on_one_property_have_an_alternative_per_value(required: Any) -> None:
     for count in (8, 16, 32):
-        found = ways(kinds(count, required=required))
-        # And one for an object without the property.
+        found = expand(kinds(count, required=required))
+        # Plus one for an object without the property.
         assert len(found) == count + 1
-        assert not unenforced(found)
+        assert not unenforced_in(found)
 
 
-def test_conditions_on_one_property_take_the_square_of_their_number() -> None:
+def test_conditions_on_one_property_take_quadratic_steps() -> None:
     taken: list[int] = []
     for count in (12, 24, 48):
         document = Document(kinds(count), Steps(10**9))
@@ -222,31 +222,31 @@ def test_conditions_on_one_property_take_the_square_of_their_number() -> None:
     assert taken[2] < 4.5 * taken[1]
 
 
-@pytest.mark.parametrize("word", ["anyOf", "if"])
-def test_choices_that_multiply_are_left_to_the_check_beyond_some_number(word: str) -> None:
+@pytest.mark.parametrize("keyword", ["anyOf", "if"])
+def test_choices_beyond_the_limit_are_left_to_the_check(keyword: str) -> None:
     parts: list[Any] = [
         {"anyOf": [{"required": [f"a{n}"]}, {"required": [f"b{n}"]}]}
-        if word == "anyOf"
+        if keyword == "anyOf"
         else {"if": {"required": [f"a{n}"]}, "then": {"required": [f"b{n}"]}}
         for n in range(20)
     ]
     schema = {"type": "object", "allOf": parts}
-    found = ways(schema)
-    assert len(found) <= WAYS + len(parts)
-    assert unenforced(found) == {word}
-    tight = ways(schema, tight=True)
-    assert not unenforced(tight)
-    assert len(tight) <= WAYS + len(parts)
-    if word == "anyOf":
+    found = expand(schema)
+    assert len(found) <= MOST_ALTERNATIVES + len(parts)
+    assert unenforced_in(found) == {keyword}
+    tight = expand(schema, tight=True)
+    assert not unenforced_in(tight)
+    assert len(tight) <= MOST_ALTERNATIVES + len(parts)
+    if keyword == "anyOf":
         assert all(fits(dict.fromkeys(view.required, 1), schema) for view in tight)
 
 
-def test_few_choices_are_all_made() -> None:
+def test_few_choices_are_all_expanded() -> None:
     parts = [{"anyOf": [{"required": [f"a{n}"]}, {"required": [f"b{n}"]}]} for n in range(6)]
-    found = ways({"type": "object", "allOf": parts})
+    found = expand({"type": "object", "allOf": parts})
     assert len(found) == 2**6
-    assert not unenforced(found)
+    assert not unenforced_in(found)
 
 
-def test_long_list_of_ways_is_no_product() -> None:
-    assert len(ways({"anyOf": [{"minimum": n} for n in range(1000)]})) == 1000
+def test_single_choice_may_have_many_branches() -> None:
+    assert len(expand({"anyOf": [{"minimum": n} for n in range(1000)]})) == 1000

@@ -43,7 +43,7 @@ LANGUAGES: st.SearchStrategy[Language] = st.recursive(
 
 
 @given(LANGUAGES, TEXTS)
-def test_walk_goes_where_derivatives_lead(one: Language, text: str) -> None:
+def test_automaton_agrees_with_derivatives(one: Language, text: str) -> None:
     state = whole(one)
     automaton = Automaton(state)
     at: int | None = automaton.start
@@ -61,7 +61,7 @@ def test_walk_goes_where_derivatives_lead(one: Language, text: str) -> None:
 
 
 @given(LANGUAGES)
-def test_characters_of_moves_are_apart_and_sorted(one: Language) -> None:
+def test_moves_have_disjoint_spans_without_surrogates(one: Language) -> None:
     automaton = Automaton(whole(one))
     spans = sorted(span for _, found in automaton.moves(automaton.start) for span in found)
     assert all(low <= high for low, high in spans)
@@ -79,13 +79,13 @@ def states(of: Language, steps: Steps) -> int:
     return len(known)
 
 
-def test_pattern_that_is_found_anywhere_costs_what_it_counts_and_no_more() -> None:
+def test_unanchored_pattern_takes_steps_linear_in_its_states() -> None:
     steps = Steps()
     assert states(language("[a-z]{400}"), steps) == 401
     assert steps.taken < 200_000
 
 
-def test_walk_ends_where_its_steps_do() -> None:
+def test_automaton_beyond_its_steps_raises_too_complex() -> None:
     steps = Steps(10_000)
     with pytest.raises(TooComplexError):
         states(language("^" + "(a?b?)" * 300 + "$"), steps)
@@ -94,27 +94,27 @@ def test_walk_ends_where_its_steps_do() -> None:
         Automaton(word("a"), steps)
 
 
-def test_texts_of_a_language_are_short_ones_first() -> None:
+def test_texts_of_a_language_come_shortest_first() -> None:
     assert list(texts(Automaton(language("^[ab]?c$")))) == ["c", "ac", "bc"]
     assert list(texts(Automaton(language("^[A-Z]$")), tries=1)) == []
     assert list(texts(Automaton(language("^[A-Z]$")))) == ["A"]
 
 
-def test_shortest_text_of_a_language_is_found_however_long_it_is() -> None:
+def test_shortest_text_of_a_language_is_found_at_any_length() -> None:
     assert shortest(Automaton(language("^[a-z]{300}$"))) == "a" * 300
     assert shortest(Automaton(language("^(ab|c)*d$"))) == "d"
     assert shortest(Automaton(language("^(ab|c)*d$")), states=1) is None
     assert shortest(Automaton(NOTHING)) is None
 
 
-def test_text_that_is_walked_takes_a_step_for_each_character() -> None:
+def test_matching_takes_a_step_for_each_character() -> None:
     steps = Steps(1000)
     assert matches(language("^a*$"), "a" * 500, steps)
     with pytest.raises(TooComplexError):
         matches(language("^a*$"), "a" * 500, steps)
 
 
-def test_what_is_anything_or_nothing_is_known_at_once() -> None:
+def test_universal_and_empty_languages_match_all_and_nothing() -> None:
     assert matches(REST, "anything")
     assert not matches(NOTHING, "a")
     assert matches(neither(NOTHING), "a")
@@ -123,7 +123,7 @@ def test_what_is_anything_or_nothing_is_known_at_once() -> None:
     assert not matches(whole(ANY), "\ud800")
 
 
-def test_what_may_not_begin_so_leads_nowhere() -> None:
+def test_complement_excludes_a_prefix() -> None:
     of = whole(cat(neither(cat(word("a"), REST)), word("b")))
     assert matches(of, "cb")
     assert not matches(of, "ab")

@@ -62,10 +62,10 @@ TREE = {"type": "object", "properties": {"kids": {"type": "array", "items": {"$r
         ({"dependencies": {"a": ["b"]}}, [{"b": 1}, {"a": 1, "b": 1}], [{"a": 1}]),
         ({"dependencies": {"a": {"required": ["b"]}}}, [{"b": 1}], [{"a": 1}]),
         ({"items": [{"type": "null"}], "additionalItems": False}, [[], [None]], [[1], [None, 1]]),
-        # What none of the words in front speaks of.
+        # Items behind the prefix.
         ({"items": {"type": "null"}, "prefixItems": [True]}, [[1, None]], [[None, 1]]),
         ({"prefixItems": [{"type": "null"}]}, [[None, 1], {}], [[1]]),
-        # A loop of references alone is no reason to fit.
+        # No value fits a loop of references alone.
         ({"$ref": "#"}, [], [1]),
         ({"allOf": [{"$ref": "#"}]}, [], [1]),
         ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, [None], [1]),
@@ -73,7 +73,9 @@ TREE = {"type": "object", "properties": {"kids": {"type": "array", "items": {"$r
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": True}}, [1], []),
     ],
 )
-def test_values_fit_or_do_not(schema: Any, good: list[Any], bad: list[Any]) -> None:
+def test_check_accepts_values_that_fit_and_no_others(
+    schema: Any, good: list[Any], bad: list[Any]
+) -> None:
     assert all(fits(value, schema) for value in good)
     assert not any(fits(value, schema) for value in bad)
 
@@ -102,7 +104,7 @@ def test_everything_fits_an_empty_schema(value: Any) -> None:
         ({"format": "uuid"}, "a", ": format"),
     ],
 )
-def test_first_error_says_where_and_which_word(schema: Any, value: Any, error: str) -> None:
+def test_first_error_names_the_path_and_the_keyword(schema: Any, value: Any, error: str) -> None:
     assert first_error(value, schema) == error
 
 
@@ -112,13 +114,13 @@ def nested(levels: int, value: Any = None) -> Any:
     return value
 
 
-def test_value_may_be_as_deep_as_json_goes() -> None:
+def test_deep_value_is_checked_without_recursion() -> None:
     schema = {"type": ["object", "null"], "properties": {"a": {"$ref": "#"}}}
     assert fits(nested(900), schema)
     assert first_error(nested(900, 1), schema) == ".a" * 900 + ": type"
 
 
-def test_alternatives_inside_of_alternatives_have_an_end() -> None:
+def test_choices_nested_beyond_the_depth_raise_too_complex() -> None:
     node = {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}
     schema = {"anyOf": [{"type": "null"}, node]}
     assert fits(nested(DEPTH - 2), schema)
@@ -126,13 +128,13 @@ def test_alternatives_inside_of_alternatives_have_an_end() -> None:
         fits(nested(2 * DEPTH), schema)
 
 
-def test_definition_that_many_ways_lead_to_is_looked_at_once() -> None:
+def test_definition_reached_by_many_paths_is_checked_once() -> None:
     names = [f"d{number}" for number in range(60)]
-    ways = {
+    branches = {
         name: {"oneOf": [{"$ref": f"#/$defs/{after}"}, {"minimum": 9, "$ref": f"#/$defs/{after}"}]}
         for name, after in itertools.pairwise(names)
     }
-    schema = {"$ref": "#/$defs/d0", "$defs": {**ways, names[-1]: {"type": "integer"}}}
+    schema = {"$ref": "#/$defs/d0", "$defs": {**branches, names[-1]: {"type": "integer"}}}
     steps = Steps()
     assert fits(1, schema, steps)
     assert steps.taken < 5_000
@@ -148,7 +150,7 @@ def test_definition_that_many_ways_lead_to_is_looked_at_once() -> None:
         ({f"k{n}": 1 for n in range(3_000)}, {"additionalProperties": {"minimum": 1}}, 15_000),
     ],
 )
-def test_check_takes_steps_for_what_it_looks_at(value: Any, schema: Any, most: int) -> None:
+def test_check_takes_steps_linear_in_the_value(value: Any, schema: Any, most: int) -> None:
     steps = Steps(CHECK)
     assert fits(value, schema, steps)
     assert steps.taken < most
@@ -169,6 +171,6 @@ def test_check_takes_steps_for_what_it_looks_at(value: Any, schema: Any, most: i
         ),
     ],
 )
-def test_check_that_takes_too_long_is_given_up(value: Any, schema: Any) -> None:
+def test_check_beyond_its_steps_raises_too_complex(value: Any, schema: Any) -> None:
     with pytest.raises(TooComplexError):
         fits(value, schema)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.schemas.disjointness import are_apart, entails, opposites, told_apart
+from antiphon.schemas.disjointness import are_discriminated, are_disjoint, entails, opposites
 from antiphon.schemas.document import Document
 
 KIND = {"type": "object", "required": ["kind"]}
@@ -13,7 +13,7 @@ def kind(value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "apart"),
+    ("one", "other", "disjoint"),
     [
         ({"type": "string"}, {"type": "null"}, True),
         ({"type": "integer"}, {"type": "number"}, False),
@@ -38,24 +38,26 @@ def kind(value: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_views_are_apart_if_that_is_plain(one: Any, other: Any, apart: Any) -> None:
+def test_views_are_disjoint_if_types_values_or_properties_differ(
+    one: Any, other: Any, disjoint: Any
+) -> None:
     document = Document({})
     a, b = document.of(one), document.of(other)
-    assert are_apart(document, a, b) is apart
-    assert are_apart(document, b, a) is apart
+    assert are_disjoint(document, a, b) is disjoint
+    assert are_disjoint(document, b, a) is disjoint
 
 
-def test_how_deep_it_is_looked_is_bounded() -> None:
+def test_comparison_beyond_its_depth_is_undecided() -> None:
     one, other = kind(1), kind(2)
     for _ in range(9):
         one, other = ({**KIND, "properties": {"kind": part}} for part in (one, other))
     document = Document({})
-    assert not are_apart(document, document.of(one), document.of(other))
+    assert not are_disjoint(document, document.of(one), document.of(other))
     assert not entails(document, document.of(one), document.of(one))
 
 
 @pytest.mark.parametrize(
-    ("schemas", "apart"),
+    ("schemas", "disjoint"),
     [
         ([kind(1), kind(2), kind(3)], True),
         ([kind(1), kind(2), kind(1)], False),
@@ -64,9 +66,9 @@ def test_how_deep_it_is_looked_is_bounded() -> None:
         ([kind(1), {**KIND, "properties": {"kind": {"type": "string"}}}], False),
     ],
 )
-def test_objects_are_told_apart_by_one_property(schemas: list[Any], apart: Any) -> None:
+def test_objects_are_discriminated_by_one_property(schemas: list[Any], disjoint: Any) -> None:
     document = Document({})
-    assert told_apart(document, [document.of(schema) for schema in schemas]) is apart
+    assert are_discriminated(document, [document.of(schema) for schema in schemas]) is disjoint
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_objects_are_told_apart_by_one_property(schemas: list[Any], apart: Any) 
         ({}, {}, True),
         (False, {"type": "null"}, True),
         ({}, False, False),
-        ({"type": "integer"}, {"type": ["integer", "null"]}, False),  # "number" is its name here
+        ({"type": "integer"}, {"type": ["integer", "null"]}, False),  # compared as "number"
         ({"type": "string"}, {"type": ["string", "null"]}, True),
         ({}, {"type": "null"}, False),
         ({"enum": [1, 2]}, {"enum": [1, 2, 3]}, True),
@@ -94,7 +96,9 @@ def test_objects_are_told_apart_by_one_property(schemas: list[Any], apart: Any) 
         ({"type": "array"}, {"properties": {"a": {"const": 1}}}, False),
     ],
 )
-def test_view_entails_another_if_that_is_plain(schema: Any, wanted: Any, holds: Any) -> None:
+def test_view_entails_simple_constraints_that_it_repeats(
+    schema: Any, wanted: Any, holds: Any
+) -> None:
     document = Document({})
     assert entails(document, document.of(schema), document.of(wanted)) is holds
 
@@ -121,5 +125,5 @@ def test_view_entails_another_if_that_is_plain(schema: Any, wanted: Any, holds: 
         (True, None),
     ],
 )
-def test_opposites_are_known_of_conditions_on_properties(condition: Any, found: Any) -> None:
+def test_opposites_exist_for_conditions_on_properties(condition: Any, found: Any) -> None:
     assert opposites(Document({}), condition) == found

@@ -19,7 +19,7 @@ def test_example_fits_its_schema(schema: dict[str, Any]) -> None:
 
 
 @given(wild_schemas())
-def test_whatever_a_grammar_keeps_has_an_example(schema: dict[str, Any]) -> None:
+def test_schema_with_an_enforced_grammar_has_an_example(schema: dict[str, Any]) -> None:
     grammar = JsonGrammar(Rules(), schema)
     assume(grammar.rule() is not None and not grammar.unenforced)
     assert first_error(example(schema), schema) is None
@@ -128,7 +128,7 @@ def test_example_is_a_small_value(schema: Any, value: Any) -> None:
 
 
 def tables(levels: int) -> dict[str, Any]:
-    """Make arrays of a hundred arrays of a hundred, and so on."""
+    """Return a schema of arrays of 100 arrays of 100, and so on."""
     schema: dict[str, Any] = {"type": "null"}
     for _ in range(levels):
         schema = {"type": "array", "items": schema, "minItems": 100}
@@ -147,7 +147,7 @@ def fan(levels: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": {**parts, f"d{levels}": {"type": "null"}}}
 
 
-def test_example_of_what_is_said_often_costs_its_size() -> None:
+def test_example_with_repeated_definitions_takes_steps_for_its_size() -> None:
     steps = Steps()
     assert fits(example(fan(6), steps), fan(6))
     assert steps.taken < 10_000
@@ -171,7 +171,7 @@ def test_example_of_what_is_said_often_costs_its_size() -> None:
     ],
     ids=["fan", "items", "contained", "endless", "different", "tables", "text", "names", "depth"],
 )  # fmt: skip
-def test_example_that_would_be_too_large_is_not_made(schema: Any) -> None:
+def test_example_beyond_the_steps_raises_too_complex(schema: Any) -> None:
     steps = Steps()
     with pytest.raises(TooComplexError):
         example(schema, steps)

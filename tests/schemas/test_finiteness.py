@@ -9,12 +9,12 @@ from antiphon.schemas.finiteness import Finiteness
 SELF = {"$ref": "#"}
 
 
-def has_end(schema: Any) -> bool:
+def has_finite_value(schema: Any) -> bool:
     document = Document(schema)
     finiteness = Finiteness(document, Alternatives(document))
     view = document.of(schema)
-    assert finiteness.has_end(view) is finiteness.has_end(view)
-    return finiteness.has_end(view)
+    assert finiteness.has_finite_value(view) is finiteness.has_finite_value(view)
+    return finiteness.has_finite_value(view)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def has_end(schema: Any) -> bool:
         {"minimum": 3, "required": ["a"], "type": "number", "properties": {"a": SELF}},
     ],
 )  # fmt: skip
-def test_value_of_a_schema_has_an_end(schema: Any) -> None:
-    assert has_end(schema)
+def test_schema_has_a_finite_value(schema: Any) -> None:
+    assert has_finite_value(schema)
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ def test_value_of_a_schema_has_an_end(schema: Any) -> None:
         {"type": "array", "items": SELF, "prefixItems": [{}], "minItems": 5},
         {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "required": ["a"],
          "$defs": {"b": {"type": "array", "items": SELF, "minItems": 1}}},
-        # What is required stands beside the reference.
+        # The required property is declared beside the reference.
         {"type": "object", "properties": {"a": {"$ref": "#/$defs/b", "required": ["c"]}},
          "required": ["a"],
          "$defs": {"b": {"type": "object", "properties": {
              "c": {"$ref": "#/$defs/b", "required": ["c"]}}}}},
     ],
 )  # fmt: skip
-def test_value_that_requires_itself_has_none(schema: Any) -> None:
-    assert not has_end(schema)
+def test_schema_that_requires_itself_has_no_finite_value(schema: Any) -> None:
+    assert not has_finite_value(schema)
 
 
-def test_chain_of_definitions_is_walked_in_steps_that_grow_with_it() -> None:
+def test_chain_of_definitions_takes_linear_steps() -> None:
     taken: list[int] = []
     for count in (100, 200):
         parts = {
@@ -71,6 +71,6 @@ def test_chain_of_definitions_is_walked_in_steps_that_grow_with_it() -> None:
         }  # fmt: skip
         document = Document({"$defs": {**parts, f"d{count}": {"type": "null"}}})
         finiteness = Finiteness(document, Alternatives(document))
-        assert finiteness.has_end(document.of({"$ref": "#/$defs/d0"}))
+        assert finiteness.has_finite_value(document.of({"$ref": "#/$defs/d0"}))
         taken.append(document.steps.taken)
     assert taken[1] < 2.2 * taken[0]

@@ -13,13 +13,13 @@ NAMES = sorted(FORMATS)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_example_is_of_its_format(name: str) -> None:
+def test_example_matches_its_format(name: str) -> None:
     form = FORMATS[name]
     assert re.fullmatch(form.pattern, form.example, re.ASCII)
 
 
 @given(st.sampled_from(NAMES), st.integers(0, 10**6))
-def test_what_a_grammar_writes_is_of_the_format(name: str, seed: int) -> None:
+def test_grammar_output_matches_its_format(name: str, seed: int) -> None:
     form = FORMATS[name]
     text = Grammar(f"root ::= {form.rule}").draw(seed)
     assert re.fullmatch(form.pattern, text, re.ASCII)
@@ -27,7 +27,7 @@ def test_what_a_grammar_writes_is_of_the_format(name: str, seed: int) -> None:
 
 
 @given(st.sampled_from(NAMES), st.data())
-def test_language_of_a_format_holds_texts_of_it_alone(name: str, data: st.DataObject) -> None:
+def test_strict_pattern_matches_only_texts_of_its_format(name: str, data: st.DataObject) -> None:
     form = FORMATS[name]
     strict = form.strict or form.pattern
     text = data.draw(st.from_regex(re.compile(rf"\A(?:{strict})\Z", re.ASCII)))

@@ -4,7 +4,7 @@ import pytest
 
 from antiphon.schemas.automata import matches
 from antiphon.schemas.document import Document
-from antiphon.schemas.languages import counted, language_of, sizes
+from antiphon.schemas.languages import language_of, of_size, sizes
 from antiphon.schemas.regular import REST
 
 
@@ -18,23 +18,25 @@ from antiphon.schemas.regular import REST
         ({}, ["", "a", "forbidden?"], ["forbidden"]),
     ],
 )
-def test_language_is_of_all_that_is_asked(schema: Any, good: list[str], bad: list[str]) -> None:
+def test_language_combines_all_string_constraints(
+    schema: Any, good: list[str], bad: list[str]
+) -> None:
     document = Document(schema)
-    of, left = language_of(document, document.of(schema), ["forbidden"])
-    assert not left
+    of, unenforced = language_of(document, document.of(schema), ["forbidden"])
+    assert not unenforced
     assert all(matches(of, text) for text in good)
     assert not any(matches(of, text) for text in [*bad, "forbidden"])
 
 
-def test_pattern_that_is_not_understood_is_named() -> None:
+def test_unsupported_pattern_is_unenforced() -> None:
     document = Document({"pattern": "("})
     assert language_of(document, document.of(document.root), ()) == (REST, ("pattern",))
 
 
-def test_lengths_are_a_language_of_their_own() -> None:
+def test_sizes_have_their_own_language() -> None:
     document = Document({})
     some = document.of({"minLength": 1, "maxLength": 2.0})
-    assert sizes(some.words) == (1, 2)
-    assert [text for text in ("", "a", "ab", "abc") if matches(counted(some), text)] == ["a", "ab"]
-    assert counted(document.of({})) == REST
-    assert matches(counted(document.of({"minLength": 2})), "a" * 9)
+    assert sizes(some.keywords) == (1, 2)
+    assert [text for text in ("", "a", "ab", "abc") if matches(of_size(some), text)] == ["a", "ab"]
+    assert of_size(document.of({})) == REST
+    assert matches(of_size(document.of({"minLength": 2})), "a" * 9)

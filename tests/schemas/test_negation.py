@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 
 from antiphon.schemas.document import Document
-from antiphon.schemas.negation import can_be_denied, permitted
+from antiphon.schemas.negation import apply_negations, is_negatable
 
 
-def left(schema: Any) -> tuple[Any, tuple[str, ...], set[str]]:
+def negate(schema: Any) -> tuple[Any, tuple[str, ...], set[str]]:
     document, unenforced = Document(schema), set[str]()
-    view, strings = permitted(document, document.of(schema), unenforced)
+    view, strings = apply_negations(document, document.of(schema), unenforced)
     return view, strings, unenforced
 
 
@@ -23,8 +23,8 @@ def left(schema: Any) -> tuple[Any, tuple[str, ...], set[str]]:
         ({"type": ["string", "null"], "not": {"type": "null", "title": "T"}}, ("string",)),
     ],
 )
-def test_types_are_left_out(schema: Any, types: Any) -> None:
-    view, strings, unenforced = left(schema)
+def test_negated_types_are_removed(schema: Any, types: Any) -> None:
+    view, strings, unenforced = negate(schema)
     assert view.types == types
     assert not strings
     assert not unenforced
@@ -33,22 +33,22 @@ def test_types_are_left_out(schema: Any, types: Any) -> None:
 @pytest.mark.parametrize(
     "schema", [{"not": {}}, {"not": True}, {"type": "null", "not": {"type": ["null", "string"]}}]
 )
-def test_nothing_is_left_of_what_forbids_all(schema: Any) -> None:
-    assert left(schema) == (None, (), set())
+def test_view_whose_negation_rejects_all_is_none(schema: Any) -> None:
+    assert negate(schema) == (None, (), set())
 
 
-def test_strings_are_forbidden_one_by_one() -> None:
-    _, strings, unenforced = left({"type": "string", "not": {"enum": ["a", 1, "b"]}})
+def test_negated_strings_are_returned() -> None:
+    _, strings, unenforced = negate({"type": "string", "not": {"enum": ["a", 1, "b"]}})
     assert strings == ("a", "b")
     assert not unenforced
-    assert left({"not": {"enum": ["a", 1]}})[1:] == (("a",), {"not"})
+    assert negate({"not": {"enum": ["a", 1]}})[1:] == (("a",), {"not"})
 
 
-def test_property_is_left_out_of_objects() -> None:
-    view, _, unenforced = left(
+def test_negated_required_property_becomes_impossible() -> None:
+    view, _, unenforced = negate(
         {"type": "object", "not": {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}}
     )
-    assert view.parts[-1][0].named == {"a": False, "b": False}
+    assert view.properties[-1][0].named == {"a": False, "b": False}
     assert not unenforced
 
 
@@ -63,14 +63,14 @@ def test_property_is_left_out_of_objects() -> None:
         {"type": "number", "not": {"type": "integer"}},
     ],
 )
-def test_what_cannot_be_said_is_named(schema: Any) -> None:
-    view, _, unenforced = left(schema)
+def test_negation_that_cannot_be_rewritten_is_unenforced(schema: Any) -> None:
+    view, _, unenforced = negate(schema)
     assert unenforced == {"not"}
     assert view is not None
 
 
 @pytest.mark.parametrize(
-    ("schema", "can"),
+    ("schema", "negatable"),
     [
         ({}, True),
         ({"type": "null"}, True),
@@ -81,5 +81,5 @@ def test_what_cannot_be_said_is_named(schema: Any) -> None:
         (False, False),
     ],
 )
-def test_little_can_be_denied(schema: Any, can: Any) -> None:
-    assert can_be_denied(Document({}).of(schema)) is can
+def test_only_simple_views_are_negatable(schema: Any, negatable: Any) -> None:
+    assert is_negatable(Document({}).of(schema)) is negatable

@@ -46,10 +46,10 @@ patterns = st.tuples(
 
 
 @given(patterns, st.lists(st.text("abc1-. ", max_size=5), max_size=8))
-def test_pattern_means_what_it_means_to_python(pattern: str, texts: list[str]) -> None:
+def test_pattern_matches_like_python(pattern: str, texts: list[str]) -> None:
     known = pattern.count("(?P<name>")
-    for place in range(known):
-        pattern = pattern.replace("(?P<name>", f"(?P<n{place}>", 1)
+    for index in range(known):
+        pattern = pattern.replace("(?P<name>", f"(?P<n{index}>", 1)
     twin = re.compile(pattern, re.ASCII)
     of = language(pattern)
     for text in texts:
@@ -85,7 +85,7 @@ def test_pattern_means_what_it_means_to_python(pattern: str, texts: list[str]) -
         ("(?!.*x)^a", ["ab"], ["ax", "b"]),
         ("^(?=.*[a-z])(?=.*[0-9]).{3,}$", ["a1b"], ["abc", "a1"]),
         ("[^]", ["a"], [""]),
-        # Anchors read nothing: any number of them may hold at one place.
+        # Anchors read no character: any number of them may hold at one position.
         ("^^a", ["a"], ["ba"]),
         ("a$$", ["a"], ["ab"]),
         ("^(^a|b)b$", ["ab", "bb"], ["b", "aab"]),
@@ -108,13 +108,13 @@ def test_pattern_means_what_it_means_to_python(pattern: str, texts: list[str]) -
         ("(a$){0,1}b", ["b", "ab"], ["a"]),
     ],
 )
-def test_pattern_is_read_as_ecma_reads_it(pattern: str, good: list[str], bad: list[str]) -> None:
+def test_pattern_matches_like_ecmascript(pattern: str, good: list[str], bad: list[str]) -> None:
     of = language(pattern)
     assert all(matches(of, text) for text in good)
     assert not any(matches(of, text) for text in bad)
 
 
-def test_set_of_no_character_matches_nothing() -> None:
+def test_empty_set_matches_nothing() -> None:
     assert language("a[]b") == NOTHING
 
 
@@ -128,10 +128,10 @@ def test_set_of_no_character_matches_nothing() -> None:
         "^(?=a)" * 41,
     ],
 )
-def test_what_is_not_understood_is_refused(pattern: str) -> None:
+def test_unsupported_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(PatternUnsupportedError):
         language(pattern)
 
 
-def test_no_text_makes_a_pattern_go_back() -> None:
+def test_nested_repetition_matches_without_backtracking() -> None:
     assert not matches(language("^(a+)+$"), "a" * 5000 + "b")

@@ -43,17 +43,17 @@ ROOT: dict[str, Any] = {
         "https://example.com/root#/$defs/m~0n",
     ],
 )
-def test_pointer_leads_to_a_schema(reference: str) -> None:
+def test_pointer_resolves_to_its_schema(reference: str) -> None:
     assert References(ROOT, Steps()).target(reference) == STRING
 
 
-def test_anchor_leads_to_its_schema() -> None:
+def test_anchor_resolves_to_its_schema() -> None:
     references = References(ROOT, Steps())
     assert references.target("#here") is ROOT["$defs"]["named"]
     assert references.target("#there") is None
 
 
-def test_whole_schema_is_led_to_by_its_own_name() -> None:
+def test_empty_pointer_and_own_id_resolve_to_the_root() -> None:
     references = References(ROOT, Steps())
     assert references.target("#") is ROOT
     assert references.target("https://example.com/root") is ROOT
@@ -68,7 +68,7 @@ def test_whole_schema_is_led_to_by_its_own_name() -> None:
         "#/$defs/ways/anyOf/2",
         "#/$defs/ways/anyOf/x",
         "#/$defs/ways/type/0",
-        # What stands there is no schema.
+        # The target is not a schema.
         "#/examples/0",
         "#/examples",
         "#/dependencies/b",
@@ -77,18 +77,18 @@ def test_whole_schema_is_led_to_by_its_own_name() -> None:
         "other.json",
     ],
 )
-def test_reference_to_no_schema_leads_nowhere(reference: str) -> None:
+def test_reference_without_a_schema_resolves_to_none(reference: str) -> None:
     assert References(ROOT, Steps()).target(reference) is None
 
 
-def test_following_takes_steps() -> None:
+def test_resolving_takes_steps() -> None:
     with pytest.raises(TooComplexError):
         References({"$defs": {"a": STRING}}, Steps(1)).target("#/$defs/a")
     with pytest.raises(TooComplexError):
         References({"$defs": {"a": STRING}}, Steps(1)).target("#a")
 
 
-def test_generic_as_generators_write_it_is_kept() -> None:
+def test_percent_encoded_generic_name_is_checked() -> None:
     schema = {
         "properties": {"a": {"$ref": "#/$defs/List%3CInt%3E"}},
         "$defs": {"List<Int>": {"type": "integer"}},

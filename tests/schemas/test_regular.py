@@ -42,7 +42,7 @@ def holds(of: Language, text: str) -> bool:
 
 
 @given(LANGUAGES, LANGUAGES, TEXTS)
-def test_languages_are_sets(one: Language, other: Language, text: str) -> None:
+def test_languages_combine_like_sets(one: Language, other: Language, text: str) -> None:
     assert holds(either(one, other), text) == (holds(one, text) or holds(other, text))
     a, b = whole(one), whole(other)
     assert matches(both(a, b), text) == (matches(a, text) and matches(b, text))
@@ -51,13 +51,13 @@ def test_languages_are_sets(one: Language, other: Language, text: str) -> None:
 
 
 @given(LANGUAGES, TEXTS, TEXTS)
-def test_one_after_the_other_holds_both(one: Language, before: str, after: str) -> None:
+def test_concatenation_matches_concatenated_texts(one: Language, before: str, after: str) -> None:
     if holds(one, after):
         assert holds(cat(word(before), one), before + after)
         assert holds(repeat(one, 2), after + after)
 
 
-def test_what_can_be_nothing_else_is_short() -> None:
+def test_trivial_terms_are_simplified() -> None:
     assert cat(word("a"), NOTHING) == NOTHING
     assert either() == NOTHING
     assert either(word("a"), REST) == REST
@@ -74,7 +74,7 @@ def test_what_can_be_nothing_else_is_short() -> None:
     assert repeat(ANY, 1, 1) == ANY
 
 
-def test_characters_are_no_halves_of_a_pair() -> None:
+def test_characters_exclude_surrogates() -> None:
     assert inside([(0xD000, 0xDC00)]) == Chars(((0xD000, 0xD7FF),))
     assert inside([(0, 0x10FFFF)]) == ANY
     assert outside([(0, 0x10FFFF)]) == NOTHING
@@ -82,7 +82,7 @@ def test_characters_are_no_halves_of_a_pair() -> None:
     assert chars([(5, 9), (1, 4), (20, 20)]) == Chars(((1, 9), (20, 20)))
 
 
-def test_nothing_is_never_nullable() -> None:
+def test_only_languages_with_the_empty_text_are_nullable() -> None:
     assert not is_nullable(Alt(frozenset()))
     assert is_nullable(neither(word("a")))
     assert is_nullable(repeat(repeat(word("a")), 1))

@@ -3,7 +3,7 @@ import pytest
 from antiphon.schemas.steps import STEPS, Steps, TooComplexError
 
 
-def test_steps_are_counted_up_to_the_most_there_are() -> None:
+def test_steps_beyond_the_budget_raise_too_complex() -> None:
     steps = Steps(3)
     steps.take()
     steps.take(2)
@@ -12,5 +12,5 @@ def test_steps_are_counted_up_to_the_most_there_are() -> None:
         steps.take()
 
 
-def test_budget_is_that_of_one_schema_if_none_is_given() -> None:
+def test_default_budget_is_that_of_one_schema() -> None:
     assert Steps().most == STEPS

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.schemas.values import APART, TYPES, decimal, identity, is_of, type_of
+from antiphon.schemas.values import DISJOINT_TYPES, TYPES, decimal, identity, is_of, type_of
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ from antiphon.schemas.values import APART, TYPES, decimal, identity, is_of, type
         (1.0, {"number", "integer"}),
     ],
 )
-def test_value_is_of_its_types_and_no_others(value: Any, types: set[str]) -> None:
+def test_value_has_exactly_its_types(value: Any, types: set[str]) -> None:
     assert {name for name in TYPES if is_of(value, name)} == types
-    assert {type_of(value)} == types & {*APART}
+    assert {type_of(value)} == types & {*DISJOINT_TYPES}
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_value_is_of_its_types_and_no_others(value: Any, types: set[str]) -> Non
         ([], {}, False),
     ],
 )
-def test_values_are_the_same_as_json_has_it(one: Any, other: Any, same: Any) -> None:
+def test_identity_is_equal_for_values_equal_in_json(one: Any, other: Any, same: Any) -> None:
     assert (identity(one) == identity(other)) is same
 
 
-def test_number_is_the_decimal_one_that_was_written() -> None:
+def test_decimal_returns_the_number_as_written() -> None:
     assert decimal(0.1) == Fraction(1, 10)
     assert decimal(10**30) == 10**30
     assert decimal(Fraction(3, 2)) == Fraction(3, 2)

@@ -1,4 +1,4 @@
-"""What one view says of schemas that hold together; check, grammars and examples read no other."""
+"""How a view merges schemas that apply together; check, grammars and examples share it."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ def view(schema: Any) -> View:
 
 
 def allowed(schema: Any, values: list[Any]) -> list[Any]:
-    """Return the values that the grammar allows, after all agree on each that it writes."""
+    """Return the values that the grammar allows, after checking its output."""
     rules = Rules()
     rule = JsonGrammar(rules, schema).rule()
     if rule is None:
@@ -35,7 +35,7 @@ def allowed(schema: Any, values: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("schema", "words"),
+    ("schema", "keywords"),
     [
         ({"allOf": [{"minimum": 1}, {"minimum": 3, "maximum": 9}], "maximum": 7},
          {"minimum": 3, "maximum": 7}),
@@ -47,8 +47,8 @@ def allowed(schema: Any, values: list[Any]) -> list[Any]:
         ({"$ref": "#/$defs/a", "minimum": 3, "$defs": {"a": {"minimum": 5}}}, {"minimum": 5}),
     ],
 )  # fmt: skip
-def test_numbers_of_several_schemas_are_the_stricter_ones(schema: Any, words: Any) -> None:
-    assert view(schema).words == words
+def test_merged_bounds_are_the_stricter_ones(schema: Any, keywords: Any) -> None:
+    assert view(schema).keywords == keywords
 
 
 @pytest.mark.parametrize(
@@ -62,23 +62,23 @@ def test_numbers_of_several_schemas_are_the_stricter_ones(schema: Any, words: An
         ("unheard of", "null", ("null",)),
     ],
 )
-def test_types_of_several_schemas_are_those_of_all(one: Any, other: Any, types: Any) -> None:
+def test_merged_types_are_the_common_ones(one: Any, other: Any, types: Any) -> None:
     found = view({"allOf": [{"type": one}, {"type": other}]})
     assert found.types == types
     assert found.impossible is (not types)
 
 
-def test_values_of_several_schemas_are_those_of_all() -> None:
+def test_merged_values_are_the_common_ones() -> None:
     listed = {"enum": [1, "a", None], "allOf": [{"enum": ["a", 1.0]}, {"not": {"const": "a"}}]}
     assert [*(view(listed).values or {}).values()] == [1]
     assert view({"enum": [1, 2], "const": 3}).impossible
     left = view({"enum": [1, 2], "not": {"enum": [2, 3]}, "allOf": [{"not": {"type": "null"}}]})
     assert [*(left.values or {}).values()] == [1]
-    assert left.nots == ({"type": "null"},)
-    assert view({"enum": [1], "not": False}).nots == (False,)
+    assert left.negated == ({"type": "null"},)
+    assert view({"enum": [1], "not": False}).negated == (False,)
 
 
-def test_lists_of_several_schemas_are_all_kept() -> None:
+def test_constraints_that_do_not_merge_are_all_listed() -> None:
     found = view(
         {
             "allOf": [
@@ -92,23 +92,23 @@ def test_lists_of_several_schemas_are_all_kept() -> None:
     assert found.patterns == ("a", "b")
     assert found.formats == ("date",)
     assert found.required == ("a", "b", "c")
-    assert [choice.word for choice in found.choices] == ["anyOf", "anyOf", "dependencies"]
-    assert found.nots == ({}, False)
-    assert found.needs == {"a": ("b", "c")}
+    assert [choice.keyword for choice in found.choices] == ["anyOf", "anyOf", "dependencies"]
+    assert found.negated == ({}, False)
+    assert found.dependent_required == {"a": ("b", "c")}
     assert found.unenforced == {"unevaluatedItems"}
-    assert len(found.contains) == len(found.names) == 1
-    assert found.asks == {"required", "more"}
+    assert len(found.contains) == len(found.property_names) == 1
+    assert found.constraint_kinds == {"required", "other"}
 
 
-def test_own_words_come_before_those_of_parts_and_behind_those_of_a_reference() -> None:
+def test_keywords_come_in_the_order_reference_own_all_of() -> None:
     properties = {"properties": {"own": {}}}
     parts = {"allOf": [{"properties": {"part": {}}}], "$ref": "#/$defs/a", **properties}
     found = view({**parts, "$defs": {"a": {"properties": {"referred": {}}}}})
-    names = [name for group in found.parts for part in group for name in part.named]
+    names = [name for group in found.properties for part in group for name in part.named]
     assert names == ["referred", "own", "part"]
 
 
-def test_reference_to_nothing_is_named() -> None:
+def test_unresolvable_reference_is_unenforced() -> None:
     assert view({"$ref": "#/nowhere"}).unenforced == {"$ref"}
     assert view({"$ref": "#/nowhere", "$unenforced": ["$ref"]}).unenforced == {"$ref"}
     assert not view({"$unenforced": "anyOf"}).unenforced
@@ -118,7 +118,7 @@ def test_reference_to_nothing_is_named() -> None:
     ("schema", "types"),
     [
         ({"type": ["null", "string"], "minimum": 1}, ("null", "string")),
-        *(({word: {}}, ("object",)) for word in ("properties", "propertyNames")),
+        *(({keyword: {}}, ("object",)) for keyword in ("properties", "propertyNames")),
         ({"required": ["a"]}, ("object",)),
         ({"dependentRequired": {"a": ["b"]}}, ("object",)),
         ({"minProperties": 1}, ("object",)),
@@ -132,12 +132,12 @@ def test_reference_to_nothing_is_named() -> None:
         ({"title": "a"}, ()),
     ],
 )
-def test_type_that_is_not_named_is_that_of_the_words(schema: Any, types: Any) -> None:
+def test_implied_type_is_that_of_the_keywords(schema: Any, types: Any) -> None:
     assert view(schema).implied_types == types
 
 
 @pytest.mark.parametrize(
-    ("schema", "free"),
+    ("schema", "unconstrained"),
     [
         (True, True),
         ({}, True),
@@ -152,8 +152,8 @@ def test_type_that_is_not_named_is_that_of_the_words(schema: Any, types: Any) ->
         ({"if": {}}, True),
     ],
 )
-def test_view_is_free_if_nothing_is_asked(schema: Any, free: Any) -> None:
-    assert view(schema).is_free is free
+def test_view_without_constraints_is_unconstrained(schema: Any, unconstrained: Any) -> None:
+    assert view(schema).is_unconstrained is unconstrained
 
 
 def test_view_is_made_once_whatever_leads_to_it() -> None:
@@ -164,26 +164,26 @@ def test_view_is_made_once_whatever_leads_to_it() -> None:
     }
     document = Document(root)
     whole, a = document.of(root), document.of(root["$defs"]["a"])
-    assert document.part(whole, "b") is a
-    assert document.part(whole, "d") is document.part(a, "c")
+    assert document.property_view(whole, "b") is a
+    assert document.property_view(whole, "d") is document.property_view(a, "c")
     assert document.of(root) is whole
 
 
-def test_item_behind_those_that_are_named_is_like_all_others() -> None:
+def test_items_behind_the_prefix_share_a_view() -> None:
     schema = {"prefixItems": [{"type": "null"}], "items": {"type": "string"}}
     document = Document(schema)
-    found = [document.item(document.of(schema), place).types for place in (0, 1, 2, 3)]
+    found = [document.item_view(document.of(schema), index).types for index in (0, 1, 2, 3)]
     assert found == [("null",), ("string",), ("string",), ("string",)]
 
 
-def test_pattern_that_is_not_understood_is_found_nowhere() -> None:
+def test_unsupported_pattern_matches_no_property() -> None:
     document = Document({"patternProperties": {"(": False}})
     assert document.finds("(", "a") is None
     assert document.language("(") is None
-    assert document.part(document.of(document.root), "a").is_free
+    assert document.property_view(document.of(document.root), "a").is_unconstrained
 
 
-def test_reference_is_found_however_deep_it_is() -> None:
+def test_reference_is_found_at_any_depth() -> None:
     document = Document({})
     deep = {"items": [{"anyOf": [{"properties": {"a": {"$ref": "#"}}}]}]}
     assert document.has_reference(((True, deep),))
@@ -191,7 +191,7 @@ def test_reference_is_found_however_deep_it_is() -> None:
     assert not document.has_reference((({"items": [{}, 5]},), (True,)))
 
 
-def test_many_schemas_that_speak_of_properties_are_looked_up() -> None:
+def test_large_group_is_searched_by_index() -> None:
     parts: list[Any] = [{"properties": {f"p{n}": {"const": n}}} for n in range(FEW)]
     parts += [{"additionalProperties": {"maximum": 3}, "properties": {"p0": True}}]
     parts += [{"patternProperties": {"^p1": {"minimum": 1}}}]
@@ -204,29 +204,29 @@ def test_many_schemas_that_speak_of_properties_are_looked_up() -> None:
 
 
 @pytest.mark.parametrize("name", ["allOf", "properties", "enum"])
-def test_joining_takes_a_step_for_each_word(name: str) -> None:
+def test_merging_takes_a_step_for_each_keyword(name: str) -> None:
     steps: list[int] = []
     for size in (200, 400):
-        words: dict[str, Any] = {
+        keywords: dict[str, Any] = {
             "allOf": [{"required": [f"p{n}"]} for n in range(size)],
             "enum": list(range(size)),
             "properties": {f"p{n}": {} for n in range(size)},
         }
-        document = Document({name: words[name]})
-        document.part(document.of(document.root), "p0")
+        document = Document({name: keywords[name]})
+        document.property_view(document.of(document.root), "p0")
         steps.append(document.steps.taken)
     assert steps[1] <= 2.2 * steps[0]
     with pytest.raises(TooComplexError):
         Document({}, Steps(2)).of({"allOf": [{"minimum": 1}]})
 
 
-# What is closed, and to what.
+# Closed objects.
 
 
 @pytest.mark.parametrize(
     ("schema", "good", "bad"),
     [
-        # `additionalProperties` speaks of what its own schema does not name, pattern or not.
+        # `additionalProperties` covers the properties that its own schema does not name or match.
         (
             {"type": "object", "allOf": [
                 {"additionalProperties": ARRAYS},
@@ -247,7 +247,7 @@ def test_joining_takes_a_step_for_each_word(name: str) -> None:
             [{"xa": 5}, {}],
             [{"xa": 6}, {"xb": 1}],
         ),
-        # What is closed keeps out what only another part knows, unless that is required.
+        # A closed schema rejects the properties of another one, unless they are required.
         (
             {"type": "object", "allOf": [
                 {"properties": {"a": {}}, "additionalProperties": False},
@@ -277,7 +277,7 @@ def test_joining_takes_a_step_for_each_word(name: str) -> None:
             [{}],
             [{"a": {"z": 1}}, {"a": {}}],
         ),
-        # To the ways of a choice it stays closed: others may fit.
+        # A closed schema rejects the properties of branches: another branch may fit.
         (
             {"type": "object", "properties": {"pch": {
                 "type": "object", "additionalProperties": False,
@@ -311,7 +311,7 @@ def test_joining_takes_a_step_for_each_word(name: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_check_grammar_and_example_agree_on_what_is_closed(
+def test_check_grammar_and_example_agree_on_closed_objects(
     schema: Any, good: list[Any], bad: list[Any]
 ) -> None:
     assert all(fits(value, schema) for value in good)
@@ -320,7 +320,7 @@ def test_check_grammar_and_example_agree_on_what_is_closed(
     assert fits(example(schema), schema)
 
 
-def test_grammar_writes_what_two_closings_leave() -> None:
+def test_grammar_combines_two_additional_properties() -> None:
     values = [{"a": [1, 2]}, {"b": [1, 2]}, {"a": []}]
     parts = [{"additionalProperties": ARRAYS}, {"patternProperties": {"a": {"type": "array"}}}]
     assert allowed({"type": "object", "allOf": parts}, values) == values[:2]

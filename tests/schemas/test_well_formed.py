@@ -26,7 +26,7 @@ def nested(levels: int) -> dict[str, Any]:
         nested(DEEPEST - 1),
     ],
 )
-def test_a_schema_is_taken(schema: dict[str, Any]) -> None:
+def test_well_formed_schema_is_accepted(schema: dict[str, Any]) -> None:
     check_well_formed(schema, "here")
 
 
@@ -65,11 +65,11 @@ def test_a_schema_is_taken(schema: dict[str, Any]) -> None:
         {"$defs": {"x": None}},
     ],
 )
-def test_what_is_no_schema_is_refused(schema: dict[str, Any]) -> None:
+def test_malformed_schema_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidSchemaError, match="here: JSON schema is invalid"):
         check_well_formed(schema, "here")
 
 
-def test_a_schema_that_is_too_deep_is_refused() -> None:
+def test_schema_that_is_too_deep_is_refused() -> None:
     with pytest.raises(InvalidSchemaError, match="here: JSON schema is nested too deeply"):
         check_well_formed(nested(DEEPEST), "here")

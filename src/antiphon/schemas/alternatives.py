@@ -1,29 +1,30 @@
-"""A view with choices in it, as views without: the ways of which a value must fit one.
+"""Expands a view with choices into alternatives: views without choices, of which a value fits one.
 
-`anyOf` and `oneOf` are split into their ways and `if` into what fits it and what does not, unless
-what is asked besides decides it. Of conditions that ask for the values of one property all but one
-are decided once its value is known: they are as many ways as there are values, and deciding them
-takes the square of that. Choices that have nothing to do with each other multiply: from `WAYS`
-views on, a choice that has been split in one is left to the check in the others.
+`anyOf` and `oneOf` expand into their branches, `if` into the cases that it holds and that it does
+not, unless the other constraints decide it. A value of a property decides all conditions on that
+property but one, so these expand into as many alternatives as there are values, in quadratic time.
+Independent choices multiply: from `MOST_ALTERNATIVES` views on, a choice that was expanded in one
+view is left to the check in the others.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Final
 
 from antiphon.schemas.check import Check
-from antiphon.schemas.disjointness import are_apart, entails, opposites, told_apart
+from antiphon.schemas.disjointness import are_discriminated, are_disjoint, entails, opposites
 from antiphon.schemas.document import Document
-from antiphon.schemas.negation import can_be_denied
+from antiphon.schemas.negation import is_negatable
 from antiphon.schemas.view import UNENFORCED, Choice, Condition, Mark, Union, View
 
-WAYS: Final = 64
-"""How many ways of a view may come of choices that multiply."""
+MOST_ALTERNATIVES: Final = 64
+"""The limit on alternatives of a view that multiply."""
 
 
 class Alternatives:
-    """Splits the views of one document. A way that does not keep a choice has its word as `unenforced`.
+    """Expands the views of one document.
 
-    A `tight` one leaves out what could not be kept, as far as that is known.
+    An alternative that does not enforce a choice names its keyword in `unenforced`. With `tight`,
+    such alternatives are dropped where possible.
     """
 
     def __init__(self, document: Document, *, tight: bool = False) -> None:
@@ -34,157 +35,169 @@ class Alternatives:
         self._known: dict[int, list[View]] = {}
 
     def of(self, view: View) -> list[View]:
-        """Return the ways of `view`, in the order of its schema; none if no value fits."""
+        """Return the alternatives of `view`, in the order of its schema; none if no value fits."""
         if not view.choices:
             return [] if view.impossible else [view]
         known = self._known.get(id(view))
         if known is None:
-            split = self._ways if view.values is None else self._fitting
-            known = self._known[id(view)] = split(view)
+            expand = self._expanded if view.values is None else self._with_fitting_values
+            known = self._known[id(view)] = expand(view)
         return known
 
-    def _fitting(self, view: View) -> list[View]:
-        """Leave of a view that lists its values those that fit all choices."""
+    def _with_fitting_values(self, view: View) -> list[View]:
+        """Reduce a view that lists its values to the values that fit all choices."""
         values = [value for value in (view.values or {}).values() if self._check.fits(value, view)]
-        settled = [choice.mark for choice in view.choices]
+        resolved = [choice.mark for choice in view.choices]
         if not values:
             return []
-        asked = self._document.made(("fitting", id(view)), {"enum": values})
-        return [self._document.joined(view, asked, settled=settled)]
+        fitting = self._document.intern(("fitting", id(view)), {"enum": values})
+        return [self._document.merged(view, fitting, resolved=resolved)]
 
-    def _ways(self, view: View) -> list[View]:
+    def _expanded(self, view: View) -> list[View]:
         found: list[View] = []
-        split = _Split(self._document)
+        expansion = _Expansion(self._document)
         seen = {id(view)}
         waiting = [view]
         while waiting:
-            one = self._decided(waiting.pop())
-            if self._is_dead(one):
+            one = self._with_decided_conditions(waiting.pop())
+            if self._is_impossible(one):
                 continue
             if not one.choices:
                 found.append(one)
                 continue
-            split.views = len(found) + len(waiting)
-            new = [way for way in self._split(one, split) if id(way) not in seen]
+            expansion.views = len(found) + len(waiting)
+            new = [
+                expanded
+                for expanded in self._expand_choice(one, expansion)
+                if id(expanded) not in seen
+            ]
             seen.update(map(id, new))
             waiting.extend(reversed(new))
         return found
 
-    def _is_dead(self, view: View) -> bool:
+    def _is_impossible(self, view: View) -> bool:
         document = self._document
         return view.impossible or (
             "object" in view.implied_types
             and len(view.implied_types) == 1
-            and any(document.part(view, name).impossible for name in view.required)
+            and any(document.property_view(view, name).impossible for name in view.required)
         )
 
-    def _decided(self, view: View) -> View:
-        """Make the choices of `if` that what is asked besides decides."""
+    def _with_decided_conditions(self, view: View) -> View:
+        """Resolve the conditions that the other constraints decide."""
         while True:
             marks: list[Mark] = []
-            asked: list[Any] = []
+            outcomes: list[Any] = []
             for choice in view.choices:
                 if isinstance(choice, Condition):
                     holds = self._holds(view, choice)
                     if holds is not None:
                         marks.append(choice.mark)
-                        asked.append(choice.then if holds else choice.otherwise)
+                        outcomes.append(choice.then if holds else choice.otherwise)
             if not marks:
                 return view
-            view = self._document.joined(view, *asked, settled=marks)
+            view = self._document.merged(view, *outcomes, resolved=marks)
 
     def _holds(self, view: View, condition: Condition) -> bool | None:
         when = self._document.of(condition.when)
-        if are_apart(self._document, view, when):
+        if are_disjoint(self._document, view, when):
             return False
         return True if entails(self._document, view, when) else None
 
-    def _split(self, view: View, split: "_Split") -> list[View]:
+    def _expand_choice(self, view: View, expansion: "_Expansion") -> list[View]:
         choice = view.choices[0]
         if isinstance(choice, Union):
-            asked = choice.ways if choice.word == "anyOf" else self._exclusive_ways(choice)
-            ways = [
-                self._document.joined(view, way, settled=[choice.mark])
-                for way in asked
-                if not split.leads_back(choice, way)
+            branches = (
+                choice.branches if choice.keyword == "anyOf" else self._exclusive_branches(choice)
+            )
+            alternatives = [
+                self._document.merged(view, branch, resolved=[choice.mark])
+                for branch in branches
+                if not expansion.leads_back(choice, branch)
             ]
         else:
-            ways = [*self._branches(view, choice, split)]
-        if split.may_be_made(choice, len(ways)):
-            return ways
+            alternatives = [*self._condition_branches(view, choice, expansion)]
+        if expansion.allows(choice, len(alternatives)):
+            return alternatives
         if self._tight:
-            return [way for way in ways if not self._is_dead(way)][:1]
-        return [self._document.joined(view, UNENFORCED[choice.word], settled=[choice.mark])]
+            return [one for one in alternatives if not self._is_impossible(one)][:1]
+        return [self._document.merged(view, UNENFORCED[choice.keyword], resolved=[choice.mark])]
 
-    def _branches(self, view: View, choice: Condition, split: "_Split") -> Iterator[View]:
-        """Return what fits `if` and `then`, and what fits `else` and not `if`.
+    def _condition_branches(
+        self, view: View, choice: Condition, expansion: "_Expansion"
+    ) -> Iterator[View]:
+        """Return the view of `if` and `then`, and the views of `else` and not `if`.
 
-        Of a condition whose opposite is not plain, the second may fit `if`, too; a tight grammar
-        has it only for want of the first.
+        Where `if` cannot be negated, the view of `else` admits values that fit `if`, too; with
+        `tight`, it is used only if the first view is impossible.
         """
-        joined, marks = self._document.joined, [choice.mark]
-        if not split.leads_back(choice, choice.then):
-            first = joined(view, choice.when, choice.then, settled=marks)
+        merged, marks = self._document.merged, [choice.mark]
+        if not expansion.leads_back(choice, choice.then):
+            first = merged(view, choice.when, choice.then, resolved=marks)
             yield first
-            if self._tight and not self._is_dead(first):
+            if self._tight and not self._is_impossible(first):
                 return
-        if split.leads_back(choice, choice.otherwise):
+        if expansion.leads_back(choice, choice.otherwise):
             return
-        against = opposites(self._document, choice.when)
-        if against is None:
-            against = [UNENFORCED[choice.word]]
-        for one in against:
-            yield joined(view, one, choice.otherwise, settled=marks)
+        negations = opposites(self._document, choice.when)
+        if negations is None:
+            negations = [UNENFORCED[choice.keyword]]
+        for negation in negations:
+            yield merged(view, negation, choice.otherwise, resolved=marks)
 
-    def _exclusive_ways(self, union: Union) -> Sequence[Any]:
+    def _exclusive_branches(self, union: Union) -> Sequence[Any]:
         if union.mark not in self._exclusive:
-            self._exclusive[union.mark] = self._made_exclusive(union)
+            self._exclusive[union.mark] = self._make_exclusive(union)
         return self._exclusive[union.mark]
 
-    def _made_exclusive(self, union: Union) -> list[Any]:
-        """Return each way of `oneOf` without what fits another; ways that list values are one."""
+    def _make_exclusive(self, union: Union) -> list[Any]:
+        """Return the branches of `oneOf`, each without the values that fit another.
+
+        Branches that list their values become one branch.
+        """
         document = self._document
-        views = [document.of(way) for way in union.ways]
-        open_ways = [place for place, view in enumerate(views) if view.values is None]
-        values = self._fitting_once(views, open_ways)
-        asked = [document.made(("once", union.mark), {"enum": values})] if values else []
-        rivals, unsure = self._rivals(views, open_ways)
-        for place in open_ways:
-            denied = [union.ways[rival] for rival in rivals[place]]
-            wrong = [*denied, *self._listed_in(views, place)]
-            parts = [union.ways[place], *([{"not": {"anyOf": wrong}}] if wrong else ())]
-            parts += [UNENFORCED["oneOf"]] if place in unsure else []
-            key = ("exclusive", union.mark, place)
-            asked.append(document.made(key, {"allOf": parts}) if parts[1:] else parts[0])
-        return asked
+        views = [document.of(branch) for branch in union.branches]
+        unlisted = [index for index, view in enumerate(views) if view.values is None]
+        values = self._values_fitting_once(views, unlisted)
+        branches = [document.intern(("listed", union.mark), {"enum": values})] if values else []
+        rivals, uncertain = self._rivals(views, unlisted)
+        for index in unlisted:
+            denied = [union.branches[rival] for rival in rivals[index]]
+            excluded = [*denied, *self._listed_values_fitting(views, index)]
+            parts = [union.branches[index], *([{"not": {"anyOf": excluded}}] if excluded else ())]
+            parts += [UNENFORCED["oneOf"]] if index in uncertain else []
+            key = ("exclusive", union.mark, index)
+            branches.append(document.intern(key, {"allOf": parts}) if parts[1:] else parts[0])
+        return branches
 
     def _rivals(
-        self, views: Sequence[View], places: Sequence[int]
+        self, views: Sequence[View], indices: Sequence[int]
     ) -> tuple[dict[int, list[int]], set[int]]:
-        """Return what each way has to be without, and the ways of which that cannot be said."""
+        """Return the rivals that each branch excludes, and the branches that cannot exclude all."""
         document = self._document
-        found: dict[int, list[int]] = {place: [] for place in places}
-        if len(places) > 1 and told_apart(document, [views[place] for place in places]):
+        found: dict[int, list[int]] = {index: [] for index in indices}
+        if len(indices) > 1 and are_discriminated(document, [views[index] for index in indices]):
             return found, set()
-        others = [place for place in places if not can_be_denied(views[place])]
-        deniable = [place for place in places if place not in {*others}]
-        unsure = {
-            place
-            for place in places
+        others = [index for index in indices if not is_negatable(views[index])]
+        negatable = [index for index in indices if index not in {*others}]
+        uncertain = {
+            index
+            for index in indices
             if any(
-                at != place and not are_apart(document, views[place], views[at]) for at in others
+                other != index and not are_disjoint(document, views[index], views[other])
+                for other in others
             )
         }
-        for place in places:
-            found[place] = [
-                at
-                for at in deniable
-                if at != place and not are_apart(document, views[place], views[at])
+        for index in indices:
+            found[index] = [
+                other
+                for other in negatable
+                if other != index and not are_disjoint(document, views[index], views[other])
             ]
-        return found, unsure
+        return found, uncertain
 
-    def _fitting_once(self, views: Sequence[View], open_ways: Sequence[int]) -> list[Any]:
-        """Return the listed values that fit one way and no other."""
+    def _values_fitting_once(self, views: Sequence[View], unlisted: Sequence[int]) -> list[Any]:
+        """Return the listed values that fit exactly one branch."""
         counts: dict[Hashable, int] = {}
         values: dict[Hashable, Any] = {}
         for view in views:
@@ -196,44 +209,44 @@ class Alternatives:
             value
             for key, value in values.items()
             if counts[key] == 1
-            and not any(self._check.fits(value, views[place]) for place in open_ways)
+            and not any(self._check.fits(value, views[index]) for index in unlisted)
         ]
 
-    def _listed_in(self, views: Sequence[View], place: int) -> list[Any]:
-        """Return a schema of the listed values that fit a way that lists none."""
+    def _listed_values_fitting(self, views: Sequence[View], index: int) -> list[Any]:
+        """Return a schema of the listed values that also fit the branch at `index`, or nothing."""
         found = [
             value
             for view in views
             for value in (view.values or {}).values()
-            if self._check.fits(value, views[place]) and self._check.fits(value, view)
+            if self._check.fits(value, views[index]) and self._check.fits(value, view)
         ]
         return [{"enum": found}] if found else []
 
 
-class _Split:
-    """The choices that were made of one view, of which there are so many `views` by now."""
+class _Expansion:
+    """The expansion of one view: which choices were expanded, and how many `views` there are."""
 
     def __init__(self, document: Document) -> None:
         self.views = 0
         self._document = document
-        self._made: set[Mark] = set()
-        self._around: dict[Mark, set[Mark]] = {}
+        self._seen: set[Mark] = set()
+        self._enclosing: dict[Mark, set[Mark]] = {}
 
-    def may_be_made(self, choice: Choice, ways: int) -> bool:
-        """Whether the choice may be split in so many ways more."""
-        is_first = choice.mark not in self._made
-        self._made.add(choice.mark)
-        return is_first or ways <= 1 or self.views + ways <= WAYS
+    def allows(self, choice: Choice, count: int) -> bool:
+        """Whether the choice may expand into `count` more views."""
+        is_first = choice.mark not in self._seen
+        self._seen.add(choice.mark)
+        return is_first or count <= 1 or self.views + count <= MOST_ALTERNATIVES
 
-    def leads_back(self, choice: Choice, way: Any) -> bool:
-        """Whether a way comes back to the choice, or to one that it is inside of: it adds nothing.
+    def leads_back(self, choice: Choice, branch: Any) -> bool:
+        """Whether a branch leads back to its choice, or to one around it.
 
-        A way of its own is the least that can be meant: a value must fit for some other reason.
+        Such a branch adds no values: a value must fit another branch first.
         """
-        around = {choice.mark, *self._around.get(choice.mark, ())}
-        inside = [one.mark for one in self._document.of(way).choices]
-        if not around.isdisjoint(inside):
+        enclosing = {choice.mark, *self._enclosing.get(choice.mark, ())}
+        inside = [one.mark for one in self._document.of(branch).choices]
+        if not enclosing.isdisjoint(inside):
             return True
         for mark in inside:
-            self._around.setdefault(mark, set()).update(around)
+            self._enclosing.setdefault(mark, set()).update(enclosing)
         return False

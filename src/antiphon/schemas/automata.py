@@ -275,7 +275,7 @@ class Automaton:
         return [(classes, self._either(targets)) for classes, targets in found]
 
     def _partial_moves(self, part: int) -> _Moves:
-        """Return the moves of a part, each alternative by itself: a class may occur several times."""
+        """Return the moves of a part, each alternative by itself: classes may occur repeatedly."""
         if part not in self._partial:
             # From the end of the chain: each part needs the moves of the next.
             for one in reversed([*self._chain(part)]):

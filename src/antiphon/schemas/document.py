@@ -1,58 +1,61 @@
-"""One schema with all that is inside of it: where references lead, and the views of its parts.
+"""One schema document: resolves its references, and derives the views of it and its subschemas.
 
-Each view is made once, whatever leads to it, so that a schema which comes back to itself comes back
-to the same view. Work is counted: following and joining takes a step for each word.
+Each view is made once, whatever leads to it, so a schema that refers to itself leads back to the
+same view. Work is counted: following and merging takes a step for each keyword.
 """
 
 from collections.abc import Hashable, Iterable
 from typing import Any, Final
 
 from antiphon.schemas.automata import Automaton
-from antiphon.schemas.joining import joined, properties_of
+from antiphon.schemas.merging import merged, properties_of
 from antiphon.schemas.patterns import PatternUnsupportedError, language
 from antiphon.schemas.references import References
 from antiphon.schemas.regular import Language
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.view import (
-    SILENT,
-    SPEAKING,
+    INERT,
+    PROPERTY_KEYWORDS,
     UNENFORCED,
-    Asked,
     Group,
     Items,
     Mark,
     Properties,
     Schema,
+    Subschemas,
     View,
 )
 
 FEW: Final = 8
-"""How many schemas of one group are looked through for a property, without an index of them."""
+"""Up to this many schemas of a group are searched for a property without an index."""
 
 _ENTER: Final = 0
 _READ: Final = 1
 _LEAVE: Final = 2
-_LEAVES: Final = frozenset({"type", "format", "pattern", "minLength", "maxLength", "minimum"})
+_SIMPLE: Final = frozenset({"type", "format", "pattern", "minLength", "maxLength", "minimum"})
 _CHOICES: Final = frozenset({"anyOf", "oneOf", "if"})
-_OF_CHOICES: Final = _CHOICES | {"then", "else"}
-_JOINING: Final = frozenset({"$ref", "allOf"})
-_PASSING: Final = SILENT | _JOINING
-"""Words that say nothing of a value themselves."""
+_CHOICE_KEYWORDS: Final = _CHOICES | {"then", "else"}
+_FOLLOWED: Final = frozenset({"$ref", "allOf"})
+_TRANSPARENT: Final = INERT | _FOLLOWED
+"""Keywords that constrain no value by themselves."""
 
 
 class _Index:
-    """Which of many schemas name a property, and which speak of those that they do not name."""
+    """Maps property names to the schemas of a group that name them.
+
+    `others` are the schemas that also constrain properties that they do not name.
+    """
 
     def __init__(self, group: tuple[Properties, ...]) -> None:
         self.named: dict[str, list[Properties]] = {}
-        self.of_any = [part for part in group if part.patterns or part.others is not True]
+        self.others = [part for part in group if part.patterns or part.additional is not True]
         for part in group:
             for name in part.named:
                 self.named.setdefault(name, []).append(part)
 
 
 class Document:
-    """A schema and its parts. Parts are known by which object they are: none may change."""
+    """A schema and its subschemas, identified by `id()`: no schema object may change."""
 
     def __init__(self, root: Any, steps: Steps | None = None) -> None:
         self.root = root
@@ -60,89 +63,95 @@ class Document:
         self._references = References(root, self.steps)
         self._groups: dict[tuple[int, ...], Group] = {}
         self._views: dict[Hashable, View] = {}
-        self._single: dict[int, View] = {}
-        self._leaves: dict[tuple[tuple[str, Any], ...], View] = {}
-        self._marks: dict[int, frozenset[Mark]] = {}
-        self._made: dict[Hashable, Any] = {}
+        self._schema_views: dict[int, View] = {}
+        self._simple_views: dict[tuple[tuple[str, Any], ...], View] = {}
+        self._only_choices: dict[int, frozenset[Mark]] = {}
+        self._interned: dict[Hashable, Any] = {}
         self._languages: dict[str, Language | None] = {}
         self._automata: dict[str, Automaton] = {}
         self._indices: dict[int, _Index] = {}
-        self._recursive: dict[int, bool] = {}
+        self._refers_anywhere: dict[int, bool] = {}
 
     def of(self, schema: Any) -> View:
         """Return the view of one schema."""
-        known = self._single.get(id(schema))
+        known = self._schema_views.get(id(schema))
         if known is None:
-            known = self._single[id(schema)] = self._leaf(schema) or self._first_view(schema)
+            known = self._schema_views[id(schema)] = self._simple_view(schema) or self._first_view(
+                schema
+            )
         return known
 
-    def _leaf(self, schema: Any) -> View | None:
-        """Return the view of a schema that says little; others that say the same share it."""
+    def _simple_view(self, schema: Any) -> View | None:
+        """Return the view of a schema with simple keywords only; equal schemas share one view."""
         if not isinstance(schema, dict):
             return None
-        asked = [(word, value) for word, value in schema.items() if word not in SILENT]
-        if not all(word in _LEAVES and isinstance(value, str | int) for word, value in asked):
+        constraints = [
+            (keyword, value) for keyword, value in schema.items() if keyword not in INERT
+        ]
+        if not all(
+            keyword in _SIMPLE and isinstance(value, str | int) for keyword, value in constraints
+        ):
             return None
-        key = tuple(asked)
-        known = self._leaves.get(key)
+        key = tuple(constraints)
+        known = self._simple_views.get(key)
         if known is None:
-            known = self._leaves[key] = self._first_view(schema)
+            known = self._simple_views[key] = self._first_view(schema)
         return known
 
     def _first_view(self, schema: Any) -> View:
         return self._view([self._followed((schema,))], frozenset())
 
-    def view(self, asked: Asked) -> View:
-        """Return the view of all that is asked."""
-        if len(asked) == 1 and len(asked[0]) == 1:
-            return self.of(asked[0][0])
-        return self._view([self._followed(group) for group in asked], frozenset())
+    def view(self, subschemas: Subschemas) -> View:
+        """Return the view of schemas that all apply."""
+        if len(subschemas) == 1 and len(subschemas[0]) == 1:
+            return self.of(subschemas[0][0])
+        return self._view([self._followed(group) for group in subschemas], frozenset())
 
-    def joined(self, view: View, *schemas: Any, settled: Iterable[Mark] = ()) -> View:
-        """Return a view with more schemas, each for itself, and with some choices made."""
+    def merged(self, view: View, *schemas: Any, resolved: Iterable[Mark] = ()) -> View:
+        """Return `view` with more schemas, each a group of its own, and some choices resolved."""
         groups = [*view.groups]
         known = {id(node) for group in groups for node in group}
         for schema in schemas:
             group = () if schema is True else self._followed((schema,))
             if not known.issuperset(map(id, group)):
                 groups.append(group)
-        return self._view(groups, view.settled.union(settled))
+        return self._view(groups, view.resolved.union(resolved))
 
-    def made(self, key: Hashable, schema: Any) -> Any:
-        """Keep a schema that was made on the way; the same `key` gives the same object."""
-        return self._made.setdefault(key, schema)
+    def intern(self, key: Hashable, schema: Any) -> Any:
+        """Keep a generated schema; the same `key` always returns the same object."""
+        return self._interned.setdefault(key, schema)
 
-    def part_of(self, view: View, name: str) -> Asked:
-        """Return what is asked of an object's property `name`."""
-        known = view.known.get(("part", name))
+    def property_subschemas(self, view: View, name: str) -> Subschemas:
+        """Return the subschemas that apply to the property `name`."""
+        known = view.cache.get(("subschemas", name))
         if known is None:
-            groups = [self._asked_of(group, name) for group in view.parts]
-            known = view.known[("part", name)] = tuple(filter(None, groups))
+            groups = [self._subschemas_of(group, name) for group in view.properties]
+            known = view.cache[("subschemas", name)] = tuple(filter(None, groups))
         return known
 
-    def part(self, view: View, name: str) -> View:
-        """Return the view of an object's property `name`."""
+    def property_view(self, view: View, name: str) -> View:
+        """Return the view of the property `name`."""
         key = ("view", name)
-        known = view.known.get(key)
+        known = view.cache.get(key)
         if known is None:
-            known = view.known[key] = self.view(self.part_of(view, name))
+            known = view.cache[key] = self.view(self.property_subschemas(view, name))
         return known
 
-    def item_at(self, view: View, place: int) -> Asked:
-        """Return what is asked of an array's item at `place`."""
-        return tuple(filter(None, [_item_of(group, place) for group in view.items]))
+    def item_subschemas(self, view: View, index: int) -> Subschemas:
+        """Return the subschemas that apply to the item at `index`."""
+        return tuple(filter(None, [_item_of(group, index) for group in view.items]))
 
-    def item(self, view: View, place: int) -> View:
-        """Return the view of an array's item at `place`."""
-        # Behind those that are named, all are alike.
-        key = ("item", min(place, named_items(view)))
-        known = view.known.get(key)
+    def item_view(self, view: View, index: int) -> View:
+        """Return the view of the item at `index`."""
+        # All items behind the last position with a schema of its own share a view.
+        key = ("item", min(index, named_items(view)))
+        known = view.cache.get(key)
         if known is None:
-            known = view.known[key] = self.view(self.item_at(view, place))
+            known = view.cache[key] = self.view(self.item_subschemas(view, index))
         return known
 
     def language(self, pattern: str) -> Language | None:
-        """Return the texts in which a pattern is found; nothing if it is not understood."""
+        """Return the language of a pattern; None if it is unsupported."""
         if pattern not in self._languages:
             try:
                 self._languages[pattern] = language(pattern, self.steps)
@@ -151,7 +160,7 @@ class Document:
         return self._languages[pattern]
 
     def finds(self, pattern: str, text: str) -> bool | None:
-        """Whether `pattern` is found in `text`; nothing if it is not understood."""
+        """Whether `pattern` matches in `text`; None if it is unsupported."""
         automaton = self._automata.get(pattern)
         if automaton is None:
             of = self.language(pattern)
@@ -160,22 +169,22 @@ class Document:
             automaton = self._automata[pattern] = Automaton(of, self.steps)
         return automaton.matches(text)
 
-    def is_shut(self, part: Properties, name: str) -> bool:
-        """Whether a schema is closed to a property that it does not speak of."""
+    def is_closed_to(self, part: Properties, name: str) -> bool:
+        """Whether `additionalProperties: false` of a schema rejects the property `name`."""
         return (
-            part.others is False
+            part.additional is False
             and name not in part.named
             and not any(self.finds(pattern, name) for pattern in part.patterns)
         )
 
-    def has_reference(self, asked: Asked) -> bool:
-        """Whether there is a `$ref` in what is asked, however deep: it may have no end."""
-        return any(self._refers(one) for group in asked for one in group)
+    def has_reference(self, subschemas: Subschemas) -> bool:
+        """Whether the subschemas contain a `$ref` at any depth: their values may not end."""
+        return any(self._refers(one) for group in subschemas for one in group)
 
     def _refers(self, schema: Any) -> bool:
-        known = self._recursive.get(id(schema))
+        known = self._refers_anywhere.get(id(schema))
         if known is None:
-            known = self._recursive[id(schema)] = self._has_reference(schema)
+            known = self._refers_anywhere[id(schema)] = self._has_reference(schema)
         return known
 
     def _has_reference(self, schema: Any) -> bool:
@@ -191,68 +200,72 @@ class Document:
                 waiting.extend(node)
         return False
 
-    def _view(self, groups: Iterable[Group], settled: frozenset[Mark]) -> View:
-        by_parts: dict[frozenset[int], Group] = {}
+    def _view(self, groups: Iterable[Group], resolved: frozenset[Mark]) -> View:
+        by_schemas: dict[frozenset[int], Group] = {}
         for group in groups:
             self.steps.take(1 + len(group))
-            left = self._unsettled(group, settled) if settled else group
+            left = self._unresolved(group, resolved) if resolved else group
             if left:
-                by_parts[frozenset(map(id, left))] = left
-        if settled:
-            lasting = frozenset[int]().union(*by_parts)
-            settled = frozenset(mark for mark in settled if mark[1] in lasting)
-        key = (frozenset(by_parts), settled)
+                by_schemas[frozenset(map(id, left))] = left
+        if resolved:
+            remaining = frozenset[int]().union(*by_schemas)
+            resolved = frozenset(mark for mark in resolved if mark[1] in remaining)
+        key = (frozenset(by_schemas), resolved)
         known = self._views.get(key)
         if known is None:
-            known = self._views[key] = joined(tuple(by_parts.values()), settled, self.steps)
+            known = self._views[key] = merged(tuple(by_schemas.values()), resolved, self.steps)
         return known
 
-    def _unsettled(self, group: Group, settled: frozenset[Mark]) -> Group:
-        """Leave out the schemas that were nothing but choices which have been made.
+    def _unresolved(self, group: Group, resolved: frozenset[Mark]) -> Group:
+        """Drop the schemas that consist of resolved choices only.
 
-        So a way is the same view wherever it is chosen, if nothing else is asked beside it.
+        So a branch leads to the same view wherever it is chosen, if no other schema applies.
         """
         return tuple(
-            node for node in group if not (marks := self._marks_of(node)) or not marks <= settled
+            node
+            for node in group
+            if not (marks := self._choices_only(node)) or not marks <= resolved
         )
 
-    def _marks_of(self, node: Any) -> frozenset[Mark]:
-        """Return the choices of a schema that is nothing but choices."""
-        known = self._marks.get(id(node))
+    def _choices_only(self, node: Any) -> frozenset[Mark]:
+        """Return the choices of a schema that consists of choices only; else none."""
+        known = self._only_choices.get(id(node))
         if known is None:
-            words = frozenset() if isinstance(node, bool) else node.keys() - _PASSING
-            marks = frozenset((word, id(node)) for word in words & _CHOICES)
-            known = self._marks[id(node)] = marks if words <= _OF_CHOICES else frozenset()
+            keywords = frozenset() if isinstance(node, bool) else node.keys() - _TRANSPARENT
+            marks = frozenset((keyword, id(node)) for keyword in keywords & _CHOICES)
+            known = self._only_choices[id(node)] = (
+                marks if keywords <= _CHOICE_KEYWORDS else frozenset()
+            )
         return known
 
-    def _asked_of(self, group: tuple[Properties, ...], name: str) -> Group:
+    def _subschemas_of(self, group: tuple[Properties, ...], name: str) -> Group:
         found: dict[int, Any] = {}
-        for part in self._speaking_of(group, name) if len(group) > FEW else group:
+        for part in self._schemas_naming(group, name) if len(group) > FEW else group:
             self.steps.take(1 + len(part.patterns))
-            asked = [part.named[name]] if name in part.named else []
+            own = [part.named[name]] if name in part.named else []
             if part.patterns:
-                asked += [one for key, one in part.patterns.items() if self.finds(key, name)]
-            for one in asked or (part.others,):
+                own += [one for key, one in part.patterns.items() if self.finds(key, name)]
+            for one in own or (part.additional,):
                 if one is not True:
                     found[id(one)] = one
         return tuple(found.values())
 
-    def _speaking_of(self, group: tuple[Properties, ...], name: str) -> list[Properties]:
-        """Return those of many schemas that say anything of a property."""
+    def _schemas_naming(self, group: tuple[Properties, ...], name: str) -> list[Properties]:
+        """Look up the schemas of a large group that constrain a property."""
         index = self._indices.get(id(group))
         if index is None:
             index = self._indices[id(group)] = _Index(group)
             self.steps.take(sum(1 + len(part.named) for part in group))
-        return [*index.named.get(name, ()), *(one for one in index.of_any if name not in one.named)]
+        return [*index.named.get(name, ()), *(one for one in index.others if name not in one.named)]
 
     def _followed(self, group: Group) -> Group:
-        """Follow the references and the `allOf` of schemas; what comes back to itself is false."""
-        if len(group) == 1 and isinstance(group[0], dict) and _JOINING.isdisjoint(group[0]):
+        """Resolve `$ref` and `allOf`; a schema that leads back to itself becomes false."""
+        if len(group) == 1 and isinstance(group[0], dict) and _FOLLOWED.isdisjoint(group[0]):
             return group
         key = tuple(map(id, group))
         known = self._groups.get(key)
         if known is None:
-            known = self._groups[key] = self._opened(self._flattened(group))
+            known = self._groups[key] = self._reconciled(self._flattened(group))
         return known
 
     def _flattened(self, group: Group) -> Group:
@@ -261,62 +274,65 @@ class Document:
         passed: set[int] = set()
         waiting = [(one, _ENTER) for one in reversed(group)]
         while waiting:
-            node, then = waiting.pop()
+            node, phase = waiting.pop()
             self.steps.take()
-            if node is False or (then == _ENTER and id(node) in above):
+            if node is False or (phase == _ENTER and id(node) in above):
                 return (False,)
-            if then == _LEAVE:
+            if phase == _LEAVE:
                 above.discard(id(node))
-            elif then == _READ:
-                if not node.keys() <= _PASSING:
+            elif phase == _READ:
+                if not node.keys() <= _TRANSPARENT:
                     found[id(node)] = node
                 passed.add(id(node))
             elif isinstance(node, dict) and id(node) not in passed:
                 above.add(id(node))
-                # Its own words come before those of its parts, and behind those of its reference.
+                # The order of keywords: first of the reference, then its own, then of `allOf`.
                 parts = ((part, _ENTER) for part in reversed(node.get("allOf", ())))
                 waiting += [(node, _LEAVE), *parts, (node, _READ)]
                 if "$ref" in node:
                     target = self._references.target(node["$ref"])
                     if target is None:
-                        lost = UNENFORCED["$ref"]
-                        found[id(lost)] = lost
+                        missing = UNENFORCED["$ref"]
+                        found[id(missing)] = missing
                     waiting.append((target, _ENTER))
         return tuple(found.values())
 
-    def _opened(self, nodes: Group) -> Group:
-        """Open the schemas that are closed to what another one knows and any of them requires."""
-        said = {
+    def _reconciled(self, nodes: Group) -> Group:
+        """Let closed schemas accept the properties that another schema names and any requires."""
+        by_id = {
             id(node): properties_of(node)
             for node in nodes
-            if isinstance(node, dict) and not SPEAKING.isdisjoint(node)
+            if isinstance(node, dict) and not PROPERTY_KEYWORDS.isdisjoint(node)
         }
-        closed = [place for place, one in said.items() if one.others is False]
-        if not closed or len(said) == 1:
+        closed = [key for key, one in by_id.items() if one.additional is False]
+        if not closed or len(by_id) == 1:
             return nodes
-        opened: dict[int, list[str]] = {place: [] for place in closed}
+        accepted: dict[int, list[str]] = {key: [] for key in closed}
         required = dict.fromkeys(name for node in nodes for name in node.get("required", ()))
         for name in required:
             self.steps.take(len(closed))
-            shut = [place for place in closed if self.is_shut(said[place], name)]
-            if len(shut) < len(said):
-                for place in shut:
-                    opened[place].append(name)
+            rejecting = [key for key in closed if self.is_closed_to(by_id[key], name)]
+            if len(rejecting) < len(by_id):
+                for key in rejecting:
+                    accepted[key].append(name)
         return tuple(
-            self._open(node, opened[id(node)]) if opened.get(id(node)) else node for node in nodes
+            self._accepting(node, accepted[id(node)]) if accepted.get(id(node)) else node
+            for node in nodes
         )
 
-    def _open(self, node: Schema, names: list[str]) -> Schema:
+    def _accepting(self, node: Schema, names: list[str]) -> Schema:
         named = {**node.get("properties", {}), **dict.fromkeys(names, True)}
-        made: Schema = self.made(("opened", id(node), *names), {**node, "properties": named})
-        return made
+        widened: Schema = self.intern(
+            ("accepting", id(node), *names), {**node, "properties": named}
+        )
+        return widened
 
 
 def named_items(view: View) -> int:
-    """Count the items of an array that have a schema of their own."""
-    return max((len(one.first) for group in view.items for one in group), default=0)
+    """Return the number of positions that have a schema of their own."""
+    return max((len(one.prefix) for group in view.items for one in group), default=0)
 
 
-def _item_of(group: tuple[Items, ...], place: int) -> Group:
-    found = (one.first[place] if place < len(one.first) else one.others for one in group)
+def _item_of(group: tuple[Items, ...], index: int) -> Group:
+    found = (one.prefix[index] if index < len(one.prefix) else one.rest for one in group)
     return tuple({id(one): one for one in found if one is not True}.values())

@@ -1,4 +1,4 @@
-"""The strings that a view allows as one language: its patterns, formats and lengths together."""
+"""The language of the strings that a view allows: its patterns, formats and sizes together."""
 
 from collections.abc import Iterable
 
@@ -22,31 +22,31 @@ from antiphon.schemas.view import Schema, View
 def language_of(
     document: Document, view: View, forbidden: Iterable[str]
 ) -> tuple[Language, tuple[str, ...]]:
-    """Return the language of the strings of a view, sizes aside, and the words that have none."""
-    left: tuple[str, ...] = ()
-    sides = [neither(whole(either(*map(word, forbidden))))]
+    """Return the language of the strings of a view without sizes, and the unenforced keywords."""
+    unenforced: tuple[str, ...] = ()
+    languages = [neither(whole(either(*map(word, forbidden))))]
     for pattern in view.patterns:
         found = document.language(pattern)
         if found is None:
-            left = ("pattern",)
+            unenforced = ("pattern",)
         else:
-            sides.append(found)
+            languages.append(found)
     for name in view.formats:
         form = FORMATS[name]
-        sides.append(language(f"^(?:{form.strict or form.pattern})$"))
+        languages.append(language(f"^(?:{form.strict or form.pattern})$"))
     if view.values is not None:
         texts = (one for one in view.values.values() if isinstance(one, str))
-        sides.append(whole(either(*map(word, texts))))
-    return both(*sides), left
+        languages.append(whole(either(*map(word, texts))))
+    return both(*languages), unenforced
 
 
-def counted(view: View) -> Language:
-    """Return the texts that are as long as they must be."""
-    least, most = sizes(view.words)
+def of_size(view: View) -> Language:
+    """Return the language of all texts that have the size of the view."""
+    least, most = sizes(view.keywords)
     return REST if (least, most) == (0, None) else whole(repeat(ANY, least, most))
 
 
-def sizes(words: Schema) -> tuple[int, int | None]:
-    """Return how many characters a string has at least and at most."""
-    most = words.get("maxLength")
-    return int(words.get("minLength", 0)), None if most is None else int(most)
+def sizes(keywords: Schema) -> tuple[int, int | None]:
+    """Return the minimum and the maximum number of characters."""
+    most = keywords.get("maxLength")
+    return int(keywords.get("minLength", 0)), None if most is None else int(most)

@@ -1,66 +1,69 @@
-"""What `not` asks for, where that can be said without it."""
+"""Rewrites `not` as other constraints, where that is possible."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from antiphon.schemas.document import Document
-from antiphon.schemas.values import APART, TYPES, is_of
+from antiphon.schemas.values import DISJOINT_TYPES, TYPES, is_of
 from antiphon.schemas.view import View
 
 
-def can_be_denied(view: View) -> bool:
-    """Whether what does not fit can be said: anything does, or types, or what has one property."""
-    return view.asks in (set(), {"types"}, {"required"}, {"types", "required"}) and (
+def is_negatable(view: View) -> bool:
+    """Whether a view has a negation: it allows anything, some types, or requires one property."""
+    return view.constraint_kinds in (set(), {"types"}, {"required"}, {"types", "required"}) and (
         len(view.required) <= 1
     )
 
 
-def permitted(
+def apply_negations(
     document: Document, view: View, unenforced: set[str]
 ) -> tuple[View | None, tuple[str, ...]]:
-    """Return `view` with what can be said of its `not`, and the strings that are forbidden.
+    """Return `view` with its `not` rewritten, and the strings that it forbids.
 
-    Nothing is left of a view that forbids all. What cannot be said is noted in `unenforced`.
+    Returns None for the view if `not` rejects every value. Adds `not` to `unenforced` if a part of
+    it cannot be rewritten.
     """
     strings: list[str] = []
     absent: dict[str, bool] = {}
     types: Sequence[str] | None = view.types
-    for wrong in view.nots:
-        denied = document.of(wrong)
-        asked = denied.asks
+    for schema in view.negated:
+        denied = document.of(schema)
+        kinds = denied.constraint_kinds
         if denied.impossible:
             continue
-        if denied.is_free:
+        if denied.is_unconstrained:
             return None, ()
-        if asked == {"types"}:
-            types = _others(types, denied.types or (), unenforced)
-        elif asked <= {"types", "values"} and denied.values is not None:
-            strings.extend(_strings(types, [*denied.values.values()], unenforced))
-        elif can_be_denied(denied) and types == ("object",):
+        if kinds == {"types"}:
+            types = _remaining_types(types, denied.types or (), unenforced)
+        elif kinds <= {"types", "values"} and denied.values is not None:
+            strings.extend(_forbidden_strings(types, [*denied.values.values()], unenforced))
+        elif is_negatable(denied) and types == ("object",):
             absent[denied.required[0]] = False
         else:
             unenforced.add("not")
-    more: list[Any] = []
+    extra: list[Any] = []
     if types is not None and types != view.types:
-        more.append(document.made(("types", *types), {"type": [*types]}))
+        extra.append(document.intern(("types", *types), {"type": [*types]}))
     if absent:
-        more.append(document.made(("absent", *absent), {"properties": absent}))
+        extra.append(document.intern(("absent", *absent), {"properties": absent}))
     if types == ():
         return None, ()
-    return (document.joined(view, *more) if more else view), tuple(strings)
+    return (document.merged(view, *extra) if extra else view), tuple(strings)
 
 
-def _others(
-    types: Sequence[str] | None, wrong: Sequence[str], unenforced: set[str]
+def _remaining_types(
+    types: Sequence[str] | None, denied: Sequence[str], unenforced: set[str]
 ) -> tuple[str, ...]:
-    allowed = APART if types is None else types
-    if "integer" in wrong and "number" in allowed:
+    allowed = DISJOINT_TYPES if types is None else types
+    if "integer" in denied and "number" in allowed:
         unenforced.add("not")
-    gone = {*wrong, "integer"} if "number" in wrong else {*wrong}
-    return tuple(name for name in allowed if name not in gone)
+    removed = {*denied, "integer"} if "number" in denied else {*denied}
+    return tuple(name for name in allowed if name not in removed)
 
 
-def _strings(types: Sequence[str] | None, values: Sequence[Any], unenforced: set[str]) -> list[str]:
+def _forbidden_strings(
+    types: Sequence[str] | None, values: Sequence[Any], unenforced: set[str]
+) -> list[str]:
     allowed = TYPES if types is None else types
     others = [value for value in values if not isinstance(value, str)]
     if any(is_of(value, name) for value in others for name in allowed):

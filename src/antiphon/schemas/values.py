@@ -1,4 +1,4 @@
-"""JSON values as schemas see them: of which types they are, and which are the same."""
+"""JSON values as JSON Schema defines them: their types, and which of them are equal."""
 
 from collections.abc import Callable, Hashable, Mapping
 from fractions import Fraction
@@ -17,8 +17,8 @@ _TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     ),
 }
 TYPES: Final = tuple(_TYPES)
-APART: Final = tuple(name for name in TYPES if name != "integer")
-"""The types of which each value has one: integers are numbers."""
+DISJOINT_TYPES: Final = tuple(name for name in TYPES if name != "integer")
+"""The types of which each value has exactly one: integers are numbers."""
 
 
 def is_of(value: Any, name: str) -> bool:
@@ -27,17 +27,17 @@ def is_of(value: Any, name: str) -> bool:
 
 
 def type_of(value: Any) -> str:
-    """Name the type of a value, one of `APART`."""
-    return next(name for name in APART if _TYPES[name](value))
+    """Return the type of a value, one of `DISJOINT_TYPES`."""
+    return next(name for name in DISJOINT_TYPES if _TYPES[name](value))
 
 
 def decimal(value: Any) -> Fraction:
-    """Return a number as the decimal one that was written: binary ones have no tenths."""
+    """Return the exact decimal number that was written: a binary float cannot hold 0.1."""
     return Fraction(value if isinstance(value, int) else str(value))
 
 
 def identity(value: Any) -> Hashable:
-    """Return what two values share if they are one in JSON: 1 is 1.0, but not true."""
+    """Return a key that is equal for values equal in JSON: 1 equals 1.0, but not true."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, list):

@@ -1,12 +1,15 @@
-"""What schemas say of one value, all in one: the view that check, grammars and examples share.
+"""A view: all constraints of a schema on one value, merged. Check, grammars and examples share it.
 
-`allOf` and `$ref` are followed and their words joined with those beside them, as the standard
-(draft 2020-12) says: all must hold, and `additionalProperties` speaks of what its own schema does
-not name. What cannot be joined stays a list: choices (`anyOf`, `oneOf`, `if`, what depends on a
-property), and what `not`, `contains` and `propertyNames` ask. Of draft 7, `dependencies` and a list
-of `items` are understood, too. A part of `allOf` that is closed to other properties is open to one
-that another part has and any requires: by the letter nothing would fit, and its author meant
-something. It stays closed to the ways of `anyOf`, `oneOf` and `if`, of which others may fit.
+A view follows `allOf` and `$ref` and merges their keywords with those beside them, as draft 2020-12
+requires: all of them apply, and `additionalProperties` covers the properties that its own schema
+does not name. A view lists what it cannot merge: the choices (`anyOf`, `oneOf`, `if`, dependent
+schemas) and the subschemas of `not`, `contains` and `propertyNames`. It also supports two keywords
+of draft 7: `dependencies`, and `items` as a list.
+
+In one case a view departs from the standard. Of two schemas in an `allOf`, one may close its object
+(`additionalProperties: false`) to a property that the other names. If either requires the property,
+the closed schema accepts it: read strictly, no value would fit. A closed schema stays closed to the
+properties of the branches of `anyOf`, `oneOf` and `if`, because another branch may fit.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -16,53 +19,54 @@ import msgspec
 
 Schema: TypeAlias = Mapping[str, Any]
 Group: TypeAlias = tuple[Any, ...]
-"""Schemas that were written to hold together: of one `allOf`, or a `$ref` and what is beside it."""
+"""Schemas that apply together: those of one `allOf`, or a `$ref` and the schema beside it."""
 
-Asked: TypeAlias = tuple[Group, ...]
-"""Groups of schemas that all must hold."""
+Subschemas: TypeAlias = tuple[Group, ...]
+"""Groups of schemas that all apply to the same value."""
 
 Mark: TypeAlias = tuple[str, int] | tuple[str, int, str]
-"""Which choice it is: its word, the identity of its schema, and the property that brings it."""
+"""Identifies a choice: its keyword, the `id()` of its schema, and the property it depends on."""
 
-SILENT: Final = frozenset(
+INERT: Final = frozenset(
     {
         *("description", "title", "default", "examples", "$defs", "definitions", "$schema"),
         *("$comment", "$id", "$anchor", "deprecated", "readOnly", "writeOnly"),
     }
 )
-"""Words of a schema that ask for nothing."""
+"""Keywords that constrain no value: annotations, identifiers, definitions."""
 
-SPEAKING: Final = frozenset({"properties", "additionalProperties", "patternProperties"})
-"""Words of a schema that speak of the values of properties."""
+PROPERTY_KEYWORDS: Final = frozenset({"properties", "additionalProperties", "patternProperties"})
+"""Keywords that constrain the values of properties."""
 
 UNSUPPORTED: Final = frozenset(
     {"unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef"}
 )
+"""Keywords that are neither enforced nor checked."""
 UNENFORCED: Final[Mapping[str, Schema]] = {
-    word: {"$unenforced": word}
-    for word in ("$ref", "anyOf", "oneOf", "if", "dependentSchemas", "dependencies")
+    keyword: {"$unenforced": keyword}
+    for keyword in ("$ref", "anyOf", "oneOf", "if", "dependentSchemas", "dependencies")
 }
-"""In the place of what is left out of a view: it asks for nothing, and names the word."""
+"""Stand-ins for omitted constraints: they constrain nothing and name the unenforced keyword."""
 
 
 class Properties(msgspec.Struct, frozen=True):
-    """What one schema says of properties; `closing` if it speaks of `others` at all."""
+    """The property keywords of one schema. `has_additional`: `additionalProperties` is present."""
 
     named: Schema
     patterns: Schema
-    others: Any
-    closing: bool
+    additional: Any
+    has_additional: bool
 
 
 class Items(msgspec.Struct, frozen=True):
-    """What one schema says of the items of an array."""
+    """The item keywords of one schema: schemas by position, and one for the remaining items."""
 
-    first: Sequence[Any]
-    others: Any
+    prefix: Sequence[Any]
+    rest: Any
 
 
 class Contains(msgspec.Struct, frozen=True):
-    """How many items of an array must fit a schema."""
+    """How many items of an array must fit a schema: `contains` with its bounds."""
 
     schema: Any
     least: int
@@ -70,17 +74,17 @@ class Contains(msgspec.Struct, frozen=True):
 
 
 class Union(msgspec.Struct, frozen=True):
-    """`anyOf` or `oneOf`: ways of which one must hold, and with `oneOf` no more."""
+    """`anyOf` or `oneOf`: at least one branch must fit, with `oneOf` exactly one."""
 
-    word: str
+    keyword: str
     mark: Mark
-    ways: Sequence[Any]
+    branches: Sequence[Any]
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """`if` one schema holds `then` another must, and `otherwise` a third."""
+    """`if` or a dependent schema: a value that fits `when` must fit `then`, others `otherwise`."""
 
-    word: str
+    keyword: str
     mark: Mark
     when: Any
     then: Any
@@ -91,68 +95,78 @@ Choice: TypeAlias = Union | Condition
 
 
 class View(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """What a value must be. A choice that is `settled` has been made: it is not asked again.
+    """The merged constraints on one value.
 
-    `words` are those that hold a number, joined: of two bounds the stricter one. `types` and
-    `values` are those of which a value must have one, if any are named. `parts`, `items` and
-    `names` have an entry for each group, with what each of its schemas says. `unenforced` are words
-    that ask for something and are not understood. Of one that `is_free` nothing is asked, and no
-    value fits a `false` one.
+    `keywords` maps each keyword that merges to a single value (bounds, sizes, `multipleOf`,
+    `uniqueItems`) to that value. `types` and `values` list the allowed ones; None allows any.
+    `properties`, `items` and `property_names` have one entry per group. `resolved` marks choices
+    that have been made and do not apply again. `unenforced` names the keywords that the view leaves
+    out. No value fits a view that is `false`; every value fits one that `is_unconstrained`.
     """
 
-    groups: Asked
-    settled: frozenset[Mark]
-    words: Schema
+    groups: Subschemas
+    resolved: frozenset[Mark]
+    keywords: Schema
     required: tuple[str, ...]
     types: tuple[str, ...] | None
     values: Mapping[Hashable, Any] | None
     patterns: tuple[str, ...]
     formats: tuple[str, ...]
-    parts: tuple[tuple[Properties, ...], ...]
+    properties: tuple[tuple[Properties, ...], ...]
     items: tuple[tuple[Items, ...], ...]
-    names: Asked
+    property_names: Subschemas
     contains: tuple[Contains, ...]
-    needs: Mapping[str, tuple[str, ...]]
+    dependent_required: Mapping[str, tuple[str, ...]]
     choices: tuple[Choice, ...]
-    nots: tuple[Any, ...]
+    negated: tuple[Any, ...]
     unenforced: frozenset[str]
     false: bool
-    is_free: bool
-    # What has been worked out of it before.
-    known: dict[Hashable, Any]
+    is_unconstrained: bool
+    # Holds the subschemas and views derived from this one.
+    cache: dict[Hashable, Any]
 
     @property
     def impossible(self) -> bool:
-        """Whether it is plain that no value fits."""
+        """Whether the view alone shows that no value fits."""
         return self.false or self.types == () or self.values == {}
 
     @property
-    def asks(self) -> set[str]:
-        """Name what is asked: types, values, required properties, and anything else as `more`."""
+    def constraint_kinds(self) -> set[str]:
+        """Return the kinds of constraints: types, values, required, and other for the rest."""
         of_text = self.patterns or self.formats
-        inside = self.parts or self.items or self.names or self.contains or self.needs
-        more = self.words or of_text or inside or self.choices or self.nots or self.unenforced
-        named = (
+        inside = (
+            self.properties
+            or self.items
+            or self.property_names
+            or self.contains
+            or self.dependent_required
+        )
+        other = (
+            self.keywords or of_text or inside or self.choices or self.negated or self.unenforced
+        )
+        kinds = (
             ("types", self.types is not None),
             ("values", self.values is not None),
             ("required", self.required),
-            ("more", more or self.false),
+            ("other", other or self.false),
         )
-        return {name for name, is_asked in named if is_asked}
+        return {name for name, is_present in kinds if is_present}
 
     @property
     def implied_types(self) -> tuple[str, ...]:
-        """Name the types of a value; if none is named, the one that the other words speak of."""
+        """Return the allowed types; without `type`, the type that the other keywords apply to."""
         if self.types is not None:
             return self.types
-        speaks = self.parts or self.names or self.needs or self.required
-        if speaks or _OF_OBJECTS & self.words.keys():
+        of_objects = (
+            self.properties or self.property_names or self.dependent_required or self.required
+        )
+        if of_objects or _OF_OBJECTS & self.keywords.keys():
             return ("object",)
-        if self.items or self.contains or _OF_ARRAYS & self.words.keys():
+        if self.items or self.contains or _OF_ARRAYS & self.keywords.keys():
             return ("array",)
-        if self.patterns or self.formats or _OF_STRINGS & self.words.keys():
+        if self.patterns or self.formats or _OF_STRINGS & self.keywords.keys():
             return ("string",)
-        return ("number",) if _OF_NUMBERS & self.words.keys() else ()
+        return ("number",) if _OF_NUMBERS & self.keywords.keys() else ()
 
 
 _OF_OBJECTS: Final = frozenset({"minProperties", "maxProperties"})

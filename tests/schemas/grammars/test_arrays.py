@@ -57,7 +57,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
     ],
     ids=str,
 )  # fmt: skip
-def test_arrays_are_written_as_their_schema_has_them(
+def test_array_grammar_allows_exactly_the_values_of_its_schema(
     schema: Any, good: list[Any], bad: list[Any]
 ) -> None:
     found, unenforced = grammar(schema)
@@ -73,7 +73,7 @@ def test_arrays_are_written_as_their_schema_has_them(
 
 
 @pytest.mark.parametrize(
-    ("schema", "words"),
+    ("schema", "keywords"),
     [
         ({"items": NULL, "minItems": MOST + 1}, {"minItems", "maxItems"}),
         ({"items": NULL, "maxItems": MOST + 1}, {"minItems", "maxItems"}),
@@ -90,13 +90,13 @@ def test_arrays_are_written_as_their_schema_has_them(
     ],
     ids=str,
 )
-def test_what_is_not_kept_of_arrays_is_named(schema: Any, words: set[str]) -> None:
+def test_unenforced_array_keywords_are_named(schema: Any, keywords: set[str]) -> None:
     found, unenforced = grammar(schema)
     assert found is not None
-    assert unenforced == words
+    assert unenforced == keywords
 
 
-def test_tight_array_has_one_item_where_more_might_be_the_same() -> None:
+def test_tight_array_has_one_item_if_more_could_be_equal() -> None:
     schema = {"uniqueItems": True, "items": {"type": "string"}}
     found, unenforced = grammar(schema, tight=True)
     assert found is not None

@@ -1,4 +1,4 @@
-"""What schemas cost that grow in one way or another: counted in steps, so no matter of luck."""
+"""How the steps of a grammar grow with its schema; step counts do not depend on the machine."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from antiphon.schemas.steps import STEPS, TooComplexError
 
 
 def conditions(count: int) -> Any:
-    """Make a property whose value says which others must be there."""
+    """Return a schema in which the value of one property decides which others are required."""
     rules = [
         {
             "if": {"properties": {"f": {"const": f"a{n}"}}},
@@ -25,8 +25,8 @@ def conditions(count: int) -> Any:
     }
 
 
-def strangers(count: int) -> Any:
-    """Make conditions that have nothing to do with one another."""
+def independent_conditions(count: int) -> Any:
+    """Return a schema with independent conditions."""
     rules = [
         {"if": {"properties": {f"f{n}": {"const": 1}}}, "then": {"required": [f"p{n}"]}}
         for n in range(count)
@@ -58,11 +58,11 @@ def all_of(count: int) -> Any:
 
 
 def tagged(count: int) -> Any:
-    ways = [
+    branches = [
         {"type": "object", "properties": {"k": {"const": n}}, "required": ["k"]}
         for n in range(count)
     ]
-    return {"oneOf": ways}
+    return {"oneOf": branches}
 
 
 def forbidden(count: int) -> Any:
@@ -70,7 +70,7 @@ def forbidden(count: int) -> Any:
 
 
 def fan(count: int) -> Any:
-    """Make definitions of which each says the next one twice."""
+    """Return definitions that each refer to the next one twice."""
     parts = {
         f"d{n}": {
             "allOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}]}]
@@ -99,28 +99,28 @@ def cost(schema: Any) -> tuple[Rules, JsonGrammar]:
         (forbidden, 500),
     ],
 )
-def test_steps_grow_with_the_schema(make: Any, size: int) -> None:
+def test_steps_grow_linearly_with_the_schema(make: Any, size: int) -> None:
     one, two = (cost(make(count))[0].steps.taken for count in (size, 2 * size))
     assert two < 2.3 * one
     assert two < STEPS / 4
 
 
-def test_conditions_on_one_property_take_the_square_of_their_number() -> None:
+def test_conditions_on_one_property_take_quadratic_steps() -> None:
     one, two = (cost(conditions(count))[0].steps.taken for count in (16, 32))
     assert two < 4.5 * one
     assert two < STEPS / 4
 
 
-def test_conditions_on_one_property_are_kept() -> None:
+def test_conditions_on_one_property_are_enforced() -> None:
     rules = Rules()
     grammar = JsonGrammar(rules, conditions(20))
     assert rules.text(grammar.rule() or "")
     assert not grammar.unenforced
 
 
-def test_conditions_that_multiply_are_left_to_the_check() -> None:
+def test_independent_conditions_are_left_to_the_check() -> None:
     rules = Rules()
-    grammar = JsonGrammar(rules, strangers(12))
+    grammar = JsonGrammar(rules, independent_conditions(12))
     assert grammar.rule() is not None
     assert grammar.unenforced == {"if"}
     assert rules.steps.taken < STEPS / 2
@@ -130,21 +130,21 @@ def test_conditions_that_multiply_are_left_to_the_check() -> None:
     "schema",
     [
         conditions(300),
-        strangers(100),
+        independent_conditions(100),
         {"type": "object", "oneOf": [{"required": [f"p{n}"]} for n in range(600)]},
         {"allOf": [{"enum": list(range(1000))} for _ in range(400)]},
         {"type": "string", "allOf": [{"pattern": "a" * 1900 + str(n)} for n in range(50)]},
     ],
-    ids=["conditions", "strangers", "exclusions", "enums", "patterns"],
+    ids=["conditions", "independent_conditions", "exclusions", "enums", "patterns"],
 )
-def test_schema_beyond_its_budget_is_given_up(schema: Any) -> None:
+def test_schema_beyond_its_budget_raises_too_complex(schema: Any) -> None:
     rules = Rules()
     with pytest.raises(TooComplexError), rules.share():
         JsonGrammar(rules, schema).rule()
     assert rules.steps.taken < STEPS * 1.1
 
 
-def test_automata_have_a_budget_of_their_own() -> None:
+def test_automata_beyond_their_own_budget_leave_patterns_unenforced() -> None:
     parts = {f"p{n}": {"type": "string", "pattern": f"a.{{9}}{n}$"} for n in range(60)}
     rules = Rules()
     grammar = JsonGrammar(rules, {"type": "object", "properties": parts})
@@ -154,13 +154,13 @@ def test_automata_have_a_budget_of_their_own() -> None:
     assert rules.automata.taken < AUTOMATA * 1.1
 
 
-def test_definitions_that_fan_out_do_not_double_with_each() -> None:
+def test_definitions_that_fan_out_take_less_than_exponential_steps() -> None:
     one, two = (cost(fan(count))[0].steps.taken for count in (10, 20))
     assert two < 12 * one
     assert two < STEPS / 4
 
 
-def test_grammar_that_grows_too_large_is_given_up() -> None:
+def test_grammar_beyond_its_characters_raises_too_complex() -> None:
     rules = Rules()
     with pytest.raises(TooComplexError), rules.share():
         JsonGrammar(rules, {"enum": ["x" * SHARE]}).rule()

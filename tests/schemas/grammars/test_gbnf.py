@@ -14,7 +14,7 @@ from antiphon.schemas.steps import STEPS, TooComplexError
 from support.gbnf import Grammar
 
 
-def test_same_body_has_the_same_name() -> None:
+def test_equal_bodies_share_one_name() -> None:
     rules = Rules()
     name = rules.add('"a" "b"')
     assert rules.add('"a" "b"') == name
@@ -23,7 +23,7 @@ def test_same_body_has_the_same_name() -> None:
     assert rules.size == len('"a" "b"')
 
 
-def test_grammar_has_the_rules_that_it_needs() -> None:
+def test_grammar_contains_only_the_rules_that_it_needs() -> None:
     rules = Rules()
     rules.add('"unused"')
     used = rules.add('"used"')
@@ -43,18 +43,18 @@ def test_grammar_has_the_rules_that_it_needs() -> None:
         (1, 3, "r1{1,3}"),
     ],
 )
-def test_times_are_written_as_short_as_may_be(least: int, most: int | None, written: str) -> None:
+def test_repetition_has_its_shortest_notation(least: int, most: int | None, written: str) -> None:
     assert times("r1", least, most) == written
 
 
-def test_texts_and_characters_are_escaped() -> None:
+def test_literals_and_classes_are_escaped() -> None:
     assert literal('a"\\\n') == '"a\\"\\\\\\n"'
     assert one_of([(97, 99), (93, 93)]) == "[a-c\\U0000005D]"
     assert either(["r1", "r1"]) == "r1"
     assert either(["r1", "r2"]) == "(r1 | r2)"
 
 
-def test_text_goes_on_until_the_ending_and_what_follows() -> None:
+def test_text_runs_until_its_ending_and_the_rule_behind_it() -> None:
     rules = Rules()
     grammar = Grammar(rules.text(rules.until("<x>", '"!"', may_end=True)))
     assert all(map(grammar.allows, ("", "a", "<", "<<x", "a<x>!", "<<x>!")))
@@ -65,7 +65,7 @@ def test_text_goes_on_until_the_ending_and_what_follows() -> None:
     assert not grammar.allows("a<x>")
 
 
-def test_schema_has_a_share_of_characters() -> None:
+def test_schema_beyond_its_share_of_characters_raises_too_complex() -> None:
     rules = Rules()
     with pytest.raises(TooComplexError), rules.share():
         rules.add("x" * (SHARE + 1))
@@ -73,7 +73,7 @@ def test_schema_has_a_share_of_characters() -> None:
         rules.add("y" * (SHARE - 1))
 
 
-def test_whole_grammar_has_an_end() -> None:
+def test_grammar_beyond_the_largest_size_raises_too_complex() -> None:
     rules = Rules()
     for char in "abcde":
         with rules.share():
@@ -83,7 +83,7 @@ def test_whole_grammar_has_an_end() -> None:
     assert rules.size > LARGEST
 
 
-def test_schema_has_a_share_of_steps_and_all_have_a_total() -> None:
+def test_schemas_beyond_the_total_steps_raise_too_complex() -> None:
     rules = Rules()
     for _ in range(TOTAL // STEPS):
         assert not rules.is_spent

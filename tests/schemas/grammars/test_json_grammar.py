@@ -13,7 +13,7 @@ from support.gbnf import Grammar
 from support.odd_schemas import IMPOSSIBLE, ODD
 from support.schemas import hostile_schemas, schemas, wild_schemas
 
-KEPT: list[tuple[Any, Any]] = [
+ENFORCED: list[tuple[Any, Any]] = [
     ({"type": "integer", "minimum": -5, "maximum": 12345}, [-5, 0, 12345, 999]),
     ({"type": "number", "minimum": 0, "maximum": 1}, [0, 1, 0.5, 0.25]),
     ({"type": "number", "exclusiveMinimum": 0}, [0.1, 17, 3.75]),
@@ -30,7 +30,7 @@ KEPT: list[tuple[Any, Any]] = [
 
 
 def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[str]]:
-    """Return the grammar of a schema, and the words that it does not keep."""
+    """Return the grammar of a schema, and its unenforced keywords."""
     rules = Rules()
     json_grammar = JsonGrammar(rules, schema, tight=tight)
     rule = json_grammar.rule()
@@ -63,15 +63,17 @@ LEAF = {"$defs": {"leaf": {"type": "string"}}, "properties": {"a": {"$ref": "#/$
     schema={"type": "object", "minProperties": 2, "maxProperties": 2, **LEAF}, seed=0, tight=False
 )
 @given(wild_schemas(), st.integers(0, 99), st.booleans())
-def test_what_a_grammar_does_not_keep_it_says(schema: Any, seed: int, tight: Any) -> None:
+def test_output_fits_unless_the_grammar_names_unenforced_keywords(
+    schema: Any, seed: int, tight: Any
+) -> None:
     found, unenforced = grammar(schema, tight=tight)
     if found is not None:
         value = json.loads(found.draw(seed))
         assert unenforced or first_error(value, schema) is None
 
 
-@pytest.mark.parametrize(("schema", "values"), KEPT, ids=lambda one: json.dumps(one)[:40])
-def test_grammar_leaves_what_fits(schema: Any, values: list[Any]) -> None:
+@pytest.mark.parametrize(("schema", "values"), ENFORCED, ids=lambda one: json.dumps(one)[:40])
+def test_grammar_allows_values_that_fit(schema: Any, values: list[Any]) -> None:
     found, unenforced = grammar(schema)
     assert found is not None
     assert not unenforced
@@ -81,12 +83,12 @@ def test_grammar_leaves_what_fits(schema: Any, values: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("schema", IMPOSSIBLE, ids=lambda schema: json.dumps(schema)[:40])
-def test_schema_that_nothing_fits_has_no_grammar(schema: Any) -> None:
+def test_schema_without_values_has_no_grammar(schema: Any) -> None:
     assert grammar(schema) == (None, set())
 
 
 @pytest.mark.parametrize("schema", ODD, ids=lambda schema: json.dumps(schema)[:40])
-def test_odd_schemas_are_kept_or_it_is_said(schema: Any) -> None:
+def test_odd_schema_is_enforced_or_its_keywords_are_named(schema: Any) -> None:
     found, unenforced = grammar(schema)
     assert found is not None
     values = [json.loads(found.draw(seed)) for seed in range(20)]
@@ -94,7 +96,7 @@ def test_odd_schemas_are_kept_or_it_is_said(schema: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "word"),
+    ("schema", "keyword"),
     [
         ({"type": "array", "uniqueItems": True, "items": {"type": "string"}}, "uniqueItems"),
         ({"type": "string", "maxLength": 100_000}, "maxLength"),
@@ -107,13 +109,13 @@ def test_odd_schemas_are_kept_or_it_is_said(schema: Any) -> None:
         ({"not": {"properties": {"a": {"const": 1}}}}, "not"),
     ],
 )
-def test_what_is_not_kept_is_named(schema: Any, word: str) -> None:
+def test_unenforced_keyword_is_named(schema: Any, keyword: str) -> None:
     found, unenforced = grammar(schema)
     assert found is not None
-    assert word in unenforced
+    assert keyword in unenforced
 
 
-def test_tight_grammar_leaves_out_what_it_could_not_keep() -> None:
+def test_tight_grammar_allows_only_what_it_can_enforce() -> None:
     schema = {"type": "array", "uniqueItems": True, "items": {"type": "string"}}
     found, unenforced = grammar(schema, tight=True)
     assert found is not None
@@ -122,14 +124,14 @@ def test_tight_grammar_leaves_out_what_it_could_not_keep() -> None:
     assert not found.allows('["a", "b"]')
 
 
-def test_schemas_without_end_make_small_grammars() -> None:
+def test_recursive_schema_has_a_small_grammar() -> None:
     parts = {name: {"$ref": "#", "title": name, "minProperties": 1} for name in "abcdef"}
     assert len(text_of({"type": "object", "properties": parts})) < 10_000
 
 
 @settings(max_examples=50)
 @given(hostile_schemas(), st.booleans())
-def test_whatever_is_a_schema_has_a_small_grammar_or_none(schema: Any, tight: Any) -> None:
+def test_hostile_schema_has_a_sound_grammar_or_none(schema: Any, tight: Any) -> None:
     check_well_formed(schema, "here")
     found, unenforced = grammar(schema, tight=tight)
     if found is not None:
@@ -137,7 +139,7 @@ def test_whatever_is_a_schema_has_a_small_grammar_or_none(schema: Any, tight: An
         assert unenforced or first_error(value, schema) is None
 
 
-def test_reference_that_turns_out_to_be_of_nothing_is_left_out() -> None:
+def test_optional_property_whose_reference_has_no_values_is_left_out() -> None:
     a = {"properties": {"b": {"$ref": "#/$defs/b"}, "bad": False}, "required": ["bad"]}
     b = {"properties": {"a": {"$ref": "#/$defs/a"}}}
     both = {"a": {"$ref": "#/$defs/a"}, "b": {"$ref": "#/$defs/b"}}
@@ -148,8 +150,8 @@ def test_reference_that_turns_out_to_be_of_nothing_is_left_out() -> None:
     assert not found.allows('{"b": {"a": }}')
 
 
-def test_reference_to_what_turns_out_to_be_nothing_is_left_out() -> None:
-    # Which values there are of `a` is known only after `b` has said its name.
+def test_reference_in_progress_that_gets_no_values_is_left_out() -> None:
+    # That `a` has no values is known only after `b` has used its name.
     a = {"type": "object", "properties": {"b": {"$ref": "#/$defs/b"}}, "minProperties": 2,
          "additionalProperties": False}  # fmt: skip
     b = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}
@@ -161,7 +163,7 @@ def test_reference_to_what_turns_out_to_be_nothing_is_left_out() -> None:
     assert not found.allows('{"a": {"b": {}}}')
 
 
-def test_schema_as_deep_as_may_be_has_a_grammar() -> None:
+def test_schema_of_the_maximum_depth_has_a_grammar() -> None:
     schema: Any = {"type": "string"}
     for _ in range(9):
         inner = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
@@ -172,7 +174,7 @@ def test_schema_as_deep_as_may_be_has_a_grammar() -> None:
     assert grammar(schema)[0] is not None
 
 
-def test_definitions_are_followed_as_deep_as_may_be() -> None:
+def test_definitions_beyond_the_depth_leave_references_unenforced() -> None:
     count = 3 * DEPTH
     parts = {
         f"d{n}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/d{n + 1}"}}}
@@ -183,7 +185,7 @@ def test_definitions_are_followed_as_deep_as_may_be() -> None:
     assert unenforced == {"$ref"}
 
 
-def test_reference_with_more_beside_it_that_requires_itself_has_no_value() -> None:
+def test_self_requiring_reference_with_siblings_has_no_grammar() -> None:
     part = {"type": "object", "properties": {"c": {"$ref": "#/$defs/b", "required": ["c"]}}}
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b", "required": ["c"]}}}
     assert grammar({**schema, "required": ["a"], "$defs": {"b": part}}) == (None, set())

@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 999)
 
 
 @given(st.integers(-(10**20), 10**20), st.integers(0, 10**20), SEEDS)
-def test_what_is_written_between_bounds_lies_between_them(low: int, width: int, seed: int) -> None:
+def test_scaled_integers_are_within_their_bounds(low: int, width: int, seed: int) -> None:
     rules = Rules()
     grammar = Grammar(rules.text(scaled(rules, low, low + width) or ""))
     assert low <= int(grammar.draw(seed)) <= low + width
@@ -26,7 +26,7 @@ def test_what_is_written_between_bounds_lies_between_them(low: int, width: int, 
 
 
 @given(st.integers(-300, 300), st.integers(0, 200), st.integers(1, 20))
-def test_multiples_are_all_that_is_written(low: int, width: int, step: int) -> None:
+def test_scaled_with_a_step_allows_exactly_the_multiples(low: int, width: int, step: int) -> None:
     rules = Rules()
     rule = scaled(rules, low, low + width, step)
     grammar = Grammar(rules.text(rule)) if rule else None
@@ -36,24 +36,24 @@ def test_multiples_are_all_that_is_written(low: int, width: int, step: int) -> N
 
 
 @given(number_schemas(), SEEDS)
-def test_numbers_fit_or_it_is_said(schema: Any, seed: int) -> None:
+def test_number_fits_unless_a_keyword_is_unenforced(schema: Any, seed: int) -> None:
     rules = Rules()
-    rule, left = (integers if schema["type"] == "integer" else numbers)(rules, schema)
+    rule, unenforced = (integers if schema["type"] == "integer" else numbers)(rules, schema)
     if rule is not None:
         value = json.loads(Grammar(rules.text(rule)).draw(seed))
         found = first_error(value, schema)
-        assert found is None or found.removeprefix(": ") in left
+        assert found is None or found.removeprefix(": ") in unenforced
 
 
 @given(number_schemas())
-def test_grammar_of_a_number_is_small(schema: Any) -> None:
+def test_number_grammar_is_small(schema: Any) -> None:
     rules = Rules()
     numbers(rules, schema)
     assert rules.size < 30_000
 
 
 @pytest.mark.parametrize(
-    ("schema", "left"),
+    ("schema", "unenforced"),
     [
         ({"maximum": 10**40}, {"maximum"}),
         ({"multipleOf": 1e-300}, {"multipleOf", *BOUNDS}),
@@ -61,17 +61,17 @@ def test_grammar_of_a_number_is_small(schema: Any) -> None:
         ({"multipleOf": 101.5, "minimum": 0}, {"multipleOf", *BOUNDS}),
     ],
 )
-def test_what_is_not_kept_of_numbers_is_named(schema: Any, left: set[str]) -> None:
+def test_unenforced_number_keywords_are_named(schema: Any, unenforced: set[str]) -> None:
     rule, found = numbers(Rules(), schema)
     assert rule is not None
-    assert {*found} == left
+    assert {*found} == unenforced
 
 
-def test_multiples_that_are_few_are_written_one_by_one() -> None:
+def test_few_multiples_are_written_one_by_one() -> None:
     rules = Rules()
-    rule, left = integers(rules, {"multipleOf": 101, "minimum": -150, "maximum": 250})
+    rule, unenforced = integers(rules, {"multipleOf": 101, "minimum": -150, "maximum": 250})
     grammar = Grammar(rules.text(rule or ""))
-    assert not left
+    assert not unenforced
     assert [n for n in range(-300, 300) if grammar.allows(str(n))] == [-101, 0, 101, 202]
     assert scaled(rules, 7, 9) == scaled(rules, 7, 9)
     assert integers(Rules(), {"multipleOf": 101, "minimum": 1, "maximum": 100}) == (None, ())
@@ -90,11 +90,11 @@ def test_multiples_that_are_few_are_written_one_by_one() -> None:
         ({"multipleOf": 2.5, "maximum": 10}, ["2.5", "10.0", "-5.0"]),
     ],
 )
-def test_numbers_are_written_as_one_would(schema: Any, written: list[str]) -> None:
+def test_grammar_allows_the_usual_notation_of_numbers(schema: Any, written: list[str]) -> None:
     rules = Rules()
-    rule, left = numbers(rules, schema)
+    rule, unenforced = numbers(rules, schema)
     assert rule is not None
-    assert not left
+    assert not unenforced
     grammar = Grammar(rules.text(rule))
     for text in written:
         assert fits(json.loads(text), schema)

@@ -1,4 +1,4 @@
-"""Objects of views, written and read back: what a grammar allows, and what it says of the rest."""
+"""The grammars of objects: which values they allow, and which keywords they do not enforce."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
 @pytest.mark.parametrize(
     ("schema", "good", "bad"),
     [
-        # Required ones first, then optional ones in their order.
+        # Required properties come first, then optional ones in order.
         (
             {"properties": {"a": NULL, "b": NULL, "c": NULL}, "required": ["b"]},
             [{"b": None}, {"b": None, "a": None}, {"b": None, "a": None, "c": None}],
@@ -39,7 +39,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
             [{"a": None}, {"a": None, "b": 1}, {"b": 1}],
             [{"a": 1}, {"b": None}],
         ),
-        # Of others nothing is said: then none are written.
+        # Other properties are not mentioned, so none are written.
         ({"properties": {"a": NULL}}, [{}, {"a": None}], [{"b": 1}]),
         (
             {"patternProperties": {"^x": NULL, "y$": {"const": 1}}, "additionalProperties": False},
@@ -51,7 +51,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
             [{"x": 3}],
             [{"x": 2}],
         ),
-        # Where names must be given, those whose values nothing fits are left out.
+        # Generated names exclude those whose subschema has no values.
         (
             {
                 "patternProperties": {"^x$": {"enum": []}, "^[yz]$": NULL},
@@ -66,7 +66,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
         ({"propertyNames": {"pattern": "^a"}, "properties": {"b": {}}}, [{}], [{"b": 1}]),
         ({"propertyNames": False}, [{}], [{"a": 1}]),
         ({"propertyNames": NULL}, [{}], [{"a": 1}]),
-        # A name whose automaton is too large is not written.
+        # Names whose automaton is too large are not written.
         ({"patternProperties": {"a.{30}$": NULL}, "additionalProperties": False}, [{}], [{"b": 1}]),
         ({"maxProperties": 0, "additionalProperties": NULL}, [{}], [{"a": None}]),
         ({"maxProperties": 1, "properties": {"a": NULL, "b": NULL}}, [{"a": None}], [{"b": None}]),
@@ -97,7 +97,7 @@ def grammar(schema: Any, *, tight: bool = False) -> tuple[Grammar | None, set[st
     ],
     ids=str,
 )
-def test_objects_are_written_as_their_schema_has_them(
+def test_object_grammar_allows_exactly_the_values_of_its_schema(
     schema: Any, good: list[Any], bad: list[Any]
 ) -> None:
     found, unenforced = grammar(schema)
@@ -113,7 +113,7 @@ def test_objects_are_written_as_their_schema_has_them(
 
 
 @pytest.mark.parametrize(
-    ("schema", "word"),
+    ("schema", "keyword"),
     [
         ({"minProperties": MOST + 1}, "minProperties"),
         ({"propertyNames": {"pattern": "("}, "additionalProperties": NULL}, "propertyNames"),
@@ -129,13 +129,13 @@ def test_objects_are_written_as_their_schema_has_them(
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_not_kept_of_objects_is_named(schema: Any, word: str) -> None:
+def test_unenforced_object_keyword_is_named(schema: Any, keyword: str) -> None:
     found, unenforced = grammar(schema)
-    assert unenforced == {word}
-    assert found is not None or word == "minProperties"
+    assert unenforced == {keyword}
+    assert found is not None or keyword == "minProperties"
 
 
-def test_names_that_are_many_are_all_there_are() -> None:
+def test_many_property_names_exclude_any_others() -> None:
     names = [f"{n:0{NAMED // 10}}" for n in range(11)]
     found, _ = grammar({"properties": dict.fromkeys(names, NULL), "additionalProperties": NULL})
     assert found is not None
@@ -143,7 +143,7 @@ def test_names_that_are_many_are_all_there_are() -> None:
     assert not found.allows('{"other": null}')
 
 
-def test_names_of_many_patterns_are_written_each_for_itself() -> None:
+def test_names_of_many_patterns_have_a_rule_for_each_pattern() -> None:
     parts = {f"^x{n}$": {"const": n} for n in range(PATTERNS + 1)}
     found, _ = grammar({"patternProperties": parts, "additionalProperties": False})
     assert found is not None
@@ -151,7 +151,7 @@ def test_names_of_many_patterns_are_written_each_for_itself() -> None:
     assert not found.allows('{"x7": 8}')
 
 
-def test_tight_object_has_no_other_names_unless_it_needs_them() -> None:
+def test_tight_object_has_other_names_only_if_required() -> None:
     found, _ = grammar({"additionalProperties": NULL}, tight=True)
     assert found is not None
     assert not found.allows('{"a": null}')
@@ -160,7 +160,7 @@ def test_tight_object_has_no_other_names_unless_it_needs_them() -> None:
     assert found.allows('{"a": null}')
 
 
-def test_names_that_are_given_are_all_different() -> None:
+def test_generated_names_are_distinct() -> None:
     found, unenforced = grammar({"minProperties": 5, "propertyNames": {"pattern": "^[ab]{1,2}$"}})
     assert found is not None
     assert not unenforced

@@ -5,17 +5,24 @@ import pytest
 
 from antiphon.schemas.document import Document
 from antiphon.schemas.grammars.gbnf import Rules
-from antiphon.schemas.grammars.strings import MOST, TOO_LARGE, key, names_in, string, written
+from antiphon.schemas.grammars.strings import (
+    MOST,
+    TOO_LARGE,
+    language_rule,
+    name_rule,
+    names_in,
+    string,
+)
 from antiphon.schemas.patterns import language
 from antiphon.schemas.regular import NOTHING, REST, chars, whole
 from antiphon.schemas.steps import Steps
 from support.gbnf import Grammar
 
 
-def made(schema: Any, *forbidden: str) -> tuple[Grammar | None, tuple[str, ...]]:
+def string_grammar(schema: Any, *forbidden: str) -> tuple[Grammar | None, tuple[str, ...]]:
     rules, document = Rules(), Document(schema)
-    rule, left = string(rules, document, document.of(schema), forbidden)
-    return None if rule is None else Grammar(rules.text(rule)), left
+    rule, unenforced = string(rules, document, document.of(schema), forbidden)
+    return None if rule is None else Grammar(rules.text(rule)), unenforced
 
 
 @pytest.mark.parametrize(
@@ -34,11 +41,11 @@ def made(schema: Any, *forbidden: str) -> tuple[Grammar | None, tuple[str, ...]]
         ({"format": "color"}, ["anything"], []),
     ],
 )
-def test_strings_are_written_as_their_schema_has_them(
+def test_string_grammar_allows_exactly_the_values_of_its_schema(
     schema: Any, good: list[str], bad: list[str]
 ) -> None:
-    found, left = made(schema)
-    assert not left
+    found, unenforced = string_grammar(schema)
+    assert not unenforced
     if found is None:
         assert not good
         return
@@ -46,10 +53,10 @@ def test_strings_are_written_as_their_schema_has_them(
     assert not any(found.allows(json.dumps(text, ensure_ascii=False)) for text in bad)
 
 
-def test_forbidden_strings_are_left_out() -> None:
-    found, left = made({"maxLength": 2}, "a", "bc")
+def test_forbidden_strings_are_excluded() -> None:
+    found, unenforced = string_grammar({"maxLength": 2}, "a", "bc")
     assert found is not None
-    assert not left
+    assert not unenforced
     assert [text for text in ("", "a", "b", "bc", "cb") if found.allows(json.dumps(text))] == [
         *("", "b", "cb")
     ]
@@ -63,12 +70,12 @@ def test_forbidden_strings_are_left_out() -> None:
         {"pattern": "^\x00$", "maxLength": 1},
     ],
 )
-def test_string_that_cannot_be_written_has_no_rule(schema: Any) -> None:
-    assert made(schema) == (None, ())
+def test_string_without_values_has_no_rule(schema: Any) -> None:
+    assert string_grammar(schema) == (None, ())
 
 
 @pytest.mark.parametrize(
-    ("schema", "words"),
+    ("schema", "keywords"),
     [
         ({"minLength": MOST + 1}, {"minLength"}),
         ({"maxLength": MOST + 1}, {"maxLength"}),
@@ -80,28 +87,28 @@ def test_string_that_cannot_be_written_has_no_rule(schema: Any) -> None:
          {"pattern", "format", "minLength", "maxLength"}),
     ],
 )  # fmt: skip
-def test_what_is_not_kept_of_strings_is_named(schema: Any, words: set[str]) -> None:
-    found, left = made(schema)
+def test_unenforced_string_keywords_are_named(schema: Any, keywords: set[str]) -> None:
+    found, unenforced = string_grammar(schema)
     assert found is not None
-    assert {*left} == words
+    assert {*unenforced} == keywords
 
 
-def test_language_that_needs_too_many_steps_is_too_large() -> None:
+def test_language_beyond_the_steps_is_too_large() -> None:
     rules = Rules()
     rules.automata = Steps(10)
-    assert written(rules, language("^[a-z]{30}$")) == TOO_LARGE
-    assert written(rules, language("^[a-z]{30}$")) == TOO_LARGE
+    assert language_rule(rules, language("^[a-z]{30}$")) == TOO_LARGE
+    assert language_rule(rules, language("^[a-z]{30}$")) == TOO_LARGE
     assert list(names_in(rules, language("^[a-z]{30}$"))) == []
 
 
-def test_key_is_a_rule_of_a_name_if_there_is_one() -> None:
+def test_name_rule_is_none_without_names_or_with_a_large_automaton() -> None:
     rules = Rules()
-    assert key(rules, REST) is not None
-    assert key(rules, language("^a+$")) is not None
-    assert key(rules, language("a.{30}$")) is None
-    assert key(rules, NOTHING) is None
-    assert key(rules, whole(chars([(0xD800, 0xD900)]))) is None
+    assert name_rule(rules, REST) is not None
+    assert name_rule(rules, language("^a+$")) is not None
+    assert name_rule(rules, language("a.{30}$")) is None
+    assert name_rule(rules, NOTHING) is None
+    assert name_rule(rules, whole(chars([(0xD800, 0xD900)]))) is None
 
 
-def test_names_of_a_language_are_short_ones_first() -> None:
+def test_names_of_a_language_come_shortest_first() -> None:
     assert list(names_in(Rules(), language("^[ab]{0,2}$"))) == ["a", "b", "aa", "ab", "ba", "bb"]

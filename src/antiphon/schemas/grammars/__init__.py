@@ -1,1 +1,1 @@
-"""JSON schemas as grammars of llama.cpp: whatever can be sampled is JSON, and fits."""
+"""JSON schemas as grammars for llama.cpp: every output is JSON and fits the schema."""

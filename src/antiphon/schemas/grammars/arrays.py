@@ -1,4 +1,4 @@
-"""Arrays as grammars: the first items, then any number of others, or none twice."""
+"""Arrays as grammars: the items by position, then any number of others, or distinct items."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,90 +7,94 @@ from typing import Any, Final
 from antiphon.schemas.document import named_items
 from antiphon.schemas.grammars.context import Context
 from antiphon.schemas.grammars.gbnf import COMMA, NEXT, Rules, either, literal, times
-from antiphon.schemas.view import Asked, Contains, View
+from antiphon.schemas.view import Contains, Subschemas, View
 
 MOST: Final = 1000
-"""Items that a grammar counts; each costs llama.cpp a rule."""
+"""The maximum number of items that a grammar counts; each costs llama.cpp a rule."""
 
 SHUFFLED: Final = 6
-"""Values that may come in any order when none may come twice: a rule for each set of them."""
+"""Up to this many distinct values are allowed in any order, with one rule for each set."""
 
 ORDERED: Final = 64
-"""Values that may come in the order of their schema when none may come twice."""
+"""Up to this many distinct values are allowed in the order of the schema."""
 
 
 def any_array(rules: Rules, item: str) -> str:
-    """Name the rule of any array of such items."""
+    """Return the rule for any array of `item`s."""
     return _list(rules, [], item, 0, None)
 
 
 class Arrays:
-    """Writes the arrays of one view."""
+    """Writes the rules for the arrays of one view."""
 
     def __init__(self, context: Context, view: View) -> None:
         self._context = context
         self._rules = context.rules
         self._document = context.document
         self._view = view
-        self._least = int(view.words.get("minItems", 0))
-        most = view.words.get("maxItems")
+        self._least = int(view.keywords.get("minItems", 0))
+        most = view.keywords.get("maxItems")
         self._most = None if most is None else int(most)
-        self._known = named_items(view)
+        self._positions = named_items(view)
 
     def rule(self) -> str | None:
-        """Name the rule of the arrays; nothing if there are none."""
+        """Return the rule for the arrays, or None if no array fits."""
         view = self._view
-        is_unique = view.words.get("uniqueItems") is True
-        if is_unique and not view.contains and not self._known:
-            values = self._values(self._document.item(view, 0))
+        is_unique = view.keywords.get("uniqueItems") is True
+        if is_unique and not view.contains and not self._positions:
+            values = self._values(self._document.item_view(view, 0))
             if values is not None:
                 return self._distinct(values)
-        first = [self._document.item_at(view, place) for place in range(self._known)]
+        first = [self._document.item_subschemas(view, index) for index in range(self._positions)]
         if view.contains:
             first = self._containing(first, *view.contains)
         return self._counted(first)
 
-    def _containing(self, first: list[Asked], wanted: Contains, *others: Contains) -> list[Asked]:
-        """Have the first items that no other schema has be those that must be contained."""
+    def _containing(
+        self, first: list[Subschemas], wanted: Contains, *others: Contains
+    ) -> list[Subschemas]:
+        """Make the first items without a schema of their own fit `contains`."""
         unenforced, count = self._context.unenforced, wanted.least
         if others or wanted.most is not None or count > MOST:
             unenforced.add("contains")
         if count > MOST:
             return first
-        rest = self._document.item_at(self._view, self._known)
-        more = [*first, *[(*rest, (wanted.schema,))] * count]
-        if count and self._most is not None and len(more) > self._most:
+        rest = self._document.item_subschemas(self._view, self._positions)
+        longer = [*first, *[(*rest, (wanted.schema,))] * count]
+        if count and self._most is not None and len(longer) > self._most:
             unenforced.add("contains")
             return first
-        self._least = max(self._least, len(more))
-        return more
+        self._least = max(self._least, len(longer))
+        return longer
 
-    def _counted(self, asked: Sequence[Asked]) -> str | None:
+    def _counted(self, items: Sequence[Subschemas]) -> str | None:
         first: list[str] = []
         most = self._most
-        for part in asked[:most]:
-            # What a reference leads to may have no end if it must come.
-            is_endless = len(first) >= self._least and self._document.has_reference(part)
-            item = None if is_endless else self._context.inside(part)
-            if item is None:  # no array reaches this place
+        for part in items[:most]:
+            # An optional item behind a reference could recurse without end if it became required.
+            may_recurse = len(first) >= self._least and self._document.has_reference(part)
+            item = None if may_recurse else self._context.rule_of(part)
+            if item is None:  # no array reaches this position
                 most = len(first)
                 break
             first.append(item)
         item = None
         if most is None or most > len(first):
-            item = self._context.inside(self._document.item_at(self._view, self._known))
+            item = self._context.rule_of(
+                self._document.item_subschemas(self._view, self._positions)
+            )
         if item is None:
             most = len(first)
         if most is not None and self._least > most:
             return None
-        most = self._unrepeated(most)
+        most = self._most_unique(most)
         if self._least > MOST or (most or 0) > MOST:
             self._context.unenforced.update(("minItems", "maxItems"))
         return _list(self._rules, first[:most], item, self._least, most)
 
-    def _unrepeated(self, most: int | None) -> int | None:
-        """Say how many items there may be, if none may come twice."""
-        if self._view.words.get("uniqueItems") is not True or (most is not None and most <= 1):
+    def _most_unique(self, most: int | None) -> int | None:
+        """Return the maximum number of items, reduced for `uniqueItems` if the grammar is tight."""
+        if self._view.keywords.get("uniqueItems") is not True or (most is not None and most <= 1):
             return most
         shortest = max(self._least, 1)
         if self._context.tight:
@@ -100,15 +104,15 @@ class Arrays:
         return most
 
     def _values(self, items: View) -> list[Any] | None:
-        """List the values of items that have few."""
+        """Return the values of the items if they are few, else None."""
         if items.choices:
             return None
         found = None if items.values is None else [*items.values.values()]
         if found is None:
             types = items.types or ()
-            if not types or any(name not in _NAMED for name in types):
+            if not types or any(name not in _TYPE_VALUES for name in types):
                 return None
-            found = [value for name in types for value in _NAMED[name]]
+            found = [value for name in types for value in _TYPE_VALUES[name]]
         if len(found) > ORDERED:
             return None
         return [value for value in found if self._context.check.fits(value, items)]
@@ -117,10 +121,10 @@ class Arrays:
         most = len(values) if self._most is None else min(self._most, len(values))
         if self._least > most:
             return None
-        said = [literal(json.dumps(value, ensure_ascii=False)) for value in values]
+        literals = [literal(json.dumps(value, ensure_ascii=False)) for value in values]
         chosen = _Shuffled if len(values) <= SHUFFLED else _Ordered
-        written = chosen(self._rules, said, self._least, most)
-        return self._rules.add(f'"[" {written.rule()}')
+        writer = chosen(self._rules, literals, self._least, most)
+        return self._rules.add(f'"[" {writer.rule()}')
 
 
 def _list(
@@ -140,7 +144,7 @@ def _list(
 
 
 class _Shuffled:
-    """Any of some values in any order, none twice."""
+    """Arrays of distinct values in any order."""
 
     def __init__(self, rules: Rules, values: Sequence[str], least: int, most: int) -> None:
         self._rules = rules
@@ -155,56 +159,56 @@ class _Shuffled:
     def _after(self, taken: frozenset[int]) -> str:
         if taken not in self._known:
             comma = f"{COMMA} " if taken else ""
-            ways = ['"]"'] if len(taken) >= self._least else []
+            alternatives = ['"]"'] if len(taken) >= self._least else []
             if len(taken) < self._most:
-                ways += [
-                    f"{comma}{value} {self._after(taken | {place})}"
-                    for place, value in enumerate(self._values)
-                    if place not in taken
+                alternatives += [
+                    f"{comma}{value} {self._after(taken | {index})}"
+                    for index, value in enumerate(self._values)
+                    if index not in taken
                 ]
-            self._known[taken] = self._rules.add(either(ways))
+            self._known[taken] = self._rules.add(either(alternatives))
         return self._known[taken]
 
 
 class _Ordered:
-    """Any of some values in their order."""
+    """Arrays of distinct values in the given order."""
 
     def __init__(self, rules: Rules, values: Sequence[str], least: int, most: int) -> None:
         self._rules = rules
         self._values = values
         self._least = least
         self._most = most
-        # More than this need not be counted.
+        # The count saturates here: beyond, it makes no difference.
         self._counted = most if most < len(values) else least
         self._known: dict[tuple[int, int, bool], str | None] = {}
 
     def rule(self) -> str:
-        return self._after(0, 0, begun=False) or '"]"'
+        return self._after(0, 0, started=False) or '"]"'
 
-    def _after(self, place: int, count: int, *, begun: bool) -> str | None:
-        """Name what may follow when the values before `place` have been taken or left."""
-        if self._least - count > len(self._values) - place:
+    def _after(self, index: int, count: int, *, started: bool) -> str | None:
+        """Return the rule for what may follow once the values before `index` are decided."""
+        if self._least - count > len(self._values) - index:
             return None
-        key = (place, count, begun)
+        key = (index, count, started)
         if key not in self._known:
-            ways = ['"]"'] if count >= self._least else []
-            one = self._one(place, count, begun=begun)
-            if one is not None:
-                ways.append(one)
-            self._known[key] = self._rules.add(either(ways))
+            alternatives = ['"]"'] if count >= self._least else []
+            following = self._next(index, count, started=started)
+            if following is not None:
+                alternatives.append(following)
+            self._known[key] = self._rules.add(either(alternatives))
         return self._known[key]
 
-    def _one(self, place: int, count: int, *, begun: bool) -> str | None:
-        """Name one more value from `place` on, and what follows it."""
-        if place == len(self._values) or (self._counted == self._most and count == self._most):
+    def _next(self, index: int, count: int, *, started: bool) -> str | None:
+        """Return the rule for one more value from `index` on, and what follows it."""
+        if index == len(self._values) or (self._counted == self._most and count == self._most):
             return None
-        comma = f"{COMMA} " if begun else ""
-        after = self._after(place + 1, min(count + 1, self._counted), begun=True)
-        ways = [] if after is None else [f"{comma}{self._values[place]} {after}"]
-        later = self._one(place + 1, count, begun=begun)
+        comma = f"{COMMA} " if started else ""
+        after = self._after(index + 1, min(count + 1, self._counted), started=True)
+        alternatives = [] if after is None else [f"{comma}{self._values[index]} {after}"]
+        later = self._next(index + 1, count, started=started)
         if later is not None:
-            ways.append(later)
-        return self._rules.add(either(ways)) if ways else None
+            alternatives.append(later)
+        return self._rules.add(either(alternatives)) if alternatives else None
 
 
-_NAMED: Final[Mapping[str, tuple[Any, ...]]] = {"boolean": (True, False), "null": (None,)}
+_TYPE_VALUES: Final[Mapping[str, tuple[Any, ...]]] = {"boolean": (True, False), "null": (None,)}

@@ -1,4 +1,4 @@
-"""What the writers of objects and arrays share."""
+"""The state shared by the writers of objects and arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from antiphon.schemas.check import Check
 from antiphon.schemas.document import Document
 from antiphon.schemas.grammars.gbnf import Rules
-from antiphon.schemas.view import Asked
+from antiphon.schemas.view import Subschemas
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One schema on its way into a grammar.
+    """The conversion of one schema to a grammar.
 
-    `inside` names the rule of a property's value or an array's item; nothing if none fits. `unenforced`
-    gets the words that are not kept. A `tight` grammar leaves out what could not be kept.
+    `rule_of` returns the name of the rule for a property or an item, or None if no value fits.
+    `unenforced` collects the keywords that the grammar does not enforce. A `tight` grammar allows
+    less, so that fewer keywords stay unenforced.
     """
 
     rules: Rules
     document: Document
     check: Check
-    inside: Callable[[Asked], str | None]
+    rule_of: Callable[[Subschemas], str | None]
     unenforced: set[str]
     tight: bool

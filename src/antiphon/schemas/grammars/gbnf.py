@@ -1,4 +1,4 @@
-"""Grammars in llama.cpp's notation, rule by rule. What is written twice becomes one rule."""
+"""Grammars in the notation of llama.cpp, built rule by rule. Equal rules are written once."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,16 +10,16 @@ from antiphon.schemas.steps import STEPS, Steps, TooComplexError
 
 ROOT: Final = "root"
 LARGEST: Final = 1_000_000
-"""Characters of a grammar that is sent."""
+"""The maximum number of characters of a grammar."""
 
 SHARE: Final = 250_000
-"""Characters of it for one schema."""
+"""The maximum number of characters that one schema may add to a grammar."""
 
 TOTAL: Final = 4 * STEPS
-"""Steps that all schemas of a grammar may take: a few seconds at most, as a rule milliseconds."""
+"""Steps for all schemas of a grammar: seconds at most, usually milliseconds."""
 
 AUTOMATA: Final = 1_000_000
-"""Steps of all automata of a grammar, a fifth of a second; strings beyond are left to the check."""
+"""Steps for all automata of a grammar: up to 0.25 s. Strings beyond are left to the check."""
 
 COMMA: Final = '", "'
 NEXT: Final = f" {COMMA} "
@@ -33,10 +33,9 @@ _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|(r[0-9]+)')
 
 
 class Rules:
-    """The rules of one grammar in the making.
+    """Builds the rules of one grammar.
 
-    Raises `TooComplexError` where it grows beyond what llama.cpp should be asked to read for one
-    answer, or takes more work than one answer is worth.
+    Raises `TooComplexError` if the grammar becomes too large, or takes too many steps.
     """
 
     def __init__(self) -> None:
@@ -44,7 +43,7 @@ class Rules:
         self._named: dict[str, str] = {}
         self._size = 0
         self._limit = LARGEST
-        # What the rules of some languages and numbers are called.
+        # The names of the rules for languages and ranges of numbers that have been written.
         self.languages: dict[Language, str | None] = {}
         self.automata = Steps(AUTOMATA)
         self.steps = Steps()
@@ -56,12 +55,12 @@ class Rules:
 
     @property
     def size(self) -> int:
-        """How many characters they have."""
+        """The number of characters of all rules."""
         return self._size
 
     @contextmanager
     def share(self) -> Iterator[None]:
-        """Give one schema its share of characters and steps; what comes of more is not sent.
+        """Limit the rules of one schema to its share of characters and steps.
 
         Raises `TooComplexError` if the schema needs more.
         """
@@ -75,11 +74,11 @@ class Rules:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the schemas so far have taken all steps there are."""
+        """Whether the schemas so far have used up the steps of the grammar."""
         return self._spent >= TOTAL
 
     def add(self, body: str) -> str:
-        """Name what `body` says; the same body has the same name."""
+        """Add a rule and return its name; equal bodies share one name."""
         if body in self._rules:
             return body
         name = self._named.get(body)
@@ -89,7 +88,7 @@ class Rules:
         return name
 
     def reserve(self) -> str:
-        """Make a name for a rule that speaks of itself; `define` says what it is."""
+        """Return the name of a new, possibly recursive rule; `define` sets its body."""
         name = f"r{len(self._rules)}"
         self._rules[name] = '""'
         return name
@@ -102,7 +101,7 @@ class Rules:
         return name
 
     def text(self, root: str) -> str:
-        """Write the grammar of `root`: the rules that it needs, and no others."""
+        """Return the grammar that starts with `root`, with only the rules that it needs."""
         needed = dict.fromkeys(_names(root))
         waiting = list(needed)
         while waiting:
@@ -116,43 +115,43 @@ class Rules:
         return text
 
     def until(self, ending: str, then: str | None = None, *, may_end: bool = False) -> str:
-        """Name any text up to the first `ending`, and what follows it.
+        """Return the rule for a text up to the first `ending`, followed by `then`.
 
-        With `may_end` the text may also end without; with no `then` the ending cannot come. The
-        first character of `ending` must not be in it again: then having read a part of it means
-        to be at one place in it, and a rule for each place is enough.
+        With `may_end` the text may also end without `ending`; without `then`, `ending` is excluded.
+        The first character of `ending` must not occur in it again, so that the longest prefix
+        matched so far is the whole state, with one rule for each.
         """
         states = [self.reserve() for _ in ending]
         following = [*states[1:], then]
-        for place, state in enumerate(states):
-            ways = ['""'] if may_end else []
-            if following[place] is not None:
-                ways.append(f"{literal(ending[place])} {following[place]}")
-            if place:
-                ways.append(f"{literal(ending[0])} {following[0]}")
-            ways.append(f"{_none_of({ending[0], ending[place]})} {states[0]}")
-            self.define(state, " | ".join(ways))
+        for index, state in enumerate(states):
+            alternatives = ['""'] if may_end else []
+            if following[index] is not None:
+                alternatives.append(f"{literal(ending[index])} {following[index]}")
+            if index:
+                alternatives.append(f"{literal(ending[0])} {following[0]}")
+            alternatives.append(f"{_none_of({ending[0], ending[index]})} {states[0]}")
+            self.define(state, " | ".join(alternatives))
         return states[0]
 
 
 def literal(text: str) -> str:
-    """Write a text that has to come as it stands."""
+    """Return the terminal for exactly `text`."""
     return f'"{text.translate(_ESCAPES)}"'
 
 
-def either(ways: Iterable[str]) -> str:
-    """Write that one of `ways` has to come."""
-    different = list(dict.fromkeys(ways))
+def either(alternatives: Iterable[str]) -> str:
+    """Return the alternation of `alternatives`."""
+    different = list(dict.fromkeys(alternatives))
     return different[0] if len(different) == 1 else f"({' | '.join(different)})"
 
 
 def one_of(spans: Iterable[Span]) -> str:
-    """Write that one character of `spans` has to come."""
+    """Return the character class of `spans`."""
     return f"[{''.join(_span(*span) for span in spans)}]"
 
 
 def times(body: str, least: int, most: int | None) -> str:
-    """Write that `body`, one name or class, has to come so many times."""
+    """Return `body`, a name or a class, repeated `least` to `most` times."""
     if most is not None:
         most = max(least, most)
     if (least, most) == (0, 0):

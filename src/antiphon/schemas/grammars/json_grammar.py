@@ -1,13 +1,13 @@
-"""JSON schemas to grammars: whatever can be sampled is JSON, and fits.
+"""Converts JSON schemas to grammars: every output is JSON and fits the schema.
 
-A grammar may allow less than its schema, never what does not fit, unless it says so: `unenforced` has
-the words of the schema that it does not keep, and the reader of the answer has to check it. Spaces
-are fixed and numbers have so many digits at most: a model must not be able to go on with either for
-ever. Properties come in the order of the schema, required ones first.
+A grammar may allow less than its schema. It allows values that do not fit only if `unenforced`
+names the keywords that they may violate; the reader of the answer must check these. Whitespace is
+fixed and numbers have a maximum number of digits, so that a model cannot extend either without end.
+Properties come in the order of the schema, required ones first.
 
-The work has two bounds. Views are made, split and compared in the steps of `Rules.share`; a schema
-that needs more raises `TooComplexError`. Automata of strings have steps of their own, for a whole
-grammar; a string that needs more is left to the check.
+The work has two budgets. Views are made, expanded and compared within the steps of `Rules.share`; a
+schema that needs more raises `TooComplexError`. The automata of strings have their own steps, for a
+whole grammar; a string that needs more is left to the check.
 """
 
 import json
@@ -24,18 +24,18 @@ from antiphon.schemas.grammars.gbnf import Rules, either, literal
 from antiphon.schemas.grammars.numbers import NUMBER, integers, numbers
 from antiphon.schemas.grammars.objects import Objects, any_object
 from antiphon.schemas.grammars.strings import sized, string
-from antiphon.schemas.negation import permitted
-from antiphon.schemas.values import APART
-from antiphon.schemas.view import Asked, View
+from antiphon.schemas.negation import apply_negations
+from antiphon.schemas.values import DISJOINT_TYPES
+from antiphon.schemas.view import Subschemas, View
 
 DEPTH: Final = 72
-"""How deep schemas are followed that are different at every step."""
+"""The maximum depth of distinct views; deeper, any value is allowed."""
 
 
 class JsonGrammar:
-    """The rules of the values that one schema allows, added to those of a grammar.
+    """Adds the rules for the values of one schema to a grammar.
 
-    A `tight` one leaves out what could not be kept, as far as that is known.
+    A `tight` one allows less, so that fewer keywords stay unenforced.
     """
 
     def __init__(self, rules: Rules, schema: Any, *, tight: bool = False) -> None:
@@ -46,121 +46,121 @@ class JsonGrammar:
         self._alternatives = Alternatives(self._document, tight=tight)
         self._finiteness = Finiteness(self._document, self._alternatives)
         self._context = Context(
-            rules, self._document, self._check, self._inside, self.unenforced, tight=tight
+            rules, self._document, self._check, self._rule_of_all, self.unenforced, tight=tight
         )
-        self._done: dict[int, str | None] = {}
-        # Views on their way, and their names if something in them says them.
-        self._open: dict[int, str | None] = {}
-        self._mistaken: set[int] = set()
+        self._written_views: dict[int, str | None] = {}
+        # Views in progress, with the name of their rule if it is used recursively.
+        self._in_progress: dict[int, str | None] = {}
+        self._emptied: set[int] = set()
         self._anything: str | None = None
 
     def rule(self) -> str | None:
-        """Name the rule of the whole schema; nothing if no value fits."""
+        """Return the rule for the whole schema, or None if no value fits."""
         root = self._document.of(self._document.root)
-        rule = self._of(root)
-        void: set[int] = set()
-        while self._mistaken:
-            # Some rule says the name of one that has turned out to be of nothing.
-            void |= self._mistaken
-            self._mistaken = set()
-            self._done = dict.fromkeys(void)
-            rule = self._of(root)
+        rule = self._rule_of(root)
+        empty: set[int] = set()
+        while self._emptied:
+            # A rule uses the name of a view that turned out to have no values.
+            empty |= self._emptied
+            self._emptied = set()
+            self._written_views = dict.fromkeys(empty)
+            rule = self._rule_of(root)
         return rule
 
     def anything(self) -> str:
-        """Name the rule of any JSON value."""
+        """Return the rule for any JSON value."""
         if self._anything is None:
             name = self._anything = self._rules.reserve()
-            ways = [
+            alternatives = [
                 sized(self._rules, 0, None)[0],
                 self._rules.add(NUMBER),
                 '"true" | "false" | "null"',
                 any_object(self._rules, name),
                 any_array(self._rules, name),
             ]
-            self._rules.define(name, " | ".join(ways))
+            self._rules.define(name, " | ".join(alternatives))
         return self._anything
 
-    def _inside(self, asked: Asked) -> str | None:
-        return self._of(self._document.view(asked))
+    def _rule_of_all(self, subschemas: Subschemas) -> str | None:
+        return self._rule_of(self._document.view(subschemas))
 
-    def _of(self, view: View) -> str | None:
+    def _rule_of(self, view: View) -> str | None:
         key = id(view)
-        if key in self._done:
-            return self._done[key]
-        if key in self._open:
-            return self._again(view)
-        if len(self._open) > DEPTH:
+        if key in self._written_views:
+            return self._written_views[key]
+        if key in self._in_progress:
+            return self._recursive_rule(view)
+        if len(self._in_progress) > DEPTH:
             self.unenforced.add("$ref")
             return self.anything()
-        self._open[key] = None
-        rule = self._written(view)
-        name = self._open.pop(key)
+        self._in_progress[key] = None
+        rule = self._write(view)
+        name = self._in_progress.pop(key)
         if name is not None:
             if rule is None:
-                self._mistaken.add(key)
+                self._emptied.add(key)
             else:
                 rule = self._rules.define(name, rule)
-        self._done[key] = rule
+        self._written_views[key] = rule
         return rule
 
-    def _again(self, view: View) -> str | None:
-        """Name the rule of a view that is on its way, if a value of it has an end."""
-        if not self._finiteness.has_end(view):
+    def _recursive_rule(self, view: View) -> str | None:
+        """Return the name of the rule for a view in progress, if it has finite values."""
+        if not self._finiteness.has_finite_value(view):
             return None
-        name = self._open[id(view)] or self._rules.reserve()
-        self._open[id(view)] = name
+        name = self._in_progress[id(view)] or self._rules.reserve()
+        self._in_progress[id(view)] = name
         return name
 
-    def _written(self, view: View) -> str | None:
+    def _write(self, view: View) -> str | None:
         if not view.choices:
-            return None if view.impossible else self._simple(view)
-        return self._either([self._of(way) for way in self._alternatives.of(view)])
+            return None if view.impossible else self._write_without_choices(view)
+        return self._either([self._rule_of(one) for one in self._alternatives.of(view)])
 
-    def _either(self, ways: Sequence[str | None]) -> str | None:
-        said = [way for way in ways if way is not None]
-        return self._rules.add(either(said)) if said else None
+    def _either(self, rules: Sequence[str | None]) -> str | None:
+        alternatives = [rule for rule in rules if rule is not None]
+        return self._rules.add(either(alternatives)) if alternatives else None
 
-    def _simple(self, view: View) -> str | None:
-        """Write what a view without choices allows."""
+    def _write_without_choices(self, view: View) -> str | None:
+        """Write the rule for a view without choices."""
         self.unenforced |= view.unenforced
         if view.values is not None:
-            return self._listed(view)
+            return self._write_values(view)
         forbidden: tuple[str, ...] = ()
-        if view.nots:
-            left, forbidden = permitted(self._document, view, self.unenforced)
-            if left is None:
+        if view.negated:
+            remaining, forbidden = apply_negations(self._document, view, self.unenforced)
+            if remaining is None:
                 return None
-            view = left
-        types = view.implied_types or (APART if forbidden else ())
+            view = remaining
+        types = view.implied_types or (DISJOINT_TYPES if forbidden else ())
         if not types:
             return self.anything()
         if len(types) == 1:
-            return self._of_type(types[0], view, forbidden)
-        return self._either([self._of_type(name, view, forbidden) for name in types])
+            return self._write_type(types[0], view, forbidden)
+        return self._either([self._write_type(name, view, forbidden) for name in types])
 
-    def _of_type(self, name: str, view: View, forbidden: Sequence[str]) -> str | None:
+    def _write_type(self, name: str, view: View, forbidden: Sequence[str]) -> str | None:
         match name:
             case "object":
                 return Objects(self._context, view).rule()
             case "array":
                 return Arrays(self._context, view).rule()
             case "string":
-                return self._noted(string(self._rules, self._document, view, forbidden))
+                return self._note_unenforced(string(self._rules, self._document, view, forbidden))
             case "integer":
-                return self._noted(integers(self._rules, view.words))
+                return self._note_unenforced(integers(self._rules, view.keywords))
             case "number":
-                return self._noted(numbers(self._rules, view.words))
+                return self._note_unenforced(numbers(self._rules, view.keywords))
         return self._rules.add('"true" | "false"' if name == "boolean" else '"null"')
 
-    def _noted(self, said: tuple[str | None, tuple[str, ...]]) -> str | None:
-        rule, left = said
-        self.unenforced.update(left)
+    def _note_unenforced(self, result: tuple[str | None, tuple[str, ...]]) -> str | None:
+        rule, unenforced = result
+        self.unenforced.update(unenforced)
         return rule
 
-    def _listed(self, view: View) -> str | None:
-        kept = [*(view.values or {}).values()]
-        if view.asks != {"values"}:
-            kept = [value for value in kept if self._check.fits(value, view)]
-        ways = [literal(json.dumps(value, ensure_ascii=False)) for value in kept]
-        return self._rules.add(either(ways)) if ways else None
+    def _write_values(self, view: View) -> str | None:
+        values = [*(view.values or {}).values()]
+        if view.constraint_kinds != {"values"}:
+            values = [value for value in values if self._check.fits(value, view)]
+        literals = [literal(json.dumps(value, ensure_ascii=False)) for value in values]
+        return self._rules.add(either(literals)) if literals else None

@@ -1,4 +1,4 @@
-"""The names of properties that a view does not name, and what is asked of their values."""
+"""Rules for the properties that a view does not name: their names and values."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -6,113 +6,113 @@ from itertools import chain
 from typing import Any, Final
 
 from antiphon.schemas.grammars.context import Context
-from antiphon.schemas.grammars.strings import key, names_in, sized
-from antiphon.schemas.languages import counted, language_of
+from antiphon.schemas.grammars.strings import name_rule, names_in, sized
+from antiphon.schemas.languages import language_of, of_size
 from antiphon.schemas.regular import REST, Language, both, either, neither
-from antiphon.schemas.view import Asked, Properties, View
+from antiphon.schemas.view import Properties, Subschemas, View
 
 NAMED: Final = 300
-"""Characters of known names that are kept out of other names; beyond, there are no others."""
+"""Characters of named properties that other names exclude; beyond, no other names are written."""
 
 PATTERNS: Final = 16
-"""Patterns that names are kept in one of; of more, a name may be in several, which is checked."""
+"""Up to this many patterns, rules for overlaps are exact; beyond, they are left to the check."""
 
 
 class OtherNames:
-    """The names besides `known` ones of one view's properties."""
+    """Writes the rules for the properties of one view that are not `known`."""
 
     def __init__(self, context: Context, view: View, known: Sequence[str]) -> None:
         self._context = context
         self._view = view
         self._known = known
 
-    def ways(self, *, wanted: bool) -> list[tuple[str, str]]:
-        """Name the rules of a name and of its value, of each kind there is.
+    def pairs(self, *, wanted: bool) -> list[tuple[str, str]]:
+        """Return the pairs of rules, for a name and for its value.
 
-        Unless others are `wanted`, there are none where the view names some and says nothing of
-        others: they would be allowed, and no caller waits for them.
+        If the view names properties and does not mention others, none are written unless they are
+        `wanted`: the schema allows them, but no caller expects them.
         """
         if sum(map(len, self._known)) > NAMED:
             return []
         found: list[tuple[str, str]] = []
-        for of, asked in self._kinds(wanted=wanted):
-            value = self._context.inside(asked)
-            name = None if value is None else self._key(of)
+        for of, subschemas in self._kinds(wanted=wanted):
+            value = self._context.rule_of(subschemas)
+            name = None if value is None else self._name_rule(of)
             if value is not None and name is not None:
                 found.append((name, value))
         return found
 
-    def given(self) -> Iterator[tuple[str, str]]:
-        """Yield names, each once, and the rules of their values."""
-        for of, asked in self._kinds(wanted=True):
-            value = self._context.inside(asked)
+    def distinct_names(self) -> Iterator[tuple[str, str]]:
+        """Yield distinct names and the rules for their values."""
+        for of, subschemas in self._kinds(wanted=True):
+            value = self._context.rule_of(subschemas)
             if value is not None:
                 for name in names_in(self._context.rules, of):
                     yield name, value
 
-    def _key(self, of: Language) -> str | None:
+    def _name_rule(self, of: Language) -> str | None:
         rules = self._context.rules
-        return sized(rules, 0, None)[0] if of == REST else key(rules, of)
+        return sized(rules, 0, None)[0] if of == REST else name_rule(rules, of)
 
-    def _kinds(self, *, wanted: bool) -> Iterator[tuple[Language, Asked]]:
-        """Yield the languages of other names, and what is asked of their values."""
-        is_closed, spoken = self._is_closed(wanted=wanted), self._spoken()
-        if (is_closed and not spoken) or (self._context.tight and not wanted):
+    def _kinds(self, *, wanted: bool) -> Iterator[tuple[Language, Subschemas]]:
+        """Yield the languages of other names, and the subschemas that apply to their values."""
+        is_closed, known = self._is_closed(wanted=wanted), self._patterns()
+        if (is_closed and not known) or (self._context.tight and not wanted):
             return
         free = self._free()
-        patterns = self._languages(spoken)
+        patterns = self._languages(known)
         if free is None or patterns is None:
             return
         yield from self._in_patterns(free, patterns)
         if not is_closed:
-            others = self._asked(lambda part: (part.others,))
-            yield both(free, neither(either(*patterns))), others
+            additional = self._applicable(lambda part: (part.additional,))
+            yield both(free, neither(either(*patterns))), additional
 
     def _is_closed(self, *, wanted: bool) -> bool:
-        """Whether there are none but those of patterns."""
-        is_named = is_said = False
-        for group in self._view.parts:
+        """Whether all other names must match a pattern."""
+        is_named = is_mentioned = False
+        for group in self._view.properties:
             for part in group:
-                if part.others is False:
+                if part.additional is False:
                     return True
                 is_named |= bool(part.named)
-                is_said |= part.closing
-        return is_named and not is_said and not wanted
+                is_mentioned |= part.has_additional
+        return is_named and not is_mentioned and not wanted
 
-    def _spoken(self) -> dict[str, None]:
+    def _patterns(self) -> dict[str, None]:
         return {
             pattern: None
-            for group in self._view.parts
+            for group in self._view.properties
             for part in group
             for pattern in part.patterns
         }
 
     def _in_patterns(
         self, free: Language, patterns: dict[Language, list[str]]
-    ) -> Iterator[tuple[Language, Asked]]:
+    ) -> Iterator[tuple[Language, Subschemas]]:
         few = len(patterns) <= PATTERNS
         if not few:
             self._context.unenforced.add("patternProperties")
         for one, same in patterns.items():
-            apart = [other for other in patterns if other != one] if few else []
-            asked = self._asked(partial(_matching, same))
-            yield both(free, one, *map(neither, apart)), asked
+            rivals = [other for other in patterns if other != one] if few else []
+            subschemas = self._applicable(partial(_matching, same))
+            yield both(free, one, *map(neither, rivals)), subschemas
 
-    def _asked(self, of: Callable[[Properties], Iterable[Any]]) -> Asked:
-        groups = (chain.from_iterable(map(of, group)) for group in self._view.parts)
-        asked = ({id(one): one for one in group if one is not True} for group in groups)
-        return tuple(tuple(group.values()) for group in asked if group)
+    def _applicable(self, select: Callable[[Properties], Iterable[Any]]) -> Subschemas:
+        groups = (chain.from_iterable(map(select, group)) for group in self._view.properties)
+        distinct = ({id(one): one for one in group if one is not True} for group in groups)
+        return tuple(tuple(group.values()) for group in distinct if group)
 
     def _free(self) -> Language | None:
-        """Return the names that may be, known ones aside; nothing if that is no language."""
-        names = self._context.document.view(self._view.names)
-        found, left = language_of(self._context.document, names, self._known)
+        """Return the language of the allowed names except known ones, or None if there is none."""
+        names = self._context.document.view(self._view.property_names)
+        found, unenforced = language_of(self._context.document, names, self._known)
         if names.impossible or "string" not in (names.types or ("string",)):
             return None
-        if left or names.choices or names.nots or names.unenforced:
+        if unenforced or names.choices or names.negated or names.unenforced:
             self._context.unenforced.add("propertyNames")
             return None
-        return both(found, counted(names))
+        return both(found, of_size(names))
 
     def _languages(self, patterns: Iterable[str]) -> dict[Language, list[str]] | None:
         found: dict[Language, list[str]] = {}
@@ -126,6 +126,6 @@ class OtherNames:
 
 
 def _matching(patterns: Sequence[str], part: Properties) -> Iterable[Any]:
-    """Return what a schema asks of a property whose name is in these patterns and no others."""
+    """Return the subschemas for a property whose name matches exactly these patterns."""
     found = [part.patterns[pattern] for pattern in patterns if pattern in part.patterns]
-    return found or (part.others,)
+    return found or (part.additional,)

@@ -1,4 +1,4 @@
-"""Strings as grammars: of a format, of a length, in a pattern, and none of some others."""
+"""Strings as grammars: by format, size and pattern, without forbidden strings."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,24 +10,24 @@ from antiphon.schemas.document import Document
 from antiphon.schemas.formats import FORMATS
 from antiphon.schemas.grammars import gbnf
 from antiphon.schemas.grammars.gbnf import Rules, literal, one_of, times
-from antiphon.schemas.languages import counted, language_of, sizes
+from antiphon.schemas.languages import language_of, of_size, sizes
 from antiphon.schemas.regular import NOTHING, REST, Language, Span, both
 from antiphon.schemas.steps import TooComplexError
 from antiphon.schemas.view import View
 
 MOST: Final = 1000
-"""Characters that a grammar counts; each costs llama.cpp a rule."""
+"""The maximum number of characters that a grammar counts; each costs llama.cpp a rule."""
 
 STATES: Final = 500
-"""The size of the largest automaton that is written down."""
+"""The maximum number of states of an automaton that is written as rules."""
 
-# No surrogates: one alone is a text that cannot be sent.
+# No surrogates: a text with a lone one cannot be sent.
 CHAR: Final = (
     r'[^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" '
     r"([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2}))"
 )
 
-# What may stand in a JSON string as it is, and how the rest is written that models write.
+# The characters that need no escape in a JSON string, and the escapes of the others.
 _PLAIN: Final = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000, 0x10FFFF))
 _ESCAPED: Final[Mapping[int, str]] = {ord(one): json.dumps(one)[1:-1] for one in '"\\\n\r\t\b\f'}
 
@@ -35,27 +35,29 @@ _ESCAPED: Final[Mapping[int, str]] = {ord(one): json.dumps(one)[1:-1] for one in
 def string(
     rules: Rules, document: Document, view: View, forbidden: Sequence[str] = ()
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Name the rule of the strings that `view` allows, and the words that it does not keep."""
-    least, most = sizes(view.words)
+    """Return the rule for the strings of `view`, and the keywords that it does not enforce."""
+    least, most = sizes(view.keywords)
     if most is not None and most < least:
         return None, ()
     if not view.patterns and not forbidden:
         if not view.formats:
             return sized(rules, least, most)
-        said = _formatted(rules, view.formats, least, most)
-        if said is not None:
-            return said, ()
+        rule = _formatted(rules, view.formats, least, most)
+        if rule is not None:
+            return rule, ()
     return _matching(rules, document, view, forbidden)
 
 
 def sized(rules: Rules, least: int, most: int | None) -> tuple[str, tuple[str, ...]]:
-    """Name the rule of strings of so many characters."""
+    """Return the rule for strings of `least` to `most` characters, and the unenforced keywords."""
     char = rules.add(CHAR)
-    left = [
-        word for word, size in (("minLength", least), ("maxLength", most)) if (size or 0) > MOST
+    unenforced = [
+        keyword
+        for keyword, size in (("minLength", least), ("maxLength", most))
+        if (size or 0) > MOST
     ]
     counted = times(char, min(least, MOST), None if (most or 0) > MOST else most)
-    return rules.add(rf'"\"" {counted} "\""'), tuple(left)
+    return rules.add(rf'"\"" {counted} "\""'), tuple(unenforced)
 
 
 def _formatted(rules: Rules, names: Sequence[str], least: int, most: int | None) -> str | None:
@@ -68,47 +70,47 @@ def _formatted(rules: Rules, names: Sequence[str], least: int, most: int | None)
 def _matching(
     rules: Rules, document: Document, view: View, forbidden: Sequence[str]
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Walk what has to come together; what makes the automaton too large is left out."""
-    asked, left = language_of(document, view, forbidden)
-    least, most = sizes(view.words)
+    """Write all constraints as one automaton, without those that would make it too large."""
+    strings, unenforced = language_of(document, view, forbidden)
+    least, most = sizes(view.keywords)
     if least or most is not None:
-        name = written(rules, both(asked, counted(view)))
+        name = language_rule(rules, both(strings, of_size(view)))
         if name != TOO_LARGE:
-            return name, left
-        left = (*left, "minLength", "maxLength")
-    name = written(rules, asked)
+            return name, unenforced
+        unenforced = (*unenforced, "minLength", "maxLength")
+    name = language_rule(rules, strings)
     if name != TOO_LARGE:
-        return name, left
-    return sized(rules, least, most)[0], (*left, *_not_written(view, forbidden))
+        return name, unenforced
+    return sized(rules, least, most)[0], (*unenforced, *_automaton_keywords(view, forbidden))
 
 
-def _not_written(view: View, forbidden: Sequence[str]) -> Iterator[str]:
-    words = (("pattern", view.patterns), ("format", view.formats), ("not", forbidden))
-    return (word for word, asked in words if asked)
+def _automaton_keywords(view: View, forbidden: Sequence[str]) -> Iterator[str]:
+    keywords = (("pattern", view.patterns), ("format", view.formats), ("not", forbidden))
+    return (keyword for keyword, is_present in keywords if is_present)
 
 
 TOO_LARGE: Final = ""
-"""In the place of a rule's name: an automaton has more states than are written down."""
+"""Stands for the name of a rule if the automaton is too large to be written."""
 
 
-def written(rules: Rules, of: Language) -> str | None:
-    """Name the rule of the JSON strings of a language; nothing if it has none."""
+def language_rule(rules: Rules, of: Language) -> str | None:
+    """Return the rule for the JSON strings of a language, or None if there are none."""
     if of not in rules.languages:
-        rules.languages[of] = _written(rules, of)
+        rules.languages[of] = _write_language(rules, of)
     return rules.languages[of]
 
 
-def _written(rules: Rules, of: Language) -> str | None:
+def _write_language(rules: Rules, of: Language) -> str | None:
     try:
         automaton = Automaton(of, rules.automata)
         states = _states(automaton)
-        return TOO_LARGE if states is None else _Written(rules, automaton, states).rule()
+        return TOO_LARGE if states is None else _AutomatonWriter(rules, automaton, states).rule()
     except TooComplexError:
         return TOO_LARGE
 
 
 def _states(automaton: Automaton) -> dict[int, list[tuple[int, tuple[Span, ...]]]] | None:
-    """Walk a language to the end; nothing if that is too far."""
+    """Return all states and their moves, or None if there are more than `STATES`."""
     found: dict[int, list[tuple[int, tuple[Span, ...]]]] = {}
     waiting = [automaton.start]
     while waiting:
@@ -122,42 +124,44 @@ def _states(automaton: Automaton) -> dict[int, list[tuple[int, tuple[Span, ...]]
     return found
 
 
-class _Written:
-    """An automaton on its way to rules, one for each state from which a text can end."""
+class _AutomatonWriter:
+    """Writes an automaton as rules, one for each state that leads to the end of a text."""
 
     def __init__(
         self,
         rules: Rules,
         automaton: Automaton,
-        ways: dict[int, list[tuple[int, tuple[Span, ...]]]],
+        moves: dict[int, list[tuple[int, tuple[Span, ...]]]],
     ) -> None:
         self._rules = rules
         self._start = automaton.start
-        self._ends = {state for state in ways if automaton.accepts(state)}
-        self._ways = {
-            state: [(to, said) for to, spans in leads if (said := _in_json(spans))]
-            for state, leads in ways.items()
+        self._accepting = {state for state in moves if automaton.accepts(state)}
+        self._moves = {
+            state: [(to, char) for to, spans in targets if (char := _in_json(spans))]
+            for state, targets in moves.items()
         }
-        self._live = self._living()
+        self._live = self._find_live_states()
 
     def rule(self) -> str | None:
         if self._start not in self._live:
             return None
-        names = {state: self._rules.reserve() for state in self._ways if state in self._live}
+        names = {state: self._rules.reserve() for state in self._moves if state in self._live}
         for state, name in names.items():
-            ways = [f"{said} {names[to]}" for to, said in self._ways[state] if to in self._live]
-            if state in self._ends:
-                ways.append(r'"\""')
-            self._rules.define(name, " | ".join(ways))
+            alternatives = [
+                f"{char} {names[to]}" for to, char in self._moves[state] if to in self._live
+            ]
+            if state in self._accepting:
+                alternatives.append(r'"\""')
+            self._rules.define(name, " | ".join(alternatives))
         return self._rules.add(rf'"\"" {names[self._start]}')
 
-    def _living(self) -> set[int]:
-        """Find the states that lead to an end, from the ends backwards."""
+    def _find_live_states(self) -> set[int]:
+        """Find the states that lead to an accepting state, from those backwards."""
         sources: dict[int, list[int]] = {}
-        for state, leads in self._ways.items():
-            for to, _ in leads:
+        for state, targets in self._moves.items():
+            for to, _ in targets:
                 sources.setdefault(to, []).append(state)
-        waiting = list(self._ends)
+        waiting = list(self._accepting)
         live = set(waiting)
         while waiting:
             new = [state for state in sources.get(waiting.pop(), ()) if state not in live]
@@ -167,31 +171,31 @@ class _Written:
 
 
 def _in_json(spans: tuple[Span, ...]) -> str:
-    """Write one character of `spans` as JSON has it; empty if it has none of them."""
+    """Return the rule body for one character of `spans` in a JSON string, or an empty text."""
     plain = [
         (max(low, first), min(high, last))
         for low, high in spans
         for first, last in _PLAIN
         if max(low, first) <= min(high, last)
     ]
-    ways = [one_of(plain)] if plain else []
-    ways += [
-        literal(said)
-        for code, said in _ESCAPED.items()
+    alternatives = [one_of(plain)] if plain else []
+    alternatives += [
+        literal(escape)
+        for code, escape in _ESCAPED.items()
         if any(low <= code <= high for low, high in spans)
     ]
-    return gbnf.either(ways) if ways else ""
+    return gbnf.either(alternatives) if alternatives else ""
 
 
 def names_in(rules: Rules, of: Language) -> Iterator[str]:
-    """Yield texts of a language, as far as its automaton may be walked."""
+    """Yield texts of a language, until the steps of the automata run out."""
     with suppress(TooComplexError):
         yield from filter(None, texts(Automaton(of, rules.automata)))
 
 
-def key(rules: Rules, of: Language) -> str | None:
-    """Name the rule of a property's name in a language; nothing if no name is in it."""
+def name_rule(rules: Rules, of: Language) -> str | None:
+    """Return the rule for the property names of a language, or None if it cannot be written."""
     if of == REST:
         return sized(rules, 0, None)[0]
-    name = written(rules, of)
+    name = language_rule(rules, of)
     return None if name in (TOO_LARGE, None) or of == NOTHING else name

@@ -1,6 +1,6 @@
-"""The words of several schemas, joined to one view: of two bounds the stricter, all required names.
+"""Merges the keywords of several schemas into one view: the stricter bound, all required names.
 
-What cannot be said in one word stays a list: see `view`.
+A view lists the constraints that do not merge: see `view`.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -12,11 +12,10 @@ from antiphon.schemas.formats import FORMATS
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.values import TYPES, decimal, identity
 from antiphon.schemas.view import (
-    SILENT,
-    SPEAKING,
+    INERT,
+    PROPERTY_KEYWORDS,
     UNENFORCED,
     UNSUPPORTED,
-    Asked,
     Choice,
     Condition,
     Contains,
@@ -24,44 +23,45 @@ from antiphon.schemas.view import (
     Mark,
     Properties,
     Schema,
+    Subschemas,
     Union,
     View,
 )
 
 _UNENFORCED_KEYWORDS: Final[Mapping[int, str]] = {
-    id(schema): word for word, schema in UNENFORCED.items()
+    id(schema): keyword for keyword, schema in UNENFORCED.items()
 }
 
 
-def joined(groups: Asked, settled: frozenset[Mark], steps: Steps) -> View:
-    """Join the words of schemas in which no `$ref` or `allOf` is left to follow."""
+def merged(groups: Subschemas, resolved: frozenset[Mark], steps: Steps) -> View:
+    """Merge the keywords of schemas whose `$ref` and `allOf` have been followed."""
     draft = _Draft(steps)
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         for node in group:
-            draft.read(node, place)
-    return draft.view(groups, settled)
+            draft.read(node, index)
+    return draft.view(groups, resolved)
 
 
 class _Draft:
-    """A view in the making."""
+    """Collects the constraints of a view, schema by schema."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
         self._group = 0
-        self.words: dict[str, Any] = {}
+        self.keywords: dict[str, Any] = {}
         self.required: dict[str, None] = {}
         self.types: tuple[str, ...] | None = None
         self.values: dict[Hashable, Any] | None = None
         self.patterns: dict[str, None] = {}
         self.formats: dict[str, None] = {}
-        # By the number of their group.
-        self.parts: dict[int, list[Properties]] = {}
+        # By the index of the group.
+        self.properties: dict[int, list[Properties]] = {}
         self.items: dict[int, list[Items]] = {}
-        self.names: dict[int, list[Any]] = {}
+        self.property_names: dict[int, list[Any]] = {}
         self.contains: list[Contains] = []
-        self.needs: dict[str, tuple[str, ...]] = {}
+        self.dependent_required: dict[str, tuple[str, ...]] = {}
         self.choices: dict[Mark, Choice] = {}
-        self.nots: list[Any] = []
+        self.negated: list[Any] = []
         self.unenforced: set[str] = set()
         self.false = False
 
@@ -71,50 +71,58 @@ class _Draft:
             self.false = True
             return
         self._steps.take(1 + len(node))
-        for word in node:
-            read = _READ.get(word)
+        for keyword in node:
+            read = _READ.get(keyword)
             if read is not None:
                 read(self, node)
-            elif word in _JOINED:
-                known = self.words.get(word)
-                value = node[word]
-                self.words[word] = value if known is None else _JOINED[word](known, value)
-            elif word in UNSUPPORTED:
-                self.unenforced.add(word)
-        if not SPEAKING.isdisjoint(node):
-            self.parts.setdefault(group, []).append(properties_of(node))
+            elif keyword in _MERGE:
+                known = self.keywords.get(keyword)
+                value = node[keyword]
+                self.keywords[keyword] = value if known is None else _MERGE[keyword](known, value)
+            elif keyword in UNSUPPORTED:
+                self.unenforced.add(keyword)
+        if not PROPERTY_KEYWORDS.isdisjoint(node):
+            self.properties.setdefault(group, []).append(properties_of(node))
 
-    def view(self, groups: Asked, settled: frozenset[Mark]) -> View:
-        values, nots = _without(self.values, self.nots) if self.nots else (self.values, ())
-        choices = tuple([one for mark, one in self.choices.items() if mark not in settled])
+    def view(self, groups: Subschemas, resolved: frozenset[Mark]) -> View:
+        values, negated = _without(self.values, self.negated) if self.negated else (self.values, ())
+        choices = tuple([one for mark, one in self.choices.items() if mark not in resolved])
         return View(
             groups=groups,
-            settled=settled,
-            words=self.words,
+            resolved=resolved,
+            keywords=self.keywords,
             required=tuple(self.required),
             types=self.types,
             values=values,
             patterns=tuple(self.patterns),
             formats=tuple(self.formats),
-            parts=tuple(map(tuple, self.parts.values())) if self.parts else (),
+            properties=tuple(map(tuple, self.properties.values())) if self.properties else (),
             items=tuple(map(tuple, self.items.values())) if self.items else (),
-            names=tuple(map(tuple, self.names.values())) if self.names else (),
+            property_names=tuple(map(tuple, self.property_names.values()))
+            if self.property_names
+            else (),
             contains=tuple(self.contains),
-            needs=self.needs,
+            dependent_required=self.dependent_required,
             choices=choices,
-            nots=nots,
+            negated=negated,
             unenforced=frozenset(self.unenforced),
             false=self.false,
-            is_free=self._is_free(choices),
-            known={},
+            is_unconstrained=self._is_unconstrained(choices),
+            cache={},
         )
 
-    def _is_free(self, choices: Sequence[Choice]) -> bool:
+    def _is_unconstrained(self, choices: Sequence[Choice]) -> bool:
         if self.types is not None or self.values is not None or self.false:
             return False
-        words = self.words or self.required or self.patterns or self.formats
-        inside = self.parts or self.items or self.names or self.contains or self.needs
-        return not (words or inside or choices or self.nots or self.unenforced)
+        of_value = self.keywords or self.required or self.patterns or self.formats
+        inside = (
+            self.properties
+            or self.items
+            or self.property_names
+            or self.contains
+            or self.dependent_required
+        )
+        return not (of_value or inside or choices or self.negated or self.unenforced)
 
     def read_type(self, node: Schema) -> None:
         given = node["type"]
@@ -131,12 +139,12 @@ class _Draft:
         self.required.update(dict.fromkeys(node["required"]))
 
     def read_const(self, node: Schema) -> None:
-        self._read_values([node["const"]])
+        self._add_values([node["const"]])
 
     def read_enum(self, node: Schema) -> None:
-        self._read_values(node["enum"])
+        self._add_values(node["enum"])
 
-    def _read_values(self, values: Sequence[Any]) -> None:
+    def _add_values(self, values: Sequence[Any]) -> None:
         self._steps.take(len(values))
         found = {identity(value): value for value in values}
         known = self.values
@@ -149,25 +157,25 @@ class _Draft:
         if node["format"] in FORMATS:
             self.formats[node["format"]] = None
 
-    def read_names(self, node: Schema) -> None:
-        self.names.setdefault(self._group, []).append(node["propertyNames"])
+    def read_property_names(self, node: Schema) -> None:
+        self.property_names.setdefault(self._group, []).append(node["propertyNames"])
 
     def read_items(self, node: Schema) -> None:
         items = node["items"]
         if isinstance(items, list):
-            self._read_items(items, node.get("additionalItems", True))
+            self._add_items(items, node.get("additionalItems", True))
         else:
-            self._read_items(node.get("prefixItems", ()), items)
+            self._add_items(node.get("prefixItems", ()), items)
 
-    def read_first_items(self, node: Schema) -> None:
+    def read_prefix_items(self, node: Schema) -> None:
         if "items" not in node:
-            self._read_items(node["prefixItems"], others=True)
+            self._add_items(node["prefixItems"], rest=True)
 
-    def _read_items(self, first: Sequence[Any], others: Any) -> None:
-        self.items.setdefault(self._group, []).append(Items(first, others))
+    def _add_items(self, prefix: Sequence[Any], rest: Any) -> None:
+        self.items.setdefault(self._group, []).append(Items(prefix, rest))
 
     def read_unenforced(self, node: Schema) -> None:
-        # A caller may send the same word: it means nothing.
+        # Only the stand-ins of `UNENFORCED` count: a caller may send the same keyword.
         if id(node) in _UNENFORCED_KEYWORDS:
             self.unenforced.add(_UNENFORCED_KEYWORDS[id(node)])
 
@@ -176,29 +184,34 @@ class _Draft:
         least = int(node.get("minContains", 1))
         self.contains.append(Contains(node["contains"], least, None if most is None else int(most)))
 
-    def read_needs(self, node: Schema) -> None:
-        for word in ("dependentRequired", "dependencies"):
-            for name, needed in node.get(word, {}).items():
+    def read_dependent_required(self, node: Schema) -> None:
+        for keyword in ("dependentRequired", "dependencies"):
+            for name, needed in node.get(keyword, {}).items():
                 if isinstance(needed, list):
-                    self.needs[name] = (*self.needs.get(name, ()), *needed)
+                    self.dependent_required[name] = (
+                        *self.dependent_required.get(name, ()),
+                        *needed,
+                    )
 
-    def read_dependent(self, node: Schema) -> None:
-        for word in ("dependentSchemas", "dependencies"):
-            for name, part in node.get(word, {}).items():
+    def read_dependent_schemas(self, node: Schema) -> None:
+        for keyword in ("dependentSchemas", "dependencies"):
+            for name, part in node.get(keyword, {}).items():
                 if part is not True and not isinstance(part, list):
-                    mark = (word, id(node), name)
+                    mark = (keyword, id(node), name)
                     when = {"type": "object", "required": [name]}
-                    self.choices.setdefault(mark, Condition(word, mark, when, part, otherwise=True))
+                    self.choices.setdefault(
+                        mark, Condition(keyword, mark, when, part, otherwise=True)
+                    )
 
     def read_dependencies(self, node: Schema) -> None:
-        self.read_needs(node)
-        self.read_dependent(node)
+        self.read_dependent_required(node)
+        self.read_dependent_schemas(node)
 
-    def read_any(self, node: Schema) -> None:
+    def read_any_of(self, node: Schema) -> None:
         mark = ("anyOf", id(node))
         self.choices[mark] = Union("anyOf", mark, node["anyOf"])
 
-    def read_one(self, node: Schema) -> None:
+    def read_one_of(self, node: Schema) -> None:
         mark = ("oneOf", id(node))
         self.choices[mark] = Union("oneOf", mark, node["oneOf"])
 
@@ -209,12 +222,12 @@ class _Draft:
             self.choices[mark] = Condition("if", mark, node["if"], then, otherwise)
 
     def read_not(self, node: Schema) -> None:
-        wrong = node["not"]
-        if isinstance(wrong, dict) and wrong.keys() - SILENT == {"anyOf"}:
-            self._steps.take(len(wrong["anyOf"]))
-            self.nots.extend(wrong["anyOf"])
+        denied = node["not"]
+        if isinstance(denied, dict) and denied.keys() - INERT == {"anyOf"}:
+            self._steps.take(len(denied["anyOf"]))
+            self.negated.extend(denied["anyOf"])
         else:
-            self.nots.append(wrong)
+            self.negated.append(denied)
 
 
 _READ: Final[Mapping[str, Callable[[_Draft, Schema], None]]] = {
@@ -224,23 +237,23 @@ _READ: Final[Mapping[str, Callable[[_Draft, Schema], None]]] = {
     "enum": _Draft.read_enum,
     "pattern": _Draft.read_pattern,
     "format": _Draft.read_format,
-    "propertyNames": _Draft.read_names,
+    "propertyNames": _Draft.read_property_names,
     "contains": _Draft.read_contains,
-    "dependentRequired": _Draft.read_needs,
-    "dependentSchemas": _Draft.read_dependent,
+    "dependentRequired": _Draft.read_dependent_required,
+    "dependentSchemas": _Draft.read_dependent_schemas,
     "dependencies": _Draft.read_dependencies,
-    "anyOf": _Draft.read_any,
-    "oneOf": _Draft.read_one,
+    "anyOf": _Draft.read_any_of,
+    "oneOf": _Draft.read_one_of,
     "if": _Draft.read_if,
     "not": _Draft.read_not,
     "items": _Draft.read_items,
-    "prefixItems": _Draft.read_first_items,
+    "prefixItems": _Draft.read_prefix_items,
     "$unenforced": _Draft.read_unenforced,
 }
 
 
 def properties_of(node: Schema) -> Properties:
-    """Return what a schema says of properties."""
+    """Return the property keywords of a schema."""
     return Properties(
         node.get("properties", {}),
         node.get("patternProperties", {}),
@@ -250,35 +263,35 @@ def properties_of(node: Schema) -> Properties:
 
 
 def _without(
-    values: dict[Hashable, Any] | None, nots: Sequence[Any]
+    values: dict[Hashable, Any] | None, negated: Sequence[Any]
 ) -> tuple[dict[Hashable, Any] | None, tuple[Any, ...]]:
-    """Leave out of known values those that are forbidden one by one."""
+    """Remove the values that `not` lists; return the values, and the other schemas of `not`."""
     if values is None:
-        return None, tuple(nots)
+        return None, tuple(negated)
     others: list[Any] = []
-    for wrong in nots:
-        listed = listed_values(wrong)
+    for denied in negated:
+        listed = listed_values(denied)
         if listed is None:
-            others.append(wrong)
+            others.append(denied)
         else:
-            gone = set(map(identity, listed))
-            values = {key: value for key, value in values.items() if key not in gone}
+            removed = set(map(identity, listed))
+            values = {key: value for key, value in values.items() if key not in removed}
     return values, tuple(others)
 
 
 def listed_values(schema: Any) -> Sequence[Any] | None:
-    """Return the values of a schema that lists them and asks for nothing else."""
+    """Return the values of a schema whose only constraint is `const` or `enum`; else None."""
     if not isinstance(schema, dict):
         return None
-    words = schema.keys() - SILENT
-    if words == {"const"}:
+    keywords = schema.keys() - INERT
+    if keywords == {"const"}:
         return [schema["const"]]
-    values: Sequence[Any] | None = schema["enum"] if words == {"enum"} else None
+    values: Sequence[Any] | None = schema["enum"] if keywords == {"enum"} else None
     return values
 
 
 def _common_types(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
-    """Name the types of both; an integer is a number."""
+    """Return the types allowed by both; `integer` is part of `number`."""
     both = [name for name in one if name in other]
     if "number" not in both:
         for some, others in ((one, other), (other, one)):
@@ -292,7 +305,7 @@ def _common_multiple(one: Any, other: Any) -> Fraction:
     return Fraction(lcm(a.numerator, b.numerator), gcd(a.denominator, b.denominator))
 
 
-_JOINED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+_MERGE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "uniqueItems": lambda one, other: one or other,
     "multipleOf": _common_multiple,
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
