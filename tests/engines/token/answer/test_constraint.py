@@ -15,7 +15,7 @@ from support.gbnf import Grammar
 
 UNIQUE = {"properties": {"a": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}}}
 ENDLESS = {"properties": {"a": {"$ref": "#"}}, "required": ["a"]}
-UNREAD = {"properties": {"a": {"type": "string", "pattern": r"(a)\1"}}}
+UNSUPPORTED = {"properties": {"a": {"type": "string", "pattern": r"(a)\1"}}}
 LONG = "x" * 500
 LARGE = {"properties": {"a": {"enum": [f"{LONG}{n}" for n in range(1000)]}}}
 COMPLEX = {
@@ -26,7 +26,9 @@ FORCED = ToolChoice(mode="any", parallel=False)
 WHERE = "tools.0.custom.input_schema"
 
 
-def asked(schema: dict[str, Any], choice: ToolChoice = FORCED, **more: Any) -> ConstraintRequest:
+def request_for(
+    schema: dict[str, Any], choice: ToolChoice = FORCED, **more: Any
+) -> ConstraintRequest:
     return ConstraintRequest((Tool(name="t", input_schema=schema, **more),), choice, None, TAGGED)
 
 
@@ -38,32 +40,34 @@ def call(arguments: str) -> str:
     ("schema", "fault"),
     [
         (ENDLESS, f"{WHERE}: no input fits this schema"),
-        (UNREAD, f"{WHERE}: 'pattern' '(a)\\\\1' is not supported: '\\1' is not supported"),
+        (UNSUPPORTED, f"{WHERE}: 'pattern' '(a)\\\\1' is not supported: '\\1' is not supported"),
         (LARGE, f"{WHERE}: Schema is too complex for compilation."),
         (COMPLEX, f"{WHERE}: Schema is too complex for compilation."),
     ],
 )
-def test_what_must_be_kept_and_cannot_is_refused(schema: dict[str, Any], fault: str) -> None:
-    for question in (asked(schema), asked(schema, ToolChoice(), strict=True)):
+def test_guaranteed_schema_that_cannot_be_enforced_is_refused(
+    schema: dict[str, Any], fault: str
+) -> None:
+    for request in (request_for(schema), request_for(schema, ToolChoice(), strict=True)):
         with pytest.raises(SchemaUnsupportedError) as error:
-            constrain(question)
+            constrain(request)
         assert str(error.value) == fault
 
 
 @pytest.mark.parametrize("schema", [ENDLESS, LARGE, COMPLEX])
-def test_what_need_not_be_kept_is_an_object(schema: dict[str, Any]) -> None:
-    made = constrain(asked(schema, ToolChoice()))
+def test_other_schema_that_cannot_be_enforced_becomes_any_object(schema: dict[str, Any]) -> None:
+    made = constrain(request_for(schema, ToolChoice()))
     assert made.unenforced == {"t"}
     assert Grammar(made.grammar or "").allows(call('{"b": 1}'))
     assert len(made.grammar or "") < 5000
 
 
-def test_what_is_not_kept_is_known() -> None:
-    assert constrain(asked(UNIQUE)).unenforced == {"t"}
-    assert constrain(asked({})).unenforced == set()
+def test_tool_with_unenforced_keywords_is_named() -> None:
+    assert constrain(request_for(UNIQUE)).unenforced == {"t"}
+    assert constrain(request_for({})).unenforced == set()
 
 
-def test_many_large_tools_are_too_large_together() -> None:
+def test_many_large_tools_exceed_the_grammar_together() -> None:
     tools = tuple(
         Tool(name=f"t{n}", input_schema={"required": [f"{n}{LONG}{m}" for m in range(400)]})
         for n in range(8)
@@ -77,7 +81,7 @@ def test_many_large_tools_are_too_large_together() -> None:
     )
 
 
-def test_tools_that_need_not_be_kept_take_nothing_from_those_that_must() -> None:
+def test_other_tools_do_not_use_up_the_budget_of_guaranteed_ones() -> None:
     loose = tuple(Tool(name=f"t{n}", input_schema=COMPLEX) for n in range(8))
     strict = Tool(name="s", input_schema={"properties": {"a": {"type": "null"}}}, strict=True)
     made = constrain(ConstraintRequest((*loose, strict), ToolChoice(), None, TAGGED))
@@ -97,23 +101,25 @@ def test_tools_that_need_not_be_kept_take_nothing_from_those_that_must() -> None
         ({"$ref": "#/nowhere"}, "'$ref' is too complex to be kept"),
     ],
 )
-def test_answer_of_a_schema_is_kept_or_refused(schema: dict[str, Any], fault: str) -> None:
+def test_output_schema_that_cannot_be_enforced_is_refused(
+    schema: dict[str, Any], fault: str
+) -> None:
     with pytest.raises(SchemaUnsupportedError, match="output_config") as error:
         constrain(ConstraintRequest((), ToolChoice(), schema, TAGGED))
     assert str(error.value) == f"output_config.format.schema: {fault}"
 
 
-def test_call_in_the_place_of_a_rejected_one_is_a_call() -> None:
-    question = ConstraintRequest(
+def test_retry_of_a_rejected_call_allows_only_calls() -> None:
+    request = ConstraintRequest(
         (Tool(name="t", input_schema={}),), ToolChoice(), None, TAGGED, again=True
     )
-    grammar = Grammar(constrain(question).grammar or "")
+    grammar = Grammar(constrain(request).grammar or "")
     assert grammar.allows(call("{}"))
     assert grammar.allows(call("{}") + "\n" + call("{}"))
     assert not grammar.allows("Hi")
 
 
-def test_no_tools_and_no_schema_leave_all_free() -> None:
+def test_request_without_tools_and_schema_has_no_grammar() -> None:
     assert constrain(ConstraintRequest((), ToolChoice(), None, TAGGED)) == Constraint()
     none = ConstraintRequest(
         (Tool(name="t", input_schema={}),), ToolChoice(mode="none"), None, BARE
@@ -121,9 +127,9 @@ def test_no_tools_and_no_schema_leave_all_free() -> None:
     assert constrain(none) == Constraint()
 
 
-def test_key_is_of_what_the_grammar_depends_on() -> None:
-    one = asked(UNIQUE, description="This")
-    assert one.key == asked(UNIQUE, description="That").key
-    assert one.key != asked(ENDLESS).key
-    assert one.key != asked(UNIQUE, ToolChoice()).key
-    assert one.key != asked(UNIQUE, strict=True).key
+def test_key_depends_only_on_what_the_grammar_depends_on() -> None:
+    one = request_for(UNIQUE, description="This")
+    assert one.key == request_for(UNIQUE, description="That").key
+    assert one.key != request_for(ENDLESS).key
+    assert one.key != request_for(UNIQUE, ToolChoice()).key
+    assert one.key != request_for(UNIQUE, strict=True).key

@@ -1,8 +1,8 @@
 """The grammar of an answer: text, calls, or the JSON of a schema.
 
-llama.cpp has grammars that wait for a trigger, too. These do without: they say from the first
-token on what free text is, namely text in which no call begins. So no call can begin that is not
-one of the tools', and nothing has to be guessed about where a token may be cut.
+llama.cpp also has lazy grammars, which start at a trigger. These grammars start at the first token:
+they define free text as text in which no call begins. So only calls of the request's tools can
+begin, and it does not matter where tokens are cut.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,18 +21,18 @@ from antiphon.schemas.steps import Steps, TooComplexError
 GAP: Final = r'"\n"{0,2}'
 SCHEMA: Final = "output_config.format.schema"
 PLAIN: Final[Mapping[str, Any]] = {"type": "object"}
-"""What is asked of an input when its schema is too large to be asked for."""
+"""Replaces the schema of an input that is too complex to be enforced."""
 
 
 class SchemaUnsupportedError(Exception):
-    """A schema that must be kept and cannot be. The message is for the caller of the API."""
+    """A schema that must be enforced and cannot be. The message is for the caller of the API."""
 
 
 class ConstraintRequest(msgspec.Struct, frozen=True):
-    """All that the grammar of an answer depends on.
+    """Everything that the grammar of an answer depends on.
 
-    `again` says that a call has begun and was rejected: what comes is a call in its place, and
-    with `tight`, one from which is left out what could not be kept.
+    `again`: a call has been rejected, and the next output is a call in its place. `tight`: that
+    call is limited to what the grammar can enforce.
     """
 
     tools: tuple[Tool, ...]
@@ -44,7 +44,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> bytes:
-        """Say in bytes what the grammar depends on; the order of properties does matter."""
+        """Return a key of everything that the grammar depends on, the order of properties included."""
         tools = [(tool.name, tool.strict, tool.input_schema) for tool in self.tools]
         return msgspec.json.encode((tools, *msgspec.structs.astuple(self)[1:]))
 
@@ -56,9 +56,9 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
 
 
 class Constraint(msgspec.Struct, frozen=True):
-    """What may be answered, or nothing if that is anything.
+    """What an answer may be; without a grammar, anything.
 
-    `unenforced` names the tools of whose schemas the grammar does not keep all.
+    `unenforced` names the tools whose input schemas the grammar does not fully enforce.
     """
 
     grammar: str | None = None
@@ -66,62 +66,62 @@ class Constraint(msgspec.Struct, frozen=True):
 
 
 def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> ConstraintRequest:
-    """Ask for the grammar of the answer to `prompt`."""
+    """Return the request for the grammar of the answer to `prompt`."""
     return ConstraintRequest(prompt.tools, prompt.tool_choice, prompt.output_schema, syntax, **more)
 
 
-def constrain(asked: ConstraintRequest) -> Constraint:
-    """Write what may be answered; raises for schemas that must be kept and cannot be."""
+def constrain(request: ConstraintRequest) -> Constraint:
+    """Return the constraint of an answer; raises `SchemaUnsupportedError`."""
     try:
-        return _constrained(asked)
+        return _constrained(request)
     except TooComplexError as error:
-        # Of inputs that need not fit, no more is asked than to be objects.
-        if len(asked.must_fit) < len(asked.tools):
+        # Inputs that need not fit are then only required to be objects.
+        if len(request.must_fit) < len(request.tools):
             with suppress(TooComplexError):
-                return _constrained(asked, plain=True)
+                return _constrained(request, plain=True)
         raise SchemaUnsupportedError("tools: Schema is too complex for compilation.") from error
 
 
-def _constrained(asked: ConstraintRequest, *, plain: bool = False) -> Constraint:
+def _constrained(request: ConstraintRequest, *, plain: bool = False) -> Constraint:
     rules = Rules()
-    body = _Body(rules, asked, plain=plain)
-    rule = body.rule()
+    writer = _ConstraintWriter(rules, request, plain=plain)
+    rule = writer.rule()
     if rule is None:
         return Constraint()
-    return Constraint(rules.text(rule), frozenset(body.unenforced))
+    return Constraint(rules.text(rule), frozenset(writer.unenforced))
 
 
-class _Body:
-    """The answer after all thinking, rule by rule.
+class _ConstraintWriter:
+    """Writes the rules of an answer, without its reasoning.
 
-    With `plain`, of inputs that are not guaranteed no more is asked than to be objects.
+    With `plain`, inputs that are not guaranteed are only required to be objects.
     """
 
-    def __init__(self, rules: Rules, asked: ConstraintRequest, *, plain: bool) -> None:
+    def __init__(self, rules: Rules, request: ConstraintRequest, *, plain: bool) -> None:
         self.unenforced: set[str] = set()
         self._rules = rules
-        self._asked = asked
+        self._request = request
         self._plain = plain
-        self._syntax = asked.syntax
-        self._places = {tool.name: place for place, tool in enumerate(asked.tools)}
+        self._syntax = request.syntax
+        self._positions = {tool.name: position for position, tool in enumerate(request.tools)}
 
     def rule(self) -> str | None:
-        choice, tools = self._asked.choice, self._asked.tools
+        choice, tools = self._request.choice, self._request.tools
         if not tools or choice.mode == "none":
-            if self._asked.schema is not None:
-                return self._output(self._asked.schema)
+            if self._request.schema is not None:
+                return self._output(self._request.schema)
             return self._no_calls() if tools else None
         if choice.mode in ("any", "tool"):
-            return self._called([tool for tool in tools if choice.name in (None, tool.name)])
-        if self._asked.again:
-            return self._called(tools)
-        if self._asked.schema is not None:
-            said = self._output(self._asked.schema)
-            return self._rules.add(either([said, self._called(tools)]))
+            return self._calls([tool for tool in tools if choice.name in (None, tool.name)])
+        if self._request.again:
+            return self._calls(tools)
+        if self._request.schema is not None:
+            output = self._output(self._request.schema)
+            return self._rules.add(either([output, self._calls(tools)]))
         return self._text_and_calls(tools)
 
     def _output(self, schema: Mapping[str, Any]) -> str:
-        """Name the rule of the JSON that is asked for, of which all is kept or nothing said."""
+        """Return the rule for a structured output; its schema must be fully enforced."""
         rule, unenforced = self._json(schema, SCHEMA, guaranteed=True)
         if rule is None:
             raise SchemaUnsupportedError(f"{SCHEMA}: no value fits this schema")
@@ -134,10 +134,10 @@ class _Body:
             with self._rules.share():
                 if guaranteed:
                     check_patterns(schema, where, self._rules.steps)
-                grammar = JsonGrammar(self._rules, schema, tight=self._asked.tight)
+                grammar = JsonGrammar(self._rules, schema, tight=self._request.tight)
                 return grammar.rule(), grammar.unenforced
         except TooComplexError as error:
-            if self._rules.is_spent:  # perhaps by schemas that need not be kept
+            if self._rules.is_spent:  # perhaps by schemas that need not be enforced
                 raise
             raise SchemaUnsupportedError(
                 f"{where}: Schema is too complex for compilation."
@@ -150,34 +150,34 @@ class _Body:
     def _text_and_calls(self, tools: Sequence[Tool]) -> str:
         opening = self._syntax.opening
         if opening:
-            calls = self._rules.add(self._more(self._ways(tools)))
+            calls = self._rules.add(self._with_more_calls(self._call_bodies(tools)))
             return self._rules.until(opening, calls, may_end=True)
         text = self._rules.add(r'"" | [^{ \t\r\n] [^\x00]*')
-        return self._rules.add(either([text, self._called(tools)]))
+        return self._rules.add(either([text, self._calls(tools)]))
 
-    def _called(self, tools: Sequence[Tool]) -> str:
+    def _calls(self, tools: Sequence[Tool]) -> str:
         opening = literal(self._syntax.opening)
-        return self._rules.add(f"{opening} {self._more(self._ways(tools))}")
+        return self._rules.add(f"{opening} {self._with_more_calls(self._call_bodies(tools))}")
 
-    def _more(self, ways: str) -> str:
-        """Write the rest of a call, and the calls that may follow it."""
-        choice = self._asked.choice
+    def _with_more_calls(self, bodies: str) -> str:
+        """Return the rule body for the rest of a call and for the calls that may follow."""
+        choice = self._request.choice
         if not choice.parallel or choice.mode == "tool" or not self._syntax.opening:
-            return ways
-        again = self._rules.add(rf"{GAP} {literal(self._syntax.opening)} {ways}")
-        return f"{ways} {again}*"
+            return bodies
+        again = self._rules.add(rf"{GAP} {literal(self._syntax.opening)} {bodies}")
+        return f"{bodies} {again}*"
 
-    def _ways(self, tools: Sequence[Tool]) -> str:
-        return self._rules.add(either(self._way(tool) for tool in tools))
+    def _call_bodies(self, tools: Sequence[Tool]) -> str:
+        return self._rules.add(either(self._call_body(tool) for tool in tools))
 
-    def _way(self, tool: Tool) -> str:
+    def _call_body(self, tool: Tool) -> str:
         before = self._syntax.before(tool.name).removeprefix(self._syntax.opening)
         return f"{literal(before)} {self._input(tool)} {literal(self._syntax.after)}"
 
     def _input(self, tool: Tool) -> str:
         schema = {**tool.input_schema, "type": "object"}
-        where = f"tools.{self._places[tool.name]}.custom.input_schema"
-        guaranteed = tool.name in self._asked.must_fit
+        where = f"tools.{self._positions[tool.name]}.custom.input_schema"
+        guaranteed = tool.name in self._request.must_fit
         rule, unenforced = None, set[str]()
         try:
             if guaranteed or not self._plain:
@@ -195,7 +195,7 @@ class _Body:
 
 
 def check_patterns(schema: Any, where: str, steps: Steps) -> None:
-    """Refuse a pattern that could neither be written nor checked."""
+    """Raise `SchemaUnsupportedError` for a pattern that could be neither enforced nor checked."""
     for pattern in _patterns(schema):
         try:
             language(pattern, steps)
@@ -206,7 +206,7 @@ def check_patterns(schema: Any, where: str, steps: Steps) -> None:
 
 
 def _patterns(schema: Any) -> Iterator[str]:
-    """Yield all that stands where patterns do, without regard to what only looks like a schema."""
+    """Yield the patterns of a schema, also from positions that only look like schemas."""
     waiting = [schema]
     while waiting:
         node = waiting.pop()
