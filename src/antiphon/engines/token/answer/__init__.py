@@ -1,1 +1,1 @@
-"""Answers from tokens: constrained, generated and parsed."""
+"""The answers of token machines: constrained, generated and parsed."""

@@ -1,4 +1,4 @@
-"""The format of an answer: the calls and the tags that the parser looks for."""
+"""The format of an answer: the calls and the tags that the parser recognises."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 @dataclass(frozen=True)
 class AnswerFormat:
-    """How to read an answer: which calls there can be, and how reasoning is tagged, if at all.
+    """How to parse an answer: the possible calls, and the tags of reasoning, if any.
 
-    `constrained`: a grammar keeps the answer to this format, so that a call whose input does not
-    fit is rejected, to be written again; without a grammar it is text. Tools in `must_fit` have
-    guaranteed inputs. Those in `buffered` are not streamed, whatever the request says: their input
-    must fit, and the grammar alone does not see to that. `forced`: the answer is nothing but calls.
-    `reasoned`: reasoning came before, in a completion of its own.
+    `constrained`: a grammar enforces this format, so a call whose input does not fit is rejected
+    and generated again; without a grammar it is text. The inputs of the tools in `must_fit` are
+    guaranteed. The inputs of the tools in `buffered` are never streamed, whatever the request says:
+    they must fit, and the grammar alone does not ensure it. `forced`: the answer consists of calls
+    only. `reasoned`: the reasoning was a completion of its own, before the answer.
     """
 
     syntax: CallSyntax
@@ -36,7 +36,7 @@ class AnswerFormat:
 
     @cached_property
     def streamed(self) -> frozenset[str]:
-        """The tools whose inputs leave as they are written."""
+        """The tools whose inputs are streamed while they are generated."""
         eager = (tool.name for tool in self.tools if tool.eager_input_streaming)
         return frozenset(eager) - self.buffered
 
@@ -46,12 +46,12 @@ class AnswerFormat:
 
     @property
     def call_opening(self) -> str:
-        """What opens a call in the middle of text; empty if nothing does."""
+        """The tag that opens a call within text, or an empty text."""
         return self.syntax.opening if self.tools else ""
 
     @property
     def bare_calls(self) -> bool:
-        """Whether an answer is a call because it begins as one."""
+        """Whether an answer that begins with a brace is a call."""
         return bool(self.tools) and not self.syntax.opening
 
     @property
@@ -64,5 +64,5 @@ class AnswerFormat:
 
     @property
     def gap(self) -> str:
-        """What stands between reasoning and the answer, without the space around it."""
+        """The text between reasoning and the answer, without surrounding space."""
         return "" if self.tags is None else self.tags.gap.strip()

@@ -44,7 +44,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> bytes:
-        """Return a key of everything that the grammar depends on, the order of properties included."""
+        """Return a key of all that the grammar depends on, including the order of properties."""
         tools = [(tool.name, tool.strict, tool.input_schema) for tool in self.tools]
         return msgspec.json.encode((tools, *msgspec.structs.astuple(self)[1:]))
 

@@ -1,7 +1,7 @@
-"""The grammars of answers, kept for the next request with the same tools.
+"""A cache of the constraints of answers.
 
-An agent sends the same tools with every request. What a schema becomes depends on it alone, so
-grammars are kept by what they were made from, the last ones used, up to so many characters.
+An agent sends the same tools with every request, and a constraint depends on its request alone. The
+cache holds the constraints used last, up to a number of characters.
 """
 
 import asyncio
@@ -11,51 +11,51 @@ from typing import Final
 from antiphon.engines.token.answer.constraint import Constraint, ConstraintRequest, constrain
 
 CHARACTERS: Final = 8_000_000
-"""Characters of all grammars and their keys that are kept at most."""
+"""The maximum number of characters of all cached grammars and their keys."""
 
 LONG: Final = 2_000
-"""Bytes of a key whose grammar takes so long (some milliseconds) that a thread makes it."""
+"""From this many bytes of a key on, a thread builds the grammar: it takes milliseconds."""
 
 
 class ConstraintCache:
-    """Makes grammars, and keeps those that were used last."""
+    """Builds constraints, and caches those used last."""
 
     def __init__(self, characters: int = CHARACTERS) -> None:
         self._room = characters
-        self._kept: OrderedDict[bytes, Constraint] = OrderedDict()
-        self._making: dict[bytes, asyncio.Task[Constraint]] = {}
+        self._cached: OrderedDict[bytes, Constraint] = OrderedDict()
+        self._builds: dict[bytes, asyncio.Task[Constraint]] = {}
 
     async def of(self, request: ConstraintRequest) -> Constraint:
         """Return the constraint of an answer; raises `SchemaUnsupportedError`."""
         if not request.tools and request.schema is None:
             return constrain(request)
         key = request.key
-        found = self._kept.get(key)
+        found = self._cached.get(key)
         if found is None:
-            found = await self._made(key, request)
+            found = await self._build(key, request)
         else:
-            self._kept.move_to_end(key)
+            self._cached.move_to_end(key)
         return found
 
-    async def _made(self, key: bytes, request: ConstraintRequest) -> Constraint:
-        made = constrain(request) if len(key) < LONG else await self._in_thread(key, request)
-        if key not in self._kept:
-            self._kept[key] = made
-            self._room -= _size(key, made)
-        while self._room < 0 and self._kept:
-            self._room += _size(*self._kept.popitem(last=False))
-        return made
+    async def _build(self, key: bytes, request: ConstraintRequest) -> Constraint:
+        constraint = constrain(request) if len(key) < LONG else await self._in_thread(key, request)
+        if key not in self._cached:
+            self._cached[key] = constraint
+            self._room -= _size(key, constraint)
+        while self._room < 0 and self._cached:
+            self._room += _size(*self._cached.popitem(last=False))
+        return constraint
 
     async def _in_thread(self, key: bytes, request: ConstraintRequest) -> Constraint:
-        """Make it once for all requests that wait for it, even if the first one is cancelled."""
-        making = self._making.get(key)
-        if making is None:
-            making = self._making[key] = asyncio.create_task(
+        """Build it once for all requests that wait for it, even if the first is cancelled."""
+        build = self._builds.get(key)
+        if build is None:
+            build = self._builds[key] = asyncio.create_task(
                 asyncio.to_thread(constrain, request), name="grammar"
             )
-            making.add_done_callback(lambda _: self._making.pop(key))
-        return await asyncio.shield(making)
+            build.add_done_callback(lambda _: self._builds.pop(key))
+        return await asyncio.shield(build)
 
 
-def _size(key: bytes, made: Constraint) -> int:
-    return len(key) + len(made.grammar or "")
+def _size(key: bytes, constraint: Constraint) -> int:
+    return len(key) + len(constraint.grammar or "")

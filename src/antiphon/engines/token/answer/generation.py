@@ -1,7 +1,7 @@
-"""One answer of a token machine, from the tokens of a prompt to events: reasoning, then the rest.
+"""Generates one answer of a token machine, from the tokens of a prompt to engine events.
 
-They are two completions: in the first anything may be written, in the second what the
-caller's tools and formats allow.
+An answer takes two completions: reasoning, which is unconstrained, and the rest, which the tools
+and formats of the request constrain.
 """
 
 from collections.abc import AsyncGenerator
@@ -35,17 +35,17 @@ from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 ATTEMPTS: Final = 4
-"""How often one call is written until its input fits; the last time with a tight grammar."""
+"""The maximum number of attempts for one call; the last one has a tight grammar."""
 
 WARM: Final = 0.6
-"""The least temperature of an attempt that is not the first."""
+"""The minimum temperature of every attempt but the first."""
 
 
 class GenerationInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine continues: a prompt's tokens, and what `room` they leave in the context.
+    """The input of a generation: the tokens of a prompt, and the `room` left in the context.
 
-    `tags` are those of the model's reasoning, if it reasons at all. `reasons`: the prompt has
-    begun reasoning, which may have `budget` tokens. `reasoned`: there has been some.
+    `tags` are the tags of the model's reasoning, if it reasons. `reasons`: the prompt ends inside
+    of reasoning, which may take `budget` tokens. `reasoned`: the prompt contains reasoning.
     """
 
     tokens: list[int]
@@ -62,14 +62,14 @@ async def generate(
 ) -> AsyncGenerator[EngineEvent, None]:
     """Generate an answer.
 
-    Reasoning that has used up its budget is ended, and a call whose input does not fit its schema
-    is written again, from where it began.
+    Reasoning ends when its budget is used up. A call whose input does not fit its schema is
+    generated again from its first token.
     """
     if prompt.max_tokens == 0:
-        await _read_only(machine, await _Answer(prompt, given, 0, Constraint()).request(machine))
+        await _read_prompt(machine, await _Answer(prompt, given, 0, Constraint()).request(machine))
         yield Finished(FinishReason.MAX_TOKENS)
         return
-    # A schema that cannot be kept is refused before any reasoning.
+    # A schema that cannot be enforced is refused before any reasoning.
     constraint = await _constraint(constraints, constraint_request(prompt, given.syntax))
     left = prompt.max_tokens
     if given.reasons and given.tags is not None:
@@ -84,15 +84,15 @@ async def generate(
             yield Finished(FinishReason.CONTEXT_WINDOW if left else FinishReason.MAX_TOKENS)
             return
     answer = _Answer(prompt, given, left, constraint)
-    async with aclosing(_write(machine, constraints, answer)) as events:
+    async with aclosing(_generate_answer(machine, constraints, answer)) as events:
         async for event in events:
             yield event
 
 
-async def _write(
+async def _generate_answer(
     machine: TokenMachine, constraints: ConstraintCache, answer: "_Answer"
 ) -> AsyncGenerator[EngineEvent, None]:
-    """Yield the events of an answer, in one completion, and one more for each rejected call."""
+    """Yield the events of an answer: one completion, and another one for each rejected call."""
     while not answer.finished:
         async with aclosing(machine.complete(await answer.request(machine))) as pieces:
             async for piece in pieces:
@@ -105,8 +105,8 @@ async def _write(
             answer.constraint = await _constraint(constraints, answer.constraint_request)
 
 
-async def _read_only(machine: TokenMachine, request: CompletionRequest) -> None:
-    """Have a prompt read. A token that a machine samples all the same is dropped."""
+async def _read_prompt(machine: TokenMachine, request: CompletionRequest) -> None:
+    """Have the machine read a prompt; a token that it samples anyway is dropped."""
     async with aclosing(machine.complete(request)) as pieces:
         async for _ in pieces:
             pass
@@ -125,9 +125,9 @@ def _after_reasoning(given: GenerationInput, tokens: list[int]) -> GenerationInp
 
 
 class _Answer:
-    """The answer after all reasoning, of at most `left` tokens: in one completion or several.
+    """The answer without its reasoning, of at most `left` tokens, in one or more completions.
 
-    `constraint` is what may be written next.
+    `constraint` applies to the next completion.
     """
 
     def __init__(
@@ -138,9 +138,9 @@ class _Answer:
         self._prompt = prompt
         self._given = given
         self._left = left
-        self._parser = self._open_parser()
+        self._parser = self._make_parser()
         self._transcript = Transcript()
-        self._spent = 0  # tokens of pieces that the parser has read
+        self._spent = 0  # tokens of the pieces that the parser has read
         self._unread = 0  # tokens of pieces without text since then
         self._attempt = 1
         self._rejected_at: int | None = None
@@ -158,8 +158,8 @@ class _Answer:
     def rejected(self) -> Rejected | None:
         return None if self._parser is None else self._parser.rejected
 
-    def _open_parser(self) -> AnswerParser | None:
-        """Make a parser, if there can be anything but text."""
+    def _make_parser(self) -> AnswerParser | None:
+        """Return a parser if the answer may contain anything but text."""
         given, prompt = self._given, self._prompt
         tools = prompt.tools if prompt.tool_choice.mode != "none" else ()
         if not tools and given.tags is None:
@@ -179,7 +179,7 @@ class _Answer:
         )
 
     async def request(self, machine: TokenMachine) -> CompletionRequest:
-        """Ask for the rest of the answer."""
+        """Return the request for the rest of the answer."""
         given, prompt = self._given, self._prompt
         reasoning = given.tags.tokens if given.tags is not None else ()
         shown = (*reasoning, given.syntax.opening, given.syntax.closing)
@@ -187,7 +187,7 @@ class _Answer:
         return CompletionRequest(
             tokens=[*given.tokens, *await self._transcript.tokens(machine)],
             max_tokens=min(self._left, given.room) - self._spent,
-            # Without any chance, the same would be written again.
+            # Without randomness, the model would generate the same call again.
             temperature=max(prompt.temperature, WARM) if again else prompt.temperature,
             top_p=prompt.top_p,
             top_k=None if again and prompt.top_k == 1 else prompt.top_k,
@@ -196,7 +196,7 @@ class _Answer:
         )
 
     def drop_call(self, rejected: Rejected) -> None:
-        """Go back to where a call began. What it cost is not charged."""
+        """Go back to the first token of a rejected call; its tokens are not charged."""
         if rejected.at != self._rejected_at:
             self._rejected_at, self._attempt = rejected.at, 1
         if self._attempt == ATTEMPTS:
@@ -222,7 +222,7 @@ class _Answer:
             if self._parser is None:
                 return [Finished(reason, self._unread)]
             return self._parser.finish(reason, self._unread)
-        if self._parser is not None:  # without one there is nothing to go back to
+        if self._parser is not None:  # without a parser no call is rejected
             self._transcript.add(piece)
         if not text:
             return []

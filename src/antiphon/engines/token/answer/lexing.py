@@ -1,4 +1,4 @@
-"""Find tags, JSON and calls in a text that grows, and that may have been cut anywhere."""
+"""Finds tags, JSON and calls in a text that grows in pieces, cut at any character."""
 
 import json
 import re
@@ -8,28 +8,28 @@ from typing import Any, Final, NamedTuple
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 
 SPACE: Final = " \t\r\n"
-"""What JSON takes for space, and the only thing that is space here."""
+"""The whitespace of JSON; no other character counts as space here."""
 
 FRAGMENT: Final = 48
-"""Characters of an input that was checked whole and is sent in pieces."""
+"""Characters per fragment of an input that was checked whole and is streamed."""
 
 
 def leading_space(text: str) -> int:
-    """Count the characters of space that `text` begins with."""
+    """Return the number of space characters at the start of `text`."""
     return len(text) - len(text.lstrip(SPACE))
 
 
 def overlap(text: str, tag: str) -> int:
-    """Count the characters at the end of `text` that `tag` begins with, short of a whole tag."""
+    """Return the length of the longest end of `text` that is a proper prefix of `tag`."""
     longest = min(len(text), len(tag) - 1)
     return next((n for n in range(longest, 0, -1) if text.endswith(tag[:n])), 0)
 
 
 def find_tag(text: str, tag: str, *, ended: bool) -> tuple[int, bool]:
-    """Return how many characters of `text` stand before `tag`, and whether it is there.
+    """Return the number of characters before `tag`, and whether `text` contains it.
 
-    If it is not there, the characters that may be its beginning are not counted, unless the text
-    has `ended`. An empty tag is never there.
+    If it does not, characters at the end that may begin the tag are not counted, unless the text
+    has `ended`. An empty tag is never found.
     """
     if not tag:
         return len(text), False
@@ -40,9 +40,9 @@ def find_tag(text: str, tag: str, *, ended: bool) -> tuple[int, bool]:
 
 
 class Match(NamedTuple):
-    """How many characters match, and whether that is all of what was looked for.
+    """The length of a match, and whether it is whole.
 
-    If it is not all, and nothing of the text is left, more text may complete it.
+    A partial match that reaches the end of the text may be completed by more text.
     """
 
     length: int
@@ -50,7 +50,7 @@ class Match(NamedTuple):
 
 
 def match_spaced(text: str, *parts: str) -> Match:
-    """Match the beginning of `text` with `parts` in a row, with any space before each of them."""
+    """Match `parts` in sequence at the start of `text`, each after any space."""
     at = 0
     for part in parts:
         start = at + leading_space(text[at:])
@@ -62,7 +62,7 @@ def match_spaced(text: str, *parts: str) -> Match:
 
 
 class JsonEnd:
-    """Finds where a JSON object or array ends, in pieces."""
+    """Finds the end of a JSON object or array that arrives in pieces."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -70,8 +70,8 @@ class JsonEnd:
         self._escaped = False
 
     def find(self, piece: str) -> int | None:
-        """Return how much of `piece` belongs to the value, or `None` if all of it does."""
-        for place, character in enumerate(piece):
+        """Return the length of the value's part in `piece`, or None if the value has not ended."""
+        for index, character in enumerate(piece):
             if self._quoted:
                 self._in_string(character)
             elif character == '"':
@@ -81,7 +81,7 @@ class JsonEnd:
             elif character in "}]":
                 self._depth -= 1
                 if self._depth <= 0:
-                    return place + 1
+                    return index + 1
         return None
 
     def _in_string(self, character: str) -> None:
@@ -94,7 +94,7 @@ class JsonEnd:
 
 
 class CallEnd:
-    """Finds where a call ends, its `closing` included, in a text that grows."""
+    """Finds the end of a call, including its `closing`, in a text that grows."""
 
     def __init__(self, closing: str) -> None:
         self._closing = (closing,) if closing else ()
@@ -103,10 +103,10 @@ class CallEnd:
         self._json_end: int | None = None
 
     def find(self, text: str) -> int | None:
-        """Return the length of the call at the beginning of `text`, once it is certain.
+        """Return the length of the call at the start of `text`, or None if it is undecided.
 
-        What does not begin as JSON is no call, and its length that of the space before it. A
-        call may lack its closing.
+        A text that does not start with a brace is no call: its length is that of the space before
+        it. A call may lack its closing.
         """
         start = leading_space(text)
         if start == len(text):
@@ -127,14 +127,14 @@ class CallEnd:
 
 
 class CallHead(NamedTuple):
-    """The head of a call: the tool that it names, and how long the head is."""
+    """The head of a call: the name of its tool, and the length of the head."""
 
     name: str
     length: int
 
 
 class HeadPattern:
-    """Recognises the head of a call: its name, up to the brace of its input."""
+    """Recognises the head of a call: everything up to the brace of its input."""
 
     def __init__(self, syntax: CallSyntax) -> None:
         space = f"[{SPACE}]*"
@@ -142,7 +142,7 @@ class HeadPattern:
         self._pattern = re.compile("".join(space + part for part in parts) + space + r"(?=\{)")
 
     def match(self, text: str, limit: int | None = None) -> CallHead | None:
-        """Read the head at the beginning of `text`, if it ends within `limit` characters."""
+        """Return the head at the start of `text`, if it ends within `limit` characters."""
         head = self._pattern.match(text[:limit])
         if head is None:
             return None
@@ -153,7 +153,7 @@ class HeadPattern:
 
 
 def decode_call(text: str, syntax: CallSyntax) -> tuple[str, dict[str, Any]] | None:
-    """Read the name and the input of a whole call behind its opening, if it is one."""
+    """Return the name and the input of a whole call without its opening, or None if malformed."""
     if not text.endswith(syntax.closing):
         return None
     try:
@@ -167,6 +167,6 @@ def decode_call(text: str, syntax: CallSyntax) -> tuple[str, dict[str, Any]] | N
 
 
 def fragments(text: str) -> Iterator[str]:
-    """Cut an input that was held into pieces of the size in which others are streamed."""
+    """Cut a buffered input into fragments of the size in which other inputs are streamed."""
     for start in range(0, len(text), FRAGMENT):
         yield text[start : start + FRAGMENT]

@@ -1,7 +1,7 @@
-"""Reads an answer as it is written, in any pieces: reasoning, text and calls.
+"""Parses an answer while it is generated, in any pieces, into reasoning, text and calls.
 
-No piece of call syntax is ever text, and nothing is a call before it is certain to be one. The
-states, the transitions between them and the reasons for both are in `states`.
+Call syntax is never reported as text, and a call is reported only once it is certain. The states,
+their transitions and the reasons for both are documented in `states`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -37,15 +37,15 @@ from antiphon.schemas.check import first_error
 from antiphon.schemas.steps import TooComplexError
 
 HEAD: Final = 1000
-"""Characters within which a call has named its tool, if its input is to be streamed."""
+"""The maximum length of the head of a call whose input is streamed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A call whose input does not fit.
 
-    `at` is the character of the answer at which it began, `why` names the part of the schema, and
-    `tokens` are those that no event has been priced with.
+    `at` is the position in the answer at which the call began, `why` names the path and the
+    keyword, and `tokens` counts the tokens that no event carries yet.
     """
 
     at: int
@@ -55,7 +55,7 @@ class Rejected:
 
 
 class _Step(NamedTuple):
-    """What a reader did: the characters it read, the events of them, and the sign it found."""
+    """The result of a reader: the number of characters read, their events, the sign found."""
 
     length: int
     found: Sign | None = None
@@ -63,10 +63,10 @@ class _Step(NamedTuple):
 
 
 class AnswerParser:
-    """Reads one answer. `feed` it pieces, then `finish`.
+    """Parses one answer: `feed` takes its pieces, `finish` its end.
 
-    When a call is `rejected`, `retry` forgets it, and the next text takes its place. With
-    `demanding` false, only calls that must fit are rejected.
+    After a call is `rejected`, `retry` drops it, and the next text takes its place. If not
+    `demanding`, the parser rejects only calls that must fit.
     """
 
     def __init__(self, answer_format: AnswerFormat) -> None:
@@ -75,27 +75,27 @@ class AnswerParser:
         self.state = State.AFTER_REASONING if answer_format.reasoned else State.START
         self._format = answer_format
         self._held = ""
-        self._position = 0  # of the first character that is held, in the answer
-        self._tokens = 0  # of what was read, and no event has been priced with yet
+        self._position = 0  # in the answer, of the first character that is held
+        self._tokens = 0  # of what was read, and that no event carries yet
         self._call_at = 0
         self._call_end = CallEnd("")
         self._input_end = JsonEnd()
 
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
-        """Read the next piece of the answer, which cost `tokens`."""
+        """Parse the next piece of the answer, which cost `tokens`."""
         self._held += text
         self._tokens += tokens
         return self._read(None)
 
     def finish(self, reason: FinishReason, tokens: int) -> list[EngineEvent]:
-        """Read what is held as the end of the answer, and finish. `tokens` cost no text."""
+        """Parse the held text as the end of the answer. `tokens` belong to pieces without text."""
         self._tokens += tokens
         if reason is not FinishReason.END_TURN:
             self._drop_opening()
         return [*self._read(reason), Finished(reason, self._tokens)]
 
     def retry(self) -> None:
-        """Forget the call that was rejected; the text that is fed next takes its place."""
+        """Drop the rejected call; the next text takes its place."""
         self._position = self._call_at
         self._held = ""
         self._tokens = 0
@@ -103,7 +103,7 @@ class AnswerParser:
         self._enter(Sign.RETRY if self._format.syntax.opening else Sign.RETRY_FROM_START)
 
     def _read(self, end: FinishReason | None) -> list[EngineEvent]:
-        """Take steps until one finds no sign. `end` says why there is no more text, if so."""
+        """Take steps until one finds no sign. `end` is the reason if there is no more text."""
         events: list[EngineEvent] = []
         while True:
             step = self._READERS[self.state](self, end)
@@ -125,7 +125,7 @@ class AnswerParser:
             self._input_end = JsonEnd()
 
     def _drop_opening(self) -> None:
-        """Drop an opening that was cut in the middle; a single character of it may be text."""
+        """Drop a partial opening at the end; a single character of it may be text."""
         begun = overlap(self._held, self._format.call_opening)
         in_text = self.state in (State.START, State.AFTER_REASONING, State.TEXT, State.AFTER_CALL)
         if in_text and begun > (0 if self._format.forced else 1):
@@ -167,7 +167,7 @@ class AnswerParser:
         length, found = find_tag(self._held, opening, ended=end is not None)
         text = self._held[:length]
         after_call = self.state is State.AFTER_CALL
-        # The space around calls belongs to them, so it waits for what comes.
+        # The space around a call belongs to it, so space is held until the next character.
         if after_call or (opening and (found or end is None)):
             text = text.rstrip(SPACE)
         chunks = (TextChunk(text, 0),) if text else ()
@@ -186,28 +186,30 @@ class AnswerParser:
         return _Step(0) if end is None else self._unfinished(end)
 
     def _checked(self, length: int) -> _Step:
-        """Decide on a whole call: it leaves, is rejected, or is no call but text."""
-        reading = self._format
+        """Decide whether a whole call is reported, rejected, or text."""
+        answer_format = self._format
         text = self._held[:length]
-        call = decode_call(text, reading.syntax)
-        tool = None if call is None else reading.tools_by_name.get(call[0])
+        call = decode_call(text, answer_format.syntax)
+        tool = None if call is None else answer_format.tools_by_name.get(call[0])
         why = None if call is None or tool is None else self._error_in(call[1], tool)
-        if call is None or tool is None or (why is not None and not reading.constrained):
-            return _Step(length, Sign.OTHER_TEXT, (TextChunk(reading.syntax.opening + text, 0),))
-        if why is not None and (self.demanding or tool.name in reading.must_fit):
+        if call is None or tool is None or (why is not None and not answer_format.constrained):
+            return _Step(
+                length, Sign.OTHER_TEXT, (TextChunk(answer_format.syntax.opening + text, 0),)
+            )
+        if why is not None and (self.demanding or tool.name in answer_format.must_fit):
             self.rejected = Rejected(self._call_at, tool.name, why, self._tokens)
             return _Step(length, Sign.REJECTED_CALL)
         return _Step(length, Sign.WHOLE_CALL, (*_call_events(tool.name, to_json(call[1])),))
 
     def _error_in(self, given: object, tool: Tool) -> str | None:
-        """Say why an input does not fit; one that is too complex to check passes if it may."""
+        """Return the error of an input; one too complex to check is an error if it must fit."""
         try:
             return first_error(given, tool.input_schema)
         except TooComplexError:
             return ": too complex to be checked" if tool.name in self._format.must_fit else None
 
     def _unfinished(self, end: FinishReason) -> _Step:
-        """Read a call that is not whole when the answer ends."""
+        """Parse a call that is incomplete when the answer ends."""
         length = len(self._held)
         if end is FinishReason.END_TURN:
             return _Step(length, None, (TextChunk(self._format.syntax.opening + self._held, 0),))

@@ -1,8 +1,8 @@
 """The first half of an answer: reasoning, in a completion of its own.
 
-A completion that ends by itself, at the closing or when the budget is used up, leaves its KV in a
-free slot, and the answer continues there. One that is broken off keeps its slot busy for another
-moment, so that the answer would have to read the whole prompt again in another slot.
+A completion that ends by itself, at the closing tag or at the budget, leaves its KV cache in a free
+slot, where the answer continues. An aborted completion keeps its slot busy a moment longer, so the
+answer would have to read the whole prompt again in another slot.
 """
 
 from collections.abc import AsyncGenerator
@@ -15,11 +15,11 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 
 class ReasoningPass:
-    """Has a model reason, up to a number of tokens.
+    """Runs the reasoning of a model, up to a number of tokens.
 
-    Afterwards `used` is how many tokens that has cost, and `tokens` what the answer goes on from:
-    the prompt, the reasoning and its closing. A closing that the model did not write itself is
-    not charged.
+    Afterwards `used` is the number of tokens that the reasoning cost, and `tokens` holds the input
+    of the answer: the prompt, the reasoning and its closing. A closing that the model did not
+    generate itself is not charged.
     """
 
     def __init__(self, tokens: list[int], tags: ReasoningTags) -> None:
@@ -34,7 +34,7 @@ class ReasoningPass:
     async def run(
         self, machine: TokenMachine, prompt: Prompt, max_tokens: int
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Yield at most `max_tokens` tokens of reasoning."""
+        """Yield the events of at most `max_tokens` tokens of reasoning."""
         if max_tokens > 0:
             async with aclosing(machine.complete(self._request(prompt, max_tokens))) as pieces:
                 async for piece in pieces:
@@ -61,24 +61,24 @@ class ReasoningPass:
             self._closed = piece.end is PieceEnd.STOP
         else:
             self._transcript.add(piece)
-            # The last of these pieces is the one that ends in the closing, if the model closes.
+            # If the model closes its reasoning, the last of these pieces ends with the closing.
             self._closing_is_known = piece.tokens is not None
         text = text_of(piece)
         return self._chunk(text) if text or piece.end is not None else []
 
     def _chunk(self, text: str) -> list[EngineEvent]:
-        """Show a piece of reasoning. The closing has a price, but no text."""
+        """Return the event of a piece of reasoning. The closing has tokens, but no text."""
         tokens, self._unpriced = self._unpriced, 0
         return [ThinkingChunk(text, tokens)] if text or tokens else []
 
     @property
     def _ending(self) -> str:
-        """What stands between the tokens of the reasoning and the answer."""
+        """The text between the tokens of the reasoning and the answer."""
         if not self._closed:
             return self._tags.end
         return self._tags.gap if self._closing_is_known else self._tags.closing + self._tags.gap
 
 
 def unexpected_end(end: PieceEnd) -> EngineError:
-    """Make the error for an end that no request asked for."""
+    """Return the error for an end that the request did not allow."""
     return EngineError(EngineErrorKind.FAILED, f"the machine ended an answer by {end.value!r}")

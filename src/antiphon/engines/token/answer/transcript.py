@@ -1,4 +1,4 @@
-"""The tokens that a model has written so far, from which its answer continues."""
+"""The tokens that a model has generated so far, from which its answer continues."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ REPLACEMENT: Final = "\ufffd"
 
 
 def text_of(piece: Piece) -> str:
-    """Return the text of a piece, without bytes that are no character: a model may sample any."""
+    """Return the text of a piece without invalid bytes, which a model may sample."""
     return piece.text.replace(REPLACEMENT, "")
 
 
 class _Entry(msgspec.Struct, gc=False):
-    """A piece: the character of the answer at which it begins, its text, its tokens if known."""
+    """A piece: its position in the answer, its text, and its tokens if known."""
 
     at: int
     text: str
@@ -23,7 +23,7 @@ class _Entry(msgspec.Struct, gc=False):
 
 
 class Transcript:
-    """The pieces of an answer. Where a machine has not shown the tokens of one, its text counts."""
+    """The pieces of an answer; a piece whose tokens are unknown is tokenized from its text."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
@@ -33,20 +33,20 @@ class Transcript:
         self._append(text_of(piece), piece.tokens)
 
     def cut(self, at: int) -> None:
-        """Forget what was written from character `at` on.
+        """Drop everything from character `at` on.
 
-        The text before it that is in one token with it stays, and is tokenized anew.
+        Text before `at` that shares a token with it stays, and is tokenized again.
         """
         first = max(entry.at for entry in self._entries if entry.at <= at)
-        place = next(n for n, entry in enumerate(self._entries) if entry.at == first)
-        kept = "".join(entry.text for entry in self._entries[place:])[: at - first]
-        del self._entries[place:]
+        index = next(n for n, entry in enumerate(self._entries) if entry.at == first)
+        remaining = "".join(entry.text for entry in self._entries[index:])[: at - first]
+        del self._entries[index:]
         self._length = first
-        if kept:
-            self._append(kept, None)
+        if remaining:
+            self._append(remaining, None)
 
     async def tokens(self, machine: TokenMachine) -> list[int]:
-        """Return all tokens; text whose tokens are not known is tokenized as plain text."""
+        """Return all tokens; text without known tokens is tokenized as plain text."""
         tokens: list[int] = []
         for entry in self._entries:
             if entry.tokens is None:
