@@ -18,17 +18,17 @@ from antiphon.schemas.regular import (
     chars,
     derive,
     either,
+    exactly,
     is_nullable,
     neither,
     repeat,
     whole,
-    word,
 )
 from antiphon.schemas.steps import Steps, TooComplexError
 
 TEXTS = st.text("abc", max_size=5)
 LANGUAGES: st.SearchStrategy[Language] = st.recursive(
-    st.one_of(TEXTS.map(word), st.just(ANY), st.just(NOTHING), st.just(chars([(97, 98)]))),
+    st.one_of(TEXTS.map(exactly), st.just(ANY), st.just(NOTHING), st.just(chars([(97, 98)]))),
     lambda parts: st.one_of(
         st.lists(parts, max_size=3).map(lambda several: cat(*several)),
         st.lists(parts, max_size=3).map(lambda several: either(*several)),
@@ -91,7 +91,7 @@ def test_automaton_beyond_its_steps_raises_too_complex() -> None:
         states(language("^" + "(a?b?)" * 300 + "$"), steps)
     assert steps.taken < 20_000
     with pytest.raises(TooComplexError):
-        Automaton(word("a"), steps)
+        Automaton(exactly("a"), steps)
 
 
 def test_texts_of_a_language_come_shortest_first() -> None:
@@ -124,6 +124,6 @@ def test_universal_and_empty_languages_match_all_and_nothing() -> None:
 
 
 def test_complement_excludes_a_prefix() -> None:
-    of = whole(cat(neither(cat(word("a"), REST)), word("b")))
+    of = whole(cat(neither(cat(exactly("a"), REST)), exactly("b")))
     assert matches(of, "cb")
     assert not matches(of, "ab")

@@ -14,18 +14,18 @@ from antiphon.schemas.regular import (
     cat,
     chars,
     either,
+    exactly,
     inside,
     is_nullable,
     neither,
     outside,
     repeat,
     whole,
-    word,
 )
 
 TEXTS = st.text("abc", max_size=5)
 LANGUAGES: st.SearchStrategy[Language] = st.recursive(
-    st.one_of(TEXTS.map(word), st.just(ANY), st.just(NOTHING), st.just(chars([(97, 98)]))),
+    st.one_of(TEXTS.map(exactly), st.just(ANY), st.just(NOTHING), st.just(chars([(97, 98)]))),
     lambda parts: st.one_of(
         st.lists(parts, max_size=3).map(lambda several: cat(*several)),
         st.lists(parts, max_size=3).map(lambda several: either(*several)),
@@ -53,22 +53,24 @@ def test_languages_combine_like_sets(one: Language, other: Language, text: str) 
 @given(LANGUAGES, TEXTS, TEXTS)
 def test_concatenation_matches_concatenated_texts(one: Language, before: str, after: str) -> None:
     if holds(one, after):
-        assert holds(cat(word(before), one), before + after)
+        assert holds(cat(exactly(before), one), before + after)
         assert holds(repeat(one, 2), after + after)
 
 
 def test_trivial_terms_are_simplified() -> None:
-    assert cat(word("a"), NOTHING) == NOTHING
+    assert cat(exactly("a"), NOTHING) == NOTHING
     assert either() == NOTHING
-    assert either(word("a"), REST) == REST
+    assert either(exactly("a"), REST) == REST
     assert both() == REST
-    assert both(word("a"), NOTHING) == NOTHING
-    assert both(both(whole(ANY), whole(word("a"))), REST) == both(whole(ANY), whole(word("a")))
+    assert both(exactly("a"), NOTHING) == NOTHING
+    assert both(both(whole(ANY), whole(exactly("a"))), REST) == both(
+        whole(ANY), whole(exactly("a"))
+    )
     assert neither(NOTHING) == REST
     assert neither(REST) == NOTHING
     assert repeat(NOTHING, 1) == NOTHING
     assert repeat(NOTHING) == EMPTY
-    assert repeat(word("a"), 0, 0) == EMPTY
+    assert repeat(exactly("a"), 0, 0) == EMPTY
     assert repeat(EMPTY, 3) == EMPTY
     assert repeat(repeat(ANY), 2) == repeat(ANY)
     assert repeat(ANY, 1, 1) == ANY
@@ -78,13 +80,13 @@ def test_characters_exclude_surrogates() -> None:
     assert inside([(0xD000, 0xDC00)]) == Chars(((0xD000, 0xD7FF),))
     assert inside([(0, 0x10FFFF)]) == ANY
     assert outside([(0, 0x10FFFF)]) == NOTHING
-    assert word("\ud800") == NOTHING
+    assert exactly("\ud800") == NOTHING
     assert chars([(5, 9), (1, 4), (20, 20)]) == Chars(((1, 9), (20, 20)))
 
 
 def test_only_languages_with_the_empty_text_are_nullable() -> None:
     assert not is_nullable(Alt(frozenset()))
-    assert is_nullable(neither(word("a")))
-    assert is_nullable(repeat(repeat(word("a")), 1))
+    assert is_nullable(neither(exactly("a")))
+    assert is_nullable(repeat(repeat(exactly("a")), 1))
     assert matches(REST, "anything")
     assert not matches(NOTHING, "a")

@@ -11,10 +11,10 @@ from antiphon.schemas.regular import (
     Language,
     both,
     either,
+    exactly,
     neither,
     repeat,
     whole,
-    word,
 )
 from antiphon.schemas.view import Schema, View
 
@@ -24,7 +24,7 @@ def language_of(
 ) -> tuple[Language, tuple[str, ...]]:
     """Return the language of the strings of a view without sizes, and the unenforced keywords."""
     unenforced: tuple[str, ...] = ()
-    languages = [neither(whole(either(*map(word, forbidden))))]
+    languages = [neither(whole(either(*map(exactly, forbidden))))]
     for pattern in view.patterns:
         found = document.language(pattern)
         if found is None:
@@ -36,7 +36,7 @@ def language_of(
         languages.append(language(f"^(?:{form.strict or form.pattern})$"))
     if view.values is not None:
         texts = (one for one in view.values.values() if isinstance(one, str))
-        languages.append(whole(either(*map(word, texts))))
+        languages.append(whole(either(*map(exactly, texts))))
     return both(*languages), unenforced
 
 

@@ -36,10 +36,10 @@ from antiphon.schemas.regular import (
     both,
     chars,
     either,
+    exactly,
     inside,
     neither,
     outside,
-    word,
 )
 from antiphon.schemas.steps import Steps
 
@@ -196,7 +196,7 @@ class _Reader:
                 return self._group()
             case "\\":
                 return self._escape()
-        return _SINGLE.get(char) or plain(word(char))
+        return _SINGLE.get(char) or plain(exactly(char))
 
     def _times(self) -> tuple[int, int | None]:
         found = _TIMES.get(self._pattern[self._at])
@@ -264,7 +264,7 @@ class _Reader:
         if not digits or not all(one in "0123456789abcdefABCDEF" for one in digits):
             raise PatternUnsupportedError("an escape has not as many digits as it needs")
         code = int(digits, 16)
-        if code > LAST or word(chr(code)) == NOTHING:
+        if code > LAST or exactly(chr(code)) == NOTHING:
             raise PatternUnsupportedError("an escape names no character")
         return code
 
@@ -292,8 +292,8 @@ class _Reader:
         char = self._next()
         if char.lower() in _CLASSES:
             spans = _CLASSES[char.lower()]
-            kept = chars(spans) if char.islower() else outside(spans)
-            return kept.spans if isinstance(kept, Chars) else ()
+            members = chars(spans) if char.islower() else outside(spans)
+            return members.spans if isinstance(members, Chars) else ()
         code = 8 if char == "b" else self._code(char)
         return ((code, code),)
 

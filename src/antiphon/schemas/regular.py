@@ -101,7 +101,7 @@ def inside(spans: Iterable[Span]) -> Language:
     return outside(others.spans) if isinstance(others, Chars) else ANY
 
 
-def word(text: str) -> Language:
+def exactly(text: str) -> Language:
     """Return the language of one text; empty if the text contains a surrogate."""
     codes = list(map(ord, text))
     (_, low), (high, _) = ANY.spans

@@ -71,7 +71,7 @@ class Arrays:
         first: list[str] = []
         most = self._most
         for part in items[:most]:
-            # An optional item behind a reference could recurse without end if it became required.
+            # An optional item is written as required; behind a reference it could then have no end.
             may_recurse = len(first) >= self._least and self._document.has_reference(part)
             item = None if may_recurse else self._context.rule_of(part)
             if item is None:  # no array reaches this position

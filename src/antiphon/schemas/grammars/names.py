@@ -15,7 +15,7 @@ NAMED: Final = 300
 """Characters of named properties that other names exclude; beyond, no other names are written."""
 
 PATTERNS: Final = 16
-"""Up to this many patterns, rules for overlaps are exact; beyond, they are left to the check."""
+"""Up to this many patterns, a name matches one only; beyond, overlaps are left to the check."""
 
 
 class OtherNames:

@@ -185,7 +185,7 @@ class _Digits:
     def _write(self, index: int, *, at_low: bool, at_high: bool, remainder: int) -> str | None:
         first = int(self._low[index]) if at_low else 0
         last = int(self._high[index]) if at_high else 9
-        leads: dict[str, list[int]] = {}
+        digits_by_rule: dict[str, list[int]] = {}
         for digit in range(first, last + 1):
             then = self._from(
                 index + 1,
@@ -194,11 +194,11 @@ class _Digits:
                 remainder=(remainder * 10 + digit) % self._step,
             )
             if then is not None:
-                leads.setdefault(then, []).append(digit)
-        if not leads:
+                digits_by_rule.setdefault(then, []).append(digit)
+        if not digits_by_rule:
             return None
         point = '"." ' if len(self._low) - index == self._point else ""
-        alternatives = [_digit(digits, then) for then, digits in leads.items()]
+        alternatives = [_digit(digits, then) for then, digits in digits_by_rule.items()]
         return self._rules.add(f"{point}{either(alternatives)}")
 
 
