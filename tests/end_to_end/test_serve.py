@@ -137,6 +137,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         (["serve", *SCRIPTED], {"ANTIPHON_PROT": "1"}, "ANTIPHON_PROT: unknown setting"),
         (["serve", *SCRIPTED], {"ANTIPHON_PORT": "x"}, "port:"),
         (["serve", *SCRIPTED], {"ANTIPHON_API_KEY": "short"}, "API key"),
+        (["serve", *SCRIPTED], {"ANTIPHON_COUNTERS_URL": "http://x"}, "URL of the Valkey server"),
         (["serve", *SCRIPTED], {"ANTIPHON_SCRIPTED_SPEED": "1"}, "speed"),
         (["serve", *SCRIPTED, "--config", "missing.toml"], {}, "missing.toml"),
         (["serve", "--model", "missing.gguf"], {}, "There is no file"),

@@ -79,6 +79,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from antiphon.engines.base import EngineStartError  # noqa: PLC0415
     from antiphon.server.run import ServeError  # noqa: PLC0415
     from antiphon.service.admin.keys import KeyRefusedError  # noqa: PLC0415
+    from antiphon.store.counters.base import CountersError  # noqa: PLC0415
     from antiphon.store.database.errors import StoreError  # noqa: PLC0415
     from antiphon.weights.source import PullError  # noqa: PLC0415
     from antiphon.weights.spec import SpecError  # noqa: PLC0415
@@ -86,6 +87,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     return (
         ApiError,
         CommandError,
+        CountersError,
         EngineStartError,
         KeyRefusedError,
         PullError,
