@@ -101,7 +101,9 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
         )
         totals = SpentTotals(database, now, with_settled=not in_memory, flush=ledger.flush)
         if isinstance(counters, FallbackCounters):
-            mending = background("antiphon-counters", partial(counters.keep_whole, totals))
+            mending = background(
+                "antiphon-counters", partial(counters.keep_whole, totals), counters.keep_watching
+            )
             await stack.enter_async_context(mending)
         seed = await totals()
         await counters.seed(seed.spent, seed.settled)

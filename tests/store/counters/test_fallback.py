@@ -24,6 +24,7 @@ from antiphon.store.counters.seeding import Seed
 from antiphon.store.counters.valkey import open_valkey
 from antiphon.store.database.errors import StoreError
 from support.accounts import account
+from support.conversation import eventually
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
@@ -69,17 +70,21 @@ def ledger() -> Ledger:
 @pytest.fixture
 async def start(server: Server, ledger: Ledger) -> AsyncGenerator[Start]:
     """Makes the counters of one process after another."""
-    opened: list[tuple[FallbackCounters, asyncio.Task[None]]] = []
+    opened: list[tuple[FallbackCounters, list[asyncio.Task[None]]]] = []
 
-    def start() -> FallbackCounters:
-        counters = FallbackCounters(open_valkey(server.url), grace_s=0, retry_s=0.01)
-        opened.append((counters, asyncio.create_task(counters.keep_whole(ledger.totals))))
+    def start(watch_s: float = 60) -> FallbackCounters:
+        counters = FallbackCounters(
+            open_valkey(server.url), grace_s=0, retry_s=0.01, watch_s=watch_s
+        )
+        works = (counters.keep_whole(ledger.totals), counters.keep_watching())
+        opened.append((counters, [asyncio.create_task(work) for work in works]))
         return counters
 
     yield start
-    for counters, mending in opened:
-        mending.cancel()
-        await asyncio.wait([mending])
+    for counters, tasks in opened:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await counters.aclose()
 
 
@@ -218,6 +223,18 @@ async def test_process_that_only_draws_tells_valkey_its_holds_again(
         await client.flushall()
     await counters.draw([Draw("r", 60, 1)])
     assert counters.away is not None
+    await counters.mended()
+    assert await spent(counters) == Balance(0, 40)
+
+
+async def test_process_that_makes_no_call_tells_valkey_its_holds_again(
+    start: Start, server: Server
+) -> None:
+    counters = await ready(start(watch_s=0.01))
+    await counters.admit(ask("1", 40))
+    async with Valkey.from_url(server.url) as client:
+        await client.flushall()
+    await eventually(lambda: counters.away is not None)
     await counters.mended()
     assert await spent(counters) == Balance(0, 40)
 

@@ -27,6 +27,9 @@ from antiphon.store.database.errors import StoreError
 GRACE_S = 2.0
 # The interval at which counters that are away are tried.
 RETRY_S = 0.5
+# The interval at which a process checks that the counters are there and seeded. Two of them, one
+# lost check included, fit into the grace time of a seeding.
+WATCH_S = 0.5
 # The time that a starting server waits for the counters beyond their seeding.
 PATIENCE_S = 2.0
 _PART = 100
@@ -58,11 +61,17 @@ class FallbackCounters:
     """
 
     def __init__(
-        self, remote: SharedCounters, *, grace_s: float = GRACE_S, retry_s: float = RETRY_S
+        self,
+        remote: SharedCounters,
+        *,
+        grace_s: float = GRACE_S,
+        retry_s: float = RETRY_S,
+        watch_s: float = WATCH_S,
     ) -> None:
         self._remote = remote
         self._grace_s = grace_s
         self._retry_s = retry_s
+        self._watch_s = watch_s
         self._log = structlog.get_logger(__name__)
         self._away: str | None = None
         # Whether the counters were away long enough for another process to have died meanwhile.
@@ -190,6 +199,17 @@ class FallbackCounters:
             self._outage = False
             if not self._broken.is_set():
                 self._whole.set()
+
+    async def keep_watching(self) -> None:
+        """Notice an outage or a loss of state also while no request makes a call.
+
+        A process whose running requests produce nothing would report its holds too late, and
+        another process would grant the same money again.
+        """
+        while True:
+            await asyncio.sleep(self._watch_s)
+            if self._away is None:
+                await self.open()
 
     async def aclose(self) -> None:
         """Try to deliver the kept settlements; the ledger has the rest."""
