@@ -20,7 +20,7 @@ GROUP = "/rate_limits/rl_scripted"
 
 
 class Clock:
-    """The time of day, and of the counters: it passes when a test says so."""
+    """A clock for the service and the counters; it moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -70,8 +70,29 @@ class Organization:
         status, _, message = answer.error
         return status, message
 
+    async def refused_without_change(
+        self, path: str, body: Any, method: str = "POST"
+    ) -> tuple[int, str]:
+        """Send a request that is refused; check that no list of the Admin API has changed."""
+        before = await self._lists()
+        answer = await self.refusal(path, body, method)
+        assert await self._lists() == before
+        return answer
+
+    async def _lists(self) -> list[Any]:
+        lists = ("users", "invites", "workspaces?include_archived=true", "api_keys", "audit_log")
+        return [await self.get(f"/{one}") for one in lists]
+
+    async def invite(self, email: str = "Ada@Example.org", role: str = "developer") -> Any:
+        return await self.post("/invites", {"email": email, "role": role})
+
+    async def add_user(self, name: str) -> Any:
+        """Invite a person and accept the invite."""
+        invite = await self.invite(f"{name}@example.org")
+        return await self.post(f"/invites/{invite['id']}/accept", {"name": name})
+
     async def audit(self) -> list[Any]:
-        """What administrators did: the server has made the first keys by itself."""
+        """Return the audit entries of administrators, without those of the server itself."""
         found: list[Any] = (await self.get("/audit_log"))["data"]
         return [entry for entry in found if entry["actor"]["type"] != "server"]
 
@@ -87,12 +108,18 @@ class Organization:
         body = {"limits": [{"type": name, "value": value} for name, value in limits.items()]}
         await self.post(path + GROUP, body)
 
+    async def spend_limit_in_cents(self, scope: dict[str, str], amount: str, period: str) -> Any:
+        """Set a spend limit, in cents."""
+        return await self.post(
+            "/spend_limits", {"scope": scope, "amount": amount, "period": period}
+        )
+
     async def spend_limit(self, scope: dict[str, str], nano_dollars: int, **more: str) -> None:
         cents = f"{nano_dollars // 10**7}.{nano_dollars % 10**7:07}"
         await self.post("/spend_limits", {"scope": scope, "amount": cents, **more})
 
     async def entries(self) -> dict[str, "Recorded"]:
-        """Return what the ledger says of the requests that are over, by their ids."""
+        """Return the ledger's entries of finished requests, by request id."""
         await self.platform.ledger.flush()
         async with self.platform.database.read() as connection:
             rows = (await connection.execute(select(ledger))).mappings().all()
@@ -100,7 +127,7 @@ class Organization:
 
 
 class Recorded:
-    """A line of the ledger."""
+    """An entry of the ledger."""
 
     def __init__(self, row: dict[str, Any]) -> None:
         counts = {name: row[f"{name}_tokens"] for name in COUNTERS}

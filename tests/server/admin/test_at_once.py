@@ -1,4 +1,4 @@
-"""Administrators who do things in the same moment, on both databases."""
+"""Concurrent requests of administrators, on both databases."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -16,7 +16,7 @@ async def at_once(*requests: Awaitable[Any]) -> list[Any]:
     return await asyncio.gather(*requests)
 
 
-async def test_no_key_is_made_in_a_workspace_that_is_archived_at_once(
+async def test_key_made_while_its_workspace_is_archived_never_works(
     on_both_databases: StartOrganization,
 ) -> None:
     org = await on_both_databases()
@@ -34,7 +34,9 @@ async def test_no_key_is_made_in_a_workspace_that_is_archived_at_once(
             assert (await org.caller_with(one.json["secret"]).create()).status == 401
 
 
-async def test_person_is_invited_and_accepted_once(on_both_databases: StartOrganization) -> None:
+async def test_concurrent_invites_and_acceptances_succeed_once(
+    on_both_databases: StartOrganization,
+) -> None:
     org = await on_both_databases()
     body = {"email": "a@b.c", "role": "user"}
     invited = await at_once(
@@ -48,7 +50,9 @@ async def test_person_is_invited_and_accepted_once(on_both_databases: StartOrgan
     assert len(await org.audit()) == 2
 
 
-async def test_archived_key_gets_no_secret_at_once(on_both_databases: StartOrganization) -> None:
+async def test_key_rotated_while_it_is_archived_never_works(
+    on_both_databases: StartOrganization,
+) -> None:
     org = await on_both_databases()
     for _ in range(5):
         key = (await org.post("/api_keys", {"name": "k"}))["id"]
@@ -63,7 +67,9 @@ async def test_archived_key_gets_no_secret_at_once(on_both_databases: StartOrgan
                 assert (await org.caller_with(one.json["secret"]).create()).status == 401
 
 
-async def test_every_name_in_a_row_is_in_the_log(on_both_databases: StartOrganization) -> None:
+async def test_concurrent_renames_form_one_chain_in_the_audit_log(
+    on_both_databases: StartOrganization,
+) -> None:
     org = await on_both_databases()
     workspace = (await org.post("/workspaces", {"name": "0"}))["id"]
     path = f"{ORGANIZATIONS_PATH}/workspaces/{workspace}"
@@ -76,7 +82,9 @@ async def test_every_name_in_a_row_is_in_the_log(on_both_databases: StartOrganiz
     assert name == (await org.get(f"/workspaces/{workspace}"))["name"]
 
 
-async def test_one_request_is_done_once_at_once(on_both_databases: StartOrganization) -> None:
+async def test_concurrent_requests_with_one_idempotency_key_make_one_key(
+    on_both_databases: StartOrganization,
+) -> None:
     org = await on_both_databases()
     same = [
         org.admin.post(f"{ORGANIZATIONS_PATH}/api_keys", {"name": "k"}, idempotency_key="once")
