@@ -29,8 +29,8 @@ class FakeChild:
         self.kill()
 
 
-class House:
-    """Starts children that do as they are told, in a time that passes by itself."""
+class ChildStarter:
+    """Starts fake children for a supervisor, and records its pauses instead of sleeping."""
 
     def __init__(self) -> None:
         self.children: list[FakeChild] = []
@@ -71,48 +71,48 @@ def test_pauses_double_up_to_half_a_minute() -> None:
 
 
 async def test_crashed_child_is_replaced() -> None:
-    house = House()
-    async with house.supervisor() as supervisor:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
         assert await supervisor.address() == "http://child/0"
-        house.children[0].kill()
-        await eventually(lambda: len(house.children) == 2 and supervisor.ready)
+        starter.children[0].kill()
+        await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
         assert await supervisor.address() == "http://child/1"
 
 
 async def test_pauses_grow_while_it_does_not_start() -> None:
-    house = House()
-    async with house.supervisor() as supervisor:
-        house.broken_starts = 3
-        house.children[0].kill()
-        await eventually(lambda: len(house.children) == 2)
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
+        starter.broken_starts = 3
+        starter.children[0].kill()
+        await eventually(lambda: len(starter.children) == 2)
         assert await supervisor.address() == "http://child/1"
-        assert house.pauses == [0.1, 0.2, 0.4, 0.8]
+        assert starter.pauses == [0.1, 0.2, 0.4, 0.8]
 
 
 async def test_a_stable_minute_forgives_earlier_crashes() -> None:
-    house = House()
-    async with house.supervisor() as supervisor:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
         for crash in (1, 2, 3):
-            house.children[-1].kill()
-            await eventually(lambda: supervisor.ready and len(house.children) == crash + 1)  # noqa: B023
-        house.time += 61
-        house.children[-1].kill()
-        await eventually(lambda: len(house.children) == 5)
-    assert house.pauses == [0.1, 0.2, 0.4, 0.1]
+            starter.children[-1].kill()
+            await eventually(lambda: supervisor.ready and len(starter.children) == crash + 1)  # noqa: B023
+        starter.time += 61
+        starter.children[-1].kill()
+        await eventually(lambda: len(starter.children) == 5)
+    assert starter.pauses == [0.1, 0.2, 0.4, 0.1]
 
 
 async def test_child_that_does_not_answer_is_killed_and_replaced() -> None:
-    house = House()
-    async with house.supervisor() as supervisor:
-        house.healthy = False
-        await eventually(lambda: len(house.children) == 2 and supervisor.ready)
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
+        starter.healthy = False
+        await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
 
 
 async def test_request_waits_only_so_long_for_a_restart() -> None:
-    house = House()
-    async with house.supervisor(wait_s=0.05) as supervisor:
-        house.broken_starts = 1_000_000
-        house.children[0].kill()
+    starter = ChildStarter()
+    async with starter.supervisor(wait_s=0.05) as supervisor:
+        starter.broken_starts = 1_000_000
+        starter.children[0].kill()
         await eventually(lambda: not supervisor.ready)
         with pytest.raises(EngineError, match="restarting") as caught:
             await supervisor.address()
@@ -120,16 +120,16 @@ async def test_request_waits_only_so_long_for_a_restart() -> None:
 
 
 async def test_closing_closes_the_child() -> None:
-    house = House()
-    async with house.supervisor() as supervisor:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
         assert supervisor.ready
-    assert house.children[0].closed
+    assert starter.children[0].closed
     assert not supervisor.ready
 
 
 async def test_first_start_is_not_tried_again() -> None:
-    house = House()
-    house.broken_starts = 1
+    starter = ChildStarter()
+    starter.broken_starts = 1
     with pytest.raises(EngineStartError, match="out of order"):
-        async with house.supervisor():
+        async with starter.supervisor():
             pass
