@@ -21,7 +21,7 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "antiphon.toml"
 
 
-def test_everything_has_a_default(monkeypatch, tmp_path) -> None:
+def test_settings_without_a_source_have_defaults(monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load()
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
@@ -117,7 +117,7 @@ def test_aliases_are_a_list_with_commas_in_the_environment() -> None:
     assert load(environ={"ANTIPHON_ALIASES": "claude-*, gpt-4 ,"}).aliases == ("claude-*", "gpt-4")
 
 
-def test_a_secret_hides() -> None:
+def test_api_key_is_hidden_in_its_repr() -> None:
     settings = load(environ={"ANTIPHON_API_KEY": "do-not-show-me-please"})
     assert isinstance(settings.api_key, Secret)
     assert settings.api_key.reveal() == "do-not-show-me-please"
@@ -166,7 +166,7 @@ def test_a_named_file_must_be_there(config) -> None:
         load(config=config)
 
 
-def test_data_lies_where_the_system_keeps_it(monkeypatch) -> None:
+def test_data_dir_defaults_to_the_folder_of_the_system(monkeypatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     assert load().data_dir == Path("/home/someone/.local/share/antiphon")
     assert load(environ={"XDG_DATA_HOME": "/data"}).data_dir == Path("/data/antiphon")
@@ -198,7 +198,7 @@ def test_price_may_have_a_card_for_long_prompts(config) -> None:
     )
 
 
-def test_the_one_model_can_have_a_price_as_well(config) -> None:
+def test_top_level_price_is_the_price_of_the_only_model(config) -> None:
     config.write_text("[price]\ninput = 0\noutput = 0\n")
     (model,) = load(config=config).served()
     assert model.price.price() == FREE
@@ -216,7 +216,7 @@ def test_the_one_model_can_have_a_price_as_well(config) -> None:
         ("input = 1\noutput = 1\nlong_above = 5", "models[0].price: long and long_above stand"),
     ],
 )
-def test_price_that_cannot_be_is_refused_with_its_place(config, price: str, said: str) -> None:
+def test_invalid_price_is_refused_with_its_path(config, price: str, said: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         priced(config, price)
     assert str(refusal.value).startswith(said)
@@ -232,7 +232,7 @@ def test_price_that_cannot_be_is_refused_with_its_place(config, price: str, said
         ("9000000", LARGEST_SPEND),
     ],
 )
-def test_cap_of_a_month_is_read_to_the_nano_dollar(config, cap: str, nano_dollars: int) -> None:
+def test_monthly_spend_is_read_to_the_nano_dollar(config, cap: str, nano_dollars: int) -> None:
     config.write_text(f"[limits]\nmonthly_spend = {cap}")
     assert load(config=config).limits.monthly_nano_dollars == nano_dollars
 
@@ -250,7 +250,7 @@ def test_cap_of_a_month_is_read_to_the_nano_dollar(config, cap: str, nano_dollar
         ('"5 $"', "limits.monthly_spend: Invalid decimal string"),
     ],
 )
-def test_cap_that_cannot_be_is_refused_with_its_place(config, cap: str, said: str) -> None:
+def test_invalid_monthly_spend_is_refused_with_its_path(config, cap: str, said: str) -> None:
     config.write_text(f"[limits]\nmonthly_spend = {cap}")
     with pytest.raises(SettingsError) as refusal:
         load(config=config)
@@ -267,6 +267,6 @@ def test_setting_of_an_earlier_release_is_refused_with_the_reason(config, name: 
         load(environ={f"ANTIPHON_LIMITS_{name.upper()}": "0.5"})
 
 
-def test_price_does_not_fit_into_the_environment() -> None:
+def test_price_in_the_environment_is_an_unknown_setting() -> None:
     with pytest.raises(SettingsError, match="ANTIPHON_PRICE: unknown setting"):
         load(environ={"ANTIPHON_PRICE": "1"})

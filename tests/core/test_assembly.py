@@ -146,7 +146,7 @@ def test_feeding_after_the_end_is_refused(
     assert assembly.output_tokens == cost
 
 
-def test_start_says_what_is_known_before_the_answer() -> None:
+def test_message_start_has_id_model_and_input_tokens() -> None:
     message = begun().start().message
     assert (message.id, message.model, message.content) == ("msg_01", "m", ())
     assert (message.stop_reason, message.usage.input_tokens) == (None, 7)
@@ -299,7 +299,7 @@ def test_the_input_of_a_call_that_was_not_started_is_a_defect() -> None:
         begun().feed(ToolCallJson("{}", 1))
 
 
-def test_a_call_without_input_has_an_empty_one() -> None:
+def test_call_without_input_has_an_empty_object() -> None:
     assembly = begun()
     events = [assembly.start()]
     for fed in (ToolCallStart("f", 1), ToolCallJson("", 0), Finished(FinishReason.END_TURN)):

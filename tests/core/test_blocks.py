@@ -72,7 +72,7 @@ def prompt_of(*turns: Sequence[BlockParam], breakpoints: Sequence[Breakpoint] = 
     )
 
 
-def test_blocks_that_hold_blocks_say_which() -> None:
+def test_inner_blocks_are_those_inside_of_a_block() -> None:
     assert inner_blocks(TOOL_RESULT) == [TextParam(text="result"), SEARCH_RESULT, DOCUMENT]
     assert inner_blocks(SEARCH_RESULT) == [TextParam(text="found")]
     assert inner_blocks(DOCUMENT) == [TextParam(text="said"), IMAGE]
@@ -87,7 +87,7 @@ def test_string_inside_of_a_block_is_one_text_block() -> None:
 
 
 @pytest.mark.parametrize("block", LEAVES)
-def test_leaves_hold_no_blocks(block: BlockParam) -> None:
+def test_leaf_block_has_no_inner_blocks(block: BlockParam) -> None:
     assert inner_blocks(block) == ()
     with pytest.raises(UnknownBlockError):
         with_inner_blocks(block, texts("one"))

@@ -62,5 +62,5 @@ def test_name_of_two_models_is_refused(models: dict[str, list[str]]) -> None:
         Catalogue(models)
 
 
-def test_alias_may_be_said_twice_of_one_model() -> None:
+def test_repeated_alias_of_one_model_is_accepted() -> None:
     assert Catalogue({"one": ["uno", "uno", "one"]}).resolve("uno") == "one"

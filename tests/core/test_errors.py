@@ -33,17 +33,17 @@ def test_error_has_the_status_type_and_message_of_the_reference(
     assert str(error) == message
 
 
-def test_every_error_of_the_catalogue_is_in_the_table() -> None:
+def test_table_of_errors_lists_every_api_error() -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type)}
     known = {kind for kind in kinds if issubclass(kind, errors.ApiError)}
     assert known - {errors.ApiError} == {kind for kind, *_ in CATALOGUE}
 
 
-def test_message_of_its_own_replaces_the_default() -> None:
+def test_given_message_replaces_the_default() -> None:
     assert errors.NotFoundError("model: m").message == "model: m"
 
 
-def test_empty_message_is_a_message() -> None:
+def test_empty_message_is_kept() -> None:
     assert not errors.NotFoundError("").message
 
 
@@ -53,12 +53,12 @@ def test_error_carries_its_code_and_headers() -> None:
     assert error.details == {}
 
 
-def test_error_says_more_beside_its_code() -> None:
+def test_error_carries_its_details() -> None:
     error = errors.InvalidRequestError(error_code="thread_unsupported_request", details={"a": [1]})
     assert error.details == {"a": [1]}
 
 
-def test_error_without_headers_has_none_to_share() -> None:
+def test_errors_do_not_share_their_default_headers() -> None:
     one, other = errors.InternalError(), errors.InternalError()
     one.headers["x-should-retry"] = "true"
     assert other.headers == {}

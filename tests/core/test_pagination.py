@@ -125,10 +125,10 @@ def test_page_by_ids_begins_after_an_item_that_is_not_wanted() -> None:
 
 
 @given(st.text())
-def test_token_leads_back_to_its_position(position: str) -> None:
+def test_page_token_decodes_to_its_position(position: str) -> None:
     assert page_position(page_token(position)) == position
 
 
 @pytest.mark.parametrize("token", ["x", "page_!!!!", "page_/w==", "page_\u00e4", "YQ==", "page_YQ"])
-def test_text_that_is_no_token_has_no_position(token: str) -> None:
+def test_malformed_page_token_has_no_position(token: str) -> None:
     assert page_position(token) is None

@@ -114,13 +114,13 @@ def test_foreign_signature_is_refused_in_any_message(signature: str, thinking: s
 
 
 @pytest.mark.covers("blocks of a request: redacted_thinking", "refused")
-def test_redacted_thinking_is_anothers() -> None:
+def test_redacted_thinking_is_refused() -> None:
     assert refusal(RedactedThinkingParam(data="EmwKAhgB")) == (
         "messages.1.content.0: Invalid `data` in `redacted_thinking` block"
     )
 
 
-def test_messages_of_one_voice_in_a_row_are_the_latest_together() -> None:
+def test_consecutive_assistant_messages_are_all_checked_as_the_latest() -> None:
     changed: list[Any] = [thought("No", sign_thinking(KEY, "So"))]
     messages = [
         MessageParam(role="user", content="Hi"),

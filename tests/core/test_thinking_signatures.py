@@ -21,16 +21,16 @@ def test_thinking_that_was_not_shown_is_known_by_its_signature_alone(thinking: s
 
 
 @given(TEXT, TEXT.filter(bool))
-def test_other_thinking_is_not(thinking: str, other: str) -> None:
+def test_signature_is_valid_for_its_own_thinking_only(thinking: str, other: str) -> None:
     assert is_signed(KEY, other, sign_thinking(KEY, thinking)) == (thinking == other)
 
 
-def test_another_house_signs_otherwise() -> None:
+def test_signature_of_another_key_is_not_recognized() -> None:
     assert not is_signed(b"\x01" * 32, "So", sign_thinking(KEY, "So"))
 
 
 @given(st.integers(0, 64), st.integers(1, 255))
-def test_a_signature_with_one_byte_changed_is_none(place: int, change: int) -> None:
+def test_signature_with_one_byte_changed_is_not_recognized(place: int, change: int) -> None:
     raw = bytearray(urlsafe_b64decode(sign_thinking(KEY, "So")))
     raw[place] ^= change
     assert not is_signed(KEY, "So", urlsafe_b64encode(raw).decode())
@@ -42,7 +42,7 @@ def test_invalid_signature_is_not_recognized(signature: str) -> None:
 
 
 @given(TEXT, TEXT)
-def test_a_proof_comes_back_out_of_its_signature(thinking: str, proof: str) -> None:
+def test_proof_is_read_from_its_signature(thinking: str, proof: str) -> None:
     signature = sign_thinking(KEY, thinking, proof)
     assert is_signed(KEY, thinking, signature)
     assert proof_in(KEY, signature) == proof
@@ -50,7 +50,7 @@ def test_a_proof_comes_back_out_of_its_signature(thinking: str, proof: str) -> N
 
 
 @given(st.binary(min_size=1, max_size=8), st.integers(0, 200), st.integers(1, 255))
-def test_a_proof_that_was_changed_or_cut_is_none(added: bytes, place: int, change: int) -> None:
+def test_changed_or_cut_proof_is_not_recognized(added: bytes, place: int, change: int) -> None:
     raw = bytearray(urlsafe_b64decode(sign_thinking(KEY, "So", "proof of it")))
     longer, shorter = bytes(raw) + added, bytes(raw[:-1])
     raw[place % len(raw)] ^= change

@@ -28,7 +28,7 @@ def test_no_vocabulary_has_more_tokens_than_there_are_bytes(texts: list[str]) ->
     assert most >= sum(len(one.encode("utf-8", "surrogatepass")) for one in texts)
 
 
-def test_all_that_a_model_reads_is_in_the_bound() -> None:
+def test_bound_includes_calls_results_tools_and_schemas() -> None:
     bare = tokens_at_most(prompt(text("Hi")))
     assert bare is not None
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": "x" * 100}}
@@ -48,5 +48,5 @@ def test_all_that_a_model_reads_is_in_the_bound() -> None:
 @pytest.mark.parametrize(
     "block", [IMAGE, {"type": "tool_result", "tool_use_id": "t", "content": [text("Hi"), IMAGE]}]
 )
-def test_an_image_has_no_bound(block: dict[str, Any]) -> None:
+def test_prompt_with_an_image_has_no_token_bound(block: dict[str, Any]) -> None:
     assert tokens_at_most(prompt(block)) is None

@@ -63,7 +63,7 @@ def test_name_is_defined_where_the_page_says(name: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("quoted", [text for kind, text in FENCE.findall(PAGE) if kind == "python"])
-def test_quotation_is_the_code(quoted: str) -> None:
+def test_quoted_code_is_in_its_file(quoted: str) -> None:
     path, _, code = quoted.removeprefix("# ").partition("\n")
     lines = [line.strip() for line in located(path).read_text(encoding="utf-8").splitlines()]
     assert "\n".join(map(str.strip, code.strip().splitlines())) in "\n".join(lines)

@@ -87,7 +87,7 @@ async def test_message_of_an_unsupported_prompt_reaches_the_caller(
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("options", [{"pause": 1}, {"pause_s": "long"}])
-async def test_wrong_option_stops_the_start(options: dict[str, object]) -> None:
+async def test_wrong_option_is_a_start_error(options: dict[str, object]) -> None:
     with pytest.raises(EngineStartError, match="pause"):
         await open_engine("shout", EngineConfig("shout", options=options))
 
@@ -118,6 +118,6 @@ def test_page_names_every_kind_of_error() -> None:
         assert f"| `{kind.name}` |" in PAGE
 
 
-def test_settings_of_the_page_are_settings(installed: Path) -> None:
+def test_settings_of_the_page_are_loaded(installed: Path) -> None:
     (served,) = Settings.load({}, environ={}, config=installed / "antiphon.toml").served()
     assert served.engine == "shout"

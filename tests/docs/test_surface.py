@@ -34,7 +34,7 @@ def suite(tmp_path: Path) -> Suite:
     return write
 
 
-def test_best_state_that_a_test_shows_counts(suite: Suite) -> None:
+def test_best_of_several_marks_counts(suite: Suite) -> None:
     tests = suite(
         marked((TOP_P, "ignored"), (PING, "shape")), marked((TOP_P, "effect"), (PING, "refused"))
     )
@@ -78,7 +78,9 @@ def test_new_mark_is_not_reported(suite: Suite) -> None:
 @pytest.mark.parametrize(
     "mark", [("parameters: top_q", "effect"), ("top_p", "effect"), (TOP_P, "?")]
 )
-def test_a_mark_of_nothing_is_refused(suite: Suite, mark: tuple[str, str]) -> None:
+def test_mark_with_an_unknown_thing_or_state_is_refused(
+    suite: Suite, mark: tuple[str, str]
+) -> None:
     with pytest.raises(SurfaceError, match="is nothing of the surface"):
         covered(suite(marked(mark)))
 
@@ -86,7 +88,7 @@ def test_a_mark_of_nothing_is_refused(suite: Suite, mark: tuple[str, str]) -> No
 @pytest.mark.parametrize(
     "more", ["@pytest.mark.skip", "@pytest.mark.xfail(strict=True)", "@pytest.mark.skipif(True)"]
 )
-def test_a_test_that_need_not_pass_shows_nothing(suite: Suite, more: str) -> None:
+def test_mark_on_a_test_that_may_be_skipped_is_refused(suite: Suite, more: str) -> None:
     with pytest.raises(SurfaceError, match="shows nothing"):
         covered(suite(marked((TOP_P, "effect"), more=more)))
 

@@ -531,7 +531,7 @@ class Everything(Param, kw_only=True, frozen=True):
         ({"count": 10}, "count: Input should be less than or equal to 9"),
     ],
 )
-def test_bound_without_words_of_its_own_is_said_in_general_words(body: Json, sentence: str) -> None:
+def test_bound_without_a_message_of_its_own_has_the_general_one(body: Json, sentence: str) -> None:
     with pytest.raises(BodyError) as refusal:
         BodyDecoder(Everything).decode(json.dumps(body).encode())
     assert str(refusal.value) == sentence

@@ -75,7 +75,7 @@ def test_rate_limit_shows_the_type_of_its_group(group: Any, shown: str) -> None:
         assert plain(as_of_2023_06_01(info, "w")) == {**plain(info), "group_type": shown}
 
 
-def test_listing_shows_each_item_so() -> None:
+def test_listing_shows_each_item_in_the_older_version() -> None:
     newest = key(OrganizationKeyScope())
     listing = Listing(data=(newest,), has_more=False, first_id="apikey_1", last_id="apikey_1")
     (item,) = plain(as_of_2023_06_01(listing, "w"))["data"]

@@ -37,7 +37,7 @@ def test_entry_has_all_facts_of_the_request_and_its_cost() -> None:
             assert getattr(entry, field) == getattr(part, field)
 
 
-def test_name_of_a_model_is_recorded_as_it_is() -> None:
+def test_valid_model_name_is_recorded_unchanged() -> None:
     assert recorded_name("claude-opus-5-5") == "claude-opus-5-5"
 
 
@@ -52,7 +52,7 @@ def test_opening_records_a_made_up_name_as_a_harmless_one() -> None:
     assert opening.model == "claude-\ufffd"
 
 
-def test_impossible_counts_are_cut() -> None:
+def test_out_of_range_token_counts_are_clamped() -> None:
     opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m")
     closing = Closing(
         tokens=TokenCounts(input=-5, output=10**30, cache_read=7),

@@ -27,7 +27,7 @@ def test_dated_id_is_paid_like_its_alias(name: str) -> None:
     "name",
     ["", "smollm2", "claude-opus-9", "claude-opus-5-2025", "claude-opus-5-20251101-x", "-20251101"],
 )
-def test_other_names_have_no_list_price(name: str) -> None:
+def test_unlisted_model_name_has_no_list_price(name: str) -> None:
     assert list_price(name) is None
 
 

@@ -16,7 +16,7 @@ def test_counts_equal_the_usage_that_the_caller_was_told() -> None:
     )
 
 
-def test_prompt_is_all_input_cached_or_not_and_no_output() -> None:
+def test_prompt_count_is_all_input_and_no_output() -> None:
     counts = TokenCounts(input=1, cache_write_5m=2, cache_write_1h=4, cache_read=8, output=16)
     assert counts.prompt == 15
 

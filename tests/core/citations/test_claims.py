@@ -216,7 +216,7 @@ def test_a_stop_sequence_that_might_have_been_a_mark_ends_the_message() -> None:
     assert text_of(message) == "It is "
 
 
-def test_calls_and_thoughts_end_a_claim() -> None:
+def test_thinking_and_tool_calls_end_a_claim() -> None:
     said = blocks(
         "It is so [source 1]",
         ThinkingChunk("Hm [source 2]", 1),
@@ -231,6 +231,6 @@ def test_calls_and_thoughts_end_a_claim() -> None:
     ]
 
 
-def test_every_token_counts_those_of_marks_too() -> None:
+def test_usage_includes_the_tokens_of_marks() -> None:
     message = fold(streamed(["It is so", " [source", " 1]", "."]))
     assert message.usage.output_tokens == 4

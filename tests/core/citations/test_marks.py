@@ -66,7 +66,7 @@ def test_the_space_before_a_mark_is_a_part_of_it() -> None:
     ]
 
 
-def test_a_mark_names_no_more_pieces_than_anybody_follows() -> None:
+def test_mark_with_a_huge_range_is_cut_to_the_maximum() -> None:
     (said,) = tokens("[source 1-9999999, 2000000]")
     assert isinstance(said, Mark)
     assert said.numbers == tuple(range(1, MOST + 1))

@@ -42,7 +42,7 @@ def test_the_longest_run_counts_and_of_two_the_first() -> None:
     assert Quotes(pieces).find("He said: one two three four five six seven eight.") == 1
 
 
-def test_of_no_pieces_none_is_quoted() -> None:
+def test_search_without_pieces_finds_no_quote() -> None:
     assert Quotes([]).find(TOWER) is None
 
 

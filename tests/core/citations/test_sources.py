@@ -159,7 +159,7 @@ def test_search_results_and_documents_are_counted_apart() -> None:
     assert fourth.document_index == 1
 
 
-def test_neighbours_are_cited_as_one_place() -> None:
+def test_adjacent_pieces_are_one_citation() -> None:
     text = "One.  Two. Three. Four."
     sources = Sources()
     sources.document(plain(text), text)

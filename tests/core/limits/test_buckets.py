@@ -35,7 +35,7 @@ def test_new_bucket_holds_a_minute_of_its_limit() -> None:
     assert level(None, 50, now=7) == Level(remaining=50, full_in_ms=0)
 
 
-def test_draw_takes_and_time_gives_back() -> None:
+def test_draw_takes_units_and_time_refills_them() -> None:
     verdict, bucket = try_draw(None, asked(60, 60), now=0)
     assert verdict == Granted((Level(remaining=0, full_in_ms=60_000),))
     assert level(bucket, 60, now=999) == Level(remaining=0, full_in_ms=59_001)
@@ -58,7 +58,7 @@ def test_amount_that_no_bucket_could_hold_needs_a_full_one_and_leaves_a_debt() -
     assert isinstance(try_draw(bucket, asked(60, 120), now=120_000)[0], Granted)
 
 
-def test_amount_that_is_not_known_needs_one_token() -> None:
+def test_draw_of_an_unknown_amount_needs_one_unit() -> None:
     unknown = asked(60, 0, needs_positive=True)
     empty = take(None, asked(60, 60), now=0)
     assert isinstance(try_draw(empty, unknown, now=999)[0], Limited)

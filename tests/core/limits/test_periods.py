@@ -22,22 +22,22 @@ def test_periods_begin_and_end_with_a_day(period: Period, start: date, end: date
     assert (start_of(period, SUNDAY), end_of(period, SUNDAY)) == (start, end)
 
 
-def test_year_ends_with_december() -> None:
+def test_december_ends_with_the_year() -> None:
     assert end_of("monthly", date(2026, 12, 31)) == date(2027, 1, 1)
 
 
-def test_leap_day_is_the_last_of_its_month() -> None:
+def test_february_of_a_leap_year_ends_after_the_29th() -> None:
     assert end_of("monthly", date(2028, 2, 29)) == date(2028, 3, 1)
     assert end_of("daily", date(2028, 2, 28)) == date(2028, 2, 29)
 
 
 @pytest.mark.parametrize("period", PERIODS)
-def test_calendar_has_a_last_day(period: Period) -> None:
+def test_period_beyond_the_calendar_raises_overflow_error(period: Period) -> None:
     with pytest.raises(OverflowError):
         end_of(period, date(9999, 12, 31))
 
 
-def test_zone_of_a_moment_does_not_matter() -> None:
+def test_day_of_a_moment_is_its_day_in_utc() -> None:
     late = datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC)
     assert day_of(late.astimezone(timezone(timedelta(hours=9)))) == SUNDAY
     assert day_of(late.astimezone(timezone(timedelta(hours=-9)))) == SUNDAY

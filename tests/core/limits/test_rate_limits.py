@@ -27,7 +27,7 @@ LIMITS = applied(
 )
 
 
-def test_all_limits_that_there_are_apply() -> None:
+def test_limits_of_all_scopes_apply_with_a_bucket_each() -> None:
     assert [(one.scope, one.type, one.limit) for one in LIMITS] == [
         ("organization", "requests_per_minute", 1000),
         ("organization", "input_tokens_per_minute_cache_aware", 2_000_000),
@@ -72,7 +72,7 @@ def test_headers_tell_the_limit_that_leaves_least() -> None:
     }
 
 
-def test_whole_second_is_told_as_it_is() -> None:
+def test_reset_at_a_whole_second_is_not_rounded_up() -> None:
     whole = NOW.replace(microsecond=0)
     limits = applied([("organization", "o", {LimitType.REQUESTS: 5})], "token_count")
     headers = limit_headers(limits, [Level(5, 0)], whole)
@@ -83,14 +83,14 @@ def test_whole_second_is_told_as_it_is() -> None:
     }
 
 
-def test_small_limits_are_told_exactly() -> None:
+def test_remaining_of_a_small_limit_is_not_rounded() -> None:
     limits = applied([("organization", "o", {LimitType.INPUT: 9999})], "m")
     headers = limit_headers(limits, [Level(1234, 0)], NOW)
     assert headers["anthropic-ratelimit-input-tokens-remaining"] == "1234"
 
 
 @given(st.integers(1, 10**10), st.data())
-def test_never_more_is_left_than_the_limit(limit: int, data: st.DataObject) -> None:
+def test_remaining_header_never_exceeds_the_limit(limit: int, data: st.DataObject) -> None:
     remaining = data.draw(st.integers(0, limit))
     limits = applied([("organization", "o", {LimitType.INPUT: limit})], "m")
     headers = limit_headers(limits, [Level(remaining, 0)], NOW)

@@ -44,7 +44,7 @@ def test_limit_that_is_exceeded_counts_more_than_one_that_is_busy() -> None:
     assert reserve(ask(*holds), accounts, 0) == (Exceeded(1), {})
 
 
-def test_account_without_a_limit_is_kept_track_of() -> None:
+def test_hold_on_an_account_without_a_limit_is_counted() -> None:
     refusal, after = reserve(ask(Hold(A, None, 10**18)), {A: AccountState(spent=5)}, 0)
     assert refusal is None
     assert after == {A: AccountState(spent=5, held=10**18)}
@@ -70,19 +70,19 @@ def test_waiting_ask_comes_before_asks_that_would_fit() -> None:
     assert reserve(large, {A: release(after[A], 80)}, 7) == (None, {A: AccountState(held=90)})
 
 
-def test_turn_of_an_ask_that_does_not_come_back_is_over_soon() -> None:
+def test_turn_of_an_ask_that_stays_away_expires() -> None:
     accounts = {A: AccountState(0, 80, "large", 5)}
     refusal, after = reserve(ask(Hold(A, 100, 10)), accounts, 5)
     assert refusal is None
     assert after[A].held == 90
 
 
-def test_turn_ends_when_patience_does() -> None:
+def test_ask_without_patience_left_gives_up_its_turn() -> None:
     accounts = {A: AccountState(0, 80, "one", 9)}
     assert reserve(ask(Hold(A, 100, 90)), accounts, 0) == (Busy(0), {A: AccountState(0, 80)})
 
 
-def test_turn_ends_with_the_answer() -> None:
+def test_exceeded_ask_gives_up_its_turn() -> None:
     accounts = {A: AccountState(0, 80, "one", 5), B: AccountState(100, 0)}
     holds = (Hold(A, 100, 90), Hold(B, 100, 1), Hold(NEW, 100, 1))
     assert reserve(ask(*holds), accounts, 0) == (Exceeded(1), {A: AccountState(0, 80)})
@@ -152,7 +152,7 @@ def test_scope_without_limits_has_no_caps() -> None:
     assert spend_caps("workspace", "1", {}, 50) == {}
 
 
-def test_only_the_month_can_exceed_the_tier() -> None:
+def test_only_a_monthly_limit_can_exceed_the_tier() -> None:
     assert exceeds_tier(51, "monthly", 50)
     assert not exceeds_tier(50, "monthly", 50)
     assert not exceeds_tier(51, "weekly", 50)

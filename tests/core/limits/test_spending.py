@@ -24,7 +24,7 @@ def test_cap_is_on_one_of_the_accounts_that_are_charged() -> None:
         ("key", "You have reached the usage limits of this API key."),
     ],
 )
-def test_customers_limit_is_an_invalid_request(scope: str, said: str) -> None:
+def test_exceeded_own_limit_is_an_invalid_request_error(scope: str, said: str) -> None:
     refusal = spend_error(SpendCap(scope, "x", "monthly", 5), SUNDAY)
     assert isinstance(refusal, InvalidRequestError)
     assert refusal.message == f"{said} You will regain access on 2026-12-01 at 00:00 UTC."

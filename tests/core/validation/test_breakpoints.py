@@ -33,7 +33,7 @@ def test_fifth_breakpoint_is_refused() -> None:
     )
 
 
-def test_automatic_breakpoint_counts() -> None:
+def test_automatic_breakpoint_counts_towards_the_maximum() -> None:
     blocks = [text("a", "5m"), text("b", "5m")]
     sentence = refusal(user([*blocks, text("c")]), system=blocks, cache_control=EPHEMERAL)
     assert sentence.endswith("Found 5.")
@@ -67,12 +67,12 @@ def test_long_automatic_breakpoint_after_a_short_one_is_refused() -> None:
     assert refusal(*messages, cache_control=automatic).startswith(f"cache_control.ttl: {LONG}")
 
 
-def test_automatic_breakpoint_where_one_is_does_not_count() -> None:
+def test_automatic_breakpoint_on_a_marked_block_does_not_count() -> None:
     blocks = [text("a", "5m"), text("b", "5m")]
     assert said(user(blocks), assistant(), user(blocks), cache_control=EPHEMERAL)
 
 
-def test_automatic_breakpoint_of_another_length_where_one_is_is_refused() -> None:
+def test_automatic_breakpoint_of_another_ttl_on_a_marked_block_is_refused() -> None:
     assert refusal(user([text("a", "1h")]), cache_control=EPHEMERAL) == (
         "cache_control: the last block has a breakpoint with ttl='1h', so the automatic one cannot "
         "have ttl='5m'"
@@ -89,7 +89,7 @@ def test_breakpoints_of_tools_come_first() -> None:
     )
 
 
-def test_breakpoints_of_tools_count() -> None:
+def test_breakpoints_of_tools_count_towards_the_maximum() -> None:
     tools = [tool(name, cache_control=EPHEMERAL) for name in "abc"]
     tools.append({"type": "bash_20250124", "name": "bash", "cache_control": EPHEMERAL})
     assert len(able(tools=tools).tools) == 4
@@ -112,7 +112,9 @@ def test_breakpoints_of_tools_count() -> None:
     ],
     ids=lambda block: block["type"],
 )
-def test_breakpoints_inside_of_a_block_count(block: dict[str, Any]) -> None:
+def test_long_breakpoint_after_a_short_one_inside_of_a_block_is_refused(
+    block: dict[str, Any],
+) -> None:
     assert refusal(user([block])).startswith("messages.0.content.0.content.1.cache_control.ttl: ")
 
 
@@ -123,7 +125,7 @@ def test_breakpoint_inside_of_a_result_comes_before_that_of_the_result() -> None
     )
 
 
-def test_blocks_without_breakpoints_are_no_breakpoints() -> None:
+def test_blocks_without_cache_control_are_not_counted_as_breakpoints() -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": ""}
     plain = {"type": "document", "source": {"type": "url", "url": "x"}}
     messages = [user(), assistant([thought, call("x")]), user([result("x"), plain])]
@@ -185,7 +187,7 @@ def test_automatic_breakpoint_lies_behind_the_last_block_that_may_have_one(
     assert places(*messages, cache_control=EPHEMERAL) == [(*place, "5m")]
 
 
-def test_automatic_breakpoint_where_one_is_adds_none() -> None:
+def test_automatic_breakpoint_on_a_marked_block_adds_none() -> None:
     assert places(user([text("a", "5m")]), cache_control=EPHEMERAL) == [(0, (0,), "5m")]
 
 

@@ -68,7 +68,9 @@ CONTAINER = (
         ),
     ],
 )
-def test_model_that_cannot_says_so(lacking: str, fields: dict[str, Any], sentence: str) -> None:
+def test_parameter_beyond_the_models_capabilities_is_refused(
+    lacking: str, fields: dict[str, Any], sentence: str
+) -> None:
     assert refusal(capabilities=replace(ABLE, **{lacking: False}), **fields) == sentence
     assert able(**fields)
 
@@ -107,7 +109,7 @@ def test_model_that_cannot_says_so(lacking: str, fields: dict[str, Any], sentenc
 @pytest.mark.covers("tools: server tools", "refused")
 @pytest.mark.covers("tools: computer, browser, MCP toolsets", "refused")
 @pytest.mark.covers("tools: allowed_callers", "refused")
-def test_server_that_cannot_says_so(fields: dict[str, Any], sentence: str) -> None:
+def test_parameter_beyond_this_server_is_refused(fields: dict[str, Any], sentence: str) -> None:
     assert refusal(**fields) == sentence
 
 
@@ -125,7 +127,9 @@ def test_server_that_cannot_says_so(fields: dict[str, Any], sentence: str) -> No
     ],
     ids=str,
 )
-def test_neutral_parameters_are_accepted_by_the_least_model(fields: dict[str, Any]) -> None:
+def test_neutral_parameters_are_accepted_for_a_model_without_capabilities(
+    fields: dict[str, Any],
+) -> None:
     assert prompt(capabilities=PLAIN, **fields)
 
 
@@ -178,7 +182,7 @@ def test_sources_to_fetch_are_refused(kind: str, ways: str, things: str) -> None
         )
 
 
-def test_earlier_thinking_is_no_burden_to_a_model_that_does_not_think() -> None:
+def test_earlier_thinking_is_accepted_for_a_model_without_thinking() -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
     hidden = {"type": "redacted_thinking", "data": "x"}
     assert prompt(user(), assistant([thought, hidden, text("a")]), user(), capabilities=PLAIN)

@@ -135,7 +135,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("messages", "sentence"), REFUSALS)
-def test_broken_rule_is_said_in_the_words_of_the_api(
+def test_invalid_conversation_is_refused_in_the_words_of_the_api(
     messages: list[dict[str, Any]], sentence: str
 ) -> None:
     assert refusal(*messages) == sentence
@@ -151,7 +151,9 @@ def test_broken_rule_is_said_in_the_words_of_the_api(
         ([text("a"), IMAGE], "system.1: Input does not match the expected shape."),
     ],
 )
-def test_broken_rule_of_the_system_prompt_is_said(prompt_text: Any, sentence: str) -> None:
+def test_invalid_system_prompt_is_refused_in_the_words_of_the_api(
+    prompt_text: Any, sentence: str
+) -> None:
     assert refusal(user(), system=prompt_text) == sentence
 
 
@@ -173,7 +175,7 @@ def test_system_message_may_be_followed_by_a_directive() -> None:
     assert [role for role, _ in said(*messages)] == ["user", "system", "assistant"]
 
 
-def test_omitted_thinking_comes_back_empty_but_signed() -> None:
+def test_signed_thinking_without_text_is_accepted() -> None:
     omitted = THOUGHT | {"thinking": ""}
     assert len(prompt(user(), assistant([omitted, text("a")]), user()).turns) == 3
 

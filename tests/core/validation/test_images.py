@@ -83,7 +83,7 @@ def test_format_that_a_model_cannot_read_is_refused_by_name() -> None:
     )
 
 
-def test_too_long_a_side_is_refused_with_its_places() -> None:
+def test_image_with_a_too_long_side_is_refused_with_all_paths() -> None:
     small, large = image_block(), image_block(images.png_head(10, 8001))
     messages = (
         user([text("a"), large, small]),
@@ -121,7 +121,7 @@ def test_many_images_have_to_be_smaller() -> None:
 
 
 @pytest.mark.parametrize(("capabilities", "most"), [(ABLE, 100), (LARGE, 600)])
-def test_there_are_so_many_images_and_no_more(capabilities: Capabilities, most: int) -> None:
+def test_image_beyond_the_maximum_is_refused(capabilities: Capabilities, most: int) -> None:
     images = [image_block()] * most
     assert prompt(user(images), capabilities=capabilities)
     assert refusal(user([*images, image_block()]), capabilities=capabilities) == (
@@ -129,7 +129,7 @@ def test_there_are_so_many_images_and_no_more(capabilities: Capabilities, most: 
     )
 
 
-def test_images_that_are_not_here_yet_are_counted() -> None:
+def test_images_by_url_count_towards_the_maximum() -> None:
     assert prompt(user([IMAGE] * 100), capabilities=FETCHES)
     assert refusal(user([IMAGE] * 101), capabilities=FETCHES).endswith("Found 101.")
 

@@ -9,18 +9,18 @@ def test_prompt_holds_the_parameters_of_the_request() -> None:
     assert prompt(max_tokens=100).max_tokens == 100
 
 
-def test_answer_of_no_tokens_may_be_asked_for() -> None:
+def test_max_tokens_of_zero_is_accepted() -> None:
     assert prompt(max_tokens=0).max_tokens == 0
 
 
-def test_answer_of_no_tokens_cannot_be_streamed() -> None:
+def test_max_tokens_of_zero_cannot_be_streamed() -> None:
     assert refusal(max_tokens=0, stream=True) == (
         "max_tokens: must be greater than 0 when `stream` is true"
     )
 
 
 @pytest.mark.parametrize("asked", [101, 10**30])
-def test_more_tokens_than_the_model_can_say_are_refused(asked: int) -> None:
+def test_max_tokens_beyond_the_models_maximum_is_refused(asked: int) -> None:
     assert refusal(max_tokens=asked, capabilities=PLAIN) == (
         f"max_tokens: {asked} > 100, which is the maximum allowed number of output tokens for m"
     )
@@ -51,7 +51,7 @@ def test_prompt_that_leaves_no_room_is_refused(tokens: int, maximum: int) -> Non
         ("tool_choice", {"type": "tool", "name": "get_weather"}, "`tool_choice` forces tool use"),
     ],
 )
-def test_answer_of_no_tokens_is_refused_with_demands(
+def test_max_tokens_of_zero_is_refused_where_output_is_required(
     field: str, value: object, reason: str
 ) -> None:
     assert refusal(max_tokens=0, tools=[tool()], **{field: value}) == (
@@ -67,5 +67,5 @@ def test_answer_of_no_tokens_is_refused_with_demands(
         ("tool_choice", {"type": "auto"}),
     ],
 )
-def test_answer_of_no_tokens_with_neutral_parameters_is_accepted(field: str, value: object) -> None:
+def test_max_tokens_of_zero_with_neutral_parameters_is_accepted(field: str, value: object) -> None:
     assert able(max_tokens=0, tools=[tool()], **{field: value}).max_tokens == 0

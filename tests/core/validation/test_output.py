@@ -41,19 +41,19 @@ def test_limits_count_the_answer_and_the_strict_tools() -> None:
         [user(), assistant([call("x")]), user([result("x", [text("a"), CITING])])],
     ],
 )
-def test_format_excludes_citations(messages: list[dict[str, Any]]) -> None:
+def test_output_format_with_citations_is_refused(messages: list[dict[str, Any]]) -> None:
     assert refusal(*messages, output_config=wanted()) == (
         "output_config.format: citations are not supported with a format"
     )
 
 
-def test_format_excludes_a_prefill() -> None:
+def test_output_format_with_a_prefill_is_refused() -> None:
     assert refusal(user(), assistant("{"), output_config=wanted()) == (
         "output_config.format: assistant message prefill is not supported with a format"
     )
 
 
-def test_format_stands_beside_results_and_documents_that_are_not_cited() -> None:
+def test_output_format_with_uncited_documents_and_results_is_accepted() -> None:
     messages = [user(), assistant([call("x")]), user([result("x", [text("a")]), result("y")])]
     assert able(*messages[:2], user([result("x", [text("a")])]), output_config=wanted())
     source = {"type": "text", "media_type": "text/plain", "data": "x"}
@@ -63,5 +63,5 @@ def test_format_stands_beside_results_and_documents_that_are_not_cited() -> None
 
 
 @pytest.mark.parametrize("output", [{}, {"format": None}, {"effort": None}])
-def test_output_that_asks_for_nothing_is_taken(output: dict[str, Any]) -> None:
+def test_empty_output_config_is_accepted(output: dict[str, Any]) -> None:
     assert able(output_config=output).output_schema is None

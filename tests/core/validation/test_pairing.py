@@ -31,7 +31,9 @@ TAKEN: list[list[dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("messages", TAKEN)
-def test_call_that_is_answered_at_once_is_taken(messages: list[dict[str, Any]]) -> None:
+def test_call_with_its_result_in_the_next_message_is_accepted(
+    messages: list[dict[str, Any]],
+) -> None:
     assert able(*messages).turns
 
 
@@ -90,7 +92,7 @@ REFUSALS: list[tuple[list[dict[str, Any]], str]] = [
 
 
 @pytest.mark.parametrize(("messages", "sentence"), REFUSALS)
-def test_broken_pair_is_said_in_the_words_of_the_api(
+def test_unpaired_call_or_result_is_refused_in_the_words_of_the_api(
     messages: list[dict[str, Any]], sentence: str
 ) -> None:
     assert refusal(*messages) == sentence

@@ -31,21 +31,21 @@ from support.requests import (
 )
 
 
-def test_count_has_the_prompt_of_the_same_message() -> None:
+def test_token_count_has_the_prompt_of_the_message() -> None:
     messages = [user("a"), assistant("b"), user("c")]
     fields: dict[str, Any] = {"system": "Be brief", "output_config": {"effort": "low"}}
     assert counted(*messages, **fields).turns == prompt(*messages, **fields).turns
     assert counted(*messages, **fields).effort == "low"
 
 
-def test_count_is_refused_where_the_message_is() -> None:
+def test_token_count_of_an_invalid_message_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="first message must use"):
         counted(assistant())
     with pytest.raises(InvalidRequestError, match="does not support tools"):
         counted(tools=[tool()])
 
 
-def test_budget_of_a_count_has_no_max_tokens_to_be_compared_with() -> None:
+def test_budget_of_a_token_count_is_not_compared_with_max_tokens() -> None:
     with pytest.raises(InvalidRequestError, match="is not supported for this model"):
         counted(thinking={"type": "enabled", "budget_tokens": 10**6})
 
@@ -60,12 +60,12 @@ def test_top_k_beyond_every_vocabulary_stays_within_an_engines_integers() -> Non
 
 
 @pytest.mark.parametrize("version", [OLD, NEW])
-def test_sampling_that_is_not_asked_for_is_the_default(version: str) -> None:
+def test_absent_sampling_parameters_have_their_defaults(version: str) -> None:
     asked = prompt(version=version)
     assert (asked.temperature, asked.top_k, asked.top_p) == (1.0, None, None)
 
 
-def test_request_that_asks_for_nothing_else_leaves_the_defaults() -> None:
+def test_absent_tools_thinking_and_output_config_have_their_defaults() -> None:
     asked = able(tools=[])
     assert (asked.tools, asked.tool_choice, asked.thinking) == ((), ToolChoice(), Thinking())
     assert (asked.output_schema, asked.effort) == (None, None)
@@ -132,7 +132,7 @@ IN_ORDER: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(IN_ORDER, 2)))
-def test_of_two_broken_rules_the_one_that_comes_first_is_reported(
+def test_first_of_two_broken_rules_is_reported(
     first: tuple[dict[str, Any], str], second: tuple[dict[str, Any], str]
 ) -> None:
     fields = {"messages": [user()], **second[0], **first[0]}

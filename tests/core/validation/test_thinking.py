@@ -46,7 +46,7 @@ def test_budget_must_leave_room_for_the_answer(max_tokens: int) -> None:
 
 
 @pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
-def test_budget_excludes_a_forced_call(choice: dict[str, Any]) -> None:
+def test_thinking_budget_with_a_forced_call_is_refused(choice: dict[str, Any]) -> None:
     fields = {"tools": [tool()], "tool_choice": choice, "max_tokens": 4000}
     assert refusal(thinking=ENABLED, **fields) == (
         "Thinking may not be enabled when tool_choice forces tool use."
@@ -63,7 +63,7 @@ def test_budget_excludes_a_forced_call(choice: dict[str, Any]) -> None:
         ("top_p", 0.9, f"`top_p` must be greater than or equal to 0.95 or unset {MODE}"),
     ],
 )
-def test_thinking_excludes_sampling(
+def test_thinking_with_sampling_parameters_is_refused(
     thinking: dict[str, Any], name: str, value: float, sentence: str
 ) -> None:
     fields = {"max_tokens": 4000, name: value}
@@ -71,7 +71,7 @@ def test_thinking_excludes_sampling(
     assert able(thinking={"type": "disabled"}, **fields)
 
 
-def test_sampling_that_changes_nothing_may_stand_beside_thinking() -> None:
+def test_thinking_with_neutral_sampling_parameters_is_accepted() -> None:
     assert able(thinking=ADAPTIVE, temperature=1, top_p=0.95).top_p == 0.95
 
 
@@ -86,7 +86,7 @@ def of_loop(*content: Any, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("content", [[call("a")], [text("Let me see."), call("a")]])
-def test_loop_of_tools_must_begin_with_thinking(content: list[dict[str, Any]]) -> None:
+def test_tool_loop_that_begins_without_thinking_is_refused(content: list[dict[str, Any]]) -> None:
     assert refusal(**of_loop(*content)) == (
         "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
         f"`{content[0]['type']}`. When `thinking` is enabled, a final `assistant` message must "
@@ -100,7 +100,7 @@ def test_loop_of_tools_must_begin_with_thinking(content: list[dict[str, Any]]) -
 
 
 @pytest.mark.parametrize("thought", [THOUGHT, REDACTED], ids=lambda block: block["type"])
-def test_loop_that_begins_with_thinking_may_go_on_without(thought: dict[str, Any]) -> None:
+def test_tool_loop_that_begins_with_thinking_is_accepted(thought: dict[str, Any]) -> None:
     assert able(**of_loop(thought, call("a")))
     longer = [
         *of_loop(thought, call("a"))["messages"],

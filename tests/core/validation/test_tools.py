@@ -45,7 +45,7 @@ REFUSALS: list[tuple[list[dict[str, Any]], str]] = [
 
 
 @pytest.mark.parametrize(("tools", "sentence"), REFUSALS)
-def test_broken_rule_of_tools_is_said_in_the_words_of_the_api(
+def test_invalid_tools_are_refused_in_the_words_of_the_api(
     tools: list[dict[str, Any]], sentence: str
 ) -> None:
     assert refusal(tools=tools) == sentence
@@ -155,7 +155,7 @@ def test_choice_of_a_tool_that_is_not_there_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["auto", "none"])
-def test_choice_that_forces_nothing_needs_no_tools(kind: str) -> None:
+def test_choice_auto_or_none_without_tools_is_accepted(kind: str) -> None:
     assert able(tool_choice={"type": kind}).tool_choice.mode == kind
 
 
@@ -172,7 +172,7 @@ def referring(name: str) -> list[dict[str, Any]]:
     return [user(), assistant([call("x")]), user([found])]
 
 
-def test_tool_that_a_search_found_is_one_of_the_tools() -> None:
+def test_tool_reference_without_a_definition_is_refused() -> None:
     sentence = "Tool reference 'nobody' has no corresponding tool definition"
     assert able(*referring("get_weather"), tools=[tool()])
     assert able(*referring("bash"), tools=[tool(), BASH])

@@ -63,7 +63,7 @@ def test_citations_of_the_assistant_are_taken() -> None:
     assert len(said(user(), assistant([CITED]), user(), version=NEW)) == 3
 
 
-def test_document_beside_the_users_words_is_no_matter_of_the_version() -> None:
+def test_newer_version_accepts_documents_of_the_user() -> None:
     messages = [user(), assistant([call("x")]), user([result("x"), DOCUMENT, search(text("b"))])]
     assert refusal(*messages, version=NEW, capabilities=PLAIN) == (
         "messages.1.content.0.tool_use: this model does not support tools"
