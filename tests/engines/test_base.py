@@ -4,7 +4,7 @@ from antiphon.engines.base import EFFORTS, nearest
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_known_levels_are_themselves(effort: str) -> None:
+def test_supported_effort_is_unchanged(effort: str) -> None:
     assert nearest(effort, EFFORTS) == effort
 
 
@@ -17,5 +17,7 @@ def test_known_levels_are_themselves(effort: str) -> None:
         ("xhigh", ("low", "max"), "max"),
     ],
 )
-def test_others_are_the_nearest(effort: str, levels: tuple[str, ...], found: str) -> None:
+def test_unsupported_effort_becomes_the_nearest_level(
+    effort: str, levels: tuple[str, ...], found: str
+) -> None:
     assert nearest(effort, levels) == found

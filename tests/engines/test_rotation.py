@@ -10,7 +10,7 @@ WEIGHTS = st.lists(st.integers(0, 7), min_size=1, max_size=5).filter(any)
 
 
 @given(WEIGHTS, st.integers(1, 3))
-def test_each_place_gets_exactly_its_share(weights: list[int], rounds: int) -> None:
+def test_each_engine_gets_exactly_its_share(weights: list[int], rounds: int) -> None:
     rotation, able = Rotation(weights), [True] * len(weights)
     turns = Counter(rotation.order(able, 0.0)[0] for _ in range(rounds * sum(weights)))
     assert [turns[place] for place in range(len(weights))] == [rounds * one for one in weights]
@@ -28,7 +28,7 @@ def test_shares_are_spread_and_not_lumped(weights: list[int]) -> None:
 
 
 @given(WEIGHTS, st.data())
-def test_every_order_has_every_place_once(weights: list[int], data: st.DataObject) -> None:
+def test_every_order_has_every_engine_once(weights: list[int], data: st.DataObject) -> None:
     rotation, places = Rotation(weights), range(len(weights))
     able = data.draw(st.lists(st.booleans(), min_size=len(weights), max_size=len(weights)))
     now = 0.0
@@ -81,17 +81,17 @@ def test_a_pause_doubles_up_to_a_limit_and_ends_with_an_answer() -> None:
     assert rotation.failed(0, now) == 1.0
 
 
-def test_engine_is_left_out_as_long_as_it_asks() -> None:
+def test_engine_is_left_out_for_its_retry_after() -> None:
     assert Rotation([1]).failed(0, 0.0, 7.0) == 7.0
     assert Rotation([1]).failed(0, 0.0, 7000.0) == LONGEST_PAUSE_S
 
 
-def test_requests_that_were_on_their_way_fail_together_and_count_once() -> None:
+def test_failures_of_concurrent_requests_count_once() -> None:
     rotation = Rotation([1, 1])
     assert [rotation.failed(0, 0.0) for _ in range(5)] == [1.0] * 5
 
 
-def test_one_request_tries_whether_a_place_is_back() -> None:
+def test_one_request_at_a_time_tries_a_failed_engine() -> None:
     rotation, able = Rotation([9, 1]), [True, True]
     rotation.failed(0, 0.0)
     assert rotation.order(able, 0.5)[0] == 1
@@ -113,7 +113,7 @@ def test_where_all_are_left_out_the_first_to_be_back_is_tried_first() -> None:
 
 
 @pytest.mark.parametrize(("able", "expected"), [([True, True], 0), ([False, True], 1)])
-def test_a_place_without_weight_is_only_for_want_of_another(
+def test_engine_without_weight_is_first_only_if_no_other_is_ready(
     able: list[bool], expected: int
 ) -> None:
     rotation = Rotation([2, 0])

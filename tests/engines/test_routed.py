@@ -115,7 +115,7 @@ async def test_unsupported_prompt_is_not_tried_on_the_next_engine() -> None:
     assert second.asked == 0
 
 
-async def test_failure_behind_the_first_text_is_raised() -> None:
+async def test_failure_after_the_first_text_is_raised() -> None:
     second = Says("b")
     engine = routed(Says("a", fails=FAILED, late=True), second)
     seen: list[EngineEvent] = []
@@ -132,7 +132,7 @@ async def test_failure_behind_the_first_text_is_raised() -> None:
 
 
 @pytest.mark.parametrize("weights", [(1, 0), (0, 1)])
-async def test_where_all_fail_the_caller_hears_of_the_one_that_may_be_back(
+async def test_overload_is_raised_before_failure_where_all_engines_fail(
     weights: tuple[int, int],
 ) -> None:
     overloaded = Says("b", fails=OVERLOADED, retry_after_s=7.0)
@@ -155,7 +155,7 @@ async def test_an_engine_that_failed_is_left_out_and_tried_again() -> None:
     assert {await said(engine) for _ in range(2)} == {"a", "b"}
 
 
-async def test_one_that_is_not_ready_is_not_asked_first() -> None:
+async def test_engine_that_is_not_ready_is_not_tried_first() -> None:
     loading = Says("a", ready=False)
     engine = routed(loading, Says("b"))
     assert [await said(engine) for _ in range(4)] == ["b"] * 4
@@ -173,7 +173,7 @@ async def test_an_answer_without_an_end_is_a_failure() -> None:
     assert await said(routed(Silent("a"), Says("b"))) == "b"
 
 
-async def test_cancelled_trial_is_not_used_up() -> None:
+async def test_cancelled_trial_of_a_failed_engine_is_repeated() -> None:
     class Slow(Says):
         async def count_tokens(self, prompt: Prompt) -> int:
             if self.fails is None:
@@ -194,7 +194,7 @@ async def test_cancelled_trial_is_not_used_up() -> None:
             await reader
 
 
-async def test_the_size_is_that_of_the_engine_that_answers() -> None:
+async def test_prompt_size_is_that_of_the_answering_engine() -> None:
     engine = routed(Says("a", size=10), Says("b", size=20, limits={"counts_exactly": False}))
     for _ in range(2):
         start, word, _end = await whole(engine, ask("Hi"))
@@ -202,7 +202,7 @@ async def test_the_size_is_that_of_the_engine_that_answers() -> None:
         assert start.input_tokens == {"a": 10, "b": 20}[text_of([word])]
 
 
-async def test_closing_closes_all() -> None:
+async def test_closing_closes_every_engine() -> None:
     engines = Says("a"), Says("b")
     await routed(*engines).aclose()
     assert all(engine.closed for engine in engines)

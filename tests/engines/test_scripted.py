@@ -74,15 +74,15 @@ async def ending(scripted: ScriptedEngine, prompt: Prompt) -> tuple[FinishReason
 # What it says.
 
 
-async def test_default_text_is_said() -> None:
+async def test_answer_without_options_is_the_default_text() -> None:
     assert await said(engine(), "Hi") == DEFAULT_TEXT
 
 
-async def test_text_of_the_options_is_said() -> None:
+async def test_text_option_is_the_answer() -> None:
     assert await said(engine(text="Good day."), "Hi") == "Good day."
 
 
-async def test_first_reply_that_matches_is_said() -> None:
+async def test_first_matching_reply_is_the_answer() -> None:
     replies = [{"when": "bye", "text": "A"}, {"when": "^good", "text": "B"}, {"text": "C"}]
     scripted = engine(replies=replies)
     assert await said(scripted, "good bye") == "A"
@@ -90,7 +90,7 @@ async def test_first_reply_that_matches_is_said() -> None:
     assert await said(scripted, "What?") == "C"
 
 
-async def test_text_is_said_where_no_reply_matches() -> None:
+async def test_text_option_is_the_answer_where_no_reply_matches() -> None:
     assert await said(engine(text="What?", replies=[{"when": "bye", "text": "A"}]), "Hi") == "What?"
 
 
@@ -104,11 +104,11 @@ async def test_pattern_spans_lines() -> None:
     assert await said(engine(replies=replies), "one\nand two") == "A"
 
 
-async def test_echo_says_the_question() -> None:
+async def test_echo_option_answers_with_the_question() -> None:
     assert await said(engine(echo=True), "Hi  there,\nyou") == "Hi  there,\nyou"
 
 
-async def test_reply_can_echo() -> None:
+async def test_matching_reply_with_echo_answers_with_the_question() -> None:
     scripted = engine(text="A", replies=[{"when": "^say", "echo": True}])
     assert await said(scripted, "say it") == "say it"
     assert await said(scripted, "no") == "A"
@@ -134,7 +134,7 @@ async def test_other_prefill_is_answered_with_the_whole_text() -> None:
     assert await said(engine(text="The answer is 42."), "?", "Perhaps") == "The answer is 42."
 
 
-async def test_whole_text_as_prefill_leaves_nothing_to_say() -> None:
+async def test_prefill_of_the_whole_text_leaves_an_empty_answer() -> None:
     assert await ending(engine(text="Yes"), ask("?", "Yes")) == (FinishReason.END_TURN, 1)
 
 
@@ -142,7 +142,7 @@ async def test_whole_text_as_prefill_leaves_nothing_to_say() -> None:
 
 
 @given(st.text())
-def test_tokens_are_the_whole_text(text: str) -> None:
+def test_tokens_join_to_the_whole_text(text: str) -> None:
     assert "".join(tokens(text)) == text
     assert all(tokens(text))
 
@@ -208,7 +208,7 @@ async def test_answer_ends_where_the_context_window_does(
     assert await ending(scripted, ask("Hi", max_tokens=50)) == expected
 
 
-async def test_any_number_of_tokens_may_be_asked_for_unless_said() -> None:
+async def test_output_is_unlimited_without_max_output_tokens() -> None:
     assert engine(context_tokens=50).capabilities.max_output_tokens is None
     assert engine(context_tokens=50, max_output_tokens=7).capabilities.max_output_tokens == 7
 
@@ -249,7 +249,7 @@ async def test_speed_is_a_pause_before_each_token() -> None:
     assert clock.slept == [0.25] * 3
 
 
-async def test_delay_and_prefill_are_waited_for_once() -> None:
+async def test_engine_sleeps_once_for_delay_and_prefill() -> None:
     clock = Clock()
     replies = [{"text": "one", "delay_s": 2}]
     await said(engine(clock, replies=replies, prefill_tokens_per_second=10), "Hi")
@@ -295,9 +295,7 @@ async def test_options_are_read_when_the_engine_is_opened() -> None:
     ],
     ids=str,
 )
-async def test_options_that_make_no_sense_are_told_to_the_operator(
-    options: dict[str, Any], reason: str
-) -> None:
+async def test_invalid_options_are_a_start_error(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(EngineStartError) as error:
         await open_scripted(EngineConfig("m", options=options))
     assert str(error.value).startswith("model m: ")

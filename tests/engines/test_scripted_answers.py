@@ -30,7 +30,7 @@ def ask(**more: object) -> Prompt:
     return Prompt((turn("user", "Hi"),), 100, **more)
 
 
-async def test_script_calls_tools_that_are_there() -> None:
+async def test_scripted_call_is_made_only_of_an_offered_tool() -> None:
     engine = await scripted(text="So.", tool_calls=[{"name": "say"}, {"name": "unknown"}])
     events = await answer(engine, ask(tools=(SAY,)))
     assert text_of(events) == "So."
@@ -66,14 +66,14 @@ async def test_schema_that_is_too_complex_for_an_example_is_refused() -> None:
         assert str(error.value) == f"{where}: Schema is too complex for an example."
 
 
-async def test_one_call_where_only_one_may_be() -> None:
+async def test_only_one_call_is_made_without_parallel_use() -> None:
     engine = await scripted(tool_calls=[{"name": "say"}, {"name": "say"}])
     alone = ToolChoice(parallel=False)
     assert len(calls_in(await answer(engine, ask(tools=(SAY,), tool_choice=alone)))) == 1
     assert len(calls_in(await answer(engine, ask(tools=(SAY,))))) == 2
 
 
-async def test_script_thinks_when_it_may() -> None:
+async def test_scripted_thinking_is_sent_only_if_enabled() -> None:
     engine = await scripted(text="So.", thinking="Well well well")
     events = await answer(engine, ask(thinking=Thinking(mode="enabled", budget=2)))
     thoughts = [event.text for event in events if isinstance(event, ThinkingChunk)]

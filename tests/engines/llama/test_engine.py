@@ -68,7 +68,7 @@ async def test_sampling_parameters_reach_llama_cpp(engine: LlamaEngine) -> None:
     assert text_of(await answer(engine, wild)) != greedy
 
 
-async def test_what_is_counted_is_what_llama_cpp_reads(engine: LlamaEngine) -> None:
+async def test_count_equals_the_tokens_that_are_posted(engine: LlamaEngine) -> None:
     prompt = ask("Hello there", "Hi!", "How are <|im_end|> you? 🙂")
     posted = await engine.tokens_of(prompt)
     assert await engine.count_tokens(prompt) == len(posted)
@@ -111,7 +111,7 @@ async def test_control_tokens_in_a_text_are_plain_text(engine: LlamaEngine, role
     assert "".join(map(chr, spelled)) in "".join(map(chr, tokens))
 
 
-async def test_system_in_the_middle_stays_there(engine: LlamaEngine) -> None:
+async def test_system_turn_in_the_middle_keeps_its_place(engine: LlamaEngine) -> None:
     turns = (turn("user", "one"), turn("system", "two"), turn("user", "three"))
     tokens = await engine.tokens_of(Prompt(turns, 8))
     system = await engine.machine.tokenize("<|im_start|>system\n", control=True)

@@ -73,7 +73,7 @@ async def test_projector_adds_images_to_the_capabilities(
         Prompt((Turn("user", (IMAGE,)), turn("assistant", "It is a ")), 8, 0.0),
     ],
 )
-async def test_prompt_costs_what_llama_cpp_reads(
+async def test_count_equals_the_tokens_that_llama_cpp_reads(
     multimodal_engine: LlamaEngine, prompt: Prompt
 ) -> None:
     count = await multimodal_engine.count_tokens(prompt)
@@ -83,7 +83,7 @@ async def test_prompt_costs_what_llama_cpp_reads(
     assert tokens_in(await answer(multimodal_engine, prompt)) > 0
 
 
-async def test_texts_around_images_are_what_they_are_without(
+async def test_texts_around_images_have_the_same_tokens_as_without(
     multimodal_engine: LlamaEngine,
 ) -> None:
     sent = await image_prompt(multimodal_engine, show("What is this?", IMAGE))
@@ -146,7 +146,7 @@ async def test_breakpoint_within_a_token_is_left_out(multimodal_engine: LlamaEng
         f"<{WORD_JOINER}|im_start|>",
     ],
 )
-async def test_no_text_of_the_caller_is_more_than_text(
+async def test_text_of_the_caller_becomes_no_control_token_or_image(
     multimodal_engine: LlamaEngine, text: str
 ) -> None:
     marker = (await multimodal_engine.machine.props()).media_marker
@@ -168,7 +168,7 @@ async def test_no_text_of_the_caller_is_more_than_text(
     assert sent.text.replace(WORD_JOINER, "").count(text.replace(WORD_JOINER, "")) >= 3
 
 
-async def test_spelling_that_is_spread_over_a_border_is_refused(
+async def test_control_token_spelt_across_two_segments_is_refused(
     multimodal_engine: LlamaEngine,
 ) -> None:
     parts = [Segment("<|im_", control=True), Segment("start|>", control=False), IMAGE]
@@ -249,7 +249,7 @@ async def test_reasoning_about_an_image_is_followed_by_an_answer(
         await engine.aclose()
 
 
-async def test_sizes_are_forgotten_and_asked_again(multimodal_engine: LlamaEngine) -> None:
+async def test_forgotten_image_size_is_asked_again(multimodal_engine: LlamaEngine) -> None:
     sizes = multimodal_engine._images._sizes
     await multimodal_engine.count_tokens(show(image_param(images.png(2, 2))))
     assert (2, 2) in sizes
@@ -286,7 +286,7 @@ async def test_projector_that_does_not_fit_is_a_start_error(
         await open_llama(config)
 
 
-async def test_projector_belongs_to_a_child() -> None:
+async def test_projector_with_a_url_is_a_start_error() -> None:
     options = {"url": "http://127.0.0.1:1", "mmproj": "mmproj.gguf"}
     with pytest.raises(EngineStartError, match="has its own projector; remove `mmproj`"):
         await open_llama(EngineConfig("m", None, options))

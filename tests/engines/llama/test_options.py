@@ -21,12 +21,12 @@ def test_bad_option_is_named(options: dict[str, object], complaint: str) -> None
     assert str(caught.value) == complaint
 
 
-def test_url_has_to_be_one() -> None:
+def test_url_without_a_scheme_is_refused() -> None:
     with pytest.raises(EngineStartError, match="`url` is wrong"):
         decode_options("m", {"url": "localhost:8080"})
 
 
-def test_key_is_not_shown() -> None:
+def test_api_key_is_hidden_in_the_repr_of_options() -> None:
     assert "secret" not in repr(decode_options("m", {"api_key": "secret"}))
 
 
@@ -42,16 +42,14 @@ def test_threads_never_exceed_the_cores() -> None:
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("50000 100000", 1), ("100000 100000", 1)])
-def test_container_counts_as_many_cores_as_it_has_time(
-    tmp_path: Path, quota: str, cores: int
-) -> None:
+def test_cores_in_a_container_follow_its_cpu_quota(tmp_path: Path, quota: str, cores: int) -> None:
     file = tmp_path / "cpu.max"
     file.write_text(quota, encoding="ascii")
     assert available_cores(file) == cores
 
 
 @pytest.mark.parametrize("quota", ["max 100000", "", "what"])
-def test_no_quota_leaves_the_cores(tmp_path: Path, quota: str) -> None:
+def test_cores_without_a_cpu_quota_are_those_of_the_machine(tmp_path: Path, quota: str) -> None:
     file = tmp_path / "cpu.max"
     file.write_text(quota, encoding="ascii")
     assert available_cores(file) == available_cores(tmp_path / "missing") >= 1

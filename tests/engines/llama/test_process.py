@@ -46,7 +46,7 @@ async def test_missing_weights_are_named(tmp_path: Path) -> None:
     assert await refusal(missing) == f"{missing} does not exist."
 
 
-async def test_folder_is_no_model(tmp_path: Path) -> None:
+async def test_folder_as_weights_is_refused(tmp_path: Path) -> None:
     assert await refusal(tmp_path) == f"{tmp_path} cannot be read: Is a directory."
 
 
@@ -56,7 +56,9 @@ async def test_what_is_no_gguf_is_refused_before_a_child_is_started(tmp_path: Pa
     assert await refusal(file) == f"{file} is not a GGUF file."
 
 
-async def test_reason_of_llama_cpp_is_one_sentence(tmp_path: Path, default_model: Path) -> None:
+async def test_load_failure_gives_the_reason_of_llama_cpp(
+    tmp_path: Path, default_model: Path
+) -> None:
     cut = tmp_path / "cut.gguf"
     with default_model.open("rb") as whole:
         cut.write_bytes(whole.read(50_000_000))
@@ -67,13 +69,15 @@ async def test_reason_of_llama_cpp_is_one_sentence(tmp_path: Path, default_model
     assert children() == before
 
 
-async def test_slow_start_is_given_up(default_model: Path) -> None:
+async def test_start_beyond_its_timeout_is_refused_and_leaves_no_child(default_model: Path) -> None:
     before = children()
     assert "was not loaded within 0.01 s" in await refusal(default_model, timeout_s=0.01)
     assert children() == before
 
 
-async def test_child_can_be_recognised_and_keeps_its_key_to_itself(default_model: Path) -> None:
+async def test_command_line_of_the_child_names_the_model_and_not_the_key(
+    default_model: Path,
+) -> None:
     config = child_config(OPTIONS, default_model, None)
     child = await start_child(config, 60)
     try:
@@ -84,7 +88,7 @@ async def test_child_can_be_recognised_and_keeps_its_key_to_itself(default_model
         await child.aclose()
 
 
-async def test_interrupt_of_the_terminal_is_left_to_the_parent(default_model: Path) -> None:
+async def test_child_ignores_the_interrupt_of_the_terminal(default_model: Path) -> None:
     child = await start_child(child_config(OPTIONS, default_model, None), 60)
     process = psutil.Process(child.pid)
     process.send_signal(signal.SIGINT)

@@ -79,7 +79,7 @@ async def test_crashed_child_is_replaced() -> None:
         assert await supervisor.address() == "http://child/1"
 
 
-async def test_pauses_grow_while_it_does_not_start() -> None:
+async def test_pauses_grow_while_starts_fail() -> None:
     starter = ChildStarter()
     async with starter.supervisor() as supervisor:
         starter.broken_starts = 3
@@ -89,7 +89,7 @@ async def test_pauses_grow_while_it_does_not_start() -> None:
         assert starter.pauses == [0.1, 0.2, 0.4, 0.8]
 
 
-async def test_a_stable_minute_forgives_earlier_crashes() -> None:
+async def test_pause_after_a_stable_minute_is_short_again() -> None:
     starter = ChildStarter()
     async with starter.supervisor() as supervisor:
         for crash in (1, 2, 3):
@@ -108,7 +108,7 @@ async def test_child_that_does_not_answer_is_killed_and_replaced() -> None:
         await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
 
 
-async def test_request_waits_only_so_long_for_a_restart() -> None:
+async def test_request_that_waited_for_a_restart_is_overloaded() -> None:
     starter = ChildStarter()
     async with starter.supervisor(wait_s=0.05) as supervisor:
         starter.broken_starts = 1_000_000
@@ -127,7 +127,7 @@ async def test_closing_closes_the_child() -> None:
     assert not supervisor.ready
 
 
-async def test_first_start_is_not_tried_again() -> None:
+async def test_failed_first_start_is_not_repeated() -> None:
     starter = ChildStarter()
     starter.broken_starts = 1
     with pytest.raises(EngineStartError, match="out of order"):

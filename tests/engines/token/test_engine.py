@@ -102,7 +102,7 @@ async def test_call_that_does_not_fit_is_written_again(*, shows_tokens: bool) ->
     assert first.grammar != second.grammar
 
 
-async def test_grammar_says_what_may_be_answered() -> None:
+async def test_forced_call_and_output_schema_are_requested_with_a_grammar() -> None:
     machine = WordMachine(TAGGED.call("add", {"n": []}), json.dumps({"a": 1}))
     engine = await word_engine(machine)
     forced = ToolChoice(mode="any")
@@ -162,7 +162,7 @@ async def test_engine_is_ready_while_its_machine_is() -> None:
     assert not engine.ready
 
 
-async def test_images_are_refused_without_a_machine_that_sees() -> None:
+async def test_images_are_refused_by_a_machine_without_images() -> None:
     engine = await word_engine(WordMachine())
     prompt = Prompt((Turn("user", (TextParam(text="?"), image_param())),), 8)
     with pytest.raises(EngineError, match="images in these places") as error:

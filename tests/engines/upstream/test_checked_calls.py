@@ -44,18 +44,18 @@ def checked(
     return said
 
 
-def test_a_call_leaves_when_it_is_whole() -> None:
+def test_call_is_passed_on_when_it_is_complete() -> None:
     text = TextChunk("There", 1)
     assert checked(TextChunk("Hm", 1), *OSLO, text, END) == [
         [TextChunk("Hm", 1)], [], [], [], [*OSLO, text], [END],
     ]  # fmt: skip
 
 
-def test_the_pieces_of_an_eager_tool_leave_as_they_come() -> None:
+def test_pieces_of_an_eager_call_are_passed_on_at_once() -> None:
     assert checked(*OSLO, END, eager_input_streaming=True) == [[one] for one in (*OSLO, END)]
 
 
-def test_a_call_without_input_has_an_empty_one() -> None:
+def test_call_without_input_is_checked_as_an_empty_object() -> None:
     assert checked(ToolCallStart("now", 1), END)[-1] == [ToolCallStart("now", 1), END]
 
 
@@ -66,7 +66,7 @@ def test_a_second_call_ends_an_answer_that_may_have_only_one() -> None:
 
 
 @pytest.mark.parametrize("reason", [FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW])
-def test_a_call_that_was_cut_leaves_as_it_is(reason: FinishReason) -> None:
+def test_cut_call_is_passed_on_unchecked(reason: FinishReason) -> None:
     cut = Finished(reason)
     assert checked(*OSLO[:2], cut, strict=True)[-1] == [*OSLO[:2], cut]
 
@@ -89,7 +89,7 @@ def test_a_call_that_was_cut_leaves_as_it_is(reason: FinishReason) -> None:
         ([TextChunk("No.", 1), END], {"choice": ToolChoice(mode="tool", name="weather")}),
     ],
 )
-def test_a_call_that_is_wrong_or_missing_is_the_upstreams_failure(
+def test_invalid_or_missing_call_is_a_failure_of_the_upstream(
     events: list[EngineEvent], more: dict[str, Any]
 ) -> None:
     with pytest.raises(EngineError) as caught:

@@ -101,7 +101,7 @@ async def test_a_prompt_is_counted_first_where_its_answer_may_not_fit(
     await engine.aclose()
 
 
-async def test_reading_a_prompt_without_an_answer_says_its_size(upstream: Misbehaving) -> None:
+async def test_max_tokens_of_zero_returns_the_size_of_the_prompt(upstream: Misbehaving) -> None:
     serves(upstream, message(12), 99)
     engine = await messages_api(upstream)
     events = await whole(engine, ask("Hi", max_tokens=0))
@@ -109,7 +109,9 @@ async def test_reading_a_prompt_without_an_answer_says_its_size(upstream: Misbeh
     await engine.aclose()
 
 
-async def test_the_second_call_is_cut_and_its_server_hears_of_it(upstream: Misbehaving) -> None:
+async def test_second_call_without_parallel_use_ends_answer_and_connection(
+    upstream: Misbehaving,
+) -> None:
     def call(index: int) -> bytes:
         made = {"index": index, "id": f"c{index}", "function": {"name": "f", "arguments": "{}"}}
         chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [made]}}]}

@@ -110,7 +110,7 @@ async def fails(engine: Engine) -> EngineError:
         (529, EngineErrorKind.OVERLOADED),
     ],
 )
-async def test_each_status_has_its_kind(
+async def test_http_status_maps_to_an_error_kind(
     engine: Engine, upstream: Misbehaving, status: int, kind: EngineErrorKind
 ) -> None:
     upstream.says(b"", status)
@@ -126,14 +126,16 @@ async def test_each_status_has_its_kind(
         b'{"detail":"too [31mlong"}',
     ],
 )
-async def test_a_refusal_says_why(engine: Engine, upstream: Misbehaving, body: bytes) -> None:
+async def test_refusal_carries_the_message_of_the_upstream(
+    engine: Engine, upstream: Misbehaving, body: bytes
+) -> None:
     upstream.says(body, 400)
     expected = "The model's server refused this request: too [31mlong"
     assert str(await fails(engine)) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"detail":[{}]}', b"[" * 60_000])
-async def test_a_refusal_without_a_sentence_is_one(
+async def test_refusal_without_a_message_has_the_default_one(
     engine: Engine, upstream: Misbehaving, body: bytes
 ) -> None:
     upstream.says(body, 400)
@@ -141,7 +143,7 @@ async def test_a_refusal_without_a_sentence_is_one(
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_endless_complaints_are_not_read_to_the_end(
+async def test_huge_error_body_is_a_failure_of_the_upstream(
     engine: Engine, upstream: Misbehaving, status: int
 ) -> None:
     upstream.says(b"x" * 3_000_000, status)
@@ -159,7 +161,7 @@ async def test_endless_complaints_are_not_read_to_the_end(
         [b"x" * (LARGEST_FRAME // 2)] * 3,
     ],
 )
-async def test_garbage_is_its_failure(
+async def test_unreadable_stream_is_a_failure_of_the_upstream(
     engine: Engine, upstream: Misbehaving, parts: list[bytes]
 ) -> None:
     upstream.streams(*parts)
@@ -167,7 +169,7 @@ async def test_garbage_is_its_failure(
 
 
 @pytest.mark.parametrize("then", ["cut", "end"])
-async def test_a_stream_that_is_cut_is_its_failure(
+async def test_stream_without_its_end_is_a_failure_of_the_upstream(
     engine: Engine, upstream: Misbehaving, opener: OpenEngine, then: str
 ) -> None:
     upstream.streams(TOKEN[opener], then=then, pause_s=0.05)
@@ -184,7 +186,7 @@ async def test_a_stream_that_is_cut_is_its_failure(
     assert caught.value.kind is EngineErrorKind.FAILED
 
 
-async def test_silence_has_an_end(
+async def test_silent_upstream_times_out(
     engine: Engine, upstream: Misbehaving, opener: OpenEngine
 ) -> None:
     for parts in ((), (b": ping\n\n",), (TOKEN[opener],)):
@@ -229,7 +231,7 @@ async def test_hanging_up_closes_the_connection(
     await asyncio.wait_for(upstream.gone.wait(), 5)
 
 
-async def test_a_whole_answer_cut_anywhere_is_read(
+async def test_answer_in_single_bytes_is_read(
     engine: Engine, upstream: Misbehaving, opener: OpenEngine
 ) -> None:
     whole = WHOLE[opener]
@@ -239,7 +241,7 @@ async def test_a_whole_answer_cut_anywhere_is_read(
     assert tokens_in(events) >= 1
 
 
-async def test_an_answer_that_does_not_close_is_over_all_the_same(
+async def test_answer_ends_even_if_the_connection_stays_open(
     engine: Engine, upstream: Misbehaving, opener: OpenEngine
 ) -> None:
     upstream.streams(WHOLE[opener], then="stall")
@@ -263,7 +265,9 @@ async def test_the_key_is_sent_and_hidden(
     assert KEY not in repr(engine._dialect._options)
 
 
-async def test_the_only_model_is_found(upstream: Misbehaving, opener: OpenEngine) -> None:
+async def test_only_model_of_a_server_is_chosen_with_its_context(
+    upstream: Misbehaving, opener: OpenEngine
+) -> None:
     upstream.says(b'{"data":[{"id":"only","max_model_len":77}]}')
     engine = await opened(opener, upstream.url + "/v1/", model=None, context_tokens=None)
     assert engine.capabilities.context_tokens == 77
@@ -292,7 +296,9 @@ async def test_context_without_a_source_is_the_default(
     await engine.aclose()
 
 
-async def test_several_models_must_be_told_apart(upstream: Misbehaving, opener: OpenEngine) -> None:
+async def test_several_models_without_a_choice_are_a_start_error(
+    upstream: Misbehaving, opener: OpenEngine
+) -> None:
     upstream.says(b'{"data":[{"id":"a"},{"id":"b"}]}')
     with pytest.raises(EngineStartError, match="a, b"):
         await opened(opener, upstream.url, model=None)
@@ -319,11 +325,13 @@ async def test_wrong_options_are_a_start_error(opener: OpenEngine, options: dict
     [("7", 7.0), ("0.5", 0.5), ("86400", 3600.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None),
      ("-1", None), ("nan", None), ("\u0663", None), ("", None)],
 )  # fmt: skip
-async def test_when_to_come_back_is_passed_on(header: str, expected: float | None) -> None:
+async def test_retry_after_header_is_read_as_seconds(header: str, expected: float | None) -> None:
     assert seconds(header) == expected
 
 
-async def test_an_overload_says_when_to_come_back(engine: Engine, upstream: Misbehaving) -> None:
+async def test_overload_carries_the_retry_after_of_the_upstream(
+    engine: Engine, upstream: Misbehaving
+) -> None:
     async def script(_: web.Request) -> web.Response:
         return web.Response(status=429, headers={"retry-after": "7"})
 

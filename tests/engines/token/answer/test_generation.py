@@ -108,7 +108,7 @@ async def test_reasoning_ends_with_its_budget_and_the_answer_follows() -> None:
     assert machine.asked[1].max_tokens == 50 - 3
 
 
-async def test_reasoning_that_ends_like_an_answer_is_followed_by_one() -> None:
+async def test_reasoning_without_its_closing_is_followed_by_an_answer() -> None:
     machine = Machine(["a"], ["Hi"])
     events = await events_of(machine, prompt())
     assert events[:2] == [ThinkingChunk("a", 1), ThinkingChunk("", 1)]
@@ -153,7 +153,7 @@ async def test_budget_of_zero_yields_no_reasoning() -> None:
     assert machine.asked[0].tokens == [1, 2, len(END)]
 
 
-async def test_second_reasoning_is_reasoning() -> None:
+async def test_reasoning_in_the_second_completion_is_thinking() -> None:
     machine = Machine(["a", "</think>"], ["<think>", "b", "</think>", "Hi"])
     events = await events_of(machine, prompt())
     assert events[2:] == [
@@ -184,7 +184,7 @@ async def test_stop_without_a_stop_sequence_is_an_error() -> None:
         await events_of(machine, prompt(), thinks=False)
 
 
-async def test_plain_question_has_no_grammar() -> None:
+async def test_prompt_without_tools_has_no_grammar() -> None:
     machine = Machine(["Hi"])
     asked = GenerationInput(tokens=[1], room=10, syntax=TAGGED)
     assert [event async for event in generate(machine, ConstraintCache(), prompt(), asked)]
@@ -257,14 +257,14 @@ async def test_call_that_must_fit_and_never_does_is_an_error() -> None:
     assert [asked.temperature for asked in machine.asked] == [0.0, WARM, WARM, WARM]
 
 
-async def test_call_that_need_not_fit_leaves_in_the_end() -> None:
+async def test_optional_call_that_never_fits_is_sent() -> None:
     machine = Machine(*[call("[1, 1]")] * ATTEMPTS)
     events = await events_of(machine, prompt(tools=(ADD,)), thinks=False)
     assert ToolCallJson('{"n": [1, 1]}', 0) in events
     assert tokens_in(events) == 4
 
 
-async def test_schema_that_cannot_be_kept_is_refused() -> None:
+async def test_output_schema_that_cannot_be_enforced_is_refused() -> None:
     with pytest.raises(EngineError, match="no value fits") as error:
         await events_of(Machine(["Hi"]), prompt(output_schema={"not": {}}), thinks=False)
     assert error.value.kind is EngineErrorKind.UNSUPPORTED

@@ -117,7 +117,7 @@ cuts = st.lists(st.integers(0, 5000), max_size=20)
 
 
 @given(answers, cuts, readings, reasons)
-def test_cuts_do_not_matter(
+def test_pieces_cut_anywhere_give_the_same_events(
     text: str, places: list[int], reading: AnswerFormat, reason: FinishReason
 ) -> None:
     expected, rejected = parsed(reading, [text], reason)
@@ -128,7 +128,7 @@ def test_cuts_do_not_matter(
 
 
 @given(answers, cuts, readings, reasons)
-def test_tokens_are_neither_lost_nor_made(
+def test_tokens_of_the_events_add_up_to_those_of_the_pieces(
     text: str, places: list[int], reading: AnswerFormat, reason: FinishReason
 ) -> None:
     pieces = cut(text, places)
@@ -171,14 +171,14 @@ def test_whole_calls_are_valid_and_input_follows_a_start(
 
 
 @given(st.text(max_size=40), readings)
-def test_text_without_syntax_is_text(text: str, reading: AnswerFormat) -> None:
+def test_text_without_call_syntax_stays_text(text: str, reading: AnswerFormat) -> None:
     if "<" not in text and "{" not in text:
         said = whole(text, reading)
         assert [kind for kind, _ in said[:-1]] in ([TextChunk], [])
         assert "".join(what for _, what in said[:-1]).strip() == text.strip()
 
 
-def test_call_between_texts() -> None:
+def test_call_between_texts_is_read() -> None:
     text = f"Let me see.\n{TAGGED.call('add', {'n': 1})}\nDone."
     assert whole(text) == [
         (TextChunk, "Let me see."),
@@ -213,7 +213,7 @@ def test_calls_follow_one_another_without_text() -> None:
         '<tool_call>{"name": "add"} and more',
     ],
 )
-def test_what_is_no_valid_call_is_text(text: str) -> None:
+def test_invalid_call_is_text(text: str) -> None:
     assert whole(text) == [(TextChunk, text), END]
 
 
@@ -230,7 +230,7 @@ def test_call_that_does_not_fit_is_rejected_and_another_takes_its_place() -> Non
     ]
 
 
-def test_call_that_does_not_fit_leaves_when_it_need_not() -> None:
+def test_optional_call_that_does_not_fit_is_sent_and_a_required_one_rejected() -> None:
     parser = AnswerParser(AnswerFormat(TAGGED, TOOLS, constrained=True))
     parser.demanding = False
     assert parser.feed(TAGGED.call("add", {"n": "x"}), 1)[0] == ToolCallStart("add", 1)
@@ -243,7 +243,7 @@ def test_call_that_does_not_fit_leaves_when_it_need_not() -> None:
     assert parser.rejected.tokens == 1
 
 
-def test_call_that_is_too_complex_to_check_leaves_when_it_need_not_fit() -> None:
+def test_optional_call_too_complex_to_check_is_sent_and_a_required_one_rejected() -> None:
     way = {"required": ["a"], "properties": {"a": {"$ref": "#"}}}
     tools = (Tool(name="add", input_schema={"anyOf": [way, {"maxProperties": 0}]}),)
     given: dict[str, object] = {}
@@ -276,12 +276,12 @@ def test_call_that_is_cut_is_sent_as_far_as_it_came() -> None:
     assert whole(nameless, reason="max_tokens") == [(Finished, FinishReason.MAX_TOKENS)]
 
 
-def test_input_that_is_cut_behind_its_end_is_whole() -> None:
+def test_complete_input_is_kept_when_its_closing_tag_is_cut() -> None:
     text = TAGGED.before("add") + '{"n": 1}}\n</tool'
     assert whole(text, reason="max_tokens")[1] == (ToolCallJson, '{"n": 1}')
 
 
-def test_opening_that_is_cut_is_no_text() -> None:
+def test_cut_opening_of_a_call_is_not_shown_as_text() -> None:
     assert whole("Hi <tool", reason="max_tokens")[0] == (TextChunk, "Hi")
     assert whole("a <", reason="max_tokens")[0] == (TextChunk, "a <")
     forced = AnswerFormat(TAGGED, TOOLS, forced=True)
@@ -299,7 +299,7 @@ def test_eager_input_comes_as_it_is_written() -> None:
     assert parser.finish(FinishReason.END_TURN, 1) == [Finished(FinishReason.END_TURN, 3)]
 
 
-def test_other_inputs_are_held_until_they_are_whole() -> None:
+def test_call_is_held_until_it_is_complete() -> None:
     parser = AnswerParser(PLAIN)
     call = TAGGED.call("add", {"n": 1})
     assert parser.feed(call[:-1], 5) == []
@@ -319,7 +319,7 @@ def test_space_between_reasoning_and_the_answer_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 40))
-def test_channels_of_harmony_are_no_text(cut: int) -> None:
+def test_channels_of_harmony_are_read_as_reasoning(cut: int) -> None:
     tags = KNOWN_TAGS["<|channel|>analysis"]
     said = f"{tags.opening}Hm{tags.closing}{tags.gap}Hi"
     parser = AnswerParser(AnswerFormat(TAGGED, tags=tags))
@@ -331,7 +331,7 @@ def test_channels_of_harmony_are_no_text(cut: int) -> None:
     assert sum(event.tokens for event in events) == 3
 
 
-def test_answer_of_a_llama_is_a_call_if_it_begins_as_one() -> None:
+def test_bare_call_is_read_only_at_the_beginning_of_an_answer() -> None:
     call = BARE.call("add", {"n": 1})
     assert whole(call, LLAMA)[:2] == [(ToolCallStart, "add"), (ToolCallJson, '{"n": 1}')]
     assert whole("No " + call, LLAMA) == [(TextChunk, "No " + call), END]

@@ -159,7 +159,7 @@ async def test_budget_ends_reasoning_and_an_answer_follows(
     assert (first.max_tokens, second.max_tokens) == (20, 40)
 
 
-async def test_prompt_and_reasoning_are_not_read_again(
+async def test_second_completion_does_not_read_prompt_and_reasoning_again(
     thinker: LlamaEngine, overheard: Overheard
 ) -> None:
     """The second completion finds the KV of the first, whichever slot that was in."""
@@ -179,7 +179,7 @@ async def test_each_token_is_counted_once(thinker: LlamaEngine, overheard: Overh
         assert tokens_in(events) == predicted <= max_tokens
 
 
-async def test_limit_holds_for_both_together(thinker: LlamaEngine) -> None:
+async def test_max_tokens_covers_reasoning_and_answer(thinker: LlamaEngine) -> None:
     events = await answer(thinker, ask(max_tokens=30, budget=20))
     assert (tokens_in(events), thinking_tokens(events)) == (30, 20)
     assert reason_of(events) is FinishReason.MAX_TOKENS
@@ -189,7 +189,7 @@ async def test_limit_holds_for_both_together(thinker: LlamaEngine) -> None:
     assert not text_of(events)
 
 
-async def test_context_holds_for_both_and_the_closing(thinker: LlamaEngine) -> None:
+async def test_context_covers_reasoning_closing_and_answer(thinker: LlamaEngine) -> None:
     prompt = ask("word " * 900, max_tokens=5000, budget=30)
     events = await answer(thinker, prompt)
     count = await thinker.count_tokens(prompt)
@@ -215,7 +215,7 @@ def folded(events: list[EngineEvent], **more: Any) -> Message:
     return fold(streamed)
 
 
-async def test_stream_and_json_say_the_same_and_stop_in_the_answer_only(
+async def test_stop_sequence_ends_the_answer_and_not_the_reasoning(
     thinker: LlamaEngine,
 ) -> None:
     events = await answer(thinker, ask(max_tokens=60, budget=30))
@@ -248,7 +248,7 @@ async def test_disabled_thinking_yields_no_reasoning(
     assert len(overheard.asked) == 1
 
 
-async def test_prompt_is_counted_as_it_is_posted(
+async def test_count_equals_the_tokens_of_the_posted_prompt(
     thinker: LlamaEngine, overheard: Overheard
 ) -> None:
     for thinking in (Thinking(), Thinking(mode="adaptive"), Thinking(mode="enabled", budget=5)):
@@ -342,7 +342,7 @@ class Writing:
         ("</thi|So.", "</thi"),
     ],
 )
-async def test_closing_is_found_however_its_tokens_are_cut(
+async def test_closing_tag_is_found_however_it_is_tokenized(
     thinker: LlamaEngine, written: str, thought: str
 ) -> None:
     for _ in range(3):
@@ -400,7 +400,7 @@ async def test_control_tokens_in_reasoning_are_plain_text(thinker: LlamaEngine) 
         ("Hello.", "it drops or reorders turns"),
     ],
 )
-async def test_template_file_is_tried_at_the_start(
+async def test_unusable_template_file_is_a_start_error(
     default_model: Path,
     llama_options: dict[str, int],
     tmp_path: Path,

@@ -251,13 +251,13 @@ def test_breakpoint_on_reasoning_lies_behind_the_block_before_it() -> None:
     assert text.endswith("user\nWhy?")
 
 
-def test_breakpoint_before_everything_is_none() -> None:
+def test_breakpoint_before_any_token_has_no_prefix() -> None:
     prompt = Prompt((Turn("user", (TextParam(text=" "), TextParam(text="a"))),), 1)
     nothing = structs.replace(prompt, breakpoints=(Breakpoint(0, (0,)),))
     assert prefixes(CHATML, nothing) == []
 
 
-def test_breakpoint_before_the_first_text_is_none() -> None:
+def test_breakpoint_before_the_first_text_has_no_edge() -> None:
     ends = BlockEnds()
     ends.add((None, (0,)), 0, with_text=False)
     ends.begin_turns(0)

@@ -28,7 +28,7 @@ def test_effort_is_a_budget_where_the_model_has_no_control(
     assert read("<think>").budget(prompt("adaptive", effort)) == budget
 
 
-def test_own_control_needs_no_budget_but_keeps_the_callers() -> None:
+def test_template_with_an_effort_has_only_the_callers_budget() -> None:
     controlled = read("<think>{{ reasoning_effort }}")
     assert controlled.budget(prompt("adaptive", "low")) is None
     assert controlled.budget(prompt("enabled", "low", 1500)) == 1500
@@ -43,7 +43,7 @@ def test_own_control_needs_no_budget_but_keeps_the_callers() -> None:
         ("{# enable_thinking #}", None),
     ],
 )
-def test_a_switch_is_a_variable_that_the_template_asks_for(source: str, switch: str) -> None:
+def test_reasoning_switch_is_a_variable_that_the_template_reads(source: str, switch: str) -> None:
     assert read(source).switch == switch
 
 
@@ -55,7 +55,7 @@ def test_a_switch_is_a_variable_that_the_template_asks_for(source: str, switch: 
         ("reasoning_content", None),
     ],
 )
-def test_a_field_is_one_that_the_template_reads(source: str, field: str | None) -> None:
+def test_reasoning_field_is_one_that_the_template_reads(source: str, field: str | None) -> None:
     assert read("{% set m = {} %}" + source).field == field
 
 
@@ -65,5 +65,5 @@ def test_each_tag_that_may_be_one_token_is_named() -> None:
     assert KNOWN_TAGS["<think>"].tokens == ("<think>", "</think>")
 
 
-def test_phi_is_not_taken_for_a_model_with_channels() -> None:
+def test_template_of_phi_has_no_reasoning_tags() -> None:
     assert read("<|user|>\n{{ m }}<|end|>").tags is None

@@ -56,7 +56,7 @@ def test_segments_add_up_to_what_the_template_says(turns: list[tuple[str, str]])
 
 
 @given(conversations)
-def test_trimming_template_trims_the_text_and_not_the_sentinel(
+def test_trimming_template_trims_the_text_and_not_the_placeholder(
     turns: list[tuple[str, str]],
 ) -> None:
     plain = "".join(f"<|im_start|>{role}\n{text.strip()}<|im_end|>\n" for role, text in turns)
@@ -98,18 +98,18 @@ def test_blocks_of_a_turn_are_joined_by_a_newline() -> None:
     assert texts[1:4] == ["one", "\n", "two"]
 
 
-def test_system_in_the_middle_stays_there() -> None:
+def test_system_turn_in_the_middle_keeps_its_place() -> None:
     prompt = rendered(CHATML, ("user", "u1"), ("system", "s"), ("user", "u2"))
     assert prompt.index("u1") < prompt.index("system\ns<|im_end|>") < prompt.index("u2")
 
 
 @pytest.mark.parametrize("refusal", [NO_SYSTEM, ALTERNATING])
-def test_refused_system_is_spoken_by_the_user(refusal: str) -> None:
+def test_refused_system_turn_joins_the_user_turn(refusal: str) -> None:
     prompt = rendered(refusal + CHATML, ("system", "s"), ("user", "u"))
     assert prompt == "<|im_start|>user\ns\n\nu<|im_end|>\n<|im_start|>assistant\n"
 
 
-def test_later_system_joins_the_user_where_it_was_said() -> None:
+def test_later_system_turn_joins_the_user_turn_behind_it() -> None:
     prompt = rendered(
         ALTERNATING + CHATML, ("user", "u1"), ("assistant", "a1"), ("system", "s"), ("user", "u2")
     )
@@ -121,7 +121,7 @@ def test_first_system_keeps_its_role_when_only_later_ones_are_moved() -> None:
     assert rendered(HOISTING, *turns) == "[S]s1[user]u1[assistant]a[user]s2\n\nu2"
 
 
-def test_dropped_system_is_spoken_by_the_user() -> None:
+def test_dropped_system_turn_joins_the_user_turn() -> None:
     assert rendered(DROPPING, ("system", "s"), ("user", "u")) == "[user]s\n\nu"
 
 
@@ -130,12 +130,12 @@ def test_inexpressible_conversation_is_refused_in_the_templates_words() -> None:
         rendered(ALTERNATING + CHATML, ("assistant", "a"), ("user", "u"))
 
 
-def test_template_that_says_things_twice_is_refused() -> None:
+def test_template_that_repeats_a_text_is_refused() -> None:
     with pytest.raises(TemplateUnusableError, match="drops or reorders"):
         rendered("{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}", ("user", "u"))
 
 
-def test_template_with_sentinels_of_its_own_is_safe() -> None:
+def test_template_that_contains_placeholder_characters_is_safe() -> None:
     source = "\ue000\ue002\ue001\ue000\ue000\ue003\ue001" + CHATML
     assert rendered(source, ("user", "\ue000\ue002\ue001")).count("\ue000\ue002\ue001") == 2
 
@@ -150,7 +150,7 @@ def test_template_cannot_reach_python() -> None:
         rendered("{{ messages.__class__.__mro__[1].__subclasses__() }}", ("user", "u"))
 
 
-def test_template_finds_what_transformers_gives_it() -> None:
+def test_template_has_the_names_that_transformers_provides() -> None:
     source = (
         "{{ bos_token }}{{ strftime_now('%Y-%m-%d') }}{{ {'ä': '<'} | tojson }}"
         "{% for m in messages %}{% if loop.index0 > 0 %}{% break %}{% endif %}"

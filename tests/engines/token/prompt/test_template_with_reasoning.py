@@ -244,6 +244,6 @@ def test_template_with_a_budget_is_told_the_budget(
     assert f"assistant\n{told}<seed:think>" in said(BUDGETED, thinking=thinking, effort=effort)
 
 
-def test_usual_tags_are_those_of_most_models() -> None:
+def test_think_tags_are_found_in_a_template() -> None:
     assert THINK.nothing == "<think>\n\n</think>\n\n"
     assert template(OPENING).reasoning.tags is THINK

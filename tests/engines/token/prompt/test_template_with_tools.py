@@ -85,7 +85,7 @@ def test_result_says_that_it_is_an_error() -> None:
     )
 
 
-def test_output_schema_is_told_beside_tools_of_either_kind() -> None:
+def test_tool_prompt_ends_with_the_output_schema() -> None:
     prompt = Prompt(TURNS, 1, tools=(TOOL,), output_schema={"type": "null"})
     (output,) = tool_prompt(prompt, native=True)
     assert output.text.endswith('{"type": "null"}')
@@ -95,7 +95,7 @@ def test_output_schema_is_told_beside_tools_of_either_kind() -> None:
 
 
 @pytest.mark.covers("tools: input_examples", "effect")
-def test_examples_of_an_input_are_told() -> None:
+def test_tool_prompt_has_the_input_examples() -> None:
     plain = Tool(name="clock", input_schema={"type": "object"})
     shown = Tool(name="clock", input_schema={"type": "object"}, input_examples=({"zone": "UTC"},))
     told = [

@@ -35,7 +35,7 @@ async def test_text_is_tokenized_once() -> None:
     assert sorted(letters.asked) == ["a", "b", "c"]
 
 
-async def test_memory_is_bounded_by_characters() -> None:
+async def test_token_cache_is_bounded_by_characters() -> None:
     letters = Letters()
     tokens = Tokenizer(letters, [], limit=4)
     for text in ("aa", "bb", "aa", "cc", "aa", "bb", "ddddd", "bb"):
@@ -50,12 +50,12 @@ async def test_same_text_as_control_and_as_plain_is_kept_apart() -> None:
     assert letters.asked == ["a", "a"]
 
 
-async def test_wanted_beginning_is_added_once() -> None:
+async def test_begin_token_is_added_once() -> None:
     tokens = await Tokenizer.open(Letters(1, 2))
     assert await encoded(tokens, plain("a")) == [1, 97]
     assert await encoded(tokens, plain("\x01", "a")) == [1, 97]
 
 
-async def test_unwanted_beginning_is_not_added() -> None:
+async def test_begin_token_is_not_added_for_a_model_without_one() -> None:
     tokens = await Tokenizer.open(Letters())
     assert await encoded(tokens, plain("a")) == [97]

@@ -54,23 +54,23 @@ def read(*chunks: Any, asked: int = 100, limited: bool = False) -> list[EngineEv
     return [*events, *answer.end()]
 
 
-def test_text_comes_as_it_comes() -> None:
+def test_text_delta_becomes_a_text_chunk() -> None:
     events = read(delta(role="assistant", content=None), delta(content="Hi"), STOP, usage(2))
     assert events == [TextChunk("Hi", 1), Finished(FinishReason.END_TURN, 1)]
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-def test_thinking_has_two_names(name: str) -> None:
+def test_reasoning_is_read_from_either_field(name: str) -> None:
     events = read(delta(**{name: "Hm"}), delta(content="Yes"), STOP)
     assert events[:2] == [ThinkingChunk("Hm", 1), TextChunk("Yes", 1)]
 
 
-def test_usage_is_the_truth() -> None:
+def test_tokens_add_up_to_the_reported_usage() -> None:
     events = read(delta(content="Hello"), delta(content=" you"), STOP, usage(9))
     assert sum(event.tokens for event in events) == 9
 
 
-def test_usage_of_every_chunk_is_followed() -> None:
+def test_usage_in_every_chunk_sets_its_tokens() -> None:
     chunks = [{**delta(content=text), **usage_only} for text, usage_only in (
         ("a", {"usage": {"completion_tokens": 1}}),
         ("b", {"usage": {"completion_tokens": 1}}),
@@ -79,7 +79,7 @@ def test_usage_of_every_chunk_is_followed() -> None:
     assert [event.tokens for event in events] == [1, 0, 0]
 
 
-def test_price_is_never_negative() -> None:
+def test_tokens_of_an_event_are_never_negative() -> None:
     events = read(delta(content="a"), delta(content="b"), STOP, usage(1))
     assert events[-1] == Finished(FinishReason.END_TURN, 0)
 
@@ -103,7 +103,7 @@ def test_calls_that_interleave_come_one_after_the_other() -> None:
     assert [(one.name, one.input) for one in calls] == [("first", {"a": 1}), ("second", {"b": 2})]
 
 
-def test_the_call_whose_turn_it_is_streams() -> None:
+def test_current_call_is_streamed() -> None:
     answer = ChatAnswer(100, limited=False)
     answer.feed(frame(call(0, "", "first")))
     assert answer.feed(frame(call(0, '{"a":1}'))) == [ToolCallJson('{"a":1}', 1)]
@@ -129,7 +129,7 @@ def test_calls_of_one_index_are_told_apart_by_their_ids() -> None:
         (None, 5, True, FinishReason.CONTEXT_WINDOW),
     ],
 )
-def test_length_is_the_limit_or_the_context(
+def test_finish_by_length_is_max_tokens_or_context_window(
     tokens: int | None, asked: int, limited: bool, reason: FinishReason
 ) -> None:
     events = read(finish("length"), usage(tokens), asked=asked, limited=limited)
@@ -137,7 +137,7 @@ def test_length_is_the_limit_or_the_context(
     assert events[-1].reason is reason
 
 
-def test_a_filter_and_a_refusal_in_words_are_refusals() -> None:
+def test_content_filter_and_refusal_text_finish_as_refusal() -> None:
     filtered = read(delta(content="a"), finish("content_filter"))
     assert filtered == [TextChunk("a", 1), Finished(FinishReason.REFUSAL)]
     assert read(delta(refusal="No."), STOP) == [
@@ -146,7 +146,7 @@ def test_a_filter_and_a_refusal_in_words_are_refusals() -> None:
     ]
 
 
-def test_a_call_that_was_cut_is_kept() -> None:
+def test_cut_call_keeps_its_complete_part() -> None:
     events = read(call(0, '{"a":1,"b":', "f"), finish("length"))
     (block,) = assembled(events).content
     assert isinstance(block, ToolUseBlock)
@@ -198,7 +198,7 @@ def test_illegal_stream_fails(chunks: list[Any]) -> None:
         (504, EngineErrorKind.TIMEOUT),
     ],
 )
-def test_error_in_the_middle_may_carry_a_status(code: int, kind: EngineErrorKind) -> None:
+def test_code_of_an_error_in_a_stream_sets_its_kind(code: int, kind: EngineErrorKind) -> None:
     with pytest.raises(EngineError) as caught:
         read(delta(content="a"), {"error": {"message": "because", "code": code}})
     assert caught.value.kind is kind

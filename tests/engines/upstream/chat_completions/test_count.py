@@ -109,7 +109,7 @@ async def test_a_server_that_cannot_count_is_asked_once(
     await engine.aclose()
 
 
-async def test_concurrent_first_counts_find_the_way(upstream: Misbehaving) -> None:
+async def test_concurrent_first_counts_all_succeed(upstream: Misbehaving) -> None:
     serve(upstream, tokenize={"count": 7})
     engine = await opened(upstream.url)
     counts = await asyncio.gather(*(engine.count_tokens(ask("Hi")) for _ in range(20)))
@@ -126,7 +126,7 @@ async def test_a_prompt_is_counted_once(upstream: Misbehaving) -> None:
     await engine.aclose()
 
 
-async def test_trouble_is_no_estimate(upstream: Misbehaving) -> None:
+async def test_failed_count_is_an_error_and_no_estimate(upstream: Misbehaving) -> None:
     serve(upstream, apply_template=503)
     engine = await opened(upstream.url)
     with pytest.raises(EngineError) as caught:

@@ -100,7 +100,7 @@ def test_unforced_prompt_is_requested_as_usual() -> None:
         assert "response_format" not in asked
 
 
-def test_the_text_is_the_call() -> None:
+def test_text_of_a_forced_answer_becomes_the_call() -> None:
     assert read(WEATHER, '{"city":', '"Oslo"}', reasoning="Hm") == [
         ThinkingChunk("Hm", 1),
         ToolCallStart("weather", 2),
@@ -128,7 +128,7 @@ def test_cut_call_yields_the_certain_part(text: str, calls: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "Sure!", '{"name": 5}'])
-def test_text_that_is_no_call_fails(text: str) -> None:
+def test_text_that_is_no_forced_call_is_an_error(text: str) -> None:
     with pytest.raises(EngineError):
         read(ANY, text)
 

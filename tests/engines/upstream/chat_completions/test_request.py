@@ -93,11 +93,11 @@ def body(prompt: Prompt, options: ChatOptions = OPTIONS) -> dict[str, Any]:
         ),
     ],
 )
-def test_turns_are_messages(role: str, blocks: list[Any], messages: list[Any]) -> None:
+def test_turn_becomes_messages(role: str, blocks: list[Any], messages: list[Any]) -> None:
     assert messages_of([turn(role, *blocks)]) == messages
 
 
-def test_thoughts_are_sent_back_where_the_model_thinks() -> None:
+def test_thinking_is_sent_back_if_the_model_thinks() -> None:
     thought = {"type": "thinking", "thinking": "x", "signature": "s"}
     (message,) = messages_of([turn("assistant", thought)], thinking=True)
     assert message == {"role": "assistant", "content": "", "reasoning_content": "x"}
@@ -124,7 +124,7 @@ ROLES = st.sampled_from(["system", "user", "assistant"])
 
 
 @given(st.lists(st.tuples(ROLES, st.lists(st.text(min_size=1), min_size=1)), max_size=8))
-def test_order_is_kept(conversation: list[tuple[str, list[str]]]) -> None:
+def test_messages_keep_the_order_of_the_turns(conversation: list[tuple[str, list[str]]]) -> None:
     turns = [turn(role, *map(text, texts)) for role, texts in conversation]
     messages = [(one["role"], one["content"]) for one in messages_of(turns)]
     assert messages == [(role, "\n".join(texts)) for role, texts in conversation]
@@ -133,7 +133,7 @@ def test_order_is_kept(conversation: list[tuple[str, list[str]]]) -> None:
 HI = (turn("user", text("Hi")),)
 
 
-def test_a_small_prompt_is_a_small_request() -> None:
+def test_minimal_prompt_has_a_minimal_body() -> None:
     assert body(Prompt(HI, 5)) == {
         "model": "m",
         "messages": [{"role": "user", "content": "Hi"}],
@@ -153,13 +153,13 @@ def test_a_small_prompt_is_a_small_request() -> None:
         (ToolChoice(mode="tool", name="f"), {"type": "function", "function": {"name": "f"}}),
     ],
 )
-def test_choices_of_tools(choice: ToolChoice, said: Any) -> None:
+def test_tool_choice_is_translated(choice: ToolChoice, said: Any) -> None:
     asked = body(Prompt(HI, 5, tools=(TOOL,), tool_choice=choice))
     assert asked["tool_choice"] == said
     assert "parallel_tool_calls" not in asked
 
 
-def test_at_most_one_call() -> None:
+def test_choice_without_parallel_use_disables_parallel_calls() -> None:
     asked = body(Prompt(HI, 5, tools=(TOOL,), tool_choice=ToolChoice(parallel=False)))
     assert asked["parallel_tool_calls"] is False
 
@@ -181,7 +181,7 @@ def test_tools_keep_their_fields() -> None:
     }
 
 
-def test_everything_else_has_its_word() -> None:
+def test_parameters_and_options_are_translated() -> None:
     options = ChatOptions(
         url="http://x",
         max_tokens_field="max_completion_tokens",

@@ -73,14 +73,14 @@ def read(*events: Any, asked: int = 5, limited: bool = False) -> list[EngineEven
     return [*found, *answer.end()]
 
 
-def test_text_and_its_price() -> None:
+def test_tokens_behind_the_text_are_those_of_the_end() -> None:
     assert read(START, PING, *TEXT, ending(), STOP) == [
         TextChunk("Hi", 1),
         Finished(FinishReason.END_TURN, 4),
     ]
 
 
-def test_thinking_and_a_call() -> None:
+def test_thinking_and_a_call_are_read() -> None:
     events = read(
         START,
         begin(0, "thinking", thinking=""),
@@ -104,7 +104,7 @@ def test_thinking_and_a_call() -> None:
     assert assembled(events).stop_reason == "tool_use"
 
 
-def test_events_without_a_name_and_new_ones_are_read() -> None:
+def test_unnamed_event_is_read_and_an_unknown_one_ignored() -> None:
     named = ['{"type":"content_block_start","index":0,"content_block":{"type":"text"}}']
     events = read(START, {"type": "news"}, *named, close(0), ending(), STOP)
     assert events == [Finished(FinishReason.END_TURN, 5)]
@@ -171,7 +171,9 @@ def test_refusal_carries_its_details() -> None:
         ("refusal", 5, False, FinishReason.REFUSAL),
     ],
 )
-def test_reasons(reason: str, tokens: int, limited: bool, expected: FinishReason) -> None:
+def test_stop_reason_maps_to_a_finish_reason(
+    reason: str, tokens: int, limited: bool, expected: FinishReason
+) -> None:
     (end,) = read(START, ending(reason, tokens), STOP, limited=limited)
     assert isinstance(end, Finished)
     assert end.reason is expected

@@ -43,7 +43,7 @@ def test_blocks_are_sent_as_they_came(block: dict[str, Any]) -> None:
     assert as_sent(msgspec.convert(block, ContentParam)) == block  # type: ignore[arg-type]
 
 
-def test_a_small_prompt_is_a_small_request() -> None:
+def test_minimal_prompt_has_a_minimal_body() -> None:
     assert body(Prompt((turn("user", TEXT),), 5)) == {
         "model": "m",
         "messages": [{"role": "user", "content": [TEXT]}],
@@ -59,7 +59,7 @@ def test_only_the_first_system_turn_is_the_system_prompt() -> None:
     assert [message["role"] for message in asked["messages"]] == ["user", "system"]
 
 
-def test_thoughts_are_sent_back_only_if_asked() -> None:
+def test_thinking_is_sent_back_only_with_resend_thinking() -> None:
     prompt = Prompt((turn("user", TEXT), turn("assistant", BLOCKS[9]), turn("user", TEXT)), 5)
     assert [message["role"] for message in body(prompt)["messages"]] == ["user", "user"]
     options = MessagesOptions(url="http://x", resend_thinking=True)
@@ -78,7 +78,7 @@ def test_thoughts_are_sent_back_only_if_asked() -> None:
         (ToolChoice(mode="tool", name="f"), {"type": "tool", "name": "f"}),
     ],
 )
-def test_tools_and_their_choice(choice: ToolChoice, said: dict[str, Any]) -> None:
+def test_tools_and_tool_choice_are_sent(choice: ToolChoice, said: dict[str, Any]) -> None:
     tool = Tool(
         name="f",
         input_schema={"type": "object"},
@@ -101,7 +101,7 @@ def test_tools_and_their_choice(choice: ToolChoice, said: dict[str, Any]) -> Non
     ]
 
 
-def test_everything_else_has_its_word() -> None:
+def test_parameters_and_options_are_translated() -> None:
     prompt = Prompt(
         (turn("user", TEXT),),
         5,
@@ -119,7 +119,7 @@ def test_everything_else_has_its_word() -> None:
     assert asked["output_config"]["format"]["schema"] == {"type": "object"}
 
 
-def test_a_count_is_asked_without_limits() -> None:
+def test_body_of_a_count_has_only_model_and_messages() -> None:
     counted = msgspec.json.decode(count_of(Prompt((turn("user", TEXT),), 5), OPTIONS, ORIGIN, "m"))
     assert set(counted) == {"model", "messages"}
 
@@ -142,6 +142,6 @@ def test_proofs_go_back_only_to_the_upstream_that_signed_them() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://x/", "http://x/v1", "http://x/v1/"])
-def test_an_origin_is_the_server_however_its_url_is_written(url: str) -> None:
+def test_proof_is_accepted_for_every_spelling_of_its_url(url: str) -> None:
     assert ProofEnvelope(url, "m").open(ORIGIN.close("s")) == "s"
     assert ProofEnvelope(url, "n").open(ORIGIN.close("s")) is None
