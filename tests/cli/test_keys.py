@@ -20,7 +20,7 @@ def test_a_key_is_called_by_its_id_or_its_name(shell: Shell) -> None:
     assert [key["status"] for key in shell.json("keys list --all")] == ["archived"]
 
 
-def test_keys_are_a_workspaces_the_organizations_or_administer(shell: Shell) -> None:
+def test_key_is_made_for_a_workspace_the_organization_or_administration(shell: Shell) -> None:
     workspace = shell.json("workspaces create research")
     mine = {"type": "workspace", "workspace_id": workspace["id"]}
     assert shell.json("keys create one --workspace research")["scope"] == mine
@@ -84,7 +84,7 @@ def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, compla
     assert shell.complaint(line) == complaint
 
 
-def test_a_span_is_a_number_and_a_letter(shell: Shell) -> None:
+def test_malformed_span_of_time_is_refused(shell: Shell) -> None:
     assert shell.misunderstood("keys create one --expires soon") == (
         "argument --expires: 'soon' is no span of time such as 90m, 24h, 30d or 2w"
     )
@@ -98,7 +98,7 @@ def test_a_span_is_a_number_and_a_letter(shell: Shell) -> None:
         ("rotate k --grace 31d", "argument --grace: '31d' is more than 30 days"),
     ],
 )
-def test_spans_of_keys_have_bounds(shell: Shell, line: str, error: str) -> None:
+def test_expiry_or_grace_out_of_bounds_is_refused(shell: Shell, line: str, error: str) -> None:
     assert shell.misunderstood(f"keys {line}") == error
 
 

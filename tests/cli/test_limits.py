@@ -44,7 +44,7 @@ def test_limits_of_a_workspace_are_set_and_cleared(shell: Shell) -> None:
     assert "No limit was set here" in shell("limits clear --workspace research --all")
 
 
-def test_limits_of_a_key_and_of_counting(shell: Shell) -> None:
+def test_limits_of_a_key_and_of_token_counting_are_set(shell: Shell) -> None:
     shell("keys create laptop")
     found = shell.json("limits set --key laptop --counts 10 --input-tokens 20 --spend 1/week")
     assert rates(found) == {
@@ -72,7 +72,7 @@ def test_limits_of_the_organization_are_for_every_model_or_one(
     assert shell.complaint("limits set --organization --requests 5 --model x") == "model: x"
 
 
-def test_balances_say_what_is_left(shell: Shell) -> None:
+def test_balances_show_what_remains(shell: Shell) -> None:
     shell("workspaces create research")
     shell("limits set --workspace research --spend 100/month")
     table = shell("limits balance --workspace research")
@@ -133,11 +133,13 @@ def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, compla
         ),
     ],
 )
-def test_how_limits_are_written(shell: Shell, line: str, error: str) -> None:
+def test_invalid_limit_arguments_are_refused(shell: Shell, line: str, error: str) -> None:
     assert shell.misunderstood(line) == error
 
 
-def test_limits_are_set_together_or_not_at_all(configured: Callable[[str], Shell]) -> None:
+def test_limits_of_one_command_are_set_together_or_not_at_all(
+    configured: Callable[[str], Shell],
+) -> None:
     shell = configured('engine = "scripted"\n[limits]\nmonthly_spend = "5"\n')
     key = shell.json("keys create laptop")["id"]
     before = shell.json("audit")

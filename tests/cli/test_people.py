@@ -13,7 +13,7 @@ def test_a_person_is_invited_and_becomes_a_user(shell: Shell) -> None:
     assert [invite["status"] for invite in shell.json("invites list")] == ["accepted"]
 
 
-def test_an_invite_is_taken_back(shell: Shell) -> None:
+def test_invite_is_deleted_by_its_address(shell: Shell) -> None:
     shell("invites create ada@example.org")
     assert shell.json("invites delete ada@example.org")["type"] == "invite_deleted"
     assert shell.json("invites list") == []
@@ -71,7 +71,7 @@ def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, compla
     assert shell.complaint(line) == complaint
 
 
-def test_everything_is_in_the_audit_log(shell: Shell) -> None:
+def test_audit_command_lists_every_change(shell: Shell) -> None:
     assert "Nothing was changed yet" in shell("audit")
     made = shell.json("workspaces create research")
     shell("workspaces rename research lab")

@@ -3,14 +3,14 @@ import pytest
 from cli.conftest import Shell
 
 
-def test_nothing_was_used_yet(shell: Shell) -> None:
+def test_usage_without_requests_is_empty(shell: Shell) -> None:
     assert "Nothing was used" in shell("usage")
     assert shell.json("usage --since 2026-11-01 --by key,model") == []
     header = "model,requests,input_tokens,cache_write_5m_tokens,cache_write_1h_tokens,"
     assert shell("usage --by model --csv").startswith(header)
 
 
-def test_a_span_ends_after_it_begins(shell: Shell) -> None:
+def test_until_before_since_is_refused(shell: Shell) -> None:
     complaint = shell.complaint("usage --since 2026-11-02 --until 2026-11-01")
     assert complaint == "--until should be after --since"
 
@@ -28,5 +28,5 @@ def test_a_span_ends_after_it_begins(shell: Shell) -> None:
         ),
     ],
 )
-def test_how_usage_is_asked_for(shell: Shell, line: str, error: str) -> None:
+def test_invalid_usage_arguments_are_refused(shell: Shell, line: str, error: str) -> None:
     assert shell.misunderstood(line) == error

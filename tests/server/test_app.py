@@ -63,7 +63,7 @@ async def test_a_key_comes_in_either_header_and_x_api_key_counts_first(client, h
         ),
     ],
 )
-async def test_the_version_must_be_one_that_is_served(client, version, message) -> None:
+async def test_absent_or_unknown_version_is_refused(client, version, message) -> None:
     answer = await (await client()).post("/v1/messages", HELLO, anthropic_version=version)
     assert answer.error == (400, "invalid_request_error", message)
 
@@ -100,7 +100,7 @@ async def test_an_unknown_method_is_a_405_in_the_envelope(client, method, path) 
         "",
     ],
 )
-async def test_names_of_betas_are_ignored(client, betas) -> None:
+async def test_known_and_unknown_betas_are_ignored(client, betas) -> None:
     caller = await client()
     assert (await caller.get("/v1/models", anthropic_beta=betas)).status == 200
 
@@ -119,7 +119,7 @@ async def test_malformed_beta_name_is_refused(client, betas, named) -> None:
     )
 
 
-async def test_an_unknown_query_is_ignored(client) -> None:
+async def test_unknown_query_parameter_is_ignored(client) -> None:
     assert (await (await client()).post("/v1/messages?beta=true", HELLO)).status == 200
 
 
@@ -152,7 +152,7 @@ async def test_a_model_is_found_by_its_aliases(client) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=x", "limit=-1", "after_id=nobody", "before_id=nobody"]
 )
-async def test_a_bad_page_is_a_400(client, query) -> None:
+async def test_invalid_page_parameter_is_a_400(client, query) -> None:
     answer = await (await client()).get(f"/v1/models?{query}")
     assert answer.error[0] == 400
     assert query.partition("=")[0] in answer.error[2]
@@ -167,7 +167,7 @@ async def test_health_and_readiness_need_no_key(client) -> None:
     }
 
 
-async def test_a_server_that_stops_is_alive_and_not_ready(platform) -> None:
+async def test_stopping_server_is_healthy_and_not_ready(platform) -> None:
     started = await platform()
     caller = Client(build_app(started))
     started.draining = True
@@ -209,7 +209,7 @@ async def test_preflight_of_a_browser_is_answered(client) -> None:
     assert answer.headers["access-control-allow-headers"] == "x-api-key,content-type"
 
 
-async def test_a_defect_is_a_500_that_tells_nothing(platform) -> None:
+async def test_unexpected_exception_is_a_500_without_details(platform) -> None:
     started = await platform()
     started.models.find = lambda _: 1 / 0  # type: ignore[method-assign]
     answer = await Client(build_app(started)).create()

@@ -182,7 +182,7 @@ async def test_claimed_capabilities_have_their_effect(start: StartWith) -> None:
     assert read > plain.json["usage"]["input_tokens"] + len(GRASS.split())
 
 
-async def test_thinking_that_is_disabled_does_not_come(start: StartWith) -> None:
+async def test_disabled_thinking_yields_no_thinking_block(start: StartWith) -> None:
     client = await start(CAN_ALL)
     for kind, said in (("disabled", []), ("adaptive", ["So."])):
         answer = await client.create(**DRIVEN[f"thinking.types.{kind}"])

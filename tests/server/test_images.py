@@ -29,7 +29,7 @@ async def counted(client: Client, *blocks: dict[str, Any]) -> int:
     return (await client.post("/v1/messages/count_tokens", body)).json["input_tokens"]
 
 
-async def test_images_cost_what_they_are_counted_for(client) -> None:
+async def test_image_is_billed_as_it_is_counted(client) -> None:
     caller = await client(images=True)
     picture = image_block(images.png(56, 30))
     answered = await caller.create(**asked(picture))
@@ -50,7 +50,7 @@ async def test_images_in_results_and_documents_cost_the_same(client) -> None:
 
 
 @pytest.mark.covers("blocks of a request: image", "effect")
-async def test_an_image_that_is_too_large_has_its_places_in_the_details(client) -> None:
+async def test_too_large_image_is_refused_with_its_paths_in_the_details(client) -> None:
     caller = await client(images=True)
     answered = await caller.create(**asked(image_block(images.png_head(9000, 1))))
     assert answered.error[:2] == (400, "invalid_request_error")
@@ -61,7 +61,7 @@ async def test_an_image_that_is_too_large_has_its_places_in_the_details(client) 
     }
 
 
-async def test_a_model_that_does_not_see_takes_no_images(client) -> None:
+async def test_image_for_a_model_without_images_is_refused(client) -> None:
     answered = await (await client()).create(**asked(image_block()))
     assert answered.error == (
         400,
@@ -70,14 +70,14 @@ async def test_a_model_that_does_not_see_takes_no_images(client) -> None:
     )
 
 
-async def test_nothing_is_fetched_unless_it_is_switched_on(client) -> None:
+async def test_url_source_is_refused_unless_fetching_is_enabled(client) -> None:
     caller = await client(images=True)
     for kind in ("image", "document"):
         said = (await caller.create(**asked(by_url("http://127.0.0.1:1/", kind)))).error[2]
         assert said.startswith(f"messages.0.content.1.{kind}.source: this server fetches no {kind}")
 
 
-async def test_what_is_fetched_is_never_of_this_machine(client) -> None:
+async def test_url_of_this_machine_is_not_fetched(client) -> None:
     caller = await client({"url_sources": True}, images=True)
     async with site({"/": answer(images.png())}) as there:
         for host in ("127.0.0.1", "localhost", "[::1]"):

@@ -294,7 +294,7 @@ async def test_a_body_in_pieces_is_put_together(client) -> None:
     assert answer.status == 200
 
 
-async def test_sampling_parameters_belong_to_the_old_version(client) -> None:
+async def test_sampling_parameters_are_accepted_by_the_old_version_only(client) -> None:
     caller: Client = await client()
     old = await caller.create(temperature=0, top_p=0.5, top_k=3)
     body = {**HELLO, "temperature": 1}
@@ -423,7 +423,7 @@ async def test_a_thread_is_refused_with_the_code_that_the_sdk_reads(client) -> N
     }
 
 
-async def test_an_error_without_a_code_has_details_that_say_nothing(client) -> None:
+async def test_error_without_a_code_has_null_details(client) -> None:
     caller = await client()
     answer = await caller.create(messages=[])
     assert list(answer.json) == ["type", "error", "request_id"]
@@ -442,7 +442,7 @@ async def test_a_malformed_sampling_parameter_is_an_unknown_key_too(client) -> N
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-async def test_rules_of_the_newer_version_hold_on_both_paths(client, path) -> None:
+async def test_rules_of_the_newer_version_hold_for_messages_and_token_counts(client, path) -> None:
     cited = {"type": "text", "text": "a", "citations": [CITATION]}
     body = {"model": "claude-x", "messages": [{"role": "user", "content": [cited]}]}
     if path == "/v1/messages":
@@ -453,7 +453,7 @@ async def test_rules_of_the_newer_version_hold_on_both_paths(client, path) -> No
     assert (await caller.post(path, body)).status == 200
 
 
-async def test_what_claude_code_sends_is_answered(client) -> None:
+async def test_request_of_claude_code_is_answered(client) -> None:
     caller = await client()
     answer = await caller.post(
         "/v1/messages?beta=true",
@@ -476,7 +476,7 @@ async def test_what_claude_code_sends_is_answered(client) -> None:
 
 
 @pytest.mark.covers("headers: anthropic-workspace-id", "effect")
-async def test_workspace_that_is_not_the_keys_is_refused(client) -> None:
+async def test_header_of_another_workspace_is_refused(client) -> None:
     caller = await client()
     answer = await caller.create()
     workspace = answer.headers["anthropic-workspace-id"]

@@ -96,7 +96,7 @@ async def test_request_beyond_a_rate_limit_is_refused_until_retry_after(
 
 
 @pytest.mark.covers("headers: anthropic-ratelimit-*", "effect")
-async def test_headers_tell_what_is_left_on_every_kind_of_answer(
+async def test_headers_of_every_kind_of_answer_show_what_remains(
     organization: StartOrganization,
 ) -> None:
     org = await organization(timed=True, text="One two three")
@@ -124,7 +124,7 @@ async def test_headers_tell_what_is_left_on_every_kind_of_answer(
     assert len(remaining(refused)) == 12
 
 
-async def test_narrowest_limit_is_told(organization: StartOrganization) -> None:
+async def test_headers_show_the_narrowest_limit(organization: StartOrganization) -> None:
     org = await organization(timed=True)
     caller, workspace, key = await org.guest()
     await org.limit("", **{REQUESTS: 100})
@@ -135,7 +135,7 @@ async def test_narrowest_limit_is_told(organization: StartOrganization) -> None:
 
 
 @pytest.mark.parametrize("kind", [REQUESTS, INPUT])
-async def test_refusals_of_any_kind_charge_nothing(
+async def test_refused_request_draws_nothing_from_the_rate_limits(
     organization: StartOrganization, kind: str
 ) -> None:
     org = await organization(timed=True, price=PriceSettings(input=Decimal(3), output=Decimal(15)))
@@ -230,7 +230,7 @@ async def test_counting_of_tokens_has_a_limit_of_its_own(organization: StartOrga
     assert len(await org.entries()) == 1
 
 
-async def test_request_beyond_the_line_is_refused_at_once(organization: StartOrganization) -> None:
+async def test_request_beyond_the_queue_is_refused_at_once(organization: StartOrganization) -> None:
     limits = {"concurrent_requests": 2, "queued_requests": 1}
     org = await organization({"limits": limits}, replies=[SLOW])
     calls: list[Call] = []
@@ -344,7 +344,7 @@ async def test_retry_slot_is_given_back_if_the_spend_limit_refuses(
     assert told(again, "requests")[:2] == ("1", "1")
 
 
-async def test_replaced_server_grants_nothing_any_more(
+async def test_server_that_lost_its_instance_lock_refuses_requests(
     organization: StartOrganization, postgres_url: str
 ) -> None:
     org = await organization({"database_url": postgres_url})

@@ -56,7 +56,7 @@ async def get(client: Client, path: str, query: str) -> Answer:
     return await client.get(f"{path}?{query}")
 
 
-async def test_usage_is_there_for_each_day_up_to_now(client: Client) -> None:
+async def test_usage_report_has_a_bucket_for_each_day_up_to_now(client: Client) -> None:
     answer = await get(client, USAGE, START)
     assert answer.status == 200
     report = answer.json
@@ -100,14 +100,14 @@ async def test_usage_is_grouped_and_filtered_as_the_sdks_write_it(client: Client
     ]
 
 
-async def test_repeated_and_empty_parameters_change_nothing(client: Client) -> None:
+async def test_repeated_and_empty_query_parameters_are_ignored(client: Client) -> None:
     plain = (await get(client, USAGE, f"{START}&group_by[]=model&models[]=claude-opus-5-5")).json
     twice = f"{START}&{START}&group_by[]=model&group_by=model&limit=&page=&ending_at="
     twice += "&models[]=claude-opus-5-5&models[]=claude-opus-5-5&models=unknown"
     assert (await get(client, USAGE, twice)).json == plain
 
 
-async def test_pages_follow_one_another(client: Client) -> None:
+async def test_next_page_of_usage_continues_the_first(client: Client) -> None:
     first = (await get(client, USAGE, f"{START}&limit=2")).json
     assert (len(first["data"]), first["has_more"]) == (2, True)
     second = (await get(client, USAGE, f"{START}&limit=2&page={first['next_page']}")).json
@@ -207,7 +207,7 @@ async def test_costs_are_cents_to_the_nano_dollar(client: Client) -> None:
         (COST, f"{START}&models[]=x", "models: Extra inputs are not permitted"),
     ],
 )
-async def test_query_that_cannot_be_is_refused_by_its_name(
+async def test_invalid_query_is_refused_with_its_parameter(
     client: Client, path: str, query: str, message: str
 ) -> None:
     answer = await get(client, path, query)
@@ -267,7 +267,7 @@ async def test_stream_that_breaks_is_in_the_reports_with_what_came_of_it(
     assert line["output_tokens"] == 3
 
 
-async def test_reports_are_for_administrators(served: Platform) -> None:
+async def test_reports_are_refused_to_keys_that_do_not_administer(served: Platform) -> None:
     for path in (USAGE, COST):
         answer = await get(Client(build_app(served), {"x-api-key": KEY}), path, START)
         assert answer.error[:2] == (403, "permission_error")

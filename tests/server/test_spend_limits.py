@@ -137,7 +137,7 @@ async def test_cap_of_the_server_and_the_limit_below_it_are_one_account(
     assert (balance["held"], balance["remaining"]) == ("0", "0")
 
 
-async def test_limits_of_all_scopes_hold_together(
+async def test_spend_limits_of_all_scopes_apply_together(
     organization: StartOrganization, settings: dict[str, Any]
 ) -> None:
     org = await opened(organization, settings)
@@ -153,7 +153,7 @@ async def test_limits_of_all_scopes_hold_together(
     assert await spent(org) == 100 * CUT_COST
 
 
-async def test_streams_that_hang_up_are_counted_too(
+async def test_aborted_streams_count_towards_the_spend_limit(
     organization: StartOrganization, settings: dict[str, Any]
 ) -> None:
     org = await opened(organization, settings, text="word " * 99, tokens_per_second=500)
@@ -211,7 +211,7 @@ async def test_cap_of_the_server_ends_with_the_month(organization: StartOrganiza
 @pytest.mark.parametrize(
     ("period", "until", "days"), [("daily", "2026-11-24", 0.5), ("weekly", "2026-11-30", 6.5)]
 )
-async def test_shorter_periods_end_as_the_refusal_says(
+async def test_daily_and_weekly_limits_end_when_the_refusal_says(
     organization: StartOrganization, period: str, until: str, days: float
 ) -> None:
     org = await organization(timed=True, price=PRICE, text="One two three")
@@ -222,7 +222,7 @@ async def test_shorter_periods_end_as_the_refusal_says(
     assert (await org.caller.create(**CUT)).status == 200
 
 
-async def test_clock_that_jumps_gives_no_period_twice(organization: StartOrganization) -> None:
+async def test_clock_that_jumps_resets_no_spend_limit(organization: StartOrganization) -> None:
     org = await organization(price=PRICE, text="One two three")
     await org.spend_limit({"type": "organization"}, 2 * CUT_COST)
     november, december = org.clock.now, org.clock.now.replace(month=12)

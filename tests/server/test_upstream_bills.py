@@ -109,7 +109,7 @@ async def test_bill_equals_the_usage_told_to_the_caller(
     assert entry.cost == 3 * 4000 + 2 * 5000 + 5 * 8000 + 200 * 200 + 4 * 20_000
 
 
-async def test_reads_of_the_cache_are_free_of_the_limits(
+async def test_cache_reads_draw_nothing_from_the_rate_limits(
     org: Organization, upstream: Misbehaving
 ) -> None:
     upstream.streams(frames(SAID))
@@ -117,7 +117,7 @@ async def test_reads_of_the_cache_are_free_of_the_limits(
     assert await drawn(org) == 3 + 2 + 5
 
 
-async def test_failure_before_the_first_event_gives_everything_back(
+async def test_failure_before_the_first_event_is_free_and_draws_nothing(
     org: Organization, upstream: Misbehaving
 ) -> None:
     upstream.says(b"{}", status=500)

@@ -58,7 +58,9 @@ async def test_every_breakpoint_reaches_the_upstream_behind_the_same_content(
         assert "cache_control" not in sent
 
 
-async def test_each_place_of_a_breakpoint_is_sent_on(client: Client, upstream: Misbehaving) -> None:
+async def test_breakpoints_on_tools_system_and_messages_are_sent_upstream(
+    client: Client, upstream: Misbehaving
+) -> None:
     short, long = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
     plain = {"type": "text", "media_type": "text/plain", "data": "Plain."}
     body = {

@@ -109,7 +109,7 @@ async def test_revoking_again_changes_nothing(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("name", ["  ", "two\nlines"])
-async def test_a_name_that_cannot_be_is_refused(keys: Keys, name: str) -> None:
+async def test_unprintable_name_of_a_key_is_refused(keys: Keys, name: str) -> None:
     with pytest.raises(InvalidRequestError, match="name: Input should be printable"):
         await keys.create(name)
     assert await keys.all() == ()
@@ -151,7 +151,7 @@ async def test_a_chosen_key_that_is_too_short_is_refused(keys: Keys) -> None:
     assert "tooshort" not in str(caught.value)
 
 
-async def test_one_secret_cannot_be_two_keys(keys: Keys) -> None:
+async def test_secret_of_another_key_is_refused(keys: Keys) -> None:
     assert await keys.first(KEY, KeyKind.ADMIN)
     with pytest.raises(KeyRefusedError, match="ANTIPHON_API_KEY: another key has this secret"):
         await keys.first(KEY)

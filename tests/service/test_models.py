@@ -73,7 +73,7 @@ def test_groups_know_their_models_by_every_name() -> None:
         groups.of("cheap")
 
 
-def test_counting_of_tokens_is_no_group_of_models() -> None:
+def test_model_with_the_id_token_count_is_refused() -> None:
     with pytest.raises(SettingsError, match="can be 'token_count'"):
         LimitGroups([ModelSettings(id="token_count")])
 

@@ -111,7 +111,7 @@ async def test_users_are_added_changed_and_removed(database: Database) -> None:
         assert await find_user(connection, "user_2") is None
 
 
-async def test_address_belongs_to_one_user(database: Database) -> None:
+async def test_second_user_with_an_address_is_refused(database: Database) -> None:
     async with database.write() as connection:
         await add_user(connection, a_user(1))
     with pytest.raises(DuplicateError):
@@ -136,7 +136,7 @@ async def test_invites_are_accepted_or_deleted(database: Database) -> None:
     assert (ended.accepted_at, ended.deleted_at) == (NOON, None)
 
 
-async def test_workspaces_and_members(database: Database) -> None:
+async def test_workspaces_and_members_are_added_changed_and_removed(database: Database) -> None:
     member = Member(
         workspace_id="wrkspc_1", user_id="user_1", workspace_role="workspace_user", added_at=NOON
     )

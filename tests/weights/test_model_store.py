@@ -45,7 +45,7 @@ def test_models_are_listed_by_spec(store: ModelStore) -> None:
     assert [model.manifest.spec[-6:] for model in store.models()] == ["a.gguf", "b.gguf", "c.gguf"]
 
 
-def test_no_folder_is_an_empty_shelf(store: ModelStore) -> None:
+def test_store_without_a_folder_has_no_models(store: ModelStore) -> None:
     assert store.models() == []
     assert store.locate(SPEC) is None
 
@@ -88,7 +88,7 @@ def test_a_changed_byte_is_found_by_verification(store: ModelStore) -> None:
     assert not verify(model)
 
 
-def test_folders_are_readable_and_differ(store: ModelStore) -> None:
+def test_folders_of_models_have_readable_distinct_names(store: ModelStore) -> None:
     other = UrlSpec("https://other.example/My%20Model.Q4.gguf")
     assert store.folder(SPEC).name.startswith("my-model.q4-")
     assert store.folder(SPEC) != store.folder(other)

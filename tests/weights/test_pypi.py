@@ -134,7 +134,7 @@ def test_a_damaged_wheel_is_an_error(
 
 
 @pytest.mark.usefixtures("index")
-def test_pip_says_why_it_failed(tmp_path: Path, progress: Recorder) -> None:
+def test_error_of_a_pull_has_the_reason_of_pip(tmp_path: Path, progress: Recorder) -> None:
     spec = PypiSpec("antiphon-no-such-model", "9.9.9")
     with pytest.raises(PullError, match="No matching distribution found for antiphon-no-such"):
         pull(spec, ModelStore(tmp_path), progress)

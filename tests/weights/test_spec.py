@@ -57,7 +57,7 @@ SPECS: st.SearchStrategy[ModelSpec] = st.one_of(
         (r"C:\models\m.gguf", PathSpec(r"C:\models\m.gguf")),
     ],
 )
-def test_each_form_is_read(text: str, spec: ModelSpec) -> None:
+def test_every_form_of_a_spec_is_parsed(text: str, spec: ModelSpec) -> None:
     assert parse_spec(text) == spec
 
 
@@ -105,7 +105,7 @@ def test_text_that_names_no_model_is_refused_with_the_forms(text: str, reason: s
 
 
 @given(SPECS)
-def test_a_spec_reads_as_itself(spec: ModelSpec) -> None:
+def test_spec_is_parsed_from_its_own_text(spec: ModelSpec) -> None:
     assert parse_spec(str(spec)) == spec
 
 
@@ -129,7 +129,7 @@ def test_any_text_is_a_spec_or_refused(text: str) -> None:
         ("https://h/b/my%20model.gguf?x=/y", "my model.gguf"),
     ],
 )
-def test_the_file_has_the_name_it_has_at_its_source(text: str, file: str) -> None:
+def test_file_of_a_spec_is_named_as_at_its_source(text: str, file: str) -> None:
     spec = parse_spec(text)
     assert not isinstance(spec, PathSpec)
     assert spec.file == file

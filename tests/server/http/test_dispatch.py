@@ -31,7 +31,7 @@ async def admin(platform) -> Client:
 
 
 @pytest.mark.parametrize("step", range(len(FAULTS)), ids=[name for name, *_ in FAULTS])
-async def test_fault_of_an_earlier_step_is_said_first(admin: Client, step: int) -> None:
+async def test_fault_of_the_earliest_step_is_reported(admin: Client, step: int) -> None:
     *_, status, sentence = FAULTS[step]
     merged: dict[str, Any] = {"!": {"name": "w"}}
     for _, fault, _, _ in reversed(FAULTS[step:]):
@@ -74,7 +74,7 @@ async def test_body_of_a_route_without_one_is_not_read(admin: Client) -> None:
     assert answer.status == 200
 
 
-async def test_query_of_models_is_open_and_that_of_administrators_is_closed(
+async def test_unknown_query_is_ignored_for_models_and_refused_for_administrators(
     platform, admin: Client
 ) -> None:
     caller = Client(build_app(await platform()))
@@ -85,13 +85,13 @@ async def test_query_of_models_is_open_and_that_of_administrators_is_closed(
     assert (await admin.get(f"{WORKSPACES}?beta=true")).status == 200
 
 
-async def test_administrators_request_without_a_body_is_an_empty_object(admin: Client) -> None:
+async def test_admin_request_without_a_body_is_read_as_an_empty_object(admin: Client) -> None:
     made = (await admin.post(WORKSPACES, {"name": "w"})).json
     archived = await admin.post(f"{WORKSPACES}/{made['id']}/archive", b"")
     assert (archived.status, archived.json["id"]) == (200, made["id"])
     assert (await admin.post(WORKSPACES, b"")).error[2] == "name: Field required"
 
 
-async def test_message_without_a_body_is_not_json(client) -> None:
+async def test_message_without_a_body_is_refused_as_invalid_json(client) -> None:
     answer = await (await client()).post("/v1/messages", b"")
     assert answer.error[2].startswith("The request body is not valid JSON: ")

@@ -79,5 +79,5 @@ async def test_a_compressed_body_over_the_limit_is_a_413_at_once(client) -> None
     assert answer.json["error"]["details"] is None
 
 
-def test_the_limit_itself_may_be_reached() -> None:
+def test_body_that_inflates_to_exactly_the_limit_is_read() -> None:
     assert inflated(gzip.compress(b"abc") + gzip.compress(b"d"), 4) == b"abcd"

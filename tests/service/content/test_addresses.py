@@ -90,7 +90,7 @@ def test_address_of_the_internet_is_public(address: str) -> None:
         "",
     ],
 )
-def test_any_other_address_is_not(address: str) -> None:
+def test_private_or_reserved_address_is_not_public(address: str) -> None:
     assert not is_public(address)
 
 
@@ -101,12 +101,12 @@ def test_addresses_that_python_calls_private_are_not_public(address: IPv4Address
 
 
 @given(st.ip_addresses(v=6))
-def test_ipv6_is_public_only_where_the_language_says_so(address: IPv6Address) -> None:
+def test_ipv6_address_is_public_only_if_python_calls_it_global(address: IPv6Address) -> None:
     assert not is_public(str(address)) or address.is_global
 
 
 @given(st.ip_addresses(v=4))
-def test_tunnels_lead_where_their_end_leads(address: IPv4Address) -> None:
+def test_tunnel_address_is_public_if_its_ipv4_end_is(address: IPv4Address) -> None:
     number = int(address)
     assert is_public(f"64:ff9b::{address}") == is_public(str(address))
     to_four = IPv6Address((0x2002 << 112) | (number << 80) | 1)

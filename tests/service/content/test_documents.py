@@ -99,13 +99,13 @@ async def test_a_pdf_that_cannot_be_read_is_named_by_its_place() -> None:
 
 
 @pytest.mark.covers("blocks of a request: document: file", "refused")
-async def test_a_source_that_is_not_here_is_refused() -> None:
+async def test_file_source_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="sources of type 'file'"):
         await read(DocumentParam(source=FileSource(file_id="file_1")))
 
 
 @pytest.mark.covers("blocks of a request: tool_reference", "effect")
-async def test_of_a_tool_that_was_found_the_name_is_read() -> None:
+async def test_tool_reference_is_read_as_the_name_of_its_tool() -> None:
     found = ToolResultParam(tool_use_id="a", content=[ToolReferenceParam(tool_name="get_weather")])
     assert await read(found) == (
         ToolResultParam(tool_use_id="a", content=[TextParam(text="Tool: get_weather")]),

@@ -160,7 +160,7 @@ async def test_failed_fetch_is_refused_with_the_path(
 
 
 @pytest.mark.parametrize("page", [silent, dripping])
-async def test_slow_server_does_not_hold_a_request(page: Serve) -> None:
+async def test_slow_server_is_given_up_after_the_patience(page: Serve) -> None:
     said = await refused(page, "document", sources(patience_s=0.2))
     where = "messages.0.content.1.document.source.url"
     assert said == f"{where}: The file did not arrive within 0.2 seconds."
@@ -175,7 +175,7 @@ async def test_files_of_one_request_share_its_bytes() -> None:
             await fetched(one, two, using=sources(1000))
 
 
-async def test_there_are_so_many_urls_and_no_more() -> None:
+async def test_url_beyond_the_maximum_is_refused() -> None:
     async with site() as there:
         many = [by_url("document", there.url(f"/{n}")) for n in range(MOST_URLS + 1)]
         with pytest.raises(InvalidRequestError, match="A maximum of 100 URLs may be provided"):

@@ -71,7 +71,7 @@ async def test_no_private_address_is_reached_however_it_is_written(host: str) ->
 @pytest.mark.parametrize(
     "addresses", [["10.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["::ffff:7f00:1"], []]
 )
-async def test_no_name_leads_to_a_private_address(addresses: list[str]) -> None:
+async def test_name_that_resolves_to_a_private_address_is_not_fetched(addresses: list[str]) -> None:
     assert await refused(Web(Names([addresses])), "http://files.example.com/") == FAILED
 
 
@@ -88,7 +88,7 @@ async def test_address_that_does_not_answer_is_followed_by_the_next() -> None:
         assert (await web.get(there.url(), MOST)).body == b"hello"
 
 
-async def test_name_of_a_server_is_told_to_its_certificate() -> None:
+async def test_tls_handshake_names_the_host_of_the_url() -> None:
     greetings = []
 
     async def greeted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -160,7 +160,7 @@ async def test_more_bytes_than_asked_for_are_not_read() -> None:
         assert len((await web.get(there.url("/most"), MOST)).body) == MOST
 
 
-async def test_compressed_file_is_not_unfolded() -> None:
+async def test_compressed_file_is_not_decompressed() -> None:
     bomb = gzip.compress(bytes(10_000_000))
     async with site({"/": answer(bomb, Content_Encoding="gzip")}) as there:
         said = await refused(Web(Names(), here), there.url(), 100_000)
@@ -189,6 +189,6 @@ async def test_other_urls_than_http_are_refused(url: str, said: str) -> None:
     assert names.asked == []
 
 
-async def test_system_knows_its_own_names() -> None:
+async def test_look_up_resolves_names_as_the_system_does() -> None:
     assert "127.0.0.1" in await look_up("localhost", 80)
     assert await look_up("127.1", 80) == ["127.0.0.1"]

@@ -9,7 +9,7 @@ from antiphon.service.limits.gate import Gate
 pytestmark = pytest.mark.anyio
 
 
-async def test_requests_beyond_the_line_are_refused_at_once() -> None:
+async def test_request_beyond_the_queue_is_refused_at_once() -> None:
     gate = Gate(concurrent=2, queued=1)
     await gate.enter()
     await gate.enter()
@@ -22,7 +22,7 @@ async def test_requests_beyond_the_line_are_refused_at_once() -> None:
     assert gate.waiting == 0
 
 
-async def test_the_line_moves_in_order() -> None:
+async def test_waiting_requests_enter_in_order() -> None:
     gate = Gate(concurrent=1, queued=3)
     await gate.enter()
     served: list[int] = []
@@ -40,7 +40,7 @@ async def test_the_line_moves_in_order() -> None:
     await gate.enter()
 
 
-async def test_cancelled_request_leaves_the_line() -> None:
+async def test_cancelled_request_leaves_the_queue() -> None:
     gate = Gate(concurrent=1, queued=2)
     await gate.enter()
     gone, patient = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
@@ -76,7 +76,7 @@ async def test_turn_that_comes_with_a_cancellation_goes_to_the_next() -> None:
     await gate.enter()
 
 
-async def test_gate_without_a_line_refuses_the_second_request() -> None:
+async def test_gate_without_a_queue_refuses_the_second_request() -> None:
     gate = Gate(concurrent=1, queued=0)
     await gate.enter()
     with pytest.raises(OverloadedError):

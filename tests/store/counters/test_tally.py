@@ -78,7 +78,7 @@ def test_clock_that_is_set_back_a_month_finds_what_was_spent_before() -> None:
     assert [one.spent for one in tally.balance([november, december], 0)] == [90, 7]
 
 
-def test_money_of_an_account_that_was_forgotten_is_given_up() -> None:
+def test_settlement_of_a_forgotten_account_is_dropped() -> None:
     tally = seeded()
     old = Account("organization", "1", "daily", date(2026, 1, 1))
     tally.admit(Ask("1", (), (Hold(old, 100, 50),), 10**13), 0)

@@ -100,7 +100,7 @@ async def test_large_request_is_not_starved_by_small_ones() -> None:
     assert order == ["large", "small 0", "small 1", "small 2"]
 
 
-async def test_patience_ends_with_busy_and_gives_up_the_turn(counters: Counters) -> None:
+async def test_ask_without_patience_left_is_busy_and_gives_up_its_turn(counters: Counters) -> None:
     room = WaitingRoom(counters)
     await room.admit(ask("running", 60), LONG_S)
     assert await room.admit(ask("large", 90), 0.02) == Busy(0)

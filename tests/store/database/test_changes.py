@@ -186,7 +186,7 @@ async def test_watched_file_is_in_use_for_other_processes(sqlite_path: Path) -> 
     assert not sqlite_path.with_name(f"{sqlite_path.name}-shm").exists()
 
 
-async def test_there_is_one_signal_for_each_database(database: Database) -> None:
+async def test_watching_a_database_twice_returns_one_signal(database: Database) -> None:
     assert await database.watch() is await database.watch()
 
 

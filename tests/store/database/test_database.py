@@ -262,7 +262,7 @@ async def test_new_file_and_folder_are_for_their_owner_only(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "#1.db", "ü.db"])
-async def test_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+async def test_database_file_with_a_special_name_is_opened(tmp_path: Path, name: str) -> None:
     database = await open_database(sqlite_url(tmp_path / name))
     async with database.write() as connection:
         await connection.exec_driver_sql("CREATE TABLE probe (value)")

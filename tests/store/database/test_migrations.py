@@ -182,7 +182,7 @@ async def test_failed_migration_leaves_nothing(opened: OpenDatabase) -> None:
     assert tables == ["revision"]
 
 
-def test_newest_is_the_head_of_the_files() -> None:
+def test_newest_is_the_head_of_the_migration_files() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [NEWEST]
