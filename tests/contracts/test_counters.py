@@ -168,7 +168,7 @@ async def test_limit_holds_for_a_process_whose_clock_is_years_behind_the_counter
         assert await counters.admit(ask("more", Hold(one, 100, 1))) == Exceeded(0)
 
 
-async def test_all_accounts_hold_or_none_does(counters: Counters) -> None:
+async def test_ask_holds_on_all_accounts_or_on_none(counters: Counters) -> None:
     await counters.admit(ask("1", Hold(B, 100, 60)))
     verdict = await counters.admit(ask("2", Hold(A, None, 50), Hold(B, 100, 50)))
     assert verdict == Busy(1)
@@ -183,7 +183,7 @@ async def test_spend_is_decided_before_rates(counters: Counters) -> None:
     assert isinstance(verdict, Limited)
 
 
-async def test_settlement_counts_once_with_its_corrections(counters: Counters) -> None:
+async def test_repeated_settlement_counts_once(counters: Counters) -> None:
     await counters.admit(ask("1", Draw("a", 60, 20), Hold(M, None, 50)))
     settlement = Settlement("1", {M: 40}, (Draw("a", 60, -5),))
     await counters.settle(settlement)
@@ -214,7 +214,7 @@ async def test_lease_that_runs_out_gives_up_what_was_held(counters: Counters, cl
     assert await spent(counters, M) == Balance(10, 80)
 
 
-async def test_renewed_lease_lives_on(counters: Counters, clock: Clock) -> None:
+async def test_renewed_lease_keeps_its_hold(counters: Counters, clock: Clock) -> None:
     await counters.admit(ask("1", Hold(M, 100, 80)))
     await counters.admit(ask("2", Hold(M, 100, 10), lease_ms=10))
     clock.now += 50_000

@@ -109,7 +109,7 @@ async def test_engine_is_ready_once_it_is_open(engine: Engine) -> None:
     assert engine.ready
 
 
-async def test_it_knows_its_limits(engine: Engine) -> None:
+async def test_engine_declares_its_token_limits(engine: Engine) -> None:
     limits = engine.capabilities
     assert limits.context_tokens > 0
     assert limits.max_output_tokens is None or limits.max_output_tokens > 0
@@ -121,7 +121,7 @@ async def test_answer_is_text_and_then_its_end(engine: Engine) -> None:
     assert isinstance(events[-1], Finished)
 
 
-async def test_every_chunk_has_text_and_a_price(engine: Engine) -> None:
+async def test_every_chunk_has_text_and_tokens(engine: Engine) -> None:
     chunks = (await answer(engine, ask("Say hello.", max_tokens=8)))[:-1]
     assert all(chunk.text and chunk.tokens > 0 for chunk in chunks if isinstance(chunk, TextChunk))
 
@@ -156,7 +156,7 @@ async def test_answer_begins_with_the_size_of_its_prompt_exactly_once(engine: En
         assert not any(isinstance(event, Started) for event in rest)
 
 
-async def test_counting_first_is_not_needed(engine: Engine) -> None:
+async def test_uncounted_prompt_is_answered(engine: Engine) -> None:
     assert reason_of(await answer(engine, ask("Never counted.", max_tokens=2)))
 
 
@@ -177,7 +177,7 @@ async def test_cancelling_leaves_the_engine_working(engine: Engine) -> None:
     assert text_of(await answer(engine, ask("Say hello.", max_tokens=4)))
 
 
-async def test_prompts_are_answered_side_by_side(engine: Engine) -> None:
+async def test_concurrent_prompts_are_all_answered(engine: Engine) -> None:
     prompts = [ask(f"Say the number {n}.", max_tokens=5) for n in range(8)]
     answers = await asyncio.gather(*(answer(engine, prompt) for prompt in prompts))
     assert all(reason_of(events) and tokens_in(events) <= 5 for events in answers)
@@ -220,17 +220,17 @@ async def test_any_text_is_taken_and_only_characters_come_back(engine: Engine, t
             assert event.text.encode()
 
 
-async def test_system_turns_are_taken_anywhere(engine: Engine) -> None:
+async def test_system_turn_is_accepted_at_any_position(engine: Engine) -> None:
     turns = (turn("system", "Be brief."), turn("user", "Hi"), turn("system", "In French."))
     assert reason_of(await answer(engine, Prompt(turns, max_tokens=2)))
 
 
-async def test_sampling_parameters_are_taken(engine: Engine) -> None:
+async def test_sampling_parameters_are_accepted(engine: Engine) -> None:
     for parameters in ({"top_p": 0.5}, {"top_k": 1}, {"top_k": 0}, {"temperature": 0.0}):
         prompt = Prompt((turn("user", "Hi"),), 2, **parameters)
         assert reason_of(await answer(engine, prompt))
 
 
-async def test_a_prompt_can_be_read_without_an_answer(engine: Engine) -> None:
+async def test_max_tokens_of_zero_reads_the_prompt_only(engine: Engine) -> None:
     events = await answer(engine, ask("Only read this.", max_tokens=0))
     assert events == [Finished(FinishReason.MAX_TOKENS)]

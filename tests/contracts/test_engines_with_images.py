@@ -103,12 +103,12 @@ async def test_engine_declares_images(engine: Engine) -> None:
     assert engine.capabilities.image_types >= {"image/png", "image/jpeg", "image/gif"}
 
 
-async def test_images_are_answered(engine: Engine) -> None:
+async def test_prompt_with_images_is_answered(engine: Engine) -> None:
     for prompt in (ask(WHAT, PNG), ask(PNG, JPEG, WHAT, GIF), after_a_call(WHAT, PNG)):
         assert tokens_in(await answer(engine, prompt)) > 0
 
 
-async def test_every_image_costs_something_and_the_same_again(engine: Engine) -> None:
+async def test_every_image_adds_tokens_to_the_count(engine: Engine) -> None:
     none, one, two = (ask(WHAT), ask(WHAT, PNG), ask(WHAT, PNG, PNG))
     counts = [await engine.count_tokens(prompt) for prompt in (none, one, two)]
     assert counts[0] < counts[1] < counts[2]
@@ -116,6 +116,6 @@ async def test_every_image_costs_something_and_the_same_again(engine: Engine) ->
     assert counts[2] - counts[0] < 50, "no image is counted as its base64"
 
 
-async def test_image_in_a_result_costs_something(engine: Engine) -> None:
+async def test_image_in_a_tool_result_adds_tokens_to_the_count(engine: Engine) -> None:
     without = await engine.count_tokens(after_a_call(WHAT))
     assert without < await engine.count_tokens(after_a_call(WHAT, PNG)) < without + 50

@@ -100,7 +100,7 @@ def valid_calls(events: list[EngineEvent]) -> list[str]:
     return [name for name, _ in calls]
 
 
-async def test_engine_declares_its_tools(engine: Engine) -> None:
+async def test_engine_declares_support_for_tools(engine: Engine) -> None:
     assert engine.capabilities.tools
     assert engine.capabilities.forced_tools
     assert engine.capabilities.structured_outputs
@@ -108,14 +108,14 @@ async def test_engine_declares_its_tools(engine: Engine) -> None:
 
 @pytest.mark.covers("tool_choice: any", "effect")
 @pytest.mark.covers("tool_choice: disable_parallel_tool_use", "effect")
-async def test_any_is_one_valid_call_and_no_text(engine: Engine) -> None:
+async def test_choice_any_without_parallel_use_makes_one_valid_call(engine: Engine) -> None:
     events = await answer(engine, asking(ToolChoice(mode="any", parallel=False)))
     assert len(valid_calls(events)) == 1
     assert not text_of(events)
     assert reason_of(events) is FinishReason.END_TURN
 
 
-async def test_any_may_be_several_valid_calls(engine: Engine) -> None:
+async def test_choice_any_makes_valid_calls(engine: Engine) -> None:
     events = await answer(engine, asking(ToolChoice(mode="any"), max_tokens=150))
     assert isinstance(events[0], ToolCallStart)
     if reason_of(events) is FinishReason.END_TURN:
@@ -132,14 +132,14 @@ async def test_named_tool_is_called_once(engine: Engine, name: str) -> None:
 
 
 @pytest.mark.covers("tool_choice: none", "effect")
-async def test_no_tool_is_called_where_none_may_be(engine: Engine) -> None:
+async def test_choice_none_makes_no_call(engine: Engine) -> None:
     events = await answer(engine, asking(ToolChoice(mode="none"), max_tokens=24))
     assert calls_in(events) == []
     assert "<tool_call>" not in text_of(events)
 
 
 @pytest.mark.covers("tool_choice: auto", "effect")
-async def test_model_decides_and_its_calls_are_valid(engine: Engine) -> None:
+async def test_choice_auto_makes_only_valid_calls(engine: Engine) -> None:
     for parallel in (True, False):
         events = await answer(engine, asking(ToolChoice(parallel=parallel), max_tokens=100))
         if reason_of(events) is FinishReason.END_TURN:

@@ -249,7 +249,7 @@ def test_the_python_sdk_takes_an_input_that_was_cut(
 
 
 @pytest.mark.parametrize("text", UNCERTAIN_INPUTS)
-def test_the_python_sdk_takes_an_input_that_ends_in_doubt(
+def test_the_python_sdk_keeps_the_certain_part_of_a_cut_input(
     sdk: anthropic.Anthropic, replay: Replay, text: str
 ) -> None:
     events = called(text)

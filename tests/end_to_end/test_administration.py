@@ -53,7 +53,7 @@ def raw(server: Program) -> Iterator[httpx2.Client]:
 # ── what the SDK does
 
 
-def test_people(admin: Anthropic, raw: httpx2.Client) -> None:
+def test_sdk_manages_invites_and_users(admin: Anthropic, raw: httpx2.Client) -> None:
     assert admin.organization.retrieve().name == "Antiphon"
     people = admin.organization
     invite = people.invites.create(email="ada@example.org", role="developer")
@@ -68,7 +68,7 @@ def test_people(admin: Anthropic, raw: httpx2.Client) -> None:
     assert [one.status for one in people.invites.list(statuses=["deleted"])] == ["deleted"]
 
 
-def test_workspaces_and_members(admin: Anthropic, raw: httpx2.Client) -> None:
+def test_sdk_manages_workspaces_and_members(admin: Anthropic, raw: httpx2.Client) -> None:
     workspaces = admin.organization.workspaces
     made = workspaces.create(name="research", tags={"team": "one"})
     assert workspaces.retrieve(made.id).tags == {"team": "one"}
@@ -85,7 +85,7 @@ def test_workspaces_and_members(admin: Anthropic, raw: httpx2.Client) -> None:
     assert made.id in [one.id for one in workspaces.list(include_archived=True)]
 
 
-def test_keys(admin: Anthropic, raw: httpx2.Client) -> None:
+def test_sdk_reads_and_changes_keys(admin: Anthropic, raw: httpx2.Client) -> None:
     made = raw.post("/api_keys", json={"name": "laptop"}).json()
     keys = admin.organization.api_keys
     assert keys.retrieve(made["id"]).status == "active"
@@ -93,7 +93,7 @@ def test_keys(admin: Anthropic, raw: httpx2.Client) -> None:
     assert [key.id for key in keys.list(status="inactive")] == [made["id"]]
 
 
-def test_rate_limits(admin: Anthropic) -> None:
+def test_sdk_sets_and_clears_rate_limits(admin: Anthropic) -> None:
     (group, _) = admin.organization.rate_limits.list()
     workspace = admin.organization.workspaces.create(name="limited").id
     limits = admin.organization.workspaces.rate_limits
@@ -110,7 +110,7 @@ def test_rate_limits(admin: Anthropic) -> None:
     assert list(limits.list(workspace)) == []
 
 
-def test_spend_limits(admin: Anthropic, raw: httpx2.Client) -> None:
+def test_sdk_sets_and_deletes_spend_limits(admin: Anthropic, raw: httpx2.Client) -> None:
     limits = admin.beta.organization.spend_limits
     workspace = admin.organization.workspaces.create(name="frugal").id
     scope: Any = {"type": "workspace", "workspace_id": workspace}
@@ -140,7 +140,7 @@ def test_spend_limits(admin: Anthropic, raw: httpx2.Client) -> None:
         admin.organization.spend_limits.increase_requests.list()
 
 
-def test_pages_are_walked(admin: Anthropic) -> None:
+def test_sdk_walks_all_pages(admin: Anthropic) -> None:
     names = [f"page {number}" for number in range(7)]
     for name in names:
         admin.organization.workspaces.create(name=name)
@@ -153,7 +153,7 @@ def test_pages_are_walked(admin: Anthropic) -> None:
     assert len(list(admin.organization.rate_limits.list(limit=1))) == 2
 
 
-def test_errors_are_the_sdks(admin: Anthropic, server: Program) -> None:
+def test_sdk_raises_the_class_of_each_admin_error(admin: Anthropic, server: Program) -> None:
     with pytest.raises(anthropic.NotFoundError, match="not found"):
         admin.organization.users.retrieve("user_nobody")
     with pytest.raises(anthropic.BadRequestError, match="email: value is not"):
@@ -168,7 +168,7 @@ def test_errors_are_the_sdks(admin: Anthropic, server: Program) -> None:
         )
 
 
-def test_every_answer_is_as_published(raw: httpx2.Client) -> None:
+def test_every_admin_answer_has_the_published_shape(raw: httpx2.Client) -> None:
     invite = raw.post("/invites", json={"email": "x@example.org", "role": "user"})
     user = raw.post(f"/invites/{invite.json()['id']}/accept", json={"name": "X"})
     workspace = raw.post("/workspaces", json={"name": "published", "tags": {"a": "b"}})

@@ -63,7 +63,7 @@ def test_a_stream_and_json_have_the_same_citations(scripted: Program) -> None:
     assert heard == cited
 
 
-def test_what_is_cited_may_be_a_page_a_block_or_a_result(scripted: Program) -> None:
+def test_pages_blocks_and_search_results_are_cited(scripted: Program) -> None:
     texts = ["The grass is green.", "The sky is blue on every fine day."]
     in_blocks = [{"type": "text", "text": text} for text in texts]
     sources = {
@@ -132,7 +132,7 @@ def test_a_real_model_that_repeats_a_document_cites_it(real: Program) -> None:
         assert not others
 
 
-def test_a_real_model_that_goes_on_with_a_quote_cites_it(real: Program) -> None:
+def test_a_real_model_that_continues_a_quote_cites_it(real: Program) -> None:
     (text, (citation, *_)), *_ = told(real, "Quote the document.", "The tower is 330 metres")
     assert "tall" in text
     assert citation.cited_text.startswith("The tower is 330 metres tall")

@@ -17,7 +17,7 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
     assert run_json(tmp_path, "keys", "list", "--all") == [revoked]
 
 
-def test_a_person_reads_a_table(tmp_path: Path) -> None:
+def test_keys_are_listed_as_a_table_without_secrets(tmp_path: Path) -> None:
     assert "There are no keys here" in run(tmp_path, "keys", "list").stdout
     said = run(tmp_path, "keys", "create", "laptop").stdout
     assert "shown this once" in said
@@ -45,7 +45,7 @@ def test_a_local_model_is_checked_and_its_path_printed(tmp_path: Path) -> None:
     assert "GGUF" in done.stderr
 
 
-def test_help_says_what_there_is(tmp_path: Path) -> None:
+def test_help_lists_every_command(tmp_path: Path) -> None:
     said = run(tmp_path, "--help").stdout
     for command in FAMILIES:
         assert command in said

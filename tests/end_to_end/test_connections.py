@@ -89,7 +89,7 @@ TAKEN = {
 
 @pytest.mark.covers("headers: content-encoding: gzip", "effect")
 @pytest.mark.parametrize("raw", TAKEN.values(), ids=TAKEN)
-def test_a_request_is_taken_however_it_comes(connection: Connection, raw: bytes) -> None:
+def test_request_in_any_valid_framing_is_answered(connection: Connection, raw: bytes) -> None:
     connection.send(raw)
     status, _, body = connection.answer()
     assert (status, body["type"]) == (200, "message")
@@ -97,7 +97,7 @@ def test_a_request_is_taken_however_it_comes(connection: Connection, raw: bytes)
 
 
 @pytest.mark.parametrize("raw", [posted(BODY), chunked(BODY)], ids=["whole", "in chunks"])
-def test_a_request_is_taken_byte_by_byte(connection: Connection, raw: bytes) -> None:
+def test_request_sent_byte_by_byte_is_answered(connection: Connection, raw: bytes) -> None:
     for byte in raw:
         connection.send(bytes([byte]))
     assert connection.answer()[0] == 200
@@ -222,7 +222,7 @@ def test_connection_without_a_request_is_closed(hasty: Program) -> None:
     connection.close()
 
 
-def test_a_second_head_may_take_as_long_as_the_first_answer(hasty: Program) -> None:
+def test_second_request_that_began_early_is_answered_after_the_first(hasty: Program) -> None:
     connection = Connection(hasty)
     raw = posted(BODY).replace(b"connection: close\r\n", b"")
     connection.send(raw + raw[:20])

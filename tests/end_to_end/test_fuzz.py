@@ -152,7 +152,7 @@ async def test_every_request_is_answered_in_a_shape_of_the_wire(app: ASGIApp) ->
 
 
 @pytest.mark.anyio
-async def test_the_requests_are_of_all_kinds(app: ASGIApp) -> None:
+async def test_fuzz_requests_get_answers_of_all_kinds(app: ASGIApp) -> None:
     """A fuzz whose every request fails at the door tells nothing."""
     statuses: dict[int, int] = {}
     for number in range(500):

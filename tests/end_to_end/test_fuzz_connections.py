@@ -115,7 +115,7 @@ async def test_every_connection_ends_with_an_answer_or_closed(hasty: Program) ->
 
 
 @pytest.mark.anyio
-async def test_some_of_the_connections_are_whole(hasty: Program) -> None:
+async def test_some_fuzz_connections_get_a_200(hasty: Program) -> None:
     """A fuzz of which nothing is taken tells nothing."""
     statuses: list[int] = []
     for number in range(60):

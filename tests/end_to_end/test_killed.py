@@ -120,7 +120,7 @@ async def test_server_that_is_stopped_bills_what_it_cuts_off(tmp_path: Path) -> 
 
 
 @pytest.mark.soak
-async def test_keys_are_not_lost(tmp_path: Path) -> None:
+async def test_keys_survive_kills(tmp_path: Path) -> None:
     configure(tmp_path)
     made = []
     for number in range(3):

@@ -53,7 +53,7 @@ def refusal(sdk: anthropic.Anthropic, schema: Any, **more: Any) -> str:
 
 
 @pytest.mark.parametrize("schema", SHORT, ids=lambda schema: json.dumps(schema)[:40])
-def test_odd_schema_is_kept(sdk: anthropic.Anthropic, schema: Any) -> None:
+def test_call_fits_an_odd_schema(sdk: anthropic.Anthropic, schema: Any) -> None:
     if schema == {"type": "nonsense"}:
         assert "JSON schema is invalid" in refusal(sdk, schema)
         return
@@ -70,13 +70,13 @@ def test_schema_that_nothing_fits_is_refused(sdk: anthropic.Anthropic, schema: A
     assert refusal(sdk, schema) == f"{WHERE}: no input fits this schema"
 
 
-def test_schema_that_cannot_be_kept_is_refused_by_name(sdk: anthropic.Anthropic) -> None:
+def test_schema_that_cannot_be_enforced_is_refused_by_name(sdk: anthropic.Anthropic) -> None:
     assert refusal(sdk, UNREAD).startswith(f"{WHERE}: 'pattern' '(a)\\\\1' is not supported: ")
     assert refusal(sdk, LARGE) == f"{WHERE}: Schema is too complex for compilation."
 
 
 @pytest.mark.parametrize("schema", [UNREAD, LARGE, IMPOSSIBLE[1]], ids=["pattern", "size", "loop"])
-def test_tool_that_need_not_be_called_may_ask_for_anything(
+def test_optional_tool_with_an_unsupported_schema_is_accepted(
     sdk: anthropic.Anthropic, schema: Any
 ) -> None:
     assert sdk.messages.create(**ASK, tools=[tool(schema)]).stop_reason in {

@@ -128,7 +128,7 @@ def test_an_error_in_a_stream_is_complete(caller: httpx2.Client) -> None:
     assert (names[-1], wrong) == ("error", [])
 
 
-def test_a_ping_says_nothing_else(caller: httpx2.Client) -> None:
+def test_ping_has_only_its_type(caller: httpx2.Client) -> None:
     frames = FrameDecoder().feed(caller.post("/v1/messages", json=asked(stream=True)).content)
     assert [json.loads(one.data) for one in frames if one.event == "ping"] == [{"type": "ping"}]
 
@@ -167,7 +167,7 @@ def test_an_error_is_complete(
     assert ERROR.complaints(ErrorResponse, answer.content) == []
 
 
-def test_what_is_missing_wrong_or_too_much_is_seen(caller: httpx2.Client) -> None:
+def test_comparison_finds_missing_wrong_and_additional_fields(caller: httpx2.Client) -> None:
     whole = caller.post("/v1/messages", json=ANSWERS["tool_use"]).json()
     changes: list[tuple[dict[str, Any], str]] = [
         ({"id": None}, "id"),

@@ -124,7 +124,7 @@ def test_temperature_0_is_deterministic(real: Program) -> None:
 @pytest.mark.covers("parameters: top_k", "effect")
 @pytest.mark.covers("parameters: top_p", "effect")
 @pytest.mark.parametrize("narrowed", [{"top_k": 1}, {"top_p": 0}])
-def test_sampling_from_one_token_is_deterministic_when_it_is_hot(
+def test_sampling_from_one_token_is_deterministic_at_temperature_1(
     real: Program, narrowed: dict[str, Any]
 ) -> None:
     coldest = post(real, ASK)["content"][0]["text"]
@@ -155,7 +155,7 @@ def test_a_later_turn_extends_the_prompt_of_the_earlier_one(real: Program) -> No
     assert longer_with_system - longer == with_system - one
 
 
-def test_a_prefill_is_gone_on_with(real: Program) -> None:
+def test_prefill_is_continued(real: Program) -> None:
     prefill = {"role": "assistant", "content": "The capital of France is"}
     message = post(real, {**ASK, "messages": [*ASK["messages"], prefill]})
     assert message["content"][0]["text"].startswith(" Paris")
@@ -183,7 +183,7 @@ def test_no_character_is_ever_split(real: Program) -> None:
             assert "\ufffd" not in block["text"]
 
 
-def test_a_prompt_can_be_read_without_an_answer(real: Program) -> None:
+def test_max_tokens_of_zero_reads_the_prompt_only(real: Program) -> None:
     message = post(real, {**ASK, "max_tokens": 0})
     assert (message["content"], message["stop_reason"]) == ([], "max_tokens")
     assert message["usage"]["output_tokens"] == 0

@@ -33,7 +33,7 @@ def asked(text: str) -> dict[str, Any]:
     return {**ASK, "messages": [{"role": "user", "content": text}]}
 
 
-def test_a_message_comes_back(sdk: anthropic.Anthropic) -> None:
+def test_sdk_gets_a_message(sdk: anthropic.Anthropic) -> None:
     message = sdk.messages.create(**ASK)
     assert message.model == MODEL
     assert message.content[0].type == "text"
@@ -104,7 +104,7 @@ def test_the_old_version_takes_sampling_parameters(sdk: anthropic.Anthropic) -> 
         ({"extra_body": {"zzz": 1}}, anthropic.BadRequestError),
     ],
 )
-def test_errors_come_in_their_classes(sdk: anthropic.Anthropic, changes, error) -> None:
+def test_sdk_raises_the_class_of_each_error(sdk: anthropic.Anthropic, changes, error) -> None:
     with pytest.raises(error) as caught:
         sdk.messages.create(**{**ASK, **changes})
     assert caught.value.request_id.startswith("req_")

@@ -146,7 +146,9 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         (["keys", "create", ""], {}, "name: String should have at least 1 character"),
     ],
 )
-def test_what_cannot_be_is_said_in_plain_words(tmp_path: Path, arguments, settings, said) -> None:
+def test_impossible_command_fails_with_a_plain_message(
+    tmp_path: Path, arguments, settings, said
+) -> None:
     done = run(tmp_path, *arguments, **settings)
     assert done.returncode == 1
     assert said in done.stderr

@@ -66,7 +66,7 @@ def loop(*blocks: Any) -> list[Any]:
 
 
 @pytest.mark.covers("parameters: output_config.effort", "effect")
-def test_a_thought_comes_before_the_answer_and_leaves_room_for_it(
+def test_thinking_comes_before_the_answer_and_within_its_budget(
     sdk: anthropic.Anthropic,
 ) -> None:
     message = sdk.messages.create(**ASK)
@@ -111,7 +111,7 @@ def test_a_budget_really_ends_the_thinking(sdk: anthropic.Anthropic) -> None:
 
 
 @pytest.mark.parametrize("thinking", [None, {"type": "disabled"}])
-def test_nobody_thinks_unasked(sdk: anthropic.Anthropic, thinking: Any) -> None:
+def test_answer_has_no_thinking_unless_enabled(sdk: anthropic.Anthropic, thinking: Any) -> None:
     asked = {name: value for name, value in ASK.items() if name != "thinking"}
     message = sdk.messages.create(**asked, **({} if thinking is None else {"thinking": thinking}))
     assert kinds(message) == ["text"]
@@ -132,7 +132,7 @@ def test_thinking_that_is_sent_back_is_read_and_counted(sdk: anthropic.Anthropic
     assert forgotten == count(**asked, messages=without).input_tokens
 
 
-def test_thinking_that_is_not_shown_is_read_again_all_the_same(sdk: anthropic.Anthropic) -> None:
+def test_omitted_thinking_that_is_sent_back_is_counted(sdk: anthropic.Anthropic) -> None:
     omitted = {"type": "adaptive", "display": "omitted"}
     message = sdk.messages.create(**{**ASK, "thinking": omitted})
     thought = message.content[0]

@@ -58,7 +58,7 @@ async def test_a_recorded_request_is_answered(client, request_: dict[str, Any]) 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("request_", requests())
-async def test_what_broke_off_is_asked_again_without_a_stream(
+async def test_retry_of_a_recorded_request_without_a_stream_is_answered(
     client, request_: dict[str, Any]
 ) -> None:
     again = {**request_, "body": {**request_["body"], "max_tokens": 64_000}}
@@ -68,7 +68,7 @@ async def test_what_broke_off_is_asked_again_without_a_stream(
 
 
 @pytest.mark.anyio
-async def test_a_title_is_json_that_fits(client) -> None:
+async def test_title_request_is_answered_with_json_of_its_schema(client) -> None:
     answer = await sent(await client(), recorded("title"))
     pieces = [one["delta"]["text"] for one in answer.events if one["type"] == "content_block_delta"]
     title = json.loads("".join(pieces))
@@ -86,7 +86,7 @@ def counted(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.anyio
-async def test_the_counts_of_a_context_are_answered_all_at_once(client) -> None:
+async def test_concurrent_token_counts_are_all_answered(client) -> None:
     caller: Client = await client()
     headers = {**recorded("first_turn")["headers"], "x-api-key": KEY}
     path = "/v1/messages/count_tokens?beta=true"
@@ -101,7 +101,7 @@ async def test_the_counts_of_a_context_are_answered_all_at_once(client) -> None:
 
 
 @pytest.mark.anyio
-async def test_tools_that_its_own_search_found_are_taken(client) -> None:
+async def test_references_to_tools_found_by_its_search_are_accepted(client) -> None:
     body = recorded("first_turn")["body"]
     found = [{"type": "tool_reference", "tool_name": "Bash"}]
     call = {"type": "tool_use", "id": "toolu_1", "name": "ToolSearch", "input": {"query": "sh"}}
@@ -117,13 +117,13 @@ async def test_tools_that_its_own_search_found_are_taken(client) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", ["/", "/api/hello"])
-async def test_what_it_asks_first_does_no_harm(client, path: str) -> None:
+async def test_probe_of_an_unknown_path_is_a_404(client, path: str) -> None:
     caller: Client = await client()
     assert (await caller.start("HEAD", path, headers={"x-api-key": None}).task).status == 404
 
 
 @pytest.mark.anyio
-async def test_the_sentences_that_it_reads_are_said(client) -> None:
+async def test_errors_that_claude_code_parses_have_their_exact_wording(client) -> None:
     """It knows them only in an envelope whose keys stand in this order."""
     request = recorded("first_turn")
     limited = await sent(await client(max_output_tokens=4096), request)

@@ -37,7 +37,7 @@ def test_a_program_of_this_line_of_the_sdk_works(program: Program, line: str) ->
     node("--test", f"{line}.test.mjs", **told(program))
 
 
-def test_failures_come_in_their_classes(scripted: Program) -> None:
+def test_typescript_sdk_throws_the_class_of_each_failure(scripted: Program) -> None:
     node("--test", "failures.test.mjs", **told(scripted))
 
 

@@ -161,7 +161,7 @@ async def test_an_upstream_gets_its_own_signatures_and_no_others(gateway) -> Non
         ]
 
 
-async def test_an_upstream_that_is_overloaded_says_when_to_come_back(gateway) -> None:
+async def test_retry_after_of_an_overloaded_upstream_reaches_the_caller(gateway) -> None:
     async with misbehaving() as upstream:
         options = {"url": upstream.url, "model": "m", "context_tokens": 90_000}
         client = await gateway({"id": "m", "engine": "messages_api", "options": options})

@@ -30,7 +30,7 @@ def loop_of(seed: int) -> SimulatedLoop:
     return SimulatedLoop(Random(seed))  # noqa: S311 - an order has to come back
 
 
-def test_hours_pass_in_an_instant() -> None:
+def test_sleep_of_hours_takes_no_real_time() -> None:
     loop = loop_of(1)
     began = time.monotonic()
     loop.run_until_complete(asyncio.sleep(7200))
@@ -53,7 +53,7 @@ def test_timers_fire_between_steps_that_do_not_wait() -> None:
     loop.close()
 
 
-def test_waiting_for_nothing_is_an_error() -> None:
+def test_wait_that_nothing_can_end_raises_deadlock_error() -> None:
     loop = loop_of(1)
     with pytest.raises(DeadlockError):
         loop.run_until_complete(loop.create_future())
@@ -75,7 +75,7 @@ def test_work_of_threads_is_done_inline_after_a_delay() -> None:
     loop.close()
 
 
-def test_fault_in_a_thread_reaches_who_waits() -> None:
+def test_exception_in_a_thread_is_raised_at_its_await() -> None:
     loop = loop_of(1)
     with inline_threads(), pytest.raises(ZeroDivisionError):
         loop.run_until_complete(anyio.to_thread.run_sync(lambda: 1 // 0))
@@ -83,7 +83,7 @@ def test_fault_in_a_thread_reaches_who_waits() -> None:
 
 
 @pytest.mark.parametrize("dies_at", range(1, 12))
-def test_dead_owner_runs_no_finally(dies_at: int) -> None:
+def test_task_of_a_dead_process_runs_no_finally(dies_at: int) -> None:
     loop = loop_of(1)
     process = Process(dies_at)
     cleaned: list[int] = []

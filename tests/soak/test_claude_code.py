@@ -154,7 +154,7 @@ def test_a_turn_without_tools_is_answered(claude: Path, recorder: Recorder, tmp_
     assert said(recorder) == ""
 
 
-def test_a_wrong_key_is_said_to_be_one(claude: Path, recorder: Recorder, tmp_path: Path) -> None:
+def test_wrong_key_is_reported_as_invalid(claude: Path, recorder: Recorder, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="invalid x-api-key"):
         ask(claude, recorder, tmp_path / "home", ANTHROPIC_API_KEY="wrong")
 
