@@ -30,7 +30,7 @@ from antiphon.store.counters.base import Counters, DueSlot, UnseededError
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.valkey import open_valkey
 from support.accounts import account
-from support.valkey import Clock, Server, timed
+from support.valkey import Clock, Server, timed_counters
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ async def unseeded(
 ) -> AsyncGenerator[Counters]:
     counters: Counters = MemoryCounters(clock)
     if request.param == "valkey":
-        counters = timed(request.getfixturevalue("valkey").url, next(names), clock)
+        counters = timed_counters(request.getfixturevalue("valkey").url, next(names), clock)
     yield counters
     await counters.aclose()
 
@@ -339,7 +339,7 @@ async def test_memory_and_valkey_decide_the_same(
     valkey: Server, names: Iterator[str], steps: list[Any]
 ) -> None:
     clock = Clock()
-    memory, shared = MemoryCounters(clock), timed(valkey.url, next(names), clock)
+    memory, shared = MemoryCounters(clock), timed_counters(valkey.url, next(names), clock)
     try:
         await memory.seed({M: 20})
         await shared.seed({M: 20})

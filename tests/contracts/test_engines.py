@@ -25,6 +25,7 @@ from antiphon.engines.scripted import open_scripted
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from support.conversation import (
+    all_events,
     answer,
     ask,
     first_piece,
@@ -32,9 +33,8 @@ from support.conversation import (
     text_of,
     tokens_in,
     turn,
-    whole,
 )
-from support.upstreams import Owning, antiphon_server, llama_server
+from support.upstreams import EngineWithServer, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +57,7 @@ async def chat_completions(default_model: Path) -> Engine:
     server = llama_server(default_model)
     options = await server.__aenter__()
     engine = await open_chat_completions(EngineConfig("chat_completions", options=options))
-    return Owning(engine, server)
+    return EngineWithServer(engine, server)
 
 
 async def messages_api(default_model: Path) -> Engine:
@@ -65,7 +65,7 @@ async def messages_api(default_model: Path) -> Engine:
     server = llama_server(default_model)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
-    return Owning(engine, server)
+    return EngineWithServer(engine, server)
 
 
 async def messages_api_on_antiphon(default_model: Path) -> Engine:
@@ -73,7 +73,7 @@ async def messages_api_on_antiphon(default_model: Path) -> Engine:
     server = antiphon_server(default_model)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
-    return Owning(engine, server)
+    return EngineWithServer(engine, server)
 
 
 async def routed(default_model: Path) -> Engine:
@@ -150,7 +150,7 @@ async def test_answering_does_not_change_the_count(engine: Engine) -> None:
 
 async def test_answer_begins_with_the_size_of_its_prompt_exactly_once(engine: Engine) -> None:
     for prompt in (ask("Say hello.", max_tokens=2), ask("Read this.", max_tokens=0)):
-        first, *rest = await whole(engine, prompt)
+        first, *rest = await all_events(engine, prompt)
         assert isinstance(first, Started)
         assert first.input_tokens == await engine.count_tokens(prompt)
         assert not any(isinstance(event, Started) for event in rest)

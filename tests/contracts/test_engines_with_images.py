@@ -14,7 +14,7 @@ from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResul
 from support import images
 from support.conversation import answer, tokens_in, turn
 from support.images import image_param
-from support.upstreams import Owning, antiphon_server, llama_server
+from support.upstreams import EngineWithServer, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def llama_at_a_url(default_model: Path, projector: Path) -> Engine:
     """In front of a llama-server whose `/props` say that it sees."""
     server = llama_server(default_model, projector)
     options = await server.__aenter__()
-    return Owning(await open_llama(EngineConfig("llama", options=options)), server)
+    return EngineWithServer(await open_llama(EngineConfig("llama", options=options)), server)
 
 
 async def scripted(_: Path, __: Path) -> Engine:
@@ -46,7 +46,7 @@ async def chat_completions(default_model: Path, projector: Path) -> Engine:
     server = llama_server(default_model, projector)
     options = {**await server.__aenter__(), "images": True}
     engine = await open_chat_completions(EngineConfig("chat_completions", options=options))
-    return Owning(engine, server)
+    return EngineWithServer(engine, server)
 
 
 async def messages_api(default_model: Path, projector: Path) -> Engine:
@@ -54,7 +54,7 @@ async def messages_api(default_model: Path, projector: Path) -> Engine:
     server = llama_server(default_model, projector)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
-    return Owning(engine, server)
+    return EngineWithServer(engine, server)
 
 
 async def messages_api_on_antiphon(default_model: Path, projector: Path) -> Engine:
@@ -62,7 +62,7 @@ async def messages_api_on_antiphon(default_model: Path, projector: Path) -> Engi
     server = antiphon_server(default_model, projector)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
-    return Owning(engine, server)
+    return EngineWithServer(engine, server)
 
 
 ENGINES: list[Open] = [

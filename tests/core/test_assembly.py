@@ -27,7 +27,7 @@ from antiphon.wire.events import (
 )
 from antiphon.wire.fold import fold
 from antiphon.wire.messages import Message, RefusalDetails
-from support.assembling import begun
+from support.assembling import started_assembly
 
 CHUNKS = st.lists(st.builds(TextChunk, st.text("abE ", max_size=4), st.integers(0, 5)), max_size=12)
 ENDINGS = st.builds(Finished, st.sampled_from(FinishReason), st.integers(0, 2))
@@ -38,7 +38,7 @@ def assembled(
     chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...] = ()
 ) -> tuple[Assembly, list[StreamEvent], list[EngineEvent]]:
     """An assembly that was fed until it ended, what it said, and what it was fed."""
-    assembly = begun(*sequences)
+    assembly = started_assembly(*sequences)
     said: list[StreamEvent] = [assembly.start()]
     fed: list[EngineEvent] = []
     for event in (*chunks, finished):
@@ -147,21 +147,21 @@ def test_feeding_after_the_end_is_refused(
 
 
 def test_message_start_has_id_model_and_input_tokens() -> None:
-    message = begun().start().message
+    message = started_assembly().start().message
     assert (message.id, message.model, message.content) == ("msg_01", "m", ())
     assert (message.stop_reason, message.usage.input_tokens) == (None, 7)
     assert message.usage.output_tokens == 0
 
 
 def test_cost_is_known_at_any_moment() -> None:
-    assembly = begun()
+    assembly = started_assembly()
     assembly.feed(TextChunk("Hi", 2))
     assembly.feed(TextChunk(" you", 1))
     assert assembly.output_tokens == 3
 
 
 def test_chunk_without_text_opens_no_block() -> None:
-    assembly = begun()
+    assembly = started_assembly()
     assert assembly.feed(TextChunk("", 1)) == []
 
 
@@ -177,7 +177,7 @@ def test_text_that_was_held_back_is_sent_when_the_model_stops() -> None:
 
 
 def test_stop_sequence_ends_the_message_at_once() -> None:
-    assembly = begun("END")
+    assembly = started_assembly("END")
     assembly.start()
     assembly.feed(TextChunk("the E", 2))
     events = assembly.feed(TextChunk("ND of", 2))
@@ -200,7 +200,7 @@ def test_answer_that_is_not_streamed_folds_to_the_same_message(
 ) -> None:
     folds = []
     for streamed in (True, False):
-        assembly = begun(*sequences, streamed=streamed)
+        assembly = started_assembly(*sequences, streamed=streamed)
         events: list[StreamEvent] = [assembly.start()]
         for event in (*chunks, finished):
             if not assembly.ended:
@@ -210,7 +210,7 @@ def test_answer_that_is_not_streamed_folds_to_the_same_message(
 
 
 def test_cost_of_an_answer_that_is_not_streamed_is_known_at_any_moment() -> None:
-    assembly = begun(streamed=False)
+    assembly = started_assembly(streamed=False)
     assert assembly.feed(TextChunk("Hello", 2)) == []
     assert assembly.output_tokens == 2
 
@@ -246,7 +246,7 @@ def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
     pieces: list[EngineEvent], reason: FinishReason, streamed: bool
 ) -> None:
     ids = iter(range(100))
-    assembly = begun(
+    assembly = started_assembly(
         streamed=streamed,
         tool_use_id=lambda: f"toolu_{next(ids)}",
         sign=lambda thinking, _: f"signed {thinking}",
@@ -276,7 +276,7 @@ def test_any_answer_of_all_kinds_of_blocks_is_a_stream_of_the_grammar(
 
 
 def test_thinking_that_is_not_shown_is_a_block_with_its_signature_alone() -> None:
-    assembly = begun(shows_thinking=False, sign=lambda text, _: text)
+    assembly = started_assembly(shows_thinking=False, sign=lambda text, _: text)
     events = [
         event
         for fed in (ThinkingChunk("So", 1), ThinkingChunk("...", 1), TextChunk("Hi", 1))
@@ -296,11 +296,11 @@ def test_an_answer_without_thinking_is_not_signed() -> None:
 
 def test_the_input_of_a_call_that_was_not_started_is_a_defect() -> None:
     with pytest.raises(RuntimeError, match="not started"):
-        begun().feed(ToolCallJson("{}", 1))
+        started_assembly().feed(ToolCallJson("{}", 1))
 
 
 def test_call_without_input_has_an_empty_object() -> None:
-    assembly = begun()
+    assembly = started_assembly()
     events = [assembly.start()]
     for fed in (ToolCallStart("f", 1), ToolCallJson("", 0), Finished(FinishReason.END_TURN)):
         events += assembly.feed(fed)
@@ -309,7 +309,7 @@ def test_call_without_input_has_an_empty_object() -> None:
 
 
 def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> None:
-    assembly = begun(
+    assembly = started_assembly(
         started=Started(
             input_tokens=100,
             cache_read_tokens=70,
@@ -332,13 +332,13 @@ def test_an_answer_whose_engine_says_the_size_of_the_prompt_begins_with_it() -> 
 
 def test_engine_that_says_the_size_twice_is_a_defect() -> None:
     with pytest.raises(RuntimeError, match="has started"):
-        begun().feed(Started(input_tokens=7))
+        started_assembly().feed(Started(input_tokens=7))
 
 
 @pytest.mark.covers("stop reasons: refusal", "effect")
 @pytest.mark.parametrize("refusal", [None, Refusal("cyber", "No.")])
 def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -> None:
-    assembly = begun()
+    assembly = started_assembly()
     said = assembly.feed(Finished(FinishReason.REFUSAL, 1, refusal))
     message = fold([assembly.start(), *said])
     known = refusal or Refusal()
@@ -350,7 +350,7 @@ def test_a_refusal_says_why_as_far_as_the_engine_does(refusal: Refusal | None) -
 
 @pytest.mark.covers("blocks of an answer: redacted_thinking", "effect")
 def test_signatures_hold_the_proofs_of_the_engine() -> None:
-    assembly = begun(sign=lambda text, proof: f"{text}|{proof}")
+    assembly = started_assembly(sign=lambda text, proof: f"{text}|{proof}")
     fed = [
         ThinkingChunk("So", 1),
         ThinkingSignature("a"),
@@ -375,7 +375,7 @@ def test_signatures_hold_the_proofs_of_the_engine() -> None:
 
 def folded(thinking: str, *events: EngineEvent) -> Message:
     """The answer to a caller who asked for `thinking` in this way."""
-    assembly = begun(thinking=thinking, sign=lambda thought, _: f"signed {thought}")
+    assembly = started_assembly(thinking=thinking, sign=lambda thought, _: f"signed {thought}")
     streamed: list[StreamEvent] = [assembly.start()]
     for event in events:
         streamed += assembly.feed(event)

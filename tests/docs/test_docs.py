@@ -172,5 +172,5 @@ def test_nothing_but_the_settings_reads_the_environment() -> None:
 def test_coverage_page_equals_the_marks_of_the_tests() -> None:
     committed = surface.PAGE.read_text(encoding="utf-8")
     states = surface.covered()
-    assert surface.backwards(surface.stated(committed), states) == []
+    assert surface.regressions(surface.stated(committed), states) == []
     assert committed == surface.page(states), "run make coverage-table"

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pytest
 
 from support import surface
-from support.surface import SurfaceError, backwards, covered, main, page, stated
+from support.surface import SurfaceError, covered, main, page, regressions, stated
 
 Suite: TypeAlias = Callable[..., Path]
 
@@ -49,7 +49,7 @@ def test_page_states_what_the_tests_cover() -> None:
 
 def test_missing_mark_is_reported(suite: Suite) -> None:
     before = covered(suite(marked((TOP_P, "effect"), (PING, "shape"))))
-    assert backwards(before, covered(suite(marked((PING, "shape"))))) == [
+    assert regressions(before, covered(suite(marked((PING, "shape"))))) == [
         f"{TOP_P}: effect, now not yet"
     ]
 
@@ -60,19 +60,19 @@ def test_missing_mark_is_reported(suite: Suite) -> None:
 )
 def test_weaker_mark_is_reported(suite: Suite, was: str, is_now: str) -> None:
     before, after = covered(suite(marked((TOP_P, was)))), covered(suite(marked((TOP_P, is_now))))
-    assert backwards(before, after) == [f"{TOP_P}: {was}, now {is_now}"]
-    assert backwards(after, before) == []
+    assert regressions(before, after) == [f"{TOP_P}: {was}, now {is_now}"]
+    assert regressions(after, before) == []
 
 
 def test_thing_that_left_the_surface_is_reported() -> None:
-    assert backwards({"parameters: once": "effect"}, {}) == [
+    assert regressions({"parameters: once": "effect"}, {}) == [
         "parameters: once: effect, now not yet"
     ]
 
 
 def test_new_mark_is_not_reported(suite: Suite) -> None:
     before = covered(suite(marked((TOP_P, "refused"))))
-    assert backwards(before, covered(suite(marked((TOP_P, "refused"), (PING, "effect"))))) == []
+    assert regressions(before, covered(suite(marked((TOP_P, "refused"), (PING, "effect"))))) == []
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_every_removed_mark_is_reported() -> None:
     assert committed
     for thing, state in committed.items():
         rest = {other: states[other] for other in states if other != thing}
-        assert backwards(committed, rest) == [f"{thing}: {state}, now not yet"]
+        assert regressions(committed, rest) == [f"{thing}: {state}, now not yet"]

@@ -58,5 +58,5 @@ def real(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Itera
 
 @pytest.fixture(scope="session")
 def typescript() -> None:
-    """What the programs in `typescript/` import is installed, for whoever runs them."""
+    """Install the packages that the programs in `typescript/` import."""
     install()

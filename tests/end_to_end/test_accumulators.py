@@ -31,7 +31,7 @@ from antiphon.wire.fold import fold
 from antiphon.wire.sse import EventEncoder
 from support.assembling import STARTED
 from support.node import node
-from support.sources import found, read
+from support.sources import search_result, sources_of
 
 STREAMS_FOR_NODE = 300
 # Integers that are exact in JavaScript as well. No signed zeros, and no exponents: of those the
@@ -46,7 +46,9 @@ JSON = st.recursive(
     max_leaves=6,
 )
 COST = st.integers(0, 3)
-SOURCES = read(["The grass is green. The sky is blue.", Pages(("Page one.",)), found("A result.")])
+SOURCES = sources_of(
+    ["The grass is green. The sky is blue.", Pages(("Page one.",)), search_result("A result.")]
+)
 CLAIMS = st.lists(
     st.sampled_from(["The grass is green. ", "It is", " [source 2]", "[source 3, 4]", ".", "\n"]),
     min_size=2,

@@ -14,7 +14,13 @@ from starlette.types import ASGIApp
 from antiphon.logs import set_up_logs
 from antiphon.server.app import build_app
 from support.asgi import Answer, Call
-from support.fuzz_requests import LARGEST_BODY, Request, request_number, shown, simpler
+from support.fuzz_requests import (
+    LARGEST_BODY,
+    Request,
+    description,
+    request_number,
+    simplifications,
+)
 from support.processes import Program
 
 REQUESTS = 12_000
@@ -128,7 +134,7 @@ async def smallest(app: ASGIApp, request: Request, wrong: str) -> Request:
     shrinking = True
     while shrinking:
         shrinking = False
-        for smaller in simpler(request):
+        for smaller in simplifications(request):
             if smaller.size < request.size and await checked(app, smaller) == wrong:
                 request, shrinking = smaller, True
                 break
@@ -147,7 +153,7 @@ async def test_every_request_is_answered_in_a_shape_of_the_wire(app: ASGIApp) ->
     report = []
     for verdict, requests in wrong.items():
         request = await smallest(app, min(requests, key=lambda one: one.size), verdict)
-        report.append(f"{verdict} ({len(requests)} times): {shown(request)}")
+        report.append(f"{verdict} ({len(requests)} times): {description(request)}")
     assert not report, "\n".join(report)
 
 

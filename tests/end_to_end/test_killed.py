@@ -43,7 +43,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[
 
 
 async def live(url: str, chance: random.Random) -> list[Told]:
-    """Ask for much, in every way, until nobody answers any more."""
+    """Send many requests of every kind until the server is killed."""
     told: list[Told] = []
 
     async def keep_asking(caller: Caller, number: int) -> None:

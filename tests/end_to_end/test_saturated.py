@@ -43,7 +43,7 @@ async def test_no_call_fails_while_the_limit_is_saturated(tmp_path: Path) -> Non
     assert (
         len(retries) == CLIENTS * EACH == len(await recorded(sqlite_url(tmp_path / "antiphon.db")))
     )
-    # Somebody had to wait, everybody once at most, and the limit held.
+    # Some calls had to wait, each at most once, and the limit held.
     assert set(retries) == {0, 1}
     assert LIMIT + lasted * LIMIT / 60 >= CLIENTS * EACH
 

@@ -66,6 +66,6 @@ async def test_no_call_fails_while_the_limit_of_two_servers_is_saturated(
         first.stop()
         second.stop()
     assert len(retries) == CLIENTS * EACH == len(await recorded(postgres_url))
-    # Whoever answers knows the place that the other one has promised.
+    # Either server knows the retry slots that the other one has promised.
     assert set(retries) == {0, 1}
     assert LIMIT + lasted * LIMIT / 60 >= CLIENTS * EACH

@@ -74,11 +74,11 @@ def test_no_secret_prompt_or_answer_is_logged_or_stored(tmp_path: Path) -> None:
         broken = httpx2.post(f"{program.url}/v1/messages", content=private, headers=HEADERS)
         assert broken.status_code == 400
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    said = (program.output + program.complaints).encode()
+    said = (program.output + program.error_output).encode()
     for place in (*written, said):
         assert b"swordfish" not in place
         assert KEY.encode() not in place
-    assert "request_id" in program.complaints
+    assert "request_id" in program.error_output
 
 
 def test_a_stop_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path) -> None:

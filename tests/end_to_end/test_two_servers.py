@@ -57,7 +57,7 @@ class Pair:
             yield program
 
     async def end_leases(self) -> None:
-        """Let the time of all leases be over: as long as they last nobody wants to wait."""
+        """End all leases at once; they last longer than a test can wait."""
         async with Valkey.from_url(self.valkey.url) as client:
             (leases,) = await client.keys("*:leases")
             names = await client.zrange(leases, 0, -1)

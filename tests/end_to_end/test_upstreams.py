@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from support.processes import KEY, Program, serving
-from support.upstreams import misbehaving
+from support.upstreams import fake_upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -141,7 +141,7 @@ SIGNED = events(
 @pytest.mark.covers("blocks of a request: redacted_thinking", "effect")
 @pytest.mark.covers("usage: cache_read_input_tokens", "effect")
 async def test_an_upstream_gets_its_own_signatures_and_no_others(gateway) -> None:
-    async with misbehaving() as upstream:
+    async with fake_upstream() as upstream:
         options = {"url": upstream.url, "model": "m", "context_tokens": 90_000, "thinking": True}
         client = await gateway({"id": "m", "engine": "messages_api", "options": options})
         upstream.streams(SIGNED)
@@ -162,7 +162,7 @@ async def test_an_upstream_gets_its_own_signatures_and_no_others(gateway) -> Non
 
 
 async def test_retry_after_of_an_overloaded_upstream_reaches_the_caller(gateway) -> None:
-    async with misbehaving() as upstream:
+    async with fake_upstream() as upstream:
         options = {"url": upstream.url, "model": "m", "context_tokens": 90_000}
         client = await gateway({"id": "m", "engine": "messages_api", "options": options})
 

@@ -23,7 +23,7 @@ def test_shares_are_spread_and_not_lumped(weights: list[int]) -> None:
     for request in range(1, whole + 1):
         turns[rotation.order(able, 0.0)[0]] += 1
         for place, weight in enumerate(weights):
-            # Nobody is a whole turn per other place away from what is due.
+            # No engine is a whole turn per other engine away from its share.
             assert abs(turns[place] - request * weight / whole) < len(weights)
 
 

@@ -21,7 +21,7 @@ from antiphon.engines.base import (
     TextChunk,
 )
 from antiphon.engines.routed import RoutedEngine, WeightedEngine, common
-from support.conversation import ask, text_of, whole
+from support.conversation import all_events, ask, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -30,8 +30,8 @@ END = Finished(FinishReason.END_TURN)
 
 
 @dataclass
-class Says:
-    """An engine that says its name, or fails: before anything, or `late`, behind some text."""
+class FakeEngine:
+    """An engine that answers with its name, or fails: at once, or `late`, after some text."""
 
     name: str
     fails: EngineErrorKind | None = None
@@ -79,7 +79,7 @@ class Clock:
 
 
 def routed(
-    *engines: Says, weights: tuple[int, ...] = (), clock: Clock | None = None
+    *engines: FakeEngine, weights: tuple[int, ...] = (), clock: Clock | None = None
 ) -> RoutedEngine:
     shares = weights or (1,) * len(engines)
     members = [WeightedEngine(engine, share) for engine, share in zip(engines, shares, strict=True)]
@@ -87,11 +87,11 @@ def routed(
 
 
 async def said(engine: RoutedEngine) -> str:
-    return text_of(await whole(engine, ask("Hi")))
+    return text_of(await all_events(engine, ask("Hi")))
 
 
 async def test_requests_are_spread_by_weight() -> None:
-    engine = routed(Says("a"), Says("b"), weights=(3, 1))
+    engine = routed(FakeEngine("a"), FakeEngine("b"), weights=(3, 1))
     assert sorted([await said(engine) for _ in range(8)]) == ["a"] * 6 + ["b"] * 2
 
 
@@ -100,24 +100,26 @@ async def test_requests_are_spread_by_weight() -> None:
 async def test_request_goes_to_the_next_engine_after_an_early_failure(
     kind: EngineErrorKind, counts_exactly: bool
 ) -> None:
-    broken = Says("a", fails=kind, limits={"counts_exactly": counts_exactly})
-    engine = routed(broken, Says("b", size=20))
-    assert await whole(engine, ask("Hi")) == [Started(input_tokens=20), TextChunk("b", 1), END]
+    broken = FakeEngine("a", fails=kind, limits={"counts_exactly": counts_exactly})
+    engine = routed(broken, FakeEngine("b", size=20))
+    assert await all_events(engine, ask("Hi")) == [Started(input_tokens=20), TextChunk("b", 1), END]
 
 
 async def test_unsupported_prompt_is_not_tried_on_the_next_engine() -> None:
-    second = Says("b")
-    engine = routed(Says("a", fails=EngineErrorKind.UNSUPPORTED), second)
+    second = FakeEngine("b")
+    engine = routed(FakeEngine("a", fails=EngineErrorKind.UNSUPPORTED), second)
     with pytest.raises(EngineError, match="a"):
         await said(engine)
     with pytest.raises(EngineError, match="a"):
-        await routed(Says("a", fails=EngineErrorKind.UNSUPPORTED), second).count_tokens(ask("Hi"))
+        await routed(FakeEngine("a", fails=EngineErrorKind.UNSUPPORTED), second).count_tokens(
+            ask("Hi")
+        )
     assert second.asked == 0
 
 
 async def test_failure_after_the_first_text_is_raised() -> None:
-    second = Says("b")
-    engine = routed(Says("a", fails=FAILED, late=True), second)
+    second = FakeEngine("b")
+    engine = routed(FakeEngine("a", fails=FAILED, late=True), second)
     seen: list[EngineEvent] = []
 
     async def watch() -> None:
@@ -135,8 +137,8 @@ async def test_failure_after_the_first_text_is_raised() -> None:
 async def test_overload_is_raised_before_failure_where_all_engines_fail(
     weights: tuple[int, int],
 ) -> None:
-    overloaded = Says("b", fails=OVERLOADED, retry_after_s=7.0)
-    engine = routed(Says("a", fails=FAILED), overloaded, weights=weights)
+    overloaded = FakeEngine("b", fails=OVERLOADED, retry_after_s=7.0)
+    engine = routed(FakeEngine("a", fails=FAILED), overloaded, weights=weights)
     with pytest.raises(EngineError) as caught:
         await said(engine)
     assert (caught.value.kind, caught.value.retry_after_s) == (OVERLOADED, 7.0)
@@ -145,8 +147,8 @@ async def test_overload_is_raised_before_failure_where_all_engines_fail(
 
 
 async def test_an_engine_that_failed_is_left_out_and_tried_again() -> None:
-    clock, broken = Clock(), Says("a", fails=FAILED)
-    engine = routed(broken, Says("b"), clock=clock)
+    clock, broken = Clock(), FakeEngine("a", fails=FAILED)
+    engine = routed(broken, FakeEngine("b"), clock=clock)
     for _ in range(10):
         assert await said(engine) == "b"
     assert broken.counted == 1
@@ -156,25 +158,25 @@ async def test_an_engine_that_failed_is_left_out_and_tried_again() -> None:
 
 
 async def test_engine_that_is_not_ready_is_not_tried_first() -> None:
-    loading = Says("a", ready=False)
-    engine = routed(loading, Says("b"))
+    loading = FakeEngine("a", ready=False)
+    engine = routed(loading, FakeEngine("b"))
     assert [await said(engine) for _ in range(4)] == ["b"] * 4
     assert engine.ready
     assert not routed(loading).ready
 
 
 async def test_an_answer_without_an_end_is_a_failure() -> None:
-    class Silent(Says):
+    class Silent(FakeEngine):
         async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
             del prompt
             for event in ():
                 yield event
 
-    assert await said(routed(Silent("a"), Says("b"))) == "b"
+    assert await said(routed(Silent("a"), FakeEngine("b"))) == "b"
 
 
 async def test_cancelled_trial_of_a_failed_engine_is_repeated() -> None:
-    class Slow(Says):
+    class Slow(FakeEngine):
         async def count_tokens(self, prompt: Prompt) -> int:
             if self.fails is None:
                 reached.set()
@@ -182,7 +184,7 @@ async def test_cancelled_trial_of_a_failed_engine_is_repeated() -> None:
             return await super().count_tokens(prompt)
 
     reached, clock, slow = asyncio.Event(), Clock(), Slow("a", fails=FAILED)
-    engine = routed(slow, Says("b"), weights=(9, 1), clock=clock)
+    engine = routed(slow, FakeEngine("b"), weights=(9, 1), clock=clock)
     await said(engine)
     slow.fails, clock.now = None, 1.0
     for _ in range(2):
@@ -195,15 +197,17 @@ async def test_cancelled_trial_of_a_failed_engine_is_repeated() -> None:
 
 
 async def test_prompt_size_is_that_of_the_answering_engine() -> None:
-    engine = routed(Says("a", size=10), Says("b", size=20, limits={"counts_exactly": False}))
+    engine = routed(
+        FakeEngine("a", size=10), FakeEngine("b", size=20, limits={"counts_exactly": False})
+    )
     for _ in range(2):
-        start, word, _end = await whole(engine, ask("Hi"))
+        start, word, _end = await all_events(engine, ask("Hi"))
         assert isinstance(start, Started)
         assert start.input_tokens == {"a": 10, "b": 20}[text_of([word])]
 
 
 async def test_closing_closes_every_engine() -> None:
-    engines = Says("a"), Says("b")
+    engines = FakeEngine("a"), FakeEngine("b")
     await routed(*engines).aclose()
     assert all(engine.closed for engine in engines)
 
@@ -230,7 +234,7 @@ async def test_no_request_is_lost_while_one_engine_is_healthy(
 ) -> None:
     clock = Clock()
     members.append((None, 1))
-    engines = [Says(str(place), fails=state) for place, (state, _) in enumerate(members)]
+    engines = [FakeEngine(str(place), fails=state) for place, (state, _) in enumerate(members)]
     weights = tuple(weight for _, weight in members)
     engine = routed(*engines, weights=weights, clock=clock)
     for pause in pauses:

@@ -173,8 +173,8 @@ async def test_every_admitted_request_has_one_entry_with_the_usage_told_to_its_c
             assert request_id not in entries
         else:
             bills.check(body, answer, entries.pop(request_id))
-    # The others hung up before they were answered: it was for nobody, but it was work. Only what
-    # had failed by itself is free.
+    # The other callers disconnected before an answer began. Their requests are billed, except
+    # those that failed.
     assert len(entries) <= sum(not call.answer.status for _, call in asked)
     for entry in entries.values():
         assert (entry.outcome == "failed") == (entry.cost == 0) == (entry.tokens.prompt == 0)

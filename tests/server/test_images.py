@@ -9,7 +9,7 @@ from antiphon.service.messages import Messages
 from support import images
 from support.asgi import HELLO, Client
 from support.images import image_block
-from support.web import Names, answer, here, site
+from support.web import FakeNameServer, allow_loopback, answer, site
 
 pytestmark = pytest.mark.anyio
 
@@ -97,7 +97,7 @@ async def test_model_gets_the_bytes_behind_a_url(platform) -> None:
         opened.admitter,
         opened.entropy,
         b"key",
-        UrlSources(Web(Names(), here), 1_000_000),
+        UrlSources(Web(FakeNameServer(), allow_loopback), 1_000_000),
     )
     caller = Client(build_app(opened))
     async with site() as there:

@@ -242,13 +242,13 @@ async def test_request_beyond_the_queue_is_refused_at_once(organization: StartOr
     refused = await org.caller.create()
     assert refused.error == (529, "overloaded_error", "Overloaded")
     assert "anthropic-ratelimit-requests-limit" in refused.headers
-    # Whoever hangs up in the line makes room in it.
+    # A queued caller that disconnects makes room in the queue.
     calls[2].hang_up()
     await calls[2].task
     assert gate.waiting == 0
     waiting = org.caller.start("POST", "/v1/messages", HELLO)
     await until_one_waits(gate)
-    # And who hangs up before the engine lets the next one in.
+    # So does a running one: the queued request enters.
     calls[0].hang_up()
     await calls[0].task
     assert (await waiting.task).status == 200

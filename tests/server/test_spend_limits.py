@@ -125,7 +125,7 @@ async def test_cap_of_the_server_and_the_limit_below_it_are_one_account(
     )
     caller = await limited(org, "organization", min(cap, own) * CUT_COST)
     if own > cap:
-        # Whoever lowers the cap leaves a limit above it.
+        # A lowered cap leaves a limit above it.
         async with org.platform.database.write() as connection:
             (kept,) = await list_spend_limits(connection)
             await set_spend_limit(connection, replace(kept, amount=own * CUT_COST))
@@ -172,7 +172,7 @@ async def test_aborted_streams_count_towards_the_spend_limit(
     )
     cost = await spent(org)
     assert cost <= limit
-    # What is left over is less than anybody could have been granted.
+    # What remains is too little for any further request.
     assert cost + WHOLE_WORST > limit or all(c.answer.status == 200 for c in calls)
 
 

@@ -13,7 +13,7 @@ from antiphon.service.platform import build_platform
 from antiphon.settings import ModelSettings, Settings
 from support.asgi import KEY, Client
 from support.organization import Clock, Organization
-from support.upstreams import Misbehaving, misbehaving
+from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -46,13 +46,13 @@ def frames(events: list[dict[str, Any]]) -> bytes:
 
 
 @pytest.fixture
-async def upstream() -> AsyncGenerator[Misbehaving]:
-    async with misbehaving() as server:
+async def upstream() -> AsyncGenerator[FakeUpstream]:
+    async with fake_upstream() as server:
         yield server
 
 
 @pytest.fixture
-async def org(upstream: Misbehaving, tmp_path: Path) -> AsyncGenerator[Organization]:
+async def org(upstream: FakeUpstream, tmp_path: Path) -> AsyncGenerator[Organization]:
     settings = Settings.load(
         {"data_dir": tmp_path, "api_key": KEY, "limits": {"input_tokens_per_minute": 9000}},
         environ={},
@@ -86,7 +86,7 @@ async def drawn(org: Organization) -> int:
 
 
 async def test_prompt_is_not_counted_where_the_upstream_says_its_size(
-    org: Organization, upstream: Misbehaving
+    org: Organization, upstream: FakeUpstream
 ) -> None:
     upstream.streams(frames(SAID))
     await told(org)
@@ -94,7 +94,7 @@ async def test_prompt_is_not_counted_where_the_upstream_says_its_size(
 
 
 async def test_bill_equals_the_usage_told_to_the_caller(
-    org: Organization, upstream: Misbehaving
+    org: Organization, upstream: FakeUpstream
 ) -> None:
     upstream.streams(frames(SAID))
     usage = await told(org)
@@ -110,7 +110,7 @@ async def test_bill_equals_the_usage_told_to_the_caller(
 
 
 async def test_cache_reads_draw_nothing_from_the_rate_limits(
-    org: Organization, upstream: Misbehaving
+    org: Organization, upstream: FakeUpstream
 ) -> None:
     upstream.streams(frames(SAID))
     await told(org)
@@ -118,7 +118,7 @@ async def test_cache_reads_draw_nothing_from_the_rate_limits(
 
 
 async def test_failure_before_the_first_event_is_free_and_draws_nothing(
-    org: Organization, upstream: Misbehaving
+    org: Organization, upstream: FakeUpstream
 ) -> None:
     upstream.says(b"{}", status=500)
     answer = await Client(build_app(org.platform)).create(model="claude-opus-5-5")
@@ -129,7 +129,7 @@ async def test_failure_before_the_first_event_is_free_and_draws_nothing(
 
 
 async def test_broken_off_answer_is_billed_for_its_prompt(
-    org: Organization, upstream: Misbehaving
+    org: Organization, upstream: FakeUpstream
 ) -> None:
     upstream.streams(frames(SAID[:3]), then="cut")
     answer = await Client(build_app(org.platform)).create(model="claude-opus-5-5", stream=True)

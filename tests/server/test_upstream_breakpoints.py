@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from support.asgi import Client
-from support.marked import Marked, prefixes
-from support.upstreams import Misbehaving, misbehaving
+from support.marked_requests import MarkedRequest, prefixes
+from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -20,26 +20,26 @@ END = (
 
 
 @pytest.fixture
-async def upstream() -> AsyncGenerator[Misbehaving]:
+async def upstream() -> AsyncGenerator[FakeUpstream]:
     async def script(request: web.Request) -> web.Response:
         if request.path.endswith("/count_tokens"):
             return web.json_response({"input_tokens": 9})
         return web.Response(body=END, content_type="text/event-stream")
 
-    async with misbehaving() as server:
+    async with fake_upstream() as server:
         server.script = script
         yield server
 
 
 @pytest.fixture
-async def client(upstream: Misbehaving, gateway: Callable[..., Awaitable[Client]]) -> Client:
+async def client(upstream: FakeUpstream, gateway: Callable[..., Awaitable[Client]]) -> Client:
     options = {"url": upstream.url, "model": "m", "context_tokens": 100_000, "images": True}
     return await gateway(
         {"id": "up", "engine": "messages_api", "aliases": ["claude-*"], "options": options}
     )
 
 
-async def asked(client: Client, upstream: Misbehaving, body: dict[str, Any]) -> dict[str, Any]:
+async def asked(client: Client, upstream: FakeUpstream, body: dict[str, Any]) -> dict[str, Any]:
     answer = await client.post("/v1/messages", body)
     assert answer.status == 200, answer.json
     sent: dict[str, Any] = upstream.asked[-1][2]
@@ -48,10 +48,10 @@ async def asked(client: Client, upstream: Misbehaving, body: dict[str, Any]) -> 
 
 @pytest.mark.covers("parameters: cache_control", "effect")
 async def test_every_breakpoint_reaches_the_upstream_behind_the_same_content(
-    client: Client, upstream: Misbehaving
+    client: Client, upstream: FakeUpstream
 ) -> None:
     for seed in range(40):
-        marked = Marked(seed)
+        marked = MarkedRequest(seed)
         sent = await asked(client, upstream, marked.body)
         said = [sent.get("tools", []), sent.get("system", []), sent["messages"]]
         assert prefixes(said, marked.meanings) == marked.prefixes, seed
@@ -59,7 +59,7 @@ async def test_every_breakpoint_reaches_the_upstream_behind_the_same_content(
 
 
 async def test_breakpoints_on_tools_system_and_messages_are_sent_upstream(
-    client: Client, upstream: Misbehaving
+    client: Client, upstream: FakeUpstream
 ) -> None:
     short, long = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
     plain = {"type": "text", "media_type": "text/plain", "data": "Plain."}

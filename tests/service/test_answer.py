@@ -31,8 +31,8 @@ PRICE = PriceSettings(input=Decimal(3), output=Decimal(15))
 FAILS = [{"when": "fail", "text": "one two three", "error": "overloaded", "after": 2}]
 
 
-class Asks:
-    """Requests of one caller to one platform, and what the ledger says of them."""
+class PlatformCaller:
+    """A caller of one platform, and the ledger's entries of its requests."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -56,11 +56,11 @@ class Asks:
 
 
 @pytest.fixture
-def asks(platform: StartPlatform) -> Any:
-    async def start(open_: Open = open_engine, **options: Any) -> Asks:
+def start_caller(platform: StartPlatform) -> Any:
+    async def start(open_: Open = open_engine, **options: Any) -> PlatformCaller:
         settings = {"limits": {"concurrent_requests": 1}}
         options = {"text": "one two three", "replies": FAILS, **options}
-        return Asks(await platform(settings, price=PRICE, open_engine=open_, **options))
+        return PlatformCaller(await platform(settings, price=PRICE, open_engine=open_, **options))
 
     return start
 
@@ -73,8 +73,8 @@ async def read(answer: Answer, groups: int) -> None:
     await events.aclose()
 
 
-async def test_message_is_the_fold_of_the_events(asks: Any) -> None:
-    caller, fold = await asks(), Fold()
+async def test_message_is_the_fold_of_the_events(start_caller: Any) -> None:
+    caller, fold = await start_caller(), Fold()
     async with caller.answer() as answer:
         message = await answer.message()
         assert (answer.input_tokens, answer.output_tokens) == (5, 4)
@@ -89,8 +89,8 @@ async def test_message_is_the_fold_of_the_events(asks: Any) -> None:
     assert await caller.bills() == [("completed", 5, 4), ("completed", 5, 4)]
 
 
-async def test_answer_that_is_broken_off_before_anything_is_due_is_free(asks: Any) -> None:
-    caller = await asks()
+async def test_answer_that_is_broken_off_before_anything_is_due_is_free(start_caller: Any) -> None:
+    caller = await start_caller()
     async with caller.answer():
         pass
     async with caller.answer(stream=True) as answer:
@@ -99,9 +99,9 @@ async def test_answer_that_is_broken_off_before_anything_is_due_is_free(asks: An
 
 
 async def test_answer_that_is_broken_off_once_it_is_due_has_used_what_was_produced(
-    asks: Any,
+    start_caller: Any,
 ) -> None:
-    caller = await asks()
+    caller = await start_caller()
     async with caller.answer() as answer:
         answer.mark_due()
     async with caller.answer(stream=True) as answer:
@@ -111,8 +111,10 @@ async def test_answer_that_is_broken_off_once_it_is_due_has_used_what_was_produc
 
 
 @pytest.mark.parametrize("due", [False, True])
-async def test_error_is_free_unless_a_part_of_the_answer_is_due(asks: Any, due: bool) -> None:
-    caller = await asks()
+async def test_error_is_free_unless_a_part_of_the_answer_is_due(
+    start_caller: Any, due: bool
+) -> None:
+    caller = await start_caller()
 
     async def ask() -> None:
         async with caller.answer("fail") as answer:
@@ -146,14 +148,14 @@ class Silent(ScriptedEngine):
     ],
 )
 async def test_engine_that_breaks_the_order_of_events_fails(
-    asks: Any, events: list[EngineEvent], fault: str
+    start_caller: Any, events: list[EngineEvent], fault: str
 ) -> None:
     async def open_silent(_name: str, _config: EngineConfig) -> Silent:
         engine = Silent(ScriptedOptions())
         engine.events = tuple(events)
         return engine
 
-    caller = await asks(open_silent)
+    caller = await start_caller(open_silent)
 
     async def ask() -> None:
         async with caller.answer() as answer:

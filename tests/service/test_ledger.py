@@ -37,7 +37,7 @@ TOKENS = TokenCounts(input=10, cache_read=20, output=7, thinking=2)
 
 
 class Clock:
-    """Each look is a second later."""
+    """A clock that moves by a second at each call."""
 
     def __init__(self) -> None:
         self.time = NOON
@@ -48,11 +48,11 @@ class Clock:
 
 
 async def nothing(entries: Sequence[LedgerEntry]) -> None:
-    """Take entries, and do nothing with them."""
+    """Accept entries and drop them."""
 
 
-class Taker:
-    """Takes entries for another receiver, or refuses them while it is away."""
+class FakeReceiver:
+    """Records entries and passes them on; while `away`, it refuses them."""
 
     def __init__(self, behind: TakeEntries = nothing) -> None:
         self._behind = behind
@@ -200,7 +200,7 @@ async def test_closed_entry_ignores_later_calls(database: Database, folder: Path
 async def test_entries_are_delivered_to_the_counters_before_the_database_and_in_order(
     database: Database, folder: Path
 ) -> None:
-    counters, keys = Taker(), Taker(saving_to(database))
+    counters, keys = FakeReceiver(), FakeReceiver(saving_to(database))
     async with opened(folder, database, settle=counters.take, save=keys.take) as ledger:
         many = [f"req_{number}" for number in range(MOST_AT_ONCE + 5)]
         for number in range(len(many)):
@@ -214,7 +214,7 @@ async def test_entries_are_delivered_to_the_counters_before_the_database_and_in_
 async def test_closed_entries_are_delivered_without_a_flush(
     database: Database, folder: Path
 ) -> None:
-    counters, keys = Taker(), Taker(saving_to(database))
+    counters, keys = FakeReceiver(), FakeReceiver(saving_to(database))
     async with opened(
         folder, database, settle=counters.take, save=keys.take, flush_every_s=0.001
     ) as ledger:
@@ -237,22 +237,22 @@ async def test_flush_at_the_end_leaves_nothing_in_the_journal(
 async def test_delivery_is_repeated_until_its_receiver_is_back(
     database: Database, folder: Path, place: str
 ) -> None:
-    taker = Taker(nothing if place == "counters" else saving_to(database))
-    taker.away = True
-    away = {"settle" if place == "counters" else "save": taker.take}
+    receiver = FakeReceiver(nothing if place == "counters" else saving_to(database))
+    receiver.away = True
+    away = {"settle" if place == "counters" else "save": receiver.take}
     async with opened(folder, database, **away, flush_every_s=0.001) as ledger:
         begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
         with anyio.fail_after(30):
-            await taker.news.wait()
+            await receiver.news.wait()
             with pytest.raises(StoreError, match="It is away"):
                 await ledger.flush()
             begin(ledger, opening(2)).close(Outcome.COMPLETED, TOKENS)
             assert await rows(database) == {}
-            taker.away, taker.news = False, anyio.Event()
-            await taker.news.wait()
+            receiver.away, receiver.news = False, anyio.Event()
+            await receiver.news.wait()
         await ledger.flush()
         assert list(await rows(database)) == ["req_1", "req_2"]
-    assert taker.ids == ["req_1", "req_2"]
+    assert receiver.ids == ["req_1", "req_2"]
 
 
 async def test_entries_wait_for_a_database_that_is_locked(sqlite_path: Path, folder: Path) -> None:
@@ -273,7 +273,7 @@ async def test_entries_wait_for_a_database_that_is_locked(sqlite_path: Path, fol
 async def test_entries_that_the_database_refuses_are_left_to_the_next_start(
     database: Database, folder: Path
 ) -> None:
-    away = Taker()
+    away = FakeReceiver()
     away.away = True
     async with opened(folder, database, save=away.take) as ledger:
         begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
@@ -289,7 +289,7 @@ async def test_entries_that_the_database_refuses_are_left_to_the_next_start(
 async def test_kill_between_the_database_and_the_journal_doubles_nothing(
     database: Database, folder: Path
 ) -> None:
-    counters = Taker()
+    counters = FakeReceiver()
     async with killed(folder, database, counters.take) as ledger:
         begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
         begin(ledger, opening(2)).produced(3)
@@ -309,7 +309,7 @@ async def test_start_that_fails_leaves_the_journals_to_the_next_one(
 ) -> None:
     async with killed(folder, database) as ledger:
         begin(ledger, opening(1)).produced(3)
-    away = Taker()
+    away = FakeReceiver()
     away.away = True
     with pytest.raises(StoreError, match="It is away"):
         async with opened(folder, database, save=away.take):
@@ -343,7 +343,7 @@ async def test_entry_with_a_made_up_model_name_is_recorded(
         assert list(await rows(database)) == ["req_1"]
 
 
-async def test_fault_of_a_receiver_is_logged_and_loses_nothing(
+async def test_exception_of_a_receiver_is_logged_and_loses_no_entry(
     database: Database, folder: Path
 ) -> None:
     called = anyio.Event()

@@ -191,7 +191,7 @@ async def test_filters_let_through_lines_that_fit_all_of_them(
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """A query: its buckets are `first` to before `last`, counted from the start."""
 
     width: BucketWidth
@@ -218,7 +218,7 @@ class Asked:
 
 
 @st.composite
-def queries(draw: st.DrawFn, *widths: BucketWidth) -> Asked:
+def queries(draw: st.DrawFn, *widths: BucketWidth) -> Query:
     """Any query that has at most four pages."""
     width = draw(st.sampled_from(widths))
     there = LENGTH // WIDTHS[width].span
@@ -239,13 +239,13 @@ def queries(draw: st.DrawFn, *widths: BucketWidth) -> Asked:
     group_by = draw(st.lists(st.sampled_from(list(values)), unique=True))
     filtered = draw(st.lists(st.sampled_from(list(values)), unique=True, max_size=3))
     filters = {name: draw(st.lists(st.sampled_from(values[name]), max_size=3)) for name in filtered}
-    return Asked(width, limit, first, last, group_by, filters)
+    return Query(width, limit, first, last, group_by, filters)
 
 
 @properties
 @given(entries=ledgers(START, LENGTH), asked=queries("1m", "1h", "1d"))
 async def test_pages_and_groups_divide_the_usage_and_lose_nothing_of_it(
-    database: Database, reports: Reports, entries: Sequence[LedgerEntry], asked: Asked
+    database: Database, reports: Reports, entries: Sequence[LedgerEntry], asked: Query
 ) -> None:
     await write(database, entries)
 
@@ -285,7 +285,7 @@ async def test_pages_of_a_bill_add_up_to_its_days(
     database: Database,
     reports: Reports,
     entries: Sequence[LedgerEntry],
-    asked: Asked,
+    asked: Query,
     group_by: Sequence[str],
 ) -> None:
     await write(database, entries)
@@ -369,16 +369,14 @@ async def test_bill_has_a_line_for_the_cost_of_each_counter(
     }
 
 
-async def test_requests_that_used_nothing_are_in_no_report(
-    database: Database, reports: Reports
-) -> None:
+async def test_free_request_is_in_no_cost_report(database: Database, reports: Reports) -> None:
     free = an_entry(1, START, model="small")
     await write(database, [free])
     assert await costs(reports, ["description"]) == []
     assert len(await usage(reports, "1h", ["model"])) == 1
 
 
-async def test_there_is_one_speed_and_it_is_said_only_where_it_was_asked_for(
+async def test_speed_is_reported_only_in_a_group_by_speed(
     database: Database, reports: Reports
 ) -> None:
     await write(database, [an_entry(1, START)])
@@ -421,7 +419,7 @@ async def test_many_reports_at_once_leave_connections_to_other_readers(database:
     assert counted.most == MOST_AT_ONCE
 
 
-async def test_report_that_is_broken_off_leaves_its_place_to_the_next(
+async def test_cancelled_report_leaves_room_for_the_next(
     database: Database, reports: Reports
 ) -> None:
     await write(database, [an_entry(1, START)])

@@ -54,7 +54,7 @@ def journal(folder: Path) -> Journal:
 
 
 def left(folder: Path) -> list[LedgerEntry | None]:
-    """What the dead have left, as whoever starts next finds it."""
+    """Return the entries in the journals of dead processes, as the next process reads them."""
     journals = dead_journals(folder)
     try:
         return [entry for journal in journals for entry in journal.entries()]
@@ -293,7 +293,7 @@ def test_damaged_request_is_told_apart_and_its_file_put_aside(
 
 @settings(max_examples=200)
 @given(st.data())
-def test_at_every_point_of_a_requests_life_its_slot_reads_as_some_moment_of_it(
+def test_slot_reads_as_interrupted_with_its_counts_until_it_is_closed(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     steps = data.draw(st.lists(st.integers(0, 3), max_size=20))

@@ -1,4 +1,4 @@
-"""Calls the application directly, as an ASGI server would, and can hang up at any moment."""
+"""A client that calls the ASGI application in process, and can disconnect at any moment."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ HELLO = {"model": "claude-x", "max_tokens": 100, "messages": [{"role": "user", "
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response, as far as it has arrived."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def error(self) -> tuple[int, str, str]:
-        """Status, type and message, of an answer in the envelope of errors."""
+        """Return status, type and message of an answer in the error envelope."""
         body = self.json
         assert body["type"] == "error"
         assert body["request_id"] == self.headers["request-id"]
@@ -52,7 +52,7 @@ class Answer:
 
 
 class Call:
-    """One request in flight."""
+    """One running request."""
 
     def __init__(self, app: ASGIApp, scope: dict[str, Any], body: list[bytes]) -> None:
         self.answer = Answer()
@@ -73,7 +73,7 @@ class Call:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
-        # As under uvicorn, what is sent to a caller who has hung up is dropped.
+        # As uvicorn does, drop what is sent after the caller has disconnected.
         if self._gone.is_set():
             return
         if message["type"] == "http.response.start":
@@ -91,7 +91,7 @@ class Call:
         self._gone.set()
 
     async def until(self, text: bytes) -> None:
-        """Wait for the answer to contain `text`."""
+        """Wait until the answer contains `text`."""
         while text not in self.answer.body:
             self._news.clear()
             await self._news.wait()
@@ -130,7 +130,7 @@ class Client:
         return await self.start("POST", path, body, _dashed(headers)).task
 
     async def create(self, **changes: Any) -> Answer:
-        """Ask for a message: a valid request, with changes."""
+        """Send a valid message request with these changes."""
         return await self.post("/v1/messages", {**HELLO, **changes})
 
 

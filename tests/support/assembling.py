@@ -1,4 +1,4 @@
-"""Checks that the events of an engine make a whole, legal message."""
+"""Assembles engine events into a message, and fails if they are no legal answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,15 @@ from antiphon.wire.messages import Message
 STARTED = Started(input_tokens=7)
 
 
-def begun(*stop_sequences: str, started: Started = STARTED, **spec: Any) -> Assembly:
-    """Return an assembly whose engine has said the size of the prompt."""
+def started_assembly(*stop_sequences: str, started: Started = STARTED, **spec: Any) -> Assembly:
+    """Return an assembly that has received `Started`."""
     spec = {"message_id": "msg_01", "model": "m", "stop_sequences": stop_sequences, **spec}
     return Assembly(AnswerSpec(**spec), started)
 
 
 def assembled(events: Sequence[EngineEvent]) -> Message:
-    """Assemble and fold an answer, without its `Started`; raises for an illegal order."""
-    assembly = begun()
+    """Assemble and fold the events behind `Started`; raises for an illegal order."""
+    assembly = started_assembly()
     stream = [assembly.start(), *(said for event in events for said in assembly.feed(event))]
     assert assembly.ended
     return fold(stream)

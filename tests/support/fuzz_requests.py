@@ -1,4 +1,4 @@
-"""Requests from valid to absurd, each one the same at every run."""
+"""Random requests, valid and invalid; a number gives the same request in every run."""
 
 import copy
 import gzip
@@ -29,7 +29,7 @@ GOOD: Headers = (
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as an ASGI server would hand it on."""
+    """One request, as an ASGI server passes it on."""
 
     method: str
     path: str
@@ -152,8 +152,8 @@ KEYS = [
 ]  # fmt: skip
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """All places in a JSON value, but its root."""
+def paths_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all values inside of a JSON value."""
     items = (
         value.items()
         if isinstance(value, dict)
@@ -163,11 +163,11 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     )
     found = []
     for key, inner in items:
-        found += [(*path, key), *places(inner, (*path, key))]
+        found += [(*path, key), *paths_in(inner, (*path, key))]
     return found
 
 
-def strange(chance: Chance) -> Any:
+def odd_value(chance: Chance) -> Any:
     return copy.deepcopy(chance.choice(STRANGE))
 
 
@@ -179,10 +179,10 @@ def nested(chance: Chance) -> Any:
 
 
 def mutated(body: Any, chance: Chance) -> Any:
-    """Do one thing to a JSON value that its owner would not have done."""
-    found = places(body)
+    """Make one random change to a JSON value."""
+    found = paths_in(body)
     if not found:
-        return strange(chance)
+        return odd_value(chance)
     *path, last = chance.choice(found)
     parent = body
     for key in path:
@@ -193,7 +193,7 @@ def mutated(body: Any, chance: Chance) -> Any:
         case 1 if isinstance(parent, dict):
             parent[chance.choice(KEYS)] = parent.pop(last)
         case 2 if isinstance(parent, dict):
-            parent[chance.choice(KEYS)] = strange(chance)
+            parent[chance.choice(KEYS)] = odd_value(chance)
         case 3 if isinstance(parent, list):
             parent.extend(copy.deepcopy([parent[last]] * chance.choice([1, 2, 30])))
         case 4:
@@ -202,26 +202,26 @@ def mutated(body: Any, chance: Chance) -> Any:
             other = chance.choice(VALID)
             parent[last] = copy.deepcopy(other.get("messages", other))
         case 6 if isinstance(parent[last], str):
-            parent[last] = retouched(parent[last], chance)
+            parent[last] = with_inserted_text(parent[last], chance)
         case _:
-            parent[last] = strange(chance)
+            parent[last] = odd_value(chance)
     return body
 
 
-def retouched(text: str, chance: Chance) -> str:
+def with_inserted_text(text: str, chance: Chance) -> str:
     piece = chance.choice(["\ud83d", "\0", " ", "\n", "\u00e9", "x" * 300, ".", ":"])
     place = chance.randint(0, len(text))
     return text[:place] + piece + text[place:]
 
 
 def body_of(value: Any, chance: Chance) -> bytes:
-    """Write a value as JSON, now and then with what JSON has no word for."""
+    """Write a value as JSON, sometimes with values that JSON cannot express."""
     text = json.dumps(value, ensure_ascii=chance.random() < 0.9)
     return text.encode("utf-8", "surrogatepass")
 
 
-def broken(body: bytes, chance: Chance) -> bytes:
-    """Do one thing to bytes that keeps them from being JSON, most of the time."""
+def damaged_json(body: bytes, chance: Chance) -> bytes:
+    """Make one random change to bytes; most changes leave invalid JSON."""
     place = chance.randint(0, len(body))
     changes: list[Callable[[], bytes]] = [
         lambda: body[:place],
@@ -278,8 +278,8 @@ HEADERS: list[tuple[bytes, list[bytes]]] = [
 ]  # fmt: skip
 
 
-def oddly_headed(request: Request, chance: Chance) -> Request:
-    """Change, double or take away a header; what is said to be compressed often is."""
+def with_odd_headers(request: Request, chance: Chance) -> Request:
+    """Change, repeat or remove a header; often compress the body if a header says so."""
     headers = list(request.headers)
     name, values = chance.choice(HEADERS)
     match chance.randrange(4):
@@ -300,8 +300,8 @@ def oddly_headed(request: Request, chance: Chance) -> Request:
     return changed
 
 
-def compressed(request: Request, chance: Chance) -> Request:
-    """Compress the body, well or badly, and say so."""
+def with_compressed_body(request: Request, chance: Chance) -> Request:
+    """Compress the body, correctly or not, and declare it."""
     body = b"".join(request.chunks)
     packed = gzip.compress(body, mtime=0)
     place = chance.randrange(len(packed))
@@ -326,8 +326,8 @@ def compressed(request: Request, chance: Chance) -> Request:
     )
 
 
-def in_pieces(request: Request, chance: Chance) -> Request:
-    """Send the body in many pieces, some of them empty."""
+def with_chunked_body(request: Request, chance: Chance) -> Request:
+    """Cut the body into many chunks, some of them empty."""
     body = b"".join(request.chunks)
     cuts = sorted(chance.randint(0, len(body)) for _ in range(chance.choice([2, 5, 40])))
     pieces = tuple(body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True))
@@ -376,8 +376,8 @@ QUERIES = [
 ]  # fmt: skip
 
 
-def oddly_aimed(request: Request, chance: Chance) -> Request:
-    """Send it elsewhere, or in another way."""
+def with_odd_target(request: Request, chance: Chance) -> Request:
+    """Change the method, the path or the query."""
     changes: list[Callable[[], Request]] = [
         lambda: replace(request, method=chance.choice(METHODS)),
         lambda: replace(request, path=chance.choice(PATHS)),
@@ -391,7 +391,7 @@ def oddly_aimed(request: Request, chance: Chance) -> Request:
 
 
 def request_number(number: int) -> Request:
-    """The same request for the same number, at every run."""
+    """Return the request of a number, the same in every run."""
     chance = random.Random(f"{SEED}-{number}")  # noqa: S311 - nothing is a secret here
     value = copy.deepcopy(chance.choice(VALID))
     path = MESSAGES if chance.random() < 0.8 else COUNT
@@ -403,22 +403,22 @@ def request_number(number: int) -> Request:
         value = mutated(value, chance)
     body = body_of(value, chance)
     if chance.random() < 0.15:
-        body = broken(body, chance)
+        body = damaged_json(body, chance)
     place = chance.randint(0, len(body))
     chunks = (body,) if chance.random() < 0.8 else (body[:place], b"", body[place:])
     request = Request("POST", path, GOOD, chunks)
     if chance.random() < 0.2:
-        request = oddly_headed(request, chance)
+        request = with_odd_headers(request, chance)
     if chance.random() < 0.15:
-        request = oddly_aimed(request, chance)
+        request = with_odd_target(request, chance)
     if chance.random() < 0.1:
-        request = compressed(request, chance)
+        request = with_compressed_body(request, chance)
     if chance.random() < 0.1:
-        request = in_pieces(request, chance)
+        request = with_chunked_body(request, chance)
     return request
 
 
-def simpler(request: Request) -> list[Request]:
+def simplifications(request: Request) -> list[Request]:
     body = b"".join(request.chunks)
     found = [replace(request, chunks=(body,)), replace(request, chunks=(b"",))]
     found += [
@@ -430,7 +430,7 @@ def simpler(request: Request) -> list[Request]:
     except (ValueError, RecursionError):
         halves = (body[: len(body) // 2], body[len(body) // 2 :])
         return [*found, *(replace(request, chunks=(half,)) for half in halves)]
-    for path in places(value)[:200]:
+    for path in paths_in(value)[:200]:
         smaller = json.loads(body)
         parent = smaller
         for key in path[:-1]:
@@ -440,7 +440,7 @@ def simpler(request: Request) -> list[Request]:
     return found
 
 
-def shown(request: Request) -> str:
+def description(request: Request) -> str:
     headers = [header for header in request.headers if header not in GOOD]
     missing = [name.decode() for name, _ in GOOD if name not in dict(request.headers)]
     body = b"".join(request.chunks)

@@ -1,4 +1,4 @@
-"""llama.cpp's grammars without llama.cpp: what one allows, drawn by chance, and whether it does."""
+"""Grammars of llama.cpp without llama.cpp: draws texts that one allows, and checks texts."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ TOKEN = re.compile(
 CODE = re.compile(r"\\x([0-9A-F]{2})|\\u([0-9A-F]{4})|\\U([0-9A-F]{8})|\\(.)|(.)", re.DOTALL)
 LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 SHOWN = [(32, 126), (160, 700), (0x1F600, 0x1F640)]
-"""Where characters are drawn from if the grammar allows any; the others come now and then."""
+"""The ranges from which most characters are drawn, where the grammar allows them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ Node = Text | Class | Name | Sequence | Choice | Times
 
 
 class Grammar:
-    """A grammar as its text says it."""
+    """A grammar, parsed from its text."""
 
     def __init__(self, text: str) -> None:
         self.rules: dict[str, Node] = {}
@@ -60,14 +60,14 @@ class Grammar:
         self._heights = self._grown()
 
     def draw(self, seed: int, *, patience: int = 40) -> str:
-        """Draw a text; after `patience` steps down, the nearest end is taken."""
+        """Draw a text; `patience` steps deep, always take the shortest way to an end."""
         return self._draw(Name("root"), Random(seed), patience)  # noqa: S311 - no secret
 
     def allows(self, text: str) -> bool:
         return len(text) in self._ends(Name("root"), text, {0})
 
     def _grown(self) -> dict[str, float]:
-        """Say how deep the least text of each rule lies."""
+        """Return the depth of the shallowest text of each rule."""
         heights = dict.fromkeys(self.rules, float("inf"))
         changed = True
         while changed:
@@ -103,7 +103,7 @@ class Grammar:
         return min(finite, key=lambda way: _height(way, self._heights))
 
     def _ends(self, node: Node, text: str, starts: set[int]) -> set[int]:
-        """Return where a text of `node` may end that begins at one of `starts`."""
+        """Return where texts of `node` that begin at one of `starts` may end."""
         match node:
             case Text(own):
                 return {at + len(own) for at in starts if text.startswith(own, at)}
@@ -139,7 +139,7 @@ class Grammar:
 
 
 class _Body:
-    """Reads the right side of a rule."""
+    """Parses the right side of a rule."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [one[0] for one in TOKEN.finditer(text) if one[0].strip()]
@@ -188,13 +188,13 @@ class _Body:
 
 
 def _squeezed(text: str) -> str:
-    """Drop the spaces between tokens, and only those."""
+    """Remove the spaces between tokens."""
     return "".join(one[0] if one[0].strip() else "" for one in re.finditer(
         r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|.', text))  # fmt: skip
 
 
 def _codes(text: str) -> Iterator[tuple[int, bool]]:
-    """Yield code points, and whether each was written with a backslash."""
+    """Yield each code point, and whether a backslash was before it."""
     for found in CODE.finditer(text):
         digits = found[1] or found[2] or found[3]
         if digits:

@@ -1,4 +1,4 @@
-"""Images as small as they can be: real ones that decoders read, and heads of any size."""
+"""Minimal images: valid ones that decoders read, and headers that declare any size."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Entries of the ledger, made up."""
+"""Made-up entries of the ledger."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from antiphon.store.ledger import COUNTERS
 # A Wednesday, in a week that begins in another month.
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
-# The id that the default workspace gets where chance gives nothing but zeros.
+# The id of the default workspace if every random byte is zero.
 DEFAULT_WORKSPACE = workspace_id(bytes(ID_ENTROPY))
 WORKSPACES = (None, DEFAULT_WORKSPACE, "wrkspc_a", "wrkspc_b")
 KEYS = (None, "apikey_1", "apikey_2")
@@ -25,7 +25,7 @@ MODELS = ("claude-opus-5-5", "claude-haiku-5-5", "claude-sonnet-4-5-20250929", "
 
 
 def an_entry(number: int = 1, at: datetime = NOON, **fields: object) -> LedgerEntry:
-    """One entry of a request that was made at a moment; `fields` are its opening's."""
+    """Return the entry of a request that began at this time; `fields` go into its opening."""
     values = {"model": "claude-opus-5-5", "served_model": "small", **fields}
     price = price_for(str(values["model"]), "small", None)
     opening = Opening(id=f"req_{number}", started_at=at, price=price, **values)
@@ -53,7 +53,7 @@ async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry 
 
 
 def moments(start: datetime, span: timedelta) -> st.SearchStrategy[datetime]:
-    """Any microsecond of a span, its first and its last one more often than others."""
+    """Draw a microsecond of a span; the first and the last are more likely."""
     last = span // timedelta(microseconds=1) - 1
     micros = st.integers(0, last) | st.sampled_from([0, last])
     return micros.map(lambda micros: start + timedelta(microseconds=micros))
@@ -75,7 +75,7 @@ tokens = st.builds(
 def ledgers(
     draw: st.DrawFn, start: datetime, span: timedelta, size: int = 30
 ) -> Sequence[LedgerEntry]:
-    """A ledger whose requests were all made within a span."""
+    """Draw the entries of a ledger whose requests all began within a span."""
     entries = []
     for number in range(draw(st.integers(0, size))):
         model = draw(st.sampled_from(MODELS))

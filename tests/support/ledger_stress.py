@@ -1,10 +1,10 @@
-"""A process that keeps a ledger until it is killed.
+"""A process that writes a ledger until it is killed.
 
     python -m support.ledger_stress URL FOLDER SEED NAME
 
-Requests run at random, many at once. What a caller would have been told is printed, after the
-ledger was told: `ID PROMPT OUTPUT` with the tokens so far, and `ID closed` once its end is written
-down. Each line is one write to a pipe, so it is there or not, whenever the process is killed.
+It runs many random requests at once. After each call of the ledger it prints what the caller would
+have received: `ID PROMPT OUTPUT` with the tokens so far, and `ID closed` after the end is recorded.
+A line is one write to a pipe, so a kill leaves either the whole line or nothing of it.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-async def one_after_the_other(ledger: Ledger, chance: random.Random, name: str) -> None:
+async def run_requests(ledger: Ledger, chance: random.Random, name: str) -> None:
     number = 0
     while True:
         number += 1
         await request(ledger, chance, f"req_{name}_{number}")
-        # Others may run, and so may the flush.
+        # Let other requests and the flush run.
         await asyncio.sleep(chance.choice([0, 0, 0.001]))
 
 
@@ -65,12 +65,12 @@ async def request(ledger: Ledger, chance: random.Random, request_id: str) -> Non
 
 
 async def settle(entries: Sequence[LedgerEntry]) -> None:
-    """Count nothing."""
+    """Accept entries without counting them."""
 
 
 async def main(url: str, folder: str, seed: str, name: str) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    chance = random.Random(int(seed))  # noqa: S311 - traffic, no secret
+    chance = random.Random(int(seed))  # noqa: S311 - random requests, no secrets
     database = await open_database(url)
     receivers = Receivers(settle, saving_to(database))
     await take_over(Path(folder), receivers)
@@ -82,9 +82,7 @@ async def main(url: str, folder: str, seed: str, name: str) -> None:
         flush_every_s=0.01,
     ) as ledger:
         say("ready")
-        streams = (
-            one_after_the_other(ledger, chance, f"{name}_{place}") for place in range(AT_ONCE)
-        )
+        streams = (run_requests(ledger, chance, f"{name}_{place}") for place in range(AT_ONCE))
         await asyncio.gather(*streams)
 
 

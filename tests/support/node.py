@@ -9,7 +9,7 @@ PATIENCE_S = 120.0
 
 
 def install() -> None:
-    """Fetch what the lock file names, unless it is there."""
+    """Install the packages of the lock file, unless they are installed."""
     lock = TYPESCRIPT / "package-lock.json"
     # npm writes this file last.
     done = TYPESCRIPT / "node_modules" / ".package-lock.json"
@@ -18,12 +18,12 @@ def install() -> None:
 
 
 def node(*arguments: str, **environ: str) -> str:
-    """Run node to its end; return what it printed. A status other than 0 fails the test."""
+    """Run node and return its output. A status other than 0 fails the test."""
     return run("node", *arguments, **environ)
 
 
 def run(*arguments: str, **environ: str) -> str:
-    # What is set for the SDKs of whoever runs the tests is not for them.
+    # The programs must not read the developer's own settings of the SDK.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
     done = subprocess.run(
         arguments,

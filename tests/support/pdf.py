@@ -1,4 +1,4 @@
-"""Makes small PDFs, one text a page."""
+"""Makes small PDFs with one text on each page."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pypdf import PdfReader, PdfWriter
 
 
 def pdf(texts: Sequence[str]) -> str:
-    """A PDF as base64."""
+    """Return a PDF as base64."""
     kids = " ".join(f"{4 + 2 * place} 0 R" for place in range(len(texts)))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -36,7 +36,7 @@ def pdf(texts: Sequence[str]) -> str:
 
 
 def encrypted(data: str) -> str:
-    """The same PDF behind a password."""
+    """Encrypt a PDF with a password."""
     writer = PdfWriter(PdfReader(BytesIO(b64decode(data))))
     writer.encrypt("secret", algorithm="RC4-128")
     written = BytesIO()
@@ -45,7 +45,7 @@ def encrypted(data: str) -> str:
 
 
 def encrypted_with_aes(data: str) -> str:
-    """A PDF that anybody may open who can decrypt AES."""
+    """Declare a PDF to be encrypted with AES and an empty password."""
     writer = PdfWriter(PdfReader(BytesIO(b64decode(data))))
     writer.encrypt("", "owner", algorithm="RC4-128")
     written = BytesIO()

@@ -1,4 +1,4 @@
-"""Starts the program as a user would, on a free port of the loopback, and ends it again."""
+"""Runs the program in its own process, as a user would, on a free port of the loopback."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PATIENCE_S = 60.0
 
 
 class Program:
-    """A running `antiphon serve`; `lines` is what it has printed so far."""
+    """A running `antiphon serve`; `lines` are the lines that it has printed so far."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -44,23 +44,23 @@ class Program:
         return "".join(self.lines)
 
     @property
-    def complaints(self) -> str:
+    def error_output(self) -> str:
         return "".join(self.errors)
 
     @property
     def url(self) -> str:
         found = re.search(r"URL\s+(\S+)", self.output)
-        assert found, self.output + self.complaints
+        assert found, self.output + self.error_output
         return found[1]
 
     @property
     def curl(self) -> str:
-        """The command that the welcome asks to paste."""
+        """The command in the welcome that the user can paste."""
         return self.output[self.output.index("curl ") :]
 
     def wait_ready(self) -> None:
-        assert self._ready.wait(PATIENCE_S), self.complaints
-        assert self.process.poll() is None, self.complaints
+        assert self._ready.wait(PATIENCE_S), self.error_output
+        assert self.process.poll() is None, self.error_output
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
@@ -78,7 +78,7 @@ class Program:
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
-    """An environment with these settings and no others."""
+    """Return an environment with these settings of Antiphon and no others."""
     # Without its bytecode a program takes seconds to start.
     dropped = ("ANTIPHON_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}

@@ -1,6 +1,6 @@
-"""A vision projector as small as llama.cpp takes one, of random weights: it sees nonsense.
+"""The smallest vision projector that llama.cpp loads, with random weights.
 
-What it is fed, how much it costs and what stands around it are as real as with any other.
+The model learns nothing of an image; its tokens, and the prompt around them, are real.
 """
 
 import random
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 IMAGE_TOKENS = 4
-"""Of an image of any size: 32 x 32 pixels in patches of 16."""
+"""The tokens of an image of any size: 32 x 32 pixels in patches of 16."""
 WIDTH = 16
 INNER = 32
-OF_THE_MODEL = 576
+MODEL_WIDTH = 576
 """The width of SmolLM2-135M's embeddings."""
 
 VISION: Mapping[str, Any] = {
@@ -22,7 +22,7 @@ VISION: Mapping[str, Any] = {
     "embedding_length": WIDTH,
     "feed_forward_length": INNER,
     "block_count": 2,
-    "projection_dim": OF_THE_MODEL,
+    "projection_dim": MODEL_WIDTH,
     "attention.head_count": 2,
     "attention.layer_norm_epsilon": 1e-5,
     "image_mean": [0.5, 0.5, 0.5],
@@ -35,7 +35,7 @@ METADATA: Mapping[str, Any] = {
     "clip.use_gelu": True,
     **{f"clip.vision.{key}": value for key, value in VISION.items()},
 }
-OF_A_BLOCK: Mapping[str, tuple[int, ...]] = {
+BLOCK_TENSORS: Mapping[str, tuple[int, ...]] = {
     **{f"{name}.weight": (WIDTH, WIDTH) for name in ("attn_q", "attn_k", "attn_v", "attn_out")},
     **{f"{name}.bias": (WIDTH,) for name in ("attn_q", "attn_k", "attn_v", "attn_out")},
     **{f"{name}.{part}": (WIDTH,) for name in ("ln1", "ln2") for part in ("weight", "bias")},
@@ -47,11 +47,11 @@ OF_A_BLOCK: Mapping[str, tuple[int, ...]] = {
 TENSORS: Mapping[str, tuple[int, ...]] = {
     "v.patch_embd.weight": (16, 16, 3, WIDTH),
     "v.position_embd.weight": (WIDTH, IMAGE_TOKENS),
-    "mm.0.weight": (WIDTH, OF_THE_MODEL),
-    "mm.0.bias": (OF_THE_MODEL,),
-    "mm.2.weight": (OF_THE_MODEL, OF_THE_MODEL),
-    "mm.2.bias": (OF_THE_MODEL,),
-    **{f"v.blk.{n}.{name}": shape for n in range(2) for name, shape in OF_A_BLOCK.items()},
+    "mm.0.weight": (WIDTH, MODEL_WIDTH),
+    "mm.0.bias": (MODEL_WIDTH,),
+    "mm.2.weight": (MODEL_WIDTH, MODEL_WIDTH),
+    "mm.2.bias": (MODEL_WIDTH,),
+    **{f"v.blk.{n}.{name}": shape for n in range(2) for name, shape in BLOCK_TENSORS.items()},
 }
 
 

@@ -1,7 +1,7 @@
-"""The shapes of answers as the official SDK publishes them, held against what a server said.
+"""Compares answers with the types that the official SDK publishes.
 
-The SDK itself builds its objects without looking; here each is validated as strictly as JSON can
-be, and every key that it knows must be there, or be one of those that the API leaves out.
+The SDK builds its objects without validation. Here each answer is validated strictly, and must
+have every key that the SDK knows, except those that the API leaves out.
 """
 
 import json
@@ -16,8 +16,8 @@ Model: TypeAlias = type[BaseModel]
 class Published:
     """Compares answers with the SDK's types.
 
-    `absent`: keys, after the name of their class, that answers may leave out. `beyond`: keys that
-    answers have and the SDK does not know.
+    `absent` are keys, as `Class.key`, that answers may leave out; `beyond` are keys that answers
+    have and the SDK does not know.
     """
 
     def __init__(self, absent: frozenset[str], beyond: frozenset[str] = frozenset()) -> None:
@@ -25,7 +25,7 @@ class Published:
         self._beyond = beyond
 
     def complaints(self, model: Model, text: str | bytes) -> list[str]:
-        """Say what keeps an answer from being what the SDK publishes."""
+        """Return the differences between an answer and the type that the SDK publishes for it."""
         try:
             model.model_validate_json(text, strict=True)
         except ValidationError as error:
@@ -33,7 +33,7 @@ class Published:
         return list(self._keys(model, json.loads(text), ""))
 
     def _keys(self, kind: Any, value: Any, path: str) -> Iterator[str]:
-        """Yield keys that are missing or too many, at any depth."""
+        """Yield missing and additional keys, at any depth."""
         for option in _options(kind):
             if isinstance(option, type) and issubclass(option, BaseModel):
                 if isinstance(value, dict) and _is(option, value):
@@ -59,7 +59,7 @@ class Published:
 
 
 def _options(kind: Any) -> Iterator[Any]:
-    """Yield what a value of this type may be, without what is said about it."""
+    """Yield the types of a union, without annotations."""
     if get_origin(kind) is Annotated:
         yield from _options(get_args(kind)[0])
     elif get_origin(kind) is Union:
@@ -70,7 +70,7 @@ def _options(kind: Any) -> Iterator[Any]:
 
 
 def _is(model: Model, value: Mapping[str, Any]) -> bool:
-    """Whether a value has the model's tag, if it has one."""
+    """Whether a value has the tag of the model; a model without a tag fits every value."""
     field = model.model_fields.get("type")
     if field is None or get_origin(field.annotation) is not Literal:
         return True

@@ -1,4 +1,4 @@
-"""Stands between a client and a server, passes everything on, and remembers it."""
+"""A proxy that records requests and answers between a client and a server."""
 
 import json
 import threading
@@ -11,13 +11,13 @@ from typing import Any
 import httpx2
 
 PATIENCE_S = 120.0
-# Said about one connection, and none of the next one's business.
-OF_A_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+# These headers are about one connection, and a proxy does not forward them.
+HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 
 
 @dataclass
 class Recorded:
-    """One request and its answer, as far as it has come."""
+    """One request, and its answer as far as it has arrived."""
 
     method: str
     path: str
@@ -39,7 +39,7 @@ class Recorder(ThreadingHTTPServer):
     def __init__(self, target: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.recorded: list[Recorded] = []
-        # The answer passes as it came, so it is not asked for in a form that has to be undone.
+        # Answers are forwarded unchanged: `iter_raw` decodes nothing.
         self.upstream = httpx2.Client(base_url=target, timeout=PATIENCE_S)
 
     @property
@@ -47,11 +47,11 @@ class Recorder(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is nobody's fault."""
+        """Ignore clients that disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection of a client; it ends with the answer."""
+    """Forwards one request of a client, and closes the connection behind the answer."""
 
     server: Recorder
 
@@ -60,14 +60,14 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         one = Recorded(self.command, self.path, headers, self.rfile.read(length))
         self.server.recorded.append(one)
-        kept = {name: value for name, value in headers.items() if name not in OF_A_HOP}
+        kept = {name: value for name, value in headers.items() if name not in HOP_BY_HOP}
         with self.server.upstream.stream(
             one.method, one.path, headers=kept, content=one.body
         ) as answer:
             one.status = answer.status_code
             self.send_response(answer.status_code)
             for name, value in answer.headers.items():
-                if name not in OF_A_HOP:
+                if name not in HOP_BY_HOP:
                     self.send_header(name, value)
             self.send_header("connection", "close")
             self.end_headers()
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def recording(target: str) -> Iterator[Recorder]:
-    """Record what passes to this server until the block ends."""
+    """Run a recorder in front of this server until the block ends."""
     with Recorder(target) as recorder:
         thread = threading.Thread(target=recorder.serve_forever)
         thread.start()

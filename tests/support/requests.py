@@ -1,4 +1,4 @@
-"""Requests in few words, and what validation makes of them."""
+"""Short requests, and the prompt or the refusal that validation returns for them."""
 
 import json
 from typing import Any
@@ -62,7 +62,7 @@ def result(call_id: str, content: Any = "Sunny", **fields: Any) -> dict[str, Any
 
 
 def schema(**properties: Any) -> dict[str, Any]:
-    """An object that a strict tool takes: closed, and with all of its properties required."""
+    """Return an object schema that a strict tool accepts: closed, with all properties required."""
     return {
         "type": "object",
         "properties": properties,
@@ -93,7 +93,7 @@ def prompt(
 
 
 def able(*messages: dict[str, Any], **fields: Any) -> Prompt:
-    """The prompt for a model that can do everything."""
+    """Return the prompt for a model with all capabilities."""
     return prompt(*messages, capabilities=ABLE, **fields)
 
 
@@ -107,8 +107,8 @@ def counted(
     return prompt_to_count(decoded, capabilities, version)
 
 
-def said(*messages: dict[str, Any], **fields: Any) -> list[tuple[str, list[str]]]:
-    """The turns of a request: who speaks, and the texts of the blocks."""
+def turn_texts(*messages: dict[str, Any], **fields: Any) -> list[tuple[str, list[str]]]:
+    """Return the role and the texts of each turn of a request."""
     return [
         (turn.role, [block.text for block in turn.content if isinstance(block, TextParam)])
         for turn in prompt(*messages, **fields).turns
@@ -121,7 +121,7 @@ def refusal(
     capabilities: Capabilities = ABLE,
     **fields: Any,
 ) -> str:
-    """What is wrong for any model, or for one that can do less."""
+    """Return the refusal of a request; by default the model has all capabilities."""
     with pytest.raises(InvalidRequestError) as error:
         prompt(*messages, version=version, capabilities=capabilities, **fields)
     return str(error.value)

@@ -1,4 +1,4 @@
-"""Servers of one organization in their own processes, and callers that note the answers."""
+"""Servers of one organization in their own processes, and callers that record the answers."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from support.asgi import HELLO
 from support.organization import ADMIN, ORGANIZATIONS_PATH
 from support.processes import KEY
 
-# 5 tokens of a prompt and 3 of an answer.
+# The cost of 5 prompt tokens and 3 output tokens.
 CUT = {"max_tokens": 3}
 CUT_COST = 5 * 3_000 + 3 * 15_000
 CONFIG = """
@@ -44,7 +44,7 @@ def environ(**settings: str) -> dict[str, str]:
 
 @dataclass
 class Told:
-    """What a caller was told before its connection ended."""
+    """What a caller received before its connection ended."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Told:
     def request_id(self) -> str:
         return self.headers["request-id"]
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def read_event(self, event: dict[str, Any]) -> None:
         match event["type"]:
             case "message_start":
                 self.input_tokens = event["message"]["usage"]["input_tokens"]
@@ -68,7 +68,7 @@ class Told:
             case "message_stop":
                 self.whole = True
 
-    def read(self, answer: dict[str, Any]) -> None:
+    def read_json(self, answer: dict[str, Any]) -> None:
         self.whole = True
         if "usage" in answer:
             self.input_tokens = answer["usage"]["input_tokens"]
@@ -86,7 +86,7 @@ class Caller:
         self._headers = {"x-api-key": key, "anthropic-version": "2026-10-21"}
 
     async def create(self, told: Told | None = None, **changes: Any) -> Told:
-        """Ask for a message; what breaks off leaves in `told` what came before."""
+        """Request a message; `told` keeps what arrived, even if the connection breaks."""
         told = told or Told()
         body = {**HELLO, **changes}
         asking = self._client.stream(
@@ -95,12 +95,12 @@ class Caller:
         async with asking as response:
             told.status, told.headers = response.status_code, dict(response.headers)
             if not body.get("stream") or told.status != 200:
-                told.read(json.loads(await response.aread()))
+                told.read_json(json.loads(await response.aread()))
                 return told
             frames = FrameDecoder()
             async for chunk in response.aiter_bytes():
                 for frame in frames.feed(chunk):
-                    told.hear(json.loads(frame.data))
+                    told.read_event(json.loads(frame.data))
         return told
 
     async def until_killed(self, told: Told, **changes: Any) -> None:
@@ -125,7 +125,7 @@ async def limit_spend(client: httpx2.AsyncClient, url: str, nano_dollars: int) -
 
 
 async def recorded(database_url: str) -> Sequence[Any]:
-    """Return all lines of the ledger."""
+    """Return all entries of the ledger."""
     database = await open_database(database_url)
     try:
         async with database.read() as connection:

@@ -1,4 +1,4 @@
-"""Documents that may be cited, in few words, and any number of them."""
+"""Citable documents and search results, made by hand or drawn by Hypothesis."""
 
 from collections.abc import Sequence
 
@@ -46,13 +46,13 @@ def of_blocks(blocks: Blocks, title: str | None = None) -> DocumentParam:
     return DocumentParam(source=ContentSource(content=blocks), title=title, citations=ON)
 
 
-def found(*texts: str, source: str = "s", title: str = "t") -> SearchResultParam:
+def search_result(*texts: str, source: str = "s", title: str = "t") -> SearchResultParam:
     content: Blocks = [TextParam(text=text) for text in texts]
     return SearchResultParam(source=source, title=title, content=content, citations=ON)
 
 
-def read(documents: Sequence[Citable]) -> Sources:
-    """The sources that these are, in their order."""
+def sources_of(documents: Sequence[Citable]) -> Sources:
+    """Return the sources of these documents, in their order."""
     sources = Sources()
     for one in documents:
         match one:
@@ -67,8 +67,8 @@ def read(documents: Sequence[Citable]) -> Sources:
     return sources
 
 
-def stands(citation: Citation, documents: Sequence[Citable]) -> bool:
-    """Whether a citation's text is what stands at its place."""
+def matches_source(citation: Citation, documents: Sequence[Citable]) -> bool:
+    """Whether a citation's text is the text at its location."""
     results = [one for one in documents if isinstance(one, SearchResultParam)]
     others = [one for one in documents if not isinstance(one, SearchResultParam)]
     cited = citation.cited_text
@@ -111,6 +111,6 @@ DOCUMENTS = st.lists(
     TEXTS
     | st.lists(TEXTS, max_size=3).map(lambda texts: Pages(tuple(texts)))
     | BLOCKS
-    | st.lists(TEXTS, max_size=3).map(lambda texts: found(*texts)),
+    | st.lists(TEXTS, max_size=3).map(lambda texts: search_result(*texts)),
     max_size=4,
 )

@@ -1,9 +1,9 @@
-"""The surface of the wire, and how much of it the tests have seen.
+"""The surface of the API, and which part of it the tests cover.
 
-A test that shows one of these things has the mark `covers("parameters: top_p", "effect")`.
-`make coverage-table` writes `docs/reference/coverage.md` out of the marks, and a test holds the
-page to them: what loses its test loses its place, and CI fails. The page is not written either if
-anything on it would be worth less than before; who means it says so with `--take-back`.
+A test that covers a thing has a mark such as `covers("parameters: top_p", "effect")`. `make
+coverage-table` writes `docs/reference/coverage.md` from the marks, and a test compares the two, so
+CI fails if a thing loses its test. A page on which a state is worse than before is not written,
+unless `--take-back` permits it.
 """
 
 import ast
@@ -16,7 +16,7 @@ TESTS = Path(__file__).parents[1]
 ROW = re.compile(r"\| `(?P<name>.+)` \| \*(?P<state>\w+)\* \|")
 PAGE = TESTS.parent / "docs/reference/coverage.md"
 
-# The best that a test shows counts.
+# From the best to the worst; the best one that a test shows counts.
 STATES: Mapping[str, str] = {
     "effect": "works as the API documents it",
     "shape": "is present, with the one value that applies to this server",
@@ -228,16 +228,16 @@ SURFACE: Mapping[str, Sequence[str]] = {
 
 
 NOT_YET = "not yet"
-# A test that need not pass shows nothing.
-LAME = ("pytest.mark.skip", "pytest.mark.skipif", "pytest.mark.xfail")
+# A test with one of these need not pass, so its marks do not count.
+SKIPPING_MARKS = ("pytest.mark.skip", "pytest.mark.skipif", "pytest.mark.xfail")
 
 
 class SurfaceError(ValueError):
-    """A mark that names nothing of the surface, or stands on a test that shows nothing."""
+    """A mark that names nothing of the surface, or a test whose marks do not count."""
 
 
 def marks(tests: Path = TESTS) -> Iterator[tuple[str, str, str]]:
-    """Yield thing, state and test of every mark in the sources of the tests."""
+    """Yield thing, state and test of every mark in the tests."""
     for path in sorted(tests.rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -255,13 +255,13 @@ def _marks_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str, s
     ]
     if found and not test.name.startswith("test_"):
         raise SurfaceError(f"{test.name} is no test")
-    if found and any(text.startswith(LAME) for text, _ in written):
+    if found and any(text.startswith(SKIPPING_MARKS) for text, _ in written):
         raise SurfaceError(f"{test.name} need not pass, and shows nothing")
     return found
 
 
 def covered(tests: Path = TESTS) -> dict[str, str]:
-    """Return the best state of each thing that a test shows. Raises `SurfaceError`."""
+    """Return the best state that a test shows, for each thing. Raises `SurfaceError`."""
     found: dict[str, str] = {}
     for thing, state, test in marks(tests):
         kind, _, name = thing.partition(": ")
@@ -272,12 +272,12 @@ def covered(tests: Path = TESTS) -> dict[str, str]:
 
 
 def _rank(state: str | None) -> int:
-    """How far a state is from the best."""
+    """Return the distance of a state from the best one."""
     return len(STATES) if state is None else list(STATES).index(state)
 
 
 def stated(text: str) -> dict[str, str]:
-    """Return the states that a page has."""
+    """Return the states on a page."""
     found: dict[str, str] = {}
     kind = ""
     for line in text.splitlines():
@@ -288,8 +288,8 @@ def stated(text: str) -> dict[str, str]:
     return found
 
 
-def backwards(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Say what is worth less than it was: by its test, or because it left the surface."""
+def regressions(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return a line for each thing whose state is worse, or that left the surface."""
     return [
         f"{thing}: {state}, now {now.get(thing, NOT_YET)}"
         for thing, state in before.items()
@@ -322,9 +322,9 @@ def _state(states: Mapping[str, str], kind: str, name: str) -> str:
 
 
 def main(arguments: Sequence[str], path: Path = PAGE) -> str | None:
-    """Write the page; return what keeps from it."""
+    """Write the page; return the reason if it is not written."""
     states = covered()
-    lost = backwards(stated(path.read_text(encoding="utf-8")), states)
+    lost = regressions(stated(path.read_text(encoding="utf-8")), states)
     if lost and "--take-back" not in arguments:
         return "\n".join(["These went backwards (--take-back if it is meant):", *lost])
     path.write_text(page(states), encoding="utf-8")

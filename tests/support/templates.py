@@ -1,4 +1,4 @@
-"""Chat templates as models have them, in few lines."""
+"""Short chat templates like those of real models."""
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
@@ -9,7 +9,7 @@ NO_SYSTEM = (
     "{% for m in messages %}{% if m.role == 'system' %}"
     "{{ raise_exception('No system') }}{% endif %}{% endfor %}"
 )
-"""Before another template: refuses a system prompt."""
+"""A beginning for other templates: it refuses system prompts."""
 
 TOOLS = (
     "{% if tools %}<|im_start|>tools\n{% for tool in tools %}{{ tool | tojson }}\n"

@@ -1,4 +1,4 @@
-"""Real servers for engines that stand in front of one, and one that misbehaves."""
+"""Servers behind upstream engines: real ones, and a fake one with scripted answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -20,8 +20,8 @@ async def llama_server(
     weights: Path, projector: Path | None = None
 ) -> AsyncIterator[dict[str, Any]]:
     """Run llama.cpp and yield the options of an engine that uses its public API."""
-    sees = None if projector is None else str(projector)
-    options = LlamaOptions(context=1024, slots=4, threads=2, mmproj=sees)
+    mmproj = None if projector is None else str(projector)
+    options = LlamaOptions(context=1024, slots=4, threads=2, mmproj=mmproj)
     config = child_config(options, weights, None)
     child = await start_child(config, 60.0)
     try:
@@ -50,8 +50,8 @@ async def antiphon_server(
             await asyncio.to_thread(running.__exit__, None, None, None)
 
 
-class Owning:
-    """An engine that takes its upstream along when it is closed."""
+class EngineWithServer:
+    """An engine that closes its server when it is closed."""
 
     def __init__(self, engine: Engine, server: AbstractAsyncContextManager[Any]) -> None:
         self._engine = engine
@@ -79,8 +79,11 @@ class Owning:
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Misbehaving:
-    """A server that does what it is told. `asked` is what it was asked, `gone` who hung up."""
+class FakeUpstream:
+    """A server with scripted answers.
+
+    `asked` are the path, headers and body of each request; `gone` is set when a client disconnects.
+    """
 
     def __init__(self) -> None:
         self.script: Script = _nothing
@@ -98,7 +101,7 @@ class Misbehaving:
             raise
 
     def says(self, body: bytes, status: int = 200, kind: str = "application/json") -> None:
-        """Answer this, whatever is asked."""
+        """Answer every request with this body."""
 
         async def script(_: web.Request) -> web.StreamResponse:
             return web.Response(body=body, status=status, headers={"Content-Type": kind})
@@ -106,7 +109,7 @@ class Misbehaving:
         self.script = script
 
     def streams(self, *parts: bytes, then: str = "end", pause_s: float = 0.0) -> None:
-        """Stream these parts; `then` end as one should, `cut` the connection, or `stall`."""
+        """Stream these parts to every request; `then` `end`, `cut` the connection, or `stall`."""
 
         async def script(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -128,9 +131,9 @@ async def _nothing(_: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def misbehaving() -> AsyncIterator[Misbehaving]:
-    """Run a server that misbehaves, on a free port."""
-    server = Misbehaving()
+async def fake_upstream() -> AsyncIterator[FakeUpstream]:
+    """Run a fake upstream on a free port until the block ends."""
+    server = FakeUpstream()
     raw = web.Server(server.answer, handler_cancellation=True)
     runner = web.ServerRunner(raw, shutdown_timeout=0.1)
     await runner.setup()

@@ -1,4 +1,4 @@
-"""A real Valkey server that a test can end and start again."""
+"""A real Valkey server that a test can stop and start again."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from antiphon.store.counters.valkey import ValkeyCounters, open_valkey
 
 
 class Server:
-    """Valkey on a port of its own. What it keeps over a restart is up to `config`."""
+    """Valkey on a free port; `config` decides what survives a restart."""
 
     def __init__(self, folder: Path, **config: str) -> None:
         self._folder = folder
@@ -35,7 +35,7 @@ class Server:
         self._server.start()
 
     def stop(self) -> None:
-        """End it politely, so that it writes what it was told to keep."""
+        """Stop it gracefully, so that it saves what `config` says."""
         self._server.stop()
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class Server:
 
 
 class Clock:
-    """Milliseconds that pass when a test says so."""
+    """A clock in milliseconds that moves only when a test moves it."""
 
     def __init__(self, now: int = 1_795_000_000_000) -> None:
         self.now = now
@@ -53,7 +53,7 @@ class Clock:
         return self.now
 
 
-def timed(url: str, name: str, clock: Callable[[], int]) -> ValkeyCounters:
-    """Counters whose script is told the time."""
+def timed_counters(url: str, name: str, clock: Callable[[], int]) -> ValkeyCounters:
+    """Return counters whose script takes the time from `clock`."""
     opened: Any = open_valkey(url, name=name, patience_s=10)
     return ValkeyCounters(opened._client, name, patience_s=10, clock=clock)

@@ -1,4 +1,4 @@
-"""A web server that misbehaves as it is told, and the Web with which tests reach it."""
+"""A web server with scripted pages, and fakes through which `Web` reaches it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -10,19 +10,19 @@ Serve: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
-    """Make a whole answer; `Content_Type` is a header's name."""
+    """Return the bytes of an answer; underscores in header names become dashes."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def redirect(to: str) -> bytes:
-    return answer(b"secret of the house", "302 Found", Location=to)
+    return answer(b"secret of the server", "302 Found", Location=to)
 
 
 @dataclass
 class Site:
-    """What stands at which path, and the heads of the requests that came."""
+    """A site's pages by path, and the heads of the requests that it received."""
 
     port: int = 0
     pages: dict[str, bytes | Serve] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Site:
 
 @asynccontextmanager
 async def site(pages: dict[str, bytes | Serve] | None = None) -> AsyncGenerator[Site]:
-    """Open a site on a free port of this machine."""
+    """Serve a site on a free port of this machine until the block ends."""
     one = Site(pages=pages or {})
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
     one.port = server.sockets[0].getsockname()[1]
@@ -61,8 +61,8 @@ async def site(pages: dict[str, bytes | Serve] | None = None) -> AsyncGenerator[
 
 
 @dataclass
-class Names:
-    """A name server: what it said to whom. `answers` are given in turn, the last for ever."""
+class FakeNameServer:
+    """Resolves names: it gives `answers` in turn, then the last again; `asked` are the names."""
 
     answers: Sequence[list[str]] = (["127.0.0.1"],)
     asked: list[str] = field(default_factory=list)
@@ -73,6 +73,6 @@ class Names:
         return self.answers[min(len(self.asked), len(self.answers)) - 1]
 
 
-def here(address: str) -> bool:
-    """Allow what the guard exists to refuse: the machine of the tests."""
+def allow_loopback(address: str) -> bool:
+    """Allow the loopback, which `Web` refuses otherwise."""
     return address.startswith("127.")

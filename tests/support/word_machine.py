@@ -1,4 +1,4 @@
-"""A token machine in memory: its tokens are words, and its answers are written beforehand."""
+"""A token machine in memory: its tokens are words, and its answers are scripted."""
 
 import asyncio
 import re
@@ -18,10 +18,10 @@ BEGIN = "<|begin|>"
 
 
 class WordMachine:
-    """Numbers words as it meets them, and writes `answers`, one for each completion.
+    """Numbers words in the order in which it meets them; each completion writes the next answer.
 
-    Some characters make one token, and each control token is one. Where `shows_tokens` is false,
-    pieces have their text and their number only. `open` are the completions that are under way.
+    A word, a space or a sign is one token, and so is each control token. Unless `shows_tokens`,
+    pieces have a text and a count only. `open` is the number of running completions.
     """
 
     def __init__(self, *answers: str, shows_tokens: bool = True) -> None:
@@ -70,7 +70,7 @@ class WordMachine:
 
 
 def words_of(text: str, *, control: bool) -> list[tuple[str, bool]]:
-    """Cut a text into words and say of each whether it is a control token."""
+    """Cut a text into words, each with whether it is a control token."""
     if not control:
         return [(word, False) for word in WORDS.findall(text)]
     words: list[tuple[str, bool]] = []
@@ -90,7 +90,7 @@ async def word_engine(
     slots: int = 1,
     images: ImagePreparer | None = None,
 ) -> TokenEngine[WordMachine]:
-    """Open an engine on a machine, as every engine on a token machine is opened."""
+    """Return an engine on a token machine, opened as a real one is."""
     chat = ChatTemplate(template, bos=BEGIN, eos="<|im_end|>")
     return TokenEngine(
         machine,

@@ -129,7 +129,7 @@ def test_a_full_disk_is_an_error(url: str, tmp_path: Path) -> None:
         ensure_model(url, tmp_path)
 
 
-def test_a_data_folder_that_is_none_is_an_error(url: str, tmp_path: Path) -> None:
+def test_file_as_data_folder_is_an_error(url: str, tmp_path: Path) -> None:
     occupied = tmp_path / "file"
     occupied.touch()
     with pytest.raises(PullError, match=f"{occupied}.*: Not a directory"):

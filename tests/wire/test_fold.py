@@ -192,7 +192,7 @@ def test_only_one_order_of_the_events_of_a_stream_is_accepted() -> None:
     assert accepted == [events]
 
 
-def test_error_event_is_told_in_the_refusal() -> None:
+def test_fold_of_an_error_event_raises_with_its_message() -> None:
     with pytest.raises(BrokenStreamError, match="ended in an error: Broken"):
         fold([START, ERROR])
 
@@ -249,7 +249,7 @@ def test_input_that_was_cut_is_what_of_it_is_certain() -> None:
     )
 
 
-def test_thinking_that_cannot_be_read_is_whole_when_it_starts() -> None:
+def test_redacted_thinking_is_complete_at_its_start() -> None:
     hidden = ContentBlockStart(index=0, content_block=StartedRedactedThinking(data="x"))
     message = fold([START, hidden, closed(), END, STOP])
     assert message.content == (RedactedThinkingBlock(data="x"),)

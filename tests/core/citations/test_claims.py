@@ -26,11 +26,11 @@ from antiphon.wire.events import (
 )
 from antiphon.wire.fold import fold
 from antiphon.wire.messages import Message
-from support.assembling import begun
-from support.sources import DOCUMENTS, Citable, read, stands
+from support.assembling import started_assembly
+from support.sources import DOCUMENTS, Citable, matches_source, sources_of
 
 COLOURS = "The grass is green. The sky is blue. The sun, which everybody sees every day, is yellow."
-SOURCES = read([COLOURS])
+SOURCES = sources_of([COLOURS])
 SAID = st.lists(
     st.sampled_from(
         [
@@ -52,7 +52,7 @@ def streamed(
     *,
     streamed: bool = True,
 ) -> list[StreamEvent]:
-    assembly = begun(*stops, streamed=streamed, sources=sources)
+    assembly = started_assembly(*stops, streamed=streamed, sources=sources)
     events: list[StreamEvent] = [assembly.start()]
     ending = Finished(FinishReason.END_TURN)
     for piece in (*pieces, ending):
@@ -91,12 +91,12 @@ PLACES = st.lists(st.integers(0, 200), max_size=8)
 def test_blocks_hold_the_answer_without_marks_and_cite_true_text(
     documents: list[Citable], said: str, places: list[int]
 ) -> None:
-    message = fold(streamed(cuts(said, places), read(documents)))
+    message = fold(streamed(cuts(said, places), sources_of(documents)))
     assert text_of(message) == unmarked(said)
     for block in message.content:
         assert isinstance(block, TextBlock)
         assert block.citations is None or len(block.citations) > 0
-        assert all(stands(one, documents) for one in block.citations or ())
+        assert all(matches_source(one, documents) for one in block.citations or ())
         # A block of nothing but space could not be sent back.
         assert block.text.strip() or text_of(message).isspace()
 
@@ -106,7 +106,7 @@ def test_blocks_hold_the_answer_without_marks_and_cite_true_text(
 def test_cuts_of_an_answer_do_not_change_its_blocks(
     documents: list[Citable], said: str, places: list[int], stops: tuple[str, ...]
 ) -> None:
-    sources = read(documents)
+    sources = sources_of(documents)
     whole = fold(streamed([said], sources, stops))
     pieces = cuts(said, places)
     for answer in (pieces, list(said)):
@@ -123,7 +123,7 @@ def test_cuts_of_an_answer_do_not_change_its_blocks(
 def test_stop_sequences_are_those_of_the_answer_without_marks(
     documents: list[Citable], said: str, places: list[int], stops: tuple[str, ...]
 ) -> None:
-    message = fold(streamed(cuts(said, places), read(documents), stops))
+    message = fold(streamed(cuts(said, places), sources_of(documents), stops))
     scanner = StopScanner(stops)
     scan = scanner.feed(unmarked(said))
     expected = scan.text if scan.match else scan.text + scanner.flush()
@@ -178,7 +178,7 @@ def test_claim_is_a_block_with_its_citations(
 
 
 def test_claim_is_sent_as_soon_as_it_is_certain() -> None:
-    assembly = begun(sources=SOURCES)
+    assembly = started_assembly(sources=SOURCES)
     assert assembly.feed(TextChunk("It is so", 1)) == []
     assert assembly.feed(TextChunk(" [source 1", 1)) == []
     start, text, cited = assembly.feed(TextChunk("]", 1))

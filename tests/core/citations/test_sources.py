@@ -17,12 +17,12 @@ from support.sources import (
     IMAGE,
     ON,
     Citable,
-    found,
+    matches_source,
     of_blocks,
     paged,
     plain,
-    read,
-    stands,
+    search_result,
+    sources_of,
 )
 
 COLOURS = "The grass is green. The sky is blue.\n"
@@ -33,9 +33,9 @@ COLOURS = "The grass is green. The sky is blue.\n"
 def test_citation_holds_the_text_of_its_location(
     documents: list[Citable], numbers: list[int]
 ) -> None:
-    sources = read(documents)
+    sources = sources_of(documents)
     citations = sources.cite(numbers)
-    assert all(stands(citation, documents) for citation in citations)
+    assert all(matches_source(citation, documents) for citation in citations)
     known = {number for number in numbers if 0 < number <= len(sources.pieces)}
     assert len(citations) <= len(known)
     assert bool(citations) == bool(known)
@@ -43,11 +43,11 @@ def test_citation_holds_the_text_of_its_location(
 
 @given(DOCUMENTS)
 def test_every_piece_can_be_cited_alone(documents: list[Citable]) -> None:
-    sources = read(documents)
+    sources = sources_of(documents)
     for number, piece in enumerate(sources.pieces, 1):
         (citation,) = sources.cite([number])
         assert citation.cited_text == piece.text
-        assert stands(citation, documents)
+        assert matches_source(citation, documents)
 
 
 def test_a_plain_text_is_cited_by_its_characters() -> None:
@@ -108,7 +108,7 @@ def test_images_stay_among_the_blocks_that_are_cited() -> None:
     sources = Sources()
     blocks = [TextParam(text="One."), IMAGE, TextParam(text="Two.")]
     (first,) = sources.document_pieces(of_blocks(blocks), blocks)
-    result = found("Three.")
+    result = search_result("Three.")
     (second,) = sources.search_result_pieces(replace(result, content=[*result.content, IMAGE]))
     assert [block for block in first if isinstance(block, TextParam)] == [
         TextParam(text=f"{INSTRUCTION}<document>\nOne. [source 1]"),
@@ -123,7 +123,7 @@ def test_images_stay_in_documents_that_are_not_cited() -> None:
     sources = Sources()
     blocks = [TextParam(text="One."), IMAGE]
     plain_document = replace(of_blocks(blocks), citations=None)
-    plain_result = replace(found("Two."), content=blocks, citations=None)
+    plain_result = replace(search_result("Two."), content=blocks, citations=None)
     told = [
         *sources.document_pieces(plain_document, blocks)[0],
         *sources.search_result_pieces(plain_result)[0],
@@ -135,8 +135,8 @@ def test_images_stay_in_documents_that_are_not_cited() -> None:
 def test_search_results_and_documents_are_counted_apart() -> None:
     sources = Sources()
     sources.document(plain("One."), "One.")
-    text = sources.search_result(found("Two.", source="https://example.com", title="T"))
-    sources.search_result(found("Three."))
+    text = sources.search_result(search_result("Two.", source="https://example.com", title="T"))
+    sources.search_result(search_result("Three."))
     sources.document(plain("Four."), "Four.")
     assert text == (
         "<search_result>\n<source>https://example.com</source>\n<title>T</title>\n"
@@ -172,17 +172,17 @@ def test_the_model_is_told_once_how_to_cite() -> None:
     texts = [sources.document(plain("One."), "One.") for _ in range(2)]
     assert [INSTRUCTION in text for text in texts] == [True, False]
     first = Sources()
-    assert first.search_result(found("One.")).startswith(INSTRUCTION)
+    assert first.search_result(search_result("One.")).startswith(INSTRUCTION)
 
 
 def test_document_without_citations_counts_and_has_no_numbers() -> None:
     sources = Sources()
     silent = replace(plain("One."), citations=CitationsParam(enabled=False))
     assert sources.document(silent, "One.") == "<document>\nOne.\n</document>"
-    result = replace(found("Two."), citations=None)
+    result = replace(search_result("Two."), citations=None)
     assert "[source" not in sources.search_result(result)
     sources.document(plain("Three."), "Three.")
-    sources.search_result(found("Four."))
+    sources.search_result(search_result("Four."))
     (third, fourth) = sources.cite([1, 2])
     assert isinstance(third, CharLocation)
     assert isinstance(fourth, SearchResultLocation)

@@ -14,16 +14,18 @@ from support.requests import (
     call,
     refusal,
     result,
-    said,
     text,
     tool,
+    turn_texts,
     user,
 )
 
 
 def test_four_breakpoints_are_taken() -> None:
     blocks = [text("a", "1h"), text("b", "5m")]
-    assert len(said(user(blocks), system=blocks[:1], cache_control={"type": "ephemeral"})) == 2
+    assert (
+        len(turn_texts(user(blocks), system=blocks[:1], cache_control={"type": "ephemeral"})) == 2
+    )
 
 
 def test_fifth_breakpoint_is_refused() -> None:
@@ -69,7 +71,7 @@ def test_long_automatic_breakpoint_after_a_short_one_is_refused() -> None:
 
 def test_automatic_breakpoint_on_a_marked_block_does_not_count() -> None:
     blocks = [text("a", "5m"), text("b", "5m")]
-    assert said(user(blocks), assistant(), user(blocks), cache_control=EPHEMERAL)
+    assert turn_texts(user(blocks), assistant(), user(blocks), cache_control=EPHEMERAL)
 
 
 def test_automatic_breakpoint_of_another_ttl_on_a_marked_block_is_refused() -> None:

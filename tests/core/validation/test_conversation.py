@@ -4,7 +4,7 @@ import pytest
 
 from antiphon.core.prompt import Turn
 from antiphon.wire.content import TextParam
-from support.requests import IMAGE, assistant, prompt, refusal, said, system, text, user
+from support.requests import IMAGE, assistant, prompt, refusal, system, text, turn_texts, user
 
 # What is made of a valid conversation.
 
@@ -14,22 +14,22 @@ def test_string_is_one_text_block() -> None:
 
 
 def test_system_prompt_is_the_first_turn() -> None:
-    assert said(user(), system="Be brief") == [("system", ["Be brief"]), ("user", ["Hi"])]
+    assert turn_texts(user(), system="Be brief") == [("system", ["Be brief"]), ("user", ["Hi"])]
 
 
 def test_blocks_of_a_system_prompt_are_kept_apart() -> None:
     blocks = [text("Be brief"), text("Be kind")]
-    assert said(user(), system=blocks)[0] == ("system", ["Be brief", "Be kind"])
+    assert turn_texts(user(), system=blocks)[0] == ("system", ["Be brief", "Be kind"])
 
 
 @pytest.mark.parametrize("empty", ["", []])
 def test_empty_system_prompt_is_no_turn(empty: Any) -> None:
-    assert said(user(), system=empty) == [("user", ["Hi"])]
+    assert turn_texts(user(), system=empty) == [("user", ["Hi"])]
 
 
 def test_messages_of_one_role_in_a_row_are_one_turn() -> None:
     messages = [user("a"), user([text("b"), text("c")]), assistant("d"), assistant("e"), user("f")]
-    assert said(*messages) == [
+    assert turn_texts(*messages) == [
         ("user", ["a", "b", "c"]),
         ("assistant", ["d", "e"]),
         ("user", ["f"]),
@@ -38,25 +38,25 @@ def test_messages_of_one_role_in_a_row_are_one_turn() -> None:
 
 def test_system_messages_keep_their_place() -> None:
     messages = [user("a"), system("b"), system("c"), assistant("d"), user("e")]
-    assert [role for role, _ in said(*messages)] == ["user", "system", "assistant", "user"]
+    assert [role for role, _ in turn_texts(*messages)] == ["user", "system", "assistant", "user"]
 
 
 def test_last_system_message_may_end_the_array() -> None:
-    assert said(user("a"), system("b"))[-1] == ("system", ["b"])
+    assert turn_texts(user("a"), system("b"))[-1] == ("system", ["b"])
 
 
 @pytest.mark.parametrize("empty", ["", []])
 def test_empty_user_message_beside_another_is_ignored(empty: Any) -> None:
-    assert said(user(empty), user("a"), user(empty)) == [("user", ["a"])]
+    assert turn_texts(user(empty), user("a"), user(empty)) == [("user", ["a"])]
 
 
 @pytest.mark.parametrize("empty", ["", []])
 def test_empty_assistant_message_at_the_end_is_no_prefill(empty: Any) -> None:
-    assert said(user("a"), assistant(empty)) == [("user", ["a"])]
+    assert turn_texts(user("a"), assistant(empty)) == [("user", ["a"])]
 
 
 def test_last_assistant_message_is_a_prefill() -> None:
-    assert said(user("a"), assistant("The answer is"))[-1] == ("assistant", ["The answer is"])
+    assert turn_texts(user("a"), assistant("The answer is"))[-1] == ("assistant", ["The answer is"])
 
 
 # Rules of the conversation.
@@ -167,12 +167,12 @@ def test_invalid_system_prompt_is_refused_in_the_words_of_the_api(
     ],
 )
 def test_directive_is_accepted_anywhere_and_ignored(messages: list[dict[str, Any]]) -> None:
-    assert said(*messages) == [("user", ["a"]), ("assistant", ["b"])]
+    assert turn_texts(*messages) == [("user", ["a"]), ("assistant", ["b"])]
 
 
 def test_system_message_may_be_followed_by_a_directive() -> None:
     messages = [user("a"), system("b") | {"clear_at": "never"}, DIRECTIVE, assistant("c")]
-    assert [role for role, _ in said(*messages)] == ["user", "system", "assistant"]
+    assert [role for role, _ in turn_texts(*messages)] == ["user", "system", "assistant"]
 
 
 def test_signed_thinking_without_text_is_accepted() -> None:
@@ -181,7 +181,7 @@ def test_signed_thinking_without_text_is_accepted() -> None:
 
 
 def test_trailing_whitespace_is_allowed_where_it_is_no_prefill() -> None:
-    assert len(said(user("a "), assistant("b "), user("c "))) == 3
+    assert len(turn_texts(user("a "), assistant("b "), user("c "))) == 3
 
 
 def test_rules_are_checked_in_the_order_of_the_reference() -> None:

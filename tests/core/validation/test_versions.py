@@ -11,8 +11,8 @@ from support.requests import (
     call,
     refusal,
     result,
-    said,
     text,
+    turn_texts,
     user,
 )
 
@@ -48,7 +48,7 @@ def test_newer_version_refuses_what_the_older_one_reads(
 
 
 def test_older_version_takes_citations_of_the_user() -> None:
-    assert said(user([CITED]), version=OLD) == [("user", ["a"])]
+    assert turn_texts(user([CITED]), version=OLD) == [("user", ["a"])]
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_older_version_takes_citations_of_the_user() -> None:
     [user([text("a") | {"citations": []}]), user([text("a") | {"citations": None}]), user("a")],
 )
 def test_absent_citations_are_accepted(message: dict[str, Any]) -> None:
-    assert said(message, version=NEW) == [("user", ["a"])]
+    assert turn_texts(message, version=NEW) == [("user", ["a"])]
 
 
 def test_citations_of_the_assistant_are_taken() -> None:
-    assert len(said(user(), assistant([CITED]), user(), version=NEW)) == 3
+    assert len(turn_texts(user(), assistant([CITED]), user(), version=NEW)) == 3
 
 
 def test_newer_version_accepts_documents_of_the_user() -> None:

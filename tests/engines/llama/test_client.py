@@ -11,7 +11,7 @@ from antiphon.engines.llama.client import LlamaClient, open_session
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.llama.supervisor import RemoteServer
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
-from support.upstreams import Misbehaving, misbehaving
+from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -21,12 +21,12 @@ ASKED = CompletionRequest(
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Misbehaving]:
-    async with misbehaving() as server:
+async def server() -> AsyncIterator[FakeUpstream]:
+    async with fake_upstream() as server:
         yield server
 
 
-async def pieces_of(server: Misbehaving, media: MediaPrompt | None = None) -> list[Piece]:
+async def pieces_of(server: FakeUpstream, media: MediaPrompt | None = None) -> list[Piece]:
     async with open_session(None) as session:
         client = LlamaClient(RemoteServer(server.url), session)
         return [piece async for piece in client.complete(ASKED, media)]
@@ -37,7 +37,7 @@ def events(*events: dict[str, Any]) -> bytes:
 
 
 async def test_piece_counts_its_tokens_and_shows_them_if_all_are_known(
-    server: Misbehaving,
+    server: FakeUpstream,
 ) -> None:
     server.streams(
         events(
@@ -59,7 +59,7 @@ async def test_piece_counts_its_tokens_and_shows_them_if_all_are_known(
     [("eos", PieceEnd.MODEL), ("limit", PieceEnd.LIMIT), ("word", PieceEnd.STOP)],
 )
 async def test_stop_type_is_the_end_of_the_last_piece(
-    server: Misbehaving, kind: str, end: PieceEnd
+    server: FakeUpstream, kind: str, end: PieceEnd
 ) -> None:
     server.streams(events({"tokens_predicted": 1, "stop": True, "stop_type": kind}))
     assert await pieces_of(server) == [Piece(count=1, end=end)]
@@ -75,7 +75,7 @@ async def test_stop_type_is_the_end_of_the_last_piece(
     ],
 )
 async def test_stream_without_a_known_end_is_an_error(
-    server: Misbehaving, event: dict[str, Any], complaint: str
+    server: FakeUpstream, event: dict[str, Any], complaint: str
 ) -> None:
     server.streams(events(event))
     with pytest.raises(EngineError, match=complaint) as error:
@@ -83,7 +83,7 @@ async def test_stream_without_a_known_end_is_an_error(
     assert error.value.kind is EngineErrorKind.FAILED
 
 
-async def test_request_is_written_as_llama_cpp_reads_it(server: Misbehaving) -> None:
+async def test_request_is_written_as_llama_cpp_reads_it(server: FakeUpstream) -> None:
     server.streams(events({"stop": True, "stop_type": "eos"}))
     await pieces_of(server)
     await pieces_of(server, MediaPrompt("<m>?", ("aW1hZ2U=",)))

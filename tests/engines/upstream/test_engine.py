@@ -20,8 +20,8 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
-from support.conversation import ask, calls_in, turn, whole
-from support.upstreams import Misbehaving, misbehaving
+from support.conversation import all_events, ask, calls_in, turn
+from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -29,12 +29,12 @@ COUNT = "/v1/messages/count_tokens"
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Misbehaving]:
-    async with misbehaving() as server:
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with fake_upstream() as server:
         yield server
 
 
-def config(upstream: Misbehaving, **options: Any) -> EngineConfig:
+def config(upstream: FakeUpstream, **options: Any) -> EngineConfig:
     given = {"url": upstream.url, "model": "m", "context_tokens": 10_000, **options}
     return EngineConfig("m", options=given)
 
@@ -58,7 +58,7 @@ def message(input_tokens: int | None) -> bytes:
     )
 
 
-def serves(upstream: Misbehaving, answer: bytes, count: int) -> None:
+def serves(upstream: FakeUpstream, answer: bytes, count: int) -> None:
     async def script(request: web.Request) -> web.Response:
         if request.path == COUNT:
             return web.json_response({"input_tokens": count})
@@ -67,50 +67,50 @@ def serves(upstream: Misbehaving, answer: bytes, count: int) -> None:
     upstream.script = script
 
 
-async def messages_api(upstream: Misbehaving, **options: Any) -> Engine:
+async def messages_api(upstream: FakeUpstream, **options: Any) -> Engine:
     return await open_messages_api(config(upstream, **options))
 
 
-async def test_the_upstream_itself_says_how_long_the_prompt_is(upstream: Misbehaving) -> None:
+async def test_the_upstream_itself_says_how_long_the_prompt_is(upstream: FakeUpstream) -> None:
     serves(upstream, message(12), 99)
     engine = await messages_api(upstream)
     assert not engine.capabilities.counts_exactly
-    assert await whole(engine, ask("Hi")) == [
+    assert await all_events(engine, ask("Hi")) == [
         Started(input_tokens=12), TextChunk("Hi", 1), Finished(FinishReason.END_TURN),
     ]  # fmt: skip
     assert [path for path, _, _ in upstream.asked] == ["/v1/messages"]
     await engine.aclose()
 
 
-async def test_size_that_the_upstream_does_not_send_is_counted(upstream: Misbehaving) -> None:
+async def test_size_that_the_upstream_does_not_send_is_counted(upstream: FakeUpstream) -> None:
     serves(upstream, message(None), 12)
     engine = await messages_api(upstream)
-    assert (await whole(engine, ask("Hi")))[0] == Started(input_tokens=12)
+    assert (await all_events(engine, ask("Hi")))[0] == Started(input_tokens=12)
     await engine.aclose()
 
 
 async def test_a_prompt_is_counted_first_where_its_answer_may_not_fit(
-    upstream: Misbehaving,
+    upstream: FakeUpstream,
 ) -> None:
     serves(upstream, message(12), 12)
     engine = await messages_api(upstream)
-    await whole(engine, ask("Hi", max_tokens=9_995))
+    await all_events(engine, ask("Hi", max_tokens=9_995))
     (counted, _, _), (_, _, asked) = upstream.asked
     assert counted == COUNT
     assert asked["max_tokens"] == 10_000 - 12
     await engine.aclose()
 
 
-async def test_max_tokens_of_zero_returns_the_size_of_the_prompt(upstream: Misbehaving) -> None:
+async def test_max_tokens_of_zero_returns_the_size_of_the_prompt(upstream: FakeUpstream) -> None:
     serves(upstream, message(12), 99)
     engine = await messages_api(upstream)
-    events = await whole(engine, ask("Hi", max_tokens=0))
+    events = await all_events(engine, ask("Hi", max_tokens=0))
     assert events == [Started(input_tokens=12), Finished(FinishReason.MAX_TOKENS)]
     await engine.aclose()
 
 
 async def test_second_call_without_parallel_use_ends_answer_and_connection(
-    upstream: Misbehaving,
+    upstream: FakeUpstream,
 ) -> None:
     def call(index: int) -> bytes:
         made = {"index": index, "id": f"c{index}", "function": {"name": "f", "arguments": "{}"}}
@@ -125,7 +125,7 @@ async def test_second_call_without_parallel_use_ends_answer_and_connection(
         tools=(Tool(name="f", input_schema={}),),
         tool_choice=ToolChoice(parallel=False),
     )
-    events = await whole(engine, prompt)
+    events = await all_events(engine, prompt)
     assert calls_in(events) == [("f", "{}")]
     assert events[-1] == Finished(FinishReason.END_TURN)
     assert upstream.asked[0][2]["parallel_tool_calls"] is False

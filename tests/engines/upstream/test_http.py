@@ -24,7 +24,7 @@ from antiphon.engines.upstream.http import LARGEST_FRAME, seconds
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.engines.upstream.options import CONTEXT_BY_DEFAULT
 from support.conversation import answer, ask, first_piece, text_of, tokens_in
-from support.upstreams import Misbehaving, misbehaving
+from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -50,8 +50,8 @@ WHOLE = {
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Misbehaving]:
-    async with misbehaving() as server:
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with fake_upstream() as server:
         yield server
 
 
@@ -61,7 +61,7 @@ def opener(request: pytest.FixtureRequest) -> OpenEngine:
 
 
 @pytest.fixture
-async def engine(upstream: Misbehaving, opener: OpenEngine) -> AsyncIterator[Engine]:
+async def engine(upstream: FakeUpstream, opener: OpenEngine) -> AsyncIterator[Engine]:
     engine = await opened(opener, upstream.url)
     yield engine
     await engine.aclose()
@@ -111,7 +111,7 @@ async def fails(engine: Engine) -> EngineError:
     ],
 )
 async def test_http_status_maps_to_an_error_kind(
-    engine: Engine, upstream: Misbehaving, status: int, kind: EngineErrorKind
+    engine: Engine, upstream: FakeUpstream, status: int, kind: EngineErrorKind
 ) -> None:
     upstream.says(b"", status)
     assert (await fails(engine)).kind is kind
@@ -127,7 +127,7 @@ async def test_http_status_maps_to_an_error_kind(
     ],
 )
 async def test_refusal_carries_the_message_of_the_upstream(
-    engine: Engine, upstream: Misbehaving, body: bytes
+    engine: Engine, upstream: FakeUpstream, body: bytes
 ) -> None:
     upstream.says(body, 400)
     expected = "The model's server refused this request: too [31mlong"
@@ -136,7 +136,7 @@ async def test_refusal_carries_the_message_of_the_upstream(
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"detail":[{}]}', b"[" * 60_000])
 async def test_refusal_without_a_message_has_the_default_one(
-    engine: Engine, upstream: Misbehaving, body: bytes
+    engine: Engine, upstream: FakeUpstream, body: bytes
 ) -> None:
     upstream.says(body, 400)
     assert str(await fails(engine)) == "The model's server refused this request."
@@ -144,7 +144,7 @@ async def test_refusal_without_a_message_has_the_default_one(
 
 @pytest.mark.parametrize("status", [200, 500])
 async def test_huge_error_body_is_a_failure_of_the_upstream(
-    engine: Engine, upstream: Misbehaving, status: int
+    engine: Engine, upstream: FakeUpstream, status: int
 ) -> None:
     upstream.says(b"x" * 3_000_000, status)
     assert (await fails(engine)).kind is EngineErrorKind.FAILED
@@ -162,7 +162,7 @@ async def test_huge_error_body_is_a_failure_of_the_upstream(
     ],
 )
 async def test_unreadable_stream_is_a_failure_of_the_upstream(
-    engine: Engine, upstream: Misbehaving, parts: list[bytes]
+    engine: Engine, upstream: FakeUpstream, parts: list[bytes]
 ) -> None:
     upstream.streams(*parts)
     assert (await fails(engine)).kind is EngineErrorKind.FAILED
@@ -170,7 +170,7 @@ async def test_unreadable_stream_is_a_failure_of_the_upstream(
 
 @pytest.mark.parametrize("then", ["cut", "end"])
 async def test_stream_without_its_end_is_a_failure_of_the_upstream(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine, then: str
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine, then: str
 ) -> None:
     upstream.streams(TOKEN[opener], then=then, pause_s=0.05)
     seen: list[EngineEvent] = []
@@ -187,14 +187,14 @@ async def test_stream_without_its_end_is_a_failure_of_the_upstream(
 
 
 async def test_silent_upstream_times_out(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     for parts in ((), (b": ping\n\n",), (TOKEN[opener],)):
         upstream.streams(*parts, then="stall")
         assert (await fails(engine)).kind is EngineErrorKind.TIMEOUT
 
 
-async def test_headers_that_never_come_time_out(engine: Engine, upstream: Misbehaving) -> None:
+async def test_headers_that_never_come_time_out(engine: Engine, upstream: FakeUpstream) -> None:
     async def script(_: web.Request) -> web.Response:
         await asyncio.sleep(60)
         return web.Response()
@@ -204,7 +204,7 @@ async def test_headers_that_never_come_time_out(engine: Engine, upstream: Misbeh
 
 
 async def test_connection_that_closes_at_once_is_retried_a_few_times(
-    engine: Engine, upstream: Misbehaving
+    engine: Engine, upstream: FakeUpstream
 ) -> None:
     async def script(request: web.Request) -> web.Response:
         assert request.transport is not None
@@ -223,7 +223,7 @@ async def test_unreachable_upstream_is_overloaded(opener: OpenEngine) -> None:
 
 
 async def test_hanging_up_closes_the_connection(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.streams(TOKEN[opener], then="stall")
     async with aclosing(engine.generate(ask("Hi"))) as events:
@@ -232,7 +232,7 @@ async def test_hanging_up_closes_the_connection(
 
 
 async def test_answer_in_single_bytes_is_read(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     whole = WHOLE[opener]
     upstream.streams(*(whole[place : place + 1] for place in range(len(whole))))
@@ -242,14 +242,14 @@ async def test_answer_in_single_bytes_is_read(
 
 
 async def test_answer_ends_even_if_the_connection_stays_open(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.streams(WHOLE[opener], then="stall")
     assert text_of(await answer(engine, ask("Hi"))) == "a"
 
 
 async def test_proxies_of_the_environment_are_not_used(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     upstream.streams(WHOLE[opener])
@@ -257,7 +257,7 @@ async def test_proxies_of_the_environment_are_not_used(
 
 
 async def test_the_key_is_sent_and_hidden(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.streams(WHOLE[opener])
     await answer(engine, ask("Hi"))
@@ -266,7 +266,7 @@ async def test_the_key_is_sent_and_hidden(
 
 
 async def test_only_model_of_a_server_is_chosen_with_its_context(
-    upstream: Misbehaving, opener: OpenEngine
+    upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.says(b'{"data":[{"id":"only","max_model_len":77}]}')
     engine = await opened(opener, upstream.url + "/v1/", model=None, context_tokens=None)
@@ -279,7 +279,7 @@ async def test_only_model_of_a_server_is_chosen_with_its_context(
     "card", [b'{"id":"m","meta":{"n_ctx":78}}', b'{"id":"m","max_input_tokens":78}']
 )
 async def test_context_comes_from_the_server(
-    upstream: Misbehaving, opener: OpenEngine, card: bytes
+    upstream: FakeUpstream, opener: OpenEngine, card: bytes
 ) -> None:
     upstream.says(b'{"data":[' + card + b',{"id":"n"}]}')
     engine = await opened(opener, upstream.url, context_tokens=None)
@@ -288,7 +288,7 @@ async def test_context_comes_from_the_server(
 
 
 async def test_context_without_a_source_is_the_default(
-    upstream: Misbehaving, opener: OpenEngine
+    upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.says(b'{"data":[]}')
     engine = await opened(opener, upstream.url, context_tokens=None)
@@ -297,7 +297,7 @@ async def test_context_without_a_source_is_the_default(
 
 
 async def test_several_models_without_a_choice_are_a_start_error(
-    upstream: Misbehaving, opener: OpenEngine
+    upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.says(b'{"data":[{"id":"a"},{"id":"b"}]}')
     with pytest.raises(EngineStartError, match="a, b"):
@@ -305,7 +305,7 @@ async def test_several_models_without_a_choice_are_a_start_error(
 
 
 async def test_a_server_that_cannot_say_its_model_is_a_start_error(
-    upstream: Misbehaving, opener: OpenEngine
+    upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.says(b"", 500)
     with pytest.raises(EngineStartError, match="500"):
@@ -330,7 +330,7 @@ async def test_retry_after_header_is_read_as_seconds(header: str, expected: floa
 
 
 async def test_overload_carries_the_retry_after_of_the_upstream(
-    engine: Engine, upstream: Misbehaving
+    engine: Engine, upstream: FakeUpstream
 ) -> None:
     async def script(_: web.Request) -> web.Response:
         return web.Response(status=429, headers={"retry-after": "7"})

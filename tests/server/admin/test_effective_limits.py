@@ -35,7 +35,7 @@ async def test_effective_limits_show_the_spending_of_each_members_keys(
         caller = org.caller_with((await org.post("/api_keys", key))["secret"])
         for _ in range(count):
             assert (await caller.create(**CUT)).status == 200
-    assert (await org.caller.create(**CUT)).status == 200  # nobody's key
+    assert (await org.caller.create(**CUT)).status == 200  # a key without a creator
     await org.entries()
 
     found = (await org.get(EFFECTIVE))["data"]

@@ -18,7 +18,7 @@ from antiphon.core.validation import prompt_for
 from antiphon.service.content.documents import read_documents
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.messages import CreateMessageParams
-from support.marked import Marked, Prefix, prefixes
+from support.marked_requests import MarkedRequest, Prefix, prefixes
 from support.pdf import pdf
 from support.requests import ABLE, EPHEMERAL, OLD, params, text, user
 
@@ -28,7 +28,7 @@ KEY = b"key"
 DECODER = BodyDecoder(CreateMessageParams)
 
 
-async def prompt_of(marked: Marked) -> Prompt:
+async def prompt_of(marked: MarkedRequest) -> Prompt:
     """Do with a request all that the service does before an engine gets it."""
     params = DECODER.decode(msgspec.json.encode(marked.body))
     prompt = prompt_for(params, ABLE, OLD)
@@ -37,7 +37,7 @@ async def prompt_of(marked: Marked) -> Prompt:
     return read
 
 
-def prefixes_of(prompt: Prompt, marked: Marked) -> list[Prefix]:
+def prefixes_of(prompt: Prompt, marked: MarkedRequest) -> list[Prefix]:
     tools: list[Any] = [msgspec.to_builtins(tool) for tool in prompt.tools]
     for mark in prompt.breakpoints:
         if mark.turn is None:
@@ -48,7 +48,7 @@ def prefixes_of(prompt: Prompt, marked: Marked) -> list[Prefix]:
 
 @pytest.mark.parametrize("seed", range(300))
 async def test_every_breakpoint_lies_behind_the_content_that_the_caller_marked(seed: int) -> None:
-    marked = Marked(
+    marked = MarkedRequest(
         seed, hidden=lambda word: sign_omitted(KEY, word), paged=lambda word: pdf([word])
     )
     prompt = await prompt_of(marked)

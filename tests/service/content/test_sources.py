@@ -12,7 +12,7 @@ from antiphon.wire.content import Base64ImageSource, Base64PdfSource, PlainTextS
 from antiphon.wire.messages import CreateMessageParams
 from support import images
 from support.requests import EPHEMERAL, assistant, call, params, result, text, user
-from support.web import Names, Serve, answer, here, site
+from support.web import FakeNameServer, Serve, allow_loopback, answer, site
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ MOST = 10_000_000
 
 
 def sources(most: int = MOST, patience_s: float = 5.0) -> UrlSources:
-    return UrlSources(Web(Names(), here), most, patience_s)
+    return UrlSources(Web(FakeNameServer(), allow_loopback), most, patience_s)
 
 
 def by_url(kind: str, url: str, **more: Any) -> dict[str, Any]:

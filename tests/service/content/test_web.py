@@ -4,7 +4,7 @@ import gzip
 import pytest
 
 from antiphon.service.content.web import FAILED, UnfetchableError, Web, look_up
-from support.web import Names, Serve, answer, here, redirect, site
+from support.web import FakeNameServer, Serve, allow_loopback, answer, redirect, site
 
 pytestmark = pytest.mark.anyio
 
@@ -33,10 +33,10 @@ async def no_http(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_a_file_comes_from_the_checked_address_under_its_own_name() -> None:
-    names = Names()
+    names = FakeNameServer()
     async with site() as there:
         there.pages["/a?b=c"] = answer(b"hello", Content_Type="text/plain; charset=UTF-8")
-        fetched = await Web(names, here).get(there.url("/a?b=c") + "#part", MOST)
+        fetched = await Web(names, allow_loopback).get(there.url("/a?b=c") + "#part", MOST)
         host = f"Host: files.example.com:{there.port}\r\n"
     assert (fetched.body, fetched.media_type, fetched.charset) == (b"hello", "text/plain", "UTF-8")
     assert names.asked == ["files.example.com"]
@@ -72,19 +72,19 @@ async def test_no_private_address_is_reached_however_it_is_written(host: str) ->
     "addresses", [["10.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["::ffff:7f00:1"], []]
 )
 async def test_name_that_resolves_to_a_private_address_is_not_fetched(addresses: list[str]) -> None:
-    assert await refused(Web(Names([addresses])), "http://files.example.com/") == FAILED
+    assert await refused(Web(FakeNameServer([addresses])), "http://files.example.com/") == FAILED
 
 
 async def test_name_that_resolves_anew_after_the_check_is_not_followed() -> None:
-    names = Names([["127.0.0.1"], ["127.9.9.9"]])
+    names = FakeNameServer([["127.0.0.1"], ["127.9.9.9"]])
     async with site({"/": answer(b"hello")}) as there:
-        assert (await Web(names, here).get(there.url(), MOST)).body == b"hello"
+        assert (await Web(names, allow_loopback).get(there.url(), MOST)).body == b"hello"
     assert len(names.asked) == 1
 
 
 async def test_address_that_does_not_answer_is_followed_by_the_next() -> None:
     async with site({"/": answer(b"hello")}) as there:
-        web = Web(Names([["127.0.0.2", "127.0.0.1"]]), here)
+        web = Web(FakeNameServer([["127.0.0.2", "127.0.0.1"]]), allow_loopback)
         assert (await web.get(there.url(), MOST)).body == b"hello"
 
 
@@ -98,7 +98,12 @@ async def test_tls_handshake_names_the_host_of_the_url() -> None:
     server = await asyncio.start_server(greeted, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        assert await refused(Web(Names(), here), f"https://files.example.com:{port}/") == FAILED
+        assert (
+            await refused(
+                Web(FakeNameServer(), allow_loopback), f"https://files.example.com:{port}/"
+            )
+            == FAILED
+        )
     assert b"files.example.com" in greetings[0]
 
 
@@ -106,13 +111,13 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with site({"/": answer(b"hello")}) as there:
-        assert (await Web(Names(), here).get(there.url(), MOST)).body == b"hello"
+        assert (await Web(FakeNameServer(), allow_loopback).get(there.url(), MOST)).body == b"hello"
 
 
 async def test_redirects_are_followed_three_times() -> None:
     pages: dict[str, bytes | Serve] = {f"/{n}": redirect(f"/{n - 1}") for n in range(1, 5)}
     async with site({**pages, "/0": answer(b"hello")}) as there:
-        web = Web(Names(), here)
+        web = Web(FakeNameServer(), allow_loopback)
         assert (await web.get(there.url("/3"), MOST)).body == b"hello"
         assert await refused(web, there.url("/4")) == "The URL redirects more than 3 times."
 
@@ -120,10 +125,10 @@ async def test_redirects_are_followed_three_times() -> None:
 async def test_every_redirect_is_checked() -> None:
     async with site({"/": answer(b"secret")}) as there:
         there.pages["/in"] = redirect(there.url(host="inside.example.com"))
-        names = Names([["127.0.0.1"], ["10.0.0.1"]])
-        assert await refused(Web(names, here), there.url("/in")) == FAILED
+        names = FakeNameServer([["127.0.0.1"], ["10.0.0.1"]])
+        assert await refused(Web(names, allow_loopback), there.url("/in")) == FAILED
         there.pages["/file"] = redirect("file:///etc/passwd")
-        said = await refused(Web(Names(), here), there.url("/file"))
+        said = await refused(Web(FakeNameServer(), allow_loopback), there.url("/file"))
     assert said == "Only http and https URLs are fetched."
     assert names.asked == ["files.example.com", "inside.example.com"]
     assert len(there.heads) == 2
@@ -132,8 +137,8 @@ async def test_every_redirect_is_checked() -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        answer(b"the secret of the house", "500 Internal Server Error"),
-        answer(b"the secret of the house", "403 Forbidden"),
+        answer(b"the secret of the server", "500 Internal Server Error"),
+        answer(b"the secret of the server", "403 Forbidden"),
         answer(b"", "204 No Content"),
         cut_off,
         no_http,
@@ -141,19 +146,19 @@ async def test_every_redirect_is_checked() -> None:
 )
 async def test_failure_does_not_reveal_the_servers_answer(page: bytes | Serve) -> None:
     async with site({"/": page}) as there:
-        assert await refused(Web(Names(), here), there.url()) == FAILED
+        assert await refused(Web(FakeNameServer(), allow_loopback), there.url()) == FAILED
 
 
 async def test_server_that_is_not_there_is_told_in_the_same_words() -> None:
     async with site() as there:
         pass
-    assert await refused(Web(Names(), here), there.url()) == FAILED
+    assert await refused(Web(FakeNameServer(), allow_loopback), there.url()) == FAILED
     assert await refused(Web(), "http://no-such-name.invalid/") == FAILED
 
 
 async def test_more_bytes_than_asked_for_are_not_read() -> None:
     async with site({"/": endless, "/said": answer(bytes(MOST + 1))}) as there:
-        web = Web(Names(), here)
+        web = Web(FakeNameServer(), allow_loopback)
         for path in ("/", "/said"):
             assert await refused(web, there.url(path)) == "The file has more than 1000 bytes."
         there.pages["/most"] = answer(bytes(MOST))
@@ -163,7 +168,7 @@ async def test_more_bytes_than_asked_for_are_not_read() -> None:
 async def test_compressed_file_is_not_decompressed() -> None:
     bomb = gzip.compress(bytes(10_000_000))
     async with site({"/": answer(bomb, Content_Encoding="gzip")}) as there:
-        said = await refused(Web(Names(), here), there.url(), 100_000)
+        said = await refused(Web(FakeNameServer(), allow_loopback), there.url(), 100_000)
         head = there.heads[0]
     assert said == "The file comes compressed, and was asked for as it is."
     assert "Accept-Encoding: identity" in head
@@ -184,8 +189,8 @@ async def test_compressed_file_is_not_decompressed() -> None:
     ],
 )
 async def test_other_urls_than_http_are_refused(url: str, said: str) -> None:
-    names = Names()
-    assert await refused(Web(names, here), url) == said
+    names = FakeNameServer()
+    assert await refused(Web(names, allow_loopback), url) == said
     assert names.asked == []
 
 

@@ -247,7 +247,7 @@ async def test_living_process_learns_the_settlements_of_a_dead_one_from_the_ledg
     os.kill(server.pid, signal.SIGSTOP)
     with pytest.raises(CountersAwayError):
         await counters.admit(ask("1", 1))
-    # Somebody else writes this down, and is killed.
+    # Another process records this settlement and is killed.
     ledger.record(Settlement("2", {M: 30}))
     async with asyncio.timeout(5):
         while not counters._outage:  # noqa: ASYNC110 - nobody tells

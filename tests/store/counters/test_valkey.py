@@ -24,7 +24,7 @@ async def counters(valkey: Server, names: Iterator[str]) -> AsyncGenerator[Valke
     await counters.aclose()
 
 
-async def test_every_key_has_the_prefix_and_an_end(counters: ValkeyCounters) -> None:
+async def test_every_key_of_limits_has_the_prefix_and_expires(counters: ValkeyCounters) -> None:
     month = Account("organization", "1", "monthly", date(2126, 11, 1))
     later = Account("organization", "1", "monthly", date(2126, 12, 1))
     await counters.seed({month: 5}, ["0"])

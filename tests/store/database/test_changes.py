@@ -178,7 +178,7 @@ async def test_watched_file_is_in_use_for_other_processes(sqlite_path: Path) -> 
     database = await open_database(sqlite_url(sqlite_path))
     await migrate(database)
     await database.watch()
-    # A process that found nobody would empty the index, which this one goes on reading.
+    # A process that finds the index unused would empty it while this one still reads it.
     assert await anyio.to_thread.run_sync(lock_index, sqlite_path) == "in use"
     async with database.read():
         assert await anyio.to_thread.run_sync(lock_index, sqlite_path) == "in use"

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.anyio
 SERVERS = f"FROM pg_stat_activity WHERE application_name = '{SESSION['application_name']}'"
 
 
-class Ear:
-    """Hears the changes of a lock, in order."""
+class LossRecorder:
+    """Records what a lock reports: why it was lost, or `None` when it is held again."""
 
     def __init__(self) -> None:
         self.heard: list[str | None] = []
@@ -26,14 +26,14 @@ class Ear:
     def __call__(self, reason: str | None) -> None:
         self.heard.append(reason)
 
-    async def hears(self, reason: str | None) -> None:
+    async def until(self, reason: str | None) -> None:
         with anyio.fail_after(10):
             while not self.heard or self.heard[-1] != reason:  # noqa: ASYNC110 - nobody tells
                 await anyio.sleep(0.01)
 
 
-class Line:
-    """Dials while it is not cut; `cut` ends what was dialled, too."""
+class Network:
+    """Opens connections unless it is cut; `cut` also ends those that are open."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -57,12 +57,12 @@ class Line:
 
 
 @asynccontextmanager
-async def locked(line: Line, *, exclusive: bool = True) -> AsyncGenerator[Ear]:
-    ear = Ear()
-    lock = PostgresInstanceLock(line.dial, ear, exclusive=exclusive, retry_s=0.01)
+async def locked(network: Network, *, exclusive: bool = True) -> AsyncGenerator[LossRecorder]:
+    losses = LossRecorder()
+    lock = PostgresInstanceLock(network.dial, losses, exclusive=exclusive, retry_s=0.01)
     await lock.start()
     try:
-        yield ear
+        yield losses
     finally:
         await lock.aclose()
 
@@ -80,67 +80,70 @@ async def founded(postgres_url: str) -> str:
 async def test_only_servers_that_share_their_limits_hold_the_lock_together(
     founded: str, first: bool, second: bool
 ) -> None:
-    line = Line(founded)
+    network = Network(founded)
     async with AsyncExitStack() as stack:
-        async with locked(line, exclusive=first):
+        async with locked(network, exclusive=first):
             if first or second:
                 with pytest.raises(OccupiedError, match="another server uses this database"):
-                    await stack.enter_async_context(locked(line, exclusive=second))
+                    await stack.enter_async_context(locked(network, exclusive=second))
             else:
-                await stack.enter_async_context(locked(line, exclusive=second))
+                await stack.enter_async_context(locked(network, exclusive=second))
         # Who leaves makes room.
-        await stack.enter_async_context(locked(line, exclusive=second))
+        await stack.enter_async_context(locked(network, exclusive=second))
 
 
 async def test_sqlite_has_no_instance_lock(sqlite_path: Path) -> None:
     # Their folder has a lock of its own.
     first, second = [await open_database(sqlite_url(sqlite_path)) for _ in range(2)]
-    ear = Ear()
-    async with first.instance_lock(ear, exclusive=True), second.instance_lock(ear, exclusive=True):
-        assert ear.heard == []
+    losses = LossRecorder()
+    async with (
+        first.instance_lock(losses, exclusive=True),
+        second.instance_lock(losses, exclusive=True),
+    ):
+        assert losses.heard == []
     await first.aclose()
     await second.aclose()
 
 
 async def test_lost_session_is_reported_until_it_is_back(founded: str) -> None:
-    database, ear = await open_database(founded), Ear()
-    async with database.instance_lock(ear, exclusive=True):
+    database, losses = await open_database(founded), LossRecorder()
+    async with database.instance_lock(losses, exclusive=True):
         admin = await asyncpg.connect(founded)
-        assert ear.heard == [None]
+        assert losses.heard == [None]
         await admin.execute(f"SELECT pg_terminate_backend(pid) {SERVERS}")
         await admin.close()
-        await ear.hears("the database is away")
-        await ear.hears(None)
-        assert ear.heard == [None, "the database is away", None]
+        await losses.until("the database is away")
+        await losses.until(None)
+        assert losses.heard == [None, "the database is away", None]
     await database.aclose()
 
 
 async def test_shared_lock_is_held_again_when_the_exclusive_one_is_gone(founded: str) -> None:
-    line, others = Line(founded), Line(founded)
-    async with locked(line, exclusive=False) as ear:
-        line.cut()
-        await ear.hears("the database is away")
+    network, others = Network(founded), Network(founded)
+    async with locked(network, exclusive=False) as losses:
+        network.cut()
+        await losses.until("the database is away")
         async with locked(others):
-            line.mend()
-            await ear.hears("another server has the database now")
-        await ear.hears(None)
+            network.mend()
+            await losses.until("another server has the database now")
+        await losses.until(None)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 async def test_replaced_server_never_holds_the_lock_again(founded: str, exclusive: bool) -> None:
-    line, others = Line(founded), Line(founded)
-    async with locked(line) as ear:
-        line.cut()
-        await ear.hears("the database is away")
+    network, others = Network(founded), Network(founded)
+    async with locked(network) as losses:
+        network.cut()
+        await losses.until("the database is away")
         async with locked(others, exclusive=exclusive):
             pass
-        line.mend()
+        network.mend()
         replaced = "another server has used the database meanwhile: start this one again"
-        await ear.hears(replaced)
+        await losses.until(replaced)
         async with locked(others) as other:
-            line.cut()
-            await ear.hears("the database is away")
-            line.mend()
-            await ear.hears("another server has the database now")
+            network.cut()
+            await losses.until("the database is away")
+            network.mend()
+            await losses.until("another server has the database now")
             assert other.heard == [None]
-        await ear.hears(replaced)
+        await losses.until(replaced)

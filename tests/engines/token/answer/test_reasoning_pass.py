@@ -39,7 +39,7 @@ from antiphon.wire.content import (
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import fold
 from antiphon.wire.messages import Message, OutputTokensDetails
-from support.assembling import begun
+from support.assembling import started_assembly
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
 
 pytestmark = pytest.mark.anyio
@@ -85,8 +85,8 @@ def thinking_tokens(events: list[EngineEvent]) -> int:
     return sum(event.tokens for event in events if isinstance(event, ThinkingChunk))
 
 
-class Overheard(LlamaClient):
-    """The engine's client, and what it asks and is answered.
+class RecordingClient(LlamaClient):
+    """The engine's client; it records its requests and the pieces of their answers.
 
     `known` is how many tokens of each prompt llama.cpp had in its cache.
     """
@@ -115,13 +115,13 @@ class Overheard(LlamaClient):
             del asked["response_fields"]
             body = json.dumps(asked).encode()
         async with super()._open(method, path, body, *more) as response:
-            yield Lines(response, self) if path == "/completion" else response
+            yield RecordedResponse(response, self) if path == "/completion" else response
 
 
-class Lines:
-    """A response whose first event is looked at while it is read."""
+class RecordedResponse:
+    """A response that records how much of its prompt was cached, from its first event."""
 
-    def __init__(self, response: aiohttp.ClientResponse, client: Overheard) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, client: RecordingClient) -> None:
         self._response = response
         self._client = client
         self.content = self
@@ -138,44 +138,44 @@ class Lines:
 
 
 @pytest.fixture
-def overheard(thinker: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> Overheard:
-    client = Overheard(thinker.machine)
+def recording(thinker: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
+    client = RecordingClient(thinker.machine)
     monkeypatch.setattr(thinker, "machine", client)
     return client
 
 
 async def test_budget_ends_reasoning_and_an_answer_follows(
-    thinker: LlamaEngine, overheard: Overheard
+    thinker: LlamaEngine, recording: RecordingClient
 ) -> None:
     events = await answer(thinker, ask())
     assert thinking_tokens(events) == 20
     assert thought_of(events)
     assert text_of(events)
     assert tokens_in(events) <= 60
-    first, second = overheard.asked
+    first, second = recording.asked
     closing = await thinker.machine.tokenize("\n</think>\n\n", control=True)
-    thought = [token for piece in overheard.pieces[0] for token in piece.tokens or ()]
+    thought = [token for piece in recording.pieces[0] for token in piece.tokens or ()]
     assert second.tokens == [*first.tokens, *thought, *closing]
     assert (first.max_tokens, second.max_tokens) == (20, 40)
 
 
 async def test_second_completion_does_not_read_prompt_and_reasoning_again(
-    thinker: LlamaEngine, overheard: Overheard
+    thinker: LlamaEngine, recording: RecordingClient
 ) -> None:
     """The second completion finds the KV of the first, whichever slot that was in."""
     for number in range(3):
         await answer(thinker, ask(f"{number} {QUESTION}", max_tokens=30))
-        first, second = overheard.asked[-2:]
+        first, second = recording.asked[-2:]
         # Of the thought, the last token is sampled but not yet read.
-        assert overheard.known[-1] >= len(first.tokens) + 20 - 1
-        assert overheard.known[-1] < len(second.tokens)
+        assert recording.known[-1] >= len(first.tokens) + 20 - 1
+        assert recording.known[-1] < len(second.tokens)
 
 
-async def test_each_token_is_counted_once(thinker: LlamaEngine, overheard: Overheard) -> None:
+async def test_each_token_is_counted_once(thinker: LlamaEngine, recording: RecordingClient) -> None:
     for budget, max_tokens in ((5, 30), (25, 30), (29, 30), (1000, 30), (1000, 900)):
-        overheard.pieces.clear()
+        recording.pieces.clear()
         events = await answer(thinker, ask("Hello.", budget=budget, max_tokens=max_tokens))
-        predicted = sum(piece.count for pieces in overheard.pieces for piece in pieces)
+        predicted = sum(piece.count for pieces in recording.pieces for piece in pieces)
         assert tokens_in(events) == predicted <= max_tokens
 
 
@@ -208,7 +208,7 @@ async def test_effort_bounds_adaptive_thinking(thinker: LlamaEngine) -> None:
 
 def folded(events: list[EngineEvent], **more: Any) -> Message:
     """What a caller gets of an answer, as a stream that is put together again."""
-    assembly = begun(sign=lambda thought, _: f"signed {thought}", **more)
+    assembly = started_assembly(sign=lambda thought, _: f"signed {thought}", **more)
     streamed: list[StreamEvent] = [assembly.start()]
     for event in events:
         streamed += [] if assembly.ended else assembly.feed(event)
@@ -240,23 +240,23 @@ async def test_stop_sequence_ends_the_answer_and_not_the_reasoning(
 
 
 async def test_disabled_thinking_yields_no_reasoning(
-    thinker: LlamaEngine, overheard: Overheard
+    thinker: LlamaEngine, recording: RecordingClient
 ) -> None:
     events = await answer(thinker, Prompt(ask().turns, 20, temperature=0.0))
     assert thinking_tokens(events) == 0
     assert text_of(events)
-    assert len(overheard.asked) == 1
+    assert len(recording.asked) == 1
 
 
 async def test_count_equals_the_tokens_of_the_posted_prompt(
-    thinker: LlamaEngine, overheard: Overheard
+    thinker: LlamaEngine, recording: RecordingClient
 ) -> None:
     for thinking in (Thinking(), Thinking(mode="adaptive"), Thinking(mode="enabled", budget=5)):
         prompt = Prompt(ask().turns, 8, thinking=thinking)
         count = await thinker.count_tokens(prompt)
-        overheard.asked.clear()
+        recording.asked.clear()
         await answer(thinker, prompt)
-        assert count == len(overheard.asked[0].tokens)
+        assert count == len(recording.asked[0].tokens)
 
 
 async def test_reasoning_is_free_and_the_answer_fits_the_schema(thinker: LlamaEngine) -> None:
@@ -301,7 +301,7 @@ async def test_hanging_up_frees_the_slot(thinker: LlamaEngine, phase: type[Engin
 
 async def forced(engine: LlamaEngine, text: str) -> tuple[str, str]:
     """Have the model write `text` to the letter, in whatever tokens, and see what is read."""
-    client = Writing(engine.machine, text)
+    client = ForcedClient(engine.machine, text)
     engine.machine = client
     try:
         events = await answer(engine, ask("Write.", budget=500, max_tokens=500))
@@ -311,8 +311,8 @@ async def forced(engine: LlamaEngine, text: str) -> tuple[str, str]:
     return thought_of(events), text_of(events)
 
 
-class Writing:
-    """A client whose model writes a given text, of which the answer is what the thought left."""
+class ForcedClient:
+    """A client whose model writes the given parts, one in each completion."""
 
     def __init__(self, own: LlamaClient, text: str) -> None:
         self.own = own

@@ -6,8 +6,8 @@ from antiphon.engines.token.prompt.tokens import Tokenizer
 pytestmark = pytest.mark.anyio
 
 
-class Letters:
-    """Tokenizes to code points; wants `begin` before everything."""
+class LetterTokenizer:
+    """Tokenizes to code points; `begin` comes before every text."""
 
     def __init__(self, *begin: int) -> None:
         self.begin = list(begin)
@@ -28,34 +28,34 @@ async def encoded(tokenizer: Tokenizer, segments: list[Segment]) -> list[int]:
 
 
 async def test_text_is_tokenized_once() -> None:
-    letters = Letters()
-    tokens = Tokenizer(letters, [])
+    tokenizer = LetterTokenizer()
+    tokens = Tokenizer(tokenizer, [])
     assert await encoded(tokens, plain("a", "b", "a")) == [97, 98, 97]
     assert await encoded(tokens, plain("a", "c")) == [97, 99]
-    assert sorted(letters.asked) == ["a", "b", "c"]
+    assert sorted(tokenizer.asked) == ["a", "b", "c"]
 
 
 async def test_token_cache_is_bounded_by_characters() -> None:
-    letters = Letters()
-    tokens = Tokenizer(letters, [], limit=4)
+    tokenizer = LetterTokenizer()
+    tokens = Tokenizer(tokenizer, [], limit=4)
     for text in ("aa", "bb", "aa", "cc", "aa", "bb", "ddddd", "bb"):
         await encoded(tokens, plain(text))
-    assert letters.asked == ["aa", "bb", "cc", "bb", "ddddd"]
+    assert tokenizer.asked == ["aa", "bb", "cc", "bb", "ddddd"]
 
 
 async def test_same_text_as_control_and_as_plain_is_kept_apart() -> None:
-    letters = Letters()
-    tokens = Tokenizer(letters, [])
+    tokenizer = LetterTokenizer()
+    tokens = Tokenizer(tokenizer, [])
     await encoded(tokens, [Segment("a", control=True), Segment("a", control=False)])
-    assert letters.asked == ["a", "a"]
+    assert tokenizer.asked == ["a", "a"]
 
 
 async def test_begin_token_is_added_once() -> None:
-    tokens = await Tokenizer.open(Letters(1, 2))
+    tokens = await Tokenizer.open(LetterTokenizer(1, 2))
     assert await encoded(tokens, plain("a")) == [1, 97]
     assert await encoded(tokens, plain("\x01", "a")) == [1, 97]
 
 
 async def test_begin_token_is_not_added_for_a_model_without_one() -> None:
-    tokens = await Tokenizer.open(Letters())
+    tokens = await Tokenizer.open(LetterTokenizer())
     assert await encoded(tokens, plain("a")) == [97]

@@ -22,14 +22,14 @@ from antiphon.wire.content import TextParam
 from support import images
 from support.conversation import ask
 from support.images import image_param
-from support.upstreams import Misbehaving, misbehaving
+from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Misbehaving]:
-    async with misbehaving() as server:
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with fake_upstream() as server:
         yield server
 
 
@@ -38,7 +38,7 @@ async def opened(url: str, **options: Any) -> Engine:
     return await open_chat_completions(EngineConfig("m", options=given))
 
 
-def serve(upstream: Misbehaving, **paths: Any) -> None:
+def serve(upstream: FakeUpstream, **paths: Any) -> None:
     async def script(request: web.Request) -> web.Response:
         said = paths.get(request.path.strip("/").replace("-", "_"), 404)
         return web.Response(status=said) if isinstance(said, int) else web.json_response(said)
@@ -46,7 +46,7 @@ def serve(upstream: Misbehaving, **paths: Any) -> None:
     upstream.script = script
 
 
-async def test_llama_server_counts_its_rendered_template(upstream: Misbehaving) -> None:
+async def test_llama_server_counts_its_rendered_template(upstream: FakeUpstream) -> None:
     serve(upstream, apply_template={"prompt": "<user>Hi"}, tokenize={"tokens": [1, 2, 3]})
     engine = await opened(upstream.url)
     assert await engine.count_tokens(ask("Hi")) == 3
@@ -54,7 +54,7 @@ async def test_llama_server_counts_its_rendered_template(upstream: Misbehaving) 
     await engine.aclose()
 
 
-async def test_vllm_counts_messages(upstream: Misbehaving) -> None:
+async def test_vllm_counts_messages(upstream: FakeUpstream) -> None:
     serve(upstream, tokenize={"count": 7, "tokens": [1]})
     engine = await opened(upstream.url)
     assert await engine.count_tokens(ask("Hi")) == 7
@@ -68,7 +68,7 @@ def seen(text: str) -> Prompt:
     return Prompt((Turn("user", content),), 8)
 
 
-async def test_llama_server_counts_images(upstream: Misbehaving) -> None:
+async def test_llama_server_counts_images(upstream: FakeUpstream) -> None:
     serve(upstream, **{"v1/chat/completions/input_tokens": {"input_tokens": 36}})
     engine = await opened(upstream.url, images=True)
     assert await engine.count_tokens(seen("Hi")) == 36
@@ -77,7 +77,7 @@ async def test_llama_server_counts_images(upstream: Misbehaving) -> None:
     await engine.aclose()
 
 
-async def test_uncounted_images_are_added_as_the_api_counts_them(upstream: Misbehaving) -> None:
+async def test_uncounted_images_are_added_as_the_api_counts_them(upstream: FakeUpstream) -> None:
     serve(upstream, tokenize={"count": 7})
     engine = await opened(upstream.url, images=True)
     for _ in range(2):
@@ -88,7 +88,7 @@ async def test_uncounted_images_are_added_as_the_api_counts_them(upstream: Misbe
     await engine.aclose()
 
 
-async def test_images_that_are_refused_are_not_estimated(upstream: Misbehaving) -> None:
+async def test_images_that_are_refused_are_not_estimated(upstream: FakeUpstream) -> None:
     serve(upstream, **{"v1/chat/completions/input_tokens": 400})
     engine = await opened(upstream.url, images=True)
     with pytest.raises(EngineError) as error:
@@ -99,7 +99,7 @@ async def test_images_that_are_refused_are_not_estimated(upstream: Misbehaving) 
 
 @pytest.mark.parametrize("tokenize", [404, 400, {"tokens": []}])
 async def test_a_server_that_cannot_count_is_asked_once(
-    upstream: Misbehaving, tokenize: Any
+    upstream: FakeUpstream, tokenize: Any
 ) -> None:
     serve(upstream, tokenize=tokenize)
     engine = await opened(upstream.url)
@@ -109,7 +109,7 @@ async def test_a_server_that_cannot_count_is_asked_once(
     await engine.aclose()
 
 
-async def test_concurrent_first_counts_all_succeed(upstream: Misbehaving) -> None:
+async def test_concurrent_first_counts_all_succeed(upstream: FakeUpstream) -> None:
     serve(upstream, tokenize={"count": 7})
     engine = await opened(upstream.url)
     counts = await asyncio.gather(*(engine.count_tokens(ask("Hi")) for _ in range(20)))
@@ -117,7 +117,7 @@ async def test_concurrent_first_counts_all_succeed(upstream: Misbehaving) -> Non
     await engine.aclose()
 
 
-async def test_a_prompt_is_counted_once(upstream: Misbehaving) -> None:
+async def test_a_prompt_is_counted_once(upstream: FakeUpstream) -> None:
     serve(upstream, tokenize={"count": 7})
     engine = await opened(upstream.url)
     prompt = ask("Hi")
@@ -126,7 +126,7 @@ async def test_a_prompt_is_counted_once(upstream: Misbehaving) -> None:
     await engine.aclose()
 
 
-async def test_failed_count_is_an_error_and_no_estimate(upstream: Misbehaving) -> None:
+async def test_failed_count_is_an_error_and_no_estimate(upstream: FakeUpstream) -> None:
     serve(upstream, apply_template=503)
     engine = await opened(upstream.url)
     with pytest.raises(EngineError) as caught:

@@ -30,7 +30,7 @@ from antiphon.engines.upstream.chat_completions.request import request_of
 from antiphon.schemas.check import fits
 from antiphon.wire.sse import Frame
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
-from support.upstreams import Owning, llama_server
+from support.upstreams import EngineWithServer, llama_server
 
 OPTIONS = ChatOptions(url="http://x", force_with="schema")
 CITY = {
@@ -143,7 +143,7 @@ async def engine(
     options = await server.__aenter__()
     able = {"force_with": "schema", "forced_tools": True, "structured_outputs": True}
     opened = await open_chat_completions(EngineConfig("m", options={**options, **able}))
-    owning = Owning(opened, server)
+    owning = EngineWithServer(opened, server)
     yield owning
     await owning.aclose()
 

@@ -1,4 +1,4 @@
-"""Random conversations with breakpoints of the prompt cache, and what lies before each of them."""
+"""Random requests with breakpoints, and the content that lies before each breakpoint."""
 
 import random
 import re
@@ -18,9 +18,9 @@ MOST_MARKS = 4
 
 
 def prefixes(prompt: list[Any], meanings: Mapping[str, str]) -> list[Prefix]:
-    """Return what lies before each breakpoint of JSON in the order of a prompt.
+    """Return the prefix of each breakpoint in JSON whose parts are in the order of a prompt.
 
-    `meanings` are the words that strings without words stand for, such as an image's data.
+    `meanings` gives the word of strings that contain none, such as the data of an image.
     """
     words: list[str] = []
     found: list[Prefix] = []
@@ -42,11 +42,11 @@ def prefixes(prompt: list[Any], meanings: Mapping[str, str]) -> list[Prefix]:
     return found
 
 
-class Marked:
-    """A request of a random conversation, in which each piece of content has a word of its own.
+class MarkedRequest:
+    """A random request with breakpoints, in which each piece of content has a unique word.
 
-    `meanings` are the words of its images, and of the strings that `hidden` and `paged` make of
-    words: the signature of thinking that is not shown, the data of a PDF.
+    `hidden` turns a word into the signature of omitted thinking, `paged` into the data of a PDF.
+    `meanings` gives the word of each such string and of each image's data.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Marked:
 
     @property
     def prefixes(self) -> list[Prefix]:
-        """What lies before each breakpoint; before the automatic one, all."""
+        """The prefix of each breakpoint; that of the automatic one is the whole prompt."""
         body = self.body
         said = [body.get("tools", []), body.get("system", []), body["messages"]]
         found = prefixes(said, self.meanings)
@@ -88,7 +88,7 @@ class Marked:
         return next(self._names)
 
     def _tool(self) -> Json:
-        # With `strict` absent any schema will do.
+        # Without `strict` any schema is accepted.
         return {"name": self._word(), "input_schema": {"type": "object"}}
 
     def _conversation(self) -> Iterator[Json]:
@@ -172,7 +172,7 @@ class Marked:
         return {**head, "content": self._parts(), "citations": self._cited}
 
     def _mark(self) -> None:
-        """Put breakpoints on some of the blocks, the long ones first, and perhaps one on all."""
+        """Mark some blocks, those with the long ttl first; perhaps add an automatic breakpoint."""
         body = self.body
         markable = [*_markable([body.get("tools", []), body.get("system", []), body["messages"]])]
         automatic = self._likely(0.4)
@@ -188,7 +188,7 @@ class Marked:
 
 
 def _markable(value: Any) -> Iterator[Json]:
-    """Yield the blocks and tools that may have a breakpoint, each behind those inside of it."""
+    """Yield the blocks and tools that may have a breakpoint, inner blocks first."""
     if isinstance(value, list):
         for inner in value:
             yield from _markable(inner)
@@ -199,6 +199,6 @@ def _markable(value: Any) -> Iterator[Json]:
         is_block = value.get("type") in {
             *("text", "image", "document", "search_result", "tool_use", "tool_result"),
         }
-        # The source of a document may have the type `text`, too.
+        # A document's source may have the type `text`, too.
         if is_tool or (is_block and "media_type" not in value):
             yield value
