@@ -5,7 +5,8 @@ For tests, benchmarks and users' CI: everything around it is the real server.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -32,8 +33,9 @@ from antiphon.engines.base import (
     Prompt,
     Started,
 )
+from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.example import example
-from antiphon.schemas.steps import TooComplexError
+from antiphon.schemas.steps import TooComplexError, Work
 from antiphon.wire.content import ImageParam, ToolResultParam, ToolUseParam
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
@@ -41,6 +43,9 @@ DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
 TURN_TOKENS = 4
 # A stream at full speed yields the event loop after so many events.
 BREATH = 64
+# Texts of so many characters are cut into tokens in a thread: it takes over 5 ms.
+LONG_TEXT = 64 * 1024
+TOKEN = re.compile(r"\s?\w{1,12}|\s?[^\w\s]|\s")
 
 Amount: TypeAlias = Annotated[float, Meta(ge=0)]
 
@@ -101,6 +106,7 @@ class ScriptedEngine:
     ) -> None:
         self._options = options
         self._sleep = sleep
+        self._runner = StepRunner()
         self._rules = [(re.compile(reply.when, re.DOTALL), reply) for reply in options.replies]
         self._default = ScriptedReply(text=options.text, echo=options.echo)
         # The texts of the script are cut into tokens once.
@@ -121,16 +127,20 @@ class ScriptedEngine:
     async def count_tokens(self, prompt: Prompt) -> int:
         count = self._counts.get(prompt)
         if count is None:
-            turns = prompt.turns
-            count = sum(TURN_TOKENS + len(tokens("".join(turn.texts))) for turn in turns)
-            count += len(tokens(beside_text(prompt)))
+            texts = ["".join(turn.texts) for turn in prompt.turns]
+            texts.append(beside_text(prompt))
+            count = TURN_TOKENS * len(prompt.turns) + await _number_of_tokens(texts)
             count += sum(map(usual_tokens, images_of(prompt)))
             self._counts[prompt] = count
         return count
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-        reply, script = self._script(prompt)
         read = await self.count_tokens(prompt)
+        script_of = partial(self._script, prompt)
+        if read > LONG_TEXT or prompt.tools or prompt.output_schema is not None:
+            reply, script = await self._runner.run(script_of, brief=read <= LONG_TEXT)
+        else:
+            reply, script = script_of(Work())
         yield Started(input_tokens=read)
         await self._wait(reply.delay_s + _seconds(read, self._options.prefill_tokens_per_second))
         room = self.capabilities.context_tokens - read
@@ -161,7 +171,7 @@ class ScriptedEngine:
         if seconds:
             await self._sleep(seconds)
 
-    def _script(self, prompt: Prompt) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
+    def _script(self, prompt: Prompt, work: Work) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
         last_user = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
         question = "".join(last_user.texts) if last_user else ""
         rules = (reply for pattern, reply in self._rules if pattern.search(question))
@@ -171,7 +181,7 @@ class ScriptedEngine:
         if last.role == "assistant":
             # A prefill is continued, not repeated.
             text = text.removeprefix("".join(last.texts))
-        text, calls = reply_as_required(prompt, text, reply.tool_calls)
+        text, calls = reply_as_required(prompt, text, reply.tool_calls, work)
         thought = reply.thinking if prompt.thinking.mode != "disabled" else ""
         pieces = self._cut.get(text) or tokens(text)
         return reply, events_of(tokens(thought)[: prompt.thinking.budget], pieces, calls)
@@ -179,7 +189,14 @@ class ScriptedEngine:
 
 def tokens(text: str) -> tuple[str, ...]:
     """Cut a text into this engine's tokens: words with the space before them, and the rest."""
-    return tuple(re.findall(r"\s?\w{1,12}|\s?[^\w\s]|\s", text))
+    # Not `findall`: one call of it would keep all other threads waiting.
+    return tuple([token[0] for token in TOKEN.finditer(text)])
+
+
+async def _number_of_tokens(texts: Sequence[str]) -> int:
+    if sum(map(len, texts)) < LONG_TEXT:
+        return sum(len(TOKEN.findall(text)) for text in texts)
+    return await asyncio.to_thread(lambda: sum(1 for text in texts for _ in TOKEN.finditer(text)))
 
 
 def _seconds(amount: int, per_second: float) -> float:
@@ -196,7 +213,7 @@ async def open_scripted(config: EngineConfig) -> ScriptedEngine:
 
 
 def reply_as_required(
-    prompt: Prompt, text: str, calls: tuple[ScriptedCall, ...]
+    prompt: Prompt, text: str, calls: tuple[ScriptedCall, ...], work: Work
 ) -> tuple[str, tuple[ScriptedCall, ...]]:
     """Return the text and the calls of a reply, made to fit `tool_choice` and the schema."""
     if not prompt.tools and prompt.output_schema is None:
@@ -210,20 +227,20 @@ def reply_as_required(
         calls = tuple(call for call in calls if choice.name in (None, call.name))
         tool = known.get(choice.name or "") or prompt.tools[0]
         where = f"tools.{prompt.tools.index(tool)}.custom.input_schema"
-        made = ScriptedCall(name=tool.name, input=_example(tool.input_schema, where) or {})
+        made = ScriptedCall(name=tool.name, input=_example(tool.input_schema, where, work) or {})
         text, calls = "", calls or (made,)
     if not choice.parallel or choice.mode == "tool":
         calls = calls[:1]
     if prompt.output_schema is not None and not calls:
         text = msgspec.json.encode(
-            _example(prompt.output_schema, "output_config.format.schema")
+            _example(prompt.output_schema, "output_config.format.schema", work)
         ).decode()
     return text, calls
 
 
-def _example(schema: dict[str, Any], where: str) -> Any:
+def _example(schema: dict[str, Any], where: str, work: Work) -> Any:
     try:
-        return example(schema)
+        return example(schema, work.budget())
     except TooComplexError as error:
         raise EngineError(
             EngineErrorKind.UNSUPPORTED, f"{where}: Schema is too complex for an example."

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from antiphon.core.assembly import AnswerSpec
 from antiphon.core.billing.price_list import price_for
 from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import ApiError
 from antiphon.core.ids import ID_ENTROPY, message_id, tool_use_id
-from antiphon.core.prompt import Capabilities, Prompt
+from antiphon.core.prompt import Prompt
 from antiphon.core.thinking_signatures import (
     check_replay,
     restore_thinking,
@@ -23,9 +24,11 @@ from antiphon.core.thinking_signatures import (
 from antiphon.core.token_bounds import tokens_at_most
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError
+from antiphon.engines.step_runner import StepRunner
+from antiphon.schemas.steps import Work
 from antiphon.service.access import Caller
 from antiphon.service.answer import Answer, as_api_error
-from antiphon.service.background import LARGE_BODY, offload
+from antiphon.service.background import LARGE_BODY
 from antiphon.service.content.documents import read_documents
 from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
@@ -36,6 +39,9 @@ from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 if TYPE_CHECKING:
     # Imports an HTTP client, and by default nothing is fetched.
     from antiphon.service.content.sources import UrlSources
+
+# Checks of large requests that run at the same time.
+THREADS = 4
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
@@ -69,6 +75,7 @@ class Messages:
         self._entropy = entropy
         self._signing_key = signing_key
         self._url_sources = url_sources
+        self._checks = StepRunner(THREADS)
 
     def answer(self, params: CreateMessageParams, context: RequestContext) -> "AnswerContext":
         """Check and admit a request, and yield its answer, which is generated as it is read.
@@ -133,7 +140,7 @@ class Messages:
 
     async def _read(
         self,
-        validate: Callable[[Params, Capabilities, str], Prompt],
+        validate: Callable[..., Prompt],
         params: Params,
         engine: Engine,
         context: RequestContext,
@@ -142,14 +149,26 @@ class Messages:
         limits = engine.capabilities
         if self._url_sources is not None:
             limits = replace(limits, url_sources=True)
-        prompt = await offload(context.size, validate, params, limits, context.version)
+        check = partial(validate, capabilities=limits, version=context.version)
+        prompt = await self._checked(check, params, context.size)
         check_replay(params.messages, self._signing_key)
         if self._url_sources is not None:
             fetched = await self._url_sources.fetched(params)
             if fetched is not params:
                 # Fetched content follows the same rules as content of the request.
-                prompt = await offload(LARGE_BODY, validate, fetched, limits, context.version)
-        return await read_documents(self._restored(prompt))
+                prompt = await self._checked(check, fetched, LARGE_BODY)
+        return await read_documents(self._restored(prompt), context.size)
+
+    async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:
+        """Check a request of so many bytes; a large one, and large schemas, in a thread."""
+        brief = size < LARGE_BODY
+        if brief and params.tools is UNSET and params.output_config is UNSET:
+            return check(params)
+
+        def work(work: Work) -> Prompt:
+            return check(params, steps=work.budget())
+
+        return await self._checks.run(work, brief=brief)
 
     def _restored(self, prompt: Prompt) -> Prompt:
         """Return a prompt with its hidden thinking and the proofs of its engine restored."""

@@ -46,7 +46,7 @@ async def until_busy(engine: LlamaEngine, slots: int) -> None:
 
 
 def child_of(engine: LlamaEngine) -> ChildProcess:
-    child = engine.machine._upstream.child
+    child = engine.machine._server.child
     assert isinstance(child, ChildProcess)
     return child
 

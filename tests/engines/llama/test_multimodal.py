@@ -262,9 +262,9 @@ async def test_restarted_child_reads_images(default_model: Path, projector: Path
     engine = await open_llama(EngineConfig("smollm2", default_model, options))
     try:
         before = (await engine.machine.props()).media_marker
-        child = engine.machine._upstream.child  # type: ignore[attr-defined]
+        child = engine.machine._server.child  # type: ignore[attr-defined]
         child.kill()
-        await eventually(lambda: engine.ready and engine.machine._upstream.child is not child)  # type: ignore[attr-defined]
+        await eventually(lambda: engine.ready and engine.machine._server.child is not child)  # type: ignore[attr-defined]
         assert (await engine.machine.props()).media_marker != before
         prompt = show(before, IMAGE)
         assert await engine.count_tokens(prompt) == await read_by_llama(engine, prompt)

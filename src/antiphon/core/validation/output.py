@@ -10,6 +10,7 @@ from antiphon.core.prompt import Turn
 from antiphon.core.validation.schemas import refusing_schemas
 from antiphon.core.validation.spots import Spot
 from antiphon.schemas.allowed import check_complexity, check_schema
+from antiphon.schemas.steps import Steps
 from antiphon.schemas.well_formed import check_well_formed
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import CustomToolParam
@@ -21,8 +22,9 @@ def check_format(
     params: CreateMessageParams | CountTokensParams,
     turns: tuple[Turn, ...],
     spots: Sequence[Spot],
+    steps: Steps,
 ) -> None:
-    """Check the schema of the answer, and that nothing contradicts it."""
+    """Check the schema of the answer in so many `steps`, and that nothing contradicts it."""
     output = params.output_config
     if output is UNSET or output.format is None:
         return
@@ -30,7 +32,7 @@ def check_format(
     strict = [one.input_schema for one in tools if isinstance(one, CustomToolParam) and one.strict]
     with refusing_schemas():
         check_well_formed(output.format.schema, SCHEMA)
-        check_schema(output.format.schema, SCHEMA)
+        check_schema(output.format.schema, SCHEMA, steps)
         check_complexity([*strict, output.format.schema])
     if any(isinstance(spot.block, Citable) and has_citations_enabled(spot.block) for spot in spots):
         raise InvalidRequestError("output_config.format: citations are not supported with a format")

@@ -19,6 +19,7 @@ from antiphon.core.validation.spots import Spot, spots_of
 from antiphon.core.validation.thinking import check_thinking, thinking_of
 from antiphon.core.validation.tools import check_references, check_tools, tool_choice_of, tools_of
 from antiphon.core.validation.versions import check_version
+from antiphon.schemas.steps import Steps
 from antiphon.wire.content import Base64PdfSource, DocumentParam
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, EnabledThinking
 from antiphon.wire.tools import AnyChoice, NamedChoice
@@ -27,7 +28,12 @@ from antiphon.wire.tools import AnyChoice, NamedChoice
 LARGEST_TOP_K = 2**31 - 1
 
 
-def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version: str) -> Prompt:
+def prompt_for(
+    params: CreateMessageParams,
+    capabilities: Capabilities,
+    version: str,
+    steps: Steps | None = None,
+) -> Prompt:
     """Return the prompt that a valid request asks for; raise `InvalidRequestError` otherwise."""
     if params.thread is not None:
         raise InvalidRequestError(
@@ -39,6 +45,7 @@ def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version:
         params,
         capabilities,
         version,
+        steps,
         max_tokens=params.max_tokens,
         temperature=1.0 if params.temperature is UNSET else params.temperature,
         top_p=None if params.top_p is UNSET else params.top_p,
@@ -46,20 +53,27 @@ def prompt_for(params: CreateMessageParams, capabilities: Capabilities, version:
     )
 
 
-def prompt_to_count(params: CountTokensParams, capabilities: Capabilities, version: str) -> Prompt:
+def prompt_to_count(
+    params: CountTokensParams,
+    capabilities: Capabilities,
+    version: str,
+    steps: Steps | None = None,
+) -> Prompt:
     """Return the prompt whose tokens are asked for; the same rules as for a message."""
-    return _prompt(params, capabilities, version, max_tokens=0)
+    return _prompt(params, capabilities, version, steps, max_tokens=0)
 
 
 def _prompt(
     params: CreateMessageParams | CountTokensParams,
     capabilities: Capabilities,
     version: str,
+    steps: Steps | None,
     **sampling: Any,
 ) -> Prompt:
     """Apply all rules: of the version, of the request as such, of this model."""
     check_version(params.messages, version)
-    check_tools(params)
+    steps = steps or Steps()
+    check_tools(params, steps)
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
     spots = tuple(spots_of(params.messages))
@@ -67,7 +81,7 @@ def _prompt(
     check_citations(spots)
     check_thinking(params)
     if params.output_config is not UNSET:
-        check_format(params, turns, spots)
+        check_format(params, turns, spots, steps)
     breakpoints = breakpoints_of(params, turns)
     if isinstance(params, CreateMessageParams) and not params.max_tokens:
         check_pre_warm(params)

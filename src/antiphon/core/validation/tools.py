@@ -10,6 +10,7 @@ from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.core.validation.schemas import refusing_schemas
 from antiphon.core.validation.spots import Spot
 from antiphon.schemas.allowed import check_complexity, check_schema
+from antiphon.schemas.steps import Steps
 from antiphon.schemas.well_formed import check_well_formed
 from antiphon.wire.content import ToolReferenceParam
 from antiphon.wire.decoding import REQUIRED
@@ -27,12 +28,15 @@ from antiphon.wire.tools import (
 MOST_STRICT_TOOLS = 20
 
 
-def check_tools(params: CreateMessageParams | CountTokensParams) -> None:
-    """Check each tool, then all together, then the choice among them."""
+def check_tools(params: CreateMessageParams | CountTokensParams, steps: Steps) -> None:
+    """Check each tool, then all together, then the choice among them.
+
+    `steps` are for the schemas of all tools.
+    """
     tools = () if params.tools is UNSET else params.tools
     for index, tool in enumerate(tools):
         if isinstance(tool, CustomToolParam):
-            _check_custom(tool, f"tools.{index}.custom")
+            _check_custom(tool, f"tools.{index}.custom", steps)
         elif isinstance(tool, DefinedToolParam):
             name = DEFINED_TOOLS[tool.type].name
             if tool.name != name:
@@ -45,7 +49,7 @@ def check_tools(params: CreateMessageParams | CountTokensParams) -> None:
         _check_choice(params.tool_choice, tools)
 
 
-def _check_custom(tool: CustomToolParam, where: str) -> None:
+def _check_custom(tool: CustomToolParam, where: str, steps: Steps) -> None:
     schema = tool.input_schema
     if "type" not in schema:
         raise InvalidRequestError(f"{where}.input_schema.type: {REQUIRED}")
@@ -59,7 +63,7 @@ def _check_custom(tool: CustomToolParam, where: str) -> None:
     with refusing_schemas():
         check_well_formed(schema, f"{where}.input_schema")
         if tool.strict:
-            check_schema(schema, where)
+            check_schema(schema, where, steps)
 
 
 def _check_together(tools: Sequence[ToolParam]) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from antiphon.schemas.regular import Language, Span
-from antiphon.schemas.steps import STEPS, Steps, TooComplexError
+from antiphon.schemas.steps import STEPS, TooComplexError, Work
 
 ROOT: Final = "root"
 LARGEST: Final = 1_000_000
@@ -38,15 +38,16 @@ class Rules:
     Raises `TooComplexError` if the grammar becomes too large, or takes too many steps.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, work: Work | None = None) -> None:
+        self._work = work or Work()
         self._rules: dict[str, str] = {}
         self._named: dict[str, str] = {}
         self._size = 0
         self._limit = LARGEST
         # The names of the rules for languages and ranges of numbers that have been written.
         self.languages: dict[Language, str | None] = {}
-        self.automata = Steps(AUTOMATA)
-        self.steps = Steps()
+        self.automata = self._work.budget(AUTOMATA)
+        self.steps = self._work.budget()
         self._spent = 0
         self.numbers: dict[tuple[int, int, int, int], str] = {}
 
@@ -65,7 +66,7 @@ class Rules:
         Raises `TooComplexError` if the schema needs more.
         """
         before, self._limit = self._limit, self._size + SHARE
-        self.steps = Steps(min(STEPS, TOTAL - self._spent))
+        self.steps = self._work.budget(min(STEPS, TOTAL - self._spent))
         try:
             yield
         finally:

@@ -14,6 +14,7 @@ from antiphon.core.citations.sources import Sources
 from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Prompt
+from antiphon.service.background import offload
 from antiphon.wire.content import (
     Base64PdfSource,
     BlockParam,
@@ -35,16 +36,17 @@ class UnreadablePdfError(Exception):
     """A PDF that cannot be read, or not in time. The message is for the caller of the API."""
 
 
-async def read_documents(prompt: Prompt) -> tuple[Prompt, Sources | None]:
+async def read_documents(prompt: Prompt, size: int = 0) -> tuple[Prompt, Sources | None]:
     """Return the prompt with every document replaced by its text, and the sources to cite.
 
+    `size` is that of the request's body in bytes: a large one is read in a thread.
     Without documents to cite, the sources are `None`. Raises `InvalidRequestError` with the path
     of an unreadable block.
     """
     if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
         return prompt, None
     reading = _Reading(await _read_pdfs(prompt))
-    read = rewrite_in_pieces(prompt, reading.read)
+    read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     return read, reading.sources if reading.sources.pieces else None
 
 

@@ -5,10 +5,21 @@ import pytest
 
 from antiphon.core.prompt import Tool, ToolChoice
 from antiphon.engines.token.answer.constraint import ConstraintRequest, SchemaUnsupportedError
-from antiphon.engines.token.answer.constraint_cache import LONG, ConstraintCache
+from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 
 pytestmark = pytest.mark.anyio
+
+
+EXPENSIVE = Tool(
+    name="t",
+    input_schema={
+        "allOf": [
+            {"if": {"properties": {f"a{n}": {"const": n}}}, "then": {"required": [f"b{n}"]}}
+            for n in range(40)
+        ]
+    },
+)
 
 
 def question(name: str, properties: int = 1) -> ConstraintRequest:
@@ -43,8 +54,7 @@ async def test_constraint_larger_than_the_cache_is_not_kept() -> None:
 
 async def test_long_request_is_compiled_in_a_thread_and_once() -> None:
     grammars = ConstraintCache()
-    long = question("a", 300)
-    assert len(long.key) > LONG
+    long = question("a", 3000)
     turns = 0
 
     async def count() -> None:
@@ -62,13 +72,37 @@ async def test_long_request_is_compiled_in_a_thread_and_once() -> None:
 
 async def test_cancelled_request_does_not_cancel_the_grammar_of_others() -> None:
     grammars = ConstraintCache()
-    long = question("a", 300)
+    long = question("a", 3000)
     first = asyncio.create_task(grammars.of(long))
     second = asyncio.create_task(grammars.of(long))
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).grammar is not None
     assert first.cancelled()
+
+
+async def test_last_request_that_leaves_ends_the_work() -> None:
+    grammars = ConstraintCache()
+    slow = ConstraintRequest((EXPENSIVE,), ToolChoice(), None, TAGGED)
+    waiting = [asyncio.create_task(grammars.of(slow)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    # The only thread is free again: the next request does not wait for the end of the work.
+    begun = asyncio.get_running_loop().time()
+    assert (await grammars.of(question("b", 3000))).grammar is not None
+    assert asyncio.get_running_loop().time() - begun < 1
+
+
+async def test_request_that_comes_when_the_last_one_leaves_is_answered() -> None:
+    grammars = ConstraintCache()
+    long = question("a", 3000)
+    first = asyncio.create_task(grammars.of(long))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    assert (await grammars.of(long)).grammar is not None
 
 
 async def test_refusal_is_raised_each_time_and_not_kept() -> None:

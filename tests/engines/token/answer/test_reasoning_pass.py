@@ -92,7 +92,7 @@ class RecordingClient(LlamaClient):
     """
 
     def __init__(self, client: LlamaClient) -> None:
-        super().__init__(client._upstream, client._session)
+        super().__init__(client._server, client._session)
         self.asked: list[CompletionRequest] = []
         self.pieces: list[list[Piece]] = []
         self.known: list[int] = []

@@ -12,11 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from antiphon.core.prompt import Prompt, Tool, ToolChoice
+from antiphon.engines.step_runner import BRIEF
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.schemas.grammars.gbnf import Rules, either, literal
 from antiphon.schemas.grammars.json_grammar import JsonGrammar
 from antiphon.schemas.patterns import PatternUnsupportedError, language
-from antiphon.schemas.steps import Steps, TooComplexError
+from antiphon.schemas.steps import Steps, TooComplexError, Work
 
 GAP: Final = r'"\n"{0,2}'
 SCHEMA: Final = "output_config.format.schema"
@@ -58,11 +59,13 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
 class Constraint(msgspec.Struct, frozen=True):
     """What an answer may be; without a grammar, anything.
 
-    `unenforced` names the tools whose input schemas the grammar does not fully enforce.
+    `unenforced` names the tools whose input schemas the grammar does not fully enforce. `slow`: the
+    check of an input may take longer than the event loop should wait.
     """
 
     grammar: str | None = None
     unenforced: frozenset[str] = frozenset()
+    slow: bool = False
 
 
 def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> ConstraintRequest:
@@ -70,25 +73,26 @@ def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> Cons
     return ConstraintRequest(prompt.tools, prompt.tool_choice, prompt.output_schema, syntax, **more)
 
 
-def constrain(request: ConstraintRequest) -> Constraint:
+def constrain(request: ConstraintRequest, work: Work | None = None) -> Constraint:
     """Return the constraint of an answer; raises `SchemaUnsupportedError`."""
+    work = work or Work()
     try:
-        return _constrained(request)
+        return _constrained(request, work)
     except TooComplexError as error:
         # Inputs that need not fit are then only required to be objects.
         if len(request.must_fit) < len(request.tools):
             with suppress(TooComplexError):
-                return _constrained(request, plain=True)
+                return _constrained(request, work, plain=True)
         raise SchemaUnsupportedError("tools: Schema is too complex for compilation.") from error
 
 
-def _constrained(request: ConstraintRequest, *, plain: bool = False) -> Constraint:
-    rules = Rules()
+def _constrained(request: ConstraintRequest, work: Work, *, plain: bool = False) -> Constraint:
+    rules = Rules(work)
     writer = _ConstraintWriter(rules, request, plain=plain)
     rule = writer.rule()
     if rule is None:
         return Constraint()
-    return Constraint(rules.text(rule), frozenset(writer.unenforced))
+    return Constraint(rules.text(rule), frozenset(writer.unenforced), slow=work.taken > BRIEF)
 
 
 class _ConstraintWriter:

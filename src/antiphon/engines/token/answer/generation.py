@@ -4,6 +4,7 @@ An answer takes two completions: reasoning, which is unconstrained, and the rest
 and formats of the request constrain.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -29,6 +30,7 @@ from antiphon.engines.token.answer.constraint import (
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.parser import AnswerParser, Rejected
 from antiphon.engines.token.answer.reasoning_pass import ReasoningPass, unexpected_end
+from antiphon.engines.token.answer.states import State
 from antiphon.engines.token.answer.transcript import Transcript, text_of
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd, TokenMachine
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
@@ -36,6 +38,9 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 ATTEMPTS: Final = 4
 """The maximum number of attempts for one call; the last one has a tight grammar."""
+
+LONG_CALL: Final = 4_000
+"""From this many characters on, a thread checks a call."""
 
 WARM: Final = 0.6
 """The minimum temperature of every attempt but the first."""
@@ -96,7 +101,9 @@ async def _generate_answer(
     while not answer.finished:
         async with aclosing(machine.complete(await answer.request(machine))) as pieces:
             async for piece in pieces:
-                for event in answer.read(piece):
+                slow = answer.checks_slowly
+                events = await asyncio.to_thread(answer.read, piece) if slow else answer.read(piece)
+                for event in events:
                     yield event
                 if answer.rejected is not None:
                     break
@@ -157,6 +164,14 @@ class _Answer:
     @property
     def rejected(self) -> Rejected | None:
         return None if self._parser is None else self._parser.rejected
+
+    @property
+    def checks_slowly(self) -> bool:
+        """Whether the next piece may end a call whose check takes over a few milliseconds."""
+        parser = self._parser
+        if parser is None or parser.state is not State.CALL:
+            return False
+        return self.constraint.slow or parser.held > LONG_CALL
 
     def _make_parser(self) -> AnswerParser | None:
         """Return a parser if the answer may contain anything but text."""

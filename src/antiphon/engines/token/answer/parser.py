@@ -81,6 +81,11 @@ class AnswerParser:
         self._call_end = CallEnd("")
         self._input_end = JsonEnd()
 
+    @property
+    def held(self) -> int:
+        """The number of characters that are held until more of the answer is there."""
+        return len(self._held)
+
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
         """Parse the next piece of the answer, which cost `tokens`."""
         self._held += text
