@@ -36,7 +36,7 @@ class Shell:
         with pytest.raises(SystemExit) as caught:
             main(self._words(line))
         assert caught.value.code == 2
-        return self._capsys.readouterr().err.splitlines()[-1].partition("error: ")[2]
+        return self._capsys.readouterr().err.splitlines()[0].partition("error: ")[2]
 
     def _words(self, line: str) -> list[str]:
         return [*line.split(), "--data-dir", str(self.data_dir)]

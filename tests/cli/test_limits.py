@@ -69,7 +69,9 @@ def test_limits_of_the_organization_are_for_every_model_or_one(
     cleared = shell.json("limits list --organization")
     assert rates(cleared)["large requests_per_minute"] == 1_000_000
     assert shell.complaint("limits set --key x --requests 5 --model huge").startswith("there is no")
-    assert shell.complaint("limits set --organization --requests 5 --model x") == "model: x"
+    assert shell.complaint("limits set --organization --requests 5 --model x") == (
+        "no model answers to 'x'; the names are small, large, big"
+    )
 
 
 def test_balances_show_what_remains(shell: Shell) -> None:

@@ -5,13 +5,14 @@ So `antiphon --help` and mistakes are quick, and the modules import what they ne
 
 import argparse
 import gc
+import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
+from importlib import import_module, metadata
 
 from antiphon import __version__
-from antiphon.cli.command import Command, CommandError
+from antiphon.cli.command import Command, CommandError, CommandParser
 from antiphon.settings import Settings, SettingsError
 
 FAMILIES = {
@@ -25,18 +26,19 @@ FAMILIES = {
     "usage": "show what was used, and what it cost",
     "audit": "show who changed what",
 }
-FLAGS = ("host", "port", "data_dir", "model", "engine", "log_level", "log_format")
 STOPPED_BY_HAND = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    with _no_garbage_collection():
-        parsed = parser(words).parse_args(words)
     try:
+        with _no_garbage_collection():
+            parsed = parser(words).parse_args(words)
         flags = {
-            name: value for name in FLAGS if (value := getattr(parsed, name, None)) is not None
+            name: value
+            for name in parsed.settings
+            if (value := getattr(parsed, name, None)) is not None
         }
         settings = Settings.load(flags, config=parsed.config)
         command: Command = parsed.command
@@ -51,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The output cannot be written, as to a full disk. The command itself is done.
         sys.stdout = None
         print(f"antiphon: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - as below
+        return 1
+    except ModuleNotFoundError as error:
+        extra = _extra_with(str(error.name).partition(".")[0])
+        if extra is None:
+            raise
+        print(f"antiphon: this needs: pip install 'antiphon[{extra}]'", file=sys.stderr)  # noqa: T201 - as below
         return 1
     except _expected_errors() as error:
         print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - the output of a command
@@ -68,6 +76,15 @@ def _no_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def _extra_with(module: str) -> str | None:
+    """Return the extra of this package that installs a module, if one does."""
+    for requirement in metadata.requires("antiphon") or ():
+        found = re.match(r"([A-Za-z0-9_.-]+).*extra == ['\"](\w+)", requirement)
+        if found is not None and found[1].replace("-", "_").lower() == module:
+            return found[2]
+    return None
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
@@ -100,7 +117,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
     """Return the parser; only the wanted families have their actions and flags."""
-    whole = argparse.ArgumentParser(
+    whole = CommandParser(
         prog="antiphon",
         description="The Claude API on your own machines.",
         epilog="Settings can also stand in antiphon.toml and in ANTIPHON_* variables: "

@@ -2,20 +2,54 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from antiphon.settings import Settings
 
 Command: TypeAlias = Callable[[argparse.Namespace, Settings], int]
+
+# Words of other programs for the same actions.
+_SYNONYMS = {
+    **dict.fromkeys(("ls", "show", "get"), "list"),
+    **dict.fromkeys(("rm", "delete", "del"), "remove"),
+    **dict.fromkeys(("new", "add", "make"), "create"),
+    **dict.fromkeys(("start", "run", "server"), "serve"),
+    **dict.fromkeys(("fetch", "download", "get"), "pull"),
+}
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class CommandError(Exception):
     """A command that cannot be done. The message is for the user."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that takes flags by their whole names only, and suggests the word that was meant."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "allow_abbrev": False})
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and where to find help; exit with 2."""
+        found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if found is not None:
+            message = message[: found.start()] + _no_such(found[1], re.findall("'(.*?)'", found[2]))
+        self.exit(2, f"{self.prog}: error: {message}\nSee `{self.prog} --help`.\n")
+
+
+def _no_such(word: str, choices: Sequence[str]) -> str:
+    """Return the error of an unknown word, with the choice that was probably meant."""
+    word = word[:80]
+    meant = _SYNONYMS.get(word)
+    near = [meant] if meant in choices else get_close_matches(word, choices, 1, 0.6)
+    if near:
+        return f"there is no {word!r}; did you mean `{near[0]}`?"
+    return f"there is no {word!r}; choose from {', '.join(choices)}"
 
 
 def actions_of(family: argparse.ArgumentParser) -> Any:
@@ -34,10 +68,17 @@ def add_command(
 
 
 def as_command(
-    command: argparse.ArgumentParser, run: Command, *, json: bool = True
+    command: argparse.ArgumentParser,
+    run: Command,
+    *,
+    json: bool = True,
+    settings: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
-    """Turn a parser into a command, with the flags of every command."""
-    command.set_defaults(command=run)
+    """Turn a parser into a command, with the flags of every command.
+
+    `settings` are its own flags that set the setting of the same name.
+    """
+    command.set_defaults(command=run, settings=("data_dir", *settings))
     command.add_argument("--config", type=Path, metavar="FILE", help="default: ./antiphon.toml")
     command.add_argument("--data-dir", metavar="DIR", help="where keys and models are kept")
     if json:

@@ -10,6 +10,7 @@ from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import CommandError, actions_of, add_command
 from antiphon.cli.output import dollars, say, say_json, say_table
 from antiphon.core.billing.money import LARGEST_DOLLARS, cents, nano_dollars_of
+from antiphon.core.errors import NotFoundError
 from antiphon.core.limits.rate_limits import LimitType
 from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.service.admin.rate_limits import Group
@@ -301,7 +302,7 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     async def change(session: AdminSession) -> str:
         owner = (await _owners(session, arguments))[0]
         async with session.together():
-            for group in session.administration.rate_limits.groups(model=arguments.model):
+            for group in _groups(session, arguments.model):
                 await _set_rates(session, owner, group, wanted)
             for period, amount in wanted.spends.items():
                 await _set_spend(session, owner, period, amount)
@@ -311,6 +312,17 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     if not arguments.json:
         say(f"The limits of the {called} are changed:\n")
     return _list(arguments, settings)
+
+
+def _groups(session: AdminSession, model: str | None) -> tuple[Group, ...]:
+    limits = session.administration.rate_limits
+    try:
+        return limits.groups(model=model)
+    except NotFoundError as error:
+        names = [name for group in limits.groups() for name in group.models or ()]
+        raise CommandError(
+            f"no model answers to {model!r}; the names are {', '.join(names)}"
+        ) from error
 
 
 async def _set_rates(

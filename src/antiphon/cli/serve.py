@@ -23,7 +23,8 @@ from antiphon.weights.pull import ensure_model
 
 def add_to(family: argparse.ArgumentParser) -> None:
     """Set up the command."""
-    as_command(family, _serve, json=False)
+    flags = ("host", "port", "model", "engine", "log_level", "log_format")
+    as_command(family, _serve, json=False, settings=flags)
     family.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     family.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (8000)")
     family.add_argument("--model", metavar="SPEC", help="the model to serve; see `models pull`")

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -96,6 +97,12 @@ async def test_child_ignores_the_interrupt_of_the_terminal(default_model: Path) 
         process.wait(0.3)
     await child.aclose()
     assert not process.is_running()
+
+
+async def test_child_gets_no_signal_that_is_sent_to_the_servers_group(default_model: Path) -> None:
+    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+    assert os.getpgid(child.pid) == child.pid != os.getpgid(0)
+    await child.aclose(grace_s=0)
 
 
 async def test_stopped_child_is_killed_after_the_grace(default_model: Path) -> None:

@@ -99,12 +99,14 @@ async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
 
 async def _spawn(weights: str) -> asyncio.subprocess.Process:
     # `-P` keeps the working directory off the import path. The weights are an argument only for
-    # `ps` to show.
+    # `ps` to show. In a session of its own it gets no signal that is sent to the whole group of the
+    # server (by a terminal, systemd, `timeout`): running answers end within the grace time.
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", CHILD, weights,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
 
 
