@@ -16,8 +16,8 @@ from cli.conftest import Shell
         ("models rm x", "argument ACTION: there is no 'rm'; did you mean `remove`?"),
         (
             "keys frob",
-            "argument ACTION: there is no 'frob'; "
-            "choose from create, list, revoke, disable, enable, rotate, rename",
+            "argument ACTION: there is no 'frob'; choose from "
+            + "create, list, revoke, disable, enable, rotate, rename",
         ),
     ],
 )
