@@ -20,6 +20,12 @@ class Shell:
         assert main(self._words(line)) == 0, self._capsys.readouterr().err
         return self._capsys.readouterr().out
 
+    def both(self, line: str) -> str:
+        """Run a command that goes well; return what it prints on stdout, then on stderr."""
+        assert main(self._words(line)) == 0
+        printed = self._capsys.readouterr()
+        return printed.out + printed.err
+
     def json(self, line: str) -> Any:
         return json.loads(self(f"{line} --json"))
 

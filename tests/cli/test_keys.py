@@ -35,7 +35,7 @@ def test_key_is_made_for_a_workspace_the_organization_or_administration(shell: S
 
 
 def test_secret_is_shown_once(shell: Shell) -> None:
-    said = shell("keys create laptop")
+    said = shell.both("keys create laptop")
     secret = said.split()[0]
     assert "shown this once" in said
     assert secret not in shell("keys list") + shell("keys list --json") + shell("audit --json")
@@ -46,12 +46,12 @@ def test_rotation_keeps_the_key_and_changes_the_secret(shell: Shell) -> None:
     rotated = shell.json("keys rotate laptop")
     assert rotated["id"] == made["id"]
     assert rotated["secret"] != made["secret"]
-    assert "works until" in shell("keys rotate laptop --grace 2h")
-    assert "has stopped working" in shell("keys rotate laptop --grace 0")
+    assert "works until" in shell.both("keys rotate laptop --grace 2h")
+    assert "has stopped working" in shell.both("keys rotate laptop --grace 0")
 
 
 def test_keys_that_expire_soon_are_named(shell: Shell) -> None:
-    assert "It works until" in shell("keys create soon --expires 6d")
+    assert "It works until" in shell.both("keys create soon --expires 6d")
     shell("keys create later --expires 8d")
     shell("keys create gone --expires 6d")
     shell("keys revoke gone")
@@ -60,13 +60,51 @@ def test_keys_that_expire_soon_are_named(shell: Shell) -> None:
 
 
 def test_keys_of_one_name_are_told_apart_by_their_ids(shell: Shell) -> None:
-    first, second = shell.json("keys create twin"), shell.json("keys create twin")
+    first, second = shell.json("keys create one"), shell.json("keys create two")
+    # A key may get the name of another by the Admin API.
+    shell("keys rename two twin")
+    shell(f"keys rename {first['id']} twin")
     complaint = shell.complaint("keys revoke twin")
     assert first["id"] in complaint
     assert second["id"] in complaint
     shell(f"keys revoke {first['id']}")
     # The one that is left is meant.
     assert shell.json("keys disable twin")["id"] == second["id"]
+
+
+def test_stdout_of_a_new_key_is_its_secret_alone(shell: Shell) -> None:
+    assert re.fullmatch(r"sk-antiphon-[\w-]+\n", shell("keys create laptop"))
+
+
+@pytest.mark.parametrize("kind", ["keys", "workspaces"])
+def test_name_that_is_taken_is_refused_with_its_owner(shell: Shell, kind: str) -> None:
+    made = shell.json(f"{kind} create laptop")
+    complaint = shell.complaint(f"{kind} create laptop")
+    assert complaint == (
+        f"there is a {kind[:-1]} 'laptop' already, {made['id']}: choose another name"
+    )
+    shell(f"{kind} {'revoke' if kind == 'keys' else 'archive'} laptop --yes")
+    shell(f"{kind} create laptop")
+
+
+@pytest.mark.parametrize(("answer", "done"), [("y", True), ("no", False), ("", False)])
+def test_revoking_is_asked_on_a_terminal(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str, done: bool
+) -> None:
+    key = shell.json("keys create laptop")
+    asked: list[str] = []
+
+    def reply(question: str) -> str:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", reply)
+    if done:
+        shell("keys revoke laptop")
+    else:
+        assert shell.complaint("keys revoke laptop") == "nothing was changed"
+    assert asked == [f"It cannot be enabled again. Revoke Key {key['id']} (laptop)? [y/N] "]
 
 
 @pytest.mark.parametrize(

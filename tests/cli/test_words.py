@@ -14,11 +14,7 @@ from cli.conftest import Shell
         ("key list", "argument COMMAND: there is no 'key'; did you mean `keys`?"),
         ("keys ls", "argument ACTION: there is no 'ls'; did you mean `list`?"),
         ("models rm x", "argument ACTION: there is no 'rm'; did you mean `remove`?"),
-        (
-            "keys frob",
-            "argument ACTION: there is no 'frob'; choose from "
-            + "create, list, revoke, disable, enable, rotate, rename",
-        ),
+        ("users frob", "argument ACTION: there is no 'frob'; choose from list, add, role, remove"),
     ],
 )
 def test_unknown_word_names_the_one_that_was_meant(

@@ -19,8 +19,9 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
 
 def test_keys_are_listed_as_a_table_without_secrets(tmp_path: Path) -> None:
     assert "There are no keys here" in run(tmp_path, "keys", "list").stdout
-    said = run(tmp_path, "keys", "create", "laptop").stdout
-    assert "shown this once" in said
+    made = run(tmp_path, "keys", "create", "laptop")
+    said = made.stdout
+    assert "shown this once" in made.stderr
     table = run(tmp_path, "keys", "list").stdout
     assert "laptop" in table
     assert "active" in table

@@ -1,6 +1,7 @@
 """The program as a user starts it, stops it, and kills it."""
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -34,13 +35,27 @@ def test_the_pasted_curl_line_is_answered(tmp_path: Path) -> None:
         assert str(tmp_path) in program.output
 
 
-def test_the_first_start_shows_a_key_once(tmp_path: Path) -> None:
+def test_first_key_is_shown_until_a_request_has_used_it(tmp_path: Path) -> None:
+    shown = []
+    for _ in range(2):
+        with serving(tmp_path, *SCRIPTED) as program:
+            shown += re.findall(r"API key +(sk-antiphon-[\w-]+)", program.output)
+    assert len(set(shown)) == 2
+    for secret in shown[:]:
+        with serving(tmp_path, *SCRIPTED) as program:
+            assert ask(program, secret).status_code == 200
+            shown += re.findall(r"API key +(sk-antiphon-[\w-]+)", program.output)
+    assert len(shown) == 3
+    assert len(run_json(tmp_path, "keys", "list")) == 1
+
+
+def test_start_that_fails_makes_no_key(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"GGUF, and nothing else")
+    assert run(tmp_path, "serve", "--model", str(bad)).returncode == 1
+    assert run_json(tmp_path, "keys", "list") == []
     with serving(tmp_path, *SCRIPTED) as program:
         assert "sk-antiphon-" in program.output
-    with serving(tmp_path, *SCRIPTED) as program:
-        assert "sk-antiphon-" not in program.output
-        assert "antiphon keys create" in program.output
-    assert len(run_json(tmp_path, "keys", "list")) == 1
 
 
 def test_the_key_of_the_environment_becomes_the_first_key(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -114,6 +114,14 @@ def checked(kind: type[P], **fields: Any) -> P:
         return BodyDecoder(kind).decode(msgspec.json.encode(given))
     except BodyError as error:
         raise CommandError(str(error)) from error
+
+
+def refuse_taken(kind: str, name: str, taken: Mapping[str, str]) -> None:
+    """Raise `CommandError` for a name that another object has, whose id is in `taken`."""
+    if name in taken:
+        raise CommandError(
+            f"there is a {kind} {name!r} already, {taken[name]}: choose another name"
+        )
 
 
 def _one(kind: str, wanted: str, names: Iterable[tuple[str, str, bool]], things: Sequence[T]) -> T:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -84,6 +85,22 @@ def as_command(
     if json:
         command.add_argument("--json", action="store_true", help="for scripts")
     return command
+
+
+def add_confirmation(command: argparse.ArgumentParser) -> None:
+    """Add the flag that answers the question of `confirm`."""
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def confirm(arguments: argparse.Namespace, question: str) -> None:
+    """Ask before a change that cannot be undone, if a person is there to answer.
+
+    Raises `CommandError` if the answer is not yes.
+    """
+    if arguments.yes or not sys.stdin.isatty():
+        return
+    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise CommandError("nothing was changed")
 
 
 def span(text: str) -> timedelta:

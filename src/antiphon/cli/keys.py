@@ -4,9 +4,15 @@ import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
-from antiphon.cli.admin_session import AdminSession, checked, open_session
-from antiphon.cli.command import actions_of, add_command, span_within
-from antiphon.cli.output import day, print_change, say, say_json, say_table
+from antiphon.cli.admin_session import AdminSession, checked, open_session, refuse_taken
+from antiphon.cli.command import (
+    actions_of,
+    add_command,
+    add_confirmation,
+    confirm,
+    span_within,
+)
+from antiphon.cli.output import day, hint, print_change, say, say_json, say_table
 from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.transactions import COMMAND_LINE, moment
 from antiphon.settings import Settings
@@ -58,7 +64,10 @@ def add_to(family: argparse.ArgumentParser) -> None:
         ("disable", "refuse a key until it is enabled again", _disable),
         ("enable", "accept a key again that was disabled", _enable),
     ):
-        _add_key(add_command(actions, name, run, does))
+        command = add_command(actions, name, run, does)
+        _add_key(command)
+        if run is _revoke:
+            add_confirmation(command)
 
     rotate = add_command(actions, "rotate", _rotate, "give a key a new secret, shown once")
     _add_key(rotate)
@@ -92,6 +101,9 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
             created_by_user_id=await _user(session, arguments.user),
         )
         keys = session.administration.keys
+        known = await session.keys()
+        taken = {key.name: key.id for key in known if key.status != "archived"}
+        refuse_taken("key", arguments.name, taken)
         if arguments.admin:
             return await keys.create_admin(COMMAND_LINE, params)
         return await keys.create(COMMAND_LINE, params)
@@ -101,7 +113,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         say_json(key)
     else:
         say(str(key.secret))
-        say(f"{_title(key)}. Keep the secret above: it is shown this once.{_until(key)}")
+        hint(f"{_title(key)}. Keep the secret above: it is shown this once.{_until(key)}")
     return 0
 
 
@@ -133,30 +145,36 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _revoke(arguments: argparse.Namespace, settings: Settings) -> int:
-    return _set_status(arguments, settings, "archived", "is revoked")
+    question = "It cannot be enabled again. Revoke"
+    return _update(arguments, settings, "is revoked", question, status="archived")
 
 
 def _disable(arguments: argparse.Namespace, settings: Settings) -> int:
-    return _set_status(arguments, settings, "inactive", "is disabled")
+    return _update(arguments, settings, "is disabled", status="inactive")
 
 
 def _enable(arguments: argparse.Namespace, settings: Settings) -> int:
-    return _set_status(arguments, settings, "active", "is enabled")
+    return _update(arguments, settings, "is enabled", status="active")
 
 
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
     return _update(arguments, settings, f"is called {arguments.name}", name=arguments.name)
 
 
-def _set_status(arguments: argparse.Namespace, settings: Settings, status: str, done: str) -> int:
-    return _update(arguments, settings, done, status=status)
-
-
-def _update(arguments: argparse.Namespace, settings: Settings, done: str, **changes: str) -> int:
+def _update(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    done: str,
+    question: str | None = None,
+    **changes: str,
+) -> int:
+    """Change a key; with a `question`, after it was confirmed."""
     params = checked(UpdateKeyParams, **changes)
 
     async def update(session: AdminSession) -> KeyInfo:
         found = await session.key(arguments.key)
+        if question is not None:
+            confirm(arguments, f"{question} {_title(found)}?")
         return await session.administration.keys.update(COMMAND_LINE, found.id, params)
 
     key = open_session(settings, update)
@@ -179,7 +197,7 @@ def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
     say(str(key.secret))
     end = day(moment(now + arguments.grace))
     old = f"works until {end} UTC" if arguments.grace else "has stopped working"
-    say(f"{_title(key)} has the secret above: it is shown this once. The old one {old}.")
+    hint(f"{_title(key)} has the secret above: it is shown this once. The old one {old}.")
     return 0
 
 

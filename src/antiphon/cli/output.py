@@ -18,6 +18,11 @@ def say(text: str = "") -> None:
     print(text, flush=True)  # noqa: T201 - this is the command line
 
 
+def hint(text: str) -> None:
+    """Print a sentence for people on stderr, beside an output that scripts read."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+
+
 def say_json(value: Any) -> None:
     """Print a value as indented JSON."""
     say(msgspec.json.format(msgspec.json.encode(value)).decode())

@@ -19,6 +19,7 @@ from antiphon.service.platform import Platform, build_platform
 from antiphon.settings import ModelSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
+from antiphon.wire.admin.keys import KeyInfo
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -45,7 +46,15 @@ async def _serving(settings: Settings, sources: Sequence[ModelSource]) -> None:
     port = listener.getsockname()[1]
     with listener:
         async with build_platform(settings, sources) as platform:
-            await serve(platform, listener, lambda: say(welcome(platform, port)))
+
+            async def show_welcome() -> None:
+                # A key that the settings choose is the only one that the server makes.
+                first = None if settings.api_key else await platform.first_key()
+                say(welcome(platform, port, first))
+
+            if files := [source for source in sources if any(source.weights)]:
+                say(f"Loading {', '.join(source.settings.id for source in files)} …")
+            await serve(platform, listener, show_welcome)
 
 
 def _run(work: Awaitable[None]) -> None:
@@ -91,19 +100,18 @@ def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
     )
 
 
-def welcome(platform: Platform, port: int) -> str:
-    """Return the welcome: the address of the server, the key, and a first request."""
+def welcome(platform: Platform, port: int, first: KeyInfo | None) -> str:
+    """Return the welcome: the address of the server, the `first` key, and a first request."""
     settings = platform.settings
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    shown = platform.first_key is not None and settings.api_key is None
-    secret = platform.first_key.secret if platform.first_key and shown else "$ANTIPHON_API_KEY"
+    secret = "$ANTIPHON_API_KEY" if first is None else str(first.secret)
     models = ", ".join(platform.models.states())
     return f"""
 Antiphon {__version__} is ready.
 
   URL      {url}
-  API key  {_key_line(platform)}
+  API key  {_key_line(settings, first)}
   Model    {models}
   Data     {settings.data_dir}
 
@@ -113,13 +121,13 @@ Try it:
     -H "x-api-key: {secret}" \\
     -H "anthropic-version: 2023-06-01" -H "content-type: application/json" \\
     -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0, \
-"messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
+"messages": [{{"role": "user", "content": "What is the chemical symbol for water?"}}]}}'
 """
 
 
-def _key_line(platform: Platform) -> str:
-    if platform.first_key is None:
-        return "made before; `antiphon keys create NAME` makes another"
-    if platform.settings.api_key is not None:
+def _key_line(settings: Settings, first: KeyInfo | None) -> str:
+    if first is not None:
+        return f"{first.secret}  (keep it: it is not shown once it was used)"
+    if settings.api_key is not None:
         return "the one in ANTIPHON_API_KEY"
-    return f"{platform.first_key.secret}  (keep it: it is shown this once)"
+    return "made before; `antiphon keys create NAME` makes another"

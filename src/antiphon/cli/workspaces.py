@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from antiphon.cli.admin_session import AdminSession, checked, open_session
-from antiphon.cli.command import actions_of, add_command
+from antiphon.cli.admin_session import AdminSession, checked, open_session, refuse_taken
+from antiphon.cli.command import actions_of, add_command, add_confirmation, confirm
 from antiphon.cli.output import day, print_change, print_listing
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.transactions import COMMAND_LINE
@@ -35,6 +35,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         actions, "archive", _archive, "archive a workspace and revoke its keys, for good"
     )
     _add_workspace(archive)
+    add_confirmation(archive)
 
     members = add_command(actions, "members", _members, "list who is in a workspace")
     _add_workspace(members)
@@ -53,9 +54,14 @@ def _add_workspace(command: argparse.ArgumentParser) -> None:
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateWorkspaceParams, name=arguments.name)
-    made = open_session(
-        settings, lambda session: session.administration.workspaces.create(COMMAND_LINE, params)
-    )
+
+    async def create(session: AdminSession) -> WorkspaceInfo:
+        known = await session.workspaces()
+        taken = {one.name: one.id for one in known if one.archived_at is None}
+        refuse_taken("workspace", arguments.name, taken)
+        return await session.administration.workspaces.create(COMMAND_LINE, params)
+
+    made = open_session(settings, create)
     return print_change(arguments, made, f"Workspace {made.id} ({made.name}) is made.")
 
 
@@ -91,6 +97,7 @@ def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
 def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
     async def archive(session: AdminSession) -> WorkspaceInfo:
         found = await session.workspace(arguments.workspace)
+        confirm(arguments, f"Archive {found.name} ({found.id}), and revoke its keys for good?")
         return await session.administration.workspaces.archive(COMMAND_LINE, found.id)
 
     gone = open_session(settings, archive)

@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 import uvicorn
@@ -80,7 +80,9 @@ def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicor
     )
 
 
-async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+async def serve(
+    platform: Platform, listener: socket.socket, on_ready: Callable[[], Awaitable[None]]
+) -> None:
     """Serve until a stop signal; call `on_ready` when all models are open.
 
     Requests that run at the signal get the grace time to finish. Raises the `EngineStartError` of
@@ -100,10 +102,10 @@ async def serve(platform: Platform, listener: socket.socket, on_ready: Callable[
         opening.result()
 
 
-async def _open(platform: Platform, on_ready: Callable[[], None]) -> None:
+async def _open(platform: Platform, on_ready: Callable[[], Awaitable[None]]) -> None:
     await platform.models.open()
     _settle_memory()
-    on_ready()
+    await on_ready()
 
 
 def _settle_memory() -> None:

@@ -1,10 +1,11 @@
 """Builds the parts of a running server, once."""
 
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
@@ -37,7 +38,10 @@ SIGNING_KEY_SIZE = 32
 
 @dataclass(slots=True)
 class Platform:
-    """The use cases, and the parts that they share. `draining` is true after the signal to stop."""
+    """The use cases, and the parts that they share. `draining` is true after the signal to stop.
+
+    `first_key` makes the first key and returns it with its secret, while no request has used it.
+    """
 
     settings: Settings
     database: Database
@@ -49,7 +53,7 @@ class Platform:
     ledger: Ledger
     reports: Reports
     administration: Administration
-    first_key: KeyInfo | None
+    first_key: Callable[[], Awaitable[KeyInfo | None]]
     entropy: Callable[[int], bytes]
     draining: bool = False
 
@@ -115,7 +119,8 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 connection, "thinking", entropy(SIGNING_KEY_SIZE)
             )
         accounts = Accounts(database, await database.watch())
-        first_key = await _first_keys(KeyRing(transactions), settings)
+        keys = KeyRing(transactions)
+        await _chosen_keys(keys, settings)
 
         accounting = await stack.enter_async_context(
             open_accounting(
@@ -149,13 +154,14 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             administration=build_administration(
                 transactions, settings.limits, accounting.counters, lambda: models.groups
             ),
-            first_key=first_key,
+            first_key=partial(keys.first_to_show, SERVER),
             entropy=entropy,
         )
 
 
-async def _first_keys(keys: KeyRing, settings: Settings) -> KeyInfo | None:
-    """Create the keys of a new installation; return the ordinary one if it is new."""
+async def _chosen_keys(keys: KeyRing, settings: Settings) -> None:
+    """Create the keys of a new installation whose secrets the settings choose."""
     if settings.admin_key is not None:
         await keys.first(SERVER, settings.admin_key.reveal(), KeyKind.ADMIN)
-    return await keys.first(SERVER, settings.api_key.reveal() if settings.api_key else None)
+    if settings.api_key is not None:
+        await keys.first(SERVER, settings.api_key.reveal())

@@ -74,6 +74,10 @@ class KeyFilter:
     created_by_user_id: str | None = None
 
 
+# The name of the key that a server makes for a new installation.
+FIRST_KEY = "first"
+
+
 class KeyRing:
     """The use cases of keys of some kinds. Only the command line sees admin keys."""
 
@@ -147,6 +151,30 @@ class KeyRing:
                 return await self._add(connection, actor, key, secret)
         except ConflictError as error:
             raise KeyRefusedError(f"{_VARIABLES[kind]}: another key has this secret") from error
+
+    async def first_to_show(self, actor: Actor) -> KeyInfo | None:
+        """Create the first key, if there is none, and return it with a secret to show.
+
+        A start that fails before anybody reads the secret loses it, so a first key that no request
+        has used yet gets another secret, and the earlier ones keep working.
+        """
+        async with self._transactions.change() as connection:
+            keys = [key for key in await list_keys(connection) if key.kind is KeyKind.API]
+            secret = self._secret(KeyKind.API)
+            if not keys:
+                workspace = (await read_directory(connection)).default_workspace.id
+                new = self._new(CreateKeyParams(name=FIRST_KEY), KeyKind.API, workspace)
+                return await self._add(connection, actor, new, secret)
+            first = keys[0]
+            is_active = key_state(first, self._transactions.now()) == "active"
+            is_unused = first.name == FIRST_KEY and first.last_used_at is None
+            if len(keys) > 1 or not (is_active and is_unused):
+                return None
+            await add_secret(connection, first.id, hash_secret(secret))
+            after = await change_key(connection, first.id, {"hint": hint(secret)}) or first
+            before, info = self._info(first), self._info(after, secret)
+            await self._transactions.note(connection, actor, Change("api_key.rotate", before, info))
+            return info
 
     def _new(self, params: CreateKeyParams, kind: KeyKind, workspace: str | None) -> ApiKey:
         now, life = self._transactions.now(), params.expires_in_seconds
