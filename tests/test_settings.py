@@ -21,6 +21,13 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "antiphon.toml"
 
 
+def test_table_of_one_model_for_several_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "antiphon.toml"
+    path.write_text('[[model]]\nid = "a"\n')
+    with pytest.raises(SettingsError, match=r"did you mean \[\[models\]\]"):
+        Settings.load({}, config=path, environ={})
+
+
 def test_settings_without_a_source_have_defaults(monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load()
@@ -212,7 +219,7 @@ def test_top_level_price_is_the_price_of_the_only_model(config) -> None:
         ("input = 1\noutput = nan", "models[0].price: output must be between 0 and 10000 US"),
         ("input = 1\noutput = 0.0001", "models[0].price: output must be a whole number of thous"),
         ('input = "1 $"\noutput = 1', "models[0].price.input: Invalid decimal string"),
-        ("input = 1\noutput = 1\nread = 1", "models[0].price: Object contains unknown field"),
+        ("input = 1\noutput = 1\nread = 1", "models[0].price: unknown name 'read'"),
         ("input = 1\noutput = 1\nlong_above = 5", "models[0].price: long and long_above stand"),
     ],
 )

@@ -294,6 +294,8 @@ def _from_file(named: Path | None) -> dict[str, Any]:
         raise SettingsError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
+    if isinstance(values.get("model"), list):
+        raise SettingsError(f"{path}: [[model]] is no setting (did you mean [[models]]?)")
     for key in values:
         if key not in Settings.__struct_fields__:
             raise SettingsError(f"{path}: unknown setting {key!r}{_nearest(key)}")
@@ -336,8 +338,10 @@ def _convert(kind: type[T], values: dict[str, Any]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        fault, _, path = str(error).partition(" - at `$.")
-        raise SettingsError(f"{path.rstrip('`') or 'settings'}: {fault}") from error
+        from antiphon.wire.mistakes import explained  # noqa: PLC0415 - only for mistakes
+
+        path, fault = explained(error, kind)
+        raise SettingsError(f"{path or 'settings'}: {fault}") from error
 
 
 def _decode(kind: type, value: Any) -> Any:

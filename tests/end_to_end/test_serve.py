@@ -109,6 +109,7 @@ def test_a_stop_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path
                 httpx2.get(f"{url}/health")
         assert "event: message_stop" in rest
         assert program.wait() == 0
+        assert "Stopping after 1 request; Ctrl-C again stops now." in program.error_output
 
 
 def test_a_request_that_outlives_the_grace_time_ends_in_an_error_event(tmp_path: Path) -> None:

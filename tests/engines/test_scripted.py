@@ -282,11 +282,14 @@ async def test_options_are_read_when_the_engine_is_opened() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"speed": 5}, "unknown field `speed`"),
+        ({"speed": 5}, "unknown name 'speed'"),
         ({"text": 5}, "Expected `str`"),
-        ({"replies": [{"whem": "x"}]}, "unknown field `whem`"),
+        ({"replies": [{"whem": "x"}]}, "replies[0]: unknown name 'whem' (did you mean 'when'?)"),
         ({"replies": [{"when": "("}]}, "unterminated subpattern"),
-        ({"replies": [{"error": "tired"}]}, "Invalid enum value 'tired'"),
+        (
+            {"replies": [{"error": "tired"}]},
+            "unknown value 'tired' (there are: unsupported, over",
+        ),
         ({"replies": [{"after": -1}]}, ">= 0"),
         ({"replies": [{"delay_s": -1}]}, ">= 0"),
         ({"tokens_per_second": -1}, ">= 0"),

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from antiphon import __version__
 from antiphon.cli.command import as_command
-from antiphon.cli.output import say
+from antiphon.cli.output import hint, say
 from antiphon.logs import set_up_logs
 from antiphon.server.run import bind, serve
 from antiphon.service.models import ModelSource
@@ -54,7 +54,7 @@ async def _serving(settings: Settings, sources: Sequence[ModelSource]) -> None:
 
             if files := [source for source in sources if any(source.weights)]:
                 say(f"Loading {', '.join(source.settings.id for source in files)} …")
-            await serve(platform, listener, show_welcome)
+            await serve(platform, listener, show_welcome, lambda left: hint(_goodbye(left)))
 
 
 def _run(work: Awaitable[None]) -> None:
@@ -123,6 +123,13 @@ Try it:
     -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0, \
 "messages": [{{"role": "user", "content": "What is the chemical symbol for water?"}}]}}'
 """
+
+
+def _goodbye(running: int) -> str:
+    if not running:
+        return "Stopping."
+    requests = "1 request" if running == 1 else f"{running} requests"
+    return f"Stopping after {requests}; Ctrl-C again stops now."
 
 
 def _key_line(settings: Settings, first: KeyInfo | None) -> str:

@@ -27,6 +27,7 @@ from antiphon.core.prompt import (
     ToolChoice,
     Turn,
 )
+from antiphon.wire.mistakes import explained
 
 __all__ = [
     "Capabilities",
@@ -133,15 +134,10 @@ def decode_options(model: str, options: Mapping[str, Any], kind: type[Options]) 
     try:
         return msgspec.convert(dict(options), kind)
     except msgspec.ValidationError as error:
-        raise EngineStartError(f"Model `{model}`: {_in_words(str(error))}.") from error
-
-
-def _in_words(message: str) -> str:
-    complaint, _, path = message.partition(" - at `$.")
-    complaint = complaint[:1].lower() + complaint[1:]
-    if path:
-        return f"the option `{path.rstrip('`')}` is wrong: {complaint}"
-    return complaint.replace("object contains unknown field", "there is no option")
+        path, fault = explained(error, kind)
+        where = f"the option `{path}` is wrong: " if path else ""
+        fault = fault[:1].lower() + fault[1:]
+        raise EngineStartError(f"Model `{model}`: {where}{fault}.") from error
 
 
 Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]

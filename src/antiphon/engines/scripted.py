@@ -37,6 +37,7 @@ from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.example import example
 from antiphon.schemas.steps import TooComplexError, Work
 from antiphon.wire.content import ImageParam, ToolResultParam, ToolUseParam
+from antiphon.wire.mistakes import explained
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
 # Tokens of a turn beside its text, as a chat template would add them.
@@ -208,7 +209,11 @@ async def open_scripted(config: EngineConfig) -> ScriptedEngine:
     try:
         options = msgspec.convert(dict(config.options), ScriptedOptions, strict=False)
         return ScriptedEngine(options)
-    except (msgspec.ValidationError, re.error) as error:
+    except msgspec.ValidationError as error:
+        path, fault = explained(error, ScriptedOptions)
+        where = f"{path}: " if path else ""
+        raise EngineStartError(f"model {config.model}: {where}{fault}") from error
+    except re.error as error:
         raise EngineStartError(f"model {config.model}: {error}") from error
 
 

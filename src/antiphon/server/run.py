@@ -28,9 +28,12 @@ class ServeError(Exception):
 class Server(uvicorn.Server):
     """uvicorn with other handling of stop signals: the platform drains before the server ends."""
 
-    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
+    def __init__(
+        self, config: uvicorn.Config, platform: Platform, on_stop: Callable[[int], None]
+    ) -> None:
         super().__init__(config)
         self._platform = platform
+        self._on_stop = on_stop
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -45,6 +48,8 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self, number: signal.Signals) -> None:
+        if not self._platform.draining:
+            self._on_stop(len(self.server_state.tasks))
         self._platform.draining = True
         self.handle_exit(number, None)
 
@@ -81,16 +86,21 @@ def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicor
 
 
 async def serve(
-    platform: Platform, listener: socket.socket, on_ready: Callable[[], Awaitable[None]]
+    platform: Platform,
+    listener: socket.socket,
+    on_ready: Callable[[], Awaitable[None]],
+    on_stop: Callable[[int], None],
 ) -> None:
     """Serve until a stop signal; call `on_ready` when all models are open.
+
+    The first stop signal calls `on_stop` with the number of running requests.
 
     Requests that run at the signal get the grace time to finish. Raises the `EngineStartError` of
     a model that fails to open.
     """
     settings = platform.settings
     config = http_config(build_app(platform), settings.shutdown_grace_s, settings.request_timeout_s)
-    server = Server(config, platform)
+    server = Server(config, platform, on_stop)
     opening = asyncio.create_task(_open(platform, on_ready))
     opening.add_done_callback(lambda task: _stop_if_failed(task, server))
     try:

@@ -11,7 +11,7 @@ from antiphon.engines.llama.options import available_cores, decode_options
     [
         ({"slots": 0}, "Model `m`: the option `slots` is wrong: expected `int` >= 1."),
         ({"slots": "4"}, "Model `m`: the option `slots` is wrong: expected `int`, got `str`."),
-        ({"n_ctx": 4096}, "Model `m`: there is no option `n_ctx`."),
+        ({"slot": 4}, "Model `m`: unknown name 'slot' (did you mean 'slots'?)."),
         ({"gpu_layers": -2}, "Model `m`: the option `gpu_layers` is wrong: expected `int` >= -1."),
     ],
 )

@@ -104,7 +104,7 @@ async def open_database(
     match parsed.get_backend_name():
         case "sqlite":
             return Database(await open_sqlite(parsed, patience_s, connect))
-        case "postgresql":
+        case "postgresql" | "postgres":
             return Database(open_postgresql(parsed, patience_s))
         case other:
             raise StoreError(f"{other} is no database that Antiphon knows: SQLite or PostgreSQL")
