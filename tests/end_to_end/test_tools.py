@@ -77,6 +77,16 @@ def test_tools_are_counted_as_they_are_billed(sdk: anthropic.Anthropic) -> None:
     assert counted.input_tokens == message.usage.input_tokens
 
 
+def test_one_question_with_tool_choice_any_gets_one_call(sdk: anthropic.Anthropic) -> None:
+    for city in ("Rome", "Oslo"):
+        question = {"role": "user", "content": f"How is the weather in {city}?"}
+        message = sdk.messages.create(
+            **{**ASK, "max_tokens": 200, "messages": [question]}, tool_choice={"type": "any"}
+        )
+        assert message.stop_reason == "tool_use"
+        assert len(message.content) == 1
+
+
 @pytest.mark.covers("parameters: output_config.format", "effect")
 def test_a_structured_output_fits_its_schema(sdk: anthropic.Anthropic) -> None:
     schema = {

@@ -335,3 +335,23 @@ def test_bare_call_is_read_only_at_the_beginning_of_an_answer() -> None:
     call = BARE.call("add", {"n": 1})
     assert whole(call, LLAMA)[:2] == [(ToolCallStart, "add"), (ToolCallJson, '{"n": 1}')]
     assert whole("No " + call, LLAMA) == [(TextChunk, "No " + call), END]
+
+
+FORCED = AnswerFormat(TAGGED, TOOLS, constrained=True, forced=True)
+CALL = TAGGED.call("add", {"n": 1})
+
+
+@pytest.mark.parametrize("rest", ["\nIt is", "\n" + CALL, "x", "\n<tool x"])
+def test_forced_answer_ends_where_the_model_does_anything_but_another_call(rest: str) -> None:
+    parser = AnswerParser(FORCED)
+    events = [*parser.feed(CALL, 9), *parser.feed(rest, 4)]
+    assert [type(event) for event in events] == [ToolCallStart, ToolCallJson]
+    assert parser.ended
+    assert parser.finish(FinishReason.END_TURN, 0) == [Finished(FinishReason.END_TURN, 4)]
+
+
+def test_forced_answer_makes_different_calls() -> None:
+    parser = AnswerParser(FORCED)
+    events = parser.feed(CALL + "\n" + TAGGED.call("add", {"n": 2}) + "\n", 20)
+    assert sum(isinstance(event, ToolCallStart) for event in events) == 2
+    assert not parser.ended

@@ -15,6 +15,7 @@ TOOLS = (
 )
 FREE = AnswerFormat(TAGGED, TOOLS, tags=THINK)
 BOUND = replace(FREE, constrained=True)
+FORCED = replace(BOUND, forced=True)
 CALLED = TAGGED.call("add", {})
 UNFIT_CALL = TAGGED.call("add", {"n": "x"})
 EAGER = TAGGED.before("eager") + "{"
@@ -37,6 +38,8 @@ ROWS = {
     (State.CALL, Sign.WHOLE_CALL): (FREE, CALLED[:-1], ">"),
     (State.CALL, Sign.REJECTED_CALL): (BOUND, UNFIT_CALL[:-1], ">"),
     (State.CALL, Sign.OTHER_TEXT): (FREE, UNFIT_CALL[:-1], ">"),
+    (State.CALL, Sign.REPEATED_CALL): (FORCED, CALLED + CALLED[:-1], ">"),
+    (State.AFTER_CALL, Sign.ANSWER_END): (FORCED, CALLED + "\n<tool", "s"),
     (State.ARGUMENTS, Sign.INPUT_END): (FREE, EAGER, "}"),
     (State.CLOSING, Sign.CALL_CLOSING): (FREE, EAGER + "}}\n</tool_call", ">"),
     (State.CLOSING, Sign.OTHER_TEXT): (FREE, EAGER + "}", ","),

@@ -160,13 +160,24 @@ class _ConstraintWriter:
         return self._rules.add(either([text, self._calls(tools)]))
 
     def _calls(self, tools: Sequence[Tool]) -> str:
+        """Return the rule for calls and nothing before them.
+
+        Text may follow: a model that may only call or end goes on to call, also when it wants to
+        say something. The generation ends a forced answer there.
+        """
         opening = literal(self._syntax.opening)
-        return self._rules.add(f"{opening} {self._with_more_calls(self._call_bodies(tools))}")
+        calls = self._with_more_calls(self._call_bodies(tools))
+        text = self._no_calls() if self._may_call_again else None
+        return self._rules.add(f"{opening} {calls} {text or ''}".rstrip())
+
+    @property
+    def _may_call_again(self) -> bool:
+        choice = self._request.choice
+        return choice.parallel and choice.mode != "tool" and bool(self._syntax.opening)
 
     def _with_more_calls(self, bodies: str) -> str:
         """Return the rule body for the rest of a call and for the calls that may follow."""
-        choice = self._request.choice
-        if not choice.parallel or choice.mode == "tool" or not self._syntax.opening:
+        if not self._may_call_again:
             return bodies
         again = self._rules.add(rf"{GAP} {literal(self._syntax.opening)} {bodies}")
         return f"{bodies} {again}*"

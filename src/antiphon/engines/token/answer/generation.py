@@ -105,7 +105,7 @@ async def _generate_answer(
                 events = await asyncio.to_thread(answer.read, piece) if slow else answer.read(piece)
                 for event in events:
                     yield event
-                if answer.rejected is not None:
+                if answer.needs_no_more:
                     break
         if answer.rejected is not None:
             answer.drop_call(answer.rejected)
@@ -164,6 +164,11 @@ class _Answer:
     @property
     def rejected(self) -> Rejected | None:
         return None if self._parser is None else self._parser.rejected
+
+    @property
+    def needs_no_more(self) -> bool:
+        """Whether the rest of the completion is not wanted: it ended, or a call was rejected."""
+        return self.finished or self.rejected is not None
 
     @property
     def checks_slowly(self) -> bool:
@@ -245,7 +250,11 @@ class _Answer:
         self._spent += tokens
         if self._parser is None:
             return [TextChunk(text, tokens)]
-        return self._parser.feed(text, tokens)
+        events = self._parser.feed(text, tokens)
+        if self._parser.ended:
+            self.finished = True
+            events += self._parser.finish(FinishReason.END_TURN, 0)
+        return events
 
     def _reason(self, end: PieceEnd) -> FinishReason:
         if end is PieceEnd.MODEL:

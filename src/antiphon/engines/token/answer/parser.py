@@ -80,6 +80,12 @@ class AnswerParser:
         self._call_at = 0
         self._call_end = CallEnd("")
         self._input_end = JsonEnd()
+        self._calls: set[tuple[str, str]] = set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether a forced answer has come to its end, although the model goes on."""
+        return self.state is State.ENDED
 
     @property
     def held(self) -> int:
@@ -180,6 +186,18 @@ class AnswerParser:
             return _Step(length + len(opening), Sign.CALL_OPENING, chunks)
         return _Step(len(text), None, chunks)
 
+    def _read_after_call(self, end: FinishReason | None) -> _Step:
+        if not self._format.forced:
+            return self._read_text(end)
+        text = self._held.lstrip(SPACE)
+        space = len(self._held) - len(text)
+        opening = self._format.call_opening
+        if opening and text.startswith(opening):
+            return _Step(space + len(opening), Sign.CALL_OPENING)
+        if end is None and opening.startswith(text):
+            return _Step(0)
+        return _Step(len(self._held), Sign.ANSWER_END)
+
     def _read_call(self, end: FinishReason | None) -> _Step:
         if self._format.streamed:
             head = self._format.head.match(self._held, HEAD)
@@ -204,7 +222,11 @@ class AnswerParser:
         if why is not None and (self.demanding or tool.name in answer_format.must_fit):
             self.rejected = Rejected(self._call_at, tool.name, why, self._tokens)
             return _Step(length, Sign.REJECTED_CALL)
-        return _Step(length, Sign.WHOLE_CALL, (*_call_events(tool.name, to_json(call[1])),))
+        whole = (tool.name, to_json(call[1]))
+        if answer_format.forced and whole in self._calls:
+            return _Step(length, Sign.REPEATED_CALL)
+        self._calls.add(whole)
+        return _Step(length, Sign.WHOLE_CALL, (*_call_events(*whole),))
 
     def _error_in(self, given: object, tool: Tool) -> str | None:
         """Return the error of an input; one too complex to check is an error if it must fit."""
@@ -239,6 +261,9 @@ class AnswerParser:
             return _Step(0) if end is None else _Step(match.length)
         return _Step(0, Sign.OTHER_TEXT)
 
+    def _read_ended(self, _: FinishReason | None) -> _Step:
+        return _Step(len(self._held))
+
     def _read_nothing(self, _: FinishReason | None) -> _Step:
         return _Step(0)
 
@@ -250,8 +275,9 @@ class AnswerParser:
         State.CALL: _read_call,
         State.ARGUMENTS: _read_arguments,
         State.CLOSING: _read_closing,
-        State.AFTER_CALL: _read_text,
+        State.AFTER_CALL: _read_after_call,
         State.REJECTED: _read_nothing,
+        State.ENDED: _read_ended,
     }
 
 

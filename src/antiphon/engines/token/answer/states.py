@@ -29,7 +29,10 @@ raises `KeyError`.
     CALL ─┬─ head of a streamed call ──► ARGUMENTS ── end of the input ──► CLOSING ──► AFTER_CALL
           ├─ accepted call ────────────► AFTER_CALL
           ├─ not a call ───────────────► TEXT
-          └─ rejected call ────────────► REJECTED ── retry ──► TEXT, or START without an opening
+          ├─ rejected call ────────────► REJECTED ── retry ──► TEXT, or START without an opening
+          └─ repeated call ────────────► ENDED                 (in a forced answer)
+
+    AFTER_CALL ── text ──► ENDED                               (in a forced answer)
 
 What each state reads
 ---------------------
@@ -47,6 +50,8 @@ What each state reads
 `CLOSING`          After such an input: the brace and the closing of the call, which are dropped.
 `AFTER_CALL`       Like `TEXT`, but space at the end of the answer is dropped.
 `REJECTED`         After a rejected call. Nothing is read until the retry.
+`ENDED`            A forced answer consists of calls only. It ends where the model begins to write
+                   anything else behind a call, or makes a call for the second time.
 
 What is held back at the end of a piece
 ---------------------------------------
@@ -101,6 +106,7 @@ class State(Enum):
     CLOSING = auto()
     AFTER_CALL = auto()
     REJECTED = auto()
+    ENDED = auto()
 
 
 class Sign(Enum):
@@ -113,6 +119,8 @@ class Sign(Enum):
     STREAMED_HEAD = auto()  # a call of a tool whose input is streamed, up to its input
     WHOLE_CALL = auto()  # an accepted call
     REJECTED_CALL = auto()  # a call whose input does not fit
+    REPEATED_CALL = auto()  # a call that a forced answer has made before
+    ANSWER_END = auto()  # text behind the calls of a forced answer
     INPUT_END = auto()
     CALL_CLOSING = auto()
     RETRY = auto()  # not in the text: the generation goes back to the start of the call
@@ -134,10 +142,12 @@ TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
         Sign.STREAMED_HEAD: State.ARGUMENTS,
         Sign.WHOLE_CALL: State.AFTER_CALL,
         Sign.REJECTED_CALL: State.REJECTED,
+        Sign.REPEATED_CALL: State.ENDED,
         Sign.OTHER_TEXT: State.TEXT,
     },
     State.ARGUMENTS: {Sign.INPUT_END: State.CLOSING},
     State.CLOSING: {Sign.CALL_CLOSING: State.AFTER_CALL, Sign.OTHER_TEXT: State.AFTER_CALL},
-    State.AFTER_CALL: {Sign.CALL_OPENING: State.CALL},
+    State.AFTER_CALL: {Sign.CALL_OPENING: State.CALL, Sign.ANSWER_END: State.ENDED},
     State.REJECTED: {Sign.RETRY: State.TEXT, Sign.RETRY_FROM_START: State.START},
+    State.ENDED: {},
 }
