@@ -5,7 +5,6 @@ and serves until its stdin ends. llama.cpp holds the GIL while it loads a model 
 other Python thread runs) and may abort the whole process, so it runs in a process of its own.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -13,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-PR_SET_PDEATHSIG: Final = 1
-PR_SET_NAME: Final = 15
+from antiphon.children import claim_stdout, die_with_parent
+
 OPENMP_SPINS: Final = "2000"
 """How often a thread polls the others before it sleeps. By default it polls for milliseconds, a
 thousand times a token: with as many threads as cores, any other program made four streams collapse
@@ -50,9 +49,9 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 def main() -> None:
     """Serve the model that stdin names, for as long as the parent lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the parent, which decides
-    report_to = _claim_stdout()
+    report_to = claim_stdout()
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
-    _die_with(config.parent)
+    die_with_parent(config.parent, b"antiphon-llama")
     try:
         server = _serve(config)
     except (ImportError, RuntimeError, ValueError, AttributeError) as error:
@@ -65,24 +64,8 @@ def main() -> None:
     os._exit(0)  # without its parent the child has nothing to finish
 
 
-def _claim_stdout() -> int:
-    """Keep stdout for the report; what libraries print there goes to stderr."""
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    return kept
-
-
 def _report(descriptor: int, report: ChildReport) -> None:
     os.write(descriptor, msgspec.json.encode(report) + b"\n")
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(PR_SET_NAME, b"antiphon-llama", 0, 0, 0)
-    if os.getppid() != parent:  # it died before the signal was ordered
-        os._exit(0)
 
 
 def _serve(config: ChildConfig) -> Any:
