@@ -63,7 +63,6 @@ ROWS = (
     Row("rich", "import rich.console, rich.table"),
     Row("aiohttp", "import aiohttp"),
     Row("jinja2", "import jinja2.sandbox"),
-    Row("pypdf", "import pypdf"),
     Row("huggingface_hub", "import huggingface_hub.file_download"),
 )
 

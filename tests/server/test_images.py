@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from antiphon.server.app import build_app
+from antiphon.service.content.pdf_reader import PdfReader
 from antiphon.service.content.sources import UrlSources
 from antiphon.service.content.web import FAILED, Web
 from antiphon.service.messages import Messages
@@ -97,7 +98,8 @@ async def test_model_gets_the_bytes_behind_a_url(platform) -> None:
         opened.admitter,
         opened.entropy,
         b"key",
-        UrlSources(Web(FakeNameServer(), allow_loopback), 1_000_000),
+        pdf_reader=PdfReader(),
+        url_sources=UrlSources(Web(FakeNameServer(), allow_loopback), 1_000_000),
     )
     caller = Client(build_app(opened))
     async with site() as there:

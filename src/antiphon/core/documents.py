@@ -19,9 +19,9 @@ from antiphon.wire.content import DocumentParam, ImageParam, SearchResultParam, 
 
 
 class Pages(msgspec.Struct, frozen=True):
-    """The content of a document that has pages."""
+    """The content of a document that has pages: their texts, `None` for an unreadable page."""
 
-    texts: tuple[str, ...]
+    texts: tuple[str | None, ...]
 
 
 Block: TypeAlias = TextParam | ImageParam
@@ -55,11 +55,20 @@ def _document_frame(document: DocumentParam) -> tuple[str, str]:
     return f"<document>\n{''.join(head)}", "\n</document>"
 
 
-def pages_text(pages: Sequence[str]) -> str:
-    """Return the text of a document in pages, each with its number, which starts at 1."""
+def pages_text(pages: Sequence[str | None]) -> str:
+    """Return the text of a document in pages, each with its number, which starts at 1.
+
+    A page without text says so: the model would take a scan for an empty page.
+    """
     return "\n".join(
-        f'<page number="{number}">\n{text}\n</page>' for number, text in enumerate(pages, 1)
+        f'<page number="{number}">\n{text or _note(number, text)}\n</page>'
+        for number, text in enumerate(pages, 1)
     )
+
+
+def _note(number: int, text: str | None) -> str:
+    reason = "cannot be read" if text is None else "has no text: it may be a scan"
+    return f"[page {number} {reason}]"
 
 
 def content_text(blocks: Sequence[object]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -29,7 +29,8 @@ from antiphon.schemas.steps import Work
 from antiphon.service.access import Caller
 from antiphon.service.answer import Answer, as_api_error
 from antiphon.service.background import LARGE_BODY
-from antiphon.service.content.documents import read_documents
+from antiphon.service.content.documents import ReadPrompt, read_documents
+from antiphon.service.content.pdf_reader import PdfReader
 from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.limits.gate import Gate
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 THREADS = 4
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
+
+TEXTLESS_HEADER: Final = "x-antiphon-pdf-pages-without-text"
+"""The number of pages of PDFs that the model cannot read: scans, and broken pages."""
 
 
 class RequestContext(msgspec.Struct, frozen=True):
@@ -62,18 +66,21 @@ class RequestContext(msgspec.Struct, frozen=True):
 class Messages:
     """Answers to messages, and counts of their tokens."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the platform that it needs
         self,
         models: Models,
         admitter: Admitter,
         entropy: Callable[[int], bytes],
         signing_key: bytes,
+        *,
+        pdf_reader: PdfReader,
         url_sources: "UrlSources | None" = None,
     ) -> None:
         self._models = models
         self._admitter = admitter
         self._entropy = entropy
         self._signing_key = signing_key
+        self._pdf_reader = pdf_reader
         self._url_sources = url_sources
         self._checks = StepRunner(THREADS)
 
@@ -91,7 +98,8 @@ class Messages:
     ) -> Answer:
         engine = model.engine()
         limits = engine.capabilities
-        prompt, sources = await self._read(prompt_for, params, engine, context)
+        read = await self._read(prompt_for, params, engine, context)
+        prompt = read.prompt
         size = await _size(engine, prompt)
         exact = limits.counts_exactly
         request = AdmissionRequest(
@@ -109,7 +117,9 @@ class Messages:
             retries=context.retries,
         )
         admission = await self._admitter.admit(request)
-        return Answer(model.id, engine, prompt, self._spec(params, prompt, sources), admission)
+        if read.textless_pages:
+            admission.headers[TEXTLESS_HEADER] = str(read.textless_pages)
+        return Answer(model.id, engine, prompt, self._spec(params, prompt, read.sources), admission)
 
     def _spec(
         self, params: CreateMessageParams, prompt: Prompt, sources: Sources | None
@@ -133,8 +143,8 @@ class Messages:
         await model.counting.enter()
         try:
             engine = model.engine()
-            prompt, _ = await self._read(prompt_to_count, params, engine, context)
-            return await _count(engine, prompt)
+            read = await self._read(prompt_to_count, params, engine, context)
+            return await _count(engine, read.prompt)
         finally:
             model.counting.leave()
 
@@ -144,7 +154,7 @@ class Messages:
         params: Params,
         engine: Engine,
         context: RequestContext,
-    ) -> tuple[Prompt, Sources | None]:
+    ) -> ReadPrompt:
         """Check a request, fetch its URLs, and read its documents."""
         limits = engine.capabilities
         if self._url_sources is not None:
@@ -157,7 +167,7 @@ class Messages:
             if fetched is not params:
                 # Fetched content follows the same rules as content of the request.
                 prompt = await self._checked(check, fetched, LARGE_BODY)
-        return await read_documents(self._restored(prompt), context.size)
+        return await read_documents(self._restored(prompt), self._pdf_reader, context.size)
 
     async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:
         """Check a request of so many bytes; a large one, and large schemas, in a thread."""

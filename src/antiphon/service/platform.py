@@ -16,6 +16,7 @@ from antiphon.service.admin.administration import Administration, build_administ
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
+from antiphon.service.content.pdf_reader import PdfReader
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
@@ -139,6 +140,8 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
         models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
+        pdf_reader = PdfReader()
+        stack.push_async_callback(pdf_reader.aclose)
         yield Platform(
             settings=settings,
             database=database,
@@ -146,7 +149,12 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             uses=uses,
             models=models,
             messages=Messages(
-                models, accounting.admitter, entropy, signing_key, _sources_of(settings)
+                models,
+                accounting.admitter,
+                entropy,
+                signing_key,
+                pdf_reader=pdf_reader,
+                url_sources=_sources_of(settings),
             ),
             admitter=accounting.admitter,
             ledger=accounting.ledger,

@@ -81,6 +81,15 @@ def test_a_pdf_is_cited_by_its_pages() -> None:
     )
 
 
+def test_note_about_a_page_without_text_is_no_source() -> None:
+    sources = Sources()
+    text = sources.document(paged("Scans"), Pages(("", None, "Sky.")))
+    assert "\n[page 1 has no text: it may be a scan]\n" in text
+    assert "\n[page 2 cannot be read]\n" in text
+    assert "\nSky. [source 1]\n" in text
+    assert len(sources.pieces) == 1
+
+
 def test_blocks_are_cited_whole_and_images_among_them_count() -> None:
     sources = Sources()
     blocks = [IMAGE, TextParam(text="One. Two."), TextParam(text=" "), TextParam(text="Three.")]

@@ -23,12 +23,12 @@ def test_pdfs_are_named_by_their_place_in_the_request() -> None:
         MessageParam(role="user", content=[plain, result]),
     ]
     assert pdf_paths(spots_of(messages)) == (
-        "messages.1.content.1.document.source.base64.data",
-        "messages.2.content.1.tool_result.content.1.document.source.base64.data",
+        "messages.1.content.1.pdf.source.base64.data",
+        "messages.2.content.1.tool_result.content.1.pdf.source.base64.data",
     )
 
 
 def test_prompt_says_where_its_pdfs_stand() -> None:
     pdf = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
     asked = prompt(user([{"type": "document", "source": pdf}]))
-    assert asked.pdf_paths == ("messages.0.content.0.document.source.base64.data",)
+    assert asked.pdf_paths == ("messages.0.content.0.pdf.source.base64.data",)

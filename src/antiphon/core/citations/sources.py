@@ -149,7 +149,7 @@ class Sources:
             case Pages(texts):
                 return pages_text(
                     [
-                        self._cut(text, partial(_in_pages, document, index, number))
+                        text and self._cut(text, partial(_in_pages, document, index, number))
                         for number, text in enumerate(texts, 1)
                     ]
                 )

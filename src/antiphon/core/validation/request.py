@@ -152,9 +152,12 @@ def check_pre_warm(params: CreateMessageParams) -> None:
 
 
 def pdf_paths(spots: Iterable[Spot]) -> tuple[str, ...]:
-    """Return the paths of all PDFs that were sent, in their order."""
+    """Return the paths of all PDFs that were sent, in their order.
+
+    The API calls their blocks `pdf` here, not `document`.
+    """
     return tuple(
-        f"{spot.path}.source.base64.data"
+        f"{spot.list_path}.{spot.index}.pdf.source.base64.data"
         for spot in spots
         if isinstance(spot.block, DocumentParam) and isinstance(spot.block.source, Base64PdfSource)
     )

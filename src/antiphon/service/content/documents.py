@@ -1,12 +1,9 @@
 """Turns the documents of a prompt into text: PDFs page by page, others as they are."""
 
-import binascii
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from io import BytesIO
+from itertools import chain, repeat
 
-import anyio
-from anyio import to_thread
+import msgspec
 from msgspec.structs import replace
 
 from antiphon.core.blocks import rewrite_in_pieces, walk
@@ -15,6 +12,7 @@ from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Prompt
 from antiphon.service.background import offload
+from antiphon.service.content.pdf_reader import PdfReader, UnreadablePdfError
 from antiphon.wire.content import (
     Base64PdfSource,
     BlockParam,
@@ -27,46 +25,58 @@ from antiphon.wire.content import (
     ToolReferenceParam,
 )
 
-MOST_PAGES = 100
-# A PDF can be made to take for ever. No request holds a thread longer than this.
-PATIENCE_S = 30.0
+
+class ReadPrompt(msgspec.Struct, frozen=True, eq=False):
+    """A prompt whose documents are text.
+
+    `sources` are the documents to cite, if there are any; `textless_pages` counts the pages of
+    PDFs that have no text or cannot be read.
+    """
+
+    prompt: Prompt
+    sources: Sources | None = None
+    textless_pages: int = 0
 
 
-class UnreadablePdfError(Exception):
-    """A PDF that cannot be read, or not in time. The message is for the caller of the API."""
+async def read_documents(prompt: Prompt, pdf_reader: PdfReader, size: int = 0) -> ReadPrompt:
+    """Return the prompt with every document replaced by its text.
 
-
-async def read_documents(prompt: Prompt, size: int = 0) -> tuple[Prompt, Sources | None]:
-    """Return the prompt with every document replaced by its text, and the sources to cite.
-
-    `size` is that of the request's body in bytes: a large one is read in a thread.
-    Without documents to cite, the sources are `None`. Raises `InvalidRequestError` with the path
-    of an unreadable block.
+    `size` is that of the request's body in bytes: a large one is read in a thread. Raises
+    `InvalidRequestError` with the path of an unreadable block, and `OverloadedError` if too many
+    other requests have PDFs.
     """
     if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
-        return prompt, None
-    reading = _Reading(await _read_pdfs(prompt))
+        return ReadPrompt(prompt)
+    pdfs = await _read_pdfs(prompt, pdf_reader)
+    reading = _Reading(pdfs)
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
-    return read, reading.sources if reading.sources.pieces else None
+    sources = reading.sources if reading.sources.pieces else None
+    textless = sum(not text for pages in pdfs.values() for text in pages.texts)
+    return ReadPrompt(read, sources, textless)
 
 
 def _is_plain(block: BlockParam) -> bool:
     return isinstance(block, TextParam) and not block.citations
 
 
-async def _read_pdfs(prompt: Prompt) -> dict[int, Pages]:
+async def _read_pdfs(prompt: Prompt, pdf_reader: PdfReader) -> dict[int, Pages]:
     """Read the PDFs of a prompt, one after the other; return their pages by the source's `id`."""
+    sources = [
+        block.source
+        for turn in prompt.turns
+        for _, block in walk(turn.content)
+        if isinstance(block, DocumentParam) and isinstance(block.source, Base64PdfSource)
+    ]
     read: dict[int, Pages] = {}
-    paths = iter(prompt.pdf_paths)
-    for turn in prompt.turns:
-        for _, block in walk(turn.content):
-            match block:
-                case DocumentParam(source=Base64PdfSource(data=data) as source):
-                    path = next(paths, "document")
-                    try:
-                        read[id(source)] = Pages(tuple(await _pages(data)))
-                    except UnreadablePdfError as error:
-                        raise InvalidRequestError(f"{path}: {error}") from error
+    if not sources:
+        return read
+    paths = chain(prompt.pdf_paths, repeat("document"))
+    async with pdf_reader.borrow() as pdfs:
+        for source, path in zip(sources, paths, strict=False):
+            try:
+                read[id(source)] = Pages(await pdfs.read(source.data))
+            except UnreadablePdfError as error:
+                raise InvalidRequestError(f"{path}: {error}") from error
     return read
 
 
@@ -120,31 +130,3 @@ class _Reading:
 
 def _has_image(blocks: Sequence[BlockParam]) -> bool:
     return any(isinstance(block, ImageParam) for block in blocks)
-
-
-async def _pages(data: str) -> list[str]:
-    try:
-        with anyio.fail_after(PATIENCE_S):
-            return await to_thread.run_sync(read_pdf, data, abandon_on_cancel=True)
-    except TimeoutError as error:
-        raise UnreadablePdfError("the PDF takes too long to read") from error
-
-
-def read_pdf(data: str) -> list[str]:
-    """Return the text of each page of a base64 PDF. Raises `UnreadablePdfError`."""
-    # pypdf takes a while to import, and most requests have no document.
-    from pypdf import PdfReader  # noqa: PLC0415
-    from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError  # noqa: PLC0415
-
-    try:
-        reader = PdfReader(BytesIO(b64decode(data, validate=True)))
-        if len(reader.pages) > MOST_PAGES:
-            raise UnreadablePdfError(f"A maximum of {MOST_PAGES} PDF pages may be provided.")
-        return [page.extract_text().strip() for page in reader.pages]
-    except binascii.Error as error:
-        raise UnreadablePdfError("invalid base64 data") from error
-    except (FileNotDecryptedError, DependencyError) as error:
-        raise UnreadablePdfError("Could not process PDF: it is encrypted") from error
-    except (PyPdfError, ValueError, TypeError, LookupError, AttributeError) as error:
-        # A broken PDF breaks pypdf in many ways.
-        raise UnreadablePdfError("Could not process PDF") from error
