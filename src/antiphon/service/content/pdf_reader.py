@@ -20,7 +20,7 @@ from antiphon.settings import child_environment
 
 CHILD: Final = "antiphon.service.content.pdf_child"
 CHILDREN: Final = 2
-QUEUED: Final = 64
+QUEUED: Final = 32
 PATIENCE_S: Final = 30.0
 """How long a request may wait for a child, and again how long all its PDFs may take."""
 IDLE_S: Final = 60.0
@@ -166,8 +166,8 @@ class PdfReader:
     async def borrow(self) -> AsyncGenerator[BorrowedChild]:
         """Wait for a child, and keep it for the block.
 
-        It is killed if the block ends while it reads. Raises `OverloadedError` if too many wait
-        or the wait is too long.
+        It is killed if the block ends while it reads. Raises `OverloadedError` if too many wait,
+        the wait is too long, or the system has no room for a child.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -197,7 +197,11 @@ class PdfReader:
             if child.sound:
                 return child
             await child.aclose()
-        return await start_child()
+        try:
+            return await start_child()
+        except OSError as error:
+            # No memory or no descriptors are left for another process.
+            raise OverloadedError from error
 
     async def _put_back(self, child: PdfChild) -> None:
         if not child.sound:

@@ -6,7 +6,7 @@ PDFium is native code that reads a stranger's file, so only the child of `pdf_ch
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ctypes import POINTER, c_char, cast, create_string_buffer
+from ctypes import POINTER, c_char, c_ushort, cast, create_string_buffer
 from typing import Any, Final
 
 from antiphon.service.content.pdf_protocol import MOST_CHARACTERS, MOST_PAGES, Refusal
@@ -115,7 +115,7 @@ class Pdfium:
             if count > most:
                 raise UnreadableFileError("text")
             # Two units for each character: one beyond U+FFFF may be written as a pair.
-            units = (library.c_ushort * (2 * count + 2))()
+            units = (c_ushort * (2 * count + 2))()
             written = library.FPDFText_GetText(text_page, 0, count, units)
             return _clean(bytes(memoryview(units)[:written]))
         finally:
