@@ -201,6 +201,20 @@ async def test_value_that_several_widgets_show_is_told_once(read) -> None:
     assert await read(data) == ("Hello\nname: Ada",)
 
 
+@pytest.mark.parametrize("catalog", ["", "/AcroForm << /Fields [] >>"])
+async def test_text_field_that_no_form_lists_is_told(catalog, read) -> None:
+    data = annotated(
+        f"<< {WIDGET} /FT /Tx /T (name) /V (Ada) >>",
+        f"<< {WIDGET} /FT /Tx /T (pin) /Ff 8192 /V (1234) >>",
+        f"<< {WIDGET} /FT /Tx /T (empty) >>",
+        f"<< {WIDGET} /FT /Btn /T (agree) /V /Off >>",
+        f"<< {WIDGET} /FT /Tx /T (odd) /Ff {'9' * 60}.0 /V (Odd) >>",
+        f"<< {WIDGET} /FT 7 /T 8 /Ff (text) /V [9] >>",
+        catalog=catalog,
+    )
+    assert await read(data) == ("Form\nname: Ada\nodd: Odd",)
+
+
 async def test_free_text_is_told_and_hidden_or_closed_comments_are_not(read) -> None:
     data = annotated(
         "<< /Type /Annot /Subtype /FreeText /Rect [0 0 9 9] /Contents (Approved) /DA (/F1 9 Tf) >>",

@@ -6,11 +6,13 @@ PDFium is native code that reads a stranger's file, so only the child of `pdf_ch
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ctypes import POINTER, c_char, c_ushort, cast, create_string_buffer
+from ctypes import POINTER, c_char, c_float, c_ushort, cast, create_string_buffer
+from math import isfinite
 from typing import Any, Final
 
 from antiphon.service.content.pdf_protocol import MOST_CHARACTERS, MOST_PAGES, Refusal
 
+NO_FIELD: Final = -1
 UNCHECKED: Final = "Off"
 HYPHENATION: Final = re.compile(r"(?<=[^\W_])\ufffe(?=[^\W_])")
 """How PDFium writes a hyphen and the end of its line; elsewhere, a glyph without a character."""
@@ -142,8 +144,10 @@ class Pdfium:
         match library.FPDFAnnot_GetSubtype(annotation):
             case library.FPDF_ANNOT_FREETEXT:
                 return self._text(library.FPDFAnnot_GetStringValue, annotation, b"Contents")
-            case library.FPDF_ANNOT_WIDGET if form:
-                return self._field(annotation, form)
+            case library.FPDF_ANNOT_WIDGET:
+                if form and library.FPDFAnnot_GetFormFieldType(form, annotation) != NO_FIELD:
+                    return self._field(annotation, form)
+                return self._unlisted(annotation)
         return ""
 
     def _field(self, annotation: Any, form: Any) -> str:
@@ -155,6 +159,19 @@ class Pdfium:
         name = self._text(library.FPDFAnnot_GetFormFieldAlternateName, form, annotation)
         name = name or self._text(library.FPDFAnnot_GetFormFieldName, form, annotation)
         return f"{name}: {value}"
+
+    def _unlisted(self, annotation: Any) -> str:
+        """Return a text field that no form lists, as in merged files; viewers show it, too."""
+        library = self._library
+        keys = (b"FT", b"T", b"V")
+        kind, name, value = (
+            self._text(library.FPDFAnnot_GetStringValue, annotation, key) for key in keys
+        )
+        flags = c_float()
+        library.FPDFAnnot_GetNumberValue(annotation, b"Ff", flags)
+        known = int(flags.value) if isfinite(flags.value) else 0
+        is_shown = kind == "Tx" and not known & library.FPDF_FORMFLAG_TEXT_PASSWORD
+        return f"{name}: {value}" if is_shown and value else ""
 
     def _value(self, annotation: Any, form: Any) -> str:
         library = self._library
