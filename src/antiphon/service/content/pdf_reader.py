@@ -223,6 +223,7 @@ async def start_child(*, program: str = CHILD, timeout_s: float = START_S) -> Pd
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", program, str(os.getpid()),
         stdin=PIPE, stdout=PIPE, env=child_environment(),
+        start_new_session=True,  # a signal to the server's group is not for its children
     )  # fmt: skip
     child = PdfChild(process)
     try:
