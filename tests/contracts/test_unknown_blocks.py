@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
+from antiphon.core import blocks
 from antiphon.core.blocks import (
     UnknownBlockError,
     images_of,
@@ -70,6 +71,14 @@ WALKS: dict[str, Callable[[], object]] = {
     "scripted": lambda: anyio.run(ScriptedEngine(ScriptedOptions()).count_tokens, prompt()),
     "chat completions": lambda: messages_of(prompt().turns),
 }
+
+
+def test_block_that_only_inner_blocks_knows_has_no_empty_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "inner_blocks", lambda _: ())
+    with pytest.raises(UnknownBlockError, match="MadeUpParam"):
+        text_of(UNKNOWN)
 
 
 @pytest.mark.parametrize("walked", WALKS.values(), ids=WALKS)

@@ -1,4 +1,7 @@
-"""Golden JSON of `examples/`, taken from the reference; the first word of a name tells the type."""
+"""Golden JSON of `examples/`, taken from the reference.
+
+A file belongs to the longest key of `REQUESTS` or `ANSWERS` that its name begins with.
+"""
 
 import json
 from pathlib import Path
@@ -73,6 +76,7 @@ PATHS = sorted(path for path in EXAMPLES.glob("*.json") if not path.name.startsw
 
 def kind_of(path: Path) -> str:
     kinds = [kind for kind in (*REQUESTS, *ANSWERS) if path.stem.startswith(kind)]
+    assert kinds, f"{path.name} begins with no key of REQUESTS or ANSWERS"
     return max(kinds, key=len)
 
 
@@ -112,6 +116,11 @@ def test_event_survives_the_trip_through_its_frame(path: Path) -> None:
     (frame,) = FrameDecoder().feed(EventEncoder().encode(event))
     assert frame.event == json.loads(path.read_bytes())["type"]
     assert msgspec.json.decode(frame.data, type=StreamEvent) == event
+
+
+def test_file_of_no_type_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"unheard_of\.json begins with no key of REQUESTS"):
+        kind_of(EXAMPLES / "unheard_of.json")
 
 
 def test_every_type_has_an_example() -> None:

@@ -92,7 +92,18 @@ def text_of(block: BlockParam) -> str:
             return text
         case DocumentParam(source=PlainTextSource(data=text)):
             return text
-    return text_of_all(inner_blocks(block))
+        case ToolResultParam() | SearchResultParam() | DocumentParam():
+            return text_of_all(inner_blocks(block))
+        case (
+            ImageParam()
+            | ThinkingParam()
+            | RedactedThinkingParam()
+            | ToolUseParam()
+            | ToolReferenceParam()
+            | RefusedBlockParam()
+        ):
+            return ""
+    raise UnknownBlockError(block)
 
 
 def text_of_all(blocks: Sequence[BlockParam]) -> str:
