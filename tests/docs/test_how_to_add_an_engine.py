@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.cli import parser
 from antiphon.engines.base import EngineConfig, EngineErrorKind, EngineStartError
 from antiphon.engines.registry import engine_names, open_engine
 from antiphon.settings import Settings
@@ -31,7 +32,8 @@ def block(language: str, first_line: str = "") -> str:
 MODULE = block("python", "# antiphon_shout.py\n")
 PYPROJECT = tomllib.loads(block("toml", "# pyproject.toml\n"))
 SETTINGS = block("toml", "# antiphon.toml\n")
-COMMAND = block("sh").split()
+INSTALL, SERVE = block("sh", ".venv/bin/python -m pip").splitlines()
+COMMAND = block("sh", ".venv/bin/pytest").split()
 
 
 @pytest.fixture
@@ -94,9 +96,10 @@ async def test_wrong_option_is_a_start_error(options: dict[str, object]) -> None
 
 def test_contracts_pass_with_the_command_of_the_page(installed: Path) -> None:
     program, *arguments = COMMAND
-    assert program == "pytest"
+    assert program == ".venv/bin/pytest"
     command = [sys.executable, "-m", "pytest", *arguments, "-p", "no:cacheprovider", "-v"]
-    command = [str(installed / one) if one == "antiphon.toml" else one for one in command]
+    in_the_folder = "../antiphon-shout/antiphon.toml"
+    command = [str(installed / "antiphon.toml") if one == in_the_folder else one for one in command]
     path = [str(installed), str(ROOT / "src")]
     done = subprocess.run(
         command,
@@ -121,3 +124,11 @@ def test_page_names_every_kind_of_error() -> None:
 def test_settings_of_the_page_are_loaded(installed: Path) -> None:
     (served,) = Settings.load({}, environ={}, config=installed / "antiphon.toml").served()
     assert served.engine == "shout"
+
+
+def test_commands_of_the_page_are_those_of_a_checkout() -> None:
+    assert f".venv/bin/python -m pip install ../{PYPROJECT['project']['name']}" == INSTALL
+    program, *words = SERVE.split()
+    assert program == ".venv/bin/antiphon"
+    parsed = parser(words).parse_args(words)
+    assert parsed.config == Path("../antiphon-shout/antiphon.toml")
