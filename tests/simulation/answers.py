@@ -78,6 +78,12 @@ class Answer:
     chunks: list[bytes] = field(default_factory=list)
 
     @property
+    def identity(self) -> dict[str, object]:
+        """Return which request it is, and to which server, for a line of the trace."""
+        number = self.request.number if self.request else self.path.partition("?")[0]
+        return {"number": number, "server": self.server}
+
+    @property
     def name(self) -> str:
         number = self.request.number if self.request else self.path
         return f"request {number} to {self.server} at {self.sent_at:.3f} ({self.status})"

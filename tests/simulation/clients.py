@@ -98,6 +98,7 @@ class Client:
         if call is not None:
             await self._listen(call, request)
         answer.ended_at = self._world.loop.time()
+        self._trace_end(answer)
         return answer
 
     async def administer(self, method: str, path: str, body: Any = None) -> Answer:
@@ -106,13 +107,19 @@ class Client:
         call = await self._begin(method, answer, self._world.admin_key, body, {})
         if call is not None:
             await call.over.wait()
+        self._trace_end(answer)
         return answer
+
+    def _trace_end(self, answer: Answer) -> None:
+        ended = {"status": answer.status, "ended": answer.ended}
+        self._world.trace("request ends", **answer.identity, **ended)
 
     async def _begin(
         self, method: str, answer: Answer, secret: str, body: Any, more: dict[str, str]
     ) -> Call | None:
         chance = self._world.network
         answer.sent_at = self._world.loop.time()
+        self._world.trace("request is sent", **answer.identity)
         await asyncio.sleep(chance.uniform(*WAY_S))
         life = self._server.life
         if life is None or life.app is None:

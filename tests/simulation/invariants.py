@@ -15,6 +15,7 @@ from antiphon.core.limits.spend import AccountState
 from antiphon.core.limits.values import Account
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.counters.tally import Tally
 from simulation.answers import Answer, Key, Told, tag, told_by
 from simulation.engine import Produced
 from simulation.limits import no_limit_lets_in_too_many, nothing_is_overspent, what_fits_is_served
@@ -159,10 +160,11 @@ def _nano_dollars(cents: str) -> int:
 
 
 async def every_hold_ends(world: "World") -> None:
-    """Whatever was set aside for a request is given up: money, places, room, and its line."""
+    """Whatever was set aside for a request is released: money, journal slots, its place."""
     for name, account in accounts_of(world).items():
         if account.held:
-            raise ViolationError("holds", f"{account.held} is still held on {name}")
+            holders = _holders(world, name) or "no reservation"
+            raise ViolationError("holds", f"{account.held} is still held on {name} by {holders}")
     for server in world.servers:
         platform = server.life.platform if server.life else None
         if platform is None:
@@ -170,8 +172,9 @@ async def every_hold_ends(world: "World") -> None:
         await platform.ledger.flush()
         if not platform.ledger._journal.idle:
             raise ViolationError("holds", f"the journal of {server.name} is not empty")
-        if platform.admitter._metering._running:
-            raise ViolationError("holds", f"{server.name} has requests that run for ever")
+        if running := platform.admitter._metering._running:
+            still = ", ".join(_request_with(world, name) for name in running)
+            raise ViolationError("holds", f"{server.name} has requests that run for ever: {still}")
         model = platform.models.find("scripted")
         room = server.settings.limits.concurrent_requests
         if model.gate._free != room or model.gate.waiting:
@@ -198,13 +201,33 @@ async def counters_are_the_ledger(world: "World") -> None:
 def accounts_of(world: "World") -> Mapping[Account, AccountState]:
     """Return the accounts of the counters, as they are now."""
     if world.counters is not None:
-        tally = world.counters.tally
-        tally._expire(world.counters.clock())
-        return tally.accounts()
+        world.counters.tally._expire(world.counters.clock())
+    return _tally_of(world)._accounts
+
+
+def _tally_of(world: "World") -> Tally:
+    if world.counters is not None:
+        return world.counters.tally
     platform = world.servers[0].life.platform if world.servers[0].life else None
     if platform is None or not isinstance(platform.admitter._counters, MemoryCounters):
         raise ViolationError("holds", "the server does not serve")
-    return platform.admitter._counters._tally._accounts
+    return platform.admitter._counters._tally
+
+
+def _holders(world: "World", account: Account) -> str:
+    """Name the reservations with a hold on an account, each with its request."""
+    reservations = _tally_of(world)._reservations.items()
+    return ", ".join(
+        _request_with(world, name)
+        for name, reservation in reservations
+        if any(hold.account == account for hold in reservation.holds)
+    )
+
+
+def _request_with(world: "World", request_id: str) -> str:
+    """Return an id with the name of its request, if a caller was told the id."""
+    told = (one for one in world.answers if one.headers.get("request-id") == request_id)
+    return next((f"{request_id} ({answer.name})" for answer in told), request_id)
 
 
 async def nothing_leaks(world: "World") -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 # Counters count in milliseconds, and decide a little after a request has its moment.
 ROUNDING_S = 0.05
+# The output of an answer is drawn while it is produced; after its end within this time.
+SETTLED_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,9 @@ async def no_limit_lets_in_too_many(world: "World") -> None:
     if world.most_a_minute is None:
         return
     counter, most = world.most_a_minute
+    if counter == "output_tokens":
+        _check_output(world.ledger(), most)
+        return
     amounts = [
         (row["started_at"] / 1e6, 1 if counter == "requests" else row["input_tokens"])
         for row in world.ledger()
@@ -122,3 +127,19 @@ async def no_limit_lets_in_too_many(world: "World") -> None:
             if drawn > most + (end - begin + ROUNDING_S) * most / 60:
                 what = f"{drawn} {counter} in {end - begin:.3f} s of {most} a minute"
                 raise ViolationError("rates", what)
+
+
+def _check_output(rows: Sequence[sqlite3.Row], most: int) -> None:
+    """Look whether a request was let in when answers that had ended had used up the bucket.
+
+    How long an answer gets is not known when it begins, so a bucket of output may be in debt. Then
+    it lets in nothing.
+    """
+    times = [(row["started_at"] / 1e6, row["ended_at"] / 1e6) for row in rows]
+    for let_in, _ in times:
+        drawn = 0
+        for (begin, end), row in zip(reversed(times), reversed(rows), strict=True):
+            drawn += row["output_tokens"] if end + SETTLED_S <= let_in else 0
+            if drawn > most + (let_in - begin + ROUNDING_S) * most / 60:
+                what = f"{drawn} output_tokens in {let_in - begin:.3f} s of {most} a minute"
+                raise ViolationError("rates", f"{what}, and another request was let in")

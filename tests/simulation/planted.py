@@ -122,6 +122,13 @@ class LossyCounters(MemoryCounters):
         await super().settle(settlement)
 
 
+class UncorrectedCounters(MemoryCounters):
+    """A settlement draws nothing of what was used beyond the draws before it."""
+
+    async def settle(self, settlement: Settlement) -> None:
+        await super().settle(Settlement(settlement.id, settlement.costs))
+
+
 class FreshCounters(MemoryCounters):
     """A server that starts again does not learn what was spent."""
 
@@ -141,7 +148,7 @@ class HastyCounters(MemoryCounters):
 
 
 class LateCounters(MemoryCounters):
-    """Who comes back when it was told to is too early."""
+    """A retry slot is due later than its client was told."""
 
     async def add_retry_slot(self, queue: str, due_in_ms: int, kept_ms: int) -> str:
         return await super().add_retry_slot(queue, due_in_ms + 4000, kept_ms)
@@ -155,8 +162,8 @@ class LeakyCounters(MemoryCounters):
         return tuple(Level(level.remaining, level.full_in_ms * 3 // 4) for level in real)
 
 
-class LinelessCounters(MemoryCounters):
-    """Nobody remembers who was told to come back."""
+class SlotlessCounters(MemoryCounters):
+    """Retry slots are promised and forgotten."""
 
     async def take_retry_slot(self, queue: str, kept_ms: int) -> DueSlot | None:
         del queue, kept_ms
@@ -293,17 +300,20 @@ PLANTS: Mapping[str, Plant] = {
     "a retry-after that is too short": Plant(
         "retries", "retries", lambda: Planted(memory=HastyCounters)
     ),
-    "a place that is not due in time": Plant(
+    "a retry slot that is due too late": Plant(
         "retries", "retries", lambda: Planted(memory=LateCounters)
     ),
     "a bucket that fills too fast": Plant(
         "rates", "retries", lambda: Planted(memory=LeakyCounters)
     ),
-    "a line that nobody remembers": Plant(
-        "retries", "retries", lambda: Planted(memory=LinelessCounters)
+    "a settlement without corrections": Plant(
+        "rates", "output_limit", lambda: Planted(memory=UncorrectedCounters)
+    ),
+    "retry slots that are forgotten": Plant(
+        "retries", "retries", lambda: Planted(memory=SlotlessCounters)
     ),
     "counters that forget what was spent": Plant(
-        "counters", "counters_forget", lambda: Planted(remote=ForgetfulCounters), seeds=12
+        "counters", "counters_forget", lambda: Planted(remote=ForgetfulCounters), seeds=24
     ),
     "an answer to somebody else": Plant("leaks", "calm", lambda: Planted(engine=LeakingEngine)),
     "an answer without an end": Plant("ends", "calm", lambda: Planted(app=EndlessApp)),

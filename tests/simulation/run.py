@@ -29,7 +29,7 @@ RUNS_AT_ONCE = 16
 
 @dataclass
 class Outcome:
-    """What a run came to. `told` is one number for all that callers were told, and when."""
+    """What a run came to. `told` is a digest of all that callers were told, and when."""
 
     seed: int
     scenario: str
@@ -82,7 +82,7 @@ class Runner:
             outcome.simulated_s = loop.time()
             outcome.requests = len(world.messages())
             outcome.kills = sum(server.kills for server in world.servers)
-            outcome.lines = world.lines
+            outcome.lines = list(world.lines)
             _clear(world)
         shutil.rmtree(folder, ignore_errors=True)
         self._runs += 1

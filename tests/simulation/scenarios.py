@@ -99,6 +99,20 @@ async def _retries(world: "World", *names: str) -> None:
     await _alone(world, chance)
 
 
+async def output_limit(world: "World") -> None:
+    """More output is asked for than its limit allows, on one server or two, slowly or at once."""
+    chance = world.chance_of("output")
+    names = chance.choice([("one",), ("one", "two")])
+    speed = {"tokens_per_second": chance.choice([0, 20])}
+    most = 120
+    world.serve(
+        *names, shared=len(names) > 1, options=speed, limits={"output_tokens_per_minute": most}
+    )
+    await world.found("red")
+    world.most_a_minute = "output_tokens", most
+    await ask_for_a_while(world, number=40, seconds=chance.choice([10, 30]))
+
+
 async def _alone(world: "World", chance: Random) -> None:
     """Ask until that is refused, and once more when there is room, without saying so."""
     client = world.client(chance.randrange(len(world.servers)))
@@ -396,6 +410,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         money,
         retries,
         shared_retries,
+        output_limit,
         engine_faults,
         disk,
         full_journal,

@@ -26,6 +26,10 @@ def test_every_invariant_is_a_promise_with_its_planted_faults() -> None:
     assert promised == planted
 
 
+def test_page_says_which_scenario_a_seed_plays() -> None:
+    assert f"n mod {len(SCENARIOS)} " in PAGE
+
+
 def test_every_scenario_is_on_the_page() -> None:
     named = [name for row in rows("Scenarios") for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(named) == sorted(SCENARIOS)

@@ -37,7 +37,8 @@ ADMIN_KEY = "sk-antiphon-admin-key-of-the-simulation"
 INPUT_PRICE, OUTPUT_PRICE = 3_000, 15_000
 # How long a run may take to come to rest, and how long it then lies still: longer than a lease.
 REST_S, STILL_S = 3600.0, 75.0
-MOST_LINES = 400
+# More than a run without a fault of its own has; of an endless one the last are kept.
+MOST_LINES = 4000
 
 
 class World:
@@ -251,7 +252,7 @@ class World:
             connection.close()
 
     def told(self) -> str:
-        """Return one number for all that callers were told, and when."""
+        """Return a digest of all that callers were told, and when; equal seeds give equal ones."""
         digest = hashlib.sha256()
         for answer in self.answers:
             number = answer.request.number if answer.request else 0
