@@ -255,7 +255,7 @@ async def test_a_slow_reader_slows_the_engine_down() -> None:
 
     made = 0
 
-    async def events():  # noqa: ANN202
+    async def events():  # noqa: ANN202 - what is told is its length
         nonlocal made
         while True:
             made += 1

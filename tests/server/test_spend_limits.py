@@ -274,7 +274,7 @@ async def test_organizations_on_one_valkey_server_have_counters_of_their_own(
             assert (await org.caller.create(**CUT)).status == 529
         valkey.start()
         for org in orgs * 2:
-            while (answer := await org.caller.create(**CUT)).status == 529:  # noqa: ASYNC110
+            while (answer := await org.caller.create(**CUT)).status == 529:  # noqa: ASYNC110 - no event tells when it is back
                 await asyncio.sleep(0.05)
             assert answer.status == 400
     finally:

@@ -48,7 +48,7 @@ async def access(database: Database, clock: Clock) -> Access:
     return Access(Accounts(database, await database.watch()), clock)
 
 
-async def store(database: Database, key: ApiKey, secret: str = "secret") -> None:  # noqa: S107
+async def store(database: Database, key: ApiKey, secret: str = "secret") -> None:  # noqa: S107 - no real secret
     async with database.write() as connection:
         await add_key(connection, key, hash_secret(secret))
 

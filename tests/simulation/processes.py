@@ -179,7 +179,7 @@ class Life:
             self.platform.draining = True
         self.app = None
         grace = self._world.loop.time() + self.server.settings.shutdown_grace_s
-        while self.calls and self._world.loop.time() < grace and self.alive:  # noqa: ASYNC110
+        while self.calls and self._world.loop.time() < grace and self.alive:  # noqa: ASYNC110 - a kill may come
             await asyncio.sleep(0.1)
         for call in tuple(self.calls):
             call.cancel()

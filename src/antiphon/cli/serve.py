@@ -103,7 +103,7 @@ def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
 def welcome(platform: Platform, port: int, first: KeyInfo | None) -> str:
     """Return the welcome: the address of the server, the `first` key, and a first request."""
     settings = platform.settings
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     secret = "$ANTIPHON_API_KEY" if first is None else str(first.secret)
     models = ", ".join(platform.models.states())

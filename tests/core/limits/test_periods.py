@@ -52,7 +52,7 @@ def test_periods_follow_each_other_without_a_gap(day: date, period: Period) -> N
     assert start_of(period, end - timedelta(days=1)) == start
 
 
-@given(st.datetimes(max_value=datetime(9999, 11, 30), timezones=st.just(UTC)))  # noqa: DTZ001
+@given(st.datetimes(max_value=datetime(9999, 11, 30), timezones=st.just(UTC)))  # noqa: DTZ001 - Hypothesis wants bounds without a zone
 def test_day_has_the_moments_from_its_midnight_to_the_next(moment: datetime) -> None:
     day = day_of(moment)
     assert midnight(day) <= moment < midnight(end_of("daily", day))

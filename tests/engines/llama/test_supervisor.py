@@ -94,7 +94,7 @@ async def test_pause_after_a_stable_minute_is_short_again() -> None:
     async with starter.supervisor() as supervisor:
         for crash in (1, 2, 3):
             starter.children[-1].kill()
-            await eventually(lambda: supervisor.ready and len(starter.children) == crash + 1)  # noqa: B023
+            await eventually(lambda: supervisor.ready and len(starter.children) == crash + 1)  # noqa: B023 - called before the next crash
         starter.time += 61
         starter.children[-1].kill()
         await eventually(lambda: len(starter.children) == 5)

@@ -76,7 +76,7 @@ def everything(connection: Connection) -> list[tuple[str, ...]]:
     """Every table, column, constraint and index, and the rows that are there from the start."""
     schema = connection.exec_driver_sql(SCHEMA[connection.dialect.name]).all()
     rows = [
-        (name, str(connection.exec_driver_sql(f"SELECT * FROM {name}").all()))  # noqa: S608
+        (name, str(connection.exec_driver_sql(f"SELECT * FROM {name}").all()))  # noqa: S608 - names of our own tables
         for name in inspect(connection).get_table_names()
     ]
     # Alembic's own table is written with other spaces than SQLAlchemy writes.

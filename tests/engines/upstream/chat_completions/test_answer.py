@@ -231,7 +231,7 @@ def test_any_chunks_make_a_legal_message_or_an_engine_error(
     try:
         events = read(*chunks, finish(reason))
     except EngineError as error:
-        assert error.kind is EngineErrorKind.FAILED  # noqa: PT017
+        assert error.kind is EngineErrorKind.FAILED  # noqa: PT017 - not every example raises
         return
     assert all(event.tokens >= 0 for event in events)
     assembled(events)
