@@ -120,8 +120,8 @@ def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
     whole = CommandParser(
         prog="antiphon",
         description="The Claude API on your own machines.",
-        epilog="Settings can also stand in antiphon.toml and in ANTIPHON_* variables: "
-        "docs/reference/settings.md.",
+        epilog="Flags stand after the command. Settings can also stand in antiphon.toml and in "
+        "ANTIPHON_* variables: docs/reference/settings.md.",
     )
     whole.add_argument("--version", action="version", version=f"antiphon {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -16,7 +16,11 @@ def add_to(family: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
     as_command(family, _audit)
     family.add_argument(
-        "--limit", type=_limit, default=20, metavar="N", help=f"how many changes, up to {MOST} (20)"
+        "--limit",
+        type=_limit,
+        default=20,
+        metavar="N",
+        help=f"how many changes, up to {MOST}; default: 20",
     )
     family.add_argument("--object", metavar="ID", help="only what was done to this: apikey_01…")
 

@@ -80,10 +80,12 @@ def as_command(
     `settings` are its own flags that set the setting of the same name.
     """
     command.set_defaults(command=run, settings=("data_dir", *settings))
-    command.add_argument("--config", type=Path, metavar="FILE", help="default: ./antiphon.toml")
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help="the settings; default: ./antiphon.toml"
+    )
     command.add_argument("--data-dir", metavar="DIR", help="where keys and models are kept")
     if json:
-        command.add_argument("--json", action="store_true", help="for scripts")
+        command.add_argument("--json", action="store_true", help="print JSON")
     return command
 
 

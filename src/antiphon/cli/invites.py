@@ -28,8 +28,14 @@ def add_to(family: argparse.ArgumentParser) -> None:
     create = add_command(
         actions, "create", _create, "invite a person, for 21 days; no mail is sent"
     )
-    create.add_argument("email", metavar="EMAIL")
-    create.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
+    create.add_argument("email", metavar="EMAIL", help="the address of the person")
+    create.add_argument(
+        "--role",
+        choices=ROLES,
+        default="developer",
+        metavar="ROLE",
+        help=f"{', '.join(ROLES)}; default: developer",
+    )
     accept = add_command(actions, "accept", _accept, "turn an invite into a user")
     accept.add_argument("invite", metavar="INVITE", help="an address, or an id")
     accept.add_argument("name", metavar="NAME", help="the name of the user")

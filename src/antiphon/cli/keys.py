@@ -40,7 +40,9 @@ def add_to(family: argparse.ArgumentParser) -> None:
     create.add_argument("name", metavar="NAME", help="what the key is for")
     owner = create.add_mutually_exclusive_group()
     owner.add_argument(
-        "--workspace", metavar="ID_OR_NAME", help="whose key it is (the Default workspace)"
+        "--workspace",
+        metavar="NAME",
+        help="the workspace of the key, by name or id; default: the Default workspace",
     )
     owner.add_argument(
         "--organization",
@@ -51,13 +53,16 @@ def add_to(family: argparse.ArgumentParser) -> None:
         "--admin", action="store_true", help="a key for the Admin API; it cannot call models"
     )
     create.add_argument(
-        "--expires", type=_LIFE, metavar="SPAN", help="for how long it works: 24h, 30d (for ever)"
+        "--expires",
+        type=_LIFE,
+        metavar="SPAN",
+        help="for how long it works: 24h, 30d; default: for ever",
     )
     create.add_argument("--user", metavar="USER", help="for whom it is made: an address, or an id")
 
     listing = add_command(actions, "list", _list, "list the keys that are not revoked")
     listing.add_argument("--all", action="store_true", help="revoked keys as well")
-    listing.add_argument("--workspace", metavar="ID_OR_NAME", help="only the keys of this one")
+    listing.add_argument("--workspace", metavar="NAME", help="only the keys of this workspace")
 
     for name, does, run in (
         ("revoke", "refuse a key from now on, for good", _revoke),
@@ -76,11 +81,11 @@ def add_to(family: argparse.ArgumentParser) -> None:
         type=_GRACE,
         default=DEFAULT_GRACE,
         metavar="SPAN",
-        help="for how long the old secret works on: 0, 90m, 24h (24h)",
+        help="for how long the old secret works on: 0, 90m, 24h; default: 24h",
     )
     rename = add_command(actions, "rename", _rename, "rename a key")
     _add_key(rename)
-    rename.add_argument("name", metavar="NEW_NAME")
+    rename.add_argument("name", metavar="NEW_NAME", help="its new name")
 
 
 def _add_key(command: argparse.ArgumentParser) -> None:

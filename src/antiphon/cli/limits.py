@@ -43,8 +43,9 @@ _EXAMPLES = """examples:
   antiphon limits set --organization --model claude-local --output-tokens 50000
   antiphon limits clear --workspace research --spend month
 
-Every request counts against three: its key, its workspace and the organization. The tightest
-limit refuses it. A running server knows of a change at once."""
+Every request counts against the limits of its key, its workspace and the
+organization. The tightest limit refuses it. A running server knows of a
+change at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     _add_owner_flags(setting, required=True)
     for flag, what in (
         ("--requests", "requests a minute"),
-        ("--input-tokens", "input tokens a minute; what the prompt cache holds is not counted"),
+        ("--input-tokens", "input tokens a minute, except those read from the prompt cache"),
         ("--output-tokens", "output tokens a minute"),
         ("--counts", "calls of count_tokens a minute"),
     ):
@@ -89,8 +90,13 @@ def add_to(family: argparse.ArgumentParser) -> None:
     clear = add_command(actions, "clear", _clear, "remove limits that were set")
     _add_owner_flags(clear, required=True)
     clear.add_argument("--all", action="store_true", help="all that were set here")
-    for flag in ("--requests", "--input-tokens", "--output-tokens", "--counts"):
-        clear.add_argument(flag, action="store_true", help="the limit of this name")
+    for flag, what in (
+        ("--requests", "the limit of requests"),
+        ("--input-tokens", "the limit of input tokens"),
+        ("--output-tokens", "the limit of output tokens"),
+        ("--counts", "the limit of calls of count_tokens"),
+    ):
+        clear.add_argument(flag, action="store_true", help=what)
     clear.add_argument(
         "--spend",
         choices=PERIODS,
@@ -107,13 +113,15 @@ def add_to(family: argparse.ArgumentParser) -> None:
 def _add_owner_flags(command: argparse.ArgumentParser, *, required: bool) -> None:
     owner = command.add_mutually_exclusive_group(required=required)
     owner.add_argument("--organization", action="store_true", help="of the whole organization")
-    owner.add_argument("--workspace", metavar="ID_OR_NAME", help="of one workspace")
-    owner.add_argument("--key", metavar="ID_OR_NAME", help="of one key")
+    owner.add_argument("--workspace", metavar="NAME", help="of one workspace, by name or id")
+    owner.add_argument("--key", metavar="NAME", help="of one key, by name or id")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", metavar="NAME", help="rates of this model only (of all, each by itself)"
+        "--model",
+        metavar="NAME",
+        help="rates of this model only; default: of all models, each by itself",
     )
 
 

@@ -16,7 +16,7 @@ from antiphon.logs import set_up_logs
 from antiphon.server.run import bind, serve
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
-from antiphon.settings import ModelSettings, Settings
+from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from antiphon.wire.admin.keys import KeyInfo
@@ -26,12 +26,26 @@ def add_to(family: argparse.ArgumentParser) -> None:
     """Set up the command."""
     flags = ("host", "port", "model", "engine", "log_level", "log_format")
     as_command(family, _serve, json=False, settings=flags)
-    family.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    family.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (8000)")
-    family.add_argument("--model", metavar="SPEC", help="the model to serve; see `models pull`")
-    family.add_argument("--engine", help="what runs it: llama (default), scripted, …")
-    family.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
-    family.add_argument("--log-format", choices=["auto", "json", "console"])
+    family.add_argument("--host", help="address to listen on; default: 127.0.0.1")
+    family.add_argument(
+        "--port", type=int, help="port to listen on, 0 for a free one; default: 8000"
+    )
+    family.add_argument(
+        "--model",
+        metavar="SPEC",
+        help=f"the model to serve; see `models pull`; default: {DEFAULT_MODEL}",
+    )
+    family.add_argument("--engine", help="what runs it: llama, scripted, …; default: llama")
+    family.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        help="the least severe events that are logged; default: info",
+    )
+    family.add_argument(
+        "--log-format",
+        choices=["auto", "json", "console"],
+        help="default: auto, which is console on a terminal and json elsewhere",
+    )
 
 
 def _serve(_: argparse.Namespace, settings: Settings) -> int:

@@ -44,21 +44,21 @@ def add_to(family: argparse.ArgumentParser) -> None:
         type=moment_or_span,
         default=timedelta(days=7),
         metavar="DAY_OR_SPAN",
-        help="from this day or moment on, or so long ago: 2026-11-01, 24h, 30d (7d)",
+        help="from this day or moment on, or so long ago: 2026-11-01, 24h, 30d; default: 7d",
     )
     family.add_argument(
-        "--until", type=moment_or_span, metavar="DAY_OR_SPAN", help="and before this (now)"
+        "--until", type=moment_or_span, metavar="DAY_OR_SPAN", help="and before this; default: now"
     )
     family.add_argument(
         "--by",
         type=_by,
         default=("day",),
         metavar="WHAT",
-        help="what a line is for, with commas: day, model, key, workspace (day)",
+        help="what a line is for, with commas: day, model, key, workspace; default: day",
     )
     family.add_argument("--model", metavar="NAME", help="only what was asked of this model")
-    family.add_argument("--key", metavar="ID_OR_NAME", help="only what this key asked")
-    family.add_argument("--workspace", metavar="ID_OR_NAME", help="only what this workspace asked")
+    family.add_argument("--key", metavar="NAME", help="only what this key asked")
+    family.add_argument("--workspace", metavar="NAME", help="only what this workspace asked")
 
 
 def _by(text: str) -> tuple[str, ...]:

@@ -19,9 +19,15 @@ def add_to(family: argparse.ArgumentParser) -> None:
     actions = actions_of(family)
     add_command(actions, "list", _list, "list the users")
     add = add_command(actions, "add", _add, "add a user, without an invite")
-    add.add_argument("email", metavar="EMAIL")
-    add.add_argument("name", metavar="NAME")
-    add.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
+    add.add_argument("email", metavar="EMAIL", help="the address of the user")
+    add.add_argument("name", metavar="NAME", help="the name of the user")
+    add.add_argument(
+        "--role",
+        choices=ROLES,
+        default="developer",
+        metavar="ROLE",
+        help=f"{', '.join(ROLES)}; default: developer",
+    )
     role = add_command(actions, "role", _role, "give a user another role")
     role.add_argument("user", metavar="USER", help="an address, or an id")
     role.add_argument("role", choices=ROLES, metavar="ROLE", help=", ".join(ROLES))

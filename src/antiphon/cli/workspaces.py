@@ -25,12 +25,12 @@ def add_to(family: argparse.ArgumentParser) -> None:
     """Add the actions."""
     actions = actions_of(family)
     create = add_command(actions, "create", _create, "make a workspace")
-    create.add_argument("name", metavar="NAME")
+    create.add_argument("name", metavar="NAME", help="its name")
     listing = add_command(actions, "list", _list, "list the workspaces that are not archived")
     listing.add_argument("--all", action="store_true", help="archived ones as well")
     rename = add_command(actions, "rename", _rename, "rename a workspace")
     _add_workspace(rename)
-    rename.add_argument("name", metavar="NEW_NAME")
+    rename.add_argument("name", metavar="NEW_NAME", help="its new name")
     archive = add_command(
         actions, "archive", _archive, "archive a workspace and revoke its keys, for good"
     )
@@ -42,7 +42,13 @@ def add_to(family: argparse.ArgumentParser) -> None:
     join = add_command(actions, "add", _add, "make a user a member, or give a member another role")
     _add_workspace(join)
     join.add_argument("user", metavar="USER", help="an address, or an id")
-    join.add_argument("--role", choices=ROLES, default="developer", help="default: developer")
+    join.add_argument(
+        "--role",
+        choices=ROLES,
+        default="developer",
+        metavar="ROLE",
+        help=f"{', '.join(ROLES)}; default: developer",
+    )
     leave = add_command(actions, "remove", _remove, "remove a member from a workspace")
     _add_workspace(leave)
     leave.add_argument("user", metavar="USER", help="an address, or an id")
