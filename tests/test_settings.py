@@ -132,6 +132,26 @@ def test_api_key_is_hidden_in_its_repr() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "environ", "names"),
+    [
+        ({"model": "x", "engine": "y"}, {}, "model, engine"),
+        ({"engine": "llama"}, {}, "engine"),
+        ({}, {"ANTIPHON_MODEL": "x"}, "model"),
+        ({"model": "x"}, {"ANTIPHON_ENGINE": "y"}, "model, engine"),
+        ({}, {"ANTIPHON_MODEL_ID": "x", "ANTIPHON_ALIASES": "y"}, "model_id, aliases"),
+        ({}, {"ANTIPHON_LLAMA_THREADS": "2"}, "llama"),
+        ({}, {"ANTIPHON_SCRIPTED_TEXT": "x"}, "scripted"),
+    ],
+)
+def test_one_model_beside_several_is_refused(config, flags, environ, names) -> None:
+    config.write_text('[[models]]\nid = "small"\nengine = "scripted"\n')
+    with pytest.raises(SettingsError) as caught:
+        load(flags, environ, config)
+    said = "[[models]] names the models; remove one of the two"
+    assert str(caught.value) == f"{names}: {said}"
+
+
+@pytest.mark.parametrize(
     ("environ", "said"),
     [
         ({"ANTIPHON_PROT": "1"}, "ANTIPHON_PROT: unknown setting (did you mean 'port'?)"),

@@ -28,6 +28,8 @@ PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
 # Settings that are tables of the file; no environment variable holds one.
 _TABLES = {"llama", "scripted", "models", "price", "limits"}
+# Settings that describe the one model that is served without `[[models]]`.
+_OF_ONE_MODEL = ("model", "engine", "model_id", "aliases", "llama", "scripted")
 # Settings of earlier releases, each with the reason of its removal.
 _AWAY = "while the Valkey server is away, every request is refused with 529"
 _GONE = {("limits", "when_counters_are_away"): _AWAY, ("limits", "local_share"): _AWAY}
@@ -267,11 +269,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         variables = os.environ if environ is None else environ
         named = config or (Path(variables["ANTIPHON_CONFIG"]) if _config(variables) else None)
         values: dict[str, Any] = {"data_dir": _default_data_dir(variables)}
-        for layer in (_from_file(named), _from_environment(variables), dict(flags)):
+        layers = (_from_file(named), _from_environment(variables), dict(flags))
+        for layer in layers:
             for key, value in layer.items():
                 both = isinstance(value, dict) and isinstance(values.get(key), dict)
                 values[key] = {**values[key], **value} if both else value
         _refuse_gone(values)
+        if values.get("models"):
+            _refuse_one_model(*layers[1:])
         return _convert(cls, values)
 
 
@@ -285,6 +290,14 @@ def _refuse_gone(values: Mapping[str, Any]) -> None:
     for (table, name), reason in _GONE.items():
         if isinstance(values.get(table), dict) and name in values[table]:
             raise SettingsError(f"{table}.{name}: this setting is gone: {reason}; remove it")
+
+
+def _refuse_one_model(*layers: Mapping[str, Any]) -> None:
+    """Refuse what the environment or a flag says of the one model that is not served."""
+    if found := [name for name in _OF_ONE_MODEL if any(name in layer for layer in layers)]:
+        raise SettingsError(
+            f"{', '.join(found)}: [[models]] names the models; remove one of the two"
+        )
 
 
 def _config(variables: Mapping[str, str]) -> bool:
