@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,8 +27,9 @@ from antiphon.wire.events import (
     StreamEvent,
 )
 from antiphon.wire.fold import fold
-from antiphon.wire.messages import Message, RefusalDetails
+from antiphon.wire.messages import CacheCreation, Message, RefusalDetails
 from support.assembling import started_assembly
+from support.sources import read
 
 CHUNKS = st.lists(st.builds(TextChunk, st.text("abE ", max_size=4), st.integers(0, 5)), max_size=12)
 ENDINGS = st.builds(Finished, st.sampled_from(FinishReason), st.integers(0, 2))
@@ -419,3 +421,40 @@ def test_proofs_are_not_shown_if_thinking_is_disabled() -> None:
     assert not folded("disabled", *hidden, end).content
     (first, second) = folded("enabled", RedactedThought("b"), TextChunk("Hi", 1), end).content
     assert (type(first), type(second)) == (RedactedThinkingBlock, TextBlock)
+
+
+def test_finished_corrects_the_size_of_the_prompt() -> None:
+    assembly = started_assembly(started=Started(input_tokens=7, cache_write_1h_tokens=2))
+    start = assembly.start()
+    told = Started(
+        input_tokens=100, cache_read_tokens=80, cache_write_5m_tokens=3, cache_write_1h_tokens=2
+    )
+    events = [start, *assembly.feed(TextChunk("Hi", 1))]
+    events += assembly.feed(Finished(FinishReason.END_TURN, prompt=told))
+    usage = fold(events).usage
+    assert (usage.input_tokens, usage.cache_read_input_tokens) == (15, 80)
+    assert usage.cache_creation == CacheCreation(
+        ephemeral_5m_input_tokens=3, ephemeral_1h_input_tokens=2
+    )
+    assert assembly.usage == msgspec.structs.replace(
+        usage, output_tokens=0, output_tokens_details=assembly.usage.output_tokens_details
+    )
+
+
+def test_last_event_takes_tokens_back() -> None:
+    assembly = started_assembly()
+    assembly.feed(ThinkingChunk("Hm", 5))
+    assembly.feed(TextChunk("Hi", 5))
+    assembly.feed(Finished(FinishReason.END_TURN, -7))
+    assert (assembly.output_tokens, assembly.thinking_tokens) == (3, 3)
+    assembly = started_assembly()
+    assembly.feed(Finished(FinishReason.END_TURN, -7))
+    assert assembly.output_tokens == 0
+
+
+def test_correction_is_kept_when_held_text_ends_the_message() -> None:
+    assembly = started_assembly("[", sources=read(["The grass is green."]))
+    events = [assembly.start(), *assembly.feed(TextChunk("It is [", 1))]
+    end = Finished(FinishReason.END_TURN, prompt=Started(input_tokens=99))
+    message = fold([*events, *assembly.feed(end)])
+    assert (message.stop_reason, message.usage.input_tokens) == ("stop_sequence", 99)

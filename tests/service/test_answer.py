@@ -11,7 +11,15 @@ import pytest
 from sqlalchemy import select
 
 from antiphon.core.errors import ApiError, InternalError
-from antiphon.engines.base import EngineConfig, EngineEvent, Prompt, Started, TextChunk
+from antiphon.engines.base import (
+    EngineConfig,
+    EngineEvent,
+    Finished,
+    FinishReason,
+    Prompt,
+    Started,
+    TextChunk,
+)
 from antiphon.engines.registry import open_engine
 from antiphon.engines.scripted import ScriptedEngine, ScriptedOptions
 from antiphon.service.answer import Answer
@@ -167,3 +175,22 @@ async def test_engine_that_breaks_the_order_of_events_fails(
             await ask()
         assert fault in str(caught.value.__cause__)
     assert await caller.bills() == [("failed", 0, 0)] * 2
+
+
+@pytest.mark.parametrize("tokens", [1, -3])
+async def test_bill_has_the_counts_of_the_last_event(asks: Any, tokens: int) -> None:
+    async def open_correcting(_name: str, _config: EngineConfig) -> Silent:
+        engine = Silent(ScriptedOptions())
+        engine.events = (
+            Started(input_tokens=5),
+            TextChunk("Hi", 4),
+            Finished(FinishReason.END_TURN, tokens, prompt=Started(input_tokens=33)),
+        )
+        return engine
+
+    caller = await asks(open_correcting)
+    async with caller.answer() as answer:
+        message = await answer.message()
+        assert (answer.input_tokens, answer.output_tokens) == (33, 4 + tokens)
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (33, 4 + tokens)
+    assert await caller.bills() == [("completed", 33, 4 + tokens)]

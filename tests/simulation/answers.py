@@ -152,6 +152,7 @@ def _hear(told: Told, event: dict[str, Any]) -> None:
         case "content_block_delta":
             told.text += event["delta"]["text"]
         case "message_delta":
+            told.input = event["usage"]["input_tokens"]
             told.output = event["usage"]["output_tokens"]
         case "message_stop":
             told.complete = True

@@ -31,7 +31,13 @@ from antiphon.wire.events import (
     ThinkingDelta,
 )
 from antiphon.wire.fold import BrokenStreamError, Fold, fold
-from antiphon.wire.messages import Message, OutputTokensDetails, RefusalDetails, Usage
+from antiphon.wire.messages import (
+    CacheCreation,
+    Message,
+    OutputTokensDetails,
+    RefusalDetails,
+    Usage,
+)
 
 CITATION = CharLocation(
     cited_text="Hi",
@@ -114,6 +120,7 @@ def test_counters_of_the_message_delta_replace_those_of_the_start() -> None:
         input_tokens=1,
         cache_creation_input_tokens=2,
         cache_read_input_tokens=3,
+        cache_creation=CacheCreation(ephemeral_5m_input_tokens=2),
         output_tokens=4,
         output_tokens_details=OutputTokensDetails(thinking_tokens=5),
     )

@@ -93,9 +93,9 @@ class AnswerSpec(msgspec.Struct, frozen=True):
 class Assembly:
     """One answer in the making, from the engine's `Started` on.
 
-    Call `start` first, then `feed` for each engine event until `ended`. `usage` is the usage that
-    `message_start` reports: the tokens of the prompt. `output_tokens` counts the tokens of the
-    events fed so far; `stop_reason` is set at the end.
+    Call `start` first, then `feed` for each engine event until `ended`. `usage` has the tokens of
+    the prompt: as `message_start` reports them, and as the engine corrects them at the end.
+    `output_tokens` counts the tokens of the events fed so far; `stop_reason` is set at the end.
     """
 
     __slots__ = (
@@ -157,6 +157,9 @@ class Assembly:
             return []
         if isinstance(event, ToolCallJson):
             return self._feed_input(event)
+        if isinstance(event, Finished):
+            # First of all: the rest may contain a stop sequence, which ends the message too.
+            self._correct(event.prompt)
         rest = self._rest()
         if self.ended:
             return rest
@@ -278,6 +281,14 @@ class Assembly:
         self._open = None
         self._index += 1
         return events
+
+    def _correct(self, prompt: Started | None) -> None:
+        """Take over the counts of an engine that knows them only at the end."""
+        if prompt is not None:
+            self.usage = _usage(prompt)
+        # The last event may take tokens back, and thinking is a part of the output.
+        self.output_tokens = max(0, self.output_tokens)
+        self.thinking_tokens = min(self.thinking_tokens, self.output_tokens)
 
     def _reason(self, reason: FinishReason) -> StopReason:
         # Agents continue only after `tool_use`, so a call overrides the end of turn of an engine.

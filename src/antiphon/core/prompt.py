@@ -101,7 +101,7 @@ class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `input_tokens` is the whole prompt, its cached parts included (on the wire they are left out).
     The other fields count those of these tokens that were read from a prompt cache, and those
-    written to one, by the lifetime of the entry.
+    written to one, by the lifetime of the entry. `Finished` may correct all of them.
     """
 
     input_tokens: int
@@ -172,12 +172,15 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 class Finished(msgspec.Struct, frozen=True, gc=False):
     """The end of an answer, and the tokens no chunk has accounted for (an end token, say).
 
-    `refusal` has details if `reason` is `REFUSAL`.
+    `tokens` is negative where the answer had more chunks than tokens, so that the sum is true.
+    `refusal` has details if `reason` is `REFUSAL`. `prompt` is the size of the prompt where it is
+    known only now: it replaces that of the `Started` before.
     """
 
     reason: FinishReason
     tokens: int = 0
     refusal: Refusal | None = None
+    prompt: Started | None = None
 
 
 EngineEvent: TypeAlias = (

@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def input_tokens(self) -> int:
-        """The size of the whole prompt: from `Started`, and before that from the admission."""
+        """The size of the whole prompt: from the engine, and before that from the admission."""
         return self._prompt_tokens.prompt or self._admission.input_tokens
 
     @property
@@ -95,6 +95,8 @@ class Answer:
                 async for engine_event in engine_events:
                     group = assembly.feed(engine_event)
                     # Before the group is sent: every sent token is billed, whenever the end comes.
+                    if assembly.ended:
+                        self._note_prompt(assembly)
                     produced(assembly.output_tokens, assembly.thinking_tokens)
                     if group:
                         yield group
@@ -108,12 +110,15 @@ class Answer:
         if not isinstance(first, Started):
             raise InternalError from _failed("the engine did not say how long the prompt is")
         self._assembly = assembly = Assembly(self._spec, first)
+        self._note_prompt(assembly)
+        return assembly
+
+    def _note_prompt(self, assembly: Assembly) -> None:
+        """Tell the admission the size of the prompt, unless it knows it already."""
         tokens = TokenCounts.of(assembly.usage)
-        # The admission knows already what an engine that counts exactly has counted.
         if tokens != self._prompt_tokens:
             self._prompt_tokens = tokens
             self._admission.prompt(tokens)
-        return assembly
 
     def close(self, error_type: str | None = None) -> None:
         """Write the bill; `error_type` is the type of the error sent to the caller, if any.

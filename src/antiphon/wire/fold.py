@@ -37,7 +37,7 @@ from antiphon.wire.events import (
     TextDelta,
     ThinkingDelta,
 )
-from antiphon.wire.messages import Message
+from antiphon.wire.messages import CacheCreation, Message
 from antiphon.wire.partial_json import completed
 
 
@@ -171,6 +171,7 @@ class Fold:
         if self._start is None or self._ended is None or not self._stopped:
             raise BrokenStreamError("the stream ended before its message did")
         ending, usage = self._ended.delta, self._ended.usage
+        written = usage.cache_creation_input_tokens
         return replace(
             self._start,
             content=tuple(self._blocks),
@@ -180,9 +181,19 @@ class Fold:
             usage=replace(
                 self._start.usage,
                 input_tokens=usage.input_tokens,
-                cache_creation_input_tokens=usage.cache_creation_input_tokens,
+                cache_creation_input_tokens=written,
+                cache_creation=_with_sum(self._start.usage.cache_creation, written),
                 cache_read_input_tokens=usage.cache_read_input_tokens,
                 output_tokens=usage.output_tokens,
                 output_tokens_details=usage.output_tokens_details,
             ),
         )
+
+
+def _with_sum(start: CacheCreation, written: int) -> CacheCreation:
+    """Return the writes of `message_start` by lifetime, corrected to another sum.
+
+    `message_delta` has only the sum. What it adds was written for 5 minutes, the usual lifetime.
+    """
+    hour = min(start.ephemeral_1h_input_tokens, written)
+    return CacheCreation(ephemeral_5m_input_tokens=written - hour, ephemeral_1h_input_tokens=hour)
