@@ -133,3 +133,27 @@ def test_line_feed_after_a_carriage_return_of_the_chunk_before_is_no_second_line
 def test_character_that_is_cut_in_two_stays_whole() -> None:
     euro = "€".encode()
     assert frames_of(b"data: " + euro[:1], euro[1:2], euro[2:] + b"\n\n") == [Frame("message", "€")]
+
+
+def test_byte_order_mark_at_the_start_is_dropped() -> None:
+    decoder = FrameDecoder()
+    assert decoder.feed(b"\xef\xbb\xbfdata: a\n\n") == [Frame("message", "a")]
+    assert decoder.feed(b"\xef\xbb\xbfdata: a\n\n") == []
+
+
+@pytest.mark.parametrize(
+    ("stream", "rest"),
+    [
+        (b"data: a\n\n", None),
+        (b"data: a\n", Frame("message", "a")),
+        (b"data: a", Frame("message", "a")),
+        (b"event: b\ndata: a", Frame("b", "a")),
+        (b": comment", None),
+        (b"event: b", None),
+    ],
+)
+def test_rest_is_the_frame_without_an_end(stream: bytes, rest: Frame | None) -> None:
+    decoder = FrameDecoder()
+    decoder.feed(stream)
+    assert decoder.rest() == rest
+    assert decoder.rest() is None

@@ -17,7 +17,7 @@ def completed(text: str) -> str:
     out; a text that never was JSON gives `{}`.
     """
     closers: list[str] = []
-    safe, closing, before = "", "", None
+    safe, before = 0, None
     for token in _TOKEN.finditer(text):
         kind, end = token.lastgroup, token.end()
         before, previous = kind, before
@@ -26,13 +26,15 @@ def completed(text: str) -> str:
         if kind == "open":
             closers.append("}" if token["open"] == "{" else "]")
         elif kind == "close":
-            if not closers or closers.pop() != token["close"]:
+            if closers[-1:] != [token["close"]]:
                 break
+            closers.pop()
         elif kind in {"comma", "colon"} or (kind == "word" and end == len(text)):
             continue
         elif kind == "string" and closers[-1:] == ["}"] and previous in {"open", "comma"}:
             continue  # a key is left out without its value
-        safe, closing = text[:end], "".join(reversed(closers))
+        # Only brackets change the closers, and each of them is safe.
+        safe = end
         if not closers:
             break
-    return safe + closing or "{}"
+    return text[:safe] + "".join(reversed(closers)) or "{}"

@@ -2,7 +2,7 @@
 
 The decoder follows the WHATWG standard as far as streams of the API need it: lines end with LF,
 CR or CRLF, lines that begin with a colon are comments, several `data` lines are joined by LF, and
-a frame without data is dropped.
+a frame without data is dropped, and so is a byte order mark at the start.
 """
 
 import re
@@ -46,10 +46,11 @@ class FrameDecoder:
     follows it in the next chunk is its second half.
     """
 
-    __slots__ = ("_after_cr", "_buffer", "_data", "_event")
+    __slots__ = ("_after_cr", "_begun", "_buffer", "_data", "_event")
 
     def __init__(self) -> None:
         self._after_cr = False
+        self._begun = False
         self._buffer = bytearray()
         self._event = ""
         self._data: list[str] = []
@@ -75,7 +76,18 @@ class FrameDecoder:
         self._buffer += rest
         return frames
 
+    def rest(self) -> Frame | None:
+        """Return the frame that the stream left without an end, as it is; the standard drops it."""
+        last = bytes(self._buffer).decode(errors="replace")
+        self._buffer.clear()
+        if last:
+            self._line(last)
+        return self._dispatch()
+
     def _line(self, line: str) -> Frame | None:
+        if not self._begun:
+            self._begun = True
+            line = line.removeprefix("\ufeff")
         if not line:
             return self._dispatch()
         name, _, value = line.partition(":")

@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
+
 from antiphon.core.token_bounds import tokens_at_most
 from antiphon.engines.base import (
     Capabilities,
@@ -37,8 +39,8 @@ class Answering(Protocol):
 class Dialect(Protocol):
     """One vocabulary of upstreams: its path, its requests, and its answers.
 
-    `capabilities` are the served model's. `request` asks for at most `max_tokens`; `limited` is
-    true if the context has room for less than the caller's limit.
+    `capabilities` are the served model's, as far as they are known now. `request` asks for at most
+    `max_tokens`; `limited` is true if the context has room for less than the caller's limit.
     """
 
     @property
@@ -61,18 +63,21 @@ class _Silence:
 
     def feed(self, event: EngineEvent) -> list[EngineEvent]:
         if isinstance(event, Finished):
-            return [Finished(FinishReason.MAX_TOKENS)]
-        return [event] if isinstance(event, Started) else []
+            return [Finished(FinishReason.MAX_TOKENS, prompt=event.prompt)]
+        return []
 
 
 class UpstreamEngine:
     """One model of one upstream. Made by `open_upstream`."""
 
     def __init__(self, upstream: Upstream, dialect: Dialect) -> None:
-        self.capabilities = dialect.capabilities
         self._upstream = upstream
         self._dialect = dialect
         self._counts: WeakKeyDictionary[Prompt, int] = WeakKeyDictionary()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._dialect.capabilities
 
     @property
     def ready(self) -> bool:
@@ -88,18 +93,24 @@ class UpstreamEngine:
         most = await self._most(prompt)
         body = self._dialect.request(prompt, most)
         answer = self._dialect.answer(prompt, limited=most < prompt.max_tokens)
-        started = self.capabilities.counts_exactly
-        if started:
-            yield Started(input_tokens=await self.count_tokens(prompt))
+        told: Started | None = None
+        if self.capabilities.counts_exactly:
+            told = Started(input_tokens=await self.count_tokens(prompt))
+            yield told
         gate = CheckedCalls(prompt) if prompt.max_tokens else _Silence()
         async with aclosing(self._events(body, answer)) as events:
             async for event in events:
-                if not started and not isinstance(event, Started):
+                if isinstance(event, Started):
+                    if told is None:
+                        told = event
+                        yield told
+                    continue
+                if told is None:
                     # The upstream has not reported the size of the prompt, so it is counted.
-                    yield Started(input_tokens=await self.count_tokens(prompt))
-                started = True
+                    told = Started(input_tokens=await self.count_tokens(prompt))
+                    yield told
                 for passed in gate.feed(event):
-                    yield passed
+                    yield _corrected(passed, told)
                 if gate.closed:
                     return
 
@@ -133,6 +144,13 @@ class UpstreamEngine:
                     break
         for event in answer.end():
             yield event
+
+
+def _corrected(event: EngineEvent, told: Started) -> EngineEvent:
+    """Return an event; its size of the prompt is left out where it has been told before."""
+    if isinstance(event, Finished) and event.prompt == told:
+        return replace(event, prompt=None)
+    return event
 
 
 async def open_upstream(

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from antiphon.engines.base import EngineError, EngineErrorKind
+from antiphon.engines.upstream.too_long import too_long
 from antiphon.wire.sse import Frame, FrameDecoder
 
 T = TypeVar("T")
@@ -18,6 +19,9 @@ T = TypeVar("T")
 KEEP_ALIVE_S: Final = 4.0
 """Shorter than the time of servers (uvicorn: 5 s), so that they do not close it first."""
 DRAIN_S: Final = 0.05
+JSON: Final = "application/json"
+STREAMS: Final = frozenset({"text/event-stream", "text/plain", "application/octet-stream", JSON})
+"""The types of answers that may be streams: some servers name no type, or send no stream."""
 LARGEST_ANSWER: Final = 8 * 1024 * 1024
 LARGEST_FRAME: Final = 8 * 1024 * 1024
 LARGEST_COMPLAINT: Final = 64 * 1024
@@ -31,6 +35,8 @@ may the next one; the server has not read a request that is lost with it."""
 _TIMEOUTS: Final = frozenset({408, 504})
 _OVERLOADS: Final = frozenset({425, 429, 503, 529})
 _REFUSALS: Final = frozenset({400, 413, 422})
+_TOO_LONG: Final = _REFUSALS | {500}
+"""Some servers call a prompt that is too long a failure of theirs."""
 _KEY_REFUSED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
 
@@ -64,11 +70,16 @@ class AnswerStream:
     def __init__(self, response: aiohttp.ClientResponse, patience: Patience) -> None:
         self.flows = False
         self.complete = False
+        self._response = response
         self._content = response.content
         self._patience = patience
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
-        """Yield the frames up to the end of the stream."""
+        """Yield the frames up to the end of the stream; an answer that is one JSON value is one."""
+        if self._response.content_type == JSON:
+            body = await _limited(self._response, LARGEST_ANSWER, self._patience.first_token_s)
+            yield Frame("message", body.decode(errors="replace"))
+            return
         decoder = FrameDecoder()
         unfinished = 0
         while part := self._content.read_nowait() or await self._read():
@@ -78,6 +89,9 @@ class AnswerStream:
                 raise failed(f"an event of more than {LARGEST_FRAME} bytes")
             for frame in frames:
                 yield frame
+        rest = decoder.rest()
+        if rest is not None and _is_whole(rest.data):
+            yield rest
 
     async def drain(self) -> None:
         """Read the end of a complete answer, so that its connection can be used again."""
@@ -108,13 +122,14 @@ class Upstream:
     async def ask(self, method: str, path: str, body: bytes | None, kind: type[T]) -> T:
         """Send a request, and decode its answer, one JSON value."""
         async with self._exchange(method, path, body) as response:
-            return decode(await _limited(response, LARGEST_ANSWER), kind)
+            body = await _limited(response, LARGEST_ANSWER, self._patience.first_token_s)
+            return decode(body, kind, strict=False)
 
     @asynccontextmanager
     async def stream(self, path: str, body: bytes) -> AsyncIterator[AnswerStream]:
         """Send a request, and yield its stream. Leaving early closes the connection."""
         async with self._exchange("POST", path, body) as response:
-            if response.content_type != "text/event-stream":
+            if response.content_type not in STREAMS:
                 raise failed(f"a stream was asked for, and {response.content_type!r} came")
             answer = AnswerStream(response, self._patience)
             yield answer
@@ -127,7 +142,8 @@ class Upstream:
         try:
             async with await self._send(method, self._url + path, body) as response:
                 if response.status != 200:  # noqa: PLR2004 - nothing else is an answer
-                    complaint = await _limited(response, LARGEST_COMPLAINT)
+                    wait_s = self._patience.first_token_s
+                    complaint = await _limited(response, LARGEST_COMPLAINT, wait_s)
                     wait = seconds(response.headers.get("retry-after"))
                     raise refused(response.status, complaint, wait)
                 yield response
@@ -158,6 +174,17 @@ class Upstream:
         return await self._session.request(method, url, data=body, allow_redirects=False)
 
 
+def _is_whole(data: str) -> bool:
+    """Return whether the last frame of a stream, which has no end, was not cut."""
+    if data.strip() == "[DONE]":
+        return True
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
 def _session(headers: Mapping[str, str], patience: Patience) -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(
         total=None, connect=patience.connect_s, sock_connect=patience.connect_s
@@ -172,19 +199,23 @@ def _session(headers: Mapping[str, str], patience: Patience) -> aiohttp.ClientSe
     )
 
 
-async def _limited(response: aiohttp.ClientResponse, most: int) -> bytes:
-    body = b""
-    while part := await response.content.readany():
-        body += part
-        if len(body) > most:
-            raise failed(f"an answer of more than {most} bytes")
-    return body
+async def _limited(response: aiohttp.ClientResponse, most: int, wait_s: float) -> bytes:
+    body = bytearray()
+    async with asyncio.timeout(wait_s):
+        while part := await response.content.readany():
+            body += part
+            if len(body) > most:
+                raise failed(f"an answer of more than {most} bytes")
+    return bytes(body)
 
 
-def decode(text: bytes | str, kind: type[T]) -> T:
-    """Decode a message of an upstream; raises `EngineError`, which blames the upstream."""
+def decode(text: bytes | str, kind: type[T], *, strict: bool = True) -> T:
+    """Decode a message of an upstream; raises `EngineError`, which blames the upstream.
+
+    Without `strict`, numbers may be written as texts.
+    """
     try:
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(text, type=kind, strict=strict)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _wrong(error) from error
 
@@ -217,15 +248,19 @@ def seconds(header: str | None) -> float | None:
 def refused(status: int, body: bytes, retry_after_s: float | None = None) -> EngineError:
     """Return the error of an error answer. Only faults of the request are shown to the caller."""
     try:
-        message = sentence(msgspec.json.decode(body))
+        value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        message = None
-    return refusal(status, message, retry_after_s)
+        return refusal(status, None, retry_after_s, body.decode(errors="replace"))
+    return refusal(status, sentence(value), retry_after_s, value)
 
 
-def refusal(status: int, message: str | None, retry_after_s: float | None = None) -> RefusedError:
-    """Return the error of a status."""
+def refusal(
+    status: int, message: str | None, retry_after_s: float | None = None, body: Any = None
+) -> RefusedError:
+    """Return the error of a status; `body` is all that the upstream said."""
     reason = f": {message}" if message else ""
+    if status in _TOO_LONG and (long := too_long(message or sentence(body), body)):
+        return RefusedError(EngineErrorKind.UNSUPPORTED, long, status)
     if status in _REFUSALS:
         message = f"The model's server refused this request{reason or '.'}"
         return RefusedError(EngineErrorKind.UNSUPPORTED, message, status)
@@ -245,7 +280,9 @@ def refusal(status: int, message: str | None, retry_after_s: float | None = None
 def sentence(body: Any) -> str | None:
     """Return the sentence of an error for people, wherever servers put it."""
     found = body
-    for key in ("error", "message", "detail"):
+    for key in ("error", "message", "detail", "msg"):
+        if isinstance(found, list) and found:
+            found = found[0]
         if isinstance(found, dict) and key in found:
             found = found[key]
     if not isinstance(found, str):

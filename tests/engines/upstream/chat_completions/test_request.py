@@ -239,3 +239,19 @@ def test_template_gets_its_switch_and_its_variables() -> None:
         url="http://x", thinking=True, thinking_switch="thinking", chat_template_kwargs=kwargs
     )
     assert body(Prompt(HI, 5), thinks)["chat_template_kwargs"] == {"thinking": False, **kwargs}
+
+
+@pytest.mark.parametrize(
+    ("choice", "strict"),
+    [
+        (ToolChoice(), []),
+        (ToolChoice(mode="none"), []),
+        (ToolChoice(mode="any"), ["f", "g"]),
+        (ToolChoice(mode="tool", name="f"), ["f"]),
+    ],
+)
+def test_forced_tools_are_strict(choice: ToolChoice, strict: list[str]) -> None:
+    tools = (TOOL, Tool(name="g", input_schema={"type": "object"}))
+    asked = body(Prompt(HI, 5, tools=tools, tool_choice=choice))
+    functions = [tool["function"] for tool in asked["tools"]]
+    assert [one["name"] for one in functions if one.get("strict")] == strict

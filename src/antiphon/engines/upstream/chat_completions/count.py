@@ -49,19 +49,22 @@ class _InputTokens(msgspec.Struct, frozen=True):
 
 
 class Counter:
-    """Counts tokens by a route of the upstream, which the first count finds, or estimates them."""
+    """Counts tokens by a route of the upstream, which the first count finds, or estimates them.
+
+    `estimates` is true once it is known that the upstream cannot count.
+    """
 
     def __init__(self, upstream: Upstream, options: ChatOptions, model: str) -> None:
         self._upstream = upstream
         self._options = options
         self._model = model
         self._way: Way | None = None
-        self._estimates = options.count == "estimate"
+        self.estimates = options.count == "estimate"
         self._counts_images = True
 
     async def count(self, prompt: Prompt) -> int:
         """Count a prompt, or estimate it if the upstream cannot count."""
-        if self._estimates:
+        if self.estimates:
             return estimate(prompt)
         if images := list(images_of(prompt)):
             return await self._with_images(prompt, images)
@@ -105,8 +108,8 @@ class Counter:
         return estimate(prompt)
 
     def _give_up(self) -> None:
-        if self._way is None and not self._estimates:
-            self._estimates = True
+        if self._way is None and not self.estimates:
+            self.estimates = True
             structlog.get_logger(__name__).warning(
                 "the upstream cannot count tokens: prompts are estimated", model=self._model
             )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from antiphon.engines.base import Engine, EngineConfig, Prompt, decode_options
+from antiphon.engines.base import Capabilities, Engine, EngineConfig, Prompt, decode_options
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
 from antiphon.engines.upstream.chat_completions.count import Counter
 from antiphon.engines.upstream.chat_completions.forced import ForcedAnswer, is_forced
@@ -16,16 +16,22 @@ from antiphon.engines.upstream.options import ModelCard, capabilities_of
 class ChatCompletions:
     """The vocabulary of chat completions.
 
-    Its usage comes with the last chunk, so the prompt is counted first.
+    Its usage comes with the last chunk, so the prompt is counted first. Where the server cannot
+    count, the first size is an estimate, and only the usage is true.
     """
 
     path = "/v1/chat/completions"
 
     def __init__(self, upstream: Upstream, options: ChatOptions, card: ModelCard) -> None:
-        self.capabilities = replace(capabilities_of(options, card), efforts=options.levels)
+        self._exact = replace(capabilities_of(options, card), efforts=options.levels)
+        self._estimated = replace(self._exact, counts_exactly=False)
         self._options = options
         self._model = card.id
         self._counter = Counter(upstream, options, card.id)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._estimated if self._counter.estimates else self._exact
 
     def request(self, prompt: Prompt, max_tokens: int) -> bytes:
         return request_of(prompt, self._options, self._model, max_tokens)

@@ -21,6 +21,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
+from antiphon.engines.upstream.halves import whole_json
 from antiphon.engines.upstream.http import decode
 from antiphon.wire.partial_json import completed
 from antiphon.wire.sse import Frame
@@ -96,7 +97,7 @@ class ForcedAnswer:
         """Return the call and the end. A call that was cut has its certain part."""
         *events, end = self._kept(self._answer.end())
         whole = isinstance(end, Finished) and end.reason is FinishReason.END_TURN
-        call = self._call("".join(self._text), whole=whole)
+        call = self._call(whole_json("".join(self._text)), whole=whole)
         if not call:
             end = replace(end, tokens=end.tokens + self._tokens)
         return [*events, *call, end]

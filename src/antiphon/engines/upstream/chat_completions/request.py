@@ -23,7 +23,7 @@ def conversation_of(prompt: Prompt, options: ChatOptions) -> dict[str, Any]:
     if is_forced(prompt, options):
         body["messages"] = _with_instructions(call_instructions(prompt), messages)
     elif prompt.tools:
-        body["tools"] = [_tool(tool) for tool in prompt.tools]
+        body["tools"] = [_tool(tool, strict=_is_strict(tool, prompt)) for tool in prompt.tools]
     if variables := _variables(prompt, options):
         body["chat_template_kwargs"] = variables
     if options.prefill and prompt.turns[-1].role == "assistant":
@@ -64,7 +64,14 @@ def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int
     return msgspec.json.encode(body)
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _is_strict(tool: Tool, prompt: Prompt) -> bool:
+    """Return whether the input must fit: vLLM holds even a forced tool to its schema only then."""
+    choice = prompt.tool_choice
+    forced = choice.mode in {"any", "tool"} and choice.name in {None, tool.name}
+    return tool.strict or forced
+
+
+def _tool(tool: Tool, *, strict: bool) -> dict[str, Any]:
     described = [tool.description] if tool.description else []
     if tool.input_examples:
         # This vocabulary has no field for examples; here the model can read them.
@@ -73,7 +80,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
     if described:
         function["description"] = "\n\n".join(described)
-    if tool.strict:
+    if strict:
         function["strict"] = True
     return {"type": "function", "function": function}
 

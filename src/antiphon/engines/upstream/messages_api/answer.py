@@ -1,8 +1,10 @@
 """Turns the stream events of an upstream's message into engine events.
 
-The grammar is that of `antiphon.wire.events`; an upstream that breaks it has failed. A delta counts
-as one token until `message_delta` has the count of the message; the rest is in `Finished`.
-`pause_turn` belongs to tools that the upstream runs; none was offered, so it is a failure too.
+The grammar is that of `antiphon.wire.events`. What an upstream leaves out or sends in another order
+is read as far as it is plain: text is text wherever it comes, a block may lack its start or its
+end, and either of a stop reason and `message_stop` makes an answer complete. A delta counts as one
+token until `message_delta` has the count of the message; `Finished` has the rest, and the size of
+the prompt where the upstream has reported it.
 """
 
 from typing import Final
@@ -20,36 +22,30 @@ from antiphon.engines.base import (
     TextChunk,
     ThinkingChunk,
     ThinkingSignature,
-    ToolCallJson,
-    ToolCallStart,
 )
-from antiphon.engines.upstream.http import decode, failed, refusal, sentence
+from antiphon.engines.upstream.http import failed, refusal, sentence
 from antiphon.engines.upstream.messages_api.events import (
     Block,
     BlockDelta,
     BlockStart,
     BlockStop,
+    CacheWrites,
     Delta,
     ErrorEvent,
     Event,
+    EventUsage,
     MessageDelta,
-    PromptUsage,
     Reader,
     Start,
     Stop,
     StopDetails,
 )
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
-from antiphon.wire.partial_json import completed
+from antiphon.engines.upstream.parts import Line
+from antiphon.engines.upstream.reasons import finish_reason
 from antiphon.wire.sse import Frame
 
-PIECES: Final = {
-    "text": frozenset({"text_delta", "citations_delta"}),
-    "thinking": frozenset({"thinking_delta", "signature_delta"}),
-    "redacted_thinking": frozenset[str](),
-    "tool_use": frozenset({"input_json_delta"}),
-}
-"""The deltas of each kind of block."""
+BLOCKS: Final = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 
 STATUSES: Final = {
     "invalid_request_error": 400,
@@ -62,7 +58,17 @@ STATUSES: Final = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-REPLACEMENT: Final = "\ufffd"
+
+
+class _Open:
+    """A block between its start and its stop; `key` names it among all blocks of the answer."""
+
+    __slots__ = ("key", "signature", "type")
+
+    def __init__(self, key: int, block: Block) -> None:
+        self.key = key
+        self.type = block.type
+        self.signature = block.signature or ""
 
 
 class UpstreamMessage:
@@ -78,159 +84,165 @@ class UpstreamMessage:
         self._reader = reader
         self._envelope = envelope
         self._limited = limited
-        self._started = False
-        self._index = 0
-        self._block: Block | None = None
-        self._input: list[str] = []
-        self._signature = ""
+        self._line = Line()
+        self._open: dict[int, _Open] = {}
+        self._blocks = 0
         self._reason: str | None = None
         self._details: StopDetails | None = None
-        self._counted: int | None = None
+        self._usage = EventUsage()
         self._reported = 0
+        self._said = False
         self.done = False
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
         """Return the events of the next frame."""
-        event = self._reader.read(frame)
-        if event is None:
-            return []
-        events = self._piece(event) if isinstance(event, BlockDelta) else self._step(event)
+        events = [said for event in self._reader.read(frame) for said in self._step(event)]
         self._reported += sum(one.tokens for one in events)
         return events
 
     def end(self) -> list[EngineEvent]:
-        """Return `Finished`. Raises for an answer without an end."""
-        if not self.done:
+        """Return the remaining events, `Finished` last. Raises for an answer without an end."""
+        if self._reason is None and not (self.done and self._said):
             raise failed("the answer ended in the middle")
-        rest = 0 if self._counted is None else max(0, self._counted - self._reported)
-        reason, refusal = self._finish(), None
+        counted = self._usage.output_tokens or None
+        reason, details = (
+            finish_reason(self._reason, counted, self._max_tokens, limited=self._limited),
+            None,
+        )
         if reason is FinishReason.REFUSAL and self._details is not None:
-            refusal = Refusal(self._details.category, self._details.explanation)
-        return [Finished(reason, rest, refusal)]
+            details = Refusal(self._details.category, self._details.explanation)
+        cut = reason in {FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW}
+        events = [said for index in list(self._open) for said in self._close(index)]
+        events += self._line.end(cut=cut)
+        self._reported += sum(one.tokens for one in events)
+        rest = 0 if counted is None else counted - self._reported
+        return [*events, Finished(reason, rest, details, _prompt(self._usage))]
 
     def _step(self, event: Event) -> list[EngineEvent]:
         match event:
-            case BlockStart():
-                return self._begin(event)
-            case BlockStop():
-                return self._close(event)
-            case Start():
-                self._check(not self._started, "a message_start in the middle")
-                self._started = True
-                return _prompt_size(event.message.usage)
+            case BlockDelta(delta=delta, index=index):
+                return self._piece(delta, index)
+            case BlockStart(content_block=block, index=index):
+                return self._begin(block, index)
+            case BlockStop(index=index):
+                return self._close(self._place(index))
+            case Start(message=message):
+                return self._start(message.usage if message else None)
             case MessageDelta():
                 self._ending(event)
             case Stop():
-                self._check(self._reason is not None, "message_stop before a stop reason")
-                self._check(self._block is None, "message_stop in a block")
                 self.done = True
             case ErrorEvent():
                 raise _broken(event)
-        # llama.cpp omits message_start if an answer begins in the middle of a character.
-        self._started = True
         return []
 
+    def _start(self, usage: EventUsage | None) -> list[EngineEvent]:
+        """Return the size of the prompt; servers send none, or 0, before they know it.
+
+        An answer that has begun, in whichever order, has no second start.
+        """
+        self._usage = _updated(self._usage, usage)
+        prompt = None if self._said else _prompt(self._usage)
+        self._said = self._said or prompt is not None
+        return [] if prompt is None else [prompt]
+
     def _ending(self, event: MessageDelta) -> None:
-        self._check(self._block is None, "message_delta in a block")
-        self._reason = event.delta.stop_reason or self._reason
-        self._details = event.delta.stop_details or self._details
-        if event.usage is not None and event.usage.output_tokens is not None:
-            self._counted = event.usage.output_tokens
+        self._usage = _updated(self._usage, event.usage)
+        if event.delta is not None:
+            self._reason = event.delta.stop_reason or self._reason
+            self._details = event.delta.stop_details or self._details
 
-    def _begin(self, event: BlockStart) -> list[EngineEvent]:
-        block = event.content_block
-        self._started = True
-        in_order = self._block is None and self._reason is None
-        self._check(in_order and event.index == self._index, "a block starts out of order")
-        self._check(block.type in PIECES, "a block of an unknown type")
-        self._block = block
-        self._signature = block.signature or ""
+    def _begin(self, block: Block, index: int | None) -> list[EngineEvent]:
+        if block.type not in BLOCKS:
+            raise failed("a block of an unknown type")
+        place = self._blocks if index is None else index
+        events = self._close(place)
+        self._open[place] = opened = _Open(self._blocks, block)
+        self._blocks += 1
         if block.type == "redacted_thinking":
-            return [RedactedThought(self._envelope.close(block.data))]
+            return events + self._line.event(
+                RedactedThought(self._envelope.close(block.data or ""))
+            )
         if block.type == "tool_use":
-            self._check(bool(block.name), "a call without the name of a tool")
-            self._input = [msgspec.json.encode(block.input).decode()] if block.input else []
-            first = [ToolCallJson(text, 0) for text in self._input]
-            return [ToolCallStart(block.name or "", 1), *first]
-        return self._talk(Delta("", text=block.text, thinking=block.thinking))
+            text = msgspec.json.encode(block.input).decode() if block.input else ""
+            return events + self._line.call(opened.key, block.id, block.name, text)
+        return events + self._talk(block.text, block.thinking)
 
-    def _piece(self, event: BlockDelta) -> list[EngineEvent]:
-        block, delta = self._block, event.delta
-        if block is None or event.index != self._index:
-            raise failed("a delta of a block that is not open")
-        self._check(delta.type in PIECES[block.type], "a delta of another block's kind")
-        self._signature += delta.signature
-        if not delta.partial_json:
-            return self._talk(delta)
-        self._input.append(delta.partial_json)
-        return [ToolCallJson(delta.partial_json, 1)]
+    def _piece(self, delta: Delta, index: int | None) -> list[EngineEvent]:
+        events = self._talk(delta.text, delta.thinking)
+        if delta.signature:
+            self._block("thinking", index).signature += delta.signature
+        if delta.partial_json:
+            call = self._block("tool_use", index)
+            events += self._line.call(call.key, None, None, delta.partial_json)
+        return events
 
-    def _talk(self, delta: Delta) -> list[EngineEvent]:
-        if text := delta.text.replace(REPLACEMENT, ""):
-            return [TextChunk(text, 1)]
-        return [ThinkingChunk(delta.thinking, 1)] if delta.thinking else []
+    def _talk(self, text: str | None, thinking: str | None) -> list[EngineEvent]:
+        events = self._line.chunk(ThinkingChunk, thinking) if thinking else []
+        if text:
+            events += self._line.chunk(TextChunk, text)
+        self._said = self._said or bool(text or thinking)
+        return events
 
-    def _close(self, event: BlockStop) -> list[EngineEvent]:
-        block = self._block
-        self._check(event.index == self._index, "a block ends out of order")
-        self._started = True
+    def _place(self, index: int | None) -> int:
+        """Return the index of an open block; the last one, where the server names none."""
+        return next(reversed(self._open), -1) if index is None else index
+
+    def _block(self, kind: str, index: int | None) -> _Open:
+        """Return the open block of this kind that a delta belongs to, or one without a start."""
+        found = self._open.get(self._place(index))
+        if found is None or found.type != kind:
+            same = [block for block in self._open.values() if block.type == kind]
+            found = same[-1] if same else None
+        if found is None:
+            self._open[self._blocks] = found = _Open(self._blocks, Block(kind))
+            self._blocks += 1
+        return found
+
+    def _close(self, place: int) -> list[EngineEvent]:
+        block = self._open.pop(place, None)
         if block is None:
             return []  # llama.cpp ends an empty block without having begun it
         if block.type == "tool_use":
-            self._check_input()
-        self._block = None
-        self._index += 1
-        if block.type != "thinking" or not self._signature:
+            return self._line.close(block.key)
+        if block.type != "thinking" or not block.signature:
             return []
-        return [ThinkingSignature(self._envelope.close(self._signature))]
-
-    def _check_input(self) -> None:
-        """Refuse an input that is no object, unless the limit has cut it."""
-        text = "".join(self._input)
-        whole = decode(completed(text), object) if text else {}
-        self._check(isinstance(whole, dict), "the input of a call is no JSON object")
-
-    def _check(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - the condition itself
-        if not holds:
-            raise failed(otherwise)
-
-    def _finish(self) -> FinishReason:
-        match self._reason:
-            case "end_turn" | "tool_use" | "stop_sequence":
-                return FinishReason.END_TURN
-            case "refusal":
-                return FinishReason.REFUSAL
-            case "model_context_window_exceeded":
-                return FinishReason.CONTEXT_WINDOW
-            case "max_tokens":
-                early = self._counted is not None and self._counted < self._max_tokens
-                full = self._limited or early
-                return FinishReason.CONTEXT_WINDOW if full else FinishReason.MAX_TOKENS
-            case reason:
-                raise failed(f"the answer stopped for an unknown reason: {str(reason)[:50]!r}")
+        return self._line.event(ThinkingSignature(self._envelope.close(block.signature)))
 
 
-def _prompt_size(usage: PromptUsage | None) -> list[EngineEvent]:
-    """Return the size of the prompt; servers send none, or 0, before they know it."""
-    if usage is None:
-        return []
+def _updated(usage: EventUsage, later: EventUsage | None) -> EventUsage:
+    """Return the counters of both; later ones replace earlier ones, a prompt of 0 tokens does not.
+
+    Some servers fill in what they know at the end, others leave it at 0 there.
+    """
+    if later is None:
+        return usage
+    named = {name: getattr(later, name) for name in later.__struct_fields__}
+    found = {name: value for name, value in named.items() if value is not None}
+    if not later.output_tokens:
+        found.pop("output_tokens", None)
+    if _prompt(later) is None:
+        found = {name: value for name, value in found.items() if name == "output_tokens"}
+    return msgspec.structs.replace(usage, **found)
+
+
+def _prompt(usage: EventUsage) -> Started | None:
+    """Return the size of the prompt, `None` as long as the server has not counted it."""
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     whole = (usage.input_tokens or 0) + read + written
     if not whole:
-        return []
-    hour = min(
-        written, usage.cache_creation.ephemeral_1h_input_tokens if usage.cache_creation else 0
-    )
-    started = Started(
+        return None
+    writes = usage.cache_creation or CacheWrites()
+    hour = min(written, writes.ephemeral_1h_input_tokens or 0)
+    return Started(
         input_tokens=whole,
         cache_read_tokens=read,
         cache_write_5m_tokens=written - hour,
         cache_write_1h_tokens=hour,
     )
-    return [started]
 
 
 def _broken(event: ErrorEvent) -> EngineError:
     """Return the error of an error event, by the status of its type."""
-    message = sentence(event.error.message)
-    return refusal(STATUSES.get(event.error.type, 500), message)
+    kind, message = (event.error.type, event.error.message) if event.error else (None, None)
+    return refusal(STATUSES.get(kind or "", 500), sentence(message))

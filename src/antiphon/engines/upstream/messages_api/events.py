@@ -1,80 +1,90 @@
-"""The upstream's stream events, as far as Antiphon reads them; unknown keys are ignored."""
+"""The upstream's stream events, as far as Antiphon reads them; unknown keys are ignored.
 
-from typing import Annotated, Any, TypeAlias
+An event of the types that are due is decoded at once. Any other is read value by value: what cannot
+be read counts as absent, and only what is no JSON object at all is a failure.
+"""
+
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from antiphon.engines.upstream.http import decode, read
+from antiphon.engines.upstream.http import failed
+from antiphon.engines.upstream.loose import (
+    LARGEST_COUNT,
+    fields,
+    items,
+    json_text,
+    text_of,
+    values_of,
+    whole,
+)
 from antiphon.wire.sse import Frame
 
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
 
 
 class UpstreamEvent(msgspec.Struct, frozen=True, tag_field="type"):
     """One event."""
 
 
-class MessageUsage(msgspec.Struct, frozen=True):
-    output_tokens: Count | None = None
-
-
 class CacheWrites(msgspec.Struct, frozen=True):
-    ephemeral_5m_input_tokens: Count = 0
-    ephemeral_1h_input_tokens: Count = 0
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
-class PromptUsage(msgspec.Struct, frozen=True):
-    """The tokens of the prompt: uncached, read from a cache, and written to one."""
+class EventUsage(msgspec.Struct, frozen=True):
+    """The tokens of the prompt (uncached, read from a cache, written to one), and of the answer."""
 
     input_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None
     cache_creation: CacheWrites | None = None
+    output_tokens: Count | None = None
 
 
 class StartedMessage(msgspec.Struct, frozen=True):
-    usage: PromptUsage | None = None
+    usage: EventUsage | None = None
 
 
 class Start(UpstreamEvent, frozen=True, tag="message_start"):
-    message: StartedMessage = StartedMessage()
+    message: StartedMessage | None = None
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A block at its start; `type` decides the types of its deltas."""
+    """A block at its start."""
 
     type: str
+    id: str | None = None
     name: str | None = None
-    text: str = ""
-    thinking: str = ""
+    text: str | None = None
+    thinking: str | None = None
     signature: str | None = None
-    data: str = ""
+    data: str | None = None
     input: dict[str, Any] | None = None
 
 
 class BlockStart(UpstreamEvent, frozen=True, tag="content_block_start"):
-    index: int
     content_block: Block
+    index: Count | None = None
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """A piece of a block; `type` decides which of the fields it has."""
+    """A piece of a block. Its fields say what it is; `type` is not needed."""
 
-    type: str
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
-    signature: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    signature: str | None = None
 
 
 class BlockDelta(UpstreamEvent, frozen=True, tag="content_block_delta"):
-    index: int
     delta: Delta
+    index: Count | None = None
 
 
 class BlockStop(UpstreamEvent, frozen=True, tag="content_block_stop"):
-    index: int
+    index: Count | None = None
 
 
 class StopDetails(msgspec.Struct, frozen=True):
@@ -90,8 +100,8 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class MessageDelta(UpstreamEvent, frozen=True, tag="message_delta"):
-    delta: Ending
-    usage: MessageUsage | None = None
+    delta: Ending | None = None
+    usage: EventUsage | None = None
 
 
 class Stop(UpstreamEvent, frozen=True, tag="message_stop"):
@@ -99,38 +109,189 @@ class Stop(UpstreamEvent, frozen=True, tag="message_stop"):
 
 
 class Broken(msgspec.Struct, frozen=True):
-    type: str = ""
-    message: str = ""
+    type: str | None = None
+    message: str | None = None
 
 
 class ErrorEvent(UpstreamEvent, frozen=True, tag="error"):
-    error: Broken
+    error: Broken | None = None
 
 
 Event: TypeAlias = Start | BlockStart | BlockDelta | BlockStop | MessageDelta | Stop | ErrorEvent
 
+DONE: Final = "[DONE]"
+"""What servers say at the end that answer in the vocabulary of chat completions as well."""
 
-class Reader:
-    """Decodes events, with decoders that are made once."""
+MESSAGE: Final = "message"
+"""The type of a whole message."""
 
-    __slots__ = ("_events",)
-
-    def __init__(self) -> None:
-        self._events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-
-    def read(self, frame: Frame) -> Event | None:
-        """Return the event of a frame, `None` for pings and unknown ones; raises `EngineError`."""
-        name = frame.event if frame.event != "message" else decode(frame.data, Head).type
-        return read(frame.data, self._events) if name in KNOWN else None
-
-
-class Head(msgspec.Struct, frozen=True):
-    """The type of an event without a name."""
-
-    type: str = ""
-
-
-KNOWN = frozenset(
+KNOWN: Final = frozenset(
     str(kind.__struct_config__.tag)
     for kind in (Start, BlockStart, BlockDelta, BlockStop, MessageDelta, Stop, ErrorEvent)
 )
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """The type of an event."""
+
+    type: str | None = None
+
+
+class Reader:
+    """Decodes events, with decoders that are made once: the decoder of a union is costly."""
+
+    __slots__ = ("_events", "_heads")
+
+    def __init__(self) -> None:
+        self._events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+        self._heads: msgspec.json.Decoder[_Head] = msgspec.json.Decoder(_Head)
+
+    def read(self, frame: Frame) -> list[Event]:
+        """Return the events of a frame, none for pings and unknown ones; raises `EngineError`."""
+        data = frame.data.strip()
+        if not data:
+            return []
+        if data == DONE:
+            return [Stop()]
+        try:
+            name = frame.event if frame.event in KNOWN else self._heads.decode(data).type
+            if name in KNOWN:
+                return [self._events.decode(data)]
+            if name is not None and name != MESSAGE:
+                return []
+        except (msgspec.DecodeError, RecursionError):
+            pass
+        if frame.event not in KNOWN and frame.event != "message":
+            # A ping, perhaps, or an event of tomorrow.
+            return []
+        try:
+            return [event for value in values_of(data) for event in _events(frame.event, value)]
+        except RecursionError:
+            raise failed("it said what it should not: JSON that is nested too deeply") from None
+
+
+def _events(name: str, value: Any) -> list[Event]:
+    """Read one value; `name` is the name of its frame, which may stand for its type."""
+    if value is None:
+        return []
+    if not isinstance(value, dict):
+        raise failed("it said what it should not: an event that is no JSON object")
+    kind = text_of(value.get("type"))
+    if kind == MESSAGE:
+        return _message(value)
+    if kind not in KNOWN:
+        kind = name if name in KNOWN else _kind_of(value)
+    event = _event(kind, value)
+    return [] if event is None else [event]
+
+
+def _message(value: dict[str, Any]) -> list[Event]:
+    """Return the events of a whole message, from a server that does not stream."""
+    usage = _usage(value.get("usage"))
+    events: list[Event] = [Start(StartedMessage(usage))]
+    for index, block in enumerate(items(value.get("content"))):
+        events += [BlockStart(_block(fields(block)), index), BlockStop(index)]
+    return [*events, MessageDelta(_ending(value), usage), Stop()]
+
+
+def _kind_of(value: dict[str, Any]) -> str:
+    """Return the type of an event that does not say it."""
+    if "stop_reason" in fields(value.get("delta")):
+        return "message_delta"
+    kinds = {
+        "content_block": "content_block_start",
+        "delta": "content_block_delta",
+        "message": "message_start",
+        "error": "error",
+    }
+    return next((kind for name, kind in kinds.items() if name in value), "")
+
+
+def _event(name: str, value: dict[str, Any]) -> Event | None:
+    index = whole(value.get("index"))
+    event: Event | None = None
+    match name:
+        case "message_start":
+            event = Start(StartedMessage(_usage(fields(value.get("message")).get("usage"))))
+        case "content_block_start":
+            event = BlockStart(_block(fields(value.get("content_block"))), index)
+        case "content_block_delta":
+            event = BlockDelta(_delta(value.get("delta")), index)
+        case "content_block_stop":
+            event = BlockStop(index)
+        case "message_delta":
+            event = MessageDelta(_ending(fields(value.get("delta"))), _usage(value.get("usage")))
+        case "message_stop":
+            event = Stop()
+        case "error":
+            event = ErrorEvent(_broken(value.get("error")))
+    return event
+
+
+def _broken(error: Any) -> Broken:
+    if not isinstance(error, dict):
+        return Broken(message=text_of(error))
+    return Broken(text_of(error.get("type")), text_of(error.get("message")))
+
+
+def _block(value: dict[str, Any]) -> Block:
+    given = value.get("input")
+    return Block(
+        type=text_of(value.get("type")) or _type_of(value),
+        id=text_of(value.get("id")),
+        name=text_of(value.get("name")),
+        text=text_of(value.get("text")),
+        thinking=text_of(value.get("thinking")),
+        signature=text_of(value.get("signature")),
+        data=text_of(value.get("data")),
+        input=given if isinstance(given, dict) else None,
+    )
+
+
+def _type_of(value: dict[str, Any]) -> str:
+    """Return the type of a block that does not say it."""
+    for name, kind in (
+        ("name", "tool_use"),
+        ("thinking", "thinking"),
+        ("data", "redacted_thinking"),
+    ):
+        if value.get(name) is not None:
+            return kind
+    return "text"
+
+
+def _delta(value: Any) -> Delta:
+    if not isinstance(value, dict):
+        return Delta(text=text_of(value))
+    return Delta(
+        text=text_of(value.get("text")),
+        thinking=text_of(value.get("thinking")),
+        partial_json=json_text(value.get("partial_json")),
+        signature=text_of(value.get("signature")),
+    )
+
+
+def _ending(value: dict[str, Any]) -> Ending:
+    details = value.get("stop_details")
+    return Ending(
+        text_of(value.get("stop_reason")),
+        StopDetails(text_of(details.get("category")), text_of(details.get("explanation")))
+        if isinstance(details, dict)
+        else None,
+    )
+
+
+def _usage(value: Any) -> EventUsage | None:
+    if not isinstance(value, dict):
+        return None
+    writes = fields(value.get("cache_creation"))
+    return EventUsage(
+        input_tokens=whole(value.get("input_tokens")),
+        cache_read_input_tokens=whole(value.get("cache_read_input_tokens")),
+        cache_creation_input_tokens=whole(value.get("cache_creation_input_tokens")),
+        cache_creation=CacheWrites(
+            whole(writes.get("ephemeral_5m_input_tokens")),
+            whole(writes.get("ephemeral_1h_input_tokens")),
+        ),
+        output_tokens=whole(value.get("output_tokens")),
+    )
