@@ -42,3 +42,9 @@ def test_an_object_cut_anywhere_is_an_object(value: dict[str, object], end: int)
 )
 def test_complete_values_of_cut_json_are_kept(text: str, expected: str) -> None:
     assert completed(text) == expected
+
+
+def test_long_text_costs_no_copy_for_each_token() -> None:
+    """With a copy of the text for each token, this would copy 200 gigabytes."""
+    text = '{"a": [' + '"word", ' * 200_000
+    assert completed(text) == '{"a": [' + ", ".join(['"word"'] * 200_000) + "]}"

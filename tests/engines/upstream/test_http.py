@@ -338,3 +338,29 @@ async def test_overload_carries_the_retry_after_of_the_upstream(
     upstream.script = script
     error = await fails(engine)
     assert (error.kind, error.retry_after_s) == (EngineErrorKind.OVERLOADED, 7.0)
+
+
+async def test_body_that_stalls_times_out(upstream: Misbehaving) -> None:
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b'{"input_tokens":')
+        await asyncio.sleep(60)
+        return response
+
+    upstream.script = script
+    engine = await opened(open_messages_api, upstream.url, count="upstream")
+    with pytest.raises(EngineError) as caught:
+        await engine.count_tokens(ask("Hi"))
+    assert caught.value.kind is EngineErrorKind.TIMEOUT
+    await engine.aclose()
+
+
+async def test_numbers_of_models_and_counts_may_be_texts(upstream: Misbehaving) -> None:
+    upstream.says(b'{"data":[{"id":"m","max_model_len":"77"}],"input_tokens":"12"}')
+    engine = await opened(
+        open_messages_api, upstream.url, count="upstream", model=None, context_tokens=None
+    )
+    assert engine.capabilities.context_tokens == 77
+    assert await engine.count_tokens(ask("Hi")) == 12
+    await engine.aclose()

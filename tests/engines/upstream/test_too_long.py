@@ -146,6 +146,10 @@ def test_code_says_it_without_words() -> None:
     assert too_long("", {"error": {"code": "context_length_exceeded"}}) == "prompt is too long"
 
 
+def test_code_of_another_type_says_nothing() -> None:
+    assert too_long("no", {"error": {"code": [[]], "type": {}}}) is None
+
+
 def test_own_sentence_of_the_api_for_both_together_is_kept() -> None:
     said = "input length and `max_tokens` exceed context limit: 8000 + 1000 > 8192"
     assert too_long(f"{said}, decrease input length or `max_tokens` and try again") == said

@@ -200,13 +200,18 @@ def _session(headers: Mapping[str, str], patience: Patience) -> aiohttp.ClientSe
 
 
 async def _limited(response: aiohttp.ClientResponse, most: int, wait_s: float) -> bytes:
+    """Return a body of at most `most` bytes; each wait for more of it lasts at most `wait_s`."""
     body = bytearray()
-    async with asyncio.timeout(wait_s):
-        while part := await response.content.readany():
-            body += part
-            if len(body) > most:
-                raise failed(f"an answer of more than {most} bytes")
+    while part := await _part(response, wait_s):
+        body += part
+        if len(body) > most:
+            raise failed(f"an answer of more than {most} bytes")
     return bytes(body)
+
+
+async def _part(response: aiohttp.ClientResponse, wait_s: float) -> bytes:
+    async with asyncio.timeout(wait_s):
+        return await response.content.readany()
 
 
 def decode(text: bytes | str, kind: type[T], *, strict: bool = True) -> T:

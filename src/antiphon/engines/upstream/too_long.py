@@ -61,7 +61,9 @@ def too_long(message: str | None, body: Any = None) -> str | None:
     if own := _OWN.search(text):
         return own[0]
     error = _error(body)
-    known = not CODES.isdisjoint(str(error.get(key)) for key in ("code", "type"))
+    known = any(
+        code in CODES for key in ("code", "type") if isinstance(code := error.get(key), str)
+    )
     about = known or _NO_PROMPT.search(text) is None
     sure = about and (known or _SURE.search(text) is not None)
     likely = about and _LIKELY.search(text) and _PROMPT.search(text)

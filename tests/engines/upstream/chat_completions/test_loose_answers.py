@@ -205,6 +205,8 @@ def test_number_as_content_is_read_as_it_is_written() -> None:
         delta(content=None, tool_calls=None, role=7, refusal=None),
         {"choices": None},
         {"choices": {}},
+        delta(content={"type": []}),
+        delta(content=[{"type": {}, "text": None}]),
         {"choices": [None]},
         {"choices": [{"delta": None}]},
         {"choices": [{"index": None, "delta": {"content": ""}}], "usage": []},

@@ -148,6 +148,7 @@ def test_unknown_reason_is_the_end_of_the_turn(reason: Any) -> None:
         [START, begin(0, text="Hi"), close(0), ending(), STOP],
         [START, begin(0, type="text"), piece(0, type="delta of tomorrow"), piece(0, text="Hi"),
          close(0), ending(), STOP],
+        [START, {**TEXT[1], "type": ""}, ending()],
         [Frame("ping", ""), Frame("ping", "ping"), Frame("message", " "), *TEXT, ending(), STOP],
         [Frame("news", json.dumps(event)) for event in (START, *TEXT, ending(), STOP)],
         [Frame(event["type"], json.dumps({**event, "type": None}))

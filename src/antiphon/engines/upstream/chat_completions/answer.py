@@ -38,6 +38,8 @@ from antiphon.engines.upstream.too_long import too_long
 from antiphon.wire.sse import Frame
 
 DONE: Final = "[DONE]"
+PINGS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+"""The names of events that only keep a connection open, whatever they say."""
 
 
 class ChatAnswer:
@@ -61,7 +63,7 @@ class ChatAnswer:
 
     def feed(self, frame: Frame) -> list[EngineEvent]:
         """Return the events of the next frame."""
-        data = frame.data.strip()
+        data = "" if frame.event in PINGS else frame.data.strip()
         if data == DONE:
             self.done = True
             return []

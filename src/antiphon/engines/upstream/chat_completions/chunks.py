@@ -156,9 +156,9 @@ def _delta(value: Any) -> Delta | None:
         return None
     if not isinstance(value, dict):
         return Delta(content=text_of(value))
-    parts = items(value.get("content"))
-    thoughts = [part for part in parts if fields(part).get("type") in THOUGHTS]
-    spoken = [part for part in parts if fields(part).get("type") not in THOUGHTS]
+    parts = [(text_of(fields(one).get("type")), one) for one in items(value.get("content"))]
+    thoughts = [part for kind, part in parts if kind in THOUGHTS]
+    spoken = [part for kind, part in parts if kind not in THOUGHTS]
     return Delta(
         content=text_of(spoken),
         reasoning_content=text_of(value.get("reasoning_content")) or text_of(thoughts),

@@ -157,12 +157,12 @@ class Reader:
             name = frame.event if frame.event in KNOWN else self._heads.decode(data).type
             if name in KNOWN:
                 return [self._events.decode(data)]
-            if name is not None and name != MESSAGE:
+            if name and name != MESSAGE:
+                # A ping, or an event of tomorrow.
                 return []
         except (msgspec.DecodeError, RecursionError):
             pass
         if frame.event not in KNOWN and frame.event != "message":
-            # A ping, perhaps, or an event of tomorrow.
             return []
         try:
             return [event for value in values_of(data) for event in _events(frame.event, value)]
