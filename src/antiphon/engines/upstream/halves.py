@@ -23,21 +23,21 @@ _ALONE: Final = re.compile(_HIGH)
 
 
 class TextHalves:
-    """The halves in one text."""
+    """The halves in one text; `half` waits for the piece behind it."""
 
-    __slots__ = ("_half",)
+    __slots__ = ("half",)
 
     def __init__(self) -> None:
-        self._half = ""
+        self.half = ""
 
     def feed(self, text: str) -> str:
-        """Return the next piece, whose last half waits for the piece behind it."""
-        if text.isascii() and not self._half:
+        """Return the next piece, without a half at its end."""
+        if text.isascii() and not self.half:
             return text
-        text = self._half + text
-        self._half = ""
+        text = self.half + text
+        self.half = ""
         if _FIRST[0] <= text[-1:] <= _FIRST[1]:
-            text, self._half = text[:-1], text[-1]
+            text, self.half = text[:-1], text[-1]
         return joined(text)
 
 

@@ -24,17 +24,16 @@ _SIGN: Final = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 
 
 class _Part:
-    """A part of the answer: its events that have not been passed on yet."""
+    """A part of the answer: its events that have not been passed on yet.
 
-    __slots__ = ("events",)
+    `flows` is true if they may be passed on, once it is the first part.
+    """
+
+    __slots__ = ("events", "flows")
 
     def __init__(self) -> None:
         self.events: list[EngineEvent] = []
-
-    @property
-    def flows(self) -> bool:
-        """Whether its events may be passed on, once it is the first part."""
-        return True
+        self.flows = True
 
     @property
     def done(self) -> bool:
@@ -53,10 +52,11 @@ class _Chunks(_Part):
         self.halves = TextHalves()
 
     def add(self, text: str) -> None:
-        text = self.halves.feed(text)
-        if self.kind is TextChunk:
-            # Models may sample bytes that are no character; they arrive as U+FFFD.
-            text = text.replace(REPLACEMENT, "")
+        if self.halves.half or not text.isascii():
+            text = self.halves.feed(text)
+            if self.kind is TextChunk:
+                # Models may sample bytes that are no character; they arrive as U+FFFD.
+                text = text.replace(REPLACEMENT, "")
         if text:
             self.events.append(self.kind(text, 1))
 
@@ -80,6 +80,7 @@ class _Call(_Part):
 
     def __init__(self) -> None:
         super().__init__()
+        self.flows = False
         self.call_id: str | None = None
         self.name = ""
         self.closed = False
@@ -92,10 +93,6 @@ class _Call(_Part):
         self._shut = False
         # `None` while it is not known; a text is looked at once, when its first bracket has ended.
         self._whole: bool | None = None
-
-    @property
-    def flows(self) -> bool:
-        return bool(self.name)
 
     @property
     def done(self) -> bool:
@@ -121,6 +118,7 @@ class _Call(_Part):
 
     def rename(self, name: str) -> None:
         self.name = name
+        self.flows = True
         self.events.insert(0, ToolCallStart(name, 1))
 
     def add(self, text: str) -> None:
@@ -187,12 +185,16 @@ class Line:
 
     def chunk(self, kind: ChunkType, text: str) -> list[EngineEvent]:
         """Take a piece of text or of thinking."""
-        last = self._line[-1] if self._line else None
+        line = self._line
+        last = line[-1] if line else None
         if not isinstance(last, _Chunks) or last.kind is not kind:
             last = _Chunks(kind)
-            self._line.append(last)
+            line.append(last)
         last.add(text)
-        return self._pass_on()
+        if len(line) > 1:
+            return self._pass_on()
+        passed, last.events = last.events, []
+        return passed
 
     def event(self, event: EngineEvent) -> list[EngineEvent]:
         """Take an event that is a part of its own."""
@@ -248,8 +250,8 @@ class Line:
         line, events = self._line, list[EngineEvent]()
         while line and line[0].flows:
             first = line[0]
-            events += first.events
-            first.events = []
+            passed, first.events = first.events, []
+            events = events + passed if events else passed
             if len(line) == 1 or not first.done:
                 break
             if isinstance(first, _Call):

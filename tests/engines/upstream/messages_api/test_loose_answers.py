@@ -55,7 +55,7 @@ def frame(event: Any) -> Frame:
         return event
     if isinstance(event, str):
         return Frame("message", event)
-    return Frame(event.get("type", "message"), json.dumps(event))
+    return Frame(event.get("type") or "message", json.dumps(event))
 
 
 def read(*events: Any, asked: int = 100) -> list[EngineEvent]:

@@ -71,7 +71,8 @@ class ChatAnswer:
         for chunk in chunks_of(data) if data else ():
             if chunk.is_error or frame.event == "error":
                 raise _broken(chunk)
-            self._usage(chunk.usage)
+            if chunk.usage is not None:
+                self._usage(chunk.usage)
             for choice in chunk.choices or ():
                 events += self._choice(choice)
         return self._count(events)
@@ -89,10 +90,8 @@ class ChatAnswer:
         rest = 0 if self._counted is None else self._counted - self._reported
         return [*events, Finished(reason, rest, prompt=self._prompt)]
 
-    def _usage(self, usage: ChunkUsage | None) -> None:
+    def _usage(self, usage: ChunkUsage) -> None:
         """Take over what the server counted; 0 stands for what it has not counted yet."""
-        if usage is None:
-            return
         self._counted = usage.completion_tokens or self._counted
         if usage.prompt_tokens:
             read = min(usage.cached or 0, usage.prompt_tokens)
@@ -103,7 +102,8 @@ class ChatAnswer:
         self._index = index if self._index is None else self._index
         if index != self._index:
             raise failed("a second answer came, where one was asked for")
-        self._usage(choice.usage)
+        if choice.usage is not None:
+            self._usage(choice.usage)
         delta = choice.delta
         if delta is None and not self._said:
             # A whole message at the end of a stream repeats what has come.

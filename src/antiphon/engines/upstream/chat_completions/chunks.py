@@ -107,7 +107,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
     @property
     def is_error(self) -> bool:
-        return self.error not in (None, False, "") or self.object == "error"
+        return (self.error is not None and self.error not in (False, "")) or self.object == "error"
 
 
 def chunks_of(text: str) -> list[Chunk]:
