@@ -364,3 +364,33 @@ async def test_numbers_of_models_and_counts_may_be_texts(upstream: Misbehaving) 
     assert engine.capabilities.context_tokens == 77
     assert await engine.count_tokens(ask("Hi")) == 12
     await engine.aclose()
+
+
+async def test_last_event_needs_no_blank_line(
+    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+) -> None:
+    whole = WHOLE[opener].removesuffix(b"data: [DONE]\n\n")
+    upstream.streams(whole.removesuffix(b"\n\n"))
+    assert text_of(await answer(engine, ask("Hi"))) == "a"
+
+
+async def test_last_event_that_was_cut_is_left_out(
+    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+) -> None:
+    upstream.streams(WHOLE[opener] + b'data: {"choices":[{"del')
+    assert text_of(await answer(engine, ask("Hi"))) == "a"
+    upstream.streams(WHOLE[opener].removesuffix(b"data: [DONE]\n\n") + b"data: [DO")
+    assert text_of(await answer(engine, ask("Hi"))) == "a"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream"])
+async def test_stream_of_another_type_is_read(
+    engine: Engine, upstream: Misbehaving, opener: OpenEngine, kind: str
+) -> None:
+    upstream.says(WHOLE[opener], kind=kind)
+    assert text_of(await answer(engine, ask("Hi"))) == "a"
+
+
+async def test_page_for_people_is_no_answer(engine: Engine, upstream: Misbehaving) -> None:
+    upstream.says(b"<html>", kind="text/html")
+    assert (await fails(engine)).kind is EngineErrorKind.FAILED

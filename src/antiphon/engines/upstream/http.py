@@ -222,20 +222,8 @@ def decode(text: bytes | str, kind: type[T], *, strict: bool = True) -> T:
     try:
         return msgspec.json.decode(text, type=kind, strict=strict)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _wrong(error) from error
-
-
-def read(text: bytes | str, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode frequent messages of an upstream: the decoder of a union is costly to make."""
-    try:
-        return decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _wrong(error) from error
-
-
-def _wrong(error: Exception) -> EngineError:
-    # The error names a path and types, never the text at the path.
-    return failed(f"it said what it should not: {error}")
+        # The error names a path and types, never the text at the path.
+        raise failed(f"it said what it should not: {error}") from error
 
 
 def failed(what: str) -> EngineError:
