@@ -29,7 +29,7 @@ from antiphon.wire.events import (
 from antiphon.wire.fold import fold
 from antiphon.wire.messages import CacheCreation, Message, RefusalDetails
 from support.assembling import started_assembly
-from support.sources import read
+from support.sources import sources_of
 
 CHUNKS = st.lists(st.builds(TextChunk, st.text("abE ", max_size=4), st.integers(0, 5)), max_size=12)
 ENDINGS = st.builds(Finished, st.sampled_from(FinishReason), st.integers(0, 2))
@@ -453,7 +453,7 @@ def test_last_event_takes_tokens_back() -> None:
 
 
 def test_correction_is_kept_when_held_text_ends_the_message() -> None:
-    assembly = started_assembly("[", sources=read(["The grass is green."]))
+    assembly = started_assembly("[", sources=sources_of(["The grass is green."]))
     events = [assembly.start(), *assembly.feed(TextChunk("It is [", 1))]
     end = Finished(FinishReason.END_TURN, prompt=Started(input_tokens=99))
     message = fold([*events, *assembly.feed(end)])

@@ -14,7 +14,7 @@ from antiphon.service.platform import build_platform
 from antiphon.settings import ModelSettings, Settings
 from support.asgi import KEY, Client
 from support.organization import ADMIN, NOON, Clock, Organization
-from support.upstreams import Misbehaving, misbehaving
+from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -47,8 +47,8 @@ def messages(start: dict[str, Any], end: dict[str, Any], *texts: str) -> bytes:
 
 
 @pytest.fixture
-async def upstream() -> AsyncGenerator[Misbehaving]:
-    async with misbehaving() as server:
+async def upstream() -> AsyncGenerator[FakeUpstream]:
+    async with fake_upstream() as server:
         yield server
 
 
@@ -56,7 +56,7 @@ Start = Callable[..., Awaitable[Organization]]
 
 
 @pytest.fixture
-async def start(upstream: Misbehaving, tmp_path: Path) -> AsyncGenerator[Start]:
+async def start(upstream: FakeUpstream, tmp_path: Path) -> AsyncGenerator[Start]:
     async with AsyncExitStack() as stack:
 
         async def started(engine: str, **options: Any) -> Organization:
@@ -139,7 +139,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES)
 async def test_what_the_upstream_counted_is_told_billed_limited_and_reported(
     start: Start,
-    upstream: Misbehaving,
+    upstream: FakeUpstream,
     case: tuple[str, bytes, tuple[int, int, int]],
     stream: bool,
 ) -> None:
@@ -168,7 +168,7 @@ async def test_what_the_upstream_counted_is_told_billed_limited_and_reported(
 
 
 async def test_estimated_prompt_is_held_at_its_upper_bound(
-    start: Start, upstream: Misbehaving
+    start: Start, upstream: FakeUpstream
 ) -> None:
     """So that the tokens that the server counts in the end never cost more than was held."""
     upstream.streams(chat({"content": "Hi"}, prompt_tokens=900, completion_tokens=1))
@@ -198,7 +198,7 @@ async def test_estimated_prompt_is_held_at_its_upper_bound(
     ],
 )  # fmt: skip
 async def test_plain_answers_are_answers(
-    start: Start, upstream: Misbehaving, said: bytes, stream: bool
+    start: Start, upstream: FakeUpstream, said: bytes, stream: bool
 ) -> None:
     upstream.streams(said)
     answer = await ask(await start("chat_completions"), stream=stream)
@@ -213,7 +213,7 @@ async def test_plain_answers_are_answers(
 
 
 async def test_whole_answers_of_servers_that_do_not_stream_are_read(
-    start: Start, upstream: Misbehaving
+    start: Start, upstream: FakeUpstream
 ) -> None:
     message = {"role": "assistant", "content": "Hi"}
     whole = {
@@ -228,7 +228,7 @@ async def test_whole_answers_of_servers_that_do_not_stream_are_read(
 
 @pytest.mark.parametrize("engine", ["chat_completions", "messages_api"])
 async def test_long_prompt_is_the_callers_fault_in_the_words_of_the_api(
-    start: Start, upstream: Misbehaving, engine: str
+    start: Start, upstream: FakeUpstream, engine: str
 ) -> None:
     said = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
     upstream.says(json.dumps({"error": {"message": said}}).encode(), 400)

@@ -178,7 +178,7 @@ async def test_engine_that_breaks_the_order_of_events_fails(
 
 
 @pytest.mark.parametrize("tokens", [1, -3])
-async def test_bill_has_the_counts_of_the_last_event(asks: Any, tokens: int) -> None:
+async def test_bill_has_the_counts_of_the_last_event(start_caller: Any, tokens: int) -> None:
     async def open_correcting(_name: str, _config: EngineConfig) -> Silent:
         engine = Silent(ScriptedOptions())
         engine.events = (
@@ -188,7 +188,7 @@ async def test_bill_has_the_counts_of_the_last_event(asks: Any, tokens: int) -> 
         )
         return engine
 
-    caller = await asks(open_correcting)
+    caller = await start_caller(open_correcting)
     async with caller.answer() as answer:
         message = await answer.message()
         assert (answer.input_tokens, answer.output_tokens) == (33, 4 + tokens)

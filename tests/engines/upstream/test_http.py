@@ -340,7 +340,7 @@ async def test_overload_carries_the_retry_after_of_the_upstream(
     assert (error.kind, error.retry_after_s) == (EngineErrorKind.OVERLOADED, 7.0)
 
 
-async def test_body_that_stalls_times_out(upstream: Misbehaving) -> None:
+async def test_body_that_stalls_times_out(upstream: FakeUpstream) -> None:
     async def script(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
@@ -356,7 +356,7 @@ async def test_body_that_stalls_times_out(upstream: Misbehaving) -> None:
     await engine.aclose()
 
 
-async def test_numbers_of_models_and_counts_may_be_texts(upstream: Misbehaving) -> None:
+async def test_numbers_of_models_and_counts_may_be_texts(upstream: FakeUpstream) -> None:
     upstream.says(b'{"data":[{"id":"m","max_model_len":"77"}],"input_tokens":"12"}')
     engine = await opened(
         open_messages_api, upstream.url, count="upstream", model=None, context_tokens=None
@@ -367,7 +367,7 @@ async def test_numbers_of_models_and_counts_may_be_texts(upstream: Misbehaving) 
 
 
 async def test_last_event_needs_no_blank_line(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     whole = WHOLE[opener].removesuffix(b"data: [DONE]\n\n")
     upstream.streams(whole.removesuffix(b"\n\n"))
@@ -375,7 +375,7 @@ async def test_last_event_needs_no_blank_line(
 
 
 async def test_last_event_that_was_cut_is_left_out(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
 ) -> None:
     upstream.streams(WHOLE[opener] + b'data: {"choices":[{"del')
     assert text_of(await answer(engine, ask("Hi"))) == "a"
@@ -385,12 +385,12 @@ async def test_last_event_that_was_cut_is_left_out(
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream"])
 async def test_stream_of_another_type_is_read(
-    engine: Engine, upstream: Misbehaving, opener: OpenEngine, kind: str
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine, kind: str
 ) -> None:
     upstream.says(WHOLE[opener], kind=kind)
     assert text_of(await answer(engine, ask("Hi"))) == "a"
 
 
-async def test_page_for_people_is_no_answer(engine: Engine, upstream: Misbehaving) -> None:
+async def test_page_for_people_is_no_answer(engine: Engine, upstream: FakeUpstream) -> None:
     upstream.says(b"<html>", kind="text/html")
     assert (await fails(engine)).kind is EngineErrorKind.FAILED

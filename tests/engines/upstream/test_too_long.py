@@ -15,7 +15,7 @@ from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.engines.upstream.too_long import too_long
 from antiphon.wire.sse import Frame
 from support.conversation import answer, ask
-from support.upstreams import Misbehaving, misbehaving
+from support.upstreams import FakeUpstream, fake_upstream
 
 SAID = "prompt is too long: 9000 tokens > 8192 maximum"
 
@@ -183,8 +183,8 @@ def test_any_sentence_gives_a_sentence_or_none(text: str, number: int) -> None:
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Misbehaving]:
-    async with misbehaving() as server:
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with fake_upstream() as server:
         yield server
 
 
@@ -203,7 +203,7 @@ async def upstream() -> AsyncIterator[Misbehaving]:
     ],
 )
 async def test_refusal_of_a_long_prompt_is_the_sentence_of_the_api(
-    upstream: Misbehaving, opener: OpenEngine, status: int, body: Any
+    upstream: FakeUpstream, opener: OpenEngine, status: int, body: Any
 ) -> None:
     upstream.says(body.encode() if isinstance(body, str) else msgspec.json.encode(body), status)
     options = {"url": upstream.url, "model": "m", "context_tokens": 9000, "count": "estimate"}
