@@ -72,7 +72,7 @@ TAGS = (
     "'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'container_upload', "
     "'mcp_tool_use', 'mcp_tool_result'"
 )
-MEDIA_TYPES = "'image/gif', 'image/jpeg', 'image/png' or 'image/webp'"
+MEDIA_TYPES = "'image/jpeg', 'image/png', 'image/gif' or 'image/webp'"
 EXTRA = "Extra inputs are not permitted"
 SHAPE = "Input does not match the expected shape."
 TOOL_NAME = "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"
@@ -103,7 +103,7 @@ SENTENCES = [
     (
         "messages.0.role",
         None,
-        "messages.0.role: Input should be 'assistant', 'system' or 'user'",
+        "messages.0.role: Input should be 'user', 'assistant' or 'system'",
     ),
     ("messages.0.content", GONE, "messages.0.content: Field required"),
     ("messages.0.content", None, "messages.0.content: Input should be a valid array"),
@@ -191,7 +191,7 @@ SENTENCES = [
     (
         "cache_control",
         {"type": "ephemeral", "ttl": "2h"},
-        "cache_control.ttl: Input should be '1h' or '5m'",
+        "cache_control.ephemeral.ttl: Input should be '5m' or '1h'",
     ),
     ("max_tokens", GONE, "max_tokens: Field required"),
     ("max_tokens", None, "max_tokens: Input should be a valid integer"),
@@ -282,14 +282,14 @@ SENTENCES = [
     (
         "thinking",
         {"type": "adaptive", "display": "x"},
-        "thinking.adaptive.display: Input should be 'omitted', 'summarized' or 'updates'",
+        "thinking.adaptive.display: Input should be 'summarized', 'omitted' or 'updates'",
     ),
     ("output_config", None, f"output_config: {SHAPE}"),
     ("output_config", 5, f"output_config: {SHAPE}"),
     (
         "output_config",
         {"effort": "huge"},
-        "output_config.effort: Input should be 'high', 'low', 'max', 'medium' or 'xhigh'",
+        "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'",
     ),
     (
         "output_config",
@@ -302,7 +302,7 @@ SENTENCES = [
     ("inference_geo", 5, "inference_geo: Input should be a valid string"),
     ("inference_geo", "eu", "inference_geo: must be one of ['global', 'us']"),
     ("inference_geo", "us\n", "inference_geo: must be one of ['global', 'us']"),
-    ("speed", "slow", "speed: Input should be 'fast' or 'standard'"),
+    ("speed", "slow", "speed: Input should be 'standard' or 'fast'"),
     (
         "diagnostics",
         {"previous_message_id": 5},
@@ -316,7 +316,7 @@ SENTENCES = [
         {"effort": "x"},
         (
             "messages.0.output_config.effort: "
-            "Input should be 'high', 'low', 'max', 'medium' or 'xhigh'"
+            "Input should be 'low', 'medium', 'high', 'xhigh' or 'max'"
         ),
     ),
     (

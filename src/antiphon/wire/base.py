@@ -15,6 +15,8 @@ class Param(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     """
 
     reported_after: ClassVar[Mapping[str, str]] = {}
+    tag_in_paths: ClassVar[str] = ""
+    """The tag that stands in paths of faults, for a struct whose tag is a field of one value."""
 
 
 class Family:
@@ -32,6 +34,30 @@ class Family:
         raise NotImplementedError
 
 
+class BetaValue:
+    """The value of a key that a beta adds and this server ignores.
+
+    In a request that does not name the beta the key is unknown. In one that does, any value is
+    accepted: only the names of such keys are known here.
+    """
+
+    __slots__ = ()
+
+    beta: ClassVar[str]
+
+
+class CacheScope(BetaValue):
+    """Who shares an entry of the prompt cache."""
+
+    __slots__ = ()
+
+    beta = "prompt-caching-scope-2026-01-05"
+
+
+BETAS = frozenset({CacheScope.beta})
+"""The betas whose keys are accepted."""
+
+
 class AnswerStruct(msgspec.Struct, kw_only=True, frozen=True):
     """The base of all structs of answers. `UNSET` leaves a key out, `None` is `null`.
 
@@ -46,7 +72,8 @@ def error_text(**sentences: str) -> Meta:
     `mismatch` is for a value of another type, `range` for a number outside of its bounds, `few` and
     `many` for a list of another length, `pattern` for a string of another form. `field` is for a
     string that is not allowed; its path is the top-level field around it. `branch` is no sentence
-    but a step of the path: the name of the struct that is allowed besides a string.
+    but a step of the path: the name of the struct that is allowed besides a string, or what stands
+    in place of a block's type, nothing if it is empty.
     """
     return Meta(extra=sentences)
 

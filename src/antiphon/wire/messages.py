@@ -119,8 +119,9 @@ class DiagnosticsParam(Param, kw_only=True, frozen=True):
     previous_message_id: str | None = None
 
 
-# Which blocks a system prompt may hold is a rule of `core.validation`.
-SystemParam: TypeAlias = str | list[Annotated[ContentParam, error_text(mismatch=SHAPE)]]
+# Which blocks a system prompt may hold is a rule of `core.validation`. The API takes text alone
+# there, so its paths do not name the type.
+SystemParam: TypeAlias = str | list[Annotated[ContentParam, error_text(mismatch=SHAPE, branch="")]]
 MessagesParam: TypeAlias = Annotated[
     list[MessageParam],
     Meta(min_length=1, max_length=100_000, extra={"few": "at least one message is required"}),

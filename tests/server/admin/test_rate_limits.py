@@ -123,8 +123,8 @@ async def test_rate_limit_of_a_key_applies_to_that_key_only(
         (
             {"type": "tokens_per_day", "value": 5},
             (
-                "limits.0.type: Input should be 'input_tokens_per_minute_cache_aware', "
-                "'output_tokens_per_minute' or 'requests_per_minute'"
+                "limits.0.type: Input should be 'requests_per_minute', "
+                "'input_tokens_per_minute_cache_aware' or 'output_tokens_per_minute'"
             ),
         ),
     ],

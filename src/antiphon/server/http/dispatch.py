@@ -6,7 +6,7 @@ from antiphon.core.errors import ApiError
 from antiphon.core.validation.versions import OLDEST
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
-from antiphon.server.http.requests import Request, read_body, read_version
+from antiphon.server.http.requests import Request, read_betas, read_body, read_version
 from antiphon.server.http.routing import Reply, Route
 from antiphon.service.access import Access, Caller
 from antiphon.service.accounts import KeyUsage
@@ -65,7 +65,8 @@ class Dispatcher:
         if route.body is not None:
             # An administrator may send no body if the path identifies the request.
             whole = body or (b"{}" if route.key is KeyKind.ADMIN else b"")
-            params = await offload(len(body), route.body.decode, whole, version)
+            betas = read_betas(exchange)
+            params = await offload(len(body), route.body.decode, whole, version, betas)
         return Request(exchange, caller, version, query, body, params)
 
 

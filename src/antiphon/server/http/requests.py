@@ -17,7 +17,8 @@ from antiphon.server.http.queries import Query
 from antiphon.service.access import Caller
 from antiphon.service.admin.transactions import Actor
 from antiphon.settings import Settings
-from antiphon.wire.decoding import BodyDecoder
+from antiphon.wire.base import BETAS
+from antiphon.wire.decoding import NO_BETAS, BodyDecoder
 
 P = TypeVar("P")
 
@@ -36,9 +37,9 @@ class Body(Generic[P]):
             version: BodyDecoder(kind, without.get(version, ())) for version in VERSIONS
         }
 
-    def decode(self, body: bytes, version: str) -> P:
-        """Decode a body of this version. Raises `BodyError`."""
-        return self._decoders[version].decode(body)
+    def decode(self, body: bytes, version: str, betas: frozenset[str]) -> P:
+        """Decode a body of this version, with the keys of these betas. Raises `BodyError`."""
+        return self._decoders[version].decode(body, betas)
 
 
 class Request(msgspec.Struct, Generic[P], frozen=True):
@@ -75,6 +76,12 @@ def read_version(exchange: Exchange) -> str:
         raise InvalidRequestError(f'anthropic-version: "{version}" is not a valid version')
     check_betas(exchange.header(b"anthropic-beta"))
     return version
+
+
+def read_betas(exchange: Exchange) -> frozenset[str]:
+    """Return the betas of a request that have keys in bodies; see `wire.base.BetaValue`."""
+    header = exchange.header(b"anthropic-beta")
+    return BETAS.intersection(map(str.strip, header.split(","))) if header else NO_BETAS
 
 
 def check_betas(header: str | None) -> None:
