@@ -110,7 +110,9 @@ def test_page_by_tokens_without_a_limit_is_everything() -> None:
     assert page_by_tokens([1, 2, 3], TokenCursor(token="page_1")).data == (2, 3)
 
 
-@pytest.mark.parametrize("token", ["", "page_", "page_4", "page_-1", "page_x", "page_٣"])
+@pytest.mark.parametrize(
+    "token", ["", "page_", "page_4", "page_-1", "page_x", "page_٣", "page_" + "0" * 5000]
+)
 def test_token_that_a_listing_did_not_give_is_refused(token: str) -> None:
     with pytest.raises(InvalidRequestError, match="page: not a page of this listing"):
         page_by_tokens([1, 2, 3], TokenCursor(1, token))

@@ -175,3 +175,8 @@ def test_example_beyond_the_steps_raises_too_complex(schema: Any) -> None:
     steps = Steps()
     with pytest.raises(TooComplexError):
         example(schema, steps)
+
+
+def test_example_between_integers_beyond_the_floats_is_an_integer() -> None:
+    schema = {"exclusiveMinimum": 10**309, "exclusiveMaximum": 10**309 + 2, "type": "number"}
+    assert example(schema) == 10**309 + 1

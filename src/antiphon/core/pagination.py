@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 USUAL_PAGE = 20
 LARGEST_PAGE = 1000
+_MOST_DIGITS = 15
 _TOKEN = "page_"  # noqa: S105 - the beginning of every token, which is no secret
 
 
@@ -137,7 +138,9 @@ def not_a_page(of: str = "listing") -> InvalidRequestError:
 def page_by_tokens(items: Sequence[Any], cursor: TokenCursor) -> TokenListing:
     """Return one page of a sequence; its token holds the number of items before the next page."""
     number = "0" if cursor.token is None else cursor.token.removeprefix(_TOKEN)
-    if not (number.isascii() and number.isdecimal()) or int(number[:9]) > len(items):
+    # int() refuses thousands of digits with an error of its own.
+    is_number = number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS
+    if not is_number or int(number) > len(items):
         raise not_a_page()
     start = int(number)
     end = len(items) if cursor.limit is None else start + cursor.limit

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator
 from fractions import Fraction
 from itertools import chain, count, islice
 from math import ceil
+from sys import float_info
 from typing import Any, Final
 
 from antiphon.schemas.alternatives import Alternatives
@@ -228,7 +229,10 @@ def _numbers(keywords: Schema, *, whole: bool) -> Iterator[Any]:
 
 
 def _as_number(value: Fraction) -> int | float:
-    return int(value) if value.denominator == 1 else float(value)
+    # Beyond the floats there are only integers.
+    whole = value.denominator == 1 or abs(value) > _LARGEST_FLOAT
+    return int(value) if whole else float(value)
 
 
+_LARGEST_FLOAT: Final = Fraction(float_info.max)
 _BOUNDS: Final = frozenset({"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"})

@@ -147,7 +147,10 @@ Speed: TypeAlias = Literal["standard", "fast"]
 
 
 class CountTokensParams(Param, kw_only=True, frozen=True):
-    """The body of `POST /v1/messages/count_tokens`: the parameters that make a prompt."""
+    """The body of `POST /v1/messages/count_tokens`: the parameters that make a prompt.
+
+    `output_format` is `output_config.format` as older clients send it.
+    """
 
     model: NonEmptyStr
     tool_choice: ToolChoiceParam | UnsetType = UNSET
@@ -156,6 +159,7 @@ class CountTokensParams(Param, kw_only=True, frozen=True):
     system: SystemParam | UnsetType = UNSET
     thinking: ThinkingConfigParam | UnsetType = UNSET
     output_config: OutputConfig | UnsetType = UNSET
+    output_format: FormatParam | None = None
     cache_control: CacheControlParam | None = None
     speed: Speed | None = None
     context_management: dict[str, Any] | None = None

@@ -132,3 +132,36 @@ def test_prefill_must_begin_with_thinking(content: Any) -> None:
 
 def test_empty_last_message_is_no_prefill() -> None:
     assert able(**of_loop(messages=[user(), assistant([])]))
+
+
+def first_block(number: int, found: str) -> str:
+    return (
+        f"messages.{number}.content.0: If an assistant message contains any thinking blocks, the "
+        f"first block must be `thinking` or `redacted_thinking`. Found `{found}`."
+    )
+
+
+@pytest.mark.parametrize("thought", [THOUGHT, REDACTED], ids=lambda block: block["type"])
+def test_thinking_behind_another_block_is_refused(thought: dict[str, Any]) -> None:
+    messages = [user(), assistant([text("So."), thought]), user()]
+    fields: dict[str, Any] = {"messages": messages, "max_tokens": 4000}
+    assert refusal(thinking=ENABLED, **fields) == first_block(1, "text")
+    for thinking in (ADAPTIVE, {"type": "disabled"}):
+        assert able(thinking=thinking, **fields)
+    # The sentence about the last message is for one without thinking.
+    assert refusal(**of_loop(call("a"), thought)) == first_block(1, "tool_use")
+    early = [user(), assistant([THOUGHT, text("So.")]), user(), *messages[1:]]
+    assert refusal(**fields | {"messages": early, "thinking": ENABLED}) == first_block(3, "text")
+
+
+def test_thinking_between_other_blocks_is_accepted_after_a_first_one() -> None:
+    content = [REDACTED, text("So."), THOUGHT, text("Well.")]
+    assert able(**of_loop(messages=[user(), assistant(content), user()]))
+    assert able(**of_loop(messages=[user(), assistant([]), assistant("So."), user()]))
+
+
+def test_budget_of_any_size_is_capped() -> None:
+    huge = 10**400
+    asked = able(thinking={"type": "enabled", "budget_tokens": huge}, max_tokens=huge + 1)
+    assert asked.thinking.budget == 2**31 - 1
+    assert asked.max_tokens == 2**31 - 1

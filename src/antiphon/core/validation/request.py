@@ -14,7 +14,7 @@ from antiphon.core.validation.capabilities import check_blocks, check_capabiliti
 from antiphon.core.validation.citations import check_citations
 from antiphon.core.validation.conversation import blocks_of, conversation
 from antiphon.core.validation.images import check_images
-from antiphon.core.validation.output import check_format
+from antiphon.core.validation.output import check_format, with_format
 from antiphon.core.validation.spots import Spot, spots_of
 from antiphon.core.validation.thinking import check_thinking, thinking_of
 from antiphon.core.validation.tools import check_references, check_tools, tool_choice_of, tools_of
@@ -24,8 +24,9 @@ from antiphon.wire.content import Base64PdfSource, DocumentParam
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, EnabledThinking
 from antiphon.wire.tools import AnyChoice, NamedChoice
 
-# More than any vocabulary has, and no more than an engine's integers hold.
+# More than any vocabulary or answer has, and no more than an engine's integers hold.
 LARGEST_TOP_K = 2**31 - 1
+LARGEST_MAX_TOKENS = 2**31 - 1
 
 
 def prompt_for(
@@ -46,7 +47,7 @@ def prompt_for(
         capabilities,
         version,
         steps,
-        max_tokens=params.max_tokens,
+        max_tokens=min(params.max_tokens, LARGEST_MAX_TOKENS),
         temperature=1.0 if params.temperature is UNSET else params.temperature,
         top_p=None if params.top_p is UNSET else params.top_p,
         top_k=None if params.top_k is UNSET else min(params.top_k, LARGEST_TOP_K),
@@ -71,6 +72,7 @@ def _prompt(
     **sampling: Any,
 ) -> Prompt:
     """Apply all rules: of the version, of the request as such, of this model."""
+    params = with_format(params)
     check_version(params.messages, version)
     steps = steps or Steps()
     check_tools(params, steps)

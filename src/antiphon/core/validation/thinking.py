@@ -6,7 +6,12 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Capabilities, Thinking
-from antiphon.wire.content import RedactedThinkingParam, ThinkingParam, ToolResultParam
+from antiphon.wire.content import (
+    ContentParam,
+    RedactedThinkingParam,
+    ThinkingParam,
+    ToolResultParam,
+)
 from antiphon.wire.messages import (
     AdaptiveThinking,
     CountTokensParams,
@@ -28,6 +33,10 @@ MUST_START = (
     f"{PAGE}"
 )
 LOWEST_TOP_P = 0.95
+LARGEST_BUDGET = 2**31 - 1
+"""More than any thought has, and no more than an engine's integers hold."""
+
+_THOUGHTS = (ThinkingParam, RedactedThinkingParam)
 
 
 def check_thinking(params: CreateMessageParams | CountTokensParams) -> None:
@@ -45,6 +54,7 @@ def check_thinking(params: CreateMessageParams | CountTokensParams) -> None:
     if isinstance(params, CreateMessageParams):
         _check_sampling(params)
     if isinstance(thinking, EnabledThinking):
+        _check_first_blocks(params.messages)
         _check_start(params.messages)
 
 
@@ -72,6 +82,26 @@ def _check_sampling(params: CreateMessageParams) -> None:
     )
 
 
+def _check_first_blocks(messages: Sequence[MessageParam]) -> None:
+    """Refuse thinking that does not begin its message."""
+    for index, message in enumerate(messages):
+        content = () if isinstance(message.content, str) else message.content
+        if (
+            message.role == "assistant"
+            and any(isinstance(block, _THOUGHTS) for block in content)
+            and not isinstance(content[0], _THOUGHTS)
+        ):
+            raise InvalidRequestError(
+                f"messages.{index}.content.0: If an assistant message contains any thinking "
+                "blocks, the first block must be `thinking` or `redacted_thinking`. "
+                f"Found `{_kind(content[0])}`."
+            )
+
+
+def _kind(block: ContentParam) -> object:
+    return block.__struct_config__.tag
+
+
 def _check_start(messages: Sequence[MessageParam]) -> None:
     """Refuse a loop of tools, or a prefill, that does not begin with thinking."""
     said = [(i, message) for i, message in enumerate(messages) if message.role != "system"]
@@ -83,8 +113,8 @@ def _check_start(messages: Sequence[MessageParam]) -> None:
         return
     index, message = first
     block = None if isinstance(message.content, str) else message.content[0]
-    if not isinstance(block, ThinkingParam | RedactedThinkingParam):
-        kind = "text" if block is None else block.__struct_config__.tag
+    if not isinstance(block, _THOUGHTS):
+        kind = "text" if block is None else _kind(block)
         raise InvalidRequestError(
             f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but "
             f"found `{kind}`. {MUST_START}"
@@ -100,7 +130,7 @@ def thinking_of(thinking: ThinkingConfigParam, capabilities: Capabilities) -> Th
     """Return the thinking of a prompt; disabled for a model that cannot think."""
     match thinking:
         case EnabledThinking(budget_tokens=budget) if capabilities.thinking:
-            return Thinking(mode="enabled", budget=budget)
+            return Thinking(mode="enabled", budget=min(budget, LARGEST_BUDGET))
         case AdaptiveThinking() if capabilities.thinking:
             return Thinking(mode="adaptive")
     return Thinking()
