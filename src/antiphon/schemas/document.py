@@ -4,7 +4,7 @@ Each view is made once, whatever leads to it, so a schema that refers to itself 
 same view. Work is counted: following and merging takes a step for each keyword.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, Final
 
 from antiphon.schemas.automata import Automaton
@@ -174,7 +174,7 @@ class Document:
         return (
             part.additional is False
             and name not in part.named
-            and not any(self.finds(pattern, name) for pattern in part.patterns)
+            and all(self.finds(pattern, name) is False for pattern in part.patterns)
         )
 
     def has_reference(self, subschemas: Subschemas) -> bool:
@@ -244,11 +244,22 @@ class Document:
             self.steps.take(1 + len(part.patterns))
             own = [part.named[name]] if name in part.named else []
             if part.patterns:
-                own += [one for key, one in part.patterns.items() if self.finds(key, name)]
+                own += self._in_patterns(part, name)
             for one in own or (part.additional,):
                 if one is not True:
                     found[id(one)] = one
         return tuple(found.values())
+
+    def _in_patterns(self, part: Properties, name: str) -> Iterator[Any]:
+        """Yield the schemas of the patterns that match a name.
+
+        A pattern that is unsupported may match: then the name is not an additional one, and
+        nothing more is known of its value.
+        """
+        for pattern, one in part.patterns.items():
+            is_found = self.finds(pattern, name)
+            if is_found is not False:
+                yield one if is_found else True
 
     def _schemas_naming(self, group: tuple[Properties, ...], name: str) -> list[Properties]:
         """Look up the schemas of a large group that constrain a property."""

@@ -49,7 +49,8 @@ AHEADS: Final = 40
 """The maximum number of lookaheads of a pattern: each adds a language to the intersection."""
 
 MOST: Final = 1000
-"""The maximum number of repetitions; those of nested parts multiply."""
+"""The maximum number of repetitions; those of nested parts multiply. An upper limit beyond it is
+kept, but a grammar cannot count so far."""
 
 COST: Final = 6
 """Steps for each character of a pattern."""
@@ -181,7 +182,8 @@ class _Reader:
         least, most = self._times()
         if (least, most) == (1, 1):
             return one
-        if max(map(_repetitions, one.languages)) * max(least, most or 0) > MOST:
+        counted = least if most is None or most > MOST else most
+        if max(map(_repetitions, one.languages)) * max(1, counted) > MOST:
             raise PatternUnsupportedError(f"it repeats more than {MOST} times")
         return repeated(one, least, most)
 
@@ -328,7 +330,7 @@ class _Reader:
 
 
 def _is_count(digits: str) -> bool:
-    return digits.isascii() and digits.isdigit() and len(digits) <= len(str(LONGEST)) + 1
+    return digits.isascii() and digits.isdigit()
 
 
 def _repetitions(of: Language) -> int:
@@ -338,4 +340,5 @@ def _repetitions(of: Language) -> int:
             return 1
         case Cat(many) | Alt(many) | Both(many):
             return max(map(_repetitions, many), default=1)
-    return _repetitions(of.of) * max(1, of.least, of.most or 0)
+    counted = of.least if of.most is None or of.most > MOST else of.most
+    return _repetitions(of.of) * max(1, counted)

@@ -58,6 +58,9 @@ class Repeat(msgspec.Struct, frozen=True):
 
 Language: TypeAlias = Chars | Cat | Alt | Both | Not | Repeat
 
+FEW: Final = 32
+"""The largest upper limit of a repetition that `widened` keeps."""
+
 EMPTY: Final = Cat(())
 NOTHING: Final = Alt(frozenset())
 # No surrogates: a text with a lone one cannot be sent.
@@ -169,6 +172,21 @@ def repeat(of: Language, least: int = 0, most: int | None = None) -> Language:
     if isinstance(of, Repeat) and (of.least, of.most) == (0, None):
         return of
     return of if (least, most) == (1, 1) else Repeat(of, least, most)
+
+
+def widened(of: Language) -> Language:
+    """Return a language that contains `of` and counts less: large counts have no upper limit."""
+    match of:
+        case Cat(parts):
+            return cat(*map(widened, parts))
+        case Alt(alternatives):
+            return either(*map(widened, alternatives))
+        case Both(languages):
+            return both(*map(widened, languages))
+        case Repeat(one, least, most):
+            return repeat(widened(one), least, None if (most or 0) > FEW else most)
+    # A complement shrinks where its language grows.
+    return of
 
 
 def whole(of: Language) -> Language:

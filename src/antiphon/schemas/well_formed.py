@@ -1,7 +1,8 @@
 """Checks that a JSON schema is well-formed: each keyword has a value that draft 2020-12 allows.
 
-Engines read the schemas of callers; this check refuses those that no engine could read. It does not
-recurse, and limits the depth to what engines accept.
+Engines read the schemas of callers; this check refuses those that no engine could read, and those
+that the Claude API refuses: lists of `items`, which older drafts have. It does not recurse, and
+limits the depth to what engines accept.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -78,7 +79,7 @@ def subschemas(node: dict[str, Any]) -> Iterator[Any]:
             yield from (one for one in value.values() if not isinstance(one, list))
         elif keyword in _MAPS:
             yield from value.values()
-        elif keyword in _LISTS or (keyword == "items" and isinstance(value, list)):
+        elif keyword in _LISTS:
             yield from value
         elif keyword in _SINGLE:
             yield value
@@ -108,8 +109,8 @@ def _is_list_of_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-def _is_nonempty_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
 
 
 def _is_string(value: Any) -> bool:
@@ -146,7 +147,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
     {
         "type": _is_type,
         "required": _is_list_of_names,
-        "enum": _is_nonempty_list,
+        "enum": _is_list,
         "multipleOf": _is_positive_number,
         "uniqueItems": _is_boolean,
         "dependentRequired": _is_dependent_required,

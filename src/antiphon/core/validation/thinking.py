@@ -85,7 +85,7 @@ def _check_sampling(params: CreateMessageParams) -> None:
 def _check_first_blocks(messages: Sequence[MessageParam]) -> None:
     """Refuse thinking that does not begin its message."""
     for index, message in enumerate(messages):
-        content = () if isinstance(message.content, str) else message.content
+        content = [] if isinstance(message.content, str) else message.content
         if (
             message.role == "assistant"
             and any(isinstance(block, _THOUGHTS) for block in content)

@@ -11,7 +11,7 @@ from antiphon.schemas.formats import FORMATS
 from antiphon.schemas.grammars import gbnf
 from antiphon.schemas.grammars.gbnf import Rules, literal, one_of, times
 from antiphon.schemas.languages import language_of, of_size, sizes
-from antiphon.schemas.regular import NOTHING, REST, Language, Span, both
+from antiphon.schemas.regular import NOTHING, REST, Language, Span, both, widened
 from antiphon.schemas.steps import TooComplexError
 from antiphon.schemas.view import View
 
@@ -81,6 +81,10 @@ def _matching(
     name = language_rule(rules, strings)
     if name != TOO_LARGE:
         return name, unenforced
+    wide = widened(strings)
+    name = language_rule(rules, wide) if wide != strings else TOO_LARGE
+    if name != TOO_LARGE:
+        return name, (*unenforced, *_automaton_keywords(view, forbidden))
     return sized(rules, least, most)[0], (*unenforced, *_automaton_keywords(view, forbidden))
 
 

@@ -40,7 +40,6 @@ def call(arguments: str) -> str:
     ("schema", "fault"),
     [
         (ENDLESS, f"{WHERE}: no input fits this schema"),
-        (UNSUPPORTED, f"{WHERE}: 'pattern' '(a)\\\\1' is not supported: '\\1' is not supported"),
         (LARGE, f"{WHERE}: Schema is too complex for compilation."),
         (COMPLEX, f"{WHERE}: Schema is too complex for compilation."),
     ],
@@ -52,6 +51,58 @@ def test_guaranteed_schema_that_cannot_be_enforced_is_refused(
         with pytest.raises(SchemaUnsupportedError) as error:
             constrain(request)
         assert str(error.value) == fault
+
+
+ARTIFACT = r'^(?!__.*__$)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}"\\./[\]]{1,200}$'
+
+
+@pytest.mark.parametrize("pattern", [r"(a)\1", ARTIFACT, "(", r"(?<=a)b", "a{1001}"])
+@pytest.mark.parametrize(
+    "choice",
+    [ToolChoice(), FORCED, ToolChoice(mode="any"), ToolChoice(mode="tool", name="t")],
+    ids=lambda choice: choice.mode,
+)
+def test_unsupported_pattern_of_a_tool_that_is_not_strict_is_left_out(
+    pattern: str, choice: ToolChoice
+) -> None:
+    schema = {
+        "properties": {"a": {"type": "string", "pattern": pattern}, "b": {"type": "null"}},
+        "required": ["a", "b"],
+    }
+    made = constrain(request_for(schema, choice))
+    assert made.unenforced == {"t"}
+    grammar = Grammar(made.grammar or "")
+    assert grammar.allows(call('{"a": "anything", "b": null}'))
+    assert not grammar.allows(call('{"a": "anything", "b": 1}'))
+
+
+@pytest.mark.parametrize("choice", [ToolChoice(), FORCED], ids=lambda choice: choice.mode)
+def test_unsupported_pattern_of_a_strict_tool_is_refused(choice: ToolChoice) -> None:
+    with pytest.raises(SchemaUnsupportedError) as error:
+        constrain(request_for(UNSUPPORTED, choice, strict=True))
+    assert str(error.value) == (
+        f"{WHERE}: 'pattern' '(a)\\\\1' is not supported: '\\1' is not supported"
+    )
+
+
+def test_strict_tool_does_not_make_other_tools_strict() -> None:
+    tools = (
+        Tool(name="s", input_schema={"properties": {"a": {"type": "null"}}}, strict=True),
+        Tool(name="t", input_schema=UNSUPPORTED),
+    )
+    for choice in (ToolChoice(), FORCED):
+        assert constrain(ConstraintRequest(tools, choice, None, TAGGED)).unenforced == {"t"}
+
+
+def test_pattern_with_a_large_count_is_enforced_without_its_limit() -> None:
+    schema = {"properties": {"a": {"pattern": "^[a-z]{1,100000}$", "type": "string"}}}
+    for strict in (False, True):
+        made = constrain(request_for(schema | {"required": ["a"]}, strict=strict))
+        assert made.unenforced == {"t"}
+        grammar = Grammar(made.grammar or "")
+        assert grammar.allows(call('{"a": "abc"}'))
+        assert not grammar.allows(call('{"a": "a{1,100000}"}'))
+        assert not grammar.allows(call('{"a": ""}'))
 
 
 @pytest.mark.parametrize("schema", [ENDLESS, LARGE, COMPLEX])

@@ -126,17 +126,22 @@ class _ConstraintWriter:
 
     def _output(self, schema: Mapping[str, Any]) -> str:
         """Return the rule for a structured output; its schema must be fully enforced."""
-        rule, unenforced = self._json(schema, SCHEMA, guaranteed=True)
+        rule, unenforced = self._json(schema, SCHEMA, strict=True)
         if rule is None:
             raise SchemaUnsupportedError(f"{SCHEMA}: no value fits this schema")
         if unenforced:
             raise SchemaUnsupportedError(f"{SCHEMA}: '{min(unenforced)}' is too complex to be kept")
         return rule
 
-    def _json(self, schema: Any, where: str, *, guaranteed: bool) -> tuple[str | None, set[str]]:
+    def _json(self, schema: Any, where: str, *, strict: bool) -> tuple[str | None, set[str]]:
+        """Return the rule of a schema, and the keywords that it does not enforce.
+
+        Where the schema is a promise (`strict`), each of its patterns must be supported. Elsewhere
+        an unsupported one is left out: a tool with such a pattern must not take the others down.
+        """
         try:
             with self._rules.share():
-                if guaranteed:
+                if strict:
                     check_patterns(schema, where, self._rules.steps)
                 grammar = JsonGrammar(self._rules, schema, tight=self._request.tight)
                 return grammar.rule(), grammar.unenforced
@@ -196,7 +201,7 @@ class _ConstraintWriter:
         rule, unenforced = None, set[str]()
         try:
             if guaranteed or not self._plain:
-                rule, unenforced = self._json(schema, where, guaranteed=guaranteed)
+                rule, unenforced = self._json(schema, where, strict=tool.strict)
         except SchemaUnsupportedError:
             if guaranteed:
                 raise
@@ -206,7 +211,7 @@ class _ConstraintWriter:
         if guaranteed:
             raise SchemaUnsupportedError(f"{where}: no input fits this schema")
         self.unenforced.add(tool.name)
-        return self._json(PLAIN, where, guaranteed=False)[0] or ""
+        return self._json(PLAIN, where, strict=False)[0] or ""
 
 
 def check_patterns(schema: Any, where: str, steps: Steps) -> None:
