@@ -130,7 +130,7 @@ StopSequence: TypeAlias = Annotated[
     str,
     Meta(pattern=r"\S", extra={"field": "each stop sequence must contain non-whitespace"}),
 ]
-# Each costs time at every token. The reference states no limit; this one is a guess.
+# The reference states no limit; this one is a guess.
 StopSequences: TypeAlias = Annotated[list[StopSequence], Meta(max_length=8191)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"range": "range: 0..1"})]
 
