@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,7 +88,9 @@ def test_frame_of_a_jpeg_is_found_behind_other_segments(before: bytes) -> None:
         (images.png_head(1, 0), "no pixels"),
         (images.JPEG[:30], "cut off"),
         (b"\xff\xd8", "cut off"),
-        (b"\xff\xd8\xff\xe0\x00\x02ab", "between its segments"),
+        (b"\xff\xd8\xff\xe0\x00\x02ab", "cut off"),
+        (b"\xff\xd8" + b"\xff\x00" * 9, "cut off"),
+        (b"\xff\xd8" + b"\xff" * 9, "cut off"),
         (b"\xff\xd8\xff\xda\x00\x02", "no frame"),
         (b"\xff\xd8\xff\xd9", "no frame"),
         (b"\xff\xd8" + b"\xff\xe0\x00\x02" * MOST_SEGMENTS, "too many segments"),
@@ -128,3 +132,40 @@ def test_only_strict_base64_is_decoded() -> None:
     for text in ("aGk", "aGk=\n", "a Gk=", "aGk=aGk=", "ä", "!!!!", "data:image/png;base64,aGk="):
         with pytest.raises(ValueError, match="not base64"):
             read_base64(text)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"a", b"\x00" * 300, b"\xff\x00", b"\xff\xff\xff", b"\n\xff\x00\n\xff\xff", b"x" * 100_000],
+    ids=lambda junk: str(len(junk)),
+)
+@pytest.mark.parametrize(
+    "segment", [b"", b"\xff\xe1\x00\x04\xff\xc0", b"\xff\xee\x00\x02", b"\xff\x01"]
+)
+def test_bytes_between_segments_of_a_jpeg_are_passed_over(segment: bytes, junk: bytes) -> None:
+    for before in (junk + segment, segment + junk, segment + junk + segment):
+        assert read_head(images.jpeg_head(7, 5, before=before)) == ImageHead(JPEG, 7, 5)
+
+
+def test_junk_does_not_hide_the_pixels_before_a_frame() -> None:
+    with pytest.raises(UnreadableImageError, match="no frame"):
+        read_head(b"\xff\xd8junk\xff\xda" + images.jpeg_head(7, 5)[2:])
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\x00", b"\x00", b"\xff\xd0", b"\xff\xff\x00"])
+def test_long_junk_is_read_once(filler: bytes) -> None:
+    """The search begins where the last one ended, so no byte is looked at more than twice."""
+    image = Counted(b"\xff\xd8" + filler * 200_000)
+    with pytest.raises(UnreadableImageError):
+        read_head(image)
+    assert image.read <= 4 * MOST_SEGMENTS
+
+
+class Counted(bytes):
+    """Counts the single bytes that Python reads; the search for markers is the library's."""
+
+    read = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        self.read += 1
+        return super().__getitem__(key)

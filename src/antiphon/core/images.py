@@ -4,6 +4,7 @@ Only the head is read. A fault in the rest shows when a model's own decoder read
 """
 
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -28,7 +29,8 @@ MOST_SEGMENTS: Final = 4096
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _GIFS: Final = (b"GIF87a", b"GIF89a")
 _JPEG_START: Final = b"\xff\xd8"
-_MARK: Final = 0xFF
+# FF fills, and FF 00 is a byte of pixels; any other byte behind FF is a marker.
+_MARKER: Final = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 # Frames of all codings; C4, C8 and CC among them are tables and an extension.
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -115,19 +117,22 @@ def _gif_size(image: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(image: bytes) -> tuple[int, int]:
-    """Go from segment to segment to the one that begins the frame."""
+    """Go from segment to segment to the one that begins the frame.
+
+    Some programs leave bytes between segments; like all decoders, this passes over them.
+    """
     offset = len(_JPEG_START)
     for _ in range(MOST_SEGMENTS):
-        if image[offset] != _MARK:
-            raise UnreadableImageError("the JPEG has bytes between its segments")
+        found = _MARKER.search(image, offset)
+        if found is None:
+            raise IndexError
+        offset = found.start()
         marker = image[offset + 1]
         if marker in _FRAMES:
             return _number(image, offset + 7, 2), _number(image, offset + 5, 2)
         if marker in _PIXELS_OR_END:
             raise UnreadableImageError("the JPEG has no frame before its pixels")
-        if marker == _MARK:  # any number of them may stand before a marker
-            offset += 1
-        elif marker in _WITHOUT_LENGTH:
+        if marker in _WITHOUT_LENGTH:
             offset += 2
         else:
             offset += 2 + max(2, _number(image, offset + 2, 2))
