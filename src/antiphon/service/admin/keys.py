@@ -26,7 +26,7 @@ from antiphon.service.admin.transactions import (
     AdminTransactions,
     Change,
     moment,
-    printable,
+    readable,
 )
 from antiphon.service.admin.views import has_expired, key_info, key_state
 from antiphon.service.admin.workspaces import the_workspace
@@ -180,7 +180,7 @@ class KeyRing:
         now, life = self._transactions.now(), params.expires_in_seconds
         return ApiKey(
             id=api_key_id(self._transactions.entropy()),
-            name=printable(params.name),
+            name=readable(params.name),
             kind=kind,
             workspace_id=workspace,
             hint="",
@@ -215,7 +215,7 @@ class KeyRing:
     def _changes(self, key: ApiKey, params: UpdateKeyParams) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if params.name is not None and params.name != key.name:
-            changes["name"] = printable(params.name)
+            changes["name"] = readable(params.name)
         if params.status is not None and params.status != key.status:
             changes["status"] = KeyStatus(params.status)
         if not changes:

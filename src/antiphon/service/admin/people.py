@@ -15,7 +15,7 @@ from antiphon.service.admin.transactions import (
     Change,
     moment,
     optional_moment,
-    printable,
+    readable,
 )
 from antiphon.service.admin.views import member_change
 from antiphon.store.organizations import (
@@ -134,7 +134,7 @@ class People:
     async def send_invite(self, actor: Actor, params: CreateInviteParams) -> InviteInfo:
         """Create an invite for an address without a user and without a pending invite."""
         now = self._transactions.now()
-        email = printable(params.email, "email").lower()
+        email = _address(params.email)
         async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
             for other in await list_invites(connection):
@@ -182,7 +182,7 @@ class People:
 
     async def add(self, actor: Actor, email: str, name: str, role: str) -> UserInfo:
         """Create a user without an invite; the command line can create admins."""
-        email = printable(email, "email").lower()
+        email = _address(email)
         async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
             return await self._add(connection, actor, email, name, role)
@@ -193,7 +193,7 @@ class People:
         user = User(
             id=user_id(self._transactions.entropy()),
             email=email,
-            name=printable(name),
+            name=readable(name),
             role=role,
             added_at=self._transactions.now(),
         )
@@ -249,6 +249,16 @@ async def _the_invite(connection: "AsyncConnection", wanted: str) -> Invite:
     if invite is None:
         raise NotFoundError(f"Invite {wanted} not found.")
     return invite
+
+
+def _address(email: str) -> str:
+    """Return an address as it is stored. Raises `InvalidRequestError` for invisible characters.
+
+    Addresses are compared, so unlike names they may not hold joiners.
+    """
+    if not email.isprintable():
+        raise InvalidRequestError("email: Input should be printable characters, not only spaces")
+    return email.strip().lower()
 
 
 async def _refuse_members(connection: "AsyncConnection", email: str) -> None:

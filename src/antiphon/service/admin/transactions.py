@@ -11,6 +11,7 @@ import msgspec
 
 from antiphon.core.errors import ConflictError, InvalidRequestError
 from antiphon.core.ids import ID_ENTROPY, audit_entry_id
+from antiphon.core.names import is_readable
 from antiphon.store.audit import AuditEntry, add_audit_entry
 from antiphon.store.database.changes import claim
 from antiphon.store.database.database import Database
@@ -146,8 +147,8 @@ def optional_moment(value: datetime | None) -> str | None:
     return None if value is None else moment(value)
 
 
-def printable(name: str, field: str = "name") -> str:
+def readable(name: str) -> str:
     """Return a name without spaces around it. Raises `InvalidRequestError` if it is unreadable."""
-    if not name.strip() or not name.isprintable():
-        raise InvalidRequestError(f"{field}: Input should be printable characters, not only spaces")
+    if not is_readable(name):
+        raise InvalidRequestError("name: Input should be printable characters, not only spaces")
     return name.strip()

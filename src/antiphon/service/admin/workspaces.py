@@ -17,7 +17,7 @@ from antiphon.service.admin.transactions import (
     Change,
     moment,
     optional_moment,
-    printable,
+    readable,
 )
 from antiphon.service.admin.views import key_change, member_change, member_info
 from antiphon.store.accounts import KeyStatus, archive_keys_of, list_keys
@@ -89,7 +89,7 @@ class Workspaces:
         _refuse_foreign(params)
         workspace = Workspace(
             id=workspace_id(self._transactions.entropy()),
-            name=printable(params.name),
+            name=readable(params.name),
             display_color=params.display_color or DEFAULT_COLOR,
             tags=_tags({}, params.tags or {}),
             created_at=self._transactions.now(),
@@ -118,7 +118,7 @@ class Workspaces:
             if params.name is not UNSET:
                 if old.is_default:
                     raise InvalidRequestError("name: the Default workspace cannot be renamed")
-                changes["name"] = printable(params.name)
+                changes["name"] = readable(params.name)
             if params.display_color is not UNSET:
                 changes["display_color"] = params.display_color
             if params.tags is not None:

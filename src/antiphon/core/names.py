@@ -1,0 +1,20 @@
+"""Which texts may be names of workspaces, keys and people."""
+
+from typing import Final
+from unicodedata import category
+
+_REFUSED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Persian and Indian scripts and families of emoji need the joiners, flags of regions the tags.
+# Other format characters hide, or turn around the text that follows.
+_JOINERS: Final = frozenset("\u200c\u200d")
+_TAGS: Final = range(0xE0020, 0xE0080)
+_BLANK: Final = frozenset({"Zs", "Cf"})
+
+
+def is_readable(name: str) -> bool:
+    """Whether a name is text without control characters and holds more than spaces."""
+    return all(map(_is_allowed, name)) and any(category(char) not in _BLANK for char in name)
+
+
+def _is_allowed(char: str) -> bool:
+    return category(char) not in _REFUSED or char in _JOINERS or ord(char) in _TAGS
