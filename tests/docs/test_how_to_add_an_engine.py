@@ -68,7 +68,7 @@ async def test_installed_engine_answers_through_the_real_app(
     client = await gateway(model)
     asked = {"messages": [{"role": "user", "content": "hello there"}]}
     message = (await client.create(**asked)).json
-    assert message["content"] == [{"type": "text", "text": "HELLO THERE", "citations": None}]
+    assert message["content"] == [{"type": "text", "text": "HELLO THERE", "citations": []}]
     assert message["stop_reason"] == "end_turn"
     assert message["usage"]["input_tokens"] == 3
     assert message["usage"]["output_tokens"] == 3

@@ -156,11 +156,9 @@ def accumulated(sdk: anthropic.Anthropic, replay: Replay, events: list[StreamEve
 
 
 def plain(message: Any) -> Any:
-    """Leave out what the SDK adds, and the null that streams do not say of a text block."""
+    """Leave out what the SDK adds."""
     for part in (message, *message["content"]):
         part.pop("parsed_output", None)
-        if part["type"] == "text" and part.get("citations") is None:
-            part.pop("citations", None)
     return message
 
 

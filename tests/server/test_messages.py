@@ -41,7 +41,7 @@ async def test_an_answer_has_every_field_of_the_wire(client) -> None:
         "model": "claude-x",
         "type": "message",
         "role": "assistant",
-        "content": [{"type": "text", "text": "Hello there.", "citations": None}],
+        "content": [{"type": "text", "text": "Hello there.", "citations": []}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "stop_details": None,

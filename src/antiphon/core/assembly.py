@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET
 
 from antiphon.core.citations.claims import ClaimScanner, Passage, Passages
 from antiphon.core.citations.sources import Sources
@@ -210,7 +209,7 @@ class Assembly:
     def _passage(self, passage: Passage) -> list[StreamEvent]:
         events: list[StreamEvent] = []
         if passage.opens or self._open is not StartedText:
-            events = self._begin(StartedText(citations=() if passage.citations else UNSET))
+            events = self._begin(StartedText())
         if passage.text:
             events.append(self._delta(TextDelta(text=passage.text)))
         cited = (CitationsDelta(citation=citation) for citation in passage.citations)

@@ -248,10 +248,14 @@ class DirectCaller(AnswerStruct, kw_only=True, frozen=True):
 
 
 class TextBlock(AnswerStruct, tag_field="type", tag="text", kw_only=True, frozen=True):
-    """A text block of an answer, with citations if it repeats a document."""
+    """A text block of an answer, with citations if it repeats a document.
+
+    Without any, the list is empty: the API sends `null`, which one client refuses, and an absent
+    key does not fit its published schema. Every client reads an empty list.
+    """
 
     text: str
-    citations: tuple[Citation, ...] | None = None
+    citations: tuple[Citation, ...] = ()
 
 
 class ThinkingBlock(AnswerStruct, tag_field="type", tag="thinking", kw_only=True, frozen=True):

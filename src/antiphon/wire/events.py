@@ -8,8 +8,6 @@ A failure after the first byte is an `error` event, and nothing follows it.
 
 from typing import Any, TypeAlias
 
-from msgspec import UNSET, UnsetType
-
 from antiphon.wire.base import AnswerStruct
 from antiphon.wire.citations import Citation
 from antiphon.wire.content import DirectCaller
@@ -31,10 +29,10 @@ class ContentBlockStart(Event, tag="content_block_start", kw_only=True, frozen=T
 
 
 class StartedText(AnswerStruct, tag_field="type", tag="text", kw_only=True, frozen=True):
-    """A text block before its first delta; `citations` is present, and empty, if some follow."""
+    """A text block before its first delta, as empty as the block of an answer without citations."""
 
     text: str = ""
-    citations: tuple[Citation, ...] | UnsetType = UNSET
+    citations: tuple[Citation, ...] = ()
 
 
 class StartedThinking(AnswerStruct, tag_field="type", tag="thinking", kw_only=True, frozen=True):

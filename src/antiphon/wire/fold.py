@@ -88,7 +88,7 @@ class OpenBlock:
         text = "".join(self._pieces)
         match self._started:
             case StartedText(text=first):
-                return TextBlock(text=first + text, citations=self._citations or None)
+                return TextBlock(text=first + text, citations=self._citations)
             case StartedThinking(thinking=first):
                 return ThinkingBlock(thinking=first + text, signature=self._signature)
             case StartedRedactedThinking(data=hidden):

@@ -64,7 +64,7 @@ def streamed(
 def blocks(*pieces: str | EngineEvent, stops: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
     """The text blocks of an answer, each with the texts that it cites."""
     return [
-        (block.text, [one.cited_text for one in block.citations or ()])
+        (block.text, [one.cited_text for one in block.citations])
         for block in fold(streamed(pieces, stops=stops)).content
         if isinstance(block, TextBlock)
     ]
@@ -95,8 +95,7 @@ def test_blocks_hold_the_answer_without_marks_and_cite_true_text(
     assert text_of(message) == unmarked(said)
     for block in message.content:
         assert isinstance(block, TextBlock)
-        assert block.citations is None or len(block.citations) > 0
-        assert all(matches_source(one, documents) for one in block.citations or ())
+        assert all(matches_source(one, documents) for one in block.citations)
         # A block of nothing but space could not be sent back.
         assert block.text.strip() or text_of(message).isspace()
 

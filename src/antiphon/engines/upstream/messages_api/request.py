@@ -92,8 +92,8 @@ def _block(block: ContentParam, envelope: ProofEnvelope, *, resend: bool) -> Any
 
 
 def as_sent(value: Any) -> Any:
-    """Return a block as it was received: without absent keys, `null` and defaults."""
-    if isinstance(value, TextParam) and value.cache_control is None and value.citations is None:
+    """Return a block as it was received: without absent keys, `null`, defaults, empty citations."""
+    if isinstance(value, TextParam) and value.cache_control is None and not value.citations:
         return {"type": "text", "text": value.text}
     if isinstance(value, msgspec.Struct):
         config = value.__struct_config__
