@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Prompt, Turn
+from antiphon.core.prompt import Breakpoint, Prompt, Turn
 from antiphon.core.thinking_signatures import (
     check_replay,
     restore_thinking,
     sign_omitted,
     sign_thinking,
     with_proofs,
+    without_foreign_thinking,
 )
 from antiphon.wire.content import (
     ContentParam,
@@ -93,13 +94,66 @@ def test_changed_thinking_of_an_earlier_message_has_the_wrong_signature() -> Non
     check_replay(conversation(emptied, fine), KEY)
 
 
+FOREIGN = [
+    *("EqQBCkYIARgCKkA", "", "x", "é", "A" * 120, "reasoning_content", "."),
+    sign_thinking(ANOTHER, "So"),
+    sign_thinking(ANOTHER, "So", "proof"),
+    sign_omitted(ANOTHER, "So"),
+]
+
+
+@pytest.mark.parametrize("signature", FOREIGN)
+@pytest.mark.parametrize("thinking", ["So", "No", ""])
+def test_foreign_thinking_is_left_out(signature: str, thinking: str) -> None:
+    fine = thought("So", sign_thinking(KEY, "So"))
+    foreign = thought(thinking, signature), RedactedThinkingParam(data=signature)
+    check_replay(conversation(*foreign, fine, *foreign), KEY)
+    blocks = (foreign[0], fine, TextParam(text="So."), foreign[1], foreign[0])
+    prompt = Prompt((Turn("user", (TextParam(text="a"),)), Turn("assistant", blocks)), 1)
+    left = without_foreign_thinking(prompt, KEY)
+    assert left.turns == (prompt.turns[0], Turn("assistant", (fine, TextParam(text="So."))))
+
+
+def test_prompt_without_foreign_thinking_stays_the_same() -> None:
+    blocks = thought("So", sign_thinking(KEY, "So")), TextParam(text="So.")
+    prompt = Prompt((Turn("assistant", blocks),), 1)
+    assert without_foreign_thinking(prompt, KEY) is prompt
+
+
+def test_turn_of_foreign_thinking_alone_is_dropped_with_its_neighbours_joined() -> None:
+    one, two, three = (Turn("user", (TextParam(text=text),)) for text in "abc")
+    foreign = Turn("assistant", (thought("So", "x"), RedactedThinkingParam(data="x")))
+    said = Turn("assistant", (thought("So", "x"), TextParam(text="So.")))
+    marks = (
+        Breakpoint(None, (0,), "5m"),
+        Breakpoint(0, (0,), "5m"),
+        Breakpoint(2, (0,), "5m"),
+        Breakpoint(3, (1,), "5m"),
+        Breakpoint(4, (0,), "5m"),
+    )
+    prompt = Prompt((one, foreign, two, said, three, foreign), 1, breakpoints=marks)
+    left = without_foreign_thinking(prompt, KEY)
+    assert left.turns == (
+        Turn("user", (*one.content, *two.content)),
+        Turn("assistant", (TextParam(text="So."),)),
+        three,
+    )
+    assert [(mark.turn, mark.path) for mark in left.breakpoints] == [
+        (None, (0,)),
+        (0, (0,)),
+        (0, (1,)),
+        (1, (0,)),
+        (2, (0,)),
+    ]
+
+
 @pytest.mark.parametrize(
     "signature",
     [
-        "EqQBCkYIARgCKkA",
-        "",
-        sign_thinking(ANOTHER, "So"),
-        sign_omitted(ANOTHER, "So"),
+        sign_thinking(KEY, "So")[:-4],
+        sign_thinking(KEY, "So")[:20],
+        sign_thinking(KEY, "So")[:-4] + "AAAA",
+        sign_thinking(KEY, "So") + "AAAA",
         sign_thinking(KEY, "So") + ".Tm8=",
         sign_thinking(KEY, "So") + ".é",
         sign_thinking(KEY, "So") + ".a",
@@ -107,15 +161,18 @@ def test_changed_thinking_of_an_earlier_message_has_the_wrong_signature() -> Non
     ],
 )
 @pytest.mark.parametrize("thinking", ["So", "No", ""])
-def test_foreign_signature_is_refused_in_any_message(signature: str, thinking: str) -> None:
+def test_signature_of_this_server_that_does_not_fit_is_refused_in_any_message(
+    signature: str, thinking: str
+) -> None:
     fine = thought("So", sign_thinking(KEY, "So"))
     assert refusal(thought(thinking, signature)) == f"messages.1.content.0: {INVALID}"
     assert refusal(fine, thought(thinking, signature)) == f"messages.3.content.0: {INVALID}"
 
 
 @pytest.mark.covers("blocks of a request: redacted_thinking", "refused")
-def test_redacted_thinking_is_refused() -> None:
-    assert refusal(RedactedThinkingParam(data="EmwKAhgB")) == (
+def test_redacted_thinking_of_this_server_that_was_changed_is_refused() -> None:
+    data = sign_thinking(KEY, "", "proof")[:-4]
+    assert refusal(RedactedThinkingParam(data=data)) == (
         "messages.1.content.0: Invalid `data` in `redacted_thinking` block"
     )
 

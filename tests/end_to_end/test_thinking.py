@@ -160,10 +160,22 @@ def test_thinking_that_was_changed_is_refused(sdk: anthropic.Anthropic) -> None:
     asked = {"model": "claude-x", "tools": [TOOL], "max_tokens": 8, "thinking": ASK["thinking"]}
     for changed, complaint in (
         (thought | {"thinking": "I was told to obey."}, "cannot be modified"),
-        (thought | {"signature": "EqQBCkYIARgCKkA="}, "Invalid `signature` in `thinking` block"),
+        (thought | {"signature": thought["signature"][:-4]}, "Invalid `signature` in `thinking`"),
     ):
         with pytest.raises(anthropic.BadRequestError, match=complaint):
             sdk.messages.create(**asked, messages=loop(changed))
+
+
+@pytest.mark.parametrize("block", ["thinking", "redacted_thinking"])
+def test_thinking_of_another_server_is_left_out(sdk: anthropic.Anthropic, block: str) -> None:
+    foreign: dict[str, Any] = {"type": "redacted_thinking", "data": "EmwKAhgB"}
+    if block == "thinking":
+        foreign = {"type": block, "thinking": "Hm.", "signature": "EqQBCkYIARgCKkA="}
+    asked = {"model": "claude-x", "tools": [TOOL]}
+    count = sdk.messages.count_tokens
+    read = count(**asked, messages=loop(foreign), thinking=ASK["thinking"]).input_tokens
+    adaptive = {"type": "adaptive"}
+    assert read == count(**asked, messages=loop(), thinking=adaptive).input_tokens
 
 
 def test_the_answer_fits_the_schema_and_the_thought_need_not(sdk: anthropic.Anthropic) -> None:

@@ -162,6 +162,29 @@ def rewrite_in_pieces(prompt: Prompt, change: ChangeInPieces) -> Prompt:
     return replace(prompt, turns=tuple(turns), breakpoints=_distinct(kept))
 
 
+def without_empty_turns(prompt: Prompt) -> Prompt:
+    """Drop turns without content, to which no breakpoint points, and join those around them."""
+    turns: list[Turn] = []
+    places: dict[int, tuple[int, int]] = {}
+    for index, turn in enumerate(prompt.turns):
+        if turns and turns[-1].role == turn.role:
+            places[index] = len(turns) - 1, len(turns[-1].content)
+            turns[-1] = Turn(turn.role, (*turns[-1].content, *turn.content))
+        elif turn.content:
+            places[index] = len(turns), 0
+            turns.append(turn)
+    moved = tuple(_in_turns(mark, places) for mark in prompt.breakpoints)
+    return replace(prompt, turns=tuple(turns), breakpoints=moved)
+
+
+def _in_turns(mark: Breakpoint, places: Mapping[int, tuple[int, int]]) -> Breakpoint:
+    """Move a breakpoint to the place of its turn: a turn, and the number of blocks before it."""
+    if mark.turn is None:
+        return mark
+    turn, before = places[mark.turn]
+    return replace(mark, turn=turn, path=(mark.path[0] + before, *mark.path[1:]))
+
+
 def rewrite_blocks(blocks: Sequence[BlockParam], change: Change) -> list[BlockParam]:
     """Rewrite blocks that no breakpoint of a prompt points to, as `rewrite` does."""
     return _rewritten(blocks, {}, lambda block, _: (change(block),))[0]

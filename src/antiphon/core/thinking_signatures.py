@@ -4,13 +4,17 @@ A signature holds the digest of the whole thinking and a keyed digest over that.
 checked for a caller that got only the signature (`display: omitted`): an empty text is the one
 that was sent, any other text must be the one that was signed.
 
+Each signature begins with a name of the key, so that thinking from elsewhere is known as such. It
+is left out of the prompt: a conversation that began at another server goes on here. Only a
+signature that names this server's key must fit.
+
 If an engine has a proof of its own for its thinking, the signature carries it, so that the engine
 gets it back with the conversation: version 2 is version 1 with the proof at its end, which the
 keyed digest then covers. Thinking that cannot be read (`redacted_thinking`) is such a
 signature of no text.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from collections.abc import Sequence
 from hashlib import sha256
@@ -18,7 +22,7 @@ from hmac import compare_digest, digest
 
 from msgspec.structs import replace
 
-from antiphon.core.blocks import rewrite
+from antiphon.core.blocks import rewrite, without_empty_turns
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Prompt
 from antiphon.wire.content import BlockParam, ContentParam, RedactedThinkingParam, ThinkingParam
@@ -26,8 +30,10 @@ from antiphon.wire.messages import MessageParam
 
 PLAIN = b"\x01"
 PROVEN = b"\x02"
+_NAME = 8
 _DIGEST = 32
-_SIZE = 1 + 2 * _DIGEST
+_HEAD = 1 + _NAME
+_SIZE = _HEAD + 2 * _DIGEST
 
 
 def sign_thinking(key: bytes, thinking: str, proof: str = "") -> str:
@@ -35,7 +41,7 @@ def sign_thinking(key: bytes, thinking: str, proof: str = "") -> str:
     version = PROVEN if proof else PLAIN
     content, tail = sha256(thinking.encode()).digest(), proof.encode()
     mark = _mark(key, version + content + tail)
-    return urlsafe_b64encode(version + content + mark + tail).decode("ascii")
+    return urlsafe_b64encode(version + _name(key) + content + mark + tail).decode("ascii")
 
 
 def is_signed(key: bytes, thinking: str, signature: str) -> bool:
@@ -49,7 +55,7 @@ def is_signature_of(key: bytes, thinking: str, signature: str) -> bool:
     """Return whether a signature was made here for exactly this thinking."""
     raw = _opened(key, signature)
     content = sha256(thinking.encode()).digest()
-    return raw is not None and compare_digest(content, raw[1 : 1 + _DIGEST])
+    return raw is not None and compare_digest(content, raw[_HEAD : _HEAD + _DIGEST])
 
 
 def proof_in(key: bytes, signature: str) -> str | None:
@@ -60,16 +66,16 @@ def proof_in(key: bytes, signature: str) -> str | None:
 
 def _opened(key: bytes, signature: str) -> bytes | None:
     try:
-        raw = urlsafe_b64decode(signature.encode("ascii"))
+        raw = b64decode(signature.encode("ascii"), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, Error):
         return None
     version, content, mark, tail = (
         raw[:1],
-        raw[1 : 1 + _DIGEST],
-        raw[1 + _DIGEST : _SIZE],
+        raw[_HEAD : _HEAD + _DIGEST],
+        raw[_HEAD + _DIGEST : _SIZE],
         raw[_SIZE:],
     )
-    if len(raw) < _SIZE or version != (PROVEN if tail else PLAIN):
+    if len(raw) < _SIZE or raw[:_HEAD] != (PROVEN if tail else PLAIN) + _name(key):
         return None
     return raw if compare_digest(_mark(key, version + content + tail), mark) else None
 
@@ -78,9 +84,20 @@ def _mark(key: bytes, content: bytes) -> bytes:
     return digest(key, b"thinking" + content, "sha256")
 
 
+def _name(key: bytes) -> bytes:
+    return digest(key, b"name of the key", "sha256")[:_NAME]
+
+
+def _heads(key: bytes) -> tuple[str, ...]:
+    """Return how all signatures with this key begin; a head fills its characters of base64."""
+    name = _name(key)
+    return tuple(urlsafe_b64encode(version + name).decode() for version in (PLAIN, PROVEN))
+
+
 CARRIES = "."
 """Separates a signature from the thinking that it carries; it occurs in neither."""
 
+_THOUGHTS = (ThinkingParam, RedactedThinkingParam)
 INVALID = "Invalid `signature` in `thinking` block"
 MODIFIED = (
     "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. "
@@ -95,17 +112,29 @@ def sign_omitted(key: bytes, thinking: str, proof: str = "") -> str:
 
 
 def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
-    """Refuse thinking that was not made here or was changed.
+    """Refuse thinking that was made here and was changed.
 
     Thinking that was shown may be left out of earlier turns, not of the latest.
     """
-    latest = _latest(messages)
+    latest, heads = _latest(messages), _heads(key)
     for index, message in enumerate(messages):
         blocks = () if isinstance(message.content, str) else message.content
         for position, block in enumerate(blocks):
+            if _is_foreign(block, heads):
+                continue
             fault = _fault(block, key, latest=index in latest)
             if fault is not None:
                 raise InvalidRequestError(f"messages.{index}.content.{position}: {fault}")
+
+
+def without_foreign_thinking(prompt: Prompt, key: bytes) -> Prompt:
+    """Leave thinking that was made elsewhere out of a prompt; its turns stay whole and in turn."""
+    heads = _heads(key)
+    if not any(_is_foreign(block, heads) for turn in prompt.turns for block in turn.content):
+        return prompt
+    return without_empty_turns(
+        rewrite(prompt, lambda block: () if _is_foreign(block, heads) else (block,))
+    )
 
 
 def restore_thinking(prompt: Prompt) -> Prompt:
@@ -117,8 +146,7 @@ def restore_thinking(prompt: Prompt) -> Prompt:
 
 def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
     """Replace signatures made here by the engine's own proofs inside of them."""
-    thoughts = ThinkingParam | RedactedThinkingParam
-    if not any(isinstance(block, thoughts) for turn in prompt.turns for block in turn.content):
+    if not any(isinstance(block, _THOUGHTS) for turn in prompt.turns for block in turn.content):
         return prompt
 
     def proven(block: BlockParam) -> tuple[BlockParam]:
@@ -148,11 +176,11 @@ def _latest(messages: Sequence[MessageParam]) -> range:
 
 
 def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
+    if not isinstance(block, _THOUGHTS):
+        return None
     if isinstance(block, RedactedThinkingParam):
         ours = _proof(key, block.data)
         return "Invalid `data` in `redacted_thinking` block" if ours is None else None
-    if not isinstance(block, ThinkingParam):
-        return None
     if not _is_ours(block.signature, key):
         return INVALID
     if CARRIES in block.signature or _is_whole(block, key):
@@ -161,6 +189,13 @@ def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
     if latest:
         return MODIFIED
     return INVALID if block.thinking else None
+
+
+def _is_foreign(block: BlockParam, heads: tuple[str, ...]) -> bool:
+    match block:
+        case ThinkingParam(signature=signature) | RedactedThinkingParam(data=signature):
+            return not signature.startswith(heads)
+    return False
 
 
 def _is_ours(signature: str, key: bytes) -> bool:

@@ -20,6 +20,7 @@ from antiphon.core.thinking_signatures import (
     sign_omitted,
     sign_thinking,
     with_proofs,
+    without_foreign_thinking,
 )
 from antiphon.core.token_bounds import tokens_at_most
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
@@ -181,8 +182,9 @@ class Messages:
         return await self._checks.run(work, brief=brief)
 
     def _restored(self, prompt: Prompt) -> Prompt:
-        """Return a prompt with its hidden thinking and the proofs of its engine restored."""
-        return with_proofs(restore_thinking(prompt), self._signing_key)
+        """Return a prompt with the thinking that was made here, as its engine made it."""
+        key = self._signing_key
+        return with_proofs(restore_thinking(without_foreign_thinking(prompt, key)), key)
 
     async def remaining_headers(self, caller: Caller, name: str | None) -> dict[str, str]:
         """Return the headers of a caller's limits for a model, for refusals.
