@@ -1,3 +1,4 @@
+import gc
 import tracemalloc
 
 import pytest
@@ -200,3 +201,16 @@ def test_scanner_keeps_no_copy_of_its_sequences() -> None:
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert used < 500_000
+
+
+def test_scanner_leaves_no_reference_cycle() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for sequences in ([], ["aab", "ab", "b!"]):
+            scanner = StopScanner(sequences)
+            scanner.feed("aaaaxab")
+            del scanner
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

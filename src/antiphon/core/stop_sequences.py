@@ -33,22 +33,22 @@ class Scan(msgspec.Struct, frozen=True, gc=False):
     match: str | None = None
 
 
-class _State:
+class _State(msgspec.Struct, gc=False):
     """The beginning of the sequences from `low` to `high`, of `depth` characters.
 
-    `shorter` is the state of the longest end of this beginning that is one itself. `match` is the
-    sequence that is complete here, if one is. `following` are the next states found so far.
+    `shorter` is the number of the state of the longest end of this beginning that is one itself.
+    `match` is the sequence that is complete here, if one is.
     """
 
-    __slots__ = ("depth", "following", "high", "low", "match", "shorter")
+    depth: int
+    low: int
+    high: int
+    match: str | None = None
+    shorter: int = 0
 
-    def __init__(self, depth: int, low: int, high: int, match: str | None) -> None:
-        self.depth = depth
-        self.low = low
-        self.high = high
-        self.match = match
-        self.shorter = self
-        self.following: dict[str, _State] = {}
+
+_ROOT: Final = 0
+"""The number of the state that begins all sequences, of no characters."""
 
 
 class StopScanner:
@@ -57,7 +57,11 @@ class StopScanner:
     `steps` counts the characters that the automaton has read and the searches for its states.
     """
 
-    __slots__ = ("_are_short", "_firsts", "_longest", "_root", "_sequences", "_state", "steps")
+    # States refer to each other by number: objects would be cycles, which wait for the collector.
+    __slots__ = (
+        *("_are_short", "_firsts", "_following", "_longest", "_sequences", "_state", "_states"),
+        "steps",
+    )
 
     def __init__(self, sequences: Sequence[str]) -> None:
         self._sequences = sorted(set(sequences))
@@ -65,7 +69,9 @@ class StopScanner:
         lengths = [len(sequence) for sequence in self._sequences]
         self._longest = max(lengths, default=0)
         self._are_short = sum(lengths) <= SHORT
-        self._root = self._state = _State(0, 0, len(self._sequences), None)
+        self._state = _ROOT
+        self._states = [_State(0, 0, len(self._sequences))]
+        self._following: list[dict[str, int]] = [{}]
         self.steps = 0
 
     def feed(self, text: str) -> Scan:
@@ -74,7 +80,7 @@ class StopScanner:
         state = self._state
         searched = self._are_short and len(text) >= LONG
         # Most pieces of most answers hold no character that begins a stop sequence.
-        if not searched and state is self._root and self._firsts.isdisjoint(text):
+        if not searched and state == _ROOT and self._firsts.isdisjoint(text):
             return Scan(text)
         held = self._held()
         buffer = held + text
@@ -83,47 +89,56 @@ class StopScanner:
             # Only the end of the text may begin a sequence.
             later = len(buffer) - self._longest + 1
             if later > begin:
-                begin, state = later, self._root
-        self.steps += len(buffer) - begin
-        for end, char in enumerate(buffer[begin:], begin + 1):
-            state = state.following.get(char) or self._next(state, char)
-            if state.match is not None:
-                self._state = self._root
-                return Scan(buffer[: end - len(state.match)], state.match)
-        self._state = state
-        return Scan(buffer[: len(buffer) - state.depth])
+                begin, state = later, _ROOT
+        return self._read(buffer, begin, state)
 
     def flush(self) -> str:
         """End the text: return the text that was held back, which no sequence completes."""
         held = self._held()
-        self._state = self._root
+        self._state = _ROOT
         return held
 
     def _held(self) -> str:
         """Return the end of the text that has not been sent: it begins a sequence."""
-        state = self._state
+        state = self._states[self._state]
         return self._sequences[state.low][: state.depth] if state.depth else ""
 
-    def _next(self, state: _State, char: str) -> _State:
+    def _read(self, buffer: str, begin: int, state: int) -> Scan:
+        """Read a text from `begin` on, where the automaton is in `state`."""
+        self.steps += len(buffer) - begin
+        for end, char in enumerate(buffer[begin:], begin + 1):
+            found = self._following[state].get(char)
+            state = self._next(state, char) if found is None else found
+            match = self._states[state].match if state else None
+            if match is not None:
+                self._state = _ROOT
+                return Scan(buffer[: end - len(match)], match)
+        self._state = state
+        return Scan(buffer[: len(buffer) - self._states[state].depth])
+
+    def _next(self, state: int, char: str) -> int:
         """Return the state behind `char`, and remember the way to it."""
-        made: list[_State] = []
+        made: list[int] = []
         begun = state
-        while (found := begun.following.get(char)) is None:
+        while (found := self._following[begun].get(char)) is None:
             self.steps += 1
-            longer = self._longer(begun, char)
+            longer = self._longer(self._states[begun], char)
             if longer is not None:
-                begun.following[char] = longer
-                made.append(longer)
-            if begun is self._root:
-                found = self._root
+                self._following[begun][char] = len(self._states)
+                made.append(len(self._states))
+                self._states.append(longer)
+                self._following.append({})
+            if begun == _ROOT:
+                found = _ROOT
                 break
-            begun = begun.shorter
+            begun = self._states[begun].shorter
         # Each state that was made begins earlier in the text than the next.
-        for one in reversed(made):
+        for number in reversed(made):
+            one = self._states[number]
             one.shorter = found
-            one.match = one.match or found.match
-            found = one
-        state.following[char] = found
+            one.match = one.match or self._states[found].match
+            found = number
+        self._following[state][char] = found
         return found
 
     def _longer(self, state: _State, char: str) -> _State | None:
