@@ -140,3 +140,8 @@ def test_fault_in_a_system_block_has_no_type_in_the_path(
     block: dict[str, Any], sentence: str
 ) -> None:
     assert sentence_of({"system": [block]}) == sentence
+
+
+def test_enum_without_a_struct_is_listed_in_order() -> None:
+    (fault,) = faults(inspect.type_info(Literal["b", "a"]), 5, ())
+    assert str(fault) == "Input should be 'a' or 'b'"
