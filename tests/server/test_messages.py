@@ -350,7 +350,6 @@ async def test_ignored_parameters_change_nothing(client) -> None:
         ("fallback_credit_token", "x", "fallback_credit_token: Extra inputs are not permitted"),
         ("compaction", {"type": "summarize"}, "compaction: Extra inputs are not permitted"),
         ("billing_policy", {}, "billing_policy: Extra inputs are not permitted"),
-        ("output_format", {}, "output_format: Extra inputs are not permitted"),
         (
             "output_config",
             {"task_budget": {"type": "tokens", "total": 20_000}},
