@@ -217,8 +217,8 @@ def test_scanner_leaves_no_reference_cycle() -> None:
 
 
 def test_long_sequence_goes_on_through_a_long_piece() -> None:
-    begun, sequence = "x" * 10, "x" * 10 + "y" * LONG + "zz"
+    started_assembly, sequence = "x" * 10, "x" * 10 + "y" * LONG + "zz"
     scanner = StopScanner([sequence])
-    assert scanner.feed(begun) == Scan("")
+    assert scanner.feed(started_assembly) == Scan("")
     assert scanner.feed("y" * LONG) == Scan("")
     assert scanner.feed("zz") == Scan("", sequence)

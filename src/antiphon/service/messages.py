@@ -173,7 +173,8 @@ class Messages:
     async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:
         """Check a request of so many bytes; a large one, and large schemas, in a thread."""
         brief = size < LARGE_BODY
-        if brief and params.tools is UNSET and params.output_config is UNSET:
+        has_format = params.output_config is not UNSET or params.output_format is not None
+        if brief and not has_format and params.tools is UNSET:
             return check(params)
 
         def work(work: Work) -> Prompt:
