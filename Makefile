@@ -4,6 +4,7 @@
 BIN := .venv/bin
 # `make coverage` has run the pure ones. Tests of real servers and of the real model take both
 # cores as it is, so they run one after the other; of the rest a file stays on one worker.
+# Workers have to name their tests alike, and some names come from sets: so one hash seed.
 PURE := tests/core tests/schemas tests/wire
 ALONE := tests/end_to_end tests/engines tests/test_benchmarks.py
 TOGETHER := $(addprefix --ignore=,$(PURE) $(ALONE))
@@ -21,13 +22,13 @@ ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory coverage
-	@$(BIN)/pytest -n 2 --dist loadfile $(TOGETHER)
+	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist loadfile $(TOGETHER)
 	@$(BIN)/pytest $(ALONE)
 endif
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
 	@$(BIN)/coverage erase
-	@COVERAGE_PROCESS_START=pyproject.toml $(BIN)/pytest -q -n 2 --dist worksteal $(PURE)
+	@PYTHONHASHSEED=0 COVERAGE_PROCESS_START=pyproject.toml $(BIN)/pytest -q -n 2 --dist worksteal $(PURE)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered --fail-under=100 \
 		--include='src/antiphon/core/*,src/antiphon/schemas/*,src/antiphon/wire/*'
