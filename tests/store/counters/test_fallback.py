@@ -242,7 +242,7 @@ async def test_process_that_makes_no_call_tells_valkey_its_holds_again(
         await client.flushall()
     # It may be away for a moment only, so the hold itself is awaited: nothing else brings it back.
     async with asyncio.timeout(20):
-        while await spent_or_away(counters) != Balance(0, 40):
+        while await spent_or_away(counters) != Balance(0, 40):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 
 

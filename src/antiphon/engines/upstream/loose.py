@@ -5,14 +5,39 @@ value.
 """
 
 import json
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from antiphon.engines.upstream.http import failed
 
+T = TypeVar("T")
+
 LARGEST_COUNT: Final = 2**31
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
+_TOO_DEEP: Final = "it said what it should not: JSON that is nested too deeply"
 _TEXT_KEYS: Final = ("text", "content", "thinking", "reasoning")
+
+
+def read_each(text: str, read: Callable[[dict[str, Any]], Iterable[T]]) -> list[T]:
+    """Return what `read` makes of each object in a text of JSON, which may contain null.
+
+    Raises `EngineError` for a text that is no JSON, for a value that is no object, and for one that
+    is nested too deeply.
+    """
+    try:
+        found = [_object(value) for value in values_of(text) if value is not None]
+        return [one for value in found for one in read(value)]
+    except RecursionError:
+        raise failed(_TOO_DEEP) from None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise failed("it said what it should not: an event that is no JSON object")
+    return value
 
 
 def values_of(text: str) -> list[Any]:
@@ -30,7 +55,7 @@ def values_of(text: str) -> list[Any]:
         reason = str(error).partition(":")[0]
         raise failed(f"it said what it should not: {reason}") from None
     except RecursionError:
-        raise failed("it said what it should not: JSON that is nested too deeply") from None
+        raise failed(_TOO_DEEP) from None
 
 
 def _value_of(text: str) -> Any:

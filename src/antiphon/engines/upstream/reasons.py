@@ -19,6 +19,9 @@ REFUSALS: Final = frozenset(
         *("blocklist", "prohibited_content", "recitation", "spii"),
     }
 )
+CUT: Final = frozenset({FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW})
+"""The reasons of an answer that ends in the middle of a part."""
+
 BREAKS: Final = frozenset(
     {
         *("abort", "aborted", "cancel", "cancelled", "canceled", "error", "failed", "not_finished"),

@@ -33,7 +33,7 @@ from antiphon.engines.upstream.chat_completions.chunks import (
 from antiphon.engines.upstream.http import failed, refusal, sentence
 from antiphon.engines.upstream.loose import whole
 from antiphon.engines.upstream.parts import Line
-from antiphon.engines.upstream.reasons import finish_reason
+from antiphon.engines.upstream.reasons import CUT, finish_reason
 from antiphon.engines.upstream.too_long import too_long
 from antiphon.wire.sse import Frame
 
@@ -83,10 +83,9 @@ class ChatAnswer:
         if self._finish is None and not (self.done and seen):
             raise failed("the answer ended in the middle")
         reason = finish_reason(self._finish, self._counted, self._max_tokens, limited=self._limited)
-        cut = reason in {FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW}
         if self._refused and reason is FinishReason.END_TURN:
             reason = FinishReason.REFUSAL
-        events = self._count(self._line.end(cut=cut))
+        events = self._count(self._line.end(cut=reason in CUT))
         rest = 0 if self._counted is None else self._counted - self._reported
         return [*events, Finished(reason, rest, prompt=self._prompt)]
 

@@ -4,23 +4,19 @@ A chunk of the types that are due is decoded at once. Any other is read value by
 be read counts as absent, and only what is no JSON object at all is a failure.
 """
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
-from antiphon.engines.upstream.http import failed
 from antiphon.engines.upstream.loose import (
-    LARGEST_COUNT,
+    Count,
     fields,
     items,
     json_text,
+    read_each,
     text_of,
-    values_of,
     whole,
 )
-
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
 
 THOUGHTS: Final = frozenset({"thinking", "reasoning"})
 """The types of parts of a content that are thinking."""
@@ -116,15 +112,10 @@ def chunks_of(text: str) -> list[Chunk]:
         return [msgspec.json.decode(text, type=Chunk)]
     except (msgspec.DecodeError, RecursionError):
         pass
-    try:
-        return [_chunk(value) for value in values_of(text) if value is not None]
-    except RecursionError:
-        raise failed("it said what it should not: JSON that is nested too deeply") from None
+    return read_each(text, lambda value: (_chunk(value),))
 
 
-def _chunk(value: Any) -> Chunk:
-    if not isinstance(value, dict):
-        raise failed("it said what it should not: an event that is no JSON object")
+def _chunk(value: dict[str, Any]) -> Chunk:
     return Chunk(
         choices=[_choice(fields(one)) for one in items(value.get("choices"))],
         usage=_usage(value.get("usage")),

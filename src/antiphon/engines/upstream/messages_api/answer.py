@@ -42,7 +42,7 @@ from antiphon.engines.upstream.messages_api.events import (
 )
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
 from antiphon.engines.upstream.parts import Line
-from antiphon.engines.upstream.reasons import finish_reason
+from antiphon.engines.upstream.reasons import CUT, finish_reason
 from antiphon.wire.sse import Frame
 
 BLOCKS: Final = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
@@ -105,15 +105,12 @@ class UpstreamMessage:
         if self._reason is None and not (self.done and self._said):
             raise failed("the answer ended in the middle")
         counted = self._usage.output_tokens or None
-        reason, details = (
-            finish_reason(self._reason, counted, self._max_tokens, limited=self._limited),
-            None,
-        )
+        reason = finish_reason(self._reason, counted, self._max_tokens, limited=self._limited)
+        details = None
         if reason is FinishReason.REFUSAL and self._details is not None:
             details = Refusal(self._details.category, self._details.explanation)
-        cut = reason in {FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW}
         events = [said for index in list(self._open) for said in self._close(index)]
-        events += self._line.end(cut=cut)
+        events += self._line.end(cut=reason in CUT)
         self._reported += sum(one.tokens for one in events)
         rest = 0 if counted is None else counted - self._reported
         return [*events, Finished(reason, rest, details, _prompt(self._usage))]

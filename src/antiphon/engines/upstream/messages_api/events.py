@@ -4,24 +4,21 @@ An event of the types that are due is decoded at once. Any other is read value b
 be read counts as absent, and only what is no JSON object at all is a failure.
 """
 
-from typing import Annotated, Any, Final, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Meta
 
-from antiphon.engines.upstream.http import failed
 from antiphon.engines.upstream.loose import (
-    LARGEST_COUNT,
+    Count,
     fields,
     items,
     json_text,
+    read_each,
     text_of,
-    values_of,
     whole,
 )
 from antiphon.wire.sse import Frame
-
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
 
 
 class UpstreamEvent(msgspec.Struct, frozen=True, tag_field="type"):
@@ -164,18 +161,11 @@ class Reader:
             pass
         if frame.event not in KNOWN and frame.event != "message":
             return []
-        try:
-            return [event for value in values_of(data) for event in _events(frame.event, value)]
-        except RecursionError:
-            raise failed("it said what it should not: JSON that is nested too deeply") from None
+        return read_each(data, partial(_events, frame.event))
 
 
-def _events(name: str, value: Any) -> list[Event]:
+def _events(name: str, value: dict[str, Any]) -> list[Event]:
     """Read one value; `name` is the name of its frame, which may stand for its type."""
-    if value is None:
-        return []
-    if not isinstance(value, dict):
-        raise failed("it said what it should not: an event that is no JSON object")
     kind = text_of(value.get("type"))
     if kind == MESSAGE:
         return _message(value)
