@@ -25,7 +25,13 @@ from msgspec.structs import replace
 from antiphon.core.blocks import rewrite, without_empty_turns
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Prompt
-from antiphon.wire.content import BlockParam, ContentParam, RedactedThinkingParam, ThinkingParam
+from antiphon.wire.content import (
+    THINKING_PARAMS,
+    BlockParam,
+    ContentParam,
+    RedactedThinkingParam,
+    ThinkingParam,
+)
 from antiphon.wire.messages import MessageParam
 
 PLAIN = b"\x01"
@@ -97,7 +103,6 @@ def _heads(key: bytes) -> tuple[str, ...]:
 CARRIES = "."
 """Separates a signature from the thinking that it carries; it occurs in neither."""
 
-_THOUGHTS = (ThinkingParam, RedactedThinkingParam)
 INVALID = "Invalid `signature` in `thinking` block"
 MODIFIED = (
     "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. "
@@ -116,11 +121,11 @@ def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
 
     Thinking that was shown may be left out of earlier turns, not of the latest.
     """
-    latest, heads = _latest(messages), _heads(key)
+    latest = _latest(messages)
     for index, message in enumerate(messages):
         blocks = () if isinstance(message.content, str) else message.content
         for position, block in enumerate(blocks):
-            if _is_foreign(block, heads):
+            if _is_foreign(block, key):
                 continue
             fault = _fault(block, key, latest=index in latest)
             if fault is not None:
@@ -129,11 +134,10 @@ def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
 
 def without_foreign_thinking(prompt: Prompt, key: bytes) -> Prompt:
     """Leave thinking that was made elsewhere out of a prompt; its turns stay whole and in turn."""
-    heads = _heads(key)
-    if not any(_is_foreign(block, heads) for turn in prompt.turns for block in turn.content):
+    if not any(_is_foreign(block, key) for turn in prompt.turns for block in turn.content):
         return prompt
     return without_empty_turns(
-        rewrite(prompt, lambda block: () if _is_foreign(block, heads) else (block,))
+        rewrite(prompt, lambda block: () if _is_foreign(block, key) else (block,))
     )
 
 
@@ -146,7 +150,8 @@ def restore_thinking(prompt: Prompt) -> Prompt:
 
 def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
     """Replace signatures made here by the engine's own proofs inside of them."""
-    if not any(isinstance(block, _THOUGHTS) for turn in prompt.turns for block in turn.content):
+    blocks = (block for turn in prompt.turns for block in turn.content)
+    if not any(isinstance(block, THINKING_PARAMS) for block in blocks):
         return prompt
 
     def proven(block: BlockParam) -> tuple[BlockParam]:
@@ -176,7 +181,7 @@ def _latest(messages: Sequence[MessageParam]) -> range:
 
 
 def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
-    if not isinstance(block, _THOUGHTS):
+    if not isinstance(block, THINKING_PARAMS):
         return None
     if isinstance(block, RedactedThinkingParam):
         ours = _proof(key, block.data)
@@ -191,10 +196,10 @@ def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
     return INVALID if block.thinking else None
 
 
-def _is_foreign(block: BlockParam, heads: tuple[str, ...]) -> bool:
+def _is_foreign(block: BlockParam, key: bytes) -> bool:
     match block:
         case ThinkingParam(signature=signature) | RedactedThinkingParam(data=signature):
-            return not signature.startswith(heads)
+            return not signature.startswith(_heads(key))
     return False
 
 

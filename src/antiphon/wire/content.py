@@ -4,7 +4,7 @@ Blocks of an answer may be sent back unchanged, so requests take `null` where an
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, Union
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
@@ -136,6 +136,10 @@ class RedactedThinkingParam(BlockParam, tag="redacted_thinking", kw_only=True, f
     """Thinking that the caller cannot read, sent back unchanged."""
 
     data: str
+
+
+THINKING_PARAMS: Final = (ThinkingParam, RedactedThinkingParam)
+"""The classes of blocks that are thinking, shown or not."""
 
 
 class ToolUseParam(CacheableParam, tag="tool_use", kw_only=True, frozen=True):

@@ -6,12 +6,7 @@ from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Capabilities, Thinking
-from antiphon.wire.content import (
-    ContentParam,
-    RedactedThinkingParam,
-    ThinkingParam,
-    ToolResultParam,
-)
+from antiphon.wire.content import THINKING_PARAMS, ContentParam, ToolResultParam
 from antiphon.wire.messages import (
     AdaptiveThinking,
     CountTokensParams,
@@ -35,8 +30,6 @@ MUST_START = (
 LOWEST_TOP_P = 0.95
 LARGEST_BUDGET = 2**31 - 1
 """More than any thought has, and no more than an engine's integers hold."""
-
-_THOUGHTS = (ThinkingParam, RedactedThinkingParam)
 
 
 def check_thinking(params: CreateMessageParams | CountTokensParams) -> None:
@@ -88,8 +81,8 @@ def _check_first_blocks(messages: Sequence[MessageParam]) -> None:
         content = [] if isinstance(message.content, str) else message.content
         if (
             message.role == "assistant"
-            and any(isinstance(block, _THOUGHTS) for block in content)
-            and not isinstance(content[0], _THOUGHTS)
+            and any(isinstance(block, THINKING_PARAMS) for block in content)
+            and not isinstance(content[0], THINKING_PARAMS)
         ):
             raise InvalidRequestError(
                 f"messages.{index}.content.0: If an assistant message contains any thinking "
@@ -113,7 +106,7 @@ def _check_start(messages: Sequence[MessageParam]) -> None:
         return
     index, message = first
     block = None if isinstance(message.content, str) else message.content[0]
-    if not isinstance(block, _THOUGHTS):
+    if not isinstance(block, THINKING_PARAMS):
         kind = "text" if block is None else _kind(block)
         raise InvalidRequestError(
             f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but "
