@@ -170,11 +170,7 @@ class KeyRing:
             is_unused = first.name == FIRST_KEY and first.last_used_at is None
             if len(keys) > 1 or not (is_active and is_unused):
                 return None
-            await add_secret(connection, first.id, hash_secret(secret))
-            after = await change_key(connection, first.id, {"hint": hint(secret)}) or first
-            before, info = self._info(first), self._info(after, secret)
-            await self._transactions.note(connection, actor, Change("api_key.rotate", before, info))
-            return info
+            return await self._give(connection, actor, first, secret)
 
     def _new(self, params: CreateKeyParams, kind: KeyKind, workspace: str | None) -> ApiKey:
         now, life = self._transactions.now(), params.expires_in_seconds
@@ -243,12 +239,16 @@ class KeyRing:
             random = await once.make(connection, self._transactions, key_id) if once else None
             secret = self._secret(old.kind, random)
             await end_secrets(connection, key_id, now + timedelta(seconds=grace_s))
-            await add_secret(connection, key_id, hash_secret(secret))
-            new = await change_key(connection, key_id, {"hint": hint(secret)}) or old
-            before, after = self._info(old), self._info(new, secret)
-            await self._transactions.note(
-                connection, actor, Change("api_key.rotate", before, after)
-            )
+            return await self._give(connection, actor, old, secret)
+
+    async def _give(
+        self, connection: "AsyncConnection", actor: Actor, old: ApiKey, secret: str
+    ) -> KeyInfo:
+        """Give a key one more secret, and return it with that."""
+        await add_secret(connection, old.id, hash_secret(secret))
+        new = await change_key(connection, old.id, {"hint": hint(secret)}) or old
+        before, after = self._info(old), self._info(new, secret)
+        await self._transactions.note(connection, actor, Change("api_key.rotate", before, after))
         return after
 
     async def _again(self, connection: "AsyncConnection", made: PriorResult) -> KeyInfo:
