@@ -261,9 +261,6 @@ class AnswerParser:
             return _Step(0) if end is None else _Step(match.length)
         return _Step(0, Sign.OTHER_TEXT)
 
-    def _read_ended(self, _: FinishReason | None) -> _Step:
-        return _Step(len(self._held))
-
     def _read_nothing(self, _: FinishReason | None) -> _Step:
         return _Step(0)
 
@@ -277,7 +274,7 @@ class AnswerParser:
         State.CLOSING: _read_closing,
         State.AFTER_CALL: _read_after_call,
         State.REJECTED: _read_nothing,
-        State.ENDED: _read_ended,
+        State.ENDED: _read_nothing,
     }
 
 

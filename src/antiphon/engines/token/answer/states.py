@@ -51,7 +51,8 @@ What each state reads
 `AFTER_CALL`       Like `TEXT`, but space at the end of the answer is dropped.
 `REJECTED`         After a rejected call. Nothing is read until the retry.
 `ENDED`            A forced answer consists of calls only. It ends where the model begins to write
-                   anything else behind a call, or makes a call for the second time.
+                   anything else behind a call, or makes a call for the second time. Nothing is
+                   read any more.
 
 What is held back at the end of a piece
 ---------------------------------------
