@@ -137,11 +137,9 @@ class ScriptedEngine:
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         read = await self.count_tokens(prompt)
-        script_of = partial(self._script, prompt)
-        if read > LONG_TEXT or prompt.tools or prompt.output_schema is not None:
-            reply, script = await self._runner.run(script_of, brief=read <= LONG_TEXT)
-        else:
-            reply, script = script_of(Work())
+        reply, script = await self._runner.run(
+            partial(self._script, prompt), brief=read <= LONG_TEXT
+        )
         yield Started(input_tokens=read)
         await self._wait(reply.delay_s + _seconds(read, self._options.prefill_tokens_per_second))
         room = self.capabilities.context_tokens - read

@@ -94,13 +94,14 @@ class Answer:
                 produced = self._admission.produced
                 async for engine_event in engine_events:
                     group = assembly.feed(engine_event)
+                    ended = assembly.ended
                     # Before the group is sent: every sent token is billed, whenever the end comes.
-                    if assembly.ended:
+                    if ended:
                         self._note_prompt(assembly)
                     produced(assembly.output_tokens, assembly.thinking_tokens)
                     if group:
                         yield group
-                    if assembly.ended:
+                    if ended:
                         return
         except EngineError as error:
             raise as_api_error(error) from error

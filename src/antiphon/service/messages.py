@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
-from msgspec import UNSET
 
 from antiphon.core.assembly import AnswerSpec
 from antiphon.core.billing.price_list import price_for
@@ -26,7 +25,6 @@ from antiphon.core.token_bounds import tokens_at_most
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, EngineError
 from antiphon.engines.step_runner import StepRunner
-from antiphon.schemas.steps import Work
 from antiphon.service.access import Caller
 from antiphon.service.answer import Answer, as_api_error
 from antiphon.service.background import LARGE_BODY
@@ -172,15 +170,9 @@ class Messages:
 
     async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:
         """Check a request of so many bytes; a large one, and large schemas, in a thread."""
-        brief = size < LARGE_BODY
-        has_format = params.output_config is not UNSET or params.output_format is not None
-        if brief and not has_format and params.tools is UNSET:
-            return check(params)
-
-        def work(work: Work) -> Prompt:
-            return check(params, steps=work.budget())
-
-        return await self._checks.run(work, brief=brief)
+        return await self._checks.run(
+            lambda work: check(params, steps=work.budget()), brief=size < LARGE_BODY
+        )
 
     def _restored(self, prompt: Prompt) -> Prompt:
         """Return a prompt with the thinking that was made here, as its engine made it."""
