@@ -16,6 +16,7 @@ class Colour(StrEnum):
 class Part(msgspec.Struct, forbid_unknown_fields=True):
     colour: Colour = Colour.RED
     size: Literal["small", "large"] = "small"
+    shade: Colour | int = 1
 
 
 class Whole(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,6 +50,11 @@ class Whole(msgspec.Struct, forbid_unknown_fields=True):
             {"named": {"x": {"sized": 1}}},
             "named[...]",
             "unknown name 'sized' (did you mean 'size'?)",
+        ),
+        (
+            {"one": {"shade": "blue"}},
+            "one.shade",
+            "unknown value 'blue' (there are: red, green)",
         ),
         ({"count": 0}, "count", "Expected `int` >= 1"),
         ([], "", "Expected `object`, got `array`"),
