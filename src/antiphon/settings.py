@@ -226,6 +226,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ping_interval_s: Annotated[float, Meta(gt=0, le=10)] = 5.0
     shutdown_grace_s: Annotated[float, Meta(ge=0)] = 30.0
     request_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
+    write_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     url_sources: bool = False
 

@@ -66,21 +66,23 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def http_config(app: ASGIApp, grace_s: float, patience_s: float = 120) -> uvicorn.Config:
+def http_config(
+    app: ASGIApp, grace_s: float, patience_s: float = 120, write_s: float = 60
+) -> uvicorn.Config:
     """Return the configuration of uvicorn; at its end, running requests get `grace_s` to finish.
 
-    `patience_s` is the time in which the head of a request must arrive.
+    `patience_s` is the time in which the head of a request must arrive, `write_s` the time in which
+    a caller must take a part of its answer.
     """
     return uvicorn.Config(
         app,
-        http=protocol_for(os.urandom, patience_s),
+        http=protocol_for(os.urandom, patience_s, write_s, KEEP_ALIVE_S),
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
 
@@ -99,7 +101,12 @@ async def serve(
     a model that fails to open.
     """
     settings = platform.settings
-    config = http_config(build_app(platform), settings.shutdown_grace_s, settings.request_timeout_s)
+    config = http_config(
+        build_app(platform),
+        settings.shutdown_grace_s,
+        settings.request_timeout_s,
+        settings.write_timeout_s,
+    )
     server = Server(config, platform, on_stop)
     opening = asyncio.create_task(_open(platform, on_ready))
     opening.add_done_callback(lambda task: _stop_if_failed(task, server))

@@ -1,6 +1,7 @@
 """One request and its answer, between the connection and the endpoints."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -15,12 +16,17 @@ from antiphon.core.errors import InvalidRequestError, RequestTooLarge
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
+# A length that every reader of HTTP understands alike.
+LENGTH = re.compile(r"0|[1-9][0-9]{0,18}")
+# The header of a refusal after which the connection cannot be used again.
+CLOSE: Mapping[str, str] = {"connection": "close"}
+
 # The name of the `Direct` in the state of a scope, if the server has one.
 DIRECT = "antiphon.direct"
 
 
 class Direct(Protocol):
-    """A shortcut around ASGI for bodies and answers in one piece, as most of them are."""
+    """A shortcut around ASGI: for a body that has arrived, and for answers."""
 
     def body(self) -> bytes | None:
         """Return the body of the request if all of it has arrived and none of it was read."""
@@ -28,6 +34,14 @@ class Direct(Protocol):
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Write a whole answer."""
+        ...
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Write the head of an answer in parts."""
+        ...
+
+    async def write(self, part: bytes, *, more: bool) -> None:
+        """Write a part of the answer; `more` is false for the last."""
         ...
 
 
@@ -81,7 +95,8 @@ class Exchange:
         if self._headers is None:
             self._headers = _joined(self.scope["headers"])
         value = self._headers.get(name)
-        return None if value is None else value.decode("latin-1")
+        # Spaces and tabs around a value are no part of it (RFC 9110, 5.5).
+        return None if value is None else value.decode("latin-1").strip(" \t")
 
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -91,8 +106,8 @@ class Exchange:
 
         Raises `RequestTooLarge`, `InvalidRequestError` for a late body, or `ClientGoneError`.
         """
-        length = self.header(b"content-length")
-        if length is not None and length.isdecimal() and int(length) > limit:
+        length = self._length()
+        if length > limit:
             raise RequestTooLarge
         if self._direct is not None and (whole := self._direct.body()) is not None:
             if len(whole) > limit:
@@ -106,7 +121,7 @@ class Exchange:
             raise InvalidRequestError(
                 f"The request body did not come in {patience_s:g} s.",
                 error_code="request_body_timeout",
-                headers={"connection": "close"},
+                headers=CLOSE,
             ) from None
 
     async def _read(self, limit: int) -> bytes:
@@ -125,42 +140,64 @@ class Exchange:
                 return b"".join((*chunks, chunk)) if chunks else chunk
             chunks.append(chunk)
 
+    def _length(self) -> int:
+        """Return the stated length of the body, 0 without one. Raises `InvalidRequestError`."""
+        length = self.header(b"content-length")
+        if length is None:
+            return 0
+        if not LENGTH.fullmatch(length):
+            raise InvalidRequestError(
+                "content-length: Input should be a number of bytes without leading zeros",
+                headers=CLOSE,
+            )
+        return int(length)
+
     async def respond(self, status: int, answer: Any) -> None:
         """Write a whole answer as JSON."""
-        body = msgspec.json.encode(answer)
-        if self._direct is None:
-            await self.start(status, JSON, body)
-            await self.write(body, more=False)
-            return
+        await self.send_whole(status, JSON, msgspec.json.encode(answer))
+
+    async def send_whole(self, status: int, content_type: str, body: bytes) -> None:
+        """Write a whole answer."""
         self.started = True
         self.status = status
         length = str(len(body))
-        headers = {"content-type": JSON, **self.headers, "content-length": length}
-        await self._direct.answer(status, headers, body)
+        headers = {"content-type": content_type, **self.headers, "content-length": length}
+        if self._direct is None:
+            await self._start(headers)
+            await self.write(body, more=False)
+        else:
+            await self._direct.answer(status, headers, body)
 
-    async def start(self, status: int, content_type: str, body: bytes | None = None) -> None:
-        """Send the status line and the headers; `body` only sets the length."""
-        self.started = True
-        self.status = status
-        headers: Mapping[str, str] = {"content-type": content_type, **self.headers}
+    async def _start(self, headers: Mapping[str, str]) -> None:
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        if body is not None:
-            raw.append((b"content-length", str(len(body)).encode()))
-        message: AsgiMessage = {"type": "http.response.start", "status": status, "headers": raw}
+        message: AsgiMessage = {
+            "type": "http.response.start",
+            "status": self.status,
+            "headers": raw,
+        }
         await self._send(message)
 
     async def start_stream(self) -> None:
         """Begin an event stream, which proxies must not buffer."""
-        self.streaming = True
+        self.started = self.streaming = True
+        self.status = 200
         self.headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        await self.start(200, EVENT_STREAM)
+        headers = {"content-type": EVENT_STREAM, **self.headers}
+        if self._direct is None:
+            await self._start(headers)
+        else:
+            await self._direct.begin(200, headers)
 
     def age_ms(self) -> float:
         """Return the age of the request in milliseconds."""
         return round((time.perf_counter() - self.began) * 1000, 1)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        """Write a part of a stream; `more` is false for the last."""
+        if self._direct is None:
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        else:
+            await self._direct.write(chunk, more=more)
 
     async def disconnected(self) -> None:
         """Wait until the caller hangs up. Call it only after the body was read."""

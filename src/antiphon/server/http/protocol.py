@@ -1,16 +1,27 @@
-"""One connection: uvicorn's, with limits for heads, and a shortcut for whole messages.
+"""One connection: uvicorn's, with a limit of bytes and of time for each of its phases.
 
-uvicorn reads heads without limits of length and time, and refuses in plain text. This protocol has
-limits for heads, and every refusal has the envelope of the API's errors.
+uvicorn reads heads without limits of length and time, and refuses in plain text. Here each phase of
+a connection ends within a stated time, and every refusal has the envelope of the API's errors:
+
+    phase     lasts from … to …                         at most
+    head      the first byte … the end of the head      `patience_s`; the first: from the opening
+    body      the end of the head … the last chunk      `patience_s`, where it is read (`Exchange`)
+    answer    … its last byte is written                what the engine and the gate allow
+    writing   the buffer is full … the caller reads     `write_s` for each 64 KiB
+    idle      the answer … the next head                `idle_s`
+    closing   an early answer … the rest of the request  `LINGER_S`
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from itertools import chain
 from typing import ClassVar
 
 import msgspec
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -20,59 +31,202 @@ from uvicorn.protocols.http.httptools_impl import (
 from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
 from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.server.http.boundary import envelope, headers
+from antiphon.server.http.direct import DateLine, UvicornDirect, head_lines
 from antiphon.server.http.exchange import DIRECT
 
-# The most bytes of a request's path, query and headers together.
+# The most bytes of a request's path, query, headers and trailers together.
 HEADER = ": \r\n"
 LARGEST_HEAD = 64 * 1024
 UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+# The bytes that are parsed at once. They hold some hundred requests at most, so no more than that
+# many wait on one connection behind another.
+SLICE = 16 * 1024
+# How long the rest of a request is read and dropped after an early answer. Closing at once would
+# reset the connection, and the caller might lose the answer.
+LINGER_S = 5.0
+# A caller who takes fewer bytes than this in `write_s` is cut off, unless it takes all.
+LEAST_TAKEN = 64 * 1024
+
+
+class Flow(FlowControl):
+    """uvicorn's control of reading and writing; while it is `full`, nothing resumes reading."""
+
+    full = False
+
+    def resume_reading(self) -> None:
+        if not self.full:
+            super().resume_reading()
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
-    """One connection. A head may take `patience_s`; for the first, from the opening on."""
+    """One connection, with its limits in seconds as attributes of a subclass (`protocol_for`)."""
 
     patience_s: ClassVar[float]
+    write_s: ClassVar[float]
+    idle_s: ClassVar[float]
     entropy: ClassVar[Callable[[int], bytes]]
+    date: ClassVar[DateLine]
 
+    # Whether a head is arriving, and the bytes since the last head.
     _arriving = False
     _received = 0
-    _timer: asyncio.TimerHandle | None = None
+    # Of the arriving body: its bytes, the bytes around them, and those since the last of its own.
+    _body_bytes = 0
+    _framing = 0
+    _since_body = 0
+    # What the head has left of its limit for trailers; `None` before the first trailer.
+    _room: int | None = None
     _fault: ApiError | None = None
+    # The request that is being answered; uvicorn's `cycle` is the last one that has arrived.
+    _answered: RequestResponseCycle | None = None
+    # What arrived behind requests that wait for their turn.
+    _held = b""
+    # The moment at which the phase ends, and the timer, which may ring earlier.
+    _due: float | None = None
+    _rings_at = 0.0
+    _timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _unread = 0
+    _closing = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer = self.loop.call_later(self.patience_s, self._give_up)
+        self.flow: Flow = Flow(transport)
+        self._limit(self.patience_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        for timer in (self._timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._write_timer = self._due = None
+        self.pipeline.clear()
+        self._disconnect(self._answered)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        super().data_received(data if self._in_body() else without_upgrade(data))
-        if not self._arriving or self.transport.is_closing():
+        if self._closing:
             return
-        if self._received > LARGEST_HEAD:
+        if self.pipeline:
+            self._hold(data)
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Parse what arrived, as far as there is no request that waits behind another."""
+        if not self._in_body():
+            data = without_upgrade(data)
+        if len(data) <= SLICE:
+            self._parse(data)
+            return
+        for start in range(0, len(data), SLICE):
+            if self._closing or self.transport.is_closing():
+                return
+            if self.pipeline:
+                self._hold(data[start:])
+                return
+            self._parse(data[start : start + SLICE])
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what arrived behind waiting requests; with enough of it, read no more."""
+        self._held += data
+        if len(self._held) > LARGEST_HEAD:
+            self.flow.pause_reading()
+            self.flow.full = True
+
+    def _parse(self, data: bytes) -> None:
+        cycle = self.cycle if self._in_body() else None
+        self._received += len(data)
+        before = self._body_bytes
+        super().data_received(data)
+        if self._closing or self.transport.is_closing():
+            return
+        if cycle is not None and cycle is self.cycle and self._in_body():
+            self._check_framing(len(data), self._body_bytes - before)
+        elif self._arriving and self._received > LARGEST_HEAD:
             self._refuse(RequestHeadTooLarge())
-        elif self._timer is None:
-            self._timer = self.loop.call_later(self.patience_s, self._give_up)
+
+    def _check_framing(self, received: int, body: int) -> None:
+        """Limit what a body has around its bytes: sizes and extensions of chunks, and trailers."""
+        self._framing += received - body
+        self._since_body = 0 if body else self._since_body + received
+        if self._since_body > LARGEST_HEAD:
+            self._refuse(RequestHeadTooLarge())
+        elif self._framing > LARGEST_HEAD + self._body_bytes:
+            self._refuse(InvalidRequestError("The chunks of the request body are too small."))
 
     def on_message_begin(self) -> None:
         self._arriving = True
+        # The first head has its limit from the opening on.
+        if self.cycle is not None:
+            self._limit(self.patience_s)
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._arriving:
+            self._drop_trailer(name, value)
+            return
+        name = name.lower()
+        if name == b"expect" and value.strip().lower() == b"100-continue":
+            # HTTP/1.0 has no interim answers.
+            self.expect_100_continue = self.parser.get_http_version() == "1.1"
+        self.headers.append((name, value))
+
+    def _drop_trailer(self, name: bytes, value: bytes) -> None:
+        if self._room is None:
+            self._room = LARGEST_HEAD - self._head_bytes()
+        self._room -= len(name) + len(value) + len(HEADER)
+        if self._room < 0:
+            self._fault = RequestHeadTooLarge()
+            raise self._fault
 
     def on_headers_complete(self) -> None:
         self._arriving = False
-        self._stop_waiting()
+        self._due = None
         # The bytes since the last head include this head, so most heads need no measuring.
         if self._received > LARGEST_HEAD and self._head_bytes() > LARGEST_HEAD:
             self._fault = RequestHeadTooLarge()
             raise self._fault
-        self._received = 0
+        self._received = self._body_bytes = self._framing = self._since_body = 0
+        self._room = None
         scope = self.scope
         super().on_headers_complete()
         # The task of the request starts after the callbacks of the parser, so it finds this.
-        scope["state"][DIRECT] = WholeMessages(self.cycle)
+        scope["state"][DIRECT] = UvicornDirect(self.cycle, self.date)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        answered, self._answered = self._answered, None
+        if self.transport.is_closing():
+            self._limit_writing()
+        elif answered is not None and answered.more_body:
+            self._linger()
+        elif self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.flow.resume_reading()
+            self._limit(self.patience_s if self._arriving else self.idle_s)
+        if self._held and not self.pipeline:
+            held, self._held = self._held, b""
+            self.flow.full = False
+            self._take(held)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._limit_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None and not self.transport.is_closing():
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that the parser or one of its callbacks rejected."""
@@ -85,83 +239,83 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def _in_body(self) -> bool:
         return self._answering() and not self._arriving and self.cycle.more_body
 
-    def _give_up(self) -> None:
-        self._timer = None
-        if not self._arriving:
-            self.transport.close()
-        elif self._answering():
-            # A pipelined second request gets the same time after the answer to the first.
-            self._timer = self.loop.call_later(self.patience_s, self._give_up)
-        else:
-            self._refuse(InvalidRequestError(f"The request did not come in {self.patience_s:g} s."))
-
     def _answering(self) -> bool:
         # Before the first request there is no cycle, which uvicorn's types leave out.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
-    def _stop_waiting(self) -> None:
+    def _limit(self, seconds: float) -> None:
+        """End the present phase after so many seconds.
+
+        A timer that rings too early is set again then: a new one for each request costs more.
+        """
+        self._due = due = self.loop.time() + seconds
+        if self._timer is None or due < self._rings_at:
+            self._set_timer(due)
+
+    def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._rings_at = moment
+        self._timer = self.loop.call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due > self.loop.time():
+            self._set_timer(self._due)
+        elif self._closing or not self._arriving:
+            self._close()
+        elif not self._answering():
+            self._refuse(InvalidRequestError(f"The request did not come in {self.patience_s:g} s."))
+        # Otherwise a second head has begun to arrive, which gets its time after the first answer.
 
     def _refuse(self, error: ApiError) -> None:
-        self._stop_waiting()
-        # In the middle of another answer a refusal would look like a part of it.
-        if not (self._answering() and self.cycle.response_started):
-            self.transport.write(refusal(error, request_id(type(self).entropy(ID_ENTROPY))))
-        self.transport.close()
-
-
-class WholeMessages:
-    """The shortcut for one request (see `Direct`).
-
-    Through ASGI an answer is two messages, each written with a system call after a check of every
-    header, and a body arrives through an event, which needs a timer.
-    """
-
-    __slots__ = ("_cycle",)
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-
-    def body(self) -> bytes | None:
-        """Return the request's body if all of it has arrived."""
-        cycle = self._cycle
-        if cycle.more_body or cycle.disconnected:
-            return None
-        whole, cycle.body = bytes(cycle.body), bytearray()
-        # As `receive` does: the next event is the disconnect.
-        cycle.flow.resume_reading()
-        cycle.message_event.clear()
-        return whole
-
-    async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Write a whole answer in one write."""
-        cycle = self._cycle
-        if cycle.flow.write_paused and not cycle.disconnected:
-            await cycle.flow.drain()
-        if cycle.disconnected:
+        answered = self._answered
+        if self.pipeline or (answered is not None and answered.response_started):
+            # In the middle of another answer a refusal would look like a part of it.
+            self._close()
             return
-        cycle.keep_alive = cycle.keep_alive and headers.get("connection") != "close"
-        if not cycle.keep_alive:
-            headers = {**headers, "connection": "close"}
-        content = b"" if cycle.scope["method"] == "HEAD" else body
-        cycle.transport.write(b"".join((STATUS_LINE[status], _lines(headers), content)))
-        cycle.waiting_for_100_continue = False
-        cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            cycle.transport.close()
-        cycle.on_response()
+        request = request_id(type(self).entropy(ID_ENTROPY))
+        self.transport.write(refusal(error, request, self.date()))
+        self._disconnect(answered)
+        self._linger()
 
+    def _disconnect(self, cycle: RequestResponseCycle | None) -> None:
+        """Tell a request that its caller is gone."""
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
+            cycle.message_event.set()
 
-def _lines(headers: Mapping[str, str]) -> bytes:
-    """Return the lines of a head. Raises `ValueError` for a value with a line break."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if not lines.count("\n") == lines.count("\r") == len(headers):
-        raise ValueError("a header with a line break")
-    return f"{lines}\r\n".encode("latin-1")
+    def _linger(self) -> None:
+        """End the answers; drop what the caller still sends, and close after `LINGER_S`."""
+        self._closing = True
+        self._held = b""
+        self.flow.full = False
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._limit(min(LINGER_S, self.patience_s))
+
+    def _close(self) -> None:
+        self._due = None
+        self.transport.close()
+        self._limit_writing()
+
+    def _limit_writing(self) -> None:
+        """Cut the connection after `write_s` if nobody takes what is written."""
+        self._unread = self.transport.get_write_buffer_size()
+        if self._unread and self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.write_s, self._cut_if_unread)
+
+    def _cut_if_unread(self) -> None:
+        self._write_timer = None
+        before, now = self._unread, self.transport.get_write_buffer_size()
+        if now and before - now < LEAST_TAKEN:
+            self.transport.abort()
+        else:
+            self._limit_writing()
 
 
 def without_upgrade(data: bytes) -> bytes:
@@ -181,13 +335,25 @@ def without_upgrade(data: bytes) -> bytes:
     return data[: found.start()] + b"x-grade" + data[found.end() :]
 
 
-def protocol_for(entropy: Callable[[int], bytes], patience_s: float) -> type[HttpToolsProtocol]:
-    """Return the protocol for uvicorn with this source of request ids and this patience."""
-    attributes = {"patience_s": patience_s, "entropy": staticmethod(entropy)}
+def protocol_for(
+    entropy: Callable[[int], bytes],
+    patience_s: float,
+    write_s: float = 60,
+    idle_s: float = 75,
+    now: Callable[[], float] = time.time,
+) -> type[HttpToolsProtocol]:
+    """Return the protocol for uvicorn with this source of request ids and these limits."""
+    attributes = {
+        "patience_s": patience_s,
+        "write_s": write_s,
+        "idle_s": idle_s,
+        "entropy": staticmethod(entropy),
+        "date": DateLine(now),
+    }
     return type("Protocol", (EnvelopeProtocol,), attributes)
 
 
-def refusal(error: ApiError, request: str) -> bytes:
+def refusal(error: ApiError, request: str, date: bytes = b"") -> bytes:
     """Return the bytes of an error answer that closes the connection."""
     body = msgspec.json.encode(envelope(error, request))
     fields = {
@@ -197,4 +363,4 @@ def refusal(error: ApiError, request: str) -> bytes:
         "content-length": str(len(body)),
         "connection": "close",
     }
-    return STATUS_LINE[error.status] + _lines(fields) + body
+    return STATUS_LINE[error.status] + date + head_lines(fields) + body
