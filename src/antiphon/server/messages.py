@@ -38,7 +38,7 @@ class MessageEndpoints:
             request.caller,
             exchange.request_id,
             request.version,
-            len(request.body),
+            request.size,
             _retries(exchange),
         )
         with self._hang_ups.stopping(exchange):
@@ -66,7 +66,7 @@ class MessageEndpoints:
         exchange, caller, params = request.exchange, request.caller, request.params
         admitter = self._platform.admitter
         exchange.fields["model"] = params.model
-        context = RequestContext(caller, exchange.request_id, request.version, len(request.body))
+        context = RequestContext(caller, exchange.request_id, request.version, request.size)
         with self._hang_ups.stopping(exchange):
             exchange.headers |= await admitter.count(caller, exchange.request_id, params.model)
             try:

@@ -21,3 +21,12 @@ class ErrorEnvelope(AnswerStruct, kw_only=True, frozen=True):
     type: Literal["error"] = "error"
     error: ErrorDetail
     request_id: str | None
+
+
+# The most characters of one text of a caller that an error or a log line repeats.
+LONGEST_ECHO = 256
+
+
+def shortened(text: str) -> str:
+    """Return a text of a caller as errors and logs repeat it: cut at `LONGEST_ECHO` characters."""
+    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 1]}…"

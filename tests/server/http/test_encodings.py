@@ -1,11 +1,13 @@
 import gzip
 import json
+import os
 import zlib
 from typing import Any
 
 import pytest
 
-from antiphon.server.http.encodings import inflated
+from antiphon.core.errors import InvalidRequestError
+from antiphon.server.http.encodings import MOST_MEMBERS, STEP, inflated, inflated_parts
 from support.asgi import HELLO, Answer
 
 pytestmark = pytest.mark.anyio
@@ -81,3 +83,74 @@ async def test_a_compressed_body_over_the_limit_is_a_413_at_once(client) -> None
 
 def test_body_that_inflates_to_exactly_the_limit_is_read() -> None:
     assert inflated(gzip.compress(b"abc") + gzip.compress(b"d"), 4) == b"abcd"
+
+
+class CountingDecompressor:
+    """A decompressor that counts the bytes that it is given and those that it copies."""
+
+    def __init__(self, counted: list[int]) -> None:
+        self._gzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._counted = counted
+
+    def decompress(self, piece: bytes, most: int) -> bytes:
+        part = self._gzip.decompress(piece, most)
+        unused = len(self._gzip.unused_data) + len(self._gzip.unconsumed_tail)
+        self._counted.append(len(piece) + len(part) + unused)
+        return part
+
+    @property
+    def eof(self) -> bool:
+        return self._gzip.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._gzip.unused_data
+
+    @property
+    def unconsumed_tail(self) -> bytes:
+        return self._gzip.unconsumed_tail
+
+
+EMPTY = gzip.compress(b"")
+MEMBERS: dict[str, bytes] = {
+    "one": gzip.compress(bytes(range(256)) * 4000),
+    "empty ones": EMPTY * MOST_MEMBERS,
+    "small ones": gzip.compress(b"a") * MOST_MEMBERS,
+    "small ones and a large one": EMPTY * 9000 + gzip.compress(os.urandom(10**6)),
+    "a bomb": gzip.compress(bytes(10**7)),
+    "empty blocks": zlib.compressobj(wbits=31).flush(zlib.Z_FULL_FLUSH)
+    + b"\0\0\0\xff\xff" * 100_000
+    + b"\3\0" + bytes(8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", MEMBERS.values(), ids=MEMBERS)
+def test_inflating_takes_linear_steps(body: bytes) -> None:
+    counted: list[int] = []
+    parts = list(inflated_parts(body, 2 * 10**7, lambda: CountingDecompressor(counted)))
+    assert max(map(len, parts), default=0) <= STEP
+    inflated_bytes = sum(map(len, parts))
+    # Every member may be given a few bytes that belong to the next one.
+    assert sum(counted) <= 8 * (len(body) + inflated_bytes) + 64 * MOST_MEMBERS
+    assert len(counted) <= 3 * MOST_MEMBERS + (len(body) + inflated_bytes) / 30_000
+
+
+@pytest.mark.parametrize("sizes", [(1,), (0, 1, 0), (63, 64, 65), (10**6, 0, 3 * 10**6), (7,) * 99])
+def test_members_of_any_size_are_inflated(sizes: tuple[int, ...]) -> None:
+    parts = [os.urandom(size // 2) + bytes(size - size // 2) for size in sizes]
+    body = b"".join(map(gzip.compress, parts))
+    assert inflated(body, 10**7) == b"".join(parts)
+
+
+async def test_body_of_too_many_members_is_refused(client) -> None:
+    caller = await client()
+    answer = await caller.post("/v1/messages", EMPTY * 100_000, content_encoding="gzip")
+    assert code_of(answer)[::2] == (400, {"error_code": "request_body_encoding_invalid"})
+    assert answer.error[2].endswith("It has more than 10000 members.")
+
+
+@pytest.mark.parametrize("cut", [1, 5, 9, 1000])
+def test_member_that_is_cut_is_refused(cut: int) -> None:
+    body = EMPTY + gzip.compress(os.urandom(100_000))
+    with pytest.raises(InvalidRequestError, match="not valid gzip"):
+        inflated(body[:-cut], 10**6)

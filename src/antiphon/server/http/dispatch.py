@@ -1,20 +1,25 @@
 """Answers every request in the same steps: authenticate, read, call the handler, write."""
 
+import asyncio
 from typing import Any
 
 from antiphon.core.errors import ApiError
 from antiphon.core.validation.versions import OLDEST
+from antiphon.server.http.body_budget import BodyBudget, BodyHold
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
-from antiphon.server.http.requests import Request, read_betas, read_body, read_version
+from antiphon.server.http.requests import Body, Request, read_betas, read_body, read_version
 from antiphon.server.http.routing import Reply, Route
 from antiphon.service.access import Access, Caller
 from antiphon.service.accounts import KeyUsage
-from antiphon.service.background import offload
+from antiphon.service.background import LARGE_BODY
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.versions import as_of_2023_06_01
 from antiphon.wire.decoding import BodyError
+
+# The large bodies that are decoded at the same time.
+DECODED_AT_ONCE = 2
 
 
 class Dispatcher:
@@ -24,6 +29,8 @@ class Dispatcher:
         self._access = access
         self._key_usage = key_usage
         self._settings = settings
+        self._bodies = BodyBudget(settings.body_budget)
+        self._large_bodies = asyncio.Semaphore(DECODED_AT_ONCE)
 
     async def __call__(self, route: Route, exchange: Exchange) -> None:
         """Answer one request. Raises `ApiError` and `BodyError` for the error boundary."""
@@ -31,13 +38,16 @@ class Dispatcher:
             await _write(exchange, await route.handler(exchange))
             return
         caller = await self._authenticate(exchange, route.key)
+        hold = self._bodies.hold()
         try:
-            request = await self._read(route, exchange, caller)
+            request = await self._read(route, exchange, caller, hold)
             answer = await route.handler(request)
         except (ApiError, BodyError) as error:
             if route.on_refusal is not None:
                 await route.on_refusal(exchange, caller, error)
             raise
+        finally:
+            hold.release()
         if answer is not None and request.version == OLDEST:
             answer = as_of_2023_06_01(answer, caller.directory.default_workspace.id)
         await _write(exchange, answer)
@@ -56,18 +66,31 @@ class Dispatcher:
         self._key_usage.note(caller.key_id)
         return caller
 
-    async def _read(self, route: Route, exchange: Exchange, caller: Caller) -> Request[Any]:
+    async def _read(
+        self, route: Route, exchange: Exchange, caller: Caller, hold: BodyHold
+    ) -> Request[Any]:
         """Read the version, the bytes of the body and the query, and decode the body."""
         version = read_version(exchange)
-        body = b"" if route.body is None else await read_body(exchange, self._settings)
+        body = b"" if route.body is None else await read_body(exchange, self._settings, hold)
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
         params = None
         if route.body is not None:
             # An administrator may send no body if the path identifies the request.
             whole = body or (b"{}" if route.key is KeyKind.ADMIN else b"")
             betas = read_betas(exchange)
-            params = await offload(len(body), route.body.decode, whole, version, betas)
-        return Request(exchange, caller, version, query, body, params)
+            params = await self._decode(route.body, whole, version, betas)
+        kept = body if route.key is KeyKind.ADMIN else b""
+        return Request(exchange, caller, version, query, kept, len(body), params)
+
+    async def _decode(
+        self, kind: Body[Any], body: bytes, version: str, betas: frozenset[str]
+    ) -> Any:
+        if len(body) < LARGE_BODY:
+            return kind.decode(body, version, betas)
+        # A decoder keeps the interpreter to itself until it is done: the event loop waits for as
+        # many of them as run.
+        async with self._large_bodies:
+            return await asyncio.to_thread(kind.decode, body, version, betas)
 
 
 async def _write(exchange: Exchange, answer: Any) -> None:

@@ -12,6 +12,7 @@ from starlette.types import Message as AsgiMessage
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
+from antiphon.server.http.body_budget import BodyHold
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
@@ -101,10 +102,11 @@ class Exchange:
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
-    async def body(self, limit: int, patience_s: float) -> bytes:
+    async def body(self, limit: int, patience_s: float, hold: BodyHold) -> bytes:
         """Read the body of the request: at most `limit` bytes, in at most `patience_s`.
 
-        Raises `RequestTooLarge`, `InvalidRequestError` for a late body, or `ClientGoneError`.
+        `hold` gets the bytes as they arrive. Raises `RequestTooLarge`, `OverloadedError`,
+        `InvalidRequestError` for a late body, or `ClientGoneError`.
         """
         length = self._length()
         if length > limit:
@@ -112,10 +114,12 @@ class Exchange:
         if self._direct is not None and (whole := self._direct.body()) is not None:
             if len(whole) > limit:
                 raise RequestTooLarge
+            hold.add(len(whole))
             return whole
+        hold.expect(length)
         try:
             async with asyncio.timeout(patience_s):
-                return await self._read(limit)
+                return await self._read(limit, hold)
         except TimeoutError:
             # The rest of the body is no new request, so the connection ends with the answer.
             raise InvalidRequestError(
@@ -124,7 +128,7 @@ class Exchange:
                 headers=CLOSE,
             ) from None
 
-    async def _read(self, limit: int) -> bytes:
+    async def _read(self, limit: int, hold: BodyHold) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -136,6 +140,7 @@ class Exchange:
             size += len(chunk)
             if size > limit:
                 raise RequestTooLarge
+            hold.add(len(chunk))
             if not message.get("more_body", False):
                 return b"".join((*chunks, chunk)) if chunks else chunk
             chunks.append(chunk)

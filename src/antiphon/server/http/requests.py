@@ -11,14 +11,17 @@ import msgspec
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.validation.versions import NEWEST, OLDEST
+from antiphon.server.http.body_budget import BodyHold
 from antiphon.server.http.encodings import charset_of, decoded
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import Query
 from antiphon.service.access import Caller
 from antiphon.service.admin.transactions import Actor
+from antiphon.service.background import offload
 from antiphon.settings import Settings
 from antiphon.wire.base import BETAS
 from antiphon.wire.decoding import NO_BETAS, BodyDecoder
+from antiphon.wire.errors import shortened
 
 P = TypeVar("P")
 
@@ -45,8 +48,9 @@ class Body(Generic[P]):
 class Request(msgspec.Struct, Generic[P], frozen=True):
     """One authenticated and decoded request.
 
-    `params` is the decoded body, and `body` the bytes that it was decoded from; they are `None`
-    and empty on a route without a body.
+    `params` is the decoded body, `size` the number of bytes that it was decoded from, and `body`
+    these bytes, which only routes for administrators keep. They are `None`, 0 and empty on a route
+    without a body.
     """
 
     exchange: Exchange
@@ -54,6 +58,7 @@ class Request(msgspec.Struct, Generic[P], frozen=True):
     version: str
     query: Query
     body: bytes
+    size: int
     params: P
 
     def path(self, name: str) -> str:
@@ -73,7 +78,9 @@ def read_version(exchange: Exchange) -> str:
     if version is None:
         raise InvalidRequestError("anthropic-version: header is required")
     if version not in VERSIONS:
-        raise InvalidRequestError(f'anthropic-version: "{version}" is not a valid version')
+        raise InvalidRequestError(
+            f'anthropic-version: "{shortened(version)}" is not a valid version'
+        )
     check_betas(exchange.header(b"anthropic-beta"))
     return version
 
@@ -100,12 +107,20 @@ def check_betas(header: str | None) -> None:
         )
 
 
-async def read_body(exchange: Exchange, settings: Settings) -> bytes:
+async def read_body(exchange: Exchange, settings: Settings, hold: BodyHold) -> bytes:
     """Read a request's body, and convert it to UTF-8 from its charset and encoding."""
     limit = settings.max_body_bytes
     encoding = exchange.header(b"content-encoding")
     charset = charset_of(exchange.header(b"content-type"))
-    body = await exchange.body(limit, settings.request_timeout_s)
+    body = await exchange.body(limit, settings.request_timeout_s, hold)
     if encoding is not None:
-        body = await decoded(body, encoding, limit)
-    return body if charset is None else body.decode(charset).encode()
+        body = await decoded(body, encoding, limit, hold)
+    if charset is None:
+        return body
+    converted = await offload(len(body), _in_utf8, body, charset)
+    hold.add(len(converted) - len(body))
+    return converted
+
+
+def _in_utf8(body: bytes, charset: str) -> bytes:
+    return body.decode(charset).encode()

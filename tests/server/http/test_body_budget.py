@@ -1,0 +1,166 @@
+"""What all large bodies together may hold."""
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from antiphon.core.errors import OverloadedError
+from antiphon.server.app import build_app
+from antiphon.server.http.body_budget import BodyBudget
+from antiphon.service.background import LARGE_BODY
+from antiphon.settings import Settings, SettingsError
+from support.asgi import HELLO, Call, Client
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1024 * 1024
+
+
+def large(size: int, **changes: Any) -> bytes:
+    return json.dumps({**HELLO, "metadata": {}, **changes}).encode().ljust(size)
+
+
+def test_small_body_is_free() -> None:
+    budget = BodyBudget(0)
+    hold = budget.hold()
+    hold.expect(LARGE_BODY - 1)
+    hold.add(LARGE_BODY - 1)
+    with pytest.raises(OverloadedError):
+        hold.add(1)
+    assert budget.free == 0
+
+
+def test_body_that_grows_is_held_from_its_first_byte() -> None:
+    budget = BodyBudget(MIB)
+    first, second = budget.hold(), budget.hold()
+    for _ in range(4):
+        first.add(LARGE_BODY // 2)
+    assert budget.free == MIB - 2 * LARGE_BODY
+    second.expect(MIB - 2 * LARGE_BODY)
+    with pytest.raises(OverloadedError):
+        second.expect(MIB - 2 * LARGE_BODY + 1)
+    with pytest.raises(OverloadedError):
+        second.add(MIB - 2 * LARGE_BODY + 1)
+    second.release()
+    first.release()
+    assert budget.free == MIB
+
+
+@pytest.fixture
+async def app(platform) -> Any:
+    return build_app(
+        await platform({"max_body_bytes": MIB, "body_budget_bytes": 2 * MIB}, text="Yes.")
+    )
+
+
+class Waiting(Call):
+    """A request whose body stops before its end until `go` is set."""
+
+    def __init__(self, app: Any, scope: dict[str, Any], body: list[bytes]) -> None:
+        self.go = asyncio.Event()
+        super().__init__(app, scope, body)
+
+    async def _receive(self) -> Any:
+        if len(self._body) == 1:
+            await self.go.wait()
+        return await super()._receive()
+
+
+def waiting(app: Any, body: bytes) -> Waiting:
+    headers = [
+        (b"x-api-key", b"sk-antiphon-key-of-the-tests"),
+        (b"anthropic-version", b"2023-06-01"),
+    ]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/messages",
+        "query_string": b"",
+        "headers": headers,
+    }
+    return Waiting(app, scope, [body[:-1], body[-1:]])
+
+
+async def settled() -> None:
+    """Let the requests run as far as they get."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_bodies_beyond_the_budget_are_refused_and_small_ones_go_on(app: Any) -> None:
+    first = [waiting(app, large(MIB)) for _ in range(2)]
+    await settled()
+    caller = Client(app)
+    refused = await caller.post("/v1/messages", large(LARGE_BODY))
+    assert refused.error[:2] == (529, "overloaded_error")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await caller.post("/v1/messages", large(LARGE_BODY - 1))).status == 200
+    assert (await caller.get("/health")).status == 200
+    for call in first:
+        call.go.set()
+        assert (await call.task).status == 200
+    assert (await caller.post("/v1/messages", large(MIB))).status == 200
+
+
+async def test_announced_length_beyond_the_budget_is_refused_before_the_body(app: Any) -> None:
+    first = [waiting(app, large(MIB)) for _ in range(2)]
+    await settled()
+    caller = Client(app)
+    asked = caller.start("POST", "/v1/messages", [large(MIB)], {"content-length": str(MIB)})
+    assert (await asked.task).error[0] == 529
+    for call in first:
+        call.hang_up()
+        call.go.set()
+        await call.task
+
+
+@pytest.mark.parametrize(
+    "encoding", [{}, {"content-encoding": "gzip"}, {"content-type": "a/b; charset=latin1"}]
+)
+@pytest.mark.parametrize("changes", [{}, {"max_tokens": -1}, {"model": "none"}, {"stream": True}])
+async def test_budget_is_free_after_every_end(
+    app: Any, encoding: dict[str, str | None], changes: dict[str, Any]
+) -> None:
+    caller = Client(app)
+    for _ in range(4):
+        body = large(MIB, **changes)
+        if "content-encoding" in encoding:
+            body = gzip.compress(body)
+        answer = await caller.start("POST", "/v1/messages", body, encoding).task
+        assert answer.status != 529
+
+
+async def test_inflated_bytes_count(app: Any) -> None:
+    first = waiting(app, large(MIB))
+    second = waiting(app, large(MIB - LARGE_BODY))
+    await settled()
+    caller = Client(app)
+    bomb = gzip.compress(large(MIB // 2))
+    refused = await caller.post("/v1/messages", bomb, content_encoding="gzip")
+    assert refused.error[0] == 529
+    for call in (first, second):
+        call.go.set()
+        await call.task
+
+
+async def test_body_that_grows_in_its_charset_counts_as_it_is_then(app: Any) -> None:
+    caller = Client(app)
+    body = json.dumps({**HELLO, "metadata": {}}).encode()[:-1] + b', "system": "'
+    body += b"\xe9" * (MIB - len(body) - 2) + b'"}'
+    headers: dict[str, str | None] = {"content-type": "a/b; charset=latin1"}
+    assert (await caller.start("POST", "/v1/messages", body, headers).task).status == 200
+    first = waiting(app, large(MIB // 2))
+    await settled()
+    assert (await caller.start("POST", "/v1/messages", body, headers).task).error[0] == 529
+    first.go.set()
+    await first.task
+
+
+def test_budget_has_room_for_the_largest_body() -> None:
+    with pytest.raises(SettingsError, match="body_budget_bytes is less than max_body_bytes"):
+        Settings.load({"data_dir": "x", "body_budget_bytes": 10**6}, environ={})
+    settings = Settings.load({"data_dir": "x", "max_body_bytes": 2048}, environ={})
+    assert settings.body_budget == 8 * 2048
