@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+# The most characters of a name that only a wildcard takes. It becomes part of the ledger.
+LONGEST_NAME = 256
+
 
 class Catalogue:
     """The names of the served models.
@@ -31,6 +34,8 @@ class Catalogue:
         exact = self._exact.get(name)
         if exact is not None:
             return exact
+        if len(name) > LONGEST_NAME:
+            return None
         for pattern, model in self._wildcards.items():
             if fnmatchcase(name, pattern):
                 return model

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.wire.admin.organizations import Listing, TokenListing
+from antiphon.wire.errors import shortened
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ def _index(ids: Sequence[str], wanted: str, name: str) -> int:
     try:
         return ids.index(wanted)
     except ValueError:
-        raise InvalidRequestError(f"{name}: no such id: {wanted}") from None
+        raise InvalidRequestError(f"{name}: no such id: {shortened(wanted)}") from None
 
 
 def page_by_ids(

@@ -12,6 +12,7 @@ from antiphon.service.answer import Answer
 from antiphon.service.messages import RequestContext
 from antiphon.service.platform import Platform
 from antiphon.wire.decoding import BodyError
+from antiphon.wire.errors import shortened
 from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams, TokenCount
 from antiphon.wire.sse import EventEncoder
 
@@ -33,7 +34,7 @@ class MessageEndpoints:
 
     async def create_message(self, request: Request[CreateMessageParams]) -> None:
         exchange, params = request.exchange, request.params
-        exchange.fields["model"] = params.model
+        exchange.fields["model"] = shortened(params.model)
         context = RequestContext(
             request.caller,
             exchange.request_id,
@@ -65,7 +66,7 @@ class MessageEndpoints:
         """Count the tokens of a prompt; the draw of a refused request is given back."""
         exchange, caller, params = request.exchange, request.caller, request.params
         admitter = self._platform.admitter
-        exchange.fields["model"] = params.model
+        exchange.fields["model"] = shortened(params.model)
         context = RequestContext(caller, exchange.request_id, request.version, request.size)
         with self._hang_ups.stopping(exchange):
             exchange.headers |= await admitter.count(caller, exchange.request_id, params.model)

@@ -16,6 +16,7 @@ from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
 from antiphon.service.limits.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
+from antiphon.wire.errors import shortened
 from antiphon.wire.models import ModelInfo, ModelPage
 
 Open: TypeAlias = Callable[[str, EngineConfig], Awaitable[Engine]]
@@ -163,7 +164,7 @@ class Models:
         """Return the model that answers to `name`; raises `NotFoundError` in the wire's words."""
         model_id = self._catalogue.resolve(name)
         if model_id is None:
-            raise NotFoundError(f"model: {name}")
+            raise NotFoundError(f"model: {shortened(name)}")
         return self._models[model_id]
 
     def listing(self, cursor: IdCursor) -> ModelPage:
@@ -195,7 +196,7 @@ class LimitGroups:
         """Return the group of the model that answers to `name`; raises `NotFoundError`."""
         model_id = self._catalogue.resolve(name)
         if model_id is None:
-            raise NotFoundError(f"model: {name}")
+            raise NotFoundError(f"model: {shortened(name)}")
         return self._groups[model_id]
 
 

@@ -29,6 +29,7 @@ import msgspec
 from msgspec import UNSET, inspect
 
 from antiphon.wire.base import BetaValue, Family
+from antiphon.wire.errors import shortened
 
 T = TypeVar("T")
 Path: TypeAlias = tuple[str | int, ...]
@@ -52,7 +53,7 @@ class Fault:
     sentence: str
 
     def __str__(self) -> str:
-        where = ".".join(map(str, self.path))
+        where = ".".join(shortened(str(step)) for step in self.path)
         return f"{where}: {self.sentence}" if where else self.sentence
 
 
@@ -180,7 +181,7 @@ class _Walk:
                 if sentence is None:
                     return
                 if "field" in extra and isinstance(value, str):
-                    yield Fault(path[:1], extra["field"].format(value=value))
+                    yield Fault(path[:1], extra["field"].format(value=shortened(value)))
                 else:
                     yield Fault(path, sentence)
 
@@ -311,7 +312,7 @@ def unexpected_tag(tag: object, expected: Sequence[object], tag_field: str = "ty
     """Return the sentence for an unknown tag, which lists the expected ones."""
     names = ", ".join(f"'{name}'" for name in expected)
     # Nested values are not shown: Python may not be able to format them.
-    shown = "..." if isinstance(tag, list | dict) else tag
+    shown = "..." if isinstance(tag, list | dict) else shortened(str(tag))
     return (
         f"Input tag '{shown}' found using '{tag_field}' does not match any of the expected tags: "
         f"{names}"

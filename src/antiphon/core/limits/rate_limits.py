@@ -15,6 +15,7 @@ import msgspec
 
 from antiphon.core.errors import RateLimitError
 from antiphon.core.limits.values import Draw, Level, Scope
+from antiphon.wire.errors import shortened
 
 # The group of the endpoint that counts tokens: it has requests of its own, and no tokens.
 TOKEN_COUNT = "token_count"  # noqa: S105 - a group's name
@@ -180,9 +181,10 @@ def rate_limit_error(
     """Return the refusal in the wire's words. The request is granted after `retry-after`."""
     return RateLimitError(
         f"This request would exceed your {_OWNERS[limit.scope]}'s rate limit of {limit.limit:,} "
-        f"{_TYPES[limit.type].unit} per minute (org: {organization_id}, model: {model}). For "
-        "details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the response "
-        "headers for current usage. Please reduce the prompt length or the maximum tokens "
-        "requested, or try again later.",
+        f"{_TYPES[limit.type].unit} per minute (org: {organization_id}, "
+        f"model: {shortened(model)}). For details, refer to: "
+        "https://docs.claude.com/en/api/rate-limits. You can see the response headers for current "
+        "usage. Please reduce the prompt length or the maximum tokens requested, or try again "
+        "later.",
         headers={"retry-after": str(-(-retry_after_ms // 1000))},
     )

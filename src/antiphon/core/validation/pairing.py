@@ -17,6 +17,7 @@ from antiphon.wire.content import (
     ToolResultParam,
     ToolUseParam,
 )
+from antiphon.wire.errors import shortened
 
 # The index of a message in the request, and the message.
 IndexedMessage: TypeAlias = tuple[int, Turn]
@@ -91,14 +92,14 @@ def _check_results(blocks: Sequence[IndexedBlock], calls: dict[str, int]) -> Non
         if block.tool_use_id not in calls:
             raise InvalidRequestError(
                 f"{where}: unexpected `tool_use_id` found in `tool_result` blocks: "
-                f"{block.tool_use_id}. Each `tool_result` block must have a corresponding "
-                "`tool_use` block in the previous message."
+                f"{shortened(block.tool_use_id)}. Each `tool_result` block must have a "
+                "corresponding `tool_use` block in the previous message."
             )
         if number < leading:
             if block.tool_use_id in answered:
                 raise InvalidRequestError(
                     f"{where}: each tool_use must have a single result. Found multiple "
-                    f"`tool_result` blocks with id: {block.tool_use_id}"
+                    f"`tool_result` blocks with id: {shortened(block.tool_use_id)}"
                 )
             answered.add(block.tool_use_id)
     _check_answered(calls, answered)
@@ -110,6 +111,6 @@ def _check_answered(calls: dict[str, int], answered: Iterable[str]) -> None:
     if open_calls:
         raise InvalidRequestError(
             f"messages.{calls[open_calls[0]]}: `tool_use` ids were found without `tool_result` "
-            f"blocks immediately after: {', '.join(open_calls)}. Each `tool_use` block must have a "
-            "corresponding `tool_result` block in the next message."
+            f"blocks immediately after: {', '.join(map(shortened, open_calls))}. Each `tool_use` "
+            "block must have a corresponding `tool_result` block in the next message."
         )

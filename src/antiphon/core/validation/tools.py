@@ -14,6 +14,7 @@ from antiphon.schemas.steps import Steps
 from antiphon.schemas.well_formed import check_well_formed
 from antiphon.wire.content import ToolReferenceParam
 from antiphon.wire.decoding import REQUIRED
+from antiphon.wire.errors import shortened
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import (
     AnyChoice,
@@ -87,7 +88,7 @@ def _check_choice(choice: ToolChoiceParam, tools: Sequence[ToolParam]) -> None:
     if isinstance(choice, NamedChoice) and not any(
         getattr(tool, "name", choice.name) == choice.name for tool in tools
     ):
-        raise InvalidRequestError(f"Tool '{choice.name}' not found in provided tools")
+        raise InvalidRequestError(f"Tool '{shortened(choice.name)}' not found in provided tools")
 
 
 def check_references(
@@ -99,7 +100,8 @@ def check_references(
         block = spot.block
         if isinstance(block, ToolReferenceParam) and not _is_among(block.tool_name, tools):
             raise InvalidRequestError(
-                f"Tool reference '{block.tool_name}' has no corresponding tool definition"
+                f"Tool reference '{shortened(block.tool_name)}' has no corresponding tool "
+                "definition"
             )
 
 

@@ -20,11 +20,13 @@ from antiphon.core.errors import (
 from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.server.http.exchange import ClientGoneError, Exchange
 from antiphon.wire.decoding import BodyError
-from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
+from antiphon.wire.errors import ErrorDetail, ErrorEnvelope, shortened
 from antiphon.wire.events import ErrorEvent
 from antiphon.wire.sse import EventEncoder
 
 EXCHANGE = "antiphon.exchange"
+# The most characters of an error's message; the longest that names no text of a caller has 1,000.
+LONGEST_SENTENCE = 4096
 BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
 
 
@@ -81,7 +83,7 @@ class Boundary:
         self._log.error(
             "request failed",
             request_id=exchange.request_id,
-            reason=f"{type(cause).__name__}: {cause}" if cause else str(error),
+            reason=_bounded(f"{type(cause).__name__}: {cause}" if cause else str(error)),
             exc_info=unforeseen,
         )
 
@@ -110,7 +112,7 @@ class Boundary:
             "request",
             request_id=exchange.request_id,
             method=exchange.scope["method"],
-            path=exchange.scope["path"],
+            path=shortened(exchange.scope["path"]),
             route=exchange.route,
             status=exchange.status or None,
             **exchange.fields,
@@ -148,7 +150,17 @@ def detail(error: ApiError) -> ErrorDetail:
     """Return the error in the form of bodies and of the last event of a stream."""
     # Claude Code recognizes messages only if `details` is present.
     details = {"error_code": error.error_code, **error.details} if error.error_code else None
-    return ErrorDetail(type=error.type, message=error.message, details=details)
+    return ErrorDetail(type=error.type, message=_bounded(error.message), details=details)
+
+
+def _bounded(text: str) -> str:
+    """Return a sentence with its middle left out if it is very long.
+
+    A sentence shortens each text of a caller that it repeats, but it may repeat many.
+    """
+    if len(text) <= LONGEST_SENTENCE:
+        return text
+    return f"{text[: LONGEST_SENTENCE // 2]} … {text[-LONGEST_SENTENCE // 2 :]}"
 
 
 def headers(error: ApiError) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import IdCursor, TokenCursor, page_limit
+from antiphon.wire.errors import shortened
 
 # Older SDKs add `beta=true` to calls of a beta; it has no meaning.
 _IGNORED = frozenset({"beta"})
@@ -46,7 +47,7 @@ class Query:
             if name not in names:
                 if ignores:
                     continue
-                raise InvalidRequestError(f"{name}: Extra inputs are not permitted")
+                raise InvalidRequestError(f"{shortened(name)}: Extra inputs are not permitted")
             if not all(value.isprintable() for value in found):
                 raise InvalidRequestError(f"{name}: Input should be printable characters")
             self._values.setdefault(name, []).extend(found)

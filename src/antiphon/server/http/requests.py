@@ -100,7 +100,7 @@ def check_betas(header: str | None) -> None:
         return
     wrong = [name for one in header.split(",") if (name := one.strip()) and not _BETA.match(name)]
     if wrong:
-        names = ", ".join(f"`{name}`" for name in wrong)
+        names = ", ".join(f"`{shortened(name)}`" for name in wrong)
         raise InvalidRequestError(
             f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
             "documentation at platform.claude.com/docs or try again without the header."

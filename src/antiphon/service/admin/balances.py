@@ -19,6 +19,7 @@ from antiphon.store.counters.base import Counters, CountersAwayError
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.organizations import User, list_users
 from antiphon.wire.admin.limits import BalanceInfo, SpendActor, SpendSummary
+from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -178,5 +179,5 @@ async def _the_users(connection: "AsyncConnection", wanted: Sequence[str]) -> Se
     known = {user.id for user in users}
     for one in wanted:
         if one not in known:
-            raise NotFoundError(f"User {one} not found.")
+            raise NotFoundError(f"User {shortened(one)} not found.")
     return [user for user in users if not wanted or user.id in wanted]

@@ -51,6 +51,7 @@ from antiphon.wire.admin.keys import (
     WorkspaceKeyScopeParam,
 )
 from antiphon.wire.admin.organizations import Listing
+from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -280,7 +281,7 @@ async def the_key(
     """Find a key by its id, or raise `NotFoundError`."""
     key = await find_key(connection, key_id) if key_id.startswith("apikey_") else None
     if key is None or key.id != key_id or key.kind not in kinds:
-        raise NotFoundError(f"API key {key_id} not found.")
+        raise NotFoundError(f"API key {shortened(key_id)} not found.")
     return key
 
 

@@ -44,6 +44,7 @@ from antiphon.wire.admin.organizations import (
     Role,
     UserInfo,
 )
+from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -240,14 +241,14 @@ async def the_user(connection: "AsyncConnection", wanted: str) -> User:
     """Find a user, or raise `NotFoundError`."""
     user = await find_user(connection, wanted)
     if user is None:
-        raise NotFoundError(f"User {wanted} not found.")
+        raise NotFoundError(f"User {shortened(wanted)} not found.")
     return user
 
 
 async def _the_invite(connection: "AsyncConnection", wanted: str) -> Invite:
     invite = await find_invite(connection, wanted)
     if invite is None:
-        raise NotFoundError(f"Invite {wanted} not found.")
+        raise NotFoundError(f"Invite {shortened(wanted)} not found.")
     return invite
 
 

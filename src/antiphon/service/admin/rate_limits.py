@@ -27,6 +27,7 @@ from antiphon.wire.admin.limits import (
     TokenCountGroup,
     WorkspaceRateLimitInfo,
 )
+from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -205,7 +206,7 @@ class RateLimits:
         for group in self.groups():
             if group.rate_limit_id == rate_limit_id:
                 return group
-        raise NotFoundError(f"Rate limit {rate_limit_id} not found.")
+        raise NotFoundError(f"Rate limit {shortened(rate_limit_id)} not found.")
 
     async def _set(
         self,

@@ -32,6 +32,7 @@ from antiphon.wire.admin.limits import (
     WorkspaceSpendScope,
 )
 from antiphon.wire.admin.organizations import Deleted
+from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -204,7 +205,7 @@ async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
     for limit in await list_spend_limits(connection):
         if limit.id == wanted:
             return limit
-    raise NotFoundError(f"Spend limit {wanted} not found.")
+    raise NotFoundError(f"Spend limit {shortened(wanted)} not found.")
 
 
 async def _refuse_archived(connection: "AsyncConnection", limit: SpendLimit) -> None:

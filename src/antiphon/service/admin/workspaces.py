@@ -43,6 +43,7 @@ from antiphon.wire.admin.organizations import (
     WorkspaceInfo,
     WorkspaceRole,
 )
+from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -241,7 +242,7 @@ async def the_workspace(connection: "AsyncConnection", wanted: str) -> Workspace
     """Find a workspace, or raise `NotFoundError`."""
     workspace = await find_workspace(connection, wanted)
     if workspace is None:
-        raise NotFoundError(f"Workspace {wanted} not found.")
+        raise NotFoundError(f"Workspace {shortened(wanted)} not found.")
     return workspace
 
 
@@ -250,7 +251,7 @@ async def _the_member(connection: "AsyncConnection", wanted: str, user: str) -> 
     for member in await list_members(connection, wanted):
         if member.user_id == user:
             return member
-    raise NotFoundError(f"User {user} is not a member of workspace {wanted}.")
+    raise NotFoundError(f"User {shortened(user)} is not a member of workspace {shortened(wanted)}.")
 
 
 def refuse_archived(workspace: Workspace) -> None:
