@@ -237,6 +237,33 @@ async def test_second_head_that_dribbles_is_refused(org: Organization) -> None:
         dribbling.cancel()
 
 
+async def test_head_that_arrives_in_parts_behind_a_large_body_is_taken(org: Organization) -> None:
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        body = json.dumps({**HELLO, "max_tokens": 1}).encode().ljust(200_000)
+        caller.send(KEYED + b"content-length: %d\r\n\r\n" % len(body) + body)
+        assert (await caller.answer())[0] == 200
+        for part in (b"GET /health HT", b"TP/1.1\r\nhost: ", b"x\r\n\r\n"):
+            caller.send(part)
+            await asyncio.sleep(0.05)
+        assert (await caller.answer())[0] == 200
+
+
+async def test_unfinished_request_is_told_when_its_connection_ends(org: Organization) -> None:
+    """It stops although another request has arrived behind it."""
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        await asked(caller, stream=True)
+        caller.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.wait_for(caller.reader.read(10_000), SOON_S)
+        caller.writer.transport.abort()
+        async with asyncio.timeout(SOON_S):
+            while not await org.entries():  # noqa: ASYNC110 - the ledger has no event for it
+                await asyncio.sleep(0.02)
+        (entry,) = (await org.entries()).values()
+        assert entry.outcome == "interrupted"
+
+
 async def asked(caller: Caller, **changes: Any) -> None:
     body = json.dumps({**HELLO, "max_tokens": 150_000, **changes}).encode()
     caller.send(KEYED + b"content-length: %d\r\n\r\n" % len(body) + body)

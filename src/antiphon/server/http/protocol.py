@@ -67,9 +67,10 @@ class EnvelopeProtocol(HttpToolsProtocol):
     entropy: ClassVar[Callable[[int], bytes]]
     date: ClassVar[DateLine]
 
-    # Whether a head is arriving, and the bytes since the last head.
+    # Whether a head is arriving, the bytes since its beginning, and those that are parsed now.
     _arriving = False
     _received = 0
+    _parsed = 0
     # Of the arriving body: its bytes, the bytes around them, and those since the last of its own.
     _body_bytes = 0
     _framing = 0
@@ -100,6 +101,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
                 timer.cancel()
         self._timer = self._write_timer = self._due = None
         self.pipeline.clear()
+        self._held = b""
         self._disconnect(self._answered)
         super().connection_lost(exc)
 
@@ -136,6 +138,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         cycle = self.cycle if self._in_body() else None
         self._received += len(data)
+        self._parsed = len(data)
         before = self._body_bytes
         super().data_received(data)
         if self._closing or self.transport.is_closing():
@@ -156,6 +159,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._arriving = True
+        self._received = self._parsed
         # The first head has its limit from the opening on.
         if self.cycle is not None:
             self._limit(self.patience_s)
@@ -182,11 +186,11 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._arriving = False
         self._due = None
-        # The bytes since the last head include this head, so most heads need no measuring.
+        # The bytes received include what stood before this head, so most heads need no measuring.
         if self._received > LARGEST_HEAD and self._head_bytes() > LARGEST_HEAD:
             self._fault = RequestHeadTooLarge()
             raise self._fault
-        self._received = self._body_bytes = self._framing = self._since_body = 0
+        self._body_bytes = self._framing = self._since_body = 0
         self._room = None
         scope = self.scope
         super().on_headers_complete()
