@@ -95,3 +95,9 @@ async def test_admin_request_without_a_body_is_read_as_an_empty_object(admin: Cl
 async def test_message_without_a_body_is_refused_as_invalid_json(client) -> None:
     answer = await (await client()).post("/v1/messages", b"")
     assert answer.error[2].startswith("The request body is not valid JSON: ")
+
+
+async def test_query_of_too_many_parameters_is_refused(admin: Client) -> None:
+    for separator in ("&", "=&", "=%20&page&"):
+        answer = await admin.get(f"{WORKSPACES}?{('ids[]' + separator) * 1001}")
+        assert answer.error[::2] == (400, "The query has more than 1000 parameters")

@@ -116,6 +116,7 @@ HEADS: list[tuple[str, str, dict[str, str | None]]] = [
         f"{ORGANIZATIONS_PATH}/spend_limits/effective?user_ids[]={LONG_LINE}",
         {"x-api-key": ADMIN},
     ),
+    ("GET", f"{ORGANIZATIONS_PATH}/users?{'a&' * 30_000}", {"x-api-key": ADMIN}),
     ("POST", "/v1/messages", {"anthropic-version": LONG_LINE}),
     ("POST", "/v1/messages", {"anthropic-beta": f"/{LONG_LINE}"}),
     ("POST", "/v1/messages", {"anthropic-beta": ",".join(["/"] * 30_000)}),

@@ -19,6 +19,8 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 # A length that every reader of HTTP understands alike.
 LENGTH = re.compile(r"0|[1-9][0-9]{0,18}")
+# Tens of thousands of parameters fit into a head, and reading them would keep the loop busy.
+MOST_PARAMETERS = 1000
 # The header of a refusal after which the connection cannot be used again.
 CLOSE: Mapping[str, str] = {"connection": "close"}
 
@@ -100,7 +102,14 @@ class Exchange:
         return None if value is None else value.decode("latin-1").strip(" \t")
 
     def query(self) -> dict[str, list[str]]:
-        return parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        """Return the parameters of the query. Raises `InvalidRequestError` for too many."""
+        query = self.scope["query_string"].decode("latin-1")
+        try:
+            return parse_qs(query, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+        except ValueError as error:
+            raise InvalidRequestError(
+                f"The query has more than {MOST_PARAMETERS} parameters"
+            ) from error
 
     async def body(self, limit: int, patience_s: float, hold: BodyHold) -> bytes:
         """Read the body of the request: at most `limit` bytes, in at most `patience_s`.
