@@ -18,9 +18,6 @@ from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.versions import as_of_2023_06_01
 from antiphon.wire.decoding import BodyError
 
-# The large bodies that are decoded at the same time.
-DECODED_AT_ONCE = 2
-
 
 class Dispatcher:
     """Answers requests by the row of their route."""
@@ -30,7 +27,7 @@ class Dispatcher:
         self._key_usage = key_usage
         self._settings = settings
         self._bodies = BodyBudget(settings.body_budget)
-        self._large_bodies = asyncio.Semaphore(DECODED_AT_ONCE)
+        self._decoding = asyncio.Lock()
 
     async def __call__(self, route: Route, exchange: Exchange) -> None:
         """Answer one request. Raises `ApiError` and `BodyError` for the error boundary."""
@@ -87,9 +84,9 @@ class Dispatcher:
     ) -> Any:
         if len(body) < LARGE_BODY:
             return kind.decode(body, version, betas)
-        # A decoder keeps the interpreter to itself until it is done: the event loop waits for as
-        # many of them as run.
-        async with self._large_bodies:
+        # A decoder keeps the interpreter to itself until it is done. Several at once would gain
+        # nothing, and the event loop would wait for all of them.
+        async with self._decoding:
             return await asyncio.to_thread(kind.decode, body, version, betas)
 
 
