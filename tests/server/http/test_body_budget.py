@@ -1,4 +1,4 @@
-"""What all large bodies together may hold."""
+"""What all large bodies together may share."""
 
 import asyncio
 import gzip
@@ -25,17 +25,17 @@ def large(size: int, **changes: Any) -> bytes:
 
 def test_small_body_is_free() -> None:
     budget = BodyBudget(0)
-    hold = budget.hold()
-    hold.expect(LARGE_BODY - 1)
-    hold.add(LARGE_BODY - 1)
+    share = budget.share()
+    share.expect(LARGE_BODY - 1)
+    share.add(LARGE_BODY - 1)
     with pytest.raises(OverloadedError):
-        hold.add(1)
+        share.add(1)
     assert budget.free == 0
 
 
-def test_body_that_grows_is_held_from_its_first_byte() -> None:
+def test_body_that_grows_counts_from_its_first_byte() -> None:
     budget = BodyBudget(MIB)
-    first, second = budget.hold(), budget.hold()
+    first, second = budget.share(), budget.share()
     for _ in range(4):
         first.add(LARGE_BODY // 2)
     assert budget.free == MIB - 2 * LARGE_BODY

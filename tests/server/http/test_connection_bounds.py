@@ -322,7 +322,7 @@ async def test_requests_behind_another_wait_outside_of_memory(org: Organization)
         for _ in range(5_000):
             assert (await caller.answer())[0] == 200
             assert len(connection.pipeline) <= 2 * SLICE // len(one)
-            assert len(connection._held) <= LARGEST_HEAD + 256 * 1024
+            assert len(connection._kept) <= LARGEST_HEAD + 256 * 1024
         assert answered == 1
 
 

@@ -16,43 +16,43 @@ class BodyBudget:
     def __init__(self, most: int) -> None:
         self.free = most
 
-    def hold(self) -> "BodyHold":
-        """Return the part of one request, which has to `release` it."""
-        return BodyHold(self)
+    def share(self) -> "BodyShare":
+        """Return the share of one request, which has to `release` it."""
+        return BodyShare(self)
 
 
-class BodyHold:
-    """The bytes that one request holds of the budget. It holds those that have arrived.
+class BodyShare:
+    """The bytes that one request has taken from the budget: those of its body that have arrived.
 
-    If it held the announced length, a few callers who send nothing could take the whole budget.
+    If it took the announced length, a few callers who send nothing could take the whole budget.
     """
 
-    __slots__ = ("_budget", "_held", "_size")
+    __slots__ = ("_budget", "_size", "_taken")
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
-        self._size = self._held = 0
+        self._size = self._taken = 0
 
     def expect(self, size: int) -> None:
-        """Raise `OverloadedError` if `size` bytes are more than is free now; hold nothing."""
+        """Raise `OverloadedError` if `size` bytes are more than is free now; take nothing."""
         if size >= LARGE_BODY and size > self._budget.free:
             raise _overloaded()
 
     def add(self, size: int) -> None:
-        """Hold `size` bytes more. Raises `OverloadedError` if fewer are free."""
+        """Take `size` bytes more. Raises `OverloadedError` if fewer are free."""
         self._size += size
         if self._size < LARGE_BODY:
             return
-        more = self._size - self._held
+        more = self._size - self._taken
         if more > self._budget.free:
             raise _overloaded()
         self._budget.free -= more
-        self._held = self._size
+        self._taken = self._size
 
     def release(self) -> None:
         """Give everything back."""
-        self._budget.free += self._held
-        self._size = self._held = 0
+        self._budget.free += self._taken
+        self._size = self._taken = 0
 
 
 def _overloaded() -> OverloadedError:

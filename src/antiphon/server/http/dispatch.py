@@ -5,7 +5,7 @@ from typing import Any
 
 from antiphon.core.errors import ApiError
 from antiphon.core.validation.versions import OLDEST
-from antiphon.server.http.body_budget import BodyBudget, BodyHold
+from antiphon.server.http.body_budget import BodyBudget, BodyShare
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
 from antiphon.server.http.requests import Body, Request, read_betas, read_body, read_version
@@ -35,16 +35,16 @@ class Dispatcher:
             await _write(exchange, await route.handler(exchange))
             return
         caller = await self._authenticate(exchange, route.key)
-        hold = self._bodies.hold()
+        share = self._bodies.share()
         try:
-            request = await self._read(route, exchange, caller, hold)
+            request = await self._read(route, exchange, caller, share)
             answer = await route.handler(request)
         except (ApiError, BodyError) as error:
             if route.on_refusal is not None:
                 await route.on_refusal(exchange, caller, error)
             raise
         finally:
-            hold.release()
+            share.release()
         if answer is not None and request.version == OLDEST:
             answer = as_of_2023_06_01(answer, caller.directory.default_workspace.id)
         await _write(exchange, answer)
@@ -64,11 +64,11 @@ class Dispatcher:
         return caller
 
     async def _read(
-        self, route: Route, exchange: Exchange, caller: Caller, hold: BodyHold
+        self, route: Route, exchange: Exchange, caller: Caller, share: BodyShare
     ) -> Request[Any]:
         """Read the version, the bytes of the body and the query, and decode the body."""
         version = read_version(exchange)
-        body = b"" if route.body is None else await read_body(exchange, self._settings, hold)
+        body = b"" if route.body is None else await read_body(exchange, self._settings, share)
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
         params = None
         if route.body is not None:

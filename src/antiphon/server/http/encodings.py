@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
-from antiphon.server.http.body_budget import BodyHold
+from antiphon.server.http.body_budget import BodyShare
 from antiphon.wire.errors import shortened
 
 # The size of the window, and the bit that makes zlib expect a gzip header.
@@ -43,8 +43,8 @@ def charset_of(content_type: str | None) -> str | None:
         ) from None
 
 
-async def decoded(body: bytes, encoding: str, limit: int, hold: BodyHold) -> bytes:
-    """Decompress a body of at most `limit` bytes, which `hold` gets. Raises `ApiError`."""
+async def decoded(body: bytes, encoding: str, limit: int, share: BodyShare) -> bytes:
+    """Decompress a body of at most `limit` bytes; `share` counts them. Raises `ApiError`."""
     match encoding.lower():
         case "" | "identity":
             return body
@@ -53,7 +53,7 @@ async def decoded(body: bytes, encoding: str, limit: int, hold: BodyHold) -> byt
             inflating = inflated_parts(body, limit)
             parts = []
             while (part := await asyncio.to_thread(next, inflating, None)) is not None:
-                hold.add(len(part))
+                share.add(len(part))
                 parts.append(part)
             return b"".join(parts)
     raise InvalidRequestError(

@@ -12,7 +12,7 @@ from starlette.types import Message as AsgiMessage
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
-from antiphon.server.http.body_budget import BodyHold
+from antiphon.server.http.body_budget import BodyShare
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
@@ -111,10 +111,10 @@ class Exchange:
                 f"The query has more than {MOST_PARAMETERS} parameters"
             ) from error
 
-    async def body(self, limit: int, patience_s: float, hold: BodyHold) -> bytes:
+    async def body(self, limit: int, patience_s: float, share: BodyShare) -> bytes:
         """Read the body of the request: at most `limit` bytes, in at most `patience_s`.
 
-        `hold` gets the bytes as they arrive. Raises `RequestTooLarge`, `OverloadedError`,
+        `share` counts the bytes as they arrive. Raises `RequestTooLarge`, `OverloadedError`,
         `InvalidRequestError` for a late body, or `ClientGoneError`.
         """
         length = self._length()
@@ -123,12 +123,12 @@ class Exchange:
         if self._direct is not None and (whole := self._direct.body()) is not None:
             if len(whole) > limit:
                 raise RequestTooLarge
-            hold.add(len(whole))
+            share.add(len(whole))
             return whole
-        hold.expect(length)
+        share.expect(length)
         try:
             async with asyncio.timeout(patience_s):
-                return await self._read(limit, hold)
+                return await self._read(limit, share)
         except TimeoutError:
             # The rest of the body is no new request, so the connection ends with the answer.
             raise InvalidRequestError(
@@ -137,7 +137,7 @@ class Exchange:
                 headers=CLOSE,
             ) from None
 
-    async def _read(self, limit: int, hold: BodyHold) -> bytes:
+    async def _read(self, limit: int, share: BodyShare) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -149,7 +149,7 @@ class Exchange:
             size += len(chunk)
             if size > limit:
                 raise RequestTooLarge
-            hold.add(len(chunk))
+            share.add(len(chunk))
             if not message.get("more_body", False):
                 return b"".join((*chunks, chunk)) if chunks else chunk
             chunks.append(chunk)

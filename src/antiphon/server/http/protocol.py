@@ -81,7 +81,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     # The request that is being answered; uvicorn's `cycle` is the last one that has arrived.
     _answered: RequestResponseCycle | None = None
     # What arrived behind requests that wait for their turn.
-    _held = b""
+    _kept = b""
     # The moment at which the phase ends, and the timer, which may ring earlier.
     _due: float | None = None
     _rings_at = 0.0
@@ -101,7 +101,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
                 timer.cancel()
         self._timer = self._write_timer = self._due = None
         self.pipeline.clear()
-        self._held = b""
+        self._kept = b""
         self._disconnect(self._answered)
         super().connection_lost(exc)
 
@@ -109,7 +109,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self._closing:
             return
         if self.pipeline:
-            self._hold(data)
+            self._keep(data)
         else:
             self._take(data)
 
@@ -124,14 +124,14 @@ class EnvelopeProtocol(HttpToolsProtocol):
             if self._closing or self.transport.is_closing():
                 return
             if self.pipeline:
-                self._hold(data[start:])
+                self._keep(data[start:])
                 return
             self._parse(data[start : start + SLICE])
 
-    def _hold(self, data: bytes) -> None:
+    def _keep(self, data: bytes) -> None:
         """Keep what arrived behind waiting requests; with enough of it, read no more."""
-        self._held += data
-        if len(self._held) > LARGEST_HEAD:
+        self._kept += data
+        if len(self._kept) > LARGEST_HEAD:
             self.flow.pause_reading()
             self.flow.full = True
 
@@ -217,10 +217,10 @@ class EnvelopeProtocol(HttpToolsProtocol):
         else:
             self.flow.resume_reading()
             self._limit(self.patience_s if self._arriving else self.idle_s)
-        if self._held and not self.pipeline:
-            held, self._held = self._held, b""
+        if self._kept and not self.pipeline:
+            kept, self._kept = self._kept, b""
             self.flow.full = False
-            self._take(held)
+            self._take(kept)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -296,7 +296,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """End the answers; drop what the caller still sends, and close after `LINGER_S`."""
         self._closing = True
-        self._held = b""
+        self._kept = b""
         self.flow.full = False
         self.flow.resume_reading()
         self.transport.write_eof()

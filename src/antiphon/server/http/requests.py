@@ -11,7 +11,7 @@ import msgspec
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.validation.versions import NEWEST, OLDEST
-from antiphon.server.http.body_budget import BodyHold
+from antiphon.server.http.body_budget import BodyShare
 from antiphon.server.http.encodings import charset_of, decoded
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import Query
@@ -107,18 +107,18 @@ def check_betas(header: str | None) -> None:
         )
 
 
-async def read_body(exchange: Exchange, settings: Settings, hold: BodyHold) -> bytes:
+async def read_body(exchange: Exchange, settings: Settings, share: BodyShare) -> bytes:
     """Read a request's body, and convert it to UTF-8 from its charset and encoding."""
     limit = settings.max_body_bytes
     encoding = exchange.header(b"content-encoding")
     charset = charset_of(exchange.header(b"content-type"))
-    body = await exchange.body(limit, settings.request_timeout_s, hold)
+    body = await exchange.body(limit, settings.request_timeout_s, share)
     if encoding is not None:
-        body = await decoded(body, encoding, limit, hold)
+        body = await decoded(body, encoding, limit, share)
     if charset is None:
         return body
     converted = await offload(len(body), _in_utf8, body, charset)
-    hold.add(len(converted) - len(body))
+    share.add(len(converted) - len(body))
     return converted
 
 
