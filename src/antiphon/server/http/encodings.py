@@ -52,7 +52,7 @@ async def decoded(body: bytes, encoding: str, limit: int, share: BodyShare) -> b
             # A few kilobytes may inflate to the limit, which would block all other requests.
             inflating = inflated_parts(body, limit)
             parts = []
-            while (part := await asyncio.to_thread(next, inflating, None)) is not None:
+            while part := await asyncio.to_thread(_at_once, inflating):
                 share.add(len(part))
                 parts.append(part)
             return b"".join(parts)
@@ -61,6 +61,17 @@ async def decoded(body: bytes, encoding: str, limit: int, share: BodyShare) -> b
         "with 'gzip'.",
         error_code="request_body_encoding_unsupported",
     )
+
+
+def _at_once(parts: Iterator[bytes]) -> bytes:
+    """Return the next parts, until they are `STEP` bytes or more; nothing at the end."""
+    taken, size = [], 0
+    for part in parts:
+        taken.append(part)
+        size += len(part)
+        if size >= STEP:
+            break
+    return b"".join(taken)
 
 
 def inflated(body: bytes, limit: int) -> bytes:
