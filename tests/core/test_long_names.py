@@ -17,7 +17,7 @@ def test_wildcard_takes_no_name_beyond_the_longest() -> None:
     assert names.resolve(exact) == "m"
 
 
-@pytest.mark.parametrize("number", ["0" * 5000, "9" * 5000, "0000000001", "\u0663", "1_0", ""])
+@pytest.mark.parametrize("number", ["0" * 5000, "9" * 5000, "0" * 16, "\u0663", "1_0", ""])
 def test_page_token_of_many_or_other_digits_is_refused(number: str) -> None:
     with pytest.raises(InvalidRequestError, match="not a page"):
         page_by_tokens([1, 2, 3], TokenCursor(1, f"page_{number}"))

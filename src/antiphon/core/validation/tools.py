@@ -99,10 +99,9 @@ def check_references(
     for spot in spots:
         block = spot.block
         if isinstance(block, ToolReferenceParam) and not _is_among(block.tool_name, tools):
-            raise InvalidRequestError(
-                f"Tool reference '{shortened(block.tool_name)}' has no corresponding tool "
-                "definition"
-            )
+            name = shortened(block.tool_name)
+            sentence = f"Tool reference '{name}' has no corresponding tool definition"
+            raise InvalidRequestError(sentence)
 
 
 def _is_among(name: str, tools: Sequence[ToolParam]) -> bool:
