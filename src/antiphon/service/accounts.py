@@ -12,7 +12,7 @@ from antiphon.service.background import background
 from antiphon.store.accounts import note_use
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.database import Database
-from antiphon.store.database.errors import StoreError
+from antiphon.store.database.errors import DatabaseUnavailableError, StoreError
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.organizations import Organization, find_organization, found_organization
 from antiphon.store.workspaces import Workspace
@@ -33,23 +33,37 @@ class Accounts:
         self._version: int | None = None
         self._directory: Directory | None = None
         self._reading = anyio.Lock()
+        self._failures = 0
+        self._last_failure = ""
 
     async def current(self) -> Directory:
-        """Return the current accounts."""
+        """Return the current accounts. Raises `StoreError` if they cannot be read."""
         version = self._signal.version()
         if self._directory is None or version != self._version:
             return await self._read_again()
         return self._directory
 
     async def _read_again(self) -> Directory:
+        failures = self._failures
         async with self._reading:
+            # A read may take seconds to fail, and those who wait for it wait no longer than that.
+            if failures != self._failures:
+                raise DatabaseUnavailableError(self._last_failure)
             # Read before the accounts: a change in between is noticed the next time.
             version = self._signal.version()
             if self._directory is None or version != self._version:
-                async with self._database.read() as connection:
-                    self._directory = await read_directory(connection)
+                self._directory = await self._read()
                 self._version = version
             return self._directory
+
+    async def _read(self) -> Directory:
+        try:
+            async with self._database.read() as connection:
+                return await read_directory(connection)
+        except DatabaseUnavailableError as error:
+            self._failures += 1
+            self._last_failure = str(error)
+            raise
 
 
 async def establish(

@@ -17,6 +17,7 @@ from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
 from antiphon.service.content.pdf_reader import PdfReader
+from antiphon.service.database_watch import DatabaseWatch
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
@@ -46,6 +47,7 @@ class Platform:
 
     settings: Settings
     database: Database
+    accounts: Accounts
     access: Access
     uses: KeyUsage
     models: Models
@@ -138,6 +140,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         uses = KeyUsage(database, now)
         await stack.enter_async_context(uses.writing())
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
+        await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
         models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
         pdf_reader = PdfReader()
@@ -145,6 +148,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         yield Platform(
             settings=settings,
             database=database,
+            accounts=accounts,
             access=Access(accounts, now),
             uses=uses,
             models=models,

@@ -19,6 +19,7 @@ from antiphon.core.errors import (
 )
 from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.server.http.exchange import ClientGoneError, Exchange
+from antiphon.store.database.errors import DatabaseUnavailableError
 from antiphon.wire.decoding import BodyError
 from antiphon.wire.errors import ErrorDetail, ErrorEnvelope, shortened
 from antiphon.wire.events import ErrorEvent
@@ -77,14 +78,14 @@ class Boundary:
             await exchange.write(self._encoder.encode(event), more=False)
 
     def _log_cause(self, exchange: Exchange, error: BaseException) -> None:
-        """Log a cause that is hidden from the caller: the reason of an engine, or a defect."""
+        """Log a cause that is hidden from the caller: an engine's reason, or a defect."""
         cause = error.__cause__ if isinstance(error, ApiError) else error
-        unforeseen = cause if not isinstance(error, ApiError) else None
+        foreseen = isinstance(error, ApiError | DatabaseUnavailableError)
         self._log.error(
             "request failed",
             request_id=exchange.request_id,
             reason=_bounded(f"{type(cause).__name__}: {cause}" if cause else str(error)),
-            exc_info=unforeseen,
+            exc_info=None if foreseen else error,
         )
 
     async def _answered_browser(self, exchange: Exchange) -> bool:
@@ -128,6 +129,12 @@ def as_api_error(error: BaseException) -> ApiError:
             return error
         case BodyError():
             return InvalidRequestError(str(error))
+        case DatabaseUnavailableError():
+            # The reason names a host or a path, which is for the operator: see the log.
+            return OverloadedError(
+                "The server cannot use its database. Please try again in a moment.",
+                headers={"retry-after": RETRY_AFTER_S},
+            )
         case HTTPException(status_code=405, headers=allowed):
             return MethodNotAllowed(headers={"allow": (allowed or {})["Allow"]})
         case HTTPException(status_code=404):
@@ -136,6 +143,8 @@ def as_api_error(error: BaseException) -> ApiError:
             return InternalError()
 
 
+# The pause before another try while the database is away, in seconds.
+RETRY_AFTER_S = "5"
 # Statuses below 500 after which the same request may succeed later.
 RETRYABLE = frozenset({408, 409, 429})
 FIRST_SERVER_ERROR = 500

@@ -49,6 +49,8 @@ from antiphon.store.counters.base import CountersError
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.errors import StoreError
 
+# The pause before another try while the counters or the journal cannot be used, in seconds.
+RETRY_AFTER_S = "5"
 # Counting tokens draws one request of its own group, and nothing else.
 _ONE_COUNT: Amounts = {LimitType.REQUESTS: 1}
 
@@ -98,7 +100,7 @@ class Admitter:
         try:
             verdict = await self._decide(ask, request)
         except CountersError as error:
-            raise OverloadedError from error
+            raise _unavailable() from error
         if not isinstance(verdict, Granted):
             raise await self._refusal(verdict, request, limits, now)
         headers = limit_headers(limits.rates, verdict.levels, now)
@@ -109,7 +111,7 @@ class Admitter:
         except (StoreError, OSError) as error:
             # A request without a record is refused, and its holds are released.
             await self._room.settle(Settlement(request.request_id, {}))
-            raise OverloadedError from error
+            raise _unavailable() from error
         if request.exact:
             admission.prompt(TokenCounts(input=request.input_tokens))
         self._metering.follow(admission)
@@ -192,7 +194,7 @@ class Admitter:
         try:
             verdict = await self._counters.admit(ask)
         except CountersError as error:
-            raise OverloadedError from error
+            raise _unavailable() from error
         match verdict:
             case Granted(levels=levels):
                 return limit_headers(limits.rates, levels, now)
@@ -218,6 +220,11 @@ class Admitter:
         except CountersError:
             return {}
         return limit_headers(limits.rates, levels, self._ledger.now())
+
+
+def _unavailable() -> OverloadedError:
+    """Return the refusal while the counters, the lock or the journal cannot be used."""
+    return OverloadedError(headers={"retry-after": RETRY_AFTER_S})
 
 
 def _too_many(

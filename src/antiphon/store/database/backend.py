@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.connection import AsyncConnection, connect
 from antiphon.store.database.instance_lock import InstanceLock, NoInstanceLock, OnLockChange
 
 
@@ -15,14 +16,22 @@ async def acquire_nothing(on_change: OnLockChange, exclusive: bool) -> InstanceL
     return NoInstanceLock()
 
 
+def never_lost() -> None:
+    """Return `None`: a server that is away is noticed by its connections."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """The engines to read and to write, and the functions to watch and to lock the database.
 
-    SQLite reads and writes on different connections.
+    SQLite reads and writes on different connections. `lost` returns why the opened database is no
+    longer where it was, or `None`. `connect` takes a connection from a pool, or raises
+    `StoreError`.
     """
 
     readers: Engine
     writers: Engine
     watch: Callable[[], Awaitable[ChangeSignal]]
     acquire: Callable[[OnLockChange, bool], Awaitable[InstanceLock]] = acquire_nothing
+    lost: Callable[[], str | None] = never_lost
+    connect: Callable[[Engine], Awaitable[AsyncConnection]] = connect

@@ -8,17 +8,25 @@ the drivers of the asyncio dialects can wait.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, ScalarResult
+from sqlalchemy import URL, Connection, CursorResult, Dialect, Engine, Executable, ScalarResult
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.util import greenlet_spawn
 
+from antiphon.store.database.errors import explained
+
 T = TypeVar("T")
+
+_POSTGRESQL_PORT = 5432
 
 Rows: TypeAlias = CursorResult[*tuple[Any, ...]]
 """The rows of a statement, all of them in memory."""
 
 
 class AsyncConnection:
-    """One connection. Results are buffered, so reading them does not wait."""
+    """One connection. Results are buffered, so reading them does not wait.
+
+    Its methods raise `StoreError` for errors of the database.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -35,12 +43,18 @@ class AsyncConnection:
     def in_transaction(self) -> bool:
         return self._connection.in_transaction()
 
+    async def _call(self, function: Callable[..., T], *args: Any) -> T:
+        try:
+            return await greenlet_spawn(function, *args)
+        except (SQLAlchemyError, OSError) as error:
+            raise explained(error, place_of(self._connection.engine.url)) from error
+
     async def execute(
         self,
         statement: Executable,
         parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Rows:
-        return await greenlet_spawn(self._connection.execute, statement, parameters)
+        return await self._call(self._connection.execute, statement, parameters)
 
     async def scalar(self, statement: Executable) -> Any:
         """Return the first column of the first row, or `None`."""
@@ -55,28 +69,41 @@ class AsyncConnection:
     ) -> Rows:
         """Execute text unchanged, once for each row of parameters."""
         parameters = None if parameters is None else list(parameters)
-        return await greenlet_spawn(self._connection.exec_driver_sql, statement, parameters)
+        return await self._call(self._connection.exec_driver_sql, statement, parameters)
 
     async def run_sync(self, function: Callable[[Connection], T]) -> T:
         """Call a function that uses the connection without awaiting, as Alembic does."""
-        return await greenlet_spawn(function, self._connection)
+        return await self._call(function, self._connection)
 
     async def begin(self) -> None:
-        await greenlet_spawn(self._connection.begin)
+        await self._call(self._connection.begin)
 
     async def commit(self) -> None:
-        await greenlet_spawn(self._connection.commit)
+        await self._call(self._connection.commit)
 
     async def rollback(self) -> None:
-        await greenlet_spawn(self._connection.rollback)
+        await self._call(self._connection.rollback)
 
     async def close(self) -> None:
-        await greenlet_spawn(self._connection.close)
+        await self._call(self._connection.close)
 
 
 async def connect(engine: Engine) -> AsyncConnection:
-    """Take a connection from the pool of an engine with an asyncio dialect."""
-    return AsyncConnection(await greenlet_spawn(engine.connect))
+    """Take a connection from the pool of an engine with an asyncio dialect. Raises `StoreError`."""
+    try:
+        return AsyncConnection(await greenlet_spawn(engine.connect))
+    except (SQLAlchemyError, OSError) as error:
+        raise explained(error, place_of(engine.url)) from error
+
+
+def place_of(url: URL) -> str:
+    """Return where a database is, without its user and its password: its path, or its hosts."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or ""
+    if url.host is not None:
+        return f"{url.host}:{url.port or _POSTGRESQL_PORT}"
+    hosts = url.query.get("host", "localhost")
+    return hosts if isinstance(hosts, str) else ", ".join(hosts)
 
 
 async def dispose(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -11,8 +12,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import CHANGES_ACCOUNTS, ChangeSignal
-from antiphon.store.database.connection import AsyncConnection, connect, dispose
-from antiphon.store.database.errors import StoreError, explained
+from antiphon.store.database.connection import AsyncConnection, dispose, place_of
+from antiphon.store.database.errors import DatabaseUnavailableError, StoreError, explained
 from antiphon.store.database.instance_lock import OnLockChange
 from antiphon.store.database.postgresql import open_postgresql
 from antiphon.store.database.sqlite import open_sqlite
@@ -39,18 +40,43 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that reads one consistent state; writing is refused."""
-        async with _transaction(self._backend.readers) as connection:
+        self._check_place()
+        async with self._transaction(self._backend.readers) as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that commits at the end of the block; an exception rolls it back."""
-        async with _transaction(self._backend.writers) as connection:
+        self._check_place()
+        async with self._transaction(self._backend.writers) as connection:
             connection.info.pop(CHANGES_ACCOUNTS, None)
             yield connection
             touched = CHANGES_ACCOUNTS in connection.info
+        # What was committed to a file that is removed is lost with it.
+        self._check_place()
         if touched and self._signal is not None:
             self._signal.touch()
+
+    @property
+    def lost(self) -> str | None:
+        """The reason why the database is no longer where it was; `None` if it is there."""
+        return self._backend.lost()
+
+    def _check_place(self) -> None:
+        if (reason := self._backend.lost()) is not None:
+            raise DatabaseUnavailableError(reason)
+
+    @asynccontextmanager
+    async def _transaction(self, engine: Engine) -> AsyncGenerator[AsyncConnection]:
+        connection = await self._backend.connect(engine)
+        try:
+            async with _settled(connection):
+                yield connection
+        except SQLAlchemyError as error:
+            raise explained(error, place_of(engine.url)) from error
+        finally:
+            with anyio.CancelScope(shield=True):
+                await connection.close()
 
     async def watch(self) -> ChangeSignal:
         """Start to watch the accounts. There is one signal, and it ends with the database."""
@@ -95,15 +121,17 @@ async def open_database(
     *,
     patience_s: float = PATIENCE_S,
     connect: Callable[..., "Connection"] | None = None,
+    clock: Callable[[], float] = monotonic,
 ) -> Database:
     """Open `sqlite+aiosqlite:///path` (created if it is missing) or `postgresql+asyncpg://…`.
 
-    `connect` replaces `aiosqlite.connect` for connections to SQLite.
+    `connect` replaces `aiosqlite.connect` for connections to SQLite. By `clock`, in seconds, the
+    signal of changes looks each second whether the file of SQLite is still there.
     """
     parsed = _parsed(url)
     match parsed.get_backend_name():
         case "sqlite":
-            return Database(await open_sqlite(parsed, patience_s, connect))
+            return Database(await open_sqlite(parsed, patience_s, connect, clock))
         case "postgresql" | "postgres":
             return Database(open_postgresql(parsed, patience_s))
         case other:
@@ -116,26 +144,6 @@ def _parsed(url: str) -> URL:
     except (ArgumentError, ValueError) as error:
         # Not the URL itself: it may hold a password.
         raise StoreError("The URL of the database cannot be read") from error
-
-
-@asynccontextmanager
-async def _transaction(engine: Engine) -> AsyncGenerator[AsyncConnection]:
-    connection = await _connected(engine)
-    try:
-        async with _settled(connection):
-            yield connection
-    except SQLAlchemyError as error:
-        raise explained(error) from error
-    finally:
-        with anyio.CancelScope(shield=True):
-            await connection.close()
-
-
-async def _connected(engine: Engine) -> AsyncConnection:
-    try:
-        return await connect(engine)
-    except (SQLAlchemyError, OSError) as error:
-        raise explained(error) from error
 
 
 @asynccontextmanager

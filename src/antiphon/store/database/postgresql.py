@@ -1,21 +1,23 @@
 """PostgreSQL: a pool of connections, one more that listens, and one that holds the lock."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import ArgumentError
 
 from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import CHANNEL, ChangeSignal
-from antiphon.store.database.errors import StoreError
+from antiphon.store.database.connection import AsyncConnection, connect, place_of
+from antiphon.store.database.errors import StoreError, unreachable
 from antiphon.store.database.instance_lock import (
     SESSION,
     InstanceLock,
     OnLockChange,
     PostgresInstanceLock,
 )
-from antiphon.store.database.session import HEARTBEAT_S, RETRY_S, Session, dialer
+from antiphon.store.database.session import HEARTBEAT_S, RETRY_S, Session, broken, dialer
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -48,8 +50,18 @@ def open_postgresql(url: URL, patience_s: float) -> Backend:
         await lock.start()
         return lock
 
+    async def connect_in_time(pool: Engine) -> AsyncConnection:
+        try:
+            # Also limits the ping of a connection whose server is silent.
+            async with asyncio.timeout(patience_s):
+                return await connect(pool)
+        except broken() as error:
+            raise unreachable(error, place_of(url)) from error
+
     readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return Backend(readers=readers, writers=engine, watch=watch, acquire=acquire)
+    return Backend(
+        readers=readers, writers=engine, watch=watch, acquire=acquire, connect=connect_in_time
+    )
 
 
 class PostgresSignal:

@@ -15,12 +15,14 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import ChangeSignal
-from antiphon.store.database.errors import StoreError, explained
+from antiphon.store.database.errors import DatabaseUnavailableError, StoreError, explained
 
 if TYPE_CHECKING:
     from aiosqlite import Connection as Driver
 
 WAL_INDEX_HEADER = 48
+# The interval at which the signal looks whether the file is still there.
+LOOK_EVERY_S = 1.0
 # FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
 # could be valid again, and a new key lost whose secret was shown once. `kill -9` harms neither.
 _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
@@ -29,13 +31,19 @@ _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
 Connect: TypeAlias = Callable[..., "Driver"]
 
 
-async def open_sqlite(url: URL, patience_s: float, connect: Connect | None = None) -> Backend:
+async def open_sqlite(
+    url: URL,
+    patience_s: float,
+    connect: Connect | None = None,
+    clock: Callable[[], float] = monotonic,
+) -> Backend:
     """Open the file; create it if it is missing, readable only by its owner."""
     path = _path(url)
     await to_thread.run_sync(_prepare, path, patience_s)
+    file = OpenedFile(path)
 
     async def watch() -> ChangeSignal:
-        return SqliteSignal(path)
+        return SqliteSignal(path, file, clock)
 
     # `query_only` makes a write in a read transaction fail. Such a write is the hazard that
     # IMMEDIATE avoids: of two transactions that read and then write, one overwrites the other.
@@ -43,7 +51,33 @@ async def open_sqlite(url: URL, patience_s: float, connect: Connect | None = Non
         readers=_engine(path, connect, "BEGIN", patience_s, "PRAGMA query_only = ON"),
         writers=_engine(path, connect, "BEGIN IMMEDIATE", patience_s, connections=1),
         watch=watch,
+        lost=file.lost,
     )
+
+
+class OpenedFile:
+    """The file of an open database, which somebody may remove or replace.
+
+    Connections keep the old file. What is written to it is lost when the last of them is closed,
+    and a new connection would open another file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity = _identity(path)
+
+    def lost(self) -> str | None:
+        """Return why the file is no longer the one that was opened, or `None`: one system call."""
+        try:
+            same = _identity(self._path) == self._identity
+        except OSError as error:
+            return f"The database {self._path} is gone while it is used: {error.strerror}"
+        return None if same else f"The database {self._path} was replaced while it is used"
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 class SqliteSignal:
@@ -57,7 +91,11 @@ class SqliteSignal:
     changes it (sqlite.org/walformat.html, section 2.1), so equal bytes mean an equal state.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, file: OpenedFile, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._file = file
+        self._clock = clock
+        self._looked = clock()
         self._connection = _connect(path, timeout_s=1)
         self._data_version = -1
         self._revision = -1
@@ -65,12 +103,16 @@ class SqliteSignal:
         try:
             self._number("PRAGMA data_version")
         except sqlite3.Error as error:
-            raise explained(error) from error
+            raise explained(error, str(path)) from error
         self._descriptor = _open_index(path)
         self._index = _mapped(self._descriptor)
         self._header = b""
 
     def version(self) -> int:
+        if (now := self._clock()) - self._looked >= LOOK_EVERY_S:
+            if (reason := self._file.lost()) is not None:
+                raise DatabaseUnavailableError(reason)
+            self._looked = now
         # Read first: a commit in between is noticed the next time.
         header = self._index[:WAL_INDEX_HEADER] if self._index is not None else b""
         if not header or header != self._header:
@@ -85,7 +127,7 @@ class SqliteSignal:
                 self._revision = self._number("SELECT value FROM revision WHERE name = 'accounts'")
                 self._data_version = data_version
         except sqlite3.Error as error:
-            raise explained(error) from error
+            raise explained(error, str(self._path)) from error
 
     def touch(self) -> None:
         """Do nothing: `data_version` counts the commits of this process as well."""
@@ -145,7 +187,7 @@ def _prepare(path: Path, patience_s: float) -> None:
     try:
         mode = _use_log(connection, patience_s)
     except sqlite3.Error as error:
-        raise StoreError(f"{explained(error)}: {path}") from error
+        raise explained(error, str(path)) from error
     finally:
         connection.close()
     if mode != "wal":

@@ -1,0 +1,211 @@
+"""A database that cannot be used: every endpoint answers 529, and recovers by itself."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+import pytest
+import structlog
+
+from antiphon.server.app import build_app
+from antiphon.service.database_watch import LOOK_EVERY_S
+from antiphon.service.models import ModelSource
+from antiphon.service.platform import Platform, build_platform
+from antiphon.settings import ModelSettings, Settings
+from antiphon.store.database.database import open_database, sqlite_url
+from antiphon.store.database.errors import DatabaseUnavailableError
+from antiphon.store.database.migrations import migrate
+from support.asgi import KEY, Answer, Client
+from support.network import Network
+from support.organization import ADMIN, ORGANIZATIONS_PATH
+
+pytestmark = pytest.mark.anyio
+
+KEYS = f"{ORGANIZATIONS_PATH}/api_keys"
+COUNT = {"model": "claude-x", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+StartClient: TypeAlias = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[StartClient]:
+    """Start servers that wait shortly for the database, and look at its file at each request."""
+    async with AsyncExitStack() as stack:
+
+        async def started(**settings: Any) -> Client:
+            flags = {"data_dir": tmp_path, "api_key": KEY, "admin_key": ADMIN, **settings}
+            model = ModelSettings(id="scripted", engine="scripted", aliases=("claude-*",))
+            seconds = count()
+            building = build_platform(
+                Settings.load(flags, environ={}),
+                [ModelSource(model)],
+                open_database=partial(
+                    open_database, patience_s=0.5, clock=lambda: float(next(seconds))
+                ),
+            )
+            platform = await stack.enter_async_context(building)
+            await platform.models.open()
+            return Client(build_app(platform))
+
+        yield started
+
+
+@pytest.fixture
+async def network(postgres_url: str) -> AsyncIterator[Network]:
+    network = Network(postgres_url)
+    await network.mend()
+    yield network
+    await network.cut()
+
+
+async def every_endpoint(client: Client) -> list[Answer]:
+    """Send a request of each kind at once."""
+    answers: list[Answer] = []
+
+    async def send(asking: Awaitable[Answer]) -> None:
+        answers.append(await asking)
+
+    async with anyio.create_task_group() as tasks:
+        for asking in (
+            client.create(),
+            client.create(stream=True),
+            client.post("/v1/messages/count_tokens", COUNT),
+            client.get("/v1/models"),
+            client.get(KEYS, x_api_key=ADMIN),
+            client.post(KEYS, {"name": "new"}, x_api_key=ADMIN),
+            client.get(f"{ORGANIZATIONS_PATH}/balances", x_api_key=ADMIN),
+        ):
+            tasks.start_soon(send, asking)
+    return answers
+
+
+async def until_ready(client: Client, status: int) -> Any:
+    with anyio.fail_after(30):
+        while (answer := await client.get("/ready")).status != status:  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+    return answer.json
+
+
+def assert_all_say_overloaded(answers: list[Answer], logged: list[Any]) -> None:
+    assert {answer.error[:2] for answer in answers} == {(529, "overloaded_error")}
+    for answer in answers:
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.headers["x-should-retry"] == "true"
+        assert "127.0.0.1" not in answer.error[2]
+    assert not [line for line in logged if line.get("exc_info")]
+    assert "hunter2" not in repr(logged)
+
+
+@pytest.mark.parametrize("way", ["cut", "silence"])
+async def test_every_endpoint_says_overloaded_while_postgresql_is_away_and_then_recovers(
+    start: StartClient, network: Network, way: str
+) -> None:
+    client = await start(database_url=network.url)
+    assert (await client.create()).status == 200
+    with structlog.testing.capture_logs() as logged:
+        await network.cut() if way == "cut" else network.silence()
+        state = await until_ready(client, 503)
+        assert_all_say_overloaded(await every_endpoint(client), logged)
+        assert (await client.get("/health")).status == 200
+    place = f"127.0.0.1:{network.port}"
+    assert f"The database at {place} cannot be reached" in state["reason"]
+    assert "hunter2" not in state["reason"]
+    await network.mend()
+    await until_ready(client, 200)
+    assert {answer.status for answer in await every_endpoint(client)} == {200}
+
+
+async def test_administrators_write_on_a_locked_database_says_overloaded(
+    start: StartClient, tmp_path: Path
+) -> None:
+    client = await start()
+    holder = sqlite3.connect(tmp_path / "antiphon.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with structlog.testing.capture_logs() as logged:
+        refused = await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)
+        assert_all_say_overloaded([refused], logged)
+        # The journal keeps what was used, so requests go on.
+        assert (await client.create()).status == 200
+    holder.close()
+    assert (await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)).status == 200
+
+
+@pytest.mark.parametrize("way", ["unlinked", "replaced", "replaced by nothing"])
+async def test_server_whose_file_is_gone_admits_nothing_until_it_is_back(
+    start: StartClient, tmp_path: Path, way: str
+) -> None:
+    client = await start()
+    path, kept = tmp_path / "antiphon.db", tmp_path / "kept.db"
+    path.rename(kept)
+    if way == "replaced":
+        path.write_bytes(kept.read_bytes())
+    elif way == "replaced by nothing":
+        path.touch()
+    with structlog.testing.capture_logs() as logged:
+        state = await until_ready(client, 503)
+        assert_all_say_overloaded(await every_endpoint(client), logged)
+        await anyio.sleep(1.5 * LOOK_EVERY_S)
+    assert str(path) in state["reason"]
+    assert [line["event"] for line in logged].count("database lost") == 1
+    kept.rename(path)
+    await until_ready(client, 200)
+    assert {answer.status for answer in await every_endpoint(client)} == {200}
+
+
+async def test_request_that_runs_while_the_file_is_removed_stays_in_the_journal(
+    platform: Callable[..., Awaitable[Platform]], tmp_path: Path
+) -> None:
+    started = await platform(text="one two three four", tokens_per_second=20)
+    client = Client(build_app(started))
+    call = client.start("POST", "/v1/messages", {**COUNT, "max_tokens": 9, "stream": True})
+    await call.until(b"one")
+    (tmp_path / "antiphon.db").unlink()
+    assert (await call.task).whole
+    with pytest.raises(DatabaseUnavailableError, match="gone while it is used"):
+        await started.ledger.flush()
+    assert not started.ledger._journal.idle
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_signal_looks_at_the_file_once_a_second(tmp_path: Path) -> None:
+    path, clock = tmp_path / "antiphon.db", Clock()
+    database = await open_database(sqlite_url(path), clock=clock)
+    await migrate(database)
+    signal = await database.watch()
+    path.unlink()
+    signal.version()
+    clock.now = 1.0
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailableError, match="gone while it is used"):
+            signal.version()
+    with pytest.raises(DatabaseUnavailableError, match="gone while it is used"):
+        async with database.read():
+            pass
+    await database.aclose()
+
+
+async def test_commit_to_a_removed_file_is_no_success(tmp_path: Path) -> None:
+    path = tmp_path / "antiphon.db"
+    database = await open_database(sqlite_url(path))
+
+    async def write() -> None:
+        async with database.write() as connection:
+            await connection.exec_driver_sql("CREATE TABLE t (x)")
+            path.unlink()
+
+    with pytest.raises(DatabaseUnavailableError, match="gone while it is used"):
+        await write()
+    await database.aclose()
