@@ -27,6 +27,7 @@ from antiphon.settings import Settings
 from antiphon.store.counters.base import Counters
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters, steady_clock
+from antiphon.store.data_folder import JOURNAL_FOLDER
 from antiphon.store.database.database import Database
 from antiphon.store.journal import CreateJournal, Journal
 
@@ -85,7 +86,7 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
     the two do not share their limits.
     """
     clock = clock or steady_clock()
-    folder = settings.data_dir / "journal"
+    folder = settings.data_dir / JOURNAL_FOLDER
     async with AsyncExitStack() as stack:
         organization = (await accounts.current()).organization.id
         counters = await stack.enter_async_context(open_counters(settings, organization, clock))

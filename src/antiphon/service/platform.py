@@ -25,9 +25,10 @@ from antiphon.service.models import Models, ModelSource, Open
 from antiphon.service.reports import Reports
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
+from antiphon.store.data_folder import database_path, is_used, lost_database, mark_used
 from antiphon.store.database.database import Database, OpenDatabase, open_database, sqlite_url
 from antiphon.store.database.instance_lock import lock_data_dir
-from antiphon.store.database.migrations import migrate
+from antiphon.store.database.migrations import EmptyDatabaseError, migrate
 from antiphon.store.journal import CreateJournal, Journal
 from antiphon.store.organizations import installation_secret
 from antiphon.wire.admin.keys import KeyInfo
@@ -69,12 +70,24 @@ async def opened_database(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     open_database: OpenDatabase = open_database,
 ) -> AsyncGenerator[Database]:
-    """Open the database of these settings, migrate it, and found its organization."""
-    url = settings.database_url or Secret(sqlite_url(settings.data_dir / "antiphon.db"))
+    """Open the database of these settings, migrate it, and found its organization.
+
+    Raises `StoreError`, also for a data folder that was used before and has lost its database.
+    """
+    folder = settings.data_dir if settings.database_url is None else None
+    url = settings.database_url or Secret(sqlite_url(database_path(settings.data_dir)))
+    used = folder is not None and is_used(folder)
+    if folder is not None and used and not database_path(folder).exists():
+        raise lost_database(folder)
     database = await open_database(url.reveal())
     try:
-        await migrate(database)
+        try:
+            await migrate(database, may_create=not used)
+        except EmptyDatabaseError as error:
+            raise lost_database(settings.data_dir) from error
         await establish(database, entropy, now)
+        if folder is not None:
+            mark_used(folder)
         yield database
     finally:
         await database.aclose()

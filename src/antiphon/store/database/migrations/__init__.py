@@ -1,5 +1,6 @@
 """Migrates a database of an older release, or an empty one, to this release."""
 
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -15,16 +16,21 @@ NEWEST = "0006"
 _MIGRATION_LOCK = 26844745
 
 
-async def migrate(database: Database) -> None:
+class EmptyDatabaseError(StoreError):
+    """The database has no tables, and none may be created."""
+
+
+async def migrate(database: Database, *, may_create: bool = True) -> None:
     """Bring the tables up to date; do nothing if they are.
 
-    Several processes may call it at once: one migrates, the others wait for it.
+    Several processes may call it at once: one migrates, the others wait for it. Raises
+    `EmptyDatabaseError` for an empty database unless tables may be created in it.
     """
     async with database.read() as connection:
         if await connection.run_sync(_version) == NEWEST:
             return
     async with database.write() as connection:
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(partial(_upgrade, may_create=may_create))
 
 
 def _version(connection: Connection) -> str | None:
@@ -34,12 +40,14 @@ def _version(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, *, may_create: bool) -> None:
     _lock(connection)
     if inspect(connection).get_table_names():
         _migrate(connection)
-    else:
+    elif may_create:
         _create(connection)
+    else:
+        raise EmptyDatabaseError("The database is empty")
 
 
 def _create(connection: Connection) -> None:
