@@ -25,6 +25,8 @@ FAMILIES = {
     "limits": "limit requests, tokens and spending",
     "usage": "show what was used, and what it cost",
     "audit": "show who changed what",
+    "backup": "copy the database into a file, also while a server runs",
+    "restore": "make a backup the database again, while no server runs",
 }
 STOPPED_BY_HAND = 130
 

@@ -35,6 +35,8 @@ SUFFIX = ".journal"
 
 _SEGMENT_SIZE = SLOT_SIZE * SEGMENT_SLOTS
 _MOST_SEGMENTS_AT_ONCE = 4
+# How often a page that changes is read. A running request changes its page, an ended one does not.
+_MOST_READS = 10
 _MAGIC = b"antiphon journal 1\n"
 
 # The words of a slot. In the first slot of a file, which holds no request, only the clock.
@@ -113,6 +115,14 @@ class JournalSlot:
         """
         opening = msgspec.json.decode(self._text(_OPENING, _OPENING_AT), type=Opening)
         return entry_of(opening, self._end(max(clock, opening.started_at)))
+
+    def closed_entry(self) -> LedgerEntry | None:
+        """Return the entry of a request that has ended, else `None`. Raises `ValueError`."""
+        if self._words[_STATE] != _CLOSED:
+            return None
+        opening = msgspec.json.decode(self._text(_OPENING, _OPENING_AT), type=Opening)
+        closing = msgspec.json.decode(self._text(_CLOSING, _CLOSING_AT), type=Closing)
+        return entry_of(opening, closing)
 
     def _end(self, clock: datetime) -> Closing:
         if self._words[_STATE] == _CLOSED:
@@ -308,6 +318,65 @@ def dead_journals(folder: Path) -> list[DeadJournal]:
     except OSError as error:
         raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
     return [journal for journal in found if journal is not None]
+
+
+def closed_entries(folder: Path) -> Iterator[LedgerEntry]:
+    """Yield the ended requests of every journal in `folder`, also of running processes.
+
+    An entry that is delivered meanwhile may be missing. Raises `JournalError`.
+    """
+    try:
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            yield from _closed_in(path)
+    except OSError as error:
+        raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
+
+
+def _closed_in(path: Path) -> Iterator[LedgerEntry]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # its process has ended
+        return
+    try:
+        # The first slot holds no request.
+        number = 1
+        while (page := _still_page(descriptor, number)) is not None:
+            with suppress(ValueError):
+                entry = JournalSlot(number, memoryview(page)).closed_entry()
+                if entry is not None:
+                    yield entry
+            number += 1
+    finally:
+        os.close(descriptor)
+
+
+def _still_page(descriptor: int, number: int) -> bytes | None:
+    """Read a page that its process does not change meanwhile, or that has changed often."""
+    page = os.pread(descriptor, SLOT_SIZE, number * SLOT_SIZE)
+    for _ in range(_MOST_READS):
+        before, page = page, os.pread(descriptor, SLOT_SIZE, number * SLOT_SIZE)
+        if page == before:
+            break
+    return page if len(page) == SLOT_SIZE else None
+
+
+def has_running_owner(folder: Path) -> bool:
+    """Return whether the process of a journal in `folder` runs. Raises `JournalError`."""
+    try:
+        return any(_is_locked(path) for path in folder.glob(f"*{SUFFIX}"))
+    except OSError as error:
+        raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
+
+
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _taken_over(path: Path) -> DeadJournal | None:

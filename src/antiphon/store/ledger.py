@@ -55,6 +55,12 @@ async def entries_since(connection: AsyncConnection, moment: datetime) -> tuple[
     return tuple(await connection.scalars(select(ledger.c.id).where(recent)))
 
 
+async def last_started_at(connection: AsyncConnection) -> datetime | None:
+    """Return when the last request of the ledger began."""
+    found: datetime | None = await connection.scalar(select(func.max(ledger.c.started_at)))
+    return found
+
+
 def _row(entry: LedgerEntry) -> tuple[object, ...]:
     moments = (entry.started_at, entry.first_token_at, entry.ended_at)
     return (*map(stored_moment, moments), *_VALUES(entry))

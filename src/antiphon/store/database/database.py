@@ -128,7 +128,7 @@ async def open_database(
     `connect` replaces `aiosqlite.connect` for connections to SQLite. By `clock`, in seconds, the
     signal of changes looks each second whether the file of SQLite is still there.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     match parsed.get_backend_name():
         case "sqlite":
             return Database(await open_sqlite(parsed, patience_s, connect, clock))
@@ -138,7 +138,8 @@ async def open_database(
             raise StoreError(f"{other} is no database that Antiphon knows: SQLite or PostgreSQL")
 
 
-def _parsed(url: str) -> URL:
+def parsed_url(url: str) -> URL:
+    """Parse the URL of a database. Raises `StoreError`, without the URL."""
     try:
         return make_url(url)
     except (ArgumentError, ValueError) as error:

@@ -1,0 +1,126 @@
+"""Makes a backup of a data folder while a server uses it, and restores one.
+
+A backup is one SQLite file: a state of the database, with the entries of the ledger that were
+still in journals. The journals are read first, so an entry that leaves them meanwhile is in the
+database when that is copied; one that is in both counts once, by its id.
+"""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from anyio import to_thread
+
+from antiphon.store.data_folder import JOURNAL_FOLDER, database_path, mark_used
+from antiphon.store.database.copies import (
+    copy_database,
+    finish_copy,
+    put_in_place,
+    remove_copy,
+)
+from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.instance_lock import OccupiedError, lock_data_dir
+from antiphon.store.database.migrations import EmptyDatabaseError, migrate
+from antiphon.store.journal import closed_entries, has_running_owner
+from antiphon.store.ledger import add_entries, last_started_at
+from antiphon.store.organizations import find_organization
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restored database: when its last request began, and the new name of the one before it."""
+
+    last_request_at: datetime | None
+    replaced: Path | None
+
+
+async def back_up(data_dir: Path, target: Path) -> int:
+    """Write a backup of a data folder to `target`, and return its size in bytes.
+
+    Raises `StoreError`: a file that exists is not overwritten.
+    """
+    if await to_thread.run_sync(target.exists):
+        raise StoreError(f"{target} exists; name another file")
+    folder = data_dir / JOURNAL_FOLDER
+    entries = await to_thread.run_sync(lambda: list(closed_entries(folder)))
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    copied = _copy_of(database_path(data_dir), unfinished)
+    async with copied as database, database.write() as connection:
+        await add_entries(connection, entries)
+    try:
+        await to_thread.run_sync(finish_copy, unfinished)
+        size = unfinished.stat().st_size
+        unfinished.rename(target)
+    finally:
+        remove_copy(unfinished)
+    return size
+
+
+async def restore(data_dir: Path, source: Path, *, replace: bool) -> Restored:
+    """Make a backup the database of a data folder; the folder's journals stay.
+
+    Raises `StoreError` for a file that is no backup, for a folder that a server uses, and for one
+    that has a database, unless `replace` is true; that database is then renamed.
+    """
+    path = database_path(data_dir)
+    with _alone_in(data_dir):
+        if not replace and _has_content(path):
+            raise StoreError(f"{path} exists; --yes replaces it, and keeps it under another name")
+        restoring = path.with_name(f".{path.name}.restoring")
+        async with _copy_of(source, restoring) as database, database.read() as connection:
+            if await find_organization(connection) is None:
+                raise StoreError(f"{source} is no backup of Antiphon")
+            last = await last_started_at(connection)
+        try:
+            await to_thread.run_sync(finish_copy, restoring)
+            replaced = await to_thread.run_sync(put_in_place, restoring, path)
+        finally:
+            remove_copy(restoring)
+        mark_used(data_dir)
+    return Restored(last, replaced)
+
+
+@asynccontextmanager
+async def _copy_of(source: Path, target: Path) -> AsyncGenerator[Database]:
+    """Copy a database, and open the copy, with the tables of this release.
+
+    If the block fails, the copy is removed.
+    """
+    remove_copy(target)
+    try:
+        await to_thread.run_sync(copy_database, source, target)
+        database = await open_database(sqlite_url(target))
+        try:
+            await migrate(database, may_create=False)
+            yield database
+        finally:
+            await database.aclose()
+    except EmptyDatabaseError as error:
+        remove_copy(target)
+        raise StoreError(f"{source} is empty") from error
+    except BaseException:
+        remove_copy(target)
+        raise
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+@contextmanager
+def _alone_in(data_dir: Path) -> Generator[None]:
+    """Lock the folder against servers, and see that none uses it that shares its limits."""
+    try:
+        with lock_data_dir(data_dir):
+            if has_running_owner(data_dir / JOURNAL_FOLDER):
+                raise _occupied(data_dir)
+            yield
+    except OccupiedError as error:
+        raise _occupied(data_dir) from error
+
+
+def _occupied(data_dir: Path) -> StoreError:
+    return StoreError(f"A server uses {data_dir}: stop it, and then restore")
