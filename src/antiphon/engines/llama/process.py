@@ -14,6 +14,7 @@ import msgspec
 
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.child import ChildConfig, ChildReport
+from antiphon.engines.llama.child_environment import child_environment
 from antiphon.engines.llama.options import LlamaOptions, available_cores
 
 CHILD: Final = "antiphon.engines.llama.child"
@@ -106,6 +107,7 @@ async def _spawn(weights: str) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=child_environment(os.environ),
         start_new_session=True,
     )  # fmt: skip
 
