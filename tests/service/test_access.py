@@ -118,3 +118,31 @@ async def test_organization_is_made_once(database: Database) -> None:
     before = await accounts.current()
     await establish(database, bytes, lambda: NOW)
     assert await accounts.current() is before
+
+
+async def test_expired_key_stays_expired_when_the_clock_is_set_back(
+    database: Database, access: Access, clock: Clock
+) -> None:
+    await store(database, replace(KEY, expires_at=NOW + timedelta(hours=1)))
+    await store(database, replace(KEY, id="apikey_2", name="other"), "other")
+    clock.now = NOW + timedelta(hours=1)
+    # Another key's request has seen the moment.
+    assert await access.authenticate("other", None)
+    clock.now = NOW
+    with pytest.raises(AuthenticationError, match="API key has expired"):
+        await access.authenticate("secret", None)
+    assert await access.authenticate("other", None)
+
+
+async def test_ended_secret_stays_ended_when_the_clock_is_set_back(
+    database: Database, access: Access, clock: Clock
+) -> None:
+    await store(database, KEY)
+    async with database.write() as connection:
+        await end_secrets(connection, KEY.id, NOW + timedelta(minutes=5))
+    clock.now = NOW + timedelta(minutes=5)
+    with pytest.raises(AuthenticationError, match="x-api-key header is required"):
+        await access.authenticate(None, None)
+    clock.now = NOW
+    with pytest.raises(AuthenticationError, match="API key has expired"):
+        await access.authenticate("secret", None)

@@ -39,11 +39,16 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Access:
-    """Authenticates callers by the keys that are active now."""
+    """Authenticates callers by the keys that are active now.
+
+    What has expired stays expired for the life of the server, also if the clock is set back: the
+    latest moment that a request has seen decides.
+    """
 
     def __init__(self, accounts: Accounts, now: Callable[[], datetime]) -> None:
         self._accounts = accounts
         self._now = now
+        self._latest = now()
 
     async def authenticate(
         self,
@@ -57,6 +62,7 @@ class Access:
         `x-api-key` takes precedence over `authorization`. Raises `AuthenticationError`, and
         `PermissionError_` for a key of another kind and for a workspace that is not the key's.
         """
+        latest = self._latest = max(self._latest, self._now())
         secret, refusal = credential(api_key, authorization)
         directory = await self._accounts.current()
         active = directory.active_secrets.get(hash_secret(secret))
@@ -65,7 +71,7 @@ class Access:
         ends = [
             moment for moment in (active.valid_until, active.key.expires_at) if moment is not None
         ]
-        if ends and min(ends) <= self._now():
+        if ends and min(ends) <= latest:
             raise AuthenticationError("API key has expired")
         _check_kind(active.key, kind)
         if kind is KeyKind.ADMIN:
