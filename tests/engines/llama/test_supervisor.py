@@ -133,3 +133,31 @@ async def test_failed_first_start_is_not_repeated() -> None:
     with pytest.raises(EngineStartError, match="out of order"):
         async with starter.supervisor():
             pass
+
+
+async def test_silent_child_that_answers_a_health_check_goes_on() -> None:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
+        await supervisor.suspect("http://child/0")
+        assert supervisor.ready
+        assert len(starter.children) == 1
+
+
+async def test_silent_child_that_answers_no_health_check_is_replaced() -> None:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
+        starter.healthy = False
+        await supervisor.suspect("http://child/0")
+        assert not supervisor.ready
+        await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
+
+
+async def test_child_that_is_given_up_is_replaced_and_a_later_one_is_not() -> None:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
+        supervisor.give_up("http://child/0")
+        assert not supervisor.ready
+        await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
+        supervisor.give_up("http://child/0")
+        await supervisor.suspect("http://child/0")
+        assert supervisor.ready

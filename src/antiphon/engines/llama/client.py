@@ -21,11 +21,13 @@ from antiphon.engines.llama.server_types import (
     StreamedEvent,
     TokenizeAnswer,
 )
+from antiphon.engines.llama.silence import SilenceWatch
 from antiphon.engines.llama.supervisor import LlamaServer
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 
 CONNECT_S: Final = 5.0
 HEALTH_S: Final = 5.0
+SILENCE_TIMEOUT_S: Final = 60.0
 RECONNECT_S: Final = (0.02, 0.1, 0.5)
 UNAVAILABLE: Final = 503
 BROKEN_IMAGE: Final = "Failed to load image or audio file"
@@ -49,8 +51,14 @@ T = TypeVar("T")
 class LlamaClient:
     """The HTTP client of one llama.cpp."""
 
-    def __init__(self, server: LlamaServer, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        server: LlamaServer,
+        session: aiohttp.ClientSession,
+        silence_timeout_s: float = SILENCE_TIMEOUT_S,
+    ) -> None:
         self._server = server
+        self._silence_timeout_s = silence_timeout_s
         self._session = session
         self._chores = asyncio.Semaphore(CHORES)
 
@@ -85,11 +93,19 @@ class LlamaClient:
     async def complete(
         self, request: CompletionRequest, media: MediaPrompt | None = None
     ) -> AsyncGenerator[Piece, None]:
-        """Continue a prompt; if it has images, `media` is sent instead of its tokens."""
+        """Continue a prompt; if it has images, `media` is sent instead of its tokens.
+
+        Raises an `EngineError` of the kind `TIMEOUT` when llama.cpp falls silent.
+        """
         total = 0
         body = completion_body(request, request.tokens if media is None else media)
-        async with self._open("POST", "/completion", body) as response:
-            async for line in _lines(response):
+        # Reading an image has no events, and a foreign server may have a queue.
+        from_start = media is None and self._server.supervised
+        async with (
+            self._open("POST", "/completion", body) as response,
+            self._watched(response) as watch,
+        ):
+            async for line in _lines(response, watch, from_start=from_start):
                 if line.startswith(b"data: "):
                     event = decode(line[6:], StreamedEvent)
                     piece = _piece(event, event.tokens_predicted - total)
@@ -99,6 +115,30 @@ class LlamaClient:
                     if event.stop:
                         return
         raise EngineError(EngineErrorKind.FAILED, "llama.cpp ended its answer in the middle")
+
+    @asynccontextmanager
+    async def _watched(self, response: aiohttp.ClientResponse) -> AsyncIterator[SilenceWatch]:
+        """Watch a completion for silence, which ends it."""
+        address = str(response.url.origin())
+
+        async def suspect() -> None:
+            await self._server.suspect(address)
+
+        def give_up() -> None:
+            self._server.give_up(address)
+            response.close()
+
+        watch = SilenceWatch(self._silence_timeout_s, suspect, give_up)
+        watching = asyncio.create_task(watch.run(), name="antiphon-llama-silence")
+        try:
+            yield watch
+        except (aiohttp.ClientError, OSError) as error:
+            if not watch.expired:
+                raise
+            silence = f"llama.cpp was silent for {self._silence_timeout_s:g} s"
+            raise EngineError(EngineErrorKind.TIMEOUT, silence) from error
+        finally:
+            watching.cancel()
 
     async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         async with self._chores, self._open(method, path, body, REPEATABLE) as response:
@@ -168,12 +208,18 @@ def decode(body: bytes, kind: type[T]) -> T:
         ) from error
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+async def _lines(
+    response: aiohttp.ClientResponse, watch: SilenceWatch, *, from_start: bool
+) -> AsyncGenerator[bytes, None]:
     rest = b""
+    if from_start:
+        watch.waiting()
     async for part in response.content.iter_any():
+        watch.heard()
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             yield line
+        watch.waiting()
 
 
 def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt) -> bytes:

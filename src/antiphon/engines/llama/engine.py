@@ -28,7 +28,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
     options = decode_options(config.model, config.options)
     async with AsyncExitStack() as stack:
         server, session = await _connect(config, options, stack)
-        client = LlamaClient(server, session)
+        client = LlamaClient(server, session, options.silence_timeout_s)
         try:
             props = await client.props()
             tokenizer = await Tokenizer.open(client.tokenize)

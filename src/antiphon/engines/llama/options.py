@@ -32,6 +32,8 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
       default 256 without a GPU, and the default of llama.cpp with one.
     - `start_timeout_s`: how long loading may take.
     - `wait_s`: how long a request waits for a child that is restarting.
+    - `silence_timeout_s`: the longest silence in a completion, then the child is restarted. While
+      one batch of a prompt is read, other answers are silent.
     """
 
     url: Annotated[str, Meta(pattern="^https?://")] | None = None
@@ -44,6 +46,7 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     batch: Annotated[int, Meta(ge=32)] | None = None
     start_timeout_s: Annotated[float, Meta(gt=0)] = 300.0
     wait_s: Annotated[float, Meta(ge=0)] = 30.0
+    silence_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
 
     def __repr__(self) -> str:
         key = "None" if self.api_key is None else "'***'"

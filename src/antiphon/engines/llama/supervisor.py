@@ -16,6 +16,8 @@ LONGEST_PAUSE_S: Final = 30.0
 STABLE_S: Final = 60.0
 CHECK_EVERY_S: Final = 5.0
 FAILED_CHECKS: Final = 3
+SUSPECT_CHECKS: Final = 2
+"""Failed checks, without a pause between them, after which a child that is silent is ended."""
 
 
 class Child(Protocol):
@@ -34,7 +36,20 @@ class LlamaServer(Protocol):
     @property
     def ready(self) -> bool: ...
 
+    @property
+    def supervised(self) -> bool:
+        """Whether it is a child, which serves no other client."""
+        ...
+
     async def address(self) -> str: ...
+
+    async def suspect(self, address: str) -> None:
+        """Check the health of a server that is silent; end a child that does not answer."""
+        ...
+
+    def give_up(self, address: str) -> None:
+        """End a child that was silent for too long."""
+        ...
 
     async def aclose(self) -> None: ...
 
@@ -55,12 +70,20 @@ def pause_after(crashes: int) -> float:
 class RemoteServer:
     """A `llama-server` that the operator runs."""
 
+    supervised = False
+
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self.ready = True
 
     async def address(self) -> str:
         return self._url
+
+    async def suspect(self, address: str) -> None:
+        """Do nothing: the operator runs it."""
+
+    def give_up(self, address: str) -> None:
+        """Do nothing: the operator runs it."""
 
     async def aclose(self) -> None:
         self.ready = False
@@ -72,6 +95,8 @@ class Supervisor:
     `start` starts a child and returns it when it serves; `healthy` checks the health of one. A
     request that comes while no child serves waits for at most `wait_s`.
     """
+
+    supervised = True
 
     def __init__(
         self,
@@ -86,6 +111,7 @@ class Supervisor:
         self._time = clockwork or Clockwork()
         self._serving = asyncio.Event()
         self._child: Child | None = None
+        self._suspecting = False
         self._keeper: asyncio.Task[None] | None = None
         self._log = structlog.get_logger(__name__)
 
@@ -112,6 +138,32 @@ class Supervisor:
                 EngineErrorKind.OVERLOADED, "llama.cpp is restarting and was not back in time"
             ) from error
         return self._child.address if self._child is not None else ""
+
+    async def suspect(self, address: str) -> None:
+        """Check the health of a child that is silent; end it if it does not answer either."""
+        if self._suspecting or not self._serves(address):
+            return
+        self._suspecting = True
+        try:
+            for _ in range(SUSPECT_CHECKS):
+                if await self._healthy(address):
+                    return
+        finally:
+            self._suspecting = False
+        self._end(address, "llama.cpp is silent, does not answer, and is restarted")
+
+    def give_up(self, address: str) -> None:
+        """End a child that was silent for too long; nothing is ready until the next one serves."""
+        self._end(address, "llama.cpp was silent for too long and is restarted")
+
+    def _serves(self, address: str) -> bool:
+        return self._serving.is_set() and self._child is not None and self._child.address == address
+
+    def _end(self, address: str, reason: str) -> None:
+        if self._child is not None and self._serves(address):
+            self._serving.clear()
+            self._log.error(reason)
+            self._child.kill()
 
     async def aclose(self) -> None:
         self._serving.clear()
