@@ -121,6 +121,25 @@ async def test_every_endpoint_says_overloaded_while_postgresql_is_away_and_then_
     assert {answer.status for answer in await every_endpoint(client)} == {200}
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("/test_", "/nowhere_"), 'database "nowhere_[0-9]+" does not exist'),
+        (("postgres:hunter2", "nobody:hunter2"), 'role "nobody" does not exist'),
+    ],
+)
+async def test_refused_connection_to_postgresql_is_one_sentence_without_the_password(
+    network: Network, change: tuple[str, str], reason: str
+) -> None:
+    database = await open_database(network.url.replace(*change))
+    with pytest.raises(DatabaseUnavailableError, match=reason) as failure:
+        async with database.read():
+            pass
+    assert f"at 127.0.0.1:{network.port}" in str(failure.value)
+    assert "hunter2" not in str(failure.value)
+    await database.aclose()
+
+
 async def test_administrators_write_on_a_locked_database_says_overloaded(
     start: StartClient, tmp_path: Path
 ) -> None:
