@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -293,10 +293,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return _convert(cls, values)
 
 
-def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a child that reads untrusted input: an allow-list, so no keys."""
+def child_environment(
+    environ: Mapping[str, str] | None = None,
+    *,
+    names: Collection[str] = (),
+    prefixes: tuple[str, ...] = (),
+) -> dict[str, str]:
+    """Return the environment of a child that reads untrusted input: an allow-list, so no keys.
+
+    The list is `CHILD_VARIABLES`, and what the child needs besides: `names`, and every name that
+    begins with one of `prefixes`.
+    """
     variables = os.environ if environ is None else environ
-    return {name: variables[name] for name in CHILD_VARIABLES if name in variables}
+    allowed = {*CHILD_VARIABLES, *names}
+    return {
+        name: value
+        for name, value in variables.items()
+        if name in allowed or name.startswith(prefixes)
+    }
 
 
 def _refuse_gone(values: Mapping[str, Any]) -> None:

@@ -7,15 +7,15 @@ keys, tokens of model hubs and URLs of databases, so only variables of this list
 from collections.abc import Mapping
 from typing import Final
 
+from antiphon import settings
+
 NAMES: Final = frozenset(
     {
         # the system
-        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ",
-        "TMPDIR", "TMP", "TEMP", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR",
-        "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
+        "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP",
+        "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "LD_PRELOAD", "DYLD_FALLBACK_LIBRARY_PATH",
         # Python, which must find the same packages
-        "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
-        "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONHASHSEED",
+        "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONHASHSEED",
         "VIRTUAL_ENV",
     }
 )  # fmt: skip
@@ -27,10 +27,6 @@ PREFIXES: Final = (
 )  # fmt: skip
 
 
-def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a child gets of its parent's."""
-    return {
-        name: value
-        for name, value in variables.items()
-        if name in NAMES or name.startswith(PREFIXES)
-    }
+def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the server that its llama.cpp child gets."""
+    return settings.child_environment(environ, names=NAMES, prefixes=PREFIXES)

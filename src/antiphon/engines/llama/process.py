@@ -107,7 +107,7 @@ async def _spawn(weights: str) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=child_environment(os.environ),
+        env=child_environment(),
         start_new_session=True,
     )  # fmt: skip
 
