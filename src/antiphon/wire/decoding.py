@@ -30,6 +30,7 @@ from msgspec import UNSET, inspect
 
 from antiphon.wire.base import BetaValue, Family
 from antiphon.wire.errors import shortened
+from antiphon.wire.json_structure import MOST_STRUCTURAL, is_too_much_structure
 
 T = TypeVar("T")
 Path: TypeAlias = tuple[str | int, ...]
@@ -38,6 +39,10 @@ REQUIRED = "Field required"
 EXTRA = "Extra inputs are not permitted"
 OBJECT = "Input should be an object"
 UNKNOWN = "Input does not match the expected shape."
+TOO_MUCH_STRUCTURE = (
+    f"The request body has more than {MOST_STRUCTURAL:,} braces, brackets, colons and commas "
+    "outside of strings. Please send a smaller request."
+)
 NO_BETAS: Final[frozenset[str]] = frozenset()
 
 
@@ -74,6 +79,8 @@ class BodyDecoder(Generic[T]):
 
     def decode(self, body: bytes, betas: frozenset[str] = NO_BETAS) -> T:
         """Decode a body; `betas` are the betas of `wire.base.BETAS` that the request names."""
+        if is_too_much_structure(body):
+            raise BodyError(TOO_MUCH_STRUCTURE)
         try:
             params = self._decoder_for(betas).decode(body)
             self._check_versions(params)

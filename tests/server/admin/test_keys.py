@@ -117,8 +117,9 @@ async def test_clock_set_back_revives_no_rotated_secret(
     org.clock.now = NOON - timedelta(days=1)
     rotated = await org.post(f"{path}/rotate", {"grace_period_seconds": 0})
     await org.post(path, {"status": "active"})
-    assert (await org.caller_with(key["secret"]).create()).status == 401
-    assert (await org.caller_with(rotated["secret"]).create()).status == 200
+    # The server has seen the key expire, and a new secret does not make it younger.
+    for secret in (key["secret"], rotated["secret"]):
+        assert (await org.caller_with(secret).create()).status == 401
     pages = [await org.get("/audit_log?limit=2")]
     while token := pages[-1]["next_page"]:
         pages.append(await org.get(f"/audit_log?limit=2&page={token}"))
