@@ -93,7 +93,7 @@ async def turns_during(request: Awaitable[Any]) -> int:
         ),
         pytest.param(
             "/v1/messages/count_tokens",
-            {"messages": [{"role": "user", "content": TEXT}]},
+            {"messages": [{"role": "user", "content": TEXT * 8}]},
             id="count",
         ),
     ],
@@ -103,4 +103,5 @@ async def test_expensive_request_leaves_the_event_loop_to_others(
 ) -> None:
     app = await client(context_tokens=10**9)
     body = {**HELLO, **fields} if path == "/v1/messages" else {"model": "claude-x", **fields}
-    assert await turns_during(app.post(path, body)) > 10
+    # A blocked loop has three turns, a busy machine few.
+    assert await turns_during(app.post(path, body)) > 5

@@ -116,12 +116,14 @@ class Assembly:
     def __init__(self, spec: AnswerSpec, started: Started) -> None:
         self._spec = spec
         self.usage = _usage(started)
-        self._scanner = StopScanner(spec.stop_sequences)
+        # Most requests have no stop sequence.
+        sequences = spec.stop_sequences
+        self._scanner = StopScanner(sequences) if sequences else None
         self._claims: ClaimScanner | None = None
         if spec.sources is not None:
-            self._claims = ClaimScanner(spec.sources, spec.stop_sequences)
+            self._claims = ClaimScanner(spec.sources, sequences)
         # A stop sequence must end the answer at once, so text is not gathered while one may come.
-        gathers = not spec.streamed and not spec.stop_sequences
+        gathers = not spec.streamed and not sequences
         self._gathered: list[str] | None = [] if gathers else None
         self._index = 0
         self._open: type[StartedBlock] | None = None
@@ -181,6 +183,8 @@ class Assembly:
     def _feed_text(self, text: str) -> list[StreamEvent]:
         if self._claims is not None:
             return self._cited(self._claims.feed(text))
+        if self._scanner is None:
+            return self._text(text)
         scan = self._scanner.feed(text)
         events = self._text(scan.text)
         if scan.match is not None:
@@ -198,7 +202,9 @@ class Assembly:
             self._gathered.clear()
         if self._claims is not None:
             return self._cited(self._claims.feed(gathered)) + self._cited(self._claims.flush())
-        return self._text(gathered or self._scanner.flush())
+        if self._scanner is not None:
+            gathered += self._scanner.flush()
+        return self._text(gathered)
 
     def _cited(self, scanned: Passages) -> list[StreamEvent]:
         events = [event for passage in scanned.passages for event in self._passage(passage)]

@@ -121,15 +121,25 @@ def check_replay(messages: Sequence[MessageParam], key: bytes) -> None:
 
     Thinking that was shown may be left out of earlier turns, not of the latest.
     """
-    latest = _latest(messages)
+    latest: range | None = None
     for index, message in enumerate(messages):
         blocks = () if isinstance(message.content, str) else message.content
         for position, block in enumerate(blocks):
-            if _is_foreign(block, key):
+            if not isinstance(block, THINKING_PARAMS) or _is_foreign(block, key):
                 continue
+            if latest is None:
+                latest = _latest(messages)
             fault = _fault(block, key, latest=index in latest)
             if fault is not None:
                 raise InvalidRequestError(f"messages.{index}.content.{position}: {fault}")
+
+
+def thinking_for_engine(prompt: Prompt, key: bytes) -> Prompt:
+    """Return a checked prompt with the thinking that was made here, as its engine made it."""
+    blocks = (block for turn in prompt.turns for block in turn.content)
+    if not any(isinstance(block, THINKING_PARAMS) for block in blocks):
+        return prompt
+    return with_proofs(restore_thinking(without_foreign_thinking(prompt, key)), key)
 
 
 def without_foreign_thinking(prompt: Prompt, key: bytes) -> Prompt:
@@ -150,9 +160,6 @@ def restore_thinking(prompt: Prompt) -> Prompt:
 
 def with_proofs(prompt: Prompt, key: bytes) -> Prompt:
     """Replace signatures made here by the engine's own proofs inside of them."""
-    blocks = (block for turn in prompt.turns for block in turn.content)
-    if not any(isinstance(block, THINKING_PARAMS) for block in blocks):
-        return prompt
 
     def proven(block: BlockParam) -> tuple[BlockParam]:
         match block:
@@ -180,9 +187,7 @@ def _latest(messages: Sequence[MessageParam]) -> range:
     return range(start, end)
 
 
-def _fault(block: ContentParam, key: bytes, *, latest: bool) -> str | None:
-    if not isinstance(block, THINKING_PARAMS):
-        return None
+def _fault(block: ThinkingParam | RedactedThinkingParam, key: bytes, *, latest: bool) -> str | None:
     if isinstance(block, RedactedThinkingParam):
         ours = _proof(key, block.data)
         return "Invalid `data` in `redacted_thinking` block" if ours is None else None

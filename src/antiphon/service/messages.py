@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from antiphon.core.assembly import AnswerSpec
 from antiphon.core.billing.price_list import price_for
@@ -15,11 +16,9 @@ from antiphon.core.ids import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.prompt import Prompt
 from antiphon.core.thinking_signatures import (
     check_replay,
-    restore_thinking,
     sign_omitted,
     sign_thinking,
-    with_proofs,
-    without_foreign_thinking,
+    thinking_for_engine,
 )
 from antiphon.core.token_bounds import tokens_at_most
 from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
@@ -166,18 +165,17 @@ class Messages:
             if fetched is not params:
                 # Fetched content follows the same rules as content of the request.
                 prompt = await self._checked(check, fetched, LARGE_BODY)
-        return await read_documents(self._restored(prompt), self._pdf_reader, context.size)
+        return await read_documents(
+            thinking_for_engine(prompt, self._signing_key), self._pdf_reader, context.size
+        )
 
     async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:
         """Check a request of so many bytes; a large one, and large schemas, in a thread."""
+        if size < LARGE_BODY and not _has_schemas(params):
+            return check(params)
         return await self._checks.run(
             lambda work: check(params, steps=work.budget()), brief=size < LARGE_BODY
         )
-
-    def _restored(self, prompt: Prompt) -> Prompt:
-        """Return a prompt with the thinking that was made here, as its engine made it."""
-        key = self._signing_key
-        return with_proofs(restore_thinking(without_foreign_thinking(prompt, key)), key)
 
     async def remaining_headers(self, caller: Caller, name: str | None) -> dict[str, str]:
         """Return the headers of a caller's limits for a model, for refusals.
@@ -214,6 +212,14 @@ class AnswerContext:
             self._answer.close(error.type if isinstance(error, ApiError) else None)
         finally:
             self._gate.leave()
+
+
+def _has_schemas(params: Params) -> bool:
+    return (
+        params.tools is not UNSET
+        or params.output_config is not UNSET
+        or params.output_format is not None
+    )
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

@@ -116,15 +116,17 @@ def limit_headers(
 
     `tokens` is the sum of the types that are tokens.
     """
+    bindings: dict[LimitType, tuple[int, int, int]] = {}
+    for one, level in zip(limits, levels, strict=True):
+        left = (level.remaining, one.limit, level.full_in_ms)
+        known = bindings.get(one.type)
+        if known is None or left < known:
+            bindings[one.type] = left
     headers: dict[str, str] = {}
     limit = remaining = full_in_ms = 0
     moments = _Moments(now)
     for kind, shown in _TYPES.items():
-        binding: tuple[int, int, int] | None = None
-        for one, level in zip(limits, levels, strict=True):
-            if one.type is kind:
-                left = (level.remaining, one.limit, level.full_in_ms)
-                binding = left if binding is None else min(binding, left)
+        binding = bindings.get(kind)
         if binding is None:
             continue
         _add_headers(headers, shown.headers, binding, moments, rounded=shown.tokens)
