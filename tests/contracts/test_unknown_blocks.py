@@ -27,7 +27,7 @@ from antiphon.engines.scripted import ScriptedEngine, ScriptedOptions
 from antiphon.engines.upstream.chat_completions.messages import messages_of
 from antiphon.engines.upstream.options import estimate
 from antiphon.service.content.documents import read_documents
-from antiphon.service.content.pdf_reader import PdfReader
+from antiphon.service.content.file_reader import FileReader
 from antiphon.wire.content import BlockParam, ThinkingParam, ToolResultParam
 from antiphon.wire.messages import MessageParam
 
@@ -67,7 +67,7 @@ WALKS: dict[str, Callable[[], object]] = {
     "with_proofs": lambda: with_proofs(prompt(HIDDEN), b"key"),
     "tokens_at_most": lambda: tokens_at_most(prompt()),
     "estimate": lambda: estimate(prompt()),
-    "read_documents": lambda: anyio.run(read_documents, prompt(), PdfReader()),
+    "read_documents": lambda: anyio.run(read_documents, prompt(), FileReader()),
     "scripted": lambda: anyio.run(ScriptedEngine(ScriptedOptions()).count_tokens, prompt()),
     "chat completions": lambda: messages_of(prompt().turns),
 }

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from antiphon.server.app import build_app
-from antiphon.service.content.pdf_reader import PdfReader
+from antiphon.service.content.file_reader import FileReader
 from antiphon.service.content.sources import UrlSources
 from antiphon.service.content.web import FAILED, Web
 from antiphon.service.messages import Messages
@@ -98,7 +98,7 @@ async def test_model_gets_the_bytes_behind_a_url(platform) -> None:
         opened.admitter,
         opened.entropy,
         b"key",
-        pdf_reader=PdfReader(),
+        file_reader=FileReader(),
         url_sources=UrlSources(Web(FakeNameServer(), allow_loopback), 1_000_000),
     )
     caller = Client(build_app(opened))

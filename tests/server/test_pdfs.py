@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from antiphon.server.app import build_app
-from antiphon.service.content.pdf_reader import CHILD
+from antiphon.service.content.file_reader import CHILD
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.settings import ModelSettings, Settings

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from antiphon.core.assembly import AnswerSpec
 from antiphon.core.billing.price_list import price_for
 from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import ApiError
 from antiphon.core.ids import ID_ENTROPY, message_id, tool_use_id
+from antiphon.core.images import MEDIA_TYPES
 from antiphon.core.prompt import Prompt
 from antiphon.core.thinking_signatures import (
     check_replay,
@@ -28,7 +29,8 @@ from antiphon.service.access import Caller
 from antiphon.service.answer import Answer, as_api_error
 from antiphon.service.background import LARGE_BODY
 from antiphon.service.content.documents import ReadPrompt, read_documents
-from antiphon.service.content.pdf_reader import PdfReader
+from antiphon.service.content.file_reader import FileReader
+from antiphon.service.content.images import convert_images, converts_images
 from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.limits.gate import Gate
@@ -71,14 +73,14 @@ class Messages:
         entropy: Callable[[int], bytes],
         signing_key: bytes,
         *,
-        pdf_reader: PdfReader,
+        file_reader: FileReader,
         url_sources: "UrlSources | None" = None,
     ) -> None:
         self._models = models
         self._admitter = admitter
         self._entropy = entropy
         self._signing_key = signing_key
-        self._pdf_reader = pdf_reader
+        self._file_reader = file_reader
         self._url_sources = url_sources
         self._checks = StepRunner(THREADS)
 
@@ -153,10 +155,15 @@ class Messages:
         engine: Engine,
         context: RequestContext,
     ) -> ReadPrompt:
-        """Check a request, fetch its URLs, and read its documents."""
+        """Check a request, fetch its URLs, read its documents, and convert its images."""
         limits = engine.capabilities
-        if self._url_sources is not None:
-            limits = replace(limits, url_sources=True)
+        converts = converts_images(limits)
+        if self._url_sources is not None or converts:
+            limits = replace(
+                limits,
+                url_sources=self._url_sources is not None,
+                image_types=MEDIA_TYPES if converts else limits.image_types,
+            )
         check = partial(validate, capabilities=limits, version=context.version)
         prompt = await self._checked(check, params, context.size)
         check_replay(params.messages, self._signing_key)
@@ -165,9 +172,13 @@ class Messages:
             if fetched is not params:
                 # Fetched content follows the same rules as content of the request.
                 prompt = await self._checked(check, fetched, LARGE_BODY)
-        return await read_documents(
-            thinking_for_engine(prompt, self._signing_key), self._pdf_reader, context.size
-        )
+        prompt = thinking_for_engine(prompt, self._signing_key)
+        read = await read_documents(prompt, self._file_reader, context.size)
+        if not converts:
+            return read
+        taken = engine.capabilities.image_types
+        prompt = await convert_images(read.prompt, self._file_reader, taken)
+        return structs.replace(read, prompt=prompt)
 
     async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:
         """Check a request of so many bytes; a large one, and large schemas, in a thread."""

@@ -16,7 +16,7 @@ from antiphon.service.admin.administration import Administration, build_administ
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
-from antiphon.service.content.pdf_reader import PdfReader
+from antiphon.service.content.file_reader import FileReader
 from antiphon.service.database_watch import DatabaseWatch
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
@@ -156,8 +156,8 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
         models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
-        pdf_reader = PdfReader()
-        stack.push_async_callback(pdf_reader.aclose)
+        file_reader = FileReader()
+        stack.push_async_callback(file_reader.aclose)
         yield Platform(
             settings=settings,
             database=database,
@@ -170,7 +170,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 accounting.admitter,
                 entropy,
                 signing_key,
-                pdf_reader=pdf_reader,
+                file_reader=file_reader,
                 url_sources=_sources_of(settings),
             ),
             admitter=accounting.admitter,

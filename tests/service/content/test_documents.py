@@ -6,7 +6,7 @@ import pytest
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Prompt, Turn
 from antiphon.service.content.documents import read_documents
-from antiphon.service.content.pdf_protocol import MOST_PAGES
+from antiphon.service.content.file_protocol import MOST_PAGES
 from antiphon.wire.content import (
     Base64PdfSource,
     ContentParam,
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def read(pdf_reader) -> Callable[..., Awaitable[tuple[ContentParam, ...]]]:
+def read(file_reader) -> Callable[..., Awaitable[tuple[ContentParam, ...]]]:
     async def content(*blocks: ContentParam) -> tuple[ContentParam, ...]:
         prompt = Prompt(turns=(Turn("user", blocks),), max_tokens=7)
-        result = (await read_documents(prompt, pdf_reader)).prompt
+        result = (await read_documents(prompt, file_reader)).prompt
         assert result.max_tokens == 7
         return result.turns[0].content
 
@@ -39,9 +39,9 @@ def pdf_document(data: str) -> DocumentParam:
     return DocumentParam(source=Base64PdfSource(media_type="application/pdf", data=data))
 
 
-async def test_prompt_of_text_is_not_changed(pdf_reader) -> None:
+async def test_prompt_of_text_is_not_changed(file_reader) -> None:
     prompt = Prompt(turns=(Turn("user", (TextParam(text="Hi"),)),), max_tokens=1)
-    read = await read_documents(prompt, pdf_reader)
+    read = await read_documents(prompt, file_reader)
     assert (read.prompt, read.sources, read.textless_pages) == (prompt, None, 0)
 
 
@@ -92,19 +92,19 @@ async def test_a_pdf_that_cannot_be_read_is_refused(data, said, read) -> None:
         await read(pdf_document(data))
 
 
-async def test_a_pdf_that_cannot_be_read_is_named_by_its_place(pdf_reader) -> None:
+async def test_a_pdf_that_cannot_be_read_is_named_by_its_place(file_reader) -> None:
     good, bad = pdf_document(pdf(["x"])), pdf_document(b64encode(b"no PDF").decode())
     said = ToolResultParam(tool_use_id="a", content=[TextParam(text="x"), bad])
     turns = (Turn("user", (good,)), Turn("user", (said,)))
     prompt = Prompt(turns=turns, max_tokens=1, pdf_paths=("first", "second"))
     with pytest.raises(InvalidRequestError, match=r"^second: The PDF specified was not valid\.$"):
-        await read_documents(prompt, pdf_reader)
+        await read_documents(prompt, file_reader)
 
 
-async def test_pages_without_text_are_named_and_counted(pdf_reader) -> None:
+async def test_pages_without_text_are_named_and_counted(file_reader) -> None:
     scanned = pdf_document(pages_pdf([stream(shown("Read")), stream(b""), stream(b"0 0 9 9 re f")]))
     prompt = Prompt(turns=(Turn("user", (scanned, pdf_document(pdf([""])))),), max_tokens=1)
-    read = await read_documents(prompt, pdf_reader)
+    read = await read_documents(prompt, file_reader)
     text = "".join(read.prompt.turns[0].texts)
     assert '<page number="1">\nRead\n</page>' in text
     assert '<page number="3">\n[page 3 has no text: it may be a scan]\n</page>' in text

@@ -16,7 +16,7 @@ from antiphon.core.thinking_signatures import (
 )
 from antiphon.core.validation import prompt_for
 from antiphon.service.content.documents import read_documents
-from antiphon.service.content.pdf_reader import PdfReader
+from antiphon.service.content.file_reader import FileReader
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.messages import CreateMessageParams
 from support.marked_requests import MarkedRequest, Prefix, prefixes
@@ -29,12 +29,12 @@ KEY = b"key"
 DECODER = BodyDecoder(CreateMessageParams)
 
 
-async def prompt_of(marked: MarkedRequest, pdf_reader: PdfReader) -> Prompt:
+async def prompt_of(marked: MarkedRequest, file_reader: FileReader) -> Prompt:
     """Do with a request all that the service does before an engine gets it."""
     params = DECODER.decode(msgspec.json.encode(marked.body))
     prompt = prompt_for(params, ABLE, OLD)
     check_replay(params.messages, KEY)
-    read = await read_documents(with_proofs(restore_thinking(prompt), KEY), pdf_reader)
+    read = await read_documents(with_proofs(restore_thinking(prompt), KEY), file_reader)
     return read.prompt
 
 
@@ -49,19 +49,19 @@ def prefixes_of(prompt: Prompt, marked: MarkedRequest) -> list[Prefix]:
 
 @pytest.mark.parametrize("seed", range(300))
 async def test_every_breakpoint_lies_behind_the_content_that_the_caller_marked(
-    seed: int, pdf_reader: PdfReader
+    seed: int, file_reader: FileReader
 ) -> None:
     marked = MarkedRequest(
         seed, hidden=lambda word: sign_omitted(KEY, word), paged=lambda word: pdf([word])
     )
-    prompt = await prompt_of(marked, pdf_reader)
+    prompt = await prompt_of(marked, file_reader)
     assert prefixes_of(prompt, marked) == marked.prefixes
     carried = [mark for turn in prompt.turns for mark in msgspec.to_builtins(turn.content)]
     assert all(block.get("cache_control") is None for block in carried)
 
 
 async def test_text_of_a_document_is_the_same_with_a_breakpoint_inside(
-    pdf_reader: PdfReader,
+    file_reader: FileReader,
 ) -> None:
     async def told(*marked: int) -> tuple[str, int]:
         content: list[Any] = [text(words) for words in ("One.", "Two.", "Three.")]
@@ -70,7 +70,7 @@ async def test_text_of_a_document_is_the_same_with_a_breakpoint_inside(
         source = {"type": "content", "content": content}
         document = {"type": "document", "title": "T", "source": source}
         prompt = prompt_for(params(user([document])), ABLE, OLD)
-        texts = (await read_documents(prompt, pdf_reader)).prompt.turns[-1].texts
+        texts = (await read_documents(prompt, file_reader)).prompt.turns[-1].texts
         return BLOCK_SEPARATOR.join(texts), len(texts)
 
     whole, _ = await told()

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from antiphon.service.content.pdf_protocol import MOST_PAGES
-from antiphon.service.content.pdf_reader import INVALID, UnreadablePdfError
+from antiphon.service.content.file_protocol import MOST_PAGES
+from antiphon.service.content.file_reader import INVALID, FileRefusedError
 from support.pdf import (
     FONT,
     PAGE,
@@ -30,10 +30,10 @@ WIDGET = "/Type /Annot /Subtype /Widget /Rect [0 0 9 9]"
 
 
 @pytest.fixture
-def read(pdf_reader) -> Callable[[str], Awaitable[tuple[str | None, ...]]]:
+def read(file_reader) -> Callable[[str], Awaitable[tuple[str | None, ...]]]:
     async def pages(data: str) -> tuple[str | None, ...]:
-        async with pdf_reader.borrow() as child:
-            return await child.read(data)
+        async with file_reader.borrow() as child:
+            return await child.text(data)
 
     return pages
 
@@ -112,7 +112,7 @@ async def test_nested_arrays_are_read_or_refused(depth, read) -> None:
     data = pages_pdf([stream(TEXT)], catalog=f"/Deep {'[' * depth}{']' * depth}")
     try:
         assert len(await read(data)) == 1
-    except UnreadablePdfError as error:
+    except FileRefusedError as error:
         assert str(error) == INVALID  # noqa: PT017 - either is right
 
 
@@ -120,7 +120,7 @@ async def test_tree_of_pages_that_holds_itself_is_read_or_refused(read) -> None:
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [2 0 R] /Count 1 >>"]
     try:
         assert await read(objects_pdf(objects)) == (None,)
-    except UnreadablePdfError as error:
+    except FileRefusedError as error:
         assert str(error) == INVALID  # noqa: PT017 - either is right
 
 
@@ -160,7 +160,7 @@ async def test_tree_of_pages_that_holds_itself_is_read_or_refused(read) -> None:
     ],
 )
 async def test_unreadable_pdf_is_refused_in_the_words_of_the_api(data, said, read) -> None:
-    with pytest.raises(UnreadablePdfError) as refused:
+    with pytest.raises(FileRefusedError) as refused:
         await read(data)
     assert str(refused.value) == said
 

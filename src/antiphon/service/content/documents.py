@@ -12,7 +12,7 @@ from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Prompt
 from antiphon.service.background import offload
-from antiphon.service.content.pdf_reader import PdfReader, UnreadablePdfError
+from antiphon.service.content.file_reader import FileReader, FileRefusedError
 from antiphon.wire.content import (
     Base64PdfSource,
     BlockParam,
@@ -38,7 +38,7 @@ class ReadPrompt(msgspec.Struct, frozen=True, eq=False):
     textless_pages: int = 0
 
 
-async def read_documents(prompt: Prompt, pdf_reader: PdfReader, size: int = 0) -> ReadPrompt:
+async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0) -> ReadPrompt:
     """Return the prompt with every document replaced by its text.
 
     `size` is that of the request's body in bytes: a large one is read in a thread. Raises
@@ -47,7 +47,7 @@ async def read_documents(prompt: Prompt, pdf_reader: PdfReader, size: int = 0) -
     """
     if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
         return ReadPrompt(prompt)
-    pdfs = await _read_pdfs(prompt, pdf_reader)
+    pdfs = await _read_pdfs(prompt, file_reader)
     reading = _Reading(pdfs)
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     sources = reading.sources if reading.sources.pieces else None
@@ -59,7 +59,7 @@ def _is_plain(block: BlockParam) -> bool:
     return isinstance(block, TextParam) and not block.citations
 
 
-async def _read_pdfs(prompt: Prompt, pdf_reader: PdfReader) -> dict[int, Pages]:
+async def _read_pdfs(prompt: Prompt, file_reader: FileReader) -> dict[int, Pages]:
     """Read the PDFs of a prompt, one after the other; return their pages by the source's `id`."""
     sources = [
         block.source
@@ -71,11 +71,11 @@ async def _read_pdfs(prompt: Prompt, pdf_reader: PdfReader) -> dict[int, Pages]:
     if not sources:
         return read
     paths = chain(prompt.pdf_paths, repeat("document"))
-    async with pdf_reader.borrow() as pdfs:
+    async with file_reader.borrow() as child:
         for source, path in zip(sources, paths, strict=False):
             try:
-                read[id(source)] = Pages(await pdfs.read(source.data))
-            except UnreadablePdfError as error:
+                read[id(source)] = Pages(await child.text(source.data))
+            except FileRefusedError as error:
                 raise InvalidRequestError(f"{path}: {error}") from error
     return read
 

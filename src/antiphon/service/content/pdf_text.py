@@ -1,6 +1,6 @@
 """Reads the text of a PDF with PDFium: contents of pages, values of forms, and free texts.
 
-PDFium is native code that reads a stranger's file, so only the child of `pdf_child` may use it.
+PDFium is native code that reads a stranger's file, so only the child of `file_child` may use it.
 """
 
 import re
@@ -10,7 +10,11 @@ from ctypes import POINTER, c_char, c_float, c_ushort, cast, create_string_buffe
 from math import isfinite
 from typing import Any, Final
 
-from antiphon.service.content.pdf_protocol import MOST_CHARACTERS, MOST_PAGES, Refusal
+from antiphon.service.content.file_protocol import (
+    MOST_CHARACTERS,
+    MOST_PAGES,
+    UnreadableFileError,
+)
 
 NO_FIELD: Final = -1
 UNCHECKED: Final = "Off"
@@ -18,14 +22,6 @@ HYPHENATION: Final = re.compile(r"(?<=[^\W_])\ufffe(?=[^\W_])")
 """How PDFium writes a hyphen and the end of its line; elsewhere, a glyph without a character."""
 NEWLINE: Final = re.compile("\r\n?")
 UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
-
-
-class UnreadableFileError(Exception):
-    """A file that is not read."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal)
-        self.refusal: Refusal = refusal
 
 
 class Pdfium:

@@ -1,4 +1,4 @@
-"""Who reads PDFs: how many children, for how long, and what ends them."""
+"""Who reads files: how many children, for how long, and what ends them."""
 
 import asyncio
 import os
@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from antiphon.core.errors import OverloadedError
-from antiphon.service.content.pdf_child import MEMORY, NICENESS
-from antiphon.service.content.pdf_protocol import HEAD
-from antiphon.service.content.pdf_reader import (
+from antiphon.service.content.file_child import MEMORY, NICENESS
+from antiphon.service.content.file_protocol import HEAD, Task
+from antiphon.service.content.file_reader import (
     CHILD,
     INVALID,
     LATE,
-    PdfReader,
-    UnreadablePdfError,
+    FileReader,
+    FileRefusedError,
     start_child,
 )
 from antiphon.settings import CHILD_VARIABLES, child_environment
@@ -33,29 +33,30 @@ TEXT = ("Hello",)
 SLOW = slow()
 PARENT = """
 import asyncio
-from antiphon.service.content.pdf_reader import PdfReader, start_child
+from antiphon.service.content.file_reader import FileReader, start_child
+from antiphon.service.content.file_protocol import Task
 
 async def main():
     child = await start_child()
     print(child.pid, flush=True)
-    await child.read(input(), 600)
+    await child.read(Task.PDF_TEXT, input(), 600)
 
 asyncio.run(main())
 """
 
 
 @asynccontextmanager
-async def reading(**options: Any) -> AsyncGenerator[PdfReader]:
+async def reading(**options: Any) -> AsyncGenerator[FileReader]:
     before = living()
-    reader = PdfReader(**options)
+    reader = FileReader(**options)
     yield reader
     await reader.aclose()
     assert living() == before
 
 
-async def read(reader: PdfReader, *pdfs: str) -> list[tuple[str | None, ...]]:
+async def read(reader: FileReader, *pdfs: str) -> list[tuple[str | None, ...]]:
     async with reader.borrow() as child:
-        return [await child.read(data) for data in pdfs]
+        return [await child.text(data) for data in pdfs]
 
 
 def living() -> set[int]:
@@ -80,7 +81,7 @@ def seconds_of_work(pid: int) -> float:
     return psutil.Process(pid).cpu_times().user
 
 
-async def until_busy(reader: PdfReader, work: Awaitable[object]) -> tuple[asyncio.Task, int]:
+async def until_busy(reader: FileReader, work: Awaitable[object]) -> tuple[asyncio.Task, int]:
     """Start to read, and wait until a child has worked on it for a while."""
     before = living() - set(reader.idle)
     task = asyncio.ensure_future(work)
@@ -109,7 +110,7 @@ async def test_refused_pdf_does_not_cost_the_child() -> None:
     async with reading() as reader:
         await read(reader, PLAIN)
         (pid,) = reader.idle
-        with pytest.raises(UnreadablePdfError, match="invalid base64 data"):
+        with pytest.raises(FileRefusedError, match="invalid base64 data"):
             await read(reader, "%%%")
         assert await read(reader, PLAIN) == [TEXT]
         assert reader.idle == [pid]
@@ -140,7 +141,7 @@ async def test_caller_that_leaves_at_any_moment_leaves_no_child_behind(pauses) -
 
 async def test_late_child_is_killed_and_replaced() -> None:
     async with reading(patience_s=1) as reader:
-        with pytest.raises(UnreadablePdfError, match=f"^{LATE}$"):
+        with pytest.raises(FileRefusedError, match=f"^{LATE[Task.PDF_TEXT]}$"):
             await read(reader, SLOW)
         assert reader.idle == []
         assert await read(reader, PLAIN) == [TEXT]
@@ -148,16 +149,16 @@ async def test_late_child_is_killed_and_replaced() -> None:
 
 async def test_pdfs_of_a_request_share_its_time() -> None:
     async with reading(patience_s=1) as reader, reader.borrow() as child:
-        assert await child.read(PLAIN) == TEXT
+        assert await child.text(PLAIN) == TEXT
         await asyncio.sleep(1.1)
-        with pytest.raises(UnreadablePdfError, match=f"^{LATE}$"):
-            await child.read(PLAIN)
+        with pytest.raises(FileRefusedError, match=f"^{LATE[Task.PDF_TEXT]}$"):
+            await child.text(PLAIN)
 
 
 @pytest.mark.parametrize("data", [endless(), bomb(60)], ids=["objects", "text"])
 async def test_child_without_memory_ends_and_is_replaced(data) -> None:
     async with reading() as reader:
-        with pytest.raises(UnreadablePdfError, match=f"^{INVALID}$"):
+        with pytest.raises(FileRefusedError, match=f"^{INVALID}$"):
             await read(reader, data)
         assert reader.idle == []
         assert await read(reader, PLAIN) == [TEXT]
@@ -172,7 +173,7 @@ async def test_child_that_is_killed_from_outside_is_replaced() -> None:
         assert await read(reader, PLAIN) == [TEXT]
         task, pid = await until_busy(reader, read(reader, SLOW))
         psutil.Process(pid).kill()
-        with pytest.raises(UnreadablePdfError, match=f"^{INVALID}$"):
+        with pytest.raises(FileRefusedError, match=f"^{INVALID}$"):
             await task
 
 
@@ -184,7 +185,7 @@ async def test_twenty_requests_at_once_share_two_children() -> None:
             async with reader.borrow() as child:
                 most.update(living())
                 assert len(living()) <= 2
-                return [await child.read(PLAIN)]
+                return [await child.text(PLAIN)]
 
         assert await asyncio.gather(*(one() for _ in range(20))) == [[TEXT]] * 20
         assert len(most) == len(reader.idle) == 2
@@ -271,7 +272,7 @@ async def test_child_ends_itself_when_nobody_kills_it() -> None:
     ) as alone:
         assert alone.stdin is not None
         data = SLOW.encode()
-        alone.stdin.write(HEAD.pack(len(data), 1) + data)
+        alone.stdin.write(HEAD.pack(len(data), 1, Task.PDF_TEXT) + data)
         alone.stdin.flush()
         await eventually(lambda: alone.poll() is not None)
     assert process.is_running()

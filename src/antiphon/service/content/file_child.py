@@ -1,8 +1,8 @@
-"""The program that reads PDFs: `python -m antiphon.service.content.pdf_child`.
+"""The program that reads PDFs and images: `python -m antiphon.service.content.file_child`.
 
-Its parent is `pdf_reader`; `pdf_protocol` says what they send. PDFium is native code that reads
-files of strangers, so the child has limits of memory and time, writes no files, and gets an
-environment without keys. It ends with its parent.
+Its parent is `file_reader`; `file_protocol` says what they send. PDFium and Pillow are native code
+that reads files of strangers, so the child has limits of memory and time, writes no files, and gets
+an environment without keys. It ends with its parent.
 """
 
 import binascii
@@ -18,8 +18,15 @@ from typing import Final
 import msgspec
 
 from antiphon.children import claim_stdout, die_with_parent
-from antiphon.service.content.pdf_protocol import HEAD, LENGTH, PdfReply
-from antiphon.service.content.pdf_text import Pdfium, UnreadableFileError
+from antiphon.service.content.file_protocol import (
+    HEAD,
+    LENGTH,
+    FileReply,
+    Task,
+    UnreadableFileError,
+)
+from antiphon.service.content.pdf_text import Pdfium
+from antiphon.service.content.png import png_of
 
 MEMORY: Final = 512 * 1024 * 1024
 """The address space of a child, in bytes; of 971 real PDFs none needs more than 175 MB."""
@@ -28,19 +35,19 @@ NICENESS: Final = 5
 
 
 def main() -> None:
-    """Read PDFs until the parent has no more."""
+    """Read files until the parent has no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the parent, which decides
-    die_with_parent(int(sys.argv[1]), b"antiphon-pdf")
+    die_with_parent(int(sys.argv[1]), b"antiphon-file")
     replies = claim_stdout()
     library = Pdfium()
     _limit()
     _silence()
-    _send(replies, PdfReply())
+    _send(replies, FileReply())
     while len(head := sys.stdin.buffer.read(HEAD.size)) == HEAD.size:
-        size, seconds = HEAD.unpack(head)
+        size, seconds, task = HEAD.unpack(head)
         # The parent kills a late child. This ends one whose parent cannot: it is stopped, or gone.
         signal.alarm(seconds)
-        _send(replies, _read(library, sys.stdin.buffer.read(size)))
+        _send(replies, _done(Task(task), library, sys.stdin.buffer.read(size)))
         signal.alarm(0)
     os._exit(0)  # there is nothing to finish
 
@@ -60,22 +67,25 @@ def _limit() -> None:
 
 
 def _silence() -> None:
-    """Drop what is printed from now on: it may have parts of documents."""
+    """Drop what is printed from now on: it may have parts of files."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
 
 
-def _read(library: Pdfium, data: bytes) -> PdfReply:
+def _done(task: Task, library: Pdfium, data: bytes) -> FileReply:
     try:
-        return PdfReply(tuple(library.read(b64decode(data, validate=True))))
+        content = b64decode(data, validate=True)
+        if task is Task.PNG:
+            return FileReply(png=png_of(content))
+        return FileReply(tuple(library.read(content)))
     except binascii.Error:
-        return PdfReply(refusal="base64")
+        return FileReply(refusal="base64")
     except UnreadableFileError as error:
-        return PdfReply(refusal=error.refusal)
+        return FileReply(refusal=error.refusal)
 
 
-def _send(descriptor: int, reply: PdfReply) -> None:
+def _send(descriptor: int, reply: FileReply) -> None:
     encoded = msgspec.msgpack.encode(reply)
     with open(descriptor, "wb", closefd=False) as stream:
         stream.write(LENGTH.pack(len(encoded)) + encoded)

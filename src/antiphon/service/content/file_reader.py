@@ -1,4 +1,7 @@
-"""Reads PDFs in child processes, which are killed when they are late or their caller is gone."""
+"""Reads PDFs and images in child processes.
+
+A child is killed when it is late or its caller is gone.
+"""
 
 import asyncio
 import math
@@ -14,15 +17,23 @@ import msgspec
 
 from antiphon.core.errors import OverloadedError
 from antiphon.service.background import offload
-from antiphon.service.content.pdf_protocol import HEAD, LENGTH, MOST_PAGES, PdfReply, Refusal
+from antiphon.service.content.file_protocol import (
+    HEAD,
+    LENGTH,
+    MOST_PAGES,
+    MOST_PIXELS,
+    FileReply,
+    Refusal,
+    Task,
+)
 from antiphon.service.limits.gate import Gate
 from antiphon.settings import child_environment
 
-CHILD: Final = "antiphon.service.content.pdf_child"
+CHILD: Final = "antiphon.service.content.file_child"
 CHILDREN: Final = 2
 QUEUED: Final = 32
 PATIENCE_S: Final = 30.0
-"""How long a request may wait for a child, and again how long all its PDFs may take."""
+"""How long a request may wait for a child, and again how long all its files may take."""
 IDLE_S: Final = 60.0
 START_S: Final = 30.0
 GRACE_S: Final = 5
@@ -31,7 +42,15 @@ CHUNK: Final = 256 * 1024
 LARGEST_REPLY: Final = 64 * 1024 * 1024
 
 INVALID: Final = "The PDF specified was not valid."
-LATE: Final = "the PDF takes too long to read"
+UNREADABLE: Final = "Could not process image"
+LATE: Mapping[Task, str] = MappingProxyType(
+    {
+        Task.PDF_TEXT: "the PDF takes too long to read",
+        Task.PNG: "the image takes too long to convert",
+    }
+)
+# PDFium ends its process when it finds itself in disorder or without memory.
+ENDED: Mapping[Task, str] = MappingProxyType({Task.PDF_TEXT: INVALID, Task.PNG: UNREADABLE})
 SENTENCES: Mapping[Refusal, str] = MappingProxyType(
     {
         "base64": "invalid base64 data",
@@ -39,21 +58,23 @@ SENTENCES: Mapping[Refusal, str] = MappingProxyType(
         "locked": "The PDF specified is password protected.",
         "pages": f"A maximum of {MOST_PAGES} PDF pages may be provided.",
         "text": "the PDF has too much text",
+        "image": UNREADABLE,
+        "pixels": f"an image of over {MOST_PIXELS:,} pixels cannot be converted for this model",
     }
 )
 """The API's sentences; clients match them."""
 
 
-class UnreadablePdfError(Exception):
-    """A PDF that cannot be read, or not in time. The message is for the caller of the API."""
+class FileRefusedError(Exception):
+    """A file that cannot be read, or not in time. The message is for the caller of the API."""
 
 
 class ChildEndedError(Exception):
     """The child ended before it replied, or said what no child says."""
 
 
-class PdfChild:
-    """A child process. Between its replies it is `sound`: it may read another PDF."""
+class FileChild:
+    """A child process. Between its replies it is `sound`: it may read another file."""
 
     def __init__(self, process: Process) -> None:
         if process.stdin is None or process.stdout is None:  # pragma: no cover - they are pipes
@@ -75,8 +96,8 @@ class PdfChild:
         """Wait until the child has started. Raises `ChildEndedError`."""
         await self._reply()
 
-    async def read(self, data: str, timeout_s: float) -> PdfReply:
-        """Let the child read a PDF in base64. Raises `ChildEndedError`.
+    async def read(self, task: Task, data: str, timeout_s: float) -> FileReply:
+        """Give the child a task with a file in base64. Raises `ChildEndedError`.
 
         The time is what the child grants itself; the caller has a limit of its own.
         """
@@ -84,7 +105,7 @@ class PdfChild:
         # What is no ASCII becomes a question mark, which is no base64 either.
         content = memoryview(data.encode("ascii", "replace"))
         with suppress(ConnectionError):  # it has ended; the missing reply says so
-            self._stdin.write(HEAD.pack(len(content), math.ceil(timeout_s) + GRACE_S))
+            self._stdin.write(HEAD.pack(len(content), math.ceil(timeout_s) + GRACE_S, task))
             for start in range(0, len(content), CHUNK):
                 if self._stdin.is_closing():
                     break
@@ -92,13 +113,13 @@ class PdfChild:
                 await self._stdin.drain()
         return await self._reply()
 
-    async def _reply(self) -> PdfReply:
+    async def _reply(self) -> FileReply:
         try:
             (size,) = LENGTH.unpack(await self._stdout.readexactly(LENGTH.size))
             if size > LARGEST_REPLY:
                 raise ChildEndedError
             encoded = await self._stdout.readexactly(size)
-            reply = await offload(size, msgspec.msgpack.decode, encoded, type=PdfReply)
+            reply = await offload(size, msgspec.msgpack.decode, encoded, type=FileReply)
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.MsgspecError) as error:
             raise ChildEndedError from error
         self._replied = True
@@ -112,33 +133,39 @@ class PdfChild:
 
 
 class BorrowedChild:
-    """A request's use of a child, for all its PDFs."""
+    """A request's use of a child, for all its files."""
 
-    def __init__(self, child: PdfChild, deadline: float) -> None:
+    def __init__(self, child: FileChild, deadline: float) -> None:
         self._child = child
         self._deadline = deadline
 
-    async def read(self, data: str) -> tuple[str | None, ...]:
+    async def text(self, data: str) -> tuple[str | None, ...]:
         """Return the text of each page of a PDF in base64, `None` for a page that is unreadable.
 
-        Raises `UnreadablePdfError`, also for every PDF after the deadline or the child's end.
+        Raises `FileRefusedError`, also for every file after the deadline or the child's end.
         """
+        return (await self._read(Task.PDF_TEXT, data)).pages
+
+    async def png(self, data: str) -> str:
+        """Return the first frame of an image as a PNG; both are base64. Raises as `text` does."""
+        return (await self._read(Task.PNG, data)).png
+
+    async def _read(self, task: Task, data: str) -> FileReply:
         left_s = self._deadline - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(self._deadline):
-                reply = await self._child.read(data, max(left_s, 0))
+                reply = await self._child.read(task, data, max(left_s, 0))
         except TimeoutError as error:
-            raise UnreadablePdfError(LATE) from error
+            raise FileRefusedError(LATE[task]) from error
         except ChildEndedError as error:
-            # PDFium ends its process when it finds itself in disorder or without memory.
-            raise UnreadablePdfError(INVALID) from error
+            raise FileRefusedError(ENDED[task]) from error
         if reply.refusal is not None:
-            raise UnreadablePdfError(SENTENCES[reply.refusal])
-        return reply.pages
+            raise FileRefusedError(SENTENCES[reply.refusal])
+        return reply
 
 
-class PdfReader:
-    """Reads PDFs in at most `children` processes; `queued` more requests may wait for one.
+class FileReader:
+    """Reads files in at most `children` processes; `queued` more requests may wait for one.
 
     A child is started when a request needs one, and ends after `idle_s` without work.
     """
@@ -154,7 +181,7 @@ class PdfReader:
         self._gate = Gate(children, queued)
         self._patience_s = patience_s
         self._idle_s = idle_s
-        self._idle: dict[PdfChild, asyncio.TimerHandle] = {}
+        self._idle: dict[FileChild, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -190,7 +217,7 @@ class PdfReader:
             self._retire(next(iter(self._idle)))
         await asyncio.gather(*self._closing)
 
-    async def _take(self) -> PdfChild:
+    async def _take(self) -> FileChild:
         while self._idle:
             child, timer = self._idle.popitem()
             timer.cancel()
@@ -203,21 +230,21 @@ class PdfReader:
             # No memory or no descriptors are left for another process.
             raise OverloadedError from error
 
-    async def _put_back(self, child: PdfChild) -> None:
+    async def _put_back(self, child: FileChild) -> None:
         if not child.sound:
             await child.aclose()
             return
         loop = asyncio.get_running_loop()
         self._idle[child] = loop.call_later(self._idle_s, self._retire, child)
 
-    def _retire(self, child: PdfChild) -> None:
+    def _retire(self, child: FileChild) -> None:
         self._idle.pop(child).cancel()
         task = asyncio.create_task(child.aclose())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
 
-async def start_child(*, program: str = CHILD, timeout_s: float = START_S) -> PdfChild:
+async def start_child(*, program: str = CHILD, timeout_s: float = START_S) -> FileChild:
     """Start a child and wait until it is ready. Raises `RuntimeError` if it does not start."""
     # `-P` keeps the working directory off the import path.
     process = await asyncio.create_subprocess_exec(
@@ -225,7 +252,7 @@ async def start_child(*, program: str = CHILD, timeout_s: float = START_S) -> Pd
         stdin=PIPE, stdout=PIPE, env=child_environment(),
         start_new_session=True,  # a signal to the server's group is not for its children
     )  # fmt: skip
-    child = PdfChild(process)
+    child = FileChild(process)
     try:
         async with asyncio.timeout(timeout_s):
             await child.ready()

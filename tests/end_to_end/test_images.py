@@ -1,0 +1,51 @@
+"""Images at the whole program, with a real projector."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from support.images import image_block
+from support.upstreams import antiphon_server
+
+pytestmark = pytest.mark.anyio
+
+PICTURE = Image.linear_gradient("L").resize((60, 40)).convert("RGB")
+
+
+def block(kind: str, **options: Any) -> dict[str, Any]:
+    data = BytesIO()
+    PICTURE.save(data, kind, **options)
+    return image_block(data.getvalue(), f"image/{kind.lower()}")
+
+
+async def test_webp_is_read_by_llama_cpp_as_the_same_png(
+    default_model: Path, projector: Path
+) -> None:
+    def body(image: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        content = [image, {"type": "text", "text": "What is this?"}]
+        messages = [{"role": "user", "content": content}]
+        return {"model": "claude-x", "messages": messages, **fields}
+
+    async with (
+        antiphon_server(default_model, projector) as at,
+        httpx2.AsyncClient(
+            base_url=at["url"],
+            headers={"x-api-key": at["api_key"], "anthropic-version": "2023-06-01"},
+            timeout=60,
+        ) as client,
+    ):
+        answers, counts = [], []
+        for image in (block("PNG"), block("WEBP", lossless=True)):
+            asked = body(image, max_tokens=16, temperature=0)
+            answers.append((await client.post("/v1/messages", json=asked)).json())
+            counted = await client.post("/v1/messages/count_tokens", json=body(image))
+            counts.append(counted.json())
+    png, webp = answers
+    assert png["content"] == webp["content"]
+    assert png["content"][0]["text"]
+    assert png["usage"]["input_tokens"] == webp["usage"]["input_tokens"] > 0
+    assert counts[0] == counts[1] == {"input_tokens": png["usage"]["input_tokens"]}
