@@ -1,5 +1,5 @@
-# The commands of this repository. `make serve` needs Python 3.11 or newer and the package index,
-# nothing else; what is for developers needs Node.js 20 or newer as well.
+# The commands of this repository. They need Python 3.11 or newer and the package index; `make test`
+# needs npm's registry as well, and has its Node.js from the package index.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # `make coverage` has run the pure ones. Tests of real servers and of the real model take both
@@ -65,7 +65,6 @@ lock: ## renew the lock files (needs uv)
 	@touch $@
 
 .venv/dev: requirements/dev.lock pyproject.toml
-	@scripts/node
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 

