@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,18 +85,24 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     return {**kept, "ANTIPHON_DATA_DIR": str(data_dir), **settings}
 
 
+PROGRAM = (sys.executable, "-m", "antiphon.cli")
+
+
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "antiphon.cli", *arguments]
+    return [*PROGRAM, *arguments]
 
 
 @contextmanager
 def serving(
-    data_dir: Path, *flags: str, environ: Mapping[str, str] | None = None
+    data_dir: Path,
+    *flags: str,
+    environ: Mapping[str, str] | None = None,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Program]:
-    """Serve on a free port until the block ends."""
+    """Serve on a free port until the block ends. `program` is the command of another `antiphon`."""
     data_dir.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        command("serve", "--port", "0", *flags),
+        [*program, "serve", "--port", "0", *flags],
         env=environment(data_dir, **(environ or {})),
         cwd=data_dir,
         stdin=subprocess.DEVNULL,
@@ -104,12 +110,12 @@ def serving(
         stderr=subprocess.PIPE,
         text=True,
     )
-    program = Program(process)
+    running = Program(process)
     try:
-        program.wait_ready()
-        yield program
+        running.wait_ready()
+        yield running
     finally:
-        program.stop()
+        running.stop()
 
 
 def run(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

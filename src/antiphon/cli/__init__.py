@@ -47,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(parsed, settings)
     except KeyboardInterrupt:
         return STOPPED_BY_HAND
+    except SystemExit:
+        # Help, or a mistake: the parser has printed it. Python would look for this exception among
+        # the expected errors below, and import the server for it.
+        raise
     except BrokenPipeError:
         # The program that reads the output has ended: `antiphon audit | head`.
         sys.stdout = None  # so that nothing is flushed at the end

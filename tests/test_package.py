@@ -1,0 +1,179 @@
+"""The package as pip installs it: what it holds, what it runs with, and what it says is missing."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+from zipfile import ZipFile
+
+import anthropic
+import pytest
+
+from antiphon import __version__
+from antiphon.cli import FAMILIES
+from support.environments import PIP, Environment, run
+from support.processes import KEY, serving
+
+ROOT = Path(__file__).parents[1]
+INFO = f"antiphon-{__version__}.dist-info/"
+LINE = "antiphon: {}pip install 'antiphon[{}]'\n"
+# Imports every module but those that run when they are imported: commands, and alembic's script.
+IMPORT = """
+import pkgutil, sys
+from importlib import import_module
+for root in sys.argv[1:]:
+    package = import_module(root)
+    for found in pkgutil.walk_packages(package.__path__, root + "."):
+        if not found.name.endswith((".__main__", ".migrations.env")):
+            import_module(found.name)
+print(package.__file__)
+"""
+
+Install: TypeAlias = Callable[..., Environment]
+
+
+def build(source: Path, folder: Path) -> Path:
+    """Build a wheel with the build backend of the lock."""
+    run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)])
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment of `pip install antiphon`."""
+    environment = Environment(tmp_path_factory.mktemp("bare") / "venv")
+    environment.install_with_locked(wheel)
+    return environment
+
+
+@pytest.fixture(scope="session")
+def server(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment of `pip install 'antiphon[server]'`."""
+    environment = Environment(tmp_path_factory.mktemp("server") / "venv")
+    environment.install_with_locked(wheel, "server")
+    return environment
+
+
+def answer_of(environment: Environment, folder: Path) -> str:
+    """Start a server on the scripted engine, and ask it one question."""
+    folder.joinpath("antiphon.toml").write_text(
+        'engine = "scripted"\nscripted.text = "Installed."', encoding="utf-8"
+    )
+    environ = {"ANTIPHON_API_KEY": KEY, "PYTHONPATH": ""}
+    with (
+        serving(folder, environ=environ, program=[str(environment.program)]) as program,
+        anthropic.Anthropic(base_url=program.url, api_key=KEY, max_retries=0) as client,
+    ):
+        message = client.messages.create(
+            model="claude-opus-5-5",
+            max_tokens=20,
+            messages=[{"role": "user", "content": "Are you installed?"}],
+        )
+    (block,) = message.content
+    assert block.type == "text"
+    return block.text
+
+
+def test_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None:
+    source = ROOT / "src"
+    files = {
+        str(path.relative_to(source))
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"antiphon/py.typed", "antiphon/store/counters/counters.lua"} <= files
+    assert any(name.startswith("antiphon/store/database/migrations/versions/") for name in files)
+    held = set(contents(wheel))
+    assert {name for name in held if not name.startswith(INFO)} == files
+    assert INFO + "licenses/LICENSE" in held
+
+
+def test_wheel_of_the_sdist_equals_the_wheel_of_the_sources(wheel: Path, tmp_path: Path) -> None:
+    run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)])
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    assert contents(build(sdist, tmp_path)) == contents(wheel)
+
+
+def test_pure_layers_import_without_extras(bare: Environment, tmp_path: Path) -> None:
+    pure = ("antiphon.wire", "antiphon.schemas", "antiphon.core")
+    done = bare.run(bare.python, "-c", IMPORT, *pure, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(bare.folder))
+
+
+@pytest.mark.parametrize(("flag", "said"), [("--help", "usage: antiphon"), ("--version", "antiph")])
+def test_program_helps_without_extras(
+    bare: Environment, tmp_path: Path, flag: str, said: str
+) -> None:
+    done = bare.run(bare.program, flag, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(said)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_command_without_the_server_extra_names_it(
+    bare: Environment, tmp_path: Path, family: str
+) -> None:
+    done = bare.run(bare.program, family, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == LINE.format("this needs: ", "server")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "setting", "said"),
+    [
+        (
+            "serve --engine scripted",
+            {"ANTIPHON_DATABASE_URL": "postgresql://antiphon@127.0.0.1/antiphon"},
+            LINE.format("PostgreSQL needs a driver: ", "postgres"),
+        ),
+        (
+            "keys list",
+            {"ANTIPHON_DATABASE_URL": "postgresql://antiphon@127.0.0.1/antiphon"},
+            LINE.format("PostgreSQL needs a driver: ", "postgres"),
+        ),
+        (
+            "serve --engine scripted",
+            {"ANTIPHON_COUNTERS_URL": "valkey://127.0.0.1"},
+            LINE.format("Valkey needs a client: ", "valkey"),
+        ),
+    ],
+    ids=["server on PostgreSQL", "command on PostgreSQL", "server on Valkey"],
+)
+def test_url_without_its_extra_names_it(
+    server: Environment, tmp_path: Path, command: str, setting: dict[str, str], said: str
+) -> None:
+    environ = {"ANTIPHON_DATA_DIR": str(tmp_path / "data"), **setting}
+    done = server.run(server.program, *command.split(), cwd=tmp_path, environ=environ)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+def test_package_with_its_extras_imports_nothing_else(wheel: Path, tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "venv")
+    environment.install_with_locked(wheel, "server", "postgres", "valkey")
+    done = environment.run(environment.python, "-c", IMPORT, "antiphon", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_installed_server_answers(server: Environment, tmp_path: Path) -> None:
+    assert answer_of(server, tmp_path) == "Installed."
+
+
+@pytest.mark.soak
+def test_server_installed_from_the_package_index_answers(wheel: Path, tmp_path: Path) -> None:
+    """With the newest releases of all that it requires: what comes out depends on the day."""
+    environment = Environment(tmp_path / "venv")
+    environment.install(f"{wheel}[server]")
+    assert answer_of(environment, tmp_path) == "Installed."
