@@ -160,6 +160,25 @@ def test_url_without_its_extra_names_it(
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
+@pytest.mark.parametrize("is_on_the_path", [True, False], ids=["on the PATH", "off the PATH"])
+def test_messages_name_the_program_as_the_reader_can_call_it(
+    server: Environment, tmp_path: Path, is_on_the_path: bool
+) -> None:
+    folder, path = Path("venv/bin"), "/usr/bin:/bin"
+    tmp_path.joinpath("venv").symlink_to(server.folder)
+    environ = {"PATH": f"{server.program.parent}:{path}" if is_on_the_path else path}
+    command = "antiphon" if is_on_the_path else str(folder / "antiphon")
+
+    def said(*words: str) -> str:
+        done = server.run(folder / "antiphon", *words, cwd=tmp_path, environ=environ)
+        return done.stdout + done.stderr
+
+    assert f"`{command} users add " in said("users", "list")
+    assert f"`{command} keys list`" in said("keys", "revoke", "nobody")
+    assert f"See `{command} --help`" in said("key")
+    assert f"\n  {command} limits set " in said("limits", "set", "--help")
+
+
 def test_package_with_its_extras_imports_nothing_else(wheel: Path, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "venv")
     environment.install_with_locked(wheel, "server", "postgres", "valkey")

@@ -13,6 +13,7 @@ from importlib import import_module, metadata
 
 from antiphon import __version__
 from antiphon.cli.command import Command, CommandError, CommandParser
+from antiphon.cli.program import as_called
 from antiphon.settings import Settings, SettingsError
 
 FAMILIES = {
@@ -64,10 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = _extra_with(str(error.name).partition(".")[0])
         if extra is None:
             raise
-        print(f"antiphon: this needs: pip install 'antiphon[{extra}]'", file=sys.stderr)  # noqa: T201 - as below
+        needed = as_called(f"pip install 'antiphon[{extra}]'")
+        print(f"antiphon: this needs: {needed}", file=sys.stderr)  # noqa: T201 - as below
         return 1
     except _expected_errors() as error:
-        print(f"antiphon: {error}", file=sys.stderr)  # noqa: T201 - the output of a command
+        print(f"antiphon: {as_called(str(error))}", file=sys.stderr)  # noqa: T201 - the output of a command
         return 1
 
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from antiphon.cli.program import as_called
 from antiphon.settings import Settings
 
 Command: TypeAlias = Callable[[argparse.Namespace, Settings], int]
@@ -40,7 +41,11 @@ class CommandParser(argparse.ArgumentParser):
         found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         if found is not None:
             message = message[: found.start()] + _no_such(found[1], re.findall("'(.*?)'", found[2]))
-        self.exit(2, f"{self.prog}: error: {message}\nSee `{self.prog} --help`.\n")
+        self.exit(2, as_called(f"{self.prog}: error: {message}\nSee `{self.prog} --help`.\n"))
+
+    def format_help(self) -> str:
+        """Return the help; the examples in it as the reader can call them."""
+        return as_called(super().format_help())
 
 
 def _no_such(word: str, choices: Sequence[str]) -> str:

@@ -8,24 +8,27 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from antiphon.cli.program import as_called
+
 T = TypeVar("T")
 
 _WIDEST = 10_000
 
 
 def say(text: str = "") -> None:
-    """Print a line at once."""
-    print(text, flush=True)  # noqa: T201 - this is the command line
+    """Print a line at once; commands in it as the reader can call them."""
+    print(as_called(text), flush=True)  # noqa: T201 - this is the command line
 
 
 def hint(text: str) -> None:
     """Print a sentence for people on stderr, beside an output that scripts read."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+    print(as_called(text), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
 
 
 def say_json(value: Any) -> None:
-    """Print a value as indented JSON."""
-    say(msgspec.json.format(msgspec.json.encode(value)).decode())
+    """Print a value as indented JSON, unchanged."""
+    text = msgspec.json.format(msgspec.json.encode(value)).decode()
+    print(text, flush=True)  # noqa: T201 - this is the command line
 
 
 def print_change(arguments: argparse.Namespace, what: Any, done: str) -> int:
