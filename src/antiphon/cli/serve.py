@@ -121,6 +121,7 @@ def welcome(platform: Platform, port: int, first: KeyInfo | None) -> str:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     secret = "$ANTIPHON_API_KEY" if first is None else str(first.secret)
     models = ", ".join(platform.models.states())
+    exported = f'"{secret}"' if first is None else secret
     return f"""
 Antiphon {__version__} is ready.
 
@@ -128,6 +129,11 @@ Antiphon {__version__} is ready.
   API key  {_key_line(settings, first)}
   Model    {models}
   Data     {settings.data_dir}
+
+For the official SDKs:
+
+  export ANTHROPIC_BASE_URL={url}
+  export ANTHROPIC_API_KEY={exported}
 
 Try it:
 
