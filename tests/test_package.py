@@ -1,9 +1,7 @@
 """The package as pip installs it: what it holds, what it runs with, and what it says is missing."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 from zipfile import ZipFile
 
 import anthropic
@@ -28,8 +26,6 @@ for root in sys.argv[1:]:
             import_module(found.name)
 print(package.__file__)
 """
-
-Install: TypeAlias = Callable[..., Environment]
 
 
 def build(source: Path, folder: Path) -> Path:
@@ -100,7 +96,7 @@ def test_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None
 
 
 def test_wheel_of_the_sdist_equals_the_wheel_of_the_sources(wheel: Path, tmp_path: Path) -> None:
-    run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)])
+    run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)], ROOT)
     (sdist,) = tmp_path.glob("*.tar.gz")
     assert contents(build(sdist, tmp_path)) == contents(wheel)
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import venv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 from zipfile import Path as ZipPath
@@ -58,10 +58,10 @@ class Environment:
         )
 
 
-def run(command: Iterable[str]) -> None:
+def run(command: Sequence[str], cwd: Path | None = None) -> None:
     """Run a command of the tests' own environment, which has to succeed."""
     done = subprocess.run(
-        list(command), capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -1,7 +1,7 @@
 """The commands in messages, as the reader can call them: in a clone, none of them is on the PATH.
 
 A message is written with `antiphon …` and `pip install 'antiphon[…]'`, an example of `--help` with
-`antiphon …` after two blanks. What prints it calls them as this process was called, so that they
+`antiphon …` after two spaces. What prints it calls them as this process was called, so that they
 can be pasted.
 """
 
