@@ -15,8 +15,8 @@ BRIEF: Final = 1_000
 class StepRunner:
     """Runs pieces of work, at most `threads` of them in threads at the same time.
 
-    Python runs one thread at a time, and the event loop waits up to 5 ms for each thread that
-    wants to run. So few threads keep all other requests quick, and more would not be faster.
+    Python runs one thread at a time, and the event loop waits for each thread that wants to run.
+    So few threads keep all other requests quick, and more would not be faster.
     """
 
     def __init__(self, threads: int = 1) -> None:

@@ -5,8 +5,10 @@ import gc
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +18,15 @@ from antiphon.server.http.protocol import protocol_for
 from antiphon.service.platform import Platform
 
 BACKLOG = 2048
+# The most connections that are accepted in one turn of the event loop: libuv accepts one for each
+# socket that listens. With one, a flood of connections keeps all others waiting for their turn.
+ACCEPTED_AT_ONCE = 32
+# The threads in which large requests are decoded, checked and read. All threads share one
+# interpreter, so more of them would do the same work, and keep the event loop waiting longer.
+THREADS = 4
+# How long a thread keeps the interpreter when the event loop wants it, in seconds. The loop waits
+# so long in each of its callbacks; by default, ten times as long.
+SWITCH_S = 0.0005
 # Longer than clients keep an idle connection, so that the client closes it: a request that arrives
 # while the server closes the connection is lost.
 KEEP_ALIVE_S = 75
@@ -66,6 +77,20 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def share_interpreter(loop: asyncio.AbstractEventLoop) -> None:
+    """Keep the threads of large requests from delaying the event loop."""
+    sys.setswitchinterval(SWITCH_S)
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, "antiphon-large"))
+
+
+@contextmanager
+def several(listener: socket.socket) -> Generator[list[socket.socket]]:
+    """Return `listener` and its duplicates, which accept connections from the same queue."""
+    with ExitStack() as stack:
+        duplicates = range(ACCEPTED_AT_ONCE - 1)
+        yield [listener, *(stack.enter_context(listener.dup()) for _ in duplicates)]
+
+
 def http_config(
     app: ASGIApp, grace_s: float, patience_s: float = 120, write_s: float = 60
 ) -> uvicorn.Config:
@@ -100,6 +125,7 @@ async def serve(
     Requests that run at the signal get the grace time to finish. Raises the `EngineStartError` of
     a model that fails to open.
     """
+    share_interpreter(asyncio.get_running_loop())
     settings = platform.settings
     config = http_config(
         build_app(platform),
@@ -111,7 +137,8 @@ async def serve(
     opening = asyncio.create_task(_open(platform, on_ready))
     opening.add_done_callback(lambda task: _stop_if_failed(task, server))
     try:
-        await server.serve(sockets=[listener])
+        with several(listener) as listeners:
+            await server.serve(sockets=listeners)
     finally:
         opening.cancel()
         await asyncio.wait([opening])
