@@ -1,6 +1,7 @@
 """Large and expensive requests leave the event loop to others while they are checked and read."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -29,6 +30,7 @@ PATTERNS = {
     },
     "additionalProperties": False,
 }
+TURNS = [USER, {"role": "assistant", "content": "Ho"}] * 4000
 TEXT = "A sentence of a long document. " * 30_000
 
 
@@ -105,3 +107,12 @@ async def test_expensive_request_leaves_the_event_loop_to_others(
     body = {**HELLO, **fields} if path == "/v1/messages" else {"model": "claude-x", **fields}
     # A blocked loop has three turns, a busy machine few.
     assert await turns_during(app.post(path, body)) > 5
+
+
+async def test_work_for_many_turns_is_done_in_threads(client: Any) -> None:
+    app = await client(context_tokens=10**9)
+    whole, own = time.process_time(), time.thread_time()
+    await app.post("/v1/messages", {**HELLO, "messages": [*TURNS, USER]})
+    # Of the processor's time, which does not depend on other programs, the event loop's thread has
+    # little: it decodes the body, and does what each request needs.
+    assert time.thread_time() - own < (time.process_time() - whole) / 3

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from antiphon.service.background import LARGE_BODY, offload
+from antiphon.service.background import BODY_FOR_A_THREAD, offload
 from support.asgi import HELLO, Client
 
 pytestmark = pytest.mark.anyio
@@ -10,13 +10,13 @@ pytestmark = pytest.mark.anyio
 
 async def test_work_on_a_large_body_runs_in_a_thread() -> None:
     here = threading.get_ident()
-    assert await offload(LARGE_BODY - 1, threading.get_ident) == here
-    assert await offload(LARGE_BODY, threading.get_ident) != here
+    assert await offload(BODY_FOR_A_THREAD - 1, threading.get_ident) == here
+    assert await offload(BODY_FOR_A_THREAD, threading.get_ident) != here
 
 
 async def test_exception_of_offloaded_work_is_raised() -> None:
     with pytest.raises(ValueError, match="no-number"):
-        await offload(LARGE_BODY, int, "no-number")
+        await offload(BODY_FOR_A_THREAD, int, "no-number")
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])

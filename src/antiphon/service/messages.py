@@ -27,7 +27,7 @@ from antiphon.engines.base import Engine, EngineError
 from antiphon.engines.step_runner import StepRunner
 from antiphon.service.access import Caller
 from antiphon.service.answer import Answer, as_api_error
-from antiphon.service.background import LARGE_BODY
+from antiphon.service.background import BODY_FOR_A_THREAD, offload
 from antiphon.service.content.documents import ReadPrompt, read_documents
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.content.images import convert_images, converts_images
@@ -166,13 +166,13 @@ class Messages:
             )
         check = partial(validate, capabilities=limits, version=context.version)
         prompt = await self._checked(check, params, context.size)
-        check_replay(params.messages, self._signing_key)
+        await offload(context.size, check_replay, params.messages, self._signing_key)
         if self._url_sources is not None:
             fetched = await self._url_sources.fetched(params)
             if fetched is not params:
                 # Fetched content follows the same rules as content of the request.
-                prompt = await self._checked(check, fetched, LARGE_BODY)
-        prompt = thinking_for_engine(prompt, self._signing_key)
+                prompt = await self._checked(check, fetched, BODY_FOR_A_THREAD)
+        prompt = await offload(context.size, thinking_for_engine, prompt, self._signing_key)
         read = await read_documents(prompt, self._file_reader, context.size)
         if not converts:
             return read
@@ -182,10 +182,10 @@ class Messages:
 
     async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:
         """Check a request of so many bytes; a large one, and large schemas, in a thread."""
-        if size < LARGE_BODY and not _has_schemas(params):
+        if size < BODY_FOR_A_THREAD and not _has_schemas(params):
             return check(params)
         return await self._checks.run(
-            lambda work: check(params, steps=work.budget()), brief=size < LARGE_BODY
+            lambda work: check(params, steps=work.budget()), brief=size < BODY_FOR_A_THREAD
         )
 
     async def remaining_headers(self, caller: Caller, name: str | None) -> dict[str, str]:
