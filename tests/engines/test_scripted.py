@@ -24,9 +24,12 @@ from antiphon.engines.scripted import (
     TURN_TOKENS,
     ScriptedEngine,
     ScriptedOptions,
+    count_of,
     open_scripted,
     tokens,
 )
+from antiphon.engines.step_runner import BRIEF
+from antiphon.schemas.steps import Work, WorkStoppedError
 from antiphon.wire.content import ImageParam, TextParam, UrlSource
 from support.conversation import answer
 
@@ -55,6 +58,20 @@ def ask(*texts: str, max_tokens: int = 1000) -> Prompt:
         for place, text in enumerate(texts)
     )
     return Prompt(tuple(turns), max_tokens)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [ask("word " * 100_000), ask(*["Hi"] * 2001), ask("?" * 100_000)],
+    ids=["words", "turns", "signs"],
+)
+def test_count_of_a_long_prompt_leaves_the_event_loop_and_can_be_stopped(prompt: Prompt) -> None:
+    with pytest.raises(WorkStoppedError):
+        count_of(prompt, Work(BRIEF))
+    stopped = Work()
+    stopped.stop()
+    with pytest.raises(WorkStoppedError):
+        count_of(prompt, stopped)
 
 
 async def said(scripted: ScriptedEngine, *texts: str) -> str:

@@ -5,7 +5,8 @@ For tests, benchmarks and users' CI: everything around it is the real server.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -35,7 +36,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.example import example
-from antiphon.schemas.steps import TooComplexError, Work
+from antiphon.schemas.steps import Steps, TooComplexError, Work
 from antiphon.wire.content import ImageParam, ToolResultParam, ToolUseParam
 from antiphon.wire.mistakes import explained
 
@@ -44,7 +45,7 @@ DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
 TURN_TOKENS = 4
 # A stream at full speed yields the event loop after so many events.
 BREATH = 64
-# Texts of so many characters are cut into tokens in a thread: it takes over 5 ms.
+# Texts of so many characters are cut into tokens one by one, which can be stopped.
 LONG_TEXT = 64 * 1024
 TOKEN = re.compile(r"\s?\w{1,12}|\s?[^\w\s]|\s")
 
@@ -108,6 +109,7 @@ class ScriptedEngine:
         self._options = options
         self._sleep = sleep
         self._runner = StepRunner()
+        self._counting = StepRunner()
         self._rules = [(re.compile(reply.when, re.DOTALL), reply) for reply in options.replies]
         self._default = ScriptedReply(text=options.text, echo=options.echo)
         # The texts of the script are cut into tokens once.
@@ -128,10 +130,7 @@ class ScriptedEngine:
     async def count_tokens(self, prompt: Prompt) -> int:
         count = self._counts.get(prompt)
         if count is None:
-            texts = ["".join(turn.texts) for turn in prompt.turns]
-            texts.append(beside_text(prompt))
-            count = TURN_TOKENS * len(prompt.turns) + await _number_of_tokens(texts)
-            count += sum(map(usual_tokens, images_of(prompt)))
+            count = await self._counting.run(partial(count_of, prompt))
             self._counts[prompt] = count
         return count
 
@@ -192,10 +191,28 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple([token[0] for token in TOKEN.finditer(text)])
 
 
-async def _number_of_tokens(texts: Sequence[str]) -> int:
-    if sum(map(len, texts)) < LONG_TEXT:
-        return sum(len(TOKEN.findall(text)) for text in texts)
-    return await asyncio.to_thread(lambda: sum(1 for text in texts for _ in TOKEN.finditer(text)))
+def count_of(prompt: Prompt, work: Work) -> int:
+    """Return the number of a prompt's tokens; the time is linear in its blocks and characters."""
+    # Any number of steps: they leave the event loop, and end with the caller.
+    steps = work.budget(sys.maxsize)
+    steps.take(sum(1 + len(turn.content) for turn in prompt.turns))
+    count = TURN_TOKENS * len(prompt.turns)
+    for turn in prompt.turns:
+        count += _number_of_tokens("".join(turn.texts), steps)
+    count += _number_of_tokens(beside_text(prompt), steps)
+    return count + sum(map(usual_tokens, images_of(prompt)))
+
+
+def _number_of_tokens(text: str, steps: Steps) -> int:
+    if len(text) < LONG_TEXT:
+        steps.take(len(text) // BREATH)
+        return len(TOKEN.findall(text))
+    count = 0
+    for _ in TOKEN.finditer(text):
+        count += 1
+        if count % BREATH == 0:
+            steps.take()
+    return count
 
 
 def _seconds(amount: int, per_second: float) -> float:
