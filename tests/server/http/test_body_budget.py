@@ -3,13 +3,17 @@
 import asyncio
 import gzip
 import json
+import sys
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antiphon.core.errors import OverloadedError
 from antiphon.server.app import build_app
-from antiphon.server.http.body_budget import BodyBudget
+from antiphon.server.http.body_budget import BodyBudget, bytes_for_a_character
 from antiphon.service.background import LARGE_BODY
 from antiphon.settings import Settings, SettingsError
 from support.asgi import HELLO, Call, Client
@@ -47,6 +51,18 @@ def test_body_that_grows_counts_from_its_first_byte() -> None:
     second.release()
     first.release()
     assert budget.free == MIB
+
+
+@given(st.text())
+def test_texts_need_no_more_memory_than_their_width(text: str) -> None:
+    for body in (
+        json.dumps(text).encode(),
+        json.dumps(text, ensure_ascii=False).encode("utf-8", "replace"),
+    ):
+        decoded = msgspec.json.decode(body)
+        width = bytes_for_a_character(body)
+        assert sys.getsizeof(decoded) - sys.getsizeof("\U0001f600") < width * (len(decoded) + 1)
+        assert sys.getsizeof(decoded) - 100 < width * len(body)
 
 
 @pytest.fixture
@@ -103,6 +119,25 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_go_on(app: An
         call.go.set()
         assert (await call.task).status == 200
     assert (await caller.post("/v1/messages", large(MIB))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "status"),
+    [("e", 200), ("é", 200), ("€", 200), ("a\\n", 200), ("😀", 529), ("\\ud83d\\ude00", 529)],
+)
+async def test_text_that_is_wide_in_memory_takes_more_of_the_budget(
+    app: Any, one: str, status: int
+) -> None:
+    """The budget is 2 MiB, and half a MiB of it is taken."""
+    caller = Client(app)
+    body = large(1, system="@").replace(b"@", one.encode()).ljust(600 * 1024)
+    # Alone it fits in any case.
+    assert (await caller.start("POST", "/v1/messages", body).task).status == 200
+    first = waiting(app, large(MIB // 2))
+    await settled()
+    assert (await caller.start("POST", "/v1/messages", body).task).status == status
+    first.go.set()
+    assert (await first.task).status == 200
 
 
 async def test_announced_length_beyond_the_budget_is_refused_before_the_body(app: Any) -> None:

@@ -1,9 +1,11 @@
-"""The budget of bytes for large bodies, over all requests of the server."""
+"""The budget of bytes for large bodies, and for their texts in memory, over all requests."""
 
 from antiphon.core.errors import OverloadedError
-from antiphon.service.background import LARGE_BODY
+from antiphon.service.background import LARGE_BODY, offload
 
 RETRY_AFTER_S = 1
+# The first bytes of the characters in UTF-8 that need four bytes.
+_OF_FOUR = (0xF0, 0xF1, 0xF2, 0xF3, 0xF4)
 
 
 class BodyBudget:
@@ -14,7 +16,7 @@ class BodyBudget:
     """
 
     def __init__(self, most: int) -> None:
-        self.free = most
+        self.most = self.free = most
 
     def share(self) -> "BodyShare":
         """Return the share of one request, which has to `release` it."""
@@ -49,10 +51,31 @@ class BodyShare:
         self._budget.free -= more
         self._taken = self._size
 
+    async def add_texts(self, body: bytes) -> None:
+        """Take what the texts of a JSON body may need beyond the bytes that were taken for it.
+
+        Raises `OverloadedError`.
+        """
+        if len(body) >= LARGE_BODY:
+            width = await offload(len(body), bytes_for_a_character, body)
+            # A text that is alone in the budget fits, however wide it is.
+            self.add(min((width - 1) * len(body), self._budget.most - self._taken))
+
     def release(self) -> None:
         """Give everything back."""
         self._budget.free += self._taken
         self._size = self._taken = 0
+
+
+def bytes_for_a_character(body: bytes) -> int:
+    """Return how many bytes each character of a text in a JSON body may need in memory: 1, 2 or 4.
+
+    Python keeps all characters of a text as wide as its widest: one emoji makes 32 MB of ASCII 128.
+    """
+    if body.isascii():
+        # An escape may stand for any character. Most bodies without one have no backslash.
+        return 4 if b"\\" in body and b"\\u" in body else 1
+    return 4 if b"\\u" in body or any(byte in body for byte in _OF_FOUR) else 2
 
 
 def _overloaded() -> OverloadedError:

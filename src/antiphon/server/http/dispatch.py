@@ -72,6 +72,7 @@ class Dispatcher:
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
         params = None
         if route.body is not None:
+            await share.add_texts(body)
             # An administrator may send no body if the path identifies the request.
             whole = body or (b"{}" if route.key is KeyKind.ADMIN else b"")
             betas = read_betas(exchange)
