@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -63,6 +64,44 @@ def test_duplicates_of_a_listener_are_closed() -> None:
             assert {one.getsockname() for one in listeners} == {listener.getsockname()}
         assert [one.fileno() for one in listeners[1:]] == [-1] * (ACCEPTED_AT_ONCE - 1)
         assert listener.fileno() != -1
+
+
+GROWTH = """
+import sys
+from pathlib import Path
+from antiphon.server.run import return_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+if sys.argv[1] == "returned":
+    return_freed_memory()
+# Once a large block was freed, glibc takes the next ones from its heap. What stands behind them
+# there, and is still used, keeps it from shrinking.
+bytearray(30_000_000)
+before = resident()
+kept = []
+for _ in range(50):
+    large = bytearray(b"x") * 1_000_000
+    kept.append((large, bytearray(1000)))
+kept = [small for _, small in kept]
+print((resident() - before) * 4096 // 1_000_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a call of glibc")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    megabytes = {
+        mode: int(
+            subprocess.run(
+                [sys.executable, "-c", GROWTH, mode], check=True, capture_output=True, text=True
+            ).stdout
+        )
+        for mode in ("returned", "kept")
+    }
+    assert megabytes["returned"] < 3
+    # Otherwise the call would be of no use.
+    assert megabytes["kept"] > 20
 
 
 def test_large_requests_share_few_threads_that_give_way_soon(switch_interval: None) -> None:

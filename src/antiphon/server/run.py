@@ -1,6 +1,7 @@
 """Runs the server until a signal, and then stops it cleanly."""
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -27,6 +28,11 @@ THREADS = 4
 # How long a thread keeps the interpreter when the event loop wants it, in seconds. The loop waits
 # so long in each of its callbacks; by default, ten times as long.
 SWITCH_S = 0.0005
+# Parameters of glibc's `mallopt`, and the size of what is mapped by itself, so that the system has
+# it back as soon as it is freed.
+M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
+MAPPED_BYTES = 128 * 1024
 # Longer than clients keep an idle connection, so that the client closes it: a request that arrives
 # while the server closes the connection is lost.
 KEEP_ALIVE_S = 75
@@ -83,6 +89,17 @@ def share_interpreter(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "antiphon-large"))
 
 
+def return_freed_memory() -> None:
+    """Let glibc give the memory of large bodies back to the system when it is freed.
+
+    By default it learns from the first large body to keep memory of that size, and each thread
+    keeps its own. Other C libraries have no such call.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+        mallopt(M_ARENA_MAX, 1)
+
+
 @contextmanager
 def several(listener: socket.socket) -> Generator[list[socket.socket]]:
     """Return `listener` and its duplicates, which accept connections from the same queue."""
@@ -126,6 +143,7 @@ async def serve(
     a model that fails to open.
     """
     share_interpreter(asyncio.get_running_loop())
+    return_freed_memory()
     settings = platform.settings
     config = http_config(
         build_app(platform),
