@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from support.processes import KEY, PATIENCE_S, Program, run, run_json, serving
+from support.servers import configure
 
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
 ASK = {"model": "claude-x", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
@@ -125,6 +127,27 @@ def test_a_request_that_outlives_the_grace_time_ends_in_an_error_event(tmp_path:
         assert "event: error" in rest
         assert "overloaded_error" in "".join(rest)
         assert program.wait() == 0
+
+
+def test_requests_that_outlive_the_grace_time_leave_no_traceback(tmp_path: Path) -> None:
+    """Among them one whose caller does not read, so that not even an error can be written."""
+    configure(tmp_path, text="word " * 150_000, more="shutdown_grace_s = 1\n")
+    with (
+        serving(tmp_path, environ={"ANTIPHON_API_KEY": KEY}) as program,
+        ExitStack() as callers,
+    ):
+        for stream in (True, False):
+            body = json.dumps({**ASK, "max_tokens": 150_000, "stream": stream}).encode()
+            head = f"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
+            head += "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+            caller = callers.enter_context(socket.socket())
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.connect(("127.0.0.1", httpx2.URL(program.url).port))
+            caller.sendall(f"{head}\r\n".encode() + body)
+            assert caller.recv(12) == b"HTTP/1.1 200"
+        assert program.stop() == 0
+    assert "Stopping after" in program.error_output
+    assert "Traceback" not in program.error_output
 
 
 def test_killing_the_server_loses_no_key(tmp_path: Path) -> None:

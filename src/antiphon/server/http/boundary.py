@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 import structlog
@@ -53,10 +54,11 @@ class Boundary:
         except ClientGoneError:
             exchange.gone = True
         except asyncio.CancelledError:
-            # The server cancels requests that outlive the grace time of a shutdown.
-            with anyio.CancelScope(shield=True):
+            # The server cancels requests that outlive the grace time of a shutdown. Their tasks end
+            # here; of a cancellation that goes on, the server would log a traceback.
+            # The end of the event loop cancels a task that still waits for its caller to read.
+            with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
                 await self._fail(exchange, OverloadedError("The server is shutting down."))
-            raise
         except Exception as error:  # noqa: BLE001 - this is the error boundary
             await self._fail(exchange, error)
         finally:
