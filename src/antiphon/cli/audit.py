@@ -5,7 +5,8 @@ from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import as_command
-from antiphon.cli.output import day, print_listing
+from antiphon.cli.output import day
+from antiphon.cli.tables import TableForm, print_listing
 from antiphon.settings import Settings
 from antiphon.wire.admin.organizations import AuditInfo
 
@@ -40,7 +41,14 @@ def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
 
     entries, names = open_session(settings, read)
     return print_listing(
-        arguments, entries, lambda entry: _row(entry, names), empty="Nothing was changed yet."
+        arguments,
+        entries,
+        lambda entry: _row(entry, names),
+        TableForm(
+            empty="Nothing was changed yet.",
+            texts=("who", "changed"),
+            least_useful=("who", "when"),
+        ),
     )
 
 

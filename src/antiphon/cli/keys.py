@@ -12,7 +12,8 @@ from antiphon.cli.command import (
     confirm,
     span_within,
 )
-from antiphon.cli.output import day, hint, print_change, say, say_json, say_table
+from antiphon.cli.output import day, hint, print_change, say, say_json
+from antiphon.cli.tables import TableForm, say_table
 from antiphon.service.admin.keys import expires_soon
 from antiphon.service.admin.transactions import COMMAND_LINE, moment
 from antiphon.settings import Settings
@@ -141,7 +142,11 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         return 0
     say_table(
         [_row(key, names) for key in keys],
-        empty="There are no keys here: `antiphon keys create NAME` makes one.",
+        TableForm(
+            empty="There are no keys here: `antiphon keys create NAME` makes one.",
+            texts=("name", "workspace"),
+            least_useful=("hint", "created", "last_used", "expires", "workspace", "status"),
+        ),
     )
     for key in keys:
         if expires_soon(key, now):

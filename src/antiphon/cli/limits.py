@@ -8,7 +8,8 @@ from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import CommandError, actions_of, add_command
-from antiphon.cli.output import dollars, say, say_json, say_table
+from antiphon.cli.output import dollars, say, say_json
+from antiphon.cli.tables import TableForm, say_table
 from antiphon.core.billing.money import LARGEST_DOLLARS, cents, nano_dollars_of
 from antiphon.core.errors import NotFoundError
 from antiphon.core.limits.rate_limits import LimitType
@@ -206,7 +207,13 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         say_json({"rate_limits": rates, "spend_limits": spends})
     else:
-        say_table(rows, empty="No limit was set here: those of the organization apply.")
+        say_table(
+            rows,
+            TableForm(
+                empty="No limit was set here: those of the organization apply.",
+                texts=("of", "model", "limits"),
+            ),
+        )
     return 0
 
 
@@ -269,7 +276,10 @@ def _balance(arguments: argparse.Namespace, settings: Settings) -> int:
         }
         for owner, one in found
     ]
-    say_table(rows, empty="Nothing was found.")
+    say_table(
+        rows,
+        TableForm(empty="Nothing was found.", texts=("of",), least_useful=("until", "spent")),
+    )
     say("\nWhat is running now is not in it, nor what a server has not written yet (a second).")
     return 0
 

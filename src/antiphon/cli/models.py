@@ -3,7 +3,8 @@
 import argparse
 
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import decimal_size, print_change, say, say_json, say_table
+from antiphon.cli.output import decimal_size, print_change, say, say_json
+from antiphon.cli.tables import TableForm, say_table
 from antiphon.service.admin.transactions import moment
 from antiphon.settings import Settings
 from antiphon.weights.progress import open_progress
@@ -43,7 +44,13 @@ def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         say_json(rows)
     else:
-        say_table(rows, empty="No models were pulled yet: `antiphon models pull SPEC` fetches one.")
+        say_table(
+            rows,
+            TableForm(
+                empty="No models were pulled yet: `antiphon models pull SPEC` fetches one.",
+                least_useful=("sha256", "pulled_at", "path", "size"),
+            ),
+        )
     return 0
 
 

@@ -1,18 +1,14 @@
-"""The output of commands: sentences and tables for people, JSON and CSV for scripts."""
+"""The output of commands: sentences for people, JSON and CSV for scripts."""
 
 import argparse
 import csv
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from antiphon.cli.program import as_called
-
-T = TypeVar("T")
-
-_WIDEST = 10_000
 
 
 def say(text: str = "") -> None:
@@ -40,39 +36,6 @@ def print_change(arguments: argparse.Namespace, what: Any, done: str) -> int:
     return 0
 
 
-def print_listing(
-    arguments: argparse.Namespace,
-    things: Sequence[T],
-    row: Callable[[T], dict[str, Any]],
-    *,
-    empty: str,
-) -> int:
-    """Print a listing: the objects with `--json`, else a table with a row for each."""
-    if arguments.json:
-        say_json(things)
-    else:
-        say_table([row(one) for one in things], empty=empty)
-    return 0
-
-
-def say_table(rows: Sequence[dict[str, Any]], *, empty: str) -> None:
-    """Print a table for people, with numbers aligned to the right."""
-    from rich.console import Console  # noqa: PLC0415 - JSON needs none of it
-    from rich.table import Table  # noqa: PLC0415
-
-    if not rows:
-        say(empty)
-        return
-    table = Table(box=None, pad_edge=False)
-    for name, value in rows[0].items():
-        right = isinstance(value, int) or str(value).startswith("$")
-        table.add_column(name.replace("_", " "), justify="right" if right else "left")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    # Long lines are left to the terminal to wrap: an id that is cut in two cannot be copied.
-    Console(width=_WIDEST, markup=False, highlight=False).print(table)
-
-
 def say_csv(rows: Sequence[dict[str, Any]], columns: Iterable[str]) -> None:
     """Print a table as CSV."""
     writer = csv.DictWriter(sys.stdout, list(columns))
@@ -94,12 +57,6 @@ def dollars(nano_dollars: int) -> str:
 
 def decimal_size(size: int) -> str:
     """Return a number of bytes as text: `98.4 MB`."""
-    from rich.filesize import decimal  # noqa: PLC0415 - as above
+    from rich.filesize import decimal  # noqa: PLC0415 - most commands need none of it
 
     return decimal(size)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -6,7 +6,8 @@ from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import CommandError, as_command, moment_or_span
-from antiphon.cli.output import dollars, say_csv, say_json, say_table
+from antiphon.cli.output import dollars, say_csv, say_json
+from antiphon.cli.tables import TableForm, say_table
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.reports import Dimension, UsageLine
 from antiphon.settings import Settings
@@ -82,7 +83,14 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
         rows = [_row(arguments.by, line, names) for line in lines]
         if len(lines) > 1:
             rows.append(_row(arguments.by, _total(lines), names))
-        say_table(rows, empty="Nothing was used in this time.")
+        say_table(
+            rows,
+            TableForm(
+                empty="Nothing was used in this time.",
+                texts=("model", "key", "workspace"),
+                least_useful=("cache_write", "cache_read", "requests"),
+            ),
+        )
     return 0
 
 

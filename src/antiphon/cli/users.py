@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import day, print_change, print_listing
+from antiphon.cli.output import day, print_change
+from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
@@ -53,7 +54,11 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         arguments,
         users,
         row,
-        empty="There are no users yet: `antiphon users add EMAIL NAME` adds one.",
+        TableForm(
+            empty="There are no users yet: `antiphon users add EMAIL NAME` adds one.",
+            texts=("email", "name"),
+            least_useful=("added", "id", "role"),
+        ),
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session, refuse_taken
 from antiphon.cli.command import actions_of, add_command, add_confirmation, confirm
-from antiphon.cli.output import day, print_change, print_listing
+from antiphon.cli.output import day, print_change
+from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
@@ -86,7 +87,16 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             "archived": day(one.archived_at),
         }
 
-    return print_listing(arguments, found, row, empty="There are no workspaces.")
+    return print_listing(
+        arguments,
+        found,
+        row,
+        TableForm(
+            empty="There are no workspaces.",
+            texts=("name",),
+            least_useful=("created", "archived"),
+        ),
+    )
 
 
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -131,7 +141,11 @@ def _members(arguments: argparse.Namespace, settings: Settings) -> int:
         arguments,
         members,
         row,
-        empty="It has no members: `antiphon workspaces add WORKSPACE USER` adds one.",
+        TableForm(
+            empty="It has no members: `antiphon workspaces add WORKSPACE USER` adds one.",
+            texts=("user",),
+            least_useful=("id",),
+        ),
     )
 
 
