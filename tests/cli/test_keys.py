@@ -122,24 +122,6 @@ def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, compla
     assert shell.complaint(line) == complaint
 
 
-def test_malformed_span_of_time_is_refused(shell: Shell) -> None:
-    assert shell.misunderstood("keys create one --expires soon") == (
-        "argument --expires: 'soon' is no span of time such as 90m, 24h, 30d or 2w"
-    )
-
-
-@pytest.mark.parametrize(
-    ("line", "error"),
-    [
-        ("create k --expires 0", "argument --expires: '0' is shorter than a minute"),
-        ("create k --expires 600w", "argument --expires: '600w' is more than 3650 days"),
-        ("rotate k --grace 31d", "argument --grace: '31d' is more than 30 days"),
-    ],
-)
-def test_expiry_or_grace_out_of_bounds_is_refused(shell: Shell, line: str, error: str) -> None:
-    assert shell.misunderstood(f"keys {line}") == error
-
-
 def test_key_is_made_for_a_user(shell: Shell) -> None:
     user = shell.json("users add ada@example.org Ada")["id"]
     key = shell.json("keys create laptop --user ADA@example.org")

@@ -19,13 +19,6 @@ def test_until_before_since_is_refused(shell: Shell) -> None:
     ("line", "error"),
     [
         ("usage --by hour", "argument --by: 'hour' is none of day, model, key, workspace"),
-        (
-            "usage --since never",
-            (
-                "argument --since: 'never' is neither a day such as 2026-11-23 nor a span of time "
-                "such as 7d"
-            ),
-        ),
     ],
 )
 def test_invalid_usage_arguments_are_refused(shell: Shell, line: str, error: str) -> None:

@@ -1,10 +1,9 @@
-"""The parts of every command: its parser, and the reading of spans of time and moments."""
+"""The parts of every command: its parser, its flags, and the question before a change."""
 
 import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -22,8 +21,6 @@ _SYNONYMS = {
     **dict.fromkeys(("start", "run", "server"), "serve"),
     **dict.fromkeys(("fetch", "download", "get"), "pull"),
 }
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class CommandError(Exception):
@@ -108,42 +105,3 @@ def confirm(arguments: argparse.Namespace, question: str) -> None:
         return
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
         raise CommandError("nothing was changed")
-
-
-def span(text: str) -> timedelta:
-    """Read a span of time: `90m`, `24h`, `30d`, `2w`, or `0`."""
-    if text == "0":
-        return timedelta()
-    found = re.fullmatch(r"([0-9]{1,5})([mhdw])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no span of time such as 90m, 24h, 30d or 2w")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def span_within(shortest: timedelta, longest: timedelta) -> Callable[[str], timedelta]:
-    """Return a reader of spans within these bounds."""
-
-    def read(text: str) -> timedelta:
-        found = span(text)
-        if not shortest <= found <= longest:
-            wrong = (
-                "shorter than a minute" if found < shortest else f"more than {longest.days} days"
-            )
-            raise argparse.ArgumentTypeError(f"{text!r} is {wrong}")
-        return found
-
-    return read
-
-
-def moment_or_span(text: str) -> datetime | timedelta:
-    """Read a day or a moment (UTC without a zone), or a span before now."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            return span(text)
-        except argparse.ArgumentTypeError:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is neither a day such as 2026-11-23 nor a span of time such as 7d"
-            ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -10,28 +10,26 @@ from antiphon.cli.command import (
     add_command,
     add_confirmation,
     confirm,
-    span_within,
 )
 from antiphon.cli.output import day, hint, print_change, say, say_json
 from antiphon.cli.tables import TableForm, say_table
+from antiphon.cli.times import DurationOrTime, from_now, moment_ahead
 from antiphon.service.admin.keys import expires_soon
-from antiphon.service.admin.transactions import COMMAND_LINE, moment
+from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
 from antiphon.wire.admin.keys import (
     LONGEST_GRACE_S,
     LONGEST_LIFE_S,
-    SHORTEST_LIFE_S,
     AdminKeyScope,
     CreateKeyParams,
     KeyInfo,
-    RotateKeyParams,
     UpdateKeyParams,
     WorkspaceKeyScope,
 )
 
 DEFAULT_GRACE = timedelta(hours=24)
-_LIFE = span_within(timedelta(seconds=SHORTEST_LIFE_S), timedelta(seconds=LONGEST_LIFE_S))
-_GRACE = span_within(timedelta(), timedelta(seconds=LONGEST_GRACE_S))
+LONGEST_LIFE = timedelta(seconds=LONGEST_LIFE_S)
+LONGEST_GRACE = timedelta(seconds=LONGEST_GRACE_S)
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -55,9 +53,10 @@ def add_to(family: argparse.ArgumentParser) -> None:
     )
     create.add_argument(
         "--expires",
-        type=_LIFE,
-        metavar="SPAN",
-        help="for how long it works: 24h, 30d; default: for ever",
+        type=from_now(LONGEST_LIFE),
+        metavar="WHEN",
+        help="for how long it works, or until when: 24h, 30d, 1h30m, 2027-01-01, or "
+        "with a zone 2027-01-01T12:00+02:00; UTC without one; default: for ever",
     )
     create.add_argument("--user", metavar="USER", help="for whom it is made: an address, or an id")
 
@@ -79,10 +78,11 @@ def add_to(family: argparse.ArgumentParser) -> None:
     _add_key(rotate)
     rotate.add_argument(
         "--grace",
-        type=_GRACE,
+        type=from_now(LONGEST_GRACE, or_zero=True),
         default=DEFAULT_GRACE,
-        metavar="SPAN",
-        help="for how long the old secret works on: 0, 90m, 24h; default: 24h",
+        metavar="WHEN",
+        help="for how long the old secret works on, or until when: 0, 90m, 24h, 2027-01-01; "
+        "default: 24h",
     )
     rename = add_command(actions, "rename", _rename, "rename a key")
     _add_key(rename)
@@ -99,11 +99,12 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         if arguments.workspace is not None:
             workspace = await session.workspace(arguments.workspace)
             scope = {"type": "workspace", "workspace_id": workspace.id}
+        life, end = _life(arguments.expires, session.now)
         params = checked(
             CreateKeyParams,
             name=arguments.name,
             scope=scope,
-            expires_in_seconds=_seconds(arguments.expires),
+            expires_in_seconds=life,
             created_by_user_id=await _user(session, arguments.user),
         )
         keys = session.administration.keys
@@ -111,8 +112,8 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         taken = {key.name: key.id for key in known if key.status != "archived"}
         refuse_taken("key", arguments.name, taken)
         if arguments.admin:
-            return await keys.create_admin(COMMAND_LINE, params)
-        return await keys.create(COMMAND_LINE, params)
+            return await keys.create_admin(COMMAND_LINE, params, end)
+        return await keys.create(COMMAND_LINE, params, expires_at=end)
 
     key = open_session(settings, create)
     if arguments.json:
@@ -121,6 +122,13 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         say(str(key.secret))
         hint(f"{_title(key)}. Keep the secret above: it is shown this once.{_until(key)}")
     return 0
+
+
+def _life(given: DurationOrTime | None, now: datetime) -> tuple[int | None, datetime | None]:
+    """Return the lifetime of a key in seconds, or the moment of its end; the other is `None`."""
+    if isinstance(given, datetime):
+        return None, moment_ahead("--expires", given, now, LONGEST_LIFE)
+    return (None if given is None else _seconds(given)), None
 
 
 async def _user(session: AdminSession, id_or_email: str | None) -> str | None:
@@ -192,21 +200,24 @@ def _update(
 
 
 def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
-    params = checked(RotateKeyParams, grace_period_seconds=_seconds(arguments.grace))
+    grace: DurationOrTime = arguments.grace
 
     async def rotate(session: AdminSession) -> tuple[KeyInfo, datetime]:
+        now, keys = session.now, session.administration.keys
+        if isinstance(grace, datetime):
+            end = moment_ahead("--grace", grace, now, LONGEST_GRACE)
+        else:
+            end = now + grace
         found = await session.key(arguments.key)
-        grace = params.grace_period_seconds
-        keys = session.administration.keys
-        return await keys.rotate(COMMAND_LINE, found.id, grace), session.now
+        given = end if isinstance(grace, datetime) else _seconds(grace)
+        return await keys.rotate(COMMAND_LINE, found.id, given), end
 
-    key, now = open_session(settings, rotate)
+    key, end = open_session(settings, rotate)
     if arguments.json:
         say_json(key)
         return 0
     say(str(key.secret))
-    end = day(moment(now + arguments.grace))
-    old = f"works until {end} UTC" if arguments.grace else "has stopped working"
+    old = f"works until {end:%F %R} UTC" if grace else "has stopped working"
     hint(f"{_title(key)} has the secret above: it is shown this once. The old one {old}.")
     return 0
 
@@ -236,8 +247,10 @@ def _title(key: KeyInfo) -> str:
 
 
 def _until(key: KeyInfo) -> str:
-    return "" if key.expires_at is None else f" It works until {day(key.expires_at)} UTC."
+    """Say when a key ends, with the second: its life may be shorter than a minute."""
+    end = key.expires_at
+    return "" if end is None else f" It works until {end[:10]} {end[11:19]} UTC."
 
 
-def _seconds(length: timedelta | None) -> int | None:
-    return None if length is None else int(length.total_seconds())
+def _seconds(length: timedelta) -> int:
+    return int(length.total_seconds())

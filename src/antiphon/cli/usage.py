@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, open_session
-from antiphon.cli.command import CommandError, as_command, moment_or_span
+from antiphon.cli.command import CommandError, as_command
 from antiphon.cli.output import dollars, say_csv, say_json
 from antiphon.cli.tables import TableForm, say_table
+from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.reports import Dimension, UsageLine
 from antiphon.settings import Settings
@@ -42,13 +43,14 @@ def add_to(family: argparse.ArgumentParser) -> None:
     family.add_argument("--csv", action="store_true", help="for spreadsheets")
     family.add_argument(
         "--since",
-        type=moment_or_span,
+        type=duration_or_time,
         default=timedelta(days=7),
-        metavar="DAY_OR_SPAN",
-        help="from this day or moment on, or so long ago: 2026-11-01, 24h, 30d; default: 7d",
+        metavar="WHEN",
+        help="from so long ago on, or from this day or time on: 24h, 30d, 2026-11-01, or "
+        "with a zone 2026-11-01T12:00+02:00; UTC without one; default: 7d",
     )
     family.add_argument(
-        "--until", type=moment_or_span, metavar="DAY_OR_SPAN", help="and before this; default: now"
+        "--until", type=duration_or_time, metavar="WHEN", help="and before this; default: now"
     )
     family.add_argument(
         "--by",
@@ -104,7 +106,8 @@ async def _read(
         only["api_key_id"] = [(await session.key(arguments.key)).id]
     if arguments.workspace is not None:
         only["workspace_id"] = [(await session.workspace(arguments.workspace)).id]
-    span = (_moment(arguments.since, session.now), _moment(arguments.until, session.now))
+    since = moment_before("--since", arguments.since, session.now)
+    span = (since, _until(arguments.until, session.now))
     if span[0] >= span[1]:
         raise CommandError("--until should be after --since")
     lines = await session.used.lines(span, [DIMENSIONS[word] for word in arguments.by], only)
@@ -112,7 +115,8 @@ async def _read(
     return lines, {**keys, **{one.id: one.name for one in await session.workspaces()}}
 
 
-def _moment(given: datetime | timedelta | None, now: datetime) -> datetime:
+def _until(given: DurationOrTime | None, now: datetime) -> datetime:
+    """Return the end of the time; it may be yet to come: the end of this month."""
     if isinstance(given, timedelta):
         return now - given
     return now if given is None else given

@@ -109,24 +109,33 @@ class KeyRing:
             return self._info(await the_key(connection, key_id, self._kinds))
 
     async def create(
-        self, actor: Actor, params: CreateKeyParams, once: Idempotency | None = None
+        self,
+        actor: Actor,
+        params: CreateKeyParams,
+        once: Idempotency | None = None,
+        expires_at: datetime | None = None,
     ) -> KeyInfo:
-        """Create a key and return it with its secret; a repeated request gets the same answer."""
+        """Create a key and return it with its secret; a repeated request gets the same answer.
+
+        `expires_at` takes the place of `expires_in_seconds`.
+        """
         async with self._transactions.change() as connection:
             if once and (made := await once.before(connection, self._transactions)):
                 return await self._again(connection, made)
             if params.created_by_user_id is not None:
                 await the_user(connection, params.created_by_user_id)
             workspace = await _workspace(connection, params)
-            key = self._new(params, KeyKind.API, workspace)
+            key = self._new(params, KeyKind.API, workspace, expires_at)
             random = await once.make(connection, self._transactions, key.id) if once else None
             secret = self._secret(KeyKind.API, random)
             return await self._add(connection, actor, key, secret)
 
-    async def create_admin(self, actor: Actor, params: CreateKeyParams) -> KeyInfo:
-        """Create an admin key and return it with its secret."""
+    async def create_admin(
+        self, actor: Actor, params: CreateKeyParams, expires_at: datetime | None = None
+    ) -> KeyInfo:
+        """Create an admin key and return it with its secret. `expires_at` is as in `create`."""
         async with self._transactions.change() as connection:
-            key = self._new(params, KeyKind.ADMIN, None)
+            key = self._new(params, KeyKind.ADMIN, None, expires_at)
             secret = self._secret(KeyKind.ADMIN)
             return await self._add(connection, actor, key, secret)
 
@@ -173,8 +182,16 @@ class KeyRing:
                 return None
             return await self._give(connection, actor, first, secret)
 
-    def _new(self, params: CreateKeyParams, kind: KeyKind, workspace: str | None) -> ApiKey:
+    def _new(
+        self,
+        params: CreateKeyParams,
+        kind: KeyKind,
+        workspace: str | None,
+        expires_at: datetime | None = None,
+    ) -> ApiKey:
         now, life = self._transactions.now(), params.expires_in_seconds
+        if expires_at is None and life is not None:
+            expires_at = now + timedelta(seconds=life)
         return ApiKey(
             id=api_key_id(self._transactions.entropy()),
             name=readable(params.name),
@@ -183,7 +200,7 @@ class KeyRing:
             hint="",
             created_at=now,
             created_by=params.created_by_user_id,
-            expires_at=None if life is None else now + timedelta(seconds=life),
+            expires_at=expires_at,
         )
 
     async def _add(
@@ -226,10 +243,11 @@ class KeyRing:
         return changes
 
     async def rotate(
-        self, actor: Actor, key_id: str, grace_s: int, once: Idempotency | None = None
+        self, actor: Actor, key_id: str, grace: int | datetime, once: Idempotency | None = None
     ) -> KeyInfo:
-        """Give a key a new secret; its old secrets keep working for `grace_s` seconds."""
+        """Give a key a new secret; its old ones keep working for `grace` seconds, or until then."""
         now = self._transactions.now()
+        end = grace if isinstance(grace, datetime) else now + timedelta(seconds=grace)
         async with self._transactions.change() as connection:
             if once and (made := await once.before(connection, self._transactions)):
                 return await self._again(connection, made)
@@ -239,7 +257,7 @@ class KeyRing:
                 raise InvalidRequestError(f"This API key is {state} and cannot be rotated.")
             random = await once.make(connection, self._transactions, key_id) if once else None
             secret = self._secret(old.kind, random)
-            await end_secrets(connection, key_id, now + timedelta(seconds=grace_s))
+            await end_secrets(connection, key_id, end)
             return await self._give(connection, actor, old, secret)
 
     async def _give(

@@ -9,7 +9,7 @@ from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param
 KeyName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 KeyState: TypeAlias = Literal["active", "inactive", "archived", "expired"]
 
-SHORTEST_LIFE_S = 60
+SHORTEST_LIFE_S = 1
 LONGEST_LIFE_S = 10 * 365 * 86_400
 LONGEST_GRACE_S = 30 * 86_400
 
