@@ -1,8 +1,10 @@
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from antiphon.store.directory import read_directory
 from cli.conftest import Shell
 
 TWO_MODELS = """
@@ -41,7 +43,9 @@ def test_limits_of_a_workspace_are_set_and_cleared(shell: Shell) -> None:
     kept = shell.json("limits clear --workspace research --requests --spend day")
     assert rates(kept) == {"scripted output_tokens_per_minute": 500}
     assert spends(kept) == {"monthly": "10000"}
-    assert "No limit was set here" in shell("limits clear --workspace research --all")
+    assert "No limit of its own is set for research" in shell(
+        "limits clear --workspace research --all"
+    )
 
 
 def test_limits_of_a_key_and_of_token_counting_are_set(shell: Shell) -> None:
@@ -154,3 +158,100 @@ def test_limits_of_one_command_are_set_together_or_not_at_all(
     done = [entry["action"] for entry in shell.json("audit") if entry not in before]
     assert sorted(done) == ["rate_limit.update", "spend_limit.create"]
     assert shell.json("limits list --key laptop")["rate_limits"][0]["api_key_id"] == key
+
+
+OLD_AND_NEW = """
+[[models]]
+id = "small"
+engine = "scripted"
+[limits]
+monthly_spend = "500"
+"""
+SMALLER = """
+[[models]]
+id = "other"
+engine = "scripted"
+aliases = ["claude-*"]
+"""
+
+
+def listed(shell: Shell) -> set[tuple[str, ...]]:
+    """The lines of the table of all limits, as words."""
+    return {tuple(re.split(" {2,}", line.strip())) for line in shell("limits list").splitlines()}
+
+
+def test_every_limit_that_is_set_is_listed(configured: Callable[[str], Shell]) -> None:
+    shell = configured(OLD_AND_NEW)
+    shell("workspaces create research")
+    shell("keys create laptop")
+    shell("keys create gone")
+    for owner in ("--organization", "--workspace research", "--key laptop", "--key gone"):
+        shell(f"limits set {owner} --requests 7 --model small")
+        shell(f"limits set {owner} --output-tokens 8 --counts 9 --spend 2/week")
+    shell("keys revoke gone")
+    owners = ("organization", "workspace research", "key laptop", "key gone (archived)")
+    lines = listed(shell)
+    for owner in owners:
+        assert (owner, "small", "requests a minute", "7") in lines
+        assert (owner, "small", "output tokens a minute", "8") in lines
+        assert any(line[0] == owner and line[-2:] == ("counts a minute", "9") for line in lines)
+        assert any(line[0] == owner and line[-2:] == ("spending a week", "$2.00") for line in lines)
+    assert any(line[-1] == "$500.00" and "monthly_spend" in line[-2] for line in lines)
+    found = shell.json("limits list")
+    assert len(found["rate_limits"]) == 2 * len(owners)
+    assert [one["scope"]["type"] for one in found["spend_limits"]].count("usage_tier") == 1
+
+
+def test_limit_of_a_model_that_is_not_served_any_more_is_listed_and_cleared(
+    configured: Callable[[str], Shell],
+) -> None:
+    shell = configured(OLD_AND_NEW)
+    shell("keys create laptop")
+    for owner in ("--organization", "--key laptop"):
+        shell(f"limits set {owner} --requests 7 --model small")
+    configured(SMALLER)
+    assert {
+        (owner, "small (not served)", "requests a minute", "7")
+        for owner in ("organization", "key laptop")
+    } <= listed(shell)
+    assert shell.complaint("limits set --key laptop --requests 5 --model small") == (
+        "no model answers to 'small' any more; `antiphon limits clear --model` removes its limits"
+    )
+    # Without --model only the limits of models that are served are set.
+    assert rates(shell.json("limits set --key laptop --requests 5")) == {
+        "other requests_per_minute": 5,
+        "small requests_per_minute": 7,
+    }
+    assert shell.complaint("limits set --key laptop --requests 5 --model huge") == (
+        "no model answers to 'huge'; the names are other, claude-*, small"
+    )
+    shell("limits clear --key laptop --requests --model small")
+    shell("limits clear --organization --all")
+    assert not any("small" in word for line in listed(shell) for word in line)
+
+
+def test_name_that_a_served_model_answers_to_means_that_model(
+    configured: Callable[[str], Shell],
+) -> None:
+    shell = configured('[[models]]\nid = "claude-old"\nengine = "scripted"\n')
+    shell("limits set --organization --requests 7 --model claude-old")
+    configured(SMALLER)
+    found = shell.json("limits set --organization --requests 5 --model claude-old")
+    assert rates(found)["other requests_per_minute"] == 5
+    assert rates(found)["claude-old requests_per_minute"] == 7
+
+
+def test_limits_of_many_keys_are_listed_by_one_read(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        shell(f"keys create k{number}")
+    reads: list[None] = []
+
+    async def counted(connection: Any) -> Any:
+        reads.append(None)
+        return await read_directory(connection)
+
+    monkeypatch.setattr("antiphon.service.admin.rate_limits.read_directory", counted)
+    shell("limits list")
+    assert len(reads) == 1

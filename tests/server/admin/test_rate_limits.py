@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from antiphon.core.limits.values import Scope
 from antiphon.server.app import ORGANIZATIONS_PATH
+from antiphon.store.directory import read_directory
+from antiphon.store.limits import RateLimit, set_rate_limit
 from support.asgi import Client
 from support.organization import ADMIN, StartOrganization
 
@@ -139,3 +142,35 @@ async def test_invalid_rate_limits_are_refused_and_change_nothing(
     assert said == message
     assert await org.get("/rate_limits") == before
     assert await org.audit() == []
+
+
+async def test_group_without_a_model_keeps_its_limits_until_they_are_cleared(
+    organization: StartOrganization,
+) -> None:
+    org = await organization()
+    async with org.platform.database.write() as connection:
+        organization_id = (await read_directory(connection)).organization.id
+        row = RateLimit(
+            scope=Scope.ORGANIZATION,
+            scope_id=organization_id,
+            group_id="old",
+            type="requests_per_minute",
+            value=5,
+        )
+        await set_rate_limit(connection, row)
+    old = {
+        "type": "rate_limit",
+        "id": "rl_old",
+        "group": {"type": "model_group", "id": "old", "display_name": "old"},
+        "models": [],
+        "limits": [{"type": "requests_per_minute", "value": 5}],
+    }
+    assert (await org.get("/rate_limits"))["data"][-1] == old
+    assert (await org.get("/rate_limits?model=old"))["data"] == [old]
+    change = {"limits": [{"type": "requests_per_minute", "value": 6}]}
+    status, message = await org.refusal("/rate_limits/rl_old", change)
+    assert status == 400
+    assert message.startswith("limits.0.value: no model is in this group any more")
+    change["limits"][0]["value"] = None  # type: ignore[assignment]
+    assert (await org.post("/rate_limits/rl_old", change))["limits"] == []
+    assert (await org.refusal("/rate_limits/rl_old", change))[0] == 404

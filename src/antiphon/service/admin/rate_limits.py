@@ -38,10 +38,18 @@ N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group with common limits: models with all their names, or the counting of tokens."""
+    """A group with common limits: models with all their names, or the counting of tokens.
+
+    `models` is `None` for the counting of tokens, and empty for a group whose limits are still set
+    although no served model is in it any more.
+    """
 
     id: str
     models: tuple[str, ...] | None
+
+    @property
+    def is_unserved(self) -> bool:
+        return self.models == ()
 
     @property
     def rate_limit_id(self) -> str:
@@ -82,28 +90,71 @@ class RateLimits:
         self._settings = settings
         self._models = models
 
-    def groups(self, group_type: str | None = None, model: str | None = None) -> tuple[Group, ...]:
-        """Return the groups of a type, or the group of the model that answers to a name.
+    async def groups(self, model: str | None = None) -> tuple[Group, ...]:
+        """Return every group, or the group of the model that answers to a name.
 
         Raises `NotFoundError` for an unknown name.
         """
-        groups = self._models()
-        found = [Group(group, tuple(names)) for group, names in groups.names.items()]
+        return self._groups(await self._directory(), model=model)
+
+    def _groups(
+        self, directory: Directory, group_type: str | None = None, model: str | None = None
+    ) -> tuple[Group, ...]:
+        served = self._models()
+        found = [Group(group, tuple(names)) for group, names in served.names.items()]
+        limited = {one.group_id for limits in directory.rate_limits.values() for one in limits}
+        unserved = sorted(limited - served.names.keys() - {TOKEN_COUNT})
         if model is None:
             found.append(Group(TOKEN_COUNT, None))
-        else:
-            its = groups.of(model)
-            found = [group for group in found if group.id == its]
-        return tuple(group for group in found if group_type in {None, group.type})
+            found += [Group(group, ()) for group in unserved]
+            return tuple(group for group in found if group_type in {None, group.type})
+        try:
+            its = served.of(model)
+        except NotFoundError:
+            if model not in unserved:
+                raise
+            return (Group(model, ()),)
+        return tuple(
+            group for group in found if group.id == its and group_type in {None, group.type}
+        )
+
+    async def _directory(self) -> Directory:
+        async with self._transactions.read() as connection:
+            return await read_directory(connection)
+
+    async def everywhere(
+        self,
+    ) -> tuple[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo, ...]:
+        """List the organization's limits, and every limit of a workspace or a key, also archived.
+
+        One read of the directory, however many workspaces and keys there are.
+        """
+        directory = await self._directory()
+        groups = self._groups(directory)
+        found: list[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo] = []
+        found += self._organization_infos(directory, groups)
+        for scope, owner in directory.rate_limits:
+            match scope:
+                case Scope.WORKSPACE:
+                    found += [self._workspace_info(directory, owner, one) for one in groups]
+                case Scope.KEY:
+                    found += [self._key_info(directory, owner, one) for one in groups]
+                case _:
+                    pass
+        return tuple(info for info in found if info.limits)
 
     async def of_organization(
         self, group_type: str | None = None, model: str | None = None
     ) -> tuple[RateLimitInfo, ...]:
         """List the organization's limits."""
-        groups = self.groups(group_type, model)
-        async with self._transactions.read() as connection:
-            directory = await read_directory(connection)
-        return tuple(self._organization_info(directory, group) for group in groups)
+        directory = await self._directory()
+        return self._organization_infos(directory, self._groups(directory, group_type, model))
+
+    def _organization_infos(
+        self, directory: Directory, groups: Sequence[Group]
+    ) -> tuple[RateLimitInfo, ...]:
+        infos = (self._organization_info(directory, group) for group in groups)
+        return tuple(info for info in infos if info.limits)
 
     async def of_workspace(
         self, wanted: str, group_type: str | None = None, *, include_inherited: bool = False
@@ -114,7 +165,7 @@ class RateLimits:
             directory = await read_directory(connection)
         infos = [
             self._workspace_info(directory, wanted, group, inherited=include_inherited)
-            for group in self.groups(group_type)
+            for group in self._groups(directory, group_type)
         ]
         return tuple(info for info in infos if info.limits)
 
@@ -123,16 +174,16 @@ class RateLimits:
         async with self._transactions.read() as connection:
             await the_key(connection, wanted)
             directory = await read_directory(connection)
-        infos = [self._key_info(directory, wanted, group) for group in self.groups()]
+        infos = [self._key_info(directory, wanted, group) for group in self._groups(directory)]
         return tuple(info for info in infos if info.limits)
 
     async def set_for_organization(
         self, actor: Actor, rate_limit_id: str, limits: Sequence[LimitParam]
     ) -> RateLimitInfo:
         """Set or clear limits of the organization; a cleared limit falls back to the settings."""
-        group = self._group(rate_limit_id)
         async with self._transactions.change() as connection:
             directory = await read_directory(connection)
+            group = self._group(directory, rate_limit_id)
             organization = directory.organization.id
             before = self._organization_info(directory, group)
             await self._set(connection, (Scope.ORGANIZATION, organization), group, limits)
@@ -154,8 +205,8 @@ class RateLimits:
         `target` is the id of the workspace and the id of the rate limit.
         """
         wanted, rate_limit_id = target
-        group = self._group(rate_limit_id)
         async with self._transactions.change() as connection:
+            group = self._group(await read_directory(connection), rate_limit_id)
             workspace = await the_workspace(connection, wanted)
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
@@ -176,8 +227,8 @@ class RateLimits:
     ) -> KeyRateLimitInfo:
         """Set or clear limits of a key. `target` is the id of the key and of the rate limit."""
         wanted, rate_limit_id = target
-        group = self._group(rate_limit_id)
         async with self._transactions.change() as connection:
+            group = self._group(await read_directory(connection), rate_limit_id)
             if (await the_key(connection, wanted)).status is KeyStatus.ARCHIVED:
                 raise InvalidRequestError("This API key is archived and cannot be changed.")
             narrowing = Narrowing(
@@ -202,8 +253,8 @@ class RateLimits:
         await self._transactions.note(connection, actor, change)
         return after
 
-    def _group(self, rate_limit_id: str) -> Group:
-        for group in self.groups():
+    def _group(self, directory: Directory, rate_limit_id: str) -> Group:
+        for group in self._groups(directory):
             if group.rate_limit_id == rate_limit_id:
                 return group
         raise NotFoundError(f"Rate limit {shortened(rate_limit_id)} not found.")
@@ -220,6 +271,11 @@ class RateLimits:
             if limit.type not in known:
                 raise InvalidRequestError(
                     f"limits.{index}.type: this group has no limit of type '{limit.type}'"
+                )
+            if group.is_unserved and limit.value is not None:
+                raise InvalidRequestError(
+                    f"limits.{index}.value: no model is in this group any more, so its limits can "
+                    "only be cleared (null)"
                 )
             if limit.value is None:
                 await clear_rate_limit(connection, *owner, group.id, limit.type)
@@ -249,8 +305,14 @@ class RateLimits:
                 )
 
     def _of_organization(self, directory: Directory, group: Group) -> Mapping[LimitType, int]:
-        organization = directory.organization.id
-        return scope_limits(directory, self._settings, Scope.ORGANIZATION, organization, group.id)
+        owner = (Scope.ORGANIZATION, directory.organization.id)
+        found = scope_limits(directory, self._settings, *owner, group.id)
+        if not group.is_unserved:
+            return found
+        # The defaults are limits of served models.
+        limits = directory.rate_limits.get(owner, ())
+        set_ = {limit.type for limit in limits if limit.group_id == group.id}
+        return {kind: value for kind, value in found.items() if kind in set_}
 
     def _organization_info(self, directory: Directory, group: Group) -> RateLimitInfo:
         limits = self._of_organization(directory, group)
@@ -298,7 +360,9 @@ class RateLimits:
         own = scope_limits(directory, self._settings, *owner, group.id)
         source = LimitSource(type="workspace" if owner[0] is Scope.WORKSPACE else "api_key")
         found = {
-            kind: NarrowerLimitValue(type=kind, value=value, org_limit=above[kind], source=source)
+            kind: NarrowerLimitValue(
+                type=kind, value=value, org_limit=above.get(kind), source=source
+            )
             for kind, value in own.items()
         }
         if inherited:

@@ -1,0 +1,38 @@
+"""The names and the amounts of limits, in tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from antiphon.cli.output import dollars
+from antiphon.core.billing.money import nano_dollars_of
+from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.wire.admin.limits import SpendPeriod
+
+PERIODS: dict[str, SpendPeriod] = {"day": "daily", "week": "weekly", "month": "monthly"}
+PERIOD_WORDS: Mapping[str, str] = {period: word for word, period in PERIODS.items()}
+_RATES = {
+    LimitType.REQUESTS: "requests a minute",
+    LimitType.INPUT: "input tokens a minute",
+    LimitType.OUTPUT: "output tokens a minute",
+}
+
+
+def rate_name(kind: str, group: str) -> str:
+    """Return the name of a rate limit of a group."""
+    return "counts a minute" if group == TOKEN_COUNT else _RATES[LimitType(kind)]
+
+
+def spend_name(period: str) -> str:
+    """Return the name of a spend limit."""
+    return f"spending a {PERIOD_WORDS[period]}"
+
+
+def cents_as_dollars(amount: str) -> str:
+    """Return an amount of the wire, which is in cents, in US dollars."""
+    return f"${dollars(nano_dollars_of(amount))}"
+
+
+def rate_amounts(described: Mapping[str, Any]) -> dict[str, str]:
+    """Return the amounts of a group's rate limits in the form of the audit log, by name."""
+    group = described["group"]["id"]
+    return {rate_name(one["type"], group): f"{one['value']:,}" for one in described["limits"]}
