@@ -69,18 +69,3 @@ def test_a_workspace_is_renamed_and_archived_with_its_keys(shell: Shell) -> None
 )
 def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, complaint: str) -> None:
     assert shell.complaint(line) == complaint
-
-
-def test_audit_command_lists_every_change(shell: Shell) -> None:
-    assert "Nothing was changed yet" in shell("audit")
-    made = shell.json("workspaces create research")
-    shell("workspaces rename research lab")
-    shell("keys create laptop")
-    actions = [entry["action"] for entry in shell.json("audit")]
-    assert actions == ["api_key.create", "workspace.update", "workspace.create"]
-    of_it = shell.json(f"audit --object {made['id']} --limit 1")
-    assert [entry["action"] for entry in of_it] == ["workspace.update"]
-    assert of_it[0]["actor"] == {"type": "command_line", "id": None}
-    assert "name: lab" in shell("audit")
-    error = shell.misunderstood("audit --limit 0")
-    assert error == "argument --limit: '0' is no number from 1 to 1000"

@@ -83,6 +83,7 @@ def test_time_out_of_bounds_is_refused_with_the_present_time(shell: Shell, comma
         "keys rotate k --grace",
         "usage --since",
         "usage --until",
+        "audit --since",
     ],
 )
 def test_refusal_shows_the_forms(shell: Shell, flag: str, wrong: str) -> None:
@@ -113,10 +114,16 @@ def test_duration_out_of_bounds_is_refused(shell: Shell, line: str, error: str) 
     assert shell.misunderstood(line) == error
 
 
-@pytest.mark.parametrize("command", ["usage"])
+@pytest.mark.parametrize("command", ["usage", "audit"])
 def test_start_that_is_yet_to_come_is_refused(shell: Shell, command: str) -> None:
     complaint = shell.complaint(f"{command} --since 2999-01-01")
     assert complaint.startswith("--since: 2999-01-01 00:00:00 UTC is yet to come; it is ")
+
+
+@pytest.mark.parametrize("far", ["0", "36525d", "0001-01-01"])
+def test_whole_past_can_be_asked_for(shell: Shell, far: str) -> None:
+    assert shell.json(f"audit --since {far}") == []
+    assert shell.json("usage --since 0001-01-01 --until 9999-12-31") == []
 
 
 def test_time_without_a_zone_is_in_utc() -> None:

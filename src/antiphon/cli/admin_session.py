@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from antiphon.cli.command import CommandError
+from antiphon.core.errors import NotFoundError
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.administration import Administration, build_administration
+from antiphon.service.admin.audit import ORGANIZATION
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.limits.seeding import SpentTotals
@@ -25,6 +27,7 @@ from antiphon.store.counters.memory import MemoryCounters
 from antiphon.wire.admin.keys import KeyInfo
 from antiphon.wire.admin.organizations import InviteInfo, UserInfo, WorkspaceInfo
 from antiphon.wire.decoding import BodyDecoder, BodyError
+from antiphon.wire.errors import shortened
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -76,6 +79,51 @@ class AdminSession:
         invites: tuple[InviteInfo, ...] = found.data
         names = [(one.id, one.email, one.status == "pending") for one in invites]
         return _one("invite", wanted.lower() if "@" in wanted else wanted, names, invites)
+
+    async def names(self) -> dict[str, str]:
+        """Return what people call each key, workspace, user and invite, by its id."""
+        people = self.administration.people
+        users: tuple[UserInfo, ...] = (await people.users(EVERYTHING)).data
+        invites: tuple[InviteInfo, ...] = (await people.invites(EVERYTHING)).data
+        return {
+            **{key.id: f"key {key.name}" for key in await self.keys()},
+            **{one.id: f"workspace {one.name}" for one in await self.workspaces()},
+            **{user.id: f"user {user.email}" for user in users},
+            **{invite.id: f"invite {invite.email}" for invite in invites},
+        }
+
+    async def named(self, wanted: str) -> frozenset[str]:
+        """Return the ids of everything that has this name, address or id, or else once had it.
+
+        A model stands for the rate limits of its group. Raises `CommandError` if there is nothing.
+        """
+        people = self.administration.people
+        name = wanted.lower() if "@" in wanted else wanted
+        users: tuple[UserInfo, ...] = (await people.users(EVERYTHING)).data
+        invites: tuple[InviteInfo, ...] = (await people.invites(EVERYTHING)).data
+        ids = {
+            *(key.id for key in await self.keys() if name in {key.id, key.name}),
+            *(one.id for one in await self.workspaces() if name in {one.id, one.name}),
+            *(user.id for user in users if name in {user.id, user.email, user.name}),
+            *(one.id for one in invites if name in {one.id, one.email}),
+            *await self._rate_limit_ids(name),
+        }
+        if name == ORGANIZATION:
+            ids.add(ORGANIZATION)
+        found = ids or await self.administration.audit.once_named(name)
+        if not found:
+            raise CommandError(
+                "there is no key, workspace, user, invite or model "
+                f"{shortened(wanted)!r}, and there was none"
+            )
+        return frozenset(found)
+
+    async def _rate_limit_ids(self, model: str) -> Sequence[str]:
+        try:
+            groups = await self.administration.rate_limits.groups(model)
+        except NotFoundError:
+            return ()
+        return [group.rate_limit_id for group in groups]
 
 
 def open_session(settings: Settings, use: Callable[[AdminSession], Awaitable[T]]) -> T:

@@ -41,6 +41,7 @@ async def list_audit_entries(
     limit: int,
     before: tuple[datetime, str] | None = None,
     object_id: str | None = None,
+    since: datetime | None = None,
 ) -> tuple[AuditEntry, ...]:
     """Return entries, the newest first; `before` is the time and id of the last listed one."""
     query = select(audit_log).order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
@@ -50,4 +51,6 @@ async def list_audit_entries(
         query = query.where(older)
     if object_id is not None:
         query = query.where(audit_log.c.object_id == object_id)
+    if since is not None:
+        query = query.where(audit_log.c.at >= since)
     return await read(connection, AuditEntry, query)

@@ -1,7 +1,10 @@
-"""The audit log, page by page."""
+"""The audit log, page by page, and the search for what was done to an object."""
 
 import re
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from antiphon.core.pagination import (
     not_a_page,
@@ -16,6 +19,28 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # The position after an entry: its moment in microseconds, and its id.
 _POSITION = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
+# The entries that are read at once while the log is searched.
+_PAGE = 1000
+# The name by which the limits of the organization are found.
+ORGANIZATION = "organization"
+
+
+def _concerns(entry: AuditEntry, ids: Collection[str]) -> bool:
+    """Return whether a change was one of these objects, or of their limits or members."""
+    named = entry.object_id
+    if named in ids or any(named.startswith(f"{one}/") or named.endswith(f"/{one}") for one in ids):
+        return True
+    scope = limit_scope(entry) or {}
+    return scope.get("workspace_id", scope.get("api_key_id", scope.get("type"))) in ids
+
+
+def _names(entry: AuditEntry, wanted: str) -> bool:
+    """Return whether the object of a change had this id, name or address."""
+    return entry.object_id == wanted or any(
+        wanted in {described.get("name"), described.get("email")}
+        for described in (entry.before, entry.after)
+        if described is not None
+    )
 
 
 class AuditLog:
@@ -39,6 +64,61 @@ class AuditLog:
             next_page=_token_after(shown[-1]) if len(found) > limit else None,
         )
 
+    async def search(
+        self, *, limit: int, since: datetime | None = None, ids: Collection[str] | None = None
+    ) -> tuple[AuditInfo, ...]:
+        """Return the newest changes since a moment, of all objects or of those with these ids.
+
+        With `ids` it reads the log from its newest entry on until `limit` entries are found: at
+        worst all entries since the moment, of which it keeps a page in memory.
+        """
+        found: list[AuditEntry] = []
+        async with aclosing(self._pages(limit if ids is None else _PAGE, since)) as pages:
+            async for page in pages:
+                found += [one for one in page if ids is None or _concerns(one, ids)]
+                if len(found) >= limit:
+                    break
+        return tuple(audit_info(entry) for entry in found[:limit])
+
+    async def once_named(self, wanted: str) -> frozenset[str]:
+        """Return the ids of the objects that had this id, name or address in any entry.
+
+        It reads the whole log, a page at a time.
+        """
+        found: set[str] = set()
+        async with aclosing(self._pages(_PAGE)) as pages:
+            async for page in pages:
+                found |= {one.object_id for one in page if _names(one, wanted)}
+        return frozenset(found)
+
+    async def _pages(
+        self, size: int, since: datetime | None = None
+    ) -> AsyncGenerator[tuple[AuditEntry, ...]]:
+        before: tuple[datetime, str] | None = None
+        async with self._transactions.read() as connection:
+            while True:
+                page = await list_audit_entries(connection, limit=size, before=before, since=since)
+                yield page
+                if len(page) < size:
+                    return
+                before = page[-1].at, page[-1].id
+
+
+def limit_scope(entry: AuditEntry) -> dict[str, Any] | None:
+    """Return whose limit was changed, `None` if the change was none of a limit."""
+    described = entry.after or entry.before or {}
+    match entry.object_type:
+        case "spend_limit":
+            scope: dict[str, Any] = described["scope"]
+            return scope
+        case "rate_limit":
+            for kind in ("workspace", "api_key"):
+                if owner := described.get(f"{kind}_id"):
+                    return {"type": kind, f"{kind}_id": owner}
+            return {"type": ORGANIZATION}
+        case _:
+            return None
+
 
 def audit_info(entry: AuditEntry) -> AuditInfo:
     """Return an entry as the API shows it."""
@@ -48,6 +128,7 @@ def audit_info(entry: AuditEntry) -> AuditInfo:
         actor=entry.actor,
         action=entry.action,
         object={"type": entry.object_type, "id": entry.object_id},
+        scope=limit_scope(entry),
         before=entry.before,
         after=entry.after,
         request_id=entry.request_id,

@@ -179,7 +179,10 @@ class MemberDeleted(AnswerStruct, kw_only=True, frozen=True):
 
 
 class AuditInfo(AnswerStruct, kw_only=True, frozen=True):
-    """One administrative change: its actor, and the object before and after it."""
+    """One administrative change: its actor, and the object before and after it.
+
+    `scope` says of a limit whose it is, in the form of a spend limit's `scope`.
+    """
 
     id: str
     type: Literal["audit_log_entry"] = "audit_log_entry"
@@ -187,6 +190,7 @@ class AuditInfo(AnswerStruct, kw_only=True, frozen=True):
     actor: dict[str, Any]
     action: str
     object: dict[str, str]
+    scope: dict[str, Any] | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     request_id: str | None
