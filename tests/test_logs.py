@@ -1,11 +1,25 @@
+import fcntl
 import io
 import json
+import os
+import pty
+import re
+import struct
 import sys
+import termios
+from typing import Any
 
 import pytest
 import structlog
 
-from antiphon.logs import MOST_LINES, LineWriter, frames_only, set_up_logs
+from antiphon.logs import (
+    MOST_LINES,
+    ConsoleLines,
+    LineWriter,
+    frames_only,
+    request_line,
+    set_up_logs,
+)
 
 
 def test_line_is_json_without_a_terminal(monkeypatch) -> None:
@@ -52,3 +66,110 @@ def test_line_without_an_event_loop_is_written_at_once() -> None:
     stream = io.BytesIO()
     LineWriter(stream).info(b"one")
     assert stream.getvalue() == b"one\n"
+
+
+REQUEST = {
+    "event": "request",
+    "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy",
+    "method": "POST",
+    "path": "/v1/messages",
+    "route": "/v1/messages",
+    "status": 200,
+    "key_id": "apikey_01KVYBamPFFZ9w9Bnd5ig2vX",
+    "model": "claude-local",
+    "input_tokens": 1234,
+    "output_tokens": 56,
+    "ttft_ms": 3.1,
+    "duration_ms": 1234.5,
+}
+
+
+def test_line_of_a_request_is_one_line_of_a_terminal_with_the_status_first() -> None:
+    line = request_line(REQUEST, 80)
+    assert line == (
+        "200 POST /v1/messages claude-local 1234+56tok 1.2s req_011CSHoEeqs5C35K2UUqR7Fy"
+    )
+    assert len(line) <= 80
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"path": "/x", "status": 404, "error_type": "e"},
+            "404 POST /x claude-local 12+3tok 7ms e",
+        ),
+        ({"path": f"/{'x' * 99}", "model": ""}, f"200 POST /{'x' * 28}… 12+3tok 7ms req_"),
+        ({"status": None, "hung_up": True}, "--- POST /v1/messages claude-local 12+3tok 7ms hung"),
+    ],
+)
+def test_line_of_a_request_tells_errors_and_hang_ups(change: dict[str, Any], line: str) -> None:
+    event = {**REQUEST, "input_tokens": 12, "output_tokens": 3, "duration_ms": 7.1, **change}
+    told = request_line(event, 80)
+    assert told.startswith(line)
+    assert told.endswith(REQUEST["request_id"])
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+@pytest.mark.parametrize("model", ["m", "m" * 256])
+@pytest.mark.parametrize("path", ["/", f"/{'p' * 255}"])
+def test_long_texts_of_a_caller_leave_one_line_that_ends_with_the_id(
+    path: str, model: str, columns: int
+) -> None:
+    line = request_line({**REQUEST, "path": path, "model": model}, columns)
+    assert "\n" not in line
+    assert line.startswith("200 POST /")
+    assert line.endswith(f" {REQUEST['request_id']}")
+    assert len(line) <= max(columns, 86)
+
+
+def test_text_of_a_caller_cannot_steer_the_terminal() -> None:
+    line = request_line({**REQUEST, "path": "/a\nb\x1b[2J\x9b", "model": "\u2028\u202e"}, 200)
+    assert line.isprintable()
+    assert r"/a\nb\x1b[2J\x9b \u2028\u202e" in line
+
+
+def test_line_with_room_tells_the_time_of_day() -> None:
+    event = {**REQUEST, "timestamp": "2026-11-28T17:55:20.123456Z"}
+    assert "17:55" not in request_line(event, 88)
+    assert request_line(event, 89).endswith(f" 17:55:20Z {REQUEST['request_id']}")
+
+
+def test_hint_stands_below_the_line_of_its_request() -> None:
+    first, second = request_line({**REQUEST, "hint": "a\nb"}, 80).splitlines()
+    assert first.endswith(REQUEST["request_id"])
+    assert second == r"    hint: a\nb"
+
+
+def test_status_is_coloured_on_a_terminal_only() -> None:
+    assert request_line({**REQUEST, "status": 500}, 80, colours=True).startswith(
+        "\x1b[31m500\x1b[0m"
+    )
+    assert "\x1b" not in request_line({**REQUEST, "status": 500}, 80)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_line_fits_into_the_terminal_that_it_is_written_to(columns: int) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with open(theirs, "w", encoding="utf-8") as terminal:  # noqa: PTH123 - an open file
+        lines = ConsoleLines(terminal)
+        line = lines(None, "info", {**REQUEST, "path": f"/{'p' * 200}"})
+        other = lines(None, "info", {"event": "ready", "level": "info"})
+    os.close(ours)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", line)
+    assert len(shown) == max(columns, 80) or columns == 60
+    assert "ready" in other
+
+
+def test_console_without_a_terminal_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logs("info", "console")
+    structlog.get_logger().info(**REQUEST)
+    structlog.get_logger().warning("key expires soon", key_id="k")
+    structlog.reset_defaults()
+    first, second = stream.buffer.getvalue().splitlines()
+    assert first.startswith(b"200 POST /v1/messages")
+    assert b"key expires soon" in second
+    assert b"\x1b" not in first + second

@@ -7,10 +7,11 @@ an exception's text may quote the text of a caller.
 import asyncio
 import atexit
 import logging
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TextIO
 
 import msgspec
 import structlog
@@ -19,6 +20,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MOST_FRAMES = 8
 MOST_LINES = 1000
 FLUSH_S = 0.1
+# The event of the line that each request has.
+REQUEST = "request"
+# The columns of a terminal that cannot be asked for its size.
+COLUMNS = 80
+# A path, or a name of a model, is not shortened below this many characters.
+SHORTEST = 12
+_COLOURS = {2: "\x1b[32m", 4: "\x1b[33m", 5: "\x1b[31m"}
+_PLAIN = "\x1b[0m"
 
 
 def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
@@ -30,7 +39,7 @@ def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             frames_only,
-            structlog.dev.ConsoleRenderer(),
+            ConsoleLines(sys.stderr),
         ]
     lines = LineWriter(sys.stderr.buffer)
     atexit.register(lines.flush)
@@ -43,6 +52,82 @@ def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
     )
     # Libraries log little, so their lines are shown unchanged.
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), force=True)
+
+
+class ConsoleLines:
+    """Renders events for people: a request as one line, other events as structlog does.
+
+    The line of a request is as long as the terminal is wide, if it can be: its path and its model
+    are shortened, never the request id.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._colours = stream.isatty()
+        self._others = structlog.dev.ConsoleRenderer(colors=self._colours)
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
+        if event.get("event") == REQUEST:
+            return request_line(event, self._columns(), colours=self._colours)
+        return self._others(logger, name, event)
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or COLUMNS
+        except (OSError, ValueError):  # no terminal, or no file
+            return COLUMNS
+
+
+def request_line(event: EventDict, columns: int, *, colours: bool = False) -> str:
+    """Return the line of a request: status, method, path, model, tokens, time, and its id.
+
+    A line that is too long for the terminal loses the end of its path, then that of its model. One
+    with room has the time of day (UTC) before the id. A hint stands on a line of its own.
+    """
+    status = str(event.get("status") or "---")
+    path, model = visible(str(event["path"])), visible(str(event.get("model") or ""))
+    rest = [*_facts(event), str(event["request_id"])]
+    fixed = len(" ".join([status, str(event["method"]), *rest])) + 1
+    room = columns - fixed - (len(model) + 1 if model else 0)
+    path = _ended(path, max(room, SHORTEST))
+    model = _ended(model, max(columns - fixed - len(path) - 1, SHORTEST))
+    words = [str(event["method"]), path, *([model] if model else []), *rest]
+    clock = f"{str(event.get('timestamp', ''))[11:19]}Z"
+    if len(clock) > 1 and len(" ".join([*words, clock])) + len(status) + 1 <= columns:
+        words.insert(-1, clock)
+    if colours and status[0].isdigit():
+        status = f"{_COLOURS.get(int(status[0]), '')}{status}{_PLAIN}"
+    line = " ".join([status, *words])
+    return f"{line}\n    hint: {visible(str(event['hint']))}" if event.get("hint") else line
+
+
+def _facts(event: EventDict) -> list[str]:
+    """Return what a request has of these: tokens, time, error, and whether its caller hung up."""
+    facts = []
+    if "input_tokens" in event:
+        facts.append(f"{event['input_tokens']}+{event.get('output_tokens', 0)}tok")
+    facts.append(_time(event["duration_ms"]))
+    if "error_type" in event:
+        facts.append(str(event["error_type"]))
+    if event.get("hung_up"):
+        facts.append("hung up")
+    return facts
+
+
+def _time(duration_ms: Any) -> str:
+    ms = float(duration_ms)
+    return f"{ms:.0f}ms" if ms < 1000 else f"{ms / 1000:.1f}s"  # noqa: PLR2004 - a second
+
+
+def _ended(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def visible(text: str) -> str:
+    """Return a text of a caller without characters that a terminal obeys."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class LineWriter:

@@ -1,4 +1,5 @@
 import pytest
+from structlog.testing import capture_logs
 
 from antiphon.server.app import build_app
 from antiphon.service.admin.transactions import COMMAND_LINE
@@ -165,6 +166,15 @@ async def test_health_and_readiness_need_no_key(client) -> None:
         "status": "ready",
         "models": {"scripted": "ready"},
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "level"), [("/health", "debug"), ("/ready", "debug"), ("/v1/models", "info")]
+)
+async def test_probes_are_logged_at_debug_level(client, path: str, level: str) -> None:
+    with capture_logs() as logs:
+        await (await client()).get(path)
+    assert [line["log_level"] for line in logs if line["event"] == "request"] == [level]
 
 
 async def test_stopping_server_is_healthy_and_not_ready(platform) -> None:

@@ -30,6 +30,8 @@ EXCHANGE = "antiphon.exchange"
 # The most characters of an error's message; the longest that names no text of a caller has 1,000.
 LONGEST_SENTENCE = 4096
 BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
+# Routes that are asked every few seconds, by programs that watch the server.
+PROBES = frozenset({"/health", "/ready"})
 
 
 class Boundary:
@@ -111,7 +113,8 @@ class Boundary:
         return False
 
     def _write_log(self, exchange: Exchange) -> None:
-        self._log.info(
+        log = self._log.debug if exchange.route in PROBES else self._log.info
+        log(
             "request",
             request_id=exchange.request_id,
             method=exchange.scope["method"],
