@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
+from structlog.testing import capture_logs
 
 from antiphon.server.http.direct import DateLine
 from antiphon.server.http.protocol import LARGEST_HEAD, SLICE, protocol_for
@@ -60,7 +62,7 @@ class Listening:
 
     def __init__(self, server: uvicorn.Server, port: int) -> None:
         self._server = server
-        self._port = port
+        self.port = port
         self.callers: list[Caller] = []
 
     @property
@@ -72,7 +74,7 @@ class Listening:
         if reads_little:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.settimeout(0)
-        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._port))
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self.port))
         limit = 4096 if reads_little else 2**20
         self.callers.append(Caller(*await asyncio.open_connection(sock=raw, limit=limit)))
         return self.callers[-1]
@@ -417,3 +419,23 @@ def test_date_is_made_once_a_second() -> None:
     assert first == b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
     assert second is first
     assert third == b"date: Thu, 01 Jan 1970 00:00:01 GMT\r\n"
+
+
+async def test_tls_on_a_port_of_http_is_refused_and_logged(org: Organization) -> None:
+    async with listening(org.app) as server:
+        with capture_logs() as logs:
+            with pytest.raises(ssl.SSLError):
+                await asyncio.open_connection("127.0.0.1", server.port, ssl=True)
+            await server.until_closed()
+        (line,) = (one for one in logs if "TLS" in one["event"])
+        assert line["hint"] == (
+            f"The base URL should be http://127.0.0.1:{server.port}, with http, or a proxy has to "
+            "end TLS."
+        )
+        # A body may begin with the same byte.
+        caller = await server.connect()
+        caller.send(HEAD + b"content-length: 3\r\n\r\n")
+        await asyncio.sleep(0.05)
+        caller.send(b"\x16\x03\x01")
+        assert (await caller.answer())[0] == 401
+        assert not any("TLS" in one["event"] for one in logs[1:])

@@ -17,9 +17,10 @@ import re
 import time
 from collections.abc import Callable
 from itertools import chain
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
+import structlog
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
@@ -30,10 +31,13 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
 from antiphon.core.ids import ID_ENTROPY, request_id
+from antiphon.server.http.base_urls import base_url
 from antiphon.server.http.boundary import envelope, headers
 from antiphon.server.http.direct import DateLine, UvicornDirect, head_lines
 from antiphon.server.http.exchange import DIRECT
 
+# The first byte of a TLS connection, with which no request of HTTP begins.
+TLS_HANDSHAKE = 0x16
 # The most bytes of a request's path, query, headers and trailers together.
 HEADER = ": \r\n"
 LARGEST_HEAD = 64 * 1024
@@ -66,6 +70,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     idle_s: ClassVar[float]
     entropy: ClassVar[Callable[[int], bytes]]
     date: ClassVar[DateLine]
+    log: ClassVar[Any]
 
     # Whether a head is arriving, the bytes since its beginning, and those that are parsed now.
     _arriving = False
@@ -115,6 +120,9 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _take(self, data: bytes) -> None:
         """Parse what arrived, as far as there is no request that waits behind another."""
+        if data[0] == TLS_HANDSHAKE and not self._received:
+            self._refuse_tls()
+            return
         if not self._in_body():
             data = without_upgrade(data)
         if len(data) <= SLICE:
@@ -127,6 +135,16 @@ class EnvelopeProtocol(HttpToolsProtocol):
                 self._keep(data[start:])
                 return
             self._parse(data[start : start + SLICE])
+
+    def _refuse_tls(self) -> None:
+        """Refuse a client that was given `https://`; it cannot read why, so the log says it."""
+        host, port = self.server or ("HOST", "PORT")
+        named = base_url(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "http")
+        self.log.info(
+            "TLS on a port of HTTP",
+            hint=f"The base URL should be {named}, with http, or a proxy has to end TLS.",
+        )
+        self._refuse(InvalidRequestError("This port speaks HTTP and not TLS."))
 
     def _keep(self, data: bytes) -> None:
         """Keep what arrived behind waiting requests; with enough of it, read no more."""
@@ -353,6 +371,7 @@ def protocol_for(
         "idle_s": idle_s,
         "entropy": staticmethod(entropy),
         "date": DateLine(now),
+        "log": structlog.get_logger("antiphon.requests"),
     }
     return type("Protocol", (EnvelopeProtocol,), attributes)
 

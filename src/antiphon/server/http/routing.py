@@ -12,6 +12,7 @@ from starlette.routing import Router as PathRouter
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import ApiError
+from antiphon.server.http.base_urls import HINT_HEADER, base_url, base_url_hint
 from antiphon.server.http.boundary import EXCHANGE
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import OpenQuery
@@ -134,7 +135,8 @@ class Router:
             )
             for route in routes
         ]
-        self._router = PathRouter(paths, redirect_slashes=False, default=_no_such_path)
+        self._paths = paths
+        self._router = PathRouter(paths, redirect_slashes=False, default=self._no_such_path)
         self._exact = {
             (method, path.path): path.app
             for path in paths
@@ -146,6 +148,16 @@ class Router:
         app = self._exact.get((scope["method"], scope["path"]), self._router)
         await app(scope, receive, send)
 
+    async def _no_such_path(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        """Raise a 404, with a hint in a header and in the log: its body is that of the API."""
+        exchange: Exchange = scope[EXCHANGE]
+        # A proxy that ends TLS tells by which scheme the client came.
+        told = exchange.header(b"x-forwarded-proto")
+        scheme = told if told in {"http", "https"} else "http"
+        base = base_url(exchange.header(b"host"), scheme)
+        hint = base_url_hint(scope["path"], base, self._is_served)
+        exchange.headers[HINT_HEADER] = exchange.fields["hint"] = hint
+        raise HTTPException(404)
 
-async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
-    raise HTTPException(404)
+    def _is_served(self, path: str) -> bool:
+        return any(route.path_regex.match(path) for route in self._paths)
