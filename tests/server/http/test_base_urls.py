@@ -14,7 +14,9 @@ pytestmark = pytest.mark.anyio
 
 BASE = "http://lab:8000"
 BARE = f"The base URL should be {BASE}, without a path: the client adds /v1 itself."
-SLASH = f"A slash is too many: the base URL should be {BASE}, and no path ends with a slash."
+SLASH = (
+    f"The path has a slash too many: the base URL should be {BASE}, and no path ends with a slash."
+)
 GENERAL = (
     f"There is no such path. The base URL of a client of the Claude API should be {BASE}, without "
     f"a path, or {BASE}/v1 if the client does not add /v1 itself."

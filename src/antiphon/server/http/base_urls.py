@@ -78,7 +78,10 @@ def _hint(path: str, base: str, is_served: Callable[[str], bool]) -> str:
     parts = [part for part in path.split("/") if part]
     plain = f"/{'/'.join(parts)}"
     if is_served(plain):
-        return f"A slash is too many: the base URL should be {base}, and no path ends with a slash."
+        return (
+            f"The path has a slash too many: the base URL should be {base}, and no path ends with "
+            "a slash."
+        )
     if is_served(plain.lower()):
         return f"Paths are in lower case: the base URL should be {base}."
     if _VERSION in parts:
