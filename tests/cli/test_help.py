@@ -38,4 +38,13 @@ def test_every_argument_has_help_that_names_its_default_plainly(command: str) ->
 
 
 def test_help_says_where_flags_stand() -> None:
-    assert "Flags stand after the command." in PARSERS["antiphon"].format_help()
+    assert "flags stand after it" in " ".join(PARSERS["antiphon"].format_help().split())
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_action_stands_on_one_line_with_what_it_does(command: str) -> None:
+    for action in PARSERS[command]._actions:
+        for choice in action._choices_actions if action.nargs == argparse.PARSER else ():
+            assert re.search(
+                rf"^    {choice.dest} +\w", PARSERS[command].format_help(), re.MULTILINE
+            ), choice.dest

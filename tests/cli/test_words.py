@@ -4,8 +4,11 @@ import sys
 
 import pytest
 
-from antiphon.cli import main
+from antiphon.cli import FAMILIES, main
 from cli.conftest import Shell
+
+# The families that are one command, without actions.
+ALONE = {"serve", "usage", "audit", "backup", "restore"}
 
 
 @pytest.mark.parametrize(
@@ -15,6 +18,35 @@ from cli.conftest import Shell
         ("keys ls", "argument ACTION: there is no 'ls'; did you mean `list`?"),
         ("models rm x", "argument ACTION: there is no 'rm'; did you mean `remove`?"),
         ("users frob", "argument ACTION: there is no 'frob'; choose from list, add, role, remove"),
+        ("workspace list", "argument COMMAND: there is no 'workspace'; did you mean `workspaces`?"),
+        ("limit", "argument COMMAND: there is no 'limit'; did you mean `limits`?"),
+        ("server", "argument COMMAND: there is no 'server'; did you mean `serve`?"),
+        ("start", "argument COMMAND: there is no 'start'; did you mean `serve`?"),
+        ("run", "argument COMMAND: there is no 'run'; did you mean `serve`?"),
+        ("version", "argument COMMAND: there is no 'version'; did you mean `--version`?"),
+        ("balance", "argument COMMAND: there is no 'balance'; did you mean `limits`?"),
+        ("logs", "argument COMMAND: there is no 'logs'; did you mean `audit`?"),
+        ("keys new", "argument ACTION: there is no 'new'; did you mean `create`?"),
+        ("keys delete k", "argument ACTION: there is no 'delete'; did you mean `revoke`?"),
+        ("keys rm k", "argument ACTION: there is no 'rm'; did you mean `revoke`?"),
+        ("keys help", "argument ACTION: there is no 'help'; did you mean `--help`?"),
+        ("workspaces delete w", "argument ACTION: there is no 'delete'; did you mean `archive`?"),
+        ("limits rm", "argument ACTION: there is no 'rm'; did you mean `clear`?"),
+        ("limits add", "argument ACTION: there is no 'add'; did you mean `set`?"),
+        ("invites rm i", "argument ACTION: there is no 'rm'; did you mean `delete`?"),
+        ("users create u", "argument ACTION: there is no 'create'; did you mean `add`?"),
+        ("users delete u", "argument ACTION: there is no 'delete'; did you mean `remove`?"),
+        ("models add m", "argument ACTION: there is no 'add'; did you mean `pull`?"),
+        ("models get m", "argument ACTION: there is no 'get'; did you mean `pull`?"),
+        ("keys get k", "argument ACTION: there is no 'get'; did you mean `list`?"),
+        (
+            "keys create k --expries 5d",
+            "unrecognized arguments: --expries 5d; did you mean `--expires`?",
+        ),
+        (
+            "--data-dir x keys list",
+            "flags stand after the command: `antiphon COMMAND --data-dir …`",
+        ),
     ],
 )
 def test_unknown_word_names_the_one_that_was_meant(
@@ -32,6 +64,39 @@ def test_flag_is_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--por", "1"])
     assert "unrecognized arguments: --por 1" in capsys.readouterr().err
+
+
+def test_unknown_flag_refers_to_the_help_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["keys", "create", "k", "--nonsense"])
+    assert capsys.readouterr().err == (
+        "antiphon keys create: error: unrecognized arguments: --nonsense\n"
+        "See `antiphon keys create --help`.\n"
+    )
+
+
+@pytest.mark.parametrize("family", ["", *(one for one in FAMILIES if one not in ALONE)])
+def test_family_alone_prints_its_help_and_exits_with_2(
+    family: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(family.split())
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"usage: antiphon {family}".rstrip())
+    with pytest.raises(SystemExit) as caught:
+        main([*family.split(), "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == printed.err
+
+
+@pytest.mark.parametrize("words", ["", "keys", "keys create", "audit"])
+def test_help_is_a_word_as_well(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["help", *words.split()])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: antiphon {words}".rstrip())
 
 
 def test_command_without_the_extra_names_it(

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with _no_garbage_collection():
-            parsed = parser(words).parse_args(words)
+            parsed = _parsed(words)
         flags = {
             name: value
             for name in parsed.settings
@@ -71,6 +71,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _expected_errors() as error:
         print(f"antiphon: {as_called(str(error))}", file=sys.stderr)  # noqa: T201 - the output of a command
         return 1
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Read the arguments. Exits with 2 if they are no command."""
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    whole = parser(words)
+    if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
+        whole.error(f"flags stand after the command: `antiphon COMMAND {words[0][:80]} …`")
+    parsed, unknown = whole.parse_known_args(words)
+    if unknown:
+        # By the command's own parser, whose help lists what it takes.
+        parsed.parser.refuse(unknown)
+    return parsed
 
 
 @contextmanager
@@ -128,7 +142,8 @@ def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
     whole = CommandParser(
         prog="antiphon",
         description="The Claude API on your own machines.",
-        epilog="Flags stand after the command. Settings can also stand in antiphon.toml and in "
+        epilog="`antiphon serve` starts a server. `antiphon COMMAND --help` lists the actions and "
+        "flags of a command; flags stand after it. Settings can also stand in antiphon.toml and in "
         "ANTIPHON_* variables: docs/reference/settings.md.",
     )
     whole.add_argument("--version", action="version", version=f"antiphon {__version__}")

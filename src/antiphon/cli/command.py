@@ -10,16 +10,33 @@ from typing import Any, NoReturn, TypeAlias
 
 from antiphon.cli.program import as_called
 from antiphon.settings import Settings
+from antiphon.wire.errors import shortened
 
 Command: TypeAlias = Callable[[argparse.Namespace, Settings], int]
 
-# Words of other programs for the same actions.
+# Words of other programs, and the words here for the same: the first that a family has is meant.
 _SYNONYMS = {
-    **dict.fromkeys(("ls", "show", "get"), "list"),
-    **dict.fromkeys(("rm", "delete", "del"), "remove"),
-    **dict.fromkeys(("new", "add", "make"), "create"),
-    **dict.fromkeys(("start", "run", "server"), "serve"),
-    **dict.fromkeys(("fetch", "download", "get"), "pull"),
+    **dict.fromkeys(("ls", "show", "describe"), ("list",)),
+    # A key is revoked and a workspace archived: `workspaces remove` removes a member.
+    **dict.fromkeys(
+        ("rm", "delete", "del", "remove", "destroy"),
+        ("revoke", "archive", "clear", "delete", "remove"),
+    ),
+    **dict.fromkeys(("new", "add", "make", "create", "invite"), ("create", "add", "set", "pull")),
+    **dict.fromkeys(("start", "run", "server", "up"), ("serve",)),
+    **dict.fromkeys(("fetch", "download", "install"), ("pull",)),
+    **dict.fromkeys(("update", "edit", "change", "modify"), ("set", "role", "rename")),
+    **dict.fromkeys(("token", "tokens", "apikey", "apikeys", "api-keys", "secrets"), ("keys",)),
+    **dict.fromkeys(("team", "teams", "project", "projects"), ("workspaces",)),
+    **dict.fromkeys(("people", "members", "person"), ("users",)),
+    **dict.fromkeys(("quota", "quotas", "budget", "spend"), ("limits",)),
+    **dict.fromkeys(("log", "logs", "history", "changes"), ("audit",)),
+    **dict.fromkeys(("cost", "costs", "stats", "report", "reports"), ("usage",)),
+    "balance": ("limits",),
+    "get": ("pull", "list"),
+    "dump": ("backup",),
+    "help": ("--help",),
+    "version": ("--version",),
 }
 
 
@@ -27,15 +44,29 @@ class CommandError(Exception):
     """A command that cannot be done. The message is for the user."""
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Formats help; argparse measures the names of actions without their indentation."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if action.nargs == argparse.PARSER:
+            self._action_max_length += self._indent_increment
+
+
 class CommandParser(argparse.ArgumentParser):
     """A parser that takes flags by their whole names only, and suggests the word that was meant."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "allow_abbrev": False})
+        super().__init__(**{"formatter_class": HelpFormatter, **options, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
-        """Print the error and where to find help; exit with 2."""
-        found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        """Print the error and where to find help, or the help if nothing was asked for.
+
+        Exits with 2 either way: nothing was done.
+        """
+        if re.search(r"required: (COMMAND|ACTION)$", message):
+            self.exit(2, self.format_help())
+        found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
         if found is not None:
             message = message[: found.start()] + _no_such(found[1], re.findall("'(.*?)'", found[2]))
         self.exit(2, as_called(f"{self.prog}: error: {message}\nSee `{self.prog} --help`.\n"))
@@ -44,12 +75,20 @@ class CommandParser(argparse.ArgumentParser):
         """Return the help; the examples in it as the reader can call them."""
         return as_called(super().format_help())
 
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Exit with the error of words that this command does not take."""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        near = [flag for word in words for flag in get_close_matches(word, flags, 1, 0.7)]
+        meant = f"; did you mean `{near[0]}`?" if near else ""
+        self.error(f"unrecognized arguments: {shortened(' '.join(words))}{meant}")
+
 
 def _no_such(word: str, choices: Sequence[str]) -> str:
     """Return the error of an unknown word, with the choice that was probably meant."""
     word = word[:80]
-    meant = _SYNONYMS.get(word)
-    near = [meant] if meant in choices else get_close_matches(word, choices, 1, 0.6)
+    known = (*choices, "--help", "--version")
+    meant = [one for one in _SYNONYMS.get(word, ()) if one in known]
+    near = meant or get_close_matches(word, choices, 1, 0.6)
     if near:
         return f"there is no {word!r}; did you mean `{near[0]}`?"
     return f"there is no {word!r}; choose from {', '.join(choices)}"
@@ -81,7 +120,7 @@ def as_command(
 
     `settings` are its own flags that set the setting of the same name.
     """
-    command.set_defaults(command=run, settings=("data_dir", *settings))
+    command.set_defaults(command=run, parser=command, settings=("data_dir", *settings))
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the settings; default: ./antiphon.toml"
     )
