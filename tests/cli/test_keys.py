@@ -1,4 +1,6 @@
+import io
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,7 +57,10 @@ def test_keys_that_expire_soon_are_named(shell: Shell) -> None:
     shell("keys create later --expires 8d")
     shell("keys create gone --expires 6d")
     shell("keys revoke gone")
-    warnings = [line for line in shell("keys list --all").splitlines() if "in time" in line]
+    printed = shell.both("keys list --all").splitlines()
+    warnings = [line for line in printed if "in time" in line]
+    # Programs read the table alone.
+    assert "in time" not in shell("keys list --all")
     assert [line.split()[1] for line in warnings] == ["soon"]
 
 
@@ -142,3 +147,23 @@ def test_output_that_cannot_be_written_is_said_in_one_line(
     assert capsys.readouterr().err == "antiphon: No space left on device\n"
     with suppress(OSError):
         full.close()
+
+
+def test_empty_list_of_keys_tells_the_filters(shell: Shell) -> None:
+    shell("workspaces create research")
+    assert shell("keys list --workspace research") == (
+        "There are no keys of workspace 'research' that are not revoked: "
+        "`antiphon keys create` makes one.\n"
+    )
+    assert shell("keys list --all").startswith("There are no keys: ")
+
+
+def test_name_is_printed_to_a_terminal_that_does_not_know_its_characters(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("keys create 東京")
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main(["keys", "list", "--data-dir", str(shell.data_dir)]) == 0
+    sys.stdout.flush()
+    assert rb"\u6771\u4eac" in written.getvalue()

@@ -81,7 +81,7 @@ def test_limits_of_the_organization_are_for_every_model_or_one(
 def test_balances_show_what_remains(shell: Shell) -> None:
     shell("workspaces create research")
     shell("limits set --workspace research --spend 100/month")
-    table = shell("limits balance --workspace research")
+    table = shell.both("limits balance --workspace research")
     assert "$100.00" in table
     assert "running now is not in it" in table
     (balance,) = shell.json("limits balance --workspace research")

@@ -23,3 +23,13 @@ def test_until_before_since_is_refused(shell: Shell) -> None:
 )
 def test_invalid_usage_arguments_are_refused(shell: Shell, line: str, error: str) -> None:
     assert shell.misunderstood(line) == error
+
+
+def test_empty_usage_tells_the_filters(shell: Shell) -> None:
+    shell("keys create ci")
+    told = shell("usage --model claude-x --key ci --workspace Default --since 2026-11-01")
+    assert told.startswith(
+        "Nothing was used of model 'claude-x' by key 'ci' in workspace 'Default' from "
+        "2026-11-01 00:00 to 20"
+    )
+    assert shell("usage --since 2026-11-01").startswith("Nothing was used from 2026-11-01 00:00")

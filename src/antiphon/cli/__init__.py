@@ -10,6 +10,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module, metadata
+from io import TextIOWrapper
 
 from antiphon import __version__
 from antiphon.cli.command import Command, CommandError, CommandParser
@@ -35,6 +36,10 @@ STOPPED_BY_HAND = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows few characters gets names all the same.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with _no_garbage_collection():
             parsed = _parsed(words)

@@ -151,15 +151,20 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     say_table(
         [_row(key, names) for key in keys],
         TableForm(
-            empty="There are no keys here: `antiphon keys create NAME` makes one.",
+            empty=f"There are no keys{_filters(arguments)}: `antiphon keys create` makes one.",
             texts=("name", "workspace"),
             least_useful=("hint", "created", "last_used", "expires", "workspace", "status"),
         ),
     )
     for key in keys:
         if expires_soon(key, now):
-            say(f"\nKey {key.name} expires on {day(key.expires_at)} UTC. Make another in time.")
+            hint(f"Key {key.name} expires on {day(key.expires_at)} UTC. Make another in time.")
     return 0
+
+
+def _filters(arguments: argparse.Namespace) -> str:
+    workspace = "" if arguments.workspace is None else f" of workspace {arguments.workspace!r}"
+    return workspace if arguments.all else f"{workspace} that are not revoked"
 
 
 def _revoke(arguments: argparse.Namespace, settings: Settings) -> int:

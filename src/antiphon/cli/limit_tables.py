@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.amounts import PERIOD_WORDS, cents_as_dollars, rate_name, spend_name
-from antiphon.cli.output import say, say_json
+from antiphon.cli.output import hint, say_json
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.settings import Settings
 from antiphon.wire.admin.limits import (
@@ -185,5 +185,5 @@ def show_balances(arguments: argparse.Namespace, settings: Settings) -> int:
     say_table(
         rows, TableForm(empty="Nothing was found.", texts=("of",), least_useful=("until", "spent"))
     )
-    say("\nWhat is running now is not in it, nor what a server has not written yet (a second).")
+    hint("\nWhat is running now is not in it, nor what a server has not written yet (a second).")
     return 0

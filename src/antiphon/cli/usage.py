@@ -12,6 +12,7 @@ from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.reports import Dimension, UsageLine
 from antiphon.settings import Settings
+from antiphon.wire.errors import shortened
 
 DIMENSIONS: dict[str, Dimension] = {
     "day": "day",
@@ -74,7 +75,7 @@ def _by(text: str) -> tuple[str, ...]:
 
 
 def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
-    lines, names = open_session(settings, lambda session: _read(session, arguments))
+    lines, names, span = open_session(settings, lambda session: _read(session, arguments))
     if arguments.json:
         say_json([_plain(arguments.by, line) for line in lines])
     elif arguments.csv:
@@ -88,7 +89,8 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
         say_table(
             rows,
             TableForm(
-                empty="Nothing was used in this time.",
+                empty=f"Nothing was used{_filters(arguments)} from {span[0]:%F %R} to "
+                f"{span[1]:%F %R} UTC.",
                 texts=("model", "key", "workspace"),
                 least_useful=("cache_write", "cache_read", "requests"),
             ),
@@ -98,7 +100,7 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _read(
     session: AdminSession, arguments: argparse.Namespace
-) -> tuple[tuple[UsageLine, ...], dict[str, str]]:
+) -> tuple[tuple[UsageLine, ...], dict[str, str], tuple[datetime, datetime]]:
     only: dict[str, list[str]] = {}
     if arguments.model is not None:
         only["model"] = [arguments.model]
@@ -112,7 +114,17 @@ async def _read(
         raise CommandError("--until should be after --since")
     lines = await session.used.lines(span, [DIMENSIONS[word] for word in arguments.by], only)
     keys = {key.id: key.name for key in await session.keys()}
-    return lines, {**keys, **{one.id: one.name for one in await session.workspaces()}}
+    return lines, {**keys, **{one.id: one.name for one in await session.workspaces()}}, span
+
+
+def _filters(arguments: argparse.Namespace) -> str:
+    """Say which filters leave nothing: ` of model 'claude-x' by key 'ci'`."""
+    given = (
+        ("of model", arguments.model),
+        ("by key", arguments.key),
+        ("in workspace", arguments.workspace),
+    )
+    return "".join(f" {what} {shortened(one)!r}" for what, one in given if one is not None)
 
 
 def _until(given: DurationOrTime | None, now: datetime) -> datetime:
