@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import literal, select, tuple_
 
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import add, read
@@ -46,9 +46,10 @@ async def list_audit_entries(
     """Return entries, the newest first; `before` is the time and id of the last listed one."""
     query = select(audit_log).order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
     if before is not None:
-        at, entry_id = before
-        older = (audit_log.c.at < at) | ((audit_log.c.at == at) & (audit_log.c.id < entry_id))
-        query = query.where(older)
+        # Compared as one row, so that both databases find the place in the index.
+        place = tuple_(audit_log.c.at, audit_log.c.id)
+        last = (literal(before[0], audit_log.c.at.type), literal(before[1], audit_log.c.id.type))
+        query = query.where(place < tuple_(*last))
     if object_id is not None:
         query = query.where(audit_log.c.object_id == object_id)
     if since is not None:

@@ -33,8 +33,10 @@ async def test_every_change_is_in_the_audit_log_without_a_secret(
 
 @pytest.mark.covers("administration: GET /audit_log", "effect")
 @pytest.mark.covers("administration: pages by token", "effect")
-async def test_audit_log_is_read_page_by_page(organization: StartOrganization) -> None:
-    org = await organization()
+async def test_audit_log_is_read_page_by_page(
+    on_both_databases: StartOrganization,
+) -> None:
+    org = await on_both_databases()
     for number in range(5):
         org.clock.now += timedelta(seconds=1)
         await org.post("/workspaces", {"name": f"w{number}"})
@@ -44,6 +46,19 @@ async def test_audit_log_is_read_page_by_page(organization: StartOrganization) -
     names = [entry["after"]["name"] for page in (first, second, third) for entry in page["data"]]
     assert names == ["w4", "w3", "w2", "w1", "w0", "default", "default"]
     assert third["next_page"] is None
+
+
+async def test_changes_of_one_moment_are_on_one_page_each(
+    on_both_databases: StartOrganization,
+) -> None:
+    org = await on_both_databases()
+    for number in range(5):
+        await org.post("/workspaces", {"name": f"w{number}"})
+    pages = [await org.get("/audit_log?limit=2")]
+    while token := pages[-1]["next_page"]:
+        pages.append(await org.get(f"/audit_log?limit=2&page={token}"))
+    names = [entry["after"]["name"] for page in pages for entry in page["data"]]
+    assert sorted(names) == ["default", "default", "w0", "w1", "w2", "w3", "w4"]
 
 
 async def test_change_without_a_difference_leaves_no_audit_entry(
