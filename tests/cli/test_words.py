@@ -44,6 +44,10 @@ ALONE = {"serve", "usage", "audit", "backup", "restore"}
             "unrecognized arguments: --expries 5d; did you mean `--expires`?",
         ),
         (
+            "keys create my laptop",
+            "unrecognized arguments: laptop; a name with spaces stands in quotes",
+        ),
+        (
             "--data-dir x keys list",
             "flags stand after the command: `antiphon COMMAND --data-dir …`",
         ),

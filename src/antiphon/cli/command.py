@@ -80,6 +80,8 @@ class CommandParser(argparse.ArgumentParser):
         flags = [flag for action in self._actions for flag in action.option_strings]
         near = [flag for word in words for flag in get_close_matches(word, flags, 1, 0.7)]
         meant = f"; did you mean `{near[0]}`?" if near else ""
+        if not any(word.startswith("-") for word in words):
+            meant = "; a name with spaces stands in quotes"
         self.error(f"unrecognized arguments: {shortened(' '.join(words))}{meant}")
 
 
