@@ -48,6 +48,20 @@ def test_cached_input_is_cheaper_to_read_and_dearer_to_write_than_input() -> Non
             assert card.output == card.input * 5
 
 
+CHEAP_READS = {
+    **dict.fromkeys(("claude-opus-5-5", "claude-sonnet-5-5"), 20),
+    **dict.fromkeys(
+        ("claude-fable-5-1", "claude-fable-5-2", "claude-mythos-5-1", "claude-mythos-5-2"), 40
+    ),
+}
+
+
+def test_read_costs_a_tenth_of_the_input_and_a_smaller_part_on_six_models() -> None:
+    for name, price in LIST_PRICES.items():
+        for card in (price, price.card(10**9)):
+            assert card.cache_read * CHEAP_READS.get(name, 10) == card.input
+
+
 def test_price_of_the_served_model_wins() -> None:
     assert price_for("claude-opus-5", "claude-opus-5", OWN) is OWN
     assert price_for("claude-opus-5", "smollm2", FREE) is FREE
