@@ -19,6 +19,7 @@ from antiphon.core.blocks import (
 )
 from antiphon.core.breakpoints import marks_in, turns_with_marks, without_marks
 from antiphon.core.prompt import Breakpoint, Prompt, Turn
+from antiphon.core.prompt_cache import ChainRoot, chain_of
 from antiphon.core.thinking_signatures import restore_thinking, sign_omitted, with_proofs
 from antiphon.core.token_bounds import tokens_at_most
 from antiphon.core.validation.spots import spots_of
@@ -37,6 +38,7 @@ class MadeUpParam(BlockParam, tag="made_up", kw_only=True, frozen=True):
 
 
 UNKNOWN: Any = MadeUpParam()
+ROOT = ChainRoot(organization_id="o", workspace_id="w", model="m")
 RESULT: Any = ToolResultParam(tool_use_id="toolu_1", content=[UNKNOWN])
 HIDDEN = ThinkingParam(thinking="", signature=sign_omitted(b"key", "So."))
 
@@ -65,6 +67,7 @@ WALKS: dict[str, Callable[[], object]] = {
     "spots_of": lambda: list(spots_of([MessageParam(role="user", content=[RESULT])])),
     "restore_thinking": lambda: restore_thinking(prompt(HIDDEN)),
     "with_proofs": lambda: with_proofs(prompt(HIDDEN), b"key"),
+    "chain_of": lambda: chain_of(prompt(), ROOT),
     "tokens_at_most": lambda: tokens_at_most(prompt()),
     "estimate": lambda: estimate(prompt()),
     "read_documents": lambda: anyio.run(read_documents, prompt(), FileReader()),

@@ -1,0 +1,51 @@
+"""The claim of a request: the usage that its engine has proved.
+
+    plan ─► engine reads, reuses and stores ─► Confirmation ─► claim ─► usage, entries
+
+A read is claimed only where the engine reused at least the tokens of that entry. Where it had
+less, the next shorter entry is claimed, or none, and the tokens between are written, not read. A
+write is claimed only where the engine keeps the prefix: tokens of which nothing is kept are plain
+input. So no request pays for an entry that no other one can read.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.prompt_cache.entries import CacheEntry, written
+from antiphon.core.prompt_cache.plan import CachePlan, CachePoint, behind, usage_of
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """What an engine did with a prompt.
+
+    `reused` is the number of tokens at its beginning that it did not compute again. `stored` are
+    the lengths, in tokens, of the prefixes that it keeps for later requests.
+    """
+
+    reused: int
+    stored: frozenset[int] = frozenset()
+
+
+class CacheClaim(msgspec.Struct, frozen=True):
+    """What a request has read and written, and its usage, which is billed."""
+
+    usage: TokenCounts
+    read: CachePoint | None
+    writes: tuple[CachePoint, ...]
+
+    def entries(self, started_at: int) -> Mapping[bytes, CacheEntry]:
+        """Return the entries to store, once the response begins, by their keys.
+
+        `started_at` is the time at which the request started.
+        """
+        return {point.key: written(point.tokens, point.ttl, started_at) for point in self.writes}
+
+
+def claim_of(plan: CachePlan, confirmed: Confirmation) -> CacheClaim:
+    """Return what may be claimed of a plan."""
+    read = next((entry for entry in plan.readable if entry.tokens <= confirmed.reused), None)
+    kept = (point for point in behind(read, plan.writable) if point.tokens in confirmed.stored)
+    writes = tuple(kept)
+    return CacheClaim(usage_of(plan.tokens, read, writes), read, writes)
