@@ -17,6 +17,12 @@ their prices are in `core.billing`. The reasons are in docs/decisions/0028-promp
 
 from antiphon.core.prompt_cache.chain import Chain, ChainRoot, chain_of
 from antiphon.core.prompt_cache.claim import CacheClaim, Confirmation, claim_of
+from antiphon.core.prompt_cache.diagnostics import (
+    CacheMiss,
+    Fingerprint,
+    fingerprint_of,
+    first_miss,
+)
 from antiphon.core.prompt_cache.entries import CacheEntry, merged, refreshed
 from antiphon.core.prompt_cache.plan import (
     MINIMUM_TOKENS,
@@ -30,13 +36,17 @@ __all__ = [
     "MINIMUM_TOKENS",
     "CacheClaim",
     "CacheEntry",
+    "CacheMiss",
     "CachePlan",
     "Chain",
     "ChainRoot",
     "Confirmation",
+    "Fingerprint",
     "PromptSize",
     "chain_of",
     "claim_of",
+    "fingerprint_of",
+    "first_miss",
     "keys_to_find",
     "merged",
     "plan_of",
