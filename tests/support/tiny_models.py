@@ -1,0 +1,197 @@
+"""Tiny models that llama.cpp loads: random weights, and a tokenizer and template that work.
+
+There is one of each kind of memory that a model may have: all positions (plain attention), the last
+few (sliding window), or one state that cannot be taken back (recurrent layers). The same call
+writes the same bytes on every machine.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+from support.templates import CHATML
+
+WIDTH: Final = 64
+HEADS: Final = 2
+INNER: Final = 128
+CONTEXT: Final = 8192
+WINDOW: Final = 64
+"""Tokens that the layers with a sliding window see."""
+RECURRENT_WIDTH: Final = 2 * WIDTH
+STATE: Final = 16
+CONVOLVED: Final = 4
+
+CONTROL: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+MERGES: Final = ("t h", "th e", "i n", "a n", "an d", "Ġ a", "Ġ the", "e r", "o n")
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""The tensors of a model by their names; the last side is the one that lies together in memory."""
+
+
+class Kind(StrEnum):
+    """A kind of memory, named as the architecture of its model."""
+
+    ATTENTION = "llama"
+    SLIDING_WINDOW = "gemma3"
+    RECURRENT = "granitehybrid"
+
+
+LAYERS: Final[Mapping[Kind, int]] = {
+    Kind.ATTENTION: 2,
+    Kind.SLIDING_WINDOW: 6,  # Gemma 3: five layers with a window, then one without
+    Kind.RECURRENT: 4,
+}
+
+
+def write_model(kind: Kind, path: Path, *, seed: int = 1) -> Path:
+    """Write the GGUF file of a model of this kind; another seed gives other weights."""
+    writer = gguf.GGUFWriter(path, kind.value)
+    vocabulary = _add_tokenizer(writer)
+    _add_sizes(writer, kind, vocabulary)
+    shapes = _shapes(kind, vocabulary)
+    for name in sorted(shapes):
+        writer.add_tensor(name, _weights(f"{seed} {name}", name, shapes[name]))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter) -> int:
+    """Add byte-level BPE with a few merges; return the size of its vocabulary."""
+    merged = [merge.replace(" ", "") for merge in MERGES]
+    tokens = [*CONTROL, *_byte_characters(), *merged]
+    normal = [gguf.TokenType.NORMAL] * (len(tokens) - len(CONTROL))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL] * len(CONTROL) + normal)
+    writer.add_token_merges(MERGES)
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(CONTROL.index("<|im_end|>"))
+    writer.add_add_bos_token(False)  # noqa: FBT003 - the writer's own interface
+    writer.add_chat_template(CHATML)
+    return len(tokens)
+
+
+def _byte_characters() -> list[str]:
+    """Return the character that stands for each byte: itself, or one from U+0100 on."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(0x100)]
+
+
+def _add_sizes(writer: gguf.GGUFWriter, kind: Kind, vocabulary: int) -> None:
+    writer.add_vocab_size(vocabulary)
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(LAYERS[kind])
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    match kind:
+        case Kind.ATTENTION:
+            writer.add_head_count_kv(HEADS)
+        case Kind.SLIDING_WINDOW:
+            writer.add_head_count_kv(HEADS)
+            writer.add_key_length(WIDTH // HEADS)
+            writer.add_value_length(WIDTH // HEADS)
+            writer.add_sliding_window(WINDOW)
+        case Kind.RECURRENT:
+            layers = range(LAYERS[kind])
+            writer.add_head_count_kv([0 if _is_recurrent(layer) else HEADS for layer in layers])
+            writer.add_ssm_conv_kernel(CONVOLVED)
+            writer.add_ssm_inner_size(RECURRENT_WIDTH)
+            writer.add_ssm_state_size(STATE)
+            writer.add_ssm_time_step_rank(HEADS)
+            writer.add_ssm_group_count(1)
+
+
+def _is_recurrent(layer: int) -> bool:
+    return layer % 2 == 0
+
+
+def _shapes(kind: Kind, vocabulary: int) -> Shapes:
+    shapes: Shapes = {
+        "token_embd.weight": (vocabulary, WIDTH),
+        "output_norm.weight": (WIDTH,),
+        "output.weight": (vocabulary, WIDTH),  # tied to the embeddings, it would repeat the prompt
+    }
+    for layer in range(LAYERS[kind]):
+        block = _feed_forward() | BLOCKS[kind](layer)
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
+    return shapes
+
+
+def _feed_forward() -> Shapes:
+    return {
+        "ffn_norm.weight": (WIDTH,),
+        "ffn_gate.weight": (INNER, WIDTH),
+        "ffn_up.weight": (INNER, WIDTH),
+        "ffn_down.weight": (WIDTH, INNER),
+    }
+
+
+def _attention(_layer: int) -> Shapes:
+    sides = ("attn_q", "attn_k", "attn_v", "attn_output")
+    return {"attn_norm.weight": (WIDTH,), **{f"{side}.weight": (WIDTH, WIDTH) for side in sides}}
+
+
+def _windowed(layer: int) -> Shapes:
+    return _attention(layer) | {
+        "attn_q_norm.weight": (WIDTH // HEADS,),
+        "attn_k_norm.weight": (WIDTH // HEADS,),
+        "post_attention_norm.weight": (WIDTH,),
+        "post_ffw_norm.weight": (WIDTH,),
+    }
+
+
+def _hybrid(layer: int) -> Shapes:
+    if not _is_recurrent(layer):
+        return _attention(layer)
+    convolved = RECURRENT_WIDTH + 2 * STATE
+    return {
+        "attn_norm.weight": (WIDTH,),
+        "ssm_in.weight": (RECURRENT_WIDTH + convolved + HEADS, WIDTH),
+        "ssm_conv1d.weight": (convolved, CONVOLVED),
+        "ssm_conv1d.bias": (convolved,),
+        "ssm_dt.bias": (HEADS,),
+        "ssm_a": (HEADS, 1),
+        "ssm_d": (HEADS, 1),
+        "ssm_norm.weight": (1, RECURRENT_WIDTH),
+        "ssm_out.weight": (WIDTH, RECURRENT_WIDTH),
+    }
+
+
+BLOCKS: Final[Mapping[Kind, Callable[[int], Shapes]]] = {
+    Kind.ATTENTION: _attention,
+    Kind.SLIDING_WINDOW: _windowed,
+    Kind.RECURRENT: _hybrid,
+}
+
+
+def _weights(seed: str, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return weights that depend on the seed, the name and the shape only."""
+    count = int(np.prod(shape))
+    drawn = np.frombuffer(hashlib.shake_256(seed.encode()).digest(4 * count), dtype="<u4")
+    middle, spread = _range(name, shape)
+    return (middle + spread * (drawn / 2**31 - 1)).reshape(shape).astype(np.float32)
+
+
+def _range(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return the middle and the spread of the weights of a tensor."""
+    even = float(np.sqrt(3 / shape[-1]))  # values keep their size from layer to layer
+    if name.endswith("ssm_a"):
+        return -1, 0.5  # a state decays
+    if "attn_q" in name or "attn_k" in name:
+        # Sharp attention: a few positions decide, also distant ones.
+        return (2, 0.1) if "norm" in name else (0, 2 * even)
+    return (1, 0.1) if "norm" in name else (0, even)
