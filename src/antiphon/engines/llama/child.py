@@ -49,6 +49,7 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 def main() -> None:
     """Serve the model that stdin names, for as long as the parent lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the parent, which decides
+    os.umask(0o077)  # its files hold what callers have said
     report_to = claim_stdout()
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
     die_with_parent(config.parent, b"antiphon-llama")
