@@ -1,0 +1,117 @@
+"""The folders of snapshots: one for each identity of a model, in one that has their key.
+
+Each has one owner at a time. A folder that nobody owns, of a model that is not served any more, is
+emptied as its snapshots end.
+"""
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from antiphon.engines.llama.snapshots.files import SnapshotFiles
+from antiphon.engines.llama.snapshots.keys import open_key
+
+LOCK: Final = ".lock"
+_IDENTITY: Final = re.compile("[0-9a-f]{64}")
+
+
+class SnapshotsUnavailableError(Exception):
+    """Snapshots cannot be kept here. The message is for the operator."""
+
+
+class OwnedFolder:
+    """The folder of one identity, locked until it is closed; `path` is for llama.cpp."""
+
+    def __init__(self, root: Path, identity: str, key: bytes, lock: int) -> None:
+        self.path = root / identity
+        self.key = key
+        self._root = root
+        self._lock = lock
+
+    @classmethod
+    def open(cls, root: Path, identity: str) -> "OwnedFolder":
+        """Make and lock the folder. Blocks. Raises `SnapshotsUnavailableError`."""
+        try:
+            _make_private(root)
+            lock = _lock(root, identity)
+            if lock is None:
+                raise SnapshotsUnavailableError(
+                    f"another engine keeps the snapshots of this model in {root / identity}"
+                )
+            try:
+                _make_private(root / identity)
+                return cls(root, identity, open_key(root), lock)
+            except BaseException:
+                os.close(lock)
+                raise
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SnapshotsUnavailableError(f"{root} cannot keep snapshots: {reason}") from error
+
+    def remove_ended_elsewhere(self, now: float) -> None:
+        """Remove the snapshots of other identities that have ended, where nobody owns them.
+
+        Blocks. Raises `OSError`.
+        """
+        for path in self._root.iterdir():
+            if path != self.path and _IDENTITY.fullmatch(path.name) and path.is_dir():
+                with _owned(self._root, path.name) as owned:
+                    if owned:
+                        _remove_ended(SnapshotFiles(path, self.key), now)
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+
+def _remove_ended(files: SnapshotFiles, now: float) -> None:
+    left = 0
+    for found in files.find_all():
+        if found.used_at + found.record.lifetime_s <= now:
+            files.remove(found.name)
+        else:
+            left += 1
+    if not left:
+        files.folder.rmdir()
+
+
+@contextmanager
+def _owned(root: Path, identity: str) -> Iterator[bool]:
+    lock = _lock(root, identity)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(root: Path, identity: str) -> int | None:
+    """Lock an identity for this process; `None` if another owner has it.
+
+    The lock lies beside the folder and stays, so that all owners lock the same file.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(root / f"{identity}{LOCK}", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only its owner can enter; take the rights of others from one that is."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(f"{folder} is no folder of this user")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        folder.chmod(0o700)

@@ -1,0 +1,59 @@
+"""The key of a data folder, with which its snapshots are proven. It is made once."""
+
+import fcntl
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from antiphon.engines.llama.snapshots.records import KEY_BYTES
+
+KEY_FILE: Final = "key"
+LOCK_FILE: Final = "key.lock"
+
+
+def open_key(folder: Path) -> bytes:
+    """Return the key of a folder, made if it has none. Raises `OSError`.
+
+    A key that others could read or write, or of another size, is replaced: it proves nothing.
+    Processes that make one at the same time get the same.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    lock = os.open(folder / LOCK_FILE, flags, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = folder / KEY_FILE
+        return _read(path) or _make(path)
+    finally:
+        os.close(lock)
+
+
+def _make(path: Path) -> bytes:
+    key = secrets.token_bytes(KEY_BYTES)
+    unfinished = path.with_suffix(".part")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    return key
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the key in a file; `None` if there is none, or none that can be trusted."""
+    if path.is_symlink():
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        own = found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
+        if not (stat.S_ISREG(found.st_mode) and own):
+            return None
+        key = file.read(KEY_BYTES + 1)
+    return key if len(key) == KEY_BYTES else None

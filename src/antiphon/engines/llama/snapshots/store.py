@@ -1,0 +1,293 @@
+"""The snapshots of one model: found by tokens, kept within a budget, proven before each restore.
+
+llama.cpp writes and reads the files itself. So a snapshot is saved in three steps: `saving` makes
+room and gives the name of a file, llama.cpp writes it, and `Draft.keep` has it proven in the
+background, for which no request waits. What goes wrong with a file costs the snapshot, and nothing
+else.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from threading import Event
+
+import structlog
+from msgspec.structs import replace
+
+from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES, allowed_bytes
+from antiphon.engines.llama.snapshots.file_work import FileWork, reason_of
+from antiphon.engines.llama.snapshots.files import DamagedFileError, Found, Seen, SnapshotFiles
+from antiphon.engines.llama.snapshots.folder import OwnedFolder, SnapshotsUnavailableError
+from antiphon.engines.llama.snapshots.identity import ModelIdentity
+from antiphon.engines.llama.snapshots.index import MOST_SNAPSHOTS, Draft, Snapshot, SnapshotIndex
+from antiphon.engines.llama.snapshots.prefixes import pack_tokens
+from antiphon.engines.llama.snapshots.records import SnapshotRecord
+
+
+def _random_name() -> str:
+    return secrets.token_hex(16)
+
+
+class SnapshotLostError(Exception):
+    """A snapshot cannot be restored: it is gone, or its file is not the one that was written."""
+
+
+class SnapshotStore:
+    """The snapshots in one folder, for one identity of a model. Made by `open`.
+
+    `now` is the time of day in seconds: lifetimes go on while no server runs. `new_name` gives
+    names that no file had before. Work on files runs in threads, the rest on the event loop.
+
+    Opening takes time linear in the files and in their tokens (4 bytes each). `find` is linear in
+    the tokens of the prompt and in the number of snapshots of the salt; making room takes n log n
+    of at most `most` snapshots. The check before a restore reads the file once, a megabyte at a
+    time, and again only if the file was changed.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a store, each once
+        self,
+        folder: OwnedFolder,
+        files: SnapshotFiles,
+        index: SnapshotIndex,
+        *,
+        now: Callable[[], float],
+        new_name: Callable[[], str],
+        budget_bytes: int,
+    ) -> None:
+        self.folder = folder.path
+        self._owned = folder
+        self._files = files
+        self._index = index
+        self._now = now
+        self._new_name = new_name
+        self._budget_bytes = budget_bytes
+        self._work = FileWork()
+        self._log = structlog.get_logger(__name__)
+
+    @classmethod
+    async def open(  # noqa: PLR0913 - the parts of a store, each once
+        cls,
+        root: Path,
+        identity: ModelIdentity,
+        *,
+        now: Callable[[], float] = time.time,
+        new_name: Callable[[], str] = _random_name,
+        budget_bytes: int = DEFAULT_BYTES,
+        most: int = MOST_SNAPSHOTS,
+        open_files: Callable[[Path, bytes], SnapshotFiles] = SnapshotFiles,
+    ) -> "SnapshotStore":
+        """Open the snapshots of a model. Raises `SnapshotsUnavailableError`."""
+        folder = await asyncio.to_thread(OwnedFolder.open, root, identity.digest())
+        try:
+            files = open_files(folder.path, folder.key)
+            index = SnapshotIndex(most)
+            store = cls(folder, files, index, now=now, new_name=new_name, budget_bytes=budget_bytes)
+            for found in await asyncio.to_thread(files.find_all):
+                store._take_in(found)
+            await store.sweep()
+        except OSError as error:
+            folder.close()
+            raise SnapshotsUnavailableError(
+                f"{folder.path} cannot keep snapshots: {reason_of(error)}"
+            ) from error
+        except BaseException:
+            folder.close()
+            raise
+        return store
+
+    async def aclose(self) -> None:
+        """Finish what is being kept or removed, and release the folder."""
+        await self.settle()
+        self._owned.close()
+
+    async def settle(self) -> None:
+        """Wait until no work on files is left."""
+        await self._work.settle()
+
+    @property
+    def used_bytes(self) -> int:
+        """The bytes of all files, with those that are being written."""
+        return self._index.used_bytes
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return all snapshots that can be found now."""
+        now = self._now()
+        return [snapshot for snapshot in self._index.snapshots() if snapshot.ends_at > now]
+
+    def find(self, salt: str, tokens: Sequence[int]) -> Snapshot | None:
+        """Return the longest snapshot with this salt that `tokens` begin with.
+
+        Raises `ValueError` for numbers that are no tokens: see `pack_tokens`.
+        """
+        return self._index.longest(salt, pack_tokens(tokens), self._now())
+
+    @contextmanager
+    def pinned(self, snapshot: Snapshot) -> Iterator[None]:
+        """Keep the file of a snapshot until the block ends; it may be lost meanwhile."""
+        snapshot.pins += 1
+        try:
+            yield
+        finally:
+            snapshot.pins -= 1
+            if snapshot.lost:
+                self._begin_removal(self._index.forget([snapshot]))
+
+    @asynccontextmanager
+    async def restoring(self, snapshot: Snapshot) -> AsyncIterator[str]:
+        """Check a snapshot and pin it; yields the name of its file, for llama.cpp to restore.
+
+        Raises `SnapshotLostError` before that if it is lost, or damaged, which loses it. Does not
+        count as a use: see `renew`.
+        """
+        with self.pinned(snapshot):
+            if snapshot.lost:
+                raise SnapshotLostError
+            await self._check(snapshot)
+            yield snapshot.file
+
+    async def renew(self, snapshot: Snapshot, lifetime_s: float = 0.0) -> bool:
+        """Begin the lifetime of a used snapshot again; a longer one replaces its own.
+
+        Returns whether it was still alive. An answer's request calls it when it starts.
+        """
+        now = self._now()
+        if snapshot.lost or snapshot.ends_at <= now:
+            return False
+        name, snapshot.used_at = snapshot.name, now
+        if lifetime_s > snapshot.record.lifetime_s:
+            record = snapshot.record = replace(snapshot.record, lifetime_s=lifetime_s)
+            await self._work.run(lambda: self._files.write_record(name, record, now))
+        else:
+            await self._work.run(lambda: self._files.touch(name, now))
+        return True
+
+    @asynccontextmanager
+    async def saving(
+        self, salt: str, tokens: Sequence[int], expected_bytes: int
+    ) -> AsyncIterator[Draft | None]:
+        """Make room for a snapshot and yield its draft.
+
+        Yields `None` if the prefix has a snapshot, if one is being written, or if there is no room.
+        Without a call of `Draft.keep` in the block, what was written is removed. Raises
+        `ValueError` for numbers that are no tokens.
+        """
+        prefix = (salt, pack_tokens(tokens))
+        if prefix in self._index.drafts or self._index.live(prefix, self._now()) is not None:
+            yield None
+            return
+        draft = Draft(self._new_name(), prefix, expected_bytes, self._finish)
+        self._index.drafts[prefix] = draft
+        try:
+            fits = await self._make_room()
+            yield draft if fits and not draft.dropped else None
+        finally:
+            if draft.kept is None:
+                self._drop(draft)
+
+    async def clear(self, salt: str | None = None) -> int:
+        """Remove all snapshots of a salt, or of every salt; returns their number."""
+        for draft in self._index.drafts.values():
+            draft.dropped = draft.dropped or salt in (None, draft.salt)
+        chosen = [one for one in self._index.snapshots() if salt in (None, one.salt)]
+        await self._remove(chosen)
+        return len(chosen)
+
+    async def sweep(self) -> None:
+        """Remove what has ended, what exceeds the budget, and files that belong to nothing."""
+        now = self._now()
+        await self._remove([one for one in self._index.snapshots() if one.ends_at <= now])
+        if not await self._make_room():
+            await self._remove(self._index.evictable())
+        files = await self._work.run(self._files.list_files) or []
+        # A name is known before its file is there, so an unknown one has no use any more.
+        known = self._index.names
+        strays = [file for file in files if file.partition(".")[0] not in known]
+        await self._work.run(lambda: self._files.remove_files(strays))
+        await self._work.run(lambda: self._owned.remove_ended_elsewhere(now))
+
+    def _take_in(self, found: Found, seen: Seen | None = None) -> Snapshot | None:
+        if found.record.identity != self.folder.name:
+            return None
+        # A clock that was set back must not make a snapshot live longer.
+        snapshot = Snapshot(found, seen)
+        snapshot.used_at = min(found.used_at, self._now())
+        self._begin_removal(self._index.add(snapshot))
+        return snapshot
+
+    async def _check(self, snapshot: Snapshot) -> None:
+        name, record, seen, stop = snapshot.name, snapshot.record, snapshot.seen, Event()
+        try:
+            snapshot.seen = await asyncio.to_thread(self._files.check, name, record, seen, stop)
+        except DamagedFileError as error:
+            self._log.error("a snapshot was damaged and is removed", reason=reason_of(error))
+            self._index.forget([snapshot])
+            raise SnapshotLostError from error
+        except OSError as error:
+            self._log.error("a snapshot cannot be read", reason=reason_of(error))
+            raise SnapshotLostError from error
+        finally:
+            stop.set()
+
+    async def _make_room(self) -> bool:
+        """Evict until all files fit, with the drafts; evict nothing if that is not enough."""
+        free = await self._work.run(self._files.free_bytes)
+        if free is None:
+            return False
+        allowed = allowed_bytes(self._budget_bytes, free, self._index.saved_bytes)
+        chosen = self._index.excess(allowed, self._now())
+        await self._remove(chosen or [])
+        return chosen is not None
+
+    async def _remove(self, snapshots: Sequence[Snapshot]) -> None:
+        if names := self._index.forget(snapshots):
+            await self._work.run(lambda: self._remove_files(names))
+
+    def _begin_removal(self, names: Sequence[str]) -> None:
+        if names:
+            self._work.begin(lambda: self._remove_files(names))
+
+    def _remove_files(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._files.remove(name)
+
+    def _finish(
+        self, draft: Draft, size: int, lifetime_s: float, read_ms: float
+    ) -> "asyncio.Task[Snapshot | None]":
+        return self._work.start(self._prove(draft, size, lifetime_s, read_ms))
+
+    async def _prove(
+        self, draft: Draft, size: int, lifetime_s: float, read_ms: float
+    ) -> Snapshot | None:
+        used_at = self._now()
+
+        def write() -> tuple[Found, Seen | None]:
+            proof, seen = self._files.prove(draft.name, size)
+            record = SnapshotRecord(
+                identity=self.folder.name,
+                salt=draft.salt,
+                tokens=draft.tokens,
+                size=size,
+                proof=proof,
+                lifetime_s=lifetime_s,
+                read_ms=read_ms,
+            )
+            self._files.write_record(draft.name, record, used_at)
+            return Found(draft.name, record, used_at), seen
+
+        draft.reserved = max(size, 0)
+        written = await self._work.run(write) if await self._make_room() else None
+        if written is None or draft.dropped:
+            self._drop(draft)
+            return None
+        snapshot = self._take_in(*written)
+        del self._index.drafts[draft.salt, draft.tokens]
+        return snapshot
+
+    def _drop(self, draft: Draft) -> None:
+        """Give up a draft, and remove what was written of it."""
+        draft.dropped = True
+        self._index.drafts.pop((draft.salt, draft.tokens), None)
+        self._begin_removal([draft.name])
