@@ -1,9 +1,10 @@
 """The slots of a real child of llama.cpp: read, answer, save, restore, erase."""
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 import msgspec
@@ -11,6 +12,8 @@ import msgspec
 from antiphon.engines.llama.client import open_session
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import child_config, start_child
+
+Prompt: TypeAlias = list[int] | dict[str, Any]
 
 
 class Greedy(msgspec.Struct, frozen=True):
@@ -28,11 +31,11 @@ class Slots:
         self._address = address
         self._session = session
 
-    async def read(self, slot: int, prompt: list[int]) -> None:
+    async def read(self, slot: int, prompt: Prompt) -> None:
         """Read a prompt into a slot and answer nothing."""
         await self._complete(slot, prompt, 0)
 
-    async def answer(self, slot: int, prompt: list[int], tokens: int = 16) -> Greedy:
+    async def answer(self, slot: int, prompt: Prompt, tokens: int = 16) -> Greedy:
         body = await self._complete(slot, prompt, tokens)
         return Greedy(tuple(body["tokens"]), body["timings"]["cache_n"])
 
@@ -50,7 +53,14 @@ class Slots:
         done = await self.act(slot, "restore", file)
         assert done["n_read"] == (self.folder / file).stat().st_size, done
 
-    async def _complete(self, slot: int, prompt: list[int], tokens: int) -> dict[str, Any]:
+    async def with_image(self, before: str, image: bytes, after: str) -> dict[str, Any]:
+        """Return a prompt with an image between two texts."""
+        async with self._session.get(f"{self._address}/props") as response:
+            marker = (await response.json())["media_marker"]
+        text = f"{before}{marker}{after}"
+        return {"prompt_string": text, "multimodal_data": [b64encode(image).decode()]}
+
+    async def _complete(self, slot: int, prompt: Prompt, tokens: int) -> dict[str, Any]:
         body = {
             "id_slot": slot,
             "prompt": prompt,
@@ -69,9 +79,12 @@ class Slots:
 
 
 @asynccontextmanager
-async def slots_of(weights: Path, folder: Path) -> AsyncGenerator[Slots]:
+async def slots_of(
+    weights: Path, folder: Path, mmproj: Path | None = None
+) -> AsyncGenerator[Slots]:
     """Run a child with two slots, which saves them in `folder`."""
-    options = LlamaOptions(context=1024, slots=2, threads=2)
+    projector = None if mmproj is None else str(mmproj)
+    options = LlamaOptions(context=1024, slots=2, threads=2, mmproj=projector)
     config = child_config(options, weights, folder)
     child = await start_child(config, 60)
     try:

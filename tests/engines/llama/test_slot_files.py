@@ -12,6 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from support import images
+from support.projector import IMAGE_TOKENS
 from support.slots import Slots, slots_of
 from support.tiny_models import Kind, write_model
 
@@ -236,3 +238,20 @@ async def test_file_of_another_model_is_restored_and_makes_wrong_answers(
 
 async def test_path_outside_of_the_folder_is_refused(slots: Slots) -> None:
     assert "Invalid filename" in (await slots.act(0, "save", "../x.kv"))["error"]["message"]
+
+
+async def test_slot_with_an_image_is_restored_for_the_same_image_only(
+    default_model: Path, projector: Path, tmp_path: Path
+) -> None:
+    async with slots_of(default_model, tmp_path, projector) as slots:
+        read = await slots.with_image("Look: ", images.png(colour=(0, 0, 0)), " and say")
+        same = await slots.with_image("Look: ", images.png(colour=(0, 0, 0)), " and say what")
+        other = await slots.with_image("Look: ", images.png(colour=(9, 9, 9)), " and say what")
+        await slots.read(0, read)
+        whole = await slots.saved(0, FILE)
+        cold = await slots.answer(1, same, tokens=4)
+        await slots.restore(1, FILE)
+        restored = await slots.answer(1, same, tokens=4)
+        assert (restored.tokens, restored.reused) == (cold.tokens, whole)
+        await slots.restore(1, FILE)
+        assert (await slots.answer(1, other, tokens=4)).reused < whole - IMAGE_TOKENS
