@@ -8,7 +8,7 @@ from pathlib import Path
 
 from antiphon.engines.llama.snapshots.files import Seen, SnapshotFiles
 from antiphon.engines.llama.snapshots.identity import ModelIdentity
-from antiphon.engines.llama.snapshots.index import Snapshot
+from antiphon.engines.llama.snapshots.index import Snapshot, Written
 from antiphon.engines.llama.snapshots.records import SnapshotRecord
 from antiphon.engines.llama.snapshots.store import SnapshotStore
 
@@ -90,12 +90,31 @@ async def put(
         if draft is None:
             return None
         (store.folder / draft.file).write_bytes(content)
-        return await draft.keep(
-            saved_tokens=len(tokens) if saved_tokens is None else saved_tokens,
-            size=len(content) if reported is None else reported,
-            lifetime_s=lifetime_s,
-            read_ms=read_ms,
+        size = len(content) if reported is None else reported
+        kept = draft.keep(
+            written(
+                store,
+                tokens=len(tokens) if saved_tokens is None else saved_tokens,
+                size=size,
+                lifetime_s=lifetime_s,
+                read_ms=read_ms,
+            )
         )
+        return await kept
+
+
+def written(
+    store: SnapshotStore,
+    *,
+    tokens: int,
+    size: int,
+    lifetime_s: float = HOUR,
+    read_ms: float = 100.0,
+) -> Written:
+    """Return what llama.cpp has written, in a request that begins now."""
+    return Written(
+        tokens=tokens, size=size, lifetime_s=lifetime_s, used_at=store._now(), read_ms=read_ms
+    )
 
 
 async def restored(store: SnapshotStore, snapshot: Snapshot) -> bytes:

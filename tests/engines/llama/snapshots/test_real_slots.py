@@ -8,7 +8,7 @@ import pytest
 from antiphon.engines.llama.snapshots.index import Snapshot
 from antiphon.engines.llama.snapshots.store import SnapshotStore
 from support.slots import Slots, slots_of
-from support.snapshots import HOUR, Disk, open_store
+from support.snapshots import Disk, open_store, written
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
@@ -25,12 +25,8 @@ async def save(store: SnapshotStore, slots: Slots, slot: int, tokens: list[int])
     async with store.saving("workspace", tokens, 1 << 20) as draft:
         assert draft is not None
         saved = await slots.act(slot, "save", draft.file)
-        return await draft.keep(
-            saved_tokens=saved["n_saved"],
-            size=saved["n_written"],
-            lifetime_s=HOUR,
-            read_ms=100.0,
-        )
+        kept = draft.keep(written(store, tokens=saved["n_saved"], size=saved["n_written"]))
+        return await kept
 
 
 @pytest.mark.parametrize("kind", Kind)

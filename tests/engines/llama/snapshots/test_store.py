@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+import random
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.store import SnapshotLostError, SnapshotStore
-from support.snapshots import HOUR, IDENTITY, Disk, open_store, put, restored
+from support.snapshots import HOUR, IDENTITY, Disk, open_store, put, restored, written
 
 pytestmark = pytest.mark.anyio
 
@@ -134,8 +135,8 @@ async def test_snapshot_is_found_when_it_is_proven_and_not_before(store: Snapsho
     async with store.saving("a", TOKENS, 4) as draft:
         assert draft is not None
         (store.folder / draft.file).write_bytes(b"abcd")
-        kept = draft.keep(saved_tokens=3, size=4, lifetime_s=HOUR, read_ms=1.0)
-        assert draft.keep(saved_tokens=0, size=0, lifetime_s=0, read_ms=0) is kept
+        kept = draft.keep(written(store, tokens=3, size=4))
+        assert draft.keep(written(store, tokens=0, size=0)) is kept
         assert store.find("a", TOKENS) is None
     assert await kept is store.find("a", TOKENS) is not None
     await store.aclose()
@@ -148,7 +149,7 @@ async def test_cancelled_request_does_not_cancel_what_it_has_kept(store: Snapsho
         async with store.saving("a", TOKENS, 4) as draft:
             assert draft is not None
             (store.folder / draft.file).write_bytes(b"abcd")
-            draft.keep(saved_tokens=3, size=4, lifetime_s=HOUR, read_ms=1.0)
+            draft.keep(written(store, tokens=3, size=4))
             reached.set()
             await asyncio.sleep(60)
 
@@ -193,7 +194,7 @@ async def test_sweep_leaves_what_is_being_written(store: SnapshotStore) -> None:
         assert draft is not None
         (store.folder / draft.file).write_bytes(b"abcd")
         await store.sweep()
-        kept = draft.keep(saved_tokens=3, size=4, lifetime_s=HOUR, read_ms=1.0)
+        kept = draft.keep(written(store, tokens=3, size=4))
         await store.sweep()
     assert await kept is not None
     await store.aclose()
@@ -205,7 +206,7 @@ async def test_cleared_workspace_gets_no_snapshot_that_was_being_written(
     async with store.saving("a", TOKENS, 4) as draft:
         assert draft is not None
         (store.folder / draft.file).write_bytes(b"abcd")
-        kept = draft.keep(saved_tokens=3, size=4, lifetime_s=HOUR, read_ms=1.0)
+        kept = draft.keep(written(store, tokens=3, size=4))
         await store.clear("a")
     assert await kept is None
     assert await files(store) == []
@@ -229,7 +230,7 @@ async def test_full_disk_loses_the_new_snapshot_and_no_other(
         with structlog.testing.capture_logs() as logs:
             assert await put(store, "a", [1]) is None
         assert [(log["event"], log["reason"]) for log in logs] == [
-            ("a snapshot was lost", "No space left on device")
+            ("work on snapshots failed", "No space left on device")
         ]
     assert await restored(store, first) == b"first"
     assert len(await files(store)) == 2
@@ -262,7 +263,7 @@ async def test_snapshot_that_turns_out_too_large_is_removed(tmp_path: Path, disk
     async with store.saving("a", TOKENS, 1) as draft:
         assert draft is not None
         (store.folder / draft.file).write_bytes(b"x" * 11)
-        kept = draft.keep(saved_tokens=3, size=11, lifetime_s=HOUR, read_ms=1.0)
+        kept = draft.keep(written(store, tokens=3, size=11))
     assert await kept is None
     assert await files(store) == []
     await store.aclose()
@@ -339,6 +340,74 @@ async def test_folder_that_cannot_be_read_is_refused_in_one_sentence(
     (tmp_path / IDENTITY.digest()).write_bytes(b"")
     with pytest.raises(SnapshotsUnavailableError, match=r"cannot keep snapshots: File exists"):
         await open_store(tmp_path, disk)
+
+
+async def test_lifetime_begins_with_the_request_that_saves(
+    store: SnapshotStore, disk: Disk
+) -> None:
+    async with store.saving("a", TOKENS, 4) as draft:
+        assert draft is not None
+        began = written(store, tokens=3, size=4, lifetime_s=300)
+        disk.now += 200  # reading a long prompt
+        (store.folder / draft.file).write_bytes(b"abcd")
+        kept = await draft.keep(began)
+    assert kept is not None
+    disk.now += 99
+    assert store.find("a", TOKENS) is kept
+    disk.now += 1
+    assert store.find("a", TOKENS) is None
+    await store.aclose()
+
+
+async def test_no_tokens_are_no_snapshot(store: SnapshotStore) -> None:
+    assert await put(store, "a", []) is None
+    assert store.find("a", TOKENS) is None
+    await store.aclose()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_users_at_the_same_time_get_what_they_have_saved(
+    tmp_path: Path, disk: Disk, seed: int
+) -> None:
+    """Each prefix has one content: any other that is restored belongs to somebody else."""
+    store = await open_store(tmp_path, disk, budget_bytes=300, most=8)
+    restores = 0
+
+    def content(salt: str, tokens: list[int]) -> bytes:
+        return f"{salt}{tokens}".encode()
+
+    async def user(numbers: random.Random) -> None:
+        nonlocal restores
+        for _ in range(60):
+            await asyncio.sleep(0.001)  # the turn of others
+            salt = numbers.choice("ab")
+            tokens = [numbers.randrange(2) for _ in range(numbers.randrange(1, 4))]
+            match numbers.choice(["sweep", "clear", *["save"] * 6, *["restore"] * 12]):
+                case "save":
+                    await put(store, salt, tokens, content(salt, tokens))
+                case "sweep":
+                    disk.now += 100
+                    await store.sweep()
+                case "clear":
+                    await store.clear(salt)
+                case _:
+                    found = store.find(salt, [*tokens, 9])
+                    if found is None:
+                        continue
+                    own = memoryview(found.record.tokens).cast("I").tolist()
+                    assert tokens[: len(own)] == own
+                    await store.renew(found)
+                    with suppress(SnapshotLostError):
+                        assert await restored(store, found) == content(salt, own)
+                        restores += 1
+
+    users = [random.Random(f"{seed} {number}") for number in range(6)]  # noqa: S311 - no secrets
+    await asyncio.gather(*(user(numbers) for numbers in users))
+    await store.sweep()
+    assert restores
+    assert store.used_bytes <= 300
+    assert len(await files(store)) == 2 * len(store.snapshots())
+    await store.aclose()
 
 
 async def test_tokens_of_images_are_refused(store: SnapshotStore) -> None:

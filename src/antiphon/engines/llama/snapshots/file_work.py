@@ -42,7 +42,7 @@ class FileWork:
         try:
             return await asyncio.to_thread(work)
         except (OSError, DamagedFileError) as error:
-            self._log.warning("a snapshot was lost", reason=reason_of(error))
+            self._log.warning("work on snapshots failed", reason=reason_of(error))
             return None
 
 

@@ -38,7 +38,7 @@ class DamagedFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file as it was when its content was last checked. No change leaves all of this alike."""
+    """A file as it was when its content was checked. A change a tick later alters some of this."""
 
     device: int
     inode: int
@@ -135,7 +135,7 @@ class SnapshotFiles:
 
     def list_files(self) -> list[str]:
         """Return the names of all files."""
-        return sorted(entry.name for entry in os.scandir(self.folder) if not entry.is_dir())
+        return sorted(entry.name for entry in os.scandir(self.folder) if not _is_folder(entry))
 
     def remove_files(self, names: Iterable[str]) -> None:
         """Remove files, as far as they are there."""
@@ -218,6 +218,10 @@ def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
     while size > 0 and (chunk := os.read(descriptor, min(CHUNK, size))):
         size -= len(chunk)
         yield chunk
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _seen(file: os.stat_result) -> Seen:

@@ -7,6 +7,8 @@ from asyncio import Task
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from antiphon.engines.llama.snapshots.budget import to_evict
 from antiphon.engines.llama.snapshots.files import PART, STATE, Found, Seen
 from antiphon.engines.llama.snapshots.prefixes import TOKEN_BYTES, PrefixIndex
@@ -55,6 +57,22 @@ class Snapshot:
         return self.used_at + self.record.lifetime_s
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of a draft, as llama.cpp reports it, and what it is worth.
+
+    - `tokens`, `size`: `n_saved` and `n_written` of llama.cpp.
+    - `lifetime_s`: how long the snapshot lives without a use, from `used_at` on: the start of the
+      request, by the store's clock.
+    - `read_ms`: what reading the tokens took.
+    """
+
+    tokens: int
+    size: int
+    lifetime_s: float
+    used_at: float
+    read_ms: float
+
+
 class Draft:
     """A snapshot that llama.cpp is about to write as `file`."""
 
@@ -63,7 +81,7 @@ class Draft:
         name: str,
         prefix: tuple[str, bytes],
         reserved: int,
-        finish: "Callable[[Draft, int, float, float], Task[Snapshot | None]]",
+        finish: "Callable[[Draft, Written], Task[Snapshot | None]]",
     ) -> None:
         self.name = name
         self.salt, self.tokens = prefix
@@ -77,18 +95,14 @@ class Draft:
         """The name of the file, as llama.cpp takes it."""
         return f"{self.name}{PART}"
 
-    def keep(
-        self, *, saved_tokens: int, size: int, lifetime_s: float, read_ms: float
-    ) -> "Task[Snapshot | None]":
-        """Keep what llama.cpp has written: `saved_tokens` in `size` bytes, as it says.
+    def keep(self, written: "Written") -> "Task[Snapshot | None]":
+        """Keep what llama.cpp has written.
 
         Returns at once. The task ends with the snapshot when it can be found, or with `None` if it
         was lost: the disk is full, the budget is too small, or the file is not what was expected.
-        `lifetime_s` is the time without a use, `read_ms` what reading the tokens took.
         """
         if self.kept is None:
-            whole = saved_tokens * TOKEN_BYTES == len(self.tokens)
-            self.kept = self._finish(self, size if whole else -1, lifetime_s, read_ms)
+            self.kept = self._finish(self, written)
         return self.kept
 
 

@@ -22,8 +22,14 @@ from antiphon.engines.llama.snapshots.file_work import FileWork, reason_of
 from antiphon.engines.llama.snapshots.files import DamagedFileError, Found, Seen, SnapshotFiles
 from antiphon.engines.llama.snapshots.folder import OwnedFolder, SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity
-from antiphon.engines.llama.snapshots.index import MOST_SNAPSHOTS, Draft, Snapshot, SnapshotIndex
-from antiphon.engines.llama.snapshots.prefixes import pack_tokens
+from antiphon.engines.llama.snapshots.index import (
+    MOST_SNAPSHOTS,
+    Draft,
+    Snapshot,
+    SnapshotIndex,
+    Written,
+)
+from antiphon.engines.llama.snapshots.prefixes import TOKEN_BYTES, pack_tokens
 from antiphon.engines.llama.snapshots.records import SnapshotRecord
 
 
@@ -170,21 +176,25 @@ class SnapshotStore:
     ) -> AsyncIterator[Draft | None]:
         """Make room for a snapshot and yield its draft.
 
-        Yields `None` if the prefix has a snapshot, if one is being written, or if there is no room.
+        Yields `None` if the prefix has a snapshot, if one is being written, if there is no room, or
+        if there are no tokens.
         Without a call of `Draft.keep` in the block, what was written is removed. Raises
         `ValueError` for numbers that are no tokens.
         """
         prefix = (salt, pack_tokens(tokens))
-        if prefix in self._index.drafts or self._index.live(prefix, self._now()) is not None:
+        if not tokens or prefix in self._index.drafts or self._index.live(prefix, self._now()):
             yield None
             return
         draft = Draft(self._new_name(), prefix, expected_bytes, self._finish)
         self._index.drafts[prefix] = draft
         try:
-            fits = await self._make_room()
-            yield draft if fits and not draft.dropped else None
+            if await self._make_room() and not draft.dropped:
+                yield draft
+            else:
+                self._drop(draft)
+                yield None
         finally:
-            if draft.kept is None:
+            if draft.kept is None and self._index.drafts.get(prefix) is draft:
                 self._drop(draft)
 
     async def clear(self, salt: str | None = None) -> int:
@@ -253,38 +263,38 @@ class SnapshotStore:
         for name in names:
             self._files.remove(name)
 
-    def _finish(
-        self, draft: Draft, size: int, lifetime_s: float, read_ms: float
-    ) -> "asyncio.Task[Snapshot | None]":
-        return self._work.start(self._prove(draft, size, lifetime_s, read_ms))
+    def _finish(self, draft: Draft, written: Written) -> "asyncio.Task[Snapshot | None]":
+        return self._work.start(self._prove(draft, written))
 
-    async def _prove(
-        self, draft: Draft, size: int, lifetime_s: float, read_ms: float
-    ) -> Snapshot | None:
-        used_at = self._now()
-
-        def write() -> tuple[Found, Seen | None]:
-            proof, seen = self._files.prove(draft.name, size)
-            record = SnapshotRecord(
-                identity=self.folder.name,
-                salt=draft.salt,
-                tokens=draft.tokens,
-                size=size,
-                proof=proof,
-                lifetime_s=lifetime_s,
-                read_ms=read_ms,
-            )
-            self._files.write_record(draft.name, record, used_at)
-            return Found(draft.name, record, used_at), seen
-
-        draft.reserved = max(size, 0)
-        written = await self._work.run(write) if await self._make_room() else None
-        if written is None or draft.dropped:
+    async def _prove(self, draft: Draft, written: Written) -> Snapshot | None:
+        """Make a snapshot of what llama.cpp has written, or remove it."""
+        draft.reserved = written.size
+        proven = None
+        if written.tokens * TOKEN_BYTES != len(draft.tokens):
+            self._log.warning("a slot held other tokens than expected", tokens=written.tokens)
+        elif not draft.dropped and await self._make_room():
+            proven = await self._work.run(lambda: self._write(draft, written))
+        if proven is None or draft.dropped:
             self._drop(draft)
             return None
-        snapshot = self._take_in(*written)
+        snapshot = self._take_in(*proven)
         del self._index.drafts[draft.salt, draft.tokens]
         return snapshot
+
+    def _write(self, draft: Draft, written: Written) -> tuple[Found, Seen | None]:
+        """Prove the file and write its record. Blocks."""
+        proof, seen = self._files.prove(draft.name, written.size)
+        record = SnapshotRecord(
+            identity=self.folder.name,
+            salt=draft.salt,
+            tokens=draft.tokens,
+            size=written.size,
+            proof=proof,
+            lifetime_s=written.lifetime_s,
+            read_ms=written.read_ms,
+        )
+        self._files.write_record(draft.name, record, written.used_at)
+        return Found(draft.name, record, written.used_at), seen
 
     def _drop(self, draft: Draft) -> None:
         """Give up a draft, and remove what was written of it."""
