@@ -3,11 +3,13 @@
 The model learns nothing of an image; its tokens, and the prompt around them, are real.
 """
 
-import random
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import gguf
+
+from support.tiny_models import drawn_weights, write_file
 
 IMAGE_TOKENS = 4
 """The tokens of an image of any size: 32 x 32 pixels in patches of 16."""
@@ -27,13 +29,6 @@ VISION: Mapping[str, Any] = {
     "attention.layer_norm_epsilon": 1e-5,
     "image_mean": [0.5, 0.5, 0.5],
     "image_std": [0.5, 0.5, 0.5],
-}
-METADATA: Mapping[str, Any] = {
-    "general.architecture": "clip",
-    "clip.has_vision_encoder": True,
-    "clip.projector_type": "mlp",
-    "clip.use_gelu": True,
-    **{f"clip.vision.{key}": value for key, value in VISION.items()},
 }
 BLOCK_TENSORS: Mapping[str, tuple[int, ...]] = {
     **{f"{name}.weight": (WIDTH, WIDTH) for name in ("attn_q", "attn_k", "attn_v", "attn_out")},
@@ -57,46 +52,24 @@ TENSORS: Mapping[str, tuple[int, ...]] = {
 
 def write_projector(path: Path) -> Path:
     """Write the GGUF file of a projector for SmolLM2-135M."""
-    rng = random.Random(1)  # noqa: S311 - weights, no secrets
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(TENSORS), len(METADATA))
-    head += b"".join(_text(key) + _value(value) for key, value in METADATA.items())
-    weights = b""
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_bool("clip.has_vision_encoder", val=True)
+    writer.add_bool("clip.use_gelu", val=True)
+    writer.add_string("clip.projector_type", "mlp")
+    for key, value in VISION.items():
+        _add(writer, f"clip.vision.{key}", value)
     for name, shape in TENSORS.items():
-        weights = _aligned(weights)
-        head += _text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
-        head += struct.pack("<IQ", 0, len(weights))
-        weights += _floats([rng.uniform(-0.05, 0.05) for _ in range(_size(shape))])
-    path.write_bytes(_aligned(head) + weights)
+        # numpy names the sides of a tensor in the other order.
+        writer.add_tensor(name, drawn_weights(name, shape[::-1], 0.0, 0.05))
+    write_file(writer)
     return path
 
 
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
-
-
-def _aligned(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % 32)
-
-
-def _text(text: str) -> bytes:
-    return struct.pack("<Q", len(text)) + text.encode()
-
-
-def _floats(numbers: Sequence[float]) -> bytes:
-    return struct.pack(f"<{len(numbers)}f", *numbers)
-
-
-def _value(value: Any) -> bytes:
+def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
     match value:
-        case bool():
-            return struct.pack("<I?", 7, value)
         case int():
-            return struct.pack("<II", 4, value)
+            writer.add_uint32(key, value)
         case float():
-            return struct.pack("<If", 6, value)
-        case str():
-            return struct.pack("<I", 8) + _text(value)
-    return struct.pack("<IIQ", 9, 6, len(value)) + _floats(value)
+            writer.add_float32(key, value)
+        case _:
+            writer.add_array(key, value)

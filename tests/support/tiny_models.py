@@ -56,12 +56,27 @@ def write_model(kind: Kind, path: Path, *, seed: int = 1) -> Path:
     _add_sizes(writer, kind, vocabulary)
     shapes = _shapes(kind, vocabulary)
     for name in sorted(shapes):
-        writer.add_tensor(name, _weights(f"{seed} {name}", name, shapes[name]))
+        weights = drawn_weights(f"{seed} {name}", shapes[name], *_range(name, shapes[name]))
+        writer.add_tensor(name, weights)
+    write_file(writer)
+    return path
+
+
+def write_file(writer: gguf.GGUFWriter) -> None:
+    """Write all that was added to a file."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+
+
+def drawn_weights(
+    seed: str, shape: tuple[int, ...], middle: float, spread: float
+) -> NDArray[np.float32]:
+    """Return weights that depend on the arguments only, not on the machine or on numpy."""
+    count = int(np.prod(shape))
+    drawn = np.frombuffer(hashlib.shake_256(seed.encode()).digest(4 * count), dtype="<u4")
+    return (middle + spread * (drawn / 2**31 - 1)).reshape(shape).astype(np.float32)
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter) -> int:
@@ -176,14 +191,6 @@ BLOCKS: Final[Mapping[Kind, Callable[[int], Shapes]]] = {
     Kind.SLIDING_WINDOW: _windowed,
     Kind.RECURRENT: _hybrid,
 }
-
-
-def _weights(seed: str, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return weights that depend on the seed, the name and the shape only."""
-    count = int(np.prod(shape))
-    drawn = np.frombuffer(hashlib.shake_256(seed.encode()).digest(4 * count), dtype="<u4")
-    middle, spread = _range(name, shape)
-    return (middle + spread * (drawn / 2**31 - 1)).reshape(shape).astype(np.float32)
 
 
 def _range(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
