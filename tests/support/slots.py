@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import aiohttp
 import msgspec
 
-from antiphon.engines.llama.client import open_session
+from antiphon.engines.llama.client import LlamaClient, open_session
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import child_config, start_child
+from antiphon.engines.llama.supervisor import RemoteServer
 
 Prompt: TypeAlias = list[int] | dict[str, Any]
 
@@ -24,10 +25,14 @@ class Greedy(msgspec.Struct, frozen=True):
 
 
 class Slots:
-    """The slots of one child. An action that llama.cpp refuses returns its error."""
+    """The slots of one child. An action that llama.cpp refuses returns its error.
+
+    `client` talks to the same child as an engine does.
+    """
 
     def __init__(self, address: str, session: aiohttp.ClientSession, folder: Path) -> None:
         self.folder = folder
+        self.client = LlamaClient(RemoteServer(address), session)
         self._address = address
         self._session = session
 

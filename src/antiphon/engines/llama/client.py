@@ -13,10 +13,13 @@ from antiphon.engines.llama.process import CHORES
 from antiphon.engines.llama.server_types import (
     CompletionBody,
     DetokenizeAnswer,
+    ErasedSlot,
     ErrorBody,
     EvaluatedAnswer,
     MediaPrompt,
     Props,
+    RestoredSlot,
+    SavedSlot,
     Slot,
     StreamedEvent,
     TokenizeAnswer,
@@ -83,6 +86,21 @@ class LlamaClient:
         body = msgspec.json.encode({"tokens": tokens})
         return decode(await self._ask("POST", "/detokenize", body), DetokenizeAnswer).content
 
+    async def save_slot(self, slot: int, file: str) -> SavedSlot:
+        """Save a slot in a file of the slot folder; waits for an answer that is computed in it."""
+        return decode(await self._act(slot, "save", file), SavedSlot)
+
+    async def restore_slot(self, slot: int, file: str) -> RestoredSlot:
+        """Restore a file of the slot folder into a slot.
+
+        After an `EngineError` the KV of every slot may be wrong: the child has to be ended.
+        """
+        return decode(await self._act(slot, "restore", file), RestoredSlot)
+
+    async def erase_slot(self, slot: int) -> int:
+        """Empty a slot; returns how many tokens it held."""
+        return decode(await self._act(slot, "erase"), ErasedSlot).n_erased
+
     async def evaluated(self, prompt: MediaPrompt) -> int:
         """Let llama.cpp read a prompt, and return its number of tokens."""
         fields = {"prompt": prompt, "n_predict": 0, "response_fields": ["tokens_evaluated"]}
@@ -142,6 +160,12 @@ class LlamaClient:
 
     async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         async with self._chores, self._open(method, path, body, REPEATABLE) as response:
+            return await response.read()
+
+    async def _act(self, slot: int, action: str, file: str | None = None) -> bytes:
+        body = msgspec.json.encode({} if file is None else {"filename": file})
+        # Never sent again: a file that ends llama.cpp would end the next child, too.
+        async with self._open("POST", f"/slots/{slot}?action={action}", body) as response:
             return await response.read()
 
     @asynccontextmanager

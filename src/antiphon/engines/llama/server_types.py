@@ -74,6 +74,24 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     is_processing: bool
 
 
+class SavedSlot(msgspec.Struct, frozen=True):
+    """What llama.cpp has written of a slot: tokens, and bytes that it meant to write."""
+
+    n_saved: int
+    n_written: int
+
+
+class RestoredSlot(msgspec.Struct, frozen=True):
+    """What a slot holds after a restore: tokens, and the bytes of the file that were of use."""
+
+    n_restored: int
+    n_read: int
+
+
+class ErasedSlot(msgspec.Struct, frozen=True):
+    n_erased: int
+
+
 class TokenizeAnswer(msgspec.Struct, frozen=True):
     tokens: list[int]
 
