@@ -20,7 +20,6 @@ from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
-from support.projector import write_projector
 from support.valkey import Server
 
 # A slow machine is no fault of the code; in CI a failure has to come back the next time.
@@ -69,6 +68,8 @@ def default_model(models_dir: Path) -> Path:
 @pytest.fixture(scope="session")
 def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a real vision projector for the default model, with random weights."""
+    from support.projector import write_projector  # noqa: PLC0415 - numpy is slow to import
+
     return write_projector(tmp_path_factory.mktemp("projector") / "mmproj.gguf")
 
 
