@@ -1,7 +1,7 @@
 """What the pinned llama.cpp does with saved slots, on each kind of memory.
 
 The snapshots of the prompt cache rest on this. The figures are exact, so that another build of
-llama.cpp that does otherwise is noticed: docs/decisions/0029-kv-snapshots.md.
+llama.cpp that does otherwise is noticed: docs/decisions/0030-kv-snapshots.md.
 """
 
 import asyncio
