@@ -24,10 +24,9 @@ import msgspec
 import uvloop
 
 from antiphon.core.prompt import Prompt, Turn
-from antiphon.settings import DEFAULT_MODEL, Settings
 from antiphon.wire.content import TextParam
 from benchmarks.report import Figure, Goal, command, finish
-from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, antiphon
+from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, antiphon, default_weights
 
 PASSAGE = "The choir sings a line, and the other side of the church answers it. "
 QUESTION = "Count from one to one hundred, in words, one number after the other."
@@ -79,17 +78,11 @@ class LocalError(Exception):
 
 def measure(weights: Path | None, size: Size) -> list[Figure]:
     """Load the model twice and compare."""
-    weights = weights or _default_weights()
+    weights = weights or default_weights()
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         settings = {"ANTIPHON_ENGINE": "llama", "ANTIPHON_MODEL": str(weights)}
         with antiphon(Path(folder), settings) as server:
             return uvloop.run(_measure(server, weights, size))
-
-
-def _default_weights() -> Path:
-    from antiphon.weights.pull import ensure_model  # noqa: PLC0415 - only without --weights
-
-    return ensure_model(DEFAULT_MODEL, Settings.load({}).data_dir)
 
 
 async def _measure(server: Server, weights: Path, size: Size) -> list[Figure]:

@@ -87,6 +87,14 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPYCACHEPREFIX": folder}
 
 
+def default_weights() -> Path:
+    """Return the file of the default model; fetch it if it is not there yet."""
+    from antiphon.settings import DEFAULT_MODEL, Settings  # noqa: PLC0415 - only without --weights
+    from antiphon.weights.pull import ensure_model  # noqa: PLC0415 - the same
+
+    return ensure_model(DEFAULT_MODEL, Settings.load({}).data_dir)
+
+
 def request(content: str, *, stream: bool = False, max_tokens: int = 200) -> bytes:
     """Return the body of a small request."""
     message = {"role": "user", "content": content}
