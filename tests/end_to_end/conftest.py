@@ -39,7 +39,9 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         """.replace("LONG", "on and " * 5000),
         encoding="utf-8",
     )
-    with serving(data_dir, environ={"ANTIPHON_API_KEY": KEY}) as program:
+    # The head of a stream without a token is sent with its first ping.
+    environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_PING_INTERVAL_S": "0.3"}
+    with serving(data_dir, environ=environ) as program:
         yield program
 
 
