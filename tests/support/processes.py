@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ class Program:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._ready = threading.Event()
+        streams = ((process.stdout, self.lines), (process.stderr, self.errors))
         self._readers = [
-            threading.Thread(target=self._read, args=(process.stdout, self.lines)),
-            threading.Thread(target=self._read, args=(process.stderr, self.errors)),
+            threading.Thread(target=self._read, args=(stream, lines))
+            for stream, lines in streams
+            if stream is not None
         ]
         for reader in self._readers:
             reader.start()
@@ -98,18 +100,24 @@ def serving(
     *flags: str,
     environ: Mapping[str, str] | None = None,
     program: Sequence[str] = PROGRAM,
+    log: Path | None = None,
 ) -> Iterator[Program]:
-    """Serve on a free port until the block ends. `program` is the command of another `antiphon`."""
+    """Serve on a free port until the block ends.
+
+    `program` is the command of another `antiphon`; with `log`, standard error goes to that file.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [*program, "serve", "--port", "0", *flags],
-        env=environment(data_dir, **(environ or {})),
-        cwd=data_dir,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with ExitStack() as stack:
+        errors = subprocess.PIPE if log is None else stack.enter_context(log.open("wb"))
+        process = subprocess.Popen(
+            [*program, "serve", "--port", "0", *flags],
+            env=environment(data_dir, **(environ or {})),
+            cwd=data_dir,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     running = Program(process)
     try:
         running.wait_ready()
