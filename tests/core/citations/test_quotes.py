@@ -1,8 +1,8 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, target
 from hypothesis import strategies as st
 
-from antiphon.core.citations.quotes import LONG, SHORT, Quotes
+from antiphon.core.citations.quotes import LONG, SEARCHES, SHORT, Quotes
 
 TOWER = "The tower in the park is 330 metres high and was finished in 1889."
 GRASS = "The grass is green."
@@ -44,6 +44,37 @@ def test_the_longest_run_counts_and_of_two_the_first() -> None:
 
 def test_search_without_pieces_finds_no_quote() -> None:
     assert Quotes([]).find(TOWER) is None
+
+
+COMMON = "word word word word"
+MANY = 2000
+WORST: list[tuple[list[str], str]] = [
+    ([f"{COMMON} {number}" for number in range(MANY)], "word " * 400),
+    ([f"{COMMON} {'a ' * number}" for number in range(300)], f"{COMMON} a " * 80),
+    (["word " * n for n in range(4, 300)], "word " * 299 + "end"),
+    (["a b c d e f g h"] * MANY, "a b c d e f g i " * 100),
+]
+
+
+@pytest.mark.parametrize(("pieces", "sentence"), WORST)
+def test_search_reads_the_pieces_a_limited_number_of_times(
+    pieces: list[str], sentence: str
+) -> None:
+    quotes = Quotes(pieces)
+    for times in range(1, 4):
+        quotes.find(sentence)
+        # The last search of a sentence may end beyond the limit.
+        assert quotes.steps <= times * (SEARCHES + 2) * (len(quotes._lines) + len(sentence))
+
+
+@given(st.lists(WORDS, max_size=12), WORDS)
+def test_search_of_any_sentence_is_limited(pieces: list[list[str]], said: list[str]) -> None:
+    quotes = Quotes(" ".join(piece * 5) for piece in pieces)
+    sentence = " ".join(said * 20)
+    quotes.find(sentence)
+    size = len(quotes._lines) + len(sentence)
+    target(quotes.steps / size)
+    assert quotes.steps <= (SEARCHES + 2) * size
 
 
 def runs(words: list[str], length: int) -> set[tuple[str, ...]]:

@@ -14,15 +14,22 @@ from typing import Final
 LONG: Final = 8
 SHORT: Final = 4
 
+SEARCHES: Final = 16
+"""How often the search for one sentence may read all pieces. A sentence of common words could begin
+a quote at each word, and the pieces may have a megabyte."""
+
 # Scripts that put no spaces between words: each character counts as one.
 _DENSE: Final = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_DENSE}]|[^\W_{_DENSE}]+")
 
 
 class Quotes:
-    """The words of all pieces: a line for each piece, a space on each side of each word."""
+    """The words of all pieces: a line for each piece, a space on each side of each word.
 
-    __slots__ = ("_begun", "_lines", "_starts")
+    `steps` counts the characters that were searched.
+    """
+
+    __slots__ = ("_begun", "_lines", "_most", "_starts", "steps")
 
     def __init__(self, pieces: Iterable[str]) -> None:
         said = [_words(piece) for piece in pieces]
@@ -35,13 +42,20 @@ class Quotes:
         for line in lines:
             self._starts.append(start)
             start += len(line) + 1
+        self.steps = self._most = 0
 
     def find(self, sentence: str) -> int | None:
-        """Return the number of the piece, from 1, with the longest shared run; of two the first."""
+        """Return the number of the piece, from 1, with the longest shared run; of two the first.
+
+        The search ends after `SEARCHES`, with the longest run until then.
+        """
         words = _words(sentence)
+        self._most = self.steps + SEARCHES * len(self._lines)
         best = (0, 0)
         for first, begun in enumerate(_runs(words)):
-            if hash(begun) in self._begun and len(words) - first > best[0]:
+            if self.steps >= self._most or len(words) - first <= best[0]:
+                break
+            if hash(begun) in self._begun:
                 run = self._longest(words[first:], whole=first == 0)
                 best = max(best, run, key=itemgetter(0))
         length, position = best
@@ -54,14 +68,19 @@ class Quotes:
         for length in range(SHORT, len(words) + 1):
             run = _line(words[:length])
             # A longer run cannot stand before the first position of the shorter one.
-            position = self._lines.find(run, position)
-            if position < 0:
+            position = self._find(run, position)
+            if position < 0 or self.steps >= self._most:
                 break
             if length >= LONG or (whole and length == len(words)):
                 best = (length, position)
-            elif (alone := self._lines.find(f"\n{run}\n")) >= 0:
+            elif (alone := self._find(f"\n{run}\n", 0)) >= 0:
                 best = (length, alone + 1)
         return best
+
+    def _find(self, run: str, start: int) -> int:
+        found = self._lines.find(run, start)
+        self.steps += len(run) + (len(self._lines) if found < 0 else found) - start
+        return found
 
 
 def _words(text: str) -> list[str]:
