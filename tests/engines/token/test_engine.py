@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from antiphon.engines.base import (
     ToolChoice,
     Turn,
 )
-from antiphon.engines.token.engine import TokenEngine, open_template
+from antiphon.engines.token.engine import BRIEF_PARTS, TokenEngine, open_template
 from antiphon.engines.token.options import ReasoningTagOptions, TemplateOptions
 from antiphon.engines.token.prompt.call_syntax import TAGGED
+from antiphon.engines.token.prompt.placeholders import Rendered
+from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import TextParam
 from support.conversation import answer, ask, calls_in, reason_of, text_of, tokens_in, turn
 from support.images import image_param
@@ -55,6 +58,29 @@ async def test_prompt_is_rendered_tokenized_and_continued() -> None:
     controls = await machine.tokenize("<|im_end|>", control=True)
     assert [request.tokens.count(token) for token in controls] == [1]
     assert await engine.count_tokens(prompt) == len(request.tokens)
+
+
+class NotingTemplate(ChatTemplate):
+    """Notes the threads in which it renders."""
+
+    def __init__(self, source: str, *, bos: str, eos: str) -> None:
+        super().__init__(source, bos=bos, eos=eos)
+        self.threads: set[int] = set()
+
+    def render(self, prompt: Prompt) -> Rendered:
+        self.threads.add(threading.get_ident())
+        return super().render(prompt)
+
+
+@pytest.mark.parametrize("parts", [3, BRIEF_PARTS + 1])
+async def test_prompt_of_many_parts_is_rendered_in_a_thread(parts: int) -> None:
+    """Its tokens are those of a prompt that is rendered on the event loop."""
+    engine = await word_engine(WordMachine())
+    engine._template = template = NotingTemplate(CHATML, bos="", eos="")
+    content = tuple(TextParam(text=f"part {number}") for number in range(parts - 1))
+    prompt = Prompt((Turn("user", content),), 1)
+    assert await engine.count_tokens(prompt) > parts
+    assert (template.threads == {threading.get_ident()}) == (parts <= BRIEF_PARTS)
 
 
 async def test_limit_and_context_end_an_answer() -> None:

@@ -24,6 +24,7 @@ from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.machine import ImagePreparer, PreparedPrompt, TokenMachine
 from antiphon.engines.token.options import TemplateOptions
 from antiphon.engines.token.prompt.images import ImageMarks
+from antiphon.engines.token.prompt.placeholders import Rendered
 from antiphon.engines.token.prompt.template import (
     ChatTemplate,
     TemplateUnusableError,
@@ -31,6 +32,9 @@ from antiphon.engines.token.prompt.template import (
 )
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.wire.content import TextParam
+
+# Tools, turns and blocks of a prompt that is rendered on the event loop: up to 5 ms.
+BRIEF_PARTS = 500
 
 Machine = TypeVar("Machine", bound=TokenMachine)
 
@@ -97,7 +101,7 @@ class TokenEngine(Generic[Machine]):
     async def _prepare(self, prompt: Prompt) -> PreparedPrompt:
         marks = ImageMarks(prompt) if any(images_of(prompt)) else None
         try:
-            rendered = self._template.render(prompt if marks is None else marks.prompt)
+            rendered = await self._rendered(prompt if marks is None else marks.prompt)
         except TemplateUnusableError as error:
             raise EngineError(
                 EngineErrorKind.UNSUPPORTED,
@@ -112,6 +116,13 @@ class TokenEngine(Generic[Machine]):
                 "This model's chat template cannot express images in these places.",
             )
         return await self._images.prepare(*split)
+
+    async def _rendered(self, prompt: Prompt) -> Rendered:
+        """Render a prompt; one of many parts in a thread, as it takes some 10 µs for each."""
+        parts = len(prompt.tools) + sum(1 + len(turn.content) for turn in prompt.turns)
+        if parts <= BRIEF_PARTS:
+            return self._template.render(prompt)
+        return await asyncio.to_thread(self._template.render, prompt)
 
     def _generation_input(self, prompt: Prompt, tokens: list[int]) -> GenerationInput:
         room = self.capabilities.context_tokens - len(tokens)
