@@ -25,3 +25,13 @@ async def test_name_that_cannot_be_read_is_refused(
     org = await organization()
     for path in ("/workspaces", "/api_keys"):
         assert await org.refusal(path, {"name": name}) == (400, SENTENCE)
+
+
+@pytest.mark.parametrize("extra", [1, 3_000_000])
+async def test_long_name_is_refused(organization: StartOrganization, extra: int) -> None:
+    org = await organization()
+    invite = await org.invite()
+    paths = {"/workspaces": 40, "/api_keys": 100, f"/invites/{invite['id']}/accept": 200}
+    for path, most in paths.items():
+        status, message = await org.refusal(path, {"name": "x" * (most + extra)})
+        assert (status, message) == (400, f"name: String should have at most {most} characters")

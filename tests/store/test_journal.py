@@ -160,6 +160,27 @@ def test_journal_grows_and_forgets_nothing(journal: Journal, folder: Path) -> No
     assert found == {f"req_{number}": number for number in range(many)}
 
 
+def read_bytes() -> int:
+    """Return how many bytes this process has asked the system for."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts by the kernel")
+def test_each_page_of_a_dead_journal_is_read_once(journal: Journal, folder: Path) -> None:
+    for number in range(3 * SEGMENT_SLOTS):
+        journal.open(opening(number))
+    journal.close()
+    (dead,) = dead_journals(folder)
+    before, size = read_bytes(), dead.path.stat().st_size
+    entries = dead.entries()
+    assert next(entries) is not None
+    # They are read one by one, so that a long journal needs no memory.
+    assert read_bytes() - before < size / 10
+    assert len(list(entries)) == 3 * SEGMENT_SLOTS - 1
+    assert read_bytes() - before <= size + 10_000
+    dead.close()
+
+
 def test_memory_that_a_burst_has_needed_is_given_back_with_nothing_lost(
     journal: Journal, folder: Path
 ) -> None:
