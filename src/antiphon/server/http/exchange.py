@@ -222,8 +222,10 @@ class Exchange:
 
 def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     joined = dict(headers)
-    if len(joined) < len(headers):
-        joined = {}
-        for name, value in headers:
-            joined[name] = joined[name] + b", " + value if name in joined else value
-    return joined
+    if len(joined) == len(headers):
+        return joined
+    # A head may repeat a header 10,000 times, so values are not added one by one.
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        values.setdefault(name, []).append(value)
+    return {name: b", ".join(parts) for name, parts in values.items()}

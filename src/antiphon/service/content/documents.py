@@ -45,7 +45,7 @@ async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0)
     `InvalidRequestError` with the path of an unreadable block, and `OverloadedError` if too many
     other requests have PDFs.
     """
-    if all(_is_plain(block) for turn in prompt.turns for block in turn.content):
+    if await offload(size, _are_plain, prompt):
         return ReadPrompt(prompt)
     pdfs = await _read_pdfs(prompt, file_reader)
     reading = _Reading(pdfs)
@@ -55,8 +55,9 @@ async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0)
     return ReadPrompt(read, sources, textless)
 
 
-def _is_plain(block: BlockParam) -> bool:
-    return isinstance(block, TextParam) and not block.citations
+def _are_plain(prompt: Prompt) -> bool:
+    blocks = (block for turn in prompt.turns for block in turn.content)
+    return all(isinstance(block, TextParam) and not block.citations for block in blocks)
 
 
 async def _read_pdfs(prompt: Prompt, file_reader: FileReader) -> dict[int, Pages]:
