@@ -59,8 +59,7 @@ class Attackers:
 async def main(address: str, key: str, seed: str, workers: str, *names: str) -> None:
     host, port = address.split(":")
     attackers = Attackers(Target(host, int(port), key), int(seed), list(names))
-    if not BODIES.keys().isdisjoint(names):
-        prepare(names)
+    prepare(names)
     os.nice(NICENESS)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -264,14 +264,27 @@ def escaped_texts(_: Random) -> bytes:
 
 
 def prepare(names: Iterable[str]) -> None:
-    """Make the bodies that are kept, which takes seconds; the smaller ones are made when sent."""
-    kept = [gzip_bombs, gzip_members, stop_sequences, pdfs, images, citations, many_turns]
-    kept += [large_texts, escaped_texts]
-    if not DENSE.keys().isdisjoint(names):
-        kept.append(dense_bodies)
-    for make in kept:
-        for number in range(30):
-            make(Random(number))  # noqa: S311 - which body comes is no secret
+    """Make the bodies of these attacks that are kept; it takes seconds."""
+    wanted = {name.removeprefix("twenty_") for name in names}
+    for make in KEPT:
+        if make.__name__ in wanted:
+            for number in range(30):
+                make(Random(number))  # noqa: S311 - which body comes is no secret
+
+
+# Their bodies are made once: they are large, or slow to make.
+KEPT = (
+    gzip_bombs,
+    gzip_members,
+    stop_sequences,
+    pdfs,
+    images,
+    citations,
+    many_turns,
+    large_texts,
+    escaped_texts,
+    dense_bodies,
+)
 
 
 def _attack(make: Make, *lines: bytes) -> Attack:
