@@ -64,7 +64,20 @@ def test_search_reads_the_pieces_a_limited_number_of_times(
     for times in range(1, 4):
         quotes.find(sentence)
         # The last search of a sentence may end beyond the limit.
-        assert quotes.steps <= times * (SEARCHES + 2) * (len(quotes._lines) + len(sentence))
+        assert quotes.steps <= times * most_steps(quotes, sentence)
+
+
+def most_steps(quotes: Quotes, sentence: str) -> int:
+    """Return the characters that may be searched, and those that may be searched for."""
+    sought = 2 * len(sentence) * len(sentence.split())
+    return (SEARCHES + 2) * (len(quotes._lines) + len(sentence)) + sought
+
+
+def test_long_quote_of_a_short_document_is_found() -> None:
+    words = [f"w{number}" for number in range(300)]
+    pieces = [" ".join(words[:end]) for end in (250, 300, 280)]
+    assert Quotes(pieces).find(" ".join(words)) == 2
+    assert Quotes(pieces).find(" ".join(["So", *words])) == 2
 
 
 @given(st.lists(WORDS, max_size=12), WORDS)
@@ -72,9 +85,9 @@ def test_search_of_any_sentence_is_limited(pieces: list[list[str]], said: list[s
     quotes = Quotes(" ".join(piece * 5) for piece in pieces)
     sentence = " ".join(said * 20)
     quotes.find(sentence)
-    size = len(quotes._lines) + len(sentence)
-    target(quotes.steps / size)
-    assert quotes.steps <= (SEARCHES + 2) * size
+    most = most_steps(quotes, sentence)
+    target(quotes.steps / most)
+    assert quotes.steps <= most
 
 
 def runs(words: list[str], length: int) -> set[tuple[str, ...]]:

@@ -26,7 +26,7 @@ _WORD: Final = re.compile(rf"[{_DENSE}]|[^\W_{_DENSE}]+")
 class Quotes:
     """The words of all pieces: a line for each piece, a space on each side of each word.
 
-    `steps` counts the characters that were searched.
+    `steps` counts the characters that were searched, and those that were searched for.
     """
 
     __slots__ = ("_begun", "_lines", "_most", "_starts", "steps")
@@ -50,7 +50,8 @@ class Quotes:
         The search ends after `SEARCHES`, with the longest run until then.
         """
         words = _words(sentence)
-        self._most = self.steps + SEARCHES * len(self._lines)
+        # The runs that begin a sentence have half as many characters as its words times itself.
+        self._most = self.steps + SEARCHES * len(self._lines) + 2 * len(words) * len(sentence)
         best = (0, 0)
         for first, begun in enumerate(_runs(words)):
             if self.steps >= self._most or len(words) - first <= best[0]:

@@ -56,9 +56,9 @@ class Boundary:
         except ClientGoneError:
             exchange.gone = True
         except asyncio.CancelledError:
-            # The server cancels requests that outlive the grace time of a shutdown. Their tasks end
-            # here; of a cancellation that goes on, the server would log a traceback.
-            # The end of the event loop cancels a task that still waits for its caller to read.
+            # The server cancels requests that outlive the grace time of a shutdown, and logs a
+            # traceback if that goes on. Their tasks end here: at the latest with the event loop,
+            # which cancels those whose callers do not read once more.
             with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
                 await self._fail(exchange, OverloadedError("The server is shutting down."))
         except Exception as error:  # noqa: BLE001 - this is the error boundary
