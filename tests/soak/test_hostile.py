@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.service.content.pdf_child import MEMORY
-from antiphon.service.content.pdf_reader import CHILDREN
+from antiphon.service.content.file_child import MEMORY
+from antiphon.service.content.file_reader import CHILDREN
 from support.hostile.bodies import BODIES, DENSE
 from support.hostile.connections import CONNECTIONS
 from support.hostile.siege import GRACE_S, PARTING_S, lay_siege
