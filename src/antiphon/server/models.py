@@ -4,7 +4,6 @@ from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.requests import Request
 from antiphon.server.http.routing import Reply
 from antiphon.service.platform import Platform
-from antiphon.store.database.errors import StoreError
 from antiphon.wire.models import ModelInfo, ModelPage
 
 
@@ -27,12 +26,7 @@ class ModelEndpoints:
         """Answer 200 when requests are admitted and every model answers, else 503."""
         if self._platform.draining:
             return Reply(503, {"status": "stopping"})
-        try:
-            # As every request does: a look at the signal, and a query only after a change.
-            await self._platform.accounts.current()
-        except StoreError as error:
-            return Reply(503, {"status": "refusing", "reason": str(error)})
-        if (reason := self._platform.admitter.refused) is not None:
+        if (reason := await self._platform.refusal()) is not None:
             return Reply(503, {"status": "refusing", "reason": reason})
         models = self._platform.models
         state = {"status": "ready" if models.ready else "loading", "models": models.states()}

@@ -50,6 +50,14 @@ class Access:
         self._now = now
         self._latest = now()
 
+    async def accepts(self, secret: str, kind: KeyKind) -> bool:
+        """Return whether a secret authenticates a key of this kind now. Raises `StoreError`."""
+        try:
+            await self.authenticate(secret, None, kind=kind)
+        except (AuthenticationError, PermissionError_):
+            return False
+        return True
+
     async def authenticate(
         self,
         api_key: str | None,

@@ -119,8 +119,9 @@ def _alone_in(data_dir: Path) -> Generator[None]:
                 raise _occupied(data_dir)
             yield
     except OccupiedError as error:
-        raise _occupied(data_dir) from error
+        raise _occupied(data_dir, error.holder) from error
 
 
-def _occupied(data_dir: Path) -> StoreError:
-    return StoreError(f"A server uses {data_dir}: stop it, and then restore")
+def _occupied(data_dir: Path, holder: str = "") -> StoreError:
+    by = f" ({holder})" if holder else ""
+    return StoreError(f"A server{by} uses {data_dir}: stop it, and then restore")

@@ -25,8 +25,16 @@ from antiphon.service.models import Models, ModelSource, Open
 from antiphon.service.reports import Reports
 from antiphon.settings import Secret, Settings
 from antiphon.store.accounts import KeyKind
-from antiphon.store.data_folder import database_path, is_used, lost_database, mark_used
+from antiphon.store.data_folder import (
+    database_path,
+    disk_full,
+    is_used,
+    lost_database,
+    mark_used,
+    open_data_folder,
+)
 from antiphon.store.database.database import Database, OpenDatabase, open_database, sqlite_url
+from antiphon.store.database.errors import DiskFullError, StoreError
 from antiphon.store.database.instance_lock import lock_data_dir
 from antiphon.store.database.migrations import EmptyDatabaseError, migrate
 from antiphon.store.journal import CreateJournal, Journal
@@ -44,6 +52,8 @@ class Platform:
     """The use cases, and the parts that they share. `draining` is true after the signal to stop.
 
     `first_key` makes the first key and returns it with its secret, while no request has used it.
+    `ignored` are the settings of first keys (`api_key`, `admin_key`) without an effect: other keys
+    were there before.
     """
 
     settings: Settings
@@ -58,8 +68,18 @@ class Platform:
     reports: Reports
     administration: Administration
     first_key: Callable[[], Awaitable[KeyInfo | None]]
+    ignored: tuple[str, ...]
     entropy: Callable[[int], bytes]
     draining: bool = False
+
+    async def refusal(self) -> str | None:
+        """Return why every request is refused now; `None` if requests are admitted."""
+        try:
+            # As every request does: a look at the signal, and a query only after a change.
+            await self.accounts.current()
+        except StoreError as error:
+            return str(error)
+        return self.admitter.refused
 
 
 @asynccontextmanager
@@ -75,22 +95,25 @@ async def opened_database(
     Raises `StoreError`, also for a data folder that was used before and has lost its database.
     """
     folder = settings.data_dir if settings.database_url is None else None
+    if folder is not None:
+        open_data_folder(folder)
     url = settings.database_url or Secret(sqlite_url(database_path(settings.data_dir)))
     used = folder is not None and is_used(folder)
     if folder is not None and used and not database_path(folder).exists():
         raise lost_database(folder)
-    database = await open_database(url.reveal())
-    try:
+    async with AsyncExitStack() as stack:
         try:
+            database = await open_database(url.reveal())
+            stack.push_async_callback(database.aclose)
             await migrate(database, may_create=not used)
+            await establish(database, entropy, now)
         except EmptyDatabaseError as error:
             raise lost_database(settings.data_dir) from error
-        await establish(database, entropy, now)
+        except DiskFullError as error:
+            raise disk_full(settings.data_dir) from error
         if folder is not None:
             mark_used(folder)
         yield database
-    finally:
-        await database.aclose()
 
 
 def _sources_of(settings: Settings) -> "UrlSources | None":
@@ -107,6 +130,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     settings: Settings,
     sources: Sequence[ModelSource],
     *,
+    address: str = "",
     entropy: Callable[[int], bytes] = os.urandom,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], int] | None = None,
@@ -117,6 +141,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
 ) -> AsyncGenerator[Platform]:
     """Build a platform whose models are not open yet; `platform.models.open()` opens them.
 
+    `address` is where the server listens, for the error of another one on the same data folder.
     `clock` is the clock of the counters in memory: Unix milliseconds that never go back. The
     functions that open resources outside of the process are arguments: the simulator passes its
     own.
@@ -126,7 +151,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     """
     async with AsyncExitStack() as stack:
         if settings.counters_url is None:
-            stack.enter_context(lock_data_dir(settings.data_dir))
+            stack.enter_context(lock_data_dir(settings.data_dir, address))
         opened = opened_database(settings, entropy=entropy, now=now, open_database=open_database)
         database = await stack.enter_async_context(opened)
         transactions = AdminTransactions(database, entropy, now)
@@ -135,8 +160,9 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 connection, "thinking", entropy(SIGNING_KEY_SIZE)
             )
         accounts = Accounts(database, await database.watch())
+        access = Access(accounts, now)
         keys = KeyRing(transactions)
-        await _chosen_keys(keys, settings)
+        ignored = await _chosen_keys(keys, access, settings)
 
         accounting = await stack.enter_async_context(
             open_accounting(
@@ -162,7 +188,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             settings=settings,
             database=database,
             accounts=accounts,
-            access=Access(accounts, now),
+            access=access,
             uses=uses,
             models=models,
             messages=Messages(
@@ -180,13 +206,23 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 transactions, settings.limits, accounting.counters, lambda: models.groups
             ),
             first_key=partial(keys.first_to_show, SERVER),
+            ignored=ignored,
             entropy=entropy,
         )
 
 
-async def _chosen_keys(keys: KeyRing, settings: Settings) -> None:
-    """Create the keys of a new installation whose secrets the settings choose."""
-    if settings.admin_key is not None:
-        await keys.first(SERVER, settings.admin_key.reveal(), KeyKind.ADMIN)
-    if settings.api_key is not None:
-        await keys.first(SERVER, settings.api_key.reveal())
+async def _chosen_keys(keys: KeyRing, access: Access, settings: Settings) -> tuple[str, ...]:
+    """Create the keys of a new installation whose secrets the settings choose.
+
+    Returns the settings that are ignored: there are other keys, and theirs is none of them.
+    """
+    ignored: list[str] = []
+    for name, chosen, kind in (
+        ("admin_key", settings.admin_key, KeyKind.ADMIN),
+        ("api_key", settings.api_key, KeyKind.API),
+    ):
+        if chosen is None or await keys.first(SERVER, chosen.reveal(), kind) is not None:
+            continue
+        if not await access.accepts(chosen.reveal(), kind):
+            ignored.append(name)
+    return tuple(ignored)

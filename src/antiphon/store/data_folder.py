@@ -4,8 +4,10 @@ A lost database is never replaced by an empty one: in that, the keys of the sett
 first keys again, also if they had been revoked, and nothing that was spent would count.
 """
 
+import errno
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from antiphon.store.database.errors import StoreError
 
@@ -14,6 +16,77 @@ JOURNAL_FOLDER = "journal"
 # Written when the database is founded, and never removed by the program.
 INSTALLATION_FILE = "installation"
 _NOTE = "Antiphon has used this folder: its database is antiphon.db.\n"
+
+
+class DataFolderError(StoreError):
+    """The data folder cannot be used. The message has its path, the reason and `--data-dir`."""
+
+
+def open_data_folder(data_dir: Path) -> None:
+    """Create the folder if it is missing, and check that it takes files.
+
+    Raises `DataFolderError`.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Only a write shows that the disk is full or mounted read-only.
+        with TemporaryFile(dir=data_dir) as file:
+            file.write(b"\0")
+    except OSError as error:
+        raise unusable(data_dir, error) from error
+
+
+def refuse_a_file(data_dir: Path) -> None:
+    """Raise `DataFolderError` if a file stands where the folder should be; it may be missing."""
+    if os.path.lexists(data_dir) and not data_dir.is_dir():
+        raise unusable(data_dir, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+
+
+def unusable(data_dir: Path, error: OSError) -> DataFolderError:
+    """Return the exception of a data folder in which a file cannot be made or written."""
+    match error.errno:
+        case errno.EEXIST | errno.ENOTDIR:
+            reason = f"{_in_its_place(data_dir)} is not a folder"
+        case errno.EACCES | errno.EPERM:
+            reason = f"permission denied{_owner(data_dir)}"
+        case errno.EROFS:
+            reason = "its file system is read-only"
+        case errno.ENOSPC | errno.EDQUOT:
+            return disk_full(data_dir)
+        case number:
+            reason = os.strerror(number) if number else str(error)
+    return DataFolderError(
+        f"the data folder {data_dir} cannot be used: {reason}. Choose another one with --data-dir"
+    )
+
+
+def disk_full(data_dir: Path) -> DataFolderError:
+    """Return the exception of a data folder whose disk is full."""
+    return DataFolderError(
+        f"the data folder {data_dir} cannot be used: its disk is full. Free some space, or choose "
+        "another folder with --data-dir"
+    )
+
+
+def _in_its_place(data_dir: Path) -> Path:
+    """Return what stands where the folder, or one above it, should be."""
+    for path in (data_dir, *data_dir.parents):
+        if os.path.lexists(path) and not path.is_dir():
+            return path
+    return data_dir
+
+
+def _owner(data_dir: Path) -> str:
+    """Return the end of an error that names another owner; empty if that cannot be found out."""
+    for path in (data_dir, *data_dir.parents):
+        try:
+            is_ours = path.stat().st_uid == os.geteuid()
+            return "" if is_ours else f", as {path} belongs to the user {path.owner()}"
+        except FileNotFoundError:
+            continue
+        except (OSError, KeyError):
+            break
+    return ""
 
 
 def database_path(data_dir: Path) -> Path:
@@ -27,7 +100,7 @@ def is_used(data_dir: Path) -> bool:
 
 
 def mark_used(data_dir: Path) -> None:
-    """Note that the folder has a database. Raises `StoreError`."""
+    """Note that the folder has a database. Raises `DataFolderError`."""
     path = data_dir / INSTALLATION_FILE
     if path.exists():
         return
@@ -35,7 +108,7 @@ def mark_used(data_dir: Path) -> None:
         path.write_text(_NOTE, encoding="utf-8")
         path.chmod(0o600)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {os.strerror(error.errno or 0)}") from error
+        raise unusable(data_dir, error) from error
 
 
 def lost_database(data_dir: Path) -> StoreError:

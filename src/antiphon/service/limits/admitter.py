@@ -46,6 +46,7 @@ from antiphon.service.limits.metering import LEASE_MS, Metering
 from antiphon.service.limits.retry_slots import RetrySlot, RetrySlots
 from antiphon.settings import LimitSettings
 from antiphon.store.counters.base import CountersError
+from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.errors import StoreError
 
@@ -79,8 +80,17 @@ class Admitter:
 
     @property
     def refused(self) -> str | None:
-        """The reason to admit nothing, as a lost lock of the database; `None` if there is none."""
-        return self._counters.refused if isinstance(self._counters, MemoryCounters) else None
+        """The reason to admit nothing: the lock of the database is lost, or the counters are away.
+
+        `None` if there is none.
+        """
+        match self._counters:
+            case MemoryCounters():
+                return self._counters.refused
+            case FallbackCounters():
+                return self._counters.away
+            case _:
+                return None
 
     async def admit(self, request: AdmissionRequest) -> Admission:
         """Admit a request, or raise the `ApiError` of its refusal.

@@ -1,5 +1,6 @@
 """Counters in Valkey: shared by every process, each call one script in one round trip."""
 
+import re
 from asyncio import timeout
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -69,13 +70,16 @@ def open_valkey(
     except ValueError as error:
         # Not the URL itself: it may hold a password.
         raise CountersError("The URL of the Valkey server cannot be read") from error
-    return ValkeyCounters(Valkey.from_pool(pool), name, patience_s)
+    return ValkeyCounters(
+        Valkey.from_pool(pool), name, patience_s, place=_place_of(pool.connection_kwargs)
+    )
 
 
 class ValkeyCounters:
     """The rules of `core.limits` in Lua; see `counters.lua` for the script and its keys.
 
-    The time is the server's, which all processes share. `clock` replaces it in tests.
+    The time is the server's, which all processes share. `clock` replaces it in tests. `place` is
+    where the server is, for errors.
     """
 
     def __init__(
@@ -84,8 +88,10 @@ class ValkeyCounters:
         name: str,
         patience_s: float = PATIENCE_S,
         clock: Callable[[], int] | None = None,
+        place: str = "",
     ) -> None:
         self._client = client
+        self._place = place
         self._execute: Callable[..., Awaitable[Any]] = client.execute_command
         self._patience_s = patience_s
         self._prefix = f"{{{name}}}"
@@ -262,8 +268,24 @@ class ValkeyCounters:
             async with timeout(self._patience_s):
                 yield
         except (ValkeyError, OSError) as error:
-            reason = next(iter(str(error).splitlines()), "") or "no answer in time"
-            raise CountersAwayError(f"Valkey cannot be asked: {reason}") from error
+            at = f" at {self._place}" if self._place else ""
+            raise CountersAwayError(
+                f"the Valkey server{at} cannot be asked: {_reason(error)}"
+            ) from error
+
+
+def _place_of(options: Mapping[str, Any]) -> str:
+    """Return where a server is, without its user and its password: its socket, or its host."""
+    path: str | None = options.get("path")
+    host: str = options.get("host", "localhost")
+    return path or f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
+
+
+def _reason(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), "") or "no answer in time"
+    # The client's error of a connection repeats the address.
+    found = re.fullmatch(r"Error .*? connecting to \S+\. (.+?)\.*", line)
+    return found[1] if found else line.rstrip(".")
 
 
 def _key(account: Account) -> tuple[str, int | None]:

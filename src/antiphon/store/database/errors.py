@@ -37,6 +37,10 @@ class DatabaseUnavailableError(StoreError):
     """
 
 
+class DiskFullError(DatabaseUnavailableError):
+    """The disk of the database is full."""
+
+
 class DuplicateError(StoreError):
     """An added row exists already."""
 
@@ -54,7 +58,8 @@ def explained(error: BaseException, place: str = "") -> StoreError:
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
     for prefix, reason in _REASONS.items():
         if code.startswith(prefix):
-            return DatabaseUnavailableError(f"{reason}: {place}" if place else reason)
+            away = DiskFullError if prefix == "SQLITE_FULL" else DatabaseUnavailableError
+            return away(f"{reason}: {place}" if place else reason)
     if _is_away(error, cause, code):
         return unreachable(cause, place)
     kind = DuplicateError if code in _DUPLICATES else StoreError

@@ -12,11 +12,13 @@ meanwhile.
 
 import fcntl
 import os
+import re
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from antiphon.store.data_folder import open_data_folder, unusable
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.session import RETRY_S, Session
 
@@ -57,28 +59,63 @@ OnLockChange = Callable[[str | None], None]
 
 
 class OccupiedError(StoreError):
-    """Another server uses the database, and the two do not share their limits."""
+    """Another server uses the database, and the two do not share their limits.
+
+    `holder` names its process and its address, as far as they are known.
+    """
+
+    def __init__(self, message: str, holder: str = "") -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 @contextmanager
-def lock_data_dir(data_dir: Path) -> Generator[None]:
+def lock_data_dir(data_dir: Path, address: str = "") -> Generator[None]:
     """Lock the data folder for this process. The lock ends with the process, for any reason.
 
-    Raises `OccupiedError` if another server holds it.
+    The locked file names the process and the `address` on which it serves, for the error of the
+    next one. Raises `OccupiedError` if another server holds the lock, and `DataFolderError`.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    open_data_folder(data_dir)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(data_dir / LOCK_FILE, flags, 0o600)
     except OSError as error:
-        os.close(descriptor)
-        raise OccupiedError(
-            f"another server uses {data_dir}, and the two do not share their limits: {_ADVICE}"
-        ) from error
+        raise unusable(data_dir, error) from error
     try:
+        _take(descriptor, data_dir, address)
         yield
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int, data_dir: Path, address: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} {address}\n".encode(), 0)
+    except BlockingIOError as error:
+        raise _occupied(data_dir, _holder(descriptor)) from error
+    except OSError as error:
+        raise unusable(data_dir, error) from error
+
+
+def _holder(descriptor: int) -> str:
+    """Read who holds the lock; empty for a file of an earlier release."""
+    text = os.pread(descriptor, 512, 0).decode(errors="replace")
+    found = re.fullmatch(r"(\d+) ([!-~]*)\n", text)
+    if found is None:
+        return ""
+    return f"process {found[1]}" + (f" on {found[2]}" if found[2] else "")
+
+
+def _occupied(data_dir: Path, holder: str) -> OccupiedError:
+    by = f" ({holder})" if holder else ""
+    return OccupiedError(
+        f"another server{by} uses the data folder {data_dir}. Stop it, or choose another folder "
+        f"with --data-dir. To share one folder and its limits, {_ADVICE}",
+        holder,
+    )
 
 
 class InstanceLock(Protocol):

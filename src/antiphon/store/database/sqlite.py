@@ -183,7 +183,8 @@ def _prepare(path: Path, patience_s: float) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = _connect(path, patience_s)
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"The database {path} cannot be opened: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"The database {path} cannot be opened: {reason}") from error
     try:
         mode = _use_log(connection, patience_s)
     except sqlite3.Error as error:
