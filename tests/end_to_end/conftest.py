@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from support.databases import numbers, postgres, postgres_url
+from support.databases import numbers, postgres, postgres_url, unused_port
 from support.node import install
 from support.processes import KEY, Program, serving
 
-__all__ = ["numbers", "postgres", "postgres_url"]
+__all__ = ["numbers", "postgres", "postgres_url", "unused_port"]
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ class Program:
         for line in stream:
             lines.append(line)
             # The last line of the welcome.
-            if line.lstrip().startswith("-d '{"):
+            if line.endswith("}]}'\n"):
                 self._ready.set()
         self._ready.set()
 

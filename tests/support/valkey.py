@@ -9,14 +9,12 @@ from antiphon.store.counters.valkey import ValkeyCounters, open_valkey
 
 
 class Server:
-    """Valkey on a free port; `config` decides what survives a restart."""
+    """Valkey on `port`, or on a free one; `config` decides what survives a restart."""
 
-    def __init__(self, folder: Path, **config: str) -> None:
+    def __init__(self, folder: Path, port: int = 0, **config: str) -> None:
         self._folder = folder
         self._config = config
-        with socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = port or _free_port()
         self.start()
 
     @property
@@ -41,6 +39,13 @@ class Server:
     def close(self) -> None:
         if self._server.is_running():
             self._server.terminate()
+
+
+def _free_port() -> int:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 class Clock:

@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # The output cannot be written, as to a full disk. The command itself is done.
         sys.stdout = None
-        print(f"antiphon: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - as below
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"antiphon: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201 - as below
         return 1
     except ModuleNotFoundError as error:
         extra = _extra_with(str(error.name).partition(".")[0])

@@ -7,6 +7,7 @@ from antiphon.cli.output import decimal_size, print_change, say, say_json
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.service.admin.transactions import moment
 from antiphon.settings import Settings
+from antiphon.store.data_folder import open_data_folder, refuse_a_file
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model, list_models, remove_model
 
@@ -26,11 +27,13 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 
 def _pull_model(arguments: argparse.Namespace, settings: Settings) -> int:
+    open_data_folder(settings.data_dir)
     say(str(ensure_model(arguments.spec, settings.data_dir, open_progress(arguments.spec))))
     return 0
 
 
 def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
+    refuse_a_file(settings.data_dir)
     rows = [
         {
             "spec": model.manifest.spec,
@@ -55,6 +58,7 @@ def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _remove_model(arguments: argparse.Namespace, settings: Settings) -> int:
+    refuse_a_file(settings.data_dir)
     removed = remove_model(arguments.name, settings.data_dir)
     done = f"Removed {removed.spec}: {decimal_size(removed.size)} are free again."
     return print_change(arguments, removed, done)

@@ -1,7 +1,8 @@
 """`antiphon serve`: runs the server, and prints a welcome when it is ready."""
 
 import argparse
-from collections.abc import Awaitable, Sequence
+import socket
+from collections.abc import Awaitable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,18 @@ from typing import Any
 import uvloop
 from msgspec.structs import replace
 
-from antiphon import __version__
 from antiphon.cli.command import as_command
 from antiphon.cli.output import hint, say
+from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
-from antiphon.server.run import bind, serve
+from antiphon.server.run import address_of, bind, serve
 from antiphon.service.models import ModelSource
-from antiphon.service.platform import Platform, build_platform
+from antiphon.service.platform import build_platform
+from antiphon.service.rehearsal import rehearse
 from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings
+from antiphon.store.data_folder import open_data_folder
 from antiphon.weights.progress import open_progress
-from antiphon.weights.pull import ensure_model
-from antiphon.wire.admin.keys import KeyInfo
+from antiphon.weights.pull import ensure_model, is_here
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -48,27 +50,56 @@ def add_to(family: argparse.ArgumentParser) -> None:
     )
 
 
-def _serve(_: argparse.Namespace, settings: Settings) -> int:
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     set_up_logs(settings.log_level, settings.log_format)
-    sources = [_source(model, settings.data_dir) for model in settings.served()]
-    _run(_serving(settings, sources))
+    open_data_folder(settings.data_dir)
+    models = settings.served()
+    # Mistakes are told before a fetch, which may take minutes. The listener stays open until the
+    # server has it, so that no other program takes the address meanwhile.
+    files = [spec for model in models for spec in _files(model)]
+    missing = [spec for spec in files if not is_here(spec, settings.data_dir)]
+    with bind(settings.host, settings.port) as listener:
+        if missing:
+            _run(rehearse(settings, _address(settings, listener)))
+        sources = [_source(model, settings.data_dir) for model in models]
+        default_folder = Settings.load({}, config=arguments.config).data_dir
+        _run(_serving(settings, sources, listener, default_folder))
     return 0
 
 
-async def _serving(settings: Settings, sources: Sequence[ModelSource]) -> None:
-    listener = bind(settings.host, settings.port)
-    port = listener.getsockname()[1]
-    with listener:
-        async with build_platform(settings, sources) as platform:
+def _files(model: ModelSettings) -> Iterator[str]:
+    """Yield the specs of the files that a model needs: its weights and its projectors."""
+    for runs_on in model.runs_on():
+        if runs_on.source is not None:
+            yield runs_on.source
+        projector = runs_on.options.get("mmproj")
+        if runs_on.engine == "llama" and isinstance(projector, str):
+            yield projector
 
-            async def show_welcome() -> None:
-                # A key that the settings choose is the only one that the server makes.
-                first = None if settings.api_key else await platform.first_key()
-                say(welcome(platform, port, first))
 
-            if files := [source for source in sources if any(source.weights)]:
-                say(f"Loading {', '.join(source.settings.id for source in files)} …")
-            await serve(platform, listener, show_welcome, lambda left: hint(_goodbye(left)))
+def _address(settings: Settings, listener: socket.socket) -> str:
+    return address_of(settings.host, listener.getsockname()[1])
+
+
+async def _serving(
+    settings: Settings,
+    sources: Sequence[ModelSource],
+    listener: socket.socket,
+    default_folder: Path,
+) -> None:
+    address = _address(settings, listener)
+    async with build_platform(settings, sources, address=address) as platform:
+
+        async def show_welcome() -> None:
+            # A key that the settings choose is the only one that the server makes.
+            chosen = settings.api_key is not None and "api_key" not in platform.ignored
+            first = None if chosen else await platform.first_key()
+            refusal, port = await platform.refusal(), listener.getsockname()[1]
+            say(Welcome(platform, port, first, refusal, default_folder).text())
+
+        if files := [source for source in sources if any(source.weights)]:
+            say(f"Loading {', '.join(source.settings.id for source in files)} …")
+        await serve(platform, listener, show_welcome, lambda left: hint(_goodbye(left)))
 
 
 def _run(work: Awaitable[None]) -> None:
@@ -114,47 +145,8 @@ def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
     )
 
 
-def welcome(platform: Platform, port: int, first: KeyInfo | None) -> str:
-    """Return the welcome: the address of the server, the `first` key, and a first request."""
-    settings = platform.settings
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    secret = "$ANTIPHON_API_KEY" if first is None else str(first.secret)
-    models = ", ".join(platform.models.states())
-    exported = f'"{secret}"' if first is None else secret
-    return f"""
-Antiphon {__version__} is ready.
-
-  URL      {url}
-  API key  {_key_line(settings, first)}
-  Model    {models}
-  Data     {settings.data_dir}
-
-For the official SDKs:
-
-  export ANTHROPIC_BASE_URL={url}
-  export ANTHROPIC_API_KEY={exported}
-
-Try it:
-
-  curl {url}/v1/messages \\
-    -H "x-api-key: {secret}" \\
-    -H "anthropic-version: 2023-06-01" -H "content-type: application/json" \\
-    -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0, \
-"messages": [{{"role": "user", "content": "What is the chemical symbol for water?"}}]}}'
-"""
-
-
 def _goodbye(running: int) -> str:
     if not running:
         return "Stopping."
     requests = "1 request" if running == 1 else f"{running} requests"
     return f"Stopping after {requests}; Ctrl-C again stops now."
-
-
-def _key_line(settings: Settings, first: KeyInfo | None) -> str:
-    if first is not None:
-        return f"{first.secret}  (keep it: it is not shown once it was used)"
-    if settings.api_key is not None:
-        return "the one in ANTIPHON_API_KEY"
-    return "made before; `antiphon keys create NAME` makes another"

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -31,6 +31,7 @@ from antiphon.wire.mistakes import explained
 
 __all__ = [
     "Capabilities",
+    "CheckedOpener",
     "Engine",
     "EngineConfig",
     "EngineError",
@@ -124,6 +125,37 @@ class Engine(Protocol):
 
 OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]
 """Opens an engine: the object that an entry point of `antiphon.engines` names."""
+
+
+CheckConfig: TypeAlias = Callable[[EngineConfig], None]
+
+Opened = TypeVar("Opened", bound=Engine)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOpener(Generic[Opened]):
+    """Opens an engine, and can check its options before the files of the model are there.
+
+    `check` gets the configuration without `weights` and raises `EngineStartError`. A server calls
+    it before it fetches the files of any model.
+    """
+
+    open: Callable[[EngineConfig], Awaitable[Opened]]
+    check: CheckConfig
+
+    def __call__(self, config: EngineConfig) -> Awaitable[Opened]:
+        return self.open(config)
+
+
+def checked(
+    check: CheckConfig,
+) -> Callable[[Callable[[EngineConfig], Awaitable[Opened]]], CheckedOpener[Opened]]:
+    """Decorate the function that opens an engine with the check of its options."""
+
+    def decorate(function: Callable[[EngineConfig], Awaitable[Opened]]) -> CheckedOpener[Opened]:
+        return CheckedOpener(function, check)
+
+    return decorate
 
 
 Options = TypeVar("Options", bound=msgspec.Struct)

@@ -2,7 +2,13 @@
 
 from importlib.metadata import entry_points
 
-from antiphon.engines.base import Engine, EngineConfig, EngineStartError, OpenEngine
+from antiphon.engines.base import (
+    CheckedOpener,
+    Engine,
+    EngineConfig,
+    EngineStartError,
+    OpenEngine,
+)
 
 GROUP = "antiphon.engines"
 
@@ -14,6 +20,20 @@ def engine_names() -> tuple[str, ...]:
 
 async def open_engine(name: str, config: EngineConfig) -> Engine:
     """Open a model on the engine of this name; raises `EngineStartError`."""
+    return await _opener(name, config)(config)
+
+
+def check_engine(name: str, config: EngineConfig) -> None:
+    """Check that the engine exists, and its options as far as it can without the model's files.
+
+    Raises `EngineStartError`.
+    """
+    opener = _opener(name, config)
+    if isinstance(opener, CheckedOpener):
+        opener.check(config)
+
+
+def _opener(name: str, config: EngineConfig) -> OpenEngine:
     found = entry_points(group=GROUP, name=name)
     if not found:
         known = ", ".join(engine_names())
@@ -24,4 +44,4 @@ async def open_engine(name: str, config: EngineConfig) -> Engine:
         raise EngineStartError(
             f"model {config.model}: engine {name!r} cannot be loaded: {error}"
         ) from error
-    return await opener(config)
+    return opener

@@ -33,6 +33,7 @@ from antiphon.engines.base import (
     FinishReason,
     Prompt,
     Started,
+    checked,
 )
 from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.example import example
@@ -219,8 +220,18 @@ def _seconds(amount: int, per_second: float) -> float:
     return amount / per_second if per_second else 0.0
 
 
+def check_scripted(config: EngineConfig) -> None:
+    """Check the script. Raises `EngineStartError`."""
+    _scripted(config)
+
+
+@checked(check_scripted)
 async def open_scripted(config: EngineConfig) -> ScriptedEngine:
     """Open the engine; raises `EngineStartError` for options that it does not know."""
+    return _scripted(config)
+
+
+def _scripted(config: EngineConfig) -> ScriptedEngine:
     try:
         options = msgspec.convert(dict(config.options), ScriptedOptions, strict=False)
         return ScriptedEngine(options)

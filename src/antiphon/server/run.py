@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import errno
 import gc
 import os
 import signal
@@ -36,6 +37,8 @@ MAPPED_BYTES = 128 * 1024
 # Longer than clients keep an idle connection, so that the client closes it: a request that arrives
 # while the server closes the connection is lost.
 KEEP_ALIVE_S = 75
+# Lower ports need root or CAP_NET_BIND_SERVICE (man 7 capabilities).
+FIRST_OPEN_PORT = 1024
 
 
 class ServeError(Exception):
@@ -71,15 +74,20 @@ class Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Bind the address; port 0 chooses a free one. Raises `ServeError`."""
+def bind(
+    host: str, port: int, create: Callable[..., socket.socket] = socket.create_server
+) -> socket.socket:
+    """Listen on the address; port 0 chooses a free one. Raises `ServeError`.
+
+    From now on no other program can take the address; connections wait until `serve`. `create` is
+    called as `socket.create_server` is.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return create((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise ServeError(
-            f"cannot listen on {host}:{port}: {error.strerror}. "
-            "Choose another address with --host and --port."
+            f"cannot listen on {address_of(host, port)}: {_reason(error, port)}"
         ) from error
 
 
@@ -106,6 +114,24 @@ def several(listener: socket.socket) -> Generator[list[socket.socket]]:
     with ExitStack() as stack:
         duplicates = range(ACCEPTED_AT_ONCE - 1)
         yield [listener, *(stack.enter_context(listener.dup()) for _ in duplicates)]
+
+
+def address_of(host: str, port: int) -> str:
+    """Return an address as URLs have it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: OSError, port: int) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address. Choose another one with --host"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            "another program listens there. Choose another port with --port; "
+            "--port 0 takes a free one"
+        )
+    if error.errno == errno.EACCES and 0 < port < FIRST_OPEN_PORT:
+        return f"only root may use ports below {FIRST_OPEN_PORT}. Choose a higher one with --port"
+    return f"{error.strerror}. Choose another address with --host and --port"
 
 
 def http_config(

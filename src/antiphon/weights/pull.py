@@ -27,6 +27,18 @@ def ensure_model(spec_text: str, data_dir: Path, progress: Progress | None = Non
     return pull(parse_spec(spec_text), open_model_store(data_dir), progress or SilentProgress())
 
 
+def is_here(spec_text: str, data_dir: Path) -> bool:
+    """Return whether a model needs no pull.
+
+    Raises `SpecError`, and `PullError` for a local file that is missing or no model.
+    """
+    spec = parse_spec(spec_text)
+    if isinstance(spec, PathSpec):
+        check_local(spec)
+        return True
+    return open_model_store(data_dir).locate(spec) is not None
+
+
 def list_models(data_dir: Path) -> list[Model]:
     """List the pulled models."""
     with _clear_errors(data_dir):

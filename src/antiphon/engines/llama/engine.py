@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import aiohttp
 
 from antiphon.core.images import GIF, JPEG, PNG
-from antiphon.engines.base import EngineConfig, EngineError, EngineStartError
+from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, checked
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
 from antiphon.engines.llama.multimodal import ImagePrompts
 from antiphon.engines.llama.options import LlamaOptions, decode_options
@@ -23,6 +23,14 @@ IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
 LlamaEngine: TypeAlias = TokenEngine[LlamaClient]
 
 
+def check_llama(config: EngineConfig) -> None:
+    """Check the options, and the file of a chat template. Raises `EngineStartError`."""
+    options = decode_options(config.model, config.options)
+    if options.chat_template is not None:
+        open_template(config.model, options, "", bos="", eos="")
+
+
+@checked(check_llama)
 async def open_llama(config: EngineConfig) -> LlamaEngine:
     """Open a model: its file in a child process, or the server that the option `url` names."""
     options = decode_options(config.model, config.options)

@@ -2,7 +2,14 @@
 
 from dataclasses import replace
 
-from antiphon.engines.base import Capabilities, Engine, EngineConfig, Prompt, decode_options
+from antiphon.engines.base import (
+    Capabilities,
+    Engine,
+    EngineConfig,
+    Prompt,
+    checked,
+    decode_options,
+)
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
 from antiphon.engines.upstream.chat_completions.count import Counter
 from antiphon.engines.upstream.chat_completions.forced import ForcedAnswer, is_forced
@@ -44,6 +51,12 @@ class ChatCompletions:
         return await self._counter.count(prompt)
 
 
+def check_chat_completions(config: EngineConfig) -> None:
+    """Check the options. Raises `EngineStartError`."""
+    decode_options(config.model, config.options, ChatOptions)
+
+
+@checked(check_chat_completions)
 async def open_chat_completions(config: EngineConfig) -> Engine:
     """Open a model that a server runs; raises `EngineStartError`."""
     options = decode_options(config.model, config.options, ChatOptions)

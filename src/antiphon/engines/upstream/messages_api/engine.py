@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 
-from antiphon.engines.base import Engine, EngineConfig, Prompt, decode_options
+from antiphon.engines.base import Engine, EngineConfig, Prompt, checked, decode_options
 from antiphon.engines.upstream.engine import open_upstream
 from antiphon.engines.upstream.http import Upstream
 from antiphon.engines.upstream.messages_api.answer import UpstreamMessage
@@ -48,6 +48,12 @@ class MessagesApi:
         return counted.input_tokens
 
 
+def check_messages_api(config: EngineConfig) -> None:
+    """Check the options. Raises `EngineStartError`."""
+    decode_options(config.model, config.options, MessagesOptions)
+
+
+@checked(check_messages_api)
 async def open_messages_api(config: EngineConfig) -> Engine:
     """Open a model that a server runs; raises `EngineStartError`."""
     options = decode_options(config.model, config.options, MessagesOptions)

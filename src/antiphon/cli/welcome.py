@@ -1,0 +1,100 @@
+"""What a server prints when its models are loaded: its address, a key, notes, a first request."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+from antiphon import __version__
+from antiphon.server.run import address_of
+from antiphon.service.platform import Platform
+from antiphon.wire.admin.keys import KeyInfo
+
+WIDTH = 80
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+_VARIABLES = {"api_key": "ANTIPHON_API_KEY", "admin_key": "ANTIPHON_ADMIN_KEY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The welcome of a server that listens on `port`.
+
+    `first` is the first key, if it can be shown. `refusal` is why every request is refused now.
+    `default_folder` is the data folder of commands without flags; `notes` are further sentences.
+    """
+
+    platform: Platform
+    port: int
+    first: KeyInfo | None
+    refusal: str | None
+    default_folder: Path
+    notes: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """Return the welcome; its lines have at most 80 columns, but for long names."""
+        settings = self.platform.settings
+        rows = {
+            "URL": self.url,
+            "API key": self._key(),
+            "Model": ", ".join(self.platform.models.states()),
+            "Data": str(settings.data_dir),
+        }
+        parts = [
+            self._state(),
+            "\n".join(f"  {name:7}  {value}" for name, value in rows.items()),
+            *(fill(f"Note: {note}", WIDTH, **_WHOLE_WORDS) for note in self._notes()),
+            "Try it:",
+            self._request(),
+        ]
+        return "\n" + "\n\n".join(parts) + "\n"
+
+    @property
+    def url(self) -> str:
+        host = self.platform.settings.host
+        return f"http://{address_of('127.0.0.1' if host in _EVERYWHERE else host, self.port)}"
+
+    def _state(self) -> str:
+        if self.refusal is None:
+            return f"Antiphon {__version__} is ready."
+        return fill(
+            f"Antiphon {__version__} runs, but refuses every request for now: {self.refusal}. "
+            "It goes on trying; GET /ready is 200 when requests are answered.",
+            WIDTH,
+            **_WHOLE_WORDS,
+        )
+
+    def _key(self) -> str:
+        if self.first is not None:
+            return f"{self.first.secret}\n           (keep it: it is not shown once it was used)"
+        settings = self.platform.settings
+        if settings.api_key is not None and "api_key" not in self.platform.ignored:
+            return "the one in ANTIPHON_API_KEY"
+        return f"made before; to make another one:\n           `{self._create_key()}`"
+
+    def _create_key(self, flag: str = "") -> str:
+        """Return the command for a new key, which must find the same data folder."""
+        folder = self.platform.settings.data_dir
+        where = "" if folder == self.default_folder else f" --data-dir {folder}"
+        return f"antiphon keys create NAME{flag}{where}"
+
+    def _notes(self) -> tuple[str, ...]:
+        ignored = (
+            f"`{name}` ({_VARIABLES[name]}) is ignored: it is only for an installation without "
+            "keys, and this one has others. Make one with "
+            f"`{self._create_key(' --admin' if name == 'admin_key' else '')}`, or choose a new "
+            "folder with --data-dir."
+            for name in self.platform.ignored
+        )
+        return (*ignored, *self.notes)
+
+    def _request(self) -> str:
+        secret = "$ANTIPHON_API_KEY" if self.first is None else str(self.first.secret)
+        return f"""\
+  curl {self.url}/v1/messages \\
+    -H "x-api-key: {secret}" \\
+    -H "anthropic-version: 2023-06-01" -H "content-type: application/json" \\
+    -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0,
+         "messages": [{{"role": "user",
+         "content": "What is the chemical symbol for water?"}}]}}'"""
+
+
+_WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}

@@ -1,0 +1,220 @@
+"""What a server says when its start goes wrong: what it is, where, and what mends it."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from support.processes import KEY, PATIENCE_S, Program, run, run_json, serving
+from support.valkey import Server
+
+SCRIPTED = ("--engine", "scripted")
+HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+BAD_SCRIPT = "engine = 'scripted'\n[[models.options.replies]]\nerror = 'rate_limited'"
+REMOTE = "pypi:antiphon-no-such-model==1.0"
+
+
+def told(data_dir: Path, *arguments: str, **settings: str) -> str:
+    """Start a server that is expected to end at once; return what it says."""
+    done = run(data_dir, "serve", "--port", "0", *arguments, **settings)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("antiphon: "), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.removeprefix("antiphon: ")
+
+
+class Index:
+    """A package index on loopback that has nothing, and counts who asks it."""
+
+    def __init__(self, port: int) -> None:
+        self.asked: list[str] = []
+        self.settings = {
+            "PIP_CONFIG_FILE": "/dev/null",
+            "PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple/",
+            "PIP_RETRIES": "0",
+        }
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    class Nothing(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+        def do_GET(self) -> None:
+            found.asked.append(self.path)
+            self.send_error(404)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    found = Index(server.server_port)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        yield port
+
+
+def test_model_that_no_index_has_is_fetched_last(tmp_path: Path, index: Index) -> None:
+    assert REMOTE in told(tmp_path, "--model", REMOTE, **index.settings)
+    assert index.asked
+
+
+def test_taken_port_is_told_before_anything_is_fetched(
+    tmp_path: Path, index: Index, taken: int
+) -> None:
+    said = told(tmp_path, "--model", REMOTE, "--port", str(taken), **index.settings)
+    assert said.startswith(f"cannot listen on 127.0.0.1:{taken}: another program listens there.")
+    assert "--port 0 takes a free one" in said
+    assert not index.asked
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "said"),
+    [
+        ("", {"ANTIPHON_API_KEY": "short"}, "ANTIPHON_API_KEY: "),
+        ("", {"ANTIPHON_COUNTERS_URL": "http://x"}, "The URL of the Valkey server"),
+        ("", {"ANTIPHON_DATABASE_URL": "mysql://x"}, "no database that Antiphon knows"),
+        ("", {"ANTIPHON_LLAMA_SLOT": "1"}, "did you mean 'slots'?"),
+        ("", {"ANTIPHON_LLAMA_CHAT_TEMPLATE": "missing.jinja"}, "missing.jinja"),
+        ("", {"ANTIPHON_LLAMA_MMPROJ": "missing.gguf"}, "There is no file"),
+        ("modell = 'x'", {}, "unknown setting 'modell' (did you mean 'model'?)"),
+        (BAD_SCRIPT, {}, "error: unknown value 'rate_limited'"),
+        ("source = 'missing.gguf'", {}, "There is no file"),
+        ("engine = 'nothing'", {}, "no engine 'nothing'"),
+        ("engine = 'messages_api'", {}, "missing required field `url`"),
+        (f"source = '{REMOTE}'\naliases = ['a']", {}, "'a' names two models: 'big' and 'other'"),
+    ],
+)
+def test_mistake_is_told_before_anything_is_fetched(
+    config: str, environ: dict[str, str], said: str, tmp_path: Path, index: Index
+) -> None:
+    if config.startswith("modell"):
+        text = config
+    elif config:
+        text = (
+            f"[[models]]\nid = 'big'\nsource = '{REMOTE}'\naliases = ['a']\n"
+            f"[[models]]\nid = 'other'\n{config}"
+        )
+    else:
+        text = f"model = '{REMOTE}'"
+    (tmp_path / "antiphon.toml").write_text(text, encoding="utf-8")
+    assert said in told(tmp_path, **environ, **index.settings)
+    assert not index.asked
+
+
+def test_folder_of_another_server_is_told_with_its_process_and_address(
+    tmp_path: Path, index: Index
+) -> None:
+    with serving(tmp_path, *SCRIPTED) as first:
+        address = first.url.removeprefix("http://")
+        for model in (SCRIPTED, ("--model", REMOTE)):
+            said = told(tmp_path, *model, **index.settings)
+            assert f"(process {first.process.pid} on {address}) uses the data folder" in said
+            assert str(tmp_path) in said
+            assert "--data-dir" in said
+    assert not index.asked
+
+
+def test_folder_that_is_a_file_is_told_by_every_command(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for words in (
+        ("serve", *SCRIPTED),
+        ("keys", "list"),
+        ("models", "list"),
+        ("models", "pull", REMOTE),
+        ("models", "remove", REMOTE),
+        ("restore", str(file)),
+    ):
+        done = run(tmp_path, *words, "--data-dir", str(file))
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"antiphon: the data folder {file} cannot be used: {file} is not a folder. "
+            "Choose another one with --data-dir\n"
+        )
+
+
+def test_database_that_is_away_is_told_with_its_host_and_port(
+    tmp_path: Path, unused_port: int
+) -> None:
+    url = f"postgresql://antiphon:hunter2@127.0.0.1:{unused_port}/antiphon"
+    for words in (("serve", *SCRIPTED, "--port", "0"), ("keys", "list")):
+        done = run(tmp_path, *words, ANTIPHON_DATABASE_URL=url)
+        assert done.returncode == 1
+        assert f"The database at 127.0.0.1:{unused_port} cannot be reached" in done.stderr
+        assert "hunter2" not in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@contextmanager
+def valkey_on(port: int, folder: Path) -> Iterator[Server]:
+    folder.mkdir()
+    server = Server(folder, port=port)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def ready(program: Program) -> httpx2.Response:
+    return httpx2.get(f"{program.url}/ready")
+
+
+def test_valkey_that_is_away_is_told_until_it_is_back(tmp_path: Path, unused_port: int) -> None:
+    url = f"valkey://antiphon:hunter2@127.0.0.1:{unused_port}"
+    away = f"the Valkey server at 127.0.0.1:{unused_port} cannot be asked: Connection refused"
+    plain = url.replace("antiphon:hunter2@", "")
+    environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_COUNTERS_URL": plain}
+    with serving(tmp_path, *SCRIPTED, environ=environ) as program:
+        assert away in " ".join(program.output.split())
+        assert "is ready" not in program.output
+        answer = ready(program)
+        assert (answer.status_code, answer.json()) == (503, {"status": "refusing", "reason": away})
+        with valkey_on(unused_port, tmp_path / "valkey"):
+            deadline = time.monotonic() + PATIENCE_S
+            while ready(program).status_code != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+    with serving(tmp_path / "2", *SCRIPTED, environ={"ANTIPHON_COUNTERS_URL": url}) as program:
+        assert "hunter2" not in program.output + ready(program).text
+
+
+def test_key_of_the_settings_that_has_no_effect_is_told(tmp_path: Path) -> None:
+    with serving(tmp_path, *SCRIPTED, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        assert "ignored" not in program.output
+    other = {"ANTIPHON_API_KEY": "another-key-of-16", "ANTIPHON_ADMIN_KEY": "an-admin-key-of-20"}
+    for _ in range(2):
+        with serving(tmp_path, *SCRIPTED, environ=other) as program:
+            said = " ".join(program.output.split())
+            assert "Note: `api_key` (ANTIPHON_API_KEY) is ignored" in said
+            assert "`antiphon keys create NAME" in said
+            assert "another-key-of-16" not in program.output
+            # There was no admin key before, so this one is the first.
+            assert "`admin_key`" not in said
+    (key,) = (key for key in run_json(tmp_path, "keys", "list") if key["scope"]["type"] != "admin")
+    run_json(tmp_path, "keys", "revoke", key["id"], "--yes")
+    with serving(tmp_path, *SCRIPTED, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        assert "`api_key` (ANTIPHON_API_KEY) is ignored" in " ".join(program.output.split())
+
+
+def test_welcome_fits_into_80_columns(tmp_path: Path) -> None:
+    with serving(tmp_path, *SCRIPTED, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        pass
+    other = {"ANTIPHON_API_KEY": "another-key-of-16", "ANTIPHON_COUNTERS_URL": "valkey://[::1]:1"}
+    with serving(tmp_path, *SCRIPTED, environ=other) as program:
+        lines = [line for line in program.output.splitlines() if str(tmp_path) not in line]
+    assert [line for line in lines if len(line) > 80] == []
