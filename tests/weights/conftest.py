@@ -37,6 +37,7 @@ class WebServer:
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)  # how many bytes of an answer are sent
     statuses: list[int] = field(default_factory=list)
+    status_headers: dict[str, str] = field(default_factory=dict)
     knows_range: bool = True
     knows_if_range: bool = True
     extra_length: int = 0
@@ -70,7 +71,7 @@ class Answer(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.web.requests.append((self.command, self.path, headers))
         if self.web.statuses:
-            self._head(self.web.statuses.pop(0), {})
+            self._head(self.web.statuses.pop(0), self.web.status_headers)
         elif self.path in self.web.redirects:
             location = {"Location": self.web.redirects[self.path]}
             self._head(302, location | self.web.redirect_headers)

