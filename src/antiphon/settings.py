@@ -353,7 +353,7 @@ def _suffix(values: Mapping[str, Any]) -> str:
 
     So a scripted server for tests can run beside a real one, and each has its own keys.
     """
-    models = _tables(values.get("models")) or [values]
+    models = _tables(values.get("models")) or [dict(values)]
     engines = [one for model in models for one in _tables(model.get("engines")) or [model]]
     return SCRIPTED_SUFFIX if all(one.get("engine") == "scripted" for one in engines) else ""
 

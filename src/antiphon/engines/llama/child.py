@@ -8,11 +8,13 @@ other Python thread runs) and may abort the whole process, so it runs in a proce
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from antiphon.children import claim_stdout, die_with_parent
+from antiphon.engines.llama.memory import TooLargeError, physical_memory, refuse_too_large
 
 OPENMP_SPINS: Final = "2000"
 """How often a thread polls the others before it sleeps. By default it polls for milliseconds, a
@@ -55,6 +57,9 @@ def main() -> None:
     die_with_parent(config.parent, b"antiphon-llama")
     try:
         server = _serve(config)
+    except TooLargeError as error:
+        _report(report_to, ChildReport(error=str(error)))
+        sys.exit(1)
     except (ImportError, RuntimeError, ValueError, AttributeError) as error:
         _report(report_to, ChildReport(error=f"{type(error).__name__}: {error}"))
         sys.exit(1)
@@ -82,6 +87,8 @@ def _serve(config: ChildConfig) -> Any:
     params.cpuparams.n_threads = config.threads
     params.cpuparams_batch.n_threads = config.threads
     has_gpu = _has_gpu(xllamacpp.get_device_info())
+    if not has_gpu:
+        refuse_too_large(Path(config.weights), config.context, config.slots, physical_memory())
     # Fitting layers to a GPU's memory reads the model twice, in vain without a GPU.
     params.fit_params = has_gpu
     _set_batch(params, config.batch or (None if has_gpu else CPU_BATCH))

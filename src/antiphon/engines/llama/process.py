@@ -15,6 +15,7 @@ import msgspec
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.child import ChildConfig, ChildReport
 from antiphon.engines.llama.child_environment import child_environment
+from antiphon.engines.llama.memory import advice, physical_memory
 from antiphon.engines.llama.options import LlamaOptions, available_cores
 
 CHILD: Final = "antiphon.engines.llama.child"
@@ -124,9 +125,24 @@ async def _address(child: ChildProcess, config: ChildConfig, timeout_s: float) -
     if report.address is None:
         child.kill()
         await child.wait()
-        reason = complaint(child.last_lines) or report.error
-        raise EngineStartError(f"{config.weights} cannot be loaded by llama.cpp: {reason}.")
+        raise EngineStartError(load_failure(config, report.error or "", child.last_lines))
     return report.address
+
+
+def load_failure(
+    config: ChildConfig, reported: str, lines: deque[str], memory: int | None = None
+) -> str:
+    """Return why a model was not loaded, and for a lack of `memory` (in bytes) what would fit."""
+    reason = complaint(lines) or reported
+    said = f"{config.weights} cannot be loaded by llama.cpp: {reason.rstrip('.')}."
+    more = advice(
+        Path(config.weights),
+        config.context,
+        config.slots,
+        memory or physical_memory(),
+        "\n".join((reported, *lines)),
+    )
+    return said if more is None else f"{said} {more}."
 
 
 def complaint(lines: deque[str]) -> str | None:
