@@ -220,3 +220,21 @@ def test_welcome_fits_into_80_columns(tmp_path: Path) -> None:
     with serving(tmp_path, *SCRIPTED, environ=other) as program:
         lines = [line for line in program.output.splitlines() if str(tmp_path) not in line]
     assert [line for line in lines if len(line) > 80] == []
+
+
+def test_context_that_is_too_small_for_claude_code_is_told(
+    tmp_path: Path, default_model: Path
+) -> None:
+    with serving(tmp_path, "--model", str(default_model)) as program:
+        said = " ".join(program.output.split())
+        assert "Note: Claude Code needs about 32,000 tokens of context; " in said
+        assert " has 8,192 and can have no more. Choose another one: " in said
+        assert "docs/how-to/use-claude-code.md" in said
+
+
+def test_context_that_does_not_fit_into_memory_is_told_with_what_does(
+    tmp_path: Path, default_model: Path
+) -> None:
+    said = told(tmp_path, "--model", str(default_model), ANTIPHON_LLAMA_CONTEXT="8000000")
+    assert "a context of 8,000,000 tokens in each of 4 slots needs " in said
+    assert "Set `[llama] context` to at most " in said

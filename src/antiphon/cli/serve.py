@@ -10,6 +10,7 @@ from typing import Any
 import uvloop
 from msgspec.structs import replace
 
+from antiphon.cli.claude_code import context_note
 from antiphon.cli.command import as_command
 from antiphon.cli.output import hint, say
 from antiphon.cli.welcome import Welcome
@@ -95,7 +96,9 @@ async def _serving(
             chosen = settings.api_key is not None and "api_key" not in platform.ignored
             first = None if chosen else await platform.first_key()
             refusal, port = await platform.refusal(), listener.getsockname()[1]
-            say(Welcome(platform, port, first, refusal, default_folder).text())
+            note = context_note(platform.models, sources)
+            notes = () if note is None else (note,)
+            say(Welcome(platform, port, first, refusal, default_folder, notes).text())
 
         if files := [source for source in sources if any(source.weights)]:
             say(f"Loading {', '.join(source.settings.id for source in files)} …")

@@ -12,6 +12,10 @@ from antiphon.engines.llama.options import available_cores, decode_options
         ({"slots": 0}, "Model `m`: the option `slots` is wrong: expected `int` >= 1."),
         ({"slots": "4"}, "Model `m`: the option `slots` is wrong: expected `int`, got `str`."),
         ({"slot": 4}, "Model `m`: unknown name 'slot' (did you mean 'slots'?)."),
+        (
+            {"context": 8_000_001},
+            "Model `m`: the option `context` is wrong: expected `int` <= 8000000.",
+        ),
         ({"gpu_layers": -2}, "Model `m`: the option `gpu_layers` is wrong: expected `int` >= -1."),
     ],
 )

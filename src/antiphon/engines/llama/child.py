@@ -79,6 +79,9 @@ def _serve(config: ChildConfig) -> Any:
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
     import xllamacpp  # noqa: PLC0415 - heavy, and no other process may load it
 
+    has_gpu = _has_gpu(xllamacpp.get_device_info())
+    if not has_gpu:
+        refuse_too_large(Path(config.weights), config.context, config.slots, physical_memory())
     params = xllamacpp.CommonParams()
     params.model.path = config.weights
     params.n_ctx = config.context * config.slots
@@ -86,9 +89,6 @@ def _serve(config: ChildConfig) -> Any:
     params.n_gpu_layers = config.gpu_layers
     params.cpuparams.n_threads = config.threads
     params.cpuparams_batch.n_threads = config.threads
-    has_gpu = _has_gpu(xllamacpp.get_device_info())
-    if not has_gpu:
-        refuse_too_large(Path(config.weights), config.context, config.slots, physical_memory())
     # Fitting layers to a GPU's memory reads the model twice, in vain without a GPU.
     params.fit_params = has_gpu
     _set_batch(params, config.batch or (None if has_gpu else CPU_BATCH))

@@ -15,6 +15,9 @@ CONTEXT_BY_DEFAULT = 8192
 """Tokens of a slot by default: the KV of a model's whole trained context, times the slots, would
 fill a laptop's memory. llama.cpp itself caps it at the trained context."""
 
+LARGEST_CONTEXT = 8_000_000
+"""With the most slots still a number of 32 bits, as llama.cpp has it."""
+
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -40,7 +43,7 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     api_key: str | None = None
     mmproj: str | None = None
     threads: Annotated[int, Meta(ge=1)] | None = None
-    context: Annotated[int, Meta(ge=0)] = 0
+    context: Annotated[int, Meta(ge=0, le=LARGEST_CONTEXT)] = 0
     slots: Annotated[int, Meta(ge=1, le=256)] = 4
     gpu_layers: Annotated[int, Meta(ge=-1)] = -1
     batch: Annotated[int, Meta(ge=32)] | None = None
