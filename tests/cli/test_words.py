@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from antiphon.cli import FAMILIES, main
+from antiphon.weights.spec import FORMS
 from cli.conftest import Shell
 
 # The families that are one command, without actions.
@@ -125,3 +126,23 @@ def test_limit_of_an_unknown_model_is_refused_with_the_known_names(shell: Shell)
     assert shell.complaint("limits set --organization --model nothing --requests 5") == (
         "no model answers to 'nothing'; the names are scripted, claude-*"
     )
+
+
+def test_error_on_a_terminal_has_lines_of_80_columns_and_whole_words(
+    shell: Shell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shell.data_dir.parent / "antiphon.toml"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["keys", "list", "--data-dir", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert " ".join(said.split()).endswith("Choose another one with --data-dir")
+    assert said.count("\n") > 1
+    assert [line for line in said.splitlines() if len(line) > 80 and str(folder) not in line] == []
+
+
+def test_table_in_an_error_is_not_folded(
+    shell: Shell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["models", "pull", "pypi:x", "--data-dir", str(shell.data_dir)]) == 1
+    assert FORMS.splitlines()[1] in capsys.readouterr().err.splitlines()

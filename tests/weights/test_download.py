@@ -198,7 +198,7 @@ def test_download_from_a_busy_server_is_retried(
 
 
 def test_a_refusal_is_an_error_at_once(web: WebServer, partial: Path, progress: Recorder) -> None:
-    with pytest.raises(PullError, match="404 Not Found"):
+    with pytest.raises(PullError, match=r"404 Not Found\. Check the address"):
         download(remote(web), partial, progress)
     assert len(web.requests) == 1
 

@@ -31,6 +31,8 @@ FAMILIES = {
     "restore": "make a backup the database again, while no server runs",
 }
 STOPPED_BY_HAND = 130
+# The columns of a terminal.
+WIDTH = 80
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,17 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The output cannot be written, as to a full disk. The command itself is done.
         sys.stdout = None
         where = f"{error.filename}: " if error.filename else ""
-        print(f"antiphon: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201 - as below
+        _complain(f"{where}{error.strerror or error}")
         return 1
     except ModuleNotFoundError as error:
         extra = _extra_with(str(error.name).partition(".")[0])
         if extra is None:
             raise
-        needed = as_called(f"pip install 'antiphon[{extra}]'")
-        print(f"antiphon: this needs: {needed}", file=sys.stderr)  # noqa: T201 - as below
+        _complain(f"this needs: pip install 'antiphon[{extra}]'")
         return 1
     except _expected_errors() as error:
-        print(f"antiphon: {as_called(str(error))}", file=sys.stderr)  # noqa: T201 - the output of a command
+        _complain(str(error))
         return 1
 
 
@@ -91,6 +92,22 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         # By the command's own parser, whose help lists what it takes.
         parsed.parser.refuse(unknown)
     return parsed
+
+
+def _complain(message: str) -> None:
+    """Print why a command failed: one line, which a terminal gets in lines of whole words."""
+    lines = as_called(f"antiphon: {message}").splitlines()
+    if sys.stderr.isatty():
+        lines = [part for line in lines for part in _folded(line)]
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the output of a command
+
+
+def _folded(line: str) -> list[str]:
+    from textwrap import wrap  # noqa: PLC0415 - only for mistakes
+
+    if line.startswith(" "):  # a row of a table
+        return [line]
+    return wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from antiphon.server.run import address_of, bind, serve
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.service.rehearsal import rehearse
-from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings
+from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings, SettingsError
 from antiphon.store.data_folder import open_data_folder
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model, is_here
@@ -63,9 +63,16 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
         if missing:
             _run(rehearse(settings, _address(settings, listener)))
         sources = [_source(model, settings.data_dir) for model in models]
-        default_folder = Settings.load({}, config=arguments.config).data_dir
-        _run(_serving(settings, sources, listener, default_folder))
+        _run(_serving(settings, sources, listener, _default_folder(arguments.config)))
     return 0
+
+
+def _default_folder(config: Path | None) -> Path | None:
+    """Return the data folder of commands without flags; `None` for a file that needs flags."""
+    try:
+        return Settings.load({}, config=config).data_dir
+    except SettingsError:
+        return None
 
 
 def _files(model: ModelSettings) -> Iterator[str]:
@@ -86,7 +93,7 @@ async def _serving(
     settings: Settings,
     sources: Sequence[ModelSource],
     listener: socket.socket,
-    default_folder: Path,
+    default_folder: Path | None,
 ) -> None:
     address = _address(settings, listener)
     async with build_platform(settings, sources, address=address) as platform:

@@ -5,11 +5,11 @@ from pathlib import Path
 from textwrap import fill
 
 from antiphon import __version__
+from antiphon.cli import WIDTH
 from antiphon.server.run import address_of
 from antiphon.service.platform import Platform
 from antiphon.wire.admin.keys import KeyInfo
 
-WIDTH = 80
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _VARIABLES = {"api_key": "ANTIPHON_API_KEY", "admin_key": "ANTIPHON_ADMIN_KEY"}
 
@@ -19,14 +19,15 @@ class Welcome:
     """The welcome of a server that listens on `port`.
 
     `first` is the first key, if it can be shown. `refusal` is why every request is refused now.
-    `default_folder` is the data folder of commands without flags; `notes` are further sentences.
+    `default_folder` is the data folder of commands without flags, if there are such; `notes` are
+    further sentences.
     """
 
     platform: Platform
     port: int
     first: KeyInfo | None
     refusal: str | None
-    default_folder: Path
+    default_folder: Path | None
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:

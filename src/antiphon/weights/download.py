@@ -33,6 +33,7 @@ TIMEOUT_S = 60.0
 CHUNK = 1 << 18
 # The pauses after tries that brought no new bytes; after the last one the download fails.
 PAUSES_S = (1.0, 2.0, 4.0)
+GONE = {404, 410}
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -174,7 +175,8 @@ def _status_error(
         return _BrokenOffError("The file on the server is not the one that was begun")
     if error.code in PASSING:
         return _BrokenOffError(f"The server answered {error.code} {error.reason}")
-    return PullError(f"{remote.url}: the server answered {error.code} {error.reason}")
+    hint = ". Check the address" if error.code in GONE else ""
+    return PullError(f"{remote.url}: the server answered {error.code} {error.reason}{hint}")
 
 
 def _begin_anew(remote: RemoteFile, response: http.client.HTTPResponse, partial: Path) -> Sidecar:

@@ -36,7 +36,8 @@ def is_here(spec_text: str, data_dir: Path) -> bool:
     if isinstance(spec, PathSpec):
         check_local(spec)
         return True
-    return open_model_store(data_dir).locate(spec) is not None
+    with _clear_errors(data_dir):
+        return open_model_store(data_dir).locate(spec) is not None
 
 
 def list_models(data_dir: Path) -> list[Model]:
