@@ -97,8 +97,9 @@ def refusal(folder: Path, *arguments: str, **settings: str) -> str:
 def test_restore_is_refused_over_a_server_and_over_a_database(folder: Path) -> None:
     backup = str(folder.parent / "backup.db")
     assert "antiphon.db exists; --yes replaces it" in refusal(folder, "restore", backup)
-    with serving(folder, environ=environ()):
-        assert "A server uses" in refusal(folder, "restore", backup, "--yes")
+    with serving(folder, environ=environ()) as program:
+        said = refusal(folder, "restore", backup, "--yes")
+        assert f"A server (process {program.process.pid} on 127.0.0.1:" in said
 
 
 def test_restore_keeps_the_database_before_it_under_another_name(folder: Path) -> None:

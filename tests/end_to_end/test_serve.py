@@ -178,7 +178,7 @@ def test_killing_the_server_loses_no_key(tmp_path: Path) -> None:
 def test_impossible_command_fails_with_a_plain_message(
     tmp_path: Path, arguments, settings, said
 ) -> None:
-    done = run(tmp_path, *arguments, **settings)
+    done = run(tmp_path, *arguments, **{"ANTIPHON_PORT": "0", **settings})
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.startswith("antiphon: ")

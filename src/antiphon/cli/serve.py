@@ -18,7 +18,7 @@ from antiphon.logs import set_up_logs
 from antiphon.server.run import address_of, bind, serve
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
-from antiphon.service.rehearsal import rehearse
+from antiphon.service.rehearsal import check_engines, rehearse
 from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings, SettingsError
 from antiphon.store.data_folder import open_data_folder
 from antiphon.weights.progress import open_progress
@@ -57,6 +57,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     models = settings.served()
     # Mistakes are told before a fetch, which may take minutes. The listener stays open until the
     # server has it, so that no other program takes the address meanwhile.
+    check_engines(models)
     files = [spec for model in models for spec in _files(model)]
     missing = [spec for spec in files if not is_here(spec, settings.data_dir)]
     with bind(settings.host, settings.port) as listener:
