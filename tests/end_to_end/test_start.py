@@ -238,3 +238,14 @@ def test_context_that_does_not_fit_into_memory_is_told_with_what_does(
     said = told(tmp_path, "--model", str(default_model), ANTIPHON_LLAMA_CONTEXT="8000000")
     assert "a context of 8,000,000 tokens in each of 4 slots needs " in said
     assert "Set `[llama] context` to at most " in said
+
+
+def test_command_for_another_key_finds_the_folder_of_the_server(tmp_path: Path) -> None:
+    folder = tmp_path / "my data"
+    flags = (*SCRIPTED, "--data-dir", str(folder))
+    with serving(tmp_path, *flags, environ={"ANTIPHON_API_KEY": KEY}):
+        pass
+    with serving(tmp_path, *flags, environ={"ANTIPHON_API_KEY": "another-key-of-16"}) as program:
+        assert f"`antiphon keys create NAME --data-dir '{folder}'`" in program.output
+    with serving(folder, *SCRIPTED, environ={"ANTIPHON_API_KEY": "another-key-of-16"}) as program:
+        assert "`antiphon keys create NAME`" in program.output

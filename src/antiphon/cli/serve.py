@@ -51,7 +51,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     )
 
 
-def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+def _serve(_: argparse.Namespace, settings: Settings) -> int:
     set_up_logs(settings.log_level, settings.log_format)
     open_data_folder(settings.data_dir)
     models = settings.served()
@@ -64,14 +64,14 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
         if missing:
             _run(rehearse(settings, _address(settings, listener)))
         sources = [_source(model, settings.data_dir) for model in models]
-        _run(_serving(settings, sources, listener, _default_folder(arguments.config)))
+        _run(_serving(settings, sources, listener, _default_folder()))
     return 0
 
 
-def _default_folder(config: Path | None) -> Path | None:
+def _default_folder() -> Path | None:
     """Return the data folder of commands without flags; `None` for a file that needs flags."""
     try:
-        return Settings.load({}, config=config).data_dir
+        return Settings.load({}).data_dir
     except SettingsError:
         return None
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from textwrap import fill
 
 from antiphon import __version__
@@ -72,7 +73,7 @@ class Welcome:
     def _create_key(self, flag: str = "") -> str:
         """Return the command for a new key, which must find the same data folder."""
         folder = self.platform.settings.data_dir
-        where = "" if folder == self.default_folder else f" --data-dir {folder}"
+        where = "" if folder == self.default_folder else f" --data-dir {quote(str(folder))}"
         return f"antiphon keys create NAME{flag}{where}"
 
     def _notes(self) -> tuple[str, ...]:
