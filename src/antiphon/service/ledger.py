@@ -11,7 +11,7 @@ journal keeps the entries; a slot is free again when both have its entry.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -26,7 +26,14 @@ from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
-from antiphon.store.journal import CreateJournal, DeadJournal, Journal, JournalSlot, dead_journals
+from antiphon.store.journal import (
+    CreateJournal,
+    DeadJournal,
+    Journal,
+    JournalError,
+    JournalSlot,
+    dead_journals,
+)
 from antiphon.store.ledger import add_entries
 
 # Takes closed entries, in order. After a crash the same entries may come again, so each counts
@@ -80,6 +87,11 @@ class Ledger:
         Raises `JournalError` when the disk is full: a request without a record is refused.
         """
         return self._journal.open(opening)
+
+    @property
+    def refused(self) -> str | None:
+        """The reason why no request can be recorded now; `None` if one can."""
+        return self._journal.refused
 
     def close(self, slot: JournalSlot, opening: Opening, ending: Closing) -> LedgerEntry:
         """Record the end of a request, and return its bill. The slot must not be used any more."""
@@ -137,6 +149,9 @@ class Ledger:
             await anyio.sleep(SYNC_EVERY_S)
             self._journal.tick(self.now())
             self._journal.let_go()
+            if self._journal.refused is not None:
+                with suppress(JournalError):
+                    self._journal.make_room()
             if not self._journal.idle:
                 try:
                     await to_thread.run_sync(self._journal.sync)

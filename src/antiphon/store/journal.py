@@ -178,6 +178,7 @@ class Journal:
         self._maps: list[mmap.mmap] = []
         self._segments: list[memoryview] = []
         self._free: list[int] = []
+        self._refusal: str | None = None
         self._grow()
         self._header = self.slot(self._free.pop())
         # Written last: a file without it has no entries.
@@ -199,12 +200,24 @@ class Journal:
 
     def open(self, opening: Opening) -> JournalSlot:
         """Record an admitted request. Raises `JournalError` when the disk is full."""
-        if not self._free:
-            self._extend()
+        self.make_room()
         slot = self.slot(self._free[-1])
         slot.open(opening)
         self._free.pop()
         return slot
+
+    def make_room(self) -> None:
+        """Grow if no slot is free. Raises `JournalError` when the disk is full."""
+        if not self._free:
+            self._extend()
+
+    @property
+    def refused(self) -> str | None:
+        """The reason why the journal takes no request; `None` if it takes one.
+
+        It is known from the last try to grow: ask `make_room` from time to time.
+        """
+        return None if self._free else self._refusal
 
     def slot(self, number: int) -> JournalSlot:
         """Return a slot by its number. Many numbers are kept while the database is away."""
@@ -251,7 +264,9 @@ class Journal:
         try:
             self._grow()
         except OSError as error:
-            raise JournalError(f"The journal cannot grow: {error.strerror}") from error
+            self._refusal = f"The journal cannot grow: {error.strerror}"
+            raise JournalError(self._refusal) from error
+        self._refusal = None
 
     def _grow(self) -> None:
         """Double the file, by at most some megabytes, which takes milliseconds."""

@@ -90,7 +90,7 @@ async def start(server: Server, ledger: Ledger) -> AsyncGenerator[Start]:
 async def ready(counters: FallbackCounters) -> FallbackCounters:
     await counters.open()
     await counters.mended()
-    assert counters.away is None
+    assert counters.refused is None
     return counters
 
 
@@ -178,7 +178,7 @@ async def test_settlement_is_delivered_when_the_server_is_back(
     await counters.admit(ask("1", 40))
     os.kill(server.pid, signal.SIGSTOP)
     await counters.settle(ledger.record(Settlement("1", {M: 30})))
-    assert counters.away is not None
+    assert counters.refused is not None
     os.kill(server.pid, signal.SIGCONT)
     await counters.mended()
     # The first try may have been carried out as well, after its answer was given up.
@@ -228,7 +228,7 @@ async def test_process_that_only_draws_tells_valkey_its_holds_again(
     async with Valkey.from_url(server.url) as client:
         await client.flushall()
     await counters.draw([Draw("r", 60, 1)])
-    assert counters.away is not None
+    assert counters.refused is not None
     await counters.mended()
     assert await spent(counters) == Balance(0, 40)
 

@@ -80,17 +80,11 @@ class Admitter:
 
     @property
     def refused(self) -> str | None:
-        """The reason to admit nothing: the lock of the database is lost, or the counters are away.
-
-        `None` if there is none.
-        """
-        match self._counters:
-            case MemoryCounters():
-                return self._counters.refused
-            case FallbackCounters():
-                return self._counters.away
-            case _:
-                return None
+        """The reason to admit nothing, of the counters or the journal; `None` if there is none."""
+        counters = self._counters
+        if isinstance(counters, MemoryCounters | FallbackCounters) and counters.refused is not None:
+            return counters.refused
+        return self._ledger.refused
 
     async def admit(self, request: AdmissionRequest) -> Admission:
         """Admit a request, or raise the `ApiError` of its refusal.
@@ -119,8 +113,10 @@ class Admitter:
                 self._ledger, request.opening(now), limits.rates, amounts, headers
             )
         except (StoreError, OSError) as error:
-            # A request without a record is refused, and its holds are released.
-            await self._room.settle(Settlement(request.request_id, {}))
+            # A request without a record is refused: its holds are released, its draws given back.
+            drawn = {kind: -amount for kind, amount in amounts.items()}
+            undrawn = corrections(limits.rates, drawn)
+            await self._room.settle(Settlement(request.request_id, {}, undrawn))
             raise _unavailable() from error
         if request.exact:
             admission.prompt(TokenCounts(input=request.input_tokens))

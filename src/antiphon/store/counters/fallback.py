@@ -86,8 +86,8 @@ class FallbackCounters:
         self._lost: set[str] = set()
 
     @property
-    def away(self) -> str | None:
-        """The reason why the shared counters are away; `None` if they are not."""
+    def refused(self) -> str | None:
+        """The reason to grant nothing, as the counters are away; `None` if asks are decided."""
         return self._away
 
     async def open(self) -> None:
