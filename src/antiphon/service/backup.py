@@ -16,15 +16,17 @@ from anyio import to_thread
 from antiphon.store.data_folder import JOURNAL_FOLDER, database_path, mark_used
 from antiphon.store.database.copies import (
     copy_database,
+    create_copy,
     finish_copy,
     put_in_place,
+    put_under_name,
     remove_copy,
 )
 from antiphon.store.database.database import Database, open_database, sqlite_url
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.instance_lock import OccupiedError, lock_data_dir
 from antiphon.store.database.migrations import EmptyDatabaseError, migrate
-from antiphon.store.journal import closed_entries, has_running_owner
+from antiphon.store.journal import ended_entries, has_running_owner
 from antiphon.store.ledger import add_entries, last_started_at
 from antiphon.store.organizations import find_organization
 
@@ -42,18 +44,20 @@ async def back_up(data_dir: Path, target: Path) -> int:
 
     Raises `StoreError`: a file that exists is not overwritten.
     """
-    if await to_thread.run_sync(target.exists):
-        raise StoreError(f"{target} exists; name another file")
-    folder = data_dir / JOURNAL_FOLDER
-    entries = await to_thread.run_sync(lambda: list(closed_entries(folder)))
     unfinished = target.with_name(f".{target.name}.unfinished")
-    copied = _copy_of(database_path(data_dir), unfinished)
-    async with copied as database, database.write() as connection:
-        await add_entries(connection, entries)
+    # Only one process has the unfinished file, so it alone writes the target.
+    await to_thread.run_sync(create_copy, unfinished)
     try:
+        if await to_thread.run_sync(target.exists):
+            raise StoreError(f"{target} exists; name another file")
+        folder = data_dir / JOURNAL_FOLDER
+        entries = await to_thread.run_sync(lambda: list(ended_entries(folder)))
+        copied = _copied(database_path(data_dir), unfinished)
+        async with copied as database, database.write() as connection:
+            await add_entries(connection, entries)
         await to_thread.run_sync(finish_copy, unfinished)
         size = unfinished.stat().st_size
-        unfinished.rename(target)
+        await to_thread.run_sync(put_under_name, unfinished, target)
     finally:
         remove_copy(unfinished)
     return size
@@ -70,11 +74,13 @@ async def restore(data_dir: Path, source: Path, *, replace: bool) -> Restored:
         if not replace and _has_content(path):
             raise StoreError(f"{path} exists; --yes replaces it, and keeps it under another name")
         restoring = path.with_name(f".{path.name}.restoring")
-        async with _copy_of(source, restoring) as database, database.read() as connection:
-            if await find_organization(connection) is None:
-                raise StoreError(f"{source} is no backup of Antiphon")
-            last = await last_started_at(connection)
+        remove_copy(restoring)
+        create_copy(restoring)
         try:
+            async with _copied(source, restoring) as database, database.read() as connection:
+                if await find_organization(connection) is None:
+                    raise StoreError(f"{source} is no backup of Antiphon")
+                last = await last_started_at(connection)
             await to_thread.run_sync(finish_copy, restoring)
             replaced = await to_thread.run_sync(put_in_place, restoring, path)
         finally:
@@ -84,26 +90,18 @@ async def restore(data_dir: Path, source: Path, *, replace: bool) -> Restored:
 
 
 @asynccontextmanager
-async def _copy_of(source: Path, target: Path) -> AsyncGenerator[Database]:
-    """Copy a database, and open the copy, with the tables of this release.
-
-    If the block fails, the copy is removed.
-    """
-    remove_copy(target)
+async def _copied(source: Path, target: Path) -> AsyncGenerator[Database]:
+    """Copy a database into an empty file, and open it, with the tables of this release."""
+    await to_thread.run_sync(copy_database, source, target)
+    database = await open_database(sqlite_url(target))
     try:
-        await to_thread.run_sync(copy_database, source, target)
-        database = await open_database(sqlite_url(target))
         try:
             await migrate(database, may_create=False)
-            yield database
-        finally:
-            await database.aclose()
-    except EmptyDatabaseError as error:
-        remove_copy(target)
-        raise StoreError(f"{source} is empty") from error
-    except BaseException:
-        remove_copy(target)
-        raise
+        except EmptyDatabaseError as error:
+            raise StoreError(f"{source} is empty") from error
+        yield database
+    finally:
+        await database.aclose()
 
 
 def _has_content(path: Path) -> bool:

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -335,34 +336,40 @@ def dead_journals(folder: Path) -> list[DeadJournal]:
     return [journal for journal in found if journal is not None]
 
 
-def closed_entries(folder: Path) -> Iterator[LedgerEntry]:
-    """Yield the ended requests of every journal in `folder`, also of running processes.
+def ended_entries(folder: Path) -> Iterator[LedgerEntry]:
+    """Yield the ended requests of every journal in `folder`: also those of running processes.
 
-    An entry that is delivered meanwhile may be missing. Raises `JournalError`.
+    The end of a process has ended its requests. An entry that is delivered meanwhile may be
+    missing. Raises `JournalError`.
     """
     try:
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            yield from _closed_in(path)
+        for path, runs in _owners(folder).items():
+            with suppress(FileNotFoundError):  # its entries were delivered
+                yield from _ended_in(path, runs=runs)
     except OSError as error:
         raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
 
 
-def _closed_in(path: Path) -> Iterator[LedgerEntry]:
+def _ended_in(path: Path, *, runs: bool) -> Iterator[LedgerEntry]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    clock = _EPOCH
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:  # its process has ended
-        return
-    try:
-        # The first slot holds no request.
-        number = 1
-        while (page := _still_page(descriptor, number)) is not None:
+        for number in count():
+            page = _still_page(descriptor, number)
+            if page is None:
+                return
+            slot = JournalSlot(number, memoryview(page))
             with suppress(ValueError):
-                entry = JournalSlot(number, memoryview(page)).closed_entry()
-                if entry is not None:
+                if number == 0:
+                    clock = slot.clock
+                elif entry := slot.closed_entry() if runs else _left_entry(slot, clock):
                     yield entry
-            number += 1
     finally:
         os.close(descriptor)
+
+
+def _left_entry(slot: JournalSlot, clock: datetime) -> LedgerEntry | None:
+    return None if slot.is_free else slot.entry(clock)
 
 
 def _still_page(descriptor: int, number: int) -> bytes | None:
@@ -378,13 +385,25 @@ def _still_page(descriptor: int, number: int) -> bytes | None:
 def has_running_owner(folder: Path) -> bool:
     """Return whether the process of a journal in `folder` runs. Raises `JournalError`."""
     try:
-        return any(_is_locked(path) for path in folder.glob(f"*{SUFFIX}"))
+        return any(_owners(folder).values())
     except OSError as error:
         raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
 
 
+def _owners(folder: Path) -> dict[Path, bool]:
+    """Return the journals in a folder, and of each whether its process runs."""
+    if not folder.is_dir():
+        return {}
+    # A start waits meanwhile: it would take the lock of this look for that of a running process.
+    with _locked(folder):
+        return {path: _is_locked(path) for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
 def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # its process has just ended
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -16,7 +16,7 @@ from antiphon.store.database.connection import AsyncConnection, dispose, place_o
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError, explained
 from antiphon.store.database.instance_lock import OnLockChange
 from antiphon.store.database.postgresql import open_postgresql
-from antiphon.store.database.sqlite import open_sqlite
+from antiphon.store.database.sqlite import open_sqlite, path_text
 
 if TYPE_CHECKING:
     from aiosqlite import Connection
@@ -112,8 +112,8 @@ class Database:
 
 
 def sqlite_url(path: Path) -> str:
-    """Return the URL of a database in a file; its path may contain any characters."""
-    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
+    """Return the URL of a database in a file. Raises `StoreError` for a path that is not UTF-8."""
+    return URL.create("sqlite+aiosqlite", database=path_text(path)).render_as_string()
 
 
 async def open_database(

@@ -168,6 +168,16 @@ def _mapped(descriptor: int | None) -> mmap.mmap | None:
         return None
 
 
+def path_text(path: Path) -> str:
+    """Return a path as URLs can hold it. Raises `StoreError` for bytes that are not UTF-8."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(f"The path {text!a} is not UTF-8: choose another one") from error
+    return text
+
+
 def _path(url: URL) -> Path:
     if url.get_driver_name() != "aiosqlite" or url.query:
         raise StoreError("The URL of an SQLite database is sqlite+aiosqlite:///path, nothing more")
