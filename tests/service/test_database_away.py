@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
+import asyncpg
 import pytest
 import structlog
 
@@ -152,6 +153,26 @@ async def test_administrators_write_on_a_locked_database_says_overloaded(
         # The journal keeps what was used, so requests go on.
         assert (await client.create()).status == 200
     holder.close()
+    assert (await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)).status == 200
+
+
+async def test_table_that_another_program_has_locked_says_overloaded_on_postgresql(
+    start: StartClient, postgres_url: str
+) -> None:
+    client = await start(database_url=postgres_url)
+    other = await asyncpg.connect(postgres_url)
+    # As a restore, a migration of another tool or a `VACUUM FULL` does.
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+    await other.execute("NOTIFY antiphon_accounts")
+    with structlog.testing.capture_logs() as logged, anyio.fail_after(10):
+        refused = await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)
+        assert_all_say_overloaded([refused], logged)
+        # The journal keeps what was used, so requests go on.
+        assert (await client.create()).status == 200
+    await transaction.rollback()
+    await other.close()
     assert (await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)).status == 200
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -18,7 +19,7 @@ from sqlalchemy import Connection, Text, inspect, text
 from antiphon.store.accounts import KeyKind, KeyStatus, active_secrets, count_keys, list_keys
 from antiphon.store.database import migrations
 from antiphon.store.database.changes import revision
-from antiphon.store.database.database import Database
+from antiphon.store.database.database import Database, open_database
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.migrations import NEWEST, migrate
 from antiphon.store.database.tables import ledger, metadata
@@ -249,3 +250,17 @@ async def test_ledger_of_the_release_before_is_added_up_to_the_same(opened: Open
         assert await spent_by_day(connection, EPOCH.date()) == (
             SpentOnDay(EPOCH.date() + timedelta(days=1), "x", "x", 22),
         )
+
+
+async def test_migration_waits_for_that_of_another_process_as_long_as_it_takes(
+    postgres_url: str,
+) -> None:
+    other = await asyncpg.connect(postgres_url)
+    await other.execute("SELECT pg_advisory_lock(26844745)")
+    database = await open_database(postgres_url, patience_s=0.2)
+    migrating = asyncio.create_task(migrate(database))
+    await asyncio.sleep(1)
+    assert not migrating.done()
+    await other.close()
+    await migrating
+    await database.aclose()

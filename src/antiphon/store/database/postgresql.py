@@ -31,7 +31,11 @@ def open_postgresql(url: URL, patience_s: float) -> Backend:
             # No request waits for the database, so a ping before each use delays none, and a
             # restart of the server fails no transaction.
             pool_pre_ping=True,
-            connect_args={"timeout": patience_s},
+            # By default a lock is waited for without an end.
+            connect_args={
+                "timeout": patience_s,
+                "server_settings": {"lock_timeout": str(round(patience_s * 1000))},
+            },
             hide_parameters=True,
         )
     except ModuleNotFoundError as error:

@@ -86,4 +86,6 @@ def _migrate(connection: Connection) -> None:
 def _lock(connection: Connection) -> None:
     """Let one process migrate at a time. On SQLite the write transaction is the lock."""
     if connection.dialect.name == "postgresql":
+        # A migration of another process may take minutes.
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
