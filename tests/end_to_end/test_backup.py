@@ -169,6 +169,13 @@ def test_postgresql_is_backed_up_by_its_own_tools(tmp_path: Path, action: str, t
     assert "hunter2" not in said
 
 
+def test_command_for_postgresql_has_the_options_that_its_tools_know(tmp_path: Path) -> None:
+    options = "ssl=require&prepared_statement_cache_size=0&host=/run/postgresql"
+    url = f"postgresql+asyncpg://antiphon@/antiphon?{options}"
+    said = refusal(tmp_path, "backup", "file.dump", ANTIPHON_DATABASE_URL=url)
+    assert "'postgresql://antiphon@/antiphon?host=%2Frun%2Fpostgresql&sslmode=require'" in said
+
+
 @pytest.mark.parametrize("arguments", [(), ("backup",), ("restore",)])
 def test_help_of_the_commands_fits_into_80_columns(
     tmp_path: Path, arguments: tuple[str, ...]
