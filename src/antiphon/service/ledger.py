@@ -150,6 +150,7 @@ class Ledger:
             self._journal.tick(self.now())
             self._journal.let_go()
             if self._journal.refused is not None:
+                # No request may come to find out, while `/ready` says that none is admitted.
                 with suppress(JournalError):
                     self._journal.make_room()
             if not self._journal.idle:

@@ -90,7 +90,7 @@ def put_in_place(copy: Path, path: Path) -> Path | None:
             with suppress(FileNotFoundError):
                 path.with_name(f"{path.name}{suffix}").rename(f"{aside}{suffix}")
         copy.rename(path)
-        _sync(path.parent)
+        _sync_folder(path.parent)
     return aside if existed else None
 
 
@@ -98,7 +98,7 @@ def put_under_name(copy: Path, path: Path) -> None:
     """Rename a copy to a name that is free, so that it is there after a power cut as well."""
     with _explained(path):
         copy.rename(path)
-        _sync(path.parent)
+        _sync_folder(path.parent)
 
 
 def _unused(path: Path) -> Path:
@@ -129,6 +129,12 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    # Some network file systems sync no folders; SQLite takes no notice of that either.
+    with suppress(OSError):
+        _sync(path)
 
 
 @contextmanager
