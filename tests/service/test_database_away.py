@@ -1,8 +1,10 @@
 """A database that cannot be used: every endpoint answers 529, and recovers by itself."""
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -13,8 +15,12 @@ import asyncpg
 import pytest
 import structlog
 
+from antiphon.core.billing.ledger import Closing, Opening, entry_of
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.server.app import build_app
+from antiphon.service.accounts import Accounts, establish
 from antiphon.service.database_watch import LOOK_EVERY_S
+from antiphon.service.ledger import saving_to
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
 from antiphon.settings import ModelSettings, Settings
@@ -27,6 +33,7 @@ from support.organization import ADMIN, ORGANIZATIONS_PATH
 
 pytestmark = pytest.mark.anyio
 
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 KEYS = f"{ORGANIZATIONS_PATH}/api_keys"
 COUNT = {"model": "claude-x", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -174,6 +181,31 @@ async def test_table_that_another_program_has_locked_says_overloaded_on_postgres
     await transaction.rollback()
     await other.close()
     assert (await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)).status == 200
+
+
+async def test_database_that_falls_silent_in_a_transaction_is_given_up(postgres_url: str) -> None:
+    # So patient that no lock times out: the server says nothing, as behind a cut cable.
+    database = await open_database(postgres_url, patience_s=60)
+    await migrate(database)
+    await establish(database, os.urandom, lambda: NOON)
+    accounts = Accounts(database, await database.watch(), limit_s=0.5)
+    save = saving_to(database, limit_s=0.5)
+    opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m")
+    closing = Closing(tokens=TokenCounts(), outcome=Outcome.COMPLETED, ended_at=NOON)
+    entry = entry_of(opening, closing)
+    other = await asyncpg.connect(postgres_url)
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("LOCK TABLE api_keys, ledger IN ACCESS EXCLUSIVE MODE")
+    with anyio.fail_after(30):
+        for attempt in (accounts.current, partial(save, [entry])):
+            with pytest.raises(DatabaseUnavailableError, match="does not answer in time"):
+                await attempt()
+    await transaction.rollback()
+    await other.close()
+    await save([entry])
+    assert (await accounts.current()).organization.name == "Antiphon"
+    await database.aclose()
 
 
 @pytest.mark.parametrize("way", ["unlinked", "replaced", "replaced by nothing"])

@@ -11,12 +11,14 @@ from antiphon.core.ids import ID_ENTROPY, organization_id, workspace_id
 from antiphon.service.background import background
 from antiphon.store.accounts import note_use
 from antiphon.store.database.changes import ChangeSignal
-from antiphon.store.database.database import Database
+from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.organizations import Organization, find_organization, found_organization
 from antiphon.store.workspaces import Workspace
 
+# The time after which a database that has not answered is taken for silent.
+READ_S = 15.0
 DEFAULT_COLOR = "#6C5BB9"
 
 
@@ -27,9 +29,10 @@ class Accounts:
     fails on the very next request.
     """
 
-    def __init__(self, database: Database, signal: ChangeSignal) -> None:
+    def __init__(self, database: Database, signal: ChangeSignal, limit_s: float = READ_S) -> None:
         self._database = database
         self._signal = signal
+        self._limit_s = limit_s
         self._version: int | None = None
         self._directory: Directory | None = None
         self._reading = anyio.Lock()
@@ -58,7 +61,7 @@ class Accounts:
 
     async def _read(self) -> Directory:
         try:
-            async with self._database.read() as connection:
+            async with in_time(self._limit_s), self._database.read() as connection:
                 return await read_directory(connection)
         except DatabaseUnavailableError as error:
             self._failures += 1

@@ -24,7 +24,7 @@ from anyio import to_thread
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.ids import ID_ENTROPY, public_id
-from antiphon.store.database.database import Database
+from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import StoreError
 from antiphon.store.journal import (
     CreateJournal,
@@ -51,6 +51,8 @@ MOST_KEPT = 1024
 # The first pause before a failed delivery is repeated; each further one is twice as long.
 RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
+# The time after which a database that has not taken a batch is taken for silent.
+SAVE_S = 60.0
 # The time that a stopping server waits for a database that is away.
 PARTING_S = 5.0
 
@@ -222,11 +224,11 @@ class Delivery:
         return True
 
 
-def saving_to(database: Database) -> TakeEntries:
+def saving_to(database: Database, limit_s: float = SAVE_S) -> TakeEntries:
     """Return the receiver that adds entries to a database."""
 
     async def save(entries: Sequence[LedgerEntry]) -> None:
-        async with database.write() as connection:
+        async with in_time(limit_s), database.write() as connection:
             await add_entries(connection, entries)
 
     return save

@@ -1,5 +1,6 @@
 """One database, SQLite or PostgreSQL: transactions to read and to write, and notice of changes."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -109,6 +110,20 @@ class Database:
             # Closed last: on SQLite this releases the locks of all connections.
             if self._signal is not None:
                 await self._signal.aclose()
+
+
+@asynccontextmanager
+async def in_time(limit_s: float) -> AsyncGenerator[None]:
+    """Limit the time of a block with transactions. Raises `DatabaseUnavailableError` after it.
+
+    A database that falls silent in the middle of a transaction is otherwise waited for until the
+    kernel gives the connection up, which takes minutes.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError as error:
+        raise DatabaseUnavailableError("The database does not answer in time") from error
 
 
 def sqlite_url(path: Path) -> str:
