@@ -13,12 +13,12 @@ a connection ends within a stated time, and every refusal has the envelope of th
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from itertools import chain
 from typing import Any, ClassVar
 
+import httptools
 import msgspec
 import structlog
 from uvicorn._types import ASGI3Application
@@ -41,7 +41,7 @@ TLS_HANDSHAKE = 0x16
 # The most bytes of a request's path, query, headers and trailers together.
 HEADER = ": \r\n"
 LARGEST_HEAD = 64 * 1024
-UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+NO_REQUEST = "Invalid HTTP request received."
 # The bytes that are parsed at once. They hold some hundred requests at most, so no more than that
 # many wait on one connection behind another.
 SLICE = 16 * 1024
@@ -123,8 +123,6 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if data[0] == TLS_HANDSHAKE and not self._received:
             self._refuse_tls()
             return
-        if not self._in_body():
-            data = without_upgrade(data)
         if len(data) <= SLICE:
             self._parse(data)
             return
@@ -158,13 +156,44 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._received += len(data)
         self._parsed = len(data)
         before = self._body_bytes
-        super().data_received(data)
+        self._feed(data)
         if self._closing or self.transport.is_closing():
             return
         if cycle is not None and cycle is self.cycle and self._in_body():
             self._check_framing(len(data), self._body_bytes - before)
         elif self._arriving and self._received > LARGEST_HEAD:
             self._refuse(RequestHeadTooLarge())
+
+    def _feed(self, data: bytes) -> None:
+        """Parse bytes, which may be those of several requests; refuse what is none."""
+        try:
+            while data:
+                data = self._behind_upgrade(data)
+        except httptools.HttpParserError:
+            self.logger.warning(NO_REQUEST)
+            self._refuse(self._fault or InvalidRequestError(NO_REQUEST))
+
+    def _behind_upgrade(self, data: bytes) -> bytes:
+        """Parse up to the first `Upgrade` header, and return what has to be parsed again."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # The parser stops behind the head, and would begin a new request there.
+            again = self._head_without_upgrade() + data[upgrade.args[0] :]
+            self.parser = new_parser(self)
+            return again
+        return b""
+
+    def _head_without_upgrade(self) -> bytes:
+        """Return the head that was parsed last without its `Upgrade` headers.
+
+        A server may ignore them (RFC 9110, 7.8), and Java's own client sends one by default. The
+        parser does not: it takes the request's body for data of the other protocol.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join((*lines, b"", b""))
 
     def _check_framing(self, received: int, body: int) -> None:
         """Limit what a body has around its bytes: sizes and extensions of chunks, and trailers."""
@@ -208,12 +237,23 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self._received > LARGEST_HEAD and self._head_bytes() > LARGEST_HEAD:
             self._fault = RequestHeadTooLarge()
             raise self._fault
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                # What follows it is no request, so the connection ends with the refusal.
+                self._fault = InvalidRequestError("CONNECT is not supported: this is no proxy.")
+                raise self._fault
+            return
         self._body_bytes = self._framing = self._since_body = 0
         self._room = None
         scope = self.scope
         super().on_headers_complete()
         # The task of the request starts after the callbacks of the parser, so it finds this.
         scope["state"][DIRECT] = UvicornDirect(self.cycle, self.date)
+
+    def on_message_complete(self) -> None:
+        # Of a request with an `Upgrade` header the body is still to come: see `_feed`.
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -249,10 +289,6 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self._write_timer is not None and not self.transport.is_closing():
             self._write_timer.cancel()
             self._write_timer = None
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse a request that the parser or one of its callbacks rejected."""
-        self._refuse(self._fault or InvalidRequestError(msg))
 
     def _head_bytes(self) -> int:
         written = len(HEADER) * len(self.headers)
@@ -340,21 +376,11 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._limit_writing()
 
 
-def without_upgrade(data: bytes) -> bytes:
-    """Rename an `Upgrade` header, so that the parser ignores it.
-
-    Java's own client sends one by default. The parser would take the body for data of the other
-    protocol, and the body would be empty.
-    """
-    end = data.find(b"\r\n\r\n")
-    end = LARGEST_HEAD if end < 0 else min(end, LARGEST_HEAD)
-    # The header is rare, and this check takes half the time of the search.
-    if b"upgrade" not in data[:end].lower():
-        return data
-    found = UPGRADE.search(data, 0, end)
-    if found is None:
-        return data
-    return data[: found.start()] + b"x-grade" + data[found.end() :]
+def new_parser(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
+    """Return a parser as uvicorn makes it for a new connection."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def protocol_for(
