@@ -21,6 +21,7 @@ BODY = json.dumps(HELLO).encode()
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n"
 KEYED = HEAD + f"x-api-key: {KEY}\r\nanthropic-version: 2023-06-01\r\n".encode()
 OPT_IN = "anthropic-dangerous-direct-browser-access: true"
+GET = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 
 
@@ -176,6 +177,26 @@ async def test_unfinished_request_is_told_when_its_connection_ends(org: Organiza
                 await asyncio.sleep(0.02)
         (entry,) = (await org.entries()).values()
         assert entry.outcome == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"GET /heal", GET, 3 * GET, GET + b"POST / HT"], ids=len
+)
+async def test_hang_up_is_noticed_whatever_stands_behind_the_request(
+    organization: StartOrganization, behind: bytes
+) -> None:
+    slow = await organization(tokens_per_second=2, text="on " * 1000)
+    async with listening(slow.app) as server:
+        caller = await server.connect()
+        await asked(caller)
+        await asyncio.sleep(0.2)
+        caller.send(behind)
+        await asyncio.sleep(0.1)
+        caller.writer.close()
+        await server.until_closed()
+        async with asyncio.timeout(SOON_S):
+            while not await slow.entries():  # noqa: ASYNC110 - the ledger has no event for it
+                await asyncio.sleep(0.02)
 
 
 async def asked(caller: Caller, **changes: Any) -> None:

@@ -247,6 +247,9 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._room = None
         scope = self.scope
         super().on_headers_complete()
+        if self.pipeline:
+            # uvicorn reads no more then, and would not notice that the caller hangs up: see `_keep`.
+            self.flow.resume_reading()
         # The task of the request starts after the callbacks of the parser, so it finds this.
         scope["state"][DIRECT] = UvicornDirect(self.cycle, self.date)
 
