@@ -179,9 +179,7 @@ async def test_unfinished_request_is_told_when_its_connection_ends(org: Organiza
         assert entry.outcome == "interrupted"
 
 
-@pytest.mark.parametrize(
-    "behind", [b"", b"GET /heal", GET, 3 * GET, GET + b"POST / HT"], ids=len
-)
+@pytest.mark.parametrize("behind", [b"", b"GET /heal", GET, 3 * GET, GET + b"POST / HT"], ids=len)
 async def test_hang_up_is_noticed_whatever_stands_behind_the_request(
     organization: StartOrganization, behind: bytes
 ) -> None:
@@ -249,7 +247,7 @@ async def test_requests_behind_another_wait_outside_of_memory(org: Organization)
     async with listening(org.app) as server:
         caller = await server.connect()
         await asked(caller, stream=True, max_tokens=3)
-        one = b"GET /health HTTP/1.1\r\n\r\n"
+        one = GET
         caller.send(one * 5_000)
         answered = (await caller.reader.readuntil(b"0\r\n\r\n")).count(b"HTTP/1.1 200")
         (connection,) = server._server.server_state.connections
@@ -327,9 +325,9 @@ DATED = {
     "an answer": KEYED + b"content-length: %d\r\n\r\n" % len(BODY) + BODY,
     "a refusal": HEAD + b"\r\n",
     "no HTTP": b"no HTTP\r\n\r\n",
-    "no path": b"GET /nowhere HTTP/1.1\r\n\r\n",
+    "no path": GET.replace(b"health", b"nowhere"),
     "a long head": b"GET / HTTP/1.1\r\nx: " + b"x" * 70_000,
-    "a preflight": b"OPTIONS / HTTP/1.1\r\norigin: http://x\r\n\r\n",
+    "a preflight": b"OPTIONS / HTTP/1.1\r\nhost: x\r\norigin: http://x\r\n\r\n",
     "a stream": KEYED + b"content-length: %d\r\n\r\n" % (len(BODY) + 15) + BODY[:-1]
     + b', "stream":true}',
 }  # fmt: skip

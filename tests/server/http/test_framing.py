@@ -92,3 +92,69 @@ async def test_connect_is_refused_and_ends_the_connection(org: Organization) -> 
             assert (status, headers["connection"]) == (400, "close")
             assert body["error"]["type"] == "invalid_request_error"
             assert await asyncio.wait_for(caller.reader.read(), SOON_S) == b""
+
+
+HOST = b"host: x\r\n"
+REFUSED = {
+    "no host": (KEYED.replace(HOST, b""), "The request must have one valid Host header."),
+    "two hosts": (KEYED + HOST, "The request must have one valid Host header."),
+    "two other hosts": (KEYED + b"host: y\r\n", "The request must have one valid Host header."),
+    "a host with a path": (KEYED.replace(HOST, b"host: x/y\r\n"), "valid Host header."),
+    "a host with a space": (KEYED.replace(HOST, b"host: x y\r\n"), "valid Host header."),
+    "a host with a user": (KEYED.replace(HOST, b"host: a@y\r\n"), "valid Host header."),
+    "two hosts of HTTP/1.0": (KEYED.replace(b"1.1", b"1.0") + HOST, "valid Host header."),
+    "HTTP/2.0": (KEYED.replace(b"1.1", b"2.0"), "HTTP/2.0 is not supported"),
+    "HTTP/0.9": (KEYED.replace(b"1.1", b"0.9"), "HTTP/0.9 is not supported"),
+    "gzip in chunks": (KEYED + b"transfer-encoding: gzip, chunked\r\n", "no other coding"),
+    "two codings": (
+        KEYED + b"transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n",
+        "no other coding",
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "sentence"), REFUSED.values(), ids=REFUSED)
+async def test_head_that_others_may_read_otherwise_is_refused(
+    org: Organization, head: bytes, sentence: str
+) -> None:
+    framed = CHUNKS[CHUNKS.index(b"\r\n\r\n") + 2 :] if b"transfer" in head else SIZED
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        caller.send(head + framed + GET)
+        status, headers, body = await caller.answer()
+        assert (status, headers["connection"]) == (400, "close")
+        assert sentence in body["error"]["message"]
+        assert await asyncio.wait_for(caller.reader.read(), SOON_S) == b""
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "x", "x:80", "[::1]:8000", "127.0.0.1", "a-b_c.d~e:1"],
+)
+@pytest.mark.parametrize("framed", [SIZED, CHUNKS.replace(b"chunked", b"CHUNKED")], ids=len)
+async def test_any_valid_host_and_case_of_chunked_is_taken(
+    org: Organization, host: str, framed: bytes
+) -> None:
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        caller.send(KEYED.replace(HOST, f"HOST: {host}\r\n".encode()) + framed + GET)
+        assert [body["type"] for body in await answers(caller, 1)] == ["message"]
+
+
+async def test_http_1_0_needs_no_host(org: Organization) -> None:
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        caller.send(b"GET /health HTTP/1.0\r\n\r\n")
+        assert (await caller.answer())[0] == 200
+
+
+@pytest.mark.parametrize("trailer", [b"connection: close", b"Connection: x, Close"])
+async def test_connection_ends_after_a_trailer_that_ends_it(
+    org: Organization, trailer: bytes
+) -> None:
+    """The parser drops all that follows such a trailer."""
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        caller.send(KEYED + CHUNKS[:-2] + trailer + b"\r\n\r\n" + GET)
+        assert (await caller.answer())[2]["type"] == "message"
+        assert await asyncio.wait_for(caller.reader.read(), SOON_S) == b""

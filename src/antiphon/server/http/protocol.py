@@ -13,10 +13,11 @@ a connection ends within a stated time, and every refusal has the envelope of th
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import httptools
 import msgspec
@@ -42,6 +43,10 @@ TLS_HANDSHAKE = 0x16
 HEADER = ": \r\n"
 LARGEST_HEAD = 64 * 1024
 NO_REQUEST = "Invalid HTTP request received."
+VERSIONS = ("1.1", "1.0")
+BAD_HOST = "The request must have one valid Host header."
+# A host and a port, or nothing (RFC 9110, 7.2).
+HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*[ \t]*", re.ASCII)
 # The bytes that are parsed at once. They hold some hundred requests at most, so no more than that
 # many wait on one connection behind another.
 SLICE = 16 * 1024
@@ -80,6 +85,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
     _body_bytes = 0
     _framing = 0
     _since_body = 0
+    # The `Host` headers of the head.
+    _hosts = 0
     # What the head has left of its limit for trailers; `None` before the first trailer.
     _room: int | None = None
     _fault: ApiError | None = None
@@ -206,6 +213,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._arriving = True
+        self._hosts = 0
         self._received = self._parsed
         # The first head has its limit from the opening on.
         if self.cycle is not None:
@@ -217,9 +225,16 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._drop_trailer(name, value)
             return
         name = name.lower()
-        if name == b"expect" and value.strip().lower() == b"100-continue":
-            # HTTP/1.0 has no interim answers.
-            self.expect_100_continue = self.parser.get_http_version() == "1.1"
+        match name:
+            case b"host":
+                self._hosts += 1
+                if not HOST.fullmatch(value):
+                    self._reject(BAD_HOST)
+            case b"transfer-encoding" if value.strip().lower() != b"chunked":
+                self._reject("Transfer-Encoding may be chunked, and no other coding.")
+            case b"expect" if value.strip().lower() == b"100-continue":
+                # HTTP/1.0 has no interim answers.
+                self.expect_100_continue = self.parser.get_http_version() == "1.1"
         self.headers.append((name, value))
 
     def _drop_trailer(self, name: bytes, value: bytes) -> None:
@@ -227,36 +242,43 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._room = LARGEST_HEAD - self._head_bytes()
         self._room -= len(name) + len(value) + len(HEADER)
         if self._room < 0:
-            self._fault = RequestHeadTooLarge()
-            raise self._fault
+            self._reject(RequestHeadTooLarge())
 
     def on_headers_complete(self) -> None:
         self._arriving = False
         self._due = None
         # The bytes received include what stood before this head, so most heads need no measuring.
         if self._received > LARGEST_HEAD and self._head_bytes() > LARGEST_HEAD:
-            self._fault = RequestHeadTooLarge()
-            raise self._fault
+            self._reject(RequestHeadTooLarge())
+        version = self.parser.get_http_version()
+        if version not in VERSIONS:
+            self._reject(f"HTTP/{version} is not supported. Please send HTTP/1.1.")
+        # Two hosts may be two sites for two servers, so both versions have at most one.
+        if self._hosts > 1 or (not self._hosts and version == "1.1"):
+            self._reject(BAD_HOST)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 # What follows it is no request, so the connection ends with the refusal.
-                self._fault = InvalidRequestError("CONNECT is not supported: this is no proxy.")
-                raise self._fault
+                self._reject("CONNECT is not supported: this is no proxy.")
             return
         self._body_bytes = self._framing = self._since_body = 0
         self._room = None
         scope = self.scope
         super().on_headers_complete()
         if self.pipeline:
-            # uvicorn reads no more then, and would not notice that the caller hangs up: see `_keep`.
+            # uvicorn reads no more then, and would not notice a hang-up. `_keep` bounds the rest.
             self.flow.resume_reading()
         # The task of the request starts after the callbacks of the parser, so it finds this.
         scope["state"][DIRECT] = UvicornDirect(self.cycle, self.date)
 
     def on_message_complete(self) -> None:
         # Of a request with an `Upgrade` header the body is still to come: see `_feed`.
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
+        if self.parser.should_upgrade():
+            return
+        if self._room is not None and not self.parser.should_keep_alive():
+            # The parser has obeyed a `Connection: close` among the trailers, and reads no more.
+            self.cycle.keep_alive = False
+        super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -292,6 +314,11 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self._write_timer is not None and not self.transport.is_closing():
             self._write_timer.cancel()
             self._write_timer = None
+
+    def _reject(self, fault: ApiError | str) -> NoReturn:
+        """Stop the parser, from one of its callbacks, for a reason that the refusal tells."""
+        self._fault = InvalidRequestError(fault) if isinstance(fault, str) else fault
+        raise self._fault
 
     def _head_bytes(self) -> int:
         written = len(HEADER) * len(self.headers)
