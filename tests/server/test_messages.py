@@ -484,3 +484,20 @@ async def test_header_of_another_workspace_is_refused(client) -> None:
     assert named.status == 200
     refused = await caller.post("/v1/messages", HELLO, anthropic_workspace_id="wrkspc_1")
     assert refused.error[:2] == (403, "permission_error")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("model", "header"),
+    [
+        ("meta/small:8b Q4", "meta/small:8b Q4"),
+        ("mod\u00e8le-\u6a21\u578b", "mod%C3%A8le-%E6%A8%A1%E5%9E%8B"),
+        ("a\nb\x7f\x9b", "a%0Ab%7F%C2%9B"),
+    ],
+)
+async def test_any_id_of_a_model_stands_in_its_header(
+    gateway, model: str, header: str, *, stream: bool
+) -> None:
+    caller = await gateway({"id": model, "engine": "scripted"})
+    answer = await caller.create(model=model, stream=stream)
+    assert (answer.status, answer.headers["x-antiphon-model"]) == (200, header)

@@ -1,5 +1,7 @@
 """`/v1/messages`: generate an answer, as a stream or whole, and count the tokens of a prompt."""
 
+from urllib.parse import quote
+
 from antiphon.core.errors import ApiError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
 from antiphon.core.validation.versions import NEWEST
@@ -22,6 +24,8 @@ CREATE_BODY = Body(CreateMessageParams, gone={NEWEST: SAMPLING})
 # Every answer with headers of limits has this header.
 LIMIT_HEADER = "anthropic-ratelimit-requests-limit"
 _MOST_DIGITS = 10
+# What a model's id has beyond these characters is percent-encoded in its header.
+PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 
 class MessageEndpoints:
@@ -45,7 +49,7 @@ class MessageEndpoints:
         with self._hang_ups.stopping(exchange):
             async with self._platform.messages.answer(params, context) as answer:
                 exchange.headers |= answer.headers
-                exchange.headers["x-antiphon-model"] = answer.model
+                exchange.headers["x-antiphon-model"] = quote(answer.model, safe=PRINTABLE)
                 try:
                     await self._write(exchange, answer, stream=params.stream)
                 finally:
