@@ -97,6 +97,29 @@ async def test_message_without_a_body_is_refused_as_invalid_json(client) -> None
     assert answer.error[2].startswith("The request body is not valid JSON: ")
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        (WORKSPACES, "GET, HEAD, POST"),
+        (f"{ORGANIZATIONS_PATH}/users/u", "DELETE, GET, HEAD, POST"),
+        (f"{WORKSPACES}/w/members/u", "DELETE, GET, HEAD, POST"),
+        ("/v1/messages", "POST"),
+        ("/v1/models/a/b", "GET, HEAD"),
+    ],
+)
+async def test_refused_method_is_told_all_methods_of_the_path(
+    admin: Client, path: str, methods: str
+) -> None:
+    answer = await admin.start("PUT", path, b"", {}).task
+    assert (answer.status, answer.headers["allow"]) == (405, methods)
+
+
+async def test_preflight_states_no_length(admin: Client) -> None:
+    answer = await admin.start("OPTIONS", "/v1/messages", b"", {"origin": "http://x"}).task
+    assert answer.status == 204
+    assert not {"content-length", "content-type", "transfer-encoding"} & set(answer.headers)
+
+
 async def test_query_of_too_many_parameters_is_refused(admin: Client) -> None:
     for separator in ("&", "=&", "=%20&page&"):
         answer = await admin.get(f"{WORKSPACES}?{('ids[]' + separator) * 1001}")

@@ -104,7 +104,7 @@ class Boundary:
                 "access-control-allow-headers": asked,
                 "access-control-max-age": "600",
             }
-            await exchange.send_whole(204, "text/plain", b"")
+            await exchange.send_nothing()
             return True
         if exchange.header(BROWSER_OPT_IN) != "true":
             raise AuthenticationError(f"CORS requests must set '{BROWSER_OPT_IN.decode()}' header")

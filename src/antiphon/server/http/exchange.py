@@ -172,10 +172,17 @@ class Exchange:
 
     async def send_whole(self, status: int, content_type: str, body: bytes) -> None:
         """Write a whole answer."""
-        self.started = True
-        self.status = status
         length = str(len(body))
         headers = {"content-type": content_type, **self.headers, "content-length": length}
+        await self._answer(status, headers, body)
+
+    async def send_nothing(self) -> None:
+        """Write a 204, which must not state a length (RFC 9110, 8.6)."""
+        await self._answer(204, self.headers, b"")
+
+    async def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.started = True
+        self.status = status
         if self._direct is None:
             await self._start(headers)
             await self.write(body, more=False)

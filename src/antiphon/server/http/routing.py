@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, overload
 
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.routing import Route as PathRoute
 from starlette.routing import Router as PathRouter
 from starlette.types import Receive, Scope, Send
@@ -22,6 +23,8 @@ from antiphon.store.accounts import KeyKind
 from antiphon.wire.decoding import BodyError
 
 P = TypeVar("P")
+
+METHOD_NOT_ALLOWED = 405
 
 # Returns the body of a 200, a `Reply`, or `None` if the endpoint has written its answer.
 Handler: TypeAlias = Callable[[Request[P]], Awaitable[Any]]
@@ -146,7 +149,19 @@ class Router:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._exact.get((scope["method"], scope["path"]), self._router)
-        await app(scope, receive, send)
+        try:
+            await app(scope, receive, send)
+        except HTTPException as error:
+            if error.status_code != METHOD_NOT_ALLOWED:
+                raise
+            # Starlette names the methods of the first route with this path alone.
+            allowed = {"Allow": self._allowed(scope)}
+            raise HTTPException(METHOD_NOT_ALLOWED, headers=allowed) from error
+
+    def _allowed(self, scope: Scope) -> str:
+        """Return the methods that the path of a request has."""
+        found = [path for path in self._paths if path.matches(scope)[0] is not Match.NONE]
+        return ", ".join(sorted({method for path in found for method in path.methods or ()}))
 
     async def _no_such_path(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Raise a 404, with a hint in a header and in the log: its body is that of the API."""
