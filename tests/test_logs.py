@@ -35,6 +35,20 @@ def test_line_is_json_without_a_terminal(monkeypatch) -> None:
     assert said["timestamp"].endswith("Z")
 
 
+@pytest.mark.parametrize(
+    "odd", ["\x9b31m", "\u202e", "\x1b[2J", "\n", "\r", "\u2028", "\x00", "\ud800"]
+)
+def test_console_escapes_what_a_terminal_would_obey(monkeypatch, odd: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logs("info", "console")
+    structlog.get_logger().info("request", path=f"/a{odd}b", model="模型 é")
+    structlog.reset_defaults()
+    written = stream.buffer.getvalue().decode()
+    assert "模型 é" in written
+    assert odd not in written.replace("\x1b[0m", "").removesuffix("\n")
+
+
 def test_a_traceback_says_where_and_not_what() -> None:
     try:
         raise ValueError("what the caller sent")  # noqa: TRY301 - it is the example

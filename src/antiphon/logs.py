@@ -39,6 +39,7 @@ def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             frames_only,
+            printable,
             ConsoleLines(sys.stderr),
         ]
     lines = LineWriter(sys.stderr.buffer)
@@ -178,6 +179,23 @@ def frames_only(logger: WrappedLogger, name: str, event: EventDict) -> EventDict
         event["exception"] = type(error).__name__
         event["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     return event
+
+
+def printable(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Escape what a terminal would obey or hide: control characters, and changes of direction.
+
+    Callers choose paths and the names of models. Line breaks are escaped by the renderer too, but
+    not, for example, the one-character form of an escape sequence (U+009B).
+    """
+    del logger, name
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(map(_printable_character, value))
+    return event
+
+
+def _printable_character(one: str) -> str:
+    return one if one.isprintable() else one.encode("unicode_escape").decode()
 
 
 def as_json_line(logger: WrappedLogger, name: str, event: EventDict) -> bytes:
