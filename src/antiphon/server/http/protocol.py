@@ -272,7 +272,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         scope["state"][DIRECT] = UvicornDirect(self.cycle, self.date)
 
     def on_message_complete(self) -> None:
-        # Of a request with an `Upgrade` header the body is still to come: see `_feed`.
+        # Of a request with an `Upgrade` header the body is still to come: see `_behind_upgrade`.
         if self.parser.should_upgrade():
             return
         if self._room is not None and not self.parser.should_keep_alive():
