@@ -190,12 +190,8 @@ def printable(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
     del logger, name
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
-            event[key] = "".join(map(_printable_character, value))
+            event[key] = visible(value)
     return event
-
-
-def _printable_character(one: str) -> str:
-    return one if one.isprintable() else one.encode("unicode_escape").decode()
 
 
 def as_json_line(logger: WrappedLogger, name: str, event: EventDict) -> bytes:

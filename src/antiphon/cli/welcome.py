@@ -44,6 +44,8 @@ class Welcome:
             self._state(),
             "\n".join(f"  {name:7}  {value}" for name, value in rows.items()),
             *(_folded(f"Note: {note}") for note in self._notes()),
+            "For the official SDKs:",
+            self._exports(),
             "Try it:",
             self._request(),
         ]
@@ -86,8 +88,15 @@ class Welcome:
         )
         return (*ignored, *self.notes)
 
+    def _secret(self) -> str:
+        return "$ANTIPHON_API_KEY" if self.first is None else str(self.first.secret)
+
+    def _exports(self) -> str:
+        secret = self._secret() if self.first else f'"{self._secret()}"'
+        return f"  export ANTHROPIC_BASE_URL={self.url}\n  export ANTHROPIC_API_KEY={secret}"
+
     def _request(self) -> str:
-        secret = "$ANTIPHON_API_KEY" if self.first is None else str(self.first.secret)
+        secret = self._secret()
         return f"""\
   curl {self.url}/v1/messages \\
     -H "x-api-key: {secret}" \\
