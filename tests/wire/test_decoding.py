@@ -1,4 +1,5 @@
 import json
+import sys
 from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime
@@ -380,6 +381,31 @@ def test_more_stop_sequences_than_can_be_looked_for_are_refused() -> None:
     assert fault_of(changed(("stop_sequences", ["END"] * 8192))) == (
         "stop_sequences: List should have at most 8191 items after validation, not 8192"
     )
+
+
+def calls_of_the_walk(tools: int) -> int:
+    """Return how many functions are called to find the fault of a body with so many tools."""
+    tool = {"input_schema": {"type": "object"}}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "unknown": 0}
+    body["tools"] = [{"name": f"t{number}", **tool} for number in range(tools)]
+    encoded, calls = json.dumps(body).encode(), 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    decoder = BodyDecoder(CountTokensParams)
+    sys.setprofile(count)
+    try:
+        with pytest.raises(BodyError, match="unknown: Extra inputs"):
+            decoder.decode(encoded)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_walk_takes_few_steps_for_each_tool() -> None:
+    assert calls_of_the_walk(200) - calls_of_the_walk(100) < 100 * 150
 
 
 def test_fault_behind_many_good_items_is_found() -> None:

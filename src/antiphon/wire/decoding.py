@@ -166,6 +166,8 @@ class _Walk:
     def __init__(self, without: Collection[str], betas: Collection[str]) -> None:
         self._without = without
         self._betas = betas
+        # Describing a type takes a third of a millisecond, and a body may hold thousands of tools.
+        self._types: dict[type, inspect.Type] = {}
 
     def faults(
         self, kind: inspect.Type, value: Any, path: Path, owner: type | None = None
@@ -278,7 +280,9 @@ class _Walk:
             yield Fault(path, member)
             return
         struct, name = member
-        yield from self.faults(inspect.type_info(struct), value, (*path, name))
+        if struct not in self._types:
+            self._types[struct] = inspect.type_info(struct)
+        yield from self.faults(self._types[struct], value, (*path, name))
 
     def _struct(
         self, kind: inspect.StructType, value: Any, path: Path, extra: dict[str, str]
