@@ -134,6 +134,10 @@ def as_api_error(error: BaseException) -> ApiError:
             return error
         case BodyError():
             return InvalidRequestError(str(error))
+        case RecursionError():
+            # JSON of nearly a thousand levels is decoded with little on the stack, and some of it
+            # is written or walked with more. Nothing else here recurses so far.
+            return InvalidRequestError("The request is nested too deeply")
         case DatabaseUnavailableError():
             # The reason names a host or a path, which is for the operator: see the log.
             return OverloadedError(
