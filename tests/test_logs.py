@@ -38,11 +38,13 @@ def test_line_is_json_without_a_terminal(monkeypatch) -> None:
 @pytest.mark.parametrize(
     "odd", ["\x9b31m", "\u202e", "\x1b[2J", "\n", "\r", "\u2028", "\x00", "\ud800"]
 )
-def test_console_escapes_what_a_terminal_would_obey(monkeypatch, odd: str) -> None:
+@pytest.mark.parametrize("event", ["request", "another"])
+def test_console_escapes_what_a_terminal_would_obey(monkeypatch, event: str, odd: str) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     monkeypatch.setattr(sys, "stderr", stream)
     set_up_logs("info", "console")
-    structlog.get_logger().info("request", path=f"/a{odd}b", model="模型 é")
+    fields = {"request_id": "req_1", "method": "GET", "duration_ms": 1.0}
+    structlog.get_logger().info(event, path=f"/a{odd}b", model="模型 é", **fields)
     structlog.reset_defaults()
     written = stream.buffer.getvalue().decode()
     assert "模型 é" in written

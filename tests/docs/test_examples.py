@@ -119,6 +119,10 @@ def exports(program: Program) -> str:
         ("cite-documents.md", [r"'The grass is green\.'"]),
         ("send-images-and-files.md", [r'"text":"H2O']),
         ("use-a-model-that-thinks.md", [r'"thinking":"s, t, r.*"text":"Three\.']),
+        (
+            "set-the-base-url.md",
+            [r"x-antiphon-hint: The base URL should be http://127\.0\.0\.1:\d+,"],
+        ),
     ],
 )
 def test_requests_of_the_page_are_answered(
@@ -155,7 +159,7 @@ def test_commands_of_the_pages_run_in_turn(tmp_path: Path) -> None:
 
 def test_every_example_that_runs_is_of_a_page_that_is_tested() -> None:
     tested = {"README.md", "cite-documents.md", "send-images-and-files.md", *COMMANDS}
-    tested |= {"use-a-model-that-thinks.md", SCRIPT.page}
+    tested |= {"use-a-model-that-thinks.md", "set-the-base-url.md", SCRIPT.page}
     assert {one.page for one in RUN} == tested
 
 

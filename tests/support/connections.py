@@ -48,7 +48,7 @@ class Listening:
 
     def __init__(self, server: uvicorn.Server, port: int) -> None:
         self._server = server
-        self._port = port
+        self.port = port
         self.callers: list[Caller] = []
 
     @property
@@ -60,7 +60,7 @@ class Listening:
         if reads_little:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.settimeout(0)
-        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._port))
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self.port))
         limit = 4096 if reads_little else 2**20
         self.callers.append(Caller(*await asyncio.open_connection(sock=raw, limit=limit)))
         return self.callers[-1]
