@@ -50,7 +50,7 @@ async def test_no_call_fails_while_the_limit_is_saturated(tmp_path: Path) -> Non
 
 def test_second_server_on_a_data_folder_does_not_start(tmp_path: Path) -> None:
     configure(tmp_path)
-    with serving(tmp_path, environ=environ()):
+    with serving(tmp_path, environ=environ()) as first:
         second = subprocess.run(
             command("serve", "--port", "0"),
             env=environment(tmp_path, **environ()),
@@ -61,7 +61,8 @@ def test_second_server_on_a_data_folder_does_not_start(tmp_path: Path) -> None:
             timeout=60,
         )
     assert second.returncode == 1
-    assert f"another server uses {tmp_path}" in second.stderr
+    assert f"another server (process {first.process.pid} on " in second.stderr
+    assert f"uses the data folder {tmp_path}" in second.stderr
     assert "set counters_url" in second.stderr
     with serving(tmp_path, environ=environ()):
         pass

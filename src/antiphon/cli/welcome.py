@@ -12,6 +12,7 @@ from antiphon.service.platform import Platform
 from antiphon.wire.admin.keys import KeyInfo
 
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+_FIRST_KEY = "(each start replaces it until it is used; then it is not shown again)"
 _VARIABLES = {"api_key": "ANTIPHON_API_KEY", "admin_key": "ANTIPHON_ADMIN_KEY"}
 
 
@@ -66,7 +67,7 @@ class Welcome:
 
     def _key(self) -> str:
         if self.first is not None:
-            return f"{self.first.secret}\n           (keep it: it is not shown once it was used)"
+            return f"{self.first.secret}\n           {_FIRST_KEY}"
         settings = self.platform.settings
         if settings.api_key is not None and "api_key" not in self.platform.ignored:
             return "the one in ANTIPHON_API_KEY"
@@ -89,10 +90,11 @@ class Welcome:
         return (*ignored, *self.notes)
 
     def _secret(self) -> str:
-        return "$ANTIPHON_API_KEY" if self.first is None else str(self.first.secret)
+        # Not a variable: if it is empty, the line would erase a key that is set.
+        return "sk-antiphon-…" if self.first is None else str(self.first.secret)
 
     def _exports(self) -> str:
-        secret = self._secret() if self.first else f'"{self._secret()}"'
+        secret = self._secret()
         return f"  export ANTHROPIC_BASE_URL={self.url}\n  export ANTHROPIC_API_KEY={secret}"
 
     def _request(self) -> str:

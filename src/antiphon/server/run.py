@@ -25,15 +25,16 @@ BACKLOG = 2048
 ACCEPTED_AT_ONCE = 32
 # The threads in which large requests are decoded, checked and read. All threads share one
 # interpreter, so more of them would do the same work, and keep the event loop waiting longer.
-THREADS = 4
+THREADS = 2
 # How long a thread keeps the interpreter when the event loop wants it, in seconds. The loop waits
-# so long in each of its callbacks; by default, ten times as long.
-SWITCH_S = 0.0005
+# so long in each of its callbacks; by default, 25 times as long.
+SWITCH_S = 0.0002
 # Parameters of glibc's `mallopt`, and the size of what is mapped by itself, so that the system has
-# it back as soon as it is freed.
+# it back as soon as it is freed. What one read of a socket brings (256 KiB) stays below: to map it
+# takes longer than to copy it.
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
-MAPPED_BYTES = 128 * 1024
+MAPPED_BYTES = 272 * 1024
 # Longer than clients keep an idle connection, so that the client closes it: a request that arrives
 # while the server closes the connection is lost.
 KEEP_ALIVE_S = 75

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from antiphon.service.content.sources import UrlSources
 
 # Checks of large requests that run at the same time.
-THREADS = 4
+THREADS = 2
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 

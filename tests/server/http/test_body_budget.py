@@ -53,6 +53,30 @@ def test_body_that_grows_counts_from_its_first_byte() -> None:
     assert budget.free == MIB
 
 
+async def test_large_bodies_take_turns() -> None:
+    """Of all large bodies one goes on in a turn of the event loop; a small one waits for none."""
+    budget = BodyBudget(100 * MIB)
+    turns = 0
+    went_on: list[int] = []
+
+    async def read(size: int) -> None:
+        share = budget.share()
+        share.add(size)
+        for _ in range(5):
+            await share.give_way()
+            went_on.append(turns)
+
+    await read(LARGE_BODY - 1)
+    assert went_on == [0] * 5
+    went_on.clear()
+    reading = [asyncio.create_task(read(LARGE_BODY)) for _ in range(10)]
+    while not all(task.done() for task in reading):
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(went_on) == 50
+    assert max(went_on.count(turn) for turn in went_on) == 1
+
+
 @given(st.text())
 def test_texts_need_no_more_memory_than_their_width(text: str) -> None:
     for body in (
@@ -198,4 +222,4 @@ def test_budget_has_room_for_the_largest_body() -> None:
     with pytest.raises(SettingsError, match="body_budget_bytes is less than max_body_bytes"):
         Settings.load({"data_dir": "x", "body_budget_bytes": 10**6}, environ={})
     settings = Settings.load({"data_dir": "x", "max_body_bytes": 2048}, environ={})
-    assert settings.body_budget == 8 * 2048
+    assert settings.body_budget == 4 * 2048

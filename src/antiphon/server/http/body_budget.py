@@ -1,5 +1,7 @@
 """The budget of bytes for large bodies, and for their texts in memory, over all requests."""
 
+import asyncio
+
 from antiphon.core.errors import OverloadedError
 from antiphon.service.background import LARGE_BODY, offload
 
@@ -17,10 +19,20 @@ class BodyBudget:
 
     def __init__(self, most: int) -> None:
         self.most = self.free = most
+        self._turn = asyncio.Lock()
 
     def share(self) -> "BodyShare":
         """Return the share of one request, which has to `release` it."""
         return BodyShare(self)
+
+    async def give_way(self) -> None:
+        """Wait until no other large body is in turn, and then for one turn of the event loop.
+
+        So only one of them takes what has arrived in a turn, and small requests are not kept
+        waiting by the copies of many. What is not taken waits in the sockets.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)
 
 
 class BodyShare:
@@ -50,6 +62,11 @@ class BodyShare:
             raise _overloaded()
         self._budget.free -= more
         self._taken = self._size
+
+    async def give_way(self) -> None:
+        """Let other requests go first, if the body is large."""
+        if self._size >= LARGE_BODY:
+            await self._budget.give_way()
 
     async def add_texts(self, body: bytes) -> None:
         """Take what the texts of a JSON body may need beyond the bytes that were taken for it.

@@ -30,6 +30,7 @@ EXCHANGE = "antiphon.exchange"
 # The most characters of an error's message; the longest that names no text of a caller has 1,000.
 LONGEST_SENTENCE = 4096
 BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
+NESTED = "The request is nested too deeply"
 # Routes that are asked every few seconds, by programs that watch the server.
 PROBES = frozenset({"/health", "/ready"})
 
@@ -132,12 +133,11 @@ def as_api_error(error: BaseException) -> ApiError:
     match error:
         case ApiError():
             return error
-        case BodyError():
-            return InvalidRequestError(str(error))
-        case RecursionError():
+        case BodyError() | RecursionError():
             # JSON of nearly a thousand levels is decoded with little on the stack, and some of it
             # is written or walked with more. Nothing else here recurses so far.
-            return InvalidRequestError("The request is nested too deeply")
+            is_body = isinstance(error, BodyError)
+            return InvalidRequestError(str(error) if is_body else NESTED)
         case DatabaseUnavailableError():
             # The reason names a host or a path, which is for the operator: see the log.
             return OverloadedError(

@@ -153,6 +153,7 @@ class Exchange:
             if not message.get("more_body", False):
                 return b"".join((*chunks, chunk)) if chunks else chunk
             chunks.append(chunk)
+            await share.give_way()
 
     def _length(self) -> int:
         """Return the stated length of the body, 0 without one. Raises `InvalidRequestError`."""

@@ -125,6 +125,8 @@ class RecordedResponse:
         self._response = response
         self._client = client
         self.content = self
+        self.url = response.url
+        self.close = response.close
 
     async def iter_any(self) -> AsyncGenerator[bytes, None]:
         async for line in self._response.content:
