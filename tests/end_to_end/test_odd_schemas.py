@@ -76,9 +76,12 @@ def test_schema_that_cannot_be_enforced_is_refused_by_name(sdk: anthropic.Anthro
 
 def test_unsupported_pattern_of_a_forced_tool_allows_any_string(sdk: anthropic.Anthropic) -> None:
     # Only strict tools are refused for it: tests/server/test_unsupported_patterns.py.
-    (call,) = forced(sdk, UNREAD).content
+    message = forced(sdk, UNREAD)
+    (call,) = message.content
     assert call.type == "tool_use"
-    assert isinstance(call.input["a"], str)
+    # The model may not come to the end of its string.
+    assert isinstance(call.input.get("a", ""), str)
+    assert "a" in call.input or message.stop_reason == "max_tokens"
 
 
 @pytest.mark.parametrize("schema", [UNREAD, LARGE, IMPOSSIBLE[1]], ids=["pattern", "size", "loop"])
