@@ -11,6 +11,7 @@ from antiphon.core.thinking_signatures import (
     restore_thinking,
     sign_omitted,
     sign_thinking,
+    thinking_for_engine,
     with_proofs,
     without_foreign_thinking,
 )
@@ -67,6 +68,17 @@ def test_thinking_that_was_not_shown_is_remembered(thinking: str) -> None:
     assert isinstance(known, ThinkingParam)
     assert known.thinking == (thinking or "What the caller wrote.")
     assert restore_thinking(prompt).turns[0] == prompt.turns[0]
+
+
+def test_prompt_for_an_engine_has_its_own_thinking_and_its_proofs() -> None:
+    hidden = thought("", sign_omitted(KEY, "So", "proof"))
+    foreign = thought("Other", sign_thinking(ANOTHER, "Other"))
+    text = TextParam(text="a")
+    prompt = Prompt((Turn("user", (text,)), Turn("assistant", (hidden, foreign, text))), 1)
+    kept = thinking_for_engine(prompt, KEY).turns[1].content
+    assert kept == (thought("So", "proof"), text)
+    plain = Prompt((Turn("user", (text,)),), 1)
+    assert thinking_for_engine(plain, KEY) is plain
 
 
 def test_a_prompt_without_hidden_thinking_stays_the_same() -> None:

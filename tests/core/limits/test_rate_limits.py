@@ -54,6 +54,7 @@ def test_output_is_drawn_from_the_buckets_of_output_only() -> None:
 def test_headers_show_the_limit_of_which_least_remains() -> None:
     levels = [Level(999, 60), Level(1_998_499, 45), Level(400_000, 0), Level(9, 6000)]
     headers = limit_headers(LIMITS, levels, NOW)
+    assert headers == limit_headers(LIMITS[::-1], levels[::-1], NOW)
     assert {
         name.removeprefix("anthropic-ratelimit-"): value for name, value in headers.items()
     } == {

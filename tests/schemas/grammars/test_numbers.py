@@ -88,6 +88,8 @@ def test_few_multiples_are_written_one_by_one() -> None:
         ({"multipleOf": 0.01, "minimum": 0}, ["0.05", "12.30"]),
         ({"multipleOf": 500, "minimum": 0, "maximum": 5000}, ["0", "500", "5000"]),
         ({"multipleOf": 2.5, "maximum": 10}, ["2.5", "10.0", "-5.0"]),
+        # No multiple has one digit.
+        ({"multipleOf": 20, "minimum": -35, "maximum": 82}, ["-20", "0", "20", "80"]),
     ],
 )
 def test_grammar_allows_the_usual_notation_of_numbers(schema: Any, written: list[str]) -> None:
