@@ -17,6 +17,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from antiphon.wire.errors import shortened
+
 MOST_FRAMES = 8
 MOST_LINES = 1000
 FLUSH_S = 0.1
@@ -90,8 +92,8 @@ def request_line(event: EventDict, columns: int, *, colours: bool = False) -> st
     rest = [*_facts(event), str(event["request_id"])]
     fixed = len(" ".join([status, str(event["method"]), *rest])) + 1
     room = columns - fixed - (len(model) + 1 if model else 0)
-    path = _ended(path, max(room, SHORTEST))
-    model = _ended(model, max(columns - fixed - len(path) - 1, SHORTEST))
+    path = shortened(path, max(room, SHORTEST))
+    model = shortened(model, max(columns - fixed - len(path) - 1, SHORTEST))
     words = [str(event["method"]), path, *([model] if model else []), *rest]
     clock = f"{str(event.get('timestamp', ''))[11:19]}Z"
     if len(clock) > 1 and len(" ".join([*words, clock])) + len(status) + 1 <= columns:
@@ -118,10 +120,6 @@ def _facts(event: EventDict) -> list[str]:
 def _time(duration_ms: Any) -> str:
     ms = float(duration_ms)
     return f"{ms:.0f}ms" if ms < 1000 else f"{ms / 1000:.1f}s"  # noqa: PLR2004 - a second
-
-
-def _ended(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def visible(text: str) -> str:

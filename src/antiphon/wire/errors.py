@@ -27,6 +27,6 @@ class ErrorEnvelope(AnswerStruct, kw_only=True, frozen=True):
 LONGEST_ECHO = 256
 
 
-def shortened(text: str) -> str:
-    """Return a text of a caller as errors and logs repeat it: cut at `LONGEST_ECHO` characters."""
-    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 1]}…"
+def shortened(text: str, most: int = LONGEST_ECHO) -> str:
+    """Return a text of a caller as errors and logs repeat it: cut at `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
