@@ -23,6 +23,9 @@ PATCH: Final = 28
 LONGEST_SIDE: Final = 1568
 MOST_TOKENS: Final = 1568
 
+UNREADABLE: Final = "Could not process image"
+"""The API's sentence for an image that cannot be read."""
+
 MOST_SEGMENTS: Final = 4096
 """Colour profiles and thumbnails fill dozens. The limit bounds the time that one image takes."""
 

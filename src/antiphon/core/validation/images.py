@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.images import ImageHead, UnreadableImageError, read_base64, read_head
+from antiphon.core.images import (
+    UNREADABLE,
+    ImageHead,
+    UnreadableImageError,
+    read_base64,
+    read_head,
+)
 from antiphon.core.prompt import Capabilities
 from antiphon.core.validation.spots import Spot
 from antiphon.wire.content import Base64ImageSource, ImageParam
@@ -56,7 +62,7 @@ def _head(spot: Spot, image: ImageParam, capabilities: Capabilities) -> ImageHea
     try:
         head = read_head(read_base64(source.data))
     except UnreadableImageError as error:
-        raise InvalidRequestError(f"{where}.data: Could not process image") from error
+        raise InvalidRequestError(f"{where}.data: {UNREADABLE}") from error
     except ValueError as error:
         raise InvalidRequestError(f"{where}.data: invalid base64 data") from error
     if head.media_type != source.media_type:

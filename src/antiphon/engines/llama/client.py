@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, TypeVar
 import aiohttp
 import msgspec
 
+from antiphon.core.images import UNREADABLE
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.process import CHORES
 from antiphon.engines.llama.server_types import (
@@ -292,7 +293,7 @@ def _refused(status: int, body: bytes) -> EngineError:
     except msgspec.DecodeError:
         refusal = ErrorBody.Error("without a reason")
     if refusal.message == BROKEN_IMAGE:
-        return EngineError(EngineErrorKind.UNSUPPORTED, "Could not process image")
+        return EngineError(EngineErrorKind.UNSUPPORTED, UNREADABLE)
     if refusal.n_prompt_tokens is not None and refusal.n_ctx is not None:
         too_long = f"{refusal.n_prompt_tokens} tokens > {refusal.n_ctx} maximum"
         return EngineError(EngineErrorKind.UNSUPPORTED, f"prompt is too long: {too_long}")

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from antiphon.core.errors import OverloadedError
+from antiphon.core.images import UNREADABLE
 from antiphon.service.background import offload
 from antiphon.service.content.file_protocol import (
     HEAD,
@@ -42,7 +43,6 @@ CHUNK: Final = 256 * 1024
 LARGEST_REPLY: Final = 64 * 1024 * 1024
 
 INVALID: Final = "The PDF specified was not valid."
-UNREADABLE: Final = "Could not process image"
 LATE: Mapping[Task, str] = MappingProxyType(
     {
         Task.PDF_TEXT: "the PDF takes too long to read",
