@@ -5,14 +5,12 @@ from typing import Any
 import msgspec
 
 from antiphon.core.blocks import Path, inner_blocks
-from antiphon.core.prompt import Prompt
+from antiphon.core.prompt import Confirmation, Prompt, PromptSize
 from antiphon.core.prompt_cache import (
     CacheClaim,
     CacheEntry,
     CachePlan,
     ChainRoot,
-    Confirmation,
-    PromptSize,
     chain_of,
     claim_of,
     keys_to_find,

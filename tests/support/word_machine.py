@@ -3,12 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from antiphon.core.prompt import Confirmation
 from antiphon.engines.token.engine import TokenEngine, capabilities_of
 from antiphon.engines.token.machine import CompletionRequest, ImagePreparer, Piece, PieceEnd
 from antiphon.engines.token.prompt.template import ChatTemplate
-from antiphon.engines.token.prompt.tokens import Tokenizer
+from antiphon.engines.token.prompt.tokens import RenderedPrompt, Tokenizer
 from support.templates import CHATML
 
 CONTROL = re.compile(r"<\|[a-z_]+\|>|</?think>|</?tool_call>")
@@ -21,11 +22,22 @@ class WordMachine:
     """Numbers words in the order in which it meets them; each completion writes the next answer.
 
     A word, a space or a sign is one token, and so is each control token. Unless `shows_tokens`,
-    pieces have a text and a count only. `open` is the number of running completions.
+    pieces have a text and a count only. `open` is the number of running completions, of which
+    `slots` run at once. Prompts of one salt share their prefixes.
     """
 
-    def __init__(self, *answers: str, shows_tokens: bool = True) -> None:
+    def __init__(
+        self,
+        *answers: str,
+        shows_tokens: bool = True,
+        slots: int = 1,
+        keeps_prefixes: bool = False,
+    ) -> None:
         self.ready = True
+        self.keeps_prefixes = keeps_prefixes
+        self.confirmed = Confirmation(0)
+        self._slots = asyncio.Semaphore(slots)
+        self._kept: set[tuple[str, tuple[int, ...]]] = set()
         self.asked: list[CompletionRequest] = []
         self.open = 0
         self._answers = list(answers)
@@ -36,6 +48,18 @@ class WordMachine:
         begin = [self._number(BEGIN, control=True)] if ends else []
         return begin + [self._number(word, control=is_control) for word, is_control in
                         words_of(text, control=control)]  # fmt: skip
+
+    @asynccontextmanager
+    async def completions(
+        self, prompt: RenderedPrompt, salt: str
+    ) -> AsyncGenerator["WordMachine", None]:
+        async with self._slots:
+            ends = {edge.at for edge in prompt.breakpoints}
+            prefixes = {(salt, tuple(prompt.tokens[:at])) for at in ends}
+            reused = max((len(tokens) for _, tokens in prefixes & self._kept), default=0)
+            self._kept |= prefixes
+            self.confirmed = Confirmation(reused, frozenset(ends))
+            yield self
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:
         self.asked.append(request)
@@ -87,7 +111,6 @@ async def word_engine(
     template: str = CHATML,
     *,
     context: int = 10_000,
-    slots: int = 1,
     images: ImagePreparer | None = None,
 ) -> TokenEngine[WordMachine]:
     """Return an engine on a token machine, opened as a real one is."""
@@ -96,8 +119,7 @@ async def word_engine(
         machine,
         chat,
         await Tokenizer.open(machine.tokenize),
-        capabilities_of(chat, context),
-        asyncio.Semaphore(slots),
+        capabilities_of(chat, context, keeps_prefixes=machine.keeps_prefixes),
         images=images,
         resources=AsyncExitStack(),
     )

@@ -154,8 +154,7 @@ def rewrite_in_pieces(prompt: Prompt, change: ChangeInPieces) -> Prompt:
         same = _are_same(content, turn.content)
         turns.append(turn if same else Turn(turn.role, tuple(content)))  # type: ignore[arg-type]
         for number, path in paths.items():
-            ttl = prompt.breakpoints[number].ttl
-            moved[number] = _behind(prompt, turns, path, ttl)
+            moved[number] = _behind(prompt, turns, path, prompt.breakpoints[number])
     if _are_same(turns, prompt.turns):
         return prompt
     kept = [moved.get(number, at) for number, at in enumerate(prompt.breakpoints)]
@@ -276,14 +275,16 @@ def _keeps(pieces: Sequence[Sequence[BlockParam]], inner: Sequence[BlockParam]) 
     return False
 
 
-def _behind(prompt: Prompt, turns: Sequence[Turn], path: Path, ttl: Any) -> Breakpoint | None:
-    """Return a breakpoint in the last of the turns, or behind the content before it."""
+def _behind(
+    prompt: Prompt, turns: Sequence[Turn], path: Path, mark: Breakpoint
+) -> Breakpoint | None:
+    """Return a breakpoint moved into the last of the turns, or behind the content before it."""
     if path:
-        return Breakpoint(len(turns) - 1, path, ttl)
+        return replace(mark, turn=len(turns) - 1, path=path)
     for index in range(len(turns) - 2, -1, -1):
         if turns[index].content:
-            return Breakpoint(index, (len(turns[index].content) - 1,), ttl)
-    return Breakpoint(None, (len(prompt.tools) - 1,), ttl) if prompt.tools else None
+            return replace(mark, turn=index, path=(len(turns[index].content) - 1,))
+    return replace(mark, turn=None, path=(len(prompt.tools) - 1,)) if prompt.tools else None
 
 
 def _distinct(breakpoints: Sequence[Breakpoint | None]) -> tuple[Breakpoint, ...]:

@@ -63,12 +63,14 @@ class Breakpoint(msgspec.Struct, frozen=True):
     The prefix is all of the prompt up to and including one block, or one tool. `turn` is the index
     of the block's turn, `None` for a tool. `path` leads to the block: its index in the turn (the
     tool's in `Prompt.tools`), then, for a block inside of another one, its index among the other
-    one's `core.blocks.inner_blocks`, and so on.
+    one's `core.blocks.inner_blocks`, and so on. `number` counts the breakpoints of the request: it
+    stays when blocks are rewritten, which may remove breakpoints.
     """
 
     turn: int | None
     path: tuple[int, ...]
     ttl: CacheTtl = "5m"
+    number: int = 0
 
 
 class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
@@ -94,6 +96,32 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """The paths of the PDFs of `turns` in the request, in their order, for error messages."""
     breakpoints: tuple[Breakpoint, ...] = ()
     """In the order of the prompt: tools, then turns. `core.blocks` moves them with their blocks."""
+    cache_salt: str = ""
+    """Stands for the caller's workspace: prompts of different salts never share a prefix."""
+
+
+class PromptSize(msgspec.Struct, frozen=True):
+    """The tokens of a prompt as its engine renders it, and those up to each breakpoint.
+
+    The breakpoints are those of the request, by their numbers. One that is not in the rendered
+    prompt has 0, which may be left out at the end.
+    """
+
+    tokens: int
+    breakpoints: tuple[int, ...] = ()
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """What an engine did with a prompt that has breakpoints.
+
+    `reused` is the number of tokens at its beginning that it did not compute again. `stored` are
+    the lengths, in tokens, of the prefixes that it keeps for later requests. `breakpoints` are the
+    tokens up to each breakpoint, as in `PromptSize`.
+    """
+
+    reused: int
+    stored: frozenset[int] = frozenset()
+    breakpoints: tuple[int, ...] = ()
 
 
 class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -102,6 +130,9 @@ class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `input_tokens` is the whole prompt, its cached parts included (on the wire they are left out).
     The other fields count those of these tokens that were read from a prompt cache, and those
     written to one, by the lifetime of the entry. `Finished` may correct all of them.
+
+    An engine that keeps prefixes itself states none of these, but what it did (`confirmed`): what
+    was read and written in the terms of the prompt cache follows from its rules.
     """
 
     input_tokens: int
@@ -109,6 +140,7 @@ class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     tokens: int = 0
+    confirmed: Confirmation | None = None
 
 
 class TextChunk(msgspec.Struct, frozen=True, gc=False):
@@ -207,7 +239,8 @@ class Capabilities:
     is a capability of the server: it fetches URLs before it calls the engine. `counts_exactly`:
     `count_tokens` returns the same size as the `Started` of the answer. Without it counting costs
     a request of its own or may differ, and only the answer has the true size. `cache_ttls` are the
-    lifetimes of the prompt-cache entries that an answer may write.
+    lifetimes of the prompt-cache entries that an answer may write. `keeps_prefixes`: the engine
+    has a prompt cache of its own behind its breakpoints, and is a `CachingEngine`.
     """
 
     context_tokens: int
@@ -220,5 +253,6 @@ class Capabilities:
     images: bool = False
     counts_exactly: bool = True
     cache_ttls: tuple[CacheTtl, ...] = ()
+    keeps_prefixes: bool = False
     image_types: frozenset[str] = MEDIA_TYPES
     url_sources: bool = False

@@ -4,16 +4,28 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    runtime_checkable,
+)
 
 import msgspec
 
 from antiphon.core.prompt import (
     Capabilities,
+    Confirmation,
     EngineEvent,
     Finished,
     FinishReason,
     Prompt,
+    PromptSize,
     RedactedThought,
     Refusal,
     Started,
@@ -27,11 +39,14 @@ from antiphon.core.prompt import (
     ToolChoice,
     Turn,
 )
+from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.wire.mistakes import explained
 
 __all__ = [
+    "CachingEngine",
     "Capabilities",
     "CheckedOpener",
+    "Confirmation",
     "Engine",
     "EngineConfig",
     "EngineError",
@@ -42,6 +57,7 @@ __all__ = [
     "Finished",
     "OpenEngine",
     "Prompt",
+    "PromptSize",
     "RedactedThought",
     "Refusal",
     "Started",
@@ -92,12 +108,14 @@ class EngineConfig:
 
     `weights` is the model's file, if the model has one here; `options` is the model's table in
     the settings, for the engine to decode; `state_dir` is a folder that the engine may use.
+    `cache_minimum_tokens` are the tokens of the shortest prefix that is worth keeping.
     """
 
     model: str
     weights: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     state_dir: Path | None = None
+    cache_minimum_tokens: int = MINIMUM_TOKENS
 
 
 class Engine(Protocol):
@@ -121,6 +139,17 @@ class Engine(Protocol):
     async def count_tokens(self, prompt: Prompt) -> int: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class CachingEngine(Engine, Protocol):
+    """An engine that keeps the prefixes of prompts: its `capabilities.keeps_prefixes` is true.
+
+    `measure` returns the size of a prompt up to each of its breakpoints as well. The `Started` of
+    a prompt with breakpoints is `confirmed`, with the same sizes.
+    """
+
+    async def measure(self, prompt: Prompt) -> PromptSize: ...
 
 
 OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from antiphon.core.prompt_cache import CacheEntry, CachePlan, Confirmation, claim_of
+from antiphon.core.prompt import Confirmation
+from antiphon.core.prompt_cache import CacheEntry, CachePlan, claim_of
 from antiphon.core.prompt_cache.plan import CachePoint
 from support.prompt_cache import Cache, everything, marked, prompt_of, seen, usage
 from support.requests import assistant, user

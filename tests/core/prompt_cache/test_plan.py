@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.prompt_cache import CacheEntry, PromptSize, chain_of, keys_to_find, plan_of
+from antiphon.core.prompt import PromptSize
+from antiphon.core.prompt_cache import CacheEntry, chain_of, keys_to_find, plan_of
 from antiphon.core.prompt_cache.plan import CachePoint
 from support.prompt_cache import ROOT, Cache, marked, prompt_of, seen, size_of, usage, words
 from support.requests import EPHEMERAL, assistant, call, result, text, tool, user
@@ -203,13 +204,22 @@ def test_entry_of_another_count_is_passed_over(index: int, tokens: int, *, fits:
     assert plan.readable == ((CachePoint(index, key, tokens, "5m"),) if fits else ())
 
 
+def test_breakpoint_without_a_size_is_not_in_the_prompt() -> None:
+    short, whole = (
+        plan_of(CHAIN, {}, PromptSize(100, sizes), now=0, minimum_tokens=10)
+        for sizes in ((30,), (30, 0))
+    )
+    assert short == whole
+    assert [point.tokens for point in short.writable] == [30]
+
+
 @pytest.mark.parametrize(
     ("size", "fault"),
     [
         (PromptSize(100, (70, 30)), r"the sizes of prefixes, \[70, 30, 100\], do not rise"),
         (PromptSize(60, (30, 70)), "do not rise"),
         (PromptSize(100, (-1, 70)), "do not rise"),
-        (PromptSize(100, (30,)), "1 sizes for 2 breakpoints"),
+        (PromptSize(100, (30, 70, 80)), "3 sizes for 2 breakpoints"),
     ],
 )
 def test_size_of_another_prompt_is_refused(size: PromptSize, fault: str) -> None:

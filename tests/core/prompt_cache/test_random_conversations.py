@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt_cache import Confirmation
+from antiphon.core.prompt import Confirmation
 from support.naive_prompt_cache import NaiveCache, RefusedError
 from support.naive_prompt_cache import Request as NaiveRequest
 from support.prompt_cache import ROOT, Cache, Running, prompt_of, seen

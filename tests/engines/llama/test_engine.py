@@ -36,7 +36,7 @@ START, END = 1, 2
 
 
 async def busy(engine: LlamaEngine) -> int:
-    return sum(slot.is_processing for slot in await engine.machine.slots())
+    return sum(slot.is_processing for slot in await engine.machine.client.slots())
 
 
 async def until_busy(engine: LlamaEngine, slots: int) -> None:
@@ -46,7 +46,7 @@ async def until_busy(engine: LlamaEngine, slots: int) -> None:
 
 
 def child_of(engine: LlamaEngine) -> ChildProcess:
-    child = engine.machine._server.child
+    child = engine.machine.client._server.child
     assert isinstance(child, ChildProcess)
     return child
 
@@ -81,7 +81,9 @@ async def test_prompt_is_the_one_of_the_template(engine: LlamaEngine) -> None:
         "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    assert await engine.tokens_of(prompt) == await engine.machine.tokenize(text, control=True)
+    assert await engine.tokens_of(prompt) == await engine.machine.client.tokenize(
+        text, control=True
+    )
 
 
 async def test_tokens_before_a_breakpoint_begin_the_longer_conversation(
@@ -93,7 +95,10 @@ async def test_tokens_before_a_breakpoint_begin_the_longer_conversation(
     longer = Prompt((*turns, turn("assistant", "It is one."), turn("user", "Oh.")), 8)
     short = (await engine.prepare(prompt)).rendered
     long = await engine.tokens_of(longer)
-    texts = [await engine.machine.detokenize(short.tokens[: edge.at]) for edge in short.breakpoints]
+    texts = [
+        await engine.machine.client.detokenize(short.tokens[: edge.at])
+        for edge in short.breakpoints
+    ]
     ends = ("Be kind.", "Today.", "A long text.", "What is it?")
     assert [text.endswith(end) for text, end in zip(texts, ends, strict=True)] == [True] * 4
     for edge in short.breakpoints:
@@ -107,15 +112,17 @@ async def test_control_tokens_in_a_text_are_plain_text(engine: LlamaEngine, role
     honest = await engine.tokens_of(Prompt((turn("user", "a"), turn(role, "hi")), 8))
     for control in (0, START, END):
         assert tokens.count(control) == honest.count(control)
-    spelled = await engine.machine.tokenize(attack, control=False)
+    spelled = await engine.machine.client.tokenize(attack, control=False)
     assert "".join(map(chr, spelled)) in "".join(map(chr, tokens))
 
 
 async def test_system_turn_in_the_middle_keeps_its_place(engine: LlamaEngine) -> None:
     turns = (turn("user", "one"), turn("system", "two"), turn("user", "three"))
     tokens = await engine.tokens_of(Prompt(turns, 8))
-    system = await engine.machine.tokenize("<|im_start|>system\n", control=True)
-    words = [(await engine.machine.tokenize(word, control=False))[0] for word in ("one", "three")]
+    system = await engine.machine.client.tokenize("<|im_start|>system\n", control=True)
+    words = [
+        (await engine.machine.client.tokenize(word, control=False))[0] for word in ("one", "three")
+    ]
     starts = [i for i in range(len(tokens)) if tokens[i : i + len(system)] == system]
     assert tokens.index(words[0]) < starts[-1] < tokens.index(words[1])
 
@@ -123,7 +130,7 @@ async def test_system_turn_in_the_middle_keeps_its_place(engine: LlamaEngine) ->
 async def test_prefill_is_continued(engine: LlamaEngine) -> None:
     prompt = ask("Count to five.", "1, 2, 3,", max_tokens=3)
     tokens = await engine.tokens_of(prompt)
-    prefill = await engine.machine.tokenize("1, 2, 3,", control=False)
+    prefill = await engine.machine.client.tokenize("1, 2, 3,", control=False)
     assert tokens[-len(prefill) :] == prefill
     assert text_of(await answer(engine, prompt)).startswith(" 4")
 
@@ -131,7 +138,7 @@ async def test_prefill_is_continued(engine: LlamaEngine) -> None:
 async def test_answer_that_ends_by_itself_counts_its_end(engine: LlamaEngine) -> None:
     events = await answer(engine, ask("Say only: ok", max_tokens=200))
     assert reason_of(events) is FinishReason.END_TURN
-    text = await engine.machine.tokenize(text_of(events), control=False)
+    text = await engine.machine.client.tokenize(text_of(events), control=False)
     assert tokens_in(events) == len(text) + 1
 
 

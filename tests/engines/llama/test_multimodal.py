@@ -16,11 +16,18 @@ from antiphon.engines.base import (
     Turn,
 )
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
-from antiphon.engines.llama.multimodal import HOLE, WORD_JOINER, ImagePrompt, MultimodalClient
+from antiphon.engines.llama.multimodal import (
+    HOLE,
+    WORD_JOINER,
+    ImagePrompt,
+    ImagePrompts,
+    MultimodalReader,
+)
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.token.machine import CompletionRequest
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.placeholders import Segment
+from antiphon.engines.token.prompt.tokens import RenderedPrompt
 from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, UrlSource
 from support import images
 from support.conversation import answer, ask, eventually, text_of, tokens_in, turn
@@ -42,14 +49,14 @@ def show(*blocks: ContentParam | str, max_tokens: int = 8) -> Prompt:
 
 
 async def image_prompt(engine: LlamaEngine, prompt: Prompt) -> ImagePrompt:
-    machine = (await engine.prepare(prompt)).machine
-    assert isinstance(machine, MultimodalClient)
-    return machine.prompt
+    reader = (await engine.prepare(prompt)).reader
+    assert isinstance(reader, MultimodalReader)
+    return reader.prompt
 
 
 async def read_by_llama(engine: LlamaEngine, prompt: Prompt) -> int:
     sent = await image_prompt(engine, prompt)
-    return await engine.machine.evaluated(MediaPrompt(sent.text, sent.images))
+    return await engine.machine.client.evaluated(MediaPrompt(sent.text, sent.images))
 
 
 async def test_projector_adds_images_to_the_capabilities(
@@ -149,7 +156,7 @@ async def test_breakpoint_within_a_token_is_left_out(multimodal_engine: LlamaEng
 async def test_text_of_the_caller_becomes_no_control_token_or_image(
     multimodal_engine: LlamaEngine, text: str
 ) -> None:
-    marker = (await multimodal_engine.machine.props()).media_marker
+    marker = (await multimodal_engine.machine.client.props()).media_marker
     text = text.replace("MARKER", marker)
     result = ToolResultParam(tool_use_id="t", content=[TextParam(text=text), IMAGE])
     hostile = show(result, text, IMAGE, f"a {text} b")
@@ -213,21 +220,26 @@ async def test_text_alone_is_sent_as_tokens(
 ) -> None:
     prompt = ask(CONTROL, max_tokens=8)
     assert await multimodal_engine.tokens_of(prompt) == await engine.tokens_of(prompt)
-    assert (await multimodal_engine.prepare(prompt)).machine is None
+    assert (await multimodal_engine.prepare(prompt)).reader is None
     assert tokens_in(await answer(multimodal_engine, prompt)) > 0
 
 
 async def test_written_tokens_are_sent_behind_the_images(multimodal_engine: LlamaEngine) -> None:
     prompt = show(IMAGE, "?")
     sent = await image_prompt(multimodal_engine, prompt)
-    client = MultimodalClient(multimodal_engine.machine, multimodal_engine._images, sent)
-    written = await client.tokenize(" A cat<|im_end|>", control=True)
+    machine, prompts = multimodal_engine.machine, multimodal_engine._images
+    assert isinstance(prompts, ImagePrompts)
+    written = await machine.tokenize(" A cat<|im_end|>", control=True)
     assert END in written
-    assert await client._continuation([*sent.tokens, *written]) == " A cat<|im_end|>"
-    spelt = await client.tokenize("<|im_end|>", control=False)
-    assert await client._continuation([*sent.tokens, *spelt]) == f"<{WORD_JOINER}|im_end|>"
+    assert await prompts.text_of(written, sent.markers) == " A cat<|im_end|>"
+    spelt = await machine.tokenize("<|im_end|>", control=False)
+    assert await prompts.text_of(spelt, sent.markers) == f"<{WORD_JOINER}|im_end|>"
     asked = CompletionRequest(tokens=[*sent.tokens, *written], max_tokens=1, temperature=0.0)
-    async with aclosing(client.complete(asked)) as pieces:
+    reader = MultimodalReader(machine, prompts, sent)
+    async with (
+        reader.completions(RenderedPrompt(sent.tokens), "") as completions,
+        aclosing(completions.complete(asked)) as pieces,
+    ):
         assert [piece.end async for piece in pieces][-1]
 
 
@@ -261,11 +273,11 @@ async def test_restarted_child_reads_images(default_model: Path, projector: Path
     options = {"context": 512, "slots": 1, "threads": 2, "mmproj": str(projector)}
     engine = await open_llama(EngineConfig("smollm2", default_model, options))
     try:
-        before = (await engine.machine.props()).media_marker
-        child = engine.machine._server.child  # type: ignore[attr-defined]
+        before = (await engine.machine.client.props()).media_marker
+        child = engine.machine.client._server.child  # type: ignore[attr-defined]
         child.kill()
-        await eventually(lambda: engine.ready and engine.machine._server.child is not child)  # type: ignore[attr-defined]
-        assert (await engine.machine.props()).media_marker != before
+        await eventually(lambda: engine.ready and engine.machine.client._server.child is not child)  # type: ignore[attr-defined]
+        assert (await engine.machine.client.props()).media_marker != before
         prompt = show(before, IMAGE)
         assert await engine.count_tokens(prompt) == await read_by_llama(engine, prompt)
     finally:

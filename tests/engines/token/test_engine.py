@@ -7,13 +7,17 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
+    Confirmation,
     EngineError,
     EngineErrorKind,
     EngineStartError,
     FinishReason,
     Prompt,
+    Started,
     TextChunk,
     Thinking,
     ThinkingChunk,
@@ -26,6 +30,7 @@ from antiphon.engines.token.options import ReasoningTagOptions, TemplateOptions
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 from antiphon.engines.token.prompt.placeholders import Rendered
 from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.tokens import RenderedPrompt
 from antiphon.wire.content import TextParam
 from support.conversation import answer, ask, calls_in, reason_of, text_of, tokens_in, turn
 from support.images import image_param
@@ -147,9 +152,38 @@ async def test_prompt_is_read_and_nothing_is_answered_without_tokens() -> None:
     assert machine.asked[0].max_tokens == 0
 
 
+async def test_marked_prompt_is_confirmed_when_its_answer_begins() -> None:
+    machine = WordMachine("Good day.", "Good day.", keeps_prefixes=True)
+    engine = await word_engine(machine)
+    assert engine.capabilities.keeps_prefixes
+    assert engine.capabilities.cache_ttls == ("5m", "1h")
+    prompt = replace(ask("Hello"), breakpoints=(Breakpoint(0, (0,), number=1),))
+    size = await engine.measure(prompt)
+    kept = size.breakpoints[1]
+    assert (size.tokens, size.breakpoints) == (await engine.count_tokens(prompt), (0, kept))
+    assert 0 < kept < size.tokens
+    for reused in (0, kept):
+        async with aclosing(engine.generate(prompt)) as events:
+            confirmed = Confirmation(reused, frozenset({kept}), size.breakpoints)
+            assert await anext(events) == Started(input_tokens=size.tokens, confirmed=confirmed)
+            assert isinstance(await anext(events), TextChunk)
+
+
+async def test_prompt_without_breakpoints_starts_before_it_has_a_place() -> None:
+    machine = WordMachine("one two", "one two", keeps_prefixes=True)
+    engine = await word_engine(machine)
+    async with (
+        machine.completions(RenderedPrompt([]), ""),
+        aclosing(engine.generate(ask("Hello"))) as events,
+    ):
+        started = await anext(events)
+        assert isinstance(started, Started)
+        assert started.confirmed is None
+
+
 async def test_requests_beyond_the_slots_wait() -> None:
-    machine = WordMachine(*["one two three"] * 6)
-    engine = await word_engine(machine, slots=2)
+    machine = WordMachine(*["one two three"] * 6, slots=2)
+    engine = await word_engine(machine)
     most = 0
 
     async def ask_one() -> None:
@@ -225,7 +259,6 @@ async def test_resources_are_closed_with_the_engine() -> None:
         engine._template,
         engine._tokenizer,
         engine.capabilities,
-        asyncio.Semaphore(1),
         resources=stack,
     )
     await owner.aclose()

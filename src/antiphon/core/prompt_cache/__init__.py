@@ -16,7 +16,7 @@ their prices are in `core.billing`. The reasons are in docs/decisions/0028-promp
 """
 
 from antiphon.core.prompt_cache.chain import Chain, ChainRoot, chain_of
-from antiphon.core.prompt_cache.claim import CacheClaim, Confirmation, claim_of
+from antiphon.core.prompt_cache.claim import CacheClaim, claim_of
 from antiphon.core.prompt_cache.diagnostics import (
     CacheMiss,
     Fingerprint,
@@ -27,7 +27,6 @@ from antiphon.core.prompt_cache.entries import CacheEntry, merged, refreshed
 from antiphon.core.prompt_cache.plan import (
     MINIMUM_TOKENS,
     CachePlan,
-    PromptSize,
     keys_to_find,
     plan_of,
 )
@@ -40,9 +39,7 @@ __all__ = [
     "CachePlan",
     "Chain",
     "ChainRoot",
-    "Confirmation",
     "Fingerprint",
-    "PromptSize",
     "chain_of",
     "claim_of",
     "fingerprint_of",

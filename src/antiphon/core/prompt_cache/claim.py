@@ -13,19 +13,9 @@ from collections.abc import Mapping
 import msgspec
 
 from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.prompt import Confirmation
 from antiphon.core.prompt_cache.entries import CacheEntry, written
 from antiphon.core.prompt_cache.plan import CachePlan, CachePoint, behind, usage_of
-
-
-class Confirmation(msgspec.Struct, frozen=True):
-    """What an engine did with a prompt.
-
-    `reused` is the number of tokens at its beginning that it did not compute again. `stored` are
-    the lengths, in tokens, of the prefixes that it keeps for later requests.
-    """
-
-    reused: int
-    stored: frozenset[int] = frozenset()
 
 
 class CacheClaim(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ import msgspec
 
 from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.prompt import PromptSize
 from antiphon.core.prompt_cache.chain import Chain, Prefix
 from antiphon.core.prompt_cache.entries import CacheEntry
 
@@ -21,16 +22,6 @@ LOOKBACK: Final = 20
 """The positions at which a breakpoint finds an entry, its own included."""
 MINIMUM_TOKENS: Final = 512
 """The shortest prefix that is cached, where a model states no other minimum."""
-
-
-class PromptSize(msgspec.Struct, frozen=True):
-    """The tokens of a prompt as its engine renders it, and those up to each breakpoint.
-
-    A breakpoint that is not in the rendered prompt has 0.
-    """
-
-    tokens: int
-    breakpoints: tuple[int, ...]
 
 
 class CachePoint(msgspec.Struct, frozen=True):
@@ -129,11 +120,13 @@ def behind(read: CachePoint | None, points: Sequence[CachePoint]) -> tuple[Cache
 
 def _points(chain: Chain, size: PromptSize) -> tuple[CachePoint, ...]:
     """Return the breakpoints that are in the rendered prompt."""
-    if len(size.breakpoints) != len(chain.breakpoints):
+    missing = len(chain.breakpoints) - len(size.breakpoints)
+    if missing < 0:
         raise ValueError(f"{len(size.breakpoints)} sizes for {len(chain.breakpoints)} breakpoints")
+    sizes = (*size.breakpoints, *[0] * missing)
     points = tuple(
         CachePoint(mark.index, chain.prefixes[mark.index].key, tokens, mark.ttl)
-        for mark, tokens in zip(chain.breakpoints, size.breakpoints, strict=True)
+        for mark, tokens in zip(chain.breakpoints, sizes, strict=True)
         if tokens
     )
     rising = [0, *(point.tokens for point in points), size.tokens]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from antiphon.core.breakpoints import marks_in
 from antiphon.core.errors import InvalidRequestError
@@ -43,7 +44,7 @@ def breakpoints_of(
         if before.ttl == "5m" and after.ttl == "1h":
             path = [*_paths(params), "cache_control"][index + 1]
             raise InvalidRequestError(f"{path}.ttl: {LONG_AFTER_SHORT}")
-    return tuple(breakpoints)
+    return tuple([replace(one, number=number) for number, one in enumerate(breakpoints)])
 
 
 def _of_tools(params: CreateMessageParams | CountTokensParams) -> Iterator[Breakpoint]:

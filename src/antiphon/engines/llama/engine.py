@@ -1,6 +1,5 @@
 """llama.cpp as a token machine: opens a model in a child process, or on a running server."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -10,6 +9,7 @@ import aiohttp
 from antiphon.core.images import GIF, JPEG, PNG
 from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, checked
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
+from antiphon.engines.llama.machine import LlamaMachine
 from antiphon.engines.llama.multimodal import ImagePrompts
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
@@ -20,7 +20,7 @@ from antiphon.engines.token.prompt.tokens import Tokenizer
 IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
 """The formats that llama.cpp decodes; of a GIF it decodes the first frame."""
 
-LlamaEngine: TypeAlias = TokenEngine[LlamaClient]
+LlamaEngine: TypeAlias = TokenEngine[LlamaMachine]
 
 
 def check_llama(config: EngineConfig) -> None:
@@ -45,11 +45,9 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         template = open_template(
             config.model, options, props.chat_template, bos=props.bos_token, eos=props.eos_token
         )
-        # Requests without a slot wait here and not in llama.cpp, where each of them would hold
-        # one of the threads that also tokenize and answer health checks.
-        slots = asyncio.Semaphore(props.total_slots)
+        machine = LlamaMachine(client, props.total_slots)
         return LlamaEngine(
-            client,
+            machine,
             template,
             tokenizer,
             capabilities_of(
@@ -58,8 +56,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
                 images=props.modalities.vision,
                 image_types=IMAGE_TYPES,
             ),
-            slots,
-            images=ImagePrompts(client, tokenizer, slots),
+            images=ImagePrompts(machine, tokenizer),
             resources=stack.pop_all(),
         )
     raise AssertionError  # pragma: no cover - the stack does not swallow exceptions

@@ -6,17 +6,17 @@ token or a marker, and the tokens of the result are compared with those of plain
 without images are sent as tokens and need none of this.
 """
 
-import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
 
 from antiphon.core.images import read_base64, read_head
+from antiphon.core.prompt import Confirmation
 from antiphon.engines.base import EngineError, EngineErrorKind
-from antiphon.engines.llama.client import LlamaClient
+from antiphon.engines.llama.machine import LlamaCompletions, LlamaMachine
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.token.machine import CompletionRequest, Piece, PreparedPrompt
 from antiphon.engines.token.prompt.edges import Edge
@@ -47,10 +47,10 @@ class ImagePrompt(msgspec.Struct, frozen=True):
 class ImagePrompts:
     """Prepares prompts with images for one llama.cpp."""
 
-    def __init__(self, client: LlamaClient, tokens: Tokenizer, slots: asyncio.Semaphore) -> None:
-        self._client = client
+    def __init__(self, machine: LlamaMachine, tokens: Tokenizer) -> None:
+        self._machine = machine
+        self._client = machine.client
         self._tokens = tokens
-        self._slots = slots
         self._sizes: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     async def prepare(
@@ -81,9 +81,9 @@ class ImagePrompts:
         prompt = ImagePrompt(
             markers[0].join(stretches), markers, tuple(map(_base64, images)), tokens
         )
-        machine = MultimodalClient(self._client, self, prompt)
+        reader = MultimodalReader(self._machine, self, prompt)
         breakpoints = await self._breakpoints(edges, parts, runs, starts, tokens)
-        return PreparedPrompt(RenderedPrompt(tokens, breakpoints), machine)
+        return PreparedPrompt(RenderedPrompt(tokens, breakpoints), reader)
 
     async def _breakpoints(
         self,
@@ -102,7 +102,7 @@ class ImagePrompts:
             (alone,) = await self._encoded([text])
             at = start + len(alone)
             if list(alone) == list(tokens[start:at]):
-                found.append(Edge(at, edge.ttl))
+                found.append(edge.moved(at))
         return tuple(found)
 
     async def harmless(self, text: str, markers: Sequence[str]) -> str:
@@ -119,6 +119,16 @@ class ImagePrompts:
             "A text has the spelling of a control token of this model, which cannot be sent "
             "together with images."
         )
+
+    async def text_of(self, written: list[int], markers: Sequence[str]) -> str:
+        """Return the text of tokens that a model has written behind a prompt."""
+        if not written:
+            return ""
+        text = await self._client.detokenize(written)
+        if await self._client.tokenize(text, control=True) == written:
+            return text
+        # A caller can make a model write the spelling of a control token.
+        return await self.harmless(text, markers)
 
     async def _harmless_run(self, run: Sequence[Segment], markers: Sequence[str]) -> list[str]:
         """Return the texts between two images, checked as a whole: a spelling can span parts."""
@@ -170,8 +180,7 @@ class ImagePrompts:
         size = self._sizes.get((head.width, head.height))
         if size is None:
             (behind,) = await self._encoded([BEHIND])
-            async with self._slots:
-                read = await self._client.evaluated(MediaPrompt(marker + BEHIND, (data,)))
+            read = await self._machine.evaluated(MediaPrompt(marker + BEHIND, (data,)))
             size = read - len(behind) - len(self._tokens.begin)
             self._sizes[head.width, head.height] = size
             if len(self._sizes) > KNOWN_SIZES:
@@ -179,41 +188,49 @@ class ImagePrompts:
         return size
 
 
-class MultimodalClient:
-    """The token machine for one prompt with images: it sends the prompt as text and images.
+class MultimodalReader:
+    """The reader of one prompt with images."""
+
+    def __init__(self, machine: LlamaMachine, prompts: "ImagePrompts", prompt: ImagePrompt) -> None:
+        self.prompt = prompt
+        self._machine = machine
+        self._prompts = prompts
+
+    @asynccontextmanager
+    async def completions(
+        self, prompt: RenderedPrompt, salt: str
+    ) -> AsyncGenerator["MultimodalCompletions", None]:
+        async with self._machine.completions(prompt, salt) as completions:
+            yield MultimodalCompletions(completions, self._prompts, self.prompt)
+
+
+class MultimodalCompletions:
+    """The completions of a prompt with images: it is sent as text and images.
 
     Tokens that the model has written since are sent as text behind them.
     """
 
-    def __init__(self, client: LlamaClient, prompts: "ImagePrompts", prompt: ImagePrompt) -> None:
-        self.prompt = prompt
-        self._client = client
+    def __init__(
+        self, completions: LlamaCompletions, prompts: "ImagePrompts", prompt: ImagePrompt
+    ) -> None:
+        self._completions = completions
         self._prompts = prompts
+        self._prompt = prompt
 
     @property
-    def ready(self) -> bool:
-        return self._client.ready
+    def confirmed(self) -> Confirmation:
+        return self._completions.confirmed
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
-        return await self._client.tokenize(text, control=control, ends=ends)
+        return await self._completions.tokenize(text, control=control, ends=ends)
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:
-        text = self.prompt.text + await self._continuation(request.tokens)
-        media = MediaPrompt(text, self.prompt.images)
-        async with aclosing(self._client.complete(request, media)) as pieces:
+        written = request.tokens[len(self._prompt.tokens) :]
+        text = self._prompt.text + await self._prompts.text_of(written, self._prompt.markers)
+        media = MediaPrompt(text, self._prompt.images)
+        async with aclosing(self._completions.complete(request, media)) as pieces:
             async for piece in pieces:
                 yield piece
-
-    async def _continuation(self, tokens: list[int]) -> str:
-        """Return the text of the tokens behind the prompt."""
-        tokens = tokens[len(self.prompt.tokens) :]
-        if not tokens:
-            return ""
-        text = await self._client.detokenize(tokens)
-        if await self._client.tokenize(text, control=True) == tokens:
-            return text
-        # A caller can make a model write the spelling of a control token.
-        return await self._prompts.harmless(text, self.prompt.markers)
 
 
 def _runs(parts: Sequence[RenderedPart]) -> list[list[Segment]]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
+
 from antiphon.core.blocks import images_of
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.engines.base import (
@@ -16,6 +18,7 @@ from antiphon.engines.base import (
     EngineEvent,
     EngineStartError,
     Prompt,
+    PromptSize,
     Started,
     Turn,
 )
@@ -42,9 +45,8 @@ Machine = TypeVar("Machine", bound=TokenMachine)
 class TokenEngine(Generic[Machine]):
     """One model on a token machine.
 
-    `slots` are the answers that the machine computes at once; further requests wait here. `images`
-    prepares prompts with images; without it the model takes none. `resources` are closed with the
-    engine.
+    `images` prepares prompts with images; without it the model takes none. `resources` are closed
+    with the engine.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an engine, each once
@@ -53,7 +55,6 @@ class TokenEngine(Generic[Machine]):
         template: ChatTemplate,
         tokenizer: Tokenizer,
         capabilities: Capabilities,
-        slots: asyncio.Semaphore,
         *,
         images: ImagePreparer | None = None,
         resources: AsyncExitStack | None = None,
@@ -62,7 +63,6 @@ class TokenEngine(Generic[Machine]):
         self.machine = machine
         self._template = template
         self._tokenizer = tokenizer
-        self._slots = slots
         self._images = images
         self._resources = resources or AsyncExitStack()
         self._constraints = ConstraintCache()
@@ -75,15 +75,30 @@ class TokenEngine(Generic[Machine]):
     async def count_tokens(self, prompt: Prompt) -> int:
         return len(await self.tokens_of(prompt))
 
+    async def measure(self, prompt: Prompt) -> PromptSize:
+        rendered = (await self.prepare(prompt)).rendered
+        return PromptSize(len(rendered.tokens), rendered.prefix_sizes)
+
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         prepared = await self.prepare(prompt)
-        given = self._generation_input(prompt, prepared.rendered.tokens)
-        machine = self.machine if prepared.machine is None else prepared.machine
-        yield Started(input_tokens=len(given.tokens))
-        generation = generate(machine, self._constraints, prompt, given)
-        async with self._slots, aclosing(generation) as events:
-            async for event in events:
-                yield event
+        rendered = prepared.rendered
+        given = self._generation_input(prompt, rendered.tokens)
+        reader = self.machine if prepared.reader is None else prepared.reader
+        # What is reused of a marked prompt is known only when the answer begins.
+        marked = bool(rendered.breakpoints) and self.machine.keeps_prefixes
+        if not marked:
+            yield Started(input_tokens=len(given.tokens))
+        async with reader.completions(rendered, prompt.cache_salt) as completions:
+            generation = generate(completions, self._constraints, prompt, given)
+            async with aclosing(generation) as events:
+                async for event in events:
+                    if marked:
+                        marked = False
+                        confirmed = replace(
+                            completions.confirmed, breakpoints=rendered.prefix_sizes
+                        )
+                        yield Started(input_tokens=len(given.tokens), confirmed=confirmed)
+                    yield event
 
     async def tokens_of(self, prompt: Prompt) -> list[int]:
         return (await self.prepare(prompt)).rendered.tokens
@@ -150,6 +165,7 @@ def capabilities_of(
     *,
     images: bool = False,
     image_types: frozenset[str] = MEDIA_TYPES,
+    keeps_prefixes: bool = False,
 ) -> Capabilities:
     """Return the capabilities of a model with this template on a token machine."""
     return Capabilities(
@@ -161,6 +177,8 @@ def capabilities_of(
         efforts=template.reasoning.efforts,
         images=images,
         image_types=image_types,
+        keeps_prefixes=keeps_prefixes,
+        cache_ttls=("5m", "1h") if keeps_prefixes else (),
     )
 
 

@@ -6,11 +6,13 @@ implementation of `TokenMachine`, and options.
 """
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
+from antiphon.core.prompt import Confirmation
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.images import RenderedPart
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
@@ -62,13 +64,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     end: PieceEnd | None = None
 
 
-class TokenMachine(Protocol):
-    """A model on a server. Its methods raise `EngineError`."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether the machine can answer now."""
-        ...
+class Completer(Protocol):
+    """Continues arrays of tokens. Its methods raise `EngineError`."""
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
         """Tokenize `text`.
@@ -83,14 +80,58 @@ class TokenMachine(Protocol):
         ...
 
 
+class Completions(Completer, Protocol):
+    """The completions of one prompt, one after the other, in one place of a machine."""
+
+    @property
+    def confirmed(self) -> Confirmation:
+        """The tokens that were reused, and the prefixes that are kept.
+
+        It is known when the first completion has begun; before that, nothing is reused.
+        """
+        ...
+
+
+class PromptReader(Protocol):
+    """A machine as one prompt sees it."""
+
+    def completions(
+        self, prompt: RenderedPrompt, salt: str
+    ) -> AbstractAsyncContextManager[Completions]:
+        """Take a place for the completions of a prompt, and read it up to its last breakpoint.
+
+        Waits while all places are taken. What the machine keeps of prompts is used for those of the
+        same `salt` only. Each completion's tokens begin with those of the prompt.
+        """
+        ...
+
+
+class TokenMachine(PromptReader, Protocol):
+    """A model on a server. Its methods raise `EngineError`."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the machine can answer now."""
+        ...
+
+    @property
+    def keeps_prefixes(self) -> bool:
+        """Whether it keeps prefixes that end at breakpoints, and confirms what it reuses."""
+        ...
+
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+        """Tokenize `text`, as a `Completer` does."""
+        ...
+
+
 class PreparedPrompt(msgspec.Struct, frozen=True):
-    """A prompt as tokens, and the machine for its completions, if it needs one of its own.
+    """A prompt as tokens, and what reads it, if it needs a reader of its own.
 
     The number of tokens is exact. Those of an image may be any numbers.
     """
 
     rendered: RenderedPrompt
-    machine: TokenMachine | None = None
+    reader: PromptReader | None = None
 
 
 class ImagePreparer(Protocol):

@@ -266,11 +266,19 @@ def test_breakpoint_before_the_first_text_has_no_edge() -> None:
     assert ends.edges(both, {0: (0, 1)}) == (Edge(1, "5m"),)
 
 
-def test_of_two_breakpoints_at_one_edge_the_first_remains() -> None:
-    two = (Breakpoint(0, (0,), "1h"), Breakpoint(0, (1,), "5m"))
+def test_two_breakpoints_at_one_edge_have_one_size() -> None:
+    two = (Breakpoint(0, (0,), "1h", 0), Breakpoint(0, (1,), "5m", 2))
     turns = (Turn("user", (TextParam(text="a"), TextParam(text="  "))),)
     _, (one,) = rendered(CHATML, Prompt(turns, 1, breakpoints=two))
-    assert [edge.ttl for edge in one.breakpoints] == ["1h"]
+    first, second = one.breakpoints
+    assert (first.ttl, second.ttl, first.at) == ("1h", "5m", second.at)
+    assert one.prefix_sizes == (first.at, 0, first.at)
+
+
+def test_prefix_that_a_template_ends_first_has_the_size_of_the_one_before_it() -> None:
+    moved = RenderedPrompt([1, 2, 3], (Edge(3, "5m", 0), Edge(2, "5m", 1)))
+    assert moved.prefix_sizes == (3, 3)
+    assert RenderedPrompt([1]).prefix_sizes == ()
 
 
 def test_edge_behind_an_image_is_behind_its_part() -> None:

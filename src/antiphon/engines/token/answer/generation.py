@@ -32,7 +32,7 @@ from antiphon.engines.token.answer.parser import AnswerParser, Rejected
 from antiphon.engines.token.answer.reasoning_pass import ReasoningPass, unexpected_end
 from antiphon.engines.token.answer.states import State
 from antiphon.engines.token.answer.transcript import Transcript, text_of
-from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd, TokenMachine
+from antiphon.engines.token.machine import Completer, CompletionRequest, Piece, PieceEnd
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
@@ -63,7 +63,7 @@ class GenerationInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def generate(
-    machine: TokenMachine, constraints: ConstraintCache, prompt: Prompt, given: GenerationInput
+    machine: Completer, constraints: ConstraintCache, prompt: Prompt, given: GenerationInput
 ) -> AsyncGenerator[EngineEvent, None]:
     """Generate an answer.
 
@@ -95,7 +95,7 @@ async def generate(
 
 
 async def _generate_answer(
-    machine: TokenMachine, constraints: ConstraintCache, answer: "_Answer"
+    machine: Completer, constraints: ConstraintCache, answer: "_Answer"
 ) -> AsyncGenerator[EngineEvent, None]:
     """Yield the events of an answer: one completion, and another one for each rejected call."""
     while not answer.finished:
@@ -112,7 +112,7 @@ async def _generate_answer(
             answer.constraint = await _constraint(constraints, answer.constraint_request)
 
 
-async def _read_prompt(machine: TokenMachine, request: CompletionRequest) -> None:
+async def _read_prompt(machine: Completer, request: CompletionRequest) -> None:
     """Have the machine read a prompt; a token that it samples anyway is dropped."""
     async with aclosing(machine.complete(request)) as pieces:
         async for _ in pieces:
@@ -198,7 +198,7 @@ class _Answer:
             )
         )
 
-    async def request(self, machine: TokenMachine) -> CompletionRequest:
+    async def request(self, machine: Completer) -> CompletionRequest:
         """Return the request for the rest of the answer."""
         given, prompt = self._given, self._prompt
         reasoning = given.tags.tokens if given.tags is not None else ()

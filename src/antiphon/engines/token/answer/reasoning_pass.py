@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineEvent, Prompt, ThinkingChunk
 from antiphon.engines.token.answer.transcript import Transcript, text_of
-from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd, TokenMachine
+from antiphon.engines.token.machine import Completer, CompletionRequest, Piece, PieceEnd
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 
@@ -32,7 +32,7 @@ class ReasoningPass:
         self._closing_is_known = True
 
     async def run(
-        self, machine: TokenMachine, prompt: Prompt, max_tokens: int
+        self, machine: Completer, prompt: Prompt, max_tokens: int
     ) -> AsyncGenerator[EngineEvent, None]:
         """Yield the events of at most `max_tokens` tokens of reasoning."""
         if max_tokens > 0:

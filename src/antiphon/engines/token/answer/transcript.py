@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from antiphon.engines.token.machine import Piece, TokenMachine
+from antiphon.engines.token.machine import Completer, Piece
 
 REPLACEMENT: Final = "\ufffd"
 
@@ -45,7 +45,7 @@ class Transcript:
         if remaining:
             self._append(remaining, None)
 
-    async def tokens(self, machine: TokenMachine) -> list[int]:
+    async def tokens(self, machine: Completer) -> list[int]:
         """Return all tokens; text without known tokens is tokenized as plain text."""
         tokens: list[int] = []
         for entry in self._entries:

@@ -24,10 +24,18 @@ _Order: TypeAlias = tuple[int, tuple[float, ...]]
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """A breakpoint in a rendered prompt; `at` is the number of segments, parts or tokens before."""
+    """A breakpoint in a rendered prompt; `at` is the number of segments, parts or tokens before.
+
+    `number` is that of the breakpoint in the request.
+    """
 
     at: int
     ttl: Literal["5m", "1h"]
+    number: int = 0
+
+    def moved(self, at: int) -> "Edge":
+        """Return the edge with its place in another unit."""
+        return Edge(at, self.ttl, self.number)
 
 
 class _End(msgspec.Struct, frozen=True):
@@ -54,21 +62,21 @@ class BlockEnds:
             self._turns_at = hidden
 
     def edges(self, breakpoints: Sequence[Breakpoint], spans: Spans) -> tuple[Edge, ...]:
-        """Return the edges of breakpoints; of several at one edge, the first remains.
+        """Return the edges of breakpoints, in the order of the prompt.
 
         A breakpoint on a block without a text (reasoning, which templates drop later, or space)
         lies behind the block before it. It has no edge if it needs a hidden text behind it and
         none follows, or if nothing stands before it.
         """
-        edges: dict[int, Edge] = {}
+        edges: list[Edge] = []
         ends = {_order(position): _End(*end) for position, end in self._ends.items()}
         for breakpoint_ in breakpoints:
             wanted = _order((breakpoint_.turn, breakpoint_.path))
             last = max((position for position in ends if position <= wanted), default=None)
             at = None if last is None else self._edge(ends[last], spans)
-            if at and at not in edges:
-                edges[at] = Edge(at, breakpoint_.ttl)
-        return tuple(edges.values())
+            if at:
+                edges.append(Edge(at, breakpoint_.ttl, breakpoint_.number))
+        return tuple(edges)
 
     def _edge(self, end: _End, spans: Spans) -> int | None:
         """Return the first edge behind a block and behind all texts hidden before it.

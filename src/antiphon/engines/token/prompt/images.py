@@ -60,4 +60,4 @@ class ImageMarks:
         in_order = all(a is b for a, b in zip(shown, self.images, strict=False))
         if not in_order or len(shown) != len(self.images):
             return None
-        return parts, tuple(Edge(ends[edge.at], edge.ttl) for edge in rendered.edges)
+        return parts, tuple(edge.moved(ends[edge.at]) for edge in rendered.edges)

@@ -25,6 +25,16 @@ class RenderedPrompt(msgspec.Struct, frozen=True):
     tokens: list[int]
     breakpoints: tuple[Edge, ...] = ()
 
+    @property
+    def prefix_sizes(self) -> tuple[int, ...]:
+        """The tokens up to each breakpoint of the request, 0 for one that is not in the prompt."""
+        sizes = [0] * (1 + max((edge.number for edge in self.breakpoints), default=-1))
+        last = 0
+        for edge in self.breakpoints:
+            # A template that moves blocks may end a later prefix first.
+            last = sizes[edge.number] = max(last, edge.at)
+        return tuple(sizes)
+
 
 class Tokenize(Protocol):
     """Tokenizes a text. With `control`, spellings of control tokens in it are control tokens."""
@@ -59,7 +69,7 @@ class Tokenizer:
         ends = list(accumulate(map(len, parts), initial=0))
         # A template may write the token itself.
         begin = self.begin if tokens[: len(self.begin)] != self.begin else []
-        edges = (Edge(len(begin) + ends[edge.at], edge.ttl) for edge in rendered.edges)
+        edges = (edge.moved(len(begin) + ends[edge.at]) for edge in rendered.edges)
         return RenderedPrompt(begin + tokens, tuple(edges))
 
     async def each(self, segments: Sequence[Segment]) -> list[Sequence[int]]:
