@@ -88,7 +88,8 @@ class RecordingServer(RemoteServer):
         super().__init__(url)
         self.given_up: list[str] = []
 
-    def give_up(self, address: str) -> None:
+    def end(self, address: str, reason: str) -> None:
+        assert reason
         self.given_up.append(address)
 
 

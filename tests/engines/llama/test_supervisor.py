@@ -152,12 +152,13 @@ async def test_silent_child_that_answers_no_health_check_is_replaced() -> None:
         await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
 
 
-async def test_child_that_is_given_up_is_replaced_and_a_later_one_is_not() -> None:
+async def test_child_that_is_ended_is_replaced_and_a_later_one_is_not() -> None:
     starter = ChildStarter()
     async with starter.supervisor() as supervisor:
-        supervisor.give_up("http://child/0")
-        assert not supervisor.ready
+        supervisor.end("http://child/0", "it was silent")
+        assert (supervisor.ready, supervisor.generation) == (False, 0)
         await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
-        supervisor.give_up("http://child/0")
+        assert supervisor.generation == 1
+        supervisor.end("http://child/0", "it was silent")
         await supervisor.suspect("http://child/0")
         assert supervisor.ready

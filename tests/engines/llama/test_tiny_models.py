@@ -40,7 +40,7 @@ async def test_tiny_model_answers_through_its_template(tiny_engine: LlamaEngine)
 
 async def test_tokens_of_a_tiny_model_are_its_text(tiny_engine: LlamaEngine) -> None:
     text = "the hand, and: <|im_start|> é 漢 \x00\n"
-    machine = tiny_engine.machine
+    machine = tiny_engine.machine.client
     plain = await machine.tokenize(text, control=False)
     control = await machine.tokenize(text, control=True)
     assert await machine.detokenize(plain) == await machine.detokenize(control) == text

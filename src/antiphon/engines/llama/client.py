@@ -18,6 +18,7 @@ from antiphon.engines.llama.server_types import (
     ErrorBody,
     EvaluatedAnswer,
     MediaPrompt,
+    PromptProgress,
     Props,
     RestoredSlot,
     SavedSlot,
@@ -50,6 +51,27 @@ holds those after which any request may."""
 
 
 T = TypeVar("T")
+
+
+class SlotUse:
+    """One completion in a slot, and what llama.cpp says about the prompt that it reads there.
+
+    A `fresh` one reuses nothing that the slot holds. `reused` are the tokens that were not read
+    again, `None` until llama.cpp has said so; `read` were, in `read_ms` milliseconds.
+    """
+
+    def __init__(self, slot: int, *, fresh: bool = False) -> None:
+        self.slot = slot
+        self.fresh = fresh
+        self.reused: int | None = None
+        self.read = 0
+        self.read_ms = 0.0
+
+    def note(self, progress: PromptProgress) -> None:
+        """Note a report of the prompt's progress."""
+        self.reused = progress.cache
+        self.read = progress.processed - progress.cache
+        self.read_ms = progress.time_ms
 
 
 class LlamaClient:
@@ -102,22 +124,32 @@ class LlamaClient:
         """Empty a slot; returns how many tokens it held."""
         return decode(await self._act(slot, "erase"), ErasedSlot).n_erased
 
-    async def evaluated(self, prompt: MediaPrompt) -> int:
+    async def evaluated(self, prompt: MediaPrompt, use: "SlotUse | None" = None) -> int:
         """Let llama.cpp read a prompt, and return its number of tokens."""
-        fields = {"prompt": prompt, "n_predict": 0, "response_fields": ["tokens_evaluated"]}
+        fields = {
+            "prompt": prompt,
+            "n_predict": 0,
+            "id_slot": -1 if use is None else use.slot,
+            "cache_prompt": False,
+            "response_fields": ["tokens_evaluated"],
+        }
         body = msgspec.json.encode(fields)
         async with self._open("POST", "/completion", body) as response:
             return decode(await response.read(), EvaluatedAnswer).tokens_evaluated
 
     async def complete(
-        self, request: CompletionRequest, media: MediaPrompt | None = None
+        self,
+        request: CompletionRequest,
+        media: MediaPrompt | None = None,
+        use: "SlotUse | None" = None,
     ) -> AsyncGenerator[Piece, None]:
         """Continue a prompt; if it has images, `media` is sent instead of its tokens.
 
+        `use` names the slot, and learns what was read there; without it llama.cpp chooses one.
         Raises an `EngineError` of the kind `TIMEOUT` when llama.cpp falls silent.
         """
         total = 0
-        body = completion_body(request, request.tokens if media is None else media)
+        body = completion_body(request, request.tokens if media is None else media, use)
         # Reading an image has no events, and a foreign server may have a queue.
         from_start = media is None and self._server.supervised
         async with (
@@ -127,6 +159,8 @@ class LlamaClient:
             async for line in _lines(response, watch, from_start=from_start):
                 if line.startswith(b"data: "):
                     event = decode(line[6:], StreamedEvent)
+                    if use is not None and event.prompt_progress is not None:
+                        use.note(event.prompt_progress)
                     piece = _piece(event, event.tokens_predicted - total)
                     total = event.tokens_predicted
                     if total or event.stop:  # before, llama.cpp reports its progress
@@ -144,7 +178,7 @@ class LlamaClient:
             await self._server.suspect(address)
 
         def give_up() -> None:
-            self._server.give_up(address)
+            self._server.end(address, "llama.cpp was silent for too long and is restarted")
             response.close()
 
         watch = SilenceWatch(self._silence_timeout_s, suspect, give_up)
@@ -247,11 +281,14 @@ async def _lines(
         watch.waiting()
 
 
-def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt) -> bytes:
+def completion_body(
+    request: CompletionRequest, prompt: list[int] | MediaPrompt, use: "SlotUse | None" = None
+) -> bytes:
     """Return the body of a request for a stream of `StreamedEvent`."""
     return msgspec.json.encode(
         CompletionBody(
             prompt=prompt,
+            id_slot=-1 if use is None else use.slot,
             n_predict=request.max_tokens,
             temperature=request.temperature,
             top_p=request.top_p,
@@ -260,7 +297,7 @@ def completion_body(request: CompletionRequest, prompt: list[int] | MediaPrompt)
             stop=request.stop,
             preserved_tokens=request.shown,
             stream=True,
-            cache_prompt=True,
+            cache_prompt=use is None or not use.fresh,
             return_tokens=True,
             # An event after each batch: llama.cpp notices a hang-up only when it sends.
             return_progress=True,

@@ -1,19 +1,20 @@
 """llama.cpp as a token machine: opens a model in a child process, or on a running server."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, TypeAlias
-
-import aiohttp
 
 from antiphon.core.images import GIF, JPEG, PNG
 from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, checked
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
 from antiphon.engines.llama.machine import LlamaMachine
 from antiphon.engines.llama.multimodal import ImagePrompts
+from antiphon.engines.llama.opening import opened_snapshots, restores, rewinds
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
-from antiphon.engines.llama.supervisor import LlamaServer, RemoteServer, Supervisor
+from antiphon.engines.llama.prompt_slot import SlotParts
+from antiphon.engines.llama.supervisor import RemoteServer, Supervisor
 from antiphon.engines.token.engine import TokenEngine, capabilities_of, open_template
 from antiphon.engines.token.prompt.tokens import Tokenizer
 
@@ -35,17 +36,19 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
     """Open a model: its file in a child process, or the server that the option `url` names."""
     options = decode_options(config.model, config.options)
     async with AsyncExitStack() as stack:
-        server, session = await _connect(config, options, stack)
-        client = LlamaClient(server, session, options.silence_timeout_s)
+        parts = await _connect(config, options, stack)
+        client = parts.client
         try:
             props = await client.props()
             tokenizer = await Tokenizer.open(client.tokenize)
+            if parts.store is not None and not await restores(client, parts.store.folder):
+                parts.store = None
         except EngineError as error:
             raise EngineStartError(f"Model `{config.model}`: {error}.") from error
         template = open_template(
             config.model, options, props.chat_template, bos=props.bos_token, eos=props.eos_token
         )
-        machine = LlamaMachine(client, props.total_slots)
+        machine = LlamaMachine(parts, props.total_slots, minimum_tokens=config.cache_minimum_tokens)
         return LlamaEngine(
             machine,
             template,
@@ -55,6 +58,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
                 props.default_generation_settings.n_ctx,
                 images=props.modalities.vision,
                 image_types=IMAGE_TYPES,
+                keeps_prefixes=machine.keeps_prefixes,
             ),
             images=ImagePrompts(machine, tokenizer),
             resources=stack.pop_all(),
@@ -62,12 +66,11 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
     raise AssertionError  # pragma: no cover - the stack does not swallow exceptions
 
 
-async def _connect(
-    config: EngineConfig, options: LlamaOptions, stack: AsyncExitStack
-) -> tuple[LlamaServer, aiohttp.ClientSession]:
+async def _connect(config: EngineConfig, options: LlamaOptions, stack: AsyncExitStack) -> SlotParts:
     if options.url is not None:
         session = await stack.enter_async_context(open_session(options.api_key))
-        return RemoteServer(options.url), session
+        server = RemoteServer(options.url)
+        return SlotParts(LlamaClient(server, session, options.silence_timeout_s), server)
     if config.weights is None:
         raise EngineStartError(f"Model `{config.model}` has neither weights nor a `url`.")
     return await _supervise(config.weights, config.state_dir, options, stack)
@@ -75,8 +78,10 @@ async def _connect(
 
 async def _supervise(
     weights: Path, state_dir: Path | None, options: LlamaOptions, stack: AsyncExitStack
-) -> tuple[LlamaServer, aiohttp.ClientSession]:
-    child = child_config(options, weights, state_dir)
+) -> SlotParts:
+    store = await stack.enter_async_context(opened_snapshots(weights, state_dir, options))
+    folder = state_dir if store is None else store.folder
+    child = child_config(options, weights, folder)
     session = await stack.enter_async_context(open_session(child.api_key))
 
     async def start() -> ChildProcess:
@@ -88,4 +93,7 @@ async def _supervise(
     supervisor = Supervisor(start, healthy, options.wait_s)
     stack.push_async_callback(supervisor.aclose)
     await supervisor.open()
-    return supervisor, session
+    client = LlamaClient(supervisor, session, options.silence_timeout_s)
+    parts = SlotParts(client, supervisor, store, erases=folder is not None)
+    parts.rewinds = await asyncio.to_thread(rewinds, weights)
+    return parts

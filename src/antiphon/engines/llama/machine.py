@@ -1,22 +1,43 @@
-"""llama.cpp as a token machine: a slot for each prompt, until its answer ends."""
+"""llama.cpp as a token machine: a slot for each prompt, until its answer ends.
 
-import asyncio
-from collections.abc import AsyncGenerator
+Prefixes belong to breakpoints, not to slots: a prompt goes to the slot that holds most of it for
+the same workspace, or a snapshot is restored into the slot where least is lost. A prefix that
+another prompt is reading just now is waited for.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from antiphon.core.prompt import Confirmation
+from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.llama.client import LlamaClient
+from antiphon.engines.llama.flights import Flight, Flights
+from antiphon.engines.llama.prompt_slot import Mark, PromptSlot, SlotParts, SlotPrompt
 from antiphon.engines.llama.server_types import MediaPrompt
+from antiphon.engines.llama.slot_pool import SlotPool
+from antiphon.engines.llama.slots import SlotChoice, SlotState, choose_slot, held_tokens
+from antiphon.engines.llama.snapshots.index import Snapshot
+from antiphon.engines.llama.snapshots.prefixes import pack_tokens
 from antiphon.engines.token.machine import CompletionRequest, Piece
+from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
+
+LIFETIME_S: Final = {"5m": 300.0, "1h": 3600.0}
+IMAGE_SIZES: Final = "image sizes"
+"""The salt of what is read only to be counted."""
 
 
 class LlamaCompletions:
-    """The completions of one prompt in one slot."""
+    """The completions of one prompt in its slot."""
 
-    def __init__(self, client: LlamaClient) -> None:
-        self.confirmed = Confirmation(0)
+    def __init__(self, client: LlamaClient, slot: PromptSlot) -> None:
         self._client = client
+        self._slot = slot
+
+    @property
+    def confirmed(self) -> Confirmation:
+        return self._slot.confirmed
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
         return await self._client.tokenize(text, control=control, ends=ends)
@@ -24,21 +45,26 @@ class LlamaCompletions:
     def complete(
         self, request: CompletionRequest, media: MediaPrompt | None = None
     ) -> AsyncGenerator[Piece, None]:
-        return self._client.complete(request, media)
+        return self._slot.complete(request, media)
 
 
 class LlamaMachine:
     """One llama.cpp. Requests without a slot wait here.
 
     In llama.cpp each of them would hold one of the threads that also tokenize and answer health
-    checks.
+    checks. Prefixes of fewer than `minimum_tokens` are not kept.
     """
 
-    keeps_prefixes = False
+    keeps_prefixes = True
 
-    def __init__(self, client: LlamaClient, slots: int) -> None:
-        self.client = client
-        self._slots = asyncio.Semaphore(slots)
+    def __init__(
+        self, parts: SlotParts, slots: int, *, minimum_tokens: int = MINIMUM_TOKENS
+    ) -> None:
+        self.client = parts.client
+        self.parts = parts
+        self._minimum_tokens = minimum_tokens
+        self._pool = SlotPool(slots, lambda: parts.server.generation)
+        self._flights = Flights()
 
     @property
     def ready(self) -> bool:
@@ -51,11 +77,85 @@ class LlamaMachine:
     async def completions(
         self, prompt: RenderedPrompt, salt: str
     ) -> AsyncGenerator[LlamaCompletions, None]:
-        del prompt, salt
-        async with self._slots:
-            yield LlamaCompletions(self.client)
+        async with self._slot(self._slot_prompt(prompt, salt)) as slot:
+            yield LlamaCompletions(self.client, slot)
 
     async def evaluated(self, prompt: MediaPrompt) -> int:
         """Let llama.cpp read a prompt, and return its number of tokens."""
-        async with self._slots:
-            return await self.client.evaluated(prompt)
+        async with self._slot(SlotPrompt(IMAGE_SIZES, (), b"")) as slot:
+            return await slot.evaluated(prompt)
+
+    @asynccontextmanager
+    async def _slot(self, prompt: SlotPrompt) -> AsyncGenerator[PromptSlot, None]:
+        await self._wait_for_flights(prompt)
+        flights = self._begin_flights(prompt)
+        try:
+            found: Snapshot | None = None
+
+            def choose(states: Sequence[SlotState]) -> SlotChoice | None:
+                nonlocal found
+                found = self._snapshot(prompt)
+                tokens = 0 if found is None else found.token_count
+                return choose_slot(
+                    states,
+                    prompt.salt,
+                    prompt.key,
+                    snapshot_tokens=tokens,
+                    rewinds=self.parts.rewinds,
+                )
+
+            async with self._pool.taken(choose) as taken:
+                slot = PromptSlot(self.parts, taken, prompt)
+                await slot.prepare(found, flights)
+                yield slot
+        finally:
+            for flight in flights:
+                flight.give_up()
+
+    async def _wait_for_flights(self, prompt: SlotPrompt) -> None:
+        """Wait while another prompt reads a longer prefix than there is of this one."""
+        while (flight := self._flights.longest(prompt.salt, prompt.key)) is not None:
+            if flight.size <= self._available(prompt):
+                return
+            await flight.landed.wait()
+
+    def _begin_flights(self, prompt: SlotPrompt) -> list[Flight]:
+        if self.parts.store is None:
+            # The slot that reads a prefix has it to itself: others would wait in vain.
+            return []
+        available = self._available(prompt)
+        unread = [prompt.packed(mark.at) for mark in prompt.marks if mark.at > available]
+        return self._flights.begin(prompt.salt, unread)
+
+    def _available(self, prompt: SlotPrompt) -> int:
+        """Return how many tokens of a prompt need not be read now."""
+        found = self._snapshot(prompt)
+        free = [state for state in self._pool.states() if not state.busy]
+        held = held_tokens(free, prompt.salt, prompt.key, rewinds=self.parts.rewinds)
+        return max(held, 0 if found is None else found.token_count)
+
+    def _snapshot(self, prompt: SlotPrompt) -> Snapshot | None:
+        """Return the longest snapshot of a prompt that is restored sooner than read."""
+        store = self.parts.store
+        if store is None:
+            return None
+        found = store.find_packed(prompt.salt, prompt.key)
+        if found is None:
+            return None
+        faster = self.parts.rates.restores_faster(found.size, found.token_count, found.read_ms)
+        return found if faster else None
+
+    def _slot_prompt(self, prompt: RenderedPrompt, salt: str) -> SlotPrompt:
+        text = next((at for at, token in enumerate(prompt.tokens) if token < 0), None)
+        tokens = prompt.tokens[:text]
+        return SlotPrompt(
+            salt, tokens, pack_tokens(tokens), self._marks(prompt.breakpoints, len(tokens))
+        )
+
+    def _marks(self, edges: Sequence[Edge], tokens: int) -> tuple[Mark, ...]:
+        """Return the edges at which a prompt of text is kept, each place once."""
+        lifetimes: dict[int, float] = {}
+        for edge in edges:
+            if self._minimum_tokens <= edge.at <= tokens:
+                lifetimes[edge.at] = max(lifetimes.get(edge.at, 0.0), LIFETIME_S[edge.ttl])
+        return tuple(Mark(at, lifetimes[at]) for at in sorted(lifetimes))

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.base import decode_options as options_of
+from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES
 from antiphon.engines.token.options import TemplateOptions
 
 CONTEXT_BY_DEFAULT = 8192
@@ -33,6 +34,8 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     - `gpu_layers`: layers kept on the GPU; -1 is as many as fit. Without a GPU it has no effect.
     - `batch`: tokens of prompts read in one batch, during which other answers stand still; by
       default 256 without a GPU, and the default of llama.cpp with one.
+    - `snapshot_bytes`: the bytes that saved prefixes of prompts may take on the disk, but never
+      more than a tenth of what is free; 0 saves none.
     - `start_timeout_s`: how long loading may take.
     - `wait_s`: how long a request waits for a child that is restarting.
     - `silence_timeout_s`: the longest silence in a completion, then the child is restarted. While
@@ -47,6 +50,7 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     slots: Annotated[int, Meta(ge=1, le=256)] = 4
     gpu_layers: Annotated[int, Meta(ge=-1)] = -1
     batch: Annotated[int, Meta(ge=32)] | None = None
+    snapshot_bytes: Annotated[int, Meta(ge=0)] = DEFAULT_BYTES
     start_timeout_s: Annotated[float, Meta(gt=0)] = 300.0
     wait_s: Annotated[float, Meta(ge=0)] = 30.0
     silence_timeout_s: Annotated[float, Meta(gt=0)] = 60.0

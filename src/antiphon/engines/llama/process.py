@@ -168,7 +168,7 @@ def check_weights(weights: Path) -> None:
         raise EngineStartError(f"{weights} is not a GGUF file.")
 
 
-def child_config(options: LlamaOptions, weights: Path, state_dir: Path | None) -> ChildConfig:
+def child_config(options: LlamaOptions, weights: Path, slot_dir: Path | None) -> ChildConfig:
     """Return the configuration of a child, with a new key each time the engine is opened."""
     return ChildConfig(
         parent=os.getpid(),
@@ -183,7 +183,7 @@ def child_config(options: LlamaOptions, weights: Path, state_dir: Path | None) -
         batch=options.batch,
         api_key=secrets.token_urlsafe(24),
         mmproj=options.mmproj,
-        slot_dir=None if state_dir is None else f"{state_dir}{os.sep}",
+        slot_dir=None if slot_dir is None else f"{slot_dir}{os.sep}",
     )
 
 

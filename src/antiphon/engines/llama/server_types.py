@@ -24,10 +24,22 @@ class CompletionBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     stop: tuple[str, ...] = ()
     preserved_tokens: tuple[str, ...] = ()
     stream: bool = False
-    cache_prompt: bool = False
+    cache_prompt: bool = True
+    id_slot: int = -1
     return_tokens: bool = False
     return_progress: bool = False
     response_fields: tuple[str, ...] = ()
+
+
+class PromptProgress(msgspec.Struct, frozen=True):
+    """How far a prompt is read, in tokens: `cache` of those `processed` were not read again.
+
+    The first report comes before anything is read.
+    """
+
+    cache: int = 0
+    processed: int = 0
+    time_ms: float = 0.0
 
 
 class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +52,7 @@ class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
     content: str = ""
     tokens: tuple[int, ...] = ()
     tokens_predicted: int = 0
+    prompt_progress: PromptProgress | None = None
     stop: bool = False
     stop_type: str = ""
     error: dict[str, Any] | None = None

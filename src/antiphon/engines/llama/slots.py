@@ -79,6 +79,13 @@ def choose_slot(
     return SlotChoice(slot=chosen.id, reused=reused, erase=foreign, restore=restore)
 
 
+def held_tokens(
+    slots: Iterable[SlotState], salt: str, tokens: bytes, *, rewinds: bool = True
+) -> int:
+    """Return the most tokens of a prompt that one of these slots holds."""
+    return max((_held(slot, salt, tokens, rewinds=rewinds) for slot in slots), default=0)
+
+
 def _held(slot: SlotState, salt: str, tokens: bytes, *, rewinds: bool) -> int:
     """Return how many tokens of a prompt need not be read in a slot."""
     if slot.salt != salt:

@@ -41,14 +41,19 @@ class LlamaServer(Protocol):
         """Whether it is a child, which serves no other client."""
         ...
 
+    @property
+    def generation(self) -> int:
+        """The number of children before this one: a new child has empty slots."""
+        ...
+
     async def address(self) -> str: ...
 
     async def suspect(self, address: str) -> None:
         """Check the health of a server that is silent; end a child that does not answer."""
         ...
 
-    def give_up(self, address: str) -> None:
-        """End a child that was silent for too long."""
+    def end(self, address: str, reason: str) -> None:
+        """End a child that cannot be trusted any more; `reason` is for the operator."""
         ...
 
     async def aclose(self) -> None: ...
@@ -71,6 +76,7 @@ class RemoteServer:
     """A `llama-server` that the operator runs."""
 
     supervised = False
+    generation = 0
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -82,7 +88,7 @@ class RemoteServer:
     async def suspect(self, address: str) -> None:
         """Do nothing: the operator runs it."""
 
-    def give_up(self, address: str) -> None:
+    def end(self, address: str, reason: str) -> None:
         """Do nothing: the operator runs it."""
 
     async def aclose(self) -> None:
@@ -111,6 +117,7 @@ class Supervisor:
         self._time = clockwork or Clockwork()
         self._serving = asyncio.Event()
         self._child: Child | None = None
+        self._generation = 0
         self._suspecting = False
         self._keeper: asyncio.Task[None] | None = None
         self._log = structlog.get_logger(__name__)
@@ -118,6 +125,10 @@ class Supervisor:
     @property
     def ready(self) -> bool:
         return self._serving.is_set()
+
+    @property
+    def generation(self) -> int:
+        return self._generation
 
     @property
     def child(self) -> Child | None:
@@ -150,16 +161,13 @@ class Supervisor:
                     return
         finally:
             self._suspecting = False
-        self._end(address, "llama.cpp is silent, does not answer, and is restarted")
-
-    def give_up(self, address: str) -> None:
-        """End a child that was silent for too long; nothing is ready until the next one serves."""
-        self._end(address, "llama.cpp was silent for too long and is restarted")
+        self.end(address, "llama.cpp is silent, does not answer, and is restarted")
 
     def _serves(self, address: str) -> bool:
         return self._serving.is_set() and self._child is not None and self._child.address == address
 
-    def _end(self, address: str, reason: str) -> None:
+    def end(self, address: str, reason: str) -> None:
+        """End the child at an address; nothing is ready until the next one serves."""
         if self._child is not None and self._serves(address):
             self._serving.clear()
             self._log.error(reason)
@@ -184,6 +192,7 @@ class Supervisor:
             self._log.error("llama.cpp ended", exit_code=code, crashes=crashes)
             child, crashes = await self._restart(crashes)
             self._child = child
+            self._generation += 1
             self._serving.set()
 
     async def _watch(self, child: Child) -> int:

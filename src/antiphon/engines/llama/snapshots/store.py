@@ -128,7 +128,11 @@ class SnapshotStore:
 
         Raises `ValueError` for numbers that are no tokens: see `pack_tokens`.
         """
-        return self._index.longest(salt, pack_tokens(tokens), self._now())
+        return self.find_packed(salt, pack_tokens(tokens))
+
+    def find_packed(self, salt: str, tokens: bytes) -> Snapshot | None:
+        """Return the longest snapshot, as `find` does, for tokens that are packed."""
+        return self._index.longest(salt, tokens, self._now())
 
     @contextmanager
     def pinned(self, snapshot: Snapshot) -> Iterator[None]:
@@ -196,6 +200,15 @@ class SnapshotStore:
         finally:
             if draft.kept is None and self._index.drafts.get(prefix) is draft:
                 self._drop(draft)
+
+    def keeps(self, salt: str, tokens: Sequence[int]) -> bool:
+        """Return whether exactly these tokens have a snapshot, or one is being written."""
+        prefix = (salt, pack_tokens(tokens))
+        return prefix in self._index.drafts or self._index.live(prefix, self._now()) is not None
+
+    async def discard(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot that turned out to be of no use."""
+        await self._remove([snapshot])
 
     async def clear(self, salt: str | None = None) -> int:
         """Remove all snapshots of a salt, or of every salt; returns their number."""

@@ -1,0 +1,134 @@
+"""Opens the snapshots of a model, and tries whether llama.cpp can use them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from antiphon.engines.base import EngineError
+from antiphon.engines.llama.client import LlamaClient, SlotUse
+from antiphon.engines.llama.gguf import read_metadata
+from antiphon.engines.llama.memory import bytes_of_token
+from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.llama.prompt_slot import CHECKPOINT_GAP
+from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
+from antiphon.engines.llama.snapshots.identity import ModelIdentity, file_identity
+from antiphon.engines.llama.snapshots.store import SnapshotStore
+from antiphon.engines.token.machine import CompletionRequest
+
+FOLDER: Final = "snapshots"
+SWEEP_EVERY_S: Final = 60.0
+KV_TYPES: Final = ("f16", "f16")
+"""The types of keys and values in memory: llama.cpp's own, as nothing is configured."""
+PROBE: Final = "What is saved here is restored at once, and read no second time."
+PROBE_FILE: Final = "probe.kv"
+
+
+@asynccontextmanager
+async def opened_snapshots(
+    weights: Path, state_dir: Path | None, options: LlamaOptions
+) -> AsyncGenerator[SnapshotStore | None]:
+    """Open the snapshots of a model until the end of the block; `None` if none can be kept."""
+    if state_dir is None or not options.snapshot_bytes:
+        yield None
+        return
+    log = structlog.get_logger(__name__)
+    try:
+        identity = await asyncio.to_thread(_identity, weights, options)
+        store = await SnapshotStore.open(
+            state_dir / FOLDER, identity, budget_bytes=options.snapshot_bytes
+        )
+    except (SnapshotsUnavailableError, OSError) as error:
+        log.warning("prompts are cached in memory only", reason=str(error))
+        yield None
+        return
+    sweeping = asyncio.create_task(_sweep(store), name="antiphon-snapshots")
+    try:
+        yield store
+    finally:
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+        await store.aclose()
+
+
+async def _sweep(store: SnapshotStore) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        await store.sweep()
+
+
+def _identity(weights: Path, options: LlamaOptions) -> ModelIdentity:
+    """Return what the KV of a model depends on. Blocks. Raises `OSError`.
+
+    The template of the weights is a part of their file; another one is a file of the options.
+    """
+    template = options.chat_template
+    projector = options.mmproj
+    return ModelIdentity(
+        weights=file_identity(weights),
+        projector=None if projector is None else file_identity(Path(projector)),
+        template="" if template is None else file_identity(Path(template)),
+        kv_types=KV_TYPES,
+        build=f"{_release()} with {options.gpu_layers} layers on a GPU",
+    )
+
+
+def _release() -> str:
+    try:
+        return version("xllamacpp")
+    except PackageNotFoundError:  # pragma: no cover - a child could not have been started
+        return "unknown"
+
+
+def rewinds(weights: Path) -> bool:
+    """Return whether a model surely goes back to a shorter prefix: all its layers see all tokens.
+
+    Blocks. Raises `OSError`.
+    """
+    return bytes_of_token(read_metadata(weights)) is not None
+
+
+async def restores(client: LlamaClient, folder: Path) -> bool:
+    """Try whether llama.cpp restores what it saves into `folder`, and reads it no second time.
+
+    It takes the time of reading some 20 tokens.
+    """
+    log = structlog.get_logger(__name__)
+    tokens = await client.tokenize(PROBE, control=False)
+    try:
+        await _read(client, tokens, fresh=True)
+        await client.save_slot(0, PROBE_FILE)
+        await client.erase_slot(0)
+        await client.restore_slot(0, PROBE_FILE)
+        reused = await _read(client, [*tokens, tokens[0]])
+        await client.erase_slot(0)
+    except EngineError as error:
+        log.warning("prompts are cached in memory only", reason=str(error))
+        return False
+    finally:
+        await asyncio.to_thread((folder / PROBE_FILE).unlink, missing_ok=True)
+    if reused < len(tokens) - CHECKPOINT_GAP:
+        log.warning(
+            "prompts are cached in memory only",
+            reason="llama.cpp reads again what it has restored",
+            restored=len(tokens),
+            reused=reused,
+        )
+        return False
+    return True
+
+
+async def _read(client: LlamaClient, tokens: list[int], *, fresh: bool = False) -> int:
+    """Read a prompt into the first slot, and return how many tokens were not read again."""
+    use = SlotUse(0, fresh=fresh)
+    request = CompletionRequest(tokens=tokens, max_tokens=0, temperature=0.0)
+    async with contextlib.aclosing(client.complete(request, None, use)) as pieces:
+        async for _ in pieces:
+            pass
+    return use.reused or 0
