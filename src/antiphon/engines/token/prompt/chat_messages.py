@@ -1,6 +1,6 @@
 """Turns as the messages that templates take: roles, texts, reasoning, and calls and results."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -114,62 +114,3 @@ def _native_messages(role: str, blocks: Sequence[_PlacedBlock]) -> Iterator[Chat
                 raise UnknownBlockError(unknown)
     if texts or calls:
         yield ChatMessage(role, tuple(texts) or NOTHING, tuple(calls))
-
-
-def expressions(messages: Sequence[ChatMessage]) -> Iterator[list[ChatMessage]]:
-    """Yield equivalent lists of messages, the most faithful first, none twice.
-
-    Some templates take one call in a message, and nothing beside it; some take no reasoning.
-    """
-    seen: list[list[ChatMessage]] = []
-    split = [part for message in messages for part in _split_at_calls(message)]
-    unreasoned = [msgspec.structs.replace(message, reasoning="") for message in messages]
-    for way in (messages, split, unreasoned):
-        for system_until in (len(way), 1, 0):
-            expression = _system_until(way, system_until)
-            if expression not in seen:
-                seen.append(expression)
-                yield expression
-
-
-def _system_until(messages: Sequence[ChatMessage], index: int) -> list[ChatMessage]:
-    """Return the messages with the role `user` for `system` from an index on."""
-    # Unchanged turns stay separate; a turn with a changed role joins its neighbours.
-    if index == len(messages):
-        return list(messages)
-    rest = (
-        ChatMessage("user", message.parts) if message.role == "system" else message
-        for message in messages[index:]
-    )
-    return _joined([*messages[:index], *rest])
-
-
-def _split_at_calls(message: ChatMessage) -> Iterator[ChatMessage]:
-    if not message.calls:
-        yield message
-        return
-    reasoning = message.reasoning
-    if any(part.text for part in message.parts):
-        yield ChatMessage(message.role, message.parts, reasoning=reasoning)
-        reasoning = ""
-    for call in message.calls:
-        yield ChatMessage(message.role, NOTHING, (call,), reasoning)
-        reasoning = ""
-
-
-def _joined(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
-    joined: list[ChatMessage] = []
-    for message in messages:
-        before = joined[-1] if joined else None
-        alike = (
-            before is not None
-            and before.role == message.role != "tool"
-            and not message.reasoning
-            and not (before.calls or message.calls)
-        )
-        if before is not None and alike:
-            parts = appended(before.parts, message.parts)
-            joined[-1] = msgspec.structs.replace(before, parts=parts)
-        else:
-            joined.append(message)
-    return joined

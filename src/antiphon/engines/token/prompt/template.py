@@ -18,14 +18,10 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
+from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
-from antiphon.engines.token.prompt.chat_messages import (
-    ChatMessage,
-    PlacedCall,
-    chat_messages,
-    expressions,
-)
+from antiphon.engines.token.prompt.chat_messages import ChatMessage, PlacedCall, chat_messages
+from antiphon.engines.token.prompt.message_forms import MessageForm, expressions, form_for
 from antiphon.engines.token.prompt.placeholders import (
     Placeholders,
     Rendered,
@@ -74,13 +70,18 @@ class ChatTemplate:
         native = self._native_syntax()
         self.native = native is not None
         self.syntax = native or TAGGED
+        reasons = self.reasoning.tags is not None
+        self._form, self._form_with_system = (
+            form_for(self._tried, system=system, native=self.native, reasons=reasons)
+            for system in (False, True)
+        )
 
     def render(self, prompt: Prompt) -> Rendered:
         """Render the conversation, ready for the model to answer it or to continue its prefill.
 
-        If the template cannot express a conversation, later system turns become user turns, then
-        all of them. The template decides which earlier reasoning it shows. Raises
-        `TemplateUnusableError`.
+        What the template cannot express is said in another form, the same in all conversations:
+        system turns become user turns, for example. The template decides which earlier reasoning
+        it shows. Raises `TemplateUnusableError`.
         """
         variables = self.reasoning.variables(prompt.thinking, prompt.effort)
         reasons = prompt.thinking.mode != "disabled"
@@ -88,7 +89,8 @@ class ChatTemplate:
         described = tool_prompt(prompt, native=self.native)
         messages = chat_messages(prompt.turns, described, native=self.native)
         tools = prompt.tools if self.native else ()
-        for expression in expressions(messages):
+        form = self._form_with_system if messages[0].role == "system" else self._form
+        for expression in expressions(messages, form):
             try:
                 rendered = self._render(expression, tools, variables, prompt.breakpoints)
             except _TEMPLATE_ERRORS as error:
@@ -158,6 +160,18 @@ class ChatTemplate:
         if message.calls:
             fields["tool_calls"] = [_call(placed, hidden) for placed in message.calls]
         return fields
+
+    def _tried(
+        self, turns: Sequence[Turn], form: MessageForm, breakpoints: Sequence[Breakpoint] = ()
+    ) -> Rendered | None:
+        """Render a conversation in a form; `None` if the template cannot express it."""
+        messages = form.of(chat_messages(turns, native=self.native))
+        tools = [PROBE_TOOL] if self.native else []
+        variables = self.reasoning.variables(Thinking(), None)
+        try:
+            return self._render(messages, tools, variables, breakpoints)
+        except _TEMPLATE_ERRORS:
+            return None
 
     def _native_syntax(self) -> CallSyntax | None:
         """Return the syntax in which the template writes calls; `None` if it is unknown."""
