@@ -106,3 +106,11 @@ def test_tool_prompt_has_the_input_examples() -> None:
         for tool in (plain, shown)
     ]
     assert ['"zone"' in text for text in told] == [False, True]
+
+
+def test_template_that_only_takes_a_list_of_tools_gets_an_empty_one() -> None:
+    listing = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}" + CHATML
+    strict = "{% if tools is not none %}[{{ tools | length }}]{% endif %}" + CHATML
+    for source, begin in ((listing, "<|im_start|>user"), (strict, "<|im_start|>user")):
+        segments = template(source).render(Prompt(TURNS[1:2], 1)).segments
+        assert segments[0].text.startswith(begin)

@@ -67,6 +67,9 @@ class ChatTemplate:
             self.reasoning = reasoning_format_of(source, environment.parse(source), tags=tags)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
+        # transformers gives `None`, but templates that are made for tools only take a list.
+        self._no_tools: list[Any] | None = None
+        self._no_tools = None if self._renders_a_question() else []
         native = self._native_syntax()
         self.native = native is not None
         self.syntax = native or TAGGED
@@ -136,7 +139,7 @@ class ChatTemplate:
                 for message in messages
             ],
             add_generation_prompt=not prefilled,
-            tools=native or None,
+            tools=native or self._no_tools,
             documents=None,
             **variables,
             **self._tokens,
@@ -172,6 +175,12 @@ class ChatTemplate:
             return self._render(messages, tools, variables, breakpoints)
         except _TEMPLATE_ERRORS:
             return None
+
+    def _renders_a_question(self) -> bool:
+        try:
+            return self._render(chat_messages(PROBE[:1], native=False), (), {}) is not None
+        except _TEMPLATE_ERRORS:
+            return False
 
     def _native_syntax(self) -> CallSyntax | None:
         """Return the syntax in which the template writes calls; `None` if it is unknown."""
