@@ -358,6 +358,12 @@ def _suffix(values: Mapping[str, Any]) -> str:
     return SCRIPTED_SUFFIX if all(one.get("engine") == "scripted" for one in engines) else ""
 
 
+def other_default_folder(data_dir: Path) -> Path:
+    """Return the default data folder that is easily mistaken for this one: see `_suffix`."""
+    name = data_dir.name.removesuffix(SCRIPTED_SUFFIX)
+    return data_dir.parent / (name + SCRIPTED_SUFFIX if name == data_dir.name else name)
+
+
 def _tables(value: Any) -> list[dict[str, Any]]:
     """Return the tables of a list that is not checked yet."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -1,4 +1,6 @@
+import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,6 +8,8 @@ from typing import Any
 import pytest
 
 from antiphon.cli import main
+from antiphon.service.platform import opened_database
+from antiphon.settings import Settings
 
 
 class Shell:
@@ -48,10 +52,27 @@ class Shell:
         return [*line.split(), "--data-dir", str(self.data_dir)]
 
 
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the database of a server that no key was made for."""
+    folder = tmp_path_factory.mktemp("founded") / "data"
+
+    async def found() -> None:
+        async with opened_database(Settings.load({"data_dir": folder}, environ={})):
+            pass
+
+    asyncio.run(found())
+    return folder
+
+
 @pytest.fixture
 def shell(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    founded: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Shell:
+    shutil.copytree(founded, tmp_path / "data")
     (tmp_path / "antiphon.toml").write_text('engine = "scripted"\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return Shell(tmp_path / "data", capsys)

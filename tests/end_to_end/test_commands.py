@@ -18,6 +18,7 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
 
 
 def test_keys_are_listed_as_a_table_without_secrets(tmp_path: Path) -> None:
+    run_json(tmp_path, "workspaces", "create", "research")
     assert "There are no keys that are not revoked" in run(tmp_path, "keys", "list").stdout
     made = run(tmp_path, "keys", "create", "laptop")
     said = made.stdout

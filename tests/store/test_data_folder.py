@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import asyncpg
 import pytest
+from sqlalchemy import make_url
 
-from antiphon.service.platform import opened_database
+from antiphon.service.platform import build_platform, opened_database
 from antiphon.settings import Settings
 from antiphon.store.data_folder import (
     INSTALLATION_FILE,
@@ -18,7 +20,7 @@ from antiphon.store.data_folder import (
     open_data_folder,
     unusable,
 )
-from antiphon.store.database.database import open_database
+from antiphon.store.database.database import open_database, server_database_name
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.instance_lock import OccupiedError, lock_data_dir
 
@@ -66,6 +68,68 @@ async def test_folder_whose_first_start_was_killed_is_not_used(tmp_path: Path) -
     (tmp_path / "server.lock").touch()
     database_path(tmp_path).touch()
     await open_once(tmp_path)
+
+
+async def start_once(data_dir: Path, url: str | None = None) -> None:
+    """Build a platform, as a start of the server does."""
+    flags = {"data_dir": data_dir} | ({} if url is None else {"database_url": url})
+    async with build_platform(Settings.load(flags, environ={}), ()):
+        pass
+
+
+async def error_of_start(data_dir: Path, url: str | None = None) -> str:
+    with pytest.raises(StoreError) as caught:
+        await start_once(data_dir, url)
+    return str(caught.value)
+
+
+async def test_folder_that_was_used_founds_no_second_database_on_a_server(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    name = server_database_name(postgres_url)
+    await start_once(tmp_path)
+    assert await error_of_start(tmp_path, postgres_url) == (
+        f"{name} is empty, but {tmp_path} was used before with antiphon.db: remove database_url "
+        "to use antiphon.db again, or choose a new folder with --data-dir"
+    )
+    # Nothing was founded: a new folder founds it.
+    await start_once(tmp_path / "new", postgres_url)
+    await start_once(tmp_path, postgres_url)
+
+
+async def test_database_on_a_server_that_was_emptied_is_not_founded_again(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    name = server_database_name(postgres_url)
+    await start_once(tmp_path, postgres_url)
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    finally:
+        await connection.close()
+    assert await error_of_start(tmp_path, postgres_url) == (
+        f"{name} is empty, but {tmp_path} was used before with {name}: restore the database with "
+        "pg_restore, or correct database_url, or choose a new folder with --data-dir"
+    )
+    # As if the URL was forgotten.
+    assert f"set database_url to {name}" in await error_of_start(tmp_path)
+    (tmp_path / INSTALLATION_FILE).write_bytes(b"\xff")
+    assert "was used before: restore" in await error_of_start(tmp_path, postgres_url)
+
+
+async def test_note_of_a_folder_holds_no_password(tmp_path: Path, postgres_url: str) -> None:
+    url = make_url(postgres_url).set(password="hunter2")
+    await start_once(tmp_path, url.render_as_string(hide_password=False))
+    assert "hunter2" not in (tmp_path / INSTALLATION_FILE).read_text(encoding="utf-8")
+
+
+async def test_empty_database_on_a_server_is_refused_by_what_only_reads(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    settings = Settings.load({"data_dir": tmp_path, "database_url": postgres_url}, environ={})
+    with pytest.raises(StoreError, match=r"is empty: correct database_url; `antiphon serve`"):
+        async with opened_database(settings, may_found=False):
+            pass
 
 
 async def lock_once(data_dir: Path, address: str = "") -> None:

@@ -126,14 +126,20 @@ class AdminSession:
         return [group.rate_limit_id for group in groups]
 
 
-def open_session(settings: Settings, use: Callable[[AdminSession], Awaitable[T]]) -> T:
-    """Open the database, call `use` with a session, and close the database."""
+def open_session(
+    settings: Settings, use: Callable[[AdminSession], Awaitable[T]], *, may_found: bool = False
+) -> T:
+    """Open the database, call `use` with a session, and close the database.
+
+    Only a command that makes something may also found the database that it goes into: others
+    would show an empty one for a folder whose name is mistyped.
+    """
 
     async def run() -> T:
         def now() -> datetime:
             return datetime.now(UTC)
 
-        async with opened_database(settings) as database:
+        async with opened_database(settings, may_found=may_found) as database:
             transactions = AdminTransactions(database, os.urandom, now)
             # Only a running server knows its holds for running requests.
             seed = await SpentTotals(database, now, with_settled=False)()

@@ -74,7 +74,9 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateInviteParams, email=arguments.email, role=arguments.role)
     made = open_session(
-        settings, lambda session: session.administration.people.send_invite(COMMAND_LINE, params)
+        settings,
+        lambda session: session.administration.people.send_invite(COMMAND_LINE, params),
+        may_found=True,
     )
     done = f"{made.email} is invited until {day(made.expires_at)} UTC. No mail was sent."
     return print_change(arguments, made, done)

@@ -115,7 +115,9 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
             return await keys.create_admin(COMMAND_LINE, params, end)
         return await keys.create(COMMAND_LINE, params, expires_at=end)
 
-    key = open_session(settings, create)
+    # A workspace or a user that is named is in a database that exists.
+    may_found = arguments.workspace is None and arguments.user is None
+    key = open_session(settings, create, may_found=may_found)
     if arguments.json:
         say_json(key)
     else:

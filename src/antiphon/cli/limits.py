@@ -179,7 +179,8 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
                 await _set_spend(session, owner, period, amount)
         return owner.name
 
-    called = open_session(settings, change)
+    may_found = arguments.organization and not wanted.clears
+    called = open_session(settings, change, may_found=may_found)
     if not arguments.json:
         say(f"The limits of the {called} are changed:\n")
     return list_limits(arguments, settings)

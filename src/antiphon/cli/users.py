@@ -71,6 +71,7 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
         lambda session: session.administration.people.add(
             COMMAND_LINE, params.email, params.name, params.role
         ),
+        may_found=True,
     )
     return print_change(arguments, user, f"{user.email} is a user now, with the role {user.role}.")
 

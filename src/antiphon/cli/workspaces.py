@@ -68,7 +68,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         refuse_taken("workspace", arguments.name, taken)
         return await session.administration.workspaces.create(COMMAND_LINE, params)
 
-    made = open_session(settings, create)
+    made = open_session(settings, create, may_found=True)
     return print_change(arguments, made, f"Workspace {made.id} ({made.name}) is made.")
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
@@ -23,7 +24,7 @@ from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
 from antiphon.service.models import Models, ModelSource, Open
 from antiphon.service.reports import Reports
-from antiphon.settings import Secret, Settings
+from antiphon.settings import Secret, Settings, other_default_folder
 from antiphon.store.accounts import KeyKind
 from antiphon.store.data_folder import (
     database_path,
@@ -31,9 +32,17 @@ from antiphon.store.data_folder import (
     is_used,
     lost_database,
     mark_used,
+    no_database,
     open_data_folder,
+    refuse_without_database,
 )
-from antiphon.store.database.database import Database, OpenDatabase, open_database, sqlite_url
+from antiphon.store.database.database import (
+    Database,
+    OpenDatabase,
+    open_database,
+    server_database_name,
+    sqlite_url,
+)
 from antiphon.store.database.errors import DiskFullError, StoreError
 from antiphon.store.database.instance_lock import lock_data_dir
 from antiphon.store.database.migrations import EmptyDatabaseError, migrate
@@ -86,34 +95,52 @@ class Platform:
 async def opened_database(
     settings: Settings,
     *,
+    may_found: bool = True,
     entropy: Callable[[int], bytes] = os.urandom,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     open_database: OpenDatabase = open_database,
 ) -> AsyncGenerator[Database]:
     """Open the database of these settings, migrate it, and found its organization.
 
+    Without `may_found`, a database that was never founded is refused, and nothing is created.
     Raises `StoreError`, also for a data folder that was used before and has lost its database.
     """
-    folder = settings.data_dir if settings.database_url is None else None
-    if folder is not None:
-        open_data_folder(folder)
+    used = is_used(settings.data_dir)
+    if settings.database_url is None:
+        _prepare_folder(settings.data_dir, used=used, may_found=may_found)
     url = settings.database_url or Secret(sqlite_url(database_path(settings.data_dir)))
-    used = folder is not None and is_used(folder)
-    if folder is not None and used and not database_path(folder).exists():
-        raise lost_database(folder)
     async with AsyncExitStack() as stack:
         try:
             database = await open_database(url.reveal())
             stack.push_async_callback(database.aclose)
-            await migrate(database, may_create=not used)
+            await migrate(database, may_create=may_found and not used)
             await establish(database, entropy, now)
         except EmptyDatabaseError as error:
-            raise lost_database(settings.data_dir) from error
+            raise _not_founded(settings, used=used) from error
         except DiskFullError as error:
             raise disk_full(settings.data_dir) from error
-        if folder is not None:
-            mark_used(folder)
+        if settings.database_url is None:
+            mark_used(settings.data_dir)
         yield database
+
+
+def _prepare_folder(data_dir: Path, *, used: bool, may_found: bool) -> None:
+    """Make the folder of an SQLite database usable. Raises `StoreError`."""
+    if used or not may_found:
+        refuse_without_database(data_dir, other_default_folder(data_dir))
+    open_data_folder(data_dir)
+
+
+def _not_founded(settings: Settings, *, used: bool) -> StoreError:
+    """Return the refusal to found a database in an empty one."""
+    if settings.database_url is None:
+        if used:
+            return lost_database(settings.data_dir)
+        return no_database(settings.data_dir, other_default_folder(settings.data_dir))
+    name = server_database_name(settings.database_url.reveal())
+    if used:
+        return lost_database(settings.data_dir, name)
+    return StoreError(f"{name} is empty: correct database_url; `antiphon serve` makes a new one")
 
 
 def _sources_of(settings: Settings) -> "UrlSources | None":
@@ -154,6 +181,11 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             stack.enter_context(lock_data_dir(settings.data_dir, address))
         opened = opened_database(settings, entropy=entropy, now=now, open_database=open_database)
         database = await stack.enter_async_context(opened)
+        if settings.database_url is not None:
+            # Its journal may soon hold bills, which are this database's alone.
+            open_data_folder(settings.data_dir)
+            name = server_database_name(settings.database_url.reveal())
+            mark_used(settings.data_dir, name)
         transactions = AdminTransactions(database, entropy, now)
         async with database.write() as connection:
             signing_key = await installation_secret(

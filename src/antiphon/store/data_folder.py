@@ -15,7 +15,8 @@ DATABASE_FILE = "antiphon.db"
 JOURNAL_FOLDER = "journal"
 # Written when the database is founded, and never removed by the program.
 INSTALLATION_FILE = "installation"
-_NOTE = "Antiphon has used this folder: its database is antiphon.db.\n"
+_NOTE = "Antiphon has used this folder: its database is "
+_LONGEST_NOTE = 1000
 
 
 class DataFolderError(StoreError):
@@ -95,25 +96,75 @@ def database_path(data_dir: Path) -> Path:
 
 
 def is_used(data_dir: Path) -> bool:
-    """Return whether a database was founded in this folder; earlier releases left a journal."""
+    """Return whether a database was founded for this folder; earlier releases left a journal."""
     return (data_dir / INSTALLATION_FILE).exists() or (data_dir / JOURNAL_FOLDER).exists()
 
 
-def mark_used(data_dir: Path) -> None:
-    """Note that the folder has a database. Raises `DataFolderError`."""
+def mark_used(data_dir: Path, database: str = DATABASE_FILE) -> None:
+    """Note the database of the folder, once. Raises `DataFolderError`.
+
+    `database` is its name for people; it has no password.
+    """
     path = data_dir / INSTALLATION_FILE
     if path.exists():
         return
     try:
-        path.write_text(_NOTE, encoding="utf-8")
+        path.write_text(f"{_NOTE}{database}.\n", encoding="utf-8")
         path.chmod(0o600)
     except OSError as error:
         raise unusable(data_dir, error) from error
 
 
-def lost_database(data_dir: Path) -> StoreError:
-    """Return the refusal to found a database in a folder that has lost its own."""
-    return StoreError(
-        f"{database_path(data_dir)} is missing or empty, but {data_dir} was used before: restore "
-        "the database with `antiphon restore FILE`, or choose a new folder with --data-dir"
+def lost_database(data_dir: Path, server_database: str | None = None) -> StoreError:
+    """Return the refusal to found a second database for a folder that was used before.
+
+    `server_database` is the name of the empty database on a server; `None` stands for a missing or
+    empty `antiphon.db`.
+    """
+    noted = _noted_database(data_dir)
+    used = f"{data_dir} was used before" + (f" with {noted}" if noted else "")
+    if server_database is None:
+        lost = f"{database_path(data_dir)} is missing or empty"
+        mend = "restore the database with `antiphon restore FILE`"
+        if noted not in {None, DATABASE_FILE}:
+            mend = f"set database_url to {noted}"
+    else:
+        lost = f"{server_database} is empty"
+        mend = "restore the database with pg_restore, or correct database_url"
+        if noted == DATABASE_FILE:
+            mend = f"remove database_url to use {DATABASE_FILE} again"
+    return StoreError(f"{lost}, but {used}: {mend}, or choose a new folder with --data-dir")
+
+
+def _noted_database(data_dir: Path) -> str | None:
+    """Return the database that was noted when the folder was first used, if it can be read."""
+    try:
+        with (data_dir / INSTALLATION_FILE).open(encoding="utf-8") as file:
+            note = file.read(_LONGEST_NOTE)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return note.removeprefix(_NOTE).strip().removesuffix(".") if note.startswith(_NOTE) else None
+
+
+def refuse_without_database(data_dir: Path, other: Path) -> None:
+    """Raise `StoreError` for a folder that is no folder, has lost its database, or had none.
+
+    `other` is a folder that may be meant instead.
+    """
+    refuse_a_file(data_dir)
+    if not database_path(data_dir).exists():
+        raise lost_database(data_dir) if is_used(data_dir) else no_database(data_dir, other)
+
+
+def no_database(data_dir: Path, other: Path) -> StoreError:
+    """Return the refusal to read a folder in which no database was founded.
+
+    `other` is a folder that may be meant instead.
+    """
+    state = "has no database" if data_dir.is_dir() else "does not exist"
+    mend = (
+        f"{other} has one: add --data-dir {other}"
+        if database_path(other).is_file()
+        else "name the folder of your server with --data-dir; `antiphon serve` makes a new one"
     )
+    return StoreError(f"the data folder {data_dir} {state}: {mend}")

@@ -162,6 +162,13 @@ def parsed_url(url: str) -> URL:
         raise StoreError("The URL of the database cannot be read") from error
 
 
+def server_database_name(url: str) -> str:
+    """Return what people call a database on a server, without its user and its password."""
+    parsed = parsed_url(url)
+    name = parsed.database or parsed.username or ""
+    return f"the PostgreSQL database {name!r} at {place_of(parsed)}"
+
+
 @asynccontextmanager
 async def _settled(connection: AsyncConnection) -> AsyncGenerator[None]:
     """Begin; then commit or roll back, shielded from cancellation."""
