@@ -133,3 +133,19 @@ async def test_request_that_the_journal_refuses_draws_from_no_limit(
     admitted = await client.create()
     assert admitted.status == 200
     assert admitted.headers["anthropic-ratelimit-requests-remaining"] == "2"
+
+
+async def test_damaged_requests_of_the_journal_are_told_until_their_file_is_moved(
+    start: Start, tmp_path: Path
+) -> None:
+    file = tmp_path / "journal" / "old.damaged"
+    async with build_platform(Settings.load({"data_dir": tmp_path}, environ={}), ()):
+        file.touch()
+    client = Client(build_app(await start()))
+    answer = await client.get("/ready")
+    assert (answer.status, answer.json["status"]) == (200, "ready")
+    assert answer.json["warnings"] == [
+        f"{file} has damaged requests, which are not billed; move it once it was examined"
+    ]
+    file.rename(tmp_path / "old.damaged")
+    assert "warnings" not in (await client.get("/ready")).json

@@ -15,6 +15,7 @@ from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.service.ledger import (
     MOST_AT_ONCE,
+    MOST_KEPT,
     Ledger,
     Receivers,
     TakeEntries,
@@ -27,7 +28,7 @@ from antiphon.store.database.database import Database, open_database, sqlite_url
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.migrations import migrate
 from antiphon.store.database.tables import ledger as table
-from antiphon.store.journal import SLOT_SIZE
+from antiphon.store.journal import SLOT_SIZE, JournalError
 
 pytestmark = pytest.mark.anyio
 
@@ -331,6 +332,129 @@ async def test_damaged_slot_keeps_no_other_entry_from_the_database(
     async with opened(folder, database):
         assert list(await rows(database)) == ["req_2"]
     assert files(folder, "damaged") == [path.with_suffix(".damaged")]
+
+
+def plant_damage(folder: Path, slot: int) -> None:
+    """Break the checksum of a slot, as a failing disk or a stray write would."""
+    (path,) = files(folder, "journal")
+    with path.open("r+b") as file:
+        file.seek(slot * SLOT_SIZE + 700)
+        file.write(b"\xff\xff")
+
+
+def close_more_than_memory_keeps(ledger: Ledger) -> list[str]:
+    """Close requests of which the last three are only in the journal, and return their ids."""
+    for number in range(MOST_KEPT + 3):
+        begin(ledger, opening(number)).close(Outcome.COMPLETED, TOKENS)
+    return [f"req_{number}" for number in range(MOST_KEPT + 3)]
+
+
+async def test_slot_that_is_damaged_while_the_database_is_away_stops_no_other(
+    database: Database, folder: Path
+) -> None:
+    receiver, counters = FakeReceiver(saving_to(database)), FakeReceiver()
+    receiver.away = True
+    async with opened(folder, database, settle=counters.take, save=receiver.take) as ledger:
+        ids = close_more_than_memory_keeps(ledger)
+        with pytest.raises(StoreError):
+            await ledger.flush()
+        damaged = MOST_KEPT + 2  # the slot of the last but one: slots are numbered from 1
+        plant_damage(folder, damaged)
+        receiver.away = False
+        with capture_logs() as logs:
+            await ledger.flush()
+        lost = ids.pop(-2)
+        assert sorted(await rows(database)) == sorted(ids)
+        # The counters had its bill before it was damaged.
+        assert lost in counters.ids
+        (path,) = files(folder, "damaged")
+        assert logs == [
+            {
+                "event": "ledger.slot_damaged",
+                "log_level": "error",
+                "path": str(path),
+                "slot": damaged,
+            }
+        ]
+        assert ledger.damaged == [path]
+        assert f'"{lost}"'.encode() in path.read_bytes()
+        # Deliveries go on, also from that slot.
+        begin(ledger, opening(9999)).close(Outcome.COMPLETED, TOKENS)
+        await ledger.flush()
+        assert receiver.ids[-1] == "req_9999"
+    assert files(folder, "journal") == []
+    async with opened(folder, database) as ledger:
+        assert ledger.damaged == [path]
+        path.unlink()
+        assert ledger.damaged == []
+
+
+async def test_slot_that_is_damaged_before_the_counters_have_it_is_settled_as_free(
+    database: Database, folder: Path
+) -> None:
+    counters = FakeReceiver()
+    counters.away = True
+    async with opened(folder, database, settle=counters.take) as ledger:
+        ids = close_more_than_memory_keeps(ledger)
+        plant_damage(folder, MOST_KEPT + 3)
+        counters.away = False
+        await ledger.flush()
+        # Every hold ends, and only the damaged request costs nothing.
+        assert counters.ids == ids
+        entries = [entry for batch in counters.taken for entry in batch]
+        assert [entry.id for entry in entries if not entry.costs.total] == ids[-1:]
+        assert ids[-1] not in await rows(database)
+        assert len(await rows(database)) == len(ids) - 1
+
+
+async def test_damaged_slot_that_cannot_be_copied_stays_in_the_journal(
+    database: Database, folder: Path
+) -> None:
+    receiver = FakeReceiver(saving_to(database))
+    receiver.away = True
+    async with opened(folder, database, save=receiver.take) as ledger:
+        ids = close_more_than_memory_keeps(ledger)
+        plant_damage(folder, MOST_KEPT + 1)
+        (journal,) = files(folder, "journal")
+        in_the_way = journal.with_name(f"{journal.stem}-slots.damaged")
+        in_the_way.mkdir()
+        receiver.away = False
+        with capture_logs() as logs:
+            await ledger.flush()
+        assert [log["event"] for log in logs] == [
+            "ledger.slot_not_set_aside",
+            "ledger.slot_damaged",
+        ]
+        assert logs[1]["path"] == str(journal)
+        lost = ids.pop(MOST_KEPT)
+        assert sorted(await rows(database)) == sorted(ids)
+        assert ledger.damaged == [journal]
+    in_the_way.rmdir()
+    async with opened(folder, database) as ledger:
+        assert ledger.damaged == [journal.with_suffix(".damaged")]
+        assert f'"{lost}"'.encode() in ledger.damaged[0].read_bytes()
+
+
+async def test_defect_that_stops_a_delivery_refuses_requests(
+    database: Database, folder: Path
+) -> None:
+    called = anyio.Event()
+
+    async def broken(entries: Sequence[LedgerEntry]) -> None:
+        called.set()
+        raise KeyError(entries[0].id)
+
+    async def run() -> None:
+        async with opened(folder, database, settle=broken) as ledger:
+            begin(ledger, opening()).close(Outcome.COMPLETED, TOKENS)
+            await called.wait()
+            await anyio.wait_all_tasks_blocked()
+            assert ledger.refused == "The ledger has stopped after a defect: restart the server"
+            with pytest.raises(JournalError, match="restart the server"):
+                ledger.open(opening(2))
+
+    with pytest.raises(KeyError):
+        await run()
 
 
 async def test_entry_with_a_made_up_model_name_is_recorded(

@@ -18,7 +18,9 @@ from antiphon.store.journal import (
     SLOT_SIZE,
     Journal,
     JournalError,
+    damaged_files,
     dead_journals,
+    ended_entries,
 )
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -310,6 +312,45 @@ def test_damaged_request_is_told_apart_and_its_file_put_aside(
     assert [entry and entry.id for entry in found] == [None, "req_2"]
     assert [path.name for path in folder.glob("one.*")] == ["one.damaged"]
     assert dead_journals(folder) == []
+
+
+def plant(path: Path, offset: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+@pytest.mark.parametrize("word", [8 * 3, 8 * 4 - SLOT_SIZE], ids=["first token", "clock"])
+def test_moment_of_no_calendar_costs_no_entry(word: int, journal: Journal, folder: Path) -> None:
+    slot = journal.open(opening())
+    slot.produced(5, 0)
+    journal.close()
+    # The clock is in the first slot of the file, before that of the request.
+    assert slot.number == 1
+    plant(folder / "one.journal", SLOT_SIZE + word, b"\xff" * 8)
+    for (entry,) in (left(folder), list(ended_entries(folder))):
+        assert entry is not None
+        assert (entry.id, entry.tokens.output, entry.ended_at) == ("req_1", 5, NOON)
+        assert entry.first_token_at is None
+
+
+def test_damaged_slots_are_kept_in_one_file_and_their_slots_used_again(
+    journal: Journal, folder: Path
+) -> None:
+    pages = []
+    for number in range(3):
+        slot = journal.open(opening(number))
+        plant(folder / "one.journal", slot.number * SLOT_SIZE + 700, b"\xff\xff")
+        with pytest.raises(ValueError, match="damaged"):
+            slot.entry()
+        pages.append(slot.page)
+        path = journal.set_aside(slot.number)
+    assert path.read_bytes() == b"".join(pages)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert damaged_files(folder) == [path]
+    journal.close()
+    assert left(folder) == []
+    assert damaged_files(folder) == [path]
 
 
 @settings(max_examples=200)

@@ -1,5 +1,7 @@
 """`/v1/models`: the served models; and the health and readiness of the server."""
 
+from typing import Any
+
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.requests import Request
 from antiphon.server.http.routing import Reply
@@ -29,5 +31,8 @@ class ModelEndpoints:
         if (reason := await self._platform.refusal()) is not None:
             return Reply(503, {"status": "refusing", "reason": reason})
         models = self._platform.models
-        state = {"status": "ready" if models.ready else "loading", "models": models.states()}
+        status = "ready" if models.ready else "loading"
+        state: dict[str, Any] = {"status": status, "models": models.states()}
+        if warnings := self._platform.warnings():
+            state["warnings"] = warnings
         return Reply(200 if models.ready else 503, state)

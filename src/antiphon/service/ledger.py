@@ -5,12 +5,13 @@
 
 A request only stores into memory, without waiting. Tasks deliver closed entries to the counters at
 once, and to the database some times a second, in batches and in order. While either is away the
-journal keeps the entries; a slot is free again when both have its entry.
+journal keeps the entries; a slot is free again when both have its entry. A slot that cannot be read
+stops no other: it is kept in a file, and its request is settled as free, so that its hold ends.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ import structlog
 from anyio import to_thread
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import StoreError
@@ -32,6 +34,7 @@ from antiphon.store.journal import (
     Journal,
     JournalError,
     JournalSlot,
+    damaged_files,
     dead_journals,
 )
 from antiphon.store.ledger import add_entries
@@ -79,21 +82,39 @@ class Ledger:
         self._journal = journal
         self._log = structlog.get_logger(__name__)
         self._kept: dict[int, LedgerEntry] = {}
-        self._saving = Delivery("database", self._read, receivers.save, self._free, flush_every_s)
-        self._settling = Delivery("counters", self._read, receivers.settle, self._saving.add, 0)
+        # The ids of closed requests whose holds have not ended yet.
+        self._unsettled: dict[int, str] = {}
+        self._damaged: set[Path] = set()
+        self._stopped: str | None = None
+        self._saving = Delivery("database", self._read, receivers.save, self._saved, flush_every_s)
+        self._settling = Delivery(
+            "counters", self._read_or_free, receivers.settle, self._settled, 0
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self, opening: Opening) -> JournalSlot:
         """Record an admitted request.
 
-        Raises `JournalError` when the disk is full: a request without a record is refused.
+        Raises `JournalError` when the disk is full, and after a defect has stopped the deliveries:
+        a request without a record is refused.
         """
+        if self._stopped is not None:
+            raise JournalError(self._stopped)
         return self._journal.open(opening)
 
     @property
     def refused(self) -> str | None:
         """The reason why no request can be recorded now; `None` if one can."""
-        return self._journal.refused
+        return self._stopped or self._journal.refused
+
+    @property
+    def damaged(self) -> list[Path]:
+        """The files with damaged requests, which are not billed, until the operator moves them."""
+        return sorted(path for path in self._damaged if path.exists())
+
+    def report_damaged(self, paths: Iterable[Path]) -> None:
+        """Tell of files with damaged requests from now on."""
+        self._damaged.update(paths)
 
     def close(self, slot: JournalSlot, opening: Opening, ending: Closing) -> LedgerEntry:
         """Record the end of a request, and return its bill. The slot must not be used any more."""
@@ -101,15 +122,44 @@ class Ledger:
         entry = entry_of(opening, ending)
         if len(self._kept) < MOST_KEPT:
             self._kept[slot.number] = entry
+        self._unsettled[slot.number] = entry.id
         self._settling.add(slot.number)
         return entry
 
-    def _read(self, number: int) -> LedgerEntry:
-        return self._kept.get(number) or self._journal.slot(number).entry()
+    def _read(self, number: int) -> LedgerEntry | None:
+        """Return the entry of a closed slot; `None` if the slot is damaged."""
+        if (kept := self._kept.get(number)) is not None:
+            return kept
+        try:
+            return self._journal.slot(number).entry()
+        except ValueError:
+            return None
 
-    def _free(self, number: int) -> None:
+    def _read_or_free(self, number: int) -> LedgerEntry:
+        """Return the entry of a closed slot; of a damaged one an entry that costs nothing."""
+        return self._read(number) or _free_entry(self._unsettled[number], self.now())
+
+    def _settled(self, number: int, _: LedgerEntry | None) -> None:
+        del self._unsettled[number]
+        self._saving.add(number)
+
+    def _saved(self, number: int, entry: LedgerEntry | None) -> None:
+        if entry is None:
+            self._set_aside(number)
+            return
         self._kept.pop(number, None)
         self._journal.free(number)
+
+    def _set_aside(self, number: int) -> None:
+        """Keep a damaged slot in a file of its own, so that it is told until it was examined."""
+        try:
+            path = self._journal.set_aside(number)
+        except OSError as error:
+            # The slot stays used, so the next start puts the whole journal aside.
+            path = self._journal.path
+            self._log.error("ledger.slot_not_set_aside", reason=error.strerror)
+        self._damaged.add(path)
+        self._log.error("ledger.slot_damaged", path=str(path), slot=number)
 
     async def flush(self) -> None:
         """Deliver all closed entries to the counters and to the database, now.
@@ -130,6 +180,7 @@ class Ledger:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Log a defect that has stopped a delivery; its entries stay in the journal."""
         if not task.cancelled() and (fault := task.exception()) is not None:
+            self._stopped = "The ledger has stopped after a defect: restart the server"
             self._log.critical("ledger.stopped", fault=type(fault).__name__, exc_info=fault)
 
     async def aclose(self) -> None:
@@ -165,15 +216,16 @@ class Ledger:
 class Delivery:
     """Delivers the entries of closed slots to one receiver, in order and in batches.
 
-    A batch is repeated until `take` has taken it; then `done` is called with each slot's number.
+    A batch is repeated until `take` has taken it; then `done` is called with the number and the
+    entry of each slot. A slot without a readable entry (`None`) is left out of the batch.
     """
 
     def __init__(
         self,
         receiver: str,
-        read: Callable[[int], LedgerEntry],
+        read: Callable[[int], LedgerEntry | None],
         take: TakeEntries,
-        done: Callable[[int], None],
+        done: Callable[[int, LedgerEntry | None], None],
         pause_s: float,
     ) -> None:
         self._receiver = receiver
@@ -196,10 +248,11 @@ class Delivery:
         async with self._delivering:
             while self._waiting:
                 numbers = list(islice(self._waiting, MOST_AT_ONCE))
-                await self._take([self._read(number) for number in numbers])
-                for number in numbers:
+                entries = [self._read(number) for number in numbers]
+                await self._take([entry for entry in entries if entry is not None])
+                for number, entry in zip(numbers, entries, strict=True):
                     self._waiting.popleft()
-                    self._done(number)
+                    self._done(number, entry)
 
     async def run(self) -> None:
         """Deliver slots as they are added, `pause_s` after the first of them."""
@@ -222,6 +275,14 @@ class Delivery:
             )
             return False
         return True
+
+
+def _free_entry(request_id: str, now: datetime) -> LedgerEntry:
+    """Return an entry without tokens, which ends the hold of a request and charges nothing."""
+    opening = Opening(id=request_id, started_at=now, model="", served_model="")
+    return entry_of(
+        opening, Closing(tokens=TokenCounts(), outcome=Outcome.INTERRUPTED, ended_at=now)
+    )
 
 
 def saving_to(database: Database, limit_s: float = SAVE_S) -> TakeEntries:
@@ -251,6 +312,7 @@ async def open_ledger(  # noqa: PLR0913 - the last two are rarely given
     name = public_id("", entropy(ID_ENTROPY))
     journal = await to_thread.run_sync(create_journal, folder, name)
     ledger = Ledger(journal, receivers, now, flush_every_s)
+    ledger.report_damaged(await to_thread.run_sync(damaged_files, folder))
     ledger.start()
     try:
         yield ledger

@@ -90,6 +90,13 @@ class Platform:
             return str(error)
         return self.admitter.refused
 
+    def warnings(self) -> list[str]:
+        """Return what the operator should look at, although requests are admitted."""
+        return [
+            f"{path} has damaged requests, which are not billed; move it once it was examined"
+            for path in self.ledger.damaged
+        ]
+
 
 @asynccontextmanager
 async def opened_database(

@@ -33,6 +33,7 @@ from antiphon.store.database.errors import StoreError
 SLOT_SIZE = 4096
 SEGMENT_SLOTS = 256
 SUFFIX = ".journal"
+DAMAGED_SUFFIX = ".damaged"
 
 _SEGMENT_SIZE = SLOT_SIZE * SEGMENT_SLOTS
 _MOST_SEGMENTS_AT_ONCE = 4
@@ -133,7 +134,7 @@ class JournalSlot:
 
     def _interrupted(self, clock: datetime) -> Closing:
         first = self._words[_FIRST_TOKEN]
-        first_token_at = _EPOCH + first * _MICROSECOND if first else None
+        first_token_at = _moment(first) if first else None
         return Closing(
             tokens=self.tokens,
             outcome=Outcome.INTERRUPTED,
@@ -167,7 +168,12 @@ class JournalSlot:
 
     @property
     def clock(self) -> datetime:
-        return _EPOCH + self._words[_CLOCK] * _MICROSECOND
+        return _moment(self._words[_CLOCK]) or _EPOCH
+
+    @property
+    def page(self) -> bytes:
+        """The whole slot as it is, for an examination."""
+        return bytes(self._area)
 
 
 class Journal:
@@ -230,6 +236,28 @@ class Journal:
         """Free the slot of a delivered request."""
         self.slot(number).free()
         self._free.append(number)
+
+    def set_aside(self, number: int) -> Path:
+        """Add the page of a damaged slot to a file for the operator, free it, and return the file.
+
+        Raises `OSError` if the page cannot be written; the slot then keeps it.
+        """
+        path = self._path.with_name(f"{self._path.stem}-slots{DAMAGED_SUFFIX}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            # Not synced: the journal itself may be as far behind at a power cut.
+            if os.write(descriptor, self.slot(number).page) != SLOT_SIZE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
+        self.free(number)
+        return path
+
+    @property
+    def path(self) -> Path:
+        """The file, for messages."""
+        return self._path
 
     @property
     def idle(self) -> bool:
@@ -312,7 +340,7 @@ class DeadJournal:
 
     def put_aside(self) -> None:
         """Rename the file: no start reads it, and the operator can examine it."""
-        self.path.rename(self.path.with_suffix(".damaged"))
+        self.path.rename(self.path.with_suffix(DAMAGED_SUFFIX))
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -334,6 +362,11 @@ def dead_journals(folder: Path) -> list[DeadJournal]:
     except OSError as error:
         raise JournalError(f"The journals in {folder} cannot be read: {error.strerror}") from error
     return [journal for journal in found if journal is not None]
+
+
+def damaged_files(folder: Path) -> list[Path]:
+    """Return the files with damaged requests that wait in a folder for the operator."""
+    return sorted(folder.glob(f"*{DAMAGED_SUFFIX}"))
 
 
 def ended_entries(folder: Path) -> Iterator[LedgerEntry]:
@@ -443,6 +476,14 @@ def _readable(slot: JournalSlot, clock: datetime) -> LedgerEntry | None:
     try:
         return slot.entry(clock)
     except ValueError:
+        return None
+
+
+def _moment(microseconds: int) -> datetime | None:
+    """Return the moment that a word holds; `None` if damage has made it one of no calendar."""
+    try:
+        return _EPOCH + microseconds * _MICROSECOND
+    except OverflowError:
         return None
 
 
