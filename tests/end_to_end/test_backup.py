@@ -154,9 +154,17 @@ def test_backup_overwrites_no_file_and_leaves_none_when_it_fails(folder: Path) -
     target = folder.parent / "backup.db"
     assert "exists; name another file" in refusal(folder, "backup", str(target))
     nowhere = folder.parent / "nowhere" / "backup.db"
-    assert "No such file" in refusal(folder, "backup", str(nowhere))
+    assert f"there is no folder {nowhere.parent}: " in refusal(folder, "backup", str(nowhere))
+    inside_file = target / "backup.db"
+    assert f"{target} is a file, no folder" in refusal(folder, "backup", str(inside_file))
+    for no_name in (".", "/", ""):
+        assert "name a file for the backup" in refusal(folder, "backup", no_name)
+    long = folder.parent / ("x" * 300)
+    assert f"{long}: File name too long" in refusal(folder, "backup", str(long))
     (folder / "antiphon.db").unlink()
-    assert "does not exist" in refusal(folder, "backup", str(folder.parent / "other.db"))
+    assert "antiphon.db is missing or empty" in refusal(
+        folder, "backup", str(folder.parent / "other.db")
+    )
     assert not list(folder.parent.glob("*other*"))
 
 

@@ -44,9 +44,10 @@ async def back_up(data_dir: Path, target: Path) -> int:
 
     Raises `StoreError`: a file that exists is not overwritten.
     """
+    _refuse_no_file(target)
     unfinished = target.with_name(f".{target.name}.unfinished")
     # Only one process has the unfinished file, so it alone writes the target.
-    await to_thread.run_sync(create_copy, unfinished)
+    await to_thread.run_sync(create_copy, unfinished, target)
     try:
         if await to_thread.run_sync(target.exists):
             raise StoreError(f"{target} exists; name another file")
@@ -87,6 +88,17 @@ async def restore(data_dir: Path, source: Path, *, replace: bool) -> Restored:
             remove_copy(restoring)
         mark_used(data_dir)
     return Restored(last, replaced)
+
+
+def _refuse_no_file(target: Path) -> None:
+    """Raise `StoreError` for a path at which no file can be made."""
+    if not target.name:
+        raise StoreError(f"{target} is a folder: name a file for the backup in it")
+    folder = target.parent
+    if not folder.exists():
+        raise StoreError(f"there is no folder {folder}: make it first, or name another file")
+    if not folder.is_dir():
+        raise StoreError(f"{folder} is a file, no folder: name another file")
 
 
 @asynccontextmanager

@@ -20,8 +20,11 @@ _ASIDE = ".before-restore"
 _OF_WRITING = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE")
 
 
-def create_copy(path: Path) -> None:
-    """Create the file of a copy, readable only by its owner. Raises `StoreError` if it exists."""
+def create_copy(path: Path, wanted: Path | None = None) -> None:
+    """Create the file of a copy, readable only by its owner. Raises `StoreError` if it exists.
+
+    `wanted` is what the copy is made for: a path that the reader of the error knows.
+    """
     with _explained(path):
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -29,6 +32,8 @@ def create_copy(path: Path) -> None:
             raise StoreError(
                 f"{path} exists: another process writes it, or was killed; then delete it"
             ) from error
+        except OSError as error:
+            raise StoreError(f"{wanted or path}: {os.strerror(error.errno or 0)}") from error
 
 
 def copy_database(source: Path, target: Path, patience_s: float = PATIENCE_S) -> None:
