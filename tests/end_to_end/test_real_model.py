@@ -3,7 +3,9 @@
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,46 @@ def engine_of(program: Program) -> psutil.Process:
 
 def first(events: Iterator[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next(event for event in events if event["type"] == kind)
+
+
+def press_ctrl_c_twice(program: Program) -> None:
+    """Press again when the server has taken notice of the first."""
+    program.process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + PATIENCE_S
+    while "Ctrl-C again stops now." not in program.error_output:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    program.process.send_signal(signal.SIGINT)
+
+
+def lines_of_log(program: Program) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in program.errors if line.startswith("{")]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_second_ctrl_c_tells_the_callers_of_running_requests(own: Program, streamed: bool) -> None:
+    url = f"{own.url}/v1/messages"
+    if streamed:
+        with stream(own, STORY) as events:
+            first(events, "content_block_delta")
+            press_ctrl_c_twice(own)
+            error = list(events)[-1]
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(httpx2.post, url, json=STORY, headers=HEADERS, timeout=PATIENCE_S)
+            time.sleep(1)
+            press_ctrl_c_twice(own)
+            answer = asked.result()
+            assert answer.status_code == 529
+            error = answer.json()
+    assert error["type"] == "error"
+    assert error["error"]["type"] == "overloaded_error"
+    assert own.wait() == 0
+    lines = lines_of_log(own)
+    assert {line["level"] for line in lines} <= {"info", "warning"}
+    (request,) = (line for line in lines if line.get("path") == "/v1/messages")
+    assert request["error_type"] == "overloaded_error"
+    assert "Traceback" not in own.error_output
 
 
 def test_killing_the_engine_in_mid_stream_is_an_error_event_and_the_next_request_works(

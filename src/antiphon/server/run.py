@@ -35,6 +35,8 @@ SWITCH_S = 0.0002
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 MAPPED_BYTES = 272 * 1024
+# The time that requests have to tell their callers that the server stops.
+LAST_WORD_S = 2.0
 # Longer than clients keep an idle connection, so that the client closes it: a request that arrives
 # while the server closes the connection is lost.
 KEEP_ALIVE_S = 75
@@ -67,6 +69,21 @@ class Server(uvicorn.Server):
         finally:
             for number in stopping:
                 loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; end requests that still run after the grace time or a second Ctrl-C.
+
+        They end before their engines do, so that their callers get an `overloaded_error`, and not
+        the failure of an engine that was taken away.
+        """
+        await super().shutdown(sockets)
+        running = set(self.server_state.tasks)
+        for task in running:
+            # uvicorn has cancelled them after the grace time; twice would cut off the last word.
+            if not task.cancelling():
+                task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=LAST_WORD_S)
 
     def _stop(self, number: signal.Signals) -> None:
         if not self._platform.draining:

@@ -61,7 +61,7 @@ class Boundary:
             # traceback if that goes on. Their tasks end here: at the latest with the event loop,
             # which cancels those whose callers do not read once more.
             with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
-                await self._fail(exchange, OverloadedError("The server is shutting down."))
+                await self._answer(exchange, OverloadedError("The server is shutting down."))
         except Exception as error:  # noqa: BLE001 - this is the error boundary
             await self._fail(exchange, error)
         finally:
@@ -71,9 +71,12 @@ class Boundary:
 
     async def _fail(self, exchange: Exchange, error: BaseException) -> None:
         failure = as_api_error(error)
-        exchange.fields["error_type"] = failure.type
         if failure.status >= FIRST_SERVER_ERROR:
             self._log_cause(exchange, error)
+        await self._answer(exchange, failure)
+
+    async def _answer(self, exchange: Exchange, failure: ApiError) -> None:
+        exchange.fields["error_type"] = failure.type
         if not exchange.started:
             exchange.headers |= headers(failure)
             await exchange.respond(failure.status, envelope(failure, exchange.request_id))
