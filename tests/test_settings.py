@@ -134,21 +134,27 @@ def test_api_key_is_hidden_in_its_repr() -> None:
 @pytest.mark.parametrize(
     ("flags", "environ", "names"),
     [
-        ({"model": "x", "engine": "y"}, {}, "model, engine"),
-        ({"engine": "llama"}, {}, "engine"),
-        ({}, {"ANTIPHON_MODEL": "x"}, "model"),
-        ({"model": "x"}, {"ANTIPHON_ENGINE": "y"}, "model, engine"),
-        ({}, {"ANTIPHON_MODEL_ID": "x", "ANTIPHON_ALIASES": "y"}, "model_id, aliases"),
-        ({}, {"ANTIPHON_LLAMA_THREADS": "2"}, "llama"),
-        ({}, {"ANTIPHON_SCRIPTED_TEXT": "x"}, "scripted"),
+        ({"model": "x", "engine": "y"}, {}, "--model, --engine"),
+        ({"engine": "llama"}, {}, "--engine"),
+        ({}, {"ANTIPHON_MODEL": "x"}, "ANTIPHON_MODEL"),
+        ({"model": "x"}, {"ANTIPHON_ENGINE": "y"}, "ANTIPHON_ENGINE, --model"),
+        (
+            {},
+            {"ANTIPHON_MODEL_ID": "x", "ANTIPHON_ALIASES": "y"},
+            "ANTIPHON_MODEL_ID, ANTIPHON_ALIASES",
+        ),
+        ({}, {"ANTIPHON_LLAMA_THREADS": "2"}, "ANTIPHON_LLAMA_THREADS"),
+        ({}, {"ANTIPHON_SCRIPTED_TEXT": "x"}, "ANTIPHON_SCRIPTED_TEXT"),
     ],
 )
 def test_one_model_beside_several_is_refused(config, flags, environ, names) -> None:
     config.write_text('[[models]]\nid = "small"\nengine = "scripted"\n')
     with pytest.raises(SettingsError) as caught:
         load(flags, environ, config)
-    said = "[[models]] names the models; remove one of the two"
-    assert str(caught.value) == f"{names}: {said}"
+    assert str(caught.value) == (
+        f"{names}: this is for a server of one model, but {config} lists its models in "
+        f"[[models]]; leave out {names}, or remove those tables"
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,10 +163,34 @@ def test_one_model_beside_several_is_refused(config, flags, environ, names) -> N
         ({"ANTIPHON_PROT": "1"}, "ANTIPHON_PROT: unknown setting (did you mean 'port'?)"),
         ({"ANTIPHON_MODELS": "x"}, "ANTIPHON_MODELS: unknown setting"),
         ({"ANTIPHON_LLAMA": "x"}, "ANTIPHON_LLAMA: unknown setting"),
-        ({"ANTIPHON_PORT": "many"}, "port: "),
-        ({"ANTIPHON_PORT": "65536"}, "port: "),
-        ({"ANTIPHON_PING_INTERVAL_S": "11"}, "ping_interval_s: "),
-        ({"ANTIPHON_LOG_LEVEL": "loud"}, "log_level: "),
+        (
+            {"ANTIPHON_PORT": "many"},
+            "ANTIPHON_PORT: should be a whole number from 0 to 65535, not text",
+        ),
+        ({"ANTIPHON_PORT": "65536"}, "ANTIPHON_PORT: should be a whole number from 0 to 65535"),
+        (
+            {"ANTIPHON_PING_INTERVAL_S": "11"},
+            "ANTIPHON_PING_INTERVAL_S: should be a number above 0 and of at most 10",
+        ),
+        ({"ANTIPHON_LOG_LEVEL": "loud"}, "ANTIPHON_LOG_LEVEL: unknown value 'loud' (there are: "),
+        (
+            {"ANTIPHON_URL_SOURCES": "maybe"},
+            "ANTIPHON_URL_SOURCES: should be true or false, not text",
+        ),
+        (
+            {"ANTIPHON_LIMITS_MONTHLY_SPEND": "-1"},
+            "ANTIPHON_LIMITS_MONTHLY_SPEND: must be between 0 and 9000000 US dollars",
+        ),
+        (
+            {"ANTIPHON_LIMITS_REQUESTS": "5"},
+            "ANTIPHON_LIMITS_REQUESTS: unknown name 'requests'",
+        ),
+        (
+            {"ANTIPHON_BODY_BUDGET_BYTES": "2048"},
+            "ANTIPHON_BODY_BUDGET_BYTES: is less than max_body_bytes",
+        ),
+        ({"ANTIPHON_DATA_DIR": ""}, "ANTIPHON_DATA_DIR: should be the path of a folder"),
+        ({"ANTIPHON_DATA_DIR": "~nobody-here/x"}, "ANTIPHON_DATA_DIR: '~nobody-here/x': there is"),
     ],
 )
 def test_fault_in_the_environment_is_named(environ, said) -> None:
@@ -174,7 +204,15 @@ def test_fault_in_the_environment_is_named(environ, said) -> None:
     [
         ("prot = 1", "unknown setting 'prot' (did you mean 'port'?)"),
         ("port = ", "Invalid value"),
-        ("port = 'x'", "port: "),
+        ("port = 'x'", "port: should be a whole number from 0 to 65535, not text"),
+        ("port = 1.5", "port: should be a whole number from 0 to 65535, not a number with deci"),
+        ("host = 5", "host: should be text, not a whole number"),
+        ("aliases = 'x'", "aliases: should be a list, not text"),
+        ("aliases = [5]", "aliases[0]: should be text, not a whole number"),
+        ("limits = 5", "limits: should be a table, not a whole number"),
+        ("api_key = 5", "api_key: should be text"),
+        ("data_dir = 5", "data_dir: should be text"),
+        ('data_dir = "a\\u0000b"', "data_dir: should be the path of a folder"),
         ("[[models]]\nengine = 'llama'", "id"),
         ("[[models]]\nid = 'x'\nspeed = 1", "speed"),
         ("[[models]]\nid = 'x'\n[[models.engines]]\nweight = -1", "weight"),
@@ -267,19 +305,19 @@ def test_top_level_price_is_the_price_of_the_only_model(config) -> None:
 @pytest.mark.parametrize(
     ("price", "said"),
     [
-        ("input = 1", "models[0].price: Object missing required field `output`"),
-        ("input = -1\noutput = 1", "models[0].price: input must be between 0 and 10000 US"),
-        ("input = 1\noutput = nan", "models[0].price: output must be between 0 and 10000 US"),
-        ("input = 1\noutput = 0.0001", "models[0].price: output must be a whole number of thous"),
-        ('input = "1 $"\noutput = 1', "models[0].price.input: Invalid decimal string"),
-        ("input = 1\noutput = 1\nread = 1", "models[0].price: unknown name 'read'"),
-        ("input = 1\noutput = 1\nlong_above = 5", "models[0].price: long and long_above stand"),
+        ("input = 1", "models[0].price: `output` is missing"),
+        ("input = -1\noutput = 1", "models[0].price.input: must be between 0 and 10000 US"),
+        ("input = 1\noutput = nan", "models[0].price.output: must be between 0 and 10000 US"),
+        ("input = 1\noutput = 0.0001", "models[0].price.output: must be a whole number of thous"),
+        ('input = "1 $"\noutput = 1', "models[0].price.input: should be a number"),
+        ("input = 1\noutput = 1\nread = 1", "models[0].price.read: unknown name 'read'"),
+        ("input = 1\noutput = 1\nlong_above = 5", "models[0].price: `long` and `long_above` stand"),
     ],
 )
 def test_invalid_price_is_refused_with_its_path(config, price: str, said: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         priced(config, price)
-    assert str(refusal.value).startswith(said)
+    assert str(refusal.value).startswith(f"{config}: {said}")
 
 
 @pytest.mark.parametrize(
@@ -300,31 +338,85 @@ def test_monthly_spend_is_read_to_the_nano_dollar(config, cap: str, nano_dollars
 @pytest.mark.parametrize(
     ("cap", "said"),
     [
-        ("-1", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
-        ("9000000.01", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
-        ("nan", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
-        ("inf", "limits: monthly_spend must be between 0 and 9000000 US dollars"),
-        ('"0.0000000001"', "limits: monthly_spend must be a whole number of nano-dollars"),
-        ('"1.00000000000000000000000000000000001"', "limits: monthly_spend must be a whole"),
-        ("true", "limits.monthly_spend: Expected `decimal | null`, got `bool`"),
-        ('"5 $"', "limits.monthly_spend: Invalid decimal string"),
+        ("-1", "limits.monthly_spend: must be between 0 and 9000000 US dollars"),
+        ("9000000.01", "limits.monthly_spend: must be between 0 and 9000000 US dollars"),
+        ("nan", "limits.monthly_spend: must be between 0 and 9000000 US dollars"),
+        ("inf", "limits.monthly_spend: must be between 0 and 9000000 US dollars"),
+        ('"0.0000000001"', "limits.monthly_spend: must be a whole number of nano-dollars"),
+        ('"1.00000000000000000000000000000000001"', "limits.monthly_spend: must be a whole"),
+        ("true", "limits.monthly_spend: should be a number, not true or false"),
+        ('"5 $"', "limits.monthly_spend: should be a number"),
     ],
 )
 def test_invalid_monthly_spend_is_refused_with_its_path(config, cap: str, said: str) -> None:
     config.write_text(f"[limits]\nmonthly_spend = {cap}")
     with pytest.raises(SettingsError) as refusal:
         load(config=config)
-    assert str(refusal.value).startswith(said)
+    assert str(refusal.value).startswith(f"{config}: {said}")
 
 
 @pytest.mark.parametrize("name", ["when_counters_are_away", "local_share"])
 def test_setting_of_an_earlier_release_is_refused_with_the_reason(config, name: str) -> None:
-    said = f"limits.{name}: this setting is gone: while the Valkey server is away, every request"
+    said = "this setting is gone: while the Valkey server is away, every request"
     config.write_text(f'[limits]\n{name} = "local"')
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=f"{config}: limits.{name}: {said}"):
         load(config=config)
-    with pytest.raises(SettingsError, match=said):
-        load(environ={f"ANTIPHON_LIMITS_{name.upper()}": "0.5"})
+    variable = f"ANTIPHON_LIMITS_{name.upper()}"
+    with pytest.raises(SettingsError, match=f"^{variable}: {said}"):
+        load(environ={variable: "0.5"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "place"),
+    [
+        ({"port": 70000}, {"ANTIPHON_PORT": "1"}, "--port"),
+        ({}, {"ANTIPHON_PORT": "70000"}, "ANTIPHON_PORT"),
+        ({"data_dir": ""}, {}, "--data-dir"),
+        ({}, {"ANTIPHON_LIMITS_QUEUED_REQUESTS": "-1"}, "ANTIPHON_LIMITS_QUEUED_REQUESTS"),
+    ],
+)
+def test_source_that_decides_is_the_one_that_is_named(config, flags, environ, place) -> None:
+    config.write_text("port = 80\n[limits]\nspend_wait_s = 5\n")
+    with pytest.raises(SettingsError, match=f"^{place}: should be"):
+        load(flags, environ, config)
+
+
+def test_option_of_the_file_is_named_beside_one_of_the_environment(config) -> None:
+    config.write_text("[limits]\nspend_wait_s = -5\n")
+    with pytest.raises(SettingsError) as caught:
+        load({}, {"ANTIPHON_LIMITS_QUEUED_REQUESTS": "1"}, config)
+    assert str(caught.value) == (f"{config}: limits.spend_wait_s: should be a number of at least 0")
+
+
+def test_half_of_a_price_for_long_prompts_is_told_with_both_names(config) -> None:
+    with pytest.raises(SettingsError, match="price: `long` and `long_above` stand together"):
+        priced(config, "input = 1\noutput = 1\n[models.price.long]\ninput = 1\noutput = 1\n")
+
+
+def test_secret_knows_where_it_stands(config) -> None:
+    config.write_text('api_key = "from-the-file"\n')
+    settings = load({}, {"ANTIPHON_ADMIN_KEY": "from-the-environment"}, config)
+    assert settings.api_key.place == f"{config}: api_key"
+    assert settings.admin_key.place == "ANTIPHON_ADMIN_KEY"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\xff", "this is no text in UTF-8"), (b"a = 1\na = 2", "Cannot overwrite a value")],
+)
+def test_file_that_cannot_be_read_is_named(config, content: bytes, said: str) -> None:
+    config.write_bytes(content)
+    with pytest.raises(SettingsError, match=f"^{config}: {said}"):
+        load(config=config)
+
+
+def test_missing_file_is_told_with_what_names_it(config) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(config=config)
+    assert str(caught.value) == f"{config} (named by --config): No such file or directory"
+    with pytest.raises(SettingsError) as caught:
+        load({}, {"ANTIPHON_CONFIG": str(config)})
+    assert "(named by ANTIPHON_CONFIG): No such file" in str(caught.value)
 
 
 def test_price_in_the_environment_is_an_unknown_setting() -> None:

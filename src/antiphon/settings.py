@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +19,15 @@ from msgspec import Meta
 
 from antiphon.core.billing.money import nano_dollars_of_dollars
 from antiphon.core.billing.pricing import Price, nano_dollars
+from antiphon.setting_places import (
+    Layer,
+    layer_of_environment,
+    layer_of_file,
+    layer_of_flags,
+    name_in_fault,
+    place_of,
+    places_in,
+)
 
 T = TypeVar("T", bound="Settings")
 
@@ -26,6 +35,8 @@ PerMinute: TypeAlias = Annotated[int, Meta(ge=1, le=10**10)]
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
+CONFIG_VARIABLE = "ANTIPHON_CONFIG"
+_SECRETS = ("api_key", "admin_key", "database_url", "counters_url")
 # Settings that are tables of the file; no environment variable holds one.
 _TABLES = {"llama", "scripted", "models", "price", "limits"}
 # Settings that describe the one model that is served without `[[models]]`.
@@ -56,12 +67,13 @@ class SettingsError(ValueError):
 
 
 class Secret:
-    """A value that hides in `repr` and in tracebacks."""
+    """A value that hides in `repr` and in tracebacks. `place` says where it stands, for errors."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "place")
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, place: str = "") -> None:
         self._value = value
+        self.place = place
 
     def reveal(self) -> str:
         return self._value
@@ -128,7 +140,7 @@ class PriceSettings(CardSettings, frozen=True, forbid_unknown_fields=True, kw_on
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.long is None) != (self.long_above is None):
-            raise ValueError("long and long_above stand together or not at all")
+            raise ValueError("`long` and `long_above` stand together or not at all")
 
     def price(self) -> Price:
         long = self.long.card() if self.long else None
@@ -282,18 +294,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ) -> Self:
         """Read the settings from all sources. Raises `SettingsError`."""
         variables = os.environ if environ is None else environ
-        named = config or (Path(variables["ANTIPHON_CONFIG"]) if _config(variables) else None)
         values: dict[str, Any] = {}
-        layers = (_from_file(named), _from_environment(variables), dict(flags))
+        layers = (
+            _from_file(config, variables.get(CONFIG_VARIABLE)),
+            layer_of_environment(_from_environment(variables), PREFIX),
+            layer_of_flags(flags),
+        )
         for layer in layers:
-            for key, value in layer.items():
+            for key, value in layer.values.items():
                 both = isinstance(value, dict) and isinstance(values.get(key), dict)
                 values[key] = {**values[key], **value} if both else value
         values.setdefault("data_dir", _default_data_dir(variables) + _suffix(values))
-        _refuse_gone(values)
+        for name in _SECRETS:
+            if isinstance(values.get(name), str):
+                values[name] = Secret(values[name], place_of(layers, name))
+        _refuse_gone(values, layers)
         if values.get("models"):
-            _refuse_one_model(*layers[1:])
-        return _convert(cls, values)
+            _refuse_one_model(layers)
+        return _convert(cls, values, layers)
 
 
 def child_environment(
@@ -321,22 +339,22 @@ def environment_with(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
-def _refuse_gone(values: Mapping[str, Any]) -> None:
+def _refuse_gone(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
     for (table, name), reason in _GONE.items():
         if isinstance(values.get(table), dict) and name in values[table]:
-            raise SettingsError(f"{table}.{name}: this setting is gone: {reason}; remove it")
+            place = place_of(layers, f"{table}.{name}")
+            raise SettingsError(f"{place}: this setting is gone: {reason}; remove it")
 
 
-def _refuse_one_model(*layers: Mapping[str, Any]) -> None:
+def _refuse_one_model(layers: Sequence[Layer]) -> None:
     """Refuse what the environment or a flag says of the one model that is not served."""
-    if found := [name for name in _OF_ONE_MODEL if any(name in layer for layer in layers)]:
+    file, *others = layers
+    if found := [place for layer in others for place in places_in(layer, _OF_ONE_MODEL)]:
+        which = ", ".join(found)
         raise SettingsError(
-            f"{', '.join(found)}: [[models]] names the models; remove one of the two"
+            f"{which}: this is for a server of one model, but {file.source} lists its models in "
+            f"[[models]]; leave out {which}, or remove those tables"
         )
-
-
-def _config(variables: Mapping[str, str]) -> bool:
-    return bool(variables.get("ANTIPHON_CONFIG"))
 
 
 def _default_data_dir(variables: Mapping[str, str]) -> str:
@@ -369,22 +387,26 @@ def _tables(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _from_file(named: Path | None) -> dict[str, Any]:
-    path = named or Path(CONFIG_FILE)
-    if named is None and not path.is_file():
-        return {}
+def _from_file(flag: Path | None, variable: str | None) -> Layer:
+    """Read the file that a flag or a variable names, else that of the working folder."""
+    path = flag or Path(variable or CONFIG_FILE)
+    if flag is None and not variable and not path.is_file():
+        return layer_of_file({}, path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        by = " (named by --config)" if flag else f" (named by {CONFIG_VARIABLE})" * bool(variable)
+        raise SettingsError(f"{path}{by}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: this is no text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: {error}") from error
     if isinstance(values.get("model"), list):
         raise SettingsError(f"{path}: [[model]] is no setting (did you mean [[models]]?)")
     for key in values:
         if key not in Settings.__struct_fields__:
             raise SettingsError(f"{path}: unknown setting {key!r}{_nearest(key)}")
-    return values
+    return layer_of_file(values, path)
 
 
 def _nearest(key: str) -> str:
@@ -396,7 +418,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     """Read `ANTIPHON_PORT=8080`, `ANTIPHON_LLAMA_THREADS=2`, `ANTIPHON_ALIASES=a,b`."""
     values: dict[str, Any] = {}
     for name, text in variables.items():
-        if not name.startswith(PREFIX) or name == "ANTIPHON_CONFIG":
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
             continue
         key = name.removeprefix(PREFIX).lower()
         table, _, option = key.partition("_")
@@ -419,19 +441,31 @@ def _scalar(text: str) -> Any:
         return text
 
 
-def _convert(kind: type[T], values: dict[str, Any]) -> T:
+def _convert(kind: type[T], values: dict[str, Any], layers: Sequence[Layer]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         from antiphon.wire.mistakes import explained  # noqa: PLC0415 - only for mistakes
 
         path, fault = explained(error, kind)
-        raise SettingsError(f"{path or 'settings'}: {fault}") from error
+        if name := name_in_fault(values, path, fault):
+            path = f"{path}.{name}" if path else name
+            fault = fault.removeprefix(f"{name} ")
+        raise SettingsError(f"{place_of(layers, path)}: {fault}") from error
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(value).expanduser()
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise TypeError(f"expected {kind.__name__}")
+    if isinstance(value, kind):
+        return value
+    if kind is Path and isinstance(value, str):
+        return _path(value)
+    raise TypeError("should be text")
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("should be the path of a folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{text[:80]!r}: there is no such user") from error

@@ -13,7 +13,6 @@ from antiphon.wire.admin.keys import KeyInfo
 
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _FIRST_KEY = "(each start replaces it until it is used; then it is not shown again)"
-_VARIABLES = {"api_key": "ANTIPHON_API_KEY", "admin_key": "ANTIPHON_ADMIN_KEY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Welcome:
             return f"{self.first.secret}\n           {_FIRST_KEY}"
         settings = self.platform.settings
         if settings.api_key is not None and "api_key" not in self.platform.ignored:
-            return "the one in ANTIPHON_API_KEY"
+            return f"the one in {settings.api_key.place}"
         return f"made before; to make another one:\n           `{self._create_key()}`"
 
     def _create_key(self, flag: str = "") -> str:
@@ -80,8 +79,9 @@ class Welcome:
         return f"antiphon keys create NAME{flag}{where}"
 
     def _notes(self) -> tuple[str, ...]:
+        settings = self.platform.settings
         ignored = (
-            f"`{name}` ({_VARIABLES[name]}) is ignored: it is only for an installation without "
+            f"{getattr(settings, name).place} is ignored: it is only for an installation without "
             "keys, and this one has others. Make one with "
             f"`{self._create_key(' --admin' if name == 'admin_key' else '')}`, or choose a new "
             "folder with --data-dir."

@@ -24,7 +24,7 @@ from antiphon.service.limits.admitter import Admitter
 from antiphon.service.limits.metering import Metering
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.settings import Settings
-from antiphon.store.counters.base import Counters
+from antiphon.store.counters.base import Counters, CountersError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters, steady_clock
 from antiphon.store.data_folder import JOURNAL_FOLDER
@@ -49,7 +49,10 @@ async def open_counters(
         return
     from antiphon.store.counters.valkey import open_valkey  # noqa: PLC0415 - an extra
 
-    remote = open_valkey(settings.counters_url.reveal(), name=f"antiphon:{organization}")
+    try:
+        remote = open_valkey(settings.counters_url.reveal(), name=f"antiphon:{organization}")
+    except CountersError as error:
+        raise CountersError(f"{settings.counters_url.place}: {error}") from error
     counters = FallbackCounters(remote)
     try:
         await counters.open()

@@ -15,7 +15,7 @@ from antiphon.service.accounting import OpenCounters, open_accounting, open_coun
 from antiphon.service.accounts import Accounts, KeyUsage, establish
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.key_expiry import ExpiryWatch
-from antiphon.service.admin.keys import KeyRing
+from antiphon.service.admin.keys import KeyRefusedError, KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.database_watch import DatabaseWatch
@@ -118,7 +118,7 @@ async def opened_database(
     url = settings.database_url or Secret(sqlite_url(database_path(settings.data_dir)))
     async with AsyncExitStack() as stack:
         try:
-            database = await open_database(url.reveal())
+            database = await _open(open_database, url)
             stack.push_async_callback(database.aclose)
             await migrate(database, may_create=may_found and not used)
             await establish(database, entropy, now)
@@ -129,6 +129,16 @@ async def opened_database(
         if settings.database_url is None:
             mark_used(settings.data_dir)
         yield database
+
+
+async def _open(open_database: OpenDatabase, url: Secret) -> Database:
+    """Open the database of a URL. An error of the URL itself begins with its place."""
+    try:
+        return await open_database(url.reveal())
+    except StoreError as error:
+        if url.place and type(error) is StoreError:
+            raise StoreError(f"{url.place}: {error}") from error
+        raise
 
 
 def _prepare_folder(data_dir: Path, *, used: bool, may_found: bool) -> None:
@@ -260,8 +270,13 @@ async def _chosen_keys(keys: KeyRing, access: Access, settings: Settings) -> tup
         ("admin_key", settings.admin_key, KeyKind.ADMIN),
         ("api_key", settings.api_key, KeyKind.API),
     ):
-        if chosen is None or await keys.first(SERVER, chosen.reveal(), kind) is not None:
+        if chosen is None:
             continue
+        try:
+            if await keys.first(SERVER, chosen.reveal(), kind) is not None:
+                continue
+        except KeyRefusedError as error:
+            raise KeyRefusedError(f"{chosen.place or name}: {error}") from error
         if not await access.accepts(chosen.reveal(), kind):
             ignored.append(name)
     return tuple(ignored)

@@ -1,7 +1,7 @@
-"""Errors of settings and options, with the name or the value that was probably meant."""
+"""Errors of settings and options in plain words, with the name or value that was probably meant."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
@@ -14,13 +14,35 @@ MOST_NAMES: Final = 12
 _PATH = re.compile(r"(?P<fault>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _ENUM = re.compile(r"Invalid enum value '?(.*?)'?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_GOT = re.compile(r"got `(\w+)`")
+_KINDS: Final[Mapping[type[inspect.Type], str]] = {
+    inspect.BoolType: "true or false",
+    inspect.DecimalType: "a number",
+    inspect.DictType: "a table",
+    inspect.ListType: "a list",
+    inspect.StrType: "text",
+    inspect.StructType: "a table",
+    inspect.VarTupleType: "a list",
+}
+# The types of the decoder, as people call what stands in a file of settings.
+_WORDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number with decimals",
+    "int": "a whole number",
+    "null": "nothing",
+    "object": "a table",
+    "str": "text",
+}
 
 
 def explained(error: msgspec.ValidationError, kind: type) -> tuple[str, str]:
     """Return the path and the fault of a value that is no `kind`.
 
     An unknown name comes with the nearest one or with all, an unknown value with all that are
-    allowed. The path is empty at the top.
+    allowed. A value of another type comes with what should stand there. The path is empty at the
+    top.
     """
     found = _PATH.fullmatch(str(error))
     fault, path = (found["fault"], found["path"] or "") if found else (str(error), "")
@@ -31,7 +53,42 @@ def explained(error: msgspec.ValidationError, kind: type) -> tuple[str, str]:
     elif wrong := _ENUM.fullmatch(fault):
         values = [value for one in where for value in _values(one)]
         fault = f"unknown value {wrong[1][:80]!r}{did_you_mean(wrong[1], values)}"
+    elif missing := _MISSING.fullmatch(fault):
+        fault = f"`{missing[1]}` is missing"
+    elif fault.startswith(("Expected", "Invalid")):
+        fault = _should_be(where, fault)
     return path.removeprefix("."), fault
+
+
+def _should_be(where: Sequence[inspect.Type], fault: str) -> str:
+    """Return what should stand at a place, and what stands there; else the fault as it is."""
+    wanted = " or ".join(dict.fromkeys(text for kind in where if (text := _described(kind))))
+    if not wanted:
+        return fault
+    got = _GOT.search(fault)
+    return f"should be {wanted}" + (f", not {_WORDS.get(got[1], got[1])}" if got else "")
+
+
+def _described(kind: inspect.Type) -> str:
+    """Return what people call the values of a type; empty for `None` and for unknown types."""
+    match kind:
+        case inspect.IntType():
+            return f"a whole number{_range(kind)}"
+        case inspect.FloatType():
+            return f"a number{_range(kind)}"
+        case inspect.StrType(min_length=least, max_length=most) if least and most:
+            return f"text of {least} to {most:,} characters"
+        case inspect.LiteralType() | inspect.EnumType():
+            return f"one of {', '.join(_values(kind))}"
+        case _:
+            return _KINDS.get(type(kind), "")
+
+
+def _range(kind: inspect.IntType | inspect.FloatType) -> str:
+    if kind.ge is not None and kind.le is not None:
+        return f" from {kind.ge} to {kind.le}"
+    bounds = ((" above", kind.gt), (" of at least", kind.ge), (" of at most", kind.le))
+    return " and".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
 
 
 def did_you_mean(word: str, names: list[str]) -> str:

@@ -9,20 +9,26 @@ from antiphon.engines.llama.options import available_cores, decode_options
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"slots": 0}, "Model `m`: the option `slots` is wrong: expected `int` >= 1."),
-        ({"slots": "4"}, "Model `m`: the option `slots` is wrong: expected `int`, got `str`."),
-        ({"slot": 4}, "Model `m`: unknown name 'slot' (did you mean 'slots'?)."),
+        ({"slots": 0}, "the option `slots` is wrong: should be a whole number from 1 to 256."),
+        (
+            {"slots": "4"},
+            "the option `slots` is wrong: should be a whole number from 1 to 256, not text.",
+        ),
+        ({"slot": 4}, "unknown name 'slot' (did you mean 'slots'?)."),
         (
             {"context": 8_000_001},
-            "Model `m`: the option `context` is wrong: expected `int` <= 8000000.",
+            "the option `context` is wrong: should be a whole number from 0 to 8000000.",
         ),
-        ({"gpu_layers": -2}, "Model `m`: the option `gpu_layers` is wrong: expected `int` >= -1."),
+        (
+            {"gpu_layers": -2},
+            "the option `gpu_layers` is wrong: should be a whole number of at least -1.",
+        ),
     ],
 )
 def test_bad_option_is_named(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(EngineStartError) as caught:
         decode_options("m", options)
-    assert str(caught.value) == complaint
+    assert str(caught.value) == f"Model `m`: {complaint}"
 
 
 def test_url_without_a_scheme_is_refused() -> None:

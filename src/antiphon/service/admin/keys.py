@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 # The time before its end in which a key counts as expiring soon.
 WARNING = timedelta(days=7)
 ORDINARY = frozenset({KeyKind.API})
-_VARIABLES = {KeyKind.API: "ANTIPHON_API_KEY", KeyKind.ADMIN: "ANTIPHON_ADMIN_KEY"}
 
 
 class KeyRefusedError(ValueError):
@@ -149,7 +148,7 @@ class KeyRing:
         async with self._transactions.read() as connection:
             if await count_keys(connection, kind):
                 return None
-        secret = self._secret(kind) if chosen is None else _chosen(chosen, kind)
+        secret = self._secret(kind) if chosen is None else _chosen(chosen)
         try:
             async with self._transactions.change() as connection:
                 # Another process may have created it meanwhile.
@@ -160,7 +159,7 @@ class KeyRing:
                 key = self._new(CreateKeyParams(name="default"), kind, workspace)
                 return await self._add(connection, actor, key, secret)
         except ConflictError as error:
-            raise KeyRefusedError(f"{_VARIABLES[kind]}: another key has this secret") from error
+            raise KeyRefusedError("another key has this secret") from error
 
     async def first_to_show(self, actor: Actor) -> KeyInfo | None:
         """Create the first key, if there is none, and return it with a secret to show.
@@ -316,8 +315,8 @@ async def _workspace(connection: "AsyncConnection", params: CreateKeyParams) -> 
             return (await read_directory(connection)).default_workspace.id
 
 
-def _chosen(secret: str, kind: KeyKind) -> str:
+def _chosen(secret: str) -> str:
     try:
         return checked_secret(secret)
     except ValueError as error:
-        raise KeyRefusedError(f"{_VARIABLES[kind]}: {error}") from error
+        raise KeyRefusedError(str(error)) from error

@@ -1,0 +1,85 @@
+"""Says where a setting stands: in the file, in a variable, or in a flag. Errors begin with it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The settings of one source, and the function from the path of a setting to its place there.
+
+    `source` is what people call the source. A path is that of an error: `port`,
+    `limits.monthly_spend`, `models[0].price.input`.
+    """
+
+    source: str
+    values: Mapping[str, Any]
+    place: Callable[[str], str]
+
+    def has(self, path: str) -> bool:
+        """Return whether this source sets what is at a path, at least its table."""
+        key, option = [*re.split(r"[.\[]", path), ""][:2]
+        table = self.values.get(key)
+        # The tables of several sources are merged, so each option may come from another one.
+        return key in self.values and (not isinstance(table, dict) or not option or option in table)
+
+
+def layer_of_file(values: Mapping[str, Any], file: Path) -> Layer:
+    """Return the settings of a file: `antiphon.toml: limits.monthly_spend`."""
+    return Layer(str(file), values, lambda path: f"{file}: {path}")
+
+
+def layer_of_environment(values: Mapping[str, Any], prefix: str) -> Layer:
+    """Return the settings of variables: `ANTIPHON_LIMITS_MONTHLY_SPEND`."""
+    return Layer(
+        "the environment", values, lambda path: prefix + _bare(path).replace(".", "_").upper()
+    )
+
+
+def layer_of_flags(values: Mapping[str, Any]) -> Layer:
+    """Return the settings of flags: `--data-dir`."""
+    return Layer("the command line", values, lambda path: "--" + _bare(path).replace("_", "-"))
+
+
+def place_of(layers: Sequence[Layer], path: str) -> str:
+    """Return the place of the source that decides on a path: of layers, the last wins.
+
+    Of a path that no source has, the place is the path.
+    """
+    for wanted in (path, re.split(r"[.\[]", path)[0]):
+        for layer in reversed(layers):
+            if layer.has(wanted):
+                return layer.place(path)
+    return path or "settings"
+
+
+def places_in(layer: Layer, names: Iterable[str]) -> list[str]:
+    """Return the places of those names that a layer sets; of a table, of each of its options."""
+    found = [(name, layer.values[name]) for name in names if name in layer.values]
+    return [
+        layer.place(path)
+        for name, value in found
+        for path in (
+            [f"{name}.{option}" for option in value] if isinstance(value, dict) else [name]
+        )
+    ]
+
+
+def name_in_fault(values: Mapping[str, Any], path: str, fault: str) -> str:
+    """Return the name in the table at a path with which a fault begins; empty if there is none."""
+    table: Any = values
+    for part in re.findall(r"[^.\[\]]+", path):
+        if isinstance(table, list) and part.isdecimal() and int(part) < len(table):
+            table = table[int(part)]
+        else:
+            table = table.get(part) if isinstance(table, dict) else None
+    found = re.match(r"(?:unknown name ')?(\w+)", fault)
+    return found[1] if found and isinstance(table, dict) and found[1] in table else ""
+
+
+def _bare(path: str) -> str:
+    """Return a path without the numbers of lists, which variables and flags do not have."""
+    return re.sub(r"\[.*", "", path)
