@@ -1,6 +1,7 @@
 import fcntl
 import io
 import json
+import logging
 import os
 import pty
 import re
@@ -33,6 +34,39 @@ def test_line_is_json_without_a_terminal(monkeypatch) -> None:
     said = json.loads(line)
     assert (said["event"], said["status"], said["level"]) == ("request", 200, "info")
     assert said["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_line_of_a_library_has_the_form_of_all_others(monkeypatch, form: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logs("info", form)
+    library = logging.getLogger("uvicorn.error")
+    try:
+        library.info("not said")
+        library.warning("slow %s", "x" * 2000)
+        try:
+            raise ValueError("what the caller sent")  # noqa: TRY301 - it is the example
+        except ValueError:
+            library.exception("failed")
+    finally:
+        logging.basicConfig(handlers=[], force=True)
+        structlog.reset_defaults()
+    written = stream.buffer.getvalue().decode()
+    assert "what the caller sent" not in written
+    assert "not said" not in written
+    slow, failed = written.splitlines()[:2]
+    assert len(slow) < 1300
+    if form == "json":
+        assert json.loads(slow)["level"] == "warning"
+        said = json.loads(failed)
+        assert (said["event"], said["level"], said["logger"], said["message"]) == (
+            "library",
+            "error",
+            "uvicorn.error",
+            "failed",
+        )
+        assert said["exception"] == "ValueError"
 
 
 @pytest.mark.parametrize(

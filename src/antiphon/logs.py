@@ -21,6 +21,8 @@ from antiphon.wire.errors import shortened
 
 MOST_FRAMES = 8
 MOST_LINES = 1000
+# The most characters of a library's message.
+LONGEST_MESSAGE = 1000
 FLUSH_S = 0.1
 # The event of the line that each request has.
 REQUEST = "request"
@@ -53,8 +55,25 @@ def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
         logger_factory=(structlog.WriteLoggerFactory(sys.stderr) if console else lambda *_: lines),
         cache_logger_on_first_use=True,
     )
-    # Libraries log little, so their lines are shown unchanged.
-    logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), force=True)
+    logging.basicConfig(
+        handlers=[LibraryLines()], level=max(threshold, logging.WARNING), force=True
+    )
+
+
+class LibraryLines(logging.Handler):
+    """Writes what libraries log as events of this program, so that every line has one form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record; of an exception, only the frames."""
+        log = structlog.get_logger(record.name)
+        error = record.exc_info[1] if record.exc_info else None
+        severe = record.levelno >= logging.ERROR
+        (log.error if severe else log.warning)(
+            "library",
+            logger=record.name,
+            message=shortened(record.getMessage(), LONGEST_MESSAGE),
+            **({"exc_info": error} if error else {}),
+        )
 
 
 class ConsoleLines:

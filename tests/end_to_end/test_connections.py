@@ -230,3 +230,32 @@ def test_second_request_that_began_early_is_answered_after_the_first(hasty: Prog
     connection.send(raw[20:])
     assert connection.answer()[0] == 200
     connection.close()
+
+
+MALFORMED = {
+    "no HTTP": b"\x00\x01\x02\r\n\r\n",
+    "no version": b"GET /health\r\n\r\n",
+    "a wrong method": b"G@T /health HTTP/1.1\r\nhost: x\r\n\r\n",
+    "two hosts": b"GET /health HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+    "a large head": b"GET /health HTTP/1.1\r\nhost: x\r\na: " + b"a" * 70_000,
+}
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_what_is_no_request_writes_no_line_unless_asked_for(level: str, tmp_path: Path) -> None:
+    """Whoever reaches the port could fill the disk with such lines."""
+    environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_LOG_LEVEL": level}
+    refused = set()
+    with serving(tmp_path, "--engine", "scripted", environ=environ) as program:
+        for raw in MALFORMED.values():
+            connection = Connection(program)
+            connection.send(raw)
+            status, headers, _ = connection.answer()
+            connection.close()
+            assert 400 <= status < 500
+            refused.add(headers["request-id"])
+        program.stop()
+    lines = [json.loads(line) for line in program.errors if line.startswith("{")]
+    told = [line for line in lines if line["event"] == "no request"]
+    assert {line["request_id"] for line in told} == (refused if level == "debug" else set())
+    assert "Invalid HTTP request received.\n" not in program.errors

@@ -177,7 +177,6 @@ class EnvelopeProtocol(HttpToolsProtocol):
             while data:
                 data = self._behind_upgrade(data)
         except httptools.HttpParserError:
-            self.logger.warning(NO_REQUEST)
             self._refuse(self._fault or InvalidRequestError(NO_REQUEST))
 
     def _behind_upgrade(self, data: bytes) -> bytes:
@@ -366,6 +365,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._close()
             return
         request = request_id(type(self).entropy(ID_ENTROPY))
+        # Not by default: anybody could fill the disk with these lines.
+        self.log.debug("no request", request_id=request, status=error.status, reason=error.message)
         self.transport.write(refusal(error, request, self.date()))
         self._disconnect(answered)
         self._linger()
