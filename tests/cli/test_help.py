@@ -2,11 +2,14 @@
 
 import argparse
 import re
+import shlex
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from antiphon.cli import FAMILIES, parser
+from antiphon.cli import FAMILIES, main, parser
 
 COLUMNS = 80
 
@@ -28,6 +31,57 @@ def test_help_fits_into_a_terminal(command: str, monkeypatch: pytest.MonkeyPatch
     assert [
         line for line in PARSERS[command].format_help().splitlines() if len(line) > COLUMNS
     ] == []
+
+
+@pytest.fixture
+def long_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The program of a clone, which is not on the PATH, as somebody calls it."""
+    folder = tmp_path / "projects/antiphon/.venv/bin"
+    folder.mkdir(parents=True)
+    (folder / "antiphon").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    called = "projects/antiphon/.venv/bin/antiphon"
+    monkeypatch.setattr(sys, "argv", [called])
+    return called
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_help_of_a_program_off_the_path_fits_into_a_terminal(
+    command: str, long_program: str
+) -> None:
+    help_text = PARSERS[command].format_help()
+    assert [line for line in help_text.splitlines() if len(line) > COLUMNS] == []
+    assert ("examples:" in help_text) <= (long_program in help_text)
+
+
+def test_example_that_is_too_long_can_be_pasted(long_program: str) -> None:
+    lines = PARSERS["antiphon limits set"].format_help().splitlines()
+    start = next(n for n, line in enumerate(lines) if f"{long_program} limits set" in line)
+    assert lines[start].endswith(" \\")
+    pasted = "\n".join(lines[start : start + 2]).replace("\\\n", "")
+    assert shlex.split(pasted) == [
+        long_program,
+        *["limits", "set", "--workspace", "research", "--requests", "60", "--spend", "100/month"],
+    ]
+    usage = PARSERS["antiphon usage"].format_help().splitlines()
+    comment = usage.index("  # since a day, key by key")
+    assert usage[comment + 1] == f"  {long_program} usage --since 2026-11-01 --by key"
+
+
+@pytest.mark.parametrize("words", ["keys create", "limits set --organization --requests x", "keyz"])
+def test_usage_error_fits_into_a_terminal(
+    words: str,
+    long_program: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(SystemExit):
+        main(words.split())
+    said = capsys.readouterr().err
+    assert [line for line in said.splitlines() if len(line) > COLUMNS] == []
+    assert long_program in said
 
 
 @pytest.mark.parametrize("command", PARSERS)

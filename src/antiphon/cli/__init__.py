@@ -14,7 +14,7 @@ from io import TextIOWrapper
 
 from antiphon import __version__
 from antiphon.cli.command import Command, CommandError, CommandParser
-from antiphon.cli.program import as_called
+from antiphon.cli.program import shown_on
 from antiphon.settings import Settings, SettingsError
 
 FAMILIES = {
@@ -31,8 +31,6 @@ FAMILIES = {
     "restore": "make a backup the database again, while no server runs",
 }
 STOPPED_BY_HAND = 130
-# The columns of a terminal.
-WIDTH = 80
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,18 +94,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 def _complain(message: str) -> None:
     """Print why a command failed: one line, which a terminal gets in lines of whole words."""
-    lines = as_called(f"antiphon: {message}").splitlines()
-    if sys.stderr.isatty():
-        lines = [part for line in lines for part in _folded(line)]
-    print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the output of a command
-
-
-def _folded(line: str) -> list[str]:
-    from textwrap import wrap  # noqa: PLC0415 - only for mistakes
-
-    if line.startswith(" "):  # a row of a table
-        return [line]
-    return wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+    print(shown_on(sys.stderr, f"antiphon: {message}"), file=sys.stderr)  # noqa: T201 - the output
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.amounts import cents_as_dollars, rate_amounts, spend_name
-from antiphon.cli.command import as_command
+from antiphon.cli.command import ExamplesFormatter, as_command
 from antiphon.cli.output import day
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
@@ -25,7 +25,7 @@ _EXAMPLES = """examples:
 def add_to(family: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
     as_command(family, _audit)
-    family.formatter_class = argparse.RawDescriptionHelpFormatter
+    family.formatter_class = ExamplesFormatter
     family.epilog = _EXAMPLES
     family.add_argument(
         "--limit",

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from antiphon.cli.program import as_called
+from antiphon.cli.program import as_called, folded_example, shown_on
 from antiphon.settings import Settings
 from antiphon.wire.errors import shortened
 
@@ -52,6 +52,22 @@ class HelpFormatter(argparse.HelpFormatter):
         if action.nargs == argparse.PARSER:
             self._action_max_length += self._indent_increment
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        # Commands get the length that they are printed with before lines are folded.
+        return super()._fill_text(as_called(text), width, indent)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return super()._split_lines(as_called(text), width)
+
+
+class ExamplesFormatter(HelpFormatter):
+    """Formats help that ends with examples, a line for each."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "\n".join(folded_example(line) for line in as_called(text).splitlines())
+
 
 class CommandParser(argparse.ArgumentParser):
     """A parser that takes flags by their whole names only, and suggests the word that was meant."""
@@ -69,11 +85,8 @@ class CommandParser(argparse.ArgumentParser):
         found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
         if found is not None:
             message = message[: found.start()] + _no_such(found[1], re.findall("'(.*?)'", found[2]))
-        self.exit(2, as_called(f"{self.prog}: error: {message}\nSee `{self.prog} --help`.\n"))
-
-    def format_help(self) -> str:
-        """Return the help; the examples in it as the reader can call them."""
-        return as_called(super().format_help())
+        said = f"{self.prog}: error: {message}\nSee `{self.prog} --help`."
+        self.exit(2, f"{shown_on(sys.stderr, said)}\n")
 
     def refuse(self, words: Sequence[str]) -> NoReturn:
         """Exit with the error of words that this command does not take."""

@@ -11,7 +11,7 @@ from antiphon.cli.command import (
     add_confirmation,
     confirm,
 )
-from antiphon.cli.output import day, hint, print_change, say, say_json
+from antiphon.cli.output import day, hint, print_change, say_json, say_unchanged
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.cli.times import DurationOrTime, from_now, moment_ahead
 from antiphon.service.admin.keys import expires_soon
@@ -121,7 +121,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         say_json(key)
     else:
-        say(str(key.secret))
+        say_unchanged(str(key.secret))
         hint(f"{_title(key)}. Keep the secret above: it is shown this once.{_until(key)}")
     return 0
 
@@ -223,7 +223,7 @@ def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         say_json(key)
         return 0
-    say(str(key.secret))
+    say_unchanged(str(key.secret))
     old = f"works until {end:%F %R} UTC" if grace else "has stopped working"
     hint(f"{_title(key)} has the secret above: it is shown this once. The old one {old}.")
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.amounts import PERIODS
-from antiphon.cli.command import CommandError, actions_of, add_command
+from antiphon.cli.command import CommandError, ExamplesFormatter, actions_of, add_command
 from antiphon.cli.limit_tables import (
     LimitOwner,
     add_owner_flags,
@@ -97,7 +97,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     )
     _add_model(clear)
     for command in (setting, clear):
-        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.formatter_class = ExamplesFormatter
         command.epilog = _EXAMPLES
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import decimal_size, print_change, say, say_json
+from antiphon.cli.output import decimal_size, print_change, say_json, say_unchanged
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.service.admin.transactions import moment
 from antiphon.settings import Settings
@@ -28,7 +28,8 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 def _pull_model(arguments: argparse.Namespace, settings: Settings) -> int:
     open_data_folder(settings.data_dir)
-    say(str(ensure_model(arguments.spec, settings.data_dir, open_progress(arguments.spec))))
+    path = ensure_model(arguments.spec, settings.data_dir, open_progress(arguments.spec))
+    say_unchanged(str(path))
     return 0
 
 

@@ -8,17 +8,22 @@ from typing import Any
 
 import msgspec
 
-from antiphon.cli.program import as_called
+from antiphon.cli.program import shown_on
 
 
 def say(text: str = "") -> None:
-    """Print a line at once; commands in it as the reader can call them."""
-    print(as_called(text), flush=True)  # noqa: T201 - this is the command line
+    """Print sentences at once; commands in them as the reader can call them."""
+    print(shown_on(sys.stdout, text), flush=True)  # noqa: T201 - this is the command line
+
+
+def say_unchanged(text: str) -> None:
+    """Print what a script reads or a person copies: a path, or a secret."""
+    print(text, flush=True)  # noqa: T201 - this is the command line
 
 
 def hint(text: str) -> None:
     """Print a sentence for people on stderr, beside an output that scripts read."""
-    print(as_called(text), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+    print(shown_on(sys.stderr, text), file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 
 def say_json(value: Any) -> None:

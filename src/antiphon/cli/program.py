@@ -10,8 +10,11 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TextIO
 
 PROGRAM = "antiphon"
+# The columns of a terminal.
+WIDTH = 80
 _COMMAND = re.compile(
     r"(?<=`)antiphon(?= )|(?<=^  )antiphon(?= )|\bpip(?= install 'antiphon\[)", re.MULTILINE
 )
@@ -33,6 +36,47 @@ def as_called(text: str, invoked: str | None = None, search_path: str | None = N
         return shlex.quote(str(program)) if program.exists() else command[0]
 
     return _COMMAND.sub(called, text)
+
+
+def shown_on(stream: TextIO, text: str) -> str:
+    """Return a message as a stream shows it: commands as the reader can call them.
+
+    A terminal gets lines of whole words. Elsewhere a message stays one line, for programs.
+    """
+    called = as_called(text)
+    if not stream.isatty():
+        return called
+    return "\n".join(folded(line) for line in called.splitlines())
+
+
+def folded(line: str) -> str:
+    """Return a line of prose in lines of at most `WIDTH` columns; a row of a table as it is."""
+    if len(line) <= WIDTH or line.startswith(" "):
+        return line
+    from textwrap import fill  # noqa: PLC0415 - only for long messages
+
+    return fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def folded_example(line: str) -> str:
+    """Return an example of `--help` in lines of at most `WIDTH` columns, which can be pasted.
+
+    What it does, behind three spaces or more, moves to a line above it.
+    """
+    if len(line) <= WIDTH or not line.startswith("  "):
+        return folded(line)
+    from textwrap import wrap  # noqa: PLC0415 - only for long examples
+
+    command, _, does = line.strip().partition("   ")
+    parts = wrap(
+        command,
+        WIDTH - len(" \\"),
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(([f"  # {does.strip()}"] if does else []) + [" \\\n".join(parts)])
 
 
 def _is_found_by_name(here: Path, search_path: str | None) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, open_session
-from antiphon.cli.command import CommandError, as_command
+from antiphon.cli.command import CommandError, ExamplesFormatter, as_command
 from antiphon.cli.output import dollars, say_csv, say_json
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
@@ -39,7 +39,7 @@ Days are those of UTC. Requests that are running are not in it."""
 def add_to(family: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
     as_command(family, _usage)
-    family.formatter_class = argparse.RawDescriptionHelpFormatter
+    family.formatter_class = ExamplesFormatter
     family.epilog = _EXAMPLES
     family.add_argument("--csv", action="store_true", help="for spreadsheets")
     family.add_argument(

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from textwrap import fill
 
 from antiphon import __version__
-from antiphon.cli import WIDTH
+from antiphon.cli.program import as_called, folded
 from antiphon.server.run import address_of
 from antiphon.service.platform import Platform
 from antiphon.wire.admin.keys import KeyInfo
@@ -109,4 +108,4 @@ class Welcome:
 
 
 def _folded(text: str) -> str:
-    return fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return folded(as_called(text))
