@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 from socket import socket
-from typing import Any
 
-from antiphon.store.counters.valkey import ValkeyCounters, open_valkey
+from antiphon.store.counters.valkey import ValkeyCounters
+from antiphon.store.valkey import connect
 
 
 class Server:
@@ -60,5 +60,4 @@ class Clock:
 
 def timed_counters(url: str, name: str, clock: Callable[[], int]) -> ValkeyCounters:
     """Return counters whose script takes the time from `clock`."""
-    opened: Any = open_valkey(url, name=name, patience_s=10)
-    return ValkeyCounters(opened._client, name, patience_s=10, clock=clock)
+    return ValkeyCounters(connect(url, name=name, patience_s=10), clock)

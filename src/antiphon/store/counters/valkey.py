@@ -1,15 +1,12 @@
 """Counters in Valkey: shared by every process, each call one script in one round trip."""
 
-import re
-from asyncio import timeout
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from hashlib import sha1
 from importlib.resources import files
 from itertools import islice
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -30,14 +27,15 @@ from antiphon.core.limits.values import (
 )
 from antiphon.store.counters.base import CountersAwayError, CountersError, DueSlot, UnseededError
 from antiphon.store.counters.seeding import SEEDING_MS, Claim, Seed
+from antiphon.store.valkey import (
+    PATIENCE_S,
+    Script,
+    ValkeyAwayError,
+    ValkeyServer,
+    ValkeySetupError,
+    connect,
+)
 
-if TYPE_CHECKING:
-    from valkey.asyncio import Valkey
-
-# A server without an answer after this time is away.
-PATIENCE_S = 0.25
-# The most calls at once; further ones wait.
-CONNECTIONS = 32
 # Accounts or ids in one call of a seeding, so that no call blocks the server.
 _PART = 500
 
@@ -47,57 +45,25 @@ _UNSEEDED = "The counters have not learned the spent amounts"
 def open_valkey(
     url: str, *, name: str = "antiphon", patience_s: float = PATIENCE_S
 ) -> "ValkeyCounters":
-    """Return the counters at a URL, not yet connected: `valkey://`, `valkeys://` (TLS), `unix://`.
-
-    `name` begins every key, so several installations can share a server.
-    """
+    """Return the counters at a URL, as `store.valkey.connect` reads it; raises `CountersError`."""
     try:
-        from valkey.asyncio import BlockingConnectionPool, Valkey  # noqa: PLC0415 - an extra
-        from valkey.asyncio.retry import Retry  # noqa: PLC0415
-        from valkey.backoff import NoBackoff  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise CountersError("Valkey needs a client: pip install 'antiphon[valkey]'") from error
-    try:
-        # No timeouts of the client: with them, Python 3.11 may lose the cancellation of a task.
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=None,
-            socket_timeout=None,
-            # A lost ask may have been granted, so it is not sent again.
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError as error:
-        # Not the URL itself: it may hold a password.
-        raise CountersError("The URL of the Valkey server cannot be read") from error
-    return ValkeyCounters(
-        Valkey.from_pool(pool), name, patience_s, place=_place_of(pool.connection_kwargs)
-    )
+        return ValkeyCounters(connect(url, name=name, patience_s=patience_s))
+    except ValkeySetupError as error:
+        raise CountersError(str(error)) from error
 
 
 class ValkeyCounters:
     """The rules of `core.limits` in Lua; see `counters.lua` for the script and its keys.
 
-    The time is the server's, which all processes share. `clock` replaces it in tests. `place` is
-    where the server is, for errors.
+    The time is the server's, which all processes share. `clock` replaces it in tests.
     """
 
-    def __init__(
-        self,
-        client: "Valkey",
-        name: str,
-        patience_s: float = PATIENCE_S,
-        clock: Callable[[], int] | None = None,
-        place: str = "",
-    ) -> None:
-        self._client = client
-        self._place = place
-        self._execute: Callable[..., Awaitable[Any]] = client.execute_command
-        self._patience_s = patience_s
-        self._prefix = f"{{{name}}}"
+    def __init__(self, server: ValkeyServer, clock: Callable[[], int] | None = None) -> None:
+        self._server = server
+        self._client = server.client
+        self._prefix = server.prefix
         self._clock = clock
-        self._script = (files(__package__) / "counters.lua").read_bytes()
-        self._digest = sha1(self._script).hexdigest()  # noqa: S324 - how Valkey names a script
+        self._script = Script((files(__package__) / "counters.lua").read_bytes())
         self._key = lru_cache(maxsize=8192)(_key)
 
     async def admit(self, ask: Ask) -> Verdict:
@@ -213,8 +179,7 @@ class ValkeyCounters:
                 raise CountersAwayError("Seeding the counters took too long; it is tried again")
 
     async def aclose(self) -> None:
-        await self._client.aclose()
-        await self._client.connection_pool.aclose()
+        await self._server.aclose()
 
     def _written(self, ask: Ask) -> dict[str, Any]:
         holds = []
@@ -248,44 +213,20 @@ class ValkeyCounters:
             )
 
     async def _call(self, operation: str, argument: Any) -> Any:
-        from valkey.exceptions import NoScriptError  # noqa: PLC0415 - an extra
-
-        parts = [1, self._prefix, operation, msgspec.msgpack.encode(argument)]
-        if self._clock is not None:
-            parts.append(self._clock())
-        async with self._asking():
-            try:
-                answer = await self._execute("EVALSHA", self._digest, *parts)
-            except NoScriptError:
-                answer = await self._execute("EVAL", self._script, *parts)
+        now = None if self._clock is None else self._clock()
+        try:
+            answer = await self._server.run(self._script, operation, argument, now)
+        except ValkeyAwayError as error:
+            raise CountersAwayError(str(error)) from error
         return msgspec.msgpack.decode(answer)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[None]:
-        from valkey.exceptions import ValkeyError  # noqa: PLC0415 - an extra
-
         try:
-            async with timeout(self._patience_s):
+            async with self._server.asking():
                 yield
-        except (ValkeyError, OSError) as error:
-            at = f" at {self._place}" if self._place else ""
-            raise CountersAwayError(
-                f"the Valkey server{at} cannot be asked: {_reason(error)}"
-            ) from error
-
-
-def _place_of(options: Mapping[str, Any]) -> str:
-    """Return where a server is, without its user and its password: its socket, or its host."""
-    path: str | None = options.get("path")
-    host: str = options.get("host", "localhost")
-    return path or f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
-
-
-def _reason(error: Exception) -> str:
-    line = next(iter(str(error).splitlines()), "") or "no answer in time"
-    # The client's error of a connection repeats the address.
-    found = re.fullmatch(r"Error .*? connecting to \S+\. (.+?)\.*", line)
-    return found[1] if found else line.rstrip(".")
+        except ValkeyAwayError as error:
+            raise CountersAwayError(str(error)) from error
 
 
 def _key(account: Account) -> tuple[str, int | None]:

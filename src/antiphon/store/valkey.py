@@ -1,0 +1,130 @@
+"""A Valkey server that is asked by scripts, each call one script in one round trip."""
+
+import re
+from asyncio import timeout
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from valkey.asyncio import Valkey
+
+PATIENCE_S: Final = 0.25
+"""A server without an answer after this time is away."""
+CONNECTIONS: Final = 32
+"""The most calls at once; further ones wait."""
+
+
+class ValkeySetupError(Exception):
+    """A server that cannot be asked at all: the client is missing, or the URL is none."""
+
+
+class ValkeyAwayError(Exception):
+    """The server does not answer in time, or not as a working server does."""
+
+
+class Script:
+    """A script, and the name by which the server knows it once it has run."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.digest = sha1(text).hexdigest()  # noqa: S324 - how Valkey names a script
+
+
+class ValkeyServer:
+    """The server behind a client. Every key begins with `prefix`, a hash tag.
+
+    So all keys are in one slot, and a cluster sends every script to the node that has them.
+    `place` is where the server is, for errors.
+    """
+
+    def __init__(
+        self, client: "Valkey", name: str, patience_s: float = PATIENCE_S, place: str = ""
+    ) -> None:
+        self.client = client
+        self.prefix = f"{{{name}}}"
+        self._place = place
+        self._patience_s = patience_s
+        self._execute: Callable[..., Awaitable[Any]] = client.execute_command
+
+    async def run(self, script: Script, operation: str, argument: Any, now: int | None) -> Any:
+        """Run an operation of a script, with its argument in MessagePack; return its answer.
+
+        `now` replaces the time of the server in tests. Raises `ValkeyAwayError`.
+        """
+        from valkey.exceptions import NoScriptError  # noqa: PLC0415 - an extra
+
+        parts = [1, self.prefix, operation, msgspec.msgpack.encode(argument)]
+        if now is not None:
+            parts.append(now)
+        async with self.asking():
+            try:
+                return await self._execute("EVALSHA", script.digest, *parts)
+            except NoScriptError:
+                return await self._execute("EVAL", script.text, *parts)
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncGenerator[None]:
+        """Limit the time of calls in the block, and raise `ValkeyAwayError` for their errors."""
+        from valkey.exceptions import ValkeyError  # noqa: PLC0415 - an extra
+
+        try:
+            async with timeout(self._patience_s):
+                yield
+        except (ValkeyError, OSError) as error:
+            at = f" at {self._place}" if self._place else ""
+            raise ValkeyAwayError(
+                f"the Valkey server{at} cannot be asked: {_reason(error)}"
+            ) from error
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+        await self.client.connection_pool.aclose()
+
+
+def connect(
+    url: str, *, name: str, patience_s: float = PATIENCE_S, connections: int = CONNECTIONS
+) -> ValkeyServer:
+    """Return the server at a URL, not yet connected: `valkey://`, `valkeys://` (TLS), `unix://`.
+
+    `name` begins every key, so several installations can share a server. Raises
+    `ValkeySetupError`.
+    """
+    try:
+        from valkey.asyncio import BlockingConnectionPool, Valkey  # noqa: PLC0415 - an extra
+        from valkey.asyncio.retry import Retry  # noqa: PLC0415
+        from valkey.backoff import NoBackoff  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ValkeySetupError("Valkey needs a client: pip install 'antiphon[valkey]'") from error
+    try:
+        # No timeouts of the client: with them, Python 3.11 may lose the cancellation of a task.
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=None,
+            socket_timeout=None,
+            # A lost call may have had its effect, so it is not sent again.
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as error:
+        # Not the URL itself: it may hold a password.
+        raise ValkeySetupError("The URL of the Valkey server cannot be read") from error
+    place = _place_of(pool.connection_kwargs)
+    return ValkeyServer(Valkey.from_pool(pool), name, patience_s, place)
+
+
+def _place_of(options: Mapping[str, Any]) -> str:
+    """Return where a server is, without its user and its password: its socket, or its host."""
+    path: str | None = options.get("path")
+    host: str = options.get("host", "localhost")
+    return path or f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
+
+
+def _reason(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), "") or "no answer in time"
+    # The client's error of a connection repeats the address.
+    found = re.fullmatch(r"Error .*? connecting to \S+\. (.+?)\.*", line)
+    return found[1] if found else line.rstrip(".")
