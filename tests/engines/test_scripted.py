@@ -21,13 +21,11 @@ from antiphon.engines.base import (
 from antiphon.engines.scripted import (
     BREATH,
     DEFAULT_TEXT,
-    TURN_TOKENS,
     ScriptedEngine,
     ScriptedOptions,
-    count_of,
     open_scripted,
-    tokens,
 )
+from antiphon.engines.scripted_prompt import TURN_TOKENS, count_prompt, tokens
 from antiphon.engines.step_runner import BRIEF
 from antiphon.schemas.steps import Work, WorkStoppedError
 from antiphon.wire.content import ImageParam, TextParam, UrlSource
@@ -67,11 +65,11 @@ def ask(*texts: str, max_tokens: int = 1000) -> Prompt:
 )
 def test_count_of_a_long_prompt_leaves_the_event_loop_and_can_be_stopped(prompt: Prompt) -> None:
     with pytest.raises(WorkStoppedError):
-        count_of(prompt, Work(BRIEF))
+        count_prompt(prompt, Work(BRIEF))
     stopped = Work()
     stopped.stop()
     with pytest.raises(WorkStoppedError):
-        count_of(prompt, stopped)
+        count_prompt(prompt, stopped)
 
 
 async def said(scripted: ScriptedEngine, *texts: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.engines.base import Capabilities, Engine, EngineConfig, EngineEvent, Prompt
 from antiphon.engines.registry import open_engine
-from antiphon.engines.scripted import tokens
+from antiphon.engines.scripted_prompt import tokens
 from antiphon.settings import PriceSettings
 from support.asgi import HELLO, Answer, Call
 from support.organization import Organization, Recorded, StartOrganization

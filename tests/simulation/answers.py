@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from antiphon.engines.scripted import tokens
+from antiphon.engines.scripted_prompt import tokens
 from antiphon.wire.sse import FrameDecoder
 
 

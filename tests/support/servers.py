@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import select
 
-from antiphon.engines.scripted import tokens
+from antiphon.engines.scripted_prompt import tokens
 from antiphon.store.database.database import open_database
 from antiphon.store.database.tables import ledger
 from antiphon.wire.sse import FrameDecoder

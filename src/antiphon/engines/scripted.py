@@ -5,7 +5,6 @@ For tests, benchmarks and users' CI: everything around it is the real server.
 
 import asyncio
 import re
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Annotated, Any, TypeAlias
@@ -14,14 +13,15 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Meta
 
-from antiphon.core.blocks import images_of, rewrite_blocks
-from antiphon.core.images import usual_tokens
 from antiphon.core.prompt import (
+    Confirmation,
+    PromptSize,
     TextChunk,
     ThinkingChunk,
     ToolCallJson,
     ToolCallStart,
 )
+from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.base import (
     Capabilities,
     EngineConfig,
@@ -35,20 +35,21 @@ from antiphon.engines.base import (
     Started,
     checked,
 )
+from antiphon.engines.scripted_prompt import (
+    LONG_TEXT,
+    CountedPrompt,
+    KeptPrefixes,
+    count_prompt,
+    tokens,
+)
 from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.example import example
-from antiphon.schemas.steps import Steps, TooComplexError, Work
-from antiphon.wire.content import ImageParam, ToolResultParam, ToolUseParam
+from antiphon.schemas.steps import TooComplexError, Work
 from antiphon.wire.mistakes import explained
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
-# Tokens of a turn beside its text, as a chat template would add them.
-TURN_TOKENS = 4
 # A stream at full speed yields the event loop after so many events.
 BREATH = 64
-# Texts of so many characters are cut into tokens one by one, which can be stopped.
-LONG_TEXT = 64 * 1024
-TOKEN = re.compile(r"\s?\w{1,12}|\s?[^\w\s]|\s")
 
 Amount: TypeAlias = Annotated[float, Meta(ge=0)]
 
@@ -85,8 +86,9 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Options of a model on this engine.
 
     The first of `replies` that matches answers, else `text` does. Speeds are in tokens per
-    second, 0 is unlimited. With `images` the model takes images, counts each as the Claude API
-    does, and ignores their content.
+    second, 0 is unlimited; tokens that are reused are not read again. With `images` the model takes
+    images, counts each as the Claude API does, and ignores their content. `kept_prefixes` is the
+    number of prefixes up to a breakpoint that it keeps; 0 is an engine without a prompt cache.
     """
 
     text: str = DEFAULT_TEXT
@@ -97,6 +99,7 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     context_tokens: Annotated[int, Meta(ge=1)] = 200_000
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     images: bool = False
+    kept_prefixes: Annotated[int, Meta(ge=0, le=1_000_000)] = 4096
 
 
 class ScriptedEngine:
@@ -106,6 +109,8 @@ class ScriptedEngine:
         self,
         options: ScriptedOptions,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        cache_minimum_tokens: int = MINIMUM_TOKENS,
     ) -> None:
         self._options = options
         self._sleep = sleep
@@ -123,25 +128,37 @@ class ScriptedEngine:
             structured_outputs=True,
             thinking=True,
             images=options.images,
+            keeps_prefixes=options.kept_prefixes > 0,
         )
         self.ready = True
+        self._kept = KeptPrefixes(options.kept_prefixes, cache_minimum_tokens)
         # A prompt is counted before it is answered, and its count is needed again then.
-        self._counts: WeakKeyDictionary[Prompt, int] = WeakKeyDictionary()
+        self._counts: WeakKeyDictionary[Prompt, CountedPrompt] = WeakKeyDictionary()
 
     async def count_tokens(self, prompt: Prompt) -> int:
-        count = self._counts.get(prompt)
-        if count is None:
-            count = await self._counting.run(partial(count_of, prompt))
-            self._counts[prompt] = count
-        return count
+        return (await self._counted(prompt)).size.tokens
+
+    async def measure(self, prompt: Prompt) -> PromptSize:
+        return (await self._counted(prompt)).size
+
+    async def _counted(self, prompt: Prompt) -> CountedPrompt:
+        read = self._counts.get(prompt)
+        if read is None:
+            read = self._counts[prompt] = await self._counting.run(partial(count_prompt, prompt))
+        return read
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-        read = await self.count_tokens(prompt)
+        counted = await self._counted(prompt)
+        read = counted.size.tokens
         reply, script = await self._runner.run(
             partial(self._script, prompt), brief=read <= LONG_TEXT
         )
-        yield Started(input_tokens=read)
-        await self._wait(reply.delay_s + _seconds(read, self._options.prefill_tokens_per_second))
+        confirmed = self._confirmed(counted)
+        yield Started(input_tokens=read, confirmed=confirmed)
+        unread = read - (confirmed.reused if confirmed else 0)
+        await self._wait(reply.delay_s + _seconds(unread, self._options.prefill_tokens_per_second))
+        if confirmed and (reply.error is None or reply.after):
+            self._kept.keep(counted)
         room = self.capabilities.context_tokens - read
         limit = min(prompt.max_tokens, room)
         full = FinishReason.CONTEXT_WINDOW if room < prompt.max_tokens else FinishReason.MAX_TOKENS
@@ -166,6 +183,13 @@ class ScriptedEngine:
     async def aclose(self) -> None:
         self.ready = False
 
+    def _confirmed(self, counted: CountedPrompt) -> Confirmation | None:
+        """Return what is reused of a prompt with breakpoints, and what will be kept of it."""
+        if not counted.marked or not self.capabilities.keeps_prefixes:
+            return None
+        stored = frozenset(end.tokens for end in self._kept.worth_keeping(counted))
+        return Confirmation(self._kept.reused(counted), stored, counted.size.breakpoints)
+
     async def _wait(self, seconds: float) -> None:
         if seconds:
             await self._sleep(seconds)
@@ -186,36 +210,6 @@ class ScriptedEngine:
         return reply, events_of(tokens(thought)[: prompt.thinking.budget], pieces, calls)
 
 
-def tokens(text: str) -> tuple[str, ...]:
-    """Cut a text into this engine's tokens: words with the space before them, and the rest."""
-    # Not `findall`: one call of it would keep all other threads waiting.
-    return tuple([token[0] for token in TOKEN.finditer(text)])
-
-
-def count_of(prompt: Prompt, work: Work) -> int:
-    """Return the number of a prompt's tokens; the time is linear in its blocks and characters."""
-    # Any number of steps: they leave the event loop, and end with the caller.
-    steps = work.budget(sys.maxsize)
-    steps.take(sum(1 + len(turn.content) for turn in prompt.turns))
-    count = TURN_TOKENS * len(prompt.turns)
-    for turn in prompt.turns:
-        count += _number_of_tokens("".join(turn.texts), steps)
-    count += _number_of_tokens(beside_text(prompt), steps)
-    return count + sum(map(usual_tokens, images_of(prompt)))
-
-
-def _number_of_tokens(text: str, steps: Steps) -> int:
-    if len(text) < LONG_TEXT:
-        steps.take(len(text) // BREATH)
-        return len(TOKEN.findall(text))
-    count = 0
-    for _ in TOKEN.finditer(text):
-        count += 1
-        if count % BREATH == 0:
-            steps.take()
-    return count
-
-
 def _seconds(amount: int, per_second: float) -> float:
     return amount / per_second if per_second else 0.0
 
@@ -234,7 +228,7 @@ async def open_scripted(config: EngineConfig) -> ScriptedEngine:
 def _scripted(config: EngineConfig) -> ScriptedEngine:
     try:
         options = msgspec.convert(dict(config.options), ScriptedOptions, strict=False)
-        return ScriptedEngine(options)
+        return ScriptedEngine(options, cache_minimum_tokens=config.cache_minimum_tokens)
     except msgspec.ValidationError as error:
         path, fault = explained(error, ScriptedOptions)
         where = f"{path}: " if path else ""
@@ -291,18 +285,3 @@ def events_of(
         text = msgspec.json.encode(call.input).decode()
         for start in range(0, len(text), 12):
             yield ToolCallJson(text[start : start + 12], 1)
-
-
-def beside_text(prompt: Prompt) -> str:
-    """Return the rest of a prompt as text: tools, a schema, calls and results."""
-    blocks = [
-        block
-        for turn in prompt.turns
-        for block in turn.content
-        if isinstance(block, ToolUseParam | ToolResultParam)
-    ]
-    if not blocks and not prompt.tools and prompt.output_schema is None:
-        return ""
-    seen = rewrite_blocks(blocks, lambda block: () if isinstance(block, ImageParam) else (block,))
-    parts = [part for part in (*prompt.tools, prompt.output_schema, *seen) if part is not None]
-    return msgspec.json.encode(parts).decode()
