@@ -3,6 +3,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
@@ -30,6 +31,7 @@ from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
 from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, UrlSource
 from support import images
+from support.caching import answered, fill, settled
 from support.conversation import answer, ask, eventually, text_of, tokens_in, turn
 from support.images import image_param
 from support.projector import IMAGE_TOKENS
@@ -257,6 +259,38 @@ async def test_reasoning_about_an_image_is_followed_by_an_answer(
         thought = [event for event in events if isinstance(event, ThinkingChunk)]
         assert sum(event.tokens for event in thought) == 4
         assert text_of(events)
+    finally:
+        await engine.aclose()
+
+
+async def test_prefix_with_an_image_is_kept(
+    default_model: Path, projector: Path, tmp_path: Path
+) -> None:
+    options = {"context": 512, "slots": 2, "threads": 2, "mmproj": str(projector)}
+    config = EngineConfig("smollm2", default_model, options, tmp_path, cache_minimum_tokens=20)
+    black, white = (image_param(images.png(colour=colour)) for colour in ((0,) * 3, (255,) * 3))
+
+    def about(image: ImageParam, question: str) -> Prompt:
+        content = (TextParam(text="Look:"), image, TextParam(text="the choir sings. " * 12))
+        marked = Turn("user", (*content, TextParam(text=question)))
+        breakpoints = (Breakpoint(0, (2,)),)
+        return Prompt((marked,), 6, 0.0, breakpoints=breakpoints, cache_salt="one")
+
+    engine = await open_llama(config)
+    try:
+        cold, said = await answered(engine, about(black, "Who?"))
+        (size,) = cold.breakpoints
+        assert (cold.reused, cold.stored) == (0, {size})
+        await settled(engine)
+        await fill(engine)
+        assert await answered(engine, about(black, "Who?")) == (replace(cold, reused=size), said)
+        other, _ = await answered(engine, about(white, "Who?"))
+        assert other.breakpoints == (size,)
+        assert other.reused < size - IMAGE_TOKENS
+        await settled(engine)
+        await fill(engine)
+        assert (await answered(engine, about(white, "Where?")))[0].reused == size
+        assert engine.machine.parts.mismatches == 0
     finally:
         await engine.aclose()
 

@@ -5,8 +5,9 @@ the same workspace, or a snapshot is restored into the slot where least is lost.
 another prompt is reading just now is waited for.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Final
 
 from antiphon.core.prompt import Confirmation
@@ -24,6 +25,7 @@ from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
 
 LIFETIME_S: Final = {"5m": 300.0, "1h": 3600.0}
+NO_MEDIA: Final[Mapping[int, MediaPrompt]] = MappingProxyType({})
 IMAGE_SIZES: Final = "image sizes"
 """The salt of what is read only to be counted."""
 
@@ -77,7 +79,14 @@ class LlamaMachine:
     async def completions(
         self, prompt: RenderedPrompt, salt: str
     ) -> AsyncGenerator[LlamaCompletions, None]:
-        async with self._slot(self._slot_prompt(prompt, salt)) as slot:
+        slot_prompt = self.slot_prompt(salt, prompt.tokens, prompt.breakpoints)
+        async with self.completions_of(slot_prompt) as completions:
+            yield completions
+
+    @asynccontextmanager
+    async def completions_of(self, prompt: SlotPrompt) -> AsyncGenerator[LlamaCompletions, None]:
+        """Take a slot for the completions of a prompt, as `completions` does."""
+        async with self._slot(prompt) as slot:
             yield LlamaCompletions(self.client, slot)
 
     async def evaluated(self, prompt: MediaPrompt) -> int:
@@ -145,17 +154,17 @@ class LlamaMachine:
         faster = self.parts.rates.restores_faster(found.size, found.token_count, found.read_ms)
         return found if faster else None
 
-    def _slot_prompt(self, prompt: RenderedPrompt, salt: str) -> SlotPrompt:
-        text = next((at for at, token in enumerate(prompt.tokens) if token < 0), None)
-        tokens = prompt.tokens[:text]
-        return SlotPrompt(
-            salt, tokens, pack_tokens(tokens), self._marks(prompt.breakpoints, len(tokens))
-        )
-
-    def _marks(self, edges: Sequence[Edge], tokens: int) -> tuple[Mark, ...]:
-        """Return the edges at which a prompt of text is kept, each place once."""
+    def slot_prompt(
+        self,
+        salt: str,
+        tokens: Sequence[int],
+        edges: Sequence[Edge],
+        media: Mapping[int, MediaPrompt] = NO_MEDIA,
+    ) -> SlotPrompt:
+        """Return a prompt for a slot, with a mark at each edge that has enough tokens before it."""
         lifetimes: dict[int, float] = {}
         for edge in edges:
-            if self._minimum_tokens <= edge.at <= tokens:
+            if edge.at >= self._minimum_tokens:
                 lifetimes[edge.at] = max(lifetimes.get(edge.at, 0.0), LIFETIME_S[edge.ttl])
-        return tuple(Mark(at, lifetimes[at]) for at in sorted(lifetimes))
+        marks = tuple(Mark(at, lifetimes[at]) for at in sorted(lifetimes))
+        return SlotPrompt(salt, tokens, pack_tokens(tokens), marks, media)

@@ -6,9 +6,11 @@ token or a marker, and the tokens of the result are compared with those of plain
 without images are sent as tokens and need none of this.
 """
 
+import struct
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from hashlib import shake_256
 from typing import Final
 
 import msgspec
@@ -30,18 +32,26 @@ OLD_MARKERS: Final = ("<__media__>", "<__image__>")
 WORD_JOINER: Final = "\u2060"
 HOLE: Final = -1
 """Stands for a token of an image, which is not in the vocabulary."""
+NO_TOKEN: Final = 1 << 31
+"""The least number of 32 bits that is the number of no token."""
 KNOWN_SIZES: Final = 1024
 NESTED: Final = 3
 BEHIND: Final = "a"
 
 
 class ImagePrompt(msgspec.Struct, frozen=True):
-    """A prompt with images: the text and images to send, and its tokens, with holes for images."""
+    """A prompt with images: the text and images to send, and its tokens, with holes for images.
+
+    `key` has numbers that say which image it is instead of the holes. `prefixes` are the prompts
+    to send for a number of tokens behind an image.
+    """
 
     text: str
     markers: tuple[str, ...]
     images: tuple[str, ...]
     tokens: list[int]
+    key: list[int]
+    prefixes: Mapping[int, MediaPrompt]
 
 
 class ImagePrompts:
@@ -72,38 +82,36 @@ class ImagePrompts:
             runs[0][0] = runs[0][0].removeprefix(props.bos_token)
         stretches = ["".join(run) for run in runs]
         first, *others = await self._encoded(stretches)
-        tokens = [*begin, *first]
+        tokens, key = [*begin, *first], [*begin, *first]
         starts = [len(begin)]
         for image, stretch in zip(images, others, strict=True):
-            tokens += [HOLE] * await self._size(image, markers[0])
+            size = await self._size(image, markers[0])
+            tokens += [HOLE] * size
+            key += _numbers_of(image, size)
             starts.append(len(tokens))
             tokens += stretch
-        prompt = ImagePrompt(
-            markers[0].join(stretches), markers, tuple(map(_base64, images)), tokens
-        )
-        reader = MultimodalReader(self._machine, self, prompt)
-        breakpoints = await self._breakpoints(edges, parts, runs, starts, tokens)
-        return PreparedPrompt(RenderedPrompt(tokens, breakpoints), reader)
-
-    async def _breakpoints(
-        self,
-        edges: Sequence[Edge],
-        parts: Sequence[RenderedPart],
-        runs: Sequence[Sequence[str]],
-        starts: Sequence[int],
-        tokens: Sequence[int],
-    ) -> tuple[Edge, ...]:
-        """Return the edges that lie between tokens, by tokenizing the text before each alone."""
+            key += stretch
+        sent = tuple(map(_base64, images))
         found: list[Edge] = []
+        prefixes: dict[int, MediaPrompt] = {}
         for edge in edges:
             before = _runs(parts[: edge.at])
-            start = starts[len(before) - 1]
-            text = "".join(runs[len(before) - 1][: len(before[-1])])
+            run = len(before) - 1
+            text = "".join(runs[run][: len(before[-1])])
+            # An edge between tokens has before it what is also the text's tokens alone.
             (alone,) = await self._encoded([text])
-            at = start + len(alone)
-            if list(alone) == list(tokens[start:at]):
+            at = starts[run] + len(alone)
+            if list(alone) == tokens[starts[run] : at]:
                 found.append(edge.moved(at))
-        return tuple(found)
+                if run and text:
+                    joined = markers[0].join([*stretches[:run], text])
+                    prefixes[at] = MediaPrompt(joined, sent[:run])
+        prompt = ImagePrompt(markers[0].join(stretches), markers, sent, tokens, key, prefixes)
+        # Right behind an image nothing can be kept: llama.cpp takes no prompt that ends in one.
+        text_ends = len(begin) + len(first)
+        kept = [edge for edge in found if edge.at in prefixes or edge.at <= text_ends]
+        reader = MultimodalReader(self._machine, self, prompt, kept)
+        return PreparedPrompt(RenderedPrompt(tokens, tuple(found)), reader)
 
     async def harmless(self, text: str, markers: Sequence[str]) -> str:
         """Return a text with all spellings of control tokens and markers broken."""
@@ -191,16 +199,26 @@ class ImagePrompts:
 class MultimodalReader:
     """The reader of one prompt with images."""
 
-    def __init__(self, machine: LlamaMachine, prompts: "ImagePrompts", prompt: ImagePrompt) -> None:
+    def __init__(
+        self,
+        machine: LlamaMachine,
+        prompts: "ImagePrompts",
+        prompt: ImagePrompt,
+        edges: Sequence[Edge] = (),
+    ) -> None:
         self.prompt = prompt
         self._machine = machine
         self._prompts = prompts
+        self._edges = edges
 
     @asynccontextmanager
     async def completions(
         self, prompt: RenderedPrompt, salt: str
     ) -> AsyncGenerator["MultimodalCompletions", None]:
-        async with self._machine.completions(prompt, salt) as completions:
+        del prompt  # it has holes, where the key has numbers
+        key, prefixes = self.prompt.key, self.prompt.prefixes
+        slot_prompt = self._machine.slot_prompt(salt, key, self._edges, prefixes)
+        async with self._machine.completions_of(slot_prompt) as completions:
             yield MultimodalCompletions(completions, self._prompts, self.prompt)
 
 
@@ -250,6 +268,12 @@ def _both(text: str) -> list[Segment]:
 
 def _broken(literal: str) -> str:
     return literal[:1] + WORD_JOINER + literal[1:]
+
+
+def _numbers_of(image: ImageParam, size: int) -> list[int]:
+    """Return as many numbers as an image has tokens, from its content; no token has such a one."""
+    drawn = shake_256(_base64(image).encode()).digest(4 * size)
+    return [NO_TOKEN | number for number in struct.unpack(f"<{size}I", drawn)]
 
 
 def _base64(image: ImageParam) -> str:

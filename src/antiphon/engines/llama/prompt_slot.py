@@ -8,8 +8,9 @@ memory, also for those that cannot go back (a sliding window, recurrent layers).
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -42,15 +43,18 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class SlotPrompt(msgspec.Struct, frozen=True):
-    """A prompt for a slot.
+    """A prompt for a slot, with its marks in rising order.
 
-    `key` are its tokens, packed, up to its first image; `marks` lie within them, in rising order.
+    `tokens` are its tokens, with other numbers for those of an image: so they say of which.
+    `key` is the same, packed. `media` are the prompts to send for the prefixes at marks behind an
+    image, instead of tokens.
     """
 
     salt: str
     tokens: Sequence[int]
     key: bytes
     marks: tuple[Mark, ...] = ()
+    media: Mapping[int, MediaPrompt] = MappingProxyType({})
 
     def packed(self, at: int) -> bytes:
         """Return the first tokens, packed."""
@@ -127,11 +131,25 @@ class PromptSlot:
         self, request: CompletionRequest, media: MediaPrompt | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Continue the prompt in its slot; `media` is sent instead of the tokens."""
+        behind = request.tokens[len(self._prompt.tokens) :]
+        # llama.cpp tokenizes what follows an image itself.
+        known = self._prompt.key + (b"" if media is not None else pack_tokens(behind))
+        whole = media is None or not behind
+        async with aclosing(self._complete(request, media, known, whole=whole)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _complete(
+        self, request: CompletionRequest, media: MediaPrompt | None, known: bytes, *, whole: bool
+    ) -> AsyncGenerator[Piece, None]:
+        """Run a completion, after which the slot holds `known` tokens, and those written.
+
+        If they are not the `whole` prompt, what follows them is unknown.
+        """
         use = SlotUse(self._taken.id, fresh=self._fresh)
-        known = self._prompt.key if media is not None else pack_tokens(request.tokens)
         self._forget(known)
         written: list[int] = []
-        whole, ended = media is None, False
+        ended = False
         async with aclosing(self._parts.client.complete(request, media, use)) as pieces:
             async for piece in pieces:
                 self._note(use)
@@ -173,7 +191,8 @@ class PromptSlot:
         request = CompletionRequest(
             tokens=list(self._prompt.tokens[:at]), max_tokens=0, temperature=0.0
         )
-        async with aclosing(self.complete(request)) as pieces:
+        media, known = self._prompt.media.get(at), self._prompt.packed(at)
+        async with aclosing(self._complete(request, media, known, whole=True)) as pieces:
             async for _ in pieces:
                 pass
         self._held, self._only = at, True
