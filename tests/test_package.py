@@ -88,7 +88,8 @@ def test_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None
         for path in source.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"antiphon/py.typed", "antiphon/store/counters/counters.lua"} <= files
+    scripts = {"antiphon/store/counters/counters.lua", "antiphon/store/prompt_cache/index.lua"}
+    assert {"antiphon/py.typed", *scripts} <= files
     assert any(name.startswith("antiphon/store/database/migrations/versions/") for name in files)
     held = set(contents(wheel))
     assert {name for name in held if not name.startswith(INFO)} == files

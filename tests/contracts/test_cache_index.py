@@ -1,6 +1,7 @@
 """What every index of the prompt cache must do."""
 
-from collections.abc import AsyncGenerator
+from asyncio import Runner
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from antiphon.core.prompt_cache import CacheEntry, Fingerprint
 from antiphon.store.prompt_cache.base import FINGERPRINT_MS, CacheIndex, Found
 from antiphon.store.prompt_cache.memory import MemoryCacheIndex
 from support.naive_cache_index import NaiveIndex
-from support.valkey import Clock
+from support.valkey import Clock, Server, timed_index
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +27,13 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-async def index(clock: Clock) -> AsyncGenerator[CacheIndex]:
+@pytest.fixture(params=["memory", "valkey"])
+async def index(
+    request: pytest.FixtureRequest, clock: Clock, names: Iterator[str]
+) -> AsyncGenerator[CacheIndex]:
     index: CacheIndex = MemoryCacheIndex(clock)
+    if request.param == "valkey":
+        index = timed_index(request.getfixturevalue("valkey").url, next(names), clock)
     yield index
     await index.aclose()
 
@@ -57,7 +62,8 @@ async def test_as_many_keys_as_a_request_may_have_are_found_at_once(
     index: CacheIndex, clock: Clock
 ) -> None:
     keys = [number.to_bytes(32, "big") for number in range(1600)]
-    entries = {key: CacheEntry(place, "1h", clock.now + 1) for place, key in enumerate(keys)}
+    end = clock.now + 60 * MINUTE
+    entries = {key: CacheEntry(place, "1h", end) for place, key in enumerate(keys)}
     for key in keys[::2]:
         await index.store({key: entries[key]})
     found = await index.find(keys)
@@ -163,3 +169,45 @@ async def agree(index: CacheIndex, clock: Clock, steps: list[Any]) -> None:
 def test_memory_decides_as_the_naive_index(steps: list[Any]) -> None:
     clock = Clock()
     anyio.run(agree, MemoryCacheIndex(clock), clock, steps)
+
+
+@pytest.fixture
+def run() -> Iterator[Runner]:
+    with Runner() as runner:
+        yield runner
+
+
+def test_valkey_decides_as_the_naive_index(
+    valkey: Server, names: Iterator[str], run: Runner
+) -> None:
+    @given(st.lists(STEP, max_size=40))
+    @settings(max_examples=100, deadline=None)
+    def check(steps: list[Any]) -> None:
+        clock = Clock()
+        run.run(decided(timed_index(valkey.url, next(names), clock), clock, steps))
+
+    check()
+
+
+async def decided(index: CacheIndex, clock: Clock, steps: list[Any]) -> None:
+    try:
+        await agree(index, clock, steps)
+    finally:
+        await index.aclose()
+
+
+async def test_processes_share_entries_and_fingerprints(
+    valkey: Server, names: Iterator[str], clock: Clock
+) -> None:
+    name = next(names)
+    one, other = (timed_index(valkey.url, name, clock) for _ in range(2))
+    stranger = timed_index(valkey.url, next(names), clock)
+    entry = CacheEntry(600, "5m", clock.now + 5 * MINUTE)
+    await one.store({A: entry})
+    await one.keep_fingerprint(A, fingerprint())
+    assert (await other.find([A])).entries == {A: entry}
+    assert await other.fingerprint(A) == fingerprint()
+    assert (await stranger.find([A])).entries == {}
+    assert await stranger.fingerprint(A) is None
+    for index in (one, other, stranger):
+        await index.aclose()

@@ -21,6 +21,8 @@ from antiphon.store.counters.base import CountersError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.database.database import open_database
 from antiphon.store.database.errors import StoreError
+from antiphon.store.prompt_cache.base import CacheIndex
+from antiphon.store.prompt_cache.memory import MemoryCacheIndex
 from simulation.engine import open_recorded
 from simulation.loop import OWNER
 from simulation.storage import Storage
@@ -211,6 +213,7 @@ class Life:
             open_engine=self._open_engine,
             open_database=partial(open_database, connect=storage.connect),
             open_counters=self._open_counters,
+            open_cache_index=self._open_cache_index,
             create_journal=storage.create_journal,
         )
 
@@ -235,6 +238,14 @@ class Life:
         else:
             async with open_counters(settings, organization, clock) as own:
                 yield own
+
+    @asynccontextmanager
+    async def _open_cache_index(
+        self, settings: Settings, organization: str, clock: Callable[[], int]
+    ) -> AsyncGenerator[CacheIndex]:
+        del settings, organization
+        shared = self._world.counters is not None
+        yield self._world.cache_index if shared else MemoryCacheIndex(clock)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not self.alive:

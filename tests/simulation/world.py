@@ -18,6 +18,7 @@ import structlog
 from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.store.database.database import sqlite_url
 from antiphon.store.database.errors import StoreError
+from antiphon.store.prompt_cache.memory import MemoryCacheIndex
 from simulation.answers import Answer, Key, Request
 from simulation.clients import Client
 from simulation.counters import CountersServer
@@ -54,6 +55,8 @@ class World:
         self.network = self.chance_of("network")
         self.engine = EngineRecord()
         self.counters: CountersServer | None = None
+        # Shared by servers that share counters.
+        self.cache_index = MemoryCacheIndex(lambda: self.epoch_us // 1000 + int(loop.time() * 1000))
         self.servers: list[Server] = []
         self.lives: list[Life] = []
         self.answers: list[Answer] = []

@@ -5,6 +5,7 @@ from pathlib import Path
 from socket import socket
 
 from antiphon.store.counters.valkey import ValkeyCounters
+from antiphon.store.prompt_cache.valkey import ValkeyCacheIndex
 from antiphon.store.valkey import connect
 
 
@@ -61,3 +62,8 @@ class Clock:
 def timed_counters(url: str, name: str, clock: Callable[[], int]) -> ValkeyCounters:
     """Return counters whose script takes the time from `clock`."""
     return ValkeyCounters(connect(url, name=name, patience_s=10), clock)
+
+
+def timed_index(url: str, name: str, clock: Callable[[], int]) -> ValkeyCacheIndex:
+    """Return an index of the prompt cache whose script takes the time from `clock`."""
+    return ValkeyCacheIndex(connect(url, name=name, patience_s=10), clock, clock)

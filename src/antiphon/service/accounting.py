@@ -5,6 +5,8 @@
 The counters come first, because the ledger delivers bills to them. The totals come after the
 ledger, because this process's journal is written into it before they are read. The admitter comes
 last, when the counters have read the spent amounts from the totals.
+
+The index of the prompt cache is where the counters are, and nothing here needs it.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -30,12 +32,19 @@ from antiphon.store.counters.memory import MemoryCounters, steady_clock
 from antiphon.store.data_folder import JOURNAL_FOLDER
 from antiphon.store.database.database import Database
 from antiphon.store.journal import CreateJournal, Journal
+from antiphon.store.prompt_cache.base import CacheIndex
+from antiphon.store.prompt_cache.memory import MemoryCacheIndex
 
 ServerCounters: TypeAlias = MemoryCounters | FallbackCounters
 
 # Opens the counters of a server: settings, id of the organization, clock.
 OpenCounters: TypeAlias = Callable[
     [Settings, str, Callable[[], int]], AbstractAsyncContextManager[ServerCounters]
+]
+
+# Opens the index of the prompt cache of a server, with the same arguments.
+OpenCacheIndex: TypeAlias = Callable[
+    [Settings, str, Callable[[], int]], AbstractAsyncContextManager[CacheIndex]
 ]
 
 
@@ -61,13 +70,36 @@ async def open_counters(
         await counters.aclose()
 
 
+@asynccontextmanager
+async def open_cache_index(
+    settings: Settings, organization: str, clock: Callable[[], int]
+) -> AsyncGenerator[CacheIndex]:
+    """Open the index of the prompt cache: in memory, or in the Valkey of the counters.
+
+    It has connections of its own, so that no admission waits behind it. Opening it asks nothing.
+    """
+    if settings.counters_url is None:
+        yield MemoryCacheIndex(clock)
+        return
+    from antiphon.store.prompt_cache.valkey import ValkeyCacheIndex  # noqa: PLC0415 - an extra
+    from antiphon.store.valkey import connect  # noqa: PLC0415
+
+    url = settings.counters_url.reveal()
+    index = ValkeyCacheIndex(connect(url, name=f"antiphon:{organization}"), clock)
+    try:
+        yield index
+    finally:
+        await index.aclose()
+
+
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """The counters of limits, the ledger of bills, and the admitter, which uses both."""
+    """The counters of limits, the ledger of bills, the admitter, and the prompt cache's index."""
 
     counters: Counters
     ledger: Ledger
     admitter: Admitter
+    cache_index: CacheIndex
 
 
 @asynccontextmanager
@@ -80,6 +112,7 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
     entropy: Callable[[int], bytes],
     clock: Callable[[], int] | None = None,
     open_counters: OpenCounters = open_counters,
+    open_cache_index: OpenCacheIndex = open_cache_index,
     create_journal: CreateJournal = Journal.create,
 ) -> AsyncGenerator[Accounting]:
     """Open the accounting of a server until the end of the block.
@@ -93,6 +126,7 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
     async with AsyncExitStack() as stack:
         organization = (await accounts.current()).organization.id
         counters = await stack.enter_async_context(open_counters(settings, organization, clock))
+        index = await stack.enter_async_context(open_cache_index(settings, organization, clock))
         await stack.enter_async_context(_locked(database, counters))
         metering = Metering(counters, accounts)
         receivers = Receivers(metering.settle, saving_to(database))
@@ -113,7 +147,7 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
         await counters.seed(seed.spent, seed.settled)
         await stack.enter_async_context(metering.following())
         admitter = Admitter(metering, ledger, settings.limits, clock)
-        yield Accounting(counters, ledger, admitter)
+        yield Accounting(counters, ledger, admitter, index)
 
 
 @asynccontextmanager

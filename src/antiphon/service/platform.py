@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
-from antiphon.service.accounting import OpenCounters, open_accounting, open_counters
+from antiphon.service.accounting import (
+    OpenCacheIndex,
+    OpenCounters,
+    open_accounting,
+    open_cache_index,
+    open_counters,
+)
 from antiphon.service.accounts import Accounts, KeyUsage, establish
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.key_expiry import ExpiryWatch
@@ -181,6 +187,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     open_engine: Open = open_engine,
     open_database: OpenDatabase = open_database,
     open_counters: OpenCounters = open_counters,
+    open_cache_index: OpenCacheIndex = open_cache_index,
     create_journal: CreateJournal = Journal.create,
 ) -> AsyncGenerator[Platform]:
     """Build a platform whose models are not open yet; `platform.models.open()` opens them.
@@ -222,6 +229,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 entropy=entropy,
                 clock=clock,
                 open_counters=open_counters,
+                open_cache_index=open_cache_index,
                 create_journal=create_journal,
             )
         )

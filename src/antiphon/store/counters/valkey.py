@@ -8,8 +8,6 @@ from itertools import islice
 from secrets import token_hex
 from typing import Any
 
-import msgspec
-
 from antiphon.core.limits.spend import lifetime
 from antiphon.core.limits.values import (
     Account,
@@ -215,10 +213,9 @@ class ValkeyCounters:
     async def _call(self, operation: str, argument: Any) -> Any:
         now = None if self._clock is None else self._clock()
         try:
-            answer = await self._server.run(self._script, operation, argument, now)
+            return await self._server.run(self._script, operation, argument, now)
         except ValkeyAwayError as error:
             raise CountersAwayError(str(error)) from error
-        return msgspec.msgpack.decode(answer)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[None]:

@@ -1,0 +1,133 @@
+-- The rules of core/prompt_cache/entries.py, decided inside Valkey: one call, one step.
+--
+-- KEYS[1]  the prefix, with a hash tag, which the counters share
+-- ARGV[1]  the operation: a name of the table `operations`
+-- ARGV[2]  its argument, in MessagePack; the answer is MessagePack too
+-- ARGV[3]  the time in Unix milliseconds, in tests; otherwise it is the server's
+--
+-- prefix:cache:entry:KEY        "end tokens lifetime"; nothing from its end on
+-- prefix:cache:fingerprint:KEY  "end fingerprint", in JSON; nothing from its end on
+-- prefix:cache:room             mark that the memory had room within the last second
+--
+-- KEY is hexadecimal: MessagePack in Lua has no bytes.
+
+local entries = KEYS[1] .. ':cache:entry:'
+local fingerprints = KEYS[1] .. ':cache:fingerprint:'
+local call = redis.call
+-- A value is kept a little longer: if the clock is set back meanwhile, it is not over yet.
+local SLACK_MS = 60000
+
+local function now_ms()
+  if ARGV[3] then
+    return tonumber(ARGV[3])
+  end
+  local time = call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local now = now_ms()
+
+-- tostring() would round to 14 digits.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Returns the end of a live value, and what is behind it.
+local function read(text)
+  if not text then
+    return nil
+  end
+  local over, value = string.match(text, '^(%d+) (.*)$')
+  over = tonumber(over)
+  if over and now < over then
+    return over, value
+  end
+end
+
+local function write(key, over, value)
+  if now < over then
+    call('SET', key, whole(over) .. ' ' .. value, 'PX', whole(over - now + SLACK_MS))
+  else
+    call('DEL', key)
+  end
+end
+
+-- The counters must never find the memory full, so a fifth of it is left to them. To ask takes
+-- longer than to store, so there is room for a second after there was some.
+local function has_room()
+  local mark = KEYS[1] .. ':cache:room'
+  if call('EXISTS', mark) == 1 then
+    return true
+  end
+  local memory = call('INFO', 'memory')
+  local most = tonumber(string.match(memory, 'maxmemory:(%d+)'))
+  local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
+  local room = most == 0 or used < 0.8 * most
+  if room then
+    call('SET', mark, '', 'PX', 1000)
+  end
+  return room
+end
+
+local operations = {}
+
+-- Returns the time, and the numbers of the keys that are found, each with its entry.
+function operations.find(keys)
+  local found = {}
+  if #keys > 0 then
+    local names = {}
+    for i, key in ipairs(keys) do
+      names[i] = entries .. key
+    end
+    for i, text in ipairs(call('MGET', unpack(names))) do
+      if read(text) then
+        found[#found + 1] = { i - 1, text }
+      end
+    end
+  end
+  return { whole(now), found }
+end
+
+function operations.refresh(asked)
+  local key = entries .. asked.key
+  local over, value = read(call('GET', key))
+  if over then
+    local life = asked.lives[string.match(value, ' (%w+)$')]
+    write(key, math.max(over, asked.started_at + life), value)
+  end
+  return over ~= nil
+end
+
+-- An entry is { key, tokens, lifetime, end }.
+function operations.store(added)
+  if not has_room() then
+    return false
+  end
+  for _, entry in ipairs(added) do
+    local key, ttl, over = entries .. entry[1], entry[3], entry[4]
+    local tokens = whole(entry[2])
+    local over_before, before = read(call('GET', key))
+    local ttl_before = over_before and string.match(before, '^' .. tokens .. ' (%w+)$')
+    if ttl_before then
+      over = math.max(over, over_before)
+      ttl = ttl_before == '1h' and ttl_before or ttl
+    end
+    write(key, over, tokens .. ' ' .. ttl)
+  end
+  return true
+end
+
+function operations.keep_fingerprint(kept)
+  local room = has_room()
+  if room then
+    write(fingerprints .. kept.key, now + kept.life, kept.written)
+  end
+  return room
+end
+
+function operations.fingerprint(key)
+  local over, value = read(call('GET', fingerprints .. key))
+  return over and value or false
+end
+
+return cmsgpack.pack(operations[ARGV[1]](cmsgpack.unpack(ARGV[2])))
