@@ -58,6 +58,23 @@ async def test_every_breakpoint_reaches_the_upstream_behind_the_same_content(
         assert "cache_control" not in sent
 
 
+@pytest.mark.parametrize("mark", [{"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}])
+async def test_automatic_breakpoint_is_sent_on_the_last_block_with_its_lifetime(
+    client: Client, upstream: FakeUpstream, mark: dict[str, Any]
+) -> None:
+    said = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    body = {
+        "model": "claude-x",
+        "max_tokens": 10,
+        "system": "Be brief.",
+        "messages": [{"role": "user", "content": said}],
+        "cache_control": mark,
+    }
+    sent = await asked(client, upstream, body)
+    assert sent["messages"][0]["content"] == [said[0], {**said[1], "cache_control": mark}]
+    assert sent["system"] == [{"type": "text", "text": "Be brief."}]
+
+
 async def test_breakpoints_on_tools_system_and_messages_are_sent_upstream(
     client: Client, upstream: FakeUpstream
 ) -> None:

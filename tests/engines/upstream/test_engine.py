@@ -131,3 +131,63 @@ async def test_second_call_without_parallel_use_ends_answer_and_connection(
     assert upstream.asked[0][2]["parallel_tool_calls"] is False
     await upstream.gone.wait()
     await engine.aclose()
+
+
+SALT = "salt of a workspace"
+
+
+@pytest.mark.parametrize(
+    ("owner", "option", "sent"),
+    [
+        ("vllm", {}, SALT),
+        ("sglang", {}, None),
+        (["vllm"], {}, None),
+        (None, {}, None),
+        (None, {"cache_salt": True}, SALT),
+        ("vllm", {"cache_salt": False}, None),
+    ],
+)
+async def test_salt_goes_to_vllm_and_where_the_option_says_so(
+    upstream: FakeUpstream, owner: Any, option: dict[str, Any], sent: str | None
+) -> None:
+    async def script(request: web.Request) -> web.Response:
+        if request.path == "/v1/models":
+            return web.json_response({"data": [{"id": "m", "owned_by": owner}]})
+        usage = {"prompt_tokens": 9, "completion_tokens": 1}
+        chunk = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}], "usage": usage}
+        body = b"data: %b\n\ndata: [DONE]\n\n" % msgspec.json.encode(chunk)
+        return web.Response(body=body, content_type="text/event-stream")
+
+    upstream.script = script
+    options = {"url": upstream.url, "count": "estimate", **option}
+    engine = await open_chat_completions(EngineConfig("m", options=options))
+    await all_events(engine, Prompt((turn("user", "Hi"),), 5, cache_salt=SALT))
+    path, _, asked = upstream.asked[-1]
+    assert path == "/v1/chat/completions"
+    assert asked.get("cache_salt") == sent
+    await engine.aclose()
+
+
+async def test_tokens_that_a_server_read_from_its_cache_are_those_of_the_answer(
+    upstream: FakeUpstream,
+) -> None:
+    def chunk(**fields: Any) -> bytes:
+        return b"data: %b\n\n" % msgspec.json.encode(fields)
+
+    upstream.streams(
+        chunk(choices=[{"delta": {"content": "Hi"}, "finish_reason": "stop"}]),
+        chunk(
+            choices=[],
+            usage={
+                "prompt_tokens": 2006,
+                "completion_tokens": 1,
+                "prompt_tokens_details": {"cached_tokens": 1920},
+            },
+        ),
+        b"data: [DONE]\n\n",
+    )
+    engine = await open_chat_completions(config(upstream, count="estimate"))
+    events = await all_events(engine, ask("Hi"))
+    size = Started(input_tokens=2006, cache_read_tokens=1920)
+    assert events[-1] == Finished(FinishReason.END_TURN, prompt=size)
+    await engine.aclose()

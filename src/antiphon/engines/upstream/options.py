@@ -1,7 +1,7 @@
 """The common part of upstream engines: options, the served model, an estimate."""
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -53,7 +53,10 @@ class UpstreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as servers list it; each server has its own name for the size of the context."""
+    """A model as servers list it; each server has its own name for the size of the context.
+
+    `owned_by` is the name of the server's software in vLLM and SGLang.
+    """
 
     class Meta(msgspec.Struct, frozen=True):
         """The fields of llama-server: the context of a slot, and the trained context."""
@@ -62,6 +65,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
         n_ctx_train: int | None = None
 
     id: str
+    owned_by: Any = None
     max_model_len: int | None = None
     max_input_tokens: int | None = None
     max_tokens: int | None = None

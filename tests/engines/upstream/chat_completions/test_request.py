@@ -255,3 +255,12 @@ def test_forced_tools_are_strict(choice: ToolChoice, strict: list[str]) -> None:
     asked = body(Prompt(HI, 5, tools=tools, tool_choice=choice))
     functions = [tool["function"] for tool in asked["tools"]]
     assert [one["name"] for one in functions if one.get("strict")] == strict
+
+
+def test_salt_is_sent_only_to_a_server_that_knows_it_and_never_empty() -> None:
+    salted = Prompt((turn("user", text("a")),), 5, cache_salt="s1")
+    plain = Prompt((turn("user", text("a")),), 5)
+    for prompt, knows, sent in [(salted, True, "s1"), (salted, False, None), (plain, True, None)]:
+        asked = msgspec.json.decode(request_of(prompt, OPTIONS, "m", 9, salted=knows))
+        assert asked.get("cache_salt") == sent
+        assert ("cache_salt" in asked) == (sent is not None)

@@ -34,6 +34,8 @@ class ChatCompletions:
         self._estimated = replace(self._exact, counts_exactly=False)
         self._options = options
         self._model = card.id
+        is_vllm = card.owned_by == "vllm"
+        self._salted = is_vllm if options.cache_salt is None else options.cache_salt
         self._counter = Counter(upstream, options, card.id)
 
     @property
@@ -41,7 +43,7 @@ class ChatCompletions:
         return self._estimated if self._counter.estimates else self._exact
 
     def request(self, prompt: Prompt, max_tokens: int) -> bytes:
-        return request_of(prompt, self._options, self._model, max_tokens)
+        return request_of(prompt, self._options, self._model, max_tokens, salted=self._salted)
 
     def answer(self, prompt: Prompt, *, limited: bool) -> Answering:
         answer = ChatAnswer(prompt.max_tokens, limited=limited)

@@ -14,7 +14,9 @@ class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_o
     schema for servers that accept `tool_choice` and ignore it; `extra` is added to each request
     unchanged. `efforts` are the levels of `reasoning_effort` that the server takes,
     `thinking_switch` is the variable that switches thinking on in the model's template,
-    `chat_template_kwargs` are further variables of the template.
+    `chat_template_kwargs` are further variables of the template. `cache_salt` sends the salt of
+    the caller's workspace, so that the server's prefix cache keeps workspaces apart; `None` sends
+    it to servers that call themselves vLLM.
     """
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -22,6 +24,7 @@ class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_o
     force_with: Literal["tool_choice", "schema"] = "tool_choice"
     efforts: tuple[Effort, ...] | None = None
     thinking_switch: str = "enable_thinking"
+    cache_salt: bool | None = None
     chat_template_kwargs: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     extra: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
 

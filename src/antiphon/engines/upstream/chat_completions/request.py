@@ -48,8 +48,13 @@ def _effort(prompt: Prompt, options: ChatOptions) -> dict[str, str]:
     return {"reasoning_effort": nearest(prompt.effort, options.levels)}
 
 
-def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int) -> bytes:
-    """Return the body of a request for at most `max_tokens`, as a stream."""
+def request_of(
+    prompt: Prompt, options: ChatOptions, model: str, max_tokens: int, *, salted: bool = False
+) -> bytes:
+    """Return the body of a request for at most `max_tokens`, as a stream.
+
+    `salted` is whether the server knows the salt of a prompt, and keeps its prefix cache by it.
+    """
     body = {
         "model": model,
         **conversation_of(prompt, options),
@@ -59,6 +64,8 @@ def request_of(prompt: Prompt, options: ChatOptions, model: str, max_tokens: int
         options.max_tokens_field: max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
+        # vLLM refuses an empty one.
+        **({"cache_salt": prompt.cache_salt} if salted and prompt.cache_salt else {}),
         **options.extra,
     }
     return msgspec.json.encode(body)
