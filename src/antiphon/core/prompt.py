@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from antiphon.core.billing.pricing import CacheTtl
+from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.wire.content import ContentParam, TextParam
 
@@ -98,6 +99,8 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """In the order of the prompt: tools, then turns. `core.blocks` moves them with their blocks."""
     cache_salt: str = ""
     """Stands for the caller's workspace: prompts of different salts never share a prefix."""
+    hints: Hints = NO_HINTS
+    """What the client says about the request; an engine may follow it or not."""
 
 
 class PromptSize(msgspec.Struct, frozen=True):

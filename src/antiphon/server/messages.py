@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from antiphon.core.errors import ApiError
+from antiphon.core.hints import hints_of
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
 from antiphon.core.validation.versions import NEWEST
 from antiphon.server.http.exchange import Exchange
@@ -45,6 +46,7 @@ class MessageEndpoints:
             request.version,
             request.size,
             _retries(exchange),
+            hints_of(exchange.header),
         )
         with self._hang_ups.stopping(exchange):
             async with self._platform.messages.answer(params, context) as answer:

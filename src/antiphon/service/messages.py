@@ -12,6 +12,7 @@ from antiphon.core.assembly import AnswerSpec
 from antiphon.core.billing.price_list import price_for
 from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import ApiError
+from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.ids import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.core.prompt import Prompt
@@ -53,7 +54,7 @@ TEXTLESS_HEADER: Final = "x-antiphon-pdf-pages-without-text"
 class RequestContext(msgspec.Struct, frozen=True):
     """The caller of a request, its id, the version of the API, and the size of its body in bytes.
 
-    `retries` is the number of earlier tries, if the client states it.
+    `retries` is the number of earlier tries, if the client states it. `hints` are the client's.
     """
 
     caller: Caller
@@ -61,6 +62,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     version: str
     size: int = 0
     retries: int | None = None
+    hints: Hints = NO_HINTS
 
 
 class Messages:
@@ -172,6 +174,8 @@ class Messages:
             if fetched is not params:
                 # Fetched content follows the same rules as content of the request.
                 prompt = await self._checked(check, fetched, BODY_FOR_A_THREAD)
+        if context.hints is not NO_HINTS:
+            prompt = structs.replace(prompt, hints=context.hints)
         prompt = await offload(context.size, thinking_for_engine, prompt, self._signing_key)
         read = await read_documents(prompt, self._file_reader, context.size)
         if not converts:
