@@ -1,7 +1,9 @@
 """Engines that are one: where a request goes, and what becomes of it when an engine fails."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
     Capabilities,
     EngineError,
@@ -19,8 +22,10 @@ from antiphon.engines.base import (
     Prompt,
     Started,
     TextChunk,
+    Turn,
 )
 from antiphon.engines.routed import RoutedEngine, WeightedEngine, common
+from antiphon.wire.content import TextParam
 from support.conversation import all_events, ask, text_of
 
 pytestmark = pytest.mark.anyio
@@ -241,3 +246,64 @@ async def test_no_request_is_lost_while_one_engine_is_healthy(
         clock.now += pause
         answered = await said(engine)
         assert engines[int(answered)].fails is None
+
+
+def marked(text: str, salt: str = "", more: str = "") -> Prompt:
+    """Return a prompt with a breakpoint behind its system prompt."""
+    turns = tuple(
+        Turn(role, (TextParam(text=said),))
+        for role, said in (("system", text), ("user", more or "Hi"))
+    )
+    return Prompt(turns, 5, breakpoints=(Breakpoint(0, (0,)),), cache_salt=salt)
+
+
+async def test_marked_prompts_that_begin_alike_go_to_the_same_engine() -> None:
+    engine = routed(FakeEngine("a"), FakeEngine("b"), FakeEngine("c"))
+    homes = set()
+    for number in range(20):
+        found = set()
+        for more in ("Hi", "How are you?", "Bye"):
+            events = await all_events(engine, marked(f"You are {number}.", "s", more))
+            found.add(text_of(events))
+        assert len(found) == 1
+        homes |= found
+    assert homes == {"a", "b", "c"}
+
+
+async def test_marked_prompt_goes_on_where_its_engine_fails() -> None:
+    engines = [FakeEngine(name) for name in "abc"]
+    engine = routed(*engines)
+    home = text_of(await all_events(engine, marked("x")))
+    engines["abc".index(home)].fails = OVERLOADED
+    after = {text_of(await all_events(engine, marked("x"))) for _ in range(5)}
+    assert len(after) == 1
+    assert after != {home}
+
+
+@pytest.mark.parametrize("leave", [True, False])
+async def test_every_request_that_ends_makes_its_engine_free(leave: bool) -> None:
+    engines = [FakeEngine(name) for name in "ab"]
+    engine = routed(*engines)
+    home = text_of(await all_events(engine, marked("x")))
+    engines["ab".index(home)].late = True
+    engines["ab".index(home)].fails = None if leave else FAILED
+    for _ in range(20):
+        events = engine.generate(marked("x"))
+        await anext(events)
+        if leave:
+            await events.aclose()
+        else:
+            with suppress(EngineError):
+                [one async for one in events]
+            engine._rotation.answered("ab".index(home))
+    assert [one.running for one in engine._rotation._engines] == [0, 0]
+    assert engines["ab".index(home)].asked == 21
+
+
+async def test_busy_engine_leaves_marked_prompts_to_others() -> None:
+    engine = routed(FakeEngine("a"), FakeEngine("b"))
+    running = [engine.generate(marked("x")) for _ in range(6)]
+    for events in running:
+        await anext(events)
+    said = Counter([text_of([one async for one in events]) for events in running])
+    assert sorted(said.values()) == [2, 4]

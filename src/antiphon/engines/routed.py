@@ -1,11 +1,12 @@
 """Several engines as one: requests are spread over them and bypass those that fail.
 
 If an engine is overloaded, times out, breaks, or is not ready, the request goes to the next one, as
-long as no part of its answer was sent. A fault of the request itself fails on every engine.
+long as no part of its answer was sent. A fault of the request itself fails on every engine. Prompts
+with breakpoints that begin alike go to the same engine, which may still have what it read of them.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -18,6 +19,7 @@ from antiphon.engines.base import (
     EngineEvent,
     Prompt,
 )
+from antiphon.engines.rendezvous import prefix_key
 from antiphon.engines.rotation import Rotation
 
 
@@ -60,22 +62,23 @@ class RoutedEngine:
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         broken: EngineError | None = None
-        for index in self._rotation.order(self._able(), self._clock()):
-            async with aclosing(self._engines[index].generate(prompt)) as events:
-                try:
-                    opening = await self._opening(index, events)
-                except EngineError as error:
-                    broken = self._passed_over(index, error, broken)
-                    continue
-                for event in opening:
-                    yield event
-                try:
-                    async for event in events:
+        for index in self._rotation.order(self._able(), self._clock(), prefix_key(prompt)):
+            with self._running(index):
+                async with aclosing(self._engines[index].generate(prompt)) as events:
+                    try:
+                        opening = await self._opening(index, events)
+                    except EngineError as error:
+                        broken = self._passed_over(index, error, broken)
+                        continue
+                    for event in opening:
                         yield event
-                except EngineError as error:
-                    self._note(index, error)
-                    raise
-                return
+                    try:
+                        async for event in events:
+                            yield event
+                    except EngineError as error:
+                        self._note(index, error)
+                        raise
+                    return
         raise broken or _no_engine()
 
     async def aclose(self) -> None:
@@ -86,6 +89,14 @@ class RoutedEngine:
     def _able(self) -> list[bool]:
         return [engine.ready for engine in self._engines]
 
+    @contextmanager
+    def _running(self, index: int) -> Iterator[None]:
+        self._rotation.began(index)
+        try:
+            yield
+        finally:
+            self._rotation.ended(index)
+
     async def _opening(
         self, index: int, events: AsyncGenerator[EngineEvent, None]
     ) -> list[EngineEvent]:
@@ -94,7 +105,6 @@ class RoutedEngine:
         A `Started` is held back until the next event: some servers report the size of a prompt
         and then that they are overloaded.
         """
-        self._rotation.began(index)
         try:
             started, first = await anext(events, None), await anext(events, None)
         except BaseException:
