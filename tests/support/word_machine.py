@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.prompt import Confirmation
 from antiphon.engines.token.engine import TokenEngine, capabilities_of
 from antiphon.engines.token.machine import CompletionRequest, ImagePreparer, Piece, PieceEnd
@@ -51,8 +52,9 @@ class WordMachine:
 
     @asynccontextmanager
     async def completions(
-        self, prompt: RenderedPrompt, salt: str
+        self, prompt: RenderedPrompt, salt: str, hints: Hints = NO_HINTS
     ) -> AsyncGenerator["WordMachine", None]:
+        del hints
         async with self._slots:
             ends = {edge.at for edge in prompt.breakpoints}
             prefixes = {(salt, tuple(prompt.tokens[:at])) for at in ends}

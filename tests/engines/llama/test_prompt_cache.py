@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from antiphon.core.hints import Hints
 from antiphon.engines.llama.engine import LlamaEngine
 from antiphon.engines.llama.prompt_slot import CHECKPOINT_GAP
 from support.caching import MINIMUM, answered, asked, child_of, fill, opened, settled, text
@@ -139,6 +140,51 @@ async def test_prefixes_outlive_the_engine(weights: Path, tmp_path: Path) -> Non
     async with opened(weights, tmp_path) as engine:
         warm, again = await answered(engine, prompt)
     assert (warm.reused, again) == (cold.breakpoints[0], answer)
+
+
+async def test_unmarked_prompt_goes_on_in_the_slot_of_its_conversation(engine: LlamaEngine) -> None:
+    await fill(engine)
+    talk = [text("unmarked", 200), "What?"]
+    read = []
+    for _ in range(3):
+        before = engine.machine.parts.tokens_read
+        await answered(engine, asked(*talk, tokens=1))
+        read.append(engine.machine.parts.tokens_read - before)
+        talk += ["An.", text(f"more {len(talk)}", 5)]
+    assert read[0] > 400
+    assert max(read[1:]) < 100
+
+
+async def test_held_slot_is_not_displaced_by_side_requests(engine: LlamaEngine) -> None:
+    await fill(engine)
+    session = Hints(session_id="s", request_class="main")
+    talk = (text("held", 200), "What?")
+    await answered(engine, replace(asked(*talk, tokens=1), hints=session))
+    side = Hints(session_id="s", request_class="auxiliary")
+    for number in range(3):
+        await answered(engine, replace(asked(text(f"side {number}", 150), "?"), hints=side))
+    before = engine.machine.parts.tokens_read
+    await answered(engine, replace(asked(*talk, "An.", "Who?"), hints=session))
+    assert engine.machine.parts.tokens_read - before < 100
+
+
+async def test_context_that_was_compacted_is_dropped(engine: LlamaEngine) -> None:
+    store = engine.machine.parts.store
+    assert store is not None
+    system = text("system of s", 120)
+    session = Hints(session_id="compacted")
+    long = asked(system, text("long talk", 150), marks=[0, 1])
+    await answered(engine, replace(long, hints=session))
+    await answered(engine, asked(text("another's", 120), "?", marks=[0]))
+    await settled(engine)
+    before = len(store.snapshots())
+    compacted = replace(session, was_compacted=True)
+    await answered(engine, replace(asked(system, "In short.", marks=[0]), hints=compacted))
+    await settled(engine)
+    # That of the talk is gone; the one of the system prompt, and others', are there.
+    assert len(store.snapshots()) == before - 1
+    again, _ = await answered(engine, asked(system, "What?", marks=[0]))
+    assert again.reused >= again.breakpoints[0]
 
 
 async def test_cancelled_prompt_leaves_its_slot_to_others(engine: LlamaEngine) -> None:

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.engines.base import EngineConfig, EngineError, EngineErrorKind
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.server_types import RestoredSlot, SavedSlot
@@ -15,6 +17,8 @@ from support.conversation import eventually
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
+
+SIDE = Hints(request_class="auxiliary")
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +129,23 @@ async def test_budget_of_less_than_a_prefix_keeps_none(weights: Path, tmp_path: 
         assert files_of(engine) == []
         await fill(engine)
         assert (await answered(engine, prompt))[0].reused == 0
+
+
+async def test_side_request_evicts_no_prefix(weights: Path, tmp_path: Path) -> None:
+    async with opened(weights, tmp_path) as engine:
+        await answered(engine, asked(text("one", 200), "?", marks=[0]))
+        await settled(engine)
+        size = sum(file.stat().st_size for file in files_of(engine))
+    async with opened(weights, tmp_path, snapshot_bytes=size * 3 // 2) as engine:
+        kept = files_of(engine)
+        side = replace(asked(text("side", 200), "?", marks=[0]), hints=SIDE)
+        await answered(engine, side)
+        await settled(engine)
+        assert files_of(engine) == kept
+        await answered(engine, replace(side, hints=NO_HINTS))
+        await settled(engine)
+        (other,) = files_of(engine)
+        assert [other] != kept
 
 
 async def test_second_engine_on_one_folder_keeps_prefixes_in_its_slots(

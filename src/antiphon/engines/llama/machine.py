@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
+from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.prompt import Confirmation
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.llama.client import LlamaClient
@@ -20,6 +21,7 @@ from antiphon.engines.llama.slot_pool import SlotPool
 from antiphon.engines.llama.slots import SlotChoice, SlotState, choose_slot, held_tokens
 from antiphon.engines.llama.snapshots.index import Snapshot
 from antiphon.engines.llama.snapshots.prefixes import pack_tokens
+from antiphon.engines.llama.steering import PLAIN, steering_of
 from antiphon.engines.token.machine import CompletionRequest, Piece
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
@@ -77,9 +79,9 @@ class LlamaMachine:
 
     @asynccontextmanager
     async def completions(
-        self, prompt: RenderedPrompt, salt: str
+        self, prompt: RenderedPrompt, salt: str, hints: Hints = NO_HINTS
     ) -> AsyncGenerator[LlamaCompletions, None]:
-        slot_prompt = self.slot_prompt(salt, prompt.tokens, prompt.breakpoints)
+        slot_prompt = self.slot_prompt(salt, prompt.tokens, prompt.breakpoints, hints=hints)
         async with self.completions_of(slot_prompt) as completions:
             yield completions
 
@@ -96,6 +98,8 @@ class LlamaMachine:
 
     @asynccontextmanager
     async def _slot(self, prompt: SlotPrompt) -> AsyncGenerator[PromptSlot, None]:
+        if prompt.steering.drops:
+            await self._drop_session(prompt)
         await self._wait_for_flights(prompt)
         flights = self._begin_flights(prompt)
         try:
@@ -113,13 +117,21 @@ class LlamaMachine:
                     rewinds=self.parts.rewinds,
                 )
 
-            async with self._pool.taken(choose) as taken:
+            async with self._pool.taken(choose, waits=prompt.steering.waits) as taken:
                 slot = PromptSlot(self.parts, taken, prompt)
                 await slot.prepare(found, flights)
                 yield slot
         finally:
             for flight in flights:
                 flight.give_up()
+
+    async def _drop_session(self, prompt: SlotPrompt) -> None:
+        """Drop what a session has kept of a context that it has replaced, unless it begins anew."""
+        session, store = prompt.steering.session, self.parts.store
+        if session is None or store is None:
+            return
+        old = store.named(self.parts.sessions.take(session))
+        await store.discard(*(one for one in old if not prompt.key.startswith(one.record.tokens)))
 
     async def _wait_for_flights(self, prompt: SlotPrompt) -> None:
         """Wait while another prompt reads a longer prefix than there is of this one."""
@@ -160,6 +172,7 @@ class LlamaMachine:
         tokens: Sequence[int],
         edges: Sequence[Edge],
         media: Mapping[int, MediaPrompt] = NO_MEDIA,
+        hints: Hints = NO_HINTS,
     ) -> SlotPrompt:
         """Return a prompt for a slot, with a mark at each edge that has enough tokens before it."""
         lifetimes: dict[int, float] = {}
@@ -167,4 +180,5 @@ class LlamaMachine:
             if edge.at >= self._minimum_tokens:
                 lifetimes[edge.at] = max(lifetimes.get(edge.at, 0.0), LIFETIME_S[edge.ttl])
         marks = tuple(Mark(at, lifetimes[at]) for at in sorted(lifetimes))
-        return SlotPrompt(salt, tokens, pack_tokens(tokens), marks, media)
+        steering = PLAIN if hints is NO_HINTS else steering_of(hints, salt)
+        return SlotPrompt(salt, tokens, pack_tokens(tokens), marks, media, steering)

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.images import read_base64, read_head
 from antiphon.core.prompt import Confirmation
 from antiphon.engines.base import EngineError, EngineErrorKind
@@ -213,11 +214,11 @@ class MultimodalReader:
 
     @asynccontextmanager
     async def completions(
-        self, prompt: RenderedPrompt, salt: str
+        self, prompt: RenderedPrompt, salt: str, hints: Hints = NO_HINTS
     ) -> AsyncGenerator["MultimodalCompletions", None]:
         del prompt  # it has holes, where the key has numbers
         key, prefixes = self.prompt.key, self.prompt.prefixes
-        slot_prompt = self._machine.slot_prompt(salt, key, self._edges, prefixes)
+        slot_prompt = self._machine.slot_prompt(salt, key, self._edges, prefixes, hints)
         async with self._machine.completions_of(slot_prompt) as completions:
             yield MultimodalCompletions(completions, self._prompts, self.prompt)
 

@@ -23,9 +23,11 @@ from antiphon.engines.llama.flights import Flight
 from antiphon.engines.llama.rates import Rates
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.llama.slot_pool import TakenSlot
+from antiphon.engines.llama.slots import ENOUGH
 from antiphon.engines.llama.snapshots.index import Snapshot, Written
 from antiphon.engines.llama.snapshots.prefixes import TOKEN_BYTES, pack_tokens
 from antiphon.engines.llama.snapshots.store import SnapshotLostError, SnapshotStore
+from antiphon.engines.llama.steering import PLAIN, SessionPrefixes, Steering
 from antiphon.engines.llama.supervisor import LlamaServer
 from antiphon.engines.token.machine import CompletionRequest, Piece
 
@@ -55,6 +57,7 @@ class SlotPrompt(msgspec.Struct, frozen=True):
     key: bytes
     marks: tuple[Mark, ...] = ()
     media: Mapping[int, MediaPrompt] = MappingProxyType({})
+    steering: Steering = PLAIN
 
     def packed(self, at: int) -> bytes:
         """Return the first tokens, packed."""
@@ -86,6 +89,7 @@ class SlotParts:
         self.now = now
         self.clock = clock
         self.rates = Rates()
+        self.sessions = SessionPrefixes()
         self.rewinds = True
         self.mismatches = 0
         self.tokens_read = 0
@@ -119,6 +123,7 @@ class PromptSlot:
         be found.
         """
         choice = self._taken.choice
+        self._taken.held_s = self._prompt.steering.held_s
         if choice.erase:
             await self._erase()
         if choice.restore and snapshot is not None:
@@ -149,19 +154,20 @@ class PromptSlot:
         use = SlotUse(self._taken.id, fresh=self._fresh)
         self._forget(known)
         written: list[int] = []
-        ended = False
+        begun = False
         async with aclosing(self._parts.client.complete(request, media, use)) as pieces:
             async for piece in pieces:
-                self._note(use)
+                if not begun:
+                    begun = True
+                    self._begin(use, known)
                 whole = whole and piece.tokens is not None
                 written.extend(piece.tokens or ())
-                ended = piece.end is not None
+                if piece.end is not None and whole:
+                    # The last token was generated, and never read.
+                    answer = written[: request.max_tokens][:-1]
+                    self._taken.holds(self._prompt.salt, known + pack_tokens(answer))
+                # The reader may close the generator here: nothing may follow.
                 yield piece
-        self._learn(use)
-        if ended and whole:
-            # The last token was generated, and never read.
-            answer = written[: request.max_tokens][:-1]
-            self._taken.holds(self._prompt.salt, known + pack_tokens(answer))
 
     async def evaluated(self, prompt: MediaPrompt) -> int:
         """Let llama.cpp read a prompt with an image, and return its number of tokens."""
@@ -175,19 +181,31 @@ class PromptSlot:
             found = store.find(self._prompt.salt, tokens)
             if found is not None and found.token_count == mark.at:
                 await store.renew(found, mark.lifetime_s)
+                self._keeps(found.name)
                 self._stored.add(mark.at)
                 return
-        if mark.at > self._held:
+        if mark.at > self._held or self._goes_back_to(mark.at):
             await self._read(mark.at)
         elif mark.at < self._held or not self._only:
-            # To read exactly to it would lose what lies behind.
             if self._parts.rewinds:
                 self._stored.add(mark.at)
             return
         if await self._save(mark, flight) or self._parts.rewinds:
             self._stored.add(mark.at)
 
+    def _goes_back_to(self, at: int) -> bool:
+        """Return whether the slot is taken back to a prefix that it holds, in order to save it.
+
+        What it holds of the prompt behind it is then read again: at most as much as the snapshot
+        will save a later prompt.
+        """
+        behind = self._held - at
+        exact = behind == 0 and self._only
+        able = self._parts.rewinds and self._parts.store is not None
+        return able and not exact and behind <= max(ENOUGH, at)
+
     async def _read(self, at: int) -> None:
+        self._held = min(self._held, at)
         request = CompletionRequest(
             tokens=list(self._prompt.tokens[:at]), max_tokens=0, temperature=0.0
         )
@@ -203,7 +221,8 @@ class PromptSlot:
         store, tokens = parts.store, self._prompt.tokens[: mark.at]
         if store is None:
             return False
-        async with store.saving(salt, tokens, parts.rates.size_of(mark.at)) as draft:
+        size, displaces = parts.rates.size_of(mark.at), self._prompt.steering.displaces
+        async with store.saving(salt, tokens, size, displaces=displaces) as draft:
             if draft is None:
                 return store.keeps(salt, tokens)
             try:
@@ -221,9 +240,14 @@ class PromptSlot:
                     read_ms=parts.rates.read_ms(mark.at),
                 )
             )
+        self._keeps(draft.name)
         if flight is not None:
             flight.lands_with(kept)
         return True
+
+    def _keeps(self, name: str) -> None:
+        if self._prompt.steering.session is not None:
+            self._parts.sessions.add(self._prompt.steering.session, name)
 
     async def _erase(self) -> None:
         self._taken.holds(self._prompt.salt, b"")
@@ -275,9 +299,18 @@ class PromptSlot:
         held = self._prompt.packed(self._held)
         self._taken.holds(self._prompt.salt, held if rest.startswith(held) else b"")
 
-    def _note(self, use: SlotUse) -> None:
-        """Note how much of the prompt was reused, by the first completion."""
+    def _begin(self, use: SlotUse, known: bytes) -> None:
+        """Note that a completion has read its prompt, and begins to write."""
         self._fresh = False
+        if use.read:
+            self._parts.rates.note_read(use.read, use.read_ms)
+            self._parts.tokens_read += use.read
+        if self._parts.rewinds:
+            self._taken.holds(self._prompt.salt, known)
+        self._note_reuse(use)
+
+    def _note_reuse(self, use: SlotUse) -> None:
+        """Note how much of the prompt was reused, by the first completion."""
         if self._reused is not None or use.reused is None:
             return
         self._reused, expected = use.reused, self._held
@@ -293,8 +326,3 @@ class PromptSlot:
             self._parts.log.warning(
                 "llama.cpp reused less than a slot held", held=expected, reused=use.reused
             )
-
-    def _learn(self, use: SlotUse) -> None:
-        if use.read:
-            self._parts.rates.note_read(use.read, use.read_ms)
-            self._parts.tokens_read += use.read

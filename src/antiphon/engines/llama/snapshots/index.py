@@ -74,7 +74,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Draft:
-    """A snapshot that llama.cpp is about to write as `file`."""
+    """A snapshot that llama.cpp is about to write as `file`; others go for it if it `displaces`."""
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Draft:
         self.name = name
         self.salt, self.tokens = prefix
         self.reserved = reserved
+        self.displaces = True
         self.dropped = False
         self.kept: Task[Snapshot | None] | None = None
         self._finish = finish

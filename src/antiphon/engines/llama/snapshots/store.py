@@ -9,7 +9,7 @@ else.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from threading import Event
@@ -176,9 +176,9 @@ class SnapshotStore:
 
     @asynccontextmanager
     async def saving(
-        self, salt: str, tokens: Sequence[int], expected_bytes: int
+        self, salt: str, tokens: Sequence[int], expected_bytes: int, *, displaces: bool = True
     ) -> AsyncIterator[Draft | None]:
-        """Make room for a snapshot and yield its draft.
+        """Make room for a snapshot and yield its draft; others are evicted only if it `displaces`.
 
         Yields `None` if the prefix has a snapshot, if one is being written, if there is no room, or
         if there are no tokens.
@@ -190,9 +190,10 @@ class SnapshotStore:
             yield None
             return
         draft = Draft(self._new_name(), prefix, expected_bytes, self._finish)
+        draft.displaces = displaces
         self._index.drafts[prefix] = draft
         try:
-            if await self._make_room() and not draft.dropped:
+            if await self._make_room(evicts=displaces) and not draft.dropped:
                 yield draft
             else:
                 self._drop(draft)
@@ -206,9 +207,13 @@ class SnapshotStore:
         prefix = (salt, pack_tokens(tokens))
         return prefix in self._index.drafts or self._index.live(prefix, self._now()) is not None
 
-    async def discard(self, snapshot: Snapshot) -> None:
-        """Remove a snapshot that turned out to be of no use."""
-        await self._remove([snapshot])
+    async def discard(self, *snapshots: Snapshot) -> None:
+        """Remove snapshots that turned out to be of no use."""
+        await self._remove(snapshots)
+
+    def named(self, names: Collection[str]) -> list[Snapshot]:
+        """Return the snapshots among these names."""
+        return [one for one in self._index.snapshots() if one.name in names]
 
     async def clear(self, salt: str | None = None) -> int:
         """Remove all snapshots of a salt, or of every salt; returns their number."""
@@ -254,13 +259,15 @@ class SnapshotStore:
         finally:
             stop.set()
 
-    async def _make_room(self) -> bool:
+    async def _make_room(self, *, evicts: bool = True) -> bool:
         """Evict until all files fit, with the drafts; evict nothing if that is not enough."""
         free = await self._work.run(self._files.free_bytes)
         if free is None:
             return False
         allowed = allowed_bytes(self._budget_bytes, free, self._index.saved_bytes)
         chosen = self._index.excess(allowed, self._now())
+        if chosen and not evicts:
+            return False
         await self._remove(chosen or [])
         return chosen is not None
 
@@ -285,7 +292,7 @@ class SnapshotStore:
         proven = None
         if written.tokens * TOKEN_BYTES != len(draft.tokens):
             self._log.warning("a slot held other tokens than expected", tokens=written.tokens)
-        elif not draft.dropped and await self._make_room():
+        elif not draft.dropped and await self._make_room(evicts=draft.displaces):
             proven = await self._work.run(lambda: self._write(draft, written))
         if proven is None or draft.dropped:
             self._drop(draft)
