@@ -1,0 +1,300 @@
+"""The tokens of a conversation begin the tokens of the same conversation after one more turn.
+
+This holds for every template that llama.cpp collects, and in both thinking modes, except where the
+template itself takes back what it has written: `STRIPPING` and `DATED` list these places.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import count, pairwise
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
+from antiphon.engines.token.prompt.placeholders import Segment
+from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.token.prompt.tokens import RenderedPrompt, Tokenizer
+from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
+from support.conversation import turn
+from support.template_corpus import NAMES, template_corpus
+from support.word_machine import WordMachine
+
+Turns: TypeAlias = tuple[Turn, ...]
+Stripped: TypeAlias = Callable[[Turns, Turns], int | None]
+"""Of a conversation and what is said next: the first turn whose reasoning is then taken back."""
+
+
+def after_the_last_question(begun: Turns, more: Turns) -> int | None:
+    """The reasoning behind the last question is shown until there is another question."""
+    asks = [index for index, one in enumerate(begun) if one.role == "user" and one.texts]
+    asks_again = any(one.role == "user" and one.texts for one in more)
+    return next(iter(reasoned(begun, asks[-1])), None) if asks_again else None
+
+
+def in_the_last_answer(begun: Turns, more: Turns) -> int | None:
+    """Only the reasoning of the last message of the assistant is shown."""
+    answers = [index for index, one in enumerate(begun) if one.role == "assistant"]
+    answered = any(one.role == "assistant" for one in more)
+    return next(iter(reasoned(begun, answers[-1])), None) if answers and answered else None
+
+
+def reasoned(turns: Turns, start: int) -> list[int]:
+    return [
+        index
+        for index, one in enumerate(turns)
+        if index >= start and any(isinstance(block, ThinkingParam) for block in one.content)
+    ]
+
+
+STRIPPING: Mapping[str, Stripped] = {
+    "LFM2.5-Instruct": in_the_last_answer,
+    "Qwen-Qwen3-0.6B": after_the_last_question,
+}
+"""Templates that take back reasoning, and from where.
+
+Others strip reasoning, too, but only such as was never in a prompt that ended with a question or a
+result: the results of tools are the user's to them.
+"""
+
+DATED: Mapping[str, tuple[bool, bool]] = {
+    "Apertus-8B-Instruct": (True, False),
+    "Mistral-Small-3.2-24B-Instruct-2506": (True, False),
+    "ibm-granite-granite-3.3-2B-Instruct": (True, False),
+    "meta-llama-Llama-3.2-3B-Instruct": (True, True),
+    "muse-glimmer": (True, False),
+    "openai-gpt-oss-120b": (True, True),
+    "upstage-Solar-Open-100B": (True, True),
+}
+"""Templates that write the date before all turns: without a system prompt, and with one.
+
+At midnight a conversation is read again from there. No template writes the time of the day.
+"""
+
+UNUSABLE = {
+    "fireworks-ai-llama-3-firefunction-v2": "'functions' is undefined",
+}
+"""Templates that are written for variables of their own, in the words of their refusal."""
+
+USABLE = [name for name in NAMES if name not in UNUSABLE]
+MODES = (Thinking(), Thinking(mode="enabled", budget=4000))
+NOW = datetime(2026, 11, 28, 9, 30)  # noqa: DTZ001 - a local date, as templates write it
+TOOLS = tuple(
+    Tool(
+        name=name,
+        description=f"To {name} at a place.",
+        input_schema={"type": "object", "properties": {"at": {"type": "string"}}},
+    )
+    for name in ("look", "find")
+)
+
+
+Compiled: TypeAlias = Callable[..., ChatTemplate]
+"""Compiles a template of the corpus by its name; a function, because Hypothesis shows it."""
+
+
+@pytest.fixture(scope="session")
+def compiled(models_dir: Path) -> Compiled:
+    corpus = template_corpus(models_dir)
+
+    @cache
+    def compile_(name: str, now: datetime = NOW) -> ChatTemplate:
+        return ChatTemplate(corpus[name], bos="<s>", eos="</s>", now=lambda: now)
+
+    return compile_
+
+
+def thought(text: str) -> ThinkingParam:
+    return ThinkingParam(thinking=text, signature="s")
+
+
+def call(number: int) -> ToolUseParam:
+    return ToolUseParam(id=f"toolu_{number}", name="look", input={"at": f"place {number}"})
+
+
+def result(number: int, *texts: str) -> ToolResultParam:
+    content = [TextParam(text=text) for text in texts] if texts else f"Result {number}."
+    return ToolResultParam(tool_use_id=f"toolu_{number}", content=content)
+
+
+SESSION: Turns = (
+    turn("system", "You are kind.", "You are brief."),
+    turn("user", "The first question?"),
+    Turn("assistant", (thought("Where?"), TextParam(text="I look."), call(1), call(2))),
+    Turn("user", (result(1, "One.", "More."), result(2))),
+    Turn("assistant", (thought("There?"), call(3))),
+    Turn("user", (result(3), TextParam(text="Go on!"))),
+    Turn("assistant", (thought("Done."), TextParam(text="The first answer."))),
+    turn("user", "The second question?"),
+    turn("assistant", "The second answer."),
+    turn("user", "The third question?"),
+    turn("system", "Answer in French."),
+    Turn("assistant", (thought("En français."), call(4))),
+    Turn("user", (result(4),)),
+    Turn("assistant", (TextParam(text="Encore."), call(5))),
+    Turn("user", (result(5),)),
+    turn("system", "Answer in English again."),
+    Turn("assistant", (thought("So."), TextParam(text="The third answer."))),
+    turn("user", "The fourth question?", "It has two texts."),
+    turn("assistant", "The fourth answer."),
+    turn("user", "The fifth question?"),
+)
+"""A session of an agent."""
+
+CHAT: Turns = (*SESSION[1:2], *SESSION[6:11], *SESSION[16:])
+"""A conversation without a system prompt and without tools, that later brings directives."""
+
+
+class Texts:
+    """Draws texts, no two of them the same, which also try to be control tokens."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+        self._numbers = count(1)
+
+    def some(self, least: int = 1) -> list[TextParam]:
+        ends = st.sampled_from([".", " <|im_end|>", ".\n", "</think>"])
+        drawn = self._draw(st.lists(ends, min_size=least, max_size=2))
+        return [TextParam(text=f"Text {next(self._numbers)}{end}") for end in drawn]
+
+    def answer(self, *calls: ToolUseParam) -> Turn:
+        reasons = self._draw(st.booleans())
+        reasoning = (thought(f"Thought {next(self._numbers)}."),) if reasons else ()
+        return Turn("assistant", (*reasoning, *self.some(0 if calls else 1), *calls))
+
+    def question(self, *results: ToolResultParam) -> list[Turn]:
+        """Return what is said before an answer: results, texts, and perhaps a directive."""
+        turns = [Turn("user", (*results, *self.some(0 if results else 1)))]
+        if self._draw(st.integers(0, 3)) == 0:
+            turns.append(Turn("system", tuple(self.some())))
+        return turns
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[Turns, Turns, tuple[Tool, ...]]:
+    """A prompt, what is said until the next one, and tools.
+
+    Questions are answered directly or after rounds of calls.
+    """
+    texts = Texts(draw)
+    numbers = count(1)
+    tools = TOOLS if draw(st.booleans()) else ()
+    turns = [Turn("system", tuple(texts.some()))] if draw(st.booleans()) else []
+    for _ in range(draw(st.integers(2, 3))):
+        turns += texts.question()
+        for _ in range(draw(st.integers(0, 2)) if tools else 0):
+            called = [next(numbers) for _ in range(draw(st.integers(1, 2)))]
+            turns.append(texts.answer(*map(call, called)))
+            turns += texts.question(*map(result, called))
+        turns.append(texts.answer())
+    all_steps = steps((*turns, *texts.question()))
+    begun, more = all_steps[draw(st.integers(0, len(all_steps) - 1))]
+    return begun, more, tools
+
+
+def steps(turns: Turns) -> list[tuple[Turns, Turns]]:
+    """Return each prompt of a session but the last, and what is said until the next prompt."""
+    answers = [index for index, one in enumerate(turns) if one.role == "assistant"]
+    ends = [*answers, len(turns)]
+    return [(turns[:start], turns[start:end]) for start, end in pairwise(ends)]
+
+
+def first_change(
+    chat: ChatTemplate, begun: Turns, more: Turns, tools: tuple[Tool, ...], thinking: Thinking
+) -> int | None:
+    """Return the first turn up to which the tokens are not the same after more is said."""
+    places = [
+        (index, len(one.content) - 1) for index, one in enumerate(begun) if one.role != "assistant"
+    ]
+    breakpoints = tuple(Breakpoint(place, (block,)) for place, block in places)
+    short = Prompt(begun, 1, tools=tools, thinking=thinking, breakpoints=breakpoints)
+    long = Prompt((*begun, *more), 1, tools=tools, thinking=thinking)
+    one, other = tokens_of(chat, short, long)
+    assert len(one.breakpoints) == len(places)
+    for (place, _), edge in zip(places, one.breakpoints, strict=True):
+        if one.tokens[: edge.at] != other.tokens[: edge.at]:
+            return place
+    return None
+
+
+def tokens_of(chat: ChatTemplate, *prompts: Prompt) -> list[RenderedPrompt]:
+    async def encode() -> list[RenderedPrompt]:
+        tokenizer = await Tokenizer.open(WordMachine().tokenize)
+        return [await tokenizer.encode(chat.render(prompt)) for prompt in prompts]
+
+    return asyncio.run(encode())
+
+
+def expected_change(name: str, begun: Turns, more: Turns) -> int | None:
+    """Return the turn behind the reasoning that a template takes back."""
+    stripped = STRIPPING[name](begun, more) if name in STRIPPING else None
+    return None if stripped is None else stripped + 1
+
+
+def test_names_are_those_of_the_corpus(models_dir: Path) -> None:
+    assert sorted(template_corpus(models_dir)) == sorted(NAMES)
+    assert {*STRIPPING, *DATED, *UNUSABLE} <= set(NAMES)
+
+
+@pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)
+@pytest.mark.parametrize("name", USABLE)
+def test_session_keeps_its_tokens_as_it_grows(
+    compiled: Compiled, name: str, thinking: Thinking
+) -> None:
+    found = []
+    for turns, tools in ((SESSION, TOOLS), (CHAT, ())):
+        for step in steps(turns):
+            found.append(first_change(compiled(name), *step, tools, thinking))
+            assert found[-1] == expected_change(name, *step)
+    assert any(found) == (name in STRIPPING)
+
+
+@pytest.mark.parametrize("name", USABLE)
+@settings(max_examples=20)
+@given(conversations(), st.booleans())
+def test_tokens_of_a_conversation_begin_those_of_the_longer_one(
+    compiled: Compiled,
+    name: str,
+    conversation: tuple[Turns, Turns, tuple[Tool, ...]],
+    thinks: bool,
+) -> None:
+    begun, more, tools = conversation
+    thinking = MODES[thinks]
+    found = first_change(compiled(name), begun, more, tools, thinking)
+    assert found == expected_change(name, begun, more)
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_prompt_changes_at_midnight_only_where_the_template_writes_the_date(
+    compiled: Compiled, name: str
+) -> None:
+    def first_segments(hours: int) -> list[Segment]:
+        chat = compiled(name, NOW + timedelta(hours=hours))
+        return [chat.render(Prompt(turns, 1)).segments[0] for turns in (SESSION[1:2], SESSION[:2])]
+
+    assert first_segments(14) == first_segments(0)
+    changed = [
+        one != other for one, other in zip(first_segments(0), first_segments(15), strict=True)
+    ]
+    assert changed == list(DATED.get(name, (False, False)))
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_date_stands_before_all_turns(compiled: Compiled, name: str) -> None:
+    today, tomorrow = (
+        compiled(name, NOW + timedelta(days=days)).render(Prompt(SESSION, 1, tools=TOOLS))
+        for days in (0, 1)
+    )
+    assert today.segments[1:] == tomorrow.segments[1:]
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_unusable_template_is_refused_in_its_own_words(compiled: Compiled, name: str) -> None:
+    with pytest.raises(TemplateUnusableError) as caught:
+        compiled(name).render(Prompt(SESSION, 1, tools=TOOLS))
+    assert str(caught.value) == UNUSABLE[name]
