@@ -246,6 +246,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     body_budget_bytes: Annotated[int, Meta(ge=1024)] | None = None
     url_sources: bool = False
+    normalize_attribution: bool = True
 
     def __post_init__(self) -> None:
         if self.body_budget < self.max_body_bytes:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, structs
 
 from antiphon.core.assembly import AnswerSpec
+from antiphon.core.attribution import with_constant_attribution
 from antiphon.core.billing.price_list import price_for
 from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import ApiError
@@ -77,6 +78,7 @@ class Messages:
         *,
         file_reader: FileReader,
         url_sources: "UrlSources | None" = None,
+        normalize_attribution: bool = True,
     ) -> None:
         self._models = models
         self._admitter = admitter
@@ -84,6 +86,7 @@ class Messages:
         self._signing_key = signing_key
         self._file_reader = file_reader
         self._url_sources = url_sources
+        self._normalize_attribution = normalize_attribution
         self._checks = StepRunner(THREADS)
 
     def answer(self, params: CreateMessageParams, context: RequestContext) -> "AnswerContext":
@@ -177,6 +180,7 @@ class Messages:
         if context.hints is not NO_HINTS:
             prompt = structs.replace(prompt, hints=context.hints)
         prompt = await offload(context.size, thinking_for_engine, prompt, self._signing_key)
+        prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
         read = await read_documents(prompt, self._file_reader, context.size)
         if not converts:
             return read

@@ -255,6 +255,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 signing_key,
                 file_reader=file_reader,
                 url_sources=_sources_of(settings),
+                normalize_attribution=settings.normalize_attribution,
             ),
             admitter=accounting.admitter,
             ledger=accounting.ledger,
