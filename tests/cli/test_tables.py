@@ -165,3 +165,15 @@ def test_every_listing_fits_into_a_terminal(shell: Shell, columns: int) -> None:
         assert max(map(cell_len, table.splitlines())) <= columns, shown
         for identifier in re.findall(r"(?:apikey|wrkspc|user)_\w+", table):
             assert re.fullmatch(r"[a-z]+_01\w{22}", identifier), shown
+
+
+def test_audit_on_80_columns_says_who_it_was_and_when(shell: Shell) -> None:
+    shell("workspaces create research")
+    shell("users add ada@example.com Ada")
+    shell("workspaces add research ada@example.com")
+    shown = on_terminal(["audit", "--data-dir", str(shell.data_dir)], 80)
+    assert {"when", "who", "did", "to", "changed"} <= set(shown.splitlines()[0].split())
+    assert "workspace_member.create" in shown
+    assert shown.count("command line") == 3
+    assert re.search(r"\d{4}-\d\d-\d\d .*\n *\d\d:\d\d", shown)
+    assert "Left out, for lack of room: id." in shown

@@ -80,7 +80,10 @@ def _audit(arguments: argparse.Namespace, settings: Settings) -> int:
         TableForm(
             empty=empty,
             texts=("who", "to", "changed"),
-            least_useful=("id", "who", "when"),
+            least_useful=("id", "when", "who"),
+            # The day above the time, so that there is room for who it was: `command line`.
+            folding={"when": len("2026-11-28")},
+            comfortable=len("command line"),
         ),
     )
 

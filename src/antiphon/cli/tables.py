@@ -5,7 +5,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from antiphon.cli.output import hint, say, say_json
@@ -13,8 +13,8 @@ from antiphon.cli.output import hint, say, say_json
 T = TypeVar("T")
 
 _GAP = "  "
-# The width to which a column of texts may shrink before another column is left out, and the width
-# to which it shrinks when there is none to leave out.
+# The width to which a column of texts may shrink before another column is left out, unless a table
+# says otherwise, and the width to which it shrinks when there is none to leave out.
 _COMFORTABLE = 16
 _NARROWEST = 8
 _NOTHING = "-"
@@ -25,12 +25,15 @@ class TableForm:
     """How a table is printed.
 
     `empty` is the sentence for no rows. `texts` are the columns that may wrap, and `least_useful`
-    those that may be left out, in this order.
+    those that may be left out, in this order. Before that, the columns of `folding` take the width
+    there, and texts shrink to `comfortable` columns.
     """
 
     empty: str
     texts: Collection[str] = ()
     least_useful: Sequence[str] = ()
+    folding: Mapping[str, int] = field(default_factory=dict)
+    comfortable: int = _COMFORTABLE
 
 
 def print_listing(
@@ -111,14 +114,17 @@ def _say_wrapped(
 def _fit(widths: dict[str, int], form: TableForm, room: int) -> list[str]:
     """Reduce the widths of columns to the room, and return the columns that are left out."""
     left_out: list[str] = []
+    if not _fits(widths, form.texts, room, form.comfortable):
+        widths |= {name: min(widths[name], width) for name, width in form.folding.items()}
     for name in form.least_useful:
-        if _fits(widths, form.texts, room, _COMFORTABLE):
+        if _fits(widths, form.texts, room, form.comfortable):
             break
         if name in widths:
             del widths[name]
             left_out.append(name)
     shrinking = {name: width for name, width in widths.items() if name in form.texts}
-    narrowest = _COMFORTABLE if _fits(widths, form.texts, room, _COMFORTABLE) else _NARROWEST
+    is_roomy = _fits(widths, form.texts, room, form.comfortable)
+    narrowest = form.comfortable if is_roomy else _NARROWEST
     for name, width in shrinking.items():
         widths[name] = min(width, narrowest)
     # The rest of the room goes to the columns that need it, the smallest need first.
