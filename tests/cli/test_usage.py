@@ -33,3 +33,7 @@ def test_empty_usage_tells_the_filters(shell: Shell) -> None:
         "2026-11-01 00:00 to 20"
     )
     assert shell("usage --since 2026-11-01").startswith("Nothing was used from 2026-11-01 00:00")
+
+
+def test_two_forms_at_once_are_refused(shell: Shell) -> None:
+    assert shell.misunderstood("usage --csv --json") == "--csv and --json: choose one of them"

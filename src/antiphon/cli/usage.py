@@ -75,6 +75,8 @@ def _by(text: str) -> tuple[str, ...]:
 
 
 def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.json and arguments.csv:
+        arguments.parser.error("--csv and --json: choose one of them")
     lines, names, span = open_session(settings, lambda session: _read(session, arguments))
     if arguments.json:
         say_json([_plain(arguments.by, line) for line in lines])
