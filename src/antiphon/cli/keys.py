@@ -183,7 +183,7 @@ def _enable(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
-    return _update(arguments, settings, f"is called {arguments.name}", name=arguments.name)
+    return _update(arguments, settings, f"is called {arguments.name} now", name=arguments.name)
 
 
 def _update(
@@ -193,17 +193,17 @@ def _update(
     question: str | None = None,
     **changes: str,
 ) -> int:
-    """Change a key; with a `question`, after it was confirmed."""
+    """Change a key; with a `question`, after it was confirmed. It is told with its old name."""
     params = checked(UpdateKeyParams, **changes)
 
-    async def update(session: AdminSession) -> KeyInfo:
+    async def update(session: AdminSession) -> tuple[KeyInfo, KeyInfo]:
         found = await session.key(arguments.key)
         if question is not None:
             confirm(arguments, f"{question} {_title(found)}?")
-        return await session.administration.keys.update(COMMAND_LINE, found.id, params)
+        return found, await session.administration.keys.update(COMMAND_LINE, found.id, params)
 
-    key = open_session(settings, update)
-    return print_change(arguments, key, f"{_title(key)} {done}.")
+    before, key = open_session(settings, update)
+    return print_change(arguments, key, f"{_title(before)} {done}.")
 
 
 def _rotate(arguments: argparse.Namespace, settings: Settings) -> int:

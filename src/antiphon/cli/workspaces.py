@@ -102,12 +102,14 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 def _rename(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(UpdateWorkspaceParams, name=arguments.name)
 
-    async def rename(session: AdminSession) -> WorkspaceInfo:
+    async def rename(session: AdminSession) -> tuple[WorkspaceInfo, WorkspaceInfo]:
         found = await session.workspace(arguments.workspace)
-        return await session.administration.workspaces.update(COMMAND_LINE, found.id, params)
+        workspaces = session.administration.workspaces
+        return found, await workspaces.update(COMMAND_LINE, found.id, params)
 
-    changed = open_session(settings, rename)
-    return print_change(arguments, changed, f"Workspace {changed.id} is called {changed.name}.")
+    before, changed = open_session(settings, rename)
+    done = f"Workspace {before.id} ({before.name}) is called {changed.name} now."
+    return print_change(arguments, changed, done)
 
 
 def _archive(arguments: argparse.Namespace, settings: Settings) -> int:
