@@ -120,7 +120,7 @@ def test_revoking_is_asked_on_a_terminal(
             "keys create one --workspace none",
             "there is no workspace 'none'; `antiphon workspaces list` shows them",
         ),
-        (f"keys create {'x' * 101}", "name: String should have at most 100 characters"),
+        (f"keys create {'x' * 101}", "NAME: String should have at most 100 characters"),
     ],
 )
 def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, complaint: str) -> None:
@@ -167,3 +167,11 @@ def test_name_is_printed_to_a_terminal_that_does_not_know_its_characters(
     assert main(["keys", "list", "--data-dir", str(shell.data_dir)]) == 0
     sys.stdout.flush()
     assert rb"\u6771\u4eac" in written.getvalue()
+
+
+def test_renaming_tells_the_old_name_and_the_new_one(shell: Shell) -> None:
+    key, workspace = shell.json("keys create laptop"), shell.json("workspaces create research")
+    assert shell("keys rename laptop desk") == f"Key {key['id']} (laptop) is called desk now.\n"
+    assert shell("workspaces rename research lab") == (
+        f"Workspace {workspace['id']} (research) is called lab now.\n"
+    )

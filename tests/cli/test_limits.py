@@ -119,7 +119,11 @@ def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, compla
         ),
         (
             "limits set --organization --spend 100",
-            "argument --spend: '100' is not like 100/month, 20/week or 2.50/day",
+            "argument --spend: '100' is without a period: 100/day, 100/week or 100/month",
+        ),
+        (
+            "limits set --organization --spend 9999999999/day",
+            "argument --spend: '9999999999/day' is more than 9,000,000 US dollars",
         ),
         (
             "limits set --organization --spend 9000000.000000001/day",
@@ -143,6 +147,31 @@ def test_invalid_limit_arguments_are_refused(shell: Shell, line: str, error: str
     assert shell.misunderstood(line) == error
 
 
+def test_command_that_changes_no_limit_says_so(shell: Shell) -> None:
+    shell("workspaces create research")
+    for line in ("clear --organization --all", "clear --workspace research --spend day --counts"):
+        assert "are as they were" in shell(f"limits {line}")
+    for line in (
+        "set --workspace research --requests 5 --spend 1/day",
+        "clear --workspace research --all",
+    ):
+        assert "are changed" in shell(f"limits {line}")
+        assert "are as they were" in shell(f"limits {line}")
+    assert len(shell.json("audit")) == 5
+
+
+def test_limit_above_another_is_told_with_its_flag(configured: Callable[[str], Shell]) -> None:
+    shell = configured('engine = "scripted"\n[limits]\nmonthly_spend = "5"\n')
+    shell("workspaces create research")
+    shell("limits set --organization --output-tokens 10 --counts 20")
+    for given, said in (
+        ("--input-tokens 5 --output-tokens 11", "--output-tokens: 11 is above the organization's"),
+        ("--counts 21", "--counts: 21 is above the organization's limit of 20"),
+        ("--spend 6.50/month", "--spend: $6.50 is above the cap of this server, $5.00"),
+    ):
+        assert shell.complaint(f"limits set --workspace research {given}").startswith(said)
+
+
 def test_limits_of_one_command_are_set_together_or_not_at_all(
     configured: Callable[[str], Shell],
 ) -> None:
@@ -151,7 +180,7 @@ def test_limits_of_one_command_are_set_together_or_not_at_all(
     before = shell.json("audit")
     change = "limits set --key laptop --requests 5 --spend 1/day"
     complaint = shell.complaint(f"{change} --spend 6/month")
-    assert complaint == "amount: 600 is above the cap of this server, 500 cents"
+    assert complaint == "--spend: $6.00 is above the cap of this server, $5.00"
     assert shell.json("limits list --key laptop") == {"rate_limits": [], "spend_limits": []}
     assert shell.json("audit") == before
     shell(change)

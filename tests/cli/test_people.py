@@ -57,15 +57,34 @@ def test_a_workspace_is_renamed_and_archived_with_its_keys(shell: Shell) -> None
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("users add nobody Ada", "email: value is not a valid email address"),
+        ("users add nobody Ada", "EMAIL: value is not a valid email address"),
         ("users remove x@y.z", "there is no user 'x@y.z'; `antiphon users list` shows them"),
         ("invites delete x@y.z", "there is no invite 'x@y.z'; `antiphon invites list` shows them"),
         ("workspaces archive Default", "The Default workspace cannot be archived."),
         (
             "workspaces rename Default other",
-            "name: the Default workspace cannot be renamed",
+            "NEW_NAME: the Default workspace cannot be renamed",
         ),
     ],
 )
 def test_impossible_commands_say_why_in_one_line(shell: Shell, line: str, complaint: str) -> None:
     assert shell.complaint(line) == complaint
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("users add nobody Ada", "EMAIL: value is not a valid email address"),
+        ("invites create nobody", "EMAIL: value is not a valid email address"),
+        ("users add ada@example.com Ada", "EMAIL: this person is a member already"),
+        ("workspaces rename Default x", "NEW_NAME: the Default workspace cannot be renamed"),
+        ("keys create x --workspace old", "--workspace: this workspace is archived"),
+        ("limits set --workspace old --spend 5/day", "--workspace: this workspace is archived"),
+        (f"keys create {'x' * 501}", "NAME: String should have at most 100 characters"),
+    ],
+)
+def test_error_of_a_field_names_the_argument(shell: Shell, line: str, said: str) -> None:
+    shell("users add ada@example.com Ada")
+    shell("workspaces create old")
+    shell("workspaces archive old --yes")
+    assert shell.complaint(line) == said

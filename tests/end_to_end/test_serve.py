@@ -173,7 +173,7 @@ def test_killing_the_server_loses_no_key(tmp_path: Path) -> None:
         (["serve", "--model", "missing.gguf"], {}, "There is no file"),
         (["serve", "--model", "pypi:x"], {}, "pypi:NAME==VERSION"),
         (["keys", "revoke", "nobody"], {}, "has no database"),
-        (["keys", "create", ""], {}, "name: String should have at least 1 character"),
+        (["keys", "create", ""], {}, "NAME: String should have at least 1 character"),
     ],
 )
 def test_impossible_command_fails_with_a_plain_message(

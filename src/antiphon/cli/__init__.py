@@ -13,7 +13,7 @@ from importlib import import_module, metadata
 from io import TextIOWrapper
 
 from antiphon import __version__
-from antiphon.cli.command import Command, CommandError, CommandParser
+from antiphon.cli.command import Command, CommandError, CommandParser, with_arguments_named
 from antiphon.cli.program import shown_on
 from antiphon.settings import Settings, SettingsError
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"this needs: pip install 'antiphon[{extra}]'")
         return 1
     except _expected_errors() as error:
-        _complain(str(error))
+        _complain(with_arguments_named(str(error), parsed.parser))
         return 1
 
 

@@ -1,5 +1,6 @@
 """The names and the amounts of limits, in tables."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,15 @@ def spend_name(period: str) -> str:
 def cents_as_dollars(amount: str) -> str:
     """Return an amount of the wire, which is in cents, in US dollars."""
     return f"${dollars(nano_dollars_of(amount))}"
+
+
+def in_dollars(message: str) -> str:
+    """Return an error of the API about an amount in US dollars, as `--spend` takes them."""
+    if not message.startswith("amount: "):
+        return message
+    return re.sub(
+        r"\b(\d+(?:\.\d+)?)(?: cents)?\b", lambda found: cents_as_dollars(found[1]), message
+    )
 
 
 def rate_amounts(described: Mapping[str, Any]) -> dict[str, str]:

@@ -40,6 +40,22 @@ _SYNONYMS = {
 }
 
 
+# The fields of requests to the Admin API, and the arguments of commands that set them.
+_ARGUMENTS = {
+    "amount": "spend",
+    "created_by_user_id": "user",
+    "email": "email",
+    "expires_in_seconds": "expires",
+    "name": "name",
+    "role": "role",
+    "scope.api_key_id": "key",
+    "scope.workspace_id": "workspace",
+    "status": "key",
+    "user_id": "user",
+    "workspace_role": "role",
+}
+
+
 class CommandError(Exception):
     """A command that cannot be done. The message is for the user."""
 
@@ -107,6 +123,20 @@ def _no_such(word: str, choices: Sequence[str]) -> str:
     if near:
         return f"there is no {word!r}; did you mean `{near[0]}`?"
     return f"there is no {word!r}; choose from {', '.join(choices)}"
+
+
+def with_arguments_named(message: str, command: argparse.ArgumentParser) -> str:
+    """Return an error of the API in which the argument of a command stands for its field.
+
+    `expires_in_seconds: …` becomes `--expires: …`, and `email: …` becomes `EMAIL: …`.
+    """
+    found = re.match(r"([a-z_.]+): ", message)
+    dest = _ARGUMENTS.get(found[1]) if found else None
+    for action in command._actions:  # noqa: SLF001 - argparse has no other list of them
+        if found and dest is not None and action.dest == dest:
+            named = action.option_strings[-1] if action.option_strings else action.metavar
+            return f"{named}: {message[found.end() :]}"
+    return message
 
 
 def actions_of(family: argparse.ArgumentParser) -> Any:

@@ -118,6 +118,14 @@ def list_limits(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+async def limits_of(
+    session: AdminSession, owner: LimitOwner
+) -> tuple[list[RateInfo], list[SpendLimitInfo]]:
+    """Return the limits of one owner, the organization's with its defaults."""
+    rates, spends = await _limits_by_owner(session)
+    return rates[owner.id], spends[owner.id]
+
+
 async def _limits_by_owner(
     session: AdminSession,
 ) -> tuple[Mapping[str, list[RateInfo]], Mapping[str, list[SpendLimitInfo]]]:

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
-from antiphon.cli.amounts import PERIODS
+from antiphon.cli.amounts import PERIODS, in_dollars
 from antiphon.cli.command import CommandError, ExamplesFormatter, actions_of, add_command
 from antiphon.cli.limit_tables import (
     LimitOwner,
     add_owner_flags,
     limit_owners,
+    limits_of,
     list_limits,
     show_balances,
 )
 from antiphon.cli.output import say
 from antiphon.core.billing.money import LARGEST_DOLLARS, cents
-from antiphon.core.errors import NotFoundError
+from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.limits.rate_limits import LimitType
 from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.service.admin.rate_limits import Group
@@ -117,7 +118,11 @@ def _rate(text: str) -> int:
 
 def _spend(text: str) -> tuple[int, SpendPeriod]:
     """Read `100/month` as nano-dollars and a period."""
-    found = re.fullmatch(r"\$?([0-9]{1,9})(?:\.([0-9]{1,9}))?/(day|week|month)", text)
+    found = re.fullmatch(r"\$?([0-9]{1,30})(?:\.([0-9]{1,9}))?(?:/(day|week|month))?", text)
+    if found is not None and found[3] is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is without a period: {text}/day, {text}/week or {text}/month"
+        )
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 100/month, 20/week or 2.50/day")
     amount = int(found[1]) * 10**9 + int(f"{found[2] or '':0<9}")
@@ -163,8 +168,9 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     if arguments.model is not None and not wanted.rates:
         raise CommandError("--model goes with --requests, --input-tokens or --output-tokens")
 
-    async def change(session: AdminSession) -> str:
+    async def change(session: AdminSession) -> tuple[str, bool]:
         owner = (await limit_owners(session, arguments))[0]
+        before = await limits_of(session, owner)
         async with session.together():
             for group in await _groups(session, arguments.model):
                 if group.is_unserved and not wanted.clears:
@@ -177,12 +183,12 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
                 await _set_rates(session, owner, group, wanted)
             for period, amount in wanted.spends.items():
                 await _set_spend(session, owner, period, amount)
-        return owner.name
+        return owner.name, await limits_of(session, owner) != before
 
     may_found = arguments.organization and not wanted.clears
-    called = open_session(settings, change, may_found=may_found)
+    called, is_changed = open_session(settings, change, may_found=may_found)
     if not arguments.json:
-        say(f"The limits of the {called} are changed:\n")
+        say(f"The limits of the {called} are {'changed' if is_changed else 'as they were'}:\n")
     return list_limits(arguments, settings)
 
 
@@ -206,10 +212,30 @@ async def _set_rates(
     values = wanted.counts if group.models is None else wanted.rates
     if not values:
         return
-    limits = session.administration.rate_limits
     given = [{"type": kind, "value": value} for kind, value in values.items()]
     params: Sequence[LimitParam] = checked(SetLimitsParams, limits=given).limits
     target = (owner.id, group.rate_limit_id)
+    try:
+        await _set_rates_of(session, owner, target, params)
+    except InvalidRequestError as error:
+        raise CommandError(_with_flag(str(error), group, tuple(values))) from error
+
+
+def _with_flag(message: str, group: Group, kinds: Sequence[LimitType]) -> str:
+    """Return an error about one of the limits that were set, with the flag that sets it."""
+    found = re.match(r"limits\.(\d+)\.\w+: ", message)
+    if found is None:
+        return message
+    kind = kinds[int(found[1])]
+    names = {one: flag for flag, one in _RATES}
+    flag = "counts" if group.models is None else names[kind].replace("_", "-")
+    return f"--{flag}: {message[found.end() :]}"
+
+
+async def _set_rates_of(
+    session: AdminSession, owner: LimitOwner, target: tuple[str, str], params: Sequence[LimitParam]
+) -> None:
+    limits = session.administration.rate_limits
     match owner.scope["type"]:
         case "organization":
             await limits.set_for_organization(COMMAND_LINE, target[1], params)
@@ -227,7 +253,10 @@ async def _set_spend(
         params = checked(
             CreateSpendLimitParams, scope=owner.scope, amount=cents(amount), period=period
         )
-        await limits.set(COMMAND_LINE, params)
+        try:
+            await limits.set(COMMAND_LINE, params)
+        except InvalidRequestError as error:
+            raise CommandError(in_dollars(str(error))) from error
         return
     for limit in await limits.all():
         if limit.scope == owner.scope and limit.period == period:
