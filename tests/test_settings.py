@@ -388,6 +388,23 @@ def test_option_of_the_file_is_named_beside_one_of_the_environment(config) -> No
     assert str(caught.value) == (f"{config}: limits.spend_wait_s: should be a number of at least 0")
 
 
+def test_option_of_an_engine_has_its_place(config) -> None:
+    config.write_text("[llama]\nslots = 0\nthreads = 2\n")
+    (model,) = load({}, {"ANTIPHON_LLAMA_THREADS": "0"}, config).served()
+    for fault, place in (
+        ("Model `m`: the option `slots` is wrong: it", f"{config}: llama.slots"),
+        ("model m: threads: wrong, not slots", "ANTIPHON_LLAMA_THREADS"),
+        ("Model `m`: unknown name 'slots' (did you mean 'x'?)", f"{config}: llama.slots"),
+        ("There is no file", ""),
+    ):
+        assert model.options.place_in(fault) == place
+    config.write_text("[[models]]\nid = 'a'\n[[models.engines]]\noptions = {slots = 0}\n")
+    (model,) = load({}, {}, config).served()
+    (engine,) = model.runs_on()
+    place = f"{config}: models[0].engines[0].options.slots"
+    assert engine.options.place_in("the option `slots`") == place
+
+
 def test_half_of_a_price_for_long_prompts_is_told_with_both_names(config) -> None:
     with pytest.raises(SettingsError, match="price: `long` and `long_above` stand together"):
         priced(config, "input = 1\noutput = 1\n[models.price.long]\ninput = 1\noutput = 1\n")

@@ -27,6 +27,19 @@ class Layer:
         return key in self.values and (not isinstance(table, dict) or not option or option in table)
 
 
+class PlacedOptions(dict[str, Any]):
+    """The options of an engine, which only the engine can check, and the place of each."""
+
+    def __init__(self, options: Mapping[str, Any], places: Mapping[str, str]) -> None:
+        super().__init__(options)
+        self._places = places
+
+    def place_in(self, fault: str) -> str:
+        """Return the place of the option that an engine's error names; empty if it names none."""
+        named = re.findall(r"(?:`|'|: )(\w+)", fault)
+        return next((self._places[name] for name in named if name in self._places), "")
+
+
 def layer_of_file(values: Mapping[str, Any], file: Path) -> Layer:
     """Return the settings of a file: `antiphon.toml: limits.monthly_spend`."""
     return Layer(str(file), values, lambda path: f"{file}: {path}")
@@ -54,6 +67,12 @@ def place_of(layers: Sequence[Layer], path: str) -> str:
             if layer.has(wanted):
                 return layer.place(path)
     return path or "settings"
+
+
+def placed_options(options: Mapping[str, Any], layers: Sequence[Layer], path: str) -> PlacedOptions:
+    """Return the options at a path with their places."""
+    places = {name: place_of(layers, f"{path}.{name}") for name in options}
+    return PlacedOptions(options, places)
 
 
 def places_in(layer: Layer, names: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from antiphon.core.billing.money import nano_dollars_of_dollars
 from antiphon.core.billing.pricing import Price, nano_dollars
@@ -26,6 +27,7 @@ from antiphon.setting_places import (
     layer_of_flags,
     name_in_fault,
     place_of,
+    placed_options,
     places_in,
 )
 
@@ -312,7 +314,31 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         _refuse_gone(values, layers)
         if values.get("models"):
             _refuse_one_model(layers)
-        return _convert(cls, values, layers)
+        return _convert(cls, values, layers).with_places(layers)
+
+    def with_places(self, layers: Sequence[Layer]) -> Self:
+        """Return the same settings with the place of each option of an engine, for its errors."""
+        return replace(
+            self,
+            llama=placed_options(self.llama, layers, "llama"),
+            scripted=placed_options(self.scripted, layers, "scripted"),
+            models=tuple(
+                replace(
+                    model,
+                    options=placed_options(model.options, layers, f"models[{n}].options"),
+                    engines=tuple(
+                        replace(
+                            one,
+                            options=placed_options(
+                                one.options, layers, f"models[{n}].engines[{m}].options"
+                            ),
+                        )
+                        for m, one in enumerate(model.engines)
+                    ),
+                )
+                for n, model in enumerate(self.models)
+            ),
+        )
 
 
 def child_environment(
