@@ -1,5 +1,6 @@
 import errno
 import os
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -351,6 +352,26 @@ def test_damaged_slots_are_kept_in_one_file_and_their_slots_used_again(
     journal.close()
     assert left(folder) == []
     assert damaged_files(folder) == [path]
+
+
+def test_page_that_does_not_fit_on_the_disk_leaves_no_part_and_stays_in_its_slot(
+    journal: Journal, folder: Path
+) -> None:
+    slot = journal.open(opening())
+    path = folder / "one-slots.damaged"
+    path.touch()
+    limit = 4 * 1024 * 1024
+    os.truncate(path, limit - SLOT_SIZE // 2)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            journal.set_aside(slot.number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.stat().st_size == limit - SLOT_SIZE // 2
+    assert slot.entry().id == "req_1"
+    assert not journal.idle
 
 
 @settings(max_examples=200)

@@ -246,8 +246,10 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
+            size = os.fstat(descriptor).st_size
             # Not synced: the journal itself may be as far behind at a power cut.
             if os.write(descriptor, self.slot(number).page) != SLOT_SIZE:
+                os.ftruncate(descriptor, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)
@@ -457,7 +459,10 @@ def _taken_over(path: Path) -> DeadJournal | None:
     # Its process may have been killed before it wrote anything.
     if magic.strip(b"\0") not in {b"", _MAGIC}:
         os.close(descriptor)
-        raise JournalError(f"{path} is no journal of this release; start the one that wrote it")
+        raise JournalError(
+            f"{path} is no journal of this release: start the release that wrote it. If it is "
+            "damaged, move it away; its requests are then not billed"
+        )
     return DeadJournal(path, descriptor)
 
 
