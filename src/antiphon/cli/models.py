@@ -51,7 +51,8 @@ def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
         say_table(
             rows,
             TableForm(
-                empty="No models were pulled yet: `antiphon models pull SPEC` fetches one.",
+                empty=f"No models were pulled into {settings.data_dir} yet: "
+                "`antiphon models pull SPEC` fetches one.",
                 least_useful=("sha256", "pulled_at", "path", "size"),
             ),
         )

@@ -65,18 +65,25 @@ def folded_example(line: str) -> str:
     """
     if len(line) <= WIDTH or not line.startswith("  "):
         return folded(line)
-    from textwrap import wrap  # noqa: PLC0415 - only for long examples
-
     command, _, does = line.strip().partition("   ")
-    parts = wrap(
+    return "\n".join(([f"  # {does.strip()}"] if does else []) + [folded_command(command, "  ")])
+
+
+def folded_command(command: str, indent: str) -> str:
+    """Return a command in lines of at most `WIDTH` columns that the shell reads as one."""
+    if len(indent + command) <= WIDTH:
+        return indent + command
+    from textwrap import wrap  # noqa: PLC0415 - only for long commands
+
+    lines = wrap(
         command,
         WIDTH - len(" \\"),
-        initial_indent="  ",
-        subsequent_indent="      ",
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(([f"  # {does.strip()}"] if does else []) + [" \\\n".join(parts)])
+    return " \\\n".join(lines)
 
 
 def _is_found_by_name(here: Path, search_path: str | None) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 
 from antiphon import __version__
-from antiphon.cli.program import as_called, folded
+from antiphon.cli.program import as_called, folded, folded_command
 from antiphon.server.run import address_of
 from antiphon.service.platform import Platform
 from antiphon.wire.admin.keys import KeyInfo
@@ -69,7 +69,8 @@ class Welcome:
         settings = self.platform.settings
         if settings.api_key is not None and "api_key" not in self.platform.ignored:
             return f"the one in {settings.api_key.place}"
-        return f"made before; to make another one:\n           `{self._create_key()}`"
+        command = folded_command(as_called(f"`{self._create_key()}`"), " " * 11)
+        return f"made before; to make another one:\n{command}"
 
     def _create_key(self, flag: str = "") -> str:
         """Return the command for a new key, which must find the same data folder."""
