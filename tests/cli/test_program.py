@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.cli.output import say_json
-from antiphon.cli.program import as_called
+from antiphon.cli.program import as_called, folded_command
 
 TEXT = "`antiphon keys create` makes one, after pip install 'antiphon[server]'"
 
@@ -89,3 +89,15 @@ def test_json_is_printed_unchanged(
     monkeypatch.setattr("sys.argv", [".venv/bin/antiphon"])
     say_json({"name": TEXT})
     assert json.loads(capsys.readouterr().out) == {"name": TEXT}
+
+
+def test_long_command_is_folded_between_its_words() -> None:
+    folder = "/a folder with spaces/" + "x" * 50
+    command = f"`.venv/bin/antiphon keys create NAME --data-dir '{folder}' --admin`"
+    lines = folded_command(command, "   ").splitlines()
+    assert lines == [
+        "   `.venv/bin/antiphon keys create NAME --data-dir \\",
+        f"       '{folder}' \\",
+        "       --admin`",
+    ]
+    assert folded_command("antiphon usage", "  ") == "  antiphon usage"

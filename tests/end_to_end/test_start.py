@@ -1,5 +1,6 @@
 """What a server says when its start goes wrong: what it is, where, and what mends it."""
 
+import re
 import socket
 import threading
 import time
@@ -258,6 +259,7 @@ def test_command_for_another_key_finds_the_folder_of_the_server(tmp_path: Path) 
     with serving(tmp_path, *flags, environ={"ANTIPHON_API_KEY": KEY}):
         pass
     with serving(tmp_path, *flags, environ={"ANTIPHON_API_KEY": "another-key-of-16"}) as program:
-        assert f"`antiphon keys create NAME --data-dir '{folder}'`" in program.output
+        shown = re.sub(r" \\\n +", " ", program.output)
+        assert f"`antiphon keys create NAME --data-dir '{folder}'`" in shown
     with serving(folder, *SCRIPTED, environ={"ANTIPHON_API_KEY": "another-key-of-16"}) as program:
         assert "`antiphon keys create NAME`" in program.output

@@ -18,6 +18,9 @@ WIDTH = 80
 _COMMAND = re.compile(
     r"(?<=`)antiphon(?= )|(?<=^  )antiphon(?= )|\bpip(?= install 'antiphon\[)", re.MULTILINE
 )
+# A word of a command; a quoted text is one, with its spaces.
+_WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")
+_GOES_ON = " \\"
 
 
 def as_called(text: str, invoked: str | None = None, search_path: str | None = None) -> str:
@@ -73,17 +76,14 @@ def folded_command(command: str, indent: str) -> str:
     """Return a command in lines of at most `WIDTH` columns that the shell reads as one."""
     if len(indent + command) <= WIDTH:
         return indent + command
-    from textwrap import wrap  # noqa: PLC0415 - only for long commands
-
-    lines = wrap(
-        command,
-        WIDTH - len(" \\"),
-        initial_indent=indent,
-        subsequent_indent=f"{indent}    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return " \\\n".join(lines)
+    program, *words = _WORD.findall(command)
+    lines = [indent + program]
+    for word in words:
+        if len(f"{lines[-1]} {word}{_GOES_ON}") > WIDTH:
+            lines.append(f"{indent}    {word}")
+        else:
+            lines[-1] += f" {word}"
+    return f"{_GOES_ON}\n".join(lines)
 
 
 def _is_found_by_name(here: Path, search_path: str | None) -> bool:
