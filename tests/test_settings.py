@@ -161,8 +161,14 @@ def test_one_model_beside_several_is_refused(config, flags, environ, names) -> N
     ("environ", "said"),
     [
         ({"ANTIPHON_PROT": "1"}, "ANTIPHON_PROT: unknown setting (did you mean 'port'?)"),
-        ({"ANTIPHON_MODELS": "x"}, "ANTIPHON_MODELS: unknown setting"),
-        ({"ANTIPHON_LLAMA": "x"}, "ANTIPHON_LLAMA: unknown setting"),
+        ({"ANTIPHON_MODELS": "x"}, "ANTIPHON_MODELS: this is a table of the file"),
+        (
+            {"ANTIPHON_LLAMA": "x"},
+            "ANTIPHON_LLAMA: this is a table of the file; ANTIPHON_LLAMA_NAME sets one of its",
+        ),
+        ({"ANTIPHON_LLAMA_": "x"}, "ANTIPHON_LLAMA_: unknown setting"),
+        ({"ANTIPHON_HOST": ""}, "ANTIPHON_HOST: should be text that is not empty"),
+        ({"ANTIPHON_SHUTDOWN_GRACE_S": "1e400"}, "ANTIPHON_SHUTDOWN_GRACE_S: should be a number"),
         (
             {"ANTIPHON_PORT": "many"},
             "ANTIPHON_PORT: should be a whole number from 0 to 65535, not text",
@@ -206,7 +212,9 @@ def test_fault_in_the_environment_is_named(environ, said) -> None:
         ("port = ", "Invalid value"),
         ("port = 'x'", "port: should be a whole number from 0 to 65535, not text"),
         ("port = 1.5", "port: should be a whole number from 0 to 65535, not a number with deci"),
-        ("host = 5", "host: should be text, not a whole number"),
+        ("[models]\nid = 'a'", "[models] is one table: each model has a table [[models]]"),
+        ("port = 2026-01-01", "port: should be a whole number from 0 to 65535, not a day"),
+        ("host = 5", "host: should be text that is not empty, not a whole"),
         ("aliases = 'x'", "aliases: should be a list, not text"),
         ("aliases = [5]", "aliases[0]: should be text, not a whole number"),
         ("limits = 5", "limits: should be a table, not a whole number"),
@@ -436,6 +444,6 @@ def test_missing_file_is_told_with_what_names_it(config) -> None:
     assert "(named by ANTIPHON_CONFIG): No such file" in str(caught.value)
 
 
-def test_price_in_the_environment_is_an_unknown_setting() -> None:
-    with pytest.raises(SettingsError, match="ANTIPHON_PRICE: unknown setting"):
+def test_price_in_the_environment_is_refused() -> None:
+    with pytest.raises(SettingsError, match="ANTIPHON_PRICE: this is a table of the file"):
         load(environ={"ANTIPHON_PRICE": "1"})

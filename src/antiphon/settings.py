@@ -39,8 +39,10 @@ PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
 CONFIG_VARIABLE = "ANTIPHON_CONFIG"
 _SECRETS = ("api_key", "admin_key", "database_url", "counters_url")
-# Settings that are tables of the file; no environment variable holds one.
-_TABLES = {"llama", "scripted", "models", "price", "limits"}
+# Settings that are tables of the file; no environment variable holds one, but those of the first
+# set one value each.
+_OPEN_TABLES = {"llama", "scripted", "limits"}
+_TABLES = {*_OPEN_TABLES, "models", "price"}
 # Settings that describe the one model that is served without `[[models]]`.
 _OF_ONE_MODEL = ("model", "engine", "model_id", "aliases", "llama", "scripted")
 # Settings of earlier releases, each with the reason of its removal.
@@ -223,7 +225,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     `counters_url`: a Valkey server (`valkey://host`) in which several processes share their limits.
     """
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     data_dir: Path
     database_url: Secret | None = None
@@ -430,6 +432,8 @@ def _from_file(flag: Path | None, variable: str | None) -> Layer:
         raise SettingsError(f"{path}: {error}") from error
     if isinstance(values.get("model"), list):
         raise SettingsError(f"{path}: [[model]] is no setting (did you mean [[models]]?)")
+    if isinstance(values.get("models"), dict):
+        raise SettingsError(f"{path}: [models] is one table: each model has a table [[models]]")
     for key in values:
         if key not in Settings.__struct_fields__:
             raise SettingsError(f"{path}: unknown setting {key!r}{_nearest(key)}")
@@ -453,8 +457,11 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
             values[key] = [alias.strip() for alias in text.split(",") if alias.strip()]
         elif key in Settings.__struct_fields__ and key not in _TABLES:
             values[key] = text
-        elif table in {"llama", "scripted", "limits"} and option:
+        elif table in _OPEN_TABLES and option:
             values.setdefault(table, {})[option] = _scalar(text)
+        elif key in _TABLES:
+            one = f"; {name}_NAME sets one of its values" if key in _OPEN_TABLES else ""
+            raise SettingsError(f"{name}: this is a table of the file{one}")
         else:
             raise SettingsError(f"{name}: unknown setting{_nearest(key)}")
     return values

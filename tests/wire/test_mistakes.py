@@ -35,6 +35,7 @@ class Whole(msgspec.Struct, forbid_unknown_fields=True):
     pause: Annotated[float, Meta(gt=0, le=10)] = 1.0
     id: Annotated[str, Meta(min_length=1, max_length=128)] = "x"
     host: str = "x"
+    place: Annotated[str, Meta(min_length=1)] = "x"
     on: bool = False
     price: Decimal | None = None
     day: date | None = None
@@ -89,6 +90,8 @@ NAMES = ", ".join(Whole.__struct_fields__[:MOST_NAMES])
         ({"pause": "5"}, "pause", "should be a number above 0 and of at most 10, not text"),
         ({"id": ""}, "id", "should be text of 1 to 128 characters"),
         ({"host": None}, "host", "should be text, not nothing"),
+        ({"place": ""}, "place", "should be text that is not empty"),
+        ({"port": date(2026, 1, 1)}, "port", "should be a whole number from 0 to 65535, not a day"),
         ({"on": "yes"}, "on", "should be true or false, not text"),
         ({"price": "5 $"}, "price", "should be a number"),
         ({"price": []}, "price", "should be a number, not a list"),

@@ -29,11 +29,14 @@ _KINDS: Final[Mapping[type[inspect.Type], str]] = {
 _WORDS = {
     "array": "a list",
     "bool": "true or false",
+    "date": "a day",
+    "datetime": "a time",
     "float": "a number with decimals",
     "int": "a whole number",
     "null": "nothing",
     "object": "a table",
     "str": "text",
+    "time": "a time",
 }
 
 
@@ -55,7 +58,7 @@ def explained(error: msgspec.ValidationError, kind: type) -> tuple[str, str]:
         fault = f"unknown value {wrong[1][:80]!r}{did_you_mean(wrong[1], values)}"
     elif missing := _MISSING.fullmatch(fault):
         fault = f"`{missing[1]}` is missing"
-    elif fault.startswith(("Expected", "Invalid")):
+    elif fault.startswith(("Expected", "Invalid", "Number")):
         fault = _should_be(where, fault)
     return path.removeprefix("."), fault
 
@@ -78,6 +81,8 @@ def _described(kind: inspect.Type) -> str:
             return f"a number{_range(kind)}"
         case inspect.StrType(min_length=least, max_length=most) if least and most:
             return f"text of {least} to {most:,} characters"
+        case inspect.StrType(min_length=1):
+            return "text that is not empty"
         case inspect.LiteralType() | inspect.EnumType():
             return f"one of {', '.join(_values(kind))}"
         case _:
