@@ -383,8 +383,13 @@ async def test_slot_that_is_damaged_while_the_database_is_away_stops_no_other(
         await ledger.flush()
         assert receiver.ids[-1] == "req_9999"
     assert files(folder, "journal") == []
+    with capture_logs() as logs:
+        async with opened(folder, database) as ledger:
+            assert ledger.damaged == [path]
+    assert [(log["event"], log["path"]) for log in logs] == [
+        ("ledger.damaged_file_waits", str(path))
+    ]
     async with opened(folder, database) as ledger:
-        assert ledger.damaged == [path]
         path.unlink()
         assert ledger.damaged == []
 

@@ -115,6 +115,8 @@ class Ledger:
     def report_damaged(self, paths: Iterable[Path]) -> None:
         """Tell of files with damaged requests from now on."""
         self._damaged.update(paths)
+        for path in self.damaged:
+            self._log.warning("ledger.damaged_file_waits", path=str(path))
 
     def close(self, slot: JournalSlot, opening: Opening, ending: Closing) -> LedgerEntry:
         """Record the end of a request, and return its bill. The slot must not be used any more."""
