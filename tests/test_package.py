@@ -134,17 +134,17 @@ def test_command_without_the_server_extra_names_it(
         (
             "serve --engine scripted",
             {"ANTIPHON_DATABASE_URL": "postgresql://antiphon@127.0.0.1/antiphon"},
-            LINE.format("PostgreSQL needs a driver: ", "postgres"),
+            LINE.format("ANTIPHON_DATABASE_URL: PostgreSQL needs a driver: ", "postgres"),
         ),
         (
             "keys list",
             {"ANTIPHON_DATABASE_URL": "postgresql://antiphon@127.0.0.1/antiphon"},
-            LINE.format("PostgreSQL needs a driver: ", "postgres"),
+            LINE.format("ANTIPHON_DATABASE_URL: PostgreSQL needs a driver: ", "postgres"),
         ),
         (
             "serve --engine scripted",
             {"ANTIPHON_COUNTERS_URL": "valkey://127.0.0.1"},
-            LINE.format("Valkey needs a client: ", "valkey"),
+            LINE.format("ANTIPHON_COUNTERS_URL: Valkey needs a client: ", "valkey"),
         ),
     ],
     ids=["server on PostgreSQL", "command on PostgreSQL", "server on Valkey"],
@@ -170,6 +170,7 @@ def test_messages_name_the_program_as_the_reader_can_call_it(
         done = server.run(folder / "antiphon", *words, cwd=tmp_path, environ=environ)
         return done.stdout + done.stderr
 
+    said("keys", "create", "laptop")
     assert f"`{command} users add " in said("users", "list")
     assert f"`{command} keys list`" in said("keys", "revoke", "nobody")
     assert f"See `{command} --help`" in said("key")

@@ -219,7 +219,7 @@ async def test_body_that_grows_in_its_charset_counts_as_it_is_then(app: Any) -> 
 
 
 def test_budget_has_room_for_the_largest_body() -> None:
-    with pytest.raises(SettingsError, match="body_budget_bytes is less than max_body_bytes"):
+    with pytest.raises(SettingsError, match="--body-budget-bytes: is less than max_body_bytes"):
         Settings.load({"data_dir": "x", "body_budget_bytes": 10**6}, environ={})
     settings = Settings.load({"data_dir": "x", "max_body_bytes": 2048}, environ={})
     assert settings.body_budget == 4 * 2048
