@@ -47,6 +47,15 @@ def test_folder_that_does_not_exist_is_refused_and_not_made(line: str, shell: Sh
     assert not Path("copy.db").exists()
 
 
+@pytest.mark.parametrize("line", ["keys list", "keys create laptop", "backup copy.db"])
+def test_folder_that_cannot_be_looked_into_is_told_with_the_reason(line: str, shell: Shell) -> None:
+    shell.data_dir = shell.data_dir / ("x" * 300)
+    assert shell.complaint(line) == (
+        f"the data folder {shell.data_dir} cannot be used: File name too long. Choose another one "
+        "with --data-dir"
+    )
+
+
 @pytest.mark.parametrize("line", ["keys list", "audit", "backup copy.db"])
 def test_folder_of_other_files_is_refused_and_left_alone(line: str, shell: Shell) -> None:
     shell.data_dir = shell.data_dir.with_name("models")

@@ -243,7 +243,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("level", ["info", "debug"])
 def test_what_is_no_request_writes_no_line_unless_asked_for(level: str, tmp_path: Path) -> None:
-    """Whoever reaches the port could fill the disk with such lines."""
+    """Each scan of the port would write some."""
     environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_LOG_LEVEL": level}
     refused = set()
     with serving(tmp_path, "--engine", "scripted", environ=environ) as program:

@@ -97,7 +97,8 @@ def database_path(data_dir: Path) -> Path:
 
 def is_used(data_dir: Path) -> bool:
     """Return whether a database was founded for this folder; earlier releases left a journal."""
-    return (data_dir / INSTALLATION_FILE).exists() or (data_dir / JOURNAL_FOLDER).exists()
+    # Unlike `Path.exists`, this is false for a folder that cannot be read; opening it says why.
+    return any(os.path.exists(data_dir / name) for name in (INSTALLATION_FILE, JOURNAL_FOLDER))  # noqa: PTH110 - see above
 
 
 def mark_used(data_dir: Path, database: str = DATABASE_FILE) -> None:
@@ -152,7 +153,11 @@ def refuse_without_database(data_dir: Path, other: Path) -> None:
     `other` is a folder that may be meant instead.
     """
     refuse_a_file(data_dir)
-    if not database_path(data_dir).exists():
+    try:
+        is_there = database_path(data_dir).exists()
+    except OSError as error:
+        raise unusable(data_dir, error) from error
+    if not is_there:
         raise lost_database(data_dir) if is_used(data_dir) else no_database(data_dir, other)
 
 
@@ -164,7 +169,7 @@ def no_database(data_dir: Path, other: Path) -> StoreError:
     state = "has no database" if data_dir.is_dir() else "does not exist"
     mend = (
         f"{other} has one: add --data-dir {other}"
-        if database_path(other).is_file()
+        if os.path.isfile(database_path(other))  # noqa: PTH113 - false if it cannot be read
         else "name the folder of your server with --data-dir; `antiphon serve` makes a new one"
     )
     return StoreError(f"the data folder {data_dir} {state}: {mend}")

@@ -365,7 +365,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._close()
             return
         request = request_id(type(self).entropy(ID_ENTROPY))
-        # Not by default: anybody could fill the disk with these lines.
+        # Not by default: each scan of the port would write some.
         self.log.debug("no request", request_id=request, status=error.status, reason=error.message)
         self.transport.write(refusal(error, request, self.date()))
         self._disconnect(answered)
