@@ -44,6 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the engine contracts on the models of this antiphon.toml, and on no other",
     )
     options.addoption(
+        "--cache-requests",
+        type=int,
+        default=10_002,
+        metavar="N",
+        help="how many requests tests/soak/test_prompt_cache.py sends; the default is 10,002",
+    )
+    options.addoption(
         "--hostile-seconds",
         type=float,
         default=600.0,
