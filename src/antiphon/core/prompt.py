@@ -119,12 +119,13 @@ class Confirmation(msgspec.Struct, frozen=True):
 
     `reused` is the number of tokens at its beginning that it did not compute again. `stored` are
     the lengths, in tokens, of the prefixes that it keeps for later requests. `breakpoints` are the
-    tokens up to each breakpoint, as in `PromptSize`.
+    tokens up to each breakpoint, as in `PromptSize`. `restored`: what was reused came from a disk.
     """
 
     reused: int
     stored: frozenset[int] = frozenset()
     breakpoints: tuple[int, ...] = ()
+    restored: bool = False
 
 
 class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):

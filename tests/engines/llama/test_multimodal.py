@@ -283,7 +283,8 @@ async def test_prefix_with_an_image_is_kept(
         assert (cold.reused, cold.stored) == (0, {size})
         await settled(engine)
         await fill(engine)
-        assert await answered(engine, about(black, "Who?")) == (replace(cold, reused=size), said)
+        warm = replace(cold, reused=size, restored=True)
+        assert await answered(engine, about(black, "Who?")) == (warm, said)
         other, _ = await answered(engine, about(white, "Who?"))
         assert other.breakpoints == (size,)
         assert other.reused < size - IMAGE_TOKENS

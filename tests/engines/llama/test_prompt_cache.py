@@ -55,7 +55,7 @@ async def test_prefix_is_restored_where_no_slot_holds_it(engine: LlamaEngine) ->
     await settled(engine)
     await fill(engine)
     restored, again = await answered(engine, prompt)
-    assert restored == replace(cold, reused=cold.breakpoints[0])
+    assert restored == replace(cold, reused=cold.breakpoints[0], restored=True)
     assert again == answer
 
 

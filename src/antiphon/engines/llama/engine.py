@@ -73,13 +73,16 @@ async def _connect(config: EngineConfig, options: LlamaOptions, stack: AsyncExit
         return SlotParts(LlamaClient(server, session, options.silence_timeout_s), server)
     if config.weights is None:
         raise EngineStartError(f"Model `{config.model}` has neither weights nor a `url`.")
-    return await _supervise(config.weights, config.state_dir, options, stack)
+    return await _supervise(config, config.weights, options, stack)
 
 
 async def _supervise(
-    weights: Path, state_dir: Path | None, options: LlamaOptions, stack: AsyncExitStack
+    config: EngineConfig, weights: Path, options: LlamaOptions, stack: AsyncExitStack
 ) -> SlotParts:
-    store = await stack.enter_async_context(opened_snapshots(weights, state_dir, options))
+    state_dir = config.state_dir
+    store = await stack.enter_async_context(
+        opened_snapshots(config.model, weights, state_dir, options)
+    )
     folder = state_dir if store is None else store.folder
     child = child_config(options, weights, folder)
     session = await stack.enter_async_context(open_session(child.api_key))

@@ -18,6 +18,7 @@ from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.prompt_slot import CHECKPOINT_GAP
 from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity, file_identity
+from antiphon.engines.llama.snapshots.inventory import name_model
 from antiphon.engines.llama.snapshots.store import SnapshotStore
 from antiphon.engines.token.machine import CompletionRequest
 
@@ -31,7 +32,7 @@ PROBE_FILE: Final = "probe.kv"
 
 @asynccontextmanager
 async def opened_snapshots(
-    weights: Path, state_dir: Path | None, options: LlamaOptions
+    model: str, weights: Path, state_dir: Path | None, options: LlamaOptions
 ) -> AsyncGenerator[SnapshotStore | None]:
     """Open the snapshots of a model until the end of the block; `None` if none can be kept."""
     if state_dir is None or not options.snapshot_bytes:
@@ -43,6 +44,7 @@ async def opened_snapshots(
         store = await SnapshotStore.open(
             state_dir / FOLDER, identity, budget_bytes=options.snapshot_bytes
         )
+        await asyncio.to_thread(name_model, store.folder, model)
     except (SnapshotsUnavailableError, OSError) as error:
         log.warning("prompts are cached in memory only", reason=str(error))
         yield None

@@ -110,11 +110,12 @@ class PromptSlot:
         """Whether the slot holds nothing behind them."""
         self._fresh = False
         self._reused: int | None = None
+        self._restored = False
         self._stored: set[int] = set()
 
     @property
     def confirmed(self) -> Confirmation:
-        return Confirmation(self._reused or 0, frozenset(self._stored))
+        return Confirmation(self._reused or 0, frozenset(self._stored), restored=self._restored)
 
     async def prepare(self, snapshot: Snapshot | None, flights: Sequence[Flight] = ()) -> None:
         """Reuse what there is of the prompt, and read and keep the rest up to the last mark.
@@ -283,7 +284,7 @@ class PromptSlot:
             await self._distrust(snapshot, address, "it restored another number of tokens")
             return
         parts.rates.note_restored(snapshot.size, 1000 * (parts.clock() - began))
-        self._held, self._only = snapshot.token_count, True
+        self._held, self._only, self._restored = snapshot.token_count, True, True
         self._taken.holds(self._prompt.salt, self._prompt.packed(self._held))
 
     async def _distrust(self, snapshot: Snapshot, address: str, why: str) -> None:

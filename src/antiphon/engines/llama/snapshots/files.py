@@ -36,6 +36,10 @@ class DamagedFileError(Exception):
     """A file is not the one that was written."""
 
 
+class MissingFileError(DamagedFileError):
+    """A file was removed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A file as it was when its content was checked. A change a tick later alters some of this."""
@@ -116,7 +120,7 @@ class SnapshotFiles:
                 return seen
             proof, now_seen = self._digest(state, record.size, stop)
         except FileNotFoundError as error:
-            raise DamagedFileError("the file is missing") from error
+            raise MissingFileError("the file is missing") from error
         if not hmac.compare_digest(proof, record.proof):
             raise DamagedFileError("the file was changed")
         return now_seen
@@ -142,14 +146,19 @@ class SnapshotFiles:
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
 
-    def find_all(self) -> list[Found]:
-        """Return all whole snapshots, and remove every other file.
+    def find_whole(self) -> list[Found]:
+        """Return all whole snapshots.
 
         Takes time linear in the files and in the bytes of the records; the states are not read.
         """
         files = self.list_files()
         names = [name.removesuffix(RECORD) for name in files if name.endswith(RECORD)]
-        found = [snapshot for name in names if (snapshot := self._read(name)) is not None]
+        return [snapshot for name in names if (snapshot := self._read(name)) is not None]
+
+    def find_all(self) -> list[Found]:
+        """Return all whole snapshots, as `find_whole` does, and remove every other file."""
+        files = self.list_files()
+        found = self.find_whole()
         whole = {f"{one.name}{suffix}" for one in found for suffix in (RECORD, STATE)}
         self.remove_files(name for name in files if name not in whole)
         return found

@@ -17,7 +17,7 @@ from antiphon.engines.llama.snapshots.files import SnapshotFiles
 from antiphon.engines.llama.snapshots.keys import open_key
 
 LOCK: Final = ".lock"
-_IDENTITY: Final = re.compile("[0-9a-f]{64}")
+IDENTITY: Final = re.compile("[0-9a-f]{64}")
 
 
 class SnapshotsUnavailableError(Exception):
@@ -59,7 +59,7 @@ class OwnedFolder:
         Blocks. Raises `OSError`.
         """
         for path in self._root.iterdir():
-            if path != self.path and _IDENTITY.fullmatch(path.name) and path.is_dir():
+            if path != self.path and IDENTITY.fullmatch(path.name) and path.is_dir():
                 with _owned(self._root, path.name) as owned:
                     if owned:
                         _remove_ended(SnapshotFiles(path, self.key), now)

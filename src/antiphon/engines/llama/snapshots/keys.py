@@ -24,7 +24,7 @@ def open_key(folder: Path) -> bytes:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path = folder / KEY_FILE
-        return _read(path) or _make(path)
+        return read_key(path) or _make(path)
     finally:
         os.close(lock)
 
@@ -42,7 +42,7 @@ def _make(path: Path) -> bytes:
     return key
 
 
-def _read(path: Path) -> bytes | None:
+def read_key(path: Path) -> bytes | None:
     """Return the key in a file; `None` if there is none, or none that can be trusted."""
     if path.is_symlink():
         return None

@@ -19,7 +19,13 @@ from msgspec.structs import replace
 
 from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES, allowed_bytes
 from antiphon.engines.llama.snapshots.file_work import FileWork, reason_of
-from antiphon.engines.llama.snapshots.files import DamagedFileError, Found, Seen, SnapshotFiles
+from antiphon.engines.llama.snapshots.files import (
+    DamagedFileError,
+    Found,
+    MissingFileError,
+    Seen,
+    SnapshotFiles,
+)
 from antiphon.engines.llama.snapshots.folder import OwnedFolder, SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity
 from antiphon.engines.llama.snapshots.index import (
@@ -250,7 +256,8 @@ class SnapshotStore:
         try:
             snapshot.seen = await asyncio.to_thread(self._files.check, name, record, seen, stop)
         except DamagedFileError as error:
-            self._log.error("a snapshot was damaged and is removed", reason=reason_of(error))
+            if not isinstance(error, MissingFileError):
+                self._log.error("a snapshot was damaged and is removed", reason=reason_of(error))
             self._index.forget([snapshot])
             raise SnapshotLostError from error
         except OSError as error:

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from antiphon.engines.llama.snapshots.inventory import (
+    kept_prefixes,
+    name_model,
+    remove_prefixes,
+)
+from antiphon.engines.llama.snapshots.store import SnapshotLostError
+from support.snapshots import Disk, open_store, put
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_kept_prefixes_are_listed_and_removed_beside_a_server(tmp_path: Path) -> None:
+    disk = Disk()
+    store = await open_store(tmp_path, disk)
+    try:
+        name_model(store.folder, "qwen")
+        older = await put(store, "one", [1, 2, 3])
+        disk.now += 5
+        newer = await put(store, "two", [1, 2, 3, 4])
+        assert older is not None
+        assert newer is not None
+        (store.folder / "strange.part").write_bytes(b"being written")
+        found = kept_prefixes(tmp_path)
+        assert [(one.name, one.model, one.salt, one.tokens) for one in found] == [
+            (newer.name, "qwen", "two", 4),
+            (older.name, "qwen", "one", 3),
+        ]
+        assert [(one.size, one.used_at, one.ends_at) for one in found] == [
+            (one.size, one.used_at, one.ends_at) for one in (newer, older)
+        ]
+        remove_prefixes(found[:1])
+        assert [one.name for one in kept_prefixes(tmp_path)] == [older.name]
+        assert (store.folder / "strange.part").exists()
+        with pytest.raises(SnapshotLostError):
+            async with store.restoring(newer):
+                pass
+        assert store.find("two", [1, 2, 3, 4]) is None
+    finally:
+        await store.aclose()
+
+
+def test_nothing_is_kept_without_a_key(tmp_path: Path) -> None:
+    assert kept_prefixes(tmp_path / "none") == []
+    (tmp_path / ("a" * 64)).mkdir()
+    assert kept_prefixes(tmp_path) == []
+
+
+async def test_folder_without_a_name_is_listed(tmp_path: Path) -> None:
+    store = await open_store(tmp_path, Disk())
+    await put(store, "one", [1, 2, 3])
+    await store.aclose()
+    (found,) = kept_prefixes(tmp_path)
+    assert found.model is None
