@@ -29,11 +29,11 @@ from antiphon.settings import Settings
 from antiphon.store.counters.base import Counters, CountersError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters, steady_clock
-from antiphon.store.data_folder import JOURNAL_FOLDER
+from antiphon.store.data_folder import CACHE_FOLDER, JOURNAL_FOLDER
 from antiphon.store.database.database import Database
 from antiphon.store.journal import CreateJournal, Journal
 from antiphon.store.prompt_cache.base import CacheIndex
-from antiphon.store.prompt_cache.memory import MemoryCacheIndex
+from antiphon.store.prompt_cache.lasting import LastingCacheIndex
 
 ServerCounters: TypeAlias = MemoryCounters | FallbackCounters
 
@@ -74,22 +74,26 @@ async def open_counters(
 async def open_cache_index(
     settings: Settings, organization: str, clock: Callable[[], int]
 ) -> AsyncGenerator[CacheIndex]:
-    """Open the index of the prompt cache: in memory, or in the Valkey of the counters.
+    """Open the index of the prompt cache: in the data folder, or in the Valkey of the counters.
 
     It has connections of its own, so that no admission waits behind it. Opening it asks nothing.
     """
     if settings.counters_url is None:
-        yield MemoryCacheIndex(clock)
+        index = await LastingCacheIndex.open(settings.data_dir / CACHE_FOLDER, clock)
+        try:
+            yield index
+        finally:
+            await index.aclose()
         return
     from antiphon.store.prompt_cache.valkey import ValkeyCacheIndex  # noqa: PLC0415 - an extra
     from antiphon.store.valkey import connect  # noqa: PLC0415
 
     url = settings.counters_url.reveal()
-    index = ValkeyCacheIndex(connect(url, name=f"antiphon:{organization}"), clock)
+    shared = ValkeyCacheIndex(connect(url, name=f"antiphon:{organization}"), clock)
     try:
-        yield index
+        yield shared
     finally:
-        await index.aclose()
+        await shared.aclose()
 
 
 @dataclass(frozen=True, slots=True)

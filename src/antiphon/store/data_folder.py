@@ -13,6 +13,7 @@ from antiphon.store.database.errors import StoreError
 
 DATABASE_FILE = "antiphon.db"
 JOURNAL_FOLDER = "journal"
+CACHE_FOLDER = "prompt_cache"
 # Written when the database is founded, and never removed by the program.
 INSTALLATION_FILE = "installation"
 _NOTE = "Antiphon has used this folder: its database is "

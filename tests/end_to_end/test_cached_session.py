@@ -1,0 +1,129 @@
+"""A recorded session of an agent on the real model: each turn finds the one before it."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from support.processes import KEY, PATIENCE_S, Program, serving
+
+HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+EPHEMERAL = {"type": "ephemeral"}
+SYSTEM = "You are a careful assistant for a small library. " * 8
+TOOLS: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "description": f"{does} Use it only when it is needed.",
+        "input_schema": {"type": "object", "properties": {"query": {"type": "string"}}},
+    }
+    for name, does in (("find_book", "Finds a book by its title."), ("lend", "Lends a book."))
+]
+
+
+def called(number: int, name: str, query: str) -> dict[str, Any]:
+    use = {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": {"query": query}}
+    return {"role": "assistant", "content": [{"type": "text", "text": "I look."}, use]}
+
+
+def result(number: int, text: str) -> dict[str, Any]:
+    return {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": text}],
+    }
+
+
+# Each turn ends where the model is asked: with a question, a result, or a directive behind it.
+TURNS: list[list[dict[str, Any]]] = [
+    [{"role": "user", "content": "Is there a copy of Moby-Dick?"}],
+    [called(1, "find_book", "Moby-Dick"), result(1, "Two copies, one of them lent until May.")],
+    [
+        {"role": "assistant", "content": "Yes, one copy is free."},
+        {"role": "user", "content": "I take it, please."},
+        {"role": "system", "content": "The library closes in ten minutes: be brief."},
+    ],
+    [called(2, "lend", "Moby-Dick, copy 2"), result(2, "Lent until the first of June.")],
+    [
+        {"role": "assistant", "content": "It is yours until June."},
+        {"role": "user", "content": "Thank you. And do you have Typee?"},
+    ],
+]
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Program]:
+    folder = tmp_path_factory.mktemp("cached")
+    with started(folder, default_model) as program:
+        yield program
+
+
+def started(folder: Path, weights: Path) -> Any:
+    config = folder / "antiphon.toml"
+    config.write_text(
+        f"""
+        [[models]]
+        id = "claude-local"
+        model = "{weights}"
+        cache_minimum_tokens = 64
+        llama.threads = 2
+        llama.context = 2048
+        llama.slots = 2
+        """,
+        encoding="utf-8",
+    )
+    return serving(folder, environ={"ANTIPHON_API_KEY": KEY})
+
+
+def ask(program: Program, turns: int, **more: Any) -> dict[str, Any]:
+    """Ask with the first turns of the session, and return the usage."""
+    body = {
+        "model": "claude-local",
+        "max_tokens": 4,
+        "temperature": 0,
+        "cache_control": EPHEMERAL,
+        "system": SYSTEM,
+        "tools": TOOLS,
+        "messages": [message for turn in TURNS[:turns] for message in turn],
+        **more,
+    }
+    answer = httpx2.post(
+        f"{program.url}/v1/messages", json=body, headers=HEADERS, timeout=PATIENCE_S
+    )
+    assert answer.status_code == 200, answer.text
+    usage = answer.json()["usage"]
+    assert isinstance(usage, dict)
+    return usage
+
+
+def test_each_turn_reads_all_of_the_turn_before_it(cached: Program) -> None:
+    before = 0
+    for turns in range(1, len(TURNS) + 1):
+        usage = ask(cached, turns)
+        assert usage["cache_read_input_tokens"] == before
+        assert usage["cache_creation_input_tokens"] > 0
+        # What the template writes behind the last block.
+        assert usage["input_tokens"] < 16
+        before += usage["cache_creation_input_tokens"]
+
+
+def test_session_goes_on_after_server_and_engine_were_killed(
+    tmp_path: Path, default_model: Path
+) -> None:
+    with started(tmp_path, default_model) as program:
+        first = ask(program, 3)
+        # Once in a slot, so that the snapshot is on the disk for sure.
+        second = ask(program, 3)
+        assert second["cache_read_input_tokens"] == first["cache_creation_input_tokens"]
+        server = psutil.Process(program.process.pid)
+        children = server.children(recursive=True)
+        for process in (*children, server):
+            process.send_signal(signal.SIGKILL)
+        psutil.wait_procs([*children, server], timeout=PATIENCE_S)
+    with started(tmp_path, default_model) as program:
+        # The index of entries was in memory, so nothing may be claimed; the KV is there.
+        answer = ask(program, 3)
+        assert answer["cache_read_input_tokens"] == 0
+        assert ask(program, 4)["cache_read_input_tokens"] > 0
