@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.base import EngineConfig
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.registry import open_engine
@@ -135,6 +136,8 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
             clock: Callable[[], int] | None = None,
             price: PriceSettings | None = None,
             open_engine: Open = open_engine,
+            *,
+            cache_minimum_tokens: int = MINIMUM_TOKENS,
             **options: Any,
         ) -> Platform:
             loaded = Settings.load(
@@ -145,6 +148,7 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
                 engine="scripted",
                 aliases=("claude-*",),
                 price=price,
+                cache_minimum_tokens=cache_minimum_tokens,
                 options=options,
             )
             building = build_platform(

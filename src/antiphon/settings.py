@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from antiphon.core.billing.money import nano_dollars_of_dollars
 from antiphon.core.billing.pricing import Price, nano_dollars
+from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.setting_places import (
     Layer,
     layer_of_environment,
@@ -34,6 +35,7 @@ from antiphon.setting_places import (
 T = TypeVar("T", bound="Settings")
 
 PerMinute: TypeAlias = Annotated[int, Meta(ge=1, le=10**10)]
+CacheMinimum: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
@@ -44,7 +46,15 @@ _SECRETS = ("api_key", "admin_key", "database_url", "counters_url")
 _OPEN_TABLES = {"llama", "scripted", "limits"}
 _TABLES = {*_OPEN_TABLES, "models", "price"}
 # Settings that describe the one model that is served without `[[models]]`.
-_OF_ONE_MODEL = ("model", "engine", "model_id", "aliases", "llama", "scripted")
+_OF_ONE_MODEL = (
+    "model",
+    "engine",
+    "model_id",
+    "aliases",
+    "cache_minimum_tokens",
+    "llama",
+    "scripted",
+)
 # Settings of earlier releases, each with the reason of its removal.
 _AWAY = "while the Valkey server is away, every request is refused with 529"
 _GONE = {("limits", "when_counters_are_away"): _AWAY, ("limits", "local_share"): _AWAY}
@@ -191,6 +201,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     `engines`: several engines that run it, instead of one.
     `price`: the price of its tokens; by default the list price of the requested name.
     `limit_group`: models of one group share their rate limits; by default each has its own.
+    `cache_minimum_tokens`: the shortest prefix that the prompt cache keeps.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -202,6 +213,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     engines: tuple[EngineSettings, ...] = ()
     price: PriceSettings | None = None
     limit_group: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    cache_minimum_tokens: CacheMinimum = MINIMUM_TOKENS
 
     def __post_init__(self) -> None:
         if self.engines and (self.source or self.options or self.engine != "llama"):
@@ -219,10 +231,11 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of a server; each has a default that works on a laptop.
 
-    `model`, `engine`, `price` and `llama` describe the one model that is served by default;
-    `models`, in the file only, replaces them and serves several. `database_url`: a PostgreSQL
-    database (`postgresql://user:password@host/name`) instead of the SQLite file in `data_dir`.
-    `counters_url`: a Valkey server (`valkey://host`) in which several processes share their limits.
+    `model`, `engine`, `price`, `cache_minimum_tokens` and `llama` describe the one model that is
+    served by default; `models`, in the file only, replaces them and serves several.
+    `database_url`: a PostgreSQL database (`postgresql://user:password@host/name`) instead of the
+    SQLite file in `data_dir`. `counters_url`: a Valkey server (`valkey://host`) in which several
+    processes share their limits.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
@@ -238,6 +251,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     model_id: str | None = None
     aliases: tuple[str, ...] = ("claude-*",)
     price: PriceSettings | None = None
+    cache_minimum_tokens: CacheMinimum = MINIMUM_TOKENS
     llama: dict[str, Any] = {}
     scripted: dict[str, Any] = {}
     models: tuple[ModelSettings, ...] = ()
@@ -277,6 +291,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 aliases=self.aliases,
                 options=options,
                 price=self.price,
+                cache_minimum_tokens=self.cache_minimum_tokens,
             ),
         )
 

@@ -1,6 +1,7 @@
 """Engines that are one: where a request goes, and what becomes of it when an engine fails."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -14,19 +15,23 @@ from hypothesis import strategies as st
 from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
     Capabilities,
+    EngineConfig,
     EngineError,
     EngineErrorKind,
     EngineEvent,
     Finished,
     FinishReason,
     Prompt,
+    PromptSize,
     Started,
     TextChunk,
     Turn,
+    keeps_prefixes,
 )
 from antiphon.engines.routed import RoutedEngine, WeightedEngine, common
+from antiphon.engines.scripted import open_scripted
 from antiphon.wire.content import TextParam
-from support.conversation import all_events, ask, text_of
+from support.conversation import all_events, ask, text_of, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -307,3 +312,17 @@ async def test_busy_engine_leaves_marked_prompts_to_others() -> None:
         await anext(events)
     said = Counter([text_of([one async for one in events]) for events in running])
     assert sorted(said.values()) == [2, 4]
+
+
+async def test_prefixes_are_kept_if_one_engine_keeps_them() -> None:
+    keeping = await open_scripted(EngineConfig("m"))
+    other = await open_scripted(EngineConfig("m", options={"kept_prefixes": 0}))
+    prompt = Prompt((turn("user", "one two"),), 1, breakpoints=(Breakpoint(0, (0,)),))
+    size = await keeping.measure(prompt)
+    assert size.breakpoints
+    for members, measured in (((keeping, other), size), ((other, keeping), PromptSize(6))):
+        weighted = [WeightedEngine(one, 1) for one in members]
+        engine = RoutedEngine("m", weighted, time.monotonic)
+        assert keeps_prefixes(engine)
+        assert await engine.measure(prompt) == measured
+        assert await engine.count_tokens(prompt) == size.tokens

@@ -98,6 +98,7 @@ async def test_model_gets_the_bytes_behind_a_url(platform) -> None:
         opened.admitter,
         opened.entropy,
         b"key",
+        caching=opened.caching,
         file_reader=FileReader(),
         url_sources=UrlSources(Web(FakeNameServer(), allow_loopback), 1_000_000),
     )

@@ -310,8 +310,6 @@ async def test_an_unknown_model_is_a_404_with_its_name(client) -> None:
 
 
 @pytest.mark.covers("parameters: service_tier", "ignored")
-@pytest.mark.covers("parameters: cache_control", "ignored")
-@pytest.mark.covers("parameters: diagnostics", "ignored")
 @pytest.mark.covers("parameters: context_management", "ignored")
 @pytest.mark.covers("parameters: safeguards", "ignored")
 @pytest.mark.covers("headers: anthropic-user-profile-id", "ignored")
@@ -321,8 +319,6 @@ async def test_ignored_parameters_change_nothing(client) -> None:
     body = {
         **HELLO,
         "service_tier": "standard_only",
-        "cache_control": {"type": "ephemeral", "ttl": "1h"},
-        "diagnostics": {"previous_message_id": "msg_01"},
         "context_management": {"edits": []},
         "safeguards": [],
         "speed": "standard",

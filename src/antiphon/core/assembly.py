@@ -53,6 +53,7 @@ from antiphon.wire.events import (
 )
 from antiphon.wire.messages import (
     CacheCreation,
+    Diagnostics,
     Message,
     OutputTokensDetails,
     RefusalDetails,
@@ -75,7 +76,8 @@ class AnswerSpec(msgspec.Struct, frozen=True):
     id of a call, `sign` the signature of thinking around the engine's proof (empty without one).
     `shows_thinking` is false for a caller that wants only the signature. With `thinking` enabled an
     answer begins with a thinking block, even an empty one, so that it may be sent back; with
-    `thinking` disabled, thinking is counted and not sent. `sources` holds what the answer may cite.
+    `thinking` disabled, thinking is counted and not sent. `sources` holds what the answer may cite,
+    `diagnostics` what the message says of the prompt cache.
     """
 
     message_id: str
@@ -87,6 +89,7 @@ class AnswerSpec(msgspec.Struct, frozen=True):
     tool_use_id: Callable[[], str] = lambda: "toolu_"
     sign: Callable[[str, str], str] = unsigned
     sources: Sources | None = None
+    diagnostics: Diagnostics | None = None
 
 
 class Assembly:
@@ -143,6 +146,7 @@ class Assembly:
             stop_reason=None,
             stop_sequence=None,
             usage=self.usage,
+            diagnostics=self._spec.diagnostics,
         )
         return MessageStart(message=message)
 

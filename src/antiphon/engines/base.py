@@ -11,6 +11,7 @@ from typing import (
     Literal,
     Protocol,
     TypeAlias,
+    TypeGuard,
     TypeVar,
     get_args,
     runtime_checkable,
@@ -70,6 +71,7 @@ __all__ = [
     "ToolCallStart",
     "ToolChoice",
     "Turn",
+    "keeps_prefixes",
 ]
 
 
@@ -150,6 +152,11 @@ class CachingEngine(Engine, Protocol):
     """
 
     async def measure(self, prompt: Prompt) -> PromptSize: ...
+
+
+def keeps_prefixes(engine: Engine) -> TypeGuard[CachingEngine]:
+    """Return whether an engine has a prompt cache of its own."""
+    return engine.capabilities.keeps_prefixes
 
 
 OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]

@@ -5,7 +5,7 @@ long as no part of its answer was sent. A fault of the request itself fails on e
 with breakpoints that begin alike go to the same engine, which may still have what it read of them.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,8 @@ from antiphon.engines.base import (
     EngineErrorKind,
     EngineEvent,
     Prompt,
+    PromptSize,
+    keeps_prefixes,
 )
 from antiphon.engines.rendezvous import prefix_key
 from antiphon.engines.rotation import Rotation
@@ -34,8 +36,9 @@ class WeightedEngine:
 class RoutedEngine:
     """A model that several engines run. It owns them, and closes them.
 
-    The `Started` of an answer comes from the engine that answers; `count_tokens` asks the engine
-    that has its turn now, and the answer may come from another one.
+    The `Started` of an answer comes from the engine that answers; `count_tokens` and `measure` ask
+    the engine that has its turn now, and the answer may come from another one. It keeps prefixes if
+    one of its engines does.
     """
 
     def __init__(
@@ -52,10 +55,19 @@ class RoutedEngine:
         return any(engine.ready for engine in self._engines)
 
     async def count_tokens(self, prompt: Prompt) -> int:
+        return (await self._ask(prompt, _count)).tokens
+
+    async def measure(self, prompt: Prompt) -> PromptSize:
+        return await self._ask(prompt, _measure)
+
+    async def _ask(
+        self, prompt: Prompt, ask: Callable[[Engine, Prompt], Awaitable[PromptSize]]
+    ) -> PromptSize:
+        """Ask the engine that has its turn, or the next one that can tell."""
         broken: EngineError | None = None
-        for index in self._rotation.candidates(self._able(), self._clock()):
+        for index in self._rotation.candidates(self._able(), self._clock(), prefix_key(prompt)):
             try:
-                return await self._engines[index].count_tokens(prompt)
+                return await ask(self._engines[index], prompt)
             except EngineError as error:
                 broken = self._passed_over(index, error, broken)
         raise broken or _no_engine()
@@ -143,7 +155,7 @@ class RoutedEngine:
 
 
 def common(each: Sequence[Capabilities]) -> Capabilities:
-    """Return the capabilities that all engines share, and the cache lifetimes of any of them."""
+    """Return the capabilities that all engines share, and the prompt caches of any of them."""
     most = [one.max_output_tokens for one in each if one.max_output_tokens is not None]
     return Capabilities(
         context_tokens=min(one.context_tokens for one in each),
@@ -159,7 +171,18 @@ def common(each: Sequence[Capabilities]) -> Capabilities:
         # The engine that is counted with need not be the one that answers.
         counts_exactly=False,
         cache_ttls=tuple(dict.fromkeys(ttl for one in each for ttl in one.cache_ttls)),
+        keeps_prefixes=any(one.keeps_prefixes for one in each),
     )
+
+
+async def _count(engine: Engine, prompt: Prompt) -> PromptSize:
+    return PromptSize(await engine.count_tokens(prompt))
+
+
+async def _measure(engine: Engine, prompt: Prompt) -> PromptSize:
+    if keeps_prefixes(engine):
+        return await engine.measure(prompt)
+    return await _count(engine, prompt)
 
 
 def _no_engine() -> EngineError:  # pragma: no cover - the settings name at least one

@@ -1,5 +1,6 @@
 """`/v1/messages`: generate an answer, as a stream or whole, and count the tokens of a prompt."""
 
+from functools import partial
 from urllib.parse import quote
 
 from antiphon.core.errors import ApiError
@@ -12,6 +13,7 @@ from antiphon.server.http.requests import Body, Request
 from antiphon.server.http.responses import write_stream
 from antiphon.service.access import Caller
 from antiphon.service.answer import Answer
+from antiphon.service.caching import CACHE_HEADER
 from antiphon.service.messages import RequestContext
 from antiphon.service.platform import Platform
 from antiphon.wire.decoding import BodyError
@@ -64,9 +66,12 @@ class MessageEndpoints:
     async def _write(self, exchange: Exchange, answer: Answer, *, stream: bool) -> None:
         if stream:
             interval = self._platform.settings.ping_interval_s
-            await write_stream(exchange, answer.events(), self._encoder, interval)
+            note_cache = partial(_note_cache, exchange, answer)
+            await write_stream(exchange, answer.events(), self._encoder, interval, note_cache)
         else:
-            await exchange.respond(200, await answer.message())
+            message = await answer.message()
+            _note_cache(exchange, answer)
+            await exchange.respond(200, message)
 
     async def count_tokens(self, request: Request[CountTokensParams]) -> TokenCount | None:
         """Count the tokens of a prompt; the draw of a refused request is given back."""
@@ -98,6 +103,13 @@ class MessageEndpoints:
         """Add the headers of the limit to the refusal of a count."""
         if _lacks_limits(exchange, error):
             exchange.headers |= await self._platform.admitter.remaining_headers(caller, TOKEN_COUNT)
+
+
+def _note_cache(exchange: Exchange, answer: Answer) -> None:
+    """Say in a header what the request reads from the prompt cache, as far as it is known now."""
+    header = answer.cache_header
+    if header is not None:
+        exchange.headers[CACHE_HEADER] = header
 
 
 def _lacks_limits(exchange: Exchange, error: ApiError | BodyError) -> bool:

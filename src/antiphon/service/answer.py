@@ -25,6 +25,7 @@ from antiphon.core.errors import (
 )
 from antiphon.core.prompt import Prompt, Started
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.service.caching import CachedRequest
 from antiphon.service.limits.admission import Admission
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import Fold
@@ -40,8 +41,15 @@ class Answer:
     `model` is the id of the serving model, `headers` report the rest of the caller's limits.
     """
 
-    def __init__(
-        self, model: str, engine: Engine, prompt: Prompt, spec: AnswerSpec, admission: Admission
+    def __init__(  # noqa: PLR0913 - what an answer is made of
+        self,
+        model: str,
+        engine: Engine,
+        prompt: Prompt,
+        spec: AnswerSpec,
+        *,
+        admission: Admission,
+        cached: CachedRequest | None = None,
     ) -> None:
         self.model = model
         self.headers = admission.headers
@@ -49,6 +57,7 @@ class Answer:
         self._prompt = prompt
         self._spec = spec
         self._admission = admission
+        self._cached = cached
         self._assembly: Assembly | None = None
         # Before `Started`, the size of the prompt is known only from an engine that counts exactly.
         exact = engine.capabilities.counts_exactly
@@ -59,6 +68,13 @@ class Answer:
     def input_tokens(self) -> int:
         """The size of the whole prompt: from the engine, and before that from the admission."""
         return self._prompt_tokens.prompt or self._admission.input_tokens
+
+    @property
+    def cache_header(self) -> str | None:
+        """The value of `x-antiphon-cache`: what was read, or planned before the start."""
+        if self._cached is None:
+            return None
+        return self._cached.header(None if self._assembly is None else self._prompt_tokens)
 
     @property
     def output_tokens(self) -> int:
@@ -91,8 +107,12 @@ class Answer:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 assembly = self._begin(await anext(engine_events, None))
                 yield [assembly.start()]
-                produced = self._admission.produced
+                produced, cached = self._admission.produced, self._cached
                 async for engine_event in engine_events:
+                    if cached is not None:
+                        # Before anything is sent: whoever has the beginning may read the entries.
+                        await cached.begun(self._spec.message_id)
+                        cached = None
                     group = assembly.feed(engine_event)
                     ended = assembly.ended
                     # Before the group is sent: every sent token is billed, whenever the end comes.
@@ -110,6 +130,8 @@ class Answer:
     def _begin(self, first: object) -> Assembly:
         if not isinstance(first, Started):
             raise InternalError from _failed("the engine did not say how long the prompt is")
+        if self._cached is not None:
+            first = self._cached.claimed(first)
         self._assembly = assembly = Assembly(self._spec, first)
         self._note_prompt(assembly)
         return assembly

@@ -23,13 +23,13 @@ from antiphon.core.thinking_signatures import (
     sign_thinking,
     thinking_for_engine,
 )
-from antiphon.core.token_bounds import tokens_at_most
-from antiphon.core.validation import check_fits, prompt_for, prompt_to_count
-from antiphon.engines.base import Engine, EngineError
+from antiphon.core.validation import prompt_for, prompt_to_count
+from antiphon.engines.base import Engine, keeps_prefixes
 from antiphon.engines.step_runner import StepRunner
 from antiphon.service.access import Caller
-from antiphon.service.answer import Answer, as_api_error
+from antiphon.service.answer import Answer
 from antiphon.service.background import BODY_FOR_A_THREAD, offload
+from antiphon.service.caching import CachedModel, CachedRequest, PromptCaching
 from antiphon.service.content.documents import ReadPrompt, read_documents
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.content.images import convert_images, converts_images
@@ -37,6 +37,7 @@ from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.limits.gate import Gate
 from antiphon.service.models import Models, ServedModel
+from antiphon.service.prompt_size import count, size_to_admit, written_ttls
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Messages:
         entropy: Callable[[int], bytes],
         signing_key: bytes,
         *,
+        caching: PromptCaching,
         file_reader: FileReader,
         url_sources: "UrlSources | None" = None,
         normalize_attribution: bool = True,
@@ -84,6 +86,7 @@ class Messages:
         self._admitter = admitter
         self._entropy = entropy
         self._signing_key = signing_key
+        self._caching = caching
         self._file_reader = file_reader
         self._url_sources = url_sources
         self._normalize_attribution = normalize_attribution
@@ -103,9 +106,11 @@ class Messages:
     ) -> Answer:
         engine = model.engine()
         limits = engine.capabilities
-        read = await self._read(prompt_for, params, engine, context)
+        prompt = await self._valid(prompt_for, params, engine, context)
+        cached = await self._cached(prompt, params, model, engine, context)
+        read = await self._read(prompt, engine, context.size)
         prompt = read.prompt
-        size = await _size(engine, prompt)
+        size = await size_to_admit(engine, prompt, cached)
         exact = limits.counts_exactly
         request = AdmissionRequest(
             caller=context.caller,
@@ -116,18 +121,42 @@ class Messages:
             price=price_for(params.model, model.id, model.price),
             input_tokens=size,
             exact=exact,
-            # Tokens that an upstream writes to its prompt cache have a price of their own.
-            caches=limits.cache_ttls,
+            caches=written_ttls(engine, prompt),
+            planned_reads=cached.planned_reads if cached else 0,
             max_output=min(params.max_tokens, limits.context_tokens - size * exact),
             retries=context.retries,
         )
         admission = await self._admitter.admit(request)
         if read.textless_pages:
             admission.headers[TEXTLESS_HEADER] = str(read.textless_pages)
-        return Answer(model.id, engine, prompt, self._spec(params, prompt, read.sources), admission)
+        spec = self._spec(params, prompt, read.sources, cached)
+        return Answer(model.id, engine, prompt, spec, admission=admission, cached=cached)
+
+    async def _cached(
+        self,
+        prompt: Prompt,
+        params: CreateMessageParams,
+        model: ServedModel,
+        engine: Engine,
+        context: RequestContext,
+    ) -> CachedRequest | None:
+        """Begin with the prompt cache; most requests have nothing to do with it."""
+        if not prompt.breakpoints and params.diagnostics is None:
+            return None
+        kind = CachedModel(
+            id=model.id,
+            minimum_tokens=model.settings.cache_minimum_tokens,
+            keeps_prefixes=keeps_prefixes(engine),
+            upstream_caches=bool(engine.capabilities.cache_ttls),
+        )
+        return await self._caching.begin(prompt, params, context.caller, kind, context.size)
 
     def _spec(
-        self, params: CreateMessageParams, prompt: Prompt, sources: Sources | None
+        self,
+        params: CreateMessageParams,
+        prompt: Prompt,
+        sources: Sources | None,
+        cached: CachedRequest | None,
     ) -> AnswerSpec:
         shows_thinking = _shows_thinking(params)
         return AnswerSpec(
@@ -140,6 +169,7 @@ class Messages:
             thinking=prompt.thinking.mode,
             sign=partial(sign_thinking if shows_thinking else sign_omitted, self._signing_key),
             sources=sources,
+            diagnostics=cached.diagnostics if cached else None,
         )
 
     async def count_tokens(self, params: CountTokensParams, context: RequestContext) -> int:
@@ -148,19 +178,20 @@ class Messages:
         await model.counting.enter()
         try:
             engine = model.engine()
-            read = await self._read(prompt_to_count, params, engine, context)
-            return await _count(engine, read.prompt)
+            prompt = await self._valid(prompt_to_count, params, engine, context)
+            read = await self._read(prompt, engine, context.size)
+            return await count(engine, read.prompt)
         finally:
             model.counting.leave()
 
-    async def _read(
+    async def _valid(
         self,
         validate: Callable[..., Prompt],
         params: Params,
         engine: Engine,
         context: RequestContext,
-    ) -> ReadPrompt:
-        """Check a request, fetch its URLs, read its documents, and convert its images."""
+    ) -> Prompt:
+        """Check a request and fetch its URLs. The prompt has the blocks of the caller."""
         limits = engine.capabilities
         converts = converts_images(limits)
         if self._url_sources is not None or converts:
@@ -181,8 +212,12 @@ class Messages:
             prompt = structs.replace(prompt, hints=context.hints)
         prompt = await offload(context.size, thinking_for_engine, prompt, self._signing_key)
         prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
-        read = await read_documents(prompt, self._file_reader, context.size)
-        if not converts:
+        return self._caching.salted(prompt, context.caller)
+
+    async def _read(self, prompt: Prompt, engine: Engine, size: int) -> ReadPrompt:
+        """Read the documents of a prompt, and convert its images."""
+        read = await read_documents(prompt, self._file_reader, size)
+        if not converts_images(engine.capabilities):
             return read
         taken = engine.capabilities.image_types
         prompt = await convert_images(read.prompt, self._file_reader, taken)
@@ -243,25 +278,3 @@ def _has_schemas(params: Params) -> bool:
 
 def _shows_thinking(params: CreateMessageParams) -> bool:
     return getattr(params.thinking, "display", None) != "omitted"
-
-
-async def _size(engine: Engine, prompt: Prompt) -> int:
-    """Return the size of a prompt for its admission; an upper bound unless the engine is exact.
-
-    With other engines counting may cost as much as answering, so a prompt that surely fits is not
-    counted there. Raises `ApiError` for a prompt that is too long.
-    """
-    limits = engine.capabilities
-    most = None if limits.counts_exactly else tokens_at_most(prompt)
-    if most is not None and most < limits.context_tokens:
-        return most
-    counted = await _count(engine, prompt)
-    check_fits(counted, limits)
-    return counted
-
-
-async def _count(engine: Engine, prompt: Prompt) -> int:
-    try:
-        return await engine.count_tokens(prompt)
-    except EngineError as error:
-        raise as_api_error(error) from error

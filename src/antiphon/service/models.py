@@ -66,6 +66,7 @@ class ServedModel:
                     weights=self._weights(index),
                     options=runs_on.options,
                     state_dir=state_dir,
+                    cache_minimum_tokens=self.settings.cache_minimum_tokens,
                 )
                 engine = await open_engine(runs_on.engine, config)
                 stack.push_async_callback(engine.aclose)

@@ -23,6 +23,7 @@ from antiphon.service.admin.administration import Administration, build_administ
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRefusedError, KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
+from antiphon.service.caching import PromptCaching
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.database_watch import DatabaseWatch
 from antiphon.service.ledger import Ledger
@@ -78,6 +79,7 @@ class Platform:
     uses: KeyUsage
     models: Models
     messages: Messages
+    caching: PromptCaching
     admitter: Admitter
     ledger: Ledger
     reports: Reports
@@ -239,6 +241,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
         models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
+        caching = PromptCaching(accounting.cache_index, signing_key)
         file_reader = FileReader()
         stack.push_async_callback(file_reader.aclose)
         yield Platform(
@@ -253,10 +256,12 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 accounting.admitter,
                 entropy,
                 signing_key,
+                caching=caching,
                 file_reader=file_reader,
                 url_sources=_sources_of(settings),
                 normalize_attribution=settings.normalize_attribution,
             ),
+            caching=caching,
             admitter=accounting.admitter,
             ledger=accounting.ledger,
             reports=Reports(database, accounts, now),

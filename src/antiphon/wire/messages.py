@@ -230,6 +230,32 @@ class Usage(AnswerStruct, kw_only=True, frozen=True):
     inference_geo: Literal["not_available"] = "not_available"
 
 
+CacheMissType: TypeAlias = Literal[
+    "model_changed",
+    "tools_changed",
+    "system_changed",
+    "messages_changed",
+    "previous_message_not_found",
+    "unavailable",
+]
+
+
+class CacheMissReason(AnswerStruct, kw_only=True, frozen=True):
+    """Why a prompt is not read from the cache as far as an earlier one reached.
+
+    Only the reasons that are changes have an estimate of the tokens behind the change.
+    """
+
+    type: CacheMissType
+    cache_missed_input_tokens: int | UnsetType = UNSET
+
+
+class Diagnostics(AnswerStruct, kw_only=True, frozen=True):
+    """What `diagnostics` of the request asked for. A reason of `null` says: not known yet."""
+
+    cache_miss_reason: CacheMissReason | None
+
+
 class Message(AnswerStruct, kw_only=True, frozen=True):
     """An answer. While it streams `content` is empty and `stop_reason` null."""
 
@@ -243,7 +269,7 @@ class Message(AnswerStruct, kw_only=True, frozen=True):
     stop_details: RefusalDetails | None = None
     usage: Usage
     container: None = None
-    diagnostics: None = None
+    diagnostics: Diagnostics | None = None
 
 
 class TokenCount(AnswerStruct, kw_only=True, frozen=True):

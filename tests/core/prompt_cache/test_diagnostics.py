@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from antiphon.core.prompt_cache import CacheMiss, Chain, chain_of, fingerprint_of, first_miss
 from antiphon.core.prompt_cache.diagnostics import MOST_BLOCKS
+from support.images import image_block
 from support.prompt_cache import ROOT, prompt_of
 from support.requests import assistant, system, text, tool, user
 
@@ -72,8 +73,26 @@ def test_setting_of_the_system_prompt_is_reported_as_the_system_prompt() -> None
     assert found.type == "system_changed"
 
 
-def test_setting_of_the_messages_is_reported_as_all_of_the_messages() -> None:
-    found = missed(chain(*SECOND), chain(*SECOND, tool_choice={"type": "any"}))
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"tool_choice": {"type": "any"}},
+        {"thinking": {"type": "adaptive"}},
+        {"output_config": {"effort": "low"}},
+    ],
+    ids=str,
+)
+def test_other_parameters_have_no_diagnosis(parameter: dict[str, Any]) -> None:
+    assert missed(chain(*SECOND), chain(*SECOND, **parameter)) == CacheMiss("unavailable")
+    # What stands before the messages is told first.
+    found = missed(chain(*SECOND), chain(*SECOND, system="t", **parameter))
+    assert found is not None
+    assert found.type == "system_changed"
+
+
+def test_first_image_is_reported_as_all_of_the_messages() -> None:
+    later = [*SECOND, assistant("d"), user([image_block()])]
+    found = missed(chain(*SECOND), chain(*later))
     assert found is not None
     assert found.type == "messages_changed"
     assert found.missed_tokens == pytest.approx(100_000, rel=0.01)

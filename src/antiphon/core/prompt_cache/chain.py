@@ -8,7 +8,7 @@ the same key if all of the prompt up to there is the same:
 
 The settings of a section are no blocks, but a change of them loses the cache from there on. They
 stand where the API's table of what invalidates a cache has them; `_system_settings` and
-`_message_settings` are that table.
+`_message_parameters` are that table.
 
 Blocks are hashed as msgspec writes the decoded structs: without `cache_control`, with the keys of
 inputs and schemas in the order in which the caller sent them. White space between JSON tokens,
@@ -93,13 +93,15 @@ class MarkedPrefix(msgspec.Struct, frozen=True, gc=False):
 class Chain(msgspec.Struct, frozen=True):
     """The prefixes of a prompt, and its breakpoints among them, both in the prompt's order.
 
-    `model_key` is a key of the root and the speed alone. `tools` and `system` are the ends of
+    `model_key` is a key of the root and the speed alone, `parameters_key` one of the parameters
+    whose change loses the cache of the messages. `tools` and `system` are the ends of
     these sections; the prefixes from the index `first_message` on are those of the messages.
     """
 
     prefixes: tuple[Prefix, ...]
     breakpoints: tuple[MarkedPrefix, ...]
     model_key: bytes
+    parameters_key: bytes
     tools: SectionEnd
     system: SectionEnd
     first_message: int
@@ -132,13 +134,15 @@ def _chain_of(prompt: Prompt, root: ChainRoot) -> Chain:
         builder.add_turn(0, prompt.turns[0])
         first = 1
     system, first_message = builder.section_end(), len(builder.prefixes)
-    builder.mix(_MESSAGE_SETTINGS, _message_settings(prompt, root, has_images=has_images))
+    parameters = _message_parameters(prompt, root)
+    builder.mix(_MESSAGE_SETTINGS, [*parameters, has_images])
     for index, turn in enumerate(prompt.turns[first:], first):
         builder.add_turn(index, turn)
     return Chain(
         prefixes=tuple(builder.prefixes),
         breakpoints=builder.breakpoints(),
         model_key=_digest(b"", _ROOT, msgspec.json.encode([*shared, root.speed])),
+        parameters_key=_digest(b"", _MESSAGE_SETTINGS, msgspec.json.encode(parameters)),
         tools=tools,
         system=system,
         first_message=first_message,
@@ -150,10 +154,12 @@ def _system_settings(prompt: Prompt, root: ChainRoot, *, has_citations: bool) ->
     return [root.speed, has_citations, prompt.output_schema]
 
 
-def _message_settings(prompt: Prompt, root: ChainRoot, *, has_images: bool) -> list[Any]:
-    """Return the settings whose change loses the cache of the messages alone."""
-    effort = prompt.effort or root.default_effort
-    return [prompt.tool_choice, prompt.thinking, effort, has_images]
+def _message_parameters(prompt: Prompt, root: ChainRoot) -> list[Any]:
+    """Return the parameters whose change loses the cache of the messages alone.
+
+    So does the presence of images, which is no parameter.
+    """
+    return [prompt.tool_choice, prompt.thinking, prompt.effort or root.default_effort]
 
 
 def _features(prompt: Prompt) -> tuple[bool, bool]:

@@ -5,26 +5,18 @@ read. The next request of a conversation names the earlier answer, and its chain
 the fingerprint. Only the first difference is reported: it loses everything behind it.
 """
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 
 from antiphon.core.prompt_cache.chain import Chain
+from antiphon.wire.messages import CacheMissType
 
 MOST_BLOCKS: Final = 4096
 """The blocks of messages, inner ones included, that a fingerprint tells apart: some 180 KB."""
 
 # A mistaken match, which 8 bytes make unlikely, would only hide a difference.
 _SHORT: Final = 8
-
-CacheMissType: TypeAlias = Literal[
-    "model_changed",
-    "tools_changed",
-    "system_changed",
-    "messages_changed",
-    "previous_message_not_found",
-    "unavailable",
-]
 
 
 class CacheMiss(msgspec.Struct, frozen=True):
@@ -54,6 +46,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
     messages: tuple[bytes, ...]
     sizes: tuple[int, ...]
     whole: bool = True
+    parameters: bytes = b""
 
 
 def fingerprint_of(chain: Chain, tokens: int) -> Fingerprint:
@@ -69,13 +62,15 @@ def fingerprint_of(chain: Chain, tokens: int) -> Fingerprint:
         messages=tuple(prefix.key[:_SHORT] for prefix in kept),
         sizes=(chain.tools.size, chain.system.size, *(prefix.size for prefix in kept)),
         whole=len(kept) == len(blocks),
+        parameters=chain.parameters_key[:_SHORT],
     )
 
 
 def first_miss(before: Fingerprint, chain: Chain) -> CacheMiss | None:
     """Return where a prompt departs from an earlier one; `None` if it only goes on from there.
 
-    A prompt that is a part of the earlier one does not depart from it.
+    A prompt that is a part of the earlier one does not depart from it. Where only other parameters
+    differ, such as `tool_choice`, the API gives no diagnosis.
     """
     if before.model != chain.model_key[:_SHORT]:
         return CacheMiss("model_changed", before.tokens)
@@ -83,6 +78,12 @@ def first_miss(before: Fingerprint, chain: Chain) -> CacheMiss | None:
         return CacheMiss("tools_changed", before.tokens)
     if before.system != chain.system.key[:_SHORT]:
         return CacheMiss("system_changed", _tokens_behind(before, before.sizes[0]))
+    if before.parameters != chain.parameters_key[:_SHORT]:
+        return CacheMiss("unavailable")
+    return _miss_in_messages(before, chain)
+
+
+def _miss_in_messages(before: Fingerprint, chain: Chain) -> CacheMiss | None:
     blocks = chain.prefixes[chain.first_message :]
     # The earlier prompt may be longer or shorter.
     for index, (known, prefix) in enumerate(zip(before.messages, blocks, strict=False)):

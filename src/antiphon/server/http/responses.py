@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
@@ -105,8 +106,9 @@ async def write_stream(
     groups: EventGroups,
     encoder: EventEncoder,
     ping_interval_s: float,
+    before_head: Callable[[], None],
 ) -> None:
-    """Write a stream to its caller.
+    """Write a stream to its caller. `before_head` may add headers, as late as possible.
 
     The status line waits for the first event of the engine, so that an early failure is still an
     ordinary HTTP error, but at most `ping_interval_s`: then the stream is open, and no pause in it
@@ -114,6 +116,7 @@ async def write_stream(
     """
     async with Feed(groups) as feed:
         taken: list[StreamEvent] | None = await feed.opening(ping_interval_s)
+        before_head()
         await exchange.start_stream()
         while taken is not None:
             if "ttft_ms" not in exchange.fields and not _only_begins(taken):

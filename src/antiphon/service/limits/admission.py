@@ -27,7 +27,9 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `input_tokens` is the size of the prompt, or an upper bound of it if it is not `exact`.
     `max_output` is the most tokens of the answer; `caches` are the lifetimes of the cache entries
-    that the prompt may write. `retries` is the number of earlier tries, if the client states it.
+    that the prompt may write. `planned_reads` are the tokens of the prompt that its plan reads from
+    the prompt cache: rate limits do not count them, but the worst case does. `retries` is the
+    number of earlier tries, if the client states it.
     """
 
     caller: Caller
@@ -40,12 +42,13 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int
     exact: bool = True
     caches: Collection[CacheTtl] = ()
+    planned_reads: int = 0
     retries: int | None = None
 
     @property
     def amounts(self) -> Amounts:
         """The amounts to draw at admission."""
-        return {LimitType.REQUESTS: 1, _INPUT: self.input_tokens}
+        return {LimitType.REQUESTS: 1, _INPUT: self.input_tokens - self.planned_reads}
 
     def opening(self, now: datetime) -> Opening:
         """Return the record of the request at its admission."""
@@ -83,17 +86,19 @@ class Admission:
         "input_tokens",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an admission accounts for
         self,
         ledger: Ledger,
         opening: Opening,
         rates: tuple[Applied, ...],
         drawn: Amounts,
         headers: dict[str, str],
+        *,
+        input_tokens: int = 0,
     ) -> None:
         """Open a slot of the journal. Raises `StoreError` and `OSError`."""
         self.headers = headers
-        self.input_tokens = drawn.get(_INPUT, 0)
+        self.input_tokens = input_tokens
         self._ledger = ledger
         self._opening = opening
         self._rates = rates
@@ -110,6 +115,11 @@ class Admission:
     def reserved(self) -> bool:
         """Whether the counters hold money for it."""
         return self._opening.price != FREE
+
+    def expect(self) -> None:
+        """Record the size of the prompt before it is read: it is due if the process dies."""
+        if self._slot is not None:
+            self._slot.prompt(TokenCounts(input=self.input_tokens))
 
     def prompt(self, tokens: TokenCounts) -> None:
         """Record the real tokens of the prompt before they are reported; they are due from now."""

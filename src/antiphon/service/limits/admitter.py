@@ -15,7 +15,6 @@ import structlog
 from msgspec.structs import replace
 
 from antiphon.core.billing.pricing import FREE, worst_case
-from antiphon.core.billing.usage import TokenCounts
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.rate_limits import (
@@ -110,7 +109,12 @@ class Admitter:
         headers = limit_headers(limits.rates, verdict.levels, now)
         try:
             admission = Admission(
-                self._ledger, request.opening(now), limits.rates, amounts, headers
+                self._ledger,
+                request.opening(now),
+                limits.rates,
+                amounts,
+                headers,
+                input_tokens=request.input_tokens,
             )
         except (StoreError, OSError) as error:
             # A request without a record is refused: its holds are released, its draws given back.
@@ -119,7 +123,7 @@ class Admitter:
             await self._room.settle(Settlement(request.request_id, {}, undrawn))
             raise _unavailable() from error
         if request.exact:
-            admission.prompt(TokenCounts(input=request.input_tokens))
+            admission.expect()
         self._metering.follow(admission)
         return admission
 

@@ -1,0 +1,282 @@
+"""The prompt cache of a request: between its prompt, the index of entries, and its engine.
+
+    begin ──► measured ──► (admission) ──► claimed ──► begun
+    │ the chain, │ the plan     │ what its engine     │ entries and fingerprint
+    │ entries    │              │ proved: the usage   │ into the index
+
+The rules are `core.prompt_cache`. No fault of the cache refuses a request: without an index or a
+chain, prompts are computed whole and are plain input.
+"""
+
+import hmac
+from collections import Counter
+from functools import lru_cache, partial
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.prompt import Confirmation, Prompt, PromptSize, Started
+from antiphon.core.prompt_cache import (
+    CacheClaim,
+    CachePlan,
+    Chain,
+    ChainRoot,
+    chain_of,
+    claim_of,
+    keys_to_find,
+    plan_of,
+)
+from antiphon.service.access import Caller
+from antiphon.service.background import offload
+from antiphon.service.cache_diagnosis import CacheDiagnosis
+from antiphon.store.prompt_cache.base import CacheIndex, Found
+from antiphon.wire.messages import CreateMessageParams, Diagnostics
+
+CACHE_HEADER: Final = "x-antiphon-cache"
+"""What a request with breakpoints read from the prompt cache, and why not more."""
+
+_SALT: Final = b"antiphon prompt cache salt\0"
+# Workspaces whose salts stay in memory.
+_MOST_SALTS: Final = 4096
+_NOTHING: Final = Found(0, {})
+
+
+class CachedModel(msgspec.Struct, frozen=True):
+    """What the prompt cache depends on in a model.
+
+    `keeps_prefixes`: its engine has a prompt cache with our rules. `upstream_caches`: the engine
+    stands before a server whose prompt cache has rules of its own.
+    """
+
+    id: str
+    minimum_tokens: int
+    keeps_prefixes: bool
+    upstream_caches: bool = False
+
+
+class PromptCaching:
+    """The prompt cache of a server.
+
+    `shortfalls` counts the requests that read or wrote less than their plan, by reason.
+    """
+
+    def __init__(self, index: CacheIndex, signing_key: bytes) -> None:
+        self.index = index
+        self.shortfalls: Counter[str] = Counter()
+        self._salt = lru_cache(maxsize=_MOST_SALTS)(partial(_salt, signing_key))
+
+    def salted(self, prompt: Prompt, caller: Caller) -> Prompt:
+        """Return a prompt that shares prefixes with those of the caller's workspace alone.
+
+        The salt says nothing of the workspace to whoever reads it. An engine keeps what it has
+        computed for a prompt by its identity, so this comes before anything is counted.
+        """
+        salt = self._salt(caller.organization_id, caller.workspace_id)
+        return replace(prompt, cache_salt=salt)
+
+    async def begin(
+        self,
+        prompt: Prompt,
+        params: CreateMessageParams,
+        caller: Caller,
+        model: CachedModel,
+        size: int,
+    ) -> "CachedRequest | None":
+        """Look up a prompt whose documents are not text yet, from a body of `size` bytes.
+
+        Returns `None` for a request that has nothing to do with the cache.
+        """
+        if not prompt.breakpoints and params.diagnostics is None:
+            return None
+        caches = model.keeps_prefixes and bool(prompt.breakpoints)
+        chain = None
+        if caches or params.diagnostics is not None:
+            chain = await self._chain(prompt, params, caller, model, size)
+        found = _NOTHING
+        if chain is not None and caches:
+            found = await self.index.find(keys_to_find(chain))
+        request = CachedRequest(self, prompt, model, chain if caches else None, found)
+        if params.diagnostics is not None:
+            diagnosis = CacheDiagnosis(self.index, caller, chain)
+            previous = params.diagnostics.previous_message_id
+            request.diagnostics = await diagnosis.compare(previous)
+            request.diagnosis = diagnosis
+        return request
+
+    async def _chain(
+        self,
+        prompt: Prompt,
+        params: CreateMessageParams,
+        caller: Caller,
+        model: CachedModel,
+        size: int,
+    ) -> Chain | None:
+        root = ChainRoot(
+            organization_id=caller.organization_id,
+            workspace_id=caller.workspace_id or "",
+            model=model.id,
+            speed=params.speed or "standard",
+        )
+        try:
+            return await offload(size, chain_of, prompt, root)
+        except InvalidRequestError:
+            # Nested too deeply to be hashed. Whether it can be answered is not for the cache.
+            return None
+
+
+class CachedRequest:
+    """The use that one request makes of the prompt cache.
+
+    `diagnosis` is there if the request asks for one; its result is `diagnostics`. `claim` is known
+    from `claimed` on, and only for an engine that keeps prefixes.
+    """
+
+    def __init__(
+        self,
+        caching: PromptCaching,
+        prompt: Prompt,
+        model: CachedModel,
+        chain: Chain | None,
+        found: Found,
+    ) -> None:
+        self.diagnosis: CacheDiagnosis | None = None
+        self.diagnostics: Diagnostics | None = None
+        self.claim: CacheClaim | None = None
+        self._caching = caching
+        self._index = caching.index
+        self._has_breakpoints = bool(prompt.breakpoints)
+        self._model = model
+        self._chain = chain
+        self._found = found
+        self._size: PromptSize | None = None
+        self._plan: CachePlan | None = None
+        self._refreshed: bytes | None = None
+        self._tokens = 0
+
+    @property
+    def planned_reads(self) -> int:
+        """The tokens that the plan reads; 0 until there is one."""
+        return self._plan.usage.cache_read if self._plan else 0
+
+    async def measured(self, size: PromptSize) -> None:
+        """Make the plan, now that the engine has counted the prompt.
+
+        The life of the entry to read begins again at once: it counts from the start of a request.
+        """
+        if self._chain is not None:
+            self._plan = self._planned(self._chain, size)
+            await self._refresh(self._plan)
+
+    def claimed(self, started: Started) -> Started:
+        """Return the beginning of an answer with what may be claimed of its plan.
+
+        It stays as it is for an engine that keeps no prefixes and states counts of its own.
+        """
+        self._tokens = started.input_tokens
+        confirmed = started.confirmed
+        if self._chain is None or confirmed is None:
+            return started
+        size = PromptSize(started.input_tokens, confirmed.breakpoints)
+        if self._plan is None or size != self._size:
+            # Of several engines, only the one that answers knows the sizes.
+            self._plan = self._planned(self._chain, size)
+        self.claim = claim = claim_of(self._plan, confirmed)
+        self._compare(self._plan, claim, confirmed)
+        return replace(
+            started,
+            cache_read_tokens=claim.usage.cache_read,
+            cache_write_5m_tokens=claim.usage.cache_write_5m,
+            cache_write_1h_tokens=claim.usage.cache_write_1h,
+        )
+
+    async def begun(self, message_id: str) -> None:
+        """Store what the request has written: its response begins now, and is not a failure."""
+        if self.claim is not None:
+            if self.claim.read is not None:
+                await self._refresh_key(self.claim.read.key)
+            if entries := self.claim.entries(self._found.now):
+                await self._index.store(entries)
+        if self.diagnosis is not None:
+            await self.diagnosis.keep(message_id, self._tokens)
+
+    def header(self, tokens: TokenCounts | None) -> str | None:
+        """Return what to tell of the cache in a header; nothing for a prompt without breakpoints.
+
+        `tokens` are those of the prompt. Before they are known, it is what the plan reads.
+        """
+        if not self._has_breakpoints:
+            return None
+        if tokens is None:
+            return None if self._plan is None else f"planned={self.planned_reads}"
+        written = tokens.cache_write_5m + tokens.cache_write_1h
+        parts = [f"read={tokens.cache_read}", f"written={written}", f"input={tokens.input}"]
+        if reason := self._reason(tokens.cache_read + written):
+            parts.append(f"reason={reason}")
+        return "; ".join(parts)
+
+    def _planned(self, chain: Chain, size: PromptSize) -> CachePlan:
+        self._size = size
+        minimum = self._model.minimum_tokens
+        found = self._found
+        try:
+            return plan_of(chain, found.entries, size, now=found.now, minimum_tokens=minimum)
+        except ValueError as error:
+            # A defect of the engine. Nothing may be claimed of sizes that cannot be.
+            self._log("the sizes of an engine cannot be", fault=str(error))
+            return CachePlan(size.tokens)
+
+    async def _refresh(self, plan: CachePlan) -> None:
+        if plan.read is not None:
+            await self._refresh_key(plan.read.key)
+
+    async def _refresh_key(self, key: bytes) -> None:
+        if key != self._refreshed:
+            self._refreshed = key
+            await self._index.refresh(key, self._found.now)
+
+    def _compare(self, plan: CachePlan, claim: CacheClaim, confirmed: Confirmation) -> None:
+        """Count and log a claim that is less than its plan: memory, slots or a template are short.
+
+        A claim is never more than the engine reused: `claim_of` sees to that.
+        """
+        reason = _shortfall(plan, claim)
+        if reason is not None:
+            self._caching.shortfalls[reason] += 1
+            self._log(
+                "less cached than planned",
+                reason=reason,
+                planned_reads=plan.usage.cache_read,
+                reads=claim.usage.cache_read,
+                reused=confirmed.reused,
+                planned_writes=len(plan.writes),
+                writes=len(claim.writes),
+            )
+
+    def _reason(self, cached: int) -> str | None:
+        """Return why no more was read; `None` if the plan was met, or an upstream has decided."""
+        plan, claim = self._plan, self.claim
+        if claim is None or plan is None:
+            return None if cached or self._model.upstream_caches else "engine-keeps-none"
+        if shortfall := _shortfall(plan, claim):
+            return shortfall
+        if claim.read is not None:
+            return None
+        return "no-entry" if plan.writable else "below-minimum"
+
+    def _log(self, event: str, **fields: object) -> None:
+        structlog.get_logger(__name__).warning(event, model=self._model.id, **fields)
+
+
+def _shortfall(plan: CachePlan, claim: CacheClaim) -> str | None:
+    if claim.read != plan.read:
+        return "engine-had-less"
+    return None if claim.writes == plan.writes else "engine-kept-less"
+
+
+def _salt(signing_key: bytes, organization_id: str, workspace_id: str | None) -> str:
+    named = msgspec.json.encode([organization_id, workspace_id])
+    return hmac.digest(signing_key, _SALT + named, "sha256").hex()
