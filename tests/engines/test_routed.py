@@ -225,9 +225,10 @@ async def test_closing_closes_every_engine() -> None:
 def test_routed_engine_has_the_common_capabilities() -> None:
     full = {"tools": True, "forced_tools": True, "images": True, "thinking": True}
     small = Capabilities(500, max_output_tokens=50, structured_outputs=True, tools=True)
-    both = common([Capabilities(1000, max_output_tokens=None, **full), small])
+    both = common([Capabilities(1000, max_output_tokens=None, loads_tools=True, **full), small])
     assert both == Capabilities(500, max_output_tokens=50, tools=True, counts_exactly=False)
     assert common([Capabilities(1000)]).max_output_tokens is None
+    assert common([Capabilities(1000, loads_tools=True)] * 2).loads_tools
 
 
 # Whatever is drawn is drawn before the loop runs: giving a case up must not end the loop.

@@ -29,8 +29,15 @@ class Turn(msgspec.Struct, frozen=True):
         return tuple(block.text for block in self.content if isinstance(block, TextParam))
 
 
+Loading: TypeAlias = Literal["front", "loaded", "deferred"]
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """A function that the model may call. `strict` inputs always fit the schema."""
+    """A function that the model may call. `strict` inputs always fit the schema.
+
+    `loading` says where the prompt has it: before all turns, at the first reference to it, or
+    nowhere (see `core.late_tools`).
+    """
 
     name: str
     input_schema: dict[str, Any]
@@ -38,6 +45,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     input_examples: tuple[dict[str, Any], ...] = ()
     eager_input_streaming: bool = False
+    loading: Loading = "front"
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +109,14 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """Stands for the caller's workspace: prompts of different salts never share a prefix."""
     hints: Hints = NO_HINTS
     """What the client says about the request; an engine may follow it or not."""
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        """The tools that the model may call: those in the prompt, and the one that it must call."""
+        forced = self.tool_choice.name
+        return tuple(
+            tool for tool in self.tools if tool.loading != "deferred" or tool.name == forced
+        )
 
 
 class PromptSize(msgspec.Struct, frozen=True):
@@ -244,7 +260,9 @@ class Capabilities:
     `count_tokens` returns the same size as the `Started` of the answer. Without it counting costs
     a request of its own or may differ, and only the answer has the true size. `cache_ttls` are the
     lifetimes of the prompt-cache entries that an answer may write. `keeps_prefixes`: the engine
-    has a prompt cache of its own behind its breakpoints, and is a `CachingEngine`.
+    has a prompt cache of its own behind its breakpoints, and is a `CachingEngine`. `loads_tools`:
+    deferred tools stay out of the prompt until they are loaded; without it the engine gets all
+    tools at once.
     """
 
     context_tokens: int
@@ -260,3 +278,4 @@ class Capabilities:
     keeps_prefixes: bool = False
     image_types: frozenset[str] = MEDIA_TYPES
     url_sources: bool = False
+    loads_tools: bool = False

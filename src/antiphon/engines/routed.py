@@ -172,6 +172,7 @@ def common(each: Sequence[Capabilities]) -> Capabilities:
         counts_exactly=False,
         cache_ttls=tuple(dict.fromkeys(ttl for one in each for ttl in one.cache_ttls)),
         keeps_prefixes=any(one.keeps_prefixes for one in each),
+        loads_tools=all(one.loads_tools for one in each),
     )
 
 

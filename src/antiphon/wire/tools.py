@@ -44,7 +44,7 @@ class ToolParam(Family):
 class CustomToolParam(Param, ToolParam, kw_only=True, frozen=True):
     """A tool that the caller defines.
 
-    `defer_loading` is ignored: nothing here searches for tools, so all are offered at once.
+    With `defer_loading` it is for the caller's own search to find; nothing here searches for tools.
     """
 
     type: Literal["custom"] | None = None

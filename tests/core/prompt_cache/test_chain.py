@@ -1,5 +1,6 @@
 """Which prompts share a key, and which blocks share a position."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -20,6 +21,7 @@ from support.requests import (
     OLD,
     assistant,
     call,
+    prompt,
     result,
     system,
     text,
@@ -226,3 +228,42 @@ def test_input_that_is_nested_too_deeply_to_be_written_is_refused() -> None:
     deep = replace(prompt, tools=(replace(prompt.tools[0], input_schema=nested),))
     with pytest.raises(InvalidRequestError, match="nested too deeply"):
         chain_of(deep, ROOT)
+
+
+LATE = dataclasses.replace(ABLE, loads_tools=True)
+
+
+def late_chain(*messages: dict[str, Any], **fields: Any) -> Chain:
+    return chain_of(prompt(*messages, capabilities=LATE, **fields), ROOT)
+
+
+def found(*names: str) -> list[dict[str, Any]]:
+    """Return a conversation whose search finds tools."""
+    references = [{"type": "tool_reference", "tool_name": name} for name in names]
+    return [user(), assistant([call("x", name="a")]), user([result("x", references)])]
+
+
+def test_deferred_tool_is_in_no_key_until_it_is_referenced() -> None:
+    before = late_chain(user(), tools=[tool("a")])
+    for deferred in ([tool("b", defer_loading=True)], [tool("c", defer_loading=True)]):
+        assert late_chain(user(), tools=[*deferred, tool("a")]) == before
+    loaded = late_chain(*found("b"), tools=[tool("a"), tool("b", defer_loading=True)])
+    assert loaded.tools == before.tools
+    assert loaded.prefixes[: len(before.prefixes)] == before.prefixes
+
+
+def test_loaded_tool_is_in_the_keys_from_its_first_reference_on() -> None:
+    tools = [tool("a"), tool("b", defer_loading=True)]
+    changed = [tool("a"), tool("b", defer_loading=True, description="Another one.")]
+    one, other = (late_chain(*found("a", "b", "b"), tools=each) for each in (tools, changed))
+    same = [a.key == b.key for a, b in zip(one.prefixes, other.prefixes, strict=True)]
+    # The tool, a question, a call, the references to a, b and b, and the result around them.
+    assert same == [True, True, True, True, False, False, False]
+    grown = [b.size - a.size for a, b in zip(one.prefixes, other.prefixes, strict=True)]
+    assert grown == [0, 0, 0, 0, *[grown[4]] * 3]
+
+
+def test_breakpoint_behind_a_deferred_tool_is_that_of_its_own_tool() -> None:
+    marked_tool = tool("a", cache_control=EPHEMERAL)
+    chain = late_chain(user(), tools=[tool("b", defer_loading=True), marked_tool])
+    assert [one.index for one in chain.breakpoints] == [0]

@@ -1,12 +1,25 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from antiphon.core.prompt import Tool, ToolChoice
+from antiphon.core.prompt import Capabilities, Tool, ToolChoice
 from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.schemas.allowed import check_schema
 from antiphon.wire.tools import _MEMBERS, DefinedToolParam, EditorToolParam
-from support.requests import able, assistant, call, refusal, result, schema, tool, user
+from support.requests import (
+    ABLE,
+    EPHEMERAL,
+    able,
+    assistant,
+    call,
+    prompt,
+    refusal,
+    result,
+    schema,
+    tool,
+    user,
+)
 
 WHERE = "tools.0.custom"
 COMBINED = "input_schema does not support oneOf, allOf, or anyOf at the top level"
@@ -64,7 +77,6 @@ def test_twenty_strict_tools_are_taken() -> None:
     assert len(able(tools=[tool(f"t{number}", strict=True) for number in range(20)]).tools) == 20
 
 
-@pytest.mark.covers("tools: defer_loading", "ignored")
 def test_tool_reaches_the_prompt_with_all_its_fields() -> None:
     whole = tool(
         type="custom",
@@ -162,9 +174,40 @@ def test_choice_auto_or_none_without_tools_is_accepted(kind: str) -> None:
 BASH = {"type": "bash_20250124", "name": "bash"}
 
 
-def test_all_tools_may_be_deferred() -> None:
+def test_tools_that_are_all_deferred_are_offered_at_once() -> None:
     # Claude Code counts its tools one by one, the deferred ones as well.
-    assert able(tools=[tool("a", defer_loading=True), BASH | {"defer_loading": True}])
+    tools = [tool("a", defer_loading=True), BASH | {"defer_loading": True}]
+    for capabilities in (ABLE, LOADING):
+        offered = prompt(tools=tools, capabilities=capabilities).tools
+        assert [one.loading for one in offered] == ["front", "front"]
+
+
+LOADING = replace(ABLE, loads_tools=True)
+
+
+@pytest.mark.covers("tools: defer_loading", "effect")
+def test_deferred_tool_is_out_of_the_prompt_until_it_is_referenced() -> None:
+    tools = [tool("get_weather"), tool("a", defer_loading=True), BASH | {"defer_loading": True}]
+
+    def loadings(*messages: dict[str, Any], capabilities: Capabilities) -> list[str]:
+        offered = prompt(*messages, tools=tools, capabilities=capabilities).tools
+        return [one.loading for one in offered]
+
+    assert loadings(capabilities=LOADING) == ["front", "deferred", "deferred"]
+    assert loadings(*referring("bash"), capabilities=LOADING) == ["front", "deferred", "loaded"]
+    assert loadings(*referring("get_weather"), capabilities=LOADING)[0] == "front"
+    assert set(loadings(*referring("bash"), capabilities=ABLE)) == {"front"}
+
+
+@pytest.mark.parametrize("deferred", [tool("late"), {"type": "bash_20250124", "name": "bash"}])
+def test_deferred_tool_with_a_breakpoint_is_refused(deferred: dict[str, Any]) -> None:
+    marked = {**deferred, "cache_control": EPHEMERAL}
+    assert able(tools=[tool(), {**marked, "defer_loading": False}])
+    sentence = (
+        f"Tool '{deferred['name']}' cannot have both defer_loading=true and cache_control set. "
+        "Tools with defer_loading cannot use prompt caching."
+    )
+    assert refusal(tools=[tool(), {**marked, "defer_loading": True}]) == sentence
 
 
 def referring(name: str) -> list[dict[str, Any]]:

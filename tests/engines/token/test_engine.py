@@ -6,6 +6,7 @@ import threading
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -131,6 +132,32 @@ async def test_call_that_does_not_fit_is_written_again(*, shows_tokens: bool) ->
     assert "<tool_call>" in first.shown
     assert machine.text_of(second.tokens) == machine.text_of(first.tokens) + "Look: "
     assert first.grammar != second.grammar
+
+
+async def test_loaded_tool_is_called_and_a_deferred_one_is_not() -> None:
+    late = msgspec.structs.replace(ADD, name="late", loading="loaded")
+    unknown = msgspec.structs.replace(ADD, name="unknown", loading="deferred")
+    machine = WordMachine(TAGGED.call("late", {"n": [1, 2]}))
+    engine = await word_engine(machine)
+    prompt = Prompt((turn("user", "Add."),), 90, tools=(unknown, ADD, late))
+    assert calls_in(await answer(engine, prompt)) == [("late", '{"n": [1, 2]}')]
+    (request,) = machine.asked
+    grammar, written = request.grammar or "", machine.text_of(request.tokens)
+    assert [f'\\"{name}\\"' in grammar for name in ("add", "late", "unknown")] == [
+        True,
+        True,
+        False,
+    ]
+    assert [f'"{name}"' in written for name in ("add", "late", "unknown")] == [True, False, False]
+
+
+async def test_schema_of_a_loaded_tool_is_refused_by_its_place_in_the_request() -> None:
+    late = Tool(name="late", input_schema={"type": "object", "enum": []}, loading="loaded")
+    unknown = msgspec.structs.replace(ADD, name="unknown", loading="deferred")
+    any_of = ToolChoice(mode="any")
+    prompt = Prompt((turn("user", "Add."),), 90, tools=(ADD, unknown, late), tool_choice=any_of)
+    with pytest.raises(EngineError, match=r"^tools\.2\.custom\.input_schema: no input fits"):
+        await answer(await word_engine(WordMachine()), prompt)
 
 
 async def test_forced_call_and_output_schema_are_requested_with_a_grammar() -> None:

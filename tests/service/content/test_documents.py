@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Prompt, Turn
+from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
 from antiphon.service.content.documents import read_documents
 from antiphon.service.content.file_protocol import MOST_PAGES
 from antiphon.wire.content import (
@@ -116,6 +116,19 @@ async def test_pages_without_text_are_named_and_counted(file_reader) -> None:
 async def test_file_source_is_refused(read) -> None:
     with pytest.raises(InvalidRequestError, match="sources of type 'file'"):
         await read(DocumentParam(source=FileSource(file_id="file_1")))
+
+
+async def test_first_reference_to_a_late_tool_is_read_as_its_description(file_reader) -> None:
+    late = Tool(name="late", input_schema={"type": "object"}, loading="loaded")
+    found = [ToolReferenceParam(tool_name=name) for name in ("late", "late", "here")]
+    turns = (Turn("user", (ToolResultParam(tool_use_id="a", content=found),)),)
+    tools = (Tool(name="here", input_schema={"type": "object"}), late)
+    prompt = Prompt(turns, 1, tools=tools, breakpoints=(Breakpoint(0, (0, 0)),))
+    read = (await read_documents(prompt, file_reader)).prompt
+    described, *names = [block.text for block in read.turns[0].content[0].content]
+    assert '<tools>\n{"name": "late", "parameters": {"type": "object"}}\n</tools>' in described
+    assert names == ["Tool: late", "Tool: here"]
+    assert read.breakpoints == prompt.breakpoints
 
 
 @pytest.mark.covers("blocks of a request: tool_reference", "effect")

@@ -11,8 +11,9 @@ stand where the API's table of what invalidates a cache has them; `_system_setti
 `_message_parameters` are that table.
 
 Blocks are hashed as msgspec writes the decoded structs: without `cache_control`, with the keys of
-inputs and schemas in the order in which the caller sent them. White space between JSON tokens,
-the escapes of a string, and an absent key instead of its default make no difference.
+inputs and schemas in the order in which the caller sent them. White space between JSON tokens, the
+escapes of a string, and an absent key instead of its default make no difference. A tool that is
+loaded late is hashed with the first reference to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,16 @@ from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.blocks import Path, inner_blocks, with_inner_blocks
 from antiphon.core.citations.sources import Citable, has_citations_enabled
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Breakpoint, Prompt, Role, Tool, Turn
-from antiphon.wire.content import BlockParam, ImageParam, TextParam, ToolResultParam, ToolUseParam
+from antiphon.core.late_tools import ToolReferences
+from antiphon.core.prompt import Prompt, Role, Tool, Turn
+from antiphon.wire.content import (
+    BlockParam,
+    ImageParam,
+    TextParam,
+    ToolReferenceParam,
+    ToolResultParam,
+    ToolUseParam,
+)
 
 # What a hashed content is. No name contains NUL, which ends it, so no two contents look alike.
 _ROOT: Final = b"root\0"
@@ -122,7 +131,7 @@ def chain_of(prompt: Prompt, root: ChainRoot) -> Chain:
 
 def _chain_of(prompt: Prompt, root: ChainRoot) -> Chain:
     shared = [root.organization_id, root.workspace_id, root.model]
-    builder = _Builder(prompt.breakpoints)
+    builder = _Builder(prompt)
     builder.mix(_ROOT, shared)
     builder.add_tools(prompt.tools)
     tools = builder.section_end()
@@ -182,15 +191,16 @@ def _features(prompt: Prompt) -> tuple[bool, bool]:
 class _Builder:
     """A chain while it grows, block by block."""
 
-    def __init__(self, breakpoints: Sequence[Breakpoint]) -> None:
+    def __init__(self, prompt: Prompt) -> None:
         self.prefixes: list[Prefix] = []
         self._key = b""
         self._size = 0
         self._position = -1
         self._run: type | None = None
-        self._breakpoints = breakpoints
+        self._references = ToolReferences(prompt.tools)
+        self._breakpoints = prompt.breakpoints
         self._marked: dict[int | None, set[Path]] = {}
-        for one in breakpoints:
+        for one in prompt.breakpoints:
             self._marked.setdefault(one.turn, set()).add(one.path)
         self._indices: dict[tuple[int | None, Path], int] = {}
 
@@ -202,6 +212,8 @@ class _Builder:
 
     def add_tools(self, tools: Sequence[Tool]) -> None:
         for index, tool in enumerate(tools):
+            if tool.loading != "front":
+                continue
             self._position += 1
             self.mix(_TOOL, tool)
             self._end(None, (index,))
@@ -233,6 +245,9 @@ class _Builder:
             self.mix(_CLOSING, None)
         else:
             self.mix(_BLOCK[role], block)
+            if isinstance(block, ToolReferenceParam):
+                # The tool is described here; a reference to a tool of the front says its name.
+                self.mix(_TOOL, self._references.loaded(block.tool_name))
         self._end(turn, path)
 
     def _end(self, turn: int | None, path: Path) -> None:

@@ -107,7 +107,9 @@ def _settings(
     if paths := pdf_paths(spots):
         settings["pdf_paths"] = paths
     if params.tools is not UNSET and params.tools:
-        settings["tools"] = tools_of(params.tools)
+        settings["tools"] = tools_of(
+            params.tools, spots=spots if capabilities.loads_tools else None
+        )
     if params.tool_choice is not UNSET:
         settings["tool_choice"] = tool_choice_of(params.tool_choice)
     if params.thinking is not UNSET:

@@ -1,10 +1,12 @@
 """Rules of `tools` and `tool_choice`, and the tools of a prompt."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
 from msgspec import UNSET
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.late_tools import with_loading
 from antiphon.core.prompt import Tool, ToolChoice
 from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.core.validation.schemas import refusing_schemas
@@ -44,6 +46,11 @@ def check_tools(params: CreateMessageParams | CountTokensParams, steps: Steps) -
                 raise InvalidRequestError(
                     f"tools.{index}.{tool.type}.name: Input should be '{name}'"
                 )
+        if _is_deferred(tool) and tool.cache_control is not None:
+            raise InvalidRequestError(
+                f"Tool '{shortened(tool.name)}' cannot have both defer_loading=true and "
+                "cache_control set. Tools with defer_loading cannot use prompt caching."
+            )
     if tools:
         _check_together(tools)
     if params.tool_choice is not UNSET:
@@ -108,13 +115,29 @@ def _is_among(name: str, tools: Sequence[ToolParam]) -> bool:
     return any(getattr(tool, "name", None) == name for tool in tools)
 
 
-def tools_of(tools: Sequence[ToolParam]) -> tuple[Tool, ...]:
-    """Return the tools of a prompt; a tool that Anthropic defines becomes one like any other."""
-    return tuple(
+def _is_deferred(tool: ToolParam) -> TypeGuard[CustomToolParam | DefinedToolParam]:
+    return isinstance(tool, CustomToolParam | DefinedToolParam) and bool(tool.defer_loading)
+
+
+def tools_of(
+    tools: Sequence[ToolParam], *, spots: Iterable[Spot] | None = None
+) -> tuple[Tool, ...]:
+    """Return the tools of a prompt; a tool that Anthropic defines becomes one like any other.
+
+    With the `spots` of the messages, tools that the caller defers are deferred, until a reference
+    names them.
+    """
+    offered = tuple(
         _custom(tool) if isinstance(tool, CustomToolParam) else _defined(tool)
         for tool in tools
         if isinstance(tool, CustomToolParam | DefinedToolParam)
     )
+    deferred = {tool.name for tool in tools if _is_deferred(tool)}
+    if spots is None or not deferred:
+        return offered
+    blocks = (spot.block for spot in spots)
+    referenced = {block.tool_name for block in blocks if isinstance(block, ToolReferenceParam)}
+    return with_loading(offered, deferred, referenced)
 
 
 def _custom(tool: CustomToolParam) -> Tool:

@@ -179,6 +179,7 @@ def capabilities_of(
         image_types=image_types,
         keeps_prefixes=keeps_prefixes,
         cache_ttls=("5m", "1h") if keeps_prefixes else (),
+        loads_tools=True,
     )
 
 

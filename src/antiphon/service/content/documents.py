@@ -10,6 +10,7 @@ from antiphon.core.blocks import rewrite_in_pieces, walk
 from antiphon.core.citations.sources import Sources
 from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.late_tools import ToolReferences
 from antiphon.core.prompt import Prompt
 from antiphon.service.background import offload
 from antiphon.service.content.file_reader import FileReader, FileRefusedError
@@ -48,7 +49,7 @@ async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0)
     if await offload(size, _are_plain, prompt):
         return ReadPrompt(prompt)
     pdfs = await _read_pdfs(prompt, file_reader)
-    reading = _Reading(pdfs)
+    reading = _Reading(pdfs, ToolReferences(prompt.tools))
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     sources = reading.sources if reading.sources.pieces else None
     textless = sum(not text for pages in pdfs.values() for text in pages.texts)
@@ -84,9 +85,10 @@ async def _read_pdfs(prompt: Prompt, file_reader: FileReader) -> dict[int, Pages
 class _Reading:
     """The documents of one prompt, read in its order."""
 
-    def __init__(self, pdfs: Mapping[int, Pages]) -> None:
+    def __init__(self, pdfs: Mapping[int, Pages], references: ToolReferences) -> None:
         self.sources = Sources()
         self._pdfs = pdfs
+        self._references = references
 
     def read(self, block: BlockParam, cuts: Sequence[int]) -> Sequence[Sequence[BlockParam]]:
         """Return the replacement of a block, in the pieces of `rewrite_in_pieces`."""
@@ -106,7 +108,7 @@ class _Reading:
             case SearchResultParam():
                 return TextParam(text=self.sources.search_result(block))
             case ToolReferenceParam(tool_name=name):
-                return TextParam(text=f"Tool: {name}")
+                return TextParam(text=self._references.text(name))
             case TextParam(citations=[_, *_]):
                 # The model gets only the text of an earlier answer, without citations.
                 return replace(block, citations=None)

@@ -15,7 +15,9 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from antiphon.core.late_tools import ToolReferences
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
@@ -205,15 +207,24 @@ def steps(turns: Turns) -> list[tuple[Turns, Turns]]:
 
 
 def first_change(
-    chat: ChatTemplate, begun: Turns, more: Turns, tools: tuple[Tool, ...], thinking: Thinking
+    chat: ChatTemplate,
+    begun: Turns,
+    more: Turns,
+    tools: tuple[Tool, ...],
+    thinking: Thinking,
+    *,
+    later_tools: tuple[Tool, ...] | None = None,
 ) -> int | None:
-    """Return the first turn up to which the tokens are not the same after more is said."""
+    """Return the first turn up to which the tokens are not the same after more is said.
+
+    `later_tools` are the tools then, if they are others.
+    """
     places = [
         (index, len(one.content) - 1) for index, one in enumerate(begun) if one.role != "assistant"
     ]
     breakpoints = tuple(Breakpoint(place, (block,)) for place, block in places)
     short = Prompt(begun, 1, tools=tools, thinking=thinking, breakpoints=breakpoints)
-    long = Prompt((*begun, *more), 1, tools=tools, thinking=thinking)
+    long = Prompt((*begun, *more), 1, tools=later_tools or tools, thinking=thinking)
     one, other = tokens_of(chat, short, long)
     assert len(one.breakpoints) == len(places)
     for (place, _), edge in zip(places, one.breakpoints, strict=True):
@@ -252,6 +263,30 @@ def test_session_keeps_its_tokens_as_it_grows(
             found.append(first_change(compiled(name), *step, tools, thinking))
             assert found[-1] == expected_change(name, *step)
     assert any(found) == (name in STRIPPING)
+
+
+@pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)
+@pytest.mark.parametrize("name", USABLE)
+def test_loaded_tool_leaves_the_tokens_before_its_reference(
+    compiled: Compiled, name: str, thinking: Thinking
+) -> None:
+    late = Tool(name="listen", description="To listen.", input_schema={"type": "object"})
+    deferred, loaded = (replace(late, loading=state) for state in ("deferred", "loaded"))
+    found = ToolReferences((loaded,)).text("listen")
+    results = (result(1, "It is here.", found), result(2, "Nothing."))
+    begun, more = SESSION[:2], (SESSION[2], Turn("user", results))
+    chat = compiled(name)
+    for before in (TOOLS, (deferred, *TOOLS)):
+        later = (loaded, *TOOLS)
+        assert first_change(chat, begun, more, before, thinking, later_tools=later) is None
+    # What follows is a call of the tool, and the turn of its result keeps the description as well.
+    called = ToolUseParam(id="toolu_3", name="listen", input={})
+    next_ = (Turn("assistant", (called,)), Turn("user", (result(3),)))
+    after = first_change(chat, (*begun, *more), next_, (loaded, *TOOLS), thinking)
+    assert after == expected_change(name, (*begun, *more), next_)
+    prompt = Prompt((*begun, *more), 1, tools=(loaded, *TOOLS), thinking=thinking)
+    written = "".join(segment.text for segment in chat.render(prompt).segments)
+    assert written.index("It is here.") < written.index("listen") < written.index("Nothing.")
 
 
 @pytest.mark.parametrize("name", USABLE)

@@ -7,6 +7,7 @@ begin, and it does not matter where tokens are cut.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +34,8 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     """Everything that the grammar of an answer depends on.
 
     `again`: a call has been rejected, and the next output is a call in its place. `tight`: that
-    call is limited to what the grammar can enforce.
+    call is limited to what the grammar can enforce. `positions` are those of the tools in the
+    request of the caller, for errors; without them they are as they stand here.
     """
 
     tools: tuple[Tool, ...]
@@ -42,6 +44,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     syntax: CallSyntax
     again: bool = False
     tight: bool = False
+    positions: tuple[int, ...] = ()
 
     @property
     def key(self) -> bytes:
@@ -70,7 +73,12 @@ class Constraint(msgspec.Struct, frozen=True):
 
 def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> ConstraintRequest:
     """Return the request for the grammar of the answer to `prompt`."""
-    return ConstraintRequest(prompt.tools, prompt.tool_choice, prompt.output_schema, syntax, **more)
+    tools = prompt.callable_tools
+    names = {tool.name for tool in tools}
+    positions = tuple(index for index, tool in enumerate(prompt.tools) if tool.name in names)
+    return ConstraintRequest(
+        tools, prompt.tool_choice, prompt.output_schema, syntax, positions=positions, **more
+    )
 
 
 def constrain(request: ConstraintRequest, work: Work | None = None) -> Constraint:
@@ -107,7 +115,8 @@ class _ConstraintWriter:
         self._request = request
         self._plain = plain
         self._syntax = request.syntax
-        self._positions = {tool.name: position for position, tool in enumerate(request.tools)}
+        names = [tool.name for tool in request.tools]
+        self._positions = dict(zip(names, request.positions or count(), strict=False))
 
     def rule(self) -> str | None:
         choice, tools = self._request.choice, self._request.tools

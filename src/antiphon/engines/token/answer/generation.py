@@ -181,7 +181,7 @@ class _Answer:
     def _make_parser(self) -> AnswerParser | None:
         """Return a parser if the answer may contain anything but text."""
         given, prompt = self._given, self._prompt
-        tools = prompt.tools if prompt.tool_choice.mode != "none" else ()
+        tools = prompt.callable_tools if prompt.tool_choice.mode != "none" else ()
         if not tools and given.tags is None:
             return None
         must_fit = constraint_request(prompt, given.syntax).must_fit

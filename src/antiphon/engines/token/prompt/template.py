@@ -18,6 +18,7 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
 from antiphon.engines.token.prompt.chat_messages import ChatMessage, PlacedCall, chat_messages
@@ -29,7 +30,7 @@ from antiphon.engines.token.prompt.placeholders import (
     json_of_hidden,
 )
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reasoning_format_of
-from antiphon.engines.token.prompt.tool_prompt import describe, tool_prompt
+from antiphon.engines.token.prompt.tool_prompt import tool_prompt
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 # Errors of a template that does not fit a conversation, besides those of Jinja.
@@ -132,7 +133,11 @@ class ChatTemplate:
     ) -> Rendered | None:
         prefilled = messages[-1].role == "assistant"
         hidden = self._empty.fresh()
-        native = [_tool(tool, index, hidden) for index, tool in enumerate(tools)]
+        native = [
+            _tool(tool, index, hidden)
+            for index, tool in enumerate(tools)
+            if tool.loading == "front"
+        ]
         text = self._template.render(
             messages=[
                 self._message(message, hidden, last=prefilled and message is messages[-1])
@@ -221,7 +226,7 @@ def _ends_with(rendered: Rendered, tag: str) -> bool:
 
 
 def _tool(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
-    described = {"type": "function", "function": hidden.loose(describe(tool))}
+    described = {"type": "function", "function": hidden.loose(description_of(tool))}
     hidden.complete((None, (index,)))
     return described
 

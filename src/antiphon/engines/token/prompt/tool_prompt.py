@@ -1,10 +1,11 @@
 """The texts that describe tools and formats to a model, and the texts of calls and results."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from antiphon.core.blocks import BLOCK_SEPARATOR, UnknownBlockError, inner_blocks
-from antiphon.core.prompt import Prompt, Tool
+from antiphon.core.late_tools import description_of
+from antiphon.core.prompt import Prompt
 from antiphon.engines.token.prompt.call_syntax import TAGGED, to_json
 from antiphon.engines.token.prompt.text_parts import TURN_SEPARATOR, BlockPosition, TextPart
 from antiphon.wire.content import BlockParam, TextParam, ToolResultParam, ToolUseParam
@@ -33,23 +34,13 @@ def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
     if prompt.tools and not native:
         parts.append(TextPart(TOOLS))
         for index, tool in enumerate(prompt.tools):
-            parts.append(TextPart(to_json(describe(tool)), ((None, (index,)),)))
+            if tool.loading == "front":
+                parts.append(TextPart(to_json(description_of(tool)), ((None, (index,)),)))
         parts.append(TextPart(CALLS))
     if prompt.output_schema is not None:
         text = FORMAT.format(schema=to_json(prompt.output_schema))
         parts.append(TextPart(text, separator=TURN_SEPARATOR))
     return tuple(parts)
-
-
-def describe(tool: Tool) -> dict[str, Any]:
-    """Return the description of a tool in the form of the training data of models."""
-    function: dict[str, Any] = {"name": tool.name}
-    if tool.description is not None:
-        function["description"] = tool.description
-    function["parameters"] = tool.input_schema
-    if tool.input_examples:
-        function["examples"] = list(tool.input_examples)
-    return function
 
 
 def block_parts(block: BlockParam, position: BlockPosition) -> Iterator[TextPart]:
