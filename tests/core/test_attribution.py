@@ -3,7 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from antiphon.core.attribution import HEADER, constant_attribution, with_constant_attribution
+from antiphon.core.attribution import (
+    HEADER,
+    LONGEST,
+    constant_attribution,
+    with_constant_attribution,
+)
 from antiphon.core.prompt import Breakpoint, Prompt, Turn
 from antiphon.wire.content import CacheControlParam, ContentParam, ImageParam, TextParam
 from support.images import image_param
@@ -32,6 +37,8 @@ def system(*texts: str) -> Prompt:
         (f"{HEADER}cch=1a2b3", f"{HEADER}cch=00000"),
         (f"{HEADER} cch = cch ;", f"{HEADER} cch = 000 ;"),
         (f"{HEADER} a=b; cch=ab=c;", f"{HEADER} a=b; cch=0000;"),
+        (FIRST.ljust(LONGEST), CONSTANT.ljust(LONGEST)),
+        (f"{FIRST.ljust(LONGEST)}\nYou.", f"{CONSTANT.ljust(LONGEST)}\nYou."),
         (f"{FIRST}\nYou are kind; cch=1a2b3;", f"{CONSTANT}\nYou are kind; cch=1a2b3;"),
     ],
 )
@@ -54,6 +61,8 @@ def test_value_of_the_header_becomes_constant(text: str, constant: str) -> None:
         f"{HEADER} cch;",
         f"{HEADER} xcch=1a2b3; cch2=1a2b3; a=cch=1a2b3",
         f"{HEADER} cc_version=2;\ncch=1a2b3;",
+        FIRST + " " * (LONGEST - len(FIRST)) + "x",
+        FIRST + ";" * LONGEST + "\n",
     ],
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:

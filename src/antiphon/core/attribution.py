@@ -17,6 +17,9 @@ from antiphon.core.prompt import Prompt
 from antiphon.wire.content import TextParam
 
 HEADER: Final = "x-anthropic-billing-header:"
+LONGEST: Final = 4096
+"""Characters of a line that is looked at; the header has some hundred."""
+
 _FILL: Final = "0"
 
 
@@ -39,11 +42,13 @@ def with_constant_attribution(prompt: Prompt) -> Prompt:
 def constant_attribution(text: str) -> str:
     """Return a text with zeros for the value of `cch`, as many as it has characters.
 
-    Only a text that begins with the header is changed, and only in its first line: the header.
+    Only a text that begins with the header is changed, and only in its first line: the header. A
+    longer line than `LONGEST` is none.
     """
-    if not text.startswith(HEADER):
+    end = text.find("\n", 0, LONGEST + 1)
+    line = text[: LONGEST + 1] if end < 0 else text[:end]
+    if not line.startswith(HEADER) or len(line) > LONGEST:
         return text
-    line = text.split("\n", 1)[0]
     fields = line[len(HEADER) :].split(";")
     starts = accumulate((len(field) + 1 for field in fields), initial=len(HEADER))
     for start, field in zip(starts, fields, strict=False):
