@@ -2,9 +2,15 @@ import json
 
 import pytest
 
-from antiphon.core.late_tools import ToolReferences, description_of, with_loading
-from antiphon.core.prompt import Loading, Prompt, Tool, ToolChoice, Turn
-from antiphon.wire.content import TextParam
+from antiphon.core.blocks import inner_blocks
+from antiphon.core.late_tools import (
+    ToolReferences,
+    description_of,
+    with_described_tools,
+    with_loading,
+)
+from antiphon.core.prompt import Breakpoint, Loading, Prompt, Tool, ToolChoice, Turn
+from antiphon.wire.content import TextParam, ToolReferenceParam, ToolResultParam
 
 
 def tool(name: str, loading: Loading = "front") -> Tool:
@@ -64,3 +70,27 @@ def test_model_may_call_what_is_in_the_prompt_and_what_it_must_call() -> None:
 
 def test_description_leaves_out_what_a_tool_does_not_have() -> None:
     assert description_of(tool("a")) == {"name": "a", "parameters": {"type": "object"}}
+
+
+def references(*names: str) -> ToolResultParam:
+    found = [ToolReferenceParam(tool_name=name) for name in names]
+    return ToolResultParam(tool_use_id="t", content=[*found])
+
+
+def test_references_become_texts_and_breakpoints_stay() -> None:
+    tools = (tool("a"), tool("late", "loaded"))
+    turns = (Turn("user", (references("late", "a"),)), Turn("user", (references("late"),)))
+    breakpoints = (Breakpoint(0, (0, 0)), Breakpoint(1, (0,)))
+    prompt = Prompt(turns, 1, tools=tools, breakpoints=breakpoints)
+    described = with_described_tools(prompt)
+    first, second = (inner_blocks(one.content[0]) for one in described.turns)
+    assert first == [TextParam(text=ToolReferences(tools).text("late")), TextParam(text="Tool: a")]
+    assert second == [TextParam(text="Tool: late")]
+    assert described.breakpoints == breakpoints
+
+
+def test_prompt_without_a_loaded_tool_stays_as_it_is() -> None:
+    prompt = Prompt(
+        (Turn("user", (references("a"),)),), 1, tools=(tool("a"), tool("b", "deferred"))
+    )
+    assert with_described_tools(prompt) is prompt

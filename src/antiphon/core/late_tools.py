@@ -11,8 +11,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from antiphon.core.prompt import Tool
+from antiphon.core.blocks import rewrite
+from antiphon.core.prompt import Prompt, Tool
+from antiphon.wire.content import BlockParam, TextParam, ToolReferenceParam
 
+NAMED: Final = "Tool: {name}"
 LOADED: Final = """\
 You can call this tool now, like the others:
 <tools>
@@ -37,8 +40,25 @@ def with_loading(
     )
 
 
+def with_described_tools(prompt: Prompt) -> Prompt:
+    """Return a prompt with a text for each reference to a loaded tool, for engines that read text.
+
+    The first reference to a tool becomes its description, a later one its name.
+    """
+    if all(tool.loading != "loaded" for tool in prompt.tools):
+        return prompt
+    references = ToolReferences(prompt.tools)
+
+    def described(block: BlockParam) -> tuple[BlockParam]:
+        if isinstance(block, ToolReferenceParam):
+            return (TextParam(text=references.text(block.tool_name)),)
+        return (block,)
+
+    return rewrite(prompt, described)
+
+
 class ToolReferences:
-    """The texts of the references of one prompt, read in its order."""
+    """The references of one prompt, read in its order."""
 
     def __init__(self, tools: Sequence[Tool]) -> None:
         self._new = {tool.name: tool for tool in tools if tool.loading == "loaded"}
@@ -51,7 +71,7 @@ class ToolReferences:
         """Return what a model reads of a reference: its tool, or the name if it knows the tool."""
         tool = self.loaded(name)
         if tool is None:
-            return f"Tool: {name}"
+            return NAMED.format(name=name)
         return LOADED.format(tool=json.dumps(description_of(tool), ensure_ascii=False))
 
 

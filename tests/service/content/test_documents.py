@@ -3,8 +3,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from antiphon.core.blocks import inner_blocks
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
+from antiphon.core.prompt import Prompt, Tool, Turn
 from antiphon.service.content.documents import read_documents
 from antiphon.service.content.file_protocol import MOST_PAGES
 from antiphon.wire.content import (
@@ -118,17 +119,14 @@ async def test_file_source_is_refused(read) -> None:
         await read(DocumentParam(source=FileSource(file_id="file_1")))
 
 
-async def test_first_reference_to_a_late_tool_is_read_as_its_description(file_reader) -> None:
+async def test_reference_to_a_late_tool_is_left_to_the_engine(file_reader) -> None:
     late = Tool(name="late", input_schema={"type": "object"}, loading="loaded")
-    found = [ToolReferenceParam(tool_name=name) for name in ("late", "late", "here")]
+    found = [ToolReferenceParam(tool_name=name) for name in ("late", "here")]
     turns = (Turn("user", (ToolResultParam(tool_use_id="a", content=found),)),)
     tools = (Tool(name="here", input_schema={"type": "object"}), late)
-    prompt = Prompt(turns, 1, tools=tools, breakpoints=(Breakpoint(0, (0, 0)),))
-    read = (await read_documents(prompt, file_reader)).prompt
-    described, *names = [block.text for block in read.turns[0].content[0].content]
-    assert '<tools>\n{"name": "late", "parameters": {"type": "object"}}\n</tools>' in described
-    assert names == ["Tool: late", "Tool: here"]
-    assert read.breakpoints == prompt.breakpoints
+    read = (await read_documents(Prompt(turns, 1, tools=tools), file_reader)).prompt
+    (result,) = read.turns[0].content
+    assert inner_blocks(result) == [found[0], TextParam(text="Tool: here")]
 
 
 @pytest.mark.covers("blocks of a request: tool_reference", "effect")

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from antiphon.core.blocks import images_of
 from antiphon.core.images import MEDIA_TYPES
+from antiphon.core.late_tools import with_described_tools
 from antiphon.engines.base import (
     Capabilities,
     EngineError,
@@ -114,6 +115,7 @@ class TokenEngine(Generic[Machine]):
         await self._resources.aclose()
 
     async def _prepare(self, prompt: Prompt) -> PreparedPrompt:
+        prompt = with_described_tools(prompt)
         marks = ImageMarks(prompt) if any(images_of(prompt)) else None
         try:
             rendered = await self._rendered(prompt if marks is None else marks.prompt)

@@ -1,6 +1,6 @@
 """Turns the documents of a prompt into text: PDFs page by page, others as they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, repeat
 
 import msgspec
@@ -10,7 +10,7 @@ from antiphon.core.blocks import rewrite_in_pieces, walk
 from antiphon.core.citations.sources import Sources
 from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.late_tools import ToolReferences
+from antiphon.core.late_tools import NAMED
 from antiphon.core.prompt import Prompt
 from antiphon.service.background import offload
 from antiphon.service.content.file_reader import FileReader, FileRefusedError
@@ -49,7 +49,8 @@ async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0)
     if await offload(size, _are_plain, prompt):
         return ReadPrompt(prompt)
     pdfs = await _read_pdfs(prompt, file_reader)
-    reading = _Reading(pdfs, ToolReferences(prompt.tools))
+    late_tools = {tool.name for tool in prompt.tools if tool.loading != "front"}
+    reading = _Reading(pdfs, late_tools)
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     sources = reading.sources if reading.sources.pieces else None
     textless = sum(not text for pages in pdfs.values() for text in pages.texts)
@@ -85,10 +86,10 @@ async def _read_pdfs(prompt: Prompt, file_reader: FileReader) -> dict[int, Pages
 class _Reading:
     """The documents of one prompt, read in its order."""
 
-    def __init__(self, pdfs: Mapping[int, Pages], references: ToolReferences) -> None:
+    def __init__(self, pdfs: Mapping[int, Pages], late_tools: Collection[str]) -> None:
         self.sources = Sources()
         self._pdfs = pdfs
-        self._references = references
+        self._late_tools = late_tools
 
     def read(self, block: BlockParam, cuts: Sequence[int]) -> Sequence[Sequence[BlockParam]]:
         """Return the replacement of a block, in the pieces of `rewrite_in_pieces`."""
@@ -107,8 +108,8 @@ class _Reading:
                 return TextParam(text=self.sources.document(block, self._content(block)))
             case SearchResultParam():
                 return TextParam(text=self.sources.search_result(block))
-            case ToolReferenceParam(tool_name=name):
-                return TextParam(text=self._references.text(name))
+            case ToolReferenceParam(tool_name=name) if name not in self._late_tools:
+                return TextParam(text=NAMED.format(name=name))
             case TextParam(citations=[_, *_]):
                 # The model gets only the text of an earlier answer, without citations.
                 return replace(block, citations=None)

@@ -1,10 +1,11 @@
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.prompt import Loading
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
@@ -23,6 +24,11 @@ BLOCKS = [
     {"type": "tool_result", "tool_use_id": "t"},
     {"type": "tool_result", "tool_use_id": "t", "content": [TEXT], "is_error": True},
     {"type": "document", "source": {"type": "url", "url": "https://x"}, "title": "T"},
+    {
+        "type": "tool_result",
+        "tool_use_id": "t",
+        "content": [{"type": "tool_reference", "tool_name": "f"}],
+    },
     {"type": "search_result", "source": "s", "title": "t", "content": [TEXT]},
     {"type": "thinking", "thinking": "x", "signature": "s"},
     {"type": "redacted_thinking", "data": "x"},
@@ -60,10 +66,11 @@ def test_only_the_first_system_turn_is_the_system_prompt() -> None:
 
 
 def test_thinking_is_sent_back_only_with_resend_thinking() -> None:
-    prompt = Prompt((turn("user", TEXT), turn("assistant", BLOCKS[9]), turn("user", TEXT)), 5)
+    thought = {"type": "thinking", "thinking": "x", "signature": "s"}
+    prompt = Prompt((turn("user", TEXT), turn("assistant", thought), turn("user", TEXT)), 5)
     assert [message["role"] for message in body(prompt)["messages"]] == ["user", "user"]
     options = MessagesOptions(url="http://x", resend_thinking=True)
-    assert body(prompt, options)["messages"][1]["content"] == [BLOCKS[9]]
+    assert body(prompt, options)["messages"][1]["content"] == [thought]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,16 @@ def test_tools_and_tool_choice_are_sent(choice: ToolChoice, said: dict[str, Any]
             "eager_input_streaming": True,
         }
     ]
+
+
+def test_late_tools_are_sent_as_deferred_ones() -> None:
+    tools = [Tool(name=loading, input_schema={}, loading=loading) for loading in get_args(Loading)]
+    asked = body(Prompt((turn("user", TEXT),), 5, tools=tuple(tools)))
+    assert {tool["name"]: tool.get("defer_loading") for tool in asked["tools"]} == {
+        "front": None,
+        "loaded": True,
+        "deferred": True,
+    }
 
 
 def test_parameters_and_options_are_translated() -> None:

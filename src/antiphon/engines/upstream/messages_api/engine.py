@@ -26,7 +26,10 @@ class MessagesApi:
 
     def __init__(self, upstream: Upstream, options: MessagesOptions, card: ModelCard) -> None:
         self.capabilities = replace(
-            capabilities_of(options, card), counts_exactly=False, cache_ttls=("5m", "1h")
+            capabilities_of(options, card),
+            counts_exactly=False,
+            cache_ttls=("5m", "1h"),
+            loads_tools=options.defer_loading,
         )
         self._upstream = upstream
         self._options = options

@@ -7,7 +7,9 @@ class MessagesOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, 
     """The defaults are the promises of the Claude API; for other upstreams they are set here.
 
     `version` is the `anthropic-version` of requests. Thinking that the upstream signed itself is
-    always sent back to it; `resend_thinking` also sends other thinking, which it may refuse.
+    always sent back to it; `resend_thinking` also sends other thinking, which it may refuse. With
+    `defer_loading` it gets deferred tools and references to them as they came, else all tools at
+    once.
     """
 
     version: str = "2023-06-01"
@@ -15,6 +17,7 @@ class MessagesOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, 
     forced_tools: bool = True
     structured_outputs: bool = True
     images: bool = True
+    defer_loading: bool = True
 
     def __repr__(self) -> str:
         return super().__repr__()

@@ -132,6 +132,8 @@ def _tool(tool: Tool) -> dict[str, Any]:
         body["input_examples"] = list(tool.input_examples)
     if tool.eager_input_streaming:
         body["eager_input_streaming"] = True
+    if tool.loading != "front":
+        body["defer_loading"] = True
     return body
 
 
