@@ -1,12 +1,13 @@
 """Commands in messages, as the reader can call them."""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from antiphon.cli.output import say_json
-from antiphon.cli.program import as_called, folded_command
+from antiphon.cli.program import WIDTH, as_called, folded_command, shown_on
 
 TEXT = "`antiphon keys create` makes one, after pip install 'antiphon[server]'"
 
@@ -101,3 +102,19 @@ def test_long_command_is_folded_between_its_words() -> None:
         "       --admin`",
     ]
     assert folded_command("antiphon usage", "  ") == "  antiphon usage"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_terminal_gets_lines_of_whole_words_and_keeps_empty_ones() -> None:
+    text = f"\n{'word ' * 30}end.\n  {'x' * 100}\n"
+    shown = shown_on(Terminal(), text)
+    assert shown.splitlines()[0] == ""
+    assert shown.endswith("\n")
+    assert " ".join(shown.split()) == " ".join(text.split())
+    assert max(map(len, shown.splitlines()[:-1])) <= WIDTH
+    # For programs a sentence stays one line.
+    assert shown_on(io.StringIO(), text) == text

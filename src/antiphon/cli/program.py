@@ -49,7 +49,7 @@ def shown_on(stream: TextIO, text: str) -> str:
     called = as_called(text)
     if not stream.isatty():
         return called
-    return "\n".join(folded(line) for line in called.splitlines())
+    return "\n".join(folded(line) for line in called.split("\n"))
 
 
 def folded(line: str) -> str:
