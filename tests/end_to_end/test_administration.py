@@ -16,7 +16,7 @@ from anthropic.types.beta.organization import BetaSpendLimit
 from anthropic.types.organization import workspaces as of_workspaces
 
 from support.databases import postgres
-from support.processes import KEY, Program, run, run_json, serving
+from support.processes import KEY, Program, run, run_here, run_json, serving
 from support.published import Published
 
 __all__ = ["postgres"]
@@ -236,9 +236,8 @@ def ask(server: Program, secret: str, **headers: str) -> int:
 def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
     (tmp_path / "antiphon.toml").write_text('engine = "scripted"\n', encoding="utf-8")
 
-    def does(line: str) -> None:
-        done = run(tmp_path, *line.split())
-        assert done.returncode == 0, done.stderr
+    def does(line: str) -> str:
+        return run_here(tmp_path, *line.split())[0]
 
     with serving(tmp_path, environ={"ANTIPHON_API_KEY": KEY}) as server:
         research = run_json(tmp_path, "workspaces", "create", "research")
@@ -264,23 +263,23 @@ def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
         does("workspaces archive research")
         assert ask(server, wide, **{"anthropic-workspace-id": research["id"]}) == 403
     # The ledger is written when the server has ended.
-    (line,) = run_json(tmp_path, "usage", "--by", "workspace", "--workspace", "research")
+    (line,) = json.loads(does("usage --by workspace --workspace research --json"))
     assert line["workspace_id"] == research["id"]
     assert line["output_tokens"] > 0
     assert line["requests"] > 0
-    by_key = run_json(tmp_path, "usage", "--by", "key,model")
+    by_key = json.loads(does("usage --by key,model --json"))
     assert {row["model"] for row in by_key} == {"claude-opus-5-5"}
     assert sum(row["requests"] for row in by_key) == line["requests"]
     total = sum(Decimal(row["cost_usd"]) for row in by_key)
     assert total == Decimal(line["cost_usd"]) > 0
-    (balance,) = run_json(tmp_path, "limits", "balance", "--workspace", "Default")
+    (balance,) = json.loads(does("limits balance --workspace Default --json"))
     assert balance["spent"] == "0"
-    whole = run_json(tmp_path, "limits", "balance", "--organization")[0]
+    whole = json.loads(does("limits balance --organization --json"))[0]
     assert Decimal(whole["spent"]) == total * 100
-    csv = run(tmp_path, "usage", "--by", "day,key", "--csv").stdout.splitlines()
+    csv = does("usage --by day,key --csv").splitlines()
     assert csv[0].startswith("day,api_key_id,requests,input_tokens,")
     assert len(csv) == 1 + len(by_key)
-    table = run(tmp_path, "usage", "--by", "key").stdout
+    table = does("usage --by key")
     for word in ("lab", "wide", "in all"):
         assert word in table
 
@@ -299,9 +298,9 @@ def test_commands_work_on_postgresql(tmp_path: Path, postgres: Callable[[str], s
             "limits balance",
             "usage --by day,key,model,workspace",
             "audit",
-            "keys revoke laptop",
         ):
-            done = run(tmp_path, *line.split(), **settings)
-            assert done.returncode == 0, done.stderr
+            run_here(tmp_path, *line.split(), **settings)
+        done = run(tmp_path, "keys", "revoke", "laptop", **settings)
+        assert done.returncode == 0, done.stderr
         assert ask(server, secret) == 401
     assert not (tmp_path / "antiphon.db").exists()

@@ -77,14 +77,21 @@ async def test_backup_under_load_has_every_bill_told_before_it_and_its_keys_work
         assert await status_of(program, revoked) == 401
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `data` with a database, and `backup.db` beside it."""
+    template = tmp_path_factory.mktemp("template")
+    configure(template / "data")
+    run_json(template / "data", "keys", "create", "first")
+    assert run(template / "data", "backup", str(template / "backup.db")).returncode == 0
+    return template
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, template: Path) -> Path:
     """A folder with a database, and a backup of it."""
-    folder = tmp_path / "data"
-    configure(folder)
-    run_json(folder, "keys", "create", "first")
-    assert run(folder, "backup", str(tmp_path / "backup.db")).returncode == 0
-    return folder
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "data"
 
 
 def refusal(folder: Path, *arguments: str, **settings: str) -> str:

@@ -8,9 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from antiphon.cli import main
 
 KEY = "sk-antiphon-key-of-the-tests"
 PATIENCE_S = 60.0
@@ -137,6 +142,23 @@ def run(data_dir: Path, *arguments: str, **settings: str) -> subprocess.Complete
         check=False,
         timeout=PATIENCE_S,
     )
+
+
+def run_here(data_dir: Path, *arguments: str, **settings: str) -> tuple[str, str]:
+    """Run one command that goes well in this process; return what it prints, and its errors.
+
+    It spares the start of a process, and for a running server this one is another as well.
+    """
+    printed, errors = StringIO(), StringIO()
+    wanted = environment(data_dir, **settings)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(errors):
+        patch.chdir(data_dir)
+        for name in os.environ.keys() - wanted.keys():
+            patch.delenv(name)
+        for name, value in wanted.items():
+            patch.setenv(name, value)
+        assert main(arguments) == 0, errors.getvalue()
+    return printed.getvalue(), errors.getvalue()
 
 
 def run_json(data_dir: Path, *arguments: str) -> Any:
