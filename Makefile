@@ -36,8 +36,8 @@ coverage: .venv/dev ## the pure layers alone; fails below full line and branch c
 coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks of the tests
 	@cd tests && ../$(BIN)/python -m support.surface $(ARGS)
 
-soak: .venv/dev ## tests that take minutes, or fetch what is newest
-	@$(BIN)/pytest -m soak $(ARGS)
+soak: .venv/dev ## tests that take minutes, or fetch what is newest; many random examples of the others
+	@$(BIN)/pytest -m "soak or hypothesis" --hypothesis-profile=soak $(ARGS)
 
 simulate: .venv/dev ## the platform under faults, in simulated time; one seed with SEED= and SCENARIO=
 	@cd tests && ../$(BIN)/python -m simulation \

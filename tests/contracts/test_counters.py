@@ -30,6 +30,7 @@ from antiphon.store.counters.base import Counters, DueSlot, UnseededError
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.valkey import open_valkey
 from support.accounts import account
+from support.examples import examples
 from support.valkey import Clock, Server, timed_counters
 
 pytestmark = pytest.mark.anyio
@@ -334,7 +335,7 @@ async def step(counters: Counters, one: Any) -> Any:
 
 
 @given(st.lists(STEP, max_size=30))
-@settings(max_examples=400)
+@settings(max_examples=examples(4))
 async def test_memory_and_valkey_decide_the_same(
     valkey: Server, names: Iterator[str], steps: list[Any]
 ) -> None:

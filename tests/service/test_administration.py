@@ -37,6 +37,7 @@ from antiphon.wire.admin.organizations import (
     CreateWorkspaceParams,
     UpdateWorkspaceParams,
 )
+from support.examples import examples
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 INVITE_LIFE = timedelta(days=21)
@@ -430,4 +431,4 @@ class Accounts(RuleBasedStateMachine):
 
 
 TestAccounts = Accounts.TestCase
-TestAccounts.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
+TestAccounts.settings = settings(max_examples=examples(0.12), stateful_step_count=40, deadline=None)

@@ -26,6 +26,7 @@ from antiphon.store.database.database import Database
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import add_entries
 from antiphon.wire.admin.reports import CostResult, ReportBucket, UsageResult
+from support.examples import examples
 from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +55,7 @@ TOKEN_TYPES = {
 }
 
 properties = settings(
-    max_examples=25,
+    max_examples=examples(0.25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -23,6 +23,7 @@ from antiphon.store.journal import (
     dead_journals,
     ended_entries,
 )
+from support.examples import examples
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PROMPT = TokenCounts(input=10, cache_write_5m=20, cache_write_1h=30, cache_read=40)
@@ -374,7 +375,7 @@ def test_page_that_does_not_fit_on_the_disk_leaves_no_part_and_stays_in_its_slot
     assert not journal.idle
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(2))
 @given(st.data())
 def test_slot_reads_as_interrupted_with_its_counts_until_it_is_closed(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

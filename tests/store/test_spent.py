@@ -14,6 +14,7 @@ from antiphon.store.database.database import Database, open_database, sqlite_url
 from antiphon.store.database.migrations import migrate
 from antiphon.store.database.tables import DAY, ledger
 from antiphon.store.ledger import add_entries, spent_by_day
+from support.examples import examples
 from support.ledger import an_entry, ledgers
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +23,7 @@ JUNE_27 = date(2026, 6, 27)
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(0.25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

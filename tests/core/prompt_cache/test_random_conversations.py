@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Confirmation
+from support.examples import examples
 from support.naive_prompt_cache import NaiveCache, RefusedError
 from support.naive_prompt_cache import Request as NaiveRequest
 from support.prompt_cache import ROOT, Cache, Running, prompt_of, seen
@@ -231,14 +232,14 @@ def run(random: Random) -> Conversations:
     return conversations
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(1.5))
 @given(st.randoms(use_true_random=True))
 def test_rules_agree_with_the_naive_ones(random: Random) -> None:
     run(random)
 
 
 @pytest.mark.soak
-@settings(max_examples=5000)
+@settings(max_examples=examples(5))
 @given(st.randoms(use_true_random=True))
 def test_rules_agree_with_the_naive_ones_thousands_of_times(random: Random) -> None:
     run(random)

@@ -9,6 +9,7 @@ from antiphon.schemas.check import first_error, fits
 from antiphon.schemas.grammars.gbnf import Rules
 from antiphon.schemas.grammars.json_grammar import DEPTH, JsonGrammar
 from antiphon.schemas.well_formed import DEEPEST, check_well_formed
+from support.examples import examples
 from support.gbnf import Grammar
 from support.odd_schemas import IMPOSSIBLE, ODD
 from support.schemas import hostile_schemas, schemas, wild_schemas
@@ -129,7 +130,7 @@ def test_recursive_schema_has_a_small_grammar() -> None:
     assert len(text_of({"type": "object", "properties": parts})) < 10_000
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(0.5))
 @given(hostile_schemas(), st.booleans())
 def test_hostile_schema_has_a_sound_grammar_or_none(schema: Any, tight: Any) -> None:
     check_well_formed(schema, "here")

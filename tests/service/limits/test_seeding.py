@@ -16,6 +16,7 @@ from antiphon.store.database.database import Database
 from antiphon.store.database.tables import ledger
 from antiphon.store.directory import read_directory
 from antiphon.store.ledger import add_entries
+from support.examples import examples
 from support.ledger import DEFAULT_WORKSPACE, an_entry, ledgers
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +51,7 @@ async def charged(database: Database, entry: LedgerEntry) -> tuple[Account, ...]
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(0.25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

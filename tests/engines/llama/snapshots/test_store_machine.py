@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from antiphon.engines.llama.snapshots.budget import allowed_bytes, usefulness
 from antiphon.engines.llama.snapshots.index import Snapshot
 from antiphon.engines.llama.snapshots.store import SnapshotLostError
+from support.examples import examples
 from support.snapshots import Disk, open_store, put, restored
 
 Prefix: TypeAlias = tuple[str, tuple[int, ...]]
@@ -294,4 +295,4 @@ def _prefix(snapshot: Snapshot) -> Prefix:
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=50, stateful_step_count=40)
+TestStore.settings = settings(max_examples=examples(0.5), stateful_step_count=40)
