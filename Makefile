@@ -2,12 +2,12 @@
 # needs npm's registry as well, and has its Node.js from the package index.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# `make coverage` has run the pure ones. Tests of real servers and of the real model take both
-# cores as it is, so they run one after the other; of the rest a file stays on one worker.
+# `make coverage` has run the pure ones. Of the others, those of the real model take both cores as
+# it is, so they run one after the other: tests/conftest.py marks them `alone`.
 # Workers have to name their tests alike, and some names come from sets: so one hash seed.
 PURE := tests/core tests/schemas tests/wire
-ALONE := tests/end_to_end tests/engines tests/test_benchmarks.py
-TOGETHER := $(addprefix --ignore=,$(PURE) $(ALONE))
+TWO := PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
+NOT_PURE := $(addprefix --ignore=,$(PURE))
 # Without its bytecode a program takes seconds to start, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -22,13 +22,13 @@ ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory coverage
-	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist loadfile $(TOGETHER)
-	@$(BIN)/pytest $(ALONE)
+	@$(TWO) -m "not soak and not alone" $(NOT_PURE)
+	@$(BIN)/pytest -m "alone and not soak" $(NOT_PURE)
 endif
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
 	@$(BIN)/coverage erase
-	@PYTHONHASHSEED=0 COVERAGE_PROCESS_START=pyproject.toml $(BIN)/pytest -q -n 2 --dist worksteal $(PURE)
+	@COVERAGE_PROCESS_START=pyproject.toml $(TWO) -q $(PURE)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered --fail-under=100 \
 		--include='src/antiphon/core/*,src/antiphon/schemas/*,src/antiphon/wire/*'

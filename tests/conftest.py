@@ -55,6 +55,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What uses the default model for a few tokens or for none.
+BESIDE_OTHERS = {"contracts", "weights"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the real model: it computes on both cores (docs/decisions/0027)."""
+    for item in items:
+        uses_model = isinstance(item, pytest.Function) and "default_model" in item.fixturenames
+        if uses_model and item.path.parent.name not in BESIDE_OTHERS:
+            item.add_marker("alone")
+
+
 StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
 StartClient: TypeAlias = Callable[..., Awaitable[Client]]
 

@@ -7,7 +7,8 @@ import pytest
 from support.hostile.connections import CONNECTIONS
 from support.hostile.siege import lay_siege
 
-pytestmark = pytest.mark.anyio
+# The attackers compute on both cores.
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 BODIES = ("schemas", "stop_sequences", "nested", "long_names", "numbers", "citations", "images")
 

@@ -26,7 +26,8 @@ from support.servers import (
     recorded_cost,
 )
 
-pytestmark = pytest.mark.anyio
+# The kills come after certain times, and enough has to be answered before them.
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 LIVES = 4
 AT_ONCE = 40

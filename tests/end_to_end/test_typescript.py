@@ -21,7 +21,7 @@ def told(program: Program) -> dict[str, str]:
     return {"ANTIPHON_URL": program.url, "ANTIPHON_KEY": KEY}
 
 
-@pytest.fixture(params=["scripted", "real"])
+@pytest.fixture(params=["scripted", pytest.param("real", marks=pytest.mark.alone)])
 def program(request: pytest.FixtureRequest) -> Program:
     found: Program = request.getfixturevalue(request.param)
     return found
