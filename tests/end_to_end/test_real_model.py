@@ -34,7 +34,7 @@ def own(tmp_path: Path, default_model: Path) -> Iterator[Program]:
         "ANTIPHON_API_KEY": KEY,
         "ANTIPHON_LLAMA_THREADS": "2",
         "ANTIPHON_LLAMA_CONTEXT": "2048",
-        "ANTIPHON_PING_INTERVAL_S": "0.3",
+        "ANTIPHON_PING_INTERVAL_S": "0.1",
     }
     with serving(tmp_path, "--model", str(default_model), environ=settings) as program:
         yield program
@@ -147,7 +147,7 @@ def test_stopping_the_server_stops_the_engine(own: Program) -> None:
 
 
 def test_a_long_prompt_is_read_with_pings_in_between(own: Program) -> None:
-    words = " ".join(f"word{number}" for number in range(400))
+    words = " ".join(f"word{number}" for number in range(150))
     body = {**ASK, "messages": [{"role": "user", "content": words}]}
     with stream(own, body) as events:
         kinds = [event["type"] for event in events]
@@ -242,16 +242,20 @@ def test_a_prompt_longer_than_the_context_is_refused_in_the_words_of_the_wire(
     assert said.endswith("tokens > 2048 maximum")
 
 
-def test_the_context_ends_an_answer_that_is_too_long_for_it(real: Program) -> None:
+def test_the_context_ends_an_answer_that_is_too_long_for_it(
+    tmp_path: Path, default_model: Path
+) -> None:
     body = {
         **ASK,
         "max_tokens": 100_000,
-        "messages": [{"role": "user", "content": "word " * 1990 + "Go on with the words."}],
+        "messages": [{"role": "user", "content": "word " * 454 + "Go on with the words."}],
     }
-    message = post(real, body)
+    settings = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_LLAMA_CONTEXT": "512"}
+    with serving(tmp_path, "--model", str(default_model), environ=settings) as program:
+        message = post(program, body)
     assert message["stop_reason"] in {"model_context_window_exceeded", "end_turn"}
     total = message["usage"]["input_tokens"] + message["usage"]["output_tokens"]
-    assert total <= 2048
+    assert total <= 512
 
 
 def test_hanging_up_frees_the_engine_for_others(real: Program) -> None:
