@@ -35,6 +35,7 @@ WHOLE = LedgerEntry(
         input=1, cache_write_5m=2, cache_write_1h=3, cache_read=4, output=5, thinking=6
     ),
     costs=Costs(input=7, cache_write_5m=8, cache_write_1h=9, cache_read=10, output=11),
+    uncached_cost=70,
 )
 
 

@@ -55,9 +55,9 @@ def day(moment: str | None) -> str | None:
 
 def dollars(nano_dollars: int) -> str:
     """Return an amount in US dollars: with cents, or with all its decimals."""
-    whole, rest = divmod(nano_dollars, 10**9)
+    whole, rest = divmod(abs(nano_dollars), 10**9)
     fraction = f"{rest:09}".rstrip("0")
-    return f"{whole}.{fraction:0<2}"
+    return f"{'-' if nano_dollars < 0 else ''}{whole}.{fraction:0<2}"
 
 
 def decimal_size(size: int) -> str:

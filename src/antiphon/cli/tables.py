@@ -1,6 +1,7 @@
 """Tables: the columns that fit into a terminal, and all of them for programs."""
 
 import argparse
+import re
 import shutil
 import sys
 import unicodedata
@@ -18,6 +19,8 @@ _GAP = "  "
 _COMFORTABLE = 16
 _NARROWEST = 8
 _NOTHING = "-"
+# Money, or a share such as 91.4%.
+_AMOUNT = re.compile(r"-?\$|[0-9]+\.[0-9]%$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ def _cell(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) or str(value).startswith("$")
+    return isinstance(value, int) or _AMOUNT.match(str(value)) is not None
 
 
 def _cells(text: str) -> int:

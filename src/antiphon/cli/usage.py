@@ -1,6 +1,8 @@
 """`antiphon usage`: the tokens used and their cost, from the ledger."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +34,7 @@ _EXAMPLES = """examples:
   antiphon usage --since 2026-11-01 --by key    since a day, key by key
   antiphon usage --since 24h --by model,workspace
   antiphon usage --since 30d --by day,key --csv > usage.csv
+  antiphon usage --cache --by key,model         what the prompt cache saves
 
 Days are those of UTC. Requests that are running are not in it."""
 
@@ -42,6 +45,12 @@ def add_to(family: argparse.ArgumentParser) -> None:
     family.formatter_class = ExamplesFormatter
     family.epilog = _EXAMPLES
     family.add_argument("--csv", action="store_true", help="for spreadsheets")
+    family.add_argument(
+        "--cache",
+        action="store_true",
+        help="what the prompt cache saves: the share of the prompts' tokens that was read from it, "
+        "and the money; less than nothing where writes have cost more",
+    )
     family.add_argument(
         "--since",
         type=duration_or_time,
@@ -78,23 +87,21 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json and arguments.csv:
         arguments.parser.error("--csv and --json: choose one of them")
     lines, names, span = open_session(settings, lambda session: _read(session, arguments))
+    by, view = arguments.by, CACHE if arguments.cache else TOKENS
     if arguments.json:
-        say_json([_plain(arguments.by, line) for line in lines])
+        say_json([_named(by, line) | view.plain(line) for line in lines])
     elif arguments.csv:
-        named = (DIMENSIONS[word] for word in arguments.by)
-        columns = (*named, "requests", *COUNTERS.values(), "cost_usd")
-        say_csv([_plain(arguments.by, line) for line in lines], columns)
+        columns = (*(DIMENSIONS[word] for word in by), *view.plain(_total(lines)))
+        say_csv([_named(by, line) | view.plain(line) for line in lines], columns)
     else:
-        rows = [_row(arguments.by, line, names) for line in lines]
-        if len(lines) > 1:
-            rows.append(_row(arguments.by, _total(lines), names))
+        shown = [*lines, _total(lines)] if len(lines) > 1 else lines
         say_table(
-            rows,
+            [_shown(by, line, names) | view.row(line) for line in shown],
             TableForm(
                 empty=f"Nothing was used{_filters(arguments)} from {span[0]:%F %R} to "
                 f"{span[1]:%F %R} UTC.",
                 texts=("model", "key", "workspace"),
-                least_useful=("cache_write", "cache_read", "requests"),
+                least_useful=view.least_useful,
             ),
         )
     return 0
@@ -136,35 +143,92 @@ def _until(given: DurationOrTime | None, now: datetime) -> datetime:
     return now if given is None else given
 
 
-def _plain(by: tuple[str, ...], line: UsageLine) -> dict[str, Any]:
-    """Return a line for programs: ids, and exact dollars as text."""
+def _named(by: tuple[str, ...], line: UsageLine) -> dict[str, str | None]:
+    """Return what a line is for, by ids: for programs."""
+    return {DIMENSIONS[word]: value for word, value in zip(by, line.dimensions, strict=True)}
+
+
+def _shown(
+    by: tuple[str, ...], line: UsageLine, names: dict[str, str]
+) -> dict[str, str | int | None]:
+    """Return what a line is for, by names: for people."""
+    values = zip(by, line.dimensions, strict=True)
+    return {word: names.get(value or "", value) for word, value in values}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the command says of a line: to programs, exact dollars as text, and to people.
+
+    `least_useful` are the columns that a narrow terminal leaves out.
+    """
+
+    plain: Callable[[UsageLine], dict[str, Any]]
+    row: Callable[[UsageLine], dict[str, Any]]
+    least_useful: tuple[str, ...]
+
+
+def _plain(line: UsageLine) -> dict[str, Any]:
     return {
-        **{DIMENSIONS[word]: value for word, value in zip(by, line.dimensions, strict=True)},
         "requests": line.requests,
         **{name: getattr(line.tokens, counter) for counter, name in COUNTERS.items()},
         "cost_usd": dollars(line.cost),
     }
 
 
-def _row(by: tuple[str, ...], line: UsageLine, names: dict[str, str]) -> dict[str, Any]:
-    """Return a line for people: names, and cache writes of both lifetimes together."""
+def _row(line: UsageLine) -> dict[str, Any]:
+    """Return a line with cache writes of both lifetimes together."""
     tokens = line.tokens
     return {
-        **{
-            word: names.get(value or "", value)
-            for word, value in zip(by, line.dimensions, strict=True)
-        },
         "requests": line.requests,
         "input": tokens.input,
         "cache_write": tokens.cache_write_5m + tokens.cache_write_1h,
         "cache_read": tokens.cache_read,
         "output": tokens.output,
-        "cost": f"${dollars(line.cost)}",
+        "cost": _money(line.cost),
     }
 
 
+def _plain_cache(line: UsageLine) -> dict[str, Any]:
+    """Return the hit rate as a number from 0 to 1; `None` if there are no tokens."""
+    tokens = line.tokens
+    return {
+        "requests": line.requests,
+        "prompt_tokens": tokens.prompt,
+        "cache_write_5m_tokens": tokens.cache_write_5m,
+        "cache_write_1h_tokens": tokens.cache_write_1h,
+        "cache_read_tokens": tokens.cache_read,
+        "hit_rate": None if line.hit_rate is None else round(line.hit_rate, 4),
+        "saved_usd": dollars(line.saved),
+    }
+
+
+def _row_cache(line: UsageLine) -> dict[str, Any]:
+    tokens = line.tokens
+    return {
+        "requests": line.requests,
+        "prompt": tokens.prompt,
+        "written": tokens.cache_write_5m + tokens.cache_write_1h,
+        "read": tokens.cache_read,
+        "hit_rate": None if line.hit_rate is None else f"{line.hit_rate:.1%}",
+        "saved": _money(line.saved),
+    }
+
+
+TOKENS = View(_plain, _row, ("cache_write", "cache_read", "requests"))
+CACHE = View(_plain_cache, _row_cache, ("requests", "written", "prompt"))
+
+
+def _money(nano_dollars: int) -> str:
+    return f"{'-' if nano_dollars < 0 else ''}${dollars(abs(nano_dollars))}"
+
+
 def _total(lines: tuple[UsageLine, ...]) -> UsageLine:
-    words = ("in all", *(None for _ in lines[0].dimensions[1:]))
-    tokens = sum((line.tokens for line in lines), TokenCounts())
-    requests = sum(line.requests for line in lines)
-    return UsageLine(words, requests, tokens, sum(line.cost for line in lines))
+    words = ("in all", *(None for _ in lines[0].dimensions[1:])) if lines else ()
+    return UsageLine(
+        words,
+        sum(line.requests for line in lines),
+        sum((line.tokens for line in lines), TokenCounts()),
+        sum(line.cost for line in lines),
+        sum(line.saved for line in lines),
+    )

@@ -1,6 +1,6 @@
 """The usage report and the cost report of administrators: sums over the ledger."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,9 +27,12 @@ from antiphon.store.directory import read_directory
 from antiphon.store.reports import (
     CostSum,
     ReportQuery,
+    RequestSum,
+    SavingSum,
     UsageSum,
     cost_sums,
     request_sums,
+    saving_sums,
     usage_sums,
 )
 from antiphon.wire.admin.reports import (
@@ -186,18 +189,30 @@ def _described(one: CostSum) -> Iterator[CostResult]:
 
 
 Dimension: TypeAlias = Literal["day", "model", "api_key_id", "workspace_id"]
+Group: TypeAlias = tuple[str | None, ...]
 
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class UsageLine:
-    """One line: the values of its group, in their order, the tokens used, and the cost."""
+    """One line: the values of its group, in their order, the tokens used, and the cost.
 
-    dimensions: tuple[str | None, ...]
+    `saved` is what the prompt cache has saved, in nano-dollars; it is negative where writes have
+    cost more than reads have saved.
+    """
+
+    dimensions: Group
     requests: int
     tokens: TokenCounts
     cost: int
+    saved: int = 0
+
+    @property
+    def hit_rate(self) -> float | None:
+        """The share of the prompts' tokens that was read from the cache."""
+        prompt = self.tokens.prompt
+        return self.tokens.cache_read / prompt if prompt else None
 
 
 class UsageSummary:
@@ -230,27 +245,27 @@ class UsageSummary:
             asked = await request_sums(connection, query)
             used = await usage_sums(connection, query)
             spent = await cost_sums(connection, query)
+            savings = await saving_sums(connection, query)
 
-        def line_key(day: datetime, values: Mapping[str, str | None]) -> tuple[str | None, ...]:
-            whole = {"day": day.date().isoformat(), **values}
+        def line_key(one: RequestSum | UsageSum | CostSum | SavingSum) -> Group:
+            whole = {"day": one.starting_at.date().isoformat(), **one.dimensions}
             if whole.get("workspace_id", default) is None:
                 whole["workspace_id"] = default
             return tuple(whole[name] for name in by)
 
-        requests: dict[tuple[str | None, ...], int] = {}
-        for line in asked:
-            at = line_key(line.starting_at, line.dimensions)
-            requests[at] = requests.get(at, 0) + line.requests
-        tokens: dict[tuple[str | None, ...], TokenCounts] = {}
+        requests, costs, saved = Counter[Group](), Counter[Group](), Counter[Group]()
+        tokens: dict[Group, TokenCounts] = {}
+        for count in asked:
+            requests[line_key(count)] += count.requests
         for one in used:
-            at = line_key(one.starting_at, one.dimensions)
+            at = line_key(one)
             tokens[at] = tokens.get(at, TokenCounts()) + one.tokens
-        costs: dict[tuple[str | None, ...], int] = {}
         for cost in spent:
-            at = line_key(cost.starting_at, cost.dimensions)
-            costs[at] = costs.get(at, 0) + cost.costs.total
-        # Each line of tokens or costs has a line of requests.
+            costs[line_key(cost)] += cost.costs.total
+        for saving in savings:
+            saved[line_key(saving)] += saving.saved
+        # Each line of another kind has a line of requests.
         return tuple(
-            UsageLine(at, requests[at], tokens.get(at, TokenCounts()), costs.get(at, 0))
+            UsageLine(at, requests[at], tokens.get(at, TokenCounts()), costs[at], saved[at])
             for at in sorted(requests, key=lambda at: tuple(value or "" for value in at))
         )

@@ -26,8 +26,9 @@ from antiphon.store.ledger import COUNTERS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# Not a column: the number of entries.
+# Not columns: the number of entries, and what the prompt cache has saved, in nano-dollars.
 REQUESTS = "requests"
+SAVED = "saved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,13 @@ class RequestSum:
     requests: int
 
 
+@dataclass(frozen=True, slots=True)
+class SavingSum:
+    starting_at: datetime
+    dimensions: Mapping[str, str | None]
+    saved: int
+
+
 async def usage_sums(connection: AsyncConnection, query: ReportQuery) -> list[UsageSum]:
     """Sum the counters, without requests that used nothing."""
     counters = (*COUNTERS, "thinking")
@@ -92,6 +100,17 @@ async def request_sums(connection: AsyncConnection, query: ReportQuery) -> list[
     """Count the admitted requests, also those that used nothing."""
     rows = await _sums(connection, query, [REQUESTS], true())
     return [RequestSum(start, dimensions, count) for start, dimensions, (count,) in rows]
+
+
+async def saving_sums(connection: AsyncConnection, query: ReportQuery) -> list[SavingSum]:
+    """Sum what the prompt cache has saved: less than nothing where writes cost more than reads.
+
+    Of each request that wrote or read, it is the cost of its prompt as plain input, without what
+    the prompt has cost. Entries of earlier releases do not say the first, and count as nothing.
+    """
+    cached = or_(*(ledger.c[f"{name}_tokens"] > 0 for name in COUNTERS if name.startswith("cache")))
+    rows = await _sums(connection, query, [SAVED], cached & ledger.c.uncached_cost.is_not(None))
+    return [SavingSum(start, dimensions, saved) for start, dimensions, (saved,) in rows]
 
 
 async def _sums(
@@ -135,7 +154,12 @@ def _in_order(
 
 
 def _sum(name: str) -> Label[Any]:
-    return (func.count() if name == REQUESTS else func.sum(ledger.c[name])).label(name)
+    if name == REQUESTS:
+        return func.count().label(name)
+    if name == SAVED:
+        output = ledger.c.output_cost
+        return func.sum(ledger.c.uncached_cost - (ledger.c.cost - output)).label(name)
+    return func.sum(ledger.c[name]).label(name)
 
 
 def _dimension(name: str, query: ReportQuery) -> ColumnElement[str | None]:

@@ -31,6 +31,7 @@ def test_entry_has_all_facts_of_the_request_and_its_cost() -> None:
     )
     entry = entry_of(opening, closing)
     assert entry.costs == Costs(input=5, output=35)
+    assert entry.uncached_cost == 200_003 * 3 // 2 + 1
     assert entry.context_window == "200k-1M"
     for part in (opening, closing):
         for field in set(part.__struct_fields__) - {"price"}:

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from antiphon.core.billing.pricing import FREE, Price, cost, nano_dollars, worst_case
+from antiphon.core.billing.pricing import (
+    FREE,
+    Price,
+    cost,
+    nano_dollars,
+    uncached_cost,
+    worst_case,
+)
 from antiphon.core.billing.usage import Costs, TokenCounts
 
 CARD = Price(input=1000, cache_write_5m=1250, cache_write_1h=2000, cache_read=100, output=5000)
@@ -64,6 +71,23 @@ def test_large_prompt_is_paid_by_the_long_card_with_its_answer() -> None:
     price = Price(input=1, output=2, long_above=10, long=Price(input=100, output=200))
     assert cost(price, TokenCounts(input=10, output=1)).total == 12
     assert cost(price, TokenCounts(input=1, cache_read=10, output=1)).total == 300
+
+
+def test_uncached_cost_is_that_of_the_prompt_as_plain_input() -> None:
+    used = TokenCounts(input=1, cache_write_5m=2, cache_write_1h=3, cache_read=4, output=5)
+    assert uncached_cost(CARD, used) == 10_000
+    assert uncached_cost(ODD, used, "batch") == 15
+    price = Price(input=1, long_above=10, long=Price(input=100))
+    assert uncached_cost(price, TokenCounts(cache_read=10, output=9)) == 10
+    assert uncached_cost(price, TokenCounts(cache_read=11)) == 1100
+
+
+@given(prices(), tokens, tiers)
+def test_prompt_without_a_cache_costs_its_uncached_cost(
+    price: Price, used: TokenCounts, tier: str
+) -> None:
+    plain = TokenCounts(input=used.input, output=used.output)
+    assert uncached_cost(price, plain, tier) == cost(price, plain, tier).input
 
 
 def test_worst_case_of_a_free_price_is_nothing() -> None:

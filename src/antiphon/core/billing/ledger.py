@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import force_setattr
 
-from antiphon.core.billing.pricing import FREE, Price, cost
+from antiphon.core.billing.pricing import FREE, Price, cost, uncached_cost
 from antiphon.core.billing.usage import ContextWindow, Costs, Outcome, ServiceTier, TokenCounts
 
 InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
@@ -56,7 +56,10 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed request with its bill. Reports count it at the time of its admission."""
+    """A closed request with its bill. Reports count it at the time of its admission.
+
+    `uncached_cost` is what its prompt would have cost without the prompt cache, in nano-dollars.
+    """
 
     id: str
     started_at: datetime
@@ -77,6 +80,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str | None
     tokens: TokenCounts
     costs: Costs
+    uncached_cost: int
 
 
 def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
@@ -102,6 +106,7 @@ def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
         error_type=closing.error_type,
         tokens=tokens,
         costs=cost(opening.price, tokens, opening.service_tier),
+        uncached_cost=uncached_cost(opening.price, tokens, opening.service_tier),
     )
 
 

@@ -61,6 +61,11 @@ def cost(price: Price, tokens: TokenCounts, tier: ServiceTier = "standard") -> C
     )
 
 
+def uncached_cost(price: Price, tokens: TokenCounts, tier: ServiceTier = "standard") -> int:
+    """Return what the prompt of a request would cost without a prompt cache: as plain input."""
+    return _charge(tokens.prompt, price.card(tokens.prompt).input, tier)
+
+
 def worst_case(
     price: Price,
     input_tokens: int,

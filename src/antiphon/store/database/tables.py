@@ -251,6 +251,8 @@ ledger = Table(
     Column("cache_read_cost", BigInteger, nullable=False),
     Column("output_cost", BigInteger, nullable=False),
     Column("cost", BigInteger, nullable=False),
+    # Absent in entries of earlier releases.
+    Column("uncached_cost", BigInteger),
     PrimaryKeyConstraint("id", name="pk_ledger"),
     # Reports and sums take a span of time. Its costs are read from the index alone.
     Index("ix_ledger_spend", "started_at", "workspace_id", "api_key_id", "cost"),

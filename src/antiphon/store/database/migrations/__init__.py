@@ -10,7 +10,7 @@ from antiphon.store.database.errors import StoreError
 from antiphon.store.database.tables import DAY, metadata, revisions
 
 # The newest file of versions/, so that Alembic is imported only for a migration.
-NEWEST = "0006"
+NEWEST = "0007"
 
 # An arbitrary number, unlikely to be another program's: "antiphon" on a phone keypad.
 _MIGRATION_LOCK = 26844745
