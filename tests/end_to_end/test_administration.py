@@ -237,7 +237,7 @@ def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
     (tmp_path / "antiphon.toml").write_text('engine = "scripted"\n', encoding="utf-8")
 
     def does(line: str) -> str:
-        return run_here(tmp_path, *line.split())[0]
+        return run_here(tmp_path, *line.split())
 
     with serving(tmp_path, environ={"ANTIPHON_API_KEY": KEY}) as server:
         research = run_json(tmp_path, "workspaces", "create", "research")

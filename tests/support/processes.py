@@ -144,8 +144,8 @@ def run(data_dir: Path, *arguments: str, **settings: str) -> subprocess.Complete
     )
 
 
-def run_here(data_dir: Path, *arguments: str, **settings: str) -> tuple[str, str]:
-    """Run one command that goes well in this process; return what it prints, and its errors.
+def run_here(data_dir: Path, *arguments: str, **settings: str) -> str:
+    """Run one command that goes well in this process; return what it prints.
 
     It spares the start of a process, and for a running server this one is another as well.
     """
@@ -158,7 +158,7 @@ def run_here(data_dir: Path, *arguments: str, **settings: str) -> tuple[str, str
         for name, value in wanted.items():
             patch.setenv(name, value)
         assert main(arguments) == 0, errors.getvalue()
-    return printed.getvalue(), errors.getvalue()
+    return printed.getvalue()
 
 
 def run_json(data_dir: Path, *arguments: str) -> Any:
