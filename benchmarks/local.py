@@ -11,13 +11,11 @@ import asyncio
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import aiohttp
 import msgspec
@@ -25,6 +23,8 @@ import uvloop
 
 from antiphon.core.prompt import Prompt, Turn
 from antiphon.wire.content import TextParam
+from benchmarks.answers import Answer, timed
+from benchmarks.bare import bare_llama
 from benchmarks.report import Figure, Goal, command, finish
 from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, antiphon, default_weights
 
@@ -52,16 +52,6 @@ QUICK = Size(rounds=1, sentences=1, answer_tokens=4, prefix_rounds=1, prefix_sen
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """When an answer was asked for, began and ended, and how many tokens it had."""
-
-    asked: float
-    first: float
-    ended: float
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class Together:
     """What some requests, sent at once, took."""
 
@@ -70,10 +60,6 @@ class Together:
 
 
 Ask: TypeAlias = Callable[[str, int], Awaitable[Answer]]
-
-
-class LocalError(Exception):
-    """An answer that cannot be measured."""
 
 
 def measure(weights: Path | None, size: Size) -> list[Figure]:
@@ -87,10 +73,15 @@ def measure(weights: Path | None, size: Size) -> list[Figure]:
 
 async def _measure(server: Server, weights: Path, size: Size) -> list[Figure]:
     timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(timeout=timeout) as session, _bare(weights) as bare:
+    async with aiohttp.ClientSession(timeout=timeout) as session, bare_llama(weights) as llama:
 
         async def through(prompt: str, tokens: int) -> Answer:
             return await _through(session, server, prompt, tokens)
+
+        async def bare(prompt: str, tokens: int) -> Answer:
+            turn = Turn("user", (TextParam(text=prompt),))
+            rendered = await llama.render(Prompt((turn,), tokens))
+            return await llama.complete(rendered.tokens, tokens)
 
         figures: list[Figure] = []
         for parallel in (1, 4):
@@ -144,9 +135,18 @@ async def _ask_all(ask: Ask, prompts: Sequence[str], tokens: int) -> Together:
     answers = await asyncio.gather(*(ask(prompt, tokens) for prompt in prompts))
     writing = max(one.ended for one in answers) - min(one.first for one in answers)
     return Together(
-        first_token_ms=1000 * statistics.median(one.first - one.asked for one in answers),
-        tokens_per_s=sum(one.tokens for one in answers) / writing,
+        first_token_ms=statistics.median(one.first_ms for one in answers),
+        tokens_per_s=sum(map(_tokens, answers)) / writing,
     )
+
+
+def _tokens(answer: Answer) -> int:
+    """Return the tokens of an answer, as either server counts them."""
+    tokens = 0
+    for event in answer.events:
+        told = event.get("usage", {}).get("output_tokens", 0)
+        tokens = max(tokens, told, event.get("tokens_predicted", 0))
+    return tokens
 
 
 async def _prefix(
@@ -160,7 +160,7 @@ async def _prefix(
         tokens = await _count(session, server, prefix)
         for ask_for, times in (("Who sings?", cold), ("Who answers?", warm), ("Where?", warm)):
             answer = await through(prefix + ask_for, 2)
-            times.append(1000 * (answer.first - answer.asked))
+            times.append(answer.first_ms)
     ratios = tuple(
         one / statistics.median(warm[2 * place : 2 * place + 2]) for place, one in enumerate(cold)
     )
@@ -189,70 +189,10 @@ async def _through(
         "messages": [{"role": "user", "content": prompt}],
     }
     url = f"http://{HOST}:{server.port}{MESSAGES}"
-    return await _timed(
+    return await timed(
         session.post(url, data=msgspec.json.encode(body), headers=HEADERS),
         said=lambda event: event["type"] == "content_block_delta",
-        counted=lambda event: event.get("usage", {}).get("output_tokens", 0),
     )
-
-
-@asynccontextmanager
-async def _bare(weights: Path) -> AsyncGenerator[Ask]:
-    """Run llama.cpp's server alone, as Antiphon runs it."""
-    from antiphon.engines.llama.client import LlamaClient, open_session  # noqa: PLC0415 - heavy
-    from antiphon.engines.llama.options import LlamaOptions  # noqa: PLC0415
-    from antiphon.engines.llama.process import child_config, start_child  # noqa: PLC0415
-    from antiphon.engines.llama.supervisor import RemoteServer  # noqa: PLC0415
-    from antiphon.engines.token.prompt.template import ChatTemplate  # noqa: PLC0415
-    from antiphon.engines.token.prompt.tokens import Tokenizer  # noqa: PLC0415
-
-    options = LlamaOptions()
-    config = child_config(options, weights, None)
-    child = await start_child(config, options.start_timeout_s)
-    try:
-        async with open_session(config.api_key) as session:
-            client = LlamaClient(RemoteServer(child.address), session)
-            props = await client.props()
-            template = ChatTemplate(props.chat_template, bos=props.bos_token, eos=props.eos_token)
-            tokens = await Tokenizer.open(client.tokenize)
-
-            async def ask(prompt: str, n_predict: int) -> Answer:
-                turn = Turn("user", (TextParam(text=prompt),))
-                body = {
-                    "prompt": (
-                        await tokens.encode(template.render(Prompt((turn,), n_predict)))
-                    ).tokens,
-                    "n_predict": n_predict,
-                    "temperature": 0,
-                    "stream": True,
-                }
-                return await _timed(
-                    session.post(f"{child.address}/completion", data=msgspec.json.encode(body)),
-                    said=lambda event: bool(event["content"]),
-                    counted=lambda event: event.get("tokens_predicted", 0),
-                )
-
-            yield ask
-    finally:
-        await child.aclose()
-
-
-async def _timed(asked: Any, said: Callable[[Any], bool], counted: Callable[[Any], int]) -> Answer:
-    """Read a stream of events: when did it say something first, and how many tokens were it."""
-    began = time.perf_counter()
-    first, tokens = 0.0, 0
-    async with asked as response:
-        if response.status != 200:
-            raise LocalError(f"status {response.status}: {await response.text()}")
-        async for line in response.content:
-            if line.startswith(b"data: "):
-                event = msgspec.json.decode(line[6:])
-                if not first and said(event):
-                    first = time.perf_counter()
-                tokens = max(tokens, counted(event))
-    if not first:
-        raise LocalError("the answer is empty")
-    return Answer(began, first, time.perf_counter(), tokens)
 
 
 def main() -> None:
