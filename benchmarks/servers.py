@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,13 +51,25 @@ class ServerError(Exception):
     """A server that did not start or did not end as it should."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Server:
     """A server that is ready. `ready_s` is how long that took from its process's start."""
 
     process: subprocess.Popen[str]
     port: int
     ready_s: float
+    killed: bool = False
+
+    def kill(self) -> None:
+        """Kill the process and its children, as `kill -9` does, and wait for their end."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.killed = True
+        self.process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):  # it ends with its parent
+                child.kill()
+        self.process.wait(STOP_S)
+        psutil.wait_procs(children, STOP_S)
 
     @property
     def cpu_s(self) -> float:
@@ -147,6 +159,16 @@ def antiphon(
         yield server
 
 
+def administer(folder: Path, *words: str) -> str:
+    """Run a command of Antiphon on a data folder, and return what it prints."""
+    command = (sys.executable, "-m", "antiphon.cli", *words)
+    variables = {**environment(), "ANTIPHON_DATA_DIR": str(folder)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ServerError(f"{' '.join(words)} failed: {done.stderr}")
+    return done.stdout
+
+
 @contextmanager
 def started(
     command: Sequence[str],
@@ -172,10 +194,11 @@ def started(
             port = _port(process.stdout)
             if port is None:
                 raise ServerError(f"{' '.join(command)} did not start:\n{_end_of(log)}")
-            yield Server(process, port, time.perf_counter() - began)
+            server = Server(process, port, time.perf_counter() - began)
+            yield server
         finally:
             _stop(process)
-    if process.returncode not in {0, -signal.SIGTERM}:
+    if process.returncode not in {0, -signal.SIGTERM} and not server.killed:
         raise ServerError(f"{' '.join(command)} ended with {process.returncode}:\n{_end_of(log)}")
 
 

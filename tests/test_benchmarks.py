@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cache_round import Round, first_tokens, snapshots
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -38,6 +40,77 @@ def test_forced_tools_are_counted(default_model: Path, tmp_path: Path) -> None:
     # An answer to a forced question has a call, and never the same one twice.
     assert counts["one call"] + counts["two calls or more"] == 3
     assert counts["an identical call twice"] == 0
+
+
+def test_prompt_cache_is_measured_beside_bare_llama(default_model: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "figures.json"
+    options = ("--quick", "--json", str(kept), "--weights", str(default_model))
+    command = (sys.executable, "-m", "benchmarks.prompt_cache", *options)
+    ran = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=400
+    )
+    # It ends with an error if no snapshot is left after `kill -9`, or if a usage is wrong.
+    assert ran.returncode == 0, ran.stderr
+    figures = json.loads(kept.read_bytes())["figures"]
+    values = {one["what"].partition(": ")[2]: one["values"] for one in figures}
+    assert all(len(of_rounds) == 1 for of_rounds in values.values())
+    ways = ("cold", "in its slot", "restored", "after kill -9", "in another workspace")
+    assert all(values[way][0] > 0 for way in ways)
+    assert values["snapshot, for each token"][0] > 1000
+
+
+def test_figures_of_the_prompt_cache_are_compared_with_bare_llama() -> None:
+    one = Round(
+        tokens=600,
+        behind=22,
+        cold=2000,
+        bare_cold=1000,
+        slot=120,
+        bare_slot=100,
+        restored=122,
+        bare_restored=110,
+        killed=170,
+        killed_second=120,
+        elsewhere=2000,
+        together=3400,
+        claimed=(600, 500),
+        restore_from_disk=100,
+        check=200,
+        snapshot_bytes=6000,
+    )
+    figures = {one.what.partition(": ")[2]: one for one in first_tokens([one]) + snapshots([one])}
+    verdicts = {what: figure.row()[3] for what, figure in figures.items() if figure.goal}
+    assert verdicts == {
+        "in its slot, more than bare": "≤ 15 NO",
+        "restored, more than bare": "≤ 15 yes",
+        "after kill -9, more than bare": "≤ 15 NO",
+        "after kill -9, second request, more than bare": "≤ 15 yes",
+        "in another workspace, of cold": "≥ 0.9 yes",
+        "8 at once less their questions, of cold": "≤ 1.3 yes",
+    }
+    assert figures["8 at once less their questions, of cold"].median == 1.3
+    assert figures["in its slot"].ratio == "0.06 of cold; 600 claimed"
+    assert figures["restored"].ratio == "0.061 of cold; 500 claimed"
+    assert figures["in another workspace, of cold"].ratio == ""
+    assert figures["snapshot, for each token"].median == 10
+    assert figures["prompts are read at"].median == 622
+    assert figures["the disk is slower from"].median == 6000
+    assert figures["the disk is slower, with a check, from"].median == 2000
+
+
+def test_reuse_across_workspaces_is_told_in_the_table() -> None:
+    one = Round(cold=100, bare_cold=100, elsewhere=80)
+    told = [figure.ratio for figure in first_tokens([one]) if "workspace, of cold" in figure.what]
+    assert told == ["KV of another workspace is reused"]
+
+
+def test_sizes_that_fit_no_slot_are_refused() -> None:
+    command = (sys.executable, "-m", "benchmarks.prompt_cache", "--sizes", "500,9000")
+    ran = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ran.returncode == 2
+    assert "each size is a number of tokens, 100 to 8000" in ran.stderr
 
 
 def test_slowest_imports_are_listed() -> None:
