@@ -326,7 +326,7 @@ async def test_stream_has_the_usage_of_a_whole_answer(start) -> None:
     assert end["usage"]["cache_creation_input_tokens"] == 0
     assert end["usage"]["input_tokens"] == 50
     for answer in (whole, streamed):
-        assert answer.headers["x-antiphon-cache"] == "read=1300; written=0; input=50"
+        assert answer.headers["x-antiphon-cache"] == "read=1300; from=memory; written=0; input=50"
 
 
 # The header, and what an engine lacks.
@@ -342,7 +342,9 @@ async def test_header_tells_why_no_more_was_read(start) -> None:
     for reason in ("; reason=no-entry", ""):
         read = 0 if reason else 1300
         answer = await office.caller.create(**body)
-        assert cache_header(answer) == f"read={read}; written={1300 - read}; input=50{reason}"
+        place = "; from=memory" if read else ""
+        told = f"read={read}{place}; written={1300 - read}; input=50{reason}"
+        assert cache_header(answer) == told
     # The engine has room for one prefix.
     await used(office.caller, system=system(1200, mark=FIVE_MINUTES), messages=[turn(50)])
     answer = await office.caller.create(**body)

@@ -25,6 +25,7 @@ FAMILIES = {
     "users": "add, list and remove users",
     "invites": "invite people to become users",
     "limits": "limit requests, tokens and spending",
+    "cache": "list and remove prefixes of prompts that are kept on the disk",
     "usage": "show what was used, and what it cost",
     "audit": "show who changed what",
     "backup": "copy the database into a file, also while a server runs",

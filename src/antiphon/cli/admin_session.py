@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,13 +18,15 @@ from antiphon.service.admin.administration import Administration, build_administ
 from antiphon.service.admin.audit import ORGANIZATION
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.service.caching import salt_of
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.service.models import LimitGroups
-from antiphon.service.platform import opened_database
+from antiphon.service.platform import opened_database, signing_key_of
 from antiphon.service.reports import UsageSummary
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.directory import read_directory
 from antiphon.wire.admin.keys import KeyInfo
 from antiphon.wire.admin.organizations import InviteInfo, UserInfo, WorkspaceInfo
 from antiphon.wire.decoding import BodyDecoder, BodyError
@@ -40,6 +43,7 @@ class AdminSession:
     administration: Administration
     used: UsageSummary
     now: datetime
+    salting: Callable[[], Awaitable[Callable[[str], str]]]
     together: Callable[[], AbstractAsyncContextManager[None]]
 
     async def keys(self) -> tuple[KeyInfo, ...]:
@@ -66,6 +70,11 @@ class AdminSession:
         found = await self.workspaces()
         names = [(one.id, one.name, one.archived_at is None) for one in found]
         return _one("workspace", wanted, names, found)
+
+    async def salts(self) -> dict[str, WorkspaceInfo]:
+        """Return the workspaces by the salts of their prefixes in the prompt cache."""
+        salt = await self.salting()
+        return {salt(one.id): one for one in await self.workspaces()}
 
     async def user(self, wanted: str) -> UserInfo:
         """Find a user by id or address."""
@@ -140,6 +149,13 @@ def open_session(
             return datetime.now(UTC)
 
         async with opened_database(settings, may_found=may_found) as database:
+
+            async def salting() -> Callable[[str], str]:
+                key = await signing_key_of(database, os.urandom)
+                async with database.read() as connection:
+                    organization = (await read_directory(connection)).organization
+                return partial(salt_of, key, organization.id)
+
             transactions = AdminTransactions(database, os.urandom, now)
             # Only a running server knows its holds for running requests.
             seed = await SpentTotals(database, now, with_settled=False)()
@@ -154,7 +170,11 @@ def open_session(
             )
             return await use(
                 AdminSession(
-                    administration, UsageSummary(transactions), now(), transactions.together
+                    administration,
+                    UsageSummary(transactions),
+                    now(),
+                    salting,
+                    transactions.together,
                 )
             )
 

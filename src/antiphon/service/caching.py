@@ -67,7 +67,7 @@ class PromptCaching:
     def __init__(self, index: CacheIndex, signing_key: bytes) -> None:
         self.index = index
         self.shortfalls: Counter[str] = Counter()
-        self._salt = lru_cache(maxsize=_MOST_SALTS)(partial(_salt, signing_key))
+        self._salt = lru_cache(maxsize=_MOST_SALTS)(partial(salt_of, signing_key))
 
     def salted(self, prompt: Prompt, caller: Caller) -> Prompt:
         """Return a prompt that shares prefixes with those of the caller's workspace alone.
@@ -155,6 +155,7 @@ class CachedRequest:
         self._size: PromptSize | None = None
         self._plan: CachePlan | None = None
         self._refreshed: bytes | None = None
+        self._restored = False
         self._tokens = 0
 
     @property
@@ -185,6 +186,7 @@ class CachedRequest:
             # Of several engines, only the one that answers knows the sizes.
             self._plan = self._planned(self._chain, size)
         self.claim = claim = claim_of(self._plan, confirmed)
+        self._restored = confirmed.restored
         self._compare(self._plan, claim, confirmed)
         return replace(
             started,
@@ -214,6 +216,8 @@ class CachedRequest:
             return None if self._plan is None else f"planned={self.planned_reads}"
         written = tokens.cache_write_5m + tokens.cache_write_1h
         parts = [f"read={tokens.cache_read}", f"written={written}", f"input={tokens.input}"]
+        if self.claim is not None and self.claim.read is not None:
+            parts.insert(1, f"from={'disk' if self._restored else 'memory'}")
         if reason := self._reason(tokens.cache_read + written):
             parts.append(f"reason={reason}")
         return "; ".join(parts)
@@ -277,6 +281,7 @@ def _shortfall(plan: CachePlan, claim: CacheClaim) -> str | None:
     return None if claim.writes == plan.writes else "engine-kept-less"
 
 
-def _salt(signing_key: bytes, organization_id: str, workspace_id: str | None) -> str:
+def salt_of(signing_key: bytes, organization_id: str, workspace_id: str | None) -> str:
+    """Return the salt of a workspace, by which its prefixes are told apart from others'."""
     named = msgspec.json.encode([organization_id, workspace_id])
     return hmac.digest(signing_key, _SALT + named, "sha256").hex()

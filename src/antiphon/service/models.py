@@ -22,6 +22,8 @@ from antiphon.wire.models import ModelInfo, ModelPage
 Open: TypeAlias = Callable[[str, EngineConfig], Awaitable[Engine]]
 Clock: TypeAlias = Callable[[], float]
 
+ENGINES_FOLDER = "engines"
+"""The folder of the data folder that is for engines to use."""
 UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 

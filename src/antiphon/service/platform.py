@@ -29,7 +29,7 @@ from antiphon.service.database_watch import DatabaseWatch
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
-from antiphon.service.models import Models, ModelSource, Open
+from antiphon.service.models import ENGINES_FOLDER, Models, ModelSource, Open
 from antiphon.service.reports import Reports
 from antiphon.settings import Secret, Settings, other_default_folder
 from antiphon.store.accounts import KeyKind
@@ -104,6 +104,12 @@ class Platform:
             f"{path} has damaged requests, which are not billed; move it once it was examined"
             for path in self.ledger.damaged
         ]
+
+
+async def signing_key_of(database: Database, entropy: Callable[[int], bytes]) -> bytes:
+    """Return the key of an installation, with which it signs and salts; made if there is none."""
+    async with database.write() as connection:
+        return await installation_secret(connection, "thinking", entropy(SIGNING_KEY_SIZE))
 
 
 @asynccontextmanager
@@ -213,10 +219,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             name = server_database_name(settings.database_url.reveal())
             mark_used(settings.data_dir, name)
         transactions = AdminTransactions(database, entropy, now)
-        async with database.write() as connection:
-            signing_key = await installation_secret(
-                connection, "thinking", entropy(SIGNING_KEY_SIZE)
-            )
+        signing_key = await signing_key_of(database, entropy)
         accounts = Accounts(database, await database.watch())
         access = Access(accounts, now)
         keys = KeyRing(transactions)
@@ -239,7 +242,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         await stack.enter_async_context(uses.writing())
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
-        models = Models(sources, settings.data_dir / "engines", open_engine, settings.limits)
+        models = Models(sources, settings.data_dir / ENGINES_FOLDER, open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
         caching = PromptCaching(accounting.cache_index, signing_key)
         file_reader = FileReader()
