@@ -60,16 +60,19 @@ async def test_every_key_has_the_prefix_of_the_counters_and_expires(
     assert left[f"{prefix}:cache:entry:{B.hex()}".encode()] <= 360_000
 
 
-async def test_value_of_another_release_is_not_found(index: ValkeyCacheIndex) -> None:
+@pytest.mark.parametrize("form", ["", "another", "{} 600", "{} 600 2h", "{} x 5m", "{} 600 5m 1"])
+async def test_value_of_another_release_is_not_found(index: ValkeyCacheIndex, form: str) -> None:
     client, prefix = index._server.client, index._server.prefix
-    await index.keep_fingerprint(A, PRINT)
     await client.set(f"{prefix}:cache:fingerprint:{A.hex()}", f"{local_ms() + 9000} [1]")
-    await client.set(f"{prefix}:cache:entry:{A.hex()}", "another form")
-    assert await index.fingerprint(A) is None
-    assert (await index.find([A])).entries == {}
-    await index.refresh(A, local_ms())
-    await index.store({A: hour()})
-    assert set((await index.find([A])).entries) == {A}
+    await client.set(f"{prefix}:cache:entry:{A.hex()}", form.format(local_ms() + 9000))
+    with structlog.testing.capture_logs() as logs:
+        assert await index.fingerprint(A) is None
+        assert (await index.find([A])).entries == {}
+        await index.refresh(A, local_ms())
+        entry = hour()
+        await index.store({A: entry})
+        assert (await index.find([A])).entries == {A: entry}
+    assert logs == []
 
 
 async def test_nothing_is_stored_where_the_counters_may_need_the_memory(tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ local function read(text)
   end
 end
 
+-- Returns the lifetime of an entry; a value of another release may have none.
+local function lifetime_of(value)
+  return string.match(value, '^%d+ (5m)$') or string.match(value, '^%d+ (1h)$')
+end
+
 local function write(key, over, value)
   if now < over then
     call('SET', key, whole(over) .. ' ' .. value, 'PX', whole(over - now + SLACK_MS))
@@ -80,7 +85,8 @@ function operations.find(keys)
       names[i] = entries .. key
     end
     for i, text in ipairs(call('MGET', unpack(names))) do
-      if read(text) then
+      local _, value = read(text)
+      if value and lifetime_of(value) then
         found[#found + 1] = { i - 1, text }
       end
     end
@@ -92,10 +98,12 @@ function operations.refresh(asked)
   local key = entries .. asked.key
   local over, value = read(call('GET', key))
   if over then
-    local life = asked.lives[string.match(value, ' (%w+)$')]
-    write(key, math.max(over, asked.started_at + life), value)
+    local life = asked.lives[lifetime_of(value) or '']
+    if life then
+      write(key, math.max(over, asked.started_at + life), value)
+    end
   end
-  return over ~= nil
+  return true
 end
 
 -- An entry is { key, tokens, lifetime, end }.
