@@ -20,12 +20,18 @@ NAMES = [
 
 
 def read(**headers: str) -> Hints:
+    """Return the hints in these headers, beside a class that is not known."""
+    headers = {"request_class": "unknown", **headers}
     sent = {f"x-claude-code-{name.replace('_', '-')}": value for name, value in headers.items()}
     return hints_of(lambda name: sent.get(name.decode()))
 
 
 def test_request_without_hints_has_none() -> None:
     assert hints_of(lambda _: None) is NO_HINTS
+
+
+def test_request_without_a_class_and_a_session_has_no_hints() -> None:
+    assert hints_of(lambda name: "1" if name.endswith(b"compaction") else None) is NO_HINTS
 
 
 def test_all_hints_of_a_request_are_read() -> None:

@@ -17,6 +17,8 @@ import msgspec
 RequestClass: TypeAlias = Literal["main", "subagent", "workflow", "compaction", "auxiliary"]
 
 _CLASSES: Final = frozenset(get_args(RequestClass))
+_REQUEST_CLASS: Final = b"x-claude-code-request-class"
+_SESSION_ID: Final = b"x-claude-code-session-id"
 _NAME: Final = re.compile(r"[ -~]{1,64}")
 _ID: Final = re.compile(r"[!-~]{1,128}")
 _DURATION: Final = re.compile(r"([!-:<>-~]{1,128})=([0-9]{1,9})")
@@ -58,18 +60,21 @@ NO_HINTS: Final = Hints()
 def hints_of(header: Callable[[bytes], str | None]) -> Hints:
     """Return the hints in the headers of a request; `header` finds one by its lower-case name.
 
-    Takes time linear in 4,096 characters at most.
+    A request that names neither its class nor its session has none: nothing could follow them, and
+    most requests come from other clients. Takes time linear in 4,096 characters at most.
     """
+    if header(_REQUEST_CLASS) is None and header(_SESSION_ID) is None:
+        return NO_HINTS
 
     def sent(name: bytes) -> str | None:
         return header(b"x-claude-code-" + name)
 
     hints = Hints(
-        request_class=_class(sent(b"request-class")),
+        request_class=_class(header(_REQUEST_CLASS)),
         agent_type=_matching(_NAME, sent(b"agent-type")),
         is_compaction=_is_on(sent(b"compaction")),
         was_compacted=_is_on(sent(b"context-compacted")),
-        session_id=_matching(_ID, sent(b"session-id")),
+        session_id=_matching(_ID, header(_SESSION_ID)),
         agent_id=_matching(_ID, sent(b"agent-id")),
         parent_agent_id=_matching(_ID, sent(b"parent-agent-id")),
         tool_durations=_durations(sent(b"prev-tool-durations")),
