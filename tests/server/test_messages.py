@@ -216,7 +216,7 @@ async def test_a_failure_after_the_first_token_is_the_last_event(client) -> None
 @pytest.mark.covers("events: ping", "effect")
 async def test_silence_before_the_first_token_is_filled_with_pings(client) -> None:
     caller: Client = await client(
-        {"ping_interval_s": 0.01}, replies=[{"text": "At last.", "delay_s": 0.1}]
+        {"ping_interval_s": 0.01}, replies=[{"text": "At last.", "delay_s": 0.5}]
     )
     kinds = [event["type"] for event in (await caller.create(stream=True)).events]
     assert kinds[:4] == ["message_start", "ping", "ping", "ping"]
