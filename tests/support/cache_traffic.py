@@ -27,6 +27,7 @@ AT_ONCE: Final = 3
 BUDGET: Final = 40_000_000
 SYSTEMS: Final = 6
 SALTS: Final = ("one", "two", "three")
+BATCHES: Final = (256, 100, 77, 64, 48, 32)
 HINTS: Final = (
     Hints(),
     Hints(session_id="s", request_class="main"),
@@ -39,7 +40,9 @@ class CacheTraffic:
     """Sends random requests to one engine after the other, in one folder.
 
     `claims` are (what was confirmed, what llama.cpp reported) where the two differ by more than a
-    checkpoint may; `wrong` are answers that differ from those of a cold slot.
+    checkpoint may; `wrong` are answers that no cold slot gives. One that reads a prompt in other
+    pieces rounds otherwise, so that tokens which are as likely may be exchanged: therefore cold
+    slots read it in pieces of several sizes (`BATCHES`).
     """
 
     def __init__(self, weights: Path, folder: Path, seed: int) -> None:
@@ -67,14 +70,20 @@ class CacheTraffic:
                 self.counts["mismatches"] += engine.machine.parts.mismatches
 
     async def compare(self, most: int = 40) -> None:
-        """Ask some of the prompts again, of an engine that keeps nothing and has one slot."""
-        chosen = self._random.sample(self._asked, min(most, len(self._asked)))
-        async with opened(self._weights, None, snapshot_bytes=0, slots=1) as cold:
-            for prompt, answer in chosen:
-                await answered(cold, asked(text("other", 120), "?", salt="cold"))
-                _, same = await answered(cold, replace(prompt, breakpoints=()))
-                if same != answer:
-                    self.wrong.append((answer, same))
+        """Ask some of the prompts again, of engines that keep nothing."""
+        left = self._random.sample(self._asked, min(most, len(self._asked)))
+        said: dict[str, str] = {}
+        for batch in BATCHES:
+            async with opened(self._weights, None, snapshot_bytes=0, slots=1, batch=batch) as cold:
+                different = []
+                for prompt, answer in left:
+                    await answered(cold, asked(text("other", 120), "?", salt="cold"))
+                    _, said[answer] = await answered(cold, replace(prompt, breakpoints=()))
+                    if said[answer] != answer:
+                        different.append((prompt, answer))
+                self.counts[f"other answers, read by {batch}"] = len(different)
+                left = different
+        self.wrong = [(answer, said[answer]) for _, answer in left]
 
     async def _send(self, engine: LlamaEngine, count: int) -> None:
         waiting = asyncio.Semaphore(AT_ONCE)
