@@ -33,3 +33,16 @@ test('beta methods are answered as well', async () => {
   const message = await client.beta.messages.create({ ...ASK, betas });
   assert.ok(message.content[0].text);
 });
+
+test('cache diagnostics name the change of a prompt', async () => {
+  const client = new sdk.default(HOW);
+  const ask = { ...ASK, cache_control: { type: 'ephemeral' } };
+  const first = await client.messages.create({ ...ask, diagnostics: { previous_message_id: null } });
+  assert.equal(first.diagnostics, null);
+  const diagnostics = { previous_message_id: first.id };
+  assert.equal((await client.messages.create({ ...ask, diagnostics })).diagnostics, null);
+  const stream = client.messages.stream({ ...ask, system: 'Be brief.', diagnostics });
+  const { cache_miss_reason: reason } = (await stream.finalMessage()).diagnostics;
+  assert.equal(reason.type, 'system_changed');
+  assert.ok(reason.cache_missed_input_tokens > 0);
+});
