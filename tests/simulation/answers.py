@@ -8,6 +8,9 @@ from typing import Any
 from antiphon.engines.scripted_prompt import tokens
 from antiphon.wire.sse import FrameDecoder
 
+# The length of a system prompt that is worth caching.
+PREFIX_TOKENS = 600
+
 
 @dataclass(frozen=True)
 class Key:
@@ -34,6 +37,9 @@ class Request:
     patience_chunks: int | None = None
     # How long it takes to read a piece of the answer.
     reads_s: float = 0.0
+    # A system prompt of one of these names, with a breakpoint behind it, that others send as well.
+    shared: str = ""
+    ttl: str = "5m"
 
     @property
     def model(self) -> str:
@@ -46,16 +52,26 @@ class Request:
 
     @property
     def body(self) -> dict[str, Any]:
-        return {
+        body = {
             "model": self.model,
             "max_tokens": self.max_tokens,
             "stream": self.stream,
             "messages": [{"role": "user", "content": self.text}],
         }
+        if not self.shared:
+            return body
+        mark = {"type": "ephemeral", "ttl": self.ttl}
+        return {**body, "system": [{"type": "text", "text": self.prefix, "cache_control": mark}]}
+
+    @property
+    def prefix(self) -> str:
+        """Return the system prompt, which is long enough to be cached."""
+        return f" {self.shared}" * PREFIX_TOKENS if self.shared else ""
 
     @property
     def input_tokens(self) -> int:
-        return len(tokens(self.text)) + 4
+        before = len(tokens(self.prefix)) + 4 if self.shared else 0
+        return before + len(tokens(self.text)) + 4
 
 
 def tag(key: Key) -> str:
@@ -117,9 +133,10 @@ class Answer:
 
 @dataclass
 class Told:
-    """What an answer told its caller of its tokens."""
+    """What an answer told its caller of its tokens: `input` is the whole prompt, `read` a part."""
 
     input: int = 0
+    read: int = 0
     output: int = 0
     text: str = ""
     complete: bool = False
@@ -140,7 +157,7 @@ def told_by(answer: Answer) -> Told:
     elif answer.ended == "whole":
         message = answer.json
         told = Told(complete=True, text="".join(block["text"] for block in message["content"]))
-        told.input = message["usage"]["input_tokens"]
+        _hear_usage(told, message["usage"])
         told.output = message["usage"]["output_tokens"]
     return told
 
@@ -148,13 +165,18 @@ def told_by(answer: Answer) -> Told:
 def _hear(told: Told, event: dict[str, Any]) -> None:
     match event["type"]:
         case "message_start":
-            told.input = event["message"]["usage"]["input_tokens"]
+            _hear_usage(told, event["message"]["usage"])
         case "content_block_delta":
             told.text += event["delta"]["text"]
         case "message_delta":
-            told.input = event["usage"]["input_tokens"]
+            _hear_usage(told, event["usage"])
             told.output = event["usage"]["output_tokens"]
         case "message_stop":
             told.complete = True
         case "error":
             told.failed = True
+
+
+def _hear_usage(told: Told, usage: dict[str, Any]) -> None:
+    told.read = usage["cache_read_input_tokens"]
+    told.input = usage["input_tokens"] + usage["cache_creation_input_tokens"] + told.read

@@ -13,6 +13,9 @@ from antiphon.engines.base import (
     EngineErrorKind,
     EngineEvent,
     Prompt,
+    PromptSize,
+    Started,
+    keeps_prefixes,
 )
 from antiphon.engines.scripted import open_scripted
 
@@ -31,8 +34,12 @@ class Produced:
     read: int = 0
     output: int = 0
     times: int = 0
-    # When the last token came, in seconds of the run.
+    # When it began to read, when its answer began, and when the last token came, in seconds.
+    started_at: float = 0.0
+    begun_at: float | None = None
     last_at: float = 0.0
+    # The tokens that it did not read again.
+    reused: int = 0
 
 
 @dataclass
@@ -60,12 +67,17 @@ class RecordedEngine:
     async def count_tokens(self, prompt: Prompt) -> int:
         return await self._engine.count_tokens(prompt)
 
+    async def measure(self, prompt: Prompt) -> PromptSize:
+        assert keeps_prefixes(self._engine)
+        return await self._engine.measure(prompt)
+
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         text = "".join(prompt.turns[-1].texts)
         named = _NAMED.search(text)
         produced = self._record.of(int(named[1]) if named else 0)
         produced.read = await self._engine.count_tokens(prompt)
         produced.times += 1
+        produced.started_at = asyncio.get_running_loop().time()
         wrong = _WRONG.search(text)
         async with aclosing(self._engine.generate(prompt)) as events:
             async for event in events:
@@ -73,8 +85,13 @@ class RecordedEngine:
                     if await _goes_wrong(wrong[1]):
                         return
                     wrong = None
+                now = asyncio.get_running_loop().time()
+                if isinstance(event, Started):
+                    produced.reused = event.confirmed.reused if event.confirmed else 0
+                elif produced.begun_at is None:
+                    produced.begun_at = now
                 produced.output += getattr(event, "tokens", 0)
-                produced.last_at = asyncio.get_running_loop().time()
+                produced.last_at = now
                 yield event
 
     async def aclose(self) -> None:

@@ -82,10 +82,28 @@ def _by_number(world: "World") -> dict[int, sqlite3.Row]:
         if number in found:
             raise ViolationError("tokens", f"request {number} is in the ledger twice")
         found[number] = row
-        cost = row["input_tokens"] * world.input_price + row["output_tokens"] * world.output_price
+        cost = cost_of(row, world.input_price, world.output_price)
         if row["cost"] != cost:
             raise ViolationError("tokens", f"request {number} is paid {row['cost']}, not {cost}")
     return found
+
+
+def cost_of(row: sqlite3.Row, input_price: int, output_price: int) -> int:
+    """Return the cost of a request: writes and reads of the cache by their share of the input."""
+    tenths = (
+        ("input_tokens", 100),
+        ("cache_write_5m_tokens", 125),
+        ("cache_write_1h_tokens", 200),
+        ("cache_read_tokens", 10),
+    )
+    of_input = sum(row[name] * share for name, share in tenths) * input_price // 100
+    return int(of_input + row["output_tokens"] * output_price)
+
+
+def prompt_of(row: sqlite3.Row) -> int:
+    """Return all tokens of the prompt of a request."""
+    names = ("input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
+    return sum(row[name] for name in names)
 
 
 def _check_tokens(answer: Answer, row: sqlite3.Row | None, produced: Produced) -> None:
@@ -96,7 +114,7 @@ def _check_tokens(answer: Answer, row: sqlite3.Row | None, produced: Produced) -
             raise ViolationError("tokens", f"{answer.name} is not in the ledger")
         return
     read = max(produced.read, answer.input_tokens)
-    if row["output_tokens"] > produced.output or row["input_tokens"] > read:
+    if row["output_tokens"] > produced.output or prompt_of(row) > read:
         raise ViolationError("tokens", f"{answer.name} is billed more than the engine did")
     if answer.status >= FIRST_ERROR and (row["cost"] or row["outcome"] != "failed"):
         raise ViolationError("tokens", f"{answer.name} failed, and is paid {row['cost']}")
@@ -105,7 +123,7 @@ def _check_tokens(answer: Answer, row: sqlite3.Row | None, produced: Produced) -
 
 
 def _check_told(answer: Answer, told: Told, row: sqlite3.Row, produced: Produced) -> None:
-    recorded = (row["input_tokens"], row["output_tokens"])
+    recorded = (prompt_of(row), row["output_tokens"])
     if told.complete:
         facts = (told.input, told.output)
         made = (produced.read, produced.output)
@@ -120,6 +138,32 @@ def _check_told(answer: Answer, told: Told, row: sqlite3.Row, produced: Produced
         raise ViolationError("tokens", what)
 
 
+async def cached_tokens_are_real(world: "World") -> None:
+    """No request is told or billed a read that its engine did not have, or nobody had written.
+
+    An entry is written by a request of the same workspace whose answer had begun before.
+    """
+    rows = {int(row["model"].removeprefix("claude-r")): row for row in world.ledger()}
+    requests = {one.request.number: one.request for one in world.messages() if one.request}
+    for answer in world.messages():
+        request = answer.request
+        assert request is not None
+        row, produced = rows.get(request.number), world.engine.of(request.number)
+        told = told_by(answer).read if answer.status == 200 else 0
+        read = max(told, row["cache_read_tokens"] if row else 0)
+        if read > produced.reused:
+            raise ViolationError("cached", f"{answer.name} read {read} of {produced.reused}")
+        if read and not any(
+            other.shared == request.shared
+            and other.key.workspace == request.key.workspace
+            and (begun := world.engine.of(other.number).begun_at) is not None
+            and begun <= produced.started_at
+            for other in requests.values()
+            if other.number != request.number
+        ):
+            raise ViolationError("cached", f"{answer.name} read what nobody of its own has written")
+
+
 async def reports_are_the_ledger(world: "World") -> None:
     """What an administrator is reported is the ledger, by request and in sum."""
     ledger = world.ledger()
@@ -129,8 +173,9 @@ async def reports_are_the_ledger(world: "World") -> None:
     path = f"/usage_report/messages?starting_at={start}&group_by[]=model&bucket_width=1d&limit=31"
     usage: Counter[str] = Counter()
     for line in await _lines(world, path):
-        usage[line["model"]] += line["output_tokens"] + line["uncached_input_tokens"]
-    recorded = Counter({row["model"]: row["output_tokens"] + row["input_tokens"] for row in ledger})
+        read = line["uncached_input_tokens"] + line["cache_read_input_tokens"]
+        usage[line["model"]] += line["output_tokens"] + read + sum(line["cache_creation"].values())
+    recorded = Counter({row["model"]: row["output_tokens"] + prompt_of(row) for row in ledger})
     if usage != +recorded:
         wrong = {
             name: (usage[name], recorded[name]) for name in (usage - recorded) | (recorded - usage)
@@ -280,6 +325,7 @@ INVARIANTS: Mapping[str, Invariant] = {
     "leaks": nothing_leaks,
     "keys": revoked_keys_are_refused,
     "tokens": tokens_are_the_same_everywhere,
+    "cached": cached_tokens_are_real,
     "reports": reports_are_the_ledger,
     "rates": no_limit_lets_in_too_many,
     "retries": retries_succeed,

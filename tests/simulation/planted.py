@@ -6,13 +6,15 @@ of them is in the program: a run with one has to fail, or the invariant sees not
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import count
 
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.core.limits.values import Account, Ask, Draw, Level, Limited, Settlement, Verdict
-from antiphon.engines.base import Engine, EngineEvent, Prompt
+from antiphon.engines.base import Engine, EngineEvent, Prompt, PromptSize, Started, keeps_prefixes
 from antiphon.store.counters.base import DueSlot
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.seeding import Claim, Seed
@@ -212,6 +214,23 @@ class BrokenEngine(LeakingEngine):
         return self._engine.generate(prompt)
 
 
+class BoastfulEngine(LeakingEngine):
+    """It says of each prompt that all of it was reused."""
+
+    async def measure(self, prompt: Prompt) -> PromptSize:
+        assert keeps_prefixes(self._engine)
+        return await self._engine.measure(prompt)
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        async with aclosing(self._engine.generate(prompt)) as events:
+            async for event in events:
+                if isinstance(event, Started) and event.confirmed is not None:
+                    confirmed = replace(event.confirmed, reused=event.input_tokens)
+                    yield replace(event, confirmed=confirmed)
+                else:
+                    yield event
+
+
 class DeafApp:
     """Nobody hears that a caller hangs up."""
 
@@ -272,6 +291,9 @@ class Plant:
 
 
 PLANTS: Mapping[str, Plant] = {
+    "an engine that says it reuses what it reads": Plant(
+        "cached", "cached", lambda: Planted(engine=BoastfulEngine), seeds=12
+    ),
     "a ledger that forgets entries": Plant(
         "tokens", "calm", lambda: Planted(sql=ForgetfulLedger())
     ),

@@ -168,6 +168,32 @@ async def engine_faults(world: "World") -> None:
     await ask_for_a_while(world, number=24, seconds=chance.choice([4, 15, 40]), more=wrong)
 
 
+async def cached(world: "World") -> None:
+    """Callers share prefixes with breakpoints, while servers are killed and engines fail."""
+    chance = world.chance_of("cached")
+    names = chance.choice([("one",), ("one", "two")])
+    kept = {"kept_prefixes": chance.choice([1, 3, 4096])}
+    speed = {"tokens_per_second": chance.choice([20, 200])}
+    world.serve(*names, shared=len(names) > 1, options={**kept, **speed})
+    await world.found("red", "blue")
+    if chance.random() < 0.5:
+        _some_die(world, chance, kills=2)
+
+    def marked() -> dict[str, Any]:
+        fields: dict[str, Any] = {"shared": chance.choice(["", "spring", "summer", "winter"])}
+        fields["ttl"] = chance.choice(["5m", "5m", "1h"])
+        if chance.random() < 0.3:
+            how = chance.choice(["fail", "refuse", "stop"])
+            fields["wrong"] = f"please {how} after {chance.choice([0, 0, 3])}"
+        elif chance.random() < 0.2:
+            fields["patience_s"] = chance.random()
+        return fields
+
+    # Longer than an entry of five minutes lives, in some runs.
+    seconds = chance.choice([4, 40, 900])
+    await ask_for_a_while(world, number=40, seconds=seconds, more=marked)
+
+
 async def disk(world: "World") -> None:
     """The disk is full, slow or broken for a while; another program holds the database."""
     chance = world.chance_of("disk")
@@ -412,6 +438,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         shared_retries,
         output_limit,
         engine_faults,
+        cached,
         disk,
         full_journal,
         one_write_fails,
