@@ -9,9 +9,10 @@ from antiphon.core.images import GIF, JPEG, PNG
 from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, checked
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
 from antiphon.engines.llama.machine import LlamaMachine
-from antiphon.engines.llama.multimodal import ImagePrompts
-from antiphon.engines.llama.opening import opened_snapshots, restores, rewinds
+from antiphon.engines.llama.multimodal import ImagePrompts, marker_of
+from antiphon.engines.llama.opening import opened_snapshots, rewinds
 from antiphon.engines.llama.options import LlamaOptions, decode_options
+from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
 from antiphon.engines.llama.prompt_slot import SlotParts
 from antiphon.engines.llama.supervisor import RemoteServer, Supervisor
@@ -41,8 +42,8 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         try:
             props = await client.props()
             tokenizer = await Tokenizer.open(client.tokenize)
-            if parts.store is not None and not await restores(client, parts.store.folder):
-                parts.store = None
+            vision = props.modalities.vision
+            await probe(parts, marker_of(props) if vision else None)
         except EngineError as error:
             raise EngineStartError(f"Model `{config.model}`: {error}.") from error
         template = open_template(
@@ -56,7 +57,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             capabilities_of(
                 template,
                 props.default_generation_settings.n_ctx,
-                images=props.modalities.vision,
+                images=vision,
                 image_types=IMAGE_TYPES,
                 keeps_prefixes=machine.keeps_prefixes,
             ),

@@ -20,7 +20,7 @@ from antiphon.core.images import read_base64, read_head
 from antiphon.core.prompt import Confirmation
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.machine import LlamaCompletions, LlamaMachine
-from antiphon.engines.llama.server_types import MediaPrompt
+from antiphon.engines.llama.server_types import MediaPrompt, Props
 from antiphon.engines.token.machine import CompletionRequest, Piece, PreparedPrompt
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.images import RenderedPart
@@ -53,6 +53,11 @@ class ImagePrompt(msgspec.Struct, frozen=True):
     tokens: list[int]
     key: list[int]
     prefixes: Mapping[int, MediaPrompt]
+
+
+def marker_of(props: Props) -> str:
+    """Return the marker that stands for an image in a text."""
+    return props.media_marker or OLD_MARKERS[0]
 
 
 class ImagePrompts:
@@ -110,7 +115,8 @@ class ImagePrompts:
         prompt = ImagePrompt(markers[0].join(stretches), markers, sent, tokens, key, prefixes)
         # Right behind an image nothing can be kept: llama.cpp takes no prompt that ends in one.
         text_ends = len(begin) + len(first)
-        kept = [edge for edge in found if edge.at in prefixes or edge.at <= text_ends]
+        behind = prefixes if self._machine.parts.keeps_images else {}
+        kept = [edge for edge in found if edge.at in behind or edge.at <= text_ends]
         reader = MultimodalReader(self._machine, self, prompt, kept)
         return PreparedPrompt(RenderedPrompt(tokens, tuple(found)), reader)
 

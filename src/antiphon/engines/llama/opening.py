@@ -1,4 +1,4 @@
-"""Opens the snapshots of a model, and tries whether llama.cpp can use them."""
+"""Opens the snapshots of a model, as far as they can be kept."""
 
 import asyncio
 import contextlib
@@ -10,24 +10,18 @@ from typing import Final
 
 import structlog
 
-from antiphon.engines.base import EngineError
-from antiphon.engines.llama.client import LlamaClient, SlotUse
 from antiphon.engines.llama.gguf import read_metadata
 from antiphon.engines.llama.memory import bytes_of_token
 from antiphon.engines.llama.options import LlamaOptions
-from antiphon.engines.llama.prompt_slot import CHECKPOINT_GAP
 from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity, file_identity
 from antiphon.engines.llama.snapshots.inventory import name_model
 from antiphon.engines.llama.snapshots.store import SnapshotStore
-from antiphon.engines.token.machine import CompletionRequest
 
 FOLDER: Final = "snapshots"
 SWEEP_EVERY_S: Final = 60.0
 KV_TYPES: Final = ("f16", "f16")
 """The types of keys and values in memory: llama.cpp's own, as nothing is configured."""
-PROBE: Final = "What is saved here is restored at once, and read no second time."
-PROBE_FILE: Final = "probe.kv"
 
 
 @asynccontextmanager
@@ -94,43 +88,3 @@ def rewinds(weights: Path) -> bool:
     Blocks. Raises `OSError`.
     """
     return bytes_of_token(read_metadata(weights)) is not None
-
-
-async def restores(client: LlamaClient, folder: Path) -> bool:
-    """Try whether llama.cpp restores what it saves into `folder`, and reads it no second time.
-
-    It takes the time of reading some 20 tokens.
-    """
-    log = structlog.get_logger(__name__)
-    tokens = await client.tokenize(PROBE, control=False)
-    try:
-        await _read(client, tokens, fresh=True)
-        await client.save_slot(0, PROBE_FILE)
-        await client.erase_slot(0)
-        await client.restore_slot(0, PROBE_FILE)
-        reused = await _read(client, [*tokens, tokens[0]])
-        await client.erase_slot(0)
-    except EngineError as error:
-        log.warning("prompts are cached in memory only", reason=str(error))
-        return False
-    finally:
-        await asyncio.to_thread((folder / PROBE_FILE).unlink, missing_ok=True)
-    if reused < len(tokens) - CHECKPOINT_GAP:
-        log.warning(
-            "prompts are cached in memory only",
-            reason="llama.cpp reads again what it has restored",
-            restored=len(tokens),
-            reused=reused,
-        )
-        return False
-    return True
-
-
-async def _read(client: LlamaClient, tokens: list[int], *, fresh: bool = False) -> int:
-    """Read a prompt into the first slot, and return how many tokens were not read again."""
-    use = SlotUse(0, fresh=fresh)
-    request = CompletionRequest(tokens=tokens, max_tokens=0, temperature=0.0)
-    async with contextlib.aclosing(client.complete(request, None, use)) as pieces:
-        async for _ in pieces:
-            pass
-    return use.reused or 0

@@ -67,7 +67,8 @@ class SlotPrompt(msgspec.Struct, frozen=True):
 class SlotParts:
     """What all slots of one llama.cpp share.
 
-    `rewinds` is false once the model has shown that it cannot go back to a shorter prefix.
+    `rewinds` is false once the model has shown that it cannot go back to a shorter prefix,
+    `keeps_images` if it cannot restore an image.
     `mismatches` counts prompts of which llama.cpp reused less than the slot was known to hold,
     `tokens_read` all tokens of prompts that were computed.
     """
@@ -91,6 +92,7 @@ class SlotParts:
         self.rates = Rates()
         self.sessions = SessionPrefixes()
         self.rewinds = True
+        self.keeps_images = True
         self.mismatches = 0
         self.tokens_read = 0
         self.log = structlog.get_logger(__name__)
