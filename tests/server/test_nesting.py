@@ -44,3 +44,16 @@ async def test_deep_value_is_answered_or_refused(client: Any, fields: Any, path:
             assert answered.error[:2] == (400, "invalid_request_error")
             assert "nested" in answered.error[2]
     assert statuses == {200, 400}
+
+
+@pytest.mark.parametrize("fields", [with_input, with_schema])
+async def test_prompt_cache_refuses_no_deep_value(client: Any, fields: Any) -> None:
+    app = await client(context_tokens=10**6)
+    asks = ('"cache_control": {"type": "ephemeral"}', '"diagnostics": {"previous_message_id": "m"}')
+    for depth in DEPTHS:
+        statuses = set()
+        for more in ("", *(f"{ask}, " for ask in asks)):
+            body = f'{{"model": "claude-x", "max_tokens": 5, {more}{fields(nested(depth))}}}'
+            statuses.add((await app.post("/v1/messages", body.encode())).status)
+        assert statuses <= {200, 400}
+        assert len(statuses) == 1, depth

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.engines.base import EngineConfig, EngineEvent, Prompt, PromptSize
@@ -368,6 +369,36 @@ async def test_engine_without_a_prompt_cache_reads_plain_input(start) -> None:
         answer = await office.caller.create(**LONG, messages=[turn(50)])
         assert usage_of(answer.json) == (1350, 0, 0, 0)
         assert cache_header(answer) == "read=0; written=0; input=1350; reason=engine-keeps-none"
+
+
+async def test_log_line_has_what_was_read_and_written(start) -> None:
+    office = await start()
+    with capture_logs() as lines:
+        for _ in range(2):
+            await used(office.caller, **LONG, messages=[turn(50)])
+        await used(office.caller, messages=[turn(50)])
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    told = [tuple(line.get(name) for name in names) for line in lines]
+    assert told == [(1350, 0, 1300), (1350, 1300, 0), (50, None, None)]
+
+
+async def test_shortfall_is_logged_without_content(start) -> None:
+    office = await start(kept_prefixes=1)
+    await used(office.caller, **LONG, messages=[turn(50)])
+    await used(office.caller, system=system(1200, mark=FIVE_MINUTES), messages=[turn(50)])
+    with capture_logs() as lines:
+        await used(office.caller, **LONG, messages=[turn(50)])
+    assert lines[0] == {
+        "event": "less cached than planned",
+        "log_level": "warning",
+        "model": "scripted",
+        "reason": "engine-had-less",
+        "planned_reads": 1300,
+        "reads": 0,
+        "reused": 0,
+        "planned_writes": 0,
+        "writes": 1,
+    }
 
 
 async def test_request_without_breakpoints_has_no_header(start) -> None:

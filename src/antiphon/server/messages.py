@@ -62,6 +62,9 @@ class MessageEndpoints:
                         answer.mark_due()
                     exchange.fields["input_tokens"] = answer.input_tokens
                     exchange.fields["output_tokens"] = answer.output_tokens
+                    if any(cached := answer.cached_tokens):
+                        names = ("cache_read_input_tokens", "cache_creation_input_tokens")
+                        exchange.fields |= zip(names, cached, strict=True)
 
     async def _write(self, exchange: Exchange, answer: Answer, *, stream: bool) -> None:
         if stream:

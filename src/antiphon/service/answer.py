@@ -65,6 +65,12 @@ class Answer:
         self._due = False
 
     @property
+    def cached_tokens(self) -> tuple[int, int]:
+        """The tokens of the prompt that were read from a prompt cache, and those written to one."""
+        tokens = self._prompt_tokens
+        return tokens.cache_read, tokens.cache_write_5m + tokens.cache_write_1h
+
+    @property
     def input_tokens(self) -> int:
         """The size of the whole prompt: from the engine, and before that from the admission."""
         return self._prompt_tokens.prompt or self._admission.input_tokens
