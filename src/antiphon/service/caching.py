@@ -85,13 +85,11 @@ class PromptCaching:
         caller: Caller,
         model: CachedModel,
         size: int,
-    ) -> "CachedRequest | None":
-        """Look up a prompt whose documents are not text yet, from a body of `size` bytes.
+    ) -> "CachedRequest":
+        """Look up a prompt with breakpoints, or of a request that asks for diagnostics.
 
-        Returns `None` for a request that has nothing to do with the cache.
+        Its documents are not text yet; its body had `size` bytes.
         """
-        if not prompt.breakpoints and params.diagnostics is None:
-            return None
         caches = model.keeps_prefixes and bool(prompt.breakpoints)
         chain = None
         if caches or params.diagnostics is not None:
