@@ -212,6 +212,19 @@ async def test_failed_request_leaves_no_entry_and_costs_nothing(start, stream: b
     ]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_caller_that_leaves_before_the_answer_begins_leaves_no_entry(
+    start, stream: bool
+) -> None:
+    office = await start(replies=[{"when": "b", "delay_s": 300}, {"text": "one two"}])
+    body = {**_hello(), **LONG, "messages": [turn(50, word="b")], "stream": stream}
+    call = office.caller.start("POST", "/v1/messages", body)
+    await asyncio.sleep(0.2)
+    call.hang_up()
+    await call.task
+    assert await used(office.caller, **LONG, messages=[turn(50)]) == (50, 0, 1300, 0)
+
+
 async def test_refused_request_leaves_no_entry(start) -> None:
     office = await start()
     await office.limit("", input_tokens_per_minute_cache_aware=1500)
