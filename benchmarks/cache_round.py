@@ -18,9 +18,10 @@ class Round:
     """One round of one size: times to the first token in ms, unless something else is said.
 
     - `behind`: the tokens behind the breakpoint, of `tokens` before it.
+    - `cold_again`: another prefix, read after `elsewhere`, when slots hold long prompts.
     - `killed`, `killed_second`: the first and the second request of a new server.
     - `together`: until `AT_ONCE` requests have their first token.
-    - `claimed`: the cached tokens that the usage told, in the slot and restored.
+    - `claimed`: the cached tokens that the usage told: in the slot, restored, and after the kill.
     - `save`, `restore`, `restore_from_disk`, `check`: the times of one snapshot.
     """
 
@@ -35,8 +36,9 @@ class Round:
     killed: float = 0
     killed_second: float = 0
     elsewhere: float = 0
+    cold_again: float = 0
     together: float = 0
-    claimed: tuple[int, int] = (0, 0)
+    claimed: tuple[int, ...] = (0, 0, 0)
     save: float = 0
     restore: float = 0
     restore_from_disk: float = 0
@@ -77,16 +79,19 @@ def first_tokens(rounds: Sequence[Round]) -> list[Figure]:
     row, beside = rows.row, rows.beside
     behind = f"{rounds[0].behind} tokens behind the prefix"
     of_bare = f"{rows.median(lambda one: one.cold / one.bare_cold):.3g} of bare"
-    in_slot, restored = (f"; {min(one.claimed[k] for one in rounds):,} claimed" for k in (0, 1))
+    in_slot, restored, killed = (
+        f"; {min(claimed):,} claimed"
+        for claimed in zip(*(one.claimed for one in rounds), strict=True)
+    )
 
     def bare(one: Round) -> float:
         return one.bare_restored
 
     def elsewhere(one: Round) -> float:
-        return one.elsewhere / one.cold
+        return one.elsewhere / one.cold_again
 
     def together(one: Round) -> float:
-        return (one.together - AT_ONCE * one.bare_slot) / one.cold
+        return (one.together - AT_ONCE * one.bare_slot) / one.cold_again
 
     reused = "" if ISOLATED.met(rows.median(elsewhere)) else "KV of another workspace is reused"
     return [
@@ -97,7 +102,8 @@ def first_tokens(rounds: Sequence[Round]) -> list[Figure]:
         row("restored, bare llama.cpp", bare),
         *beside("restored", lambda one: one.restored, bare, restored),
         *beside("after kill -9", lambda one: one.killed, bare),
-        *beside("after kill -9, second request", lambda one: one.killed_second, bare),
+        *beside("after kill -9, second request", lambda one: one.killed_second, bare, killed),
+        row("cold, other slots in use", lambda one: one.cold_again),
         row("in another workspace", lambda one: one.elsewhere),
         row("in another workspace, of cold", elsewhere, ISOLATED, unit="times", side=reused),
         row(f"{AT_ONCE} at once, until all have one", lambda one: one.together),

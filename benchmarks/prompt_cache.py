@@ -26,7 +26,6 @@ from antiphon.engines.llama.opening import FOLDER
 from antiphon.engines.llama.snapshots.files import SnapshotFiles
 from antiphon.engines.llama.snapshots.keys import open_key
 from antiphon.engines.llama.snapshots.prefixes import pack_tokens
-from antiphon.settings import Settings
 from benchmarks.answers import AnswerError
 from benchmarks.bare import bare_llama
 from benchmarks.cache_round import Round, first_tokens, snapshots
@@ -46,7 +45,6 @@ SETTLE_S = 1.0
 """The pause after a prefix was read, in which its snapshot is proven in the background."""
 LEAST, MOST = 100, 8_000
 """The sizes that fit between what each prompt has and the context of a slot."""
-MINIMUM = "cache_minimum_tokens"
 
 Ask: TypeAlias = Callable[[MarkedPrompt], Awaitable[float]]
 """Asks a prompt, and returns the time to its first token in ms."""
@@ -83,17 +81,16 @@ def measure(weights: Path | None, size: Size) -> list[Figure]:
 async def _measure(
     weights: Path, size: Size, data: Path, slots: Path, keys: Sequence[str]
 ) -> list[list[Round]]:
-    settings = {"ANTIPHON_ENGINE": "llama", "ANTIPHON_MODEL": str(weights)}
-    wanted = list(size.sizes)
-    if MINIMUM in Settings.__struct_fields__:
-        settings[f"ANTIPHON_{MINIMUM.upper()}"] = str(min(*wanted, MINIMUM_TOKENS))
-    else:
-        wanted = [max(tokens, MINIMUM_TOKENS + 8) for tokens in wanted]
-    rounds: list[list[Round]] = [[] for _ in wanted]
+    settings = {
+        "ANTIPHON_ENGINE": "llama",
+        "ANTIPHON_MODEL": str(weights),
+        "ANTIPHON_CACHE_MINIMUM_TOKENS": str(min(*size.sizes, MINIMUM_TOKENS)),
+    }
+    rounds: list[list[Round]] = [[] for _ in size.sizes]
     async with bare_llama(weights, slots) as bare:
         sides = _Sides(data, settings, keys, MarkedPrompts(bare), BareSlots(bare, slots))
         for place in range(size.rounds):
-            for kept, tokens in zip(rounds, wanted, strict=True):
+            for kept, tokens in zip(rounds, size.sizes, strict=True):
                 one = await sides.measure(tokens, size.repeats, bare_first=bool(place % 2))
                 print(f"round {place + 1} of {size.rounds}: {one}", file=sys.stderr, flush=True)
                 kept.append(one)
@@ -128,6 +125,9 @@ class _Sides:
                 await self._compare(one, ours, prefix, repeats, bare_first=bare_first)
                 prompt = await self._prompts.ask(prefix)
                 one.elsewhere = await ours.first_ms(prompt, self._other_key)
+                await asyncio.sleep(SETTLE_S)
+                other = await self._prompts.ask(await self._prompts.prefix(tokens))
+                one.cold_again = await ours.first_ms(other)
                 await asyncio.sleep(SETTLE_S)
                 together = [await self._prompts.ask(shared) for _ in range(AT_ONCE)]
                 one.together = await ours.all_first_ms(together)
@@ -168,13 +168,16 @@ class _Sides:
     async def _restart(self, one: Round, prefixes: Sequence[str], repeats: int) -> None:
         """Ask new servers about prefixes that others have read, and kill them."""
         measured: list[list[float]] = []
+        claimed = 0
         for _ in range(repeats):
             with antiphon(self._data, self._settings) as server:
                 async with through(server, self._key) as ours:
                     prompts = [await self._prompts.ask(prefix) for prefix in prefixes]
                     measured.append([await ours.first_ms(prompt) for prompt in prompts])
+                    claimed = ours.claimed
                 server.kill()
         one.killed, one.killed_second = map(statistics.median, zip(*measured, strict=True))
+        one.claimed = (*one.claimed, claimed)
 
 
 def _check_ms(data: Path, prompt: MarkedPrompt) -> float:

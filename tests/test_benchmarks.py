@@ -57,6 +57,9 @@ def test_prompt_cache_is_measured_beside_bare_llama(default_model: Path, tmp_pat
     ways = ("cold", "in its slot", "restored", "after kill -9", "in another workspace")
     assert all(values[way][0] > 0 for way in ways)
     assert values["snapshot, for each token"][0] > 1000
+    sides = {one["what"]: one["ratio"] for one in figures}
+    for way in ("in its slot", "restored", "after kill -9, second request"):
+        assert sides[f"150 tokens: {way}"].endswith("; 150 claimed")
 
 
 def test_figures_of_the_prompt_cache_are_compared_with_bare_llama() -> None:
@@ -64,6 +67,7 @@ def test_figures_of_the_prompt_cache_are_compared_with_bare_llama() -> None:
         tokens=600,
         behind=22,
         cold=2000,
+        cold_again=4000,
         bare_cold=1000,
         slot=120,
         bare_slot=100,
@@ -71,9 +75,9 @@ def test_figures_of_the_prompt_cache_are_compared_with_bare_llama() -> None:
         bare_restored=110,
         killed=170,
         killed_second=120,
-        elsewhere=2000,
-        together=3400,
-        claimed=(600, 500),
+        elsewhere=4000,
+        together=6000,
+        claimed=(600, 500, 0),
         restore_from_disk=100,
         check=200,
         snapshot_bytes=6000,
@@ -99,7 +103,7 @@ def test_figures_of_the_prompt_cache_are_compared_with_bare_llama() -> None:
 
 
 def test_reuse_across_workspaces_is_told_in_the_table() -> None:
-    one = Round(cold=100, bare_cold=100, elsewhere=80)
+    one = Round(cold=1000, bare_cold=1000, cold_again=100, elsewhere=80)
     told = [figure.ratio for figure in first_tokens([one]) if "workspace, of cold" in figure.what]
     assert told == ["KV of another workspace is reused"]
 
