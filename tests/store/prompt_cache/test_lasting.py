@@ -1,5 +1,6 @@
 """Entries that outlive the process that wrote them."""
 
+import asyncio
 import errno
 import os
 from pathlib import Path
@@ -125,6 +126,52 @@ def test_changed_record_ends_its_file(tmp_path: Path) -> None:
     again = EntryLog(tmp_path)
     assert set(again.open(NOW)) == {KEYS[0]}
     again.close()
+
+
+@pytest.mark.parametrize("name", [CURRENT, PREVIOUS, f"{CURRENT}.new"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to nothing", "endless link"])
+async def test_what_is_no_file_is_replaced(tmp_path: Path, name: str, kind: str) -> None:
+    folder, other = tmp_path / "cache", tmp_path / "other"
+    folder.mkdir()
+    other.write_bytes(HEADER + encoded({KEYS[1]: entry()}))
+    before = other.read_bytes()
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        targets = {"link": other, "link to nothing": tmp_path / "none"}
+        (folder / name).symlink_to(targets.get(kind, Path("/dev/zero")))
+    # To open a pipe waits for its other end, in a thread that nothing ends.
+    opening = asyncio.create_task(LastingCacheIndex.open(folder, Clock()))
+    done, _ = await asyncio.wait([opening], timeout=10)
+    if not done:
+        _let_go(folder / name)
+    assert done
+    index = opening.result()
+    await index.store({KEYS[0]: entry()})
+    await index.aclose()
+    again = await LastingCacheIndex.open(folder, Clock())
+    assert (await again.find(KEYS)).entries == {KEYS[0]: entry()}
+    await again.aclose()
+    assert other.read_bytes() == before
+    assert not (tmp_path / "none").exists()
+
+
+def _let_go(pipe: Path) -> None:
+    """Open the other end of a pipe, so that whoever waits for it goes on."""
+    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+
+
+def test_start_finds_the_entries_that_were_noted_last(tmp_path: Path) -> None:
+    log = EntryLog(tmp_path)
+    log.open(NOW)
+    log.append(encoded({key: entry() for key in KEYS}), NOW)
+    # Read again, so it is not the oldest any more.
+    log.append(encoded({KEYS[0]: entry()}), NOW)
+    log.close()
+    again = EntryLog(tmp_path, most_entries=3)
+    assert list(again.open(NOW)) == [KEYS[4], KEYS[5], KEYS[0]]
+    again.close()
+    assert (tmp_path / CURRENT).stat().st_size == len(HEADER) + 3 * SIZE
 
 
 @pytest.mark.parametrize("short", [True, False])

@@ -11,7 +11,9 @@ read there is not found: neither is a reason to refuse a request or a start.
 """
 
 import os
+import stat
 import struct
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,7 @@ from zlib import crc32
 
 from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.prompt_cache import CacheEntry
+from antiphon.store.prompt_cache.memory import MOST_ENTRIES
 
 HEADER: Final = b"antiphon prompt cache entries 1\n"
 HOUR_MS: Final = 3_600_000
@@ -36,33 +39,38 @@ _TTLS: Final[tuple[CacheTtl, ...]] = ("5m", "1h")
 class EntryLog:
     """The log in a folder. Methods block, and raise `OSError`; one thread at a time may call them.
 
-    Times are Unix milliseconds.
+    Times are Unix milliseconds. `most_entries` are found by a start: those noted last.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most_entries: int = MOST_ENTRIES) -> None:
         self._folder = folder
+        self._most_entries = most_entries
         self._file: int | None = None
         self._size = 0
         self._began_at = 0
 
     def open(self, now: int) -> Mapping[bytes, CacheEntry]:
-        """Begin a new file, and return the live entries of the last ones.
+        """Begin a new file, and return the live entries of the last ones, the newest last.
 
-        The time is linear in the records of two hours: some 2 µs each.
+        The time is linear in the records of two hours: some 2 µs each. Memory is for one file, and
+        for `most_entries`.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found: dict[bytes, CacheEntry] = {}
+        found: OrderedDict[bytes, CacheEntry] = OrderedDict()
         for name in (PREVIOUS, CURRENT):
             for key, entry in _records(self._folder / name):
+                # The last one counts: it was merged with those before it.
+                found.pop(key, None)
                 if entry.is_live(now):
-                    # The last one counts: it was merged with those before it.
                     found[key] = entry
-                else:
-                    found.pop(key, None)
+                if len(found) > self._most_entries:
+                    found.popitem(last=False)
         # What was found begins the new file, so that the rest of the old ones is not needed.
-        self._begin(now, self._folder / f"{CURRENT}.new")
+        unfinished = self._folder / f"{CURRENT}.new"
+        unfinished.unlink(missing_ok=True)
+        self._begin(now, unfinished)
         self._write(encoded(found))
-        (self._folder / f"{CURRENT}.new").rename(self._folder / CURRENT)
+        unfinished.replace(self._folder / CURRENT)
         (self._folder / PREVIOUS).unlink(missing_ok=True)
         return found
 
@@ -81,7 +89,8 @@ class EntryLog:
 
     def _begin(self, now: int, path: Path) -> None:
         self.close()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        # What stands there is not ours: to open a pipe would wait for its reader.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
         self._size, self._began_at = 0, now
         self._write(HEADER)
@@ -112,9 +121,15 @@ def encoded(entries: Mapping[bytes, CacheEntry]) -> bytes:
 
 
 def _records(path: Path) -> Iterator[tuple[bytes, CacheEntry]]:
-    """Yield the records of a file, up to the first that is damaged."""
+    """Yield the records of a file, up to the first that is damaged.
+
+    A link, a pipe or a device is damage: to open a pipe would wait for its writer.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with path.open("rb") as file:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return
+        with os.fdopen(os.open(path, flags), "rb") as file:
             data = file.read(MOST_BYTES + len(HEADER))
     except FileNotFoundError:
         return
