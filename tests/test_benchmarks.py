@@ -95,6 +95,7 @@ def test_figures_of_the_prompt_cache_are_compared_with_bare_llama() -> None:
     assert figures["8 at once less their questions, of cold"].median == 1.3
     assert figures["in its slot"].ratio == "0.06 of cold; 600 claimed"
     assert figures["restored"].ratio == "0.061 of cold; 500 claimed"
+    assert figures["after kill -9, second request"].ratio == "0.06 of cold; 0 claimed"
     assert figures["in another workspace, of cold"].ratio == ""
     assert figures["snapshot, for each token"].median == 10
     assert figures["prompts are read at"].median == 622

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from antiphon.core.prompt_cache import CacheEntry, Fingerprint
 from antiphon.store.prompt_cache.valkey import ValkeyCacheIndex
@@ -72,6 +73,35 @@ async def test_value_of_another_release_is_not_found(index: ValkeyCacheIndex, fo
         entry = hour()
         await index.store({A: entry})
         assert (await index.find([A])).entries == {A: entry}
+    assert logs == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "600", "600 2h", "x 5m", "-6 5m", "6e2 5m", "600 5m 5m", "9" * 5000 + " 5m"]
+)
+async def test_live_value_of_another_form_is_not_found(index: ValkeyCacheIndex, value: str) -> None:
+    client, prefix = index._server.client, index._server.prefix
+    await client.set(f"{prefix}:cache:entry:{A.hex()}", f"{local_ms() + 90_000} {value}")
+    await index.store({B: hour()})
+    with capture_logs() as logs:
+        assert set((await index.find([A, B])).entries) == {B}
+        await index.refresh(A, local_ms())
+        await index.store({A: hour()})
+    assert set((await index.find([A, B])).entries) == {A, B}
+    assert logs == []
+
+
+async def test_value_of_another_type_is_not_found(index: ValkeyCacheIndex) -> None:
+    client, prefix = index._server.client, index._server.prefix
+    for kind in ("entry", "fingerprint"):
+        await client.rpush(f"{prefix}:cache:{kind}:{A.hex()}", "a", "list")
+    with capture_logs() as logs:
+        assert await index.fingerprint(A) is None
+        await index.refresh(A, local_ms())
+        await index.store({A: hour()})
+        await index.keep_fingerprint(A, PRINT)
+    assert set((await index.find([A])).entries) == {A}
+    assert await index.fingerprint(A) == PRINT
     assert logs == []
 
 

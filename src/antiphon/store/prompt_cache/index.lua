@@ -49,6 +49,11 @@ local function lifetime_of(value)
   return string.match(value, '^%d+ (5m)$') or string.match(value, '^%d+ (1h)$')
 end
 
+-- Unlike GET, MGET finds nothing in place of a value of another type, and fails for none.
+local function get(key)
+  return call('MGET', key)[1]
+end
+
 local function write(key, over, value)
   if now < over then
     call('SET', key, whole(over) .. ' ' .. value, 'PX', whole(over - now + SLACK_MS))
@@ -96,7 +101,7 @@ end
 
 function operations.refresh(asked)
   local key = entries .. asked.key
-  local over, value = read(call('GET', key))
+  local over, value = read(get(key))
   if over then
     local life = asked.lives[lifetime_of(value) or '']
     if life then
@@ -114,7 +119,7 @@ function operations.store(added)
   for _, entry in ipairs(added) do
     local key, ttl, over = entries .. entry[1], entry[3], entry[4]
     local tokens = whole(entry[2])
-    local over_before, before = read(call('GET', key))
+    local over_before, before = read(get(key))
     local ttl_before = over_before and string.match(before, '^' .. tokens .. ' (%w+)$')
     if ttl_before then
       over = math.max(over, over_before)
@@ -134,7 +139,7 @@ function operations.keep_fingerprint(kept)
 end
 
 function operations.fingerprint(key)
-  local over, value = read(call('GET', fingerprints .. key))
+  local over, value = read(get(fingerprints .. key))
   return over and value or false
 end
 

@@ -1,5 +1,6 @@
 """The index of the prompt cache in Valkey, shared by every process."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
@@ -11,6 +12,8 @@ from antiphon.core.prompt_cache import CacheEntry, Fingerprint
 from antiphon.core.prompt_cache.entries import TTL_MS
 from antiphon.store.prompt_cache.base import FINGERPRINT_MS, Found
 from antiphon.store.valkey import Script, ValkeyAwayError, ValkeyServer
+
+_ENTRY: Final = re.compile("([0-9]{1,16}) ([0-9]{1,16}) (5m|1h)")
 
 # A server that is away is asked again after this time, by one call.
 _RETRY_MS: Final = 500
@@ -43,7 +46,8 @@ class ValkeyCacheIndex:
         if answer is None:
             return Found(self._clock(), {})
         now, found = answer
-        return Found(int(now), {keys[number]: _read(text) for number, text in found})
+        read = ((keys[number], _read(text)) for number, text in found)
+        return Found(int(now), {key: entry for key, entry in read if entry is not None})
 
     async def refresh(self, key: bytes, started_at: int) -> None:
         await self._call("refresh", {"key": key.hex(), "started_at": started_at, "lives": TTL_MS})
@@ -93,6 +97,10 @@ class ValkeyCacheIndex:
         return answer
 
 
-def _read(text: str) -> CacheEntry:
-    expires_at, tokens, ttl = text.split(" ")
+def _read(text: str) -> CacheEntry | None:
+    """Read an entry; one of another form, as of another release, counts as none."""
+    found = _ENTRY.fullmatch(text)
+    if found is None:
+        return None
+    expires_at, tokens, ttl = found.groups()
     return CacheEntry(int(tokens), "1h" if ttl == "1h" else "5m", int(expires_at))
