@@ -131,6 +131,21 @@ async def test_budget_of_less_than_a_prefix_keeps_none(weights: Path, tmp_path: 
         assert (await answered(engine, prompt))[0].reused == 0
 
 
+async def test_name_that_cannot_be_written_costs_no_snapshot(weights: Path, tmp_path: Path) -> None:
+    prompt = asked(text("named", 200), "What?", marks=[0])
+    async with opened(weights, tmp_path) as engine:
+        await answered(engine, prompt)
+        await settled(engine)
+        (file,) = files_of(engine)
+        name = file.parent.with_suffix(".model")
+    name.unlink()
+    name.mkdir()
+    async with opened(weights, tmp_path) as engine:
+        assert files_of(engine) == [file]
+        again, _ = await answered(engine, prompt)
+        assert again.reused >= again.breakpoints[0]
+
+
 async def test_side_request_evicts_no_prefix(weights: Path, tmp_path: Path) -> None:
     async with opened(weights, tmp_path) as engine:
         await answered(engine, asked(text("one", 200), "?", marks=[0]))

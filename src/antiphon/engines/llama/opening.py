@@ -38,11 +38,14 @@ async def opened_snapshots(
         store = await SnapshotStore.open(
             state_dir / FOLDER, identity, budget_bytes=options.snapshot_bytes
         )
-        await asyncio.to_thread(name_model, store.folder, model)
     except (SnapshotsUnavailableError, OSError) as error:
         log.warning("prompts are cached in memory only", reason=str(error))
         yield None
         return
+    try:
+        await asyncio.to_thread(name_model, store.folder, model)
+    except OSError as error:
+        log.warning("the snapshots of a model have no name", reason=error.strerror)
     sweeping = asyncio.create_task(_sweep(store), name="antiphon-snapshots")
     try:
         yield store

@@ -101,3 +101,18 @@ def test_processes_that_make_a_key_at_once_get_the_same(tmp_path: Path) -> None:
         thread.join()
     assert len(keys) == 8
     assert len(set(keys)) == 1
+
+
+def test_files_behind_a_link_are_not_removed(tmp_path: Path) -> None:
+    """Like a folder of an identity that was moved to another disk, or one that was put there."""
+    root, other = tmp_path / "snapshots", tmp_path / "other"
+    other.mkdir()
+    (other / "precious").write_text("not a snapshot")
+    owned = OwnedFolder.open(root, IDENTITY)
+    (root / ("b" * 64)).symlink_to(other)
+    (root / ("c" * 64)).mkdir()
+    (root / ("c" * 64) / "rest.part").write_text("of a snapshot")
+    owned.remove_ended_elsewhere(0.0)
+    owned.close()
+    assert (other / "precious").exists()
+    assert not (root / ("c" * 64)).exists()

@@ -1,3 +1,5 @@
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,40 @@ async def test_folder_without_a_name_is_listed(tmp_path: Path) -> None:
     await store.aclose()
     (found,) = kept_prefixes(tmp_path)
     assert found.model is None
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to nothing"])
+async def test_what_is_no_file_is_no_name_and_is_replaced(tmp_path: Path, kind: str) -> None:
+    store = await open_store(tmp_path / "snapshots", Disk())
+    await put(store, "one", [1, 2, 3])
+    await store.aclose()
+    other, path = tmp_path / "other", store.folder.with_suffix(".model")
+    other.write_text("precious")
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(other if kind == "link" else tmp_path / "none")
+    names: list[str | None] = []
+
+    def look_and_name() -> None:
+        names.extend(one.model for one in kept_prefixes(tmp_path / "snapshots"))
+        name_model(store.folder, "qwen")
+        names.extend(one.model for one in kept_prefixes(tmp_path / "snapshots"))
+
+    # To open a pipe would wait for its other end.
+    thread = threading.Thread(target=look_and_name, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert names == [None, "qwen"]
+    assert other.read_text() == "precious"
+    assert not (tmp_path / "none").exists()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_long_name_is_cut(tmp_path: Path) -> None:
+    store = await open_store(tmp_path, Disk())
+    await put(store, "one", [1, 2, 3])
+    name_model(store.folder, "x" * 100_000)
+    await store.aclose()
+    (found,) = kept_prefixes(tmp_path)
+    assert found.model == "x" * 4096

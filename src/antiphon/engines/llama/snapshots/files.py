@@ -87,7 +87,7 @@ class SnapshotFiles:
         disk takes the last of them.
         """
         part, state = self.folder / f"{name}{PART}", self.folder / f"{name}{STATE}"
-        with _opened(part) as descriptor:
+        with opened(part) as descriptor:
             os.fchmod(descriptor, 0o600)
             os.fsync(descriptor)
         part.rename(state)
@@ -170,7 +170,7 @@ class SnapshotFiles:
 
     def _read(self, name: str) -> Found | None:
         try:
-            with _opened(self.folder / f"{name}{RECORD}") as descriptor:
+            with opened(self.folder / f"{name}{RECORD}") as descriptor:
                 written = os.fstat(descriptor)
                 if written.st_size > MOST_BYTES:
                     return None
@@ -184,7 +184,7 @@ class SnapshotFiles:
     def _digest(self, path: Path, size: int, stop: Event) -> tuple[bytes, Seen | None]:
         """Return the proof of a file, and how it was seen before and after it was read."""
         proof = hmac.new(self._key, FILE_FORMAT, "sha256")
-        with _opened(path) as descriptor:
+        with opened(path) as descriptor:
             before = os.fstat(descriptor)
             if before.st_size != size:
                 raise DamagedFileError("the file has another size")
@@ -205,7 +205,7 @@ class SnapshotFiles:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def opened(path: Path) -> Iterator[int]:
     """Open a regular file to read; a link, a pipe or a device is damage."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:

@@ -59,13 +59,22 @@ class OwnedFolder:
         Blocks. Raises `OSError`.
         """
         for path in self._root.iterdir():
-            if path != self.path and IDENTITY.fullmatch(path.name) and path.is_dir():
+            if path != self.path and is_of_an_identity(path):
                 with _owned(self._root, path.name) as owned:
                     if owned:
                         _remove_ended(SnapshotFiles(path, self.key), now)
 
     def close(self) -> None:
         os.close(self._lock)
+
+
+def is_of_an_identity(path: Path) -> bool:
+    """Return whether a path is the folder of an identity.
+
+    A link is none: what is no snapshot in such a folder is removed, wherever it is.
+    """
+    named = IDENTITY.fullmatch(path.name) is not None
+    return named and path.is_dir() and not path.is_symlink()
 
 
 def _remove_ended(files: SnapshotFiles, now: float) -> None:

@@ -4,19 +4,21 @@ Nothing is locked, and nothing is removed but what is asked for. A server that l
 which is gone reads the prompt instead.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from antiphon.engines.llama.snapshots.files import SnapshotFiles
-from antiphon.engines.llama.snapshots.folder import IDENTITY
+from antiphon.engines.llama.snapshots.files import DamagedFileError, SnapshotFiles, opened
+from antiphon.engines.llama.snapshots.folder import is_of_an_identity
 from antiphon.engines.llama.snapshots.keys import KEY_FILE, read_key
 from antiphon.engines.llama.snapshots.prefixes import TOKEN_BYTES
 
 MODEL: Final = ".model"
 """Beside each folder: the id of the model that used it last, as people know it."""
+MOST_NAME_BYTES: Final = 4096
 
 
 class KeptPrefix(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +39,13 @@ class KeptPrefix(msgspec.Struct, frozen=True, kw_only=True):
 
 def name_model(folder: Path, model: str) -> None:
     """Note the model of a folder of snapshots. Blocks. Raises `OSError`."""
-    path = folder.with_suffix(MODEL)
-    path.touch(mode=0o600)
-    path.write_text(model, encoding="utf-8")
+    unfinished = folder.with_suffix(f"{MODEL}.part")
+    unfinished.unlink(missing_ok=True)
+    # What stands there is replaced, not opened: it may be a link, or a pipe without a reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(unfinished, flags, 0o600), "w", encoding="utf-8") as file:
+        file.write(model)
+    unfinished.replace(folder.with_suffix(MODEL))
 
 
 def kept_prefixes(root: Path) -> list[KeptPrefix]:
@@ -62,7 +68,7 @@ def kept_prefixes(root: Path) -> list[KeptPrefix]:
             ends_at=one.used_at + one.record.lifetime_s,
         )
         for folder in root.iterdir()
-        if IDENTITY.fullmatch(folder.name) and folder.is_dir()
+        if is_of_an_identity(folder)
         for one in SnapshotFiles(folder, key).find_whole()
         if one.record.identity == folder.name
     ]
@@ -77,6 +83,7 @@ def remove_prefixes(prefixes: Iterable[KeptPrefix]) -> None:
 
 def _model_of(folder: Path) -> str | None:
     try:
-        return folder.with_suffix(MODEL).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+        with opened(folder.with_suffix(MODEL)) as descriptor:
+            return os.read(descriptor, MOST_NAME_BYTES).decode(errors="replace")
+    except (FileNotFoundError, DamagedFileError):
         return None
