@@ -94,7 +94,7 @@ async def test_live_value_of_another_form_is_not_found(index: ValkeyCacheIndex, 
 async def test_value_of_another_type_is_not_found(index: ValkeyCacheIndex) -> None:
     client, prefix = index._server.client, index._server.prefix
     for kind in ("entry", "fingerprint"):
-        await client.rpush(f"{prefix}:cache:{kind}:{A.hex()}", "a", "list")
+        await client.execute_command("RPUSH", f"{prefix}:cache:{kind}:{A.hex()}", "a")
     with capture_logs() as logs:
         assert await index.fingerprint(A) is None
         await index.refresh(A, local_ms())
