@@ -147,6 +147,18 @@ async def test_entry_ends_five_minutes_after_it_was_read_last(start) -> None:
     assert await used(office.caller, **body) == (50, 0, 1300, 0)
 
 
+async def test_entry_lives_its_time_from_the_beginning_of_its_answer(start) -> None:
+    """Otherwise a prompt that is read for minutes would pay for what is over already."""
+    office = await start(replies=[{"when": "", "text": "one", "delay_s": 0.5}])
+    body = {**LONG, "messages": [turn(50)]}
+    first = asyncio.create_task(used(office.caller, **body))
+    await asyncio.sleep(0.1)
+    office.clock.passes(minutes=6)
+    assert await first == (50, 0, 1300, 0)
+    office.clock.passes(minutes=4)
+    assert await used(office.caller, **body) == (50, 1300, 0, 0)
+
+
 async def test_entry_of_an_hour_lives_for_an_hour(start) -> None:
     office = await start()
     body = {"system": system(1300, mark=ONE_HOUR), "messages": [turn(50)]}

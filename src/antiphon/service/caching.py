@@ -198,8 +198,11 @@ class CachedRequest:
         if self.claim is not None:
             if self.claim.read is not None:
                 await self._refresh_key(self.claim.read.key)
-            if entries := self.claim.entries(self._found.now):
-                await self._index.store(entries)
+            if self.claim.writes:
+                # An entry lives at least its time from now on: to read a prompt may have taken
+                # longer than that, and nobody may pay for what is over when it is stored.
+                begun_at = (await self._index.find(())).now
+                await self._index.store(self.claim.entries(begun_at))
         if self.diagnosis is not None:
             await self.diagnosis.keep(message_id, self._tokens)
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from antiphon.core.hints import NO_HINTS, Hints
+from antiphon.core.prompt import Prompt
 from antiphon.engines.base import EngineConfig, EngineError, EngineErrorKind
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.server_types import RestoredSlot, SavedSlot
 from antiphon.engines.llama.snapshots.files import STATE
+from antiphon.engines.llama.snapshots.inventory import kept_prefixes, remove_prefixes
 from support.caching import answered, asked, child_of, fill, opened, settled, text
 from support.conversation import eventually
 from support.tiny_models import Kind, write_model
@@ -54,6 +57,23 @@ async def test_changed_file_is_not_restored(engine: LlamaEngine) -> None:
     await settled(engine)
     await fill(engine)
     assert (await answered(engine, prompt))[0].reused >= cold.breakpoints[0]
+
+
+async def test_snapshot_that_a_command_removed_is_saved_again(engine: LlamaEngine) -> None:
+    prompt = asked(text("cleared", 200), "What?", marks=[0])
+    cold, answer = await answered(engine, prompt)
+    await settled(engine)
+    store = engine.machine.parts.store
+    assert store is not None
+    with capture_logs() as logs:
+        remove_prefixes(kept_prefixes(store.folder.parent))
+        warm, same = await answered(engine, prompt)
+        await settled(engine)
+    assert (warm.reused >= cold.breakpoints[0], warm.restored, same) == (True, False, answer)
+    assert [one.tokens for one in kept_prefixes(store.folder.parent)] == list(cold.breakpoints)
+    assert logs == []
+    await fill(engine)
+    assert (await answered(engine, prompt))[0].restored
 
 
 @pytest.mark.parametrize("wrong", ["refused", "fewer tokens"])
@@ -161,6 +181,32 @@ async def test_side_request_evicts_no_prefix(weights: Path, tmp_path: Path) -> N
         await settled(engine)
         (other,) = files_of(engine)
         assert [other] != kept
+
+
+async def test_request_does_not_wait_for_a_side_request_in_line(
+    weights: Path, tmp_path: Path
+) -> None:
+    system = text("side in line", 200)
+    ended: list[str] = []
+    async with opened(weights, tmp_path, slots=1) as engine:
+
+        async def one(name: str, prompt: Prompt) -> None:
+            await answered(engine, prompt)
+            ended.append(name)
+
+        prompts = {
+            "busy": asked(text("busy", 150), "?", salt="busy", tokens=400),
+            "side": replace(asked(system, "Side?", marks=[0]), hints=SIDE),
+            "main": asked(system, "Main?", marks=[0]),
+        }
+        for prompt in prompts.values():
+            await engine.count_tokens(prompt)
+        tasks = []
+        for name, prompt in prompts.items():
+            tasks.append(asyncio.create_task(one(name, prompt)))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*tasks)
+    assert ended == ["busy", "main", "side"]
 
 
 async def test_second_engine_on_one_folder_keeps_prefixes_in_its_slots(

@@ -25,12 +25,12 @@ class CacheClaim(msgspec.Struct, frozen=True):
     read: CachePoint | None
     writes: tuple[CachePoint, ...]
 
-    def entries(self, started_at: int) -> Mapping[bytes, CacheEntry]:
+    def entries(self, begun_at: int) -> Mapping[bytes, CacheEntry]:
         """Return the entries to store, once the response begins, by their keys.
 
-        `started_at` is the time at which the request started.
+        `begun_at` is the time at which the response begins.
         """
-        return {point.key: written(point.tokens, point.ttl, started_at) for point in self.writes}
+        return {point.key: written(point.tokens, point.ttl, begun_at) for point in self.writes}
 
 
 def claim_of(plan: CachePlan, confirmed: Confirmation) -> CacheClaim:

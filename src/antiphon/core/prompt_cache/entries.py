@@ -1,8 +1,8 @@
 """Cache entries: how long they live, and what remains of two with the same key.
 
 An entry is made when the response to its request begins, and not before: until then no other
-request can read it, and a request that fails leaves none behind. Its life counts from the start
-of the request that wrote it or read it last.
+request can read it, and a request that fails leaves none behind. Its life counts from then on, or
+from the start of the request that read it last.
 
 All times are milliseconds of one clock, which all requests that share the entries must share.
 """
@@ -29,9 +29,13 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
         return now < self.expires_at
 
 
-def written(tokens: int, ttl: CacheTtl, started_at: int) -> CacheEntry:
-    """Return the entry that a request writes which started at that time."""
-    return CacheEntry(tokens, ttl, started_at + TTL_MS[ttl])
+def written(tokens: int, ttl: CacheTtl, begun_at: int) -> CacheEntry:
+    """Return the entry that a request writes whose response began at that time.
+
+    The API counts from the start of the request, as the least time. A machine that reads a prompt
+    for minutes would store what is over already.
+    """
+    return CacheEntry(tokens, ttl, begun_at + TTL_MS[ttl])
 
 
 def refreshed(entry: CacheEntry, started_at: int) -> CacheEntry:

@@ -101,7 +101,9 @@ class LlamaMachine:
         if prompt.steering.drops:
             await self._drop_session(prompt)
         await self._wait_for_flights(prompt)
-        flights = self._begin_flights(prompt)
+        # A prompt that lets others pass must not make them wait for itself.
+        waits = prompt.steering.waits
+        flights = [] if waits else self._begin_flights(prompt)
         try:
             found: Snapshot | None = None
 
@@ -117,7 +119,8 @@ class LlamaMachine:
                     rewinds=self.parts.rewinds,
                 )
 
-            async with self._pool.taken(choose, waits=prompt.steering.waits) as taken:
+            async with self._pool.taken(choose, waits=waits) as taken:
+                flights += self._begin_flights(prompt) if waits else []
                 slot = PromptSlot(self.parts, taken, prompt)
                 await slot.prepare(found, flights)
                 yield slot

@@ -105,7 +105,6 @@ class PromptSlot:
         self._parts = parts
         self._taken = taken
         self._prompt = prompt
-        self._started_at = parts.now()
         self._held = taken.choice.reused
         """The tokens of the prompt that the slot is known to hold."""
         self._only = len(taken.state.tokens) == self._held * TOKEN_BYTES
@@ -182,8 +181,8 @@ class PromptSlot:
         store, tokens = self._parts.store, self._prompt.tokens[: mark.at]
         if store is not None:
             found = store.find(self._prompt.salt, tokens)
-            if found is not None and found.token_count == mark.at:
-                await store.renew(found, mark.lifetime_s)
+            exact = found is not None and found.token_count == mark.at
+            if found is not None and exact and await store.renew(found, mark.lifetime_s):
                 self._keeps(found.name)
                 self._stored.add(mark.at)
                 return
@@ -239,7 +238,8 @@ class PromptSlot:
                     tokens=saved.n_saved,
                     size=saved.n_written,
                     lifetime_s=mark.lifetime_s,
-                    used_at=self._started_at,
+                    # Not from the start of the request: to read a prompt may take minutes here.
+                    used_at=parts.now(),
                     read_ms=parts.rates.read_ms(mark.at),
                 )
             )

@@ -24,7 +24,7 @@ from antiphon.engines.base import (
     ToolChoice,
     Turn,
 )
-from antiphon.engines.llama.client import LlamaClient
+from antiphon.engines.llama.client import LlamaClient, SlotUse
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.token.machine import CompletionRequest, Piece
@@ -98,11 +98,14 @@ class RecordingClient(LlamaClient):
         self.known: list[int] = []
 
     async def complete(
-        self, request: CompletionRequest, media: MediaPrompt | None = None
+        self,
+        request: CompletionRequest,
+        media: MediaPrompt | None = None,
+        use: SlotUse | None = None,
     ) -> AsyncGenerator[Piece, None]:
         self.asked.append(request)
         self.pieces.append([])
-        async with aclosing(super().complete(request, media)) as pieces:
+        async with aclosing(super().complete(request, media, use)) as pieces:
             async for piece in pieces:
                 self.pieces[-1].append(piece)
                 yield piece
@@ -141,8 +144,8 @@ class RecordedResponse:
 
 @pytest.fixture
 def recording(thinker: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
-    client = RecordingClient(thinker.machine)
-    monkeypatch.setattr(thinker, "machine", client)
+    client = RecordingClient(thinker.machine.client)
+    monkeypatch.setattr(thinker.machine.parts, "client", client)
     return client
 
 
@@ -297,18 +300,17 @@ async def test_hanging_up_frees_the_slot(thinker: LlamaEngine, phase: type[Engin
                 break
 
     async with asyncio.timeout(30):
-        while any(slot.is_processing for slot in await thinker.machine.slots()):  # noqa: ASYNC110 - llama.cpp has no event for it
+        while any(slot.is_processing for slot in await thinker.machine.client.slots()):  # noqa: ASYNC110 - llama.cpp has no event for it
             await asyncio.sleep(0.01)
 
 
 async def forced(engine: LlamaEngine, text: str) -> tuple[str, str]:
     """Have the model write `text` to the letter, in whatever tokens, and see what is read."""
-    client = ForcedClient(engine.machine, text)
-    engine.machine = client
-    try:
+    parts = engine.machine.parts
+    client = ForcedClient(parts.client, text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parts, "client", client)
         events = await answer(engine, ask("Write.", budget=500, max_tokens=500))
-    finally:
-        engine.machine = client.own
     assert tokens_in(events) == client.predicted
     return thought_of(events), text_of(events)
 
@@ -321,10 +323,12 @@ class ForcedClient:
         self.predicted = 0
         self._parts = iter(text.split("|"))
 
-    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:
+    async def complete(
+        self, request: CompletionRequest, media: MediaPrompt | None, use: SlotUse
+    ) -> AsyncGenerator[Piece, None]:
         grammar = f"root ::= {json.dumps(next(self._parts), ensure_ascii=False)}"
         request = msgspec.structs.replace(request, grammar=grammar, temperature=1.5)
-        async with aclosing(self.own.complete(request)) as pieces:
+        async with aclosing(self.own.complete(request, media, use)) as pieces:
             async for piece in pieces:
                 self.predicted += piece.count
                 yield piece

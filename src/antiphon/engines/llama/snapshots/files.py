@@ -125,6 +125,11 @@ class SnapshotFiles:
             raise DamagedFileError("the file was changed")
         return now_seen
 
+    def is_there(self, name: str) -> bool:
+        """Return whether a snapshot has its files: a command may have removed them."""
+        names = (f"{name}{RECORD}", f"{name}{STATE}")
+        return all(os.path.lexists(self.folder / one) for one in names)
+
     def touch(self, name: str, used_at: float) -> None:
         """Note when a snapshot was used, as the time of its record.
 

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,11 +56,11 @@ class OwnedFolder:
     def remove_ended_elsewhere(self, now: float) -> None:
         """Remove the snapshots of other identities that have ended, where nobody owns them.
 
-        Blocks. Raises `OSError`.
+        A folder that cannot be read or emptied stays, and stops no other. Blocks. Raises `OSError`.
         """
         for path in self._root.iterdir():
             if path != self.path and is_of_an_identity(path):
-                with _owned(self._root, path.name) as owned:
+                with suppress(OSError), _owned(self._root, path.name) as owned:
                     if owned:
                         _remove_ended(SnapshotFiles(path, self.key), now)
 

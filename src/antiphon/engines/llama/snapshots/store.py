@@ -167,12 +167,17 @@ class SnapshotStore:
     async def renew(self, snapshot: Snapshot, lifetime_s: float = 0.0) -> bool:
         """Begin the lifetime of a used snapshot again; a longer one replaces its own.
 
-        Returns whether it was still alive. An answer's request calls it when it starts.
+        Returns whether it was still alive; one whose files were removed by others is lost. An
+        answer's request calls it when it starts.
         """
         now = self._now()
         if snapshot.lost or snapshot.ends_at <= now:
             return False
-        name, snapshot.used_at = snapshot.name, now
+        name = snapshot.name
+        if await self._work.run(lambda: self._files.is_there(name)) is False:
+            await self._remove([snapshot])
+            return False
+        snapshot.used_at = now
         if lifetime_s > snapshot.record.lifetime_s:
             record = snapshot.record = replace(snapshot.record, lifetime_s=lifetime_s)
             await self._work.run(lambda: self._files.write_record(name, record, now))
