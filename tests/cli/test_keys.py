@@ -112,6 +112,23 @@ def test_revoking_is_asked_on_a_terminal(
     assert asked == [f"It cannot be enabled again. Revoke Key {key['id']} (laptop)? [y/N] "]
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_end_of_input_at_a_question_changes_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell("keys create laptop")
+    monkeypatch.setattr("sys.stdin", Terminal())
+    assert main(["keys", "revoke", "laptop", "--data-dir", str(shell.data_dir)]) == 1
+    told = capsys.readouterr()
+    assert told.out.endswith("[y/N] \n")
+    assert told.err == "antiphon: nothing was changed\n"
+    assert len(shell.json("keys list")) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [

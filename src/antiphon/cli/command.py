@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from antiphon.cli.output import say
 from antiphon.cli.program import as_called, folded_example, shown_on
 from antiphon.settings import Settings
 from antiphon.wire.errors import shortened
@@ -183,9 +184,14 @@ def add_confirmation(command: argparse.ArgumentParser) -> None:
 def confirm(arguments: argparse.Namespace, question: str) -> None:
     """Ask before a change that cannot be undone, if a person is there to answer.
 
-    Raises `CommandError` if the answer is not yes.
+    Raises `CommandError` if the answer is not yes, or if the input ends (Ctrl-D).
     """
     if arguments.yes or not sys.stdin.isatty():
         return
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:
+        say()  # the error is a line of its own
+        answer = ""
+    if answer.strip().lower() not in {"y", "yes"}:
         raise CommandError("nothing was changed")
