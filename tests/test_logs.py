@@ -150,6 +150,11 @@ def test_line_of_a_request_is_one_line_of_a_terminal_with_the_status_first() -> 
             "404 POST /x claude-local 12+3tok 7ms e",
         ),
         ({"path": f"/{'x' * 99}", "model": ""}, f"200 POST /{'x' * 28}… 12+3tok 7ms req_"),
+        (
+            {"cache_read_input_tokens": 9},
+            "200 POST /v1/messages claude-local 12(9 cached)+3tok 7ms",
+        ),
+        ({"cache_read_input_tokens": 0}, "200 POST /v1/messages claude-local 12+3tok 7ms"),
         ({"status": None, "hung_up": True}, "--- POST /v1/messages claude-local 12+3tok 7ms hung"),
     ],
 )

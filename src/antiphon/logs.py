@@ -127,7 +127,9 @@ def _facts(event: EventDict) -> list[str]:
     """Return what a request has of these: tokens, time, error, and whether its caller hung up."""
     facts = []
     if "input_tokens" in event:
-        facts.append(f"{event['input_tokens']}+{event.get('output_tokens', 0)}tok")
+        read = event.get("cache_read_input_tokens")
+        cached = f"({read} cached)" if read else ""
+        facts.append(f"{event['input_tokens']}{cached}+{event.get('output_tokens', 0)}tok")
     facts.append(_time(event["duration_ms"]))
     if "error_type" in event:
         facts.append(str(event["error_type"]))
