@@ -412,10 +412,11 @@ async def test_shortfall_is_logged_without_content(start) -> None:
     await used(office.caller, **LONG, messages=[turn(50)])
     await used(office.caller, system=system(1200, mark=FIVE_MINUTES), messages=[turn(50)])
     with capture_logs() as lines:
-        await used(office.caller, **LONG, messages=[turn(50)])
+        answer = await office.caller.create(**LONG, messages=[turn(50)])
     assert lines[0] == {
         "event": "less cached than planned",
         "log_level": "warning",
+        "request_id": answer.headers["request-id"],
         "model": "scripted",
         "reason": "engine-had-less",
         "planned_reads": 1300,

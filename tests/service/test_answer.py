@@ -22,8 +22,8 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.registry import open_engine
 from antiphon.engines.scripted import ScriptedEngine, ScriptedOptions
+from antiphon.service.access import RequestContext
 from antiphon.service.answer import Answer
-from antiphon.service.messages import RequestContext
 from antiphon.service.models import Open
 from antiphon.service.platform import Platform
 from antiphon.settings import PriceSettings

@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.engines.base import EngineEvent, Prompt
 from antiphon.engines.scripted import ScriptedEngine, ScriptedOptions
-from antiphon.service.messages import RequestContext
+from antiphon.service.access import RequestContext
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from support.asgi import HELLO, KEY
 from support.organization import StartPlatform

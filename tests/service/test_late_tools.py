@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from antiphon.engines.token.prompt.call_syntax import TAGGED
-from antiphon.service.messages import RequestContext
+from antiphon.service.access import RequestContext
 from support.asgi import KEY
 from support.organization import StartPlatform
 from support.requests import OLD, params

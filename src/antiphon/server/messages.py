@@ -11,10 +11,9 @@ from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
 from antiphon.server.http.requests import Body, Request
 from antiphon.server.http.responses import write_stream
-from antiphon.service.access import Caller
+from antiphon.service.access import Caller, RequestContext
 from antiphon.service.answer import Answer
 from antiphon.service.caching import CACHE_HEADER
-from antiphon.service.messages import RequestContext
 from antiphon.service.platform import Platform
 from antiphon.wire.decoding import BodyError
 from antiphon.wire.errors import shortened

@@ -1,4 +1,7 @@
-"""Authentication: finds keys in memory, and refuses revoked ones at once."""
+"""Authentication: finds keys in memory, and refuses revoked ones at once.
+
+`Caller` and `RequestContext` say to the use cases whose request it is.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from antiphon.core.errors import AuthenticationError, PermissionError_
+from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.ids import hash_secret
 from antiphon.service.accounts import Accounts
 from antiphon.store.accounts import ApiKey, KeyKind
@@ -36,6 +40,20 @@ class Caller(msgspec.Struct, frozen=True):
     @property
     def organization_id(self) -> str:
         return self.directory.organization.id
+
+
+class RequestContext(msgspec.Struct, frozen=True):
+    """The caller of a request, its id, the version of the API, and the size of its body in bytes.
+
+    `retries` is the number of earlier tries, if the client states it. `hints` are the client's.
+    """
+
+    caller: Caller
+    request_id: str
+    version: str
+    size: int = 0
+    retries: int | None = None
+    hints: Hints = NO_HINTS
 
 
 class Access:

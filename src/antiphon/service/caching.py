@@ -30,7 +30,7 @@ from antiphon.core.prompt_cache import (
     keys_to_find,
     plan_of,
 )
-from antiphon.service.access import Caller
+from antiphon.service.access import Caller, RequestContext
 from antiphon.service.background import offload
 from antiphon.service.cache_diagnosis import CacheDiagnosis
 from antiphon.store.prompt_cache.base import CacheIndex, Found
@@ -82,24 +82,30 @@ class PromptCaching:
         self,
         prompt: Prompt,
         params: CreateMessageParams,
-        caller: Caller,
+        context: RequestContext,
         model: CachedModel,
-        size: int,
     ) -> "CachedRequest":
         """Look up a prompt with breakpoints, or of a request that asks for diagnostics.
 
-        Its documents are not text yet; its body had `size` bytes.
+        Its documents are not text yet.
         """
         caches = model.keeps_prefixes and bool(prompt.breakpoints)
         chain = None
         if caches or params.diagnostics is not None:
-            chain = await self._chain(prompt, params, caller, model, size)
+            chain = await self._chain(prompt, params, context, model)
         found = _NOTHING
         if chain is not None and caches:
             found = await self.index.find(keys_to_find(chain))
-        request = CachedRequest(self, prompt, model, chain if caches else None, found)
+        request = CachedRequest(
+            self,
+            context.request_id,
+            prompt=prompt,
+            model=model,
+            chain=chain if caches else None,
+            found=found,
+        )
         if params.diagnostics is not None:
-            diagnosis = CacheDiagnosis(self.index, caller, chain)
+            diagnosis = CacheDiagnosis(self.index, context.caller, chain)
             previous = params.diagnostics.previous_message_id
             request.diagnostics = await diagnosis.compare(previous)
             request.diagnosis = diagnosis
@@ -109,10 +115,10 @@ class PromptCaching:
         self,
         prompt: Prompt,
         params: CreateMessageParams,
-        caller: Caller,
+        context: RequestContext,
         model: CachedModel,
-        size: int,
     ) -> Chain | None:
+        caller = context.caller
         root = ChainRoot(
             organization_id=caller.organization_id,
             workspace_id=caller.workspace_id or "",
@@ -120,7 +126,7 @@ class PromptCaching:
             speed=params.speed or "standard",
         )
         try:
-            return await offload(size, chain_of, prompt, root)
+            return await offload(context.size, chain_of, prompt, root)
         except InvalidRequestError:
             # Nested too deeply to be hashed. Whether it can be answered is not for the cache.
             return None
@@ -133,9 +139,11 @@ class CachedRequest:
     from `claimed` on, and only for an engine that keeps prefixes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the use of a cache is made of
         self,
         caching: PromptCaching,
+        request_id: str,
+        *,
         prompt: Prompt,
         model: CachedModel,
         chain: Chain | None,
@@ -145,6 +153,7 @@ class CachedRequest:
         self.diagnostics: Diagnostics | None = None
         self.claim: CacheClaim | None = None
         self._caching = caching
+        self._request_id = request_id
         self._index = caching.index
         self._has_breakpoints = bool(prompt.breakpoints)
         self._model = model
@@ -273,7 +282,8 @@ class CachedRequest:
         return "no-entry" if plan.writable else "below-minimum"
 
     def _log(self, event: str, **fields: object) -> None:
-        structlog.get_logger(__name__).warning(event, model=self._model.id, **fields)
+        log = structlog.get_logger(__name__)
+        log.warning(event, request_id=self._request_id, model=self._model.id, **fields)
 
 
 def _shortfall(plan: CachePlan, claim: CacheClaim) -> str | None:

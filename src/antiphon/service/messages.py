@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
 from msgspec import UNSET, structs
 
 from antiphon.core.assembly import AnswerSpec
@@ -13,7 +12,7 @@ from antiphon.core.attribution import with_constant_attribution
 from antiphon.core.billing.price_list import price_for
 from antiphon.core.citations.sources import Sources
 from antiphon.core.errors import ApiError
-from antiphon.core.hints import NO_HINTS, Hints
+from antiphon.core.hints import NO_HINTS
 from antiphon.core.ids import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.core.prompt import Prompt
@@ -26,7 +25,7 @@ from antiphon.core.thinking_signatures import (
 from antiphon.core.validation import prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, keeps_prefixes
 from antiphon.engines.step_runner import StepRunner
-from antiphon.service.access import Caller
+from antiphon.service.access import Caller, RequestContext
 from antiphon.service.answer import Answer
 from antiphon.service.background import BODY_FOR_A_THREAD, offload
 from antiphon.service.caching import CachedModel, CachedRequest, PromptCaching
@@ -51,20 +50,6 @@ Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
 TEXTLESS_HEADER: Final = "x-antiphon-pdf-pages-without-text"
 """The number of pages of PDFs that the model cannot read: scans, and broken pages."""
-
-
-class RequestContext(msgspec.Struct, frozen=True):
-    """The caller of a request, its id, the version of the API, and the size of its body in bytes.
-
-    `retries` is the number of earlier tries, if the client states it. `hints` are the client's.
-    """
-
-    caller: Caller
-    request_id: str
-    version: str
-    size: int = 0
-    retries: int | None = None
-    hints: Hints = NO_HINTS
 
 
 class Messages:
@@ -149,7 +134,7 @@ class Messages:
             keeps_prefixes=keeps_prefixes(engine),
             upstream_caches=bool(engine.capabilities.cache_ttls),
         )
-        return await self._caching.begin(prompt, params, context.caller, kind, context.size)
+        return await self._caching.begin(prompt, params, context, kind)
 
     def _spec(
         self,
