@@ -77,7 +77,7 @@ def say_table(rows: Sequence[Mapping[str, Any]], form: TableForm) -> None:
     left_out = _fit(widths, form, room)
     _say_wrapped(columns, titles, widths, right)
     if left_out:
-        names = ", ".join(titles[name] for name in left_out)
+        names = ", ".join(titles[name] for name in columns if name in left_out)
         hint(f"Left out, for lack of room: {names}. `--json` has everything.")
 
 
