@@ -10,16 +10,17 @@ from typing import TypeAlias
 import anyio
 import pytest
 
+from antiphon.cli import main
 from antiphon.core.billing.ledger import Closing, Opening, entry_of
-from antiphon.core.billing.price_list import LIST_PRICES
+from antiphon.core.billing.price_list import price_for
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.store.data_folder import database_path
 from antiphon.store.database.database import open_database, sqlite_url
 from antiphon.store.ledger import add_entries
 from cli.conftest import Shell
 
-# Writes a request to the ledger: the name of its key, and its tokens.
-Spend: TypeAlias = Callable[[str, TokenCounts], None]
+# Writes a request to the ledger: the name of its key, its tokens, and the name of its model.
+Spend: TypeAlias = Callable[..., None]
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -29,27 +30,27 @@ def spend(shell: Shell) -> Spend:
     """Write requests to a model of 4 dollars a million tokens into the ledger of the shell."""
     keys: dict[str, str] = {}
 
-    async def add(key: str, tokens: TokenCounts) -> None:
+    async def add(key: str, tokens: TokenCounts, model: str) -> None:
         database = await open_database(sqlite_url(database_path(shell.data_dir)))
         opening = Opening(
-            id=f"req_{len(keys)}_{tokens}",
+            id=f"req_{len(keys)}_{tokens}_{model}",
             started_at=NOON,
-            model="claude-opus-5-5",
+            model=model,
             served_model="small",
             api_key_id=key,
-            price=LIST_PRICES["claude-opus-5-5"],
+            price=price_for(model, "small", None),
         )
         entry = entry_of(opening, Closing(tokens=tokens, outcome=Outcome.COMPLETED, ended_at=NOON))
         async with database.write() as connection:
             await add_entries(connection, [entry])
         await database.aclose()
 
-    def write(name: str, tokens: TokenCounts) -> None:
+    def write(name: str, tokens: TokenCounts, model: str = "claude-opus-5-5") -> None:
         if name not in keys:
             shell(f"keys create {name}")
             found = shell.json("keys list")
             keys.update({one["name"]: one["id"] for one in found})
-        anyio.run(add, keys[name], tokens)
+        anyio.run(add, keys[name], tokens, model)
 
     return write
 
@@ -102,6 +103,39 @@ def test_cache_view_fits_into_80_columns(
     assert max(map(len, shown.splitlines())) <= 80
     assert "hit rate" in shown
     assert "-$493.827156" in shown
+
+
+def test_columns_without_room_are_named_in_their_order(
+    shell: Shell, spend: Spend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend("ci", TokenCounts(cache_write_1h=123_456_789))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "room: requests, prompt, written." in shell.both(f"{CACHE} --by key")
+
+
+def test_names_without_a_price_are_told_below_the_table(shell: Shell, spend: Spend) -> None:
+    spend("ci", TokenCounts(input=10, cache_read=1000))
+    spend("ci", TokenCounts(input=10), "never-cached")
+    assert "price" not in shell.both(CACHE)
+    for number in range(6):
+        spend("ci", TokenCounts(input=10, cache_read=1000), f"tiny-{number}")
+    assert shell.both(CACHE).splitlines()[-1] == (
+        "Names without a price cost nothing, so they save nothing: "
+        "tiny-0, tiny-1, tiny-2, tiny-3, tiny-4 and 1 more. Set `price` to see money."
+    )
+    told = shell.both(f"{CACHE} --by key --model tiny-5").splitlines()
+    assert told[-1].endswith("nothing: tiny-5. Set `price` to see money.")
+    for other in (f"{CACHE} --csv", f"{CACHE} --json", CACHE.replace("--cache ", "")):
+        assert "price" not in shell.both(other)
+
+
+def test_help_defines_the_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["usage", "--help"])
+    told = capsys.readouterr().out.partition("columns of --cache:\n")[2]
+    names = [line.strip().partition("  ")[0] for line in told.splitlines() if line[2:3].strip()]
+    assert names == ["prompt", "written", "read", "hit rate", "saved"]
 
 
 def test_cache_view_of_nothing_has_its_columns(shell: Shell) -> None:

@@ -1,14 +1,14 @@
 """`antiphon usage`: the tokens used and their cost, from the ledger."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import CommandError, ExamplesFormatter, as_command
-from antiphon.cli.output import dollars, say_csv, say_json
+from antiphon.cli.output import dollars, hint, say_csv, say_json
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
 from antiphon.core.billing.usage import TokenCounts
@@ -29,6 +29,8 @@ COUNTERS = {
     "cache_read": "cache_read_tokens",
     "output": "output_tokens",
 }
+MOST_NAMED = 5
+"""Callers choose names of models, so there may be many without a price."""
 _EXAMPLES = """examples:
   antiphon usage                                the last seven days, day by day
   antiphon usage --since 2026-11-01 --by key    since a day, key by key
@@ -36,7 +38,15 @@ _EXAMPLES = """examples:
   antiphon usage --since 30d --by day,key --csv > usage.csv
   antiphon usage --cache --by key,model         what the prompt cache saves
 
-Days are those of UTC. Requests that are running are not in it."""
+Days are those of UTC. Requests that are running are not in it.
+
+columns of --cache:
+  prompt     all tokens of the prompts, read from the prompt cache or not
+  written    those of them that were written to the prompt cache
+  read       those of them that were read from it
+  hit rate   the share of the prompts' tokens that was read
+  saved      what the prompts would have cost without the prompt cache, less
+             what they did cost; below zero where writes have cost more"""
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -49,7 +59,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         "--cache",
         action="store_true",
         help="what the prompt cache saves: the share of the prompts' tokens that was read from it, "
-        "and the money; less than nothing where writes have cost more",
+        "and the money; the columns are below",
     )
     family.add_argument(
         "--since",
@@ -86,7 +96,8 @@ def _by(text: str) -> tuple[str, ...]:
 def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json and arguments.csv:
         arguments.parser.error("--csv and --json: choose one of them")
-    lines, names, span = open_session(settings, lambda session: _read(session, arguments))
+    read = open_session(settings, lambda session: _read(session, arguments))
+    lines, span = read.lines, read.span
     by, view = arguments.by, CACHE if arguments.cache else TOKENS
     if arguments.json:
         say_json([_named(by, line) | view.plain(line) for line in lines])
@@ -96,7 +107,7 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         shown = [*lines, _total(lines)] if len(lines) > 1 else lines
         say_table(
-            [_shown(by, line, names) | view.row(line) for line in shown],
+            [_shown(by, line, read.names) | view.row(line) for line in shown],
             TableForm(
                 empty=f"Nothing was used{_filters(arguments)} from {span[0]:%F %R} to "
                 f"{span[1]:%F %R} UTC.",
@@ -104,12 +115,24 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
                 least_useful=view.least_useful,
             ),
         )
+        _note_free(read.free)
     return 0
 
 
-async def _read(
-    session: AdminSession, arguments: argparse.Namespace
-) -> tuple[tuple[UsageLine, ...], dict[str, str], tuple[datetime, datetime]]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the command has read: lines, the names of keys and workspaces by id, and the time span.
+
+    `free` are the names of models whose prompts used the prompt cache and cost nothing.
+    """
+
+    lines: tuple[UsageLine, ...]
+    names: dict[str, str]
+    span: tuple[datetime, datetime]
+    free: Sequence[str] = ()
+
+
+async def _read(session: AdminSession, arguments: argparse.Namespace) -> _Read:
     only: dict[str, list[str]] = {}
     if arguments.model is not None:
         only["model"] = [arguments.model]
@@ -122,8 +145,31 @@ async def _read(
     if span[0] >= span[1]:
         raise CommandError("--until should be after --since")
     lines = await session.used.lines(span, [DIMENSIONS[word] for word in arguments.by], only)
+    free = await _free(session, span, only) if arguments.cache else ()
     keys = {key.id: key.name for key in await session.keys()}
-    return lines, {**keys, **{one.id: one.name for one in await session.workspaces()}}, span
+    workspaces = {one.id: one.name for one in await session.workspaces()}
+    return _Read(lines, keys | workspaces, span, free)
+
+
+async def _free(
+    session: AdminSession, span: tuple[datetime, datetime], only: Mapping[str, Collection[str]]
+) -> Sequence[str]:
+    return [
+        str(line.dimensions[0])
+        for line in await session.used.lines(span, ["model"], only)
+        if line.tokens.prompt > line.tokens.input and not line.cost
+    ]
+
+
+def _note_free(models: Sequence[str]) -> None:
+    """Say below the table why these models have saved $0.00."""
+    if models:
+        rest = len(models) - MOST_NAMED
+        named = ", ".join(models[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+        hint(
+            f"Names without a price cost nothing, so they save nothing: {named}. "
+            "Set `price` to see money."
+        )
 
 
 def _filters(arguments: argparse.Namespace) -> str:
