@@ -1,10 +1,13 @@
 """`antiphon cache`: what is kept of prompts on the disk, and for whom."""
 
 import asyncio
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from antiphon.cli.output import day
 from antiphon.engines.llama.snapshots.inventory import name_model
 from antiphon.service.caching import salt_of
 from antiphon.service.platform import opened_database, signing_key_of
@@ -54,7 +57,38 @@ def test_kept_prefixes_are_listed_with_their_workspaces(kept: Shell) -> None:
     said = kept.both("cache list --workspace research --model qwen")
     assert "5.0 kB" in said
     assert said.endswith("1 prefix, 5.0 kB.\n")
-    assert kept.json("cache list --model other") == []
+
+
+def test_times_have_their_zone_for_programs_and_the_form_of_tables_for_people(kept: Shell) -> None:
+    times = [row[name] for row in kept.json("cache list") for name in ("used_at", "ends_at")]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", one) for one in times)
+    row = kept("cache list").splitlines()[1]
+    assert row.endswith(f"{day(times[0])}  {day(times[1])}")
+
+
+def test_models_are_found_by_their_names(kept: Shell, configured: Callable[[str], Shell]) -> None:
+    configured('model_id = "qwen"\naliases = ["claude-opus-4-8", "tiny-*"]\n')
+    for name in ("qwen", "claude-opus-4-8", "tiny-1"):
+        assert len(kept.json(f"cache list --model {name}")) == 3
+    # Another model is served now. Its name finds nothing, and the old id still finds its prefixes.
+    configured('engine = "scripted"\naliases = ["claude-opus-4-8", "qwen"]\n')
+    assert len(kept.json("cache list --model qwen")) == 3
+    empty = kept("cache list --model claude-opus-4-8 --workspace research")
+    assert empty == (
+        "No prefixes of prompts of model 'claude-opus-4-8' in workspace 'research' are on the "
+        "disk.\n"
+    )
+    assert kept("cache clear --model scripted") == "There is nothing to remove.\n"
+
+
+@pytest.mark.parametrize("action", ["list", "clear --yes"])
+def test_unknown_model_is_refused_with_the_known_names(
+    kept: Shell, configured: Callable[[str], Shell], action: str
+) -> None:
+    configured('engine = "scripted"\naliases = ["claude-x"]\n')
+    told = kept.complaint(f"cache {action} --model claude-opus")
+    assert told == "no model answers to 'claude-opus'; the names are scripted, claude-x, qwen"
+    assert len(kept.json("cache list")) == 3
 
 
 def test_prefixes_are_removed_by_workspace(kept: Shell) -> None:

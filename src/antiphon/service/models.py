@@ -132,7 +132,7 @@ class Models:
             served = ServedModel(source, limits or LimitSettings(), clock)
             self._models[source.settings.id] = served
         self.groups = LimitGroups([source.settings for source in sources])
-        self._catalogue = _catalogue(source.settings for source in sources)
+        self._catalogue = catalogue_of(source.settings for source in sources)
         self._open_engine = open_engine
         self._state_dir = state_dir
         self._engines = AsyncExitStack()
@@ -193,7 +193,7 @@ class LimitGroups:
         if TOKEN_COUNT in self.names:
             raise SettingsError(f"no model's `limit_group` or id can be {TOKEN_COUNT!r}")
         self._groups = {model.id: _limit_group(model) for model in models}
-        self._catalogue = _catalogue(models)
+        self._catalogue = catalogue_of(models)
 
     def of(self, name: str) -> str:
         """Return the group of the model that answers to `name`; raises `NotFoundError`."""
@@ -203,7 +203,8 @@ class LimitGroups:
         return self._groups[model_id]
 
 
-def _catalogue(models: Iterable[ModelSettings]) -> Catalogue:
+def catalogue_of(models: Iterable[ModelSettings]) -> Catalogue:
+    """Return the names of models; raises `SettingsError` for a name of two."""
     try:
         return Catalogue({model.id: model.aliases for model in models})
     except ValueError as error:
