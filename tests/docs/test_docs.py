@@ -95,6 +95,15 @@ def test_every_error_is_documented() -> None:
             assert f"| {error.status} | `{error.type}` |" in HTTP
 
 
+def test_every_event_of_the_prompt_cache_that_the_page_names_is_logged() -> None:
+    (table,) = re.findall(r"^\| event \|.*?(?=^$|\Z)", HTTP, re.MULTILINE | re.DOTALL)
+    rows = table.splitlines()[2:]
+    events = [name for row in rows for name in re.findall("`(.*?)`", row.split(" | ")[0])]
+    assert len(events) > len(rows)
+    source = "".join(one.read_text(encoding="utf-8") for one in (ROOT / "src").rglob("*.py"))
+    assert [name for name in events if f'"{name}"' not in source] == []
+
+
 def flags(
     whole: argparse.ArgumentParser, path: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -118,6 +118,14 @@ def exports(program: Program) -> str:
         ("README.md", [r'"text":"H2O', r"\AH2O|\nH2O"]),
         ("cite-documents.md", [r"'The grass is green\.'"]),
         ("send-images-and-files.md", [r'"text":"H2O']),
+        (
+            "prompt-caching.md",
+            [
+                r"\Aread=0; written=(\d+); .*reason=no-entry\nread=\1; from=memory; written=0; ",
+                r"\Aread=0; written=(\d+); .*reason=no-entry\nread=\1; from=memory; written=",
+                r"\ANone\nNone\n.*'type': 'system_changed'",
+            ],
+        ),
         ("use-a-model-that-thinks.md", [r'"thinking":"s, t, r.*"text":"Three\.']),
         (
             "set-the-base-url.md",
@@ -159,7 +167,12 @@ def test_commands_of_the_pages_run_in_turn(tmp_path: Path) -> None:
 
 def test_every_example_that_runs_is_of_a_page_that_is_tested() -> None:
     tested = {"README.md", "cite-documents.md", "send-images-and-files.md", *COMMANDS}
-    tested |= {"use-a-model-that-thinks.md", "set-the-base-url.md", SCRIPT.page}
+    tested |= {
+        "prompt-caching.md",
+        "use-a-model-that-thinks.md",
+        "set-the-base-url.md",
+        SCRIPT.page,
+    }
     assert {one.page for one in RUN} == tested
 
 
