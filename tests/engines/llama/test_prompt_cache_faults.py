@@ -15,7 +15,7 @@ from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.server_types import RestoredSlot, SavedSlot
 from antiphon.engines.llama.snapshots.files import STATE
 from antiphon.engines.llama.snapshots.inventory import kept_prefixes, remove_prefixes
-from support.caching import answered, asked, child_of, fill, opened, settled, text
+from support.caching import SLOTS, answered, asked, child_of, fill, opened, settled, text
 from support.conversation import eventually
 from support.tiny_models import Kind, write_model
 
@@ -241,6 +241,51 @@ async def test_slots_of_a_server_by_url_are_not_shared_by_workspaces(
             assert other.reused == 0
         again, _ = await answered(remote, asked(system, "Who else?", marks=[0], salt="four"))
         assert again.reused >= one.breakpoints[0]
+    finally:
+        await remote.aclose()
+
+
+async def test_slot_that_could_not_be_erased_stays_another_workspaces(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = text("not erased", 200)
+
+    async def away(slot: int) -> int:
+        raise EngineError(EngineErrorKind.FAILED, f"slot {slot} was not erased")
+
+    async with opened(weights, tmp_path, slots=1) as engine:
+        await answered(engine, asked(system, "What?", salt="one"))
+        with monkeypatch.context() as patched:
+            patched.setattr(engine.machine.client, "erase_slot", away)
+            with pytest.raises(EngineError):
+                await answered(engine, asked(system, "What?", salt="two"))
+        other, _ = await answered(engine, asked(system, "What?", marks=[0], salt="two"))
+        assert other.reused == 0
+
+
+async def test_slot_of_a_request_that_never_ran_stays_another_workspaces(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server by URL a slot is read afresh, and only if a request gets there."""
+    child = child_of(engine)
+    key = engine.machine.client._session.headers["Authorization"].removeprefix("Bearer ")
+    options = {"url": child.address, "api_key": key}
+    remote = await open_llama(EngineConfig("tiny", None, options, cache_minimum_tokens=100))
+
+    def broken(*_: object) -> None:
+        raise EngineError(EngineErrorKind.OVERLOADED, "away")
+
+    try:
+        system = text("never ran", 200)
+        for salt in ("one", "three"):
+            await answered(remote, asked(system, "What?", salt=salt))
+        for _ in range(SLOTS):
+            with monkeypatch.context() as patched:
+                patched.setattr(remote.machine.client, "complete", broken)
+                with pytest.raises(EngineError):
+                    await answered(remote, asked(system, "What?", salt="two"))
+        other, _ = await answered(remote, asked(system, "What?", marks=[0], salt="two"))
+        assert other.reused == 0
     finally:
         await remote.aclose()
 

@@ -173,7 +173,8 @@ class PromptSlot:
 
     async def evaluated(self, prompt: MediaPrompt) -> int:
         """Let llama.cpp read a prompt with an image, and return its number of tokens."""
-        self._forget(b"")
+        # It reuses nothing, so whatever the slot holds is nothing for this salt.
+        self._taken.holds(self._prompt.salt, b"")
         return await self._parts.client.evaluated(prompt, SlotUse(self._taken.id))
 
     async def _keep(self, mark: Mark, flight: Flight | None) -> None:
@@ -253,10 +254,14 @@ class PromptSlot:
             self._parts.sessions.add(self._prompt.steering.session, name)
 
     async def _erase(self) -> None:
-        self._taken.holds(self._prompt.salt, b"")
+        """Take the KV of another workspace out of the slot.
+
+        The slot counts as that workspace's until it is certain that nothing of it is left.
+        """
         self._held, self._only = 0, True
         if self._parts.erases:
             await self._parts.client.erase_slot(self._taken.id)
+            self._taken.holds(self._prompt.salt, b"")
         else:
             self._fresh = True
 
@@ -298,13 +303,18 @@ class PromptSlot:
 
     def _forget(self, known: bytes) -> None:
         """Note what is certain of the slot while llama.cpp works in it."""
+        if self._fresh:
+            # llama.cpp drops what another workspace left when it begins.
+            return
         rest = known if self._parts.rewinds else b""
         held = self._prompt.packed(self._held)
         self._taken.holds(self._prompt.salt, held if rest.startswith(held) else b"")
 
     def _begin(self, use: SlotUse, known: bytes) -> None:
         """Note that a completion has read its prompt, and begins to write."""
-        self._fresh = False
+        if self._fresh:
+            self._fresh = False
+            self._taken.holds(self._prompt.salt, b"")
         if use.read:
             self._parts.rates.note_read(use.read, use.read_ms)
             self._parts.tokens_read += use.read
