@@ -17,7 +17,7 @@ from sys import executable
 import uvloop
 
 from benchmarks.load import Figures, load
-from benchmarks.report import Figure, Goal, command, finish, share
+from benchmarks.report import Figure, Goal, command, finish, positive, share
 from benchmarks.servers import (
     HEADERS,
     HOST,
@@ -190,7 +190,9 @@ async def _ask(
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("-n", "--requests", type=int, default=Size().memory, help="for the memory")
+    parser.add_argument(
+        "-n", "--requests", type=positive, default=Size().memory, help="for the memory"
+    )
     options = parser.parse_args()
     finish(measure(QUICK if options.quick else Size(memory=options.requests)), options)
 

@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-from benchmarks.report import Figure, command, finish
+from benchmarks.report import Figure, command, finish, positive
 from benchmarks.servers import environment, pinned
 from benchmarks.startup import IMPORTS
 
@@ -117,7 +117,7 @@ def _go_on(stdin: IO[str] | None) -> None:
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=positive, default=7)
     options = parser.parse_args()
     finish(_measured(ROWS[:2], 1) if options.quick else measure(options.rounds), options)
 

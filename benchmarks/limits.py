@@ -17,7 +17,7 @@ import uvloop
 
 from benchmarks.load import Figures, load
 from benchmarks.pipeline import bare_http
-from benchmarks.report import Figure, Goal, command, finish
+from benchmarks.report import Figure, Goal, command, finish, positive
 from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, pinned, request, scripted
 
 ADMIN_KEY = "sk-antiphon-admin-only-for-benchmarks"
@@ -143,7 +143,7 @@ def _administer(server: Server, path: str, body: object) -> dict[str, str]:
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=positive, default=7)
     options = parser.parse_args()
     finish(measure(QUICK if options.quick else Size(options.rounds)), options)
 

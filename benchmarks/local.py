@@ -25,7 +25,7 @@ from antiphon.core.prompt import Prompt, Turn
 from antiphon.wire.content import TextParam
 from benchmarks.answers import Answer, timed
 from benchmarks.bare import bare_llama
-from benchmarks.report import Figure, Goal, command, finish
+from benchmarks.report import Figure, Goal, command, finish, positive
 from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, antiphon, default_weights
 
 PASSAGE = "The choir sings a line, and the other side of the church answers it. "
@@ -198,7 +198,7 @@ async def _through(
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a GGUF file of your own")
     options = parser.parse_args()
     size = QUICK if options.quick else Size(options.rounds)

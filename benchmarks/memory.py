@@ -4,7 +4,7 @@ import uvloop
 
 from benchmarks.limits import Subject, governed
 from benchmarks.load import load
-from benchmarks.report import Figure, Goal, command, finish
+from benchmarks.report import Figure, Goal, command, finish, positive
 from benchmarks.servers import HOST, MESSAGES, pinned, request
 
 TENTHS = 10
@@ -34,7 +34,7 @@ def _tenth(subject: Subject, requests: int, place: int) -> float:
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("-n", "--requests", type=int, default=50_000)
+    parser.add_argument("-n", "--requests", type=positive, default=50_000)
     options = parser.parse_args()
     finish(measure(320 if options.quick else options.requests), options)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.load import Figures, load
-from benchmarks.report import Figure, Goal, command, finish, share
+from benchmarks.report import Figure, Goal, command, finish, positive, share
 from benchmarks.servers import (
     HEADERS,
     HOST,
@@ -172,7 +172,7 @@ async def _round(server: Server, kind: Kind, size: Size) -> Round:
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=positive, default=9)
     parser.add_argument("--beside", type=Path, metavar="DIR", help="another checkout, in turn")
     options = parser.parse_args()
     size = QUICK if options.quick else Size(options.rounds)

@@ -37,7 +37,7 @@ from benchmarks.marked_prompts import (
     Through,
     through,
 )
-from benchmarks.report import Figure, command, finish
+from benchmarks.report import Figure, command, finish, positive
 from benchmarks.servers import administer, antiphon, default_weights
 
 SIZES = (500, 2000, 6000)
@@ -206,7 +206,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=positive, default=2)
     parser.add_argument(
         "--sizes", type=_sizes, default=SIZES, metavar="N,…", help="default: 500,2000,6000 tokens"
     )

@@ -13,7 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from antiphon.wire.errors import shortened
+
 CPU_INFO = Path("/proc/cpuinfo")
+MOST = 1_000_000
+"""Rounds or requests of a benchmark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,14 @@ def command(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a few requests, to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every round's figures")
     return parser
+
+
+def positive(text: str) -> int:
+    """Read a number of rounds or requests: there is no figure without one."""
+    short = len(text) <= len(str(MOST)) and text.isascii() and text.isdecimal()
+    if not short or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no number from 1 to {MOST:,}")
+    return int(text)
 
 
 def finish(figures: Sequence[Figure], options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from antiphon.schemas.grammars.gbnf import Rules
 from antiphon.schemas.grammars.json_grammar import JsonGrammar
-from benchmarks.report import Figure, command, finish
+from benchmarks.report import Figure, command, finish, positive
 
 COUNT = 120
 QUICK = 10
@@ -166,7 +166,9 @@ def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
     parser.add_argument("--beside", type=Path, metavar="SRC", help="the src of another tree")
-    parser.add_argument("--one", type=int, help="print the raw times of so many schemas, as JSON")
+    parser.add_argument(
+        "--one", type=positive, help="print the raw times of so many schemas, as JSON"
+    )
     options = parser.parse_args()
     if options.one:
         sys.stdout.buffer.write(msgspec.json.encode(times(options.one)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.load import load
-from benchmarks.report import Figure, Goal, command, finish, share
+from benchmarks.report import Figure, Goal, command, finish, positive, share
 from benchmarks.servers import HEADERS, HOST, MESSAGES, environment, pinned, request, scripted
 
 IMPORTS = "import antiphon.cli, antiphon.server.run, antiphon.service.platform"
@@ -106,7 +106,7 @@ def why() -> None:
 def main() -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--beside", type=Path, metavar="DIR", help="another checkout, in turn")
     parser.add_argument("--why", action="store_true", help="list the slowest imports, and stop")
     options = parser.parse_args()

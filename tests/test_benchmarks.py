@@ -1,11 +1,13 @@
 import json
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
 from benchmarks.cache_round import Round, first_tokens, snapshots
+from benchmarks.report import positive
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,6 +27,30 @@ def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None
     for figure in figures:
         assert figure["what"] in ran.stdout
         assert figure["values"]
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        *((name, "--rounds") for name in ("imports", "limits", "local", "pipeline", "startup")),
+        ("prompt_cache", "--rounds"),
+        ("memory", "--requests"),
+        ("adapters", "--requests"),
+        ("schemas", "--one"),
+    ],
+)
+def test_benchmark_without_rounds_is_refused(name: str, flag: str) -> None:
+    command = (sys.executable, "-m", f"benchmarks.{name}", f"{flag}=0")
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].endswith(f"{flag}: '0' is no number from 1 to 1,000,000")
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "two", "", "²", "1000001", "00000001", "9" * 5000])
+def test_number_of_rounds_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is no number from 1 to 1,000,000"):
+        positive(text)
+    assert positive("1000000") == 1_000_000
 
 
 def test_forced_tools_are_counted(default_model: Path, tmp_path: Path) -> None:
