@@ -14,13 +14,16 @@ from antiphon.engines.base import (
     Prompt,
     Started,
 )
+from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.scripted import open_scripted
 from support.conversation import all_events, ask, turn
+from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
 
 Open = Callable[[Path], Awaitable[Engine]]
 
+CONTEXT = 16_384
 LONG = "One two three four five six seven eight nine ten. " * 100
 OTHER = "Ten nine eight seven six five four three two one. " * 100
 
@@ -29,16 +32,23 @@ async def scripted(_: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options={"text": "Yes."}))
 
 
-ENGINES: list[Open] = [scripted]
+async def llama(folder: Path) -> Engine:
+    """On a tiny model, whose tokens are hardly longer than characters."""
+    weights = write_model(Kind.ATTENTION, folder / "tiny.gguf", context=CONTEXT)
+    options = {"context": CONTEXT, "slots": 2, "threads": 2}
+    return await open_llama(EngineConfig("tiny", weights, options, folder / "state"))
+
+
+ENGINES: list[Open] = [scripted, llama]
 
 
 @pytest.fixture(scope="module")
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
-    default_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[CachingEngine]:
-    engine = await request.param(default_model)
+    engine = await request.param(tmp_path_factory.mktemp("engine"))
     if not engine.capabilities.keeps_prefixes:
         pytest.skip("this engine keeps no prefixes")
     yield engine

@@ -49,11 +49,11 @@ LAYERS: Final[Mapping[Kind, int]] = {
 }
 
 
-def write_model(kind: Kind, path: Path, *, seed: int = 1) -> Path:
+def write_model(kind: Kind, path: Path, *, seed: int = 1, context: int = CONTEXT) -> Path:
     """Write the GGUF file of a model of this kind; another seed gives other weights."""
     writer = gguf.GGUFWriter(path, kind.value)
     vocabulary = _add_tokenizer(writer)
-    _add_sizes(writer, kind, vocabulary)
+    _add_sizes(writer, kind, vocabulary, context)
     shapes = _shapes(kind, vocabulary)
     for name in sorted(shapes):
         weights = drawn_weights(f"{seed} {name}", shapes[name], *_range(name, shapes[name]))
@@ -103,9 +103,9 @@ def _byte_characters() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(others)) for byte in range(0x100)]
 
 
-def _add_sizes(writer: gguf.GGUFWriter, kind: Kind, vocabulary: int) -> None:
+def _add_sizes(writer: gguf.GGUFWriter, kind: Kind, vocabulary: int, context: int) -> None:
     writer.add_vocab_size(vocabulary)
-    writer.add_context_length(CONTEXT)
+    writer.add_context_length(context)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS[kind])
     writer.add_feed_forward_length(INNER)
