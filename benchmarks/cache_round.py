@@ -93,7 +93,7 @@ def first_tokens(rounds: Sequence[Round]) -> list[Figure]:
     def together(one: Round) -> float:
         return (one.together - AT_ONCE * one.bare_slot) / one.cold_again
 
-    reused = "" if ISOLATED.met(rows.median(elsewhere)) else "KV of another workspace is reused"
+    reused = "" if ISOLATED.met(rows.median(elsewhere)) else "noise, or KV of another workspace"
     return [
         row("cold, bare llama.cpp", lambda one: one.bare_cold, side=behind),
         row("cold", lambda one: one.cold, side=of_bare),
