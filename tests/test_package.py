@@ -88,7 +88,11 @@ def test_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None
         for path in source.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    scripts = {"antiphon/store/counters/counters.lua", "antiphon/store/prompt_cache/index.lua"}
+    scripts = {
+        "antiphon/store/script.lua",
+        "antiphon/store/counters/counters.lua",
+        "antiphon/store/prompt_cache/index.lua",
+    }
     assert {"antiphon/py.typed", *scripts} <= files
     assert any(name.startswith("antiphon/store/database/migrations/versions/") for name in files)
     held = set(contents(wheel))

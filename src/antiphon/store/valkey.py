@@ -5,6 +5,7 @@ from asyncio import timeout
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha1
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,10 +28,13 @@ class ValkeyAwayError(Exception):
 
 
 class Script:
-    """A script, and the name by which the server knows it once it has run."""
+    """A script, and the name by which the server knows it once it has run.
+
+    `script.lua` stands in front of it: the time, and how numbers are written.
+    """
 
     def __init__(self, text: bytes) -> None:
-        self.text = text
+        self.text = text = (files(__package__) / "script.lua").read_bytes() + text
         self.digest = sha1(text).hexdigest()  # noqa: S324 - how Valkey names a script
 
 

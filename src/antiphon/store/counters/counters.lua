@@ -4,7 +4,7 @@
 --          a slot, and a cluster sends the script to the node with all of them
 -- ARGV[1]  the operation: a name of the table `operations`
 -- ARGV[2]  its argument, in MessagePack; the answer is MessagePack too
--- ARGV[3]  the time in Unix milliseconds, in tests; otherwise it is the server's
+-- ARGV[3]  see script.lua, which stands in front of this
 --
 -- prefix:bucket:NAME    "used at limit"; gone when the bucket is full again
 -- prefix:account:NAME   hash: spent, held, first, until; gone some time after its period
@@ -28,22 +28,6 @@ local SLACK_MS = 60000
 local MOST_EXPIRED = 200
 
 local prefix = KEYS[1]
-local call = redis.call
-
-local function now_ms()
-  if ARGV[3] then
-    return tonumber(ARGV[3])
-  end
-  local time = call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
-local now = now_ms()
-
--- tostring() would round to 14 digits.
-local function whole(number)
-  return string.format('%.0f', number)
-end
 
 local function seeded()
   local run = call('GET', prefix .. ':seeded')

@@ -3,7 +3,7 @@
 -- KEYS[1]  the prefix, with a hash tag, which the counters share
 -- ARGV[1]  the operation: a name of the table `operations`
 -- ARGV[2]  its argument, in MessagePack; the answer is MessagePack too
--- ARGV[3]  the time in Unix milliseconds, in tests; otherwise it is the server's
+-- ARGV[3]  see script.lua, which stands in front of this
 --
 -- prefix:cache:entry:KEY        "end tokens lifetime"; nothing from its end on
 -- prefix:cache:fingerprint:KEY  "end fingerprint", in JSON; nothing from its end on
@@ -13,24 +13,8 @@
 
 local entries = KEYS[1] .. ':cache:entry:'
 local fingerprints = KEYS[1] .. ':cache:fingerprint:'
-local call = redis.call
 -- A value is kept a little longer: if the clock is set back meanwhile, it is not over yet.
 local SLACK_MS = 60000
-
-local function now_ms()
-  if ARGV[3] then
-    return tonumber(ARGV[3])
-  end
-  local time = call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
-local now = now_ms()
-
--- tostring() would round to 14 digits.
-local function whole(number)
-  return string.format('%.0f', number)
-end
 
 -- Returns the end of a live value, and what is behind it.
 local function read(text)
