@@ -144,8 +144,8 @@ class LlamaMachine:
             await flight.landed.wait()
 
     def _begin_flights(self, prompt: SlotPrompt) -> list[Flight]:
-        if self.parts.store is None:
-            # The slot that reads a prefix has it to itself: others would wait in vain.
+        if self.parts.store is None or not prompt.marks:
+            # Nothing of it will be kept outside of its slot: others would wait in vain.
             return []
         available = self._available(prompt)
         unread = [prompt.packed(mark.at) for mark in prompt.marks if mark.at > available]

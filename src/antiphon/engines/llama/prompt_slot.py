@@ -179,11 +179,10 @@ class PromptSlot:
 
     async def _keep(self, mark: Mark, flight: Flight | None) -> None:
         """Read the prompt up to a mark and keep that prefix, unless it is kept already."""
-        store, tokens = self._parts.store, self._prompt.tokens[: mark.at]
+        store = self._parts.store
         if store is not None:
-            found = store.find(self._prompt.salt, tokens)
-            exact = found is not None and found.token_count == mark.at
-            if found is not None and exact and await store.renew(found, mark.lifetime_s):
+            found = store.exact(self._prompt.salt, self._prompt.packed(mark.at))
+            if found is not None and await store.renew(found, mark.lifetime_s):
                 self._keeps(found.name)
                 self._stored.add(mark.at)
                 return

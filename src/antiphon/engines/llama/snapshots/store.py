@@ -140,6 +140,10 @@ class SnapshotStore:
         """Return the longest snapshot, as `find` does, for tokens that are packed."""
         return self._index.longest(salt, tokens, self._now())
 
+    def exact(self, salt: str, tokens: bytes) -> Snapshot | None:
+        """Return the snapshot of exactly these packed tokens."""
+        return self._index.live((salt, tokens), self._now())
+
     @contextmanager
     def pinned(self, snapshot: Snapshot) -> Iterator[None]:
         """Keep the file of a snapshot until the block ends; it may be lost meanwhile."""
@@ -173,16 +177,25 @@ class SnapshotStore:
         now = self._now()
         if snapshot.lost or snapshot.ends_at <= now:
             return False
-        name = snapshot.name
-        if await self._work.run(lambda: self._files.is_there(name)) is False:
+        name, record = snapshot.name, snapshot.record
+        longer = lifetime_s > record.lifetime_s
+        if longer:
+            record = replace(record, lifetime_s=lifetime_s)
+
+        def note_use() -> bool:
+            if not self._files.is_there(name):
+                return False
+            if longer:
+                self._files.write_record(name, record, now)
+            else:
+                self._files.touch(name, now)
+            return True
+
+        snapshot.record, snapshot.used_at = record, now
+        # A use that cannot be written counts in this run all the same.
+        if await self._work.run(note_use) is False:
             await self._remove([snapshot])
             return False
-        snapshot.used_at = now
-        if lifetime_s > snapshot.record.lifetime_s:
-            record = snapshot.record = replace(snapshot.record, lifetime_s=lifetime_s)
-            await self._work.run(lambda: self._files.write_record(name, record, now))
-        else:
-            await self._work.run(lambda: self._files.touch(name, now))
         return True
 
     @asynccontextmanager
