@@ -3,6 +3,7 @@ import subprocess
 import sys
 from argparse import ArgumentTypeError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,15 +54,24 @@ def test_number_of_rounds_that_is_none_is_refused(text: str) -> None:
     assert positive("1000000") == 1_000_000
 
 
-def test_forced_tools_are_counted(default_model: Path, tmp_path: Path) -> None:
-    kept = tmp_path / "figures.json"
-    options = ("--quick", "--json", str(kept), "--weights", str(default_model))
-    command = (sys.executable, "-m", "benchmarks.forced_tools", *options)
+def quick_figures(
+    name: str, weights: Path, folder: Path, timeout_s: float = 120
+) -> list[dict[str, Any]]:
+    """Run a benchmark of the real model quickly; return its figures."""
+    kept = folder / "figures.json"
+    options = ("--quick", "--json", str(kept), "--weights", str(weights))
+    command = (sys.executable, "-m", f"benchmarks.{name}", *options)
     ran = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout_s
     )
     assert ran.returncode == 0, ran.stderr
     figures = json.loads(kept.read_bytes())["figures"]
+    assert isinstance(figures, list)
+    return figures
+
+
+def test_forced_tools_are_counted(default_model: Path, tmp_path: Path) -> None:
+    figures = quick_figures("forced_tools", default_model, tmp_path)
     counts = {one["what"].partition(": ")[2]: one["values"][0] for one in figures}
     # An answer to a forced question has a call, and never the same one twice.
     assert counts["one call"] + counts["two calls or more"] == 3
@@ -69,15 +79,8 @@ def test_forced_tools_are_counted(default_model: Path, tmp_path: Path) -> None:
 
 
 def test_prompt_cache_is_measured_beside_bare_llama(default_model: Path, tmp_path: Path) -> None:
-    kept = tmp_path / "figures.json"
-    options = ("--quick", "--json", str(kept), "--weights", str(default_model))
-    command = (sys.executable, "-m", "benchmarks.prompt_cache", *options)
-    ran = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=400
-    )
     # It ends with an error if no snapshot is left after `kill -9`, or if a usage is wrong.
-    assert ran.returncode == 0, ran.stderr
-    figures = json.loads(kept.read_bytes())["figures"]
+    figures = quick_figures("prompt_cache", default_model, tmp_path, timeout_s=400)
     values = {one["what"].partition(": ")[2]: one["values"] for one in figures}
     assert all(len(of_rounds) == 1 for of_rounds in values.values())
     ways = ("cold", "in its slot", "restored", "after kill -9", "in another workspace")

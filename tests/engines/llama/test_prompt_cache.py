@@ -13,20 +13,8 @@ from antiphon.engines.llama.engine import LlamaEngine
 from antiphon.engines.llama.prompt_slot import CHECKPOINT_GAP
 from support.caching import MINIMUM, answered, asked, child_of, fill, opened, settled, text
 from support.conversation import eventually
-from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module", params=list(Kind))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    assert isinstance(request.param, Kind)
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def weights(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(kind, tmp_path_factory.mktemp("weights") / f"{kind}.gguf")
 
 
 @pytest.fixture(scope="module")

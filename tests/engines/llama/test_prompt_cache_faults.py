@@ -15,6 +15,7 @@ from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.server_types import RestoredSlot, SavedSlot
 from antiphon.engines.llama.snapshots.files import STATE
 from antiphon.engines.llama.snapshots.inventory import kept_prefixes, remove_prefixes
+from antiphon.engines.token.prompt.tokens import RenderedPrompt
 from support.caching import SLOTS, answered, asked, child_of, fill, opened, settled, text
 from support.conversation import eventually
 from support.tiny_models import Kind, write_model
@@ -189,24 +190,20 @@ async def test_request_does_not_wait_for_a_side_request_in_line(
     system = text("side in line", 200)
     ended: list[str] = []
     async with opened(weights, tmp_path, slots=1) as engine:
+        line = engine.machine._pool._line
 
         async def one(name: str, prompt: Prompt) -> None:
             await answered(engine, prompt)
             ended.append(name)
 
-        prompts = {
-            "busy": asked(text("busy", 150), "?", salt="busy", tokens=400),
-            "side": replace(asked(system, "Side?", marks=[0]), hints=SIDE),
-            "main": asked(system, "Main?", marks=[0]),
-        }
-        for prompt in prompts.values():
-            await engine.count_tokens(prompt)
-        tasks = []
-        for name, prompt in prompts.items():
-            tasks.append(asyncio.create_task(one(name, prompt)))
-            await asyncio.sleep(0.01)
-        await asyncio.gather(*tasks)
-    assert ended == ["busy", "main", "side"]
+        side = replace(asked(system, "Side?", marks=[0]), hints=SIDE)
+        async with engine.machine.completions(RenderedPrompt([2, 3, 4]), "busy"):
+            first = asyncio.create_task(one("side", side))
+            await eventually(lambda: len(line._waiting) == 1)
+            second = asyncio.create_task(one("main", asked(system, "Main?", marks=[0])))
+            await eventually(lambda: len(line._first) == 1)
+        await asyncio.gather(first, second)
+    assert ended == ["main", "side"]
 
 
 async def test_second_engine_on_one_folder_keeps_prefixes_in_its_slots(

@@ -35,17 +35,6 @@ ONE_TOO_LONG = {Kind.ATTENTION: 600, Kind.SLIDING_WINDOW: 596, Kind.RECURRENT: 5
 HALF = {Kind.ATTENTION: 300, Kind.SLIDING_WINDOW: 0, Kind.RECURRENT: 0}
 
 
-@pytest.fixture(scope="module", params=list(Kind))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    assert isinstance(request.param, Kind)
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def weights(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(kind, tmp_path_factory.mktemp("weights") / f"{kind}.gguf")
-
-
 @pytest.fixture(scope="module")
 async def child(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
