@@ -74,6 +74,18 @@ async def test_invalid_amount_is_refused_and_changes_nothing(
     assert await org.audit() == before
 
 
+async def test_limit_that_is_set_again_to_its_amount_is_as_it_was(
+    organization: StartOrganization,
+) -> None:
+    org = await organization()
+    made = await org.spend_limit_in_cents(ORGANIZATION, "5", "daily")
+    before = await org.audit()
+    org.clock.passes(seconds=1)
+    assert await org.spend_limit_in_cents(ORGANIZATION, "5", "daily") == made
+    assert await org.post(f"{LIMITS}/{made['id']}", {"amount": "5.0"}) == made
+    assert await org.audit() == before
+
+
 @pytest.mark.parametrize("amount", ["-1", "x", "1e3", ""])
 async def test_malformed_amount_is_refused(organization: StartOrganization, amount: str) -> None:
     org = await organization()

@@ -138,6 +138,9 @@ class SpendLimits:
         before: SpendLimit | None,
         limit: SpendLimit,
     ) -> SpendLimitInfo:
+        if before is not None and before.amount == limit.amount:
+            # Nothing changes: neither its time nor the audit log.
+            return spend_limit_info(before)
         after = spend_limit_info(await set_spend_limit(connection, limit))
         action = "spend_limit.update" if before else "spend_limit.create"
         change = Change(action, spend_limit_info(before) if before else None, after)
