@@ -43,10 +43,11 @@ asyncio.run(main())
 
 
 class SilentConnection:
-    """Accepts everything, and answers only as often as it is told."""
+    """Accepts everything, and answers only as often as it is told; then it raises `end`."""
 
-    def __init__(self, answers: int) -> None:
+    def __init__(self, answers: int, end: Exception | None = None) -> None:
         self.answers = answers
+        self.end = end or TimeoutError()
         self.terminated = False
 
     def add_termination_listener(self, listener: object) -> None:
@@ -61,7 +62,7 @@ class SilentConnection:
         del query, timeout
         self.answers -= 1
         if not self.answers:
-            raise TimeoutError
+            raise self.end
 
     def terminate(self) -> None:
         self.terminated = True
@@ -219,8 +220,18 @@ async def test_lost_listener_never_says_that_nothing_has_changed_and_comes_back(
     await listening.aclose()
 
 
-async def test_listener_that_falls_silent_is_replaced_as_soon_as_there_is_another() -> None:
-    silent, broken, sound = SilentConnection(3), SilentConnection(0), SilentConnection(10**9)
+@pytest.mark.parametrize(
+    "end",
+    [
+        TimeoutError(),
+        # asyncpg raises it for a query behind the server's FATAL message.
+        asyncpg.InternalClientError("cannot switch to state 15; another operation (2)"),
+    ],
+)
+async def test_listener_that_falls_silent_is_replaced_as_soon_as_there_is_another(
+    end: Exception,
+) -> None:
+    silent, broken, sound = SilentConnection(3, end), SilentConnection(0), SilentConnection(10**9)
     connections = iter([silent, broken, sound])
 
     async def dial() -> SilentConnection:

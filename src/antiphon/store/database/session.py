@@ -130,6 +130,7 @@ def dialer(
 
 def broken() -> tuple[type[Exception], ...]:
     """Return the exceptions of a connection that cannot be opened or is lost."""
-    from asyncpg import InterfaceError, PostgresError  # noqa: PLC0415
+    from asyncpg import InterfaceError, InternalClientError, PostgresError  # noqa: PLC0415
 
-    return (OSError, InterfaceError, PostgresError)
+    # The last one is what a query gets between the server's farewell and its end of the connection.
+    return (OSError, InterfaceError, PostgresError, InternalClientError)
