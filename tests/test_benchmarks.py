@@ -1,3 +1,4 @@
+import importlib
 import json
 import subprocess
 import sys
@@ -13,9 +14,14 @@ from benchmarks.report import positive
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize(
-    "name", ["pipeline", "limits", "startup", "imports", "memory", "adapters", "schemas"]
-)
+# The others start a dozen processes or more, one after the other.
+LONG = [
+    pytest.param(name, marks=pytest.mark.soak)
+    for name in ("startup", "imports", "memory", "adapters")
+]
+
+
+@pytest.mark.parametrize("name", ["pipeline", "limits", "schemas", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     kept = tmp_path / "figures.json"
     command = (sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(kept))
@@ -40,11 +46,26 @@ def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None
         ("schemas", "--one"),
     ],
 )
-def test_benchmark_without_rounds_is_refused(name: str, flag: str) -> None:
-    command = (sys.executable, "-m", f"benchmarks.{name}", f"{flag}=0")
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1].endswith(f"{flag}: '0' is no number from 1 to 1,000,000")
+def test_benchmark_without_rounds_is_refused(
+    name: str, flag: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(name, [f"{flag}=0"], monkeypatch, capsys)
+    assert said.endswith(f"{flag}: '0' is no number from 1 to 1,000,000")
+
+
+def refusal(
+    name: str,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    """Run a benchmark that refuses its arguments; return the last line that it says."""
+    benchmark = importlib.import_module(f"benchmarks.{name}")
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "two", "", "²", "1000001", "00000001", "9" * 5000])
@@ -138,15 +159,14 @@ def test_reuse_across_workspaces_is_told_in_the_table() -> None:
     assert told == ["noise, or KV of another workspace"]
 
 
-def test_sizes_that_fit_no_slot_are_refused() -> None:
-    command = (sys.executable, "-m", "benchmarks.prompt_cache", "--sizes", "500,9000")
-    ran = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert ran.returncode == 2
-    assert "each size is a number of tokens, 100 to 8000" in ran.stderr
+def test_sizes_that_fit_no_slot_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal("prompt_cache", ["--sizes", "500,9000"], monkeypatch, capsys)
+    assert "each size is a number of tokens, 100 to 8000" in said
 
 
+@pytest.mark.soak
 def test_slowest_imports_are_listed() -> None:
     command = (sys.executable, "-m", "benchmarks.startup", "--why")
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)

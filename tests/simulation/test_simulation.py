@@ -55,11 +55,11 @@ def test_invariants_hold_for_many_seeds(runner: Runner, scenario: str) -> None:
     play(runner, scenario, range(1000, 1000 + MANY_SEEDS // len(SCENARIOS)))
 
 
-def played(seed: int, hash_seed: int) -> list[tuple[str, ...]]:
-    """Play a seed of every scenario in a process of its own: the names, and what was told."""
+def played(seed: int, hash_seed: int, *only: str) -> list[tuple[str, ...]]:
+    """Play a seed of each scenario in a process of its own: the names, and what was told."""
     environ = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
     done = subprocess.run(
-        [sys.executable, "-m", "simulation", "--seed", str(seed)],
+        [sys.executable, "-m", "simulation", "--seed", str(seed), *only],
         cwd=TESTS,
         env=environ,
         capture_output=True,
@@ -69,6 +69,13 @@ def played(seed: int, hash_seed: int) -> list[tuple[str, ...]]:
     return re.findall(r"^(\w+) \d+: .*, told (\w+)$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize("scenario", ["two_servers", "cached"])
+def test_seed_comes_back_the_same_in_another_process(runner: Runner, scenario: str) -> None:
+    here = [(scenario, runner.run(7, scenario).told)]
+    assert played(7, 1, "--scenario", scenario) == here
+
+
+@pytest.mark.soak
 def test_seed_comes_back_the_same_in_any_process(runner: Runner) -> None:
     here = [(name, runner.run(7, name).told) for name in SCENARIOS]
     assert played(7, hash_seed=1) == here
