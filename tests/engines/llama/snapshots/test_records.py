@@ -1,3 +1,5 @@
+from hmac import digest
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,13 @@ def test_record_of_another_release_is_foreign() -> None:
     body = b"\x91\x01"
     with pytest.raises(ForeignRecordError):
         decode_record(_proof(body, KEY) + body, KEY)
+
+
+def test_record_of_the_format_before_is_foreign() -> None:
+    """Its proof, and that of its file, are HMAC-SHA256."""
+    body = WRITTEN[PROOF_BYTES:]
+    with pytest.raises(ForeignRecordError):
+        decode_record(digest(KEY, b"antiphon snapshot 1\0" + body, "sha256") + body, KEY)
 
 
 def test_proof_is_over_the_format_too() -> None:

@@ -4,16 +4,18 @@ A snapshot has two files: `NAME.kv`, which llama.cpp wrote as `NAME.part`, and `
 other file of the folder is the rest of something that did not end, and is removed.
 """
 
-import hmac
 import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hmac import compare_digest
 from pathlib import Path
 from threading import Event
 from typing import Final
+
+from blake3 import blake3
 
 from antiphon.engines.llama.snapshots.records import (
     MOST_BYTES,
@@ -27,7 +29,7 @@ PART: Final = ".part"
 STATE: Final = ".kv"
 RECORD: Final = ".record"
 CHUNK: Final = 1 << 20
-FILE_FORMAT: Final = b"antiphon snapshot file 1\0"
+FILE_FORMAT: Final = b"antiphon snapshot file 2\0"
 TICK_NS: Final = 20_000_000
 """The clock that stamps files is coarse: two changes within this time may bear one time."""
 
@@ -121,7 +123,7 @@ class SnapshotFiles:
             proof, now_seen = self._digest(state, record.size, stop)
         except FileNotFoundError as error:
             raise MissingFileError("the file is missing") from error
-        if not hmac.compare_digest(proof, record.proof):
+        if not compare_digest(proof, record.proof):
             raise DamagedFileError("the file was changed")
         return now_seen
 
@@ -188,7 +190,7 @@ class SnapshotFiles:
 
     def _digest(self, path: Path, size: int, stop: Event) -> tuple[bytes, Seen | None]:
         """Return the proof of a file, and how it was seen before and after it was read."""
-        proof = hmac.new(self._key, FILE_FORMAT, "sha256")
+        proof = blake3(FILE_FORMAT, key=self._key)
         with opened(path) as descriptor:
             before = os.fstat(descriptor)
             if before.st_size != size:

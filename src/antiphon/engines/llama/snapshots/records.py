@@ -3,16 +3,17 @@
 The record is written last: a file without one is half of a snapshot.
 """
 
-from hmac import compare_digest, digest
+from hmac import compare_digest
 from typing import Final
 
 import msgspec
+from blake3 import blake3
 
 KEY_BYTES: Final = 32
 PROOF_BYTES: Final = 32
 MOST_BYTES: Final = 64 << 20
 """The largest record that is read: that of 16 million tokens."""
-FORMAT: Final = b"antiphon snapshot 1\0"
+FORMAT: Final = b"antiphon snapshot 2\0"
 
 
 class ForeignRecordError(Exception):
@@ -25,7 +26,7 @@ class SnapshotRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     - `identity`: the digest of the `ModelIdentity`.
     - `salt`: the workspace that may use it.
     - `tokens`: the prefix, packed.
-    - `size`, `proof`: the bytes of the file, and the keyed digest over them.
+    - `size`, `proof`: the bytes of the file, and the keyed BLAKE3 over them.
     - `lifetime_s`: how long it lives without a use.
     - `read_ms`: what reading the tokens took.
     """
@@ -57,4 +58,4 @@ def decode_record(data: bytes, key: bytes) -> SnapshotRecord:
 
 
 def _proof(body: bytes, key: bytes) -> bytes:
-    return digest(key, FORMAT + body, "sha256")
+    return blake3(FORMAT, key=key).update(body).digest()
