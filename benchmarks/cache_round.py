@@ -115,7 +115,7 @@ def snapshots(rounds: Sequence[Round]) -> list[Figure]:
     """Return what a snapshot of one size costs, measured on the bare child but for its check.
 
     Where prompts are read faster than the last two rates, reading the tokens takes less time than
-    their snapshot from this disk, also with its first check.
+    their snapshot from this disk, also with the check after a start of the system.
     """
     row, rate = _Rows(rounds).row, "tokens/s"
 
@@ -132,7 +132,7 @@ def snapshots(rounds: Sequence[Round]) -> list[Figure]:
         row("snapshot, save", lambda one: one.save),
         row("snapshot, restore", lambda one: one.restore),
         row("snapshot, restore, not in memory", lambda one: one.restore_from_disk),
-        row("snapshot, first check after a restart", lambda one: one.check),
+        row("snapshot, check after a start of the system", lambda one: one.check),
         row("snapshot, for each token", lambda one: one.snapshot_bytes / one.tokens, unit="bytes"),
         row("prompts are read at", read, unit=rate),
         row("the disk is slower from", from_disk, unit=rate),

@@ -20,6 +20,7 @@ from threading import Event
 from typing import TypeAlias
 
 import uvloop
+from msgspec.structs import replace
 
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.llama.opening import FOLDER
@@ -181,7 +182,7 @@ class _Sides:
 
 
 def _check_ms(data: Path, prompt: MarkedPrompt) -> float:
-    """Check the snapshot of a prompt's prefix as a new server does; return how long it took.
+    """Check the snapshot of a prompt's prefix as after a start of the system, and time it.
 
     No server may run on the data folder.
     """
@@ -191,7 +192,7 @@ def _check_ms(data: Path, prompt: MarkedPrompt) -> float:
         for found in files.find_all():
             if found.record.tokens == pack_tokens(prompt.tokens[: prompt.at]):
                 began = time.perf_counter()
-                files.check(found.name, found.record, None, Event())
+                files.check(found.name, replace(found.record, seen=None), Event())
                 return 1000 * (time.perf_counter() - began)
     raise AnswerError(f"no snapshot of {prompt.at} tokens was left by the server")
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from antiphon.engines.llama.snapshots.files import Seen, SnapshotFiles
+from antiphon.engines.llama.snapshots.files import SnapshotFiles
 from antiphon.engines.llama.snapshots.identity import ModelIdentity
 from antiphon.engines.llama.snapshots.index import Snapshot, Written
-from antiphon.engines.llama.snapshots.records import SnapshotRecord
+from antiphon.engines.llama.snapshots.records import Seen, SnapshotRecord
 from antiphon.engines.llama.snapshots.store import SnapshotStore
 
 IDENTITY = ModelIdentity(

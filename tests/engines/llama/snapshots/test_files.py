@@ -1,6 +1,7 @@
 """Files of snapshots: what is checked, and what is left alone."""
 
 import os
+import shutil
 from pathlib import Path
 from threading import Event
 
@@ -13,8 +14,9 @@ from antiphon.engines.llama.snapshots.files import (
     DamagedFileError,
     Found,
     SnapshotFiles,
+    boot_id,
 )
-from antiphon.engines.llama.snapshots.records import SnapshotRecord
+from antiphon.engines.llama.snapshots.records import Seen, SnapshotRecord
 
 NAME = "0" * 32
 KEY = bytes(range(32))
@@ -25,9 +27,9 @@ class Kept:
     """One snapshot in a folder."""
 
     def __init__(self, folder: Path, *, settle_s: float = 0.0, content: bytes = CONTENT) -> None:
-        self.files = SnapshotFiles(folder, KEY, settle_s=settle_s)
+        self.files = SnapshotFiles(folder, KEY, settle_s=settle_s, boot="this")
         (folder / f"{NAME}.part").write_bytes(content)
-        proof, self.seen = self.files.prove(NAME, len(content))
+        proof, seen = self.files.prove(NAME, len(content))
         self.record = SnapshotRecord(
             identity="i",
             salt="s",
@@ -36,12 +38,29 @@ class Kept:
             proof=proof,
             lifetime_s=300.0,
             read_ms=1.0,
+            seen=seen,
         )
         self.files.write_record(NAME, self.record, 1000.0)
         self.path = folder / f"{NAME}.kv"
 
     def check(self) -> None:
-        self.seen = self.files.check(NAME, self.record, self.seen, Event())
+        seen = self.files.check(NAME, self.record, Event())
+        self.record = replace(self.record, seen=seen)
+
+    def restart(self, *, boot: str = "this") -> "CountingFiles":
+        """Read the snapshot as another run of the server does."""
+        self.files = counting = CountingFiles(self.files.folder, KEY, boot=boot)
+        (found,) = counting.find_all()
+        self.record = found.record
+        return counting
+
+
+class CountingFiles(SnapshotFiles):
+    reads = 0
+
+    def _digest(self, path: Path, size: int, stop: Event) -> tuple[bytes, Seen | None]:
+        self.reads += 1
+        return super()._digest(path, size, stop)
 
 
 @pytest.fixture
@@ -73,46 +92,67 @@ def test_file_without_its_last_bytes_is_no_snapshot(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [0, CHUNK, len(CONTENT) - 1])
 @pytest.mark.parametrize("seen", [True, False])
-def test_changed_byte_is_noticed(tmp_path: Path, at: int, *, seen: bool) -> None:
-    """Also if the file has the times that it had."""
+@pytest.mark.parametrize("restart", [True, False])
+def test_changed_byte_is_noticed(tmp_path: Path, at: int, *, seen: bool, restart: bool) -> None:
+    """Also if the file has the times that it had, and by a later run."""
     kept = Kept(tmp_path, settle_s=2 * TICK_NS / 1e9 if seen else 0)
-    assert (kept.seen is not None) == seen
+    assert (kept.record.seen is not None) == seen
     times = kept.path.stat()
     with kept.path.open("r+b") as file:
         file.seek(at)
         file.write(bytes([CONTENT[at] ^ 1]))
     os.utime(kept.path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    if restart:
+        kept.restart()
     with pytest.raises(DamagedFileError, match="changed"):
         kept.check()
 
 
-def test_file_that_was_not_changed_is_read_once(tmp_path: Path) -> None:
-    class CountingFiles(SnapshotFiles):
-        reads = 0
-
-        def _digest(self, path: Path, size: int, stop: Event) -> tuple[bytes, object]:  # type: ignore[override]
-            self.reads += 1
-            return super()._digest(path, size, stop)
-
+def test_file_that_was_not_changed_is_read_by_no_later_run(tmp_path: Path) -> None:
     kept = Kept(tmp_path, settle_s=2 * TICK_NS / 1e9)
-    kept.files = counting = CountingFiles(tmp_path, KEY)
+    for _ in range(2):
+        files = kept.restart()
+        kept.check()
+        assert files.reads == 0
+
+
+def test_file_is_read_once_after_each_start_of_the_system(tmp_path: Path) -> None:
+    """A crash of the system may leave the times of a file, and another content."""
+    kept = Kept(tmp_path, settle_s=2 * TICK_NS / 1e9)
+    files = kept.restart(boot="next")
     kept.check()
     kept.check()
-    assert counting.reads == 0
-    kept.seen = None  # the next start has seen nothing
+    assert files.reads == 1
+
+
+def test_boot_without_a_name_has_another_one_for_each_run(tmp_path: Path) -> None:
+    named, nameless = tmp_path / "boot_id", tmp_path / "none"
+    named.write_text("5d3c\n")
+    assert boot_id(named) == boot_id(named) == "5d3c"
+    assert boot_id(nameless) != boot_id(nameless)
+
+
+def test_file_that_was_copied_is_read(tmp_path: Path) -> None:
+    """With its times, as a backup brings it back."""
+    kept = Kept(tmp_path, settle_s=2 * TICK_NS / 1e9)
+    copy = tmp_path / "copy"
+    shutil.copy2(kept.path, copy)
+    copy.replace(kept.path)
+    files = kept.restart()
     kept.check()
-    kept.check()
-    assert counting.reads == 1
+    assert files.reads == 1
 
 
 def test_file_that_was_just_changed_is_read_again(tmp_path: Path) -> None:
     """Its next change may bear the same time."""
     kept = Kept(tmp_path, settle_s=2 * TICK_NS / 1e9)
-    assert kept.seen is not None
-    kept.files = SnapshotFiles(tmp_path, KEY, wall_ns=lambda: kept.path.stat().st_ctime_ns + 1)
+    assert kept.record.seen is not None
+    kept.files = SnapshotFiles(
+        tmp_path, KEY, wall_ns=lambda: kept.path.stat().st_ctime_ns + 1, boot="this"
+    )
     kept.path.chmod(0o600)
     kept.check()
-    assert kept.seen is None
+    assert kept.record.seen is None
 
 
 @pytest.mark.parametrize("instead", ["nothing", "link", "pipe", "folder", "shorter", "longer"])
@@ -145,7 +185,7 @@ def test_check_that_is_given_up_ends_before_the_next_megabyte(kept: Kept) -> Non
     stop = Event()
     stop.set()
     with pytest.raises(InterruptedError):
-        kept.files.check(NAME, kept.record, None, stop)
+        kept.files.check(NAME, kept.record, stop)
 
 
 @pytest.mark.parametrize("other_key", [False, True])

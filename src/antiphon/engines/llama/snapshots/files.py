@@ -5,6 +5,7 @@ other file of the folder is the rest of something that did not end, and is remov
 """
 
 import os
+import secrets
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from blake3 import blake3
 from antiphon.engines.llama.snapshots.records import (
     MOST_BYTES,
     ForeignRecordError,
+    Seen,
     SnapshotRecord,
     decode_record,
     encode_record,
@@ -30,8 +32,17 @@ STATE: Final = ".kv"
 RECORD: Final = ".record"
 CHUNK: Final = 1 << 20
 FILE_FORMAT: Final = b"antiphon snapshot file 2\0"
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 TICK_NS: Final = 20_000_000
 """The clock that stamps files is coarse: two changes within this time may bear one time."""
+
+
+def boot_id(path: Path = BOOT_ID) -> str:
+    """Return the name of the kernel's run; where it has none, one that no other call returns."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return secrets.token_hex(16)
 
 
 class DamagedFileError(Exception):
@@ -40,17 +51,6 @@ class DamagedFileError(Exception):
 
 class MissingFileError(DamagedFileError):
     """A file was removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A file as it was when its content was checked. A change a tick later alters some of this."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class SnapshotFiles:
     """The files of one folder, proven with `key`. Methods raise `OSError`.
 
     `wall_ns` is the clock that stamps files, `settle_s` the pause before a new file is read, so
-    that later changes bear another time.
+    that later changes bear another time. `boot` names the run of the kernel.
     """
 
     def __init__(
@@ -76,9 +76,11 @@ class SnapshotFiles:
         *,
         wall_ns: Callable[[], int] = time.time_ns,
         settle_s: float = TICK_NS / 1e9,
+        boot: str | None = None,
     ) -> None:
         self.folder = folder
         self._key = key
+        self._boot = boot or boot_id()
         self._wall_ns = wall_ns
         self._settle_s = settle_s
 
@@ -108,18 +110,16 @@ class SnapshotFiles:
         unfinished.rename(self.folder / f"{name}{RECORD}")
         self._sync_folder()
 
-    def check(
-        self, name: str, record: SnapshotRecord, seen: Seen | None, stop: Event
-    ) -> Seen | None:
-        """Compare the file of a snapshot with its proof, unless it is as it was `seen` before.
+    def check(self, name: str, record: SnapshotRecord, stop: Event) -> Seen | None:
+        """Compare the file of a snapshot with its proof, unless it is as it was seen before.
 
         Returns how it was seen now; `None` if it was changed too short a time ago to tell the next
         change from this one. Raises `DamagedFileError`. Reads a megabyte at a time.
         """
         state = self.folder / f"{name}{STATE}"
         try:
-            if seen is not None and _seen(os.lstat(state)) == seen:
-                return seen
+            if record.seen is not None and self._seen(os.lstat(state)) == record.seen:
+                return record.seen
             proof, now_seen = self._digest(state, record.size, stop)
         except FileNotFoundError as error:
             raise MissingFileError("the file is missing") from error
@@ -200,8 +200,12 @@ class SnapshotFiles:
                 if stop.is_set():
                     raise InterruptedError("The check was given up")
                 proof.update(chunk)
-            seen = _seen(os.fstat(descriptor))
-        return proof.digest(), seen if settled and seen == _seen(before) else None
+            seen = self._seen(os.fstat(descriptor))
+        return proof.digest(), seen if settled and seen == self._seen(before) else None
+
+    def _seen(self, file: os.stat_result) -> Seen:
+        times = file.st_mtime_ns, file.st_ctime_ns
+        return Seen(self._boot, file.st_dev, file.st_ino, file.st_size, *times)
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -238,10 +242,6 @@ def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     return entry.is_dir(follow_symlinks=False)
-
-
-def _seen(file: os.stat_result) -> Seen:
-    return Seen(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns)
 
 
 def _touch(path: Path, used_at: float) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from antiphon.engines.llama.snapshots.budget import to_evict
-from antiphon.engines.llama.snapshots.files import PART, STATE, Found, Seen
+from antiphon.engines.llama.snapshots.files import PART, STATE, Found
 from antiphon.engines.llama.snapshots.prefixes import TOKEN_BYTES, PrefixIndex
 
 MOST_SNAPSHOTS: Final = 1024
@@ -18,16 +18,12 @@ MOST_SNAPSHOTS: Final = 1024
 
 
 class Snapshot:
-    """A saved prefix. It is `lost` once it cannot be found any more; its file stays while pinned.
+    """A saved prefix. It is `lost` when nobody can find it any more; pinned, its file stays."""
 
-    `seen` is how its file was when it was last checked.
-    """
-
-    def __init__(self, found: Found, seen: Seen | None = None) -> None:
+    def __init__(self, found: Found) -> None:
         self.name = found.name
         self.record = found.record
         self.used_at = found.used_at
-        self.seen = seen
         self.pins = 0
         self.lost = False
 

@@ -20,6 +20,21 @@ class ForeignRecordError(Exception):
     """A record was not written with this key, or is damaged."""
 
 
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """A file as it was when its content was checked. A change a tick later alters some of this.
+
+    That is the kernel's word, so it holds as long as the kernel runs: `boot` is its name. After a
+    crash of the system a file may have its old times, and another content.
+    """
+
+    boot: str
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
 class SnapshotRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What is known of the file of a snapshot.
 
@@ -29,6 +44,8 @@ class SnapshotRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     - `size`, `proof`: the bytes of the file, and the keyed BLAKE3 over them.
     - `lifetime_s`: how long it lives without a use.
     - `read_ms`: what reading the tokens took.
+    - `seen`: the file as it was when its content was last checked. It is not read again while it is
+      as it was.
     """
 
     identity: str
@@ -38,6 +55,7 @@ class SnapshotRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     proof: bytes
     lifetime_s: float
     read_ms: float
+    seen: Seen | None = None
 
 
 def encode_record(record: SnapshotRecord, key: bytes) -> bytes:

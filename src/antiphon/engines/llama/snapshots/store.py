@@ -23,7 +23,6 @@ from antiphon.engines.llama.snapshots.files import (
     DamagedFileError,
     Found,
     MissingFileError,
-    Seen,
     SnapshotFiles,
 )
 from antiphon.engines.llama.snapshots.folder import OwnedFolder, SnapshotsUnavailableError
@@ -55,8 +54,8 @@ class SnapshotStore:
 
     Opening takes time linear in the files and in their tokens (4 bytes each). `find` is linear in
     the tokens of the prompt and in the number of snapshots of the salt; making room takes n log n
-    of at most `most` snapshots. The check before a restore reads the file once, a megabyte at a
-    time, and again only if the file was changed.
+    of at most `most` snapshots. The check before a restore reads the file, a megabyte at a time, if
+    it was changed, or was not checked since the system started.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a store, each once
@@ -260,19 +259,20 @@ class SnapshotStore:
         await self._work.run(lambda: self._files.remove_files(strays))
         await self._work.run(lambda: self._owned.remove_ended_elsewhere(now))
 
-    def _take_in(self, found: Found, seen: Seen | None = None) -> Snapshot | None:
+    def _take_in(self, found: Found) -> Snapshot | None:
         if found.record.identity != self.folder.name:
             return None
         # A clock that was set back must not make a snapshot live longer.
-        snapshot = Snapshot(found, seen)
+        snapshot = Snapshot(found)
         snapshot.used_at = min(found.used_at, self._now())
         self._begin_removal(self._index.add(snapshot))
         return snapshot
 
     async def _check(self, snapshot: Snapshot) -> None:
-        name, record, seen, stop = snapshot.name, snapshot.record, snapshot.seen, Event()
+        stop = Event()
         try:
-            snapshot.seen = await asyncio.to_thread(self._files.check, name, record, seen, stop)
+            seen = await asyncio.to_thread(self._files.check, snapshot.name, snapshot.record, stop)
+            snapshot.record = replace(snapshot.record, seen=seen)
         except DamagedFileError as error:
             if not isinstance(error, MissingFileError):
                 self._log.error("a snapshot was damaged and is removed", reason=reason_of(error))
@@ -322,11 +322,11 @@ class SnapshotStore:
         if proven is None or draft.dropped:
             self._drop(draft)
             return None
-        snapshot = self._take_in(*proven)
+        snapshot = self._take_in(proven)
         del self._index.drafts[draft.salt, draft.tokens]
         return snapshot
 
-    def _write(self, draft: Draft, written: Written) -> tuple[Found, Seen | None]:
+    def _write(self, draft: Draft, written: Written) -> Found:
         """Prove the file and write its record. Blocks."""
         proof, seen = self._files.prove(draft.name, written.size)
         record = SnapshotRecord(
@@ -337,9 +337,10 @@ class SnapshotStore:
             proof=proof,
             lifetime_s=written.lifetime_s,
             read_ms=written.read_ms,
+            seen=seen,
         )
         self._files.write_record(draft.name, record, written.used_at)
-        return Found(draft.name, record, written.used_at), seen
+        return Found(draft.name, record, written.used_at)
 
     def _drop(self, draft: Draft) -> None:
         """Give up a draft, and remove what was written of it."""
