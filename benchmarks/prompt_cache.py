@@ -16,7 +16,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import TypeAlias
 
 import uvloop
@@ -192,7 +191,7 @@ def _check_ms(data: Path, prompt: MarkedPrompt) -> float:
         for found in files.find_all():
             if found.record.tokens == pack_tokens(prompt.tokens[: prompt.at]):
                 began = time.perf_counter()
-                files.check(found.name, replace(found.record, seen=None), Event())
+                files.check(found.name, replace(found.record, seen=None))
                 return 1000 * (time.perf_counter() - began)
     raise AnswerError(f"no snapshot of {prompt.at} tokens was left by the server")
 

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -19,12 +20,18 @@ HOUR = 3600.0
 
 
 class Disk:
-    """The disk of a store: what is free, how many writes still succeed, and the time of day."""
+    """The disk of a store: what is free, how many writes still succeed, the boot, and the clocks.
+
+    `read` are the names of the files whose content was read.
+    """
 
     def __init__(self) -> None:
         self.free = 1 << 40
         self.writes_left = 1 << 40
         self.now = 1_000_000.0
+        self.boot = "this"
+        self.read: list[str] = []
+        self.wall_ns = time.time_ns
         self._names = count(1)
 
     def new_name(self) -> str:
@@ -40,8 +47,14 @@ class DiskFiles(SnapshotFiles):
     """Files on a `Disk`."""
 
     def __init__(self, disk: Disk, folder: Path, key: bytes) -> None:
-        super().__init__(folder, key, settle_s=0)
+        super().__init__(folder, key, settle_s=0, wall_ns=disk.wall_ns, boot=disk.boot)
         self._disk = disk
+
+    def _digest(
+        self, path: Path, size: int, gives_up: Callable[[], bool]
+    ) -> tuple[bytes, Seen | None]:
+        self._disk.read.append(path.stem)
+        return super()._digest(path, size, gives_up)
 
     def free_bytes(self) -> int:
         return self._disk.free

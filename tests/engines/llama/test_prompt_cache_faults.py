@@ -60,6 +60,18 @@ async def test_changed_file_is_not_restored(engine: LlamaEngine) -> None:
     assert (await answered(engine, prompt))[0].reused >= cold.breakpoints[0]
 
 
+async def test_changed_file_is_noticed_by_a_start_before_a_request(
+    weights: Path, tmp_path: Path
+) -> None:
+    async with opened(weights, tmp_path) as engine:
+        await answered(engine, asked(text("changed", 200), "What?", marks=[0]))
+        await settled(engine)
+        (file,) = files_of(engine)
+    file.write_bytes(bytes(file.stat().st_size))
+    async with opened(weights, tmp_path) as engine:
+        await eventually(lambda: not files_of(engine))
+
+
 async def test_snapshot_that_a_command_removed_is_saved_again(engine: LlamaEngine) -> None:
     prompt = asked(text("cleared", 200), "What?", marks=[0])
     cold, answer = await answered(engine, prompt)

@@ -36,7 +36,9 @@ async def test_slot_holds_what_its_prompt_has_noted(pool: SlotPool, now: Now) ->
     now.time = 3.0
     async with pool.taken(first_free) as taken:
         assert pool.states()[0].busy
+        assert pool.busy
         taken.holds("salt", b"tokens..")
+    assert not pool.busy
     assert pool.states()[0] == SlotState(id=0, salt="salt", tokens=b"tokens..", used_at=3.0)
     assert pool.states()[1] == SlotState(id=1)
 

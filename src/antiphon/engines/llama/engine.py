@@ -10,11 +10,12 @@ from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, c
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
 from antiphon.engines.llama.machine import LlamaMachine
 from antiphon.engines.llama.multimodal import ImagePrompts, marker_of
-from antiphon.engines.llama.opening import opened_snapshots, rewinds
+from antiphon.engines.llama.opening import alongside, opened_snapshots, rewinds
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
 from antiphon.engines.llama.prompt_slot import SlotParts
+from antiphon.engines.llama.snapshots.ahead import check_ahead
 from antiphon.engines.llama.supervisor import RemoteServer, Supervisor
 from antiphon.engines.token.engine import TokenEngine, capabilities_of, open_template
 from antiphon.engines.token.prompt.tokens import Tokenizer
@@ -50,6 +51,9 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             config.model, options, props.chat_template, bos=props.bos_token, eos=props.eos_token
         )
         machine = LlamaMachine(parts, props.total_slots, minimum_tokens=config.cache_minimum_tokens)
+        if parts.store is not None:
+            checks = check_ahead(parts.store, machine.busy)
+            await stack.enter_async_context(alongside(checks))
         return LlamaEngine(
             machine,
             template,

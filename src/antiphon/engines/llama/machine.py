@@ -74,6 +74,10 @@ class LlamaMachine:
     def ready(self) -> bool:
         return self.client.ready
 
+    def busy(self) -> bool:
+        """Return whether llama.cpp has anything to do. Any thread may ask."""
+        return self._pool.busy
+
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
         return await self.client.tokenize(text, control=control, ends=ends)
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -46,14 +46,23 @@ async def opened_snapshots(
         await asyncio.to_thread(name_model, store.folder, model)
     except OSError as error:
         log.warning("the snapshots of a model have no name", reason=error.strerror)
-    sweeping = asyncio.create_task(_sweep(store), name="antiphon-snapshots")
     try:
-        yield store
+        async with alongside(_sweep(store)):
+            yield store
     finally:
-        sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
         await store.aclose()
+
+
+@asynccontextmanager
+async def alongside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Run a task until the end of the block."""
+    task = asyncio.create_task(work, name="antiphon-snapshots")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _sweep(store: SnapshotStore) -> None:

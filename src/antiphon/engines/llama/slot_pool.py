@@ -107,6 +107,11 @@ class SlotPool:
         self._line = Line(count)
         self._now = now
 
+    @property
+    def busy(self) -> bool:
+        """Whether a prompt has a slot. Any thread may ask."""
+        return any(state.busy for state in self._states)
+
     def states(self) -> Sequence[SlotState]:
         """Return what the slots hold now."""
         generation, now = self._generation(), self._now()

@@ -2,8 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 
 import pytest
 from msgspec.structs import replace
@@ -44,7 +44,7 @@ class Kept:
         self.path = folder / f"{NAME}.kv"
 
     def check(self) -> None:
-        seen = self.files.check(NAME, self.record, Event())
+        seen = self.files.check(NAME, self.record)
         self.record = replace(self.record, seen=seen)
 
     def restart(self, *, boot: str = "this") -> "CountingFiles":
@@ -58,9 +58,11 @@ class Kept:
 class CountingFiles(SnapshotFiles):
     reads = 0
 
-    def _digest(self, path: Path, size: int, stop: Event) -> tuple[bytes, Seen | None]:
+    def _digest(
+        self, path: Path, size: int, gives_up: Callable[[], bool]
+    ) -> tuple[bytes, Seen | None]:
         self.reads += 1
-        return super()._digest(path, size, stop)
+        return super()._digest(path, size, gives_up)
 
 
 @pytest.fixture
@@ -182,10 +184,9 @@ def test_file_of_another_snapshot_is_noticed(kept: Kept) -> None:
 
 
 def test_check_that_is_given_up_ends_before_the_next_megabyte(kept: Kept) -> None:
-    stop = Event()
-    stop.set()
+    asked = iter([False, True])
     with pytest.raises(InterruptedError):
-        kept.files.check(NAME, kept.record, stop)
+        kept.files.check(NAME, kept.record, lambda: next(asked))
 
 
 @pytest.mark.parametrize("other_key", [False, True])

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from blake3 import blake3
@@ -43,6 +42,11 @@ def boot_id(path: Path = BOOT_ID) -> str:
         return path.read_text(encoding="ascii").strip()
     except OSError:
         return secrets.token_hex(16)
+
+
+def never() -> bool:
+    """Return that work goes on."""
+    return False
 
 
 class DamagedFileError(Exception):
@@ -96,7 +100,7 @@ class SnapshotFiles:
             os.fsync(descriptor)
         part.rename(state)
         time.sleep(self._settle_s)
-        return self._digest(state, size, Event())
+        return self._digest(state, size, never)
 
     def write_record(self, name: str, record: SnapshotRecord, used_at: float) -> None:
         """Write the record of a snapshot, which is complete with it."""
@@ -110,17 +114,20 @@ class SnapshotFiles:
         unfinished.rename(self.folder / f"{name}{RECORD}")
         self._sync_folder()
 
-    def check(self, name: str, record: SnapshotRecord, stop: Event) -> Seen | None:
+    def check(
+        self, name: str, record: SnapshotRecord, gives_up: Callable[[], bool] = never
+    ) -> Seen | None:
         """Compare the file of a snapshot with its proof, unless it is as it was seen before.
 
         Returns how it was seen now; `None` if it was changed too short a time ago to tell the next
-        change from this one. Raises `DamagedFileError`. Reads a megabyte at a time.
+        change from this one. Raises `DamagedFileError`. Reads a megabyte at a time, and raises
+        `InterruptedError` before the next one if it `gives_up`.
         """
         state = self.folder / f"{name}{STATE}"
         try:
             if record.seen is not None and self._seen(os.lstat(state)) == record.seen:
                 return record.seen
-            proof, now_seen = self._digest(state, record.size, stop)
+            proof, now_seen = self._digest(state, record.size, gives_up)
         except FileNotFoundError as error:
             raise MissingFileError("the file is missing") from error
         if not compare_digest(proof, record.proof):
@@ -188,7 +195,9 @@ class SnapshotFiles:
             return None
         return Found(name, record, written.st_mtime_ns / 1e9) if size == record.size else None
 
-    def _digest(self, path: Path, size: int, stop: Event) -> tuple[bytes, Seen | None]:
+    def _digest(
+        self, path: Path, size: int, gives_up: Callable[[], bool]
+    ) -> tuple[bytes, Seen | None]:
         """Return the proof of a file, and how it was seen before and after it was read."""
         proof = blake3(FILE_FORMAT, key=self._key)
         with opened(path) as descriptor:
@@ -197,7 +206,7 @@ class SnapshotFiles:
                 raise DamagedFileError("the file has another size")
             settled = self._wall_ns() - before.st_ctime_ns > TICK_NS
             for chunk in _chunks(descriptor, size):
-                if stop.is_set():
+                if gives_up():
                     raise InterruptedError("The check was given up")
                 proof.update(chunk)
             seen = self._seen(os.fstat(descriptor))

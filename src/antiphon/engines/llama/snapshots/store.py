@@ -10,20 +10,21 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
 import structlog
 from msgspec.structs import replace
 
-from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES, allowed_bytes
+from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES, allowed_bytes, usefulness
 from antiphon.engines.llama.snapshots.file_work import FileWork, reason_of
 from antiphon.engines.llama.snapshots.files import (
     DamagedFileError,
     Found,
     MissingFileError,
     SnapshotFiles,
+    never,
 )
 from antiphon.engines.llama.snapshots.folder import OwnedFolder, SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity
@@ -124,9 +125,10 @@ class SnapshotStore:
         return self._index.used_bytes
 
     def snapshots(self) -> list[Snapshot]:
-        """Return all snapshots that can be found now."""
+        """Return all snapshots that can be found now, the most useful first."""
         now = self._now()
-        return [snapshot for snapshot in self._index.snapshots() if snapshot.ends_at > now]
+        found = [snapshot for snapshot in self._index.snapshots() if snapshot.ends_at > now]
+        return sorted(found, key=lambda one: -usefulness(one, now))
 
     def find(self, salt: str, tokens: Sequence[int]) -> Snapshot | None:
         """Return the longest snapshot with this salt that `tokens` begin with.
@@ -166,6 +168,15 @@ class SnapshotStore:
                 raise SnapshotLostError
             await self._check(snapshot)
             yield snapshot.file
+
+    async def check_ahead(self, snapshot: Snapshot, busy: Callable[[], bool]) -> bool:
+        """Check a snapshot before it is needed; returns whether that was not given up.
+
+        `busy` is asked in a thread, before each megabyte that is read. One that is damaged is lost.
+        """
+        with self.pinned(snapshot), suppress(SnapshotLostError):
+            return snapshot.lost or await self._check(snapshot, busy)
+        return True
 
     async def renew(self, snapshot: Snapshot, lifetime_s: float = 0.0) -> bool:
         """Begin the lifetime of a used snapshot again; a longer one replaces its own.
@@ -268,11 +279,16 @@ class SnapshotStore:
         self._begin_removal(self._index.add(snapshot))
         return snapshot
 
-    async def _check(self, snapshot: Snapshot) -> None:
-        stop = Event()
+    async def _check(self, snapshot: Snapshot, busy: Callable[[], bool] = never) -> bool:
+        name, record, stop = snapshot.name, snapshot.record, Event()
+
+        def gives_up() -> bool:
+            return stop.is_set() or busy()
+
         try:
-            seen = await asyncio.to_thread(self._files.check, snapshot.name, snapshot.record, stop)
-            snapshot.record = replace(snapshot.record, seen=seen)
+            seen = await asyncio.to_thread(self._files.check, name, record, gives_up)
+        except InterruptedError:
+            return False
         except DamagedFileError as error:
             if not isinstance(error, MissingFileError):
                 self._log.error("a snapshot was damaged and is removed", reason=reason_of(error))
@@ -283,6 +299,9 @@ class SnapshotStore:
             raise SnapshotLostError from error
         finally:
             stop.set()
+        # Meanwhile it may have got a longer life.
+        snapshot.record = replace(snapshot.record, seen=seen)
+        return True
 
     async def _make_room(self, *, evicts: bool = True) -> bool:
         """Evict until all files fit, with the drafts; evict nothing if that is not enough."""
