@@ -248,6 +248,24 @@ async def test_refused_request_leaves_no_entry(start) -> None:
     assert await used(office.caller, **LONG, messages=[turn(50)]) == (50, 0, 1300, 0)
 
 
+@pytest.mark.parametrize("refusal", ["rate limit", "spend limit"])
+async def test_refused_request_does_not_refresh_what_it_would_have_read(start, refusal) -> None:
+    office = await start(price=PRICE)
+    body = {**LONG, "messages": [turn(50)]}
+    await used(office.caller, **body)
+    office.clock.passes(minutes=4)
+    if refusal == "rate limit":
+        await office.limit("", requests_per_minute=1)
+        await used(office.caller, messages=[turn(50)])
+        assert (await office.caller.create(**body)).status == 429
+    else:
+        await office.spend_limit({"type": "organization"}, 1)
+        assert (await office.caller.create(**body)).status == 400
+        await office.spend_limit({"type": "organization"}, 10**12)
+    office.clock.passes(minutes=1)
+    assert await used(office.caller, **body) == (50, 0, 1300, 0)
+
+
 # Isolation.
 
 

@@ -109,11 +109,14 @@ class Answer:
 
         Closing it early stops the engine.
         """
+        cached = self._cached
+        if cached is not None:
+            await cached.admitted()
         try:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 assembly = self._begin(await anext(engine_events, None))
                 yield [assembly.start()]
-                produced, cached = self._admission.produced, self._cached
+                produced = self._admission.produced
                 async for engine_event in engine_events:
                     if cached is not None:
                         # Before anything is sent: whoever has the beginning may read the entries.

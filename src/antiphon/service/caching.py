@@ -1,8 +1,8 @@
 """The prompt cache of a request: between its prompt, the index of entries, and its engine.
 
-    begin ──► measured ──► (admission) ──► claimed ──► begun
-    │ the chain, │ the plan     │ what its engine     │ entries and fingerprint
-    │ entries    │              │ proved: the usage   │ into the index
+    begin ──► measured ──► admitted ──► claimed ──► begun
+    │ the chain, │ the plan   │ refresh    │ what its engine   │ entries and fingerprint
+    │ entries    │            │            │ proved: the usage │ into the index
 
 The rules are `core.prompt_cache`. No fault of the cache refuses a request: without an index or a
 chain, prompts are computed whole and are plain input.
@@ -170,14 +170,18 @@ class CachedRequest:
         """The tokens that the plan reads; 0 until there is one."""
         return self._plan.usage.cache_read if self._plan else 0
 
-    async def measured(self, size: PromptSize) -> None:
-        """Make the plan, now that the engine has counted the prompt.
-
-        The life of the entry to read begins again at once: it counts from the start of a request.
-        """
+    def measured(self, size: PromptSize) -> None:
+        """Make the plan, now that the engine has counted the prompt."""
         if self._chain is not None:
             self._plan = self._planned(self._chain, size)
-            await self._refresh(self._plan)
+
+    async def admitted(self) -> None:
+        """Begin the life of the entry to read again, before the engine works: that may take long.
+
+        A request that is refused hits nothing, so it does not come here.
+        """
+        if self._plan is not None and self._plan.read is not None:
+            await self._refresh(self._plan.read.key)
 
     def claimed(self, started: Started) -> Started:
         """Return the beginning of an answer with what may be claimed of its plan.
@@ -206,7 +210,7 @@ class CachedRequest:
         """Store what the request has written: its response begins now, and is not a failure."""
         if self.claim is not None:
             if self.claim.read is not None:
-                await self._refresh_key(self.claim.read.key)
+                await self._refresh(self.claim.read.key)
             if self.claim.writes:
                 # An entry lives at least its time from now on: to read a prompt may have taken
                 # longer than that, and nobody may pay for what is over when it is stored.
@@ -243,11 +247,7 @@ class CachedRequest:
             self._log("the sizes of an engine cannot be", fault=str(error))
             return CachePlan(size.tokens)
 
-    async def _refresh(self, plan: CachePlan) -> None:
-        if plan.read is not None:
-            await self._refresh_key(plan.read.key)
-
-    async def _refresh_key(self, key: bytes) -> None:
+    async def _refresh(self, key: bytes) -> None:
         if key != self._refreshed:
             self._refreshed = key
             await self._index.refresh(key, self._found.now)

@@ -36,7 +36,7 @@ async def size_to_admit(engine: Engine, prompt: Prompt, cached: CachedRequest | 
         return counted
     size = await _measure(engine, prompt)
     check_fits(size.tokens, limits)
-    await cached.measured(size)
+    cached.measured(size)
     return size.tokens
 
 
