@@ -35,4 +35,6 @@ class ModelEndpoints:
         state: dict[str, Any] = {"status": status, "models": models.states()}
         if warnings := self._platform.warnings():
             state["warnings"] = warnings
+        if shortfalls := self._platform.caching.shortfalls:
+            state["less_cached_than_planned"] = dict(shortfalls)
         return Reply(200 if models.ready else 503, state)
