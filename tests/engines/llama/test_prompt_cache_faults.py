@@ -1,6 +1,7 @@
 """What goes wrong with kept prefixes costs time, and nothing else."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -87,6 +88,20 @@ async def test_snapshot_that_a_command_removed_is_saved_again(engine: LlamaEngin
     assert logs == []
     await fill(engine)
     assert (await answered(engine, prompt))[0].restored
+
+
+async def test_folder_that_was_removed_keeps_prefixes_again(engine: LlamaEngine) -> None:
+    prompt = asked(text("removed", 200), "What?", marks=[0])
+    cold, answer = await answered(engine, prompt)
+    await settled(engine)
+    (file,) = files_of(engine)
+    shutil.rmtree(file.parents[1])
+    await fill(engine)
+    assert await answered(engine, prompt) == (cold, answer)
+    await settled(engine)
+    await fill(engine)
+    restored = replace(cold, reused=cold.breakpoints[0], restored=True)
+    assert await answered(engine, prompt) == (restored, answer)
 
 
 @pytest.mark.parametrize("wrong", ["refused", "fewer tokens"])

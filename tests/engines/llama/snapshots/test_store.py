@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -116,6 +117,68 @@ async def test_new_key_of_the_data_folder_loses_all_snapshots(tmp_path: Path, di
     store = await open_store(tmp_path, disk)
     assert await files(store) == []
     await store.aclose()
+
+
+@pytest.mark.parametrize("removed", ["folder", "root"])
+async def test_folder_that_was_removed_is_made_again(
+    tmp_path: Path, disk: Disk, removed: str
+) -> None:
+    """With the key and the lock: what is saved then outlives the server, which stays its owner."""
+    root = tmp_path / "snapshots"
+    store = await open_store(root, disk)
+    old = await put(store, "a", TOKENS)
+    assert old is not None
+    shutil.rmtree(store.folder if removed == "folder" else root)
+    with structlog.testing.capture_logs() as logs:
+        for number in range(2):
+            assert await put(store, "a", [number], b"new") is not None
+    assert [log["event"] for log in logs] == [
+        "the folder of snapshots was removed and is made again"
+    ]
+    assert old.lost
+    assert root.stat().st_mode & 0o777 == store.folder.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(SnapshotsUnavailableError, match="another engine"):
+        await open_store(root, disk)
+    await store.aclose()
+    store = await open_store(root, disk)
+    assert {len(one.record.tokens) for one in store.snapshots()} == {4}
+    assert store.used_bytes == 6
+    await store.aclose()
+
+
+async def test_lock_that_was_removed_is_taken_again(tmp_path: Path, disk: Disk) -> None:
+    store = await open_store(tmp_path, disk)
+    old = await put(store, "a", TOKENS)
+    assert old is not None
+    (tmp_path / f"{IDENTITY.digest()}.lock").unlink()
+    assert await put(store, "a", [1]) is not None
+    assert not old.lost
+    with pytest.raises(SnapshotsUnavailableError, match="another engine"):
+        await open_store(tmp_path, disk)
+    await store.aclose()
+
+
+async def test_folder_that_another_engine_has_made_again_is_left_to_it(
+    tmp_path: Path, disk: Disk
+) -> None:
+    root = tmp_path / "snapshots"
+    store = await open_store(root, disk)
+    shutil.rmtree(root)
+    other = await open_store(root, disk)
+    assert await put(other, "a", [1]) is not None
+    await store.sweep()
+    assert len(await files(other)) == 2
+    for folder_is_there in (True, False):
+        if not folder_is_there:
+            shutil.rmtree(other.folder)
+        with structlog.testing.capture_logs() as logs:
+            assert await put(store, "a", TOKENS) is None
+        reasons = [log["reason"] for log in logs]
+        assert reasons == ["another engine keeps the snapshots of this model"]
+    assert not other.folder.exists()
+    assert await put(other, "a", TOKENS) is not None
+    await store.aclose()
+    await other.aclose()
 
 
 async def test_same_prefix_is_written_once_by_users_that_come_together(

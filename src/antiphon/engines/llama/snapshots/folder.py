@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EAGAIN
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,34 @@ class OwnedFolder:
         except OSError as error:
             reason = error.strerror or str(error)
             raise SnapshotsUnavailableError(f"{root} cannot keep snapshots: {reason}") from error
+
+    def is_held(self) -> bool:
+        """Return whether the lock is still ours: its file may have been removed. Blocks."""
+        try:
+            lock = self._root / f"{self.path.name}{LOCK}"
+            return os.path.samestat(os.fstat(self._lock), lock.lstat())
+        except FileNotFoundError:
+            return False
+
+    def remake(self) -> bool:
+        """Make the folder again, with its lock and key, if it was removed; returns whether it was.
+
+        Blocks. Raises `OSError`, also if another engine has locked it meanwhile.
+        """
+        removed = not self.path.is_dir()
+        held = self.is_held()
+        if held and not removed:
+            return False
+        _make_private(self._root)
+        if not held:
+            lock = _lock(self._root, self.path.name)
+            if lock is None:
+                raise BlockingIOError(EAGAIN, "another engine keeps the snapshots of this model")
+            os.close(self._lock)
+            self._lock = lock
+        open_key(self._root, self.key)
+        _make_private(self.path)
+        return removed
 
     def remove_ended_elsewhere(self, now: float) -> None:
         """Remove the snapshots of other identities that have ended, where nobody owns them.

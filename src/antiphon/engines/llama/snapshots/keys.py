@@ -13,24 +13,23 @@ KEY_FILE: Final = "key"
 LOCK_FILE: Final = "key.lock"
 
 
-def open_key(folder: Path) -> bytes:
-    """Return the key of a folder, made if it has none. Raises `OSError`.
+def open_key(folder: Path, key: bytes | None = None) -> bytes:
+    """Return the key of a folder; if it has none, `key` or a new one is made its key.
 
     A key that others could read or write, or of another size, is replaced: it proves nothing.
-    Processes that make one at the same time get the same.
+    Processes that make one at the same time get the same. Raises `OSError`.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     lock = os.open(folder / LOCK_FILE, flags, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path = folder / KEY_FILE
-        return read_key(path) or _make(path)
+        return read_key(path) or _make(path, key or secrets.token_bytes(KEY_BYTES))
     finally:
         os.close(lock)
 
 
-def _make(path: Path) -> bytes:
-    key = secrets.token_bytes(KEY_BYTES)
+def _make(path: Path, key: bytes) -> bytes:
     unfinished = path.with_suffix(".part")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

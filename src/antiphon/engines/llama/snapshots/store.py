@@ -263,6 +263,8 @@ class SnapshotStore:
         await self._remove([one for one in self._index.snapshots() if one.ends_at <= now])
         if not await self._make_room():
             await self._remove(self._index.evictable())
+        if not await self._work.run(self._owned.is_held):
+            return  # What is there may be another engine's.
         files = await self._work.run(self._files.list_files) or []
         # A name is known before its file is there, so an unknown one has no use any more.
         known = self._index.names
@@ -305,9 +307,13 @@ class SnapshotStore:
 
     async def _make_room(self, *, evicts: bool = True) -> bool:
         """Evict until all files fit, with the drafts; evict nothing if that is not enough."""
-        free = await self._work.run(self._files.free_bytes)
-        if free is None:
+        disk = await self._work.run(lambda: (self._owned.remake(), self._files.free_bytes()))
+        if disk is None:
             return False
+        removed, free = disk
+        if removed:
+            self._log.warning("the folder of snapshots was removed and is made again")
+            await self._remove(self._index.snapshots())
         allowed = allowed_bytes(self._budget_bytes, free, self._index.saved_bytes)
         chosen = self._index.excess(allowed, self._now())
         if chosen and not evicts:
