@@ -11,7 +11,6 @@ read there is not found: neither is a reason to refuse a request or a start.
 """
 
 import os
-import stat
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from zlib import crc32
 
 from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.prompt_cache import CacheEntry
+from antiphon.regular_files import NoRegularFileError, opened_regular
 from antiphon.store.prompt_cache.memory import MOST_ENTRIES
 
 HEADER: Final = b"antiphon prompt cache entries 1\n"
@@ -123,15 +123,12 @@ def encoded(entries: Mapping[bytes, CacheEntry]) -> bytes:
 def _records(path: Path) -> Iterator[tuple[bytes, CacheEntry]]:
     """Yield the records of a file, up to the first that is damaged.
 
-    A link, a pipe or a device is damage: to open a pipe would wait for its writer.
+    A link, a pipe or a device is damage.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return
-        with os.fdopen(os.open(path, flags), "rb") as file:
+        with opened_regular(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
             data = file.read(MOST_BYTES + len(HEADER))
-    except FileNotFoundError:
+    except (FileNotFoundError, NoRegularFileError):
         return
     if not data.startswith(HEADER):
         return

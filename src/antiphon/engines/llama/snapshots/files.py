@@ -6,7 +6,6 @@ other file of the folder is the rest of something that did not end, and is remov
 
 import os
 import secrets
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from antiphon.engines.llama.snapshots.records import (
     decode_record,
     encode_record,
 )
+from antiphon.regular_files import NoRegularFileError, opened_regular
 
 PART: Final = ".part"
 STATE: Final = ".kv"
@@ -226,20 +226,12 @@ class SnapshotFiles:
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """Open a regular file to read; a link, a pipe or a device is damage."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    """Open a regular file to read; anything else is damage."""
     try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        if path.is_symlink():
-            raise DamagedFileError("a link stands in place of the file") from error
-        raise
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DamagedFileError("it is no regular file")
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        with opened_regular(path) as descriptor:
+            yield descriptor
+    except NoRegularFileError as error:
+        raise DamagedFileError(str(error)) from error
 
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from antiphon.engines.llama.snapshots.records import KEY_BYTES
+from antiphon.regular_files import NoRegularFileError, opened_regular
 
 KEY_FILE: Final = "key"
 LOCK_FILE: Final = "key.lock"
@@ -43,16 +44,10 @@ def _make(path: Path, key: bytes) -> bytes:
 
 def read_key(path: Path) -> bytes | None:
     """Return the key in a file; `None` if there is none, or none that can be trusted."""
-    if path.is_symlink():
-        return None
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
+        with opened_regular(path) as descriptor:
+            found, key = os.fstat(descriptor), os.read(descriptor, KEY_BYTES + 1)
+    except (FileNotFoundError, NoRegularFileError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        own = found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
-        if not (stat.S_ISREG(found.st_mode) and own):
-            return None
-        key = file.read(KEY_BYTES + 1)
-    return key if len(key) == KEY_BYTES else None
+    own = found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
+    return key if own and len(key) == KEY_BYTES else None
