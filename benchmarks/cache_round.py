@@ -19,7 +19,8 @@ class Round:
 
     - `behind`: the tokens behind the breakpoint, of `tokens` before it.
     - `cold_again`: another prefix, read after `elsewhere`, when slots hold long prompts.
-    - `killed`, `killed_second`: the first and the second request of a new server.
+    - `killed`, `killed_second`: the first and the second request of a new server; `bare_killed` is
+      what the bare child restores beside them.
     - `together`: until `AT_ONCE` requests have their first token.
     - `claimed`: the cached tokens that the usage told: in the slot, restored, and after the kill.
     - `save`, `restore`, `restore_from_disk`, `check`: the times of one snapshot.
@@ -35,6 +36,7 @@ class Round:
     bare_restored: float = 0
     killed: float = 0
     killed_second: float = 0
+    bare_killed: float = 0
     elsewhere: float = 0
     cold_again: float = 0
     together: float = 0
@@ -87,6 +89,9 @@ def first_tokens(rounds: Sequence[Round]) -> list[Figure]:
     def bare(one: Round) -> float:
         return one.bare_restored
 
+    def bare_killed(one: Round) -> float:
+        return one.bare_killed
+
     def elsewhere(one: Round) -> float:
         return one.elsewhere / one.cold_again
 
@@ -101,8 +106,11 @@ def first_tokens(rounds: Sequence[Round]) -> list[Figure]:
         *beside("in its slot", lambda one: one.slot, lambda one: one.bare_slot, in_slot),
         row("restored, bare llama.cpp", bare),
         *beside("restored", lambda one: one.restored, bare, restored),
-        *beside("after kill -9", lambda one: one.killed, bare),
-        *beside("after kill -9, second request", lambda one: one.killed_second, bare, killed),
+        row("after kill -9, bare llama.cpp", bare_killed),
+        *beside("after kill -9", lambda one: one.killed, bare_killed),
+        *beside(
+            "after kill -9, second request", lambda one: one.killed_second, bare_killed, killed
+        ),
         row("cold, other slots in use", lambda one: one.cold_again),
         row("in another workspace", lambda one: one.elsewhere),
         row("in another workspace, of cold", elsewhere, ISOLATED, unit="times", side=reused),

@@ -134,7 +134,7 @@ class _Sides:
                 await asyncio.sleep(SETTLE_S)
             server.kill()
         one.check = _check_ms(self._data, prompt)
-        await self._restart(one, (prefix, shared), repeats)
+        await self._restart(one, (prefix, shared), repeats, bare_first=bare_first)
         return one
 
     async def _compare(
@@ -165,18 +165,33 @@ class _Sides:
         one.restore = statistics.median([await bare.restore_ms() for _ in range(repeats)])
         one.restore_from_disk = await bare.restore_from_disk_ms()
 
-    async def _restart(self, one: Round, prefixes: Sequence[str], repeats: int) -> None:
-        """Ask new servers about prefixes that others have read, and kill them."""
+    async def _restart(
+        self, one: Round, prefixes: Sequence[str], repeats: int, *, bare_first: bool
+    ) -> None:
+        """Ask new servers about prefixes that others have read, and kill them.
+
+        The bare child is asked about the first one, before or after each of them.
+        """
         measured: list[list[float]] = []
+        bare: list[float] = []
+
+        async def ask_bare() -> None:
+            bare.append(await self._bare.restored_ms(await self._prompts.ask(prefixes[0])))
+
         claimed = 0
         for _ in range(repeats):
             with antiphon(self._data, self._settings) as server:
                 async with through(server, self._key) as ours:
                     prompts = [await self._prompts.ask(prefix) for prefix in prefixes]
+                    if bare_first:
+                        await ask_bare()
                     measured.append([await ours.first_ms(prompt) for prompt in prompts])
+                    if not bare_first:
+                        await ask_bare()
                     claimed = ours.claimed
                 server.kill()
         one.killed, one.killed_second = map(statistics.median, zip(*measured, strict=True))
+        one.bare_killed = statistics.median(bare)
         one.claimed = (*one.claimed, claimed)
 
 

@@ -125,6 +125,7 @@ def test_figures_of_the_prompt_cache_are_compared_with_bare_llama() -> None:
         bare_restored=110,
         killed=170,
         killed_second=120,
+        bare_killed=112,
         elsewhere=4000,
         together=6000,
         claimed=(600, 500, 0),
