@@ -1,7 +1,9 @@
 """Folders, locks and the key of snapshots."""
 
 import os
+import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,17 @@ def test_second_owner_is_refused_until_the_first_one_ends(tmp_path: Path) -> Non
     OwnedFolder.open(tmp_path, "b" * 64).close()
     first.close()
     OwnedFolder.open(tmp_path, IDENTITY).close()
+
+
+def test_folder_is_made_again_once_for_all_that_miss_it(tmp_path: Path) -> None:
+    root = tmp_path / "snapshots"
+    folder = OwnedFolder.open(root, IDENTITY)
+    for _ in range(20):
+        shutil.rmtree(root)
+        with ThreadPoolExecutor(4) as threads:
+            assert sorted(threads.map(lambda _: folder.remake(), range(4))) == [False] * 3 + [True]
+    assert open_key(root) == folder.key
+    folder.close()
 
 
 @pytest.mark.parametrize("obstacle", ["file", "link"])

@@ -27,9 +27,11 @@ async def check_ahead(
     One at a time, in a thread. When a request comes, a check is given up within a megabyte, and is
     begun again after it; all attempts count among the bytes. A file that is known is not read.
     """
+    left = most_bytes
     for snapshot in store.snapshots():
         ended = False
-        while not ended and (most_bytes := most_bytes - snapshot.size) >= 0:
+        while not ended and snapshot.size <= left:
             while busy():
                 await sleep(LOOK_EVERY_S)
+            left -= snapshot.size
             ended = await store.check_ahead(snapshot, busy)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EAGAIN
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from antiphon.engines.llama.snapshots.files import SnapshotFiles
@@ -33,6 +34,7 @@ class OwnedFolder:
         self.key = key
         self._root = root
         self._lock = lock
+        self._remaking = Lock()
 
     @classmethod
     def open(cls, root: Path, identity: str) -> "OwnedFolder":
@@ -67,20 +69,24 @@ class OwnedFolder:
 
         Blocks. Raises `OSError`, also if another engine has locked it meanwhile.
         """
-        removed = not self.path.is_dir()
-        held = self.is_held()
-        if held and not removed:
-            return False
-        _make_private(self._root)
-        if not held:
-            lock = _lock(self._root, self.path.name)
-            if lock is None:
-                raise BlockingIOError(EAGAIN, "another engine keeps the snapshots of this model")
-            os.close(self._lock)
-            self._lock = lock
-        open_key(self._root, self.key)
-        _make_private(self.path)
-        return removed
+        with self._remaking:
+            removed = not self.path.is_dir()
+            held = self.is_held()
+            if held and not removed:
+                return False
+            _make_private(self._root)
+            if not held:
+                self._lock_again()
+            open_key(self._root, self.key)
+            _make_private(self.path)
+            return removed
+
+    def _lock_again(self) -> None:
+        lock = _lock(self._root, self.path.name)
+        if lock is None:
+            raise BlockingIOError(EAGAIN, "another engine keeps the snapshots of this model")
+        os.close(self._lock)
+        self._lock = lock
 
     def remove_ended_elsewhere(self, now: float) -> None:
         """Remove the snapshots of other identities that have ended, where nobody owns them.
