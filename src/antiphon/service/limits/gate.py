@@ -5,20 +5,38 @@ from collections import deque
 from contextlib import suppress
 
 from antiphon.core.errors import OverloadedError
+from antiphon.service.limits.batch_lane import BatchLane, BatchQueue
 
 
 class Gate:
-    """Lets `concurrent` requests in; `queued` more wait in a queue, in their order."""
+    """Lets `concurrent` requests in; `queued` more wait in a queue, in their order.
+
+    These are the interactive requests. Those of batches have a queue of their own, `batches`: they
+    use the room that is free, and make way for each request that enters. None is refused, or waits
+    here, because of them.
+    """
 
     def __init__(self, concurrent: int, queued: int) -> None:
+        self._concurrent = concurrent
         self._free = concurrent
         self._queued = queued
         self._line: deque[asyncio.Future[None]] = deque()
+        self.batches = BatchQueue(self, BatchLane())
 
     @property
     def waiting(self) -> int:
         """The number of queued requests."""
         return len(self._line)
+
+    @property
+    def free(self) -> int:
+        """The number of requests that would enter at once."""
+        return self._free
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is in."""
+        return self._free < self._concurrent
 
     async def enter(self) -> None:
         """Enter, at once or after a wait. Raises `OverloadedError` at once if the queue is full.
@@ -27,6 +45,8 @@ class Gate:
         """
         if self._free > 0:
             self._free -= 1
+            if self.batches.lane.running:
+                self.batches.lane.make_way(self)
             return
         if len(self._line) >= self._queued:
             raise OverloadedError
@@ -52,3 +72,5 @@ class Gate:
                 turn.set_result(None)
                 return
         self._free += 1
+        if self.batches.lane.waiting:
+            self.batches.lane.let_in()

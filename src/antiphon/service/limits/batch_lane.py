@@ -1,0 +1,253 @@
+"""Where requests of batches wait and run, out of the way of interactive requests.
+
+    BatchTurn.enter ──► runs ──► leave
+          waits │         └─ make_way: an interactive request needs the room; it ends, unbilled
+                └─ in its BatchQueue, one for each gate; a BatchLane has the queues of one machine
+
+A batch request enters only into room that no interactive request uses, as far as the pacing of its
+model allows. On a lane of this machine it enters only while no interactive request is at any gate.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+
+class Pacing(Protocol):
+    """Decides how much batch work runs beside the interactive requests of one model.
+
+    `window` is the most batch requests at once; one may always run. `note_first_token` gets the
+    seconds from the admission of an interactive request to its first token, and whether batch work
+    ran when it was admitted.
+    """
+
+    def window(self) -> int: ...
+
+    def note_first_token(self, seconds: float, *, beside_batches: bool) -> None: ...
+
+
+class InteractiveRoom(Protocol):
+    """What a gate says of its interactive requests: how many more may enter; whether any is in."""
+
+    @property
+    def free(self) -> int: ...
+
+    @property
+    def busy(self) -> bool: ...
+
+
+class IdleUse(msgspec.Struct, frozen=True):
+    """How much of an engine's time batches used, and what interactive requests lost by it.
+
+    `busy_s`: the seconds in which at least one batch request ran. `yielded`: the batch requests
+    that were told to end. `delayed`: the interactive requests that entered before such a request
+    had ended; `delay_s` and `longest_delay_s` are the seconds until it had, together and at most.
+    That is an upper bound of their wait for the engine: at the gate none of them waits.
+    """
+
+    busy_s: float = 0.0
+    yielded: int = 0
+    delayed: int = 0
+    delay_s: float = 0.0
+    longest_delay_s: float = 0.0
+
+
+class BatchLane:
+    """The batch requests of the gates before one machine, or of the only gate before an upstream.
+
+    `exclusive`: batch work runs only while no interactive request is at any of the gates. `running`
+    has the requests that entered, in their order, also those that were told to end; `waiting` is
+    the number in the queues. `clock` returns seconds that never go back.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, exclusive: bool = False
+    ) -> None:
+        self.queues: list[BatchQueue] = []
+        self.running: dict[BatchTurn, None] = {}
+        self.waiting = 0
+        self._exclusive = exclusive
+        self._clock = clock
+        self._use = IdleUse()
+        self._busy_since = 0.0
+        # The times at which interactive requests entered while requests were told to end.
+        self._arrivals: list[float] = []
+        self._ending = 0
+
+    @property
+    def idle_use(self) -> IdleUse:
+        """What batches used until now."""
+        since = self._clock() - self._busy_since if self.running else 0.0
+        return msgspec.structs.replace(self._use, busy_s=self._use.busy_s + since)
+
+    def make_way(self, room: InteractiveRoom) -> None:
+        """Tell requests to end for an interactive one that has entered, the newest first.
+
+        All of them end on an exclusive lane; else those for which no room is left.
+        """
+        staying = [turn for turn in self.running if not turn.ending]
+        leaving = staying if self._exclusive else staying[room.free :]
+        if leaving:
+            self._ending += len(leaving)
+            yielded = self._use.yielded + len(leaving)
+            self._use = msgspec.structs.replace(self._use, yielded=yielded)
+            for turn in reversed(leaving):
+                turn.end()
+        if self._ending:
+            self._arrivals.append(self._clock())
+
+    def let_in(self) -> None:
+        """Let requests in, in the order of each queue, while there is room for them."""
+        if self._exclusive and any(queue.room.busy for queue in self.queues):
+            return
+        for queue in self.queues:
+            queue.let_in()
+
+    def begin(self, turn: "BatchTurn") -> None:
+        """Note that a request enters; only its queue calls it."""
+        if not self.running:
+            self._busy_since = self._clock()
+        self.running[turn] = None
+
+    def end(self, turn: "BatchTurn") -> None:
+        """Note that a request has left, and let others in; only its queue calls it."""
+        del self.running[turn]
+        now = self._clock()
+        if not self.running:
+            busy_s = self._use.busy_s + now - self._busy_since
+            self._use = msgspec.structs.replace(self._use, busy_s=busy_s)
+        if turn.ending:
+            self._ending -= 1
+            if not self._ending:
+                self._note_delays(now)
+        self.let_in()
+
+    def _note_delays(self, now: float) -> None:
+        delays = [now - arrival for arrival in self._arrivals]
+        self._arrivals.clear()
+        use = self._use
+        self._use = msgspec.structs.replace(
+            use,
+            delayed=use.delayed + len(delays),
+            delay_s=use.delay_s + sum(delays),
+            longest_delay_s=max(use.longest_delay_s, *delays),
+        )
+
+
+class BatchQueue:
+    """The batch requests of one model: those that wait before its gate, and how many run.
+
+    `pacing` bounds them; without it they may take all room that is free.
+    """
+
+    def __init__(self, room: InteractiveRoom, lane: BatchLane) -> None:
+        self.room = room
+        self.pacing: Pacing | None = None
+        self.lane = lane
+        self._line: deque[BatchTurn] = deque()
+        self._running = 0
+        lane.queues.append(self)
+
+    def join(self, lane: BatchLane) -> None:
+        """Share a lane with other queues. Call it before the first request."""
+        self.lane.queues.remove(self)
+        lane.queues.append(self)
+        self.lane = lane
+
+    def turn(self, make_way: Callable[[], None]) -> "BatchTurn":
+        """Return the turn of a request. `make_way` is called at most once: if it has to end."""
+        return BatchTurn(self, make_way)
+
+    def add(self, turn: "BatchTurn") -> None:
+        """Add a turn behind the others, and let in what may enter."""
+        self._line.append(turn)
+        self.lane.waiting += 1
+        self.lane.let_in()
+
+    def remove(self, turn: "BatchTurn") -> None:
+        """Remove a turn that was cancelled while it waited."""
+        with suppress(ValueError):
+            self._line.remove(turn)
+            self.lane.waiting -= 1
+
+    def leave(self, turn: "BatchTurn") -> None:
+        """End a turn that had entered."""
+        self._running -= 1
+        self.lane.end(turn)
+
+    def let_in(self) -> None:
+        """Let in the first ones, while there is room; only the lane calls it."""
+        while self._line and (not self._line[0].waits or self._running < self._most()):
+            turn = self._line.popleft()
+            self.lane.waiting -= 1
+            # A request that was cancelled just now is still in the queue.
+            if turn.waits:
+                self._running += 1
+                self.lane.begin(turn)
+                turn.admit()
+
+    def _most(self) -> int:
+        free = self.room.free
+        return free if self.pacing is None else min(free, max(1, self.pacing.window()))
+
+    def first_token_watch(self) -> Callable[[float], None] | None:
+        """Return what takes the first-token time of a request admitted now; `None` if nobody."""
+        if self.pacing is None:
+            return None
+        return partial(self._note_first_token, self.pacing, bool(self.lane.running))
+
+    def _note_first_token(self, pacing: Pacing, beside_batches: bool, seconds: float) -> None:  # noqa: FBT001 - a part of a `partial`
+        pacing.note_first_token(seconds, beside_batches=beside_batches)
+        if self.lane.waiting:
+            self.lane.let_in()
+
+
+class BatchTurn:
+    """The turn of one batch request: `enter`, then `leave`, as at the gate itself."""
+
+    __slots__ = ("_entry", "_make_way", "_queue", "ending")
+
+    def __init__(self, queue: BatchQueue, make_way: Callable[[], None]) -> None:
+        self.ending = False
+        self._queue = queue
+        self._make_way = make_way
+        self._entry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits still: it was neither let in nor cancelled."""
+        return not self._entry.done()
+
+    async def enter(self) -> None:
+        """Enter, at once or after any wait. What entered has to `leave`."""
+        self._queue.add(self)
+        if not self.waits:
+            return
+        try:
+            await self._entry
+        except asyncio.CancelledError:
+            if self._entry.cancelled():
+                self._queue.remove(self)
+            else:
+                # It was let in together with the cancellation.
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Leave, and let in the next one that may enter."""
+        self._queue.leave(self)
+
+    def admit(self) -> None:
+        """Let it in; only its queue calls it."""
+        self._entry.set_result(None)
+
+    def end(self) -> None:
+        """Tell it to end; only the lane calls it."""
+        self.ending = True
+        self._make_way()

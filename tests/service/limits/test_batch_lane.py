@@ -1,0 +1,225 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from antiphon.service.limits.batch_lane import BatchLane, BatchTurn, IdleUse
+from antiphon.service.limits.gate import Gate
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Window:
+    """A pacing with a window that tests set; it keeps the first-token times."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.noted: list[tuple[float, bool]] = []
+
+    def window(self) -> int:
+        return self.size
+
+    def note_first_token(self, seconds: float, *, beside_batches: bool) -> None:
+        self.noted.append((seconds, beside_batches))
+
+
+def local(clock: Clock, *gates: Gate) -> BatchLane:
+    """Put gates before one machine."""
+    lane = BatchLane(clock, exclusive=True)
+    for gate in gates:
+        gate.batches.join(lane)
+    return lane
+
+
+class Batches:
+    """Batch requests at a gate, and which of them were told to end."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.told: list[int] = []
+        self.turns: list[BatchTurn] = []
+
+    async def enter(self, number: int = 1) -> list[asyncio.Task[None]]:
+        """Let requests enter or wait; return their tasks."""
+        tasks = []
+        for _ in range(number):
+            mine = len(self.turns)
+            self.turns.append(self._gate.batches.turn(lambda mine=mine: self.told.append(mine)))  # type: ignore[misc]
+            tasks.append(asyncio.ensure_future(self.turns[mine].enter()))
+            await anyio.lowlevel.checkpoint()
+        return tasks
+
+    @property
+    def inside(self) -> list[int]:
+        running = self._gate.batches.lane.running
+        return [number for number, turn in enumerate(self.turns) if turn in running]
+
+    def leave(self, number: int) -> None:
+        self.turns[number].leave()
+
+
+async def test_batch_requests_take_the_room_that_is_free() -> None:
+    gate = Gate(concurrent=3, queued=0)
+    await gate.enter()
+    batches = Batches(gate)
+    await batches.enter(3)
+    assert batches.inside == [0, 1]
+    gate.leave()
+    assert batches.inside == [0, 1, 2]
+
+
+async def test_interactive_request_enters_a_gate_full_of_batches_and_the_newest_one_ends() -> None:
+    gate = Gate(concurrent=2, queued=0)
+    batches = Batches(gate)
+    await batches.enter(2)
+    await gate.enter()
+    assert batches.told == [1]
+    await gate.enter()
+    assert batches.told == [1, 0]
+
+
+async def test_request_that_was_told_to_end_is_not_told_again() -> None:
+    gate = Gate(concurrent=3, queued=0)
+    batches = Batches(gate)
+    await batches.enter(3)
+    await gate.enter()
+    gate.leave()
+    await gate.enter()
+    assert batches.told == [2]
+
+
+async def test_room_of_an_ending_request_is_taken_when_it_has_left() -> None:
+    gate = Gate(concurrent=1, queued=0)
+    batches = Batches(gate)
+    await batches.enter(2)
+    await gate.enter()
+    gate.leave()
+    assert batches.inside == [0]
+    batches.leave(0)
+    assert batches.inside == [1]
+
+
+async def test_interactive_request_ends_all_batch_work_of_its_machine() -> None:
+    one, other = Gate(concurrent=4, queued=0), Gate(concurrent=4, queued=0)
+    local(Clock(), one, other)
+    batches, others = Batches(one), Batches(other)
+    await batches.enter(2)
+    await others.enter(1)
+    await one.enter()
+    assert (batches.told, others.told) == ([1, 0], [0])
+
+
+async def test_batches_of_a_machine_wait_until_no_gate_has_an_interactive_request() -> None:
+    one, other = Gate(concurrent=4, queued=0), Gate(concurrent=4, queued=0)
+    local(Clock(), one, other)
+    await one.enter()
+    await other.enter()
+    batches = Batches(one)
+    await batches.enter(2)
+    other.leave()
+    assert batches.inside == []
+    one.leave()
+    assert batches.inside == [0, 1]
+
+
+async def test_window_bounds_the_batch_requests_of_a_gate() -> None:
+    gate, window = Gate(concurrent=9, queued=0), Window(2)
+    gate.batches.pacing = window
+    batches = Batches(gate)
+    await batches.enter(4)
+    assert batches.inside == [0, 1]
+    window.size = 0  # one may always run: nothing else would ever widen the window
+    batches.leave(0)
+    assert batches.inside == [1]
+    batches.leave(1)
+    assert batches.inside == [2]
+
+
+async def test_first_token_is_noted_and_lets_in_what_the_wider_window_takes() -> None:
+    gate, window = Gate(concurrent=9, queued=0), Window(1)
+    gate.batches.pacing = window
+    quiet = gate.batches.first_token_watch()
+    batches = Batches(gate)
+    await batches.enter(2)
+    beside = gate.batches.first_token_watch()
+    assert quiet is not None
+    assert beside is not None
+    quiet(0.5)
+    assert batches.inside == [0]
+    window.size = 2
+    beside(0.7)
+    assert batches.inside == [0, 1]
+    assert window.noted == [(0.5, False), (0.7, True)]
+
+
+async def test_gate_without_a_pacing_notes_no_first_tokens() -> None:
+    assert Gate(concurrent=1, queued=0).batches.first_token_watch() is None
+
+
+@pytest.mark.parametrize("let_in_first", [False, True])
+async def test_turn_is_not_lost_on_a_batch_request_that_is_cancelled(let_in_first: bool) -> None:
+    gate = Gate(concurrent=1, queued=0)
+    batches = Batches(gate)
+    await batches.enter()
+    gone, patient = await batches.enter(2)
+    steps: list[Callable[[], Any]] = [lambda: batches.leave(0), gone.cancel]
+    for step in steps if let_in_first else reversed(steps):
+        step()
+    await asyncio.wait([gone])
+    await patient
+    assert gone.cancelled()
+    assert batches.inside == [2]
+    assert gate.batches.lane.waiting == 0
+
+
+async def test_use_is_the_time_in_which_batch_requests_ran() -> None:
+    gate, clock = Gate(concurrent=9, queued=0), Clock()
+    lane = local(clock, gate)
+    batches = Batches(gate)
+    await batches.enter(2)
+    clock.seconds += 5
+    batches.leave(0)
+    clock.seconds += 2
+    assert lane.idle_use == IdleUse(busy_s=7)
+    batches.leave(1)
+    clock.seconds += 100
+    assert lane.idle_use == IdleUse(busy_s=7)
+
+
+async def test_delay_of_interactive_requests_ends_when_the_batch_work_has_left() -> None:
+    gate, clock = Gate(concurrent=9, queued=0), Clock()
+    lane = local(clock, gate)
+    batches = Batches(gate)
+    await batches.enter(2)
+    await gate.enter()
+    batches.leave(1)
+    clock.seconds += 0.25
+    await gate.enter()
+    clock.seconds += 0.25
+    batches.leave(0)
+    await gate.enter()
+    use = lane.idle_use
+    assert use == IdleUse(busy_s=0.5, yielded=2, delayed=2, delay_s=0.75, longest_delay_s=0.5)
+
+
+async def test_interactive_request_never_waits_at_the_gate_for_batches() -> None:
+    gate = Gate(concurrent=1, queued=0)
+    lane = local(Clock(), gate)
+    await Batches(gate).enter(3)
+    entering: Awaitable[None] = gate.enter()
+    # One step is enough: it does not wait.
+    with pytest.raises(StopIteration):
+        entering.__await__().__next__()
+    assert len(lane.running) == 1
