@@ -458,3 +458,11 @@ def test_correction_is_kept_when_held_text_ends_the_message() -> None:
     end = Finished(FinishReason.END_TURN, prompt=Started(input_tokens=99))
     message = fold([*events, *assembly.feed(end)])
     assert (message.stop_reason, message.usage.input_tokens) == ("stop_sequence", 99)
+
+
+def test_usage_says_the_service_tier_of_the_answer() -> None:
+    end = Finished(FinishReason.END_TURN, prompt=Started(input_tokens=99))
+    assembly = started_assembly(service_tier="batch")
+    stream = [assembly.start(), *assembly.feed(end)]
+    assert fold(stream).usage.service_tier == assembly.usage.service_tier == "batch"
+    assert started_assembly().start().message.usage.service_tier == "standard"

@@ -57,6 +57,7 @@ from antiphon.wire.messages import (
     Message,
     OutputTokensDetails,
     RefusalDetails,
+    ServiceTier,
     StopReason,
     Usage,
 )
@@ -77,7 +78,7 @@ class AnswerSpec(msgspec.Struct, frozen=True):
     `shows_thinking` is false for a caller that wants only the signature. With `thinking` enabled an
     answer begins with a thinking block, even an empty one, so that it may be sent back; with
     `thinking` disabled, thinking is counted and not sent. `sources` holds what the answer may cite,
-    `diagnostics` what the message says of the prompt cache.
+    `diagnostics` what the message says of the prompt cache, `service_tier` what its usage says.
     """
 
     message_id: str
@@ -90,6 +91,7 @@ class AnswerSpec(msgspec.Struct, frozen=True):
     sign: Callable[[str, str], str] = unsigned
     sources: Sources | None = None
     diagnostics: Diagnostics | None = None
+    service_tier: ServiceTier = "standard"
 
 
 class Assembly:
@@ -118,7 +120,7 @@ class Assembly:
 
     def __init__(self, spec: AnswerSpec, started: Started) -> None:
         self._spec = spec
-        self.usage = _usage(started)
+        self.usage = _usage(started, spec.service_tier)
         # Most requests have no stop sequence.
         sequences = spec.stop_sequences
         self._scanner = StopScanner(sequences) if sequences else None
@@ -294,7 +296,7 @@ class Assembly:
     def _correct(self, prompt: Started | None) -> None:
         """Take over the counts of an engine that knows them only at the end."""
         if prompt is not None:
-            self.usage = _usage(prompt)
+            self.usage = _usage(prompt, self._spec.service_tier)
         # The last event may take tokens back, and thinking is a part of the output.
         self.output_tokens = max(0, self.output_tokens)
         self.thinking_tokens = min(self.thinking_tokens, self.output_tokens)
@@ -331,7 +333,7 @@ class Assembly:
         ]
 
 
-def _usage(started: Started) -> Usage:
+def _usage(started: Started, tier: ServiceTier) -> Usage:
     """Return the usage of a prompt. On the wire, `input_tokens` leaves out the cached parts."""
     written = started.cache_write_5m_tokens + started.cache_write_1h_tokens
     return Usage(
@@ -343,4 +345,5 @@ def _usage(started: Started) -> Usage:
             ephemeral_1h_input_tokens=started.cache_write_1h_tokens,
         ),
         output_tokens=0,
+        service_tier=tier,
     )

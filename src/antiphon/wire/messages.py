@@ -144,6 +144,7 @@ Geo: TypeAlias = Annotated[
     Meta(pattern=r"^(global|us)\Z", extra={"pattern": "must be one of ['global', 'us']"}),
 ]
 Speed: TypeAlias = Literal["standard", "fast"]
+ServiceTier: TypeAlias = Literal["standard", "batch"]
 
 
 class CountTokensParams(Param, kw_only=True, frozen=True):
@@ -226,7 +227,7 @@ class Usage(AnswerStruct, kw_only=True, frozen=True):
     output_tokens: int
     output_tokens_details: OutputTokensDetails = OutputTokensDetails()
     server_tool_use: None = None
-    service_tier: Literal["standard"] = "standard"
+    service_tier: ServiceTier = "standard"
     inference_geo: Literal["not_available"] = "not_available"
 
 

@@ -7,7 +7,8 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from antiphon.core.billing.pricing import FREE, Price, cost, uncached_cost
-from antiphon.core.billing.usage import ContextWindow, Costs, Outcome, ServiceTier, TokenCounts
+from antiphon.core.billing.usage import ContextWindow, Costs, Outcome, TokenCounts
+from antiphon.wire.messages import ServiceTier
 
 InferenceGeo: TypeAlias = Literal["global", "us", "not_available"]
 

@@ -11,7 +11,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from antiphon.core.billing.usage import Costs, ServiceTier, TokenCounts
+from antiphon.core.billing.usage import Costs, TokenCounts
+from antiphon.wire.messages import ServiceTier
 
 CacheTtl: TypeAlias = Literal["5m", "1h"]
 

@@ -8,9 +8,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from antiphon.core.billing.usage import ContextWindow, ServiceTier
+from antiphon.core.billing.usage import ContextWindow
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import not_a_page, page_limit, page_position, page_token
+from antiphon.wire.messages import ServiceTier
 
 BucketWidth: TypeAlias = Literal["1m", "1h", "1d"]
 TokenType: TypeAlias = Literal[

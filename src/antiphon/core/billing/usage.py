@@ -7,7 +7,6 @@ import msgspec
 
 from antiphon.wire.messages import Usage
 
-ServiceTier: TypeAlias = Literal["standard", "batch"]
 ContextWindow: TypeAlias = Literal["0-200k", "200k-1M"]
 
 _LARGE_CONTEXT = 200_000
