@@ -62,3 +62,17 @@ def test_errors_do_not_share_their_default_headers() -> None:
     one, other = errors.InternalError(), errors.InternalError()
     one.headers["x-should-retry"] = "true"
     assert other.headers == {}
+
+
+def test_detail_of_an_error_has_details_only_with_a_code() -> None:
+    plain = errors.error_detail(errors.NotFoundError("model: x"))
+    assert (plain.type, plain.message, plain.details) == ("not_found_error", "model: x", None)
+    coded = errors.error_detail(errors.RateLimitError(error_code="cap", details={"limit": 1}))
+    assert coded.details == {"error_code": "cap", "limit": 1}
+
+
+def test_very_long_sentence_loses_its_middle() -> None:
+    assert errors.bounded("a" * errors.LONGEST_SENTENCE) == "a" * errors.LONGEST_SENTENCE
+    cut = errors.bounded("a" * 5000 + "b" * 5000)
+    assert len(cut) == errors.LONGEST_SENTENCE + 3
+    assert (cut[0], cut[-1]) == ("a", "b")

@@ -20,7 +20,12 @@ Messages tell the caller what to change and name the field as the reference does
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+from antiphon.wire.errors import ErrorDetail
+
+LONGEST_SENTENCE: Final = 4096
+"""The most characters of an error's message; the longest without a caller's text has 1,000."""
 
 
 class ApiError(Exception):
@@ -114,3 +119,20 @@ class OverloadedError(ApiError):
     status = 529
     type = "overloaded_error"
     default_message = "Overloaded"
+
+
+def error_detail(error: ApiError) -> ErrorDetail:
+    """Return an error in the form of bodies, of a stream's last event, and of batch results."""
+    # Claude Code recognizes messages only if `details` is present.
+    details = {"error_code": error.error_code, **error.details} if error.error_code else None
+    return ErrorDetail(type=error.type, message=bounded(error.message), details=details)
+
+
+def bounded(text: str) -> str:
+    """Return a sentence with its middle left out if it is very long.
+
+    A sentence shortens each text of a caller that it repeats, but it may repeat many.
+    """
+    if len(text) <= LONGEST_SENTENCE:
+        return text
+    return f"{text[: LONGEST_SENTENCE // 2]} … {text[-LONGEST_SENTENCE // 2 :]}"

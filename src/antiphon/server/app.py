@@ -9,6 +9,7 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
+from antiphon.core.validation.bodies import MESSAGE_BODY
 from antiphon.server.admin.keys import KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
 from antiphon.server.admin.people import PeopleEndpoints
@@ -18,7 +19,7 @@ from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
 from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
 from antiphon.server.http.routing import Route, Router
-from antiphon.server.messages import CREATE_BODY, MessageEndpoints
+from antiphon.server.messages import MessageEndpoints
 from antiphon.server.models import ModelEndpoints
 from antiphon.service.platform import Platform
 from antiphon.store.accounts import KeyKind
@@ -59,7 +60,7 @@ def routes(platform: Platform) -> tuple[Route, ...]:
     limits, count_limit = messages.add_message_limits, messages.add_count_limit
     return (
         Route(
-            "POST /v1/messages", API, create, body=CREATE_BODY, query=ANY_QUERY, on_refusal=limits
+            "POST /v1/messages", API, create, body=MESSAGE_BODY, query=ANY_QUERY, on_refusal=limits
         ),
         Route(
             "POST /v1/messages/count_tokens",

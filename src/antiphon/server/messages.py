@@ -6,10 +6,9 @@ from urllib.parse import quote
 from antiphon.core.errors import ApiError
 from antiphon.core.hints import hints_of
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
-from antiphon.core.validation.versions import NEWEST
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
-from antiphon.server.http.requests import Body, Request
+from antiphon.server.http.requests import Request
 from antiphon.server.http.responses import write_stream
 from antiphon.service.access import Caller, RequestContext
 from antiphon.service.answer import Answer
@@ -17,11 +16,8 @@ from antiphon.service.caching import CACHE_HEADER
 from antiphon.service.platform import Platform
 from antiphon.wire.decoding import BodyError
 from antiphon.wire.errors import shortened
-from antiphon.wire.messages import SAMPLING, CountTokensParams, CreateMessageParams, TokenCount
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams, TokenCount
 from antiphon.wire.sse import EventEncoder
-
-# The newest version no longer has sampling parameters.
-CREATE_BODY = Body(CreateMessageParams, gone={NEWEST: SAMPLING})
 
 # Every answer with headers of limits has this header.
 LIMIT_HEADER = "anthropic-ratelimit-requests-limit"

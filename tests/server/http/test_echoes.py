@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from antiphon.core.errors import LONGEST_SENTENCE
 from antiphon.server.app import ORGANIZATIONS_PATH, build_app
-from antiphon.server.http.boundary import LONGEST_SENTENCE
 from antiphon.wire.errors import LONGEST_ECHO, shortened
 from support.asgi import HELLO, Client
 from support.organization import ADMIN, StartOrganization

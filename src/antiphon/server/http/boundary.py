@@ -17,18 +17,18 @@ from antiphon.core.errors import (
     MethodNotAllowed,
     NotFoundError,
     OverloadedError,
+    bounded,
+    error_detail,
 )
 from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.server.http.exchange import ClientGoneError, Exchange
 from antiphon.store.database.errors import DatabaseUnavailableError
 from antiphon.wire.decoding import BodyError
-from antiphon.wire.errors import ErrorDetail, ErrorEnvelope, shortened
+from antiphon.wire.errors import ErrorEnvelope, shortened
 from antiphon.wire.events import ErrorEvent
 from antiphon.wire.sse import EventEncoder
 
 EXCHANGE = "antiphon.exchange"
-# The most characters of an error's message; the longest that names no text of a caller has 1,000.
-LONGEST_SENTENCE = 4096
 BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
 NESTED = "The request is nested too deeply"
 # Routes that are asked every few seconds, by programs that watch the server.
@@ -82,7 +82,7 @@ class Boundary:
             await exchange.respond(failure.status, envelope(failure, exchange.request_id))
         elif exchange.streaming:
             # After the first byte an error is an event, and nothing follows it.
-            event = ErrorEvent(error=detail(failure), request_id=exchange.request_id)
+            event = ErrorEvent(error=error_detail(failure), request_id=exchange.request_id)
             await exchange.write(self._encoder.encode(event), more=False)
 
     def _log_cause(self, exchange: Exchange, error: BaseException) -> None:
@@ -92,7 +92,7 @@ class Boundary:
         self._log.error(
             "request failed",
             request_id=exchange.request_id,
-            reason=_bounded(f"{type(cause).__name__}: {cause}" if cause else str(error)),
+            reason=bounded(f"{type(cause).__name__}: {cause}" if cause else str(error)),
             exc_info=None if foreseen else error,
         )
 
@@ -164,24 +164,7 @@ FIRST_SERVER_ERROR = 500
 
 def envelope(error: ApiError, request_id: str) -> ErrorEnvelope:
     """Return the body of an error."""
-    return ErrorEnvelope(error=detail(error), request_id=request_id)
-
-
-def detail(error: ApiError) -> ErrorDetail:
-    """Return the error in the form of bodies and of the last event of a stream."""
-    # Claude Code recognizes messages only if `details` is present.
-    details = {"error_code": error.error_code, **error.details} if error.error_code else None
-    return ErrorDetail(type=error.type, message=_bounded(error.message), details=details)
-
-
-def _bounded(text: str) -> str:
-    """Return a sentence with its middle left out if it is very long.
-
-    A sentence shortens each text of a caller that it repeats, but it may repeat many.
-    """
-    if len(text) <= LONGEST_SENTENCE:
-        return text
-    return f"{text[: LONGEST_SENTENCE // 2]} … {text[-LONGEST_SENTENCE // 2 :]}"
+    return ErrorEnvelope(error=error_detail(error), request_id=request_id)
 
 
 def headers(error: ApiError) -> dict[str, str]:

@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 from antiphon.core.errors import ApiError
+from antiphon.core.validation.bodies import Body
 from antiphon.core.validation.versions import OLDEST
 from antiphon.server.http.body_budget import BodyBudget, BodyShare
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
-from antiphon.server.http.requests import Body, Request, read_betas, read_body, read_version
+from antiphon.server.http.requests import Request, read_betas, read_body, read_version
 from antiphon.server.http.routing import Reply, Route
 from antiphon.service.access import Access, Caller
 from antiphon.service.accounts import KeyUsage

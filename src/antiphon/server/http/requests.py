@@ -4,13 +4,12 @@ This module also reads the version and the betas from the head, and the body as 
 """
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.validation.versions import NEWEST, OLDEST
+from antiphon.core.validation.bodies import VERSIONS
 from antiphon.server.http.body_budget import BodyShare
 from antiphon.server.http.encodings import charset_of, decoded
 from antiphon.server.http.exchange import Exchange
@@ -20,29 +19,12 @@ from antiphon.service.admin.transactions import Actor
 from antiphon.service.background import offload
 from antiphon.settings import Settings
 from antiphon.wire.base import BETAS
-from antiphon.wire.decoding import NO_BETAS, BodyDecoder
+from antiphon.wire.decoding import NO_BETAS
 from antiphon.wire.errors import shortened
 
 P = TypeVar("P")
 
-VERSIONS = (OLDEST, NEWEST)
 _BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
-
-
-class Body(Generic[P]):
-    """The body of a route: its type, and the fields that a version no longer has."""
-
-    __slots__ = ("_decoders",)
-
-    def __init__(self, kind: type[P], gone: Mapping[str, Sequence[str]] | None = None) -> None:
-        without = gone or {}
-        self._decoders = {
-            version: BodyDecoder(kind, without.get(version, ())) for version in VERSIONS
-        }
-
-    def decode(self, body: bytes, version: str, betas: frozenset[str]) -> P:
-        """Decode a body of this version, with the keys of these betas. Raises `BodyError`."""
-        return self._decoders[version].decode(body, betas)
 
 
 class Request(msgspec.Struct, Generic[P], frozen=True):

@@ -13,11 +13,12 @@ from starlette.routing import Router as PathRouter
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import ApiError
+from antiphon.core.validation.bodies import Body
 from antiphon.server.http.base_urls import HINT_HEADER, base_url, base_url_hint
 from antiphon.server.http.boundary import EXCHANGE
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import OpenQuery
-from antiphon.server.http.requests import Body, Request
+from antiphon.server.http.requests import Request
 from antiphon.service.access import Caller
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.decoding import BodyError

@@ -1,0 +1,32 @@
+"""The bodies of requests, by the version of the API that decodes them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Generic, TypeVar
+
+from antiphon.core.validation.versions import NEWEST, OLDEST
+from antiphon.wire.decoding import BodyDecoder
+from antiphon.wire.messages import SAMPLING, CreateMessageParams
+
+P = TypeVar("P")
+
+VERSIONS: Final = (OLDEST, NEWEST)
+
+
+class Body(Generic[P]):
+    """The body of a route: its type, and the fields that a version no longer has."""
+
+    __slots__ = ("_decoders",)
+
+    def __init__(self, kind: type[P], gone: Mapping[str, Sequence[str]] | None = None) -> None:
+        without = gone or {}
+        self._decoders = {
+            version: BodyDecoder(kind, without.get(version, ())) for version in VERSIONS
+        }
+
+    def decode(self, body: bytes, version: str, betas: frozenset[str]) -> P:
+        """Decode a body of this version, with the keys of these betas. Raises `BodyError`."""
+        return self._decoders[version].decode(body, betas)
+
+
+MESSAGE_BODY: Final = Body(CreateMessageParams, gone={NEWEST: SAMPLING})
+"""The body of a message, also of one in a batch. The newest version has no sampling parameters."""
