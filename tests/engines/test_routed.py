@@ -229,6 +229,7 @@ def test_routed_engine_has_the_common_capabilities() -> None:
     assert both == Capabilities(500, max_output_tokens=50, tools=True, counts_exactly=False)
     assert common([Capabilities(1000)]).max_output_tokens is None
     assert common([Capabilities(1000, loads_tools=True)] * 2).loads_tools
+    assert common([Capabilities(1000), Capabilities(1000, computes_here=True)]).computes_here
 
 
 # Whatever is drawn is drawn before the loop runs: giving a case up must not end the loop.

@@ -262,7 +262,8 @@ class Capabilities:
     lifetimes of the prompt-cache entries that an answer may write. `keeps_prefixes`: the engine
     has a prompt cache of its own behind its breakpoints, and is a `CachingEngine`. `loads_tools`:
     deferred tools stay out of the prompt until they are loaded; without it the engine gets all
-    tools at once.
+    tools at once. `computes_here`: the model is computed on this machine, so that any two of its
+    requests slow each other down.
     """
 
     context_tokens: int
@@ -279,3 +280,4 @@ class Capabilities:
     image_types: frozenset[str] = MEDIA_TYPES
     url_sources: bool = False
     loads_tools: bool = False
+    computes_here: bool = False

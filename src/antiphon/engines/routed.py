@@ -155,7 +155,7 @@ class RoutedEngine:
 
 
 def common(each: Sequence[Capabilities]) -> Capabilities:
-    """Return the capabilities that all engines share, and the prompt caches of any of them."""
+    """Return the capabilities that all share, and what any of them keeps or computes here."""
     most = [one.max_output_tokens for one in each if one.max_output_tokens is not None]
     return Capabilities(
         context_tokens=min(one.context_tokens for one in each),
@@ -173,6 +173,7 @@ def common(each: Sequence[Capabilities]) -> Capabilities:
         cache_ttls=tuple(dict.fromkeys(ttl for one in each for ttl in one.cache_ttls)),
         keeps_prefixes=any(one.keeps_prefixes for one in each),
         loads_tools=all(one.loads_tools for one in each),
+        computes_here=any(one.computes_here for one in each),
     )
 
 

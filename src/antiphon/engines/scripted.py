@@ -88,7 +88,8 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     The first of `replies` that matches answers, else `text` does. Speeds are in tokens per
     second, 0 is unlimited; tokens that are reused are not read again. With `images` the model takes
     images, counts each as the Claude API does, and ignores their content. `kept_prefixes` is the
-    number of prefixes up to a breakpoint that it keeps; 0 is an engine without a prompt cache.
+    number of prefixes up to a breakpoint that it keeps; 0 is an engine without a prompt cache. With
+    `computes_here` batches run only while no other request does, as on an engine with a model.
     """
 
     text: str = DEFAULT_TEXT
@@ -100,6 +101,7 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     images: bool = False
     kept_prefixes: Annotated[int, Meta(ge=0, le=1_000_000)] = 4096
+    computes_here: bool = False
 
 
 class ScriptedEngine:
@@ -129,6 +131,7 @@ class ScriptedEngine:
             thinking=True,
             images=options.images,
             keeps_prefixes=options.kept_prefixes > 0,
+            computes_here=options.computes_here,
         )
         self.ready = True
         self._kept = KeptPrefixes(options.kept_prefixes, cache_minimum_tokens)

@@ -14,6 +14,7 @@ from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import IdCursor, page
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
+from antiphon.service.limits.batch_lane import BatchLane
 from antiphon.service.limits.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
 from antiphon.wire.errors import shortened
@@ -58,8 +59,11 @@ class ServedModel:
         self._clock = clock
         self._engine: Engine | None = None
 
-    async def open(self, open_engine: Open, state_dir: Path) -> Engine:
-        """Open the engines; if one fails, those before it are closed again."""
+    async def open(self, open_engine: Open, state_dir: Path, machine: BatchLane) -> Engine:
+        """Open the engines; if one fails, those before it are closed again.
+
+        `machine` is the lane of the batches of all models that are computed here.
+        """
         members: list[WeightedEngine] = []
         async with AsyncExitStack() as stack:
             for index, runs_on in enumerate(self._source.settings.runs_on()):
@@ -75,8 +79,11 @@ class ServedModel:
                 members.append(WeightedEngine(engine, runs_on.weight))
             stack.pop_all()
         alone = not self._source.settings.engines
-        self._engine = members[0].engine if alone else RoutedEngine(self.id, members, self._clock)
-        return self._engine
+        engine = members[0].engine if alone else RoutedEngine(self.id, members, self._clock)
+        if engine.capabilities.computes_here:
+            self.gate.batches.join(machine)
+        self._engine = engine
+        return engine
 
     def _weights(self, index: int) -> Path | None:
         weights = self._source.weights
@@ -136,16 +143,22 @@ class Models:
         self._open_engine = open_engine
         self._state_dir = state_dir
         self._engines = AsyncExitStack()
+        self._machine = BatchLane(clock, exclusive=True)
 
     async def open(self) -> None:
         """Open every engine; raises the `EngineStartError` of the first that fails."""
         # In turn: loading two models at once is slower.
         for model in self._models.values():
-            engine = await model.open(self._open_engine, self._state_dir)
+            engine = await model.open(self._open_engine, self._state_dir, self._machine)
             self._engines.push_async_callback(engine.aclose)
 
     async def aclose(self) -> None:
         await self._engines.aclose()
+
+    @property
+    def served(self) -> tuple[ServedModel, ...]:
+        """The models, each with its gate."""
+        return tuple(self._models.values())
 
     @property
     def ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -54,17 +55,18 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         if parts.store is not None:
             checks = check_ahead(parts.store, machine.busy)
             await stack.enter_async_context(alongside(checks))
+        capabilities = capabilities_of(
+            template,
+            props.default_generation_settings.n_ctx,
+            images=vision,
+            image_types=IMAGE_TYPES,
+            keeps_prefixes=machine.keeps_prefixes,
+        )
         return LlamaEngine(
             machine,
             template,
             tokenizer,
-            capabilities_of(
-                template,
-                props.default_generation_settings.n_ctx,
-                images=vision,
-                image_types=IMAGE_TYPES,
-                keeps_prefixes=machine.keeps_prefixes,
-            ),
+            replace(capabilities, computes_here=True),
             images=ImagePrompts(machine, tokenizer),
             resources=stack.pop_all(),
         )
