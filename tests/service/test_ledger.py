@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from antiphon.core.billing.ledger import LedgerEntry, Opening
+from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.service.ledger import (
@@ -491,3 +491,65 @@ async def test_exception_of_a_receiver_is_logged_and_loses_no_entry(
     assert [log["event"] for log in logs] == ["ledger.stopped"]
     async with opened(folder, database):
         assert list(await rows(database)) == ["req_1"]
+
+
+def committed(*numbers: int) -> list[LedgerEntry]:
+    """Entries that a worker of batches has committed, as it has them."""
+    closing = Closing(tokens=TOKENS, outcome=Outcome.COMPLETED, ended_at=NOON)
+    return [entry_of(opening(number), closing) for number in numbers]
+
+
+async def test_committed_entries_are_settled_and_not_saved(
+    folder: Path, database: Database
+) -> None:
+    counters, saved = FakeReceiver(), FakeReceiver()
+    async with opened(folder, database, settle=counters.take, save=saved.take) as ledger:
+        await ledger.settle_committed(committed(1, 2))
+        assert counters.ids == ["req_1", "req_2"]
+        await ledger.settle_committed([])
+        await ledger.flush()
+    assert saved.taken == []
+    assert not files(folder, "journal")
+
+
+async def test_committed_entries_wait_for_counters_that_are_away(
+    folder: Path, database: Database
+) -> None:
+    counters = FakeReceiver()
+    counters.away = True
+    async with opened(folder, database, settle=counters.take) as ledger:
+        settled = ledger.settle_committed(committed(1))
+        await counters.news.wait()
+        assert not settled.done()
+        counters.away = False
+        await settled
+    assert counters.ids == ["req_1"]
+
+
+async def test_end_of_the_ledger_cancels_the_wait_for_a_settlement(
+    folder: Path, database: Database
+) -> None:
+    counters = FakeReceiver()
+    counters.away = True
+    async with opened(folder, database, settle=counters.take) as ledger:
+        settled = ledger.settle_committed(committed(1))
+        gone = ledger.settle_committed(committed(2))
+        gone.cancel()
+    assert settled.cancelled()
+
+
+async def test_waiter_that_has_left_stops_no_settlement(folder: Path, database: Database) -> None:
+    counters = FakeReceiver()
+    async with opened(folder, database, settle=counters.take) as ledger:
+        ledger.settle_committed(committed(1)).cancel()
+        await ledger.settle_committed(committed(2))
+    assert counters.ids == ["req_1", "req_2"]
+
+
+async def test_released_request_is_settled_as_free(folder: Path, database: Database) -> None:
+    counters = FakeReceiver()
+    async with opened(folder, database, settle=counters.take) as ledger:
+        ledger.release("workerreq_1")
+        await ledger.flush()
+    [[entry]] = counters.taken
+    assert (entry.id, entry.costs.total) == ("workerreq_1", 0)

@@ -14,6 +14,7 @@ from antiphon.core.ids import hash_secret
 from antiphon.service.accounts import Accounts
 from antiphon.store.accounts import ApiKey, KeyKind
 from antiphon.store.directory import Directory
+from antiphon.wire.messages import ServiceTier
 
 BEARER = "bearer "
 
@@ -45,7 +46,8 @@ class Caller(msgspec.Struct, frozen=True):
 class RequestContext(msgspec.Struct, frozen=True):
     """The caller of a request, its id, the version of the API, and the size of its body in bytes.
 
-    `retries` is the number of earlier tries, if the client states it. `hints` are the client's.
+    `retries` is the number of earlier tries, if the client states it. `hints` are the client's. A
+    request of a batch has its `batch_id`.
     """
 
     caller: Caller
@@ -54,6 +56,12 @@ class RequestContext(msgspec.Struct, frozen=True):
     size: int = 0
     retries: int | None = None
     hints: Hints = NO_HINTS
+    batch_id: str | None = None
+
+    @property
+    def tier(self) -> ServiceTier:
+        """The tier that is told and billed."""
+        return "standard" if self.batch_id is None else "batch"
 
 
 class Access:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from antiphon.core.assembly import AnswerSpec, Assembly
+from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.errors import (
     ApiError,
@@ -38,7 +39,8 @@ EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
 class Answer:
     """The answer to one admitted request, made by `Messages.answer`.
 
-    `model` is the id of the serving model, `headers` report the rest of the caller's limits.
+    `model` is the id of the serving model, `headers` report the rest of the caller's limits, and
+    `entry` is the bill, from `close` on.
     """
 
     def __init__(  # noqa: PLR0913 - what an answer is made of
@@ -63,6 +65,7 @@ class Answer:
         exact = engine.capabilities.counts_exactly
         self._prompt_tokens = TokenCounts(input=admission.input_tokens if exact else 0)
         self._due = False
+        self.entry: LedgerEntry | None = None
 
     @property
     def cached_tokens(self) -> tuple[int, int]:
@@ -168,7 +171,8 @@ class Answer:
             outcome = Outcome.COMPLETED if assembly.ended else outcome
         if outcome is Outcome.FAILED:
             tokens = TokenCounts()
-        self._admission.close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
+        close = self._admission.close
+        self.entry = close(outcome, tokens, stop_reason=stop_reason, error_type=error_type)
 
 
 def as_api_error(error: EngineError) -> ApiError:

@@ -4,9 +4,12 @@
     └───────────── the journal remembers, also after `kill -9` ────────┘
 
 A request only stores into memory, without waiting. Tasks deliver closed entries to the counters at
-once, and to the database some times a second, in batches and in order. While either is away the
+once, and to the database some times a second, many at once and in order. While either is away the
 journal keeps the entries; a slot is free again when both have its entry. A slot that cannot be read
 stops no other: it is kept in a file, and its request is settled as free, so that its hold ends.
+
+The entries of Message Batches have no slots: they are committed with the results of their requests,
+and come here only to be settled.
 """
 
 import asyncio
@@ -90,6 +93,11 @@ class Ledger:
         self._settling = Delivery(
             "counters", self._read_or_free, receivers.settle, self._settled, 0
         )
+        self._committed: dict[int, tuple[LedgerEntry, asyncio.Future[None] | None]] = {}
+        self._committed_ever = 0
+        self._settling_committed = Delivery(
+            "counters", lambda number: self._committed[number][0], receivers.settle, self._taken, 0
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self, opening: Opening) -> JournalSlot:
@@ -127,6 +135,34 @@ class Ledger:
         self._unsettled[slot.number] = entry.id
         self._settling.add(slot.number)
         return entry
+
+    def settle_committed(self, entries: Sequence[LedgerEntry]) -> "asyncio.Future[None]":
+        """Have the counters settle entries that the database has, and return when they have.
+
+        Each entry counts once, by its id, so the same entries may come again after a crash. The
+        future is cancelled if the ledger ends before.
+        """
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not entries:
+            settled.set_result(None)
+        for entry in entries:
+            # They are taken in order, so the last one ends the wait.
+            self._settle_later(entry, settled if entry is entries[-1] else None)
+        return settled
+
+    def release(self, request_id: str) -> None:
+        """End the holds of a request of a batch that will not be committed; it costs nothing."""
+        self._settle_later(_free_entry(request_id, self.now()), None)
+
+    def _settle_later(self, entry: LedgerEntry, settled: "asyncio.Future[None] | None") -> None:
+        self._committed_ever += 1
+        self._committed[self._committed_ever] = (entry, settled)
+        self._settling_committed.add(self._committed_ever)
+
+    def _taken(self, number: int, _: LedgerEntry | None) -> None:
+        _, settled = self._committed.pop(number)
+        if settled is not None and not settled.done():
+            settled.set_result(None)
 
     def _read(self, number: int) -> LedgerEntry | None:
         """Return the entry of a closed slot; `None` if the slot is damaged."""
@@ -169,12 +205,14 @@ class Ledger:
         Raises `StoreError` or `OSError`; a failed delivery is repeated later.
         """
         await self._settling.deliver()
+        await self._settling_committed.deliver()
         await self._saving.deliver()
 
     def start(self) -> None:
         """Start the tasks that deliver entries and sync the journal."""
         self._journal.tick(self.now())
-        runs = (self._settling.run(), self._saving.run(), self._keep())
+        deliveries = (self._settling, self._settling_committed, self._saving)
+        runs = (*(one.run() for one in deliveries), self._keep())
         self._tasks = [asyncio.create_task(run, name="antiphon-ledger") for run in runs]
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -198,6 +236,9 @@ class Ledger:
                 self._log.warning("ledger.left_in_journal", reason=str(error))
             finally:
                 self._journal.close()
+                for _, settled in self._committed.values():
+                    if settled is not None:
+                        settled.cancel()
 
     async def _keep(self) -> None:
         while True:
@@ -219,7 +260,8 @@ class Delivery:
     """Delivers the entries of closed slots to one receiver, in order and in batches.
 
     A batch is repeated until `take` has taken it; then `done` is called with the number and the
-    entry of each slot. A slot without a readable entry (`None`) is left out of the batch.
+    entry of each slot. A slot without a readable entry (`None`) is left out of the batch. Committed
+    entries of Message Batches have numbers of their own instead of slots.
     """
 
     def __init__(

@@ -34,6 +34,7 @@ from antiphon.service.content.file_reader import FileReader
 from antiphon.service.content.images import convert_images, converts_images
 from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
+from antiphon.service.limits.batch_lane import BatchTicket
 from antiphon.service.limits.gate import Gate
 from antiphon.service.models import Models, ServedModel
 from antiphon.service.prompt_size import count, size_to_admit, written_ttls
@@ -86,6 +87,20 @@ class Messages:
         model = self._models.find(params.model)
         return AnswerContext(model.gate, partial(self._admitted, model, params, context))
 
+    def batch_answer(
+        self, params: CreateMessageParams, context: RequestContext, make_way: Callable[[], None]
+    ) -> "AnswerContext":
+        """As `answer`, for a request of a batch: it waits until no interactive one needs the room.
+
+        `make_way` is called, at most once, if the request has to end for an interactive one: the
+        block is then to be cancelled. The bill is the answer's `entry`, which is written nowhere.
+        Raises `SpendLimitReachedError` too.
+        """
+        model = self._models.find(params.model)
+        model.engine()  # a model that is loading has no lane yet
+        ticket = model.gate.batches.ticket(make_way)
+        return AnswerContext(ticket, partial(self._admitted, model, params, context))
+
     async def _admitted(
         self, model: ServedModel, params: CreateMessageParams, context: RequestContext
     ) -> Answer:
@@ -97,6 +112,7 @@ class Messages:
         prompt = read.prompt
         size = await size_to_admit(engine, prompt, cached)
         exact = limits.counts_exactly
+        in_batch = context.batch_id is not None
         request = AdmissionRequest(
             caller=context.caller,
             request_id=context.request_id,
@@ -110,11 +126,13 @@ class Messages:
             planned_reads=cached.planned_reads if cached else 0,
             max_output=min(params.max_tokens, limits.context_tokens - size * exact),
             retries=context.retries,
+            batch_id=context.batch_id,
+            note_first_token=None if in_batch else model.gate.batches.first_token_watch(),
         )
         admission = await self._admitter.admit(request)
         if read.textless_pages:
             admission.headers[TEXTLESS_HEADER] = str(read.textless_pages)
-        spec = self._spec(params, prompt, read.sources, cached)
+        spec = self._spec(params, context, prompt, read.sources, cached)
         return Answer(model.id, engine, prompt, spec, admission=admission, cached=cached)
 
     async def _cached(
@@ -139,6 +157,7 @@ class Messages:
     def _spec(
         self,
         params: CreateMessageParams,
+        context: RequestContext,
         prompt: Prompt,
         sources: Sources | None,
         cached: CachedRequest | None,
@@ -155,6 +174,7 @@ class Messages:
             sign=partial(sign_thinking if shows_thinking else sign_omitted, self._signing_key),
             sources=sources,
             diagnostics=cached.diagnostics if cached else None,
+            service_tier=context.tier,
         )
 
     async def count_tokens(self, params: CountTokensParams, context: RequestContext) -> int:
@@ -226,14 +246,14 @@ class Messages:
 
 
 class AnswerContext:
-    """Holds a slot of the model's gate while `admit` and the caller work on an answer.
+    """Holds a place at the model's gate while `admit` and the caller work on an answer.
 
     It is a class because it is entered for every request: a generator costs three times as much.
     """
 
     __slots__ = ("_admit", "_answer", "_gate")
 
-    def __init__(self, gate: Gate, admit: Callable[[], Awaitable[Answer]]) -> None:
+    def __init__(self, gate: Gate | BatchTicket, admit: Callable[[], Awaitable[Answer]]) -> None:
         self._gate = gate
         self._admit = admit
 

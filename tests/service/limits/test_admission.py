@@ -1,6 +1,7 @@
 import os
 from collections.abc import AsyncGenerator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from antiphon.core.limits.rate_limits import LimitType, applied
 from antiphon.core.limits.values import Draw, Scope
 from antiphon.service.ledger import Ledger, Receivers, open_ledger
 from antiphon.service.limits.admission import Admission, draw_together
+from antiphon.service.limits.records import RecordsInMemory
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +86,26 @@ async def test_draws_of_several_requests_are_added_up_by_bucket(ledger: Ledger) 
     admissions[1].prompt(TokenCounts(input=90))
     assert set(draw_together(admissions)) == {Draw(OUTPUT, 500, 7), Draw(INPUT, 1000, -10)}
     assert draw_together(admissions) == ()
+
+
+async def test_first_token_is_noted_once_with_the_time_since_the_admission() -> None:
+    times = (NOON + timedelta(seconds=1.5 * number) for number in count())
+    noted: list[float] = []
+    opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m")
+    records = RecordsInMemory(lambda: next(times))
+    records.now()
+    admission = Admission(records, opening, RATES, {}, {}, note_first_token=noted.append)
+    admission.produced(1)
+    admission.produced(2)
+    assert noted == [1.5]
+
+
+def test_admission_in_memory_is_billed_for_what_its_record_has() -> None:
+    opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m", batch_id="b")
+    admission = Admission(RecordsInMemory(lambda: NOON), opening, (), {}, {})
+    admission.prompt(TokenCounts(input=20, cache_read=5))
+    admission.produced(7, 2)
+    bill = admission.close(Outcome.INTERRUPTED)
+    assert bill is not None
+    assert bill.tokens == TokenCounts(input=20, cache_read=5, output=7, thinking=2)
+    assert (bill.id, bill.batch_id, bill.first_token_at) == ("req_1", "b", NOON)

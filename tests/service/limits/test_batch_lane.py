@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from antiphon.service.limits.batch_lane import BatchLane, BatchTurn, IdleUse
+from antiphon.service.limits.batch_lane import BatchLane, BatchTicket, IdleUse
 from antiphon.service.limits.gate import Gate
 
 pytestmark = pytest.mark.anyio
@@ -49,25 +49,25 @@ class Batches:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self.told: list[int] = []
-        self.turns: list[BatchTurn] = []
+        self.tickets: list[BatchTicket] = []
 
     async def enter(self, number: int = 1) -> list[asyncio.Task[None]]:
         """Let requests enter or wait; return their tasks."""
         tasks = []
         for _ in range(number):
-            mine = len(self.turns)
-            self.turns.append(self._gate.batches.turn(lambda mine=mine: self.told.append(mine)))  # type: ignore[misc]
-            tasks.append(asyncio.ensure_future(self.turns[mine].enter()))
+            mine = len(self.tickets)
+            self.tickets.append(self._gate.batches.ticket(lambda mine=mine: self.told.append(mine)))  # type: ignore[misc]
+            tasks.append(asyncio.ensure_future(self.tickets[mine].enter()))
             await anyio.lowlevel.checkpoint()
         return tasks
 
     @property
     def inside(self) -> list[int]:
         running = self._gate.batches.lane.running
-        return [number for number, turn in enumerate(self.turns) if turn in running]
+        return [number for number, ticket in enumerate(self.tickets) if ticket in running]
 
     def leave(self, number: int) -> None:
-        self.turns[number].leave()
+        self.tickets[number].leave()
 
 
 async def test_batch_requests_take_the_room_that_is_free() -> None:

@@ -45,9 +45,9 @@ class Request:
         self._go = asyncio.Event()
 
     async def run(self, gate: Gate) -> None:
-        turn = gate.batches.turn(self.make_way) if self.batch else gate
+        place = gate.batches.ticket(self.make_way) if self.batch else gate
         try:
-            await turn.enter()
+            await place.enter()
         except OverloadedError:
             self.refused = True
             return
@@ -56,7 +56,7 @@ class Request:
             await self._go.wait()
         finally:
             self.inside = False
-            turn.leave()
+            place.leave()
 
     def make_way(self) -> None:
         self.told += 1

@@ -1,12 +1,13 @@
 """An admission request, and the admission: the one object that accounts for a request.
 
 AdmissionRequest ─► Admitter ─► Admission: prompt, produced …, close
-                                   ├─ its slot of the journal
+                                   ├─ its record: a slot of the journal, or of a batch in memory
                                    └─ its amounts of each type, used and drawn
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -16,8 +17,8 @@ from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.limits.rate_limits import Amounts, Applied, LimitType, corrections
 from antiphon.core.limits.values import Draw
 from antiphon.service.access import Caller
-from antiphon.service.ledger import Ledger
-from antiphon.store.journal import JournalSlot
+from antiphon.service.limits.records import Record, Records
+from antiphon.wire.messages import ServiceTier
 
 _INPUT, _OUTPUT = LimitType.INPUT, LimitType.OUTPUT
 
@@ -29,7 +30,8 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     `max_output` is the most tokens of the answer; `caches` are the lifetimes of the cache entries
     that the prompt may write. `planned_reads` are the tokens of the prompt that its plan reads from
     the prompt cache: rate limits do not count them, but the worst case does. `retries` is the
-    number of earlier tries, if the client states it.
+    number of earlier tries, if the client states it. A request of a batch has its `batch_id`: no
+    rate limit counts it. `note_first_token` gets the seconds from admission to the first token.
     """
 
     caller: Caller
@@ -44,10 +46,19 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     caches: Collection[CacheTtl] = ()
     planned_reads: int = 0
     retries: int | None = None
+    batch_id: str | None = None
+    note_first_token: Callable[[float], None] | None = None
+
+    @property
+    def tier(self) -> ServiceTier:
+        """The tier, which decides about the price and the limits."""
+        return "standard" if self.batch_id is None else "batch"
 
     @property
     def amounts(self) -> Amounts:
         """The amounts to draw at admission."""
+        if self.batch_id is not None:
+            return {}
         return {LimitType.REQUESTS: 1, _INPUT: self.input_tokens - self.planned_reads}
 
     def opening(self, now: datetime) -> Opening:
@@ -62,25 +73,29 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
             # In the ledger and the reports the Default workspace is `None`.
             workspace_id=None if caller.in_default_workspace else caller.workspace_id,
             account_id=caller.key.created_by,
+            batch_id=self.batch_id,
+            service_tier=self.tier,
             price=self.price,
         )
 
 
 class Admission:
-    """An admitted request: its slot of the journal, and its amounts under the rate limits.
+    """An admitted request: its record, and its amounts under the rate limits.
 
     `headers` report the rest of the limits to the caller; `input_tokens` is the size of the prompt
     from the admission request. `close` ends the admission; later calls change nothing. The
-    counters settle it soon after, exactly once, even if the process is killed.
+    counters settle it soon after, exactly once, even if the process is killed; that of a batch,
+    once its entry is in the database.
     """
 
     __slots__ = (
         "_drawn",
         "_first_token_at",
-        "_ledger",
+        "_note_first_token",
         "_opening",
         "_rates",
-        "_slot",
+        "_record",
+        "_records",
         "_used",
         "headers",
         "input_tokens",
@@ -88,24 +103,26 @@ class Admission:
 
     def __init__(  # noqa: PLR0913 - what an admission accounts for
         self,
-        ledger: Ledger,
+        records: Records[Any],
         opening: Opening,
         rates: tuple[Applied, ...],
         drawn: Amounts,
         headers: dict[str, str],
         *,
         input_tokens: int = 0,
+        note_first_token: Callable[[float], None] | None = None,
     ) -> None:
-        """Open a slot of the journal. Raises `StoreError` and `OSError`."""
+        """Open a record. Raises `StoreError` and `OSError`."""
         self.headers = headers
         self.input_tokens = input_tokens
-        self._ledger = ledger
+        self._records = records
+        self._note_first_token = note_first_token
         self._opening = opening
         self._rates = rates
         self._drawn = drawn
         self._used = dict(drawn)
         self._first_token_at: datetime | None = None
-        self._slot: JournalSlot | None = ledger.open(opening)
+        self._record: Record | None = records.open(opening)
 
     @property
     def id(self) -> str:
@@ -118,25 +135,27 @@ class Admission:
 
     def expect(self) -> None:
         """Record the size of the prompt before it is read: it is due if the process dies."""
-        if self._slot is not None:
-            self._slot.prompt(TokenCounts(input=self.input_tokens))
+        if self._record is not None:
+            self._record.prompt(TokenCounts(input=self.input_tokens))
 
     def prompt(self, tokens: TokenCounts) -> None:
         """Record the real tokens of the prompt before they are reported; they are due from now."""
-        if self._slot is not None:
+        if self._record is not None:
             self._used[_INPUT] = _limited_input(tokens)
-            self._slot.prompt(tokens)
+            self._record.prompt(tokens)
 
     def produced(self, output: int, thinking: int = 0) -> None:
         """Record all tokens produced so far, before the last of them is sent."""
-        slot = self._slot
-        if slot is None:
+        record = self._record
+        if record is None:
             return
         if self._first_token_at is None:
-            self._first_token_at = self._ledger.now()
-            slot.first_token(self._first_token_at)
+            self._first_token_at = now = self._records.now()
+            record.first_token(now)
+            if self._note_first_token is not None:
+                self._note_first_token((now - self._opening.started_at).total_seconds())
         self._used[_OUTPUT] = output
-        slot.produced(output, thinking)
+        record.produced(output, thinking)
 
     def close(
         self,
@@ -148,22 +167,22 @@ class Admission:
     ) -> LedgerEntry | None:
         """Write the bill and return it, or `None` if it has been written before.
 
-        A written bill cannot be lost. Without `tokens` the recorded amounts are due.
+        A bill in the journal cannot be lost. Without `tokens` the recorded amounts are due.
         """
-        slot, self._slot = self._slot, None
-        if slot is None:
+        record, self._record = self._record, None
+        if record is None:
             return None
         closing = Closing(
-            tokens=slot.tokens if tokens is None else tokens,
+            tokens=record.tokens if tokens is None else tokens,
             outcome=outcome,
-            ended_at=self._ledger.now(),
+            ended_at=self._records.now(),
             first_token_at=self._first_token_at,
             stop_reason=stop_reason,
             error_type=error_type,
         )
         self._used[_INPUT] = _limited_input(closing.tokens)
         self._used[_OUTPUT] = closing.tokens.output
-        return self._ledger.close(slot, self._opening, closing)
+        return self._records.close(record, self._opening, closing)
 
     def undrawn(self) -> tuple[Draw, ...]:
         """Return the draws of used amounts that were not drawn yet; negative ones give back."""

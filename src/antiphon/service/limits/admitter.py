@@ -29,6 +29,7 @@ from antiphon.core.limits.rate_limits import (
 from antiphon.core.limits.spend import spend_error
 from antiphon.core.limits.values import (
     Ask,
+    Busy,
     Exceeded,
     Granted,
     Hold,
@@ -42,6 +43,7 @@ from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admission import Admission, AdmissionRequest
 from antiphon.service.limits.applied import AppliedLimits, LimitFinder, limited_accounts
 from antiphon.service.limits.metering import LEASE_MS, Metering
+from antiphon.service.limits.records import RecordsInMemory
 from antiphon.service.limits.retry_slots import RetrySlot, RetrySlots
 from antiphon.settings import LimitSettings
 from antiphon.store.counters.base import CountersError
@@ -71,6 +73,7 @@ class Admitter:
         self._metering = metering
         self._ledger = ledger
         self._settings = settings
+        self._in_memory = RecordsInMemory(ledger.now)
         self._slots = RetrySlots(metering.counters, clock)
         self._limits = LimitFinder(settings)
         # All requests under the same limits on a day have the same accounts.
@@ -89,37 +92,43 @@ class Admitter:
         """Admit a request, or raise the `ApiError` of its refusal.
 
         A refusal charges nothing. A request that may fit into a spend limit once others are
-        settled waits for them.
+        settled waits for them. A request of a batch draws from no rate limit, does not wait for
+        money, and raises `SpendLimitReachedError` when a spend limit refuses it.
         """
         limits = self._limits.find(request.caller, request.group)
+        in_batch = request.batch_id is not None
+        rates = () if in_batch else limits.rates
         now, amounts = self._ledger.now(), request.amounts
         ask = Ask(
             id=request.request_id,
-            draws=draws(limits.rates, amounts),
+            draws=draws(rates, amounts),
             holds=self._holds(limits, request, now),
             lease_ms=LEASE_MS,
-            waits=True,
+            waits=not in_batch,
         )
         try:
             verdict = await self._decide(ask, request)
         except CountersError as error:
             raise _unavailable() from error
         if not isinstance(verdict, Granted):
+            if in_batch and isinstance(verdict, Exceeded | Busy):
+                raise _kept_back(verdict, limits, now)
             raise await self._refusal(verdict, request, limits, now)
-        headers = limit_headers(limits.rates, verdict.levels, now)
+        headers = limit_headers(rates, verdict.levels, now)
         try:
             admission = Admission(
-                self._ledger,
+                self._in_memory if in_batch else self._ledger,
                 request.opening(now),
-                limits.rates,
+                rates,
                 amounts,
                 headers,
                 input_tokens=request.input_tokens,
+                note_first_token=request.note_first_token,
             )
         except (StoreError, OSError) as error:
             # A request without a record is refused: its holds are released, its draws given back.
             drawn = {kind: -amount for kind, amount in amounts.items()}
-            undrawn = corrections(limits.rates, drawn)
+            undrawn = corrections(rates, drawn)
             await self._room.settle(Settlement(request.request_id, {}, undrawn))
             raise _unavailable() from error
         if request.exact:
@@ -136,14 +145,21 @@ class Admitter:
         """
         if request.price is FREE:
             return ()
-        worst = worst_case(request.price, request.input_tokens, request.max_output, request.caches)
+        worst = worst_case(
+            request.price, request.input_tokens, request.max_output, request.caches, request.tier
+        )
         if not worst:
             return ()
         accounts = self._limited_accounts(limits, midnight(day_of(now)))
         return tuple([Hold(account, limit, worst) for account, limit in accounts])
 
     async def _decide(self, ask: Ask, request: AdmissionRequest) -> Verdict:
-        """Decide an ask: by the retry slot of a client, or with the promise of a slot."""
+        """Decide an ask: by the retry slot of a client, or with the promise of a slot.
+
+        A request of a batch does not wait for money: its turn would be before interactive ones.
+        """
+        if request.batch_id is not None:
+            return await self._counters.admit(ask)
         key_id, retries = request.caller.key_id, request.retries
         if self._slots.untidy:
             await self._slots.tidy()
@@ -230,6 +246,20 @@ class Admitter:
         except CountersError:
             return {}
         return limit_headers(limits.rates, levels, self._ledger.now())
+
+
+class SpendLimitReachedError(Exception):
+    """A spend limit keeps a request of a batch for later. The message says which, and how long."""
+
+
+def _kept_back(
+    verdict: Exceeded | Busy, limits: AppliedLimits, now: datetime
+) -> SpendLimitReachedError:
+    if isinstance(verdict, Busy):
+        return SpendLimitReachedError(
+            "The money that is left under a spend limit is held for requests that are running."
+        )
+    return SpendLimitReachedError(spend_error(limits.caps[verdict.index], now).message)
 
 
 def _unavailable() -> OverloadedError:

@@ -1,6 +1,6 @@
 """Where requests of batches wait and run, out of the way of interactive requests.
 
-    BatchTurn.enter ──► runs ──► leave
+    BatchTicket.enter ──► runs ──► leave
           waits │         └─ make_way: an interactive request needs the room; it ends, unbilled
                 └─ in its BatchQueue, one for each gate; a BatchLane has the queues of one machine
 
@@ -70,7 +70,7 @@ class BatchLane:
         self, clock: Callable[[], float] = time.monotonic, *, exclusive: bool = False
     ) -> None:
         self.queues: list[BatchQueue] = []
-        self.running: dict[BatchTurn, None] = {}
+        self.running: dict[BatchTicket, None] = {}
         self.waiting = 0
         self._exclusive = exclusive
         self._clock = clock
@@ -91,14 +91,14 @@ class BatchLane:
 
         All of them end on an exclusive lane; else those for which no room is left.
         """
-        staying = [turn for turn in self.running if not turn.ending]
+        staying = [ticket for ticket in self.running if not ticket.ending]
         leaving = staying if self._exclusive else staying[room.free :]
         if leaving:
             self._ending += len(leaving)
             yielded = self._use.yielded + len(leaving)
             self._use = msgspec.structs.replace(self._use, yielded=yielded)
-            for turn in reversed(leaving):
-                turn.end()
+            for ticket in reversed(leaving):
+                ticket.end()
         if self._ending:
             self._arrivals.append(self._clock())
 
@@ -109,20 +109,20 @@ class BatchLane:
         for queue in self.queues:
             queue.let_in()
 
-    def begin(self, turn: "BatchTurn") -> None:
+    def begin(self, ticket: "BatchTicket") -> None:
         """Note that a request enters; only its queue calls it."""
         if not self.running:
             self._busy_since = self._clock()
-        self.running[turn] = None
+        self.running[ticket] = None
 
-    def end(self, turn: "BatchTurn") -> None:
+    def end(self, ticket: "BatchTicket") -> None:
         """Note that a request has left, and let others in; only its queue calls it."""
-        del self.running[turn]
+        del self.running[ticket]
         now = self._clock()
         if not self.running:
             busy_s = self._use.busy_s + now - self._busy_since
             self._use = msgspec.structs.replace(self._use, busy_s=busy_s)
-        if turn.ending:
+        if ticket.ending:
             self._ending -= 1
             if not self._ending:
                 self._note_delays(now)
@@ -150,7 +150,7 @@ class BatchQueue:
         self.room = room
         self.pacing: Pacing | None = None
         self.lane = lane
-        self._line: deque[BatchTurn] = deque()
+        self._line: deque[BatchTicket] = deque()
         self._running = 0
         lane.queues.append(self)
 
@@ -160,37 +160,37 @@ class BatchQueue:
         lane.queues.append(self)
         self.lane = lane
 
-    def turn(self, make_way: Callable[[], None]) -> "BatchTurn":
-        """Return the turn of a request. `make_way` is called at most once: if it has to end."""
-        return BatchTurn(self, make_way)
+    def ticket(self, make_way: Callable[[], None]) -> "BatchTicket":
+        """Return the ticket of a request. `make_way` is called at most once: if it has to end."""
+        return BatchTicket(self, make_way)
 
-    def add(self, turn: "BatchTurn") -> None:
-        """Add a turn behind the others, and let in what may enter."""
-        self._line.append(turn)
+    def add(self, ticket: "BatchTicket") -> None:
+        """Add a ticket behind the others, and let in what may enter."""
+        self._line.append(ticket)
         self.lane.waiting += 1
         self.lane.let_in()
 
-    def remove(self, turn: "BatchTurn") -> None:
-        """Remove a turn that was cancelled while it waited."""
+    def remove(self, ticket: "BatchTicket") -> None:
+        """Remove a ticket that was cancelled while it waited."""
         with suppress(ValueError):
-            self._line.remove(turn)
+            self._line.remove(ticket)
             self.lane.waiting -= 1
 
-    def leave(self, turn: "BatchTurn") -> None:
-        """End a turn that had entered."""
+    def leave(self, ticket: "BatchTicket") -> None:
+        """End a ticket that had entered."""
         self._running -= 1
-        self.lane.end(turn)
+        self.lane.end(ticket)
 
     def let_in(self) -> None:
         """Let in the first ones, while there is room; only the lane calls it."""
         while self._line and (not self._line[0].waits or self._running < self._most()):
-            turn = self._line.popleft()
+            ticket = self._line.popleft()
             self.lane.waiting -= 1
             # A request that was cancelled just now is still in the queue.
-            if turn.waits:
+            if ticket.waits:
                 self._running += 1
-                self.lane.begin(turn)
-                turn.admit()
+                self.lane.begin(ticket)
+                ticket.admit()
 
     def _most(self) -> int:
         free = self.room.free
@@ -208,8 +208,8 @@ class BatchQueue:
             self.lane.let_in()
 
 
-class BatchTurn:
-    """The turn of one batch request: `enter`, then `leave`, as at the gate itself."""
+class BatchTicket:
+    """The ticket of one batch request: `enter`, then `leave`, as at the gate itself."""
 
     __slots__ = ("_entry", "_make_way", "_queue", "ending")
 
