@@ -1,0 +1,1 @@
+"""Message Batches: how their requests are run."""

@@ -1,0 +1,230 @@
+"""One run of one request of a batch, through the pipeline of every message.
+
+    run ──► RunSucceeded   message and entry  ─┐
+        ├─► RunErrored     error, and an entry ┴► commit, then `Ledger.settle_committed`
+        │                  if it was admitted  └► not to be committed: `Ledger.release`
+        └─► RunGivenUp     nothing to commit; its hold is released already
+
+A run records nothing: until its result and its entry are committed together, it has not happened,
+and the request can be run again. So each run has an id of its own; it is the id of its entry, and
+of its hold. An entry that is not committed after all, by a worker without its lease, is released.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+import msgspec
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.errors import (
+    ApiError,
+    InternalError,
+    InvalidRequestError,
+    OverloadedError,
+    RateLimitError,
+    TimeoutError_,
+    error_detail,
+)
+from antiphon.core.ids import ID_ENTROPY, public_id
+from antiphon.core.validation.bodies import MESSAGE_BODY
+from antiphon.service.access import Caller, RequestContext
+from antiphon.service.accounts import Accounts
+from antiphon.service.answer import Answer
+from antiphon.service.background import offload
+from antiphon.service.ledger import Ledger
+from antiphon.service.limits.admitter import SpendLimitReachedError
+from antiphon.service.messages import Messages
+from antiphon.store.accounts import ApiKey
+from antiphon.store.directory import Directory
+from antiphon.wire.decoding import BodyError
+from antiphon.wire.errors import ErrorDetail
+from antiphon.wire.messages import CreateMessageParams
+
+# The key of a batch is known by its id alone; nothing asks for its age.
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+RUN_PREFIX: Final = "workerreq_01"
+"""What the ids of runs begin with, in results and in the ledger."""
+
+# The errors that say nothing about the request: the same one may pass later.
+_OVERLOADED = (OverloadedError, RateLimitError)
+_BROKEN = (InternalError, TimeoutError_)
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a batch, as it is stored.
+
+    `params` are its parameters in JSON; `version` and `betas` those of the call that created the
+    batch, and so are the key, its workspace and the user who made the key. A `workspace_id` of
+    `None` is the default workspace, as in the ledger.
+    """
+
+    batch_id: str
+    params: bytes
+    version: str
+    betas: frozenset[str]
+    api_key_id: str
+    workspace_id: str | None = None
+    account_id: str | None = None
+
+
+class RunSucceeded(msgspec.Struct, frozen=True):
+    """A whole message, encoded in JSON, and the entry that bills it."""
+
+    message: bytes
+    entry: LedgerEntry
+
+
+class RunErrored(msgspec.Struct, frozen=True):
+    """An error that would come again. A request that was admitted has an entry, which is free."""
+
+    run_id: str
+    error: ErrorDetail
+    entry: LedgerEntry | None = None
+
+
+class GiveUp(StrEnum):
+    """Why a run has no result."""
+
+    YIELDED = "yielded"  # an interactive request needed the room
+    SPEND_LIMIT = "spend_limit"  # until its reset, a raise, or the end of running requests
+    OVERLOADED = "overloaded"  # the model, or what admits requests, cannot be used now
+    FAILED = "failed"  # the engine broke, or took too long: perhaps because of this request
+
+
+class RunGivenUp(msgspec.Struct, frozen=True):
+    """A run without a result: nothing is billed, and the request can be run again.
+
+    `error` is what the result says if it is not. A yielded run has none.
+    """
+
+    reason: GiveUp
+    run_id: str
+    error: ErrorDetail | None = None
+
+
+BatchRun: TypeAlias = RunSucceeded | RunErrored | RunGivenUp
+
+CheckParams: TypeAlias = Callable[[CreateMessageParams], None]
+"""Raises the `ApiError` of parameters that a batch does not take."""
+
+
+class BatchRunner:
+    """Runs requests of batches, any number at once: their gates bound them."""
+
+    def __init__(
+        self,
+        messages: Messages,
+        accounts: Accounts,
+        ledger: Ledger,
+        entropy: Callable[[int], bytes],
+        check: CheckParams,
+    ) -> None:
+        self._messages = messages
+        self._accounts = accounts
+        self._ledger = ledger
+        self._entropy = entropy
+        self._check = check
+
+    async def run(self, request: BatchRequest) -> BatchRun:
+        """Run a request to its end, or until an interactive one needs the room.
+
+        Raises `StoreError`, and defects. Whatever it raises, as when it is cancelled, the hold of
+        the request is released.
+        """
+        run = _Run(public_id(RUN_PREFIX, self._entropy(ID_ENTROPY)))
+        # It never ends by itself: to yield is to end it now.
+        yielding = asyncio.timeout(None)
+        now = asyncio.get_running_loop().time
+        try:
+            async with yielding:
+                return await self._ended(request, run, lambda: yielding.reschedule(now()))
+        except TimeoutError:
+            if not yielding.expired():
+                raise
+            return RunGivenUp(GiveUp.YIELDED, run.id)
+        finally:
+            if run.answer is not None and not run.is_due:
+                self._ledger.release(run.id)
+
+    async def _ended(
+        self, request: BatchRequest, run: "_Run", make_way: Callable[[], None]
+    ) -> BatchRun:
+        try:
+            message = await self._message(request, run, make_way)
+        except SpendLimitReachedError as error:
+            reason = ErrorDetail(type=RateLimitError.type, message=str(error), details=None)
+            return RunGivenUp(GiveUp.SPEND_LIMIT, run.id, reason)
+        except _OVERLOADED as error:
+            return RunGivenUp(GiveUp.OVERLOADED, run.id, error_detail(error))
+        except _BROKEN as error:
+            return RunGivenUp(GiveUp.FAILED, run.id, error_detail(error))
+        except ApiError as error:
+            run.is_due = True
+            return RunErrored(run.id, error_detail(error), run.entry)
+        run.is_due = True
+        if run.entry is None:
+            raise AssertionError("an answer without a bill")
+        return RunSucceeded(message, run.entry)
+
+    async def _message(
+        self, request: BatchRequest, run: "_Run", make_way: Callable[[], None]
+    ) -> bytes:
+        size = len(request.params)
+        directory = await self._accounts.current()
+        params = await offload(size, decode_params, request.params, request.version, request.betas)
+        self._check(params)
+        context = RequestContext(
+            caller_of(request, directory),
+            run.id,
+            request.version,
+            size,
+            batch_id=request.batch_id,
+        )
+        async with self._messages.batch_answer(params, context, make_way) as answer:
+            run.answer = answer
+            return msgspec.json.encode(await answer.message())
+
+
+class _Run:
+    """A run under way; `is_due` once its entry is the caller's, to be committed."""
+
+    def __init__(self, run_id: str) -> None:
+        self.id = run_id
+        self.answer: Answer | None = None
+        self.is_due = False
+
+    @property
+    def entry(self) -> LedgerEntry | None:
+        return None if self.answer is None else self.answer.entry
+
+
+def decode_params(params: bytes, version: str, betas: frozenset[str]) -> CreateMessageParams:
+    """Decode the parameters of a request of a batch, as the body of a message.
+
+    Raises the `InvalidRequestError` that becomes its result.
+    """
+    try:
+        return MESSAGE_BODY.decode(params, version, betas)
+    except BodyError as error:
+        raise InvalidRequestError(str(error)) from error
+
+
+def caller_of(request: BatchRequest, directory: Directory) -> Caller:
+    """Return the caller of a request: the key that created the batch, which may have ended since.
+
+    A batch belongs to its workspace, so it goes on without its key, under the limits as they are.
+    """
+    workspace_id = request.workspace_id or directory.default_workspace.id
+    key = ApiKey(
+        id=request.api_key_id,
+        name="",
+        hint="",
+        created_at=_LONG_AGO,
+        workspace_id=workspace_id,
+        created_by=request.account_id,
+    )
+    return Caller(key, workspace_id, directory)
