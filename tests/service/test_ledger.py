@@ -13,12 +13,11 @@ from structlog.testing import capture_logs
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.service.delivery import MOST_AT_ONCE, TakeEntries
 from antiphon.service.ledger import (
-    MOST_AT_ONCE,
     MOST_KEPT,
     Ledger,
     Receivers,
-    TakeEntries,
     open_ledger,
     saving_to,
     take_over,

@@ -13,14 +13,12 @@ and come here only to be settled.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
 
 import anyio
 import structlog
@@ -29,6 +27,7 @@ from anyio import to_thread
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, public_id
+from antiphon.service.delivery import MOST_AT_ONCE, Delivery, TakeEntries
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import StoreError
 from antiphon.store.journal import (
@@ -42,21 +41,12 @@ from antiphon.store.journal import (
 )
 from antiphon.store.ledger import add_entries
 
-# Takes closed entries, in order. After a crash the same entries may come again, so each counts
-# once, by its id. After a `StoreError` or an `OSError` the delivery is repeated later.
-TakeEntries: TypeAlias = Callable[[Sequence[LedgerEntry]], Awaitable[None]]
-
 FLUSH_EVERY_S = 0.2
 # The records of running requests that a power cut may destroy; closed ones are delivered sooner.
 SYNC_EVERY_S = 1.0
-# Adding an entry keeps the event loop's thread busy for some microseconds.
-MOST_AT_ONCE = 250
 # Entries that stay in memory until they are delivered. Further ones, while the database is away,
 # are read from the journal.
 MOST_KEPT = 1024
-# The first pause before a failed delivery is repeated; each further one is twice as long.
-RETRY_S = 0.1
-LONGEST_RETRY_S = 5.0
 # The time after which a database that has not taken a batch is taken for silent.
 SAVE_S = 60.0
 # The time that a stopping server waits for a database that is away.
@@ -254,71 +244,6 @@ class Ledger:
                     await to_thread.run_sync(self._journal.sync)
                 except OSError as error:
                     self._log.error("ledger.journal_not_synced", reason=error.strerror)
-
-
-class Delivery:
-    """Delivers the entries of closed slots to one receiver, in order and in batches.
-
-    A batch is repeated until `take` has taken it; then `done` is called with the number and the
-    entry of each slot. A slot without a readable entry (`None`) is left out of the batch. Committed
-    entries of Message Batches have numbers of their own instead of slots.
-    """
-
-    def __init__(
-        self,
-        receiver: str,
-        read: Callable[[int], LedgerEntry | None],
-        take: TakeEntries,
-        done: Callable[[int, LedgerEntry | None], None],
-        pause_s: float,
-    ) -> None:
-        self._receiver = receiver
-        self._read = read
-        self._take = take
-        self._done = done
-        self._pause_s = pause_s
-        self._waiting: deque[int] = deque()
-        self._added = asyncio.Event()
-        self._delivering = asyncio.Lock()
-        self._log = structlog.get_logger(__name__)
-
-    def add(self, number: int) -> None:
-        """Add a slot behind the others."""
-        self._waiting.append(number)
-        self._added.set()
-
-    async def deliver(self) -> None:
-        """Deliver all slots now. Raises what `take` raises."""
-        async with self._delivering:
-            while self._waiting:
-                numbers = list(islice(self._waiting, MOST_AT_ONCE))
-                entries = [self._read(number) for number in numbers]
-                await self._take([entry for entry in entries if entry is not None])
-                for number, entry in zip(numbers, entries, strict=True):
-                    self._waiting.popleft()
-                    self._done(number, entry)
-
-    async def run(self) -> None:
-        """Deliver slots as they are added, `pause_s` after the first of them."""
-        while True:
-            await self._added.wait()
-            await asyncio.sleep(self._pause_s)
-            self._added.clear()
-            retry_s = RETRY_S
-            while not await self._delivered():
-                await anyio.sleep(retry_s)
-                retry_s = min(2 * retry_s, LONGEST_RETRY_S)
-
-    async def _delivered(self) -> bool:
-        try:
-            await self.deliver()
-        except (StoreError, OSError) as error:
-            waiting = len(self._waiting)
-            self._log.warning(
-                "ledger.waits", for_=self._receiver, entries=waiting, reason=str(error)
-            )
-            return False
-        return True
 
 
 def _free_entry(request_id: str, now: datetime) -> LedgerEntry:

@@ -1,0 +1,88 @@
+"""The delivery of ledger entries to one receiver, repeated until it has taken them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from typing import TypeAlias
+
+import anyio
+import structlog
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.store.database.errors import StoreError
+
+# Takes closed entries, in order. After a crash the same entries may come again, so each counts
+# once, by its id. After a `StoreError` or an `OSError` the delivery is repeated later.
+TakeEntries: TypeAlias = Callable[[Sequence[LedgerEntry]], Awaitable[None]]
+
+# Adding an entry keeps the event loop's thread busy for some microseconds.
+MOST_AT_ONCE = 250
+# The first pause before a failed delivery is repeated; each further one is twice as long.
+RETRY_S = 0.1
+LONGEST_RETRY_S = 5.0
+
+
+class Delivery:
+    """Delivers the entries of closed slots to one receiver, in order and in batches.
+
+    A batch is repeated until `take` has taken it; then `done` is called with the number and the
+    entry of each slot. A slot without a readable entry (`None`) is left out of the batch. Committed
+    entries of Message Batches have numbers of their own instead of slots.
+    """
+
+    def __init__(
+        self,
+        receiver: str,
+        read: Callable[[int], LedgerEntry | None],
+        take: TakeEntries,
+        done: Callable[[int, LedgerEntry | None], None],
+        pause_s: float,
+    ) -> None:
+        self._receiver = receiver
+        self._read = read
+        self._take = take
+        self._done = done
+        self._pause_s = pause_s
+        self._waiting: deque[int] = deque()
+        self._added = asyncio.Event()
+        self._delivering = asyncio.Lock()
+        self._log = structlog.get_logger(__name__)
+
+    def add(self, number: int) -> None:
+        """Add a slot behind the others."""
+        self._waiting.append(number)
+        self._added.set()
+
+    async def deliver(self) -> None:
+        """Deliver all slots now. Raises what `take` raises."""
+        async with self._delivering:
+            while self._waiting:
+                numbers = list(islice(self._waiting, MOST_AT_ONCE))
+                entries = [self._read(number) for number in numbers]
+                await self._take([entry for entry in entries if entry is not None])
+                for number, entry in zip(numbers, entries, strict=True):
+                    self._waiting.popleft()
+                    self._done(number, entry)
+
+    async def run(self) -> None:
+        """Deliver slots as they are added, `pause_s` after the first of them."""
+        while True:
+            await self._added.wait()
+            await asyncio.sleep(self._pause_s)
+            self._added.clear()
+            retry_s = RETRY_S
+            while not await self._delivered():
+                await anyio.sleep(retry_s)
+                retry_s = min(2 * retry_s, LONGEST_RETRY_S)
+
+    async def _delivered(self) -> bool:
+        try:
+            await self.deliver()
+        except (StoreError, OSError) as error:
+            waiting = len(self._waiting)
+            self._log.warning(
+                "ledger.waits", for_=self._receiver, entries=waiting, reason=str(error)
+            )
+            return False
+        return True
