@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from antiphon.wire import batches
 from antiphon.wire.admin import keys, limits, organizations, versions
 from antiphon.wire.admin.reports import CostReport, UsageReport
 from antiphon.wire.decoding import BodyDecoder
@@ -30,6 +31,7 @@ REQUESTS: dict[str, Any] = {
     "change_spend_limit": limits.UpdateSpendLimitParams,
     "change_user": organizations.UpdateUserParams,
     "change_workspace": organizations.UpdateWorkspaceParams,
+    "create_batch": batches.CreateBatchParams,
     "create_invite": organizations.CreateInviteParams,
     "create_key": keys.CreateKeyParams,
     "create_user": organizations.CreateUserParams,
@@ -45,6 +47,10 @@ ANSWERS: dict[str, Any] = {
     "model_page": ModelPage,
     "model": ModelInfo,
     "token_count": TokenCount,
+    "batch": batches.MessageBatch,
+    "batch_deleted": batches.DeletedBatch,
+    "batch_page": batches.BatchPage,
+    "result": batches.BatchResult,
     "audit_entry": organizations.AuditInfo,
     "balance": limits.BalanceInfo,
     "invite": organizations.InviteInfo,
