@@ -44,6 +44,8 @@ TOO_MUCH_STRUCTURE = (
     "outside of strings. Please send a smaller request."
 )
 NO_BETAS: Final[frozenset[str]] = frozenset()
+# The parser says in this form where a fault is.
+_BYTE: Final = re.compile(r"\(byte (-?\d+)\)")
 
 
 class BodyError(ValueError):
@@ -88,7 +90,7 @@ class BodyDecoder(Generic[T]):
         except msgspec.ValidationError:
             return self._without_repetitions(_parse(body), betas)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _not_json(error) from error
+            raise not_json(error) from error
 
     def _decoder_for(self, betas: frozenset[str]) -> msgspec.json.Decoder[T]:
         known = self._decoders.get(betas)
@@ -119,7 +121,7 @@ def _parse(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _not_json(error) from error
+        raise not_json(error) from error
 
 
 def decode_member(kind: type, value: Any, betas: Collection[str] = NO_BETAS) -> Any:
@@ -138,11 +140,14 @@ def decode_member(kind: type, value: Any, betas: Collection[str] = NO_BETAS) -> 
     return msgspec.convert(value, member[0], dec_hook=partial(decode_member, betas=betas))
 
 
-def _not_json(error: Exception) -> BodyError:
+def not_json(error: Exception, offset: int = 0) -> BodyError:
+    """Return the refusal of a text that is no JSON; it begins at the byte `offset` of the body."""
     # msgspec appends a path in its own notation to its messages about numbers.
     message = str(error).partition(" - at ")[0]
     if isinstance(error, RecursionError):
         message = "it is nested too deeply"
+    if offset:
+        message = _BYTE.sub(lambda found: f"(byte {int(found[1]) + offset})", message)
     return BodyError(f"The request body is not valid JSON: {message}")
 
 

@@ -15,7 +15,7 @@ _STRUCTURAL: Final = b"{}[]:,"
 _PIECE: Final = 1 << 16
 
 
-def is_too_much_structure(body: bytes) -> bool:
+def is_too_much_structure(body: bytes | memoryview) -> bool:
     """Return whether a body has more than `MOST_STRUCTURAL` structural characters.
 
     Takes time linear in the bytes up to the first character beyond the bound, and memory for one
@@ -26,14 +26,14 @@ def is_too_much_structure(body: bytes) -> bool:
     )
 
 
-def structural_characters(body: bytes, most: int) -> int:
+def structural_characters(body: bytes | memoryview, most: int) -> int:
     """Count the structural characters outside of strings, until there are more than `most`."""
     count = start = 0
     inside = False
     while start < len(body) and count <= most:
         end = start + _PIECE
         # An escape must not be cut: of an odd run of backslashes the last begins one.
-        piece = body[start:end]
+        piece = bytes(body[start:end])
         cut = end < len(body) and (len(piece) - len(piece.rstrip(b"\\"))) % 2
         if cut:
             piece = piece[:-1]
