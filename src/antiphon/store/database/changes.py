@@ -9,6 +9,10 @@ from antiphon.store.database.tables import revisions
 
 CHANNEL = "antiphon_accounts"
 
+# The rows of `revision`: the first counts changes, and each is a lock.
+ACCOUNTS = "accounts"
+BATCHES = "batches"
+
 # Set on a connection whose transaction changes an account; `Database.write` reads it.
 CHANGES_ACCOUNTS = "antiphon.changes_accounts"
 
@@ -38,25 +42,26 @@ class ChangeSignal(Protocol):
 
 async def announce(connection: AsyncConnection) -> None:
     """Count a change of the accounts; every process notices it on commit, none on rollback."""
-    accounts = revisions.c.name == "accounts"
+    accounts = revisions.c.name == ACCOUNTS
     await connection.execute(revisions.update().where(accounts).values(value=revisions.c.value + 1))
     connection.info[CHANGES_ACCOUNTS] = True
     if connection.dialect.name == "postgresql":
         await connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
 
-async def claim(connection: AsyncConnection) -> None:
-    """Lock the accounts against other changes until this transaction ends.
+async def claim(connection: AsyncConnection, name: str = ACCOUNTS) -> None:
+    """Lock the accounts, or what else is named, against other changes until this transaction ends.
 
     On SQLite writing transactions run one after the other. On PostgreSQL another transaction could
     change a row between the reading and the writing of this one: a key could be created in a
     workspace that is being archived.
     """
-    accounts = select(revisions.c.value).where(revisions.c.name == "accounts")
-    await connection.execute(accounts.with_for_update())
+    if connection.dialect.name == "postgresql":
+        row = select(revisions.c.value).where(revisions.c.name == name)
+        await connection.execute(row.with_for_update())
 
 
 async def revision(connection: AsyncConnection) -> int:
     """Return the number of changes of the accounts since the database was created."""
-    found = await connection.scalar(select(revisions.c.value).where(revisions.c.name == "accounts"))
+    found = await connection.scalar(select(revisions.c.value).where(revisions.c.name == ACCOUNTS))
     return int(found or 0)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Select, Table, insert, select
+from sqlalchemy import Executable, Table, insert, select
 from sqlalchemy.dialects import sqlite
 
 from antiphon.store.database.connection import AsyncConnection
@@ -43,7 +43,7 @@ async def find(
 async def read(
     connection: AsyncConnection,
     kind: type[T],
-    query: Select[*tuple[object, ...]],
+    query: Executable,
     convert: Mapping[str, Any] | None = None,
 ) -> tuple[T, ...]:
     """Return a value of `kind` for each row; `convert` converts columns, for example to enums."""

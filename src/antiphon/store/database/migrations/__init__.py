@@ -5,12 +5,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+from antiphon.store.database.batch_tables import metadata
+from antiphon.store.database.changes import ACCOUNTS, BATCHES
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
-from antiphon.store.database.tables import DAY, metadata, revisions
+from antiphon.store.database.tables import DAY, revisions
 
 # The newest file of versions/, so that Alembic is imported only for a migration.
-NEWEST = "0007"
+NEWEST = "0008"
 
 # An arbitrary number, unlikely to be another program's: "antiphon" on a phone keypad.
 _MIGRATION_LOCK = 26844745
@@ -57,7 +59,8 @@ def _create(connection: Connection) -> None:
         # Not in `metadata`: Alembic cannot compare an index by an expression.
         columns = f"({DAY}), workspace_id, api_key_id, cost"
         connection.exec_driver_sql(f"CREATE INDEX ix_ledger_days ON ledger ({columns})")
-    connection.execute(revisions.insert().values(name="accounts", value=0))
+    rows = [{"name": name, "value": 0} for name in (ACCOUNTS, BATCHES)]
+    connection.execute(revisions.insert(), rows)
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
         "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
