@@ -71,15 +71,25 @@ def page_limit(text: str | None, *, default: int = USUAL_PAGE, most: int = LARGE
 # ── by ids
 
 
+def check_cursor(cursor: IdCursor) -> None:
+    """Raise `InvalidRequestError` for a cursor with both ids."""
+    if cursor.after_id is not None and cursor.before_id is not None:
+        raise InvalidRequestError("Only one of `after_id` and `before_id` may be given")
+
+
+def unknown_id(wanted: str, name: str) -> InvalidRequestError:
+    """Return the refusal of the parameter `name` of a cursor, whose id is not in the listing."""
+    return InvalidRequestError(f"{name}: no such id: {shortened(wanted)}")
+
+
 def page(ids: Sequence[str], cursor: IdCursor) -> IdPage:
     """Cut one page out of a listing.
 
     With `before_id` the page ends just before that id. Raises `InvalidRequestError` for an id that
     is not in the listing, and for both ids at once.
     """
+    check_cursor(cursor)
     limit, after_id, before_id = cursor.limit, cursor.after_id, cursor.before_id
-    if after_id is not None and before_id is not None:
-        raise InvalidRequestError("Only one of `after_id` and `before_id` may be given")
     if before_id is not None:
         end = _index(ids, before_id, "before_id")
         start = max(0, end - limit)
@@ -92,7 +102,7 @@ def _index(ids: Sequence[str], wanted: str, name: str) -> int:
     try:
         return ids.index(wanted)
     except ValueError:
-        raise InvalidRequestError(f"{name}: no such id: {shortened(wanted)}") from None
+        raise unknown_id(wanted, name) from None
 
 
 def page_by_ids(

@@ -45,10 +45,11 @@ async def read(
     kind: type[T],
     query: Executable,
     convert: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, object] | None = None,
 ) -> tuple[T, ...]:
     """Return a value of `kind` for each row; `convert` converts columns, for example to enums."""
     converters = (convert or {}).items()
     return tuple(
         kind(**{**row, **{name: make(row[name]) for name, make in converters}})
-        for row in (await connection.execute(query)).mappings()
+        for row in (await connection.execute(query, parameters)).mappings()
     )

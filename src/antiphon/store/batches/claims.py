@@ -1,0 +1,304 @@
+"""Requests are claimed by workers, and given back.
+
+A claim reads neither finished rows nor more waiting ones than it takes: the index of waiting rows
+has them in the order in which they are taken. Its time grows with the number of open batches.
+"""
+
+import math
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from antiphon.store.batches.rows import (
+    BATCH_COLUMNS,
+    Batch,
+    RowState,
+    change_rows,
+    count_finished,
+    in_state,
+    is_open,
+    read_batches,
+    visible,
+)
+from antiphon.store.batches.workers import (
+    MOST_TRIES,
+    NotOwnerError,
+    Unsettled,
+    Worker,
+    reap,
+    renew,
+)
+from antiphon.store.database.batch_tables import batch_requests, message_batches
+from antiphon.store.database.changes import BATCHES
+from antiphon.store.database.changes import claim as lock
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.tables import Moment
+
+# The waiting rows of cancelled and expired batches that one transaction closes.
+PORTION = 1000
+# The params of one claim, after its first request, which may be as large as a body.
+CLAIM_BYTES = 8 * 1024 * 1024
+
+_columns = message_batches.c
+_rows = batch_requests.c
+
+
+class ClaimedRequest(NamedTuple):
+    """A request that a worker owns. `tries` is how often it was begun before, without a result."""
+
+    batch_id: str
+    number: int
+    custom_id: str
+    tries: int
+    params: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The requests of one claim in the order to run them, with their batches by id.
+
+    `unsettled` are finished requests of dead workers, whose entries this worker has to settle.
+    """
+
+    requests: tuple[ClaimedRequest, ...]
+    batches: Mapping[str, Batch]
+    unsettled: tuple[Unsettled, ...]
+
+
+async def claim(
+    connection: AsyncConnection,
+    worker: Worker,
+    most: int,
+    *,
+    turn: int = 0,
+    size: int = CLAIM_BYTES,
+) -> Claim:
+    """Claim at most `most` requests for a worker, after what is due: the dead, the stopped.
+
+    Workspaces with work get equal shares; what cannot be divided goes to the workspaces from
+    `turn` on, a number that the worker counts up. Within a workspace the oldest batch comes first;
+    of a batch, requests with equal prefixes follow one another. A claim has at most `size` bytes of
+    params, or one request.
+
+    Raises `LeaseLostError` if the lease of the worker has ended.
+    """
+    await lock(connection, BATCHES)
+    unsettled = await reap(connection, worker) if await renew(connection, worker) else ()
+    found = await _with_work(connection, worker.now, most)
+    await _close(connection, found, worker.now, PORTION)
+    batches = {batch.id: batch for batch in found if _stopped_as(batch, worker.now) is None}
+    queues = _by_workspace(batches.values(), turn)
+    taken: list[ClaimedRequest] = []
+    while queues and len(taken) < most and size > 0:
+        for position, queue in enumerate(queues):
+            share = math.ceil((most - len(taken)) / (len(queues) - position))
+            part = await _take(connection, worker.id, queue[0], share, size, alone=not taken)
+            taken += part
+            size -= sum(len(request.params) for request in part)
+            if len(part) < share:
+                queue.popleft()
+        queues = [queue for queue in queues if queue]
+    used = {request.batch_id for request in taken}
+    return Claim(
+        requests=tuple(taken),
+        batches={batch_id: batches[batch_id] for batch_id in used},
+        unsettled=unsettled,
+    )
+
+
+async def close_stopped(connection: AsyncConnection, now: datetime, portion: int = PORTION) -> int:
+    """Give at most `portion` waiting requests of cancelled and expired batches their result.
+
+    Each claim does so as well; this is for processes without workers. Returns how many there were.
+    """
+    await lock(connection, BATCHES)
+    return await _close(connection, await _with_work(connection, now, portion), now, portion)
+
+
+async def give_back(
+    connection: AsyncConnection,
+    worker: Worker,
+    requests: Sequence[ClaimedRequest],
+    *,
+    tried: bool,
+) -> None:
+    """Let claimed requests wait again. `tried` counts a try; the last one makes it errored.
+
+    Raises `NotOwnerError` if the worker does not own all of them, or has lost its lease.
+    """
+    await renew(connection, worker)
+    errored: dict[str, Counter[str]] = {}
+    rows: list[tuple[object, ...]] = []
+    for request in requests:
+        tries = request.tries + tried
+        state, result = RowState.PENDING, None
+        if tries >= MOST_TRIES:
+            state, result = RowState.ERRORED, worker.exhausted
+            errored.setdefault(request.batch_id, Counter())["errored"] += 1
+        rows.append((request.batch_id, request.number, worker.id, int(state), tries, result))
+    if await change_rows(connection, _GIVE_BACK, _GIVEN_BACK, rows) != len(rows):
+        raise NotOwnerError("The worker does not own all the requests that it gives back")
+    await count_finished(connection, errored, worker.now)
+
+
+async def set_waits_for(
+    connection: AsyncConnection, batch_ids: Collection[str], reason: str | None
+) -> None:
+    """Say why no requests of these batches are claimed; with `None` they are claimed again."""
+    change = update(message_batches).where(_columns.id.in_(batch_ids), is_open)
+    await connection.execute(change.values(waits_for=reason))
+
+
+async def clear_waits_for(connection: AsyncConnection) -> None:
+    """Let the requests of all batches be claimed again."""
+    waiting = update(message_batches).where(is_open, _columns.waits_for.is_not(None))
+    await connection.execute(waiting.values(waits_for=None))
+
+
+async def stopped_batches(
+    connection: AsyncConnection, batch_ids: Collection[str], now: datetime
+) -> frozenset[str]:
+    """Return which of these batches are cancelled or expired."""
+    late = _columns.expires_at <= now
+    stopped = or_(_columns.cancel_initiated_at.is_not(None), late)
+    query = select(_columns.id).where(_columns.id.in_(batch_ids), stopped)
+    return frozenset(await connection.scalars(query))
+
+
+_GIVEN_BACK = {
+    "batch_id": "text",
+    "number": "int",
+    "owner": "text",
+    "next_state": "int",
+    "next_tries": "int",
+    "next_result": "bytea",
+}
+_GIVE_BACK = f"""
+    SET state = {{next_state}}, tries = {{next_tries}}, result = {{next_result}}, worker = NULL,
+        params = CASE {{next_state}} WHEN {RowState.PENDING:d} THEN params END
+    {{source}}
+    WHERE batch_requests.batch_id = {{batch_id}} AND batch_requests.number = {{number}}
+        AND worker = {{owner}} AND state = {RowState.CLAIMED:d}
+"""
+
+
+def _stopped_as(batch: Batch, now: datetime) -> RowState | None:
+    """Return what becomes of the waiting requests of a batch, `None` while they may run."""
+    if batch.cancel_initiated_at is not None:
+        return RowState.CANCELED
+    return RowState.EXPIRED if batch.expires_at <= now else None
+
+
+async def _with_work(connection: AsyncConnection, now: datetime, most: int) -> tuple[Batch, ...]:
+    """Return the batches with waiting requests, the oldest first, that are not to wait.
+
+    Of each workspace at most `most` that run, and as many that are stopped.
+    """
+    bounds = {"now": now, "most": max(most, 1)}
+    return await read_batches(connection, _batches_with_work(), bounds)
+
+
+# Statements are built once: that takes longer than their execution.
+@cache
+def _batches_with_work() -> Select[*tuple[Any, ...]]:
+    # A scalar, as PostgreSQL may answer `EXISTS` by reading all waiting rows of all batches.
+    first_waiting = _pending(_columns.id, literal_column("1")).with_only_columns(_rows.number)
+    waiting = first_waiting.scalar_subquery().is_not(None)
+    late = _columns.expires_at <= bindparam("now", type_=Moment)
+    stopped = or_(_columns.cancel_initiated_at.is_not(None), late)
+    place = func.row_number().over(
+        partition_by=(_columns.workspace_id, stopped), order_by=(_columns.created_at, _columns.id)
+    )
+    may_run = or_(_columns.waits_for.is_(None), stopped)
+    ranked = select(*BATCH_COLUMNS, place.label("place")).where(is_open, visible, may_run, waiting)
+    batches = ranked.subquery("ranked")
+    columns = [batches.c[column.name] for column in BATCH_COLUMNS]
+    first = select(*columns).where(batches.c.place <= bindparam("most", type_=Integer))
+    return first.order_by(batches.c.created_at, batches.c.id)
+
+
+def _by_workspace(batches: Iterable[Batch], turn: int) -> list[deque[str]]:
+    """Return the ids of each workspace's batches; the workspace at `turn` comes first."""
+    queues: dict[str | None, deque[str]] = {}
+    for batch in batches:
+        queues.setdefault(batch.workspace_id, deque()).append(batch.id)
+    order = [queues[key] for key in sorted(queues, key=lambda key: key or "")]
+    start = turn % max(1, len(order))
+    return order[start:] + order[:start]
+
+
+def _pending(batch_id: object, most: int | ColumnElement[int]) -> Select[int, int, int]:
+    """Select the first waiting requests of a batch: number, rank, and the size of the params."""
+    query = select(_rows.number, _rows.rank, func.length(_rows.params).label("size"))
+    query = query.where(_rows.batch_id == batch_id, in_state(RowState.PENDING))
+    return query.order_by(_rows.rank, _rows.number).limit(most)
+
+
+async def _take(  # noqa: PLR0913 - what is taken, for whom, and three bounds
+    connection: AsyncConnection, worker: str, batch_id: str, most: int, size: int, *, alone: bool
+) -> list[ClaimedRequest]:
+    """Claim the first waiting requests of a batch; with `alone` one of any size."""
+    bounds = {"batch": batch_id, "owner": worker, "most": most, "size": size, "alone": int(alone)}
+    taken = (await connection.execute(_taking(), bounds)).all()
+    # The databases return rows in any order.
+    return [ClaimedRequest(*row[1:]) for row in sorted(taken, key=itemgetter(0, 2))]
+
+
+@cache
+def _taking() -> ReturningUpdate[*tuple[Any, ...]]:
+    batch_id = bindparam("batch", type_=Text)
+    first = _pending(batch_id, bindparam("most", type_=Integer)).subquery("first")
+    order = (first.c.rank, first.c.number)
+    total = func.sum(first.c.size).over(order_by=order)
+    place = func.row_number().over(order_by=order)
+    summed = select(first.c.number, total.label("total"), place.label("place")).subquery("summed")
+    fits = or_(
+        summed.c.total <= bindparam("size", type_=BigInteger),
+        summed.c.place <= bindparam("alone", type_=Integer),
+    )
+    # The state is not asked for once more: SQLite would read all waiting rows for it. Under the
+    # lock, nobody else takes them.
+    rows = (_rows.batch_id == batch_id) & _rows.number.in_(select(summed.c.number).where(fits))
+    claimed = {"state": RowState.CLAIMED.value, "worker": bindparam("owner", type_=Text)}
+    names = ("rank", "batch_id", "number", "custom_id", "tries", "params")
+    change = update(batch_requests).where(rows).values(claimed)
+    return change.returning(*(_rows[name] for name in names))
+
+
+async def _close(
+    connection: AsyncConnection, batches: Iterable[Batch], now: datetime, portion: int
+) -> int:
+    """Give waiting requests of stopped batches their result; return how many."""
+    closed: dict[str, Counter[str]] = {}
+    left = portion
+    for batch in batches:
+        state = _stopped_as(batch, now)
+        if state is None or not left:
+            continue
+        numbers = select(_pending(batch.id, left).subquery("first").c.number)
+        rows = (_rows.batch_id == batch.id) & _rows.number.in_(numbers)
+        change = update(batch_requests).where(rows).values(state=state.value, params=None)
+        number = (await connection.execute(change)).rowcount
+        closed[batch.id] = Counter({state.name.lower(): number})
+        left -= number
+    await count_finished(connection, closed, now)
+    return portion - left

@@ -1,0 +1,186 @@
+"""Batches as callers see them: found, listed, cancelled, deleted, and what of them is kept.
+
+Rows are removed in portions, each in a transaction of its caller: a batch has up to 100,000.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Tuple, delete, func, literal, select, tuple_, update
+
+from antiphon.core.pagination import IdCursor, check_cursor, unknown_id
+from antiphon.store.batches.rows import (
+    BATCH_COLUMNS,
+    Batch,
+    has_rows,
+    in_workspace,
+    is_open,
+    read_batches,
+    visible,
+)
+from antiphon.store.database.batch_tables import batch_requests, message_batches
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.tables import Moment
+
+_columns = message_batches.c
+
+# The rows that one transaction removes.
+PORTION = 1000
+# The batches that one transaction looks at for rows to remove.
+_BATCHES_AT_ONCE = 100
+
+
+class BatchList(NamedTuple):
+    """A page of batches, the newest first, and whether more follow in the asked direction."""
+
+    batches: tuple[Batch, ...]
+    has_more: bool
+
+
+async def find_batch(
+    connection: AsyncConnection, workspace_id: str | None, batch_id: str
+) -> Batch | None:
+    """Find a batch of a workspace by id. PostgreSQL refuses a text with a NUL; no id has one."""
+    if "\0" in batch_id:
+        return None
+    one = select(*BATCH_COLUMNS).where(_one(workspace_id, batch_id))
+    return next(iter(await read_batches(connection, one)), None)
+
+
+async def list_batches(
+    connection: AsyncConnection, workspace_id: str | None, cursor: IdCursor
+) -> BatchList:
+    """Return one page of the batches of a workspace.
+
+    Raises `InvalidRequestError` for an id that is not in the listing, and for both ids at once.
+    """
+    check_cursor(cursor)
+    position = tuple_(_columns.created_at, _columns.id)
+    query = select(*BATCH_COLUMNS).where(in_workspace(workspace_id), visible)
+    query = query.limit(cursor.limit + 1)
+    if cursor.before_id is None:
+        query = query.order_by(_columns.created_at.desc(), _columns.id.desc())
+        if cursor.after_id is not None:
+            edge = await _edge(connection, workspace_id, cursor.after_id, "after_id")
+            query = query.where(position < edge)
+        found = await read_batches(connection, query)
+        return BatchList(found[: cursor.limit], len(found) > cursor.limit)
+    edge = await _edge(connection, workspace_id, cursor.before_id, "before_id")
+    oldest = query.where(position > edge).order_by(_columns.created_at, _columns.id)
+    found = await read_batches(connection, oldest)
+    return BatchList(found[: cursor.limit][::-1], len(found) > cursor.limit)
+
+
+async def unfinished_requests(connection: AsyncConnection) -> int:
+    """Return how many requests of all workspaces have no result yet, for the limit of the queue.
+
+    Includes batches that are still arriving. Reads only open batches.
+    """
+    finished = _columns.succeeded + _columns.errored + _columns.canceled + _columns.expired
+    total = select(func.sum(_columns.requests - finished))
+    found = await connection.scalar(total.where(is_open, _columns.deleted_at.is_(None)))
+    return int(found or 0)
+
+
+async def cancel_batch(
+    connection: AsyncConnection, workspace_id: str | None, batch_id: str, now: datetime
+) -> Batch | None:
+    """Cancel a batch, unless it has ended or is cancelled already; return it as it is then.
+
+    Its waiting requests get their results from the next claims, or from `close_stopped`.
+    """
+    if "\0" not in batch_id:
+        await _cancel(connection, _one(workspace_id, batch_id), now)
+    return await find_batch(connection, workspace_id, batch_id)
+
+
+async def cancel_workspace(
+    connection: AsyncConnection, workspace_id: str | None, now: datetime
+) -> None:
+    """Cancel every open batch of a workspace."""
+    await _cancel(connection, in_workspace(workspace_id) & visible, now)
+
+
+async def delete_batch(
+    connection: AsyncConnection, workspace_id: str | None, batch_id: str, now: datetime
+) -> bool:
+    """Hide an ended batch; return whether there was one. `purge` removes its rows."""
+    if "\0" in batch_id:
+        return False
+    ended = update(message_batches).where(_one(workspace_id, batch_id), ~is_open)
+    changed = await connection.execute(ended.values(deleted_at=now, repeat_key=None))
+    return changed.rowcount == 1
+
+
+async def purge(connection: AsyncConnection, portion: int = PORTION) -> int:
+    """Remove at most `portion` rows of deleted batches, and batches without rows.
+
+    Returns how many of both were removed, 0 if nothing is left to do. A row whose ledger entry is
+    not settled yet stays, but its content is removed.
+    """
+    removed = 0
+    kept = _columns.archived_at.is_(None)
+    query = select(_columns.id).where(kept, _columns.deleted_at.is_not(None))
+    for batch_id in await connection.scalars(query.limit(_BATCHES_AT_ONCE)):
+        settled = batch_requests.c.worker.is_(None)
+        removed += await _remove_rows(connection, batch_id, portion, settled)
+        if removed >= portion:
+            break
+        rows = batch_requests.c.batch_id == batch_id
+        emptied = update(batch_requests).where(rows, batch_requests.c.result.is_not(None))
+        await connection.execute(emptied.values(params=None, result=None))
+        if not await has_rows(connection, batch_id):
+            await connection.execute(delete(message_batches).where(_columns.id == batch_id))
+            removed += 1
+    return removed
+
+
+async def archive(
+    connection: AsyncConnection, before: datetime, now: datetime, portion: int = PORTION
+) -> int:
+    """Remove at most `portion` rows of ended batches that were created before a moment.
+
+    A batch is archived with its last row: it stays in the listing. Returns how many rows and
+    batches were changed, 0 if nothing is left to do.
+    """
+    old = (_columns.created_at < before) & _columns.archived_at.is_(None)
+    ended = ~is_open & _columns.deleted_at.is_(None)
+    oldest = select(_columns.id).where(old, ended).order_by(_columns.created_at).limit(1)
+    batch_id = await connection.scalar(oldest)
+    if batch_id is None:
+        return 0
+    removed = await _remove_rows(connection, batch_id, portion)
+    if removed < portion:
+        change = update(message_batches).where(_columns.id == batch_id)
+        await connection.execute(change.values(archived_at=now))
+    return max(removed, 1)
+
+
+def _one(workspace_id: str | None, batch_id: str) -> ColumnElement[bool]:
+    return (_columns.id == batch_id) & in_workspace(workspace_id) & visible
+
+
+async def _edge(
+    connection: AsyncConnection, workspace_id: str | None, batch_id: str, name: str
+) -> Tuple:
+    """Return the position of a batch in the listing, for a comparison."""
+    found = await find_batch(connection, workspace_id, batch_id)
+    if found is None:
+        raise unknown_id(batch_id, name)
+    return tuple_(literal(found.created_at, Moment), found.id)
+
+
+async def _cancel(connection: AsyncConnection, which: ColumnElement[bool], now: datetime) -> None:
+    running = is_open & _columns.cancel_initiated_at.is_(None)
+    change = update(message_batches).where(which, running)
+    await connection.execute(change.values(cancel_initiated_at=now, waits_for=None))
+
+
+async def _remove_rows(
+    connection: AsyncConnection, batch_id: str, portion: int, *where: ColumnElement[bool]
+) -> int:
+    rows = batch_requests.c.batch_id == batch_id
+    first = select(batch_requests.c.number).where(rows, *where)
+    first = first.order_by(batch_requests.c.number).limit(portion)
+    removal = delete(batch_requests).where(rows, batch_requests.c.number.in_(first))
+    return (await connection.execute(removal)).rowcount

@@ -1,0 +1,181 @@
+"""A batch and the states of its requests, as the database has them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from functools import cache, reduce
+from operator import add
+from typing import NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Integer,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    case,
+    literal_column,
+    select,
+    update,
+)
+
+from antiphon.store.database.batch_tables import batch_requests, message_batches
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.records import read
+from antiphon.store.database.tables import Moment
+
+# The counts of a batch, each named like the state that it counts.
+COUNTS = ("succeeded", "errored", "canceled", "expired")
+
+
+class RowState(IntEnum):
+    """What has become of a request; from `SUCCEEDED` on it is finished, and stays as it is."""
+
+    PENDING = 0
+    CLAIMED = 1
+    SUCCEEDED = 2
+    ERRORED = 3
+    CANCELED = 4
+    EXPIRED = 5
+
+
+class RowKey(NamedTuple):
+    """Which request of which batch."""
+
+    batch_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch. Its counts only grow; with `processing` they always sum up to its `requests`.
+
+    A `workspace_id` of `None` is the Default workspace. `asked` is the digest of the body that
+    made the batch.
+    """
+
+    id: str
+    workspace_id: str | None
+    api_key_id: str | None
+    account_id: str | None
+    version: str
+    betas: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+    requests: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    canceled: int = 0
+    expired: int = 0
+    cancel_initiated_at: datetime | None = None
+    ended_at: datetime | None = None
+    archived_at: datetime | None = None
+    waits_for: str | None = None
+    asked: bytes | None = None
+
+    @property
+    def processing(self) -> int:
+        """The number of requests that have no result yet."""
+        return self.requests - self.succeeded - self.errored - self.canceled - self.expired
+
+
+BATCH_COLUMNS = tuple(message_batches.c[name] for name in Batch.__dataclass_fields__)
+_CONVERT = {"betas": tuple}
+
+# Callers see a batch once its body has arrived, until it is deleted.
+visible = and_(message_batches.c.ready, message_batches.c.deleted_at.is_(None))
+# An ended batch has a result for each request. Only open ones have work.
+is_open = message_batches.c.ended_at.is_(None)
+
+
+def in_workspace(workspace_id: str | None) -> ColumnElement[bool]:
+    """Return the condition that a batch belongs to this workspace."""
+    return (
+        message_batches.c.workspace_id.is_(None)
+        if workspace_id is None
+        else message_batches.c.workspace_id == workspace_id
+    )
+
+
+async def read_batches(
+    connection: AsyncConnection, query: Executable, parameters: Mapping[str, object] | None = None
+) -> tuple[Batch, ...]:
+    """Return the batches of a statement that yields `BATCH_COLUMNS`."""
+    return await read(connection, Batch, query, _CONVERT, parameters)
+
+
+def in_state(state: RowState) -> ColumnElement[bool]:
+    """Return the condition that a row has this state.
+
+    The number is part of the text: with a parameter in its place, no database would use an index
+    of the rows in one state.
+    """
+    return batch_requests.c.state == literal_column(str(int(state)))
+
+
+async def has_rows(connection: AsyncConnection, batch_id: str) -> bool:
+    """Return whether a batch has any rows."""
+    one = select(batch_requests.c.number).where(batch_requests.c.batch_id == batch_id).limit(1)
+    return await connection.scalar(one) is not None
+
+
+async def count_finished(
+    connection: AsyncConnection,
+    finished: Mapping[str, Counter[str]],
+    now: datetime,
+) -> None:
+    """Add finished rows to the counts of their batches, and end those that have no others.
+
+    `finished` has for each id of a batch the number of its new rows for names of `COUNTS`. The
+    batches are changed in the order of their ids, so that two transactions do not wait for each
+    other.
+    """
+    rows = [
+        {"batch": batch_id, "now": now, **{f"new_{name}": counts[name] for name in COUNTS}}
+        for batch_id, counts in sorted(finished.items())
+    ]
+    if rows:
+        await connection.execute(_counting(), rows)
+
+
+@cache
+def _counting() -> Update:
+    columns = message_batches.c
+    added = {name: columns[name] + bindparam(f"new_{name}", type_=Integer) for name in COUNTS}
+    finished = reduce(add, added.values())
+    ended = case((finished >= columns.requests, bindparam("now", type_=Moment)), else_=None)
+    change = update(message_batches).where(columns.id == bindparam("batch", type_=Text))
+    return change.values(**added, ended_at=ended)
+
+
+async def change_rows(
+    connection: AsyncConnection,
+    change: str,
+    types: Mapping[str, str],
+    rows: Sequence[tuple[object, ...]],
+) -> int:
+    """Run one UPDATE of `batch_requests` for many rows; return how many it has changed.
+
+    `change` is the text after UPDATE up to its conditions, then `{source}`, then the conditions:
+    `SET state = {state} {source} WHERE number = {number}`. `types` has the names of the columns of
+    `rows`, in their order, with PostgreSQL's names of their types. PostgreSQL joins all rows in one
+    statement, as its driver does not tell how many rows `executemany` has changed.
+    """
+    if not rows:
+        return 0
+    if connection.dialect.name == "sqlite":
+        text = change.format(
+            source="", **{name: f"?{number}" for number, name in enumerate(types, start=1)}
+        )
+        parameters: Sequence[tuple[object, ...]] = rows
+    else:
+        arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(types.values(), 1))
+        source = f"FROM unnest({arrays}) AS v ({', '.join(types)})"
+        text = change.format(source=source, **{name: f"v.{name}" for name in types})
+        parameters = [tuple(list(column) for column in zip(*rows, strict=True))]
+    changed = await connection.exec_driver_sql(f"UPDATE batch_requests {text}", parameters)
+    return changed.rowcount

@@ -1,0 +1,175 @@
+"""Workers and their leases: the row of a worker is its right to claim and to commit.
+
+Whoever changes what a worker owns first changes the worker's row: the worker itself renews its
+lease, another one deletes the row of a worker whose lease has ended. On PostgreSQL the second of
+the two waits for the first, and then finds what the first has left. So either a commit happens
+before its worker is dead, or not at all.
+
+A worker whose transaction has failed with a `StoreError` does not know whether it was committed:
+the answer may be what was lost. It must not go on under its id, since it would keep requests that
+it does not know of. A new id leaves all that to whoever reaps the old one.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from antiphon.store.batches.rows import RowState, count_finished, in_state
+from antiphon.store.database.batch_tables import batch_requests, batch_workers
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.errors import StoreError
+from antiphon.store.database.tables import stored_moment
+
+LEASE = timedelta(seconds=30)
+# A request that ends its worker so often is not tried again.
+MOST_TRIES = 3
+
+_MICROSECOND = timedelta(microseconds=1)
+_rows = batch_requests.c
+# The clock of the server, which all its clients share, as the number that moments are stored as.
+_SERVER_CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+class NotOwnerError(StoreError):
+    """A worker does not own all the rows that it wants to change."""
+
+
+class LeaseLostError(NotOwnerError):
+    """The lease of a worker has ended; it goes on under a new id, without the rows it had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker at one moment. `exhausted` is the result of requests that were tried too often.
+
+    SQLite is used by processes of one machine, so its clock is theirs: `now`. On PostgreSQL the
+    server's clock decides over leases, and `now` over all else.
+    """
+
+    id: str
+    now: datetime
+    exhausted: bytes
+    lease: timedelta = LEASE
+
+
+class Unsettled(NamedTuple):
+    """A finished request whose ledger entry is not known to be settled in the counters."""
+
+    batch_id: str
+    number: int
+    entry_id: str
+
+
+async def register(connection: AsyncConnection, worker: Worker) -> None:
+    """Add a worker; its id must never have been used."""
+    until = _clock(connection.dialect.name) + worker.lease // _MICROSECOND
+    row = insert(batch_workers).values(id=worker.id, lease_until=until)
+    await connection.execute(row, _now(connection, worker))
+
+
+async def renew(connection: AsyncConnection, worker: Worker) -> bool:
+    """Renew the lease of a worker; return whether the lease of another one has ended.
+
+    Nobody takes the worker's rows before this transaction ends. Raises `LeaseLostError` if its
+    own lease has ended.
+    """
+    bounds = {"me": worker.id, "lease": worker.lease // _MICROSECOND, **_now(connection, worker)}
+    found = (await connection.execute(_renewal(connection.dialect.name), bounds)).scalar()
+    if found is None:
+        raise LeaseLostError("The lease of this worker has ended")
+    return bool(found)
+
+
+@cache
+def _renewal(dialect: str) -> ReturningUpdate[int]:
+    others = batch_workers.alias("others")
+    dead = select(func.count()).select_from(others).where(_ended(others.c.lease_until, dialect))
+    mine = (batch_workers.c.id == bindparam("me", type_=Text)) & ~_ended(
+        batch_workers.c.lease_until, dialect
+    )
+    until = _clock(dialect) + bindparam("lease", type_=BigInteger)
+    change = update(batch_workers).where(mine).values(lease_until=until)
+    return change.returning(dead.scalar_subquery())
+
+
+async def leave(connection: AsyncConnection, worker: Worker) -> None:
+    """End a worker's own lease, without counting a try of what it has claimed.
+
+    Whoever claims next settles what this worker has not. Raises `LeaseLostError`.
+    """
+    await renew(connection, worker)
+    claimed = (_rows.worker == worker.id) & in_state(RowState.CLAIMED)
+    pending = update(batch_requests).where(claimed)
+    await connection.execute(pending.values(state=RowState.PENDING, worker=None))
+    over = update(batch_workers).where(batch_workers.c.id == worker.id)
+    await connection.execute(over.values(lease_until=literal(0, BigInteger)))
+
+
+async def reap(connection: AsyncConnection, worker: Worker) -> tuple[Unsettled, ...]:
+    """Remove workers whose lease has ended. Call it under the lock of claims, after `renew`.
+
+    What they had claimed waits again, with one try more; what was tried too often is errored. What
+    they had finished and not settled is handed to `worker` and returned.
+    """
+    ended = _ended(batch_workers.c.lease_until, connection.dialect.name)
+    removal = delete(batch_workers).where(ended).returning(batch_workers.c.id)
+    removed = await connection.execute(removal, _now(connection, worker))
+    dead = list(removed.scalars())
+    if not dead:
+        return ()
+    of_dead = _rows.worker.in_(dead)
+    tries = _rows.tries + 1
+    spent = tries >= MOST_TRIES
+    freed = update(batch_requests).where(of_dead, in_state(RowState.CLAIMED))
+    changed = await connection.execute(
+        freed.values(
+            worker=None,
+            tries=tries,
+            state=case((spent, RowState.ERRORED.value), else_=RowState.PENDING.value),
+            result=case((spent, worker.exhausted), else_=None),
+            params=case((spent, None), else_=_rows.params),
+        ).returning(_rows.batch_id, _rows.state)
+    )
+    errored = Counter(row.batch_id for row in changed if row.state == RowState.ERRORED)
+    counts = {batch_id: Counter(errored=number) for batch_id, number in errored.items()}
+    await count_finished(connection, counts, worker.now)
+    finished = update(batch_requests).where(of_dead).values(worker=worker.id)
+    handed = await connection.execute(
+        finished.returning(_rows.batch_id, _rows.number, _rows.entry_id)
+    )
+    return tuple(Unsettled(*row) for row in handed)
+
+
+def _ended(lease_until: ColumnElement[datetime], dialect: str) -> ColumnElement[bool]:
+    return type_coerce(lease_until, BigInteger) <= _clock(dialect)
+
+
+def _clock(dialect: str) -> ColumnElement[int]:
+    """Return the time by the database's clock; on SQLite it is the parameter of `_now`."""
+    if dialect == "postgresql":
+        return literal_column(_SERVER_CLOCK, BigInteger)
+    return bindparam("now", type_=BigInteger)
+
+
+def _now(connection: AsyncConnection, worker: Worker) -> dict[str, object]:
+    is_server = connection.dialect.name == "postgresql"
+    return {} if is_server else {"now": stored_moment(worker.now)}

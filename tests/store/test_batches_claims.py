@@ -1,0 +1,310 @@
+"""Claims: what a worker gets, in which order, and what is due before."""
+
+from datetime import timedelta
+
+import pytest
+
+from antiphon.store.batches.claims import (
+    ClaimedRequest,
+    clear_waits_for,
+    close_stopped,
+    give_back,
+    set_waits_for,
+    stopped_batches,
+)
+from antiphon.store.batches.create import NewRequest, begin_batch
+from antiphon.store.batches.listing import cancel_batch
+from antiphon.store.batches.rows import RowState
+from antiphon.store.batches.workers import LeaseLostError, NotOwnerError, Unsettled, leave, renew
+from antiphon.store.database.database import Database
+from support.batches import (
+    EXHAUSTED,
+    a_batch,
+    a_worker,
+    add_batch,
+    add_worker,
+    all_results,
+    end_lease,
+    finish,
+    settle,
+    some_requests,
+    stored_batch,
+    stored_rows,
+    take,
+)
+from support.ledger import NOON
+
+pytestmark = pytest.mark.anyio
+
+SECOND = timedelta(seconds=1)
+
+
+def keys(requests: tuple[ClaimedRequest, ...]) -> list[tuple[str, int]]:
+    return [(request.batch_id, request.number) for request in requests]
+
+
+async def test_claim_has_the_requests_with_all_that_their_run_needs(database: Database) -> None:
+    batch = await add_batch(database, a_batch(), 2)
+    worker = await add_worker(database)
+    claimed = await take(database, worker)
+    assert claimed.requests == (
+        ClaimedRequest("msgbatch_1", 0, "custom_0", 0, b'{"number":0}'),
+        ClaimedRequest("msgbatch_1", 1, "custom_1", 0, b'{"number":1}'),
+    )
+    assert claimed.batches == {"msgbatch_1": batch}
+    assert batch.betas == ("one-2026-01-01", "two-2026-01-01")
+    assert (await take(database, worker)).requests == ()
+
+
+async def test_claims_go_by_prefix_then_by_number(database: Database) -> None:
+    await add_batch(database, a_batch(), some_requests(6, prefixes=2))
+    worker = await add_worker(database)
+    first, second = await take(database, worker, 4), await take(database, worker, 4)
+    numbers = [request.number for request in (*first.requests, *second.requests)]
+    assert numbers == [0, 2, 4, 1, 3, 5]
+
+
+async def test_oldest_batch_of_a_workspace_comes_first(database: Database) -> None:
+    await add_batch(database, a_batch("msgbatch_b", NOON + SECOND), 2)
+    await add_batch(database, a_batch("msgbatch_c"), 2)
+    await add_batch(database, a_batch("msgbatch_a", NOON + SECOND), 2)
+    claimed = await take(database, await add_worker(database), 5)
+    assert [batch for batch, _ in keys(claimed.requests)] == [
+        "msgbatch_c",
+        "msgbatch_c",
+        "msgbatch_a",
+        "msgbatch_a",
+        "msgbatch_b",
+    ]
+
+
+async def test_workspaces_get_equal_shares_and_what_others_leave(database: Database) -> None:
+    for number, (workspace, size) in enumerate(((None, 50), ("wrkspc_a", 50), ("wrkspc_b", 2))):
+        batch = a_batch(f"msgbatch_{number}", NOON + number * SECOND, workspace_id=workspace)
+        await add_batch(database, batch, size)
+    claimed = await take(database, await add_worker(database), 30)
+    shares = [
+        sum(key[0] == f"msgbatch_{number}" for key in keys(claimed.requests)) for number in range(3)
+    ]
+    assert sorted(shares) == [2, 14, 14]
+    assert len(claimed.requests) == 30
+
+
+async def test_small_claims_go_to_each_workspace_in_turn(database: Database) -> None:
+    for workspace in ("wrkspc_a", "wrkspc_b", "wrkspc_c"):
+        await add_batch(database, a_batch(f"msgbatch_{workspace}", workspace_id=workspace), 4)
+    worker = await add_worker(database)
+    order = [
+        (await take(database, worker, 1, turn=turn)).requests[0].batch_id[-1] for turn in range(6)
+    ]
+    assert order == ["a", "b", "c", "a", "b", "c"]
+
+
+async def test_claim_is_bounded_by_bytes_but_has_one_request(database: Database) -> None:
+    large = [NewRequest(number, f"c{number}", 0, b"x" * 100) for number in range(5)]
+    await add_batch(database, a_batch(), large)
+    await add_batch(database, a_batch("msgbatch_2", workspace_id="wrkspc_b"), large)
+    worker = await add_worker(database)
+    assert len((await take(database, worker, size=399)).requests) == 3
+    assert len((await take(database, worker, size=1)).requests) == 1
+
+
+async def test_claim_passes_over_what_is_not_ready_or_waits(database: Database) -> None:
+    async with database.write() as connection:
+        await begin_batch(connection, a_batch("msgbatch_unready"))
+    for number in range(3):
+        await add_batch(database, a_batch(f"msgbatch_{number}"), 1)
+    async with database.write() as connection:
+        await set_waits_for(connection, ["msgbatch_0", "msgbatch_1"], "a spend limit")
+    worker = await add_worker(database)
+    assert keys((await take(database, worker)).requests) == [("msgbatch_2", 0)]
+    assert (await stored_batch(database, "msgbatch_0")).waits_for == "a spend limit"
+    async with database.write() as connection:
+        await set_waits_for(connection, ["msgbatch_0"], None)
+    assert keys((await take(database, worker)).requests) == [("msgbatch_0", 0)]
+    async with database.write() as connection:
+        await clear_waits_for(connection)
+    assert keys((await take(database, worker)).requests) == [("msgbatch_1", 0)]
+    assert (await stored_batch(database, "msgbatch_1")).waits_for is None
+
+
+async def test_cancelled_requests_end_in_portions_and_claimed_ones_may_finish(
+    database: Database,
+) -> None:
+    await add_batch(database, a_batch(), 10)
+    worker = await add_worker(database)
+    claimed = await take(database, worker, 2)
+    async with database.write() as connection:
+        cancelled = await cancel_batch(connection, "wrkspc_a", "msgbatch_1", NOON + SECOND)
+    assert cancelled is not None
+    assert cancelled.cancel_initiated_at == NOON + SECOND
+    async with database.read() as connection:
+        assert await stopped_batches(connection, ["msgbatch_1"], NOON) == {"msgbatch_1"}
+    async with database.write() as connection:
+        assert await close_stopped(connection, NOON, portion=5) == 5
+    assert (await stored_batch(database)).canceled == 5
+    assert (await take(database, worker)).requests == ()
+    batch = await stored_batch(database)
+    assert (batch.canceled, batch.processing, batch.ended_at) == (8, 2, None)
+    await finish(database, worker, claimed.requests)
+    batch = await stored_batch(database)
+    assert (batch.canceled, batch.succeeded, batch.ended_at) == (8, 2, NOON)
+    results = await all_results(database)
+    assert [result.result for result in results].count(b'{"type":"canceled"}') == 8
+    assert await stored_rows(database, "params") == [(None,)] * 10
+
+
+async def test_requests_expire_after_their_time_also_while_they_wait_for_a_limit(
+    database: Database,
+) -> None:
+    await add_batch(database, a_batch(), 3)
+    worker = await add_worker(database)
+    claimed = await take(database, worker, 1)
+    async with database.write() as connection:
+        await set_waits_for(connection, ["msgbatch_1"], "a spend limit")
+        await close_stopped(connection, NOON + timedelta(days=1) - SECOND)
+    assert (await stored_batch(database)).expired == 0
+    async with database.write() as connection:
+        await close_stopped(connection, NOON + timedelta(days=1))
+    await finish(database, worker, claimed.requests)
+    batch = await stored_batch(database)
+    assert (batch.expired, batch.succeeded, batch.ended_at) == (2, 1, NOON)
+    assert (await all_results(database))[2].result == b'{"type":"expired"}'
+
+
+async def test_requests_given_back_wait_again_without_a_try(database: Database) -> None:
+    await add_batch(database, a_batch(), 3)
+    worker = await add_worker(database)
+    for _ in range(5):
+        claimed = await take(database, worker)
+        assert [request.tries for request in claimed.requests] == [0, 0, 0]
+        async with database.write() as connection:
+            await give_back(connection, worker, claimed.requests, tried=False)
+
+
+async def test_third_try_that_is_given_back_ends_as_errored(database: Database) -> None:
+    await add_batch(database, a_batch(), 2)
+    worker = await add_worker(database)
+    for tries in range(3):
+        claimed = await take(database, worker, 1)
+        assert keys(claimed.requests) == [("msgbatch_1", 0)]
+        assert claimed.requests[0].tries == tries
+        async with database.write() as connection:
+            await give_back(connection, worker, claimed.requests, tried=True)
+    batch = await stored_batch(database)
+    assert (batch.errored, batch.processing, batch.ended_at) == (1, 1, None)
+    rows = await stored_rows(database, "state", "result", "params", "worker")
+    assert rows[0] == (RowState.ERRORED, EXHAUSTED, None, None)
+    assert keys((await take(database, worker)).requests) == [("msgbatch_1", 1)]
+
+
+async def test_worker_gives_back_only_what_it_owns(database: Database) -> None:
+    await add_batch(database, a_batch(), 2)
+    worker, other = await add_worker(database), await add_worker(database, "worker_2")
+    mine = (await take(database, worker, 1)).requests
+    theirs = (await take(database, other, 1)).requests
+    with pytest.raises(NotOwnerError):
+        async with database.write() as connection:
+            await give_back(connection, worker, [*mine, *theirs], tried=False)
+    states = await stored_rows(database, "state", "worker")
+    assert states == [(RowState.CLAIMED, "worker_1"), (RowState.CLAIMED, "worker_2")]
+
+
+async def test_requests_of_a_dead_worker_wait_again_with_a_try_more(database: Database) -> None:
+    await add_batch(database, a_batch(), 2)
+    dead, other = await add_worker(database), await add_worker(database, "worker_2")
+    await take(database, dead)
+    assert (await take(database, other)).requests == ()
+    await end_lease(database, dead)
+    claimed = await take(database, other)
+    assert [(request.number, request.tries) for request in claimed.requests] == [(0, 1), (1, 1)]
+
+
+async def test_poisonous_request_ends_as_errored_after_three_workers(database: Database) -> None:
+    poison = [NewRequest(0, "poison", 0, b"{}"), *some_requests(2, first=1)]
+    await add_batch(database, a_batch(), poison)
+    for number in range(3):
+        worker = await add_worker(database, f"dies_{number}")
+        claimed = await take(database, worker, 1)
+        assert (claimed.requests[0].custom_id, claimed.requests[0].tries) == ("poison", number)
+        await end_lease(database, worker)
+    worker = await add_worker(database, "lives")
+    claimed = await take(database, worker)
+    assert [request.number for request in claimed.requests] == [1, 2]
+    assert (await stored_batch(database)).errored == 1
+    await finish(database, worker, claimed.requests)
+    batch = await stored_batch(database)
+    assert (batch.errored, batch.succeeded, batch.ended_at) == (1, 2, NOON)
+    assert (await all_results(database))[0].result == EXHAUSTED
+
+
+async def test_last_poisonous_request_ends_its_batch(database: Database) -> None:
+    await add_batch(database, a_batch(), 1)
+    for number in range(3):
+        worker = await add_worker(database, f"dies_{number}")
+        await take(database, worker)
+        await end_lease(database, worker)
+    await take(database, await add_worker(database, "lives", NOON + SECOND), 0)
+    batch = await stored_batch(database)
+    assert (batch.errored, batch.ended_at) == (1, NOON + SECOND)
+
+
+async def test_unsettled_requests_of_a_dead_worker_are_handed_over_until_settled(
+    database: Database,
+) -> None:
+    await add_batch(database, a_batch(), 3)
+    worker = await add_worker(database)
+    claimed = (await take(database, worker)).requests
+    await finish(database, worker, claimed[:2])
+    await finish(database, worker, claimed[2:], succeeded=False)
+    await settle(database, worker, claimed[:1])
+    # What errored has no entry, so there is nothing to settle.
+    assert await stored_rows(database, "worker") == [(None,), ("worker_1",), (None,)]
+    unsettled = (Unsettled("msgbatch_1", 1, "req_msgbatch_1_1_0"),)
+    for name in ("worker_2", "worker_3"):
+        await end_lease(database, worker)
+        worker = await add_worker(database, name)
+        assert (await take(database, worker)).unsettled == unsettled
+        assert (await take(database, worker)).unsettled == ()
+    await settle(database, worker, [unsettled[0]])
+    await end_lease(database, worker)
+    assert (await take(database, await add_worker(database, "worker_4"))).unsettled == ()
+
+
+async def test_worker_whose_lease_has_ended_gets_nothing(database: Database) -> None:
+    await add_batch(database, a_batch(), 1)
+    worker = await add_worker(database)
+    await end_lease(database, worker)
+    with pytest.raises(LeaseLostError):
+        await take(database, worker)
+    with pytest.raises(LeaseLostError):
+        await take(database, a_worker("never registered"))
+    assert await stored_rows(database, "state") == [(RowState.PENDING,)]
+
+
+async def test_renewed_lease_keeps_the_requests(database: Database) -> None:
+    await add_batch(database, a_batch(), 1)
+    worker, other = await add_worker(database), await add_worker(database, "worker_2")
+    await take(database, worker)
+    async with database.write() as connection:
+        assert not await renew(connection, worker)
+        await leave(connection, other)
+        assert await renew(connection, worker)
+    assert (await take(database, worker)).requests == ()
+    assert await stored_rows(database, "worker") == [("worker_1",)]
+
+
+async def test_worker_that_leaves_gives_back_without_a_try_and_hands_over(
+    database: Database,
+) -> None:
+    await add_batch(database, a_batch(), 2)
+    worker = await add_worker(database)
+    claimed = (await take(database, worker)).requests
+    await finish(database, worker, claimed[:1])
+    async with database.write() as connection:
+        await leave(connection, worker)
+    with pytest.raises(LeaseLostError):
+        await take(database, worker)
+    found = await take(database, await add_worker(database, "worker_2"))
+    assert [(request.number, request.tries) for request in found.requests] == [(1, 0)]
+    assert [row.number for row in found.unsettled] == [0]
