@@ -32,7 +32,11 @@ LONGEST_REQUEST = timedelta(days=1)
 ROWS_AT_ONCE = 50
 
 
-async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
+async def add_entries(
+    connection: AsyncConnection,
+    entries: Sequence[LedgerEntry],
+    rows_at_once: int = ROWS_AT_ONCE,
+) -> None:
     """Add entries; existing ones stay unchanged."""
     if not entries:
         return
@@ -41,8 +45,8 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry
     adding = f"INSERT INTO ledger ({', '.join(_COLUMNS)}) VALUES ({values}) "  # noqa: S608 - names
     # Positional parameters: named ones take three times as long, for every request.
     adding += "ON CONFLICT (id) DO NOTHING"
-    for start in range(0, len(entries), ROWS_AT_ONCE):
-        rows = [_row(entry) for entry in entries[start : start + ROWS_AT_ONCE]]
+    for start in range(0, len(entries), rows_at_once):
+        rows = [_row(entry) for entry in entries[start : start + rows_at_once]]
         await connection.exec_driver_sql(adding, rows)
 
 

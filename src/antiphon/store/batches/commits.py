@@ -10,6 +10,9 @@ from antiphon.store.batches.workers import NotOwnerError, Worker, renew
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.ledger import add_entries
 
+# More than the ledger adds in one call: a group of 250 is then two statements.
+_ENTRIES_AT_ONCE = 125
+
 
 class FinishedRequest(NamedTuple):
     """The end of a request: the JSON of its `result`, and its ledger entry if it was admitted."""
@@ -47,9 +50,8 @@ async def commit(
     ]
     if await change_rows(connection, _FINISH, _FINISHED, rows) != len(rows):
         raise NotOwnerError("The worker does not own all the requests that it has finished")
-    await add_entries(
-        connection, [request.entry for request in finished if request.entry is not None]
-    )
+    entries = [request.entry for request in finished if request.entry is not None]
+    await add_entries(connection, entries, _ENTRIES_AT_ONCE)
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for request in finished:
         counts[request.batch_id][request.state.name.lower()] += 1

@@ -1,0 +1,98 @@
+"""What a large batch costs: statements for each request, and what a claim reads."""
+
+import re
+
+import pytest
+
+from antiphon.store.batches.claims import give_back
+from antiphon.store.batches.commits import commit, mark_settled
+from antiphon.store.batches.listing import cancel_batch
+from antiphon.store.batches.rows import RowKey
+from antiphon.store.batches.workers import leave
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.database import Database
+from support.batches import (
+    a_batch,
+    add_batch,
+    add_worker,
+    counted_statements,
+    end_lease,
+    finished,
+    stored_batch,
+    take,
+)
+from support.ledger import NOON
+
+pytestmark = pytest.mark.anyio
+
+GROUP = 250
+
+
+async def run_groups(database: Database, groups: int) -> None:
+    """Claim, commit and settle so many groups, as a worker does."""
+    worker = await add_worker(database)
+    settled: list[RowKey] = []
+    for _ in range(groups):
+        requests = (await take(database, worker, GROUP)).requests
+        async with database.write() as connection:
+            await mark_settled(connection, worker, settled)
+            await commit(connection, worker, [finished(request) for request in requests])
+        settled = [RowKey(request.batch_id, request.number) for request in requests]
+
+
+async def test_request_costs_a_twentieth_of_a_statement(database: Database) -> None:
+    async with counted_statements(database) as statements:
+        await add_batch(database, a_batch(), 4 * GROUP)
+        await run_groups(database, 4)
+    assert (await stored_batch(database)).ended_at is not None
+    # Two that begin the batch and make it ready, one that adds the worker.
+    for_groups = len(statements) - 3
+    assert for_groups / (4 * GROUP) <= 0.05
+
+
+async def plan(connection: AsyncConnection, statement: str) -> list[str]:
+    """Return how SQLite executes a statement: what it reads, and how."""
+    unbound = re.sub(r"\?[0-9]*", "NULL", statement)
+    rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {unbound}")
+    return [str(row[3]) for row in rows]
+
+
+# How requests may be found: one by its key, or by an index that has no finished and settled ones.
+ALLOWED = re.compile(
+    r"SEARCH batch_requests USING (COVERING )?INDEX "
+    r"(sqlite_autoindex_batch_requests_1 \(batch_id=\? AND number=\?\)"
+    r"|ix_batch_requests_pending \(batch_id=\?\)"
+    r"|ix_batch_requests_owned \(worker=\?( AND state=\?)?\))"
+)
+OPEN_BATCHES = re.compile(
+    r"(SCAN|SEARCH) message_batches USING (INDEX ix_message_batches_open"
+    r"|INDEX sqlite_autoindex_message_batches_1 \(id=\?\))"
+)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_work_on_requests_reads_no_finished_ones(database: Database) -> None:
+    await add_batch(database, a_batch(), 4 * GROUP)
+    await add_batch(database, a_batch("msgbatch_2", workspace_id=None), 10)
+    dead = await add_worker(database, "dead")
+    await take(database, dead, 5)
+    async with counted_statements(database) as statements:
+        await run_groups(database, 1)
+        await end_lease(database, dead)
+        async with database.write() as connection:
+            await cancel_batch(connection, None, "msgbatch_2", NOON)
+        worker = await add_worker(database, "worker_2")
+        claimed = (await take(database, worker)).requests
+        async with database.write() as connection:
+            await give_back(connection, worker, claimed[:9], tried=True)
+            await leave(connection, worker)
+    read = [statement for statement in dict.fromkeys(statements) if "batch_" in statement]
+    assert len(read) > 10
+    async with database.read() as connection:
+        details = [line for statement in read for line in await plan(connection, statement)]
+    of_requests = [line for line in details if "batch_requests" in line]
+    assert len(of_requests) >= 10
+    assert [line for line in of_requests if not ALLOWED.match(line)] == []
+    of_batches = [line for line in details if "message_batches" in line]
+    assert of_batches
+    assert [line for line in of_batches if not OPEN_BATCHES.match(line)] == []
