@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Annotated, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -121,7 +122,7 @@ class ScriptedEngine:
         self._rules = [(re.compile(reply.when, re.DOTALL), reply) for reply in options.replies]
         self._default = ScriptedReply(text=options.text, echo=options.echo)
         # The texts of the script are cut into tokens once.
-        self._cut = {reply.text: tokens(reply.text) for reply in (*options.replies, self._default)}
+        self._cut = {reply.text: chunks(reply.text) for reply in (*options.replies, self._default)}
         self.capabilities = Capabilities(
             context_tokens=options.context_tokens,
             max_output_tokens=options.max_output_tokens,
@@ -163,21 +164,18 @@ class ScriptedEngine:
         if confirmed and (reply.error is None or reply.after):
             self._kept.keep(counted)
         room = self.capabilities.context_tokens - read
-        limit = min(prompt.max_tokens, room)
+        limit = max(0, min(prompt.max_tokens, room))
         full = FinishReason.CONTEXT_WINDOW if room < prompt.max_tokens else FinishReason.MAX_TOKENS
         pause = _seconds(1, self._options.tokens_per_second)
+        # An answer that is full before its error has none.
+        fails = reply.error is not None and reply.after <= limit
         sent = 0
-        for position, event in enumerate(script):
-            if reply.error is not None and position >= reply.after:
-                break
-            if position >= limit:
-                yield Finished(full)
-                return
-            if pause or position % BREATH == BREATH - 1:
+        for event in islice(script, reply.after if fails else limit):
+            sent += 1
+            if pause or not sent % BREATH:
                 await self._sleep(pause)
             yield event
-            sent += 1
-        if reply.error is not None:
+        if reply.error is not None and (fails or sent < limit):
             raise EngineError(reply.error, "the script says so")
         # The token that ends a turn needs room as every other does.
         ends = sent < limit
@@ -209,7 +207,7 @@ class ScriptedEngine:
             text = text.removeprefix("".join(last.texts))
         text, calls = reply_as_required(prompt, text, reply.tool_calls, work)
         thought = reply.thinking if prompt.thinking.mode != "disabled" else ""
-        pieces = self._cut.get(text) or tokens(text)
+        pieces = self._cut.get(text) or chunks(text)
         return reply, events_of(tokens(thought)[: prompt.thinking.budget], pieces, calls)
 
 
@@ -275,16 +273,22 @@ def _example(schema: dict[str, Any], where: str, work: Work) -> Any:
         ) from error
 
 
+def chunks(text: str) -> tuple[TextChunk, ...]:
+    """Cut a text into the events of its tokens."""
+    return tuple([TextChunk(token, 1) for token in tokens(text)])
+
+
 def events_of(
-    thought: tuple[str, ...], pieces: tuple[str, ...], calls: tuple[ScriptedCall, ...]
+    thought: tuple[str, ...], text: tuple[TextChunk, ...], calls: tuple[ScriptedCall, ...]
 ) -> Iterator[EngineEvent]:
-    """Yield the events of an answer, one for each token."""
-    for piece in thought:
-        yield ThinkingChunk(piece, 1)
-    for piece in pieces:
-        yield TextChunk(piece, 1)
-    for call in calls:
-        yield ToolCallStart(call.name, 1)
-        text = msgspec.json.encode(call.input).decode()
-        for start in range(0, len(text), 12):
-            yield ToolCallJson(text[start : start + 12], 1)
+    """Return the events of an answer, one for each token."""
+    thinking = (ThinkingChunk(piece, 1) for piece in thought)
+    called = (event for call in calls for event in _call_events(call))
+    return chain(thinking, text, called)
+
+
+def _call_events(call: ScriptedCall) -> Iterator[EngineEvent]:
+    yield ToolCallStart(call.name, 1)
+    text = msgspec.json.encode(call.input).decode()
+    for start in range(0, len(text), 12):
+        yield ToolCallJson(text[start : start + 12], 1)
