@@ -28,7 +28,7 @@ from antiphon.core.prompt import (
     ToolCallJson,
     ToolCallStart,
 )
-from antiphon.core.stop_sequences import StopScanner
+from antiphon.core.stop_sequences import Scan, StopScanner
 from antiphon.wire.events import (
     CitationsDelta,
     ContentBlockDelta,
@@ -158,19 +158,21 @@ class Assembly:
             raise RuntimeError("the message has ended")
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
-            if self._gathered is None:
-                return self._feed_text(event.text)
-            self._gathered.append(event.text)
-            return []
+            if self._gathered is not None:
+                self._gathered.append(event.text)
+                return []
+            if self._claims is not None:
+                return self._cited(self._claims.feed(event.text))
+            if self._scanner is not None:
+                return self._scanned(self._scanner.feed(event.text))
+            return self._text(event.text)
         if isinstance(event, ToolCallJson):
             return self._feed_input(event)
         if isinstance(event, Finished):
             # First of all: the rest may contain a stop sequence, which ends the message too.
             self._correct(event.prompt)
         rest = self._rest()
-        if self.ended:
-            return rest
-        return rest + self._feed_other(event)
+        return rest if self.ended else rest + self._feed_other(event)
 
     def _feed_other(self, event: EngineEvent) -> list[StreamEvent]:
         match event:
@@ -186,12 +188,7 @@ class Assembly:
                 return self._end(self._reason(reason), None, refusal)
         raise RuntimeError("the message has started")
 
-    def _feed_text(self, text: str) -> list[StreamEvent]:
-        if self._claims is not None:
-            return self._cited(self._claims.feed(text))
-        if self._scanner is None:
-            return self._text(text)
-        scan = self._scanner.feed(text)
+    def _scanned(self, scan: Scan) -> list[StreamEvent]:
         events = self._text(scan.text)
         if scan.match is not None:
             events += self._end("stop_sequence", scan.match)
@@ -230,8 +227,11 @@ class Assembly:
     def _text(self, text: str) -> list[StreamEvent]:
         if not text:
             return []
-        opening = [] if self._open is StartedText else self._begin(StartedText())
-        return [*opening, self._delta(TextDelta(text=text))]
+        delta = TextDelta(text=text)
+        # Nearly every event of a stream is one of these.
+        if self._open is StartedText:
+            return [ContentBlockDelta(index=self._index, delta=delta)]
+        return [*self._begin(StartedText()), self._delta(delta)]
 
     def _feed_thinking(self, event: ThinkingChunk) -> list[StreamEvent]:
         self.thinking_tokens += event.tokens

@@ -119,21 +119,20 @@ class Answer:
             async with aclosing(self._engine.generate(self._prompt)) as engine_events:
                 assembly = self._begin(await anext(engine_events, None))
                 yield [assembly.start()]
-                produced = self._admission.produced
+                feed, produced = assembly.feed, self._admission.produced
                 async for engine_event in engine_events:
                     if cached is not None:
                         # Before anything is sent: whoever has the beginning may read the entries.
                         await cached.begun(self._spec.message_id)
                         cached = None
-                    group = assembly.feed(engine_event)
-                    ended = assembly.ended
+                    group = feed(engine_event)
                     # Before the group is sent: every sent token is billed, whenever the end comes.
-                    if ended:
+                    if assembly.ended:
                         self._note_prompt(assembly)
                     produced(assembly.output_tokens, assembly.thinking_tokens)
                     if group:
                         yield group
-                    if ended:
+                    if assembly.ended:
                         return
         except EngineError as error:
             raise as_api_error(error) from error

@@ -14,22 +14,25 @@ from antiphon.wire.events import Event
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
+class _Heads(dict[type[Event], bytes]):
+    """The beginnings of frames, each made when the first event of its type is written."""
+
+    def __missing__(self, kind: type[Event]) -> bytes:
+        head = self[kind] = f"event: {kind.__struct_config__.tag}\ndata: ".encode()
+        return head
+
+
 class EventEncoder:
     """Writes events as frames. Holds one JSON encoder, so that a stream reuses it."""
 
-    __slots__ = ("_json", "_names")
+    __slots__ = ("_heads", "_to_json")
 
     def __init__(self) -> None:
-        self._json = msgspec.json.Encoder()
-        self._names: dict[type[Event], bytes] = {}
+        self._to_json = msgspec.json.Encoder().encode
+        self._heads = _Heads()
 
     def encode(self, event: Event) -> bytes:
-        kind = type(event)
-        head = self._names.get(kind)
-        if head is None:
-            head = f"event: {kind.__struct_config__.tag}\ndata: ".encode()
-            self._names[kind] = head
-        return b"%b%b\n\n" % (head, self._json.encode(event))
+        return b"%b%b\n\n" % (self._heads[type(event)], self._to_json(event))
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
@@ -29,12 +29,13 @@ class Feed:
     def __init__(self, groups: EventGroups) -> None:
         self._groups = groups
         self._waiting: deque[StreamEvent] = deque()
-        self._news = asyncio.Event()
+        # What the writer waits for, while it does.
+        self._news: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.get_running_loop().create_task(self._generate())
-        self._task.add_done_callback(lambda _: self._news.set())
+        self._task.add_done_callback(lambda _: self._tell())
         return self
 
     async def __aexit__(
@@ -43,19 +44,22 @@ class Feed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._task.cancel()
-        # The engine has to stop before the code behind this context continues.
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([self._task])
+        if not self._task.done():
+            self._task.cancel()
+            # The engine has to stop before the code behind this context continues.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._task])
         if not self._task.cancelled():
             self._task.exception()
 
     async def _generate(self) -> None:
+        waiting = self._waiting
         async with aclosing(self._groups) as groups:
             async for group in groups:
-                self._waiting.extend(group)
-                self._news.set()
-                if len(self._waiting) >= MOST_WAITING:
+                waiting.extend(group)
+                if self._news is not None:
+                    self._tell()
+                if len(waiting) >= MOST_WAITING:
                     self._room.clear()
                     await self._room.wait()
 
@@ -64,12 +68,7 @@ class Feed:
 
         Raises the error of the engine if the stream failed before its first event.
         """
-        try:
-            async with asyncio.timeout(patience_s):
-                while len(self._waiting) <= 1 and not self._task.done():
-                    await self._wait()
-        except TimeoutError:
-            pass
+        await self._wait_for_more_than(1, patience_s)
         if len(self._waiting) <= 1 and self._task.done():
             self._task.result()
         return self._take()
@@ -79,20 +78,27 @@ class Feed:
 
         Raises the error of the engine after all events before it were taken.
         """
-        try:
-            async with asyncio.timeout(patience_s):
-                while not self._waiting and not self._task.done():
-                    await self._wait()
-        except TimeoutError:
-            return []
-        if self._waiting:
+        await self._wait_for_more_than(0, patience_s)
+        if self._waiting or not self._task.done():
             return self._take()
         self._task.result()
         return None
 
-    async def _wait(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+    async def _wait_for_more_than(self, count: int, patience_s: float) -> None:
+        """Wait until more than `count` events wait, until the end, or for `patience_s`."""
+        if len(self._waiting) > count or self._task.done():
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while len(self._waiting) <= count and not self._task.done():
+                    self._news = asyncio.get_running_loop().create_future()
+                    await self._news
+
+    def _tell(self) -> None:
+        """Wake the writer, if it waits."""
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
 
     def _take(self) -> list[StreamEvent]:
         taken = list(self._waiting)
@@ -135,7 +141,7 @@ def _frames(events: list[StreamEvent], encoder: EventEncoder) -> bytes:
     """Return the bytes of one write: a ping for no events, and a ping after `message_start`."""
     if not events:
         return encoder.encode(Ping())
-    frames = [encoder.encode(event) for event in events]
+    frames = list(map(encoder.encode, events))
     if isinstance(events[0], MessageStart):
         frames.insert(1, encoder.encode(Ping()))
     return b"".join(frames)

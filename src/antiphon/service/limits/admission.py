@@ -154,7 +154,6 @@ class Admission:
             record.first_token(now)
             if self._note_first_token is not None:
                 self._note_first_token((now - self._opening.started_at).total_seconds())
-        self._used[_OUTPUT] = output
         record.produced(output, thinking)
 
     def close(
@@ -189,14 +188,20 @@ class Admission:
         drawn = self._drawn
         rest = {
             kind: amount - drawn.get(kind, 0)
-            for kind, amount in self._used.items()
+            for kind, amount in self._used_now().items()
             if amount != drawn.get(kind, 0)
         }
         return corrections(self._rates, rest) if rest else ()
 
     def mark_drawn(self) -> None:
         """Record that the used amounts have been drawn."""
-        self._drawn = dict(self._used)
+        self._drawn = dict(self._used_now())
+
+    def _used_now(self) -> Amounts:
+        if self._record is not None:
+            # Output grows with every event, and is drawn now and then.
+            self._used[_OUTPUT] = self._record.tokens.output
+        return self._used
 
 
 def draw_together(admissions: Iterable[Admission]) -> tuple[Draw, ...]:
