@@ -8,6 +8,7 @@ forgotten are the same: nothing is used.
 """
 
 from collections.abc import Mapping
+from itertools import repeat
 
 import msgspec
 
@@ -77,14 +78,15 @@ def decide(
     from now on, so that the retry succeeds after the wait that the refusal names.
     """
     counts = [_used(buckets.get(draw.bucket), now) for draw in draws]
-    waits = [wait_ms(draw, used) for draw, used in zip(draws, counts, strict=True)]
-    longest = max(waits, default=0)
-    if longest:
+    waits = list(map(wait_ms, draws, counts))
+    if any(waits):
+        longest = max(waits)
         levels = tuple(_level(used, d.limit) for d, used in zip(draws, counts, strict=True))
         limited = Limited(waits.index(longest), longest, levels)
         return limited, _rewritten(draws, counts, buckets, now)
-    after = {d.bucket: _taken(used, d, now) for d, used in zip(draws, counts, strict=True)}
-    return Granted(tuple([_level(after[d.bucket].used, d.limit) for d in draws])), after
+    after = list(map(_taken, counts, draws, repeat(now)))
+    granted = Granted(tuple([_level(bucket.used, bucket.limit) for bucket in after]))
+    return granted, {draw.bucket: bucket for draw, bucket in zip(draws, after, strict=True)}
 
 
 def _taken(used: int, draw: Draw, now: int) -> Bucket:
@@ -107,6 +109,8 @@ def _used(bucket: Bucket | None, now: int) -> int:
 
 
 def _level(used: int, limit: int) -> Level:
+    if not used:
+        return Level(limit, 0)
     remaining = limit - -(-used // UNITS)
     return Level(max(0, remaining), _time_for(used, limit))
 

@@ -122,53 +122,43 @@ def limit_headers(
         known = bindings.get(one.type)
         if known is None or left < known:
             bindings[one.type] = left
-    headers: dict[str, str] = {}
-    limit = remaining = full_in_ms = 0
-    moments = _Moments(now)
+    rows: list[tuple[tuple[str, str, str], tuple[int, int, int]]] = []
+    remaining = limit = full_in_ms = 0
     for kind, shown in _TYPES.items():
         binding = bindings.get(kind)
         if binding is None:
             continue
-        _add_headers(headers, shown.headers, binding, moments, rounded=shown.tokens)
         if shown.tokens:
             remaining += binding[0]
             limit += binding[1]
             full_in_ms = max(full_in_ms, binding[2])
+            binding = _rounded(*binding)
+        rows.append((shown.headers, binding))
     if limit:
-        _add_headers(headers, _SUM, (remaining, limit, full_in_ms), moments, rounded=True)
+        rows.append((_SUM, _rounded(remaining, limit, full_in_ms)))
+    headers: dict[str, str] = {}
+    moments, past_us = _Moments(now), now.microsecond
+    for (of_limit, of_remaining, of_reset), (remaining, limit, full_in_ms) in rows:
+        headers[of_limit] = str(limit)
+        headers[of_remaining] = str(remaining)
+        headers[of_reset] = moments[-(-(past_us + full_in_ms * _MS_US) // _SECOND_US)]
     return headers
 
 
-def _add_headers(
-    headers: dict[str, str],
-    names: tuple[str, str, str],
-    binding: tuple[int, int, int],
-    moments: "_Moments",
-    *,
-    rounded: bool,
-) -> None:
-    remaining, limit, full_in_ms = binding
-    if rounded and limit >= _ROUNDED_FROM:
+def _rounded(remaining: int, limit: int, full_in_ms: int) -> tuple[int, int, int]:
+    if limit >= _ROUNDED_FROM:
         remaining = min(limit, (remaining + _THOUSAND // 2) // _THOUSAND * _THOUSAND)
-    of_limit, of_remaining, of_reset = names
-    headers[of_limit] = str(limit)
-    headers[of_remaining] = str(remaining)
-    headers[of_reset] = moments.after(full_in_ms)
+    return remaining, limit, full_in_ms
 
 
 class _Moments(dict[int, str]):
-    """Moments in UTC, by milliseconds after `now`, rounded up to whole seconds.
+    """Moments in UTC, by the seconds after the one of `now`.
 
     Nearly all moments of one answer fall into the same second, and formatting one is slow.
     """
 
     def __init__(self, now: datetime) -> None:
         self._second = now.replace(microsecond=0, tzinfo=None)
-        self._past_us = now.microsecond
-
-    def after(self, ms: int) -> str:
-        seconds = -(-(self._past_us + ms * _MS_US) // _SECOND_US)
-        return self[seconds]
 
     def __missing__(self, seconds: int) -> str:
         # Several times faster than `strftime`.
