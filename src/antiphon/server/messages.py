@@ -33,6 +33,7 @@ class MessageEndpoints:
         self._platform = platform
         self._encoder = EventEncoder()
         self._hang_ups = HangUps()
+        self._names = {model: quote(model, safe=PRINTABLE) for model in platform.models.states()}
 
     async def create_message(self, request: Request[CreateMessageParams]) -> None:
         exchange, params = request.exchange, request.params
@@ -48,7 +49,7 @@ class MessageEndpoints:
         with self._hang_ups.stopping(exchange):
             async with self._platform.messages.answer(params, context) as answer:
                 exchange.headers |= answer.headers
-                exchange.headers["x-antiphon-model"] = quote(answer.model, safe=PRINTABLE)
+                exchange.headers["x-antiphon-model"] = self._names[answer.model]
                 try:
                     await self._write(exchange, answer, stream=params.stream)
                 finally:

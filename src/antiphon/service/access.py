@@ -102,10 +102,7 @@ class Access:
         active = directory.active_secrets.get(hash_secret(secret))
         if active is None:
             raise AuthenticationError(refusal)
-        ends = [
-            moment for moment in (active.valid_until, active.key.expires_at) if moment is not None
-        ]
-        if ends and min(ends) <= latest:
+        if active.has_ended(latest):
             raise AuthenticationError("API key has expired")
         _check_kind(active.key, kind)
         if kind is KeyKind.ADMIN:

@@ -60,6 +60,13 @@ class ActiveSecret:
     key: ApiKey
     valid_until: datetime | None
 
+    def has_ended(self, now: datetime) -> bool:
+        """Return whether the secret or its key has expired."""
+        secret_ends, key_ends = self.valid_until, self.key.expires_at
+        return (secret_ends is not None and secret_ends <= now) or (
+            key_ends is not None and key_ends <= now
+        )
+
 
 async def add_key(connection: AsyncConnection, key: ApiKey, digest: bytes) -> None:
     """Store a new key; the transaction fails with `DuplicateError` if its secret is known."""

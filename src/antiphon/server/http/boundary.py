@@ -52,7 +52,7 @@ class Boundary:
         # With it, Starlette raises a 405 instead of answering in plain text.
         scope["app"] = self
         try:
-            if not await self._answered_browser(exchange):
+            if exchange.header(b"origin") is None or not await self._answered_browser(exchange):
                 await self._app(scope, receive, send)
         except ClientGoneError:
             exchange.gone = True
@@ -98,8 +98,6 @@ class Boundary:
 
     async def _answered_browser(self, exchange: Exchange) -> bool:
         """Apply the rules for requests from web pages; return whether the answer is written."""
-        if exchange.header(b"origin") is None:
-            return False
         if exchange.scope["method"] == "OPTIONS":
             asked = exchange.header(b"access-control-request-headers") or "*"
             exchange.headers |= {

@@ -6,6 +6,7 @@ header, and a body arrives through an event, which needs a timer.
 
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from itertools import chain
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -117,7 +118,8 @@ class UvicornDirect:
 
 def head_lines(headers: Mapping[str, str]) -> bytes:
     """Return the lines of a head. Raises `ValueError` for a value with a line break."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if not lines.count("\n") == lines.count("\r") == len(headers):
+    texts = "".join(chain(headers, headers.values()))
+    if "\n" in texts or "\r" in texts:
         raise ValueError("a header with a line break")
-    return f"{lines}\r\n".encode("latin-1")
+    lines = map(": ".join, headers.items())
+    return "\r\n".join((*lines, "", "")).encode("latin-1")

@@ -68,24 +68,25 @@ class Dispatcher:
         self, route: Route, exchange: Exchange, caller: Caller, share: BodyShare
     ) -> Request[Any]:
         """Read the version, the bytes of the body and the query, and decode the body."""
-        version = read_version(exchange)
+        version, betas = read_version(exchange), read_betas(exchange)
         body = b"" if route.body is None else await read_body(exchange, self._settings, share)
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
         params = None
         if route.body is not None:
-            await share.add_texts(body)
             # An administrator may send no body if the path identifies the request.
             whole = body or (b"{}" if route.key is KeyKind.ADMIN else b"")
-            betas = read_betas(exchange)
-            params = await self._decode(route.body, whole, version, betas)
+            if len(whole) < LARGE_BODY:
+                params = route.body.decode(whole, version, betas)
+            else:
+                await share.add_texts(whole)
+                params = await self._decode(route.body, whole, version, betas)
         kept = body if route.key is KeyKind.ADMIN else b""
         return Request(exchange, caller, version, query, kept, len(body), params)
 
     async def _decode(
         self, kind: Body[Any], body: bytes, version: str, betas: frozenset[str]
     ) -> Any:
-        if len(body) < LARGE_BODY:
-            return kind.decode(body, version, betas)
+        """Decode a large body in a thread."""
         # A decoder keeps the interpreter to itself until it is done. Several at once would gain
         # nothing, and the event loop would wait for all of them.
         async with self._decoding:

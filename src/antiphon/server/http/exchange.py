@@ -89,14 +89,12 @@ class Exchange:
         self.gone = False
         # Taken out of the scope, because it refers to the scope: a cycle lives until a collection.
         self._direct: Direct | None = scope.get("state", {}).pop(DIRECT, None)
-        self._headers: dict[bytes, bytes] | None = None
+        self._headers = _joined(scope["headers"])
         self._receive = receive
         self._send = send
 
     def header(self, name: bytes) -> str | None:
         """Return a request header; of a repeated one, all values joined by a comma."""
-        if self._headers is None:
-            self._headers = _joined(self.scope["headers"])
         value = self._headers.get(name)
         # Spaces and tabs around a value are no part of it (RFC 9110, 5.5).
         return None if value is None else value.decode("latin-1").strip(" \t")

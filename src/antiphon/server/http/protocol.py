@@ -45,6 +45,8 @@ LARGEST_HEAD = 64 * 1024
 NO_REQUEST = "Invalid HTTP request received."
 VERSIONS = ("1.1", "1.0")
 BAD_HOST = "The request must have one valid Host header."
+# The headers with a meaning for the connection.
+CHECKED = frozenset({b"host", b"transfer-encoding", b"expect"})
 # A host and a port, or nothing (RFC 9110, 7.2).
 HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*[ \t]*", re.ASCII)
 # The bytes that are parsed at once. They hold some hundred requests at most, so no more than that
@@ -224,6 +226,11 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._drop_trailer(name, value)
             return
         name = name.lower()
+        if name in CHECKED:
+            self._check_header(name, value)
+        self.headers.append((name, value))
+
+    def _check_header(self, name: bytes, value: bytes) -> None:
         match name:
             case b"host":
                 self._hosts += 1
@@ -234,7 +241,6 @@ class EnvelopeProtocol(HttpToolsProtocol):
             case b"expect" if value.strip().lower() == b"100-continue":
                 # HTTP/1.0 has no interim answers.
                 self.expect_100_continue = self.parser.get_http_version() == "1.1"
-        self.headers.append((name, value))
 
     def _drop_trailer(self, name: bytes, value: bytes) -> None:
         if self._room is None:

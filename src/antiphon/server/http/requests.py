@@ -63,30 +63,26 @@ def read_version(exchange: Exchange) -> str:
         raise InvalidRequestError(
             f'anthropic-version: "{shortened(version)}" is not a valid version'
         )
-    check_betas(exchange.header(b"anthropic-beta"))
     return version
 
 
 def read_betas(exchange: Exchange) -> frozenset[str]:
-    """Return the betas of a request that have keys in bodies; see `wire.base.BetaValue`."""
-    header = exchange.header(b"anthropic-beta")
-    return BETAS.intersection(map(str.strip, header.split(","))) if header else NO_BETAS
+    """Return the betas of a request that have keys in bodies; see `wire.base.BetaValue`.
 
-
-def check_betas(header: str | None) -> None:
-    """Accept any names of beta features, known or not: only their fields in the body count.
-
-    Claude Code sends names that change monthly, so only a text that cannot be a name is refused.
+    Accepts any names of beta features, known or not: Claude Code sends names that change monthly.
+    Only a text that cannot be a name is refused, by an `InvalidRequestError`.
     """
-    if header is None:
-        return
-    wrong = [name for one in header.split(",") if (name := one.strip()) and not _BETA.match(name)]
-    if wrong:
+    header = exchange.header(b"anthropic-beta")
+    if not header:
+        return NO_BETAS
+    names = [name for one in header.split(",") if (name := one.strip())]
+    if wrong := [name for name in names if not _BETA.match(name)]:
         names = ", ".join(f"`{shortened(name)}`" for name in wrong)
         raise InvalidRequestError(
             f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
             "documentation at platform.claude.com/docs or try again without the header."
         )
+    return BETAS.intersection(names)
 
 
 async def read_body(exchange: Exchange, settings: Settings, share: BodyShare) -> bytes:
