@@ -30,7 +30,7 @@ from antiphon.service.caching import CachedRequest
 from antiphon.service.limits.admission import Admission
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import Fold
-from antiphon.wire.messages import Message
+from antiphon.wire.messages import Message, Usage
 
 EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
 """The events of a stream; simultaneous events form one group."""
@@ -64,6 +64,7 @@ class Answer:
         # Before `Started`, the size of the prompt is known only from an engine that counts exactly.
         exact = engine.capabilities.counts_exactly
         self._prompt_tokens = TokenCounts(input=admission.input_tokens if exact else 0)
+        self._usage: Usage | None = None
         self._due = False
         self.entry: LedgerEntry | None = None
 
@@ -149,6 +150,9 @@ class Answer:
 
     def _note_prompt(self, assembly: Assembly) -> None:
         """Tell the admission the size of the prompt, unless it knows it already."""
+        if assembly.usage is self._usage:
+            return
+        self._usage = assembly.usage
         tokens = TokenCounts.of(assembly.usage)
         if tokens != self._prompt_tokens:
             self._prompt_tokens = tokens

@@ -69,7 +69,8 @@ class Delivery:
         """Deliver slots as they are added, `pause_s` after the first of them."""
         while True:
             await self._added.wait()
-            await asyncio.sleep(self._pause_s)
+            if self._pause_s:
+                await asyncio.sleep(self._pause_s)
             self._added.clear()
             retry_s = RETRY_S
             while not await self._delivered():

@@ -48,10 +48,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FREE = Price()
+_NO_COSTS = Costs()
 
 
 def cost(price: Price, tokens: TokenCounts, tier: ServiceTier = "standard") -> Costs:
     """Price each counter of a request by the card for its prompt."""
+    if price is FREE:
+        return _NO_COSTS
     card = price.card(tokens.prompt)
     return Costs(
         input=_charge(tokens.input, card.input, tier),
@@ -64,7 +67,10 @@ def cost(price: Price, tokens: TokenCounts, tier: ServiceTier = "standard") -> C
 
 def uncached_cost(price: Price, tokens: TokenCounts, tier: ServiceTier = "standard") -> int:
     """Return what the prompt of a request would cost without a prompt cache: as plain input."""
-    return _charge(tokens.prompt, price.card(tokens.prompt).input, tier)
+    if price is FREE:
+        return 0
+    prompt = tokens.prompt
+    return _charge(prompt, price.card(prompt).input, tier)
 
 
 def worst_case(

@@ -8,7 +8,6 @@ forgotten are the same: nothing is used.
 """
 
 from collections.abc import Mapping
-from itertools import repeat
 
 import msgspec
 
@@ -77,16 +76,26 @@ def decide(
     A refusal only rewrites a bucket whose limit or clock has changed: its used units are counted
     from now on, so that the retry succeeds after the wait that the refusal names.
     """
+    levels: list[Level] = []
+    after: dict[str, Bucket] = {}
+    for draw in draws:
+        used = _used(buckets.get(draw.bucket), now)
+        if wait_ms(draw, used):
+            return _refused(draws, buckets, now)
+        after[draw.bucket] = taken = _taken(used, draw, now)
+        levels.append(_level(taken.used, draw.limit))
+    return Granted(tuple(levels)), after
+
+
+def _refused(
+    draws: tuple[Draw, ...], buckets: Mapping[str, Bucket], now: int
+) -> tuple[Limited, dict[str, Bucket]]:
     counts = [_used(buckets.get(draw.bucket), now) for draw in draws]
     waits = list(map(wait_ms, draws, counts))
-    if any(waits):
-        longest = max(waits)
-        levels = tuple(_level(used, d.limit) for d, used in zip(draws, counts, strict=True))
-        limited = Limited(waits.index(longest), longest, levels)
-        return limited, _rewritten(draws, counts, buckets, now)
-    after = list(map(_taken, counts, draws, repeat(now)))
-    granted = Granted(tuple([_level(bucket.used, bucket.limit) for bucket in after]))
-    return granted, {draw.bucket: bucket for draw, bucket in zip(draws, after, strict=True)}
+    longest = max(waits)
+    levels = tuple([_level(used, d.limit) for d, used in zip(draws, counts, strict=True)])
+    limited = Limited(waits.index(longest), longest, levels)
+    return limited, _rewritten(draws, counts, buckets, now)
 
 
 def _taken(used: int, draw: Draw, now: int) -> Bucket:

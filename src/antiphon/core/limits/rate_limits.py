@@ -68,6 +68,8 @@ _OWNERS = {
 # An amount for each type; a missing type has none.
 Amounts: TypeAlias = Mapping[LimitType, int]
 ScopeLimits: TypeAlias = Mapping[LimitType, int]
+# The rest of a limit, the limit, and the milliseconds until its bucket is full.
+_Binding: TypeAlias = tuple[int, int, int]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -116,39 +118,37 @@ def limit_headers(
 
     `tokens` is the sum of the types that are tokens.
     """
-    bindings: dict[LimitType, tuple[int, int, int]] = {}
+    bindings: dict[LimitType, _Binding] = {}
     for one, level in zip(limits, levels, strict=True):
-        left = (level.remaining, one.limit, level.full_in_ms)
+        rest = (level.remaining, one.limit, level.full_in_ms)
         known = bindings.get(one.type)
-        if known is None or left < known:
-            bindings[one.type] = left
-    rows: list[tuple[tuple[str, str, str], tuple[int, int, int]]] = []
+        if known is None or rest < known:
+            bindings[one.type] = rest
+    rows: list[tuple[tuple[str, str, str], bool, _Binding]] = []
     remaining = limit = full_in_ms = 0
     for kind, shown in _TYPES.items():
         binding = bindings.get(kind)
         if binding is None:
             continue
+        rows.append((shown.headers, shown.tokens, binding))
         if shown.tokens:
             remaining += binding[0]
             limit += binding[1]
             full_in_ms = max(full_in_ms, binding[2])
-            binding = _rounded(*binding)
-        rows.append((shown.headers, binding))
     if limit:
-        rows.append((_SUM, _rounded(remaining, limit, full_in_ms)))
+        rows.append((_SUM, True, (remaining, limit, full_in_ms)))
     headers: dict[str, str] = {}
     moments, past_us = _Moments(now), now.microsecond
-    for (of_limit, of_remaining, of_reset), (remaining, limit, full_in_ms) in rows:
+    for (of_limit, of_remaining, of_reset), rounds, (left, limit, full_in_ms) in rows:
         headers[of_limit] = str(limit)
-        headers[of_remaining] = str(remaining)
+        rounded = rounds and limit >= _ROUNDED_FROM
+        headers[of_remaining] = str(min(limit, _to_thousands(left)) if rounded else left)
         headers[of_reset] = moments[-(-(past_us + full_in_ms * _MS_US) // _SECOND_US)]
     return headers
 
 
-def _rounded(remaining: int, limit: int, full_in_ms: int) -> tuple[int, int, int]:
-    if limit >= _ROUNDED_FROM:
-        remaining = min(limit, (remaining + _THOUSAND // 2) // _THOUSAND * _THOUSAND)
-    return remaining, limit, full_in_ms
+def _to_thousands(tokens: int) -> int:
+    return (tokens + _THOUSAND // 2) // _THOUSAND * _THOUSAND
 
 
 class _Moments(dict[int, str]):

@@ -35,6 +35,8 @@ def breakpoints_of(
     automatic = params.cache_control
     if automatic is not None:
         breakpoints += _automatic(automatic, turns, params, breakpoints)
+    if not breakpoints:
+        return ()
     if len(breakpoints) > MOST_BREAKPOINTS:
         raise InvalidRequestError(
             f"A maximum of {MOST_BREAKPOINTS} blocks with cache_control may be provided. "

@@ -58,8 +58,11 @@ async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0)
 
 
 def _are_plain(prompt: Prompt) -> bool:
-    blocks = (block for turn in prompt.turns for block in turn.content)
-    return all(isinstance(block, TextParam) and not block.citations for block in blocks)
+    for turn in prompt.turns:
+        for block in turn.content:
+            if not isinstance(block, TextParam) or block.citations:
+                return False
+    return True
 
 
 async def _read_pdfs(prompt: Prompt, file_reader: FileReader) -> dict[int, Pages]:
