@@ -172,7 +172,9 @@ class Assembly:
             # First of all: the rest may contain a stop sequence, which ends the message too.
             self._correct(event.prompt)
         rest = self._rest()
-        return rest if self.ended else rest + self._feed_other(event)
+        if self.ended:
+            return rest
+        return rest + self._feed_other(event)
 
     def _feed_other(self, event: EngineEvent) -> list[StreamEvent]:
         match event:

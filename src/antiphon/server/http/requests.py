@@ -77,9 +77,9 @@ def read_betas(exchange: Exchange) -> frozenset[str]:
         return NO_BETAS
     names = [name for one in header.split(",") if (name := one.strip())]
     if wrong := [name for name in names if not _BETA.match(name)]:
-        names = ", ".join(f"`{shortened(name)}`" for name in wrong)
+        refused = ", ".join(f"`{shortened(name)}`" for name in wrong)
         raise InvalidRequestError(
-            f"Unexpected value(s) {names} for the `anthropic-beta` header. Please consult our "
+            f"Unexpected value(s) {refused} for the `anthropic-beta` header. Please consult our "
             "documentation at platform.claude.com/docs or try again without the header."
         )
     return BETAS.intersection(names)
