@@ -13,9 +13,9 @@ then.
 
 Worst cases, measured on a shared core of a small machine:
 
-- Time: 28 ms a MB for 100,000 requests of 1 kB; 70 ms a MB for any other text, and 15 to 36 µs for
-  each request besides. Each byte is searched once for the ends of requests and decoded once. The
-  chunk that completes a large request takes 5 ms for each MB of that request.
+- Time: 28 ms a MB for requests of 1 kB; 70 ms a MB for any text, and 15 to 36 µs for each request
+  and each chunk besides. Each byte is searched once for the ends of requests, and each request is
+  decoded once it is complete: such a chunk takes 5 ms for each MB of a large request.
 - Memory: the chunk, 6 MB for one piece of it, twice the largest request (as it arrives, and its
   params), and 9 MB for the digests of 100,000 custom ids.
 """
