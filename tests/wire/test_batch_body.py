@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from antiphon.wire.batch_body import BatchBody, BatchItem, LargeRequestError
 from antiphon.wire.batches import MOST_REQUESTS, CreateBatchParams
-from antiphon.wire.decoding import BodyDecoder, BodyError
+from antiphon.wire.decoding import EXTRA, BodyDecoder, BodyError, Fault
 from antiphon.wire.json_structure import MOST_STRUCTURAL
 
 Json: TypeAlias = Any
@@ -23,7 +23,6 @@ LARGEST = 32 * MIB
 PIECE = 1 << 16
 WHOLE = BodyDecoder(CreateBatchParams)
 NOT_JSON = "The request body is not valid JSON: "
-EXTRA = "Extra inputs are not permitted"
 MALFORMED = f"{NOT_JSON}JSON is malformed: "
 
 
@@ -67,7 +66,7 @@ def decoded_whole(body: bytes) -> list[tuple[str, Json]] | str:
         return fault_of(body)
     for key in value:
         if key != "requests":
-            return f"{key}: {EXTRA}"
+            return str(Fault((key,), EXTRA))
         if not isinstance(value[key], list) or not value[key]:
             return fault_of(body)
         known: set[str] = set()
