@@ -152,7 +152,7 @@ class Assembly:
         )
         return MessageStart(message=message)
 
-    def feed(self, event: EngineEvent) -> list[StreamEvent]:
+    def feed(self, event: EngineEvent) -> list[StreamEvent]:  # noqa: PLR0911 - a way for each kind
         """Return the stream events for one engine event: often none, several at the end."""
         if self.ended:
             raise RuntimeError("the message has ended")
