@@ -17,6 +17,7 @@ from antiphon.store.batches.listing import cancel_batch
 from antiphon.store.batches.rows import RowState
 from antiphon.store.batches.workers import LeaseLostError, NotOwnerError, Unsettled, leave, renew
 from antiphon.store.database.database import Database
+from antiphon.store.ledger import find_entries
 from support.batches import (
     EXHAUSTED,
     a_batch,
@@ -26,6 +27,7 @@ from support.batches import (
     all_results,
     end_lease,
     finish,
+    finished,
     settle,
     some_requests,
     stored_batch,
@@ -261,6 +263,9 @@ async def test_unsettled_requests_of_a_dead_worker_are_handed_over_until_settled
     # What errored has no entry, so there is nothing to settle.
     assert await stored_rows(database, "worker") == [(None,), ("worker_1",), (None,)]
     unsettled = (Unsettled("msgbatch_1", 1, "req_msgbatch_1_1_0"),)
+    async with database.read() as connection:
+        entries = await find_entries(connection, [row.entry_id for row in unsettled])
+    assert entries == (finished(claimed[1]).entry,)
     for name in ("worker_2", "worker_3"):
         await end_lease(database, worker)
         worker = await add_worker(database, name)

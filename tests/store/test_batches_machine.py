@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import select
 
 from antiphon.store.batches.claims import ClaimedRequest, close_stopped, give_back, set_waits_for
@@ -32,6 +33,7 @@ from support.batches import (
     add_worker,
     all_results,
     charged,
+    end_lease,
     finish,
     settle,
     stored_batch,
@@ -42,7 +44,20 @@ from support.examples import examples
 from support.ledger import NOON
 
 PICKS = st.integers(0, 99)
-SPANS = st.sampled_from([timedelta(seconds=10), LEASE, DAY, 29 * DAY])
+SPANS = st.sampled_from([timedelta(hours=6), DAY, 29 * DAY])
+# What workers do, by how often they do it.
+FREQUENCIES = {
+    "claim": 8,
+    "commit": 4,
+    "settle": 2,
+    "crash": 3,
+    "lapse": 1,
+    "begin_worker": 3,
+    "give_back": 2,
+    "heartbeat": 1,
+    "leave": 1,
+}
+SEEDS = st.integers(0, 2**32)
 OPEN = (RowState.PENDING, RowState.CLAIMED)
 
 
@@ -126,27 +141,53 @@ class BatchesMachine(RuleBasedStateMachine):
         rows = {number: Row(rank) for number, rank in enumerate(ranks)}
         self.batches[batch_id] = Known(batch_id, workspace, self.now, rows, len(rows))
 
-    @rule()
-    def begin_worker(self) -> None:
+    def begin_worker(self, pick: int = 0, most: int = 0) -> None:
+        del pick, most
         self.made += 1
         name = f"worker_{self.made}"
         self.runner.run(add_worker(self.database, name, self.now))
         self.leases[name] = self.now + LEASE
         self.owned[name] = []
 
+    @initialize(seed=SEEDS)
+    def begin(self, seed: int) -> None:
+        """Begin with work, so that most histories have some."""
+        self.create(None, [0, 1, 0])
+        self.create("wrkspc_a", [0, 0])
+        self.begin_worker()
+        self.begin_worker()
+        self.work(seed)
+
+    @rule(seed=SEEDS)
+    def work(self, seed: int) -> None:
+        """Let workers do something. Drawn one by one, most histories would have few claims."""
+        chance = Random(seed)  # noqa: S311 - no secret
+        for name in chance.choices(list(FREQUENCIES), list(FREQUENCIES.values()), k=12):
+            getattr(self, name)(chance.randrange(100), chance.randint(1, 6))
+
     @rule(span=SPANS)
     def wait(self, span: timedelta) -> None:
         self.now += span
 
-    @precondition(lambda self: self.owned)
-    @rule(pick=PICKS)
-    def heartbeat(self, pick: int) -> None:
+    def lapse(self, pick: int, most: int) -> None:
+        """Let a part of a lease pass."""
+        del pick
+        self.now += most * LEASE / 8
+
+    def crash(self, pick: int, most: int) -> None:
+        """Let the lease of one worker end, with whatever it owns."""
+        del most
+        worker = self._worker(pick)
+        self.runner.run(end_lease(self.database, worker))
+        if worker.id in self.leases:
+            self.leases[worker.id] = NOON - DAY
+
+    def heartbeat(self, pick: int, most: int) -> None:
+        del most
         self._as_owner(pick, renew)
 
-    @precondition(lambda self: self.owned)
-    @rule(pick=PICKS, most=st.integers(1, 7), turn=st.integers(0, 3))
-    def claim(self, pick: int, most: int, turn: int) -> None:
-        worker = self._worker(pick)
+    def claim(self, pick: int, most: int) -> None:
+        worker, turn = self._worker(pick), pick % 3
         if not self._leased(worker):
             with pytest.raises(LeaseLostError):
                 self.runner.run(take(self.database, worker, most, turn=turn))
@@ -165,10 +206,8 @@ class BatchesMachine(RuleBasedStateMachine):
         self.owned[worker.id] += found.requests
         self._check_claim(found.requests, before, most)
 
-    @precondition(lambda self: self.owned)
-    @rule(pick=PICKS, most=st.integers(1, 6), succeeded=st.booleans())
-    def commit(self, pick: int, most: int, succeeded: bool) -> None:
-        worker = self._worker(pick)
+    def commit(self, pick: int, most: int) -> None:
+        worker, succeeded = self._worker(pick), pick % 5 > 0
         requests = self.owned[worker.id][:most]
         committing = finish(self.database, worker, requests, succeeded=succeeded)
         if not self._leased(worker):
@@ -189,8 +228,6 @@ class BatchesMachine(RuleBasedStateMachine):
                 row.worker = None
             self.batches[request.batch_id].counts[row.state.name.lower()] += 1
 
-    @precondition(lambda self: self.owned)
-    @rule(pick=PICKS, most=st.integers(1, 6))
     def settle(self, pick: int, most: int) -> None:
         """Mark the first finished requests of a worker, also of one whose lease has ended."""
         worker = self._worker(pick)
@@ -204,23 +241,20 @@ class BatchesMachine(RuleBasedStateMachine):
         for batch_id, number in mine:
             self.batches[batch_id].rows[number].worker = None
 
-    @precondition(lambda self: self.owned)
-    @rule(pick=PICKS, tried=st.booleans())
-    def give_back(self, pick: int, tried: bool) -> None:
-        worker = self._worker(pick)
-        requests = self.owned[worker.id][:2]
+    def give_back(self, pick: int, most: int) -> None:
+        worker, tried = self._worker(pick), pick % 2 > 0
+        requests = self.owned[worker.id][:most]
         given = self._as_owner(
             pick,
             lambda connection, worker: give_back(connection, worker, requests, tried=tried),
         )
         if given:
-            del self.owned[worker.id][:2]
+            del self.owned[worker.id][:most]
             for request in requests:
                 self._free(request.batch_id, request.number, tried=tried)
 
-    @precondition(lambda self: self.owned)
-    @rule(pick=PICKS)
-    def leave(self, pick: int) -> None:
+    def leave(self, pick: int, most: int) -> None:
+        del most
         worker = self._worker(pick)
         if self._as_owner(pick, leave):
             self.leases[worker.id] = NOON - DAY
@@ -322,8 +356,11 @@ class BatchesMachine(RuleBasedStateMachine):
     # -- the model
 
     def _worker(self, pick: int) -> Worker:
+        """Pick a worker, mostly one whose lease runs."""
         names = list(self.owned)
-        return a_worker(names[pick % len(names)], self.now)
+        leased = [name for name in names if self.leases.get(name, self.now) > self.now]
+        chosen = leased if leased and pick % 4 else names
+        return a_worker(chosen[pick % len(chosen)], self.now)
 
     def _batch(self, pick: int) -> Known:
         return list(self.batches.values())[pick % len(self.batches)]
@@ -419,4 +456,4 @@ class BatchesMachine(RuleBasedStateMachine):
 
 
 TestBatches = BatchesMachine.TestCase
-TestBatches.settings = settings(max_examples=examples(0.3), stateful_step_count=40)
+TestBatches.settings = settings(max_examples=examples(0.2), stateful_step_count=15)

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES, price_for
-from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
+from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, workspace_id
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.tables import ledger
-from antiphon.store.ledger import COUNTERS
+from antiphon.store.ledger import find_entries
 
 # A Wednesday, in a week that begins in another month.
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -39,17 +37,7 @@ def an_entry(number: int = 1, at: datetime = NOON, **fields: object) -> LedgerEn
 
 async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry | None:
     """Read an entry back from the database."""
-    found = await connection.execute(select(ledger).where(ledger.c.id == entry_id))
-    row = found.mappings().one_or_none()
-    if row is None:
-        return None
-    facts = set(LedgerEntry.__struct_fields__) - {"tokens", "costs", "outcome"}
-    return LedgerEntry(
-        **{name: row[name] for name in facts},
-        outcome=Outcome(row["outcome"]),
-        tokens=TokenCounts(**{name: row[f"{name}_tokens"] for name in (*COUNTERS, "thinking")}),
-        costs=Costs(**{name: row[f"{name}_cost"] for name in COUNTERS}),
-    )
+    return next(iter(await find_entries(connection, [entry_id])), None)
 
 
 def moments(start: datetime, span: timedelta) -> st.SearchStrategy[datetime]:

@@ -8,6 +8,7 @@ from operator import attrgetter
 from sqlalchemy import BigInteger, func, literal_column, select
 
 from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.core.limits.periods import midnight
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.tables import DAY, ledger, stored_moment
@@ -48,6 +49,21 @@ async def add_entries(
     for start in range(0, len(entries), rows_at_once):
         rows = [_row(entry) for entry in entries[start : start + rows_at_once]]
         await connection.exec_driver_sql(adding, rows)
+
+
+async def find_entries(connection: AsyncConnection, ids: Sequence[str]) -> tuple[LedgerEntry, ...]:
+    """Return the entries with these ids, in any order."""
+    found = await connection.execute(select(ledger).where(ledger.c.id.in_(ids)))
+    facts = set(_FACTS) - {"outcome"}
+    return tuple(
+        LedgerEntry(
+            **{name: row[name] for name in facts},
+            outcome=Outcome(row["outcome"]),
+            tokens=TokenCounts(**{name: row[f"{name}_tokens"] for name in (*COUNTERS, "thinking")}),
+            costs=Costs(**{name: row[f"{name}_cost"] for name in COUNTERS}),
+        )
+        for row in found.mappings()
+    )
 
 
 async def entries_since(connection: AsyncConnection, moment: datetime) -> tuple[str, ...]:
