@@ -111,6 +111,8 @@ async def claim(
     while queues and len(taken) < most and size > 0:
         for position, queue in enumerate(queues):
             share = math.ceil((most - len(taken)) / (len(queues) - position))
+            if not share or size <= 0:
+                break
             part = await _take(connection, worker.id, queue[0], share, size, alone=not taken)
             taken += part
             size -= sum(len(request.params) for request in part)
