@@ -10,10 +10,9 @@ from antiphon.store.batches.claims import (
     close_stopped,
     give_back,
     set_waits_for,
-    stopped_batches,
 )
 from antiphon.store.batches.create import NewRequest, begin_batch
-from antiphon.store.batches.listing import cancel_batch
+from antiphon.store.batches.listing import cancel_batch, stopped_batches
 from antiphon.store.batches.rows import RowState
 from antiphon.store.batches.workers import LeaseLostError, NotOwnerError, Unsettled, leave, renew
 from antiphon.store.database.database import Database

@@ -176,16 +176,6 @@ async def clear_waits_for(connection: AsyncConnection) -> None:
     await connection.execute(waiting.values(waits_for=None))
 
 
-async def stopped_batches(
-    connection: AsyncConnection, batch_ids: Collection[str], now: datetime
-) -> frozenset[str]:
-    """Return which of these batches are cancelled or expired."""
-    late = _columns.expires_at <= now
-    stopped = or_(_columns.cancel_initiated_at.is_not(None), late)
-    query = select(_columns.id).where(_columns.id.in_(batch_ids), stopped)
-    return frozenset(await connection.scalars(query))
-
-
 _GIVEN_BACK = {
     "batch_id": "text",
     "number": "int",

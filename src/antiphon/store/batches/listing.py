@@ -3,10 +3,11 @@
 Rows are removed in portions, each in a transaction of its caller: a batch has up to 100,000.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Tuple, delete, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Tuple, delete, func, literal, or_, select, tuple_, update
 
 from antiphon.core.pagination import IdCursor, check_cursor, unknown_id
 from antiphon.store.batches.rows import (
@@ -99,6 +100,16 @@ async def cancel_workspace(
 ) -> None:
     """Cancel every open batch of a workspace."""
     await _cancel(connection, in_workspace(workspace_id) & visible, now)
+
+
+async def stopped_batches(
+    connection: AsyncConnection, batch_ids: Collection[str], now: datetime
+) -> frozenset[str]:
+    """Return which of these batches are cancelled or expired."""
+    late = _columns.expires_at <= now
+    stopped = or_(_columns.cancel_initiated_at.is_not(None), late)
+    query = select(_columns.id).where(_columns.id.in_(batch_ids), stopped)
+    return frozenset(await connection.scalars(query))
 
 
 async def delete_batch(
