@@ -126,6 +126,19 @@ async def test_new_database_is_what_the_migrations_would_have_made(database: Dat
     assert made == migrated
 
 
+async def test_schema_of_every_release_becomes_the_newest(database: Database) -> None:
+    async with database.write() as connection:
+        newest = await connection.run_sync(everything)
+    for version in range(1, int(NEWEST)):
+        async with database.write() as connection:
+            await connection.run_sync(drop_everything)
+            await connection.run_sync(upgrade_to(f"{version:04}"))
+            assert await connection.run_sync(everything) != newest
+        await migrate(database)
+        async with database.read() as connection:
+            assert await connection.run_sync(everything) == newest
+
+
 async def test_second_migration_is_harmless(database: Database) -> None:
     await migrate(database)
     async with database.read() as connection:
