@@ -20,7 +20,6 @@ from benchmarks.startup import IMPORTS
 
 ANYWAY = "import asyncio, logging, msgspec, uvloop"
 CORE = f"{ANYWAY}, sqlalchemy, sqlalchemy.dialects.sqlite.aiosqlite"
-NO_RICH = f"{ANYWAY}, sys; sys.modules['rich'] = None"
 # It waits twice, so that its memory can be looked at from outside.
 TIMED = """
 import time
@@ -58,8 +57,6 @@ ROWS = (
     Row("sqlalchemy: PostgreSQL", "import sqlalchemy.dialects.postgresql", CORE),
     Row("alembic", "import alembic.command, alembic.config", CORE),
     Row("sqlite3", "import sqlite3"),
-    Row("structlog, with rich", "import structlog"),
-    Row("structlog, without rich", "import structlog", NO_RICH),
     Row("rich", "import rich.console, rich.table"),
     Row("aiohttp", "import aiohttp"),
     Row("jinja2", "import jinja2.sandbox"),

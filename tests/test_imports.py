@@ -20,6 +20,7 @@ LATER = {
     "pip",
     "pypdfium2",
     "pypdfium2_raw",
+    "rich",
     "sqlalchemy.dialects.postgresql",
     "sqlalchemy.ext.asyncio",
     "sqlalchemy.orm",

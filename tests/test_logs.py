@@ -8,28 +8,30 @@ import re
 import struct
 import sys
 import termios
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import structlog
 
 from antiphon.logs import (
     MOST_LINES,
     ConsoleLines,
+    EventLog,
     LineWriter,
     frames_only,
     request_line,
     set_up_logs,
 )
+from support.logs import reset_logs
 
 
 def test_line_is_json_without_a_terminal(monkeypatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     monkeypatch.setattr(sys, "stderr", stream)
     set_up_logs("info", "auto")
-    structlog.get_logger().info("request", status=200)
-    structlog.get_logger().debug("not said")
-    structlog.reset_defaults()
+    EventLog("antiphon.tests").info("request", status=200)
+    EventLog("antiphon.tests").debug("not said")
+    reset_logs()
     (line,) = stream.buffer.getvalue().splitlines()
     said = json.loads(line)
     assert (said["event"], said["status"], said["level"]) == ("request", 200, "info")
@@ -50,8 +52,7 @@ def test_line_of_a_library_has_the_form_of_all_others(monkeypatch, form: str) ->
         except ValueError:
             library.exception("failed")
     finally:
-        logging.basicConfig(handlers=[], force=True)
-        structlog.reset_defaults()
+        reset_logs()
     written = stream.buffer.getvalue().decode()
     assert "what the caller sent" not in written
     assert "not said" not in written
@@ -78,8 +79,8 @@ def test_console_escapes_what_a_terminal_would_obey(monkeypatch, event: str, odd
     monkeypatch.setattr(sys, "stderr", stream)
     set_up_logs("info", "console")
     fields = {"request_id": "req_1", "method": "GET", "duration_ms": 1.0}
-    structlog.get_logger().info(event, path=f"/a{odd}b", model="模型 é", **fields)
-    structlog.reset_defaults()
+    EventLog("antiphon.tests").info(event, path=f"/a{odd}b", model="模型 é", **fields)
+    reset_logs()
     written = stream.buffer.getvalue().decode()
     assert "模型 é" in written
     assert odd not in written.replace("\x1b[0m", "").removesuffix("\n")
@@ -89,7 +90,7 @@ def test_a_traceback_says_where_and_not_what() -> None:
     try:
         raise ValueError("what the caller sent")  # noqa: TRY301 - it is the example
     except ValueError as error:
-        event = frames_only(None, "error", {"exc_info": error})
+        event = frames_only({"exc_info": error})
     assert event["exception"] == "ValueError"
     assert "test_a_traceback" in event["frames"][-1]
     assert "what the caller sent" not in repr(event)
@@ -119,6 +120,8 @@ def test_line_without_an_event_loop_is_written_at_once() -> None:
 
 
 REQUEST = {
+    "timestamp": datetime(2026, 11, 28, 17, 55, 20, 123456, UTC),
+    "level": "info",
     "event": "request",
     "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy",
     "method": "POST",
@@ -185,9 +188,8 @@ def test_text_of_a_caller_cannot_steer_the_terminal() -> None:
 
 
 def test_line_with_room_tells_the_time_of_day() -> None:
-    event = {**REQUEST, "timestamp": "2026-11-28T17:55:20.123456Z"}
-    assert "17:55" not in request_line(event, 88)
-    assert request_line(event, 89).endswith(f" 17:55:20Z {REQUEST['request_id']}")
+    assert "17:55" not in request_line(REQUEST, 88)
+    assert request_line(REQUEST, 89).endswith(f" 17:55:20Z {REQUEST['request_id']}")
 
 
 def test_hint_stands_below_the_line_of_its_request() -> None:
@@ -209,8 +211,8 @@ def test_line_fits_into_the_terminal_that_it_is_written_to(columns: int) -> None
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with open(theirs, "w", encoding="utf-8") as terminal:  # noqa: PTH123 - an open file
         lines = ConsoleLines(terminal)
-        line = lines(None, "info", {**REQUEST, "path": f"/{'p' * 200}"})
-        other = lines(None, "info", {"event": "ready", "level": "info"})
+        line = lines.line({**REQUEST, "path": f"/{'p' * 200}"})
+        other = lines.line({**REQUEST, "event": "ready"})
     os.close(ours)
     shown = re.sub(r"\x1b\[[0-9;]*m", "", line)
     assert len(shown) == max(columns, 80) or columns == 60
@@ -221,9 +223,9 @@ def test_console_without_a_terminal_has_no_colours(monkeypatch: pytest.MonkeyPat
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     monkeypatch.setattr(sys, "stderr", stream)
     set_up_logs("info", "console")
-    structlog.get_logger().info(**REQUEST)
-    structlog.get_logger().warning("key expires soon", key_id="k")
-    structlog.reset_defaults()
+    EventLog("antiphon.tests").info(**REQUEST)
+    EventLog("antiphon.tests").warning("key expires soon", key_id="k")
+    reset_logs()
     first, second = stream.buffer.getvalue().splitlines()
     assert first.startswith(b"200 POST /v1/messages")
     assert b"key expires soon" in second

@@ -10,15 +10,16 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO, TypeAlias
 
 import msgspec
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from antiphon.wire.errors import shortened
 
+# The logger of the standard library above those of this program, which are named by their modules.
+PROGRAM = "antiphon"
 MOST_FRAMES = 8
 MOST_LINES = 1000
 # The most characters of a library's message.
@@ -30,68 +31,120 @@ REQUEST = "request"
 COLUMNS = 80
 # A path, or a name of a model, is not shortened below this many characters.
 SHORTEST = 12
+# The columns of an event before its fields.
+EVENT_WIDTH = 30
 _COLOURS = {2: "\x1b[32m", 4: "\x1b[33m", 5: "\x1b[31m"}
+_LEVEL_COLOURS = {"debug": "", "info": _COLOURS[2], "warning": _COLOURS[4]}
 _PLAIN = "\x1b[0m"
+
+# A logged event: `timestamp` (ISO 8601, UTC), `level`, its fields, and `event`, which names it.
+EventFields: TypeAlias = dict[str, Any]
+
+
+class EventRecord(logging.LogRecord):
+    """An event of this program, as handlers get it; its message is the name of the event."""
+
+    def __init__(self, name: str, level: int, event: str, fields: EventFields) -> None:
+        super().__init__(name, level, "", 0, event, (), None)
+        self.fields = fields
+
+
+class EventLog:
+    """Logs events, each with fields of its own, to the standard library's logger of a name.
+
+    Its handlers get an `EventRecord`: in a server that of `set_up_logs`, in tests one that keeps
+    events.
+    """
+
+    __slots__ = ("_logger",)
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._log(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._log(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._log(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._log(logging.ERROR, event, fields)
+
+    def critical(self, event: str, **fields: Any) -> None:
+        self._log(logging.CRITICAL, event, fields)
+
+    def _log(self, level: int, event: str, fields: EventFields) -> None:
+        logger = self._logger
+        if logger.isEnabledFor(level):
+            logger.handle(EventRecord(logger.name, level, event, fields))
 
 
 def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Configure logging for the whole program; called once, by the command line."""
-    console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    processors: list[Processor] = [as_json_line]
-    if console:
-        processors = [
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            frames_only,
-            printable,
-            ConsoleLines(sys.stderr),
-        ]
-    lines = LineWriter(sys.stderr.buffer)
-    atexit.register(lines.flush)
+    write: Callable[[EventFields], None]
+    if form == "console" or (form == "auto" and sys.stderr.isatty()):
+        write = ConsoleLines(sys.stderr).write
+    else:
+        lines = LineWriter(sys.stderr.buffer)
+        atexit.register(lines.flush)
+        write = JsonLines(lines).write
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=(structlog.WriteLoggerFactory(sys.stderr) if console else lambda *_: lines),
-        cache_logger_on_first_use=True,
-    )
+    logging.getLogger(PROGRAM).setLevel(threshold)
     logging.basicConfig(
-        handlers=[LibraryLines()], level=max(threshold, logging.WARNING), force=True
+        handlers=[EventHandler(write)], level=max(threshold, logging.WARNING), force=True
     )
 
 
-class LibraryLines(logging.Handler):
-    """Writes what libraries log as events of this program, so that every line has one form."""
+class EventHandler(logging.Handler):
+    """Passes events on, and what libraries log as events, so that every line has one form."""
+
+    def __init__(self, write: Callable[[EventFields], None]) -> None:
+        super().__init__()
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log one record; of an exception, only the frames."""
-        log = structlog.get_logger(record.name)
-        error = record.exc_info[1] if record.exc_info else None
-        severe = record.levelno >= logging.ERROR
-        (log.error if severe else log.warning)(
-            "library",
-            logger=record.name,
-            message=shortened(record.getMessage(), LONGEST_MESSAGE),
-            **({"exc_info": error} if error else {}),
-        )
+        self._write(event_of(record))
+
+
+def event_of(record: logging.LogRecord) -> EventFields:
+    """Return the event of a record; of an exception, only its type and its frames."""
+    moment = datetime.fromtimestamp(record.created, UTC)
+    line: EventFields = {"timestamp": moment, "level": record.levelname.lower()}
+    if isinstance(record, EventRecord):
+        line |= record.fields
+        line["event"] = record.msg
+    else:
+        line["logger"] = record.name
+        line["message"] = shortened(record.getMessage(), LONGEST_MESSAGE)
+        line["exc_info"] = record.exc_info[1] if record.exc_info else None
+        line["event"] = "library"
+    return frames_only(line) if "exc_info" in line else line
 
 
 class ConsoleLines:
-    """Renders events for people: a request as one line, other events as structlog does.
+    """Writes events for people: a request as one line, of others all fields with their names.
 
     The line of a request is as long as the terminal is wide, if it can be: its path and its model
-    are shortened, never the request id.
+    are shortened, never the request id. What a terminal would obey or hide is escaped: callers
+    choose paths and the names of models.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._colours = stream.isatty()
-        self._others = structlog.dev.ConsoleRenderer(colors=self._colours)
 
-    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        if event.get("event") == REQUEST:
+    def write(self, event: EventFields) -> None:
+        self._stream.write(f"{self.line(event)}\n")
+        self._stream.flush()
+
+    def line(self, event: EventFields) -> str:
+        """Return the lines of an event, without the last line break."""
+        if event["event"] == REQUEST:
             return request_line(event, self._columns(), colours=self._colours)
-        return self._others(logger, name, event)
+        return event_line(event, colours=self._colours)
 
     def _columns(self) -> int:
         try:
@@ -100,7 +153,7 @@ class ConsoleLines:
             return COLUMNS
 
 
-def request_line(event: EventDict, columns: int, *, colours: bool = False) -> str:
+def request_line(event: EventFields, columns: int, *, colours: bool = False) -> str:
     """Return the line of a request: status, method, path, model, tokens, time, and its id.
 
     A line that is too long for the terminal loses the end of its path, then that of its model. One
@@ -114,8 +167,8 @@ def request_line(event: EventDict, columns: int, *, colours: bool = False) -> st
     path = shortened(path, max(room, SHORTEST))
     model = shortened(model, max(columns - fixed - len(path) - 1, SHORTEST))
     words = [str(event["method"]), path, *([model] if model else []), *rest]
-    clock = f"{str(event.get('timestamp', ''))[11:19]}Z"
-    if len(clock) > 1 and len(" ".join([*words, clock])) + len(status) + 1 <= columns:
+    clock = f"{event['timestamp']:%H:%M:%S}Z"
+    if len(" ".join([*words, clock])) + len(status) + 1 <= columns:
         words.insert(-1, clock)
     if colours and status[0].isdigit():
         status = f"{_COLOURS.get(int(status[0]), '')}{status}{_PLAIN}"
@@ -123,7 +176,18 @@ def request_line(event: EventDict, columns: int, *, colours: bool = False) -> st
     return f"{line}\n    hint: {visible(str(event['hint']))}" if event.get("hint") else line
 
 
-def _facts(event: EventDict) -> list[str]:
+def event_line(event: EventFields, *, colours: bool = False) -> str:
+    """Return the line of another event: its time (UTC), level and name, then its fields."""
+    level = event["level"]
+    head = f"{event['timestamp']:%Y-%m-%dT%H:%M:%S}Z [{level:<8}] "
+    if colours:
+        head = f"{_LEVEL_COLOURS.get(level, _COLOURS[5])}{head}{_PLAIN}"
+    kept = event.keys() - {"timestamp", "level", "event"}
+    fields = " ".join(f"{name}={visible(str(event[name]))}" for name in sorted(kept))
+    return f"{head}{visible(event['event']):<{EVENT_WIDTH}} {fields}".rstrip()
+
+
+def _facts(event: EventFields) -> list[str]:
     """Return what a request has of these: tokens, time, error, and whether its caller hung up."""
     facts = []
     if "input_tokens" in event:
@@ -172,9 +236,6 @@ class LineWriter:
         self._lines.append(line)
         self.flush()
 
-    debug = info
-    warning = critical = exception = error
-
     def flush(self) -> None:
         if self._lines:
             whole = b"\n".join(self._lines) + b"\n"
@@ -189,33 +250,23 @@ class LineWriter:
             self.flush()
 
 
-def frames_only(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+class JsonLines:
+    """Writes each event as a line of JSON; warnings and errors at once."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        self._lines = lines
+
+    def write(self, event: EventFields) -> None:
+        line = msgspec.json.encode(event, enc_hook=str)
+        at_once = event["level"] not in {"debug", "info"}
+        (self._lines.error if at_once else self._lines.info)(line)
+
+
+def frames_only(event: EventFields) -> EventFields:
     """Replace an exception by its type and its stack frames."""
-    del logger, name
     error = event.pop("exc_info", None)
     if isinstance(error, BaseException):
         frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
         event["exception"] = type(error).__name__
         event["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     return event
-
-
-def printable(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """Escape what a terminal would obey or hide: control characters, and changes of direction.
-
-    Callers choose paths and the names of models. Line breaks are escaped by the renderer too, but
-    not, for example, the one-character form of an escape sequence (U+009B).
-    """
-    del logger, name
-    for key, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[key] = visible(value)
-    return event
-
-
-def as_json_line(logger: WrappedLogger, name: str, event: EventDict) -> bytes:
-    """Return an event as a line of JSON, in one step: every request has a line."""
-    if "exc_info" in event:
-        event = frames_only(logger, name, event)
-    line = {"timestamp": datetime.now(UTC), "level": name, **event}
-    return msgspec.json.encode(line, enc_hook=str)

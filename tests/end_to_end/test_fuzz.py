@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-import structlog
 from starlette.types import ASGIApp
 
 from antiphon.logs import set_up_logs
@@ -21,6 +20,7 @@ from support.fuzz_requests import (
     request_number,
     simplifications,
 )
+from support.logs import reset_logs
 from support.processes import Program
 
 REQUESTS = 12_000
@@ -126,7 +126,7 @@ async def checked(app: ASGIApp, request: Request) -> str | None:
 async def app(platform: Any) -> AsyncGenerator[ASGIApp]:
     set_up_logs("error", "json")
     yield build_app(await platform({"max_body_bytes": LARGEST_BODY}))
-    structlog.reset_defaults()
+    reset_logs()
 
 
 async def smallest(app: ASGIApp, request: Request, wrong: str) -> Request:

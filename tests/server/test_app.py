@@ -1,10 +1,10 @@
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.server.app import build_app
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams
 from support.asgi import HELLO, KEY, Client
+from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
 

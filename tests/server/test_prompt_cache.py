@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.engines.base import EngineConfig, EngineEvent, Prompt, PromptSize
@@ -26,6 +25,7 @@ from support.cached_requests import (
     turn,
     usage_of,
 )
+from support.logs import capture_logs
 from support.organization import Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio

@@ -2,9 +2,9 @@ import asyncio
 
 import anyio
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.service.background import background
+from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
 

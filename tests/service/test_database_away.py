@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 import anyio
 import asyncpg
 import pytest
-import structlog
 
 from antiphon.core.billing.ledger import Closing, Opening, entry_of
 from antiphon.core.billing.usage import Outcome, TokenCounts
@@ -28,6 +27,7 @@ from antiphon.store.database.database import open_database, sqlite_url
 from antiphon.store.database.errors import DatabaseUnavailableError
 from antiphon.store.database.migrations import migrate
 from support.asgi import KEY, Answer, Client
+from support.logs import capture_logs
 from support.network import Network
 from support.organization import ADMIN, ORGANIZATIONS_PATH
 
@@ -116,7 +116,7 @@ async def test_every_endpoint_says_overloaded_while_postgresql_is_away_and_then_
 ) -> None:
     client = await start(database_url=network.url)
     assert (await client.create()).status == 200
-    with structlog.testing.capture_logs() as logged:
+    with capture_logs() as logged:
         await network.cut() if way == "cut" else network.silence()
         state = await until_ready(client, 503)
         assert_all_say_overloaded(await every_endpoint(client), logged)
@@ -154,7 +154,7 @@ async def test_administrators_write_on_a_locked_database_says_overloaded(
     client = await start()
     holder = sqlite3.connect(tmp_path / "antiphon.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with structlog.testing.capture_logs() as logged:
+    with capture_logs() as logged:
         refused = await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)
         assert_all_say_overloaded([refused], logged)
         # The journal keeps what was used, so requests go on.
@@ -177,7 +177,7 @@ async def test_table_that_another_program_has_locked_says_overloaded_on_postgres
     await transaction.start()
     await other.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
     await other.execute("NOTIFY antiphon_accounts")
-    with structlog.testing.capture_logs() as logged, anyio.fail_after(10):
+    with capture_logs() as logged, anyio.fail_after(10):
         refused = await client.post(KEYS, {"name": "new"}, x_api_key=ADMIN)
         assert_all_say_overloaded([refused], logged)
         # The journal keeps what was used, so requests go on.
@@ -223,7 +223,7 @@ async def test_server_whose_file_is_gone_admits_nothing_until_it_is_back(
         path.write_bytes(kept.read_bytes())
     elif way == "replaced by nothing":
         path.touch()
-    with structlog.testing.capture_logs() as logged:
+    with capture_logs() as logged:
         state = await until_ready(client, 503)
         assert_all_say_overloaded(await every_endpoint(client), logged)
         await anyio.sleep(1.5 * LOOK_EVERY_S)

@@ -8,7 +8,6 @@ from pathlib import Path
 import anyio
 import pytest
 from sqlalchemy import select
-from structlog.testing import capture_logs
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES
@@ -28,6 +27,7 @@ from antiphon.store.database.errors import StoreError
 from antiphon.store.database.migrations import migrate
 from antiphon.store.database.tables import ledger as table
 from antiphon.store.journal import SLOT_SIZE, JournalError
+from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
 

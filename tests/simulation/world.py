@@ -13,8 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import structlog
-
+from antiphon.logs import EventRecord
 from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.store.database.database import sqlite_url
 from antiphon.store.database.errors import StoreError
@@ -283,41 +282,34 @@ def _month_of(moment: datetime) -> tuple[int, int]:
 @contextmanager
 def logged(world: World) -> Generator[None]:
     """Keep what the program logs in the world's record, and print nothing."""
-    before = structlog.get_config()
-
-    def keep(logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
-        del logger
-        fault = event.pop("exc_info", None)
-        world.trace(f"{method}: {event.pop('event')}", **event)
-        foreseen = fault is None or isinstance(fault, StoreError)
-        if not foreseen or method == "critical":
-            world.unforeseen.append(f"{world.lines[-1]} {fault!r}")
-        raise structlog.DropEvent
-
-    libraries = _Library(world)
-    logging.getLogger().addHandler(libraries)
-    structlog.configure(
-        processors=[keep],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.ReturnLoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
+    handler = _Record(world)
+    logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
-        structlog.configure(**before)
-        logging.getLogger().removeHandler(libraries)
+        logging.getLogger().removeHandler(handler)
 
 
-class _Library(logging.Handler):
-    """Keeps what libraries log. What asyncio says is a task whose fault nobody has looked at."""
+class _Record(logging.Handler):
+    """Keeps what is logged. What asyncio says is a task whose fault nobody has looked at."""
 
     def __init__(self, world: World) -> None:
         super().__init__(logging.WARNING)
         self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record, EventRecord):
+            self._keep(record)
+            return
         self._world.trace(f"{record.name}: {record.getMessage()}")
         if record.name == "asyncio":
             fault = record.exc_info[1] if record.exc_info else None
+            self._world.unforeseen.append(f"{self._world.lines[-1]} {fault!r}")
+
+    def _keep(self, record: EventRecord) -> None:
+        level, fields = record.levelname.lower(), dict(record.fields)
+        fault = fields.pop("exc_info", None)
+        self._world.trace(f"{level}: {record.msg}", **fields)
+        foreseen = fault is None or isinstance(fault, StoreError)
+        if not foreseen or level == "critical":
             self._world.unforeseen.append(f"{self._world.lines[-1]} {fault!r}")

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
 from antiphon.core.billing.ledger import LedgerEntry, Opening
 from antiphon.core.billing.price_list import list_price
 from antiphon.core.billing.pricing import FREE
@@ -69,7 +67,6 @@ async def settle(entries: Sequence[LedgerEntry]) -> None:
 
 
 async def main(url: str, folder: str, seed: str, name: str) -> None:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     chance = random.Random(int(seed))  # noqa: S311 - random requests, no secrets
     database = await open_database(url)
     receivers = Receivers(settle, saving_to(database))

@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 
-import structlog
-
 from antiphon.engines.base import (
     Capabilities,
     Engine,
@@ -23,6 +21,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.rendezvous import prefix_key
 from antiphon.engines.rotation import Rotation
+from antiphon.logs import EventLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ class RoutedEngine:
 
     def _note(self, index: int, error: EngineError) -> None:
         left_out_s = self._rotation.failed(index, self._clock(), error.retry_after_s or 0.0)
-        structlog.get_logger(__name__).warning(
+        EventLog(__name__).warning(
             "an engine of several failed",
             model=self._model,
             engine=index,

@@ -16,9 +16,8 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
-import structlog
-
 from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.logs import EventLog
 from antiphon.service.accounts import Accounts
 from antiphon.service.background import background
 from antiphon.service.ledger import Ledger, Receivers, open_ledger, saving_to, take_over
@@ -160,7 +159,7 @@ async def _locked(database: Database, counters: ServerCounters) -> AsyncGenerato
 
     Counters in memory grant nothing while the lock is lost: another server may have it.
     """
-    log = structlog.get_logger(__name__)
+    log = EventLog(__name__)
 
     def on_change(reason: str | None) -> None:
         if isinstance(counters, MemoryCounters):

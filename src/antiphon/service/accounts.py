@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 import anyio
-import structlog
 
 from antiphon.core.ids import ID_ENTROPY, organization_id, workspace_id
+from antiphon.logs import EventLog
 from antiphon.service.background import background
 from antiphon.store.accounts import note_use
 from antiphon.store.database.changes import ChangeSignal
@@ -105,7 +105,7 @@ class KeyUsage:
         self._database = database
         self._now = now
         self._uses: dict[str, datetime] = {}
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     def note(self, key_id: str) -> None:
         """Note a use of a key."""

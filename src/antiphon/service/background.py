@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
-import structlog
+
+from antiphon.logs import EventLog
 
 
 @asynccontextmanager
@@ -17,7 +18,7 @@ async def background(
 
     The tasks are endless: a failure of one is logged at once, and the others go on.
     """
-    log = structlog.get_logger(__name__)
+    log = EventLog(__name__)
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:

@@ -14,7 +14,6 @@ from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from antiphon.core.billing.usage import TokenCounts
@@ -30,6 +29,7 @@ from antiphon.core.prompt_cache import (
     keys_to_find,
     plan_of,
 )
+from antiphon.logs import EventLog
 from antiphon.service.access import Caller, RequestContext
 from antiphon.service.background import offload
 from antiphon.service.cache_diagnosis import CacheDiagnosis
@@ -282,7 +282,7 @@ class CachedRequest:
         return "no-entry" if plan.writable else "below-minimum"
 
     def _log(self, event: str, **fields: object) -> None:
-        log = structlog.get_logger(__name__)
+        log = EventLog(__name__)
         log.warning(event, request_id=self._request_id, model=self._model.id, **fields)
 
 

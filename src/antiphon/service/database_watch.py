@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import anyio
-import structlog
 
+from antiphon.logs import EventLog
 from antiphon.service.background import background
 
 LOOK_EVERY_S = 1.0
@@ -24,7 +24,7 @@ class DatabaseWatch:
     ) -> None:
         self._lost = lost
         self._sleep = sleep
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     def watching(self) -> AbstractAsyncContextManager[None]:
         """Watch until the end of the block."""

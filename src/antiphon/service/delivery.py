@@ -7,9 +7,9 @@ from itertools import islice
 from typing import TypeAlias
 
 import anyio
-import structlog
 
 from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.logs import EventLog
 from antiphon.store.database.errors import StoreError
 
 # Takes closed entries, in order. After a crash the same entries may come again, so each counts
@@ -47,7 +47,7 @@ class Delivery:
         self._waiting: deque[int] = deque()
         self._added = asyncio.Event()
         self._delivering = asyncio.Lock()
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     def add(self, number: int) -> None:
         """Add a slot behind the others."""

@@ -21,12 +21,12 @@ from itertools import islice
 from pathlib import Path
 
 import anyio
-import structlog
 from anyio import to_thread
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, public_id
+from antiphon.logs import EventLog
 from antiphon.service.delivery import MOST_AT_ONCE, Delivery, TakeEntries
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import StoreError
@@ -73,7 +73,7 @@ class Ledger:
     ) -> None:
         self.now = now
         self._journal = journal
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
         self._kept: dict[int, LedgerEntry] = {}
         # The ids of closed requests whose holds have not ended yet.
         self._unsettled: dict[int, str] = {}
@@ -303,7 +303,7 @@ async def take_over(folder: Path, receivers: Receivers) -> None:
 
 
 async def _bring_in(journal: DeadJournal, receivers: Receivers) -> None:
-    log = structlog.get_logger(__name__)
+    log = EventLog(__name__)
     found = journal.entries()
     entries, damaged = 0, 0
     while batch := await to_thread.run_sync(_next_few, found):

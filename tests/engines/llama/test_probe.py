@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.engine import LlamaEngine
@@ -12,6 +11,7 @@ from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.server_types import RestoredSlot
 from support.caching import answered, asked, child_of, opened, text
 from support.conversation import eventually
+from support.logs import capture_logs
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio

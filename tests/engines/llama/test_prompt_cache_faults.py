@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from structlog.testing import capture_logs
 
 from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.prompt import Prompt
@@ -19,6 +18,7 @@ from antiphon.engines.llama.snapshots.inventory import kept_prefixes, remove_pre
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
 from support.caching import SLOTS, answered, asked, child_of, fill, opened, settled, text
 from support.conversation import eventually
+from support.logs import capture_logs
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio

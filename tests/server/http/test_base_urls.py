@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.server.app import routes
 from antiphon.server.http.base_urls import NOT_SERVED, base_url_hint
 from antiphon.wire.errors import LONGEST_ECHO
 from support.asgi import HELLO
+from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
 

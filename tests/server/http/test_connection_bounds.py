@@ -7,12 +7,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.server.http.direct import DateLine
 from antiphon.server.http.protocol import LARGEST_HEAD, SLICE
 from support.asgi import HELLO, KEY
 from support.connections import SOON_S, Caller, chunk, listening
+from support.logs import capture_logs
 from support.organization import Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.server.app import ORGANIZATIONS_PATH, build_app
 from support.asgi import HELLO, Client
+from support.logs import capture_logs
 from support.organization import ADMIN
 
 pytestmark = pytest.mark.anyio

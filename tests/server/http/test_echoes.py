@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.core.errors import LONGEST_SENTENCE
 from antiphon.server.app import ORGANIZATIONS_PATH, build_app
 from antiphon.wire.errors import LONGEST_ECHO, shortened
 from support.asgi import HELLO, Client
+from support.logs import capture_logs
 from support.organization import ADMIN, StartOrganization
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
@@ -12,6 +11,7 @@ from antiphon.service.platform import opened_database
 from antiphon.settings import Settings
 from antiphon.store.database.database import Database
 from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams
+from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from antiphon.core.prompt_cache import CacheEntry
 from antiphon.store.prompt_cache.entry_log import (
@@ -22,6 +21,7 @@ from antiphon.store.prompt_cache.entry_log import (
     encoded,
 )
 from antiphon.store.prompt_cache.lasting import LastingCacheIndex
+from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
 

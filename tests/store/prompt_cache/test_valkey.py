@@ -4,12 +4,11 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 from antiphon.core.prompt_cache import CacheEntry, Fingerprint
 from antiphon.store.prompt_cache.valkey import ValkeyCacheIndex
 from antiphon.store.valkey import connect
+from support.logs import capture_logs
 from support.valkey import Clock, Server
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +65,7 @@ async def test_value_of_another_release_is_not_found(index: ValkeyCacheIndex, fo
     client, prefix = index._server.client, index._server.prefix
     await client.set(f"{prefix}:cache:fingerprint:{A.hex()}", f"{local_ms() + 9000} [1]")
     await client.set(f"{prefix}:cache:entry:{A.hex()}", form.format(local_ms() + 9000))
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         assert await index.fingerprint(A) is None
         assert (await index.find([A])).entries == {}
         await index.refresh(A, local_ms())
@@ -112,7 +111,7 @@ async def test_nothing_is_stored_where_the_counters_may_need_the_memory(tmp_path
     try:
         used = (await client.info("memory"))["used_memory"]
         await client.config_set("maxmemory", used * 6 // 5)
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             await index.store({A: hour()})
             await index.keep_fingerprint(A, PRINT)
             found, fingerprint = await index.find([A]), await index.fingerprint(A)
@@ -131,7 +130,7 @@ async def test_server_that_is_away_is_no_reason_to_fail_or_to_wait(tmp_path: Pat
     try:
         await index.store({A: hour()})
         server.stop()
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             for _ in range(3):
                 found = await index.find([A])
                 assert (found.now, found.entries) == (clock.now, {})

@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from antiphon.engines.llama.gguf import read_metadata
 from antiphon.engines.llama.memory import bytes_of_token
 from antiphon.engines.llama.options import LlamaOptions
@@ -17,6 +15,7 @@ from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity, file_identity
 from antiphon.engines.llama.snapshots.inventory import name_model
 from antiphon.engines.llama.snapshots.store import SnapshotStore
+from antiphon.logs import EventLog
 
 FOLDER: Final = "snapshots"
 SWEEP_EVERY_S: Final = 60.0
@@ -32,7 +31,7 @@ async def opened_snapshots(
     if state_dir is None or not options.snapshot_bytes:
         yield None
         return
-    log = structlog.get_logger(__name__)
+    log = EventLog(__name__)
     try:
         identity = await asyncio.to_thread(_identity, weights, options)
         store = await SnapshotStore.open(

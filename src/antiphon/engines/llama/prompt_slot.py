@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Final
 
 import msgspec
-import structlog
 
 from antiphon.core.prompt import Confirmation
 from antiphon.engines.base import EngineError, EngineErrorKind
@@ -30,6 +29,7 @@ from antiphon.engines.llama.snapshots.store import SnapshotLostError, SnapshotSt
 from antiphon.engines.llama.steering import PLAIN, SessionPrefixes, Steering
 from antiphon.engines.llama.supervisor import LlamaServer
 from antiphon.engines.token.machine import CompletionRequest, Piece
+from antiphon.logs import EventLog
 
 CHECKPOINT_GAP: Final = 8
 """Tokens that may be read again of a prefix that counts as reused: where a state cannot be taken
@@ -95,7 +95,7 @@ class SlotParts:
         self.keeps_images = True
         self.mismatches = 0
         self.tokens_read = 0
-        self.log = structlog.get_logger(__name__)
+        self.log = EventLog(__name__)
 
 
 class PromptSlot:

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import structlog
-
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
+from antiphon.logs import EventLog
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 30.0
@@ -120,7 +119,7 @@ class Supervisor:
         self._generation = 0
         self._suspecting = False
         self._keeper: asyncio.Task[None] | None = None
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     @property
     def ready(self) -> bool:

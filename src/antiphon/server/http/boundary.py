@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,6 +20,7 @@ from antiphon.core.errors import (
     error_detail,
 )
 from antiphon.core.ids import ID_ENTROPY, request_id
+from antiphon.logs import EventLog
 from antiphon.server.http.exchange import ClientGoneError, Exchange
 from antiphon.store.database.errors import DatabaseUnavailableError
 from antiphon.wire.decoding import BodyError
@@ -42,7 +42,7 @@ class Boundary:
         self._app = app
         self._entropy = entropy
         self._encoder = EventEncoder()
-        self._log = structlog.get_logger("antiphon.requests")
+        self._log = EventLog("antiphon.requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

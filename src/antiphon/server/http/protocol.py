@@ -21,7 +21,6 @@ from typing import Any, ClassVar, NoReturn
 
 import httptools
 import msgspec
-import structlog
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
@@ -32,6 +31,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
 from antiphon.core.ids import ID_ENTROPY, request_id
+from antiphon.logs import EventLog
 from antiphon.server.http.base_urls import base_url
 from antiphon.server.http.boundary import envelope, headers
 from antiphon.server.http.direct import DateLine, UvicornDirect, head_lines
@@ -434,7 +434,7 @@ def protocol_for(
         "idle_s": idle_s,
         "entropy": staticmethod(entropy),
         "date": DateLine(now),
-        "log": structlog.get_logger("antiphon.requests"),
+        "log": EventLog("antiphon.requests"),
     }
     return type("Protocol", (EnvelopeProtocol,), attributes)
 

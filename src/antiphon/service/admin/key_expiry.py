@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import anyio
-import structlog
 
+from antiphon.logs import EventLog
 from antiphon.service.admin.keys import WARNING
 from antiphon.service.background import background
 from antiphon.store.accounts import KeyStatus, list_keys
@@ -22,7 +22,7 @@ class ExpiryWatch:
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     async def warn(self) -> None:
         """Log a line for each key that expires soon. Raises `StoreError`."""

@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import lru_cache
 
 import anyio
-import structlog
 from msgspec.structs import replace
 
 from antiphon.core.billing.pricing import FREE, worst_case
@@ -38,6 +37,7 @@ from antiphon.core.limits.values import (
     Unseeded,
     Verdict,
 )
+from antiphon.logs import EventLog
 from antiphon.service.access import Caller
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admission import Admission, AdmissionRequest
@@ -78,7 +78,7 @@ class Admitter:
         self._limits = LimitFinder(settings)
         # All requests under the same limits on a day have the same accounts.
         self._limited_accounts = lru_cache(maxsize=4096)(limited_accounts)
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     @property
     def refused(self) -> str | None:

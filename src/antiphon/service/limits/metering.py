@@ -6,12 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 
 import anyio
-import structlog
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.spend import accounts_of
 from antiphon.core.limits.values import Account, Scope, Settlement
+from antiphon.logs import EventLog
 from antiphon.service.accounts import Accounts
 from antiphon.service.background import background
 from antiphon.service.limits.admission import Admission, draw_together
@@ -43,7 +43,7 @@ class Metering:
         # All requests of a scope and a day have the same accounts.
         self._accounts_of = lru_cache(maxsize=4096)(accounts_of)
         self._began = asyncio.Event()
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     def follow(self, admission: Admission) -> None:
         """Meter a request from now on, until its bill is settled."""

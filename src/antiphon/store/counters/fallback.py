@@ -6,8 +6,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import Protocol, TypeVar
 
-import structlog
-
 from antiphon.core.limits.values import (
     Account,
     Ask,
@@ -19,6 +17,7 @@ from antiphon.core.limits.values import (
     Unseeded,
     Verdict,
 )
+from antiphon.logs import EventLog
 from antiphon.store.counters.base import Counters, CountersAwayError, CountersError, DueSlot
 from antiphon.store.counters.seeding import ReadTotals, Seedable, reseed
 from antiphon.store.database.errors import StoreError
@@ -72,7 +71,7 @@ class FallbackCounters:
         self._grace_s = grace_s
         self._retry_s = retry_s
         self._watch_s = watch_s
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
         self._away: str | None = None
         # Whether the counters were away long enough for another process to have died meanwhile.
         self._outage = False

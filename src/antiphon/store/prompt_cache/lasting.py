@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-import structlog
-
 from antiphon.core.prompt_cache import CacheEntry
+from antiphon.logs import EventLog
 from antiphon.store.prompt_cache.entry_log import EntryLog, encoded
 from antiphon.store.prompt_cache.memory import MemoryCacheIndex
 
@@ -75,6 +74,6 @@ class LastingCacheIndex(MemoryCacheIndex):
     def _fail(self, error: OSError) -> None:
         self._failed = True
         self._unwritten.clear()
-        structlog.get_logger(__name__).warning(
+        EventLog(__name__).warning(
             "the next start will know no cached prompts", reason=error.strerror or str(error)
         )

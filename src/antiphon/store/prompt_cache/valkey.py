@@ -6,10 +6,10 @@ from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from antiphon.core.prompt_cache import CacheEntry, Fingerprint
 from antiphon.core.prompt_cache.entries import TTL_MS
+from antiphon.logs import EventLog
 from antiphon.store.prompt_cache.base import FINGERPRINT_MS, Found
 from antiphon.store.valkey import Script, ValkeyAwayError, ValkeyServer
 
@@ -37,7 +37,7 @@ class ValkeyCacheIndex:
         self._now = now
         self._clock = clock
         self._script = Script((files(__package__) / "index.lua").read_bytes())
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
         # While the server is away: the time at which it is asked again.
         self._away_until: int | None = None
 

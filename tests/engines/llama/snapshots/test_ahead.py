@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-import structlog
 
 from antiphon.engines.llama.snapshots.ahead import check_ahead
 from antiphon.engines.llama.snapshots.files import CHUNK, TICK_NS, never
 from antiphon.engines.llama.snapshots.index import Snapshot
 from antiphon.engines.llama.snapshots.store import SnapshotStore
+from support.logs import capture_logs
 from support.snapshots import Disk, open_store, put, restored
 
 pytestmark = pytest.mark.anyio
@@ -101,7 +101,7 @@ async def test_damaged_file_is_lost_and_the_others_are_checked(
 ) -> None:
     damaged = kept(store, 2)
     (store.folder / damaged.file).write_bytes(b"x" * SIZE)
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         await check_ahead(store, never)
     assert [log["event"] for log in logs] == ["a snapshot was damaged and is removed"]
     assert store.find("a", [2]) is None

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
-import structlog
 from msgspec.structs import replace
 
 from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.store import SnapshotLostError, SnapshotStore
+from support.logs import capture_logs
 from support.snapshots import HOUR, IDENTITY, Disk, open_store, put, restored, written
 
 pytestmark = pytest.mark.anyio
@@ -129,7 +129,7 @@ async def test_folder_that_was_removed_is_made_again(
     old = await put(store, "a", TOKENS)
     assert old is not None
     shutil.rmtree(store.folder if removed == "folder" else root)
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         for number in range(2):
             assert await put(store, "a", [number], b"new") is not None
     assert [log["event"] for log in logs] == [
@@ -171,7 +171,7 @@ async def test_folder_that_another_engine_has_made_again_is_left_to_it(
     for folder_is_there in (True, False):
         if not folder_is_there:
             shutil.rmtree(other.folder)
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             assert await put(store, "a", TOKENS) is None
         reasons = [log["reason"] for log in logs]
         assert reasons == ["another engine keeps the snapshots of this model"]
@@ -290,7 +290,7 @@ async def test_full_disk_loses_the_new_snapshot_and_no_other(
     assert first is not None
     for writes in (0, 1):
         disk.writes_left = writes
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             assert await put(store, "a", [1]) is None
         assert [(log["event"], log["reason"]) for log in logs] == [
             ("work on snapshots failed", "No space left on device")
@@ -358,7 +358,7 @@ async def test_damaged_snapshot_is_lost_once_and_without_a_word_of_its_content(
     snapshot = await put(store, "salt-of-a", TOKENS, b"secret state")
     assert snapshot is not None
     (store.folder / snapshot.file).write_bytes(b"other! state")
-    with structlog.testing.capture_logs() as logs, pytest.raises(SnapshotLostError):
+    with capture_logs() as logs, pytest.raises(SnapshotLostError):
         await restored(store, snapshot)
     assert logs == [
         {

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import structlog
-
 from antiphon.engines.llama.snapshots.files import DamagedFileError
+from antiphon.logs import EventLog
 
 T = TypeVar("T")
 
@@ -16,7 +15,7 @@ class FileWork:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that `settle` waits for."""

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
-import structlog
 from msgspec.structs import replace
 
 from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES, allowed_bytes, usefulness
@@ -37,6 +36,7 @@ from antiphon.engines.llama.snapshots.index import (
 )
 from antiphon.engines.llama.snapshots.prefixes import TOKEN_BYTES, pack_tokens
 from antiphon.engines.llama.snapshots.records import SnapshotRecord
+from antiphon.logs import EventLog
 
 
 def _random_name() -> str:
@@ -77,7 +77,7 @@ class SnapshotStore:
         self._new_name = new_name
         self._budget_bytes = budget_bytes
         self._work = FileWork()
-        self._log = structlog.get_logger(__name__)
+        self._log = EventLog(__name__)
 
     @classmethod
     async def open(  # noqa: PLR0913 - the parts of a store, each once

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
-import structlog
 
 from antiphon.core.blocks import images_of, replace_images
 from antiphon.core.images import usual_tokens
@@ -13,6 +12,7 @@ from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.chat_completions.request import conversation_of
 from antiphon.engines.upstream.http import RefusedError, Upstream
 from antiphon.engines.upstream.options import estimate
+from antiphon.logs import EventLog
 from antiphon.wire.content import ImageParam, TextParam
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class Counter:
     def _give_up(self) -> None:
         if self._way is None and not self.estimates:
             self.estimates = True
-            structlog.get_logger(__name__).warning(
+            EventLog(__name__).warning(
                 "the upstream cannot count tokens: prompts are estimated", model=self._model
             )
 
