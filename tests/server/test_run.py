@@ -6,15 +6,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import uvloop
+from starlette.types import Receive, Scope, Send
 
 from antiphon.server.run import (
     ACCEPTED_AT_ONCE,
     SWITCH_S,
     THREADS,
+    Server,
     bind,
+    http_config,
     several,
     share_interpreter,
 )
@@ -64,6 +68,36 @@ def test_duplicates_of_a_listener_are_closed() -> None:
             assert {one.getsockname() for one in listeners} == {listener.getsockname()}
         assert [one.fileno() for one in listeners[1:]] == [-1] * (ACCEPTED_AT_ONCE - 1)
         assert listener.fileno() != -1
+
+
+async def never_called(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive, send
+    raise AssertionError
+
+
+@pytest.mark.parametrize("connected", [False, True], ids=["no connection", "an idle connection"])
+def test_server_without_requests_ends_without_a_pause(connected: bool) -> None:
+    """A pause of a millisecond has more turns of the event loop."""
+
+    async def turns_to_end() -> int:
+        server = Server(http_config(never_called, 30), SimpleNamespace(draining=False), print)
+        with bind("127.0.0.1", 0) as listener, socket.socket() as caller:
+            serving = asyncio.create_task(server.serve([listener]))
+            while not server.started:
+                await asyncio.sleep(0)
+            if connected:
+                caller.connect(listener.getsockname())
+                while not server.server_state.connections:
+                    await asyncio.sleep(0)
+            server.end()
+            turns = 0
+            while not serving.done():
+                await asyncio.sleep(0)
+                turns += 1
+            await serving
+            return turns
+
+    assert uvloop.run(turns_to_end()) < 20
 
 
 GROWTH = """

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -37,6 +37,10 @@ M_ARENA_MAX = -8
 MAPPED_BYTES = 272 * 1024
 # The time that requests have to tell their callers that the server stops.
 LAST_WORD_S = 2.0
+# How often a stopping server looks whether its last request and its last connection have ended.
+LOOK_EVERY_S = 0.01
+# How often answers get a new date.
+DATE_EVERY_S = 1.0
 # Longer than clients keep an idle connection, so that the client closes it: a request that arrives
 # while the server closes the connection is lost.
 KEEP_ALIVE_S = 75
@@ -49,7 +53,11 @@ class ServeError(Exception):
 
 
 class Server(uvicorn.Server):
-    """uvicorn with other handling of stop signals: the platform drains before the server ends."""
+    """uvicorn with other handling of stop signals: the platform drains before the server ends.
+
+    uvicorn looks ten times a second whether it should stop, and pauses twice while it does; here a
+    server without requests ends at once.
+    """
 
     def __init__(
         self, config: uvicorn.Config, platform: Platform, on_stop: Callable[[int], None]
@@ -57,6 +65,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._platform = platform
         self._on_stop = on_stop
+        self._stopping = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -70,26 +79,48 @@ class Server(uvicorn.Server):
             for number in stopping:
                 loop.remove_signal_handler(number)
 
+    async def main_loop(self) -> None:
+        """Renew the date of answers until the server should stop."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), DATE_EVERY_S)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; end requests that still run after the grace time or a second Ctrl-C.
 
         They end before their engines do, so that their callers get an `overloaded_error`, and not
         the failure of an engine that was taken away.
         """
-        await super().shutdown(sockets)
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in tuple(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                await self._until_idle()
         running = set(self.server_state.tasks)
         for task in running:
-            # uvicorn has cancelled them after the grace time; twice would cut off the last word.
-            if not task.cancelling():
-                task.cancel()
+            task.cancel()
         if running:
             await asyncio.wait(running, timeout=LAST_WORD_S)
+
+    async def _until_idle(self) -> None:
+        """Wait for the end of all requests and connections, or for a second Ctrl-C."""
+        await asyncio.sleep(0)  # idle connections end in the next turn of the event loop
+        while (self.server_state.connections or self.server_state.tasks) and not self.force_exit:
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def end(self) -> None:
+        """Begin to stop."""
+        self.should_exit = True
+        self._stopping.set()
 
     def _stop(self, number: signal.Signals) -> None:
         if not self._platform.draining:
             self._on_stop(len(self.server_state.tasks))
         self._platform.draining = True
         self.handle_exit(number, None)
+        self._stopping.set()
 
 
 def bind(
@@ -227,4 +258,4 @@ def _settle_memory() -> None:
 
 def _stop_if_failed(opening: asyncio.Task[None], server: Server) -> None:
     if not opening.cancelled() and opening.exception() is not None:
-        server.should_exit = True
+        server.end()
