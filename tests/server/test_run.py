@@ -83,11 +83,11 @@ def test_server_without_requests_ends_without_a_pause(connected: bool) -> None:
         server = Server(http_config(never_called, 30), SimpleNamespace(draining=False), print)
         with bind("127.0.0.1", 0) as listener, socket.socket() as caller:
             serving = asyncio.create_task(server.serve([listener]))
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
                 await asyncio.sleep(0)
             if connected:
                 caller.connect(listener.getsockname())
-                while not server.server_state.connections:
+                while not server.server_state.connections:  # noqa: ASYNC110 - the same
                     await asyncio.sleep(0)
             server.end()
             turns = 0

@@ -107,7 +107,10 @@ class Server(uvicorn.Server):
     async def _until_idle(self) -> None:
         """Wait for the end of all requests and connections, or for a second Ctrl-C."""
         await asyncio.sleep(0)  # idle connections end in the next turn of the event loop
-        while (self.server_state.connections or self.server_state.tasks) and not self.force_exit:
+        # uvicorn keeps both in plain sets.
+        while (  # noqa: ASYNC110 - see above
+            self.server_state.connections or self.server_state.tasks
+        ) and not self.force_exit:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def end(self) -> None:
