@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.cli import main
-from antiphon.service.platform import opened_database
+from antiphon.service.installation import opened_database
 from antiphon.settings import Settings
 
 

@@ -10,7 +10,7 @@ import pytest
 from antiphon.cli.output import day
 from antiphon.engines.llama.snapshots.inventory import name_model
 from antiphon.service.caching import salt_of
-from antiphon.service.platform import opened_database, signing_key_of
+from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.settings import Settings
 from antiphon.store.directory import read_directory
 from cli.conftest import Shell

@@ -9,7 +9,7 @@ from antiphon.core.errors import AuthenticationError, PermissionError_
 from antiphon.core.ids import hash_secret
 from antiphon.service.access import Access
 from antiphon.service.accounts import Accounts, establish
-from antiphon.service.platform import opened_database
+from antiphon.service.installation import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import ApiKey, KeyKind, KeyStatus, add_key, change_key, end_secrets
 from antiphon.store.database.database import Database

@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from antiphon.server.app import build_app
 from antiphon.service.backup import back_up, restore
-from antiphon.service.platform import Platform, opened_database
+from antiphon.service.installation import opened_database
+from antiphon.service.platform import Platform
 from antiphon.settings import Settings
 from antiphon.store.database.database import open_database, sqlite_url
 from antiphon.store.database.errors import StoreError

@@ -11,7 +11,7 @@ from antiphon.service.access import Access
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.keys import KeyFilter, KeyRefusedError, KeyRing
 from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
-from antiphon.service.platform import opened_database
+from antiphon.service.installation import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.database.database import Database

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from antiphon.service.platform import build_platform, opened_database
+from antiphon.service.installation import opened_database
+from antiphon.service.platform import build_platform
 from antiphon.settings import Settings
 from antiphon.store.data_folder import (
     INSTALLATION_FILE,

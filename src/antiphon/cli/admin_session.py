@@ -19,9 +19,9 @@ from antiphon.service.admin.audit import ORGANIZATION
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.caching import salt_of
+from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.service.models import LimitGroups
-from antiphon.service.platform import opened_database, signing_key_of
 from antiphon.service.reports import UsageSummary
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind

@@ -7,7 +7,7 @@ import pytest
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
-from antiphon.service.platform import opened_database
+from antiphon.service.installation import opened_database
 from antiphon.settings import Settings
 from antiphon.store.database.database import Database
 from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams
