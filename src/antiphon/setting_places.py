@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+
+class Layer(msgspec.Struct, frozen=True):
     """The settings of one source, and the function from the path of a setting to its place there.
 
     `source` is what people call the source. A path is that of an error: `port`,

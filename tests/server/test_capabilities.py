@@ -3,11 +3,11 @@
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.engines.base import Engine
 from antiphon.engines.scripted import ScriptedEngine, ScriptedOptions, ScriptedReply

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.settings import PriceSettings
 from antiphon.store.limits import list_spend_limits, set_spend_limit

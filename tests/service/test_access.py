@@ -1,9 +1,9 @@
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.core.errors import AuthenticationError, PermissionError_
 from antiphon.core.ids import hash_secret

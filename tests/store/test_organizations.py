@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.store.accounts import ApiKey, KeyKind, add_key, find_key
 from antiphon.store.audit import AuditEntry, add_audit_entry, list_audit_entries

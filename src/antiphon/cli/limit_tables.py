@@ -3,8 +3,9 @@
 import argparse
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.amounts import PERIOD_WORDS, cents_as_dollars, rate_name, spend_name
@@ -22,8 +23,7 @@ from antiphon.wire.admin.limits import (
 RateInfo: TypeAlias = RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo
 
 
-@dataclass(frozen=True, slots=True)
-class LimitOwner:
+class LimitOwner(msgspec.Struct, frozen=True):
     """The owner of limits: `scope` in the format of the API, `name` for people."""
 
     scope: dict[str, str]

@@ -3,7 +3,8 @@
 import argparse
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.amounts import PERIODS, in_dollars
@@ -131,8 +132,7 @@ def _spend(text: str) -> tuple[int, SpendPeriod]:
     return amount, PERIODS[found[3]]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """The limits to set, or with `None` to clear: rates of models and of counting, and amounts."""
 
     rates: dict[LimitType, int | None]

@@ -6,8 +6,9 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+import msgspec
 
 from antiphon.cli.output import hint, say, say_json
 
@@ -23,8 +24,7 @@ _NOTHING = "-"
 _AMOUNT = re.compile(r"-?\$|[0-9]+\.[0-9]%$")
 
 
-@dataclass(frozen=True, slots=True)
-class TableForm:
+class TableForm(msgspec.Struct, frozen=True):
     """How a table is printed.
 
     `empty` is the sentence for no rows. `texts` are the columns that may wrap, and `least_useful`
@@ -35,7 +35,7 @@ class TableForm:
     empty: str
     texts: Collection[str] = ()
     least_useful: Sequence[str] = ()
-    folding: Mapping[str, int] = field(default_factory=dict)
+    folding: Mapping[str, int] = {}
     comfortable: int = _COMFORTABLE
 
 

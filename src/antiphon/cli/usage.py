@@ -2,9 +2,10 @@
 
 import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import CommandError, ExamplesFormatter, as_command
@@ -119,8 +120,7 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(msgspec.Struct, frozen=True):
     """What the command has read: lines, the names of keys and workspaces by id, and the time span.
 
     `free` are the names of models whose prompts used the prompt cache and cost nothing.
@@ -202,8 +202,7 @@ def _shown(
     return {word: names.get(value or "", value) for word, value in values}
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """What the command says of a line: to programs, exact dollars as text, and to people.
 
     `least_useful` are the columns that a narrow terminal leaves out.

@@ -1,8 +1,9 @@
 """What a server prints when its models are loaded: its address, a key, notes, a first request."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+
+import msgspec
 
 from antiphon import __version__
 from antiphon.cli.program import as_called, folded, folded_command
@@ -14,8 +15,7 @@ _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _FIRST_KEY = "(each start replaces it until it is used; then it is not shown again)"
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(msgspec.Struct, frozen=True):
     """The welcome of a server that listens on `port`.
 
     `first` is the first key, if it can be shown. `refusal` is why every request is refused now.

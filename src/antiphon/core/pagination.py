@@ -8,8 +8,9 @@ import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.wire.admin.organizations import Listing, TokenListing
@@ -23,8 +24,7 @@ _MOST_DIGITS = 15
 _TOKEN = "page_"  # noqa: S105 - the beginning of every token, which is no secret
 
 
-@dataclass(frozen=True, slots=True)
-class IdCursor:
+class IdCursor(msgspec.Struct, frozen=True):
     """The requested page of a listing by ids."""
 
     limit: int = USUAL_PAGE
@@ -35,16 +35,14 @@ class IdCursor:
 EVERYTHING = IdCursor(limit=sys.maxsize)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCursor:
+class TokenCursor(msgspec.Struct, frozen=True):
     """The requested page of a listing by tokens; without a limit, all of it."""
 
     limit: int | None = None
     token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IdPage:
+class IdPage(msgspec.Struct, frozen=True):
     """One page of ids, and whether more follow in the requested direction."""
 
     ids: tuple[str, ...]

@@ -3,7 +3,6 @@
 Some are made for every token, so they are msgspec structs: a tenth of a dataclass's cost.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -247,8 +246,7 @@ EngineEvent: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True):
     """The capabilities of a model. Validation refuses the rest before the engine is called.
 
     `context_tokens` is the largest sum of prompt and answer. `max_output_tokens` is the largest

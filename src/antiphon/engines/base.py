@@ -1,7 +1,6 @@
 """The interface between Antiphon and the engines, which compute answers."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import (
@@ -104,8 +103,7 @@ class EngineStartError(Exception):
     """An engine cannot be started as it is configured. The message is for the operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
+class EngineConfig(msgspec.Struct, frozen=True):
     """The parameters that an engine is opened with.
 
     `weights` is the model's file, if the model has one here; `options` is the model's table in
@@ -115,7 +113,7 @@ class EngineConfig:
 
     model: str
     weights: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = {}
     state_dir: Path | None = None
     cache_minimum_tokens: int = MINIMUM_TOKENS
 
@@ -168,8 +166,7 @@ CheckConfig: TypeAlias = Callable[[EngineConfig], None]
 Opened = TypeVar("Opened", bound=Engine)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedOpener(Generic[Opened]):
+class CheckedOpener(msgspec.Struct, Generic[Opened], frozen=True):
     """Opens an engine, and can check its options before the files of the model are there.
 
     `check` gets the configuration without `weights` and raises `EngineStartError`. A server calls

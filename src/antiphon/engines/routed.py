@@ -7,7 +7,8 @@ with breakpoints that begin alike go to the same engine, which may still have wh
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from antiphon.engines.base import (
     Capabilities,
@@ -24,8 +25,7 @@ from antiphon.engines.rotation import Rotation
 from antiphon.logs import EventLog
 
 
-@dataclass(frozen=True, slots=True)
-class WeightedEngine:
+class WeightedEngine(msgspec.Struct, frozen=True):
     """One of the engines of a model, and its share of the requests."""
 
     engine: Engine

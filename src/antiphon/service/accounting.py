@@ -11,10 +11,12 @@ The index of the prompt cache is where the counters are, and nothing here needs 
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.logs import EventLog
@@ -95,8 +97,7 @@ async def open_cache_index(
         await shared.aclose()
 
 
-@dataclass(frozen=True, slots=True)
-class Accounting:
+class Accounting(msgspec.Struct, frozen=True):
     """The counters of limits, the ledger of bills, the admitter, and the prompt cache's index."""
 
     counters: Counters

@@ -7,10 +7,10 @@ database when that is copied; one that is in both counts once, by its id.
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from anyio import to_thread
 
 from antiphon.store.data_folder import JOURNAL_FOLDER, database_path, mark_used
@@ -31,8 +31,7 @@ from antiphon.store.ledger import add_entries, last_started_at
 from antiphon.store.organizations import find_organization
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True):
     """A restored database: when its last request began, and the new name of the one before it."""
 
     last_request_at: datetime | None

@@ -15,12 +15,12 @@ and come here only to be settled.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
 import anyio
+import msgspec
 from anyio import to_thread
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
@@ -53,8 +53,7 @@ SAVE_S = 60.0
 PARTING_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Receivers:
+class Receivers(msgspec.Struct, frozen=True):
     """The receivers of every closed entry: first the counters, then the database."""
 
     settle: TakeEntries

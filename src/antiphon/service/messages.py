@@ -1,11 +1,11 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import UNSET, structs
+from msgspec.structs import replace
 
 from antiphon.core.assembly import AnswerSpec
 from antiphon.core.attribution import with_constant_attribution

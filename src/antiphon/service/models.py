@@ -3,9 +3,10 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+import msgspec
 
 from antiphon.core.catalogue import Catalogue
 from antiphon.core.errors import NotFoundError, OverloadedError
@@ -28,8 +29,7 @@ ENGINES_FOLDER = "engines"
 UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSource:
+class ModelSource(msgspec.Struct, frozen=True):
     """A model to serve: its settings, the files of its engines, and their time.
 
     `weights` has a file, or `None`, for each engine of the settings.

@@ -2,10 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
+import msgspec
 from anyio import CapacityLimiter, to_thread
 
 from antiphon.core.billing.ledger import recorded_name
@@ -194,8 +194,7 @@ Group: TypeAlias = tuple[str | None, ...]
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class UsageLine:
+class UsageLine(msgspec.Struct, frozen=True):
     """One line: the values of its group, in their order, the tokens used, and the cost.
 
     `saved` is what the prompt cache has saved, in nano-dollars; it is negative where writes have

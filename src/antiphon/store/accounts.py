@@ -1,11 +1,11 @@
 """API keys and their secrets at rest. Each change is announced in its own transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 
 from antiphon.store.database.changes import announce
@@ -33,8 +33,7 @@ class KeyStatus(StrEnum):
 _CONVERTERS = {"kind": KeyKind, "status": KeyStatus}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """A stored key, without its secret, which cannot be read again.
 
     A key without `workspace_id` belongs to the organization. `created_by` is a user's id.
@@ -53,8 +52,7 @@ class ApiKey:
     last_used_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveSecret:
+class ActiveSecret(msgspec.Struct, frozen=True):
     """The key of an active secret, and the end of the secret if it has one."""
 
     key: ApiKey

@@ -1,9 +1,9 @@
 """The audit log: each administrative change, its actor, and the object before and after."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import literal, select, tuple_
 
 from antiphon.store.database.connection import AsyncConnection
@@ -11,8 +11,7 @@ from antiphon.store.database.records import add, read
 from antiphon.store.database.tables import audit_log
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One administrative change, written in the transaction that makes it.
 
     `actor` is an admin key, or the command line. `before` is `None` for a new object, `after` for

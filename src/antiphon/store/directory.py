@@ -1,8 +1,9 @@
 """The accounts for requests, read in one transaction and kept in memory."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from antiphon.core.limits.values import Scope
 from antiphon.store.accounts import ActiveSecret, active_secrets
@@ -15,8 +16,7 @@ from antiphon.store.workspaces import Workspace, list_workspaces
 L = TypeVar("L", RateLimit, SpendLimit)
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(msgspec.Struct, frozen=True):
     """One state of the accounts. Limits are found by their scope and its id."""
 
     organization: Organization

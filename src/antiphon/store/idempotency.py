@@ -1,8 +1,8 @@
 """Requests that may be repeated, each with its result."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import delete, select
 
 from antiphon.store.database.connection import AsyncConnection
@@ -10,8 +10,7 @@ from antiphon.store.database.records import add, read
 from antiphon.store.database.tables import repeatable_requests
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatableRequest:
+class RepeatableRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a key. `name` and `asked` are digests of its name and its parameters."""
 
     name: bytes

@@ -1,10 +1,10 @@
 """The ledger in the database: entries are added, never changed, and summed up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 
+import msgspec
 from sqlalchemy import BigInteger, func, literal_column, select
 
 from antiphon.core.billing.ledger import LedgerEntry
@@ -89,8 +89,7 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
 _FIRST_DAY = date(1970, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class SpentOnDay:
+class SpentOnDay(msgspec.Struct, frozen=True):
     """The nano-dollars that a key has spent in a workspace on one day in UTC."""
 
     day: date

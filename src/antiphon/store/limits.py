@@ -1,8 +1,8 @@
 """The limits that administrators have set; without one, the settings apply."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import delete, select
 
 from antiphon.core.limits.periods import Period
@@ -13,8 +13,7 @@ from antiphon.store.database.records import insertion, read
 from antiphon.store.database.tables import rate_limits, spend_limits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimit:
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     """At most `value` a minute, of one type, for one group of models (or of other endpoints)."""
 
     scope: Scope
@@ -24,8 +23,7 @@ class RateLimit:
     value: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpendLimit:
+class SpendLimit(msgspec.Struct, frozen=True, kw_only=True):
     """At most `amount` nano-dollars in a day, a week or a month in UTC."""
 
     id: str

@@ -1,8 +1,8 @@
 """The organization, its users, and its invitations."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import delete, select, update
 
 from antiphon.store.database.changes import announce
@@ -18,8 +18,7 @@ from antiphon.store.database.tables import (
 from antiphon.store.workspaces import Workspace, add_workspace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Organization:
+class Organization(msgspec.Struct, frozen=True, kw_only=True):
     """The organization of this installation."""
 
     id: str
@@ -27,8 +26,7 @@ class Organization:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person. The address is stored in lower case and belongs to one user only."""
 
     id: str
@@ -38,8 +36,7 @@ class User:
     added_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invite:
+class Invite(msgspec.Struct, frozen=True, kw_only=True):
     """An invitation to become a user; its status follows from its times."""
 
     id: str

@@ -1,10 +1,10 @@
 """Sums of the ledger in buckets of time. The database adds up, so a report reads no entry twice."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from anyio import to_thread
 from sqlalchemy import (
     BigInteger,
@@ -31,8 +31,7 @@ REQUESTS = "requests"
 SAVED = "saved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportQuery:
+class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A query for sums: from `start` to before `end`, for each bucket of this `width`.
 
     `group_by` and the keys of `filters` are columns of the ledger. The default workspace has an id
@@ -47,29 +46,25 @@ class ReportQuery:
     filters: Mapping[str, Collection[str]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageSum:
+class UsageSum(msgspec.Struct, frozen=True):
     starting_at: datetime
     dimensions: Mapping[str, str | None]
     tokens: TokenCounts
 
 
-@dataclass(frozen=True, slots=True)
-class CostSum:
+class CostSum(msgspec.Struct, frozen=True):
     starting_at: datetime
     dimensions: Mapping[str, str | None]
     costs: Costs
 
 
-@dataclass(frozen=True, slots=True)
-class RequestSum:
+class RequestSum(msgspec.Struct, frozen=True):
     starting_at: datetime
     dimensions: Mapping[str, str | None]
     requests: int
 
 
-@dataclass(frozen=True, slots=True)
-class SavingSum:
+class SavingSum(msgspec.Struct, frozen=True):
     starting_at: datetime
     dimensions: Mapping[str, str | None]
     saved: int

@@ -1,8 +1,8 @@
 """Workspaces and their members. The Default workspace is a row like the others."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import ColumnElement, delete, select, update
 
 from antiphon.store.database.changes import announce
@@ -11,21 +11,19 @@ from antiphon.store.database.records import add, find, read
 from antiphon.store.database.tables import workspace_members, workspaces
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the organization, with keys and limits of its own."""
 
     id: str
     name: str
     display_color: str
     created_at: datetime
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = {}
     is_default: bool = False
     archived_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A user's membership of a workspace."""
 
     workspace_id: str

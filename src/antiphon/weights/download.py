@@ -7,7 +7,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO
@@ -37,8 +36,7 @@ GONE = {404, 410}
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
+class RemoteFile(msgspec.Struct, frozen=True):
     """A file to download.
 
     `origin` identifies the bytes even if the URL changes: a partial file of another origin is

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,8 +29,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     pulled_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(msgspec.Struct, frozen=True):
     """A model with its complete file."""
 
     folder: Path
@@ -46,8 +44,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStore:
+class ModelStore(msgspec.Struct, frozen=True):
     """The models in one folder, each in a folder of its own."""
 
     root: Path

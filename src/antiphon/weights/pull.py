@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from antiphon.weights.model_store import Model, ModelStore
 from antiphon.weights.progress import Progress, SilentProgress
@@ -46,8 +47,7 @@ def list_models(data_dir: Path) -> list[Model]:
         return open_model_store(data_dir).models()
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(msgspec.Struct, frozen=True):
     """A deleted model, and the number of freed bytes."""
 
     spec: str

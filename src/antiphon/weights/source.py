@@ -3,8 +3,9 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 MAGIC = b"GGUF"
 PARTIAL = ".partial"
@@ -16,8 +17,7 @@ class PullError(Exception):
     """A model could not be fetched. The message is for the operator and says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedFile:
+class FetchedFile(msgspec.Struct, frozen=True):
     """A complete file that is not yet a model: `partial` will be renamed to `name`.
 
     `sha256` is the checksum that the source states, if it states one; `source` holds other facts
@@ -27,7 +27,7 @@ class FetchedFile:
     partial: Path
     name: str
     sha256: str | None = None
-    source: Mapping[str, str] = field(default_factory=dict)
+    source: Mapping[str, str] = {}
 
 
 def system_reason(error: object) -> str:

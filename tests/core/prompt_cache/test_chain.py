@@ -1,9 +1,9 @@
 """Which prompts share a key, and which blocks share a position."""
 
-import dataclasses
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -230,7 +230,7 @@ def test_input_that_is_nested_too_deeply_to_be_written_is_refused() -> None:
         chain_of(deep, ROOT)
 
 
-LATE = dataclasses.replace(ABLE, loads_tools=True)
+LATE = msgspec.structs.replace(ABLE, loads_tools=True)
 
 
 def late_chain(*messages: dict[str, Any], **fields: Any) -> Chain:

@@ -1,8 +1,8 @@
 from base64 import b64encode
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Capabilities

@@ -1,7 +1,7 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.core.prompt import Capabilities, Tool, ToolChoice
 from antiphon.core.validation.defined_tools import DEFINED_TOOLS

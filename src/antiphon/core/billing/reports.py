@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -25,8 +24,7 @@ TokenType: TypeAlias = Literal[
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Width:
+class Width(msgspec.Struct, frozen=True):
     """The length of a bucket, and the numbers of buckets on a page."""
 
     span: timedelta
@@ -49,8 +47,7 @@ _TOKEN_NAMES: dict[TokenType, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Buckets:
+class Buckets(msgspec.Struct, frozen=True):
     """The buckets of one page, the oldest first. `next_page` leads to those after them."""
 
     start: datetime
@@ -69,8 +66,7 @@ class Buckets:
             yield start, start + self.width
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a query for buckets, as text; `None` for an absent one."""
 
     starting_at: str | None = None

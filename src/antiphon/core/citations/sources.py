@@ -5,10 +5,11 @@ the form in which the model is asked to cite. So a model that just copies a sent
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Final, TypeAlias
+
+import msgspec
 
 from antiphon.core.citations.marks import mark
 from antiphon.core.citations.sentences import sentences
@@ -49,8 +50,7 @@ Locate: TypeAlias = Callable[[str, int, int], Citation]
 """Makes a citation from the cited text, and its start and end in the source text."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceText:
+class SourceText(msgspec.Struct, frozen=True, eq=False):
     """A text that pieces are cut out of: a plain text, a page or a block."""
 
     text: str
@@ -60,8 +60,7 @@ class SourceText:
         return self.locate(self.text[start:end], start, end)
 
 
-@dataclass(frozen=True, slots=True)
-class CitablePiece:
+class CitablePiece(msgspec.Struct, frozen=True):
     """The section of a source text that one number cites."""
 
     source: SourceText

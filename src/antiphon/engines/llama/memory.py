@@ -13,9 +13,10 @@ recurrent states) need less, and are not estimated: they are never refused by mi
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from antiphon.engines.llama.gguf import Value, read_metadata
 
@@ -48,8 +49,7 @@ class TooLargeError(Exception):
     """A model needs more memory than the machine has. The message says what would fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+class Footprint(msgspec.Struct, frozen=True):
     """The bytes of a model: of its file, and of the KV cache for each token of context."""
 
     weights: int

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
 from antiphon.logs import EventLog
@@ -58,8 +59,7 @@ class LlamaServer(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Clockwork:
+class Clockwork(msgspec.Struct, frozen=True):
     """The clock of a supervisor, which tests replace."""
 
     now: Callable[[], float] = time.monotonic

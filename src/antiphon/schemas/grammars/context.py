@@ -1,7 +1,8 @@
 """The state shared by the writers of objects and arrays."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from antiphon.schemas.check import Check
 from antiphon.schemas.document import Document
@@ -9,8 +10,7 @@ from antiphon.schemas.grammars.gbnf import Rules
 from antiphon.schemas.view import Subschemas
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """The conversion of one schema to a grammar.
 
     `rule_of` returns the name of the rule for a property or an item, or None if no value fits.

@@ -1,7 +1,8 @@
 """Query strings, read as strictly as bodies: an unknown parameter is refused by its name."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import IdCursor, TokenCursor, page_limit
@@ -12,8 +13,7 @@ _IGNORED = frozenset({"beta"})
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
-class OpenQuery:
+class OpenQuery(msgspec.Struct, frozen=True):
     """The parameters of a route that ignores all others; most routes refuse them."""
 
     names: tuple[str, ...] = ()

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, overload
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.routing import Route as PathRoute
@@ -34,8 +34,7 @@ OpenHandler: TypeAlias = Callable[[Exchange], Awaitable[Any]]
 OnRefusal: TypeAlias = Callable[[Exchange, Caller, ApiError | BodyError], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer with another status than 200."""
 
     status: int
@@ -111,8 +110,7 @@ class Route:
 Dispatch: TypeAlias = Callable[[Route, Exchange], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
+class _Endpoint(msgspec.Struct, frozen=True):
     """A route as an ASGI application."""
 
     dispatch: Dispatch

@@ -1,7 +1,8 @@
 """All use cases of administration, over one database."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from antiphon.service.admin.audit import AuditLog
 from antiphon.service.admin.balances import Balances
@@ -17,8 +18,7 @@ from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.base import Counters
 
 
-@dataclass(frozen=True, slots=True)
-class Administration:
+class Administration(msgspec.Struct, frozen=True):
     """The use cases of administrators, by family."""
 
     people: People

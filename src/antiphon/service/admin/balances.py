@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from antiphon.core.billing.money import cents
 from antiphon.core.errors import NotFoundError, OverloadedError
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
+class _Resolved(msgspec.Struct, frozen=True):
     """The organization's tightest limit for a period, and its source."""
 
     id: str

@@ -4,10 +4,11 @@ A repeated request gets the same secret although none is stored: the secret is d
 admin key of the request and from a stored nonce. Only the same admin key can derive it again.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.ids import SECRET_ENTROPY, repeatable_entropy
@@ -26,8 +27,7 @@ REMEMBERED = timedelta(hours=24)
 LONGEST_NAME = 255
 
 
-@dataclass(frozen=True, slots=True)
-class PriorResult:
+class PriorResult(msgspec.Struct, frozen=True):
     """The result of an earlier request: a key, and the random bytes of its secret."""
 
     key_id: str

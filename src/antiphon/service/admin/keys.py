@@ -1,11 +1,11 @@
 """API keys: creation, listing, changes, rotation. A secret is shown once, when it is created."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.core.errors import ConflictError, InvalidRequestError, NotFoundError
 from antiphon.core.ids import (
@@ -65,8 +65,7 @@ class KeyRefusedError(ValueError):
     """A secret from the settings that is not allowed or already in use."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyFilter:
+class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Selects keys; a filter of `None` selects all."""
 
     status: str | None = None

@@ -1,9 +1,10 @@
 """The organization, its users, and its invites."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import invite_id, user_id

@@ -1,8 +1,9 @@
 """Rate limits of the organization, its workspaces and its keys: listed and set."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """A group with common limits: models with all their names, or the counting of tokens.
 
     `models` is `None` for the counting of tokens, and empty for a group whose limits are still set
@@ -67,8 +67,7 @@ class Group:
         return "token_count" if self.models is None else "model_group"
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowing(Generic[N]):
+class Narrowing(msgspec.Struct, Generic[N], frozen=True):
     """Limits to set or clear for a workspace or a key; `info` returns their state afterwards."""
 
     owner: tuple[Scope, str]

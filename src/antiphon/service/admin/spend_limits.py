@@ -1,9 +1,10 @@
 """Spend limits: the limits that administrators set, and the cap of the server."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from antiphon.core.billing.money import cents, nano_dollars_of
 from antiphon.core.errors import InvalidRequestError, NotFoundError

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 _SECRETS = ("secret",)
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(msgspec.Struct, frozen=True):
     """The author of a change: an admin key, the command line, or the server itself."""
 
     type: str
@@ -43,8 +41,7 @@ COMMAND_LINE = Actor("command_line")
 SERVER = Actor("server")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One change, as the audit log records it.
 
     `of` is the type and the id of the changed object, if `before` and `after` do not hold them.

@@ -1,10 +1,10 @@
 """Workspaces and their members."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import workspace_id

@@ -1,8 +1,9 @@
 """The limits of a caller, computed once for each state of the accounts, not for each request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from antiphon.core.limits.rate_limits import TOKEN_COUNT, Applied, LimitType, ScopeLimits, applied
 from antiphon.core.limits.spend import SpendCap, accounts_of, spend_caps
@@ -12,8 +13,7 @@ from antiphon.settings import LimitSettings
 from antiphon.store.directory import Directory
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AppliedLimits:
+class AppliedLimits(msgspec.Struct, frozen=True, eq=False):
     """The limits of one caller for one group of models, and the scopes that are charged.
 
     They compare by identity, so that they can be the keys of a cache.

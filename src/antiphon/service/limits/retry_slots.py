@@ -12,10 +12,10 @@ kept by the counters, so a retry may go to any server; the server that promised 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from heapq import heappop, heappush
 
+import msgspec
 from msgspec import msgpack
 
 from antiphon.core.limits.values import Draw
@@ -37,8 +37,7 @@ _MINUTE_MS = 60_000
 _SECOND_MS = 1000
 
 
-@dataclass(slots=True, eq=False)
-class RetrySlot:
+class RetrySlot(msgspec.Struct, eq=False):
     """The draws that were made in advance for the retry of a request."""
 
     key_id: str

@@ -1,8 +1,9 @@
 """The port: the operations of every implementation of the counters, and its errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from antiphon.core.limits.values import Account, Ask, Balance, Draw, Level, Settlement, Verdict
 
@@ -19,8 +20,7 @@ class UnseededError(CountersAwayError):
     """The counters have lost the spent amounts; settle again when they are seeded."""
 
 
-@dataclass(frozen=True, slots=True)
-class DueSlot:
+class DueSlot(msgspec.Struct, frozen=True):
     """A retry slot, and the time until it is due; a due slot has been taken."""
 
     slot: str

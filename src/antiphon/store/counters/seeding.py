@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 from antiphon.core.limits.values import Account
 from antiphon.store.counters.base import CountersAwayError
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(msgspec.Struct, frozen=True):
     """The ledger's sums at one moment: the money spent on every account of a current period.
 
     `settled` are the ids of the requests in these sums whose settlement may still arrive: those of
@@ -26,8 +26,7 @@ class Seed:
 ReadTotals: TypeAlias = Callable[[], Awaitable[Seed]]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """The right to seed, valid for one run of the server."""
 
     claimant: str

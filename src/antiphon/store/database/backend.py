@@ -1,8 +1,8 @@
 """The parts of a database that differ between SQLite and PostgreSQL."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import Engine
 
 from antiphon.store.database.changes import ChangeSignal
@@ -20,8 +20,7 @@ def never_lost() -> None:
     """Return `None`: a server that is away is noticed by its connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(msgspec.Struct, frozen=True):
     """The engines to read and to write, and the functions to watch and to lock the database.
 
     SQLite reads and writes on different connections. `lost` returns why the opened database is no

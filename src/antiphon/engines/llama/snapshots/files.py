@@ -9,11 +9,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from blake3 import blake3
 
 from antiphon.engines.llama.snapshots.records import (
@@ -57,8 +57,7 @@ class MissingFileError(DamagedFileError):
     """A file was removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A snapshot that a start finds: its record, and when it was last used, in seconds."""
 
     name: str

@@ -5,9 +5,9 @@ their transitions and the reasons for both are documented in `states`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from antiphon.core.prompt import (
@@ -40,8 +40,7 @@ HEAD: Final = 1000
 """The maximum length of the head of a call whose input is streamed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """A call whose input does not fit.
 
     `at` is the position in the answer at which the call began, `why` names the path and the

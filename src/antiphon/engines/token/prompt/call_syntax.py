@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class CallSyntax:
+
+class CallSyntax(msgspec.Struct, frozen=True):
     """A JSON object with a name and arguments, between an opening and a closing.
 
     Without an opening an answer that begins as a call is one.

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any, Final
 
@@ -22,8 +21,7 @@ _AS_JSON: Final = "\ue00c"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """A section of the prompt. With `control`, control tokens in it are tokenized as such."""
 
     text: str

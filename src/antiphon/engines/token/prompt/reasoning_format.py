@@ -6,10 +6,10 @@ docs/decisions/0013-thinking.md.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import jinja2.nodes
+import msgspec
 from jinja2.meta import find_undeclared_variables
 
 from antiphon.core.prompt import Prompt, Thinking
@@ -29,8 +29,7 @@ THINKING_SHARE: Final = 0.75
 """The share of `max_tokens` for adaptive thinking; the rest is left for the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningTags:
+class ReasoningTags(msgspec.Struct, frozen=True):
     """The tags around reasoning: `<think>` and `</think>`, in many spellings.
 
     `margin` separates the tags from the reasoning, `gap` the closing tag from the answer. `none`
@@ -81,8 +80,7 @@ KNOWN_TAGS: Final = {
 """Tags by a text that occurs in a template, in the order in which templates are searched."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningFormat:
+class ReasoningFormat(msgspec.Struct, frozen=True):
     """The reasoning of a template.
 
     `tags` is `None` if the model does not reason. `field` is the field of earlier reasoning, if the

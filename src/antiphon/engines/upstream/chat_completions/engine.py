@@ -1,6 +1,6 @@
 """An engine in front of a server that is compatible with OpenAI's chat completions."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from antiphon.engines.base import (
     Capabilities,

@@ -1,8 +1,7 @@
 """An engine in front of a server that speaks the Claude API."""
 
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.engines.base import Engine, EngineConfig, Prompt, checked, decode_options
 from antiphon.engines.upstream.engine import open_upstream
