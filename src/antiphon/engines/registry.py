@@ -1,6 +1,6 @@
 """Engines by name. Built-in and third-party engines are found by the same entry points."""
 
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, PackageNotFoundError, distribution, entry_points
 
 from antiphon.engines.base import (
     CheckedOpener,
@@ -10,6 +10,7 @@ from antiphon.engines.base import (
     OpenEngine,
 )
 
+PACKAGE = "antiphon"
 GROUP = "antiphon.engines"
 
 
@@ -33,8 +34,20 @@ def check_engine(name: str, config: EngineConfig) -> None:
         opener.check(config)
 
 
+def _entry_points(name: str) -> EntryPoints:
+    """Return the entry points of an engine: this package's own, else those of all packages.
+
+    To look through the packages of a server takes 10 ms.
+    """
+    try:
+        own = distribution(PACKAGE).entry_points.select(group=GROUP, name=name)
+    except PackageNotFoundError:  # pragma: no cover - sources on the path that nobody installed
+        own = EntryPoints()
+    return own or entry_points(group=GROUP, name=name)
+
+
 def _opener(name: str, config: EngineConfig) -> OpenEngine:
-    found = entry_points(group=GROUP, name=name)
+    found = _entry_points(name)
     if not found:
         known = ", ".join(engine_names())
         raise EngineStartError(f"model {config.model}: no engine {name!r} (installed: {known})")
