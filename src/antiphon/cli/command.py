@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from antiphon.cli.output import say
 from antiphon.cli.program import as_called, folded_example, shown_on
-from antiphon.settings import Settings
 from antiphon.wire.errors import shortened
 
-Command: TypeAlias = Callable[[argparse.Namespace, Settings], int]
+if TYPE_CHECKING:
+    from antiphon.settings import Settings
+
+Command: TypeAlias = "Callable[[argparse.Namespace, Settings], int]"
 
 # Words of other programs, and the words here for the same: the first that a family has is meant.
 _SYNONYMS = {
