@@ -98,6 +98,12 @@ def test_command_imports_nothing_that_answers_requests(command: str, tmp_path: P
     assert sorted(OF_A_SERVER & imported) == []
 
 
+def test_command_without_a_database_does_not_import_one(tmp_path: Path) -> None:
+    imported = imported_by(COMMANDS, str(tmp_path / "data"), "models list")
+    assert "antiphon.weights.model_store" in imported
+    assert not {"asyncio", "sqlalchemy"} & imported
+
+
 HELP = """
 import contextlib, sys
 from antiphon.cli import main

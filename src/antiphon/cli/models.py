@@ -5,7 +5,7 @@ import argparse
 from antiphon.cli.command import actions_of, add_command
 from antiphon.cli.output import decimal_size, print_change, say_json, say_unchanged
 from antiphon.cli.tables import TableForm, say_table
-from antiphon.service.admin.transactions import moment
+from antiphon.core.billing.reports import wire_time
 from antiphon.settings import Settings
 from antiphon.store.data_folder import open_data_folder, refuse_a_file
 from antiphon.weights.progress import open_progress
@@ -41,7 +41,7 @@ def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
             "path": str(model.path),
             "size": model.manifest.size,
             "sha256": model.manifest.sha256,
-            "pulled_at": moment(model.manifest.pulled_at),
+            "pulled_at": wire_time(model.manifest.pulled_at),
         }
         for model in list_models(settings.data_dir)
     ]

@@ -3,8 +3,6 @@
 import os
 from typing import Any
 
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
 # Conditions outside of the program, after which the same transaction may succeed.
 _REASONS = {
     "SQLITE_BUSY": "The database is locked by another process",
@@ -74,15 +72,23 @@ def unreachable(error: BaseException, place: str = "") -> DatabaseUnavailableErr
 
 def _is_away(error: BaseException, cause: Any, code: str) -> bool:
     return (
-        isinstance(cause, OSError | PoolTimeoutError)
+        isinstance(cause, OSError)
+        or _is_late(cause)
         or getattr(error, "connection_invalidated", False)
         or code[:2] in _UNAVAILABLE_CLASSES
         or code in _UNAVAILABLE_STATES
     )
 
 
+def _is_late(cause: Any) -> bool:
+    # Commands without a database import this module, and would import SQLAlchemy with it: 0.2 s.
+    from sqlalchemy.exc import TimeoutError as PoolTimeoutError  # noqa: PLC0415
+
+    return isinstance(cause, TimeoutError | PoolTimeoutError)
+
+
 def _first_line(cause: Any) -> str:
-    if isinstance(cause, TimeoutError | PoolTimeoutError):
+    if _is_late(cause):
         return "no answer in time"
     if isinstance(cause, OSError) and cause.errno:
         # The text of the exception repeats an address.
