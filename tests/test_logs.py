@@ -17,6 +17,7 @@ from antiphon.logs import (
     MOST_LINES,
     ConsoleLines,
     EventLog,
+    EventRecord,
     LineWriter,
     frames_only,
     request_line,
@@ -84,6 +85,14 @@ def test_console_escapes_what_a_terminal_would_obey(monkeypatch, event: str, odd
     written = stream.buffer.getvalue().decode()
     assert "模型 é" in written
     assert odd not in written.replace("\x1b[0m", "").removesuffix("\n")
+
+
+def test_record_of_an_event_has_all_that_a_formatter_may_ask_for() -> None:
+    ordinary = logging.LogRecord("x", logging.INFO, "x.py", 1, "ready", (), None)
+    record = EventRecord("antiphon.tests", logging.INFO, "ready", {"key_id": "k"})
+    assert ordinary.__dict__.keys() <= record.__dict__.keys()
+    words = "%(asctime)s %(levelname)s %(name)s:%(filename)s:%(lineno)d %(threadName)s %(message)s"
+    assert "INFO antiphon.tests::0 None ready" in logging.Formatter(words).format(record)
 
 
 def test_a_traceback_says_where_and_not_what() -> None:
