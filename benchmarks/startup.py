@@ -1,13 +1,16 @@
-"""What a start costs: importing the server, being ready, and memory without a model.
+"""What a start costs: importing the server, being ready, a command, memory without a model.
 
 `--beside` measures another checkout in the same rounds; `--why` lists the slowest imports instead.
 """
 
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvloop
 
@@ -37,6 +40,11 @@ class Start:
     import_cpu_s: float
     ready_s: float
     ready_cpu_s: float
+    stop_s: float
+    help_s: float
+    help_cpu_s: float
+    command_s: float
+    command_cpu_s: float
     resting_mb: float
     busy_mb: float
 
@@ -60,6 +68,11 @@ def _figures(starts: Sequence[Start], requests: int) -> list[Figure]:
         ("import: processor time", "s", None),
         ("start to ready, scripted engine", "s", Goal(most=1.5)),
         ("start to ready: processor time", "s", None),
+        ("SIGTERM to the end, no request", "s", Goal(most=0.1)),
+        ("antiphon --help", "s", None),
+        ("antiphon --help: processor time", "s", None),
+        ("antiphon keys list", "s", None),
+        ("antiphon keys list: processor time", "s", None),
         ("memory when ready", "MB", Goal(most=100)),
         (f"memory after {requests:,} requests", "MB", Goal(most=100)),
     )
@@ -78,7 +91,36 @@ def _start(checkout: Path, requests: int) -> Start:
         ready_cpu_s, resting = server.cpu_s, server.rss_mb
         uvloop.run(load(HOST, server.port, MESSAGES, HEADERS, request("Hello"), requests=requests))
         busy = server.rss_mb
-    return Start(import_s, import_cpu_s, server.ready_s, ready_cpu_s, resting, busy)
+        stop_s = server.stop()
+    with TemporaryDirectory(prefix="antiphon-bench-") as folder:
+        source |= {"ANTIPHON_DATA_DIR": folder}
+        _command("keys", "create", "first", **source)
+        help_s, help_cpu_s = _command("--help", **source)
+        command_s, command_cpu_s = _command("keys", "list", **source)
+    return Start(
+        import_s,
+        import_cpu_s,
+        server.ready_s,
+        ready_cpu_s,
+        stop_s,
+        help_s,
+        help_cpu_s,
+        command_s,
+        command_cpu_s,
+        resting,
+        busy,
+    )
+
+
+def _command(*words: str, **variables: str) -> tuple[float, float]:
+    """Run a command; return the seconds that it took, and how many of them are its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    with pinned(0):
+        _python("-m", "antiphon.cli", *words, **variables)
+    took = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

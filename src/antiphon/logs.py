@@ -42,7 +42,7 @@ _PLAIN = "\x1b[0m"
 EventFields: TypeAlias = dict[str, Any]
 
 
-# What a record has besides.
+# The attributes of a record that an event has no value for.
 _NOWHERE: EventFields = {
     **dict.fromkeys(("filename", "funcName", "module", "pathname"), ""),
     **dict.fromkeys(("process", "processName", "taskName", "thread", "threadName")),

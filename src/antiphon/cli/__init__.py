@@ -34,7 +34,7 @@ STOPPED_BY_HAND = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; without `arguments`, that of this process."""
+    """Run one command and return its exit status; without `arguments`, those of the process."""
     words = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows few characters gets names all the same.
