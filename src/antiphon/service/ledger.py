@@ -140,7 +140,10 @@ class Ledger:
         return settled
 
     def release(self, request_id: str) -> None:
-        """End the holds of a request of a batch that will not be committed; it costs nothing."""
+        """End the holds of a request of a batch whose entry is not in the database; it is free.
+
+        Its id has then counted: after a commit of unknown outcome, leave the holds to their lease.
+        """
         self._settle_later(_free_entry(request_id, self.now()), None)
 
     def _settle_later(self, entry: LedgerEntry, settled: "asyncio.Future[None] | None") -> None:

@@ -40,6 +40,8 @@ class ModelSource(msgspec.Struct, frozen=True):
     created_at: str = UNKNOWN_TIME
 
 
+# The pause of interactive requests after which batches use this machine. Agents pause shorter.
+QUIET_S = 1.0
 # Prompts of one model that are counted at once. More would slow each other down.
 COUNTED_AT_ONCE = 16
 
@@ -143,7 +145,7 @@ class Models:
         self._open_engine = open_engine
         self._state_dir = state_dir
         self._engines = AsyncExitStack()
-        self._machine = BatchLane(clock, exclusive=True)
+        self._machine = BatchLane(clock, exclusive=True, quiet_s=QUIET_S)
 
     async def open(self) -> None:
         """Open every engine; raises the `EngineStartError` of the first that fails."""

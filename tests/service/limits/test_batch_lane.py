@@ -223,3 +223,51 @@ async def test_interactive_request_never_waits_at_the_gate_for_batches() -> None
     with pytest.raises(StopIteration):
         entering.__await__().__next__()
     assert len(lane.running) == 1
+
+
+async def test_batch_work_of_a_machine_begins_after_a_pause_of_interactive_requests() -> None:
+    gate = Gate(concurrent=4, queued=0)
+    gate.batches.join(BatchLane(exclusive=True, quiet_s=0.08))
+    batches = Batches(gate)
+    await gate.enter()
+    await batches.enter(2)
+    gate.leave()
+    await anyio.sleep(0.05)
+    await gate.enter()
+    gate.leave()  # the pause begins anew
+    await anyio.sleep(0.05)
+    assert batches.inside == []
+    await anyio.sleep(0.06)
+    assert batches.inside == [0, 1]
+
+
+async def test_pause_ends_for_nobody_while_an_interactive_request_is_in() -> None:
+    gate = Gate(concurrent=4, queued=0)
+    gate.batches.join(BatchLane(exclusive=True, quiet_s=0.02))
+    batches = Batches(gate)
+    [gone] = await batches.enter(1)
+    await gate.enter()
+    await anyio.sleep(0.05)
+    assert batches.inside == []
+    gate.leave()
+    gone.cancel()
+    await anyio.sleep(0.05)
+    assert batches.inside == []
+
+
+async def test_batch_work_that_has_a_machine_goes_on_without_a_pause() -> None:
+    gate, window = Gate(concurrent=4, queued=0), Window(1)
+    gate.batches.join(BatchLane(exclusive=True, quiet_s=0.02))
+    gate.batches.pacing = window
+    batches = Batches(gate)
+    await batches.enter(3)
+    await anyio.sleep(0.05)
+    batches.leave(0)
+    assert batches.inside == [1]
+    await gate.enter()
+    assert batches.told == [1]
+    gate.leave()
+    batches.leave(1)
+    assert batches.inside == []
+    await anyio.sleep(0.05)
+    assert batches.inside == [2]

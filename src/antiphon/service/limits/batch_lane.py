@@ -5,7 +5,9 @@
                 └─ in its BatchQueue, one for each gate; a BatchLane has the queues of one machine
 
 A batch request enters only into room that no interactive request uses, as far as the pacing of its
-model allows. On a lane of this machine it enters only while no interactive request is at any gate.
+model allows. On a lane of this machine it enters only while no interactive request is at any gate,
+and none has been for a while: a conversation has pauses, and a prompt that is being read delays
+whoever comes next.
 """
 
 import asyncio
@@ -61,19 +63,28 @@ class IdleUse(msgspec.Struct, frozen=True):
 class BatchLane:
     """The batch requests of the gates before one machine, or of the only gate before an upstream.
 
-    `exclusive`: batch work runs only while no interactive request is at any of the gates. `running`
-    has the requests that entered, in their order, also those that were told to end; `waiting` is
-    the number in the queues. `clock` returns seconds that never go back.
+    `exclusive`: batch work runs only while no interactive request is at any of the gates, and
+    begins when none has been for `quiet_s`. `running` has the requests that entered, in their
+    order, also those that were told to end; `waiting` is the number in the queues. `clock` returns
+    seconds that never go back.
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, *, exclusive: bool = False
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        exclusive: bool = False,
+        quiet_s: float = 0.0,
     ) -> None:
         self.queues: list[BatchQueue] = []
         self.running: dict[BatchTicket, None] = {}
         self.waiting = 0
         self._exclusive = exclusive
+        self._quiet_s = quiet_s
         self._clock = clock
+        # Whether batch work has the lane: from the end of a pause to the next interactive request.
+        self._quiet = False
+        self._pause: asyncio.TimerHandle | None = None
         self._use = IdleUse()
         self._busy_since = 0.0
         # The times at which interactive requests entered while requests were told to end.
@@ -91,6 +102,7 @@ class BatchLane:
 
         All of them end on an exclusive lane; else those for which no room is left.
         """
+        self._quiet = False
         staying = [ticket for ticket in self.running if not ticket.ending]
         leaving = staying if self._exclusive else staying[room.free :]
         if leaving:
@@ -104,10 +116,37 @@ class BatchLane:
 
     def let_in(self) -> None:
         """Let requests in, in the order of each queue, while there is room for them."""
-        if self._exclusive and any(queue.room.busy for queue in self.queues):
+        if self._exclusive and (self._busy or not self._is_quiet()):
             return
         for queue in self.queues:
             queue.let_in()
+
+    def interactive_left(self) -> None:
+        """Let requests in after an interactive one has left; a pause begins anew."""
+        self._quiet = False
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        self.let_in()
+
+    @property
+    def _busy(self) -> bool:
+        return any(queue.room.busy for queue in self.queues)
+
+    def _is_quiet(self) -> bool:
+        """Return whether batch work has the lane, or may have it; else wait for a pause."""
+        if self._quiet or not self._quiet_s:
+            return True
+        if self._pause is None:
+            loop = asyncio.get_running_loop()
+            self._pause = loop.call_later(self._quiet_s, self._end_pause)
+        return False
+
+    def _end_pause(self) -> None:
+        self._pause = None
+        if self.waiting and not self._busy:
+            self._quiet = True
+            self.let_in()
 
     def begin(self, ticket: "BatchTicket") -> None:
         """Note that a request enters; only its queue calls it."""
@@ -122,6 +161,7 @@ class BatchLane:
         if not self.running:
             busy_s = self._use.busy_s + now - self._busy_since
             self._use = msgspec.structs.replace(self._use, busy_s=busy_s)
+            self._quiet = self._quiet and self.waiting > 0
         if ticket.ending:
             self._ending -= 1
             if not self._ending:

@@ -73,4 +73,4 @@ class Gate:
                 return
         self._free += 1
         if self.batches.lane.waiting:
-            self.batches.lane.let_in()
+            self.batches.lane.interactive_left()
