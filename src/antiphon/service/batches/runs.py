@@ -141,11 +141,16 @@ class BatchRunner:
         now = asyncio.get_running_loop().time
         try:
             async with yielding:
-                return await self._ended(request, run, lambda: yielding.reschedule(now()))
+                ended = await self._ended(request, run, lambda: yielding.reschedule(now()))
         except TimeoutError:
             if not yielding.expired():
                 raise
             return RunGivenUp(GiveUp.YIELDED, run.id)
+        else:
+            if isinstance(ended, RunGivenUp) and yielding.expired():
+                # The engine has failed because it was cancelled.
+                return RunGivenUp(GiveUp.YIELDED, run.id)
+            return ended
         finally:
             if run.answer is not None and not run.is_due:
                 self._ledger.release(run.id)
