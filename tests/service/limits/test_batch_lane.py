@@ -140,10 +140,12 @@ async def test_window_bounds_the_batch_requests_of_a_gate() -> None:
     batches = Batches(gate)
     await batches.enter(4)
     assert batches.inside == [0, 1]
-    window.size = 0  # one may always run: nothing else would ever widen the window
+    window.size = 0
     batches.leave(0)
-    assert batches.inside == [1]
     batches.leave(1)
+    assert batches.inside == []
+    window.size = 1
+    gate.batches.lane.let_in()
     assert batches.inside == [2]
 
 
@@ -156,12 +158,21 @@ async def test_first_token_is_noted_and_lets_in_what_the_wider_window_takes() ->
     beside = gate.batches.first_token_watch()
     assert quiet is not None
     assert beside is not None
-    quiet(0.5)
+    beside(0.7)
     assert batches.inside == [0]
     window.size = 2
-    beside(0.7)
+    quiet(0.5)  # batch work has begun since
     assert batches.inside == [0, 1]
-    assert window.noted == [(0.5, False), (0.7, True)]
+    assert window.noted == [(0.7, True), (0.5, True)]
+
+
+async def test_first_token_without_batch_work_is_noted_as_such() -> None:
+    gate, window = Gate(concurrent=9, queued=0), Window(1)
+    gate.batches.pacing = window
+    watch = gate.batches.first_token_watch()
+    assert watch is not None
+    watch(0.5)
+    assert window.noted == [(0.5, False)]
 
 
 async def test_gate_without_a_pacing_notes_no_first_tokens() -> None:

@@ -111,7 +111,7 @@ class Model:
         if at in LOCAL and any(self.here(one, batch=False) for one in LOCAL):
             return 0
         free = CONCURRENT - len(self.here(at, batch=False))
-        return min(free, max(1, self.windows[at]))
+        return min(free, self.windows[at])
 
     def _make_way(self, request: Request) -> None:
         lane = LOCAL if request.at in LOCAL else (UPSTREAM,)

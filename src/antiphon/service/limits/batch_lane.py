@@ -24,9 +24,9 @@ import msgspec
 class Pacing(Protocol):
     """Decides how much batch work runs beside the interactive requests of one model.
 
-    `window` is the most batch requests at once; one may always run. `note_first_token` gets the
-    seconds from the admission of an interactive request to its first token, and whether batch work
-    ran when it was admitted.
+    `window` is the most batch requests at once; while it is 0 none enters. Whoever widens it calls
+    `BatchLane.let_in`. `note_first_token` gets the seconds from the admission of an interactive
+    request to its first token, and whether batch work ran at the one moment or the other.
     """
 
     def window(self) -> int: ...
@@ -234,7 +234,7 @@ class BatchQueue:
 
     def _most(self) -> int:
         free = self.room.free
-        return free if self.pacing is None else min(free, max(1, self.pacing.window()))
+        return free if self.pacing is None else min(free, self.pacing.window())
 
     def first_token_watch(self) -> Callable[[float], None] | None:
         """Return what takes the first-token time of a request admitted now; `None` if nobody."""
@@ -243,7 +243,8 @@ class BatchQueue:
         return partial(self._note_first_token, self.pacing, bool(self.lane.running))
 
     def _note_first_token(self, pacing: Pacing, beside_batches: bool, seconds: float) -> None:  # noqa: FBT001 - a part of a `partial`
-        pacing.note_first_token(seconds, beside_batches=beside_batches)
+        beside = beside_batches or bool(self.lane.running)
+        pacing.note_first_token(seconds, beside_batches=beside)
         if self.lane.waiting:
             self.lane.let_in()
 
