@@ -33,7 +33,7 @@ class MessageEndpoints:
         self._platform = platform
         self._encoder = EventEncoder()
         self._hang_ups = HangUps()
-        self._names = {model: quote(model, safe=PRINTABLE) for model in platform.models.states()}
+        self._names = {model: quote(model, safe=PRINTABLE) for model in platform.models.ids}
 
     async def create_message(self, request: Request[CreateMessageParams]) -> None:
         exchange, params = request.exchange, request.params

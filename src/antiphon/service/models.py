@@ -163,6 +163,11 @@ class Models:
         return tuple(self._models.values())
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all models."""
+        return self._catalogue.ids
+
+    @property
     def ready(self) -> bool:
         return all(model.ready for model in self._models.values())
 
