@@ -16,7 +16,7 @@ from anthropic.types.beta.organization import BetaSpendLimit
 from anthropic.types.organization import workspaces as of_workspaces
 
 from support.databases import postgres
-from support.processes import KEY, Program, run, run_here, run_json, serving
+from support.processes import KEY, Program, run, run_json, run_well, serving
 from support.published import Published
 
 __all__ = ["postgres"]
@@ -237,7 +237,7 @@ def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
     (tmp_path / "antiphon.toml").write_text('engine = "scripted"\n', encoding="utf-8")
 
     def does(line: str) -> str:
-        return run_here(tmp_path, *line.split())
+        return run_well(tmp_path, *line.split())
 
     with serving(tmp_path, environ={"ANTIPHON_API_KEY": KEY}) as server:
         research = run_json(tmp_path, "workspaces", "create", "research")
@@ -299,7 +299,7 @@ def test_commands_work_on_postgresql(tmp_path: Path, postgres: Callable[[str], s
             "usage --by day,key,model,workspace",
             "audit",
         ):
-            run_here(tmp_path, *line.split(), **settings)
+            run_well(tmp_path, *line.split(), **settings)
         done = run(tmp_path, "keys", "revoke", "laptop", **settings)
         assert done.returncode == 0, done.stderr
         assert ask(server, secret) == 401

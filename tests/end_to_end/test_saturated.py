@@ -1,7 +1,6 @@
 """The official SDK at a limit, with the retries that it has by default."""
 
 import asyncio
-import subprocess
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import anthropic
 import pytest
 
 from antiphon.store.database.database import sqlite_url
-from support.processes import KEY, command, environment, serving
+from support.processes import KEY, run, serving
 from support.servers import configure, environ, recorded
 
 pytestmark = pytest.mark.anyio
@@ -51,15 +50,7 @@ async def test_no_call_fails_while_the_limit_is_saturated(tmp_path: Path) -> Non
 def test_second_server_on_a_data_folder_does_not_start(tmp_path: Path) -> None:
     configure(tmp_path)
     with serving(tmp_path, environ=environ()) as first:
-        second = subprocess.run(
-            command("serve", "--port", "0"),
-            env=environment(tmp_path, **environ()),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        second = run(tmp_path, "serve", "--port", "0", **environ())
     assert second.returncode == 1
     assert f"another server (process {first.process.pid} on " in second.stderr
     assert f"uses the data folder {tmp_path}" in second.stderr

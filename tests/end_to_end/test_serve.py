@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from support.processes import KEY, PATIENCE_S, Program, run, run_json, serving
+from support.processes import KEY, PATIENCE_S, PROGRAM, Program, run, run_json, serving
 from support.servers import configure
 
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
@@ -29,12 +29,29 @@ def ask(program: Program, key: str = KEY) -> httpx2.Response:
 
 def test_the_pasted_curl_line_is_answered(tmp_path: Path) -> None:
     assert shutil.which("curl")
-    with serving(tmp_path, *SCRIPTED) as program:
+    with serving(tmp_path, *SCRIPTED, program=PROGRAM) as program:
         done = subprocess.run(
             ["/bin/sh", "-c", program.curl], capture_output=True, text=True, check=True
         )
         assert json.loads(done.stdout)["content"][0]["text"]
         assert str(tmp_path) in program.output
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(("--help",), 0), (("serve", "--engine", "nothing"), 1)]
+)
+def test_forked_program_says_what_a_started_one_says(
+    tmp_path: Path, words: tuple[str, ...], status: int
+) -> None:
+    """Most tests fork it (support/fork_server.py), which may differ in nothing but its speed."""
+    forked, started = (run(tmp_path, *words, program=program) for program in (None, PROGRAM))
+    assert (forked.returncode, forked.stdout, forked.stderr) == (
+        started.returncode,
+        started.stdout,
+        started.stderr,
+    )
+    assert forked.returncode == status
+    assert forked.stdout + forked.stderr
 
 
 def test_first_key_is_shown_until_a_request_has_used_it(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Runs the program in its own process, as a user would, on a free port of the loopback."""
+"""Runs the program in its own process, on a free port of the loopback.
+
+It is forked (see fork_server.py), unless a test names the command that starts it as a user would.
+"""
 
 import json
 import os
@@ -8,14 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, TextIO, TypeAlias
 
-import pytest
+from support.fork_server import ForkedProcess, fork_server
 
-from antiphon.cli import main
+Process: TypeAlias = ForkedProcess | subprocess.Popen[bytes]
 
 KEY = "sk-antiphon-key-of-the-tests"
 PATIENCE_S = 60.0
@@ -24,26 +27,26 @@ PATIENCE_S = 60.0
 class Program:
     """A running `antiphon serve`; `lines` are the lines that it has printed so far."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process, output: TextIO, errors: TextIO | None) -> None:
         self.process = process
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._ready = threading.Event()
-        streams = ((process.stdout, self.lines), (process.stderr, self.errors))
         self._readers = [
             threading.Thread(target=self._read, args=(stream, lines))
-            for stream, lines in streams
+            for stream, lines in ((output, self.lines), (errors, self.errors))
             if stream is not None
         ]
         for reader in self._readers:
             reader.start()
 
-    def _read(self, stream: Any, lines: list[str]) -> None:
-        for line in stream:
-            lines.append(line)
-            # The last line of the welcome.
-            if line.endswith("}]}'\n"):
-                self._ready.set()
+    def _read(self, stream: TextIO, lines: list[str]) -> None:
+        with stream:
+            for line in stream:
+                lines.append(line)
+                # The last line of the welcome.
+                if line.endswith("}]}'\n"):
+                    self._ready.set()
         self._ready.set()
 
     @property
@@ -78,9 +81,6 @@ class Program:
         status = self.process.wait(PATIENCE_S)
         for reader in self._readers:
             reader.join(PATIENCE_S)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
         return status
 
 
@@ -92,11 +92,28 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     return {**kept, "ANTIPHON_DATA_DIR": str(data_dir), **settings}
 
 
+# As `python -m` starts it, and so nearly as a user does.
 PROGRAM = (sys.executable, "-m", "antiphon.cli")
 
 
-def command(*arguments: str) -> list[str]:
-    return [*PROGRAM, *arguments]
+def start(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    folder: Path,
+    streams: tuple[int, int],
+    program: Sequence[str] | None = None,
+) -> Process:
+    """Start `program`, or fork `antiphon`; `streams` is where its output and its errors go."""
+    if program is None:
+        return ForkedProcess(fork_server().address, arguments, environ, folder, streams)
+    return subprocess.Popen(
+        [*program, *arguments],
+        env=environ,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=streams[0],
+        stderr=streams[1],
+    )
 
 
 @contextmanager
@@ -104,26 +121,25 @@ def serving(
     data_dir: Path,
     *flags: str,
     environ: Mapping[str, str] | None = None,
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str] | None = None,
     log: Path | None = None,
 ) -> Iterator[Program]:
     """Serve on a free port until the block ends.
 
-    `program` is the command of another `antiphon`; with `log`, standard error goes to that file.
+    `program` is the command of another `antiphon`, or `PROGRAM`; with `log`, standard error goes to
+    that file.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
+    wanted = environment(data_dir, **(environ or {}))
+    arguments = ("serve", "--port", "0", *flags)
     with ExitStack() as stack:
-        errors = subprocess.PIPE if log is None else stack.enter_context(log.open("wb"))
-        process = subprocess.Popen(
-            [*program, "serve", "--port", "0", *flags],
-            env=environment(data_dir, **(environ or {})),
-            cwd=data_dir,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    running = Program(process)
+        output, write_output = _pipe(stack)
+        if log is None:
+            errors, write_errors = _pipe(stack)
+        else:
+            errors, write_errors = None, stack.enter_context(log.open("wb")).fileno()
+        process = start(arguments, wanted, data_dir, (write_output, write_errors), program)
+    running = Program(process, output, errors)
     try:
         running.wait_ready()
         yield running
@@ -131,37 +147,37 @@ def serving(
         running.stop()
 
 
-def run(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def _pipe(stack: ExitStack) -> tuple[TextIO, int]:
+    """Return the two ends of a pipe; `stack` closes that which is written to."""
+    read, write = os.pipe()
+    stack.callback(os.close, write)
+    return os.fdopen(read, encoding="utf-8"), write
+
+
+def run(
+    data_dir: Path, *arguments: str, program: Sequence[str] | None = None, **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
-    return subprocess.run(
-        command(*arguments),
-        env=environment(data_dir, **settings),
-        cwd=data_dir,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        wanted, streams = environment(data_dir, **settings), (output.fileno(), errors.fileno())
+        process = start(arguments, wanted, data_dir, streams, program)
+        try:
+            status = process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        for stream in (output, errors):
+            stream.seek(0)
+        return subprocess.CompletedProcess(arguments, status, output.read(), errors.read())
 
 
-def run_here(data_dir: Path, *arguments: str, **settings: str) -> str:
-    """Run one command that goes well in this process; return what it prints.
-
-    It spares the start of a process, and for a running server this one is another as well.
-    """
-    printed, errors = StringIO(), StringIO()
-    wanted = environment(data_dir, **settings)
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(errors):
-        patch.chdir(data_dir)
-        for name in os.environ.keys() - wanted.keys():
-            patch.delenv(name)
-        for name, value in wanted.items():
-            patch.setenv(name, value)
-        assert main(arguments) == 0, errors.getvalue()
-    return printed.getvalue()
+def run_well(data_dir: Path, *arguments: str, **settings: str) -> str:
+    """Run one command that goes well; return what it prints."""
+    done = run(data_dir, *arguments, **settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def run_json(data_dir: Path, *arguments: str) -> Any:
-    done = run(data_dir, *arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(run_well(data_dir, *arguments, "--json"))

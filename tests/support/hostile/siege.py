@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from antiphon.store.database.database import sqlite_url
 from support.hostile.polite import Politeness, be_polite
-from support.processes import KEY, serving
+from support.processes import KEY, PROGRAM, serving
 from support.servers import configure, environ, recorded
 
 GRACE_S = 5.0
@@ -91,7 +91,8 @@ async def lay_siege(folder: Path, seconds: float, forces: Sequence[Sequence[str]
     siege = Siege()
     configure(folder, text="word " * 200_000, more=LIMITS)
     log = folder / "server.log"
-    with serving(folder, environ=environ(log_level="info"), log=log) as program:
+    environment = environ(log_level="info")
+    with serving(folder, environ=environment, program=PROGRAM, log=log) as program:
         watching = asyncio.create_task(_watch(program.process.pid, siege))
         address = urlsplit(program.url).netloc
         siege.calm = await be_polite(program.url, CALM_S)
