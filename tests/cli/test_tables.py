@@ -5,9 +5,8 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from rich.cells import cell_len
 
 from antiphon.cli.tables import TableForm, say_table
 from cli.conftest import Shell
+from support.processes import start
 
 ID = "apikey_01KVYBamPFFZ9w9Bnd5ig2vX"
 NAMES = (
@@ -41,12 +41,7 @@ def on_terminal(arguments: list[str], columns: int) -> str:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "antiphon.cli", *arguments],
-        stdout=theirs,
-        stderr=theirs,
-        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    process = start(arguments, environment, Path.cwd(), (theirs, theirs))
     os.close(theirs)
     shown = b""
     try:

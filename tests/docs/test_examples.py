@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 
 from antiphon.settings import Settings
+from support.fork_server import fork_server
 from support.images import png
 from support.processes import Program, environment, serving
 
@@ -74,7 +76,11 @@ def examples_of(page: str) -> list[Example]:
 
 
 def shell(example: Example, folder: Path, before: str = "") -> str:
-    """Run an example in a folder whose environment, as that of a clone, is that of the tests."""
+    """Run an example in a folder whose environment, as that of a clone, is that of the tests.
+
+    Its `antiphon` is forked.
+    """
+    forked = f'antiphon() {{ {shlex.join(fork_server().command)} "$@"; }}\n'
     if not folder.joinpath(".venv").exists():
         folder.joinpath(".venv").symlink_to(sys.prefix)
     text = example.text
@@ -82,7 +88,7 @@ def shell(example: Example, folder: Path, before: str = "") -> str:
         text = f".venv/bin/python - <<'END'\n{text}END\n"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["/bin/sh", "-euc", before + text],
+        ["/bin/sh", "-euc", forked + before + text],
         cwd=folder,
         env=environment(folder / "data", PATH=path),
         stdin=subprocess.DEVNULL,
