@@ -23,7 +23,6 @@ from support.fuzz_requests import (
 from support.logs import reset_logs
 from support.processes import Program
 
-REQUESTS = 12_000
 BATCH = 100
 PATIENCE_S = 20.0
 TYPES = {
@@ -142,10 +141,11 @@ async def smallest(app: ASGIApp, request: Request, wrong: str) -> Request:
 
 
 @pytest.mark.anyio
-async def test_every_request_is_answered_in_a_shape_of_the_wire(app: ASGIApp) -> None:
+@pytest.mark.parametrize("number", [3_000, pytest.param(12_000, marks=pytest.mark.soak)])
+async def test_every_request_is_answered_in_a_shape_of_the_wire(app: ASGIApp, number: int) -> None:
     wrong: dict[str, list[Request]] = {}
-    for first in range(0, REQUESTS, BATCH):
-        requests = [request_number(number) for number in range(first, first + BATCH)]
+    for first in range(0, number, BATCH):
+        requests = [request_number(one) for one in range(first, first + BATCH)]
         verdicts = await asyncio.gather(*(checked(app, request) for request in requests))
         for request, verdict in zip(requests, verdicts, strict=True):
             if verdict is not None:
