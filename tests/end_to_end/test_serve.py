@@ -19,7 +19,7 @@ from support.servers import configure
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
 ASK = {"model": "claude-x", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
 SCRIPTED = ("--engine", "scripted")
-SLOW = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_SCRIPTED_TOKENS_PER_SECOND": "5"}
+SLOW = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_SCRIPTED_TOKENS_PER_SECOND": "10"}
 
 
 def ask(program: Program, key: str = KEY) -> httpx2.Response:
