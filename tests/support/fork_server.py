@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 # Imported where they are used, and used by most tests that start the program.
-LATER = ("aiosqlite", "alembic.command", "sqlalchemy.ext.asyncio")
+LATER = ("aiosqlite", "antiphon.engines.scripted", "anyio._backends._asyncio")
 NUMBER = struct.Struct("i")
 
 
