@@ -49,10 +49,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """
     own = tmp_path_factory.getbasetemp()
     folder = (own if worker_id == "master" else own.parent) / "package"
+    done = folder / "done"
     with FileLock(f"{folder}.lock"):
-        if not folder.exists():
+        if not done.exists():
             wheel = build(ROOT, folder / "wheel")
             Environment(folder / "venv").install_with_locked(wheel, "server")
+            done.touch()
     return folder
 
 
