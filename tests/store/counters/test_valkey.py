@@ -104,3 +104,12 @@ def test_url_that_cannot_be_read_is_not_repeated() -> None:
     with pytest.raises(CountersError) as caught:
         open_valkey("nonsense://user:secret@host")
     assert "secret" not in str(caught.value)
+
+
+async def test_server_that_is_away_is_named_without_its_password() -> None:
+    counters = open_valkey("valkey://antiphon:hunter2@[::1]:1")
+    with pytest.raises(CountersAwayError) as caught:
+        await counters.seeded()
+    assert str(caught.value).startswith("the Valkey server at [::1]:1 cannot be asked: ")
+    assert "hunter2" not in str(caught.value)
+    await counters.aclose()
