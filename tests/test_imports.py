@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # Imported where it is used, by who uses it.
 LATER = {
     "PIL",
