@@ -69,8 +69,8 @@ class Delivery:
         """Deliver slots as they are added, `pause_s` after the first of them."""
         while True:
             await self._added.wait()
-            if self._pause_s:
-                await asyncio.sleep(self._pause_s)
+            # Also without a pause: what ends in this turn of the event loop is delivered together.
+            await asyncio.sleep(self._pause_s)
             self._added.clear()
             retry_s = RETRY_S
             while not await self._delivered():
