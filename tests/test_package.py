@@ -139,7 +139,7 @@ def test_program_helps_without_extras(
     assert done.stdout.startswith(said)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"models"}))
 def test_command_without_the_server_extra_names_it(
     bare: Environment, tmp_path: Path, family: str
 ) -> None:
@@ -147,6 +147,17 @@ def test_command_without_the_server_extra_names_it(
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == LINE.format("this needs: ", "server")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_models_are_listed_without_extras(bare: Environment, tmp_path: Path) -> None:
+    done = bare.run(bare.program, "models", "list", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("No models were pulled into ")
+    done = bare.run(bare.program, "models", "remove", "nothing", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("antiphon: ")
+    done = bare.run(bare.program, "models", "pull", "hf:owner/name/file.gguf", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, LINE.format("this needs: ", "server"))
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,19 @@ FAMILIES = {
 }
 STOPPED_BY_HAND = 130
 
+# The errors with a message for users, by the modules that have them.
+_EXPECTED = {
+    "antiphon.core.errors": "ApiError",
+    "antiphon.engines.base": "EngineStartError",
+    "antiphon.server.run": "ServeError",
+    "antiphon.service.admin.keys": "KeyRefusedError",
+    "antiphon.settings": "SettingsError",
+    "antiphon.store.counters.base": "CountersError",
+    "antiphon.store.database.errors": "StoreError",
+    "antiphon.weights.source": "PullError",
+    "antiphon.weights.spec": "SpecError",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; without `arguments`, those of the process."""
@@ -131,30 +144,14 @@ def _extra_with(module: str) -> str | None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions with a message for the user of the command line.
 
-    Evaluated only when an exception is raised: a successful command imports none of them.
+    A module that was not imported has raised nothing, and may need packages that are not there.
     """
-    from antiphon.core.errors import ApiError  # noqa: PLC0415
-    from antiphon.engines.base import EngineStartError  # noqa: PLC0415
-    from antiphon.server.run import ServeError  # noqa: PLC0415
-    from antiphon.service.admin.keys import KeyRefusedError  # noqa: PLC0415
-    from antiphon.settings import SettingsError  # noqa: PLC0415
-    from antiphon.store.counters.base import CountersError  # noqa: PLC0415
-    from antiphon.store.database.errors import StoreError  # noqa: PLC0415
-    from antiphon.weights.source import PullError  # noqa: PLC0415
-    from antiphon.weights.spec import SpecError  # noqa: PLC0415
-
-    return (
-        ApiError,
-        CommandError,
-        CountersError,
-        EngineStartError,
-        KeyRefusedError,
-        PullError,
-        ServeError,
-        SettingsError,
-        SpecError,
-        StoreError,
-    )
+    found = [
+        getattr(sys.modules[module], name)
+        for module, name in _EXPECTED.items()
+        if module in sys.modules
+    ]
+    return (CommandError, *found)
 
 
 def parser(wanted: Collection[str]) -> argparse.ArgumentParser:

@@ -2,9 +2,10 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
+
+from msgspec.structs import replace
 
 from antiphon.core.images import GIF, JPEG, PNG
 from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, checked

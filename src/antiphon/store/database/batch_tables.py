@@ -17,7 +17,13 @@ from sqlalchemy import (
 from antiphon.store.database.tables import Moment, metadata
 
 # `metadata` is exported: whoever creates every table takes it from here.
-__all__ = ["batch_requests", "batch_workers", "message_batches", "metadata"]
+__all__ = [
+    "add_conditions_on_postgresql",
+    "batch_requests",
+    "batch_workers",
+    "message_batches",
+    "metadata",
+]
 
 _OPEN = text("ended_at IS NULL")
 _KEPT = text("archived_at IS NULL")
@@ -55,10 +61,8 @@ message_batches = Table(
     UniqueConstraint("repeat_key", name="uq_message_batches_repeat_key"),
     Index("ix_message_batches_newest", "workspace_id", "created_at", "id"),
     # Ended batches leave the index of those with work, and archived ones that of those with rows.
-    Index(
-        "ix_message_batches_open", "created_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN
-    ),
-    Index("ix_message_batches_kept", "created_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
+    Index("ix_message_batches_open", "created_at", "id", sqlite_where=_OPEN),
+    Index("ix_message_batches_kept", "created_at", sqlite_where=_KEPT),
 )
 
 # `rank` is the number of the batch's first request with the same prefix. `state` is one of
@@ -86,14 +90,12 @@ batch_requests = Table(
         "rank",
         "number",
         sqlite_where=_PENDING,
-        postgresql_where=_PENDING,
     ),
     Index(
         "ix_batch_requests_owned",
         "worker",
         "state",
         sqlite_where=_OWNED,
-        postgresql_where=_OWNED,
     ),
 )
 
@@ -105,3 +107,15 @@ batch_workers = Table(
     Column("lease_until", Moment, nullable=False),
     PrimaryKeyConstraint("id", name="pk_batch_workers"),
 )
+
+
+def add_conditions_on_postgresql() -> None:
+    """Give PostgreSQL the partial indexes that SQLite has.
+
+    Named for both databases in the tables, the conditions would import PostgreSQL's dialect into
+    every process.
+    """
+    for table in (message_batches, batch_requests):
+        for index in table.indexes:
+            where = index.dialect_options["sqlite"]["where"]
+            index.dialect_options["postgresql"]["where"] = where

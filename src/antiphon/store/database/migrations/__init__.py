@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from antiphon.store.database.batch_tables import metadata
+from antiphon.store.database.batch_tables import add_conditions_on_postgresql, metadata
 from antiphon.store.database.changes import ACCOUNTS, BATCHES
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
@@ -54,6 +54,8 @@ def _upgrade(connection: Connection, *, may_create: bool) -> None:
 
 def _create(connection: Connection) -> None:
     """Create the tables of an empty database, as all migrations together would."""
+    if connection.dialect.name == "postgresql":
+        add_conditions_on_postgresql()
     metadata.create_all(connection, checkfirst=False)
     if connection.dialect.name == "sqlite":
         # Not in `metadata`: Alembic cannot compare an index by an expression.
