@@ -64,8 +64,9 @@ class ChatTemplate:
         self._empty = Placeholders.beside(source)
         environment = _environment(now)
         try:
-            self._template = environment.from_string(source)
-            self.reasoning = reasoning_format_of(source, environment.parse(source), tags=tags)
+            tree = environment.parse(source)
+            self.reasoning = reasoning_format_of(source, tree, tags=tags)
+            self._template = environment.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
         # transformers gives `None`, but templates that are made for tools only take a list.
