@@ -1,4 +1,5 @@
 from datetime import datetime
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ def asked(turns: list[Turn]) -> Prompt:
     return Prompt(tuple(turns), 1)
 
 
+@cache
 def template(source: str) -> ChatTemplate:
     return ChatTemplate(source, bos="<s>", eos="</s>", now=lambda: datetime(2026, 1, 2))  # noqa: DTZ001 - a local date, as templates write it
 

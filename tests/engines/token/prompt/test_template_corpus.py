@@ -4,8 +4,7 @@ This holds for every template that llama.cpp collects, and in both thinking mode
 template itself takes back what it has written: `STRIPPING` and `DATED` list these places.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count, pairwise
@@ -21,11 +20,14 @@ from antiphon.core.late_tools import ToolReferences
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
-from antiphon.engines.token.prompt.tokens import RenderedPrompt, Tokenizer
+from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
 from support.conversation import turn
+from support.examples import examples
 from support.template_corpus import NAMES, template_corpus
 from support.word_machine import WordMachine
+
+pytestmark = pytest.mark.anyio
 
 Turns: TypeAlias = tuple[Turn, ...]
 Stripped: TypeAlias = Callable[[Turns, Turns], int | None]
@@ -96,17 +98,43 @@ TOOLS = tuple(
 )
 
 
-Compiled: TypeAlias = Callable[..., ChatTemplate]
+Compiled: TypeAlias = Callable[[str], ChatTemplate]
 """Compiles a template of the corpus by its name; a function, because Hypothesis shows it."""
 
 
+@pytest.fixture(scope="module", params=USABLE)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each template; all its tests run one after another, so that one worker compiles it."""
+    assert isinstance(request.param, str)
+    return request.param
+
+
+class Clock:
+    """The time that all templates of the corpus read."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+
 @pytest.fixture(scope="session")
-def compiled(models_dir: Path) -> Compiled:
+def session_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def clock(session_clock: Clock) -> Iterator[Clock]:
+    """The clock of the templates, which a test may set."""
+    yield session_clock
+    session_clock.now = NOW
+
+
+@pytest.fixture(scope="session")
+def compiled(models_dir: Path, session_clock: Clock) -> Compiled:
     corpus = template_corpus(models_dir)
 
-    @cache
-    def compile_(name: str, now: datetime = NOW) -> ChatTemplate:
-        return ChatTemplate(corpus[name], bos="<s>", eos="</s>", now=lambda: now)
+    @cache  # compiling one takes longer than all its renderings here
+    def compile_(name: str) -> ChatTemplate:
+        return ChatTemplate(corpus[name], bos="<s>", eos="</s>", now=lambda: session_clock.now)
 
     return compile_
 
@@ -206,7 +234,7 @@ def steps(turns: Turns) -> list[tuple[Turns, Turns]]:
     return [(turns[:start], turns[start:end]) for start, end in pairwise(ends)]
 
 
-def first_change(
+async def first_change(
     chat: ChatTemplate,
     begun: Turns,
     more: Turns,
@@ -225,20 +253,13 @@ def first_change(
     breakpoints = tuple(Breakpoint(place, (block,)) for place, block in places)
     short = Prompt(begun, 1, tools=tools, thinking=thinking, breakpoints=breakpoints)
     long = Prompt((*begun, *more), 1, tools=later_tools or tools, thinking=thinking)
-    one, other = tokens_of(chat, short, long)
+    tokenizer = await Tokenizer.open(WordMachine().tokenize)
+    one, other = [await tokenizer.encode(chat.render(prompt)) for prompt in (short, long)]
     assert len(one.breakpoints) == len(places)
     for (place, _), edge in zip(places, one.breakpoints, strict=True):
         if one.tokens[: edge.at] != other.tokens[: edge.at]:
             return place
     return None
-
-
-def tokens_of(chat: ChatTemplate, *prompts: Prompt) -> list[RenderedPrompt]:
-    async def encode() -> list[RenderedPrompt]:
-        tokenizer = await Tokenizer.open(WordMachine().tokenize)
-        return [await tokenizer.encode(chat.render(prompt)) for prompt in prompts]
-
-    return asyncio.run(encode())
 
 
 def expected_change(name: str, begun: Turns, more: Turns) -> int | None:
@@ -253,21 +274,19 @@ def test_names_are_those_of_the_corpus(models_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)
-@pytest.mark.parametrize("name", USABLE)
-def test_session_keeps_its_tokens_as_it_grows(
+async def test_session_keeps_its_tokens_as_it_grows(
     compiled: Compiled, name: str, thinking: Thinking
 ) -> None:
     found = []
     for turns, tools in ((SESSION, TOOLS), (CHAT, ())):
         for step in steps(turns):
-            found.append(first_change(compiled(name), *step, tools, thinking))
+            found.append(await first_change(compiled(name), *step, tools, thinking))
             assert found[-1] == expected_change(name, *step)
     assert any(one is not None for one in found) == (name in STRIPPING)
 
 
 @pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)
-@pytest.mark.parametrize("name", USABLE)
-def test_loaded_tool_leaves_the_tokens_before_its_reference(
+async def test_loaded_tool_leaves_the_tokens_before_its_reference(
     compiled: Compiled, name: str, thinking: Thinking
 ) -> None:
     late = Tool(name="listen", description="To listen.", input_schema={"type": "object"})
@@ -278,38 +297,39 @@ def test_loaded_tool_leaves_the_tokens_before_its_reference(
     chat = compiled(name)
     for before in (TOOLS, (deferred, *TOOLS)):
         later = (loaded, *TOOLS)
-        assert first_change(chat, begun, more, before, thinking, later_tools=later) is None
+        change = await first_change(chat, begun, more, before, thinking, later_tools=later)
+        assert change is None
     # What follows is a call of the tool, and the turn of its result keeps the description as well.
     called = ToolUseParam(id="toolu_3", name="listen", input={})
     next_ = (Turn("assistant", (called,)), Turn("user", (result(3),)))
-    after = first_change(chat, (*begun, *more), next_, (loaded, *TOOLS), thinking)
+    after = await first_change(chat, (*begun, *more), next_, (loaded, *TOOLS), thinking)
     assert after == expected_change(name, (*begun, *more), next_)
     prompt = Prompt((*begun, *more), 1, tools=(loaded, *TOOLS), thinking=thinking)
     written = "".join(segment.text for segment in chat.render(prompt).segments)
     assert written.index("It is here.") < written.index("listen") < written.index("Nothing.")
 
 
-@pytest.mark.parametrize("name", USABLE)
-@settings(max_examples=20)
+# Drawing a conversation takes longer than rendering it, so all templates render each one.
+@settings(max_examples=examples(0.4))
 @given(conversations(), st.booleans())
-def test_tokens_of_a_conversation_begin_those_of_the_longer_one(
-    compiled: Compiled,
-    name: str,
-    conversation: tuple[Turns, Turns, tuple[Tool, ...]],
-    thinks: bool,
+async def test_tokens_of_a_conversation_begin_those_of_the_longer_one(
+    compiled: Compiled, conversation: tuple[Turns, Turns, tuple[Tool, ...]], thinks: bool
 ) -> None:
     begun, more, tools = conversation
-    thinking = MODES[thinks]
-    found = first_change(compiled(name), begun, more, tools, thinking)
-    assert found == expected_change(name, begun, more)
+    found = {
+        name: await first_change(compiled(name), begun, more, tools, MODES[thinks])
+        for name in USABLE
+    }
+    assert found == {name: expected_change(name, begun, more) for name in USABLE}
 
 
-@pytest.mark.parametrize("name", USABLE)
 def test_prompt_changes_at_midnight_only_where_the_template_writes_the_date(
-    compiled: Compiled, name: str
+    compiled: Compiled, clock: Clock, name: str
 ) -> None:
+    chat = compiled(name)
+
     def first_segments(hours: int) -> list[Segment]:
-        chat = compiled(name, NOW + timedelta(hours=hours))
+        clock.now = NOW + timedelta(hours=hours)
         return [chat.render(Prompt(turns, 1)).segments[0] for turns in (SESSION[1:2], SESSION[:2])]
 
     assert first_segments(14) == first_segments(0)
@@ -319,12 +339,11 @@ def test_prompt_changes_at_midnight_only_where_the_template_writes_the_date(
     assert changed == list(DATED.get(name, (False, False)))
 
 
-@pytest.mark.parametrize("name", USABLE)
-def test_date_stands_before_all_turns(compiled: Compiled, name: str) -> None:
-    today, tomorrow = (
-        compiled(name, NOW + timedelta(days=days)).render(Prompt(SESSION, 1, tools=TOOLS))
-        for days in (0, 1)
-    )
+def test_date_stands_before_all_turns(compiled: Compiled, clock: Clock, name: str) -> None:
+    chat, prompt = compiled(name), Prompt(SESSION, 1, tools=TOOLS)
+    today = chat.render(prompt)
+    clock.now = NOW + timedelta(days=1)
+    tomorrow = chat.render(prompt)
     assert today.segments[1:] == tomorrow.segments[1:]
 
 

@@ -1,3 +1,4 @@
+from functools import cache
 from typing import Any
 
 import pytest
@@ -85,6 +86,7 @@ LOOP = (
 )
 
 
+@cache
 def template(source: str, **more: Any) -> ChatTemplate:
     return ChatTemplate(source, bos="", eos="", **more)
 
