@@ -85,15 +85,32 @@ def models_dir() -> Path:
 @pytest.fixture(scope="session")
 def default_model(models_dir: Path) -> Path:
     """The file of the real default model."""
+    return fetch_default_model(models_dir)
+
+
+def fetch_default_model(models_dir: Path) -> Path:
     return ensure_model(DEFAULT_MODEL, models_dir, open_progress("default model"))
 
 
 @pytest.fixture(scope="session")
-def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a real vision projector for the default model, with random weights."""
-    from support.projector import write_projector  # noqa: PLC0415 - numpy is slow to import
+def tiny_model(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model with the tokens and the template of the default model, and tiny weights.
 
-    return write_projector(tmp_path_factory.mktemp("projector") / "mmproj.gguf")
+    It answers twenty times faster, in random words that depend on the whole prompt.
+    """
+    from support.tiny_models import Kind, write_model  # noqa: PLC0415 - numpy is slow to import
+
+    path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
+    return write_model(Kind.ATTENTION, path, tokens_of=fetch_default_model(models_dir))
+
+
+@pytest.fixture(scope="session")
+def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a real vision projector for the tiny model, with random weights."""
+    from support.projector import write_projector  # noqa: PLC0415 - numpy is slow to import
+    from support.tiny_models import WIDTH  # noqa: PLC0415
+
+    return write_projector(tmp_path_factory.mktemp("projector") / "mmproj.gguf", WIDTH)
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +124,20 @@ async def engine(
     default_model: Path,
     llama_options: dict[str, int],
 ) -> AsyncIterator[LlamaEngine]:
+    """llama.cpp with the real default model."""
     engine = await open_llama(EngineConfig("smollm2", default_model, llama_options))
+    yield engine
+    await engine.aclose()
+
+
+@pytest.fixture(scope="session")
+async def tiny_engine(
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    tiny_model: Path,
+    llama_options: dict[str, int],
+) -> AsyncIterator[LlamaEngine]:
+    """llama.cpp with the tiny model."""
+    engine = await open_llama(EngineConfig("tiny", tiny_model, llama_options))
     yield engine
     await engine.aclose()
 
@@ -115,12 +145,12 @@ async def engine(
 @pytest.fixture(scope="session")
 async def multimodal_engine(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
-    default_model: Path,
+    tiny_model: Path,
     projector: Path,
 ) -> AsyncIterator[LlamaEngine]:
     """The same model with a projector, which lets it see."""
     options = {"context": 512, "slots": 2, "threads": 2, "mmproj": str(projector)}
-    engine = await open_llama(EngineConfig("smollm2", default_model, options))
+    engine = await open_llama(EngineConfig("tiny", tiny_model, options))
     yield engine
     await engine.aclose()
 

@@ -15,8 +15,6 @@ IMAGE_TOKENS = 4
 """The tokens of an image of any size: 32 x 32 pixels in patches of 16."""
 WIDTH = 16
 INNER = 32
-MODEL_WIDTH = 576
-"""The width of SmolLM2-135M's embeddings."""
 
 VISION: Mapping[str, Any] = {
     "image_size": 32,
@@ -24,7 +22,6 @@ VISION: Mapping[str, Any] = {
     "embedding_length": WIDTH,
     "feed_forward_length": INNER,
     "block_count": 2,
-    "projection_dim": MODEL_WIDTH,
     "attention.head_count": 2,
     "attention.layer_norm_epsilon": 1e-5,
     "image_mean": [0.5, 0.5, 0.5],
@@ -42,27 +39,33 @@ BLOCK_TENSORS: Mapping[str, tuple[int, ...]] = {
 TENSORS: Mapping[str, tuple[int, ...]] = {
     "v.patch_embd.weight": (16, 16, 3, WIDTH),
     "v.position_embd.weight": (WIDTH, IMAGE_TOKENS),
-    "mm.0.weight": (WIDTH, MODEL_WIDTH),
-    "mm.0.bias": (MODEL_WIDTH,),
-    "mm.2.weight": (MODEL_WIDTH, MODEL_WIDTH),
-    "mm.2.bias": (MODEL_WIDTH,),
     **{f"v.blk.{n}.{name}": shape for n in range(2) for name, shape in BLOCK_TENSORS.items()},
 }
 
 
-def write_projector(path: Path) -> Path:
-    """Write the GGUF file of a projector for SmolLM2-135M."""
+def write_projector(path: Path, model_width: int) -> Path:
+    """Write the GGUF file of a projector for a model whose embeddings are of this width."""
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_bool("clip.has_vision_encoder", val=True)
     writer.add_bool("clip.use_gelu", val=True)
     writer.add_string("clip.projector_type", "mlp")
-    for key, value in VISION.items():
+    for key, value in {**VISION, "projection_dim": model_width}.items():
         _add(writer, f"clip.vision.{key}", value)
-    for name, shape in TENSORS.items():
+    for name, shape in {**TENSORS, **_onto(model_width)}.items():
         # numpy names the sides of a tensor in the other order.
         writer.add_tensor(name, drawn_weights(name, shape[::-1], 0.0, 0.05))
     write_file(writer)
     return path
+
+
+def _onto(model_width: int) -> Mapping[str, tuple[int, ...]]:
+    """Return the tensors of the last layers, which lead to the embeddings of the model."""
+    return {
+        "mm.0.weight": (WIDTH, model_width),
+        "mm.0.bias": (model_width,),
+        "mm.2.weight": (model_width, model_width),
+        "mm.2.bias": (model_width,),
+    }
 
 
 def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:

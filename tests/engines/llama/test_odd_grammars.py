@@ -26,9 +26,9 @@ async def sampled(engine: LlamaEngine, text: str, limit: int) -> tuple[str, Piec
 
 @pytest.mark.parametrize("schema", ODD, ids=lambda schema: json.dumps(schema)[:40])
 async def test_odd_schemas_make_grammars_that_llama_cpp_takes(
-    engine: LlamaEngine, schema: Any
+    tiny_engine: LlamaEngine, schema: Any
 ) -> None:
     rules = Rules()
     text = rules.text(JsonGrammar(rules, schema).rule() or "")
-    _, end = await sampled(engine, text, 1)
+    _, end = await sampled(tiny_engine, text, 1)
     assert end is not None

@@ -57,40 +57,38 @@ async def test_what_is_no_gguf_is_refused_before_a_child_is_started(tmp_path: Pa
     assert await refusal(file) == f"{file} is not a GGUF file."
 
 
-async def test_load_failure_gives_the_reason_of_llama_cpp(
-    tmp_path: Path, default_model: Path
-) -> None:
+async def test_load_failure_gives_the_reason_of_llama_cpp(tmp_path: Path, tiny_model: Path) -> None:
     cut = tmp_path / "cut.gguf"
-    with default_model.open("rb") as whole:
-        cut.write_bytes(whole.read(50_000_000))
+    with tiny_model.open("rb") as whole:
+        cut.write_bytes(whole.read(10_000_000))
     before = children()
     message = await refusal(cut)
-    assert message.startswith(f"{cut} cannot be loaded by llama.cpp: tensor 'blk.")
+    assert message.startswith(f"{cut} cannot be loaded by llama.cpp: tensor '")
     assert message.endswith("model is corrupted or incomplete.")
     assert children() == before
 
 
-async def test_start_beyond_its_timeout_is_refused_and_leaves_no_child(default_model: Path) -> None:
+async def test_start_beyond_its_timeout_is_refused_and_leaves_no_child(tiny_model: Path) -> None:
     before = children()
-    assert "was not loaded within 0.01 s" in await refusal(default_model, timeout_s=0.01)
+    assert "was not loaded within 0.01 s" in await refusal(tiny_model, timeout_s=0.01)
     assert children() == before
 
 
 async def test_command_line_of_the_child_names_the_model_and_not_the_key(
-    default_model: Path,
+    tiny_model: Path,
 ) -> None:
-    config = child_config(OPTIONS, default_model, None)
+    config = child_config(OPTIONS, tiny_model, None)
     child = await start_child(config, 60)
     try:
         command = psutil.Process(child.pid).cmdline()
-        assert command[-2:] == ["antiphon.engines.llama.child", str(default_model)]
+        assert command[-2:] == ["antiphon.engines.llama.child", str(tiny_model)]
         assert config.api_key not in " ".join(command)
     finally:
         await child.aclose()
 
 
-async def test_child_ignores_the_interrupt_of_the_terminal(default_model: Path) -> None:
-    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+async def test_child_ignores_the_interrupt_of_the_terminal(tiny_model: Path) -> None:
+    child = await start_child(child_config(OPTIONS, tiny_model, None), 60)
     process = psutil.Process(child.pid)
     process.send_signal(signal.SIGINT)
     with pytest.raises(psutil.TimeoutExpired):
@@ -99,14 +97,14 @@ async def test_child_ignores_the_interrupt_of_the_terminal(default_model: Path) 
     assert not process.is_running()
 
 
-async def test_child_gets_no_signal_that_is_sent_to_the_servers_group(default_model: Path) -> None:
-    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+async def test_child_gets_no_signal_that_is_sent_to_the_servers_group(tiny_model: Path) -> None:
+    child = await start_child(child_config(OPTIONS, tiny_model, None), 60)
     assert os.getpgid(child.pid) == child.pid != os.getpgid(0)
     await child.aclose(grace_s=0)
 
 
-async def test_stopped_child_is_killed_after_the_grace(default_model: Path) -> None:
-    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+async def test_stopped_child_is_killed_after_the_grace(tiny_model: Path) -> None:
+    child = await start_child(child_config(OPTIONS, tiny_model, None), 60)
     process = psutil.Process(child.pid)
     process.suspend()
     await eventually(lambda: is_stopped(process))
@@ -114,8 +112,8 @@ async def test_stopped_child_is_killed_after_the_grace(default_model: Path) -> N
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_child_dies_with_a_parent_that_is_killed(default_model: Path) -> None:
-    command = [sys.executable, "-c", PARENT, str(default_model)]
+async def test_child_dies_with_a_parent_that_is_killed(tiny_model: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(tiny_model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:  # noqa: ASYNC220 - it only prints a line
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
@@ -124,9 +122,9 @@ async def test_child_dies_with_a_parent_that_is_killed(default_model: Path) -> N
     await eventually(lambda: not alive(pid), within_s=5)
 
 
-async def test_child_without_a_parent_ends_on_every_system(default_model: Path) -> None:
+async def test_child_without_a_parent_ends_on_every_system(tiny_model: Path) -> None:
     """What `PR_SET_PDEATHSIG` does on Linux, the end of stdin does everywhere."""
-    child = await start_child(child_config(OPTIONS, default_model, None), 60)
+    child = await start_child(child_config(OPTIONS, tiny_model, None), 60)
     stdin = child._process.stdin
     assert stdin is not None
     stdin.close()

@@ -230,9 +230,9 @@ async def test_path_outside_of_the_folder_is_refused(slots: Slots) -> None:
 
 
 async def test_slot_with_an_image_is_restored_for_the_same_image_only(
-    default_model: Path, projector: Path, tmp_path: Path
+    tiny_model: Path, projector: Path, tmp_path: Path
 ) -> None:
-    async with slots_of(default_model, tmp_path, projector) as slots:
+    async with slots_of(tiny_model, tmp_path, projector) as slots:
         read = await slots.with_image("Look: ", images.png(colour=(0, 0, 0)), " and say")
         same = await slots.with_image("Look: ", images.png(colour=(0, 0, 0)), " and say what")
         other = await slots.with_image("Look: ", images.png(colour=(9, 9, 9)), " and say what")

@@ -104,8 +104,8 @@ async def tried(engine: LlamaEngine, block: int, count: int) -> None:
     assert of_wild[GIVEN_UP] <= count / 10
 
 
-async def test_inputs_and_answers_fit_random_schemas(engine: LlamaEngine) -> None:
-    await tried(engine, 0, SOME)
+async def test_inputs_and_answers_fit_random_schemas(tiny_engine: LlamaEngine) -> None:
+    await tried(tiny_engine, 0, SOME)
 
 
 @pytest.mark.soak
