@@ -41,9 +41,9 @@ pytestmark = pytest.mark.anyio
 Open = Callable[[Path], Awaitable[Engine]]
 
 
-async def llama(default_model: Path) -> Engine:
+async def llama(tiny_model: Path) -> Engine:
     options = {"context": 1024, "slots": 4, "threads": 2}
-    return await open_llama(EngineConfig("llama", default_model, options))
+    return await open_llama(EngineConfig("llama", tiny_model, options))
 
 
 async def scripted(_: Path) -> Engine:
@@ -52,33 +52,33 @@ async def scripted(_: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options=options))
 
 
-async def chat_completions(default_model: Path) -> Engine:
+async def chat_completions(tiny_model: Path) -> Engine:
     """In front of llama.cpp's own server."""
-    server = llama_server(default_model)
+    server = llama_server(tiny_model)
     options = await server.__aenter__()
     engine = await open_chat_completions(EngineConfig("chat_completions", options=options))
     return EngineWithServer(engine, server)
 
 
-async def messages_api(default_model: Path) -> Engine:
+async def messages_api(tiny_model: Path) -> Engine:
     """In front of llama.cpp's own `/v1/messages`."""
-    server = llama_server(default_model)
+    server = llama_server(tiny_model)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
     return EngineWithServer(engine, server)
 
 
-async def messages_api_on_antiphon(default_model: Path) -> Engine:
+async def messages_api_on_antiphon(tiny_model: Path) -> Engine:
     """In front of a whole Antiphon."""
-    server = antiphon_server(default_model)
+    server = antiphon_server(tiny_model)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
     return EngineWithServer(engine, server)
 
 
-async def routed(default_model: Path) -> Engine:
+async def routed(tiny_model: Path) -> Engine:
     """Two engines as one."""
-    first, second = await scripted(default_model), await scripted(default_model)
+    first, second = await scripted(tiny_model), await scripted(tiny_model)
     return RoutedEngine(
         "routed", [WeightedEngine(first, 2), WeightedEngine(second, 1)], time.monotonic
     )
@@ -98,9 +98,9 @@ ENGINES: list[Open] = [
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
-    default_model: Path,
+    tiny_model: Path,
 ) -> AsyncIterator[Engine]:
-    engine = await request.param(default_model)
+    engine = await request.param(tiny_model)
     yield engine
     await engine.aclose()
 

@@ -26,14 +26,14 @@ JPEG = image_param(images.JPEG, "image/jpeg")
 GIF = image_param(images.GIF, "image/gif")
 
 
-async def llama(default_model: Path, projector: Path) -> Engine:
+async def llama(tiny_model: Path, projector: Path) -> Engine:
     options = {"context": 1024, "slots": 4, "threads": 2, "mmproj": str(projector)}
-    return await open_llama(EngineConfig("llama", default_model, options))
+    return await open_llama(EngineConfig("llama", tiny_model, options))
 
 
-async def llama_at_a_url(default_model: Path, projector: Path) -> Engine:
+async def llama_at_a_url(tiny_model: Path, projector: Path) -> Engine:
     """In front of a llama-server whose `/props` say that it sees."""
-    server = llama_server(default_model, projector)
+    server = llama_server(tiny_model, projector)
     options = await server.__aenter__()
     return EngineWithServer(await open_llama(EngineConfig("llama", options=options)), server)
 
@@ -42,24 +42,24 @@ async def scripted(_: Path, __: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options={"images": True}))
 
 
-async def chat_completions(default_model: Path, projector: Path) -> Engine:
-    server = llama_server(default_model, projector)
+async def chat_completions(tiny_model: Path, projector: Path) -> Engine:
+    server = llama_server(tiny_model, projector)
     options = {**await server.__aenter__(), "images": True}
     engine = await open_chat_completions(EngineConfig("chat_completions", options=options))
     return EngineWithServer(engine, server)
 
 
-async def messages_api(default_model: Path, projector: Path) -> Engine:
+async def messages_api(tiny_model: Path, projector: Path) -> Engine:
     """In front of llama.cpp's own `/v1/messages`."""
-    server = llama_server(default_model, projector)
+    server = llama_server(tiny_model, projector)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
     return EngineWithServer(engine, server)
 
 
-async def messages_api_on_antiphon(default_model: Path, projector: Path) -> Engine:
+async def messages_api_on_antiphon(tiny_model: Path, projector: Path) -> Engine:
     """In front of a whole Antiphon."""
-    server = antiphon_server(default_model, projector)
+    server = antiphon_server(tiny_model, projector)
     options = await server.__aenter__()
     engine = await open_messages_api(EngineConfig("messages_api", options=options))
     return EngineWithServer(engine, server)
@@ -79,10 +79,10 @@ ENGINES: list[Open] = [
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
-    default_model: Path,
+    tiny_model: Path,
     projector: Path,
 ) -> AsyncIterator[Engine]:
-    engine = await request.param(default_model, projector)
+    engine = await request.param(tiny_model, projector)
     yield engine
     await engine.aclose()
 

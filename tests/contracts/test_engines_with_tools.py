@@ -32,9 +32,9 @@ pytestmark = pytest.mark.anyio
 Open = Callable[[Path], Awaitable[Engine]]
 
 
-async def llama(default_model: Path) -> Engine:
+async def llama(tiny_model: Path) -> Engine:
     options = {"context": 1024, "slots": 4, "threads": 2}
-    return await open_llama(EngineConfig("llama", default_model, options))
+    return await open_llama(EngineConfig("llama", tiny_model, options))
 
 
 async def scripted(_: Path) -> Engine:
@@ -43,9 +43,9 @@ async def scripted(_: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options=replies))
 
 
-async def routed(default_model: Path) -> Engine:
+async def routed(tiny_model: Path) -> Engine:
     """Two engines as one."""
-    members = [WeightedEngine(await scripted(default_model), weight) for weight in (2, 1)]
+    members = [WeightedEngine(await scripted(tiny_model), weight) for weight in (2, 1)]
     return RoutedEngine("routed", members, time.monotonic)
 
 
@@ -56,9 +56,9 @@ ENGINES: list[Open] = [llama, scripted, routed]
 async def engine(
     request: pytest.FixtureRequest,
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
-    default_model: Path,
+    tiny_model: Path,
 ) -> AsyncIterator[Engine]:
-    engine = await request.param(default_model)
+    engine = await request.param(tiny_model)
     yield engine
     await engine.aclose()
 

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -47,15 +48,29 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Program]:
-    """A server with the real default model."""
+    """A server with the real default model, which pings while it reads a prompt."""
     data_dir = tmp_path_factory.mktemp("real")
-    settings = {
+    with serving_model(data_dir, default_model, ANTIPHON_PING_INTERVAL_S="0.02") as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Program]:
+    """A server with the tiny model, which speaks random words without end."""
+    with serving_model(tmp_path_factory.mktemp("tiny"), tiny_model) as program:
+        yield program
+
+
+def serving_model(
+    data_dir: Path, weights: Path, **settings: str
+) -> AbstractContextManager[Program]:
+    environ = {
         "ANTIPHON_API_KEY": KEY,
         "ANTIPHON_LLAMA_THREADS": "2",
         "ANTIPHON_LLAMA_CONTEXT": "2048",
+        **settings,
     }
-    with serving(data_dir, "--model", str(default_model), environ=settings) as program:
-        yield program
+    return serving(data_dir, "--model", str(weights), environ=environ)
 
 
 @pytest.fixture(scope="session")

@@ -64,9 +64,9 @@ TURNS: list[list[dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def cached(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Program]:
+def cached(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("cached")
-    with started(folder, default_model) as program:
+    with started(folder, tiny_model) as program:
         yield program
 
 
@@ -118,9 +118,9 @@ def test_each_turn_reads_all_of_the_turn_before_it(cached: Program) -> None:
 
 
 def test_session_goes_on_after_server_and_engine_were_killed(
-    tmp_path: Path, default_model: Path
+    tmp_path: Path, tiny_model: Path
 ) -> None:
-    with started(tmp_path, default_model) as program:
+    with started(tmp_path, tiny_model) as program:
         first = ask(program, 3)
         written = first["cache_creation_input_tokens"]
         # Meanwhile what is written in the background is on the disk.
@@ -130,6 +130,6 @@ def test_session_goes_on_after_server_and_engine_were_killed(
         for process in (*children, server):
             process.send_signal(signal.SIGKILL)
         psutil.wait_procs([*children, server], timeout=PATIENCE_S)
-    with started(tmp_path, default_model) as program:
+    with started(tmp_path, tiny_model) as program:
         assert ask(program, 3)["cache_read_input_tokens"] == written
         assert ask(program, 4)["cache_read_input_tokens"] == written

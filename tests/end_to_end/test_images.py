@@ -22,16 +22,14 @@ def block(kind: str, **options: Any) -> dict[str, Any]:
     return image_block(data.getvalue(), f"image/{kind.lower()}")
 
 
-async def test_webp_is_read_by_llama_cpp_as_the_same_png(
-    default_model: Path, projector: Path
-) -> None:
+async def test_webp_is_read_by_llama_cpp_as_the_same_png(tiny_model: Path, projector: Path) -> None:
     def body(image: dict[str, Any], **fields: Any) -> dict[str, Any]:
         content = [image, {"type": "text", "text": "What is this?"}]
         messages = [{"role": "user", "content": content}]
         return {"model": "claude-x", "messages": messages, **fields}
 
     async with (
-        antiphon_server(default_model, projector) as at,
+        antiphon_server(tiny_model, projector) as at,
         httpx2.AsyncClient(
             base_url=at["url"],
             headers={"x-api-key": at["api_key"], "anthropic-version": "2023-06-01"},

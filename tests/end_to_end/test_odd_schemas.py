@@ -1,6 +1,7 @@
 """Odd schemas on the wire: each is guaranteed or clearly refused, and none is a server error."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -8,11 +9,12 @@ import pytest
 
 from antiphon.schemas.check import fits
 from support.odd_schemas import IMPOSSIBLE, ODD
-from support.processes import KEY, Program
+from support.processes import KEY, Program, serving
+from support.tiny_models import Kind, write_model
 
 ASK: dict[str, Any] = {
     "model": "claude-opus-5-5",
-    "max_tokens": 40,
+    "max_tokens": 160,
     "messages": [{"role": "user", "content": "Make one."}],
 }
 UNREAD = {"type": "string", "pattern": "(a)\\1"}
@@ -20,15 +22,23 @@ LARGE = {
     "type": "object",
     "properties": {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{400}}{n}$"} for n in range(60)},
 }
-SHORT = [schema for schema in ODD if len(json.dumps(schema)) < 1000]
-"""Those that leave room in the model's small context."""
-
+CONTEXT = 16_384
 WHERE = "tools.0.custom.input_schema"
 
 
-@pytest.fixture
-def sdk(real: Program) -> Any:
-    with anthropic.Anthropic(base_url=real.url, api_key=KEY, max_retries=0) as client:
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A server whose model has a token for each byte: its grammars are quick to follow."""
+    data_dir = tmp_path_factory.mktemp("odd")
+    weights = write_model(Kind.ATTENTION, data_dir / "tiny.gguf", context=CONTEXT)
+    settings = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_LLAMA_CONTEXT": str(CONTEXT)}
+    with serving(data_dir, "--model", str(weights), environ=settings) as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def sdk(program: Program) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=program.url, api_key=KEY, max_retries=0) as client:
         yield client
 
 
@@ -52,7 +62,7 @@ def refusal(sdk: anthropic.Anthropic, schema: Any, **more: Any) -> str:
     return str(error.value.body["error"]["message"])
 
 
-@pytest.mark.parametrize("schema", SHORT, ids=lambda schema: json.dumps(schema)[:40])
+@pytest.mark.parametrize("schema", ODD, ids=lambda schema: json.dumps(schema)[:40])
 def test_call_fits_an_odd_schema(sdk: anthropic.Anthropic, schema: Any) -> None:
     if schema == {"type": "nonsense"}:
         assert "JSON schema is invalid" in refusal(sdk, schema)

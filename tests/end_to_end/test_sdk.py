@@ -17,7 +17,7 @@ ASK: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=["scripted", pytest.param("real", marks=pytest.mark.alone)])
+@pytest.fixture(params=["scripted", "tiny"])
 def program(request: pytest.FixtureRequest) -> Program:
     found: Program = request.getfixturevalue(request.param)
     return found

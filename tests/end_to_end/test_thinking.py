@@ -1,4 +1,4 @@
-"""The official SDK thinks with the real model, under a template of a model that thinks."""
+"""The official SDK thinks with the tiny model, under a template of a model that thinks."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ from support.processes import KEY, Program, serving
 TEMPLATE = Path(__file__).parents[1] / "support/thinking.jinja"
 BUDGET = 45
 QUESTION = "Think step by step: how many legs do four cats and two birds have?"
-"""To which the model has something to say, also at the temperature that thinking asks for."""
 
 ASK: dict[str, Any] = {
     "model": "claude-x",
@@ -27,7 +26,7 @@ TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "objec
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Program]:
+def program(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Program]:
     settings = {
         "ANTIPHON_API_KEY": KEY,
         "ANTIPHON_LLAMA_THREADS": "2",
@@ -35,7 +34,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> It
         "ANTIPHON_LLAMA_CHAT_TEMPLATE": str(TEMPLATE),
     }
     data_dir = tmp_path_factory.mktemp("thinking")
-    with serving(data_dir, "--model", str(default_model), environ=settings) as program:
+    with serving(data_dir, "--model", str(tiny_model), environ=settings) as program:
         yield program
 
 
@@ -106,8 +105,8 @@ def test_a_budget_really_ends_the_thinking(sdk: anthropic.Anthropic) -> None:
     thinking = {"type": "enabled", "budget_tokens": 1024}
     message = sdk.messages.create(**{**ASK, "thinking": thinking, "max_tokens": 1044})
     assert kinds(message)[0] == "thinking"
-    assert 0 < thought_tokens(message) <= 1024
-    assert message.usage.output_tokens <= 1044
+    assert thought_tokens(message) == 1024
+    assert message.usage.output_tokens == 1044
 
 
 @pytest.mark.parametrize("thinking", [None, {"type": "disabled"}])

@@ -31,7 +31,7 @@ ASK: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=["scripted", pytest.param("real", marks=pytest.mark.alone)])
+@pytest.fixture(params=["scripted", "tiny"])
 def sdk(request: pytest.FixtureRequest) -> Iterator[anthropic.Anthropic]:
     program: Program = request.getfixturevalue(request.param)
     with anthropic.Anthropic(base_url=program.url, api_key=KEY, max_retries=0) as client:

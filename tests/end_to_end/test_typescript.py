@@ -21,7 +21,7 @@ def told(program: Program) -> dict[str, str]:
     return {"ANTIPHON_URL": program.url, "ANTIPHON_KEY": KEY}
 
 
-@pytest.fixture(params=["scripted", pytest.param("real", marks=pytest.mark.alone)])
+@pytest.fixture(params=["scripted", "tiny"])
 def program(request: pytest.FixtureRequest) -> Program:
     found: Program = request.getfixturevalue(request.param)
     return found
@@ -43,12 +43,12 @@ def test_typescript_sdk_throws_the_class_of_each_failure(scripted: Program) -> N
 
 
 @pytest.mark.anyio
-async def test_an_aborted_stream_stops_the_engine(real: Program) -> None:
-    requests = node("abort.mjs", **told(real)).split()
+async def test_an_aborted_stream_stops_the_engine(tiny: Program) -> None:
+    requests = node("abort.mjs", **told(tiny)).split()
     assert len(requests) == 6
     for request in requests:
-        await eventually(lambda request=request: request_line(real, request))
-        line = request_line(real, request)
+        await eventually(lambda request=request: request_line(tiny, request))
+        line = request_line(tiny, request)
         assert line["hung_up"]
         assert 0 < line["output_tokens"] < 1500
 

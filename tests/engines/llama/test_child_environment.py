@@ -43,12 +43,12 @@ def environment_of(pid: int) -> bytes:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs the proc of Linux")
 async def test_environment_of_a_running_child_has_no_secret(
-    default_model: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in SECRETS:
         monkeypatch.setenv(name, "hunter2")
     options = LlamaOptions(context=256, slots=1, threads=1)
-    child = await start_child(child_config(options, default_model, None), 60)
+    child = await start_child(child_config(options, tiny_model, None), 60)
     try:
         seen = environment_of(child.pid)
     finally:

@@ -144,15 +144,15 @@ async def test_foreign_server_may_let_a_request_wait_but_not_fall_silent(
 
 @pytest.mark.parametrize("silence_timeout_s", [4.0, 60.0])
 async def test_child_that_hangs_during_an_answer_is_replaced(
-    default_model: Path, silence_timeout_s: float
+    tiny_model: Path, silence_timeout_s: float
 ) -> None:
-    options = {"context": 512, "slots": 1, "threads": 1, "silence_timeout_s": silence_timeout_s}
+    options = {"context": 8192, "slots": 1, "threads": 1, "silence_timeout_s": silence_timeout_s}
     # Engines that all tests share have children too.
     others = set(psutil.Process().children())
-    engine = await open_llama(EngineConfig("smollm2", default_model, options))
+    engine = await open_llama(EngineConfig("tiny", tiny_model, options))
     try:
         (child,) = set(psutil.Process().children()) - others
-        answering = asyncio.create_task(all_events(engine, ask("Tell a story", max_tokens=400)))
+        answering = asyncio.create_task(all_events(engine, ask("Tell a story", max_tokens=8000)))
         await asyncio.sleep(0.5)
         child.suspend()
         await eventually(lambda: not engine.ready, within_s=25)

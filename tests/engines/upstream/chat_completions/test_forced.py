@@ -136,10 +136,10 @@ def test_text_that_is_no_forced_call_is_an_error(text: str) -> None:
 @pytest.fixture(scope="module")
 async def engine(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
-    default_model: Path,
+    tiny_model: Path,
 ) -> AsyncIterator[Engine]:
     """In front of llama.cpp's own server, which takes `tool_choice` and does not keep to it."""
-    server = llama_server(default_model)
+    server = llama_server(tiny_model)
     options = await server.__aenter__()
     able = {"force_with": "schema", "forced_tools": True, "structured_outputs": True}
     opened = await open_chat_completions(EngineConfig("m", options={**options, **able}))
