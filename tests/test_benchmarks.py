@@ -75,15 +75,13 @@ def test_number_of_rounds_that_is_none_is_refused(text: str) -> None:
     assert positive("1000000") == 1_000_000
 
 
-def quick_figures(
-    name: str, weights: Path, folder: Path, timeout_s: float = 120
-) -> list[dict[str, Any]]:
-    """Run a benchmark of the real model quickly; return its figures."""
+def quick_figures(name: str, weights: Path, folder: Path) -> list[dict[str, Any]]:
+    """Run a benchmark of a model quickly; return its figures."""
     kept = folder / "figures.json"
     options = ("--quick", "--json", str(kept), "--weights", str(weights))
     command = (sys.executable, "-m", f"benchmarks.{name}", *options)
     ran = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout_s
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
     assert ran.returncode == 0, ran.stderr
     figures = json.loads(kept.read_bytes())["figures"]
@@ -91,22 +89,22 @@ def quick_figures(
     return figures
 
 
-def test_forced_tools_are_counted(default_model: Path, tmp_path: Path) -> None:
-    figures = quick_figures("forced_tools", default_model, tmp_path)
+def test_forced_tools_are_counted(tiny_model: Path, tmp_path: Path) -> None:
+    figures = quick_figures("forced_tools", tiny_model, tmp_path)
     counts = {one["what"].partition(": ")[2]: one["values"][0] for one in figures}
     # An answer to a forced question has a call, and never the same one twice.
     assert counts["one call"] + counts["two calls or more"] == 3
     assert counts["an identical call twice"] == 0
 
 
-def test_prompt_cache_is_measured_beside_bare_llama(default_model: Path, tmp_path: Path) -> None:
+def test_prompt_cache_is_measured_beside_bare_llama(tiny_model: Path, tmp_path: Path) -> None:
     # It ends with an error if no snapshot is left after `kill -9`, or if a usage is wrong.
-    figures = quick_figures("prompt_cache", default_model, tmp_path, timeout_s=400)
+    figures = quick_figures("prompt_cache", tiny_model, tmp_path)
     values = {one["what"].partition(": ")[2]: one["values"] for one in figures}
     assert all(len(of_rounds) == 1 for of_rounds in values.values())
     ways = ("cold", "in its slot", "restored", "after kill -9", "in another workspace")
     assert all(values[way][0] > 0 for way in ways)
-    assert values["snapshot, for each token"][0] > 1000
+    assert values["snapshot, for each token"][0] > 100
     sides = {one["what"]: one["ratio"] for one in figures}
     for way in ("in its slot", "restored", "after kill -9, second request"):
         assert sides[f"150 tokens: {way}"].endswith("; 150 claimed")

@@ -74,6 +74,8 @@ class CacheTraffic:
         left = self._random.sample(self._asked, min(most, len(self._asked)))
         said: dict[str, str] = {}
         for batch in BATCHES:
+            if not left:
+                break
             async with opened(self._weights, None, snapshot_bytes=0, slots=1, batch=batch) as cold:
                 different = []
                 for prompt, answer in left:
