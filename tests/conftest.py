@@ -55,8 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# What uses the default model for a few tokens or for none.
-BESIDE_OTHERS = {"contracts", "weights"}
+# What pulls and lists the default model, and does not run it.
+BESIDE_OTHERS = {"weights"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -96,7 +96,8 @@ def fetch_default_model(models_dir: Path) -> Path:
 def tiny_model(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a model with the tokens and the template of the default model, and tiny weights.
 
-    It answers twenty times faster, in random words that depend on the whole prompt.
+    It answers twenty times faster, in random words that depend on the whole prompt: for tests that
+    need its tokens and no sense (docs/decisions/0029).
     """
     from support.tiny_models import Kind, write_model  # noqa: PLC0415 - numpy is slow to import
 
