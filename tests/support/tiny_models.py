@@ -138,7 +138,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokens: Tokens) -> None:
 
 
 def _are_ascii(tokens: Tokens) -> list[bool]:
-    """Return for each token whether it is normal text of ASCII: space and newline are two more."""
+    """Return for each token whether it is normal text of ASCII; Ġ is a space, Ċ a newline."""
     signs = {*map(chr, range(0x21, 0x7F)), "Ġ", "Ċ"}
     normal = gguf.TokenType.NORMAL
     kinds = zip(tokens.texts, tokens.types, strict=True)

@@ -1,4 +1,7 @@
-"""Random schemas and the real model: an input fits, or it was cut, or the request was refused."""
+"""Random schemas: an input fits, or it was cut, or the request was refused.
+
+`make test` shows a few to the tiny model, `make soak` a thousand to the real one.
+"""
 
 import asyncio
 import json
