@@ -1,4 +1,4 @@
-"""A recorded session of an agent on the real model: each turn finds the one before it."""
+"""A recorded session of an agent on the tiny model: each turn finds the one before it."""
 
 import signal
 from collections.abc import Iterator

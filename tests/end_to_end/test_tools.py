@@ -1,4 +1,4 @@
-"""Tools and structured outputs with the official SDK, on the scripted engine and the real model."""
+"""Tools and structured outputs with the official SDK, on the scripted engine and the tiny model."""
 
 import json
 from collections.abc import Iterator
