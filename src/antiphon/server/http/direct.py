@@ -85,7 +85,9 @@ class UvicornDirect:
             await cycle.flow.drain()
         if cycle.disconnected:
             return
-        if self._chunked:
+        if cycle.scope["method"] == "HEAD":
+            part = b""
+        elif self._chunked:
             part = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
             part += b"" if more else b"0\r\n\r\n"
         if part:

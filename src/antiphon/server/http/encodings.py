@@ -3,7 +3,7 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
@@ -45,22 +45,52 @@ def charset_of(content_type: str | None) -> str | None:
 
 async def decoded(body: bytes, encoding: str, limit: int, share: BodyShare) -> bytes:
     """Decompress a body of at most `limit` bytes; `share` counts them. Raises `ApiError`."""
+    if not _is_gzip(encoding):
+        return body
+    inflating = inflated_parts(body, limit)
+    parts = []
+    async for part in _in_thread(inflating):
+        share.add(len(part))
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def decoded_pieces(
+    pieces: AsyncIterator[bytes], encoding: str, limit: int
+) -> AsyncIterator[bytes]:
+    """Decompress a body of at most `limit` bytes as it arrives. Raises `ApiError`.
+
+    Memory: a piece as it has arrived, and `STEP` bytes of what it inflates to.
+    """
+    if not _is_gzip(encoding):
+        async for piece in pieces:
+            yield piece
+        return
+    inflater = Inflater(limit)
+    async for piece in pieces:
+        async for part in _in_thread(inflater.feed(piece)):
+            yield part
+    inflater.end()
+
+
+def _is_gzip(encoding: str) -> bool:
+    """Return whether a body is gzip, or else as it is. Raises `InvalidRequestError`."""
     match encoding.lower():
         case "" | "identity":
-            return body
+            return False
         case "gzip" | "x-gzip":
-            # A few kilobytes may inflate to the limit, which would block all other requests.
-            inflating = inflated_parts(body, limit)
-            parts = []
-            while part := await asyncio.to_thread(_at_once, inflating):
-                share.add(len(part))
-                parts.append(part)
-            return b"".join(parts)
+            return True
     raise InvalidRequestError(
         f"Content-Encoding '{shortened(encoding)}' is not supported. Send the body as it is, or "
         "with 'gzip'.",
         error_code="request_body_encoding_unsupported",
     )
+
+
+async def _in_thread(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    # A few kilobytes may inflate to the limit, which would block all other requests.
+    while part := await asyncio.to_thread(_at_once, parts):
+        yield part
 
 
 def _at_once(parts: Iterator[bytes]) -> bytes:
@@ -82,35 +112,65 @@ def inflated(body: bytes, limit: int) -> bytes:
 def inflated_parts(
     body: bytes, limit: int, new: Callable[[], Any] = lambda: zlib.decompressobj(GZIP)
 ) -> Iterator[bytes]:
-    """Yield the parts of at most `STEP` bytes into which gzip data inflates. Raises `ApiError`.
+    """Yield the parts into which gzip data inflates, as an `Inflater` does. Raises `ApiError`."""
+    inflater = Inflater(limit, new)
+    yield from inflater.feed(body)
+    inflater.end()
+
+
+class Inflater:
+    """Inflates gzip data to at most `limit` bytes while it arrives.
 
     The time is linear in the bytes that go in and come out: `new` returns the decompressor of a
     member, which copies what is behind the member, so a member is fed in pieces that grow with it.
     """
-    if not body:
-        raise _invalid()
-    view, at, room, members = memoryview(body), 0, limit + 1, 0
-    while at < len(view):
-        members += 1
-        if members > MOST_MEMBERS:
+
+    def __init__(
+        self, limit: int, new: Callable[[], Any] = lambda: zlib.decompressobj(GZIP)
+    ) -> None:
+        self._room = limit + 1
+        self._new = new
+        self._member: Any = None
+        self._members = 0
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the parts of at most `STEP` bytes into which data inflates. Raises `ApiError`."""
+        view, at = memoryview(data), 0
+        while at < len(view):
+            if self._member is None:
+                self._begin()
+            piece = view[at : at + self._size]
+            at += len(piece)
+            yield from self._inflated(piece)
+            self._size = min(2 * self._size, LARGEST_PIECE)
+            if self._member.eof:
+                at -= len(self._member.unused_data)
+                self._member = None
+
+    def end(self) -> None:
+        """Raise `InvalidRequestError` if the data is not complete."""
+        if self._member is not None or not self._members:
+            raise _invalid()
+
+    def _begin(self) -> None:
+        self._members += 1
+        if self._members > MOST_MEMBERS:
             raise _invalid(f"It has more than {MOST_MEMBERS} members.")
-        gzip, size, rest = new(), SMALLEST_PIECE, b""
-        while not gzip.eof:
-            piece = rest or view[at : at + size]
-            at += 0 if rest else len(piece)
+        self._member, self._size = self._new(), SMALLEST_PIECE
+
+    def _inflated(self, piece: memoryview | bytes) -> Iterator[bytes]:
+        while piece:
             try:
-                part = gzip.decompress(piece, min(room, STEP))
+                part = self._member.decompress(piece, min(self._room, STEP))
             except zlib.error as error:
                 raise _invalid() from error
-            rest, size = gzip.unconsumed_tail, min(2 * size, LARGEST_PIECE)
-            room -= len(part)
-            if not room:
+            self._room -= len(part)
+            if not self._room:
                 raise RequestTooLarge(error_code="request_body_too_large_after_decoding")
             if part:
                 yield part
-            elif not piece:
-                raise _invalid()
-        at -= len(gzip.unused_data)
+            piece = b"" if self._member.eof else self._member.unconsumed_tail
 
 
 def _invalid(reason: str = "") -> InvalidRequestError:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -12,6 +12,7 @@ from starlette.types import Message as AsgiMessage
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
+from antiphon.server.http.base_urls import base_url
 from antiphon.server.http.body_budget import BodyShare
 
 JSON = "application/json"
@@ -21,6 +22,7 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 LENGTH = re.compile(r"0|[1-9][0-9]{0,18}")
 # Tens of thousands of parameters fit into a head, and reading them would keep the loop busy.
 MOST_PARAMETERS = 1000
+MEGABYTE = 1024 * 1024
 # The header of a refusal after which the connection cannot be used again.
 CLOSE: Mapping[str, str] = {"connection": "close"}
 
@@ -99,6 +101,13 @@ class Exchange:
         # Spaces and tabs around a value are no part of it (RFC 9110, 5.5).
         return None if value is None else value.decode("latin-1").strip(" \t")
 
+    @property
+    def base_url(self) -> str:
+        """The server as the client has named it. A proxy that ends TLS tells by which scheme."""
+        told = self.header(b"x-forwarded-proto")
+        scheme = told if told in {"http", "https"} else "http"
+        return base_url(self.header(b"host"), scheme)
+
     def query(self) -> dict[str, list[str]]:
         """Return the parameters of the query. Raises `InvalidRequestError` for too many."""
         query = self.scope["query_string"].decode("latin-1")
@@ -128,12 +137,7 @@ class Exchange:
             async with asyncio.timeout(patience_s):
                 return await self._read(limit, share)
         except TimeoutError:
-            # The rest of the body is no new request, so the connection ends with the answer.
-            raise InvalidRequestError(
-                f"The request body did not come in {patience_s:g} s.",
-                error_code="request_body_timeout",
-                headers=CLOSE,
-            ) from None
+            raise _late(patience_s) from None
 
     async def _read(self, limit: int, share: BodyShare) -> bytes:
         chunks: list[bytes] = []
@@ -152,6 +156,37 @@ class Exchange:
                 return b"".join((*chunks, chunk)) if chunks else chunk
             chunks.append(chunk)
             await share.give_way()
+
+    async def pieces(self, limit: int, patience_s: float) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives, at most `limit` bytes; a piece is what has arrived.
+
+        What is not asked for waits in the socket. Each megabyte has to come in `patience_s` of
+        waiting for it, as a slower caller would hold its connection for hours. Raises as `body`
+        does, but no `OverloadedError`.
+        """
+        if self._length() > limit:
+            raise RequestTooLarge
+        now = asyncio.get_running_loop().time
+        size, more, left_s = 0, True, patience_s
+        while more:
+            began = now()
+            try:
+                async with asyncio.timeout(left_s):
+                    message = await self._receive()
+            except TimeoutError:
+                raise _late(patience_s) from None
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                raise ClientGoneError
+            piece: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            left_s -= now() - began
+            if (size + len(piece)) // MEGABYTE > size // MEGABYTE:
+                left_s = patience_s
+            size += len(piece)
+            if size > limit:
+                raise RequestTooLarge
+            yield piece
 
     def _length(self) -> int:
         """Return the stated length of the body, 0 without one. Raises `InvalidRequestError`."""
@@ -199,10 +234,15 @@ class Exchange:
 
     async def start_stream(self) -> None:
         """Begin an event stream, which proxies must not buffer."""
-        self.started = self.streaming = True
-        self.status = 200
+        self.streaming = True
         self.headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        headers = {"content-type": EVENT_STREAM, **self.headers}
+        await self.start_parts(EVENT_STREAM)
+
+    async def start_parts(self, content_type: str) -> None:
+        """Begin an answer that is written in parts; one that breaks off ends the connection."""
+        self.started = True
+        self.status = 200
+        headers = {"content-type": content_type, **self.headers}
         if self._direct is None:
             await self._start(headers)
         else:
@@ -224,6 +264,15 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.gone = True
+
+
+def _late(patience_s: float) -> InvalidRequestError:
+    # The rest of the body is no new request, so the connection ends with the answer.
+    return InvalidRequestError(
+        f"The request body did not come in {patience_s:g} s.",
+        error_code="request_body_timeout",
+        headers=CLOSE,
+    )
 
 
 def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

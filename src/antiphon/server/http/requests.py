@@ -4,6 +4,7 @@ This module also reads the version and the betas from the head, and the body as 
 """
 
 import re
+from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.validation.bodies import VERSIONS
 from antiphon.server.http.body_budget import BodyShare
-from antiphon.server.http.encodings import charset_of, decoded
+from antiphon.server.http.encodings import charset_of, decoded, decoded_pieces
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import Query
 from antiphon.service.access import Caller
@@ -98,6 +99,19 @@ async def read_body(exchange: Exchange, settings: Settings, share: BodyShare) ->
     converted = await offload(len(body), _in_utf8, body, charset)
     share.add(len(converted) - len(body))
     return converted
+
+
+async def read_pieces(exchange: Exchange, limit: int, patience_s: float) -> AsyncIterator[bytes]:
+    """Yield a body of at most `limit` bytes as it arrives, in UTF-8 (see `Exchange.pieces`)."""
+    encoding = exchange.header(b"content-encoding") or ""
+    charset = charset_of(exchange.header(b"content-type"))
+    pieces = exchange.pieces(limit, patience_s)
+    async for piece in decoded_pieces(pieces, encoding, limit):
+        if charset is None:
+            yield piece
+        else:
+            # A character of the charsets that are converted is one byte, so each piece is a text.
+            yield await offload(len(piece), _in_utf8, piece, charset)
 
 
 def _in_utf8(body: bytes, charset: str) -> bytes:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import ApiError
 from antiphon.core.validation.bodies import Body
-from antiphon.server.http.base_urls import HINT_HEADER, base_url, base_url_hint
+from antiphon.server.http.base_urls import HINT_HEADER, base_url_hint
 from antiphon.server.http.boundary import EXCHANGE
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import OpenQuery
@@ -63,6 +63,7 @@ class Route:
         handler: Handler[None],
         *,
         query: tuple[str, ...] | OpenQuery = ...,
+        on_refusal: OnRefusal | None = ...,
     ) -> None: ...
 
     @overload
@@ -165,11 +166,7 @@ class Router:
     async def _no_such_path(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Raise a 404, with a hint in a header and in the log: its body is that of the API."""
         exchange: Exchange = scope[EXCHANGE]
-        # A proxy that ends TLS tells by which scheme the client came.
-        told = exchange.header(b"x-forwarded-proto")
-        scheme = told if told in {"http", "https"} else "http"
-        base = base_url(exchange.header(b"host"), scheme)
-        hint = base_url_hint(scope["path"], base, self._is_served)
+        hint = base_url_hint(scope["path"], exchange.base_url, self._is_served)
         exchange.headers[HINT_HEADER] = exchange.fields["hint"] = hint
         raise HTTPException(404)
 
