@@ -6,7 +6,7 @@ import pytest
 
 from antiphon.store.batches.claims import give_back
 from antiphon.store.batches.commits import commit, mark_settled
-from antiphon.store.batches.listing import cancel_batch
+from antiphon.store.batches.listing import BatchUse, cancel_batch, used_by_batch
 from antiphon.store.batches.rows import RowKey
 from antiphon.store.batches.workers import leave
 from antiphon.store.database.connection import AsyncConnection
@@ -96,3 +96,23 @@ async def test_work_on_requests_reads_no_finished_ones(database: Database) -> No
     of_batches = [line for line in details if "message_batches" in line]
     assert of_batches
     assert [line for line in of_batches if not OPEN_BATCHES.match(line)] == []
+
+
+async def test_use_of_a_batch_is_summed_from_an_index_of_batches(database: Database) -> None:
+    await add_batch(database, a_batch(), 3)
+    await add_batch(database, a_batch("msgbatch_2"), 2)
+    worker = await add_worker(database)
+    requests = (await take(database, worker, 5)).requests
+    async with database.write() as connection:
+        await commit(connection, worker, [finished(request) for request in requests])
+    one = finished(requests[0]).entry
+    assert one is not None
+    async with database.read() as connection:
+        used = await used_by_batch(connection, "msgbatch_1")
+        assert used == BatchUse(3 * one.tokens.output, 3 * one.costs.total)
+        assert await used_by_batch(connection, "msgbatch_none") == BatchUse(0, 0)
+        if connection.dialect.name == "sqlite":
+            sums = "SELECT SUM(output_tokens), SUM(cost) FROM ledger WHERE batch_id = 'msgbatch_1'"
+            assert "USING COVERING INDEX ix_ledger_batches" in " ".join(
+                await plan(connection, sums)
+            )

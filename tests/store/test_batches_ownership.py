@@ -12,7 +12,7 @@ import pytest
 from antiphon.store.batches.claims import claim, give_back
 from antiphon.store.batches.commits import commit
 from antiphon.store.batches.rows import RowState
-from antiphon.store.batches.workers import LeaseLostError, NotOwnerError, leave, register
+from antiphon.store.batches.workers import LeaseLostError, NotOwnerError, has_work, leave, register
 from antiphon.store.database.database import Database
 from support.batches import (
     a_batch,
@@ -79,6 +79,22 @@ async def test_commit_after_another_worker_has_the_requests_stores_nothing(
     with pytest.raises(LeaseLostError):
         async with database.write() as connection:
             await give_back(connection, late, claimed, tried=False)
+    await check_whole(database, 2)
+
+
+async def test_lease_from_before_the_clock_was_set_back_has_ended(database: Database) -> None:
+    async with database.read() as connection:
+        if connection.dialect.name == "postgresql":
+            pytest.skip("the server's clock decides there")
+    await add_batch(database, a_batch(), 2)
+    ahead = await add_worker(database, now=NOON + timedelta(hours=2))
+    claimed = (await take(database, ahead)).requests
+    other = await add_worker(database, "worker_2")
+    again = (await take(database, other)).requests
+    assert [request.tries for request in again] == [1, 1]
+    with pytest.raises(LeaseLostError):
+        await finish(database, a_worker(), claimed)
+    await finish(database, other, again)
     await check_whole(database, 2)
 
 
@@ -252,3 +268,18 @@ async def test_claims_at_once_wait_for_one_another_and_share_nothing(
         assert await waits(claiming)
     theirs = (await claiming).requests
     assert [request.number for request in (*mine, *theirs)] == [0, 1, 2, 3]
+
+
+async def test_work_is_an_open_batch_or_a_worker_to_reap(database: Database) -> None:
+    async def finds_work() -> bool:
+        async with database.read() as connection:
+            return await has_work(connection, NOON)
+
+    assert not await finds_work()
+    await add_batch(database, a_batch(), 1)
+    assert await finds_work()
+    worker = await add_worker(database)
+    await finish(database, worker, (await take(database, worker)).requests)
+    assert not await finds_work()
+    await end_lease(database, worker)
+    assert await finds_work()

@@ -1,11 +1,11 @@
 """Batches for tests of their store: made, run by workers, and read back."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
-from sqlalchemy import event, select, update
+from sqlalchemy import Engine, event, select, update
 
 from antiphon.store.batches.claims import Claim, ClaimedRequest, claim
 from antiphon.store.batches.commits import FinishedRequest, commit, mark_settled
@@ -145,12 +145,24 @@ async def all_results(database: Database, batch_id: str = "msgbatch_1") -> list[
 @asynccontextmanager
 async def counted_statements(database: Database) -> AsyncGenerator[list[str]]:
     """Collect the statements of all transactions that write, but for their begin and end."""
+    with _collected(database._backend.writers) as statements:
+        yield statements
+
+
+@asynccontextmanager
+async def counted_reads(database: Database, table: str) -> AsyncGenerator[list[str]]:
+    """Collect the statements of all transactions that read, of those that name a table."""
+    with _collected(database._backend.readers, table) as statements:
+        yield statements
+
+
+@contextmanager
+def _collected(engine: Engine, word: str = "") -> Iterator[list[str]]:
     statements: list[str] = []
-    engine = database._backend.writers
 
     def note(*call: object) -> None:
         statement = str(call[2])
-        if not statement.startswith("BEGIN"):
+        if word in statement and not statement.startswith("BEGIN"):
             statements.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)

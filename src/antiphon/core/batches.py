@@ -77,7 +77,7 @@ class BatchState:
     id: str
     created_at: datetime
     expires_at: datetime
-    requests: int
+    requests: int = 0
     succeeded: int = 0
     errored: int = 0
     canceled: int = 0

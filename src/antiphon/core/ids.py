@@ -25,6 +25,11 @@ def message_id(entropy: bytes) -> str:
     return public_id("msg_01", entropy)
 
 
+def batch_id(entropy: bytes) -> str:
+    """Return the id of a Message Batch."""
+    return public_id("msgbatch_01", entropy)
+
+
 def request_id(entropy: bytes) -> str:
     """`req_011C` and 20 characters."""
     return public_id("req_011C", entropy[:20])

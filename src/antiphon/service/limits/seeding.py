@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from antiphon.core.limits.periods import PERIODS, day_of, start_of
 from antiphon.core.limits.values import Account, Scope
+from antiphon.store.batches.workers import unsettled_entries
 from antiphon.store.counters.seeding import Seed
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
@@ -24,7 +25,7 @@ class SpentTotals:
 
     `with_settled` also reads the ids of the last hour's requests, which may be millions. Shared
     counters need them. The counters of a single process do not: it reads the sums once, before its
-    first request, so they contain no later settlement.
+    first request, so they contain no later settlement, but for those of batches that it takes over.
     """
 
     def __init__(
@@ -52,12 +53,13 @@ class SpentTotals:
             raise StoreError(str(error)) from error
         now = self._now()
         today = day_of(now)
-        recent: tuple[str, ...] = ()
         async with self._database.read() as connection:
             directory = await read_directory(connection)
+            # Those of batches whose worker has died come again, from whoever takes over.
+            recent = await unsettled_entries(connection)
             spent = await spent_by_day(connection, min(start_of(one, today) for one in PERIODS))
             if self._with_settled:
-                recent = await entries_since(connection, now - UNDER_WAY)
+                recent += await entries_since(connection, now - UNDER_WAY)
         return Seed(_accounts(spent, directory, today), recent)
 
 

@@ -21,7 +21,7 @@ from antiphon.store.batches.rows import (
 )
 from antiphon.store.database.batch_tables import batch_requests, message_batches
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.tables import Moment
+from antiphon.store.database.tables import Moment, ledger
 
 _columns = message_batches.c
 
@@ -36,6 +36,13 @@ class BatchList(NamedTuple):
 
     batches: tuple[Batch, ...]
     has_more: bool
+
+
+class BatchUse(NamedTuple):
+    """What the finished requests of a batch have used; `cost` is in nano-dollars."""
+
+    output_tokens: int
+    cost: int
 
 
 async def find_batch(
@@ -70,6 +77,16 @@ async def list_batches(
     oldest = query.where(position > edge).order_by(_columns.created_at, _columns.id)
     found = await read_batches(connection, oldest)
     return BatchList(found[: cursor.limit][::-1], len(found) > cursor.limit)
+
+
+async def used_by_batch(connection: AsyncConnection, batch_id: str) -> BatchUse:
+    """Sum up the ledger entries of a batch. Reads an index of batches alone."""
+    sums = [
+        func.coalesce(func.sum(column), 0) for column in (ledger.c.output_tokens, ledger.c.cost)
+    ]
+    found = await connection.execute(select(*sums).where(ledger.c.batch_id == batch_id))
+    output_tokens, cost = found.one()
+    return BatchUse(int(output_tokens), int(cost))
 
 
 async def unfinished_requests(connection: AsyncConnection) -> int:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from antiphon.core.batches import BatchState
 from antiphon.store.database.batch_tables import batch_requests, message_batches
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import read
@@ -51,36 +52,20 @@ class RowKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """A batch. Its counts only grow; with `processing` they always sum up to its `requests`.
+class Batch(BatchState):
+    """A batch, with whom it belongs to and what decides about its requests.
 
-    A `workspace_id` of `None` is the Default workspace. `asked` is the digest of the body that
-    made the batch.
+    A `workspace_id` of `None` is the Default workspace. `waits_for` says why no request of it is
+    claimed; `asked` is the digest of the body that made it.
     """
 
-    id: str
     workspace_id: str | None
     api_key_id: str | None
     account_id: str | None
     version: str
     betas: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime
-    requests: int = 0
-    succeeded: int = 0
-    errored: int = 0
-    canceled: int = 0
-    expired: int = 0
-    cancel_initiated_at: datetime | None = None
-    ended_at: datetime | None = None
-    archived_at: datetime | None = None
     waits_for: str | None = None
     asked: bytes | None = None
-
-    @property
-    def processing(self) -> int:
-        """The number of requests that have no result yet."""
-        return self.requests - self.succeeded - self.errored - self.canceled - self.expired
 
 
 BATCH_COLUMNS = tuple(message_batches.c[name] for name in Batch.__dataclass_fields__)

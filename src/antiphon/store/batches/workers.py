@@ -27,14 +27,15 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    or_,
     select,
     type_coerce,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from antiphon.store.batches.rows import RowState, count_finished, in_state
-from antiphon.store.database.batch_tables import batch_requests, batch_workers
+from antiphon.store.batches.rows import RowState, count_finished, in_state, is_open, visible
+from antiphon.store.database.batch_tables import batch_requests, batch_workers, message_batches
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.tables import stored_moment
@@ -112,16 +113,22 @@ def _renewal(dialect: str) -> ReturningUpdate[int]:
 
 
 async def leave(connection: AsyncConnection, worker: Worker) -> None:
-    """End a worker's own lease, without counting a try of what it has claimed.
+    """End a worker's own lease, if it lasts or not, without counting a try of what it has claimed.
 
-    Whoever claims next settles what this worker has not. Raises `LeaseLostError`.
+    After this transaction nothing is committed under its id. Whoever claims next settles what this
+    worker has not.
     """
-    await renew(connection, worker)
+    over = update(batch_workers).where(batch_workers.c.id == worker.id)
+    await connection.execute(over.values(lease_until=literal(0, BigInteger)))
     claimed = (_rows.worker == worker.id) & in_state(RowState.CLAIMED)
     pending = update(batch_requests).where(claimed)
     await connection.execute(pending.values(state=RowState.PENDING, worker=None))
-    over = update(batch_workers).where(batch_workers.c.id == worker.id)
-    await connection.execute(over.values(lease_until=literal(0, BigInteger)))
+
+
+async def unsettled_entries(connection: AsyncConnection) -> tuple[str, ...]:
+    """Return the ids of ledger entries that are not known to be settled in the counters."""
+    owned = _rows.worker.is_not(None) & (_rows.state >= RowState.SUCCEEDED.value)
+    return tuple(await connection.scalars(select(_rows.entry_id).where(owned)))
 
 
 async def reap(connection: AsyncConnection, worker: Worker) -> tuple[Unsettled, ...]:
@@ -159,8 +166,27 @@ async def reap(connection: AsyncConnection, worker: Worker) -> tuple[Unsettled, 
     return tuple(Unsettled(*row) for row in handed)
 
 
+async def has_work(connection: AsyncConnection, now: datetime) -> bool:
+    """Return whether a claim may find anything: an open batch, or a worker to reap."""
+    some = select(message_batches.c.id).where(is_open, visible).limit(1)
+    if await connection.scalar(some) is not None:
+        return True
+    ended = _ended(batch_workers.c.lease_until, connection.dialect.name)
+    dead = select(batch_workers.c.id).where(ended).limit(1)
+    bounds = {} if connection.dialect.name == "postgresql" else {"now": stored_moment(now)}
+    return (await connection.execute(dead, bounds)).scalar() is not None
+
+
 def _ended(lease_until: ColumnElement[datetime], dialect: str) -> ColumnElement[bool]:
-    return type_coerce(lease_until, BigInteger) <= _clock(dialect)
+    """Return the condition that a lease has ended.
+
+    One that ends long after any that begins now was begun before the clock of the machine was set
+    back: nobody has renewed it since.
+    """
+    until = type_coerce(lease_until, BigInteger)
+    if dialect == "postgresql":
+        return until <= _clock(dialect)
+    return or_(until <= _clock(dialect), until > _clock(dialect) + 2 * (LEASE // _MICROSECOND))
 
 
 def _clock(dialect: str) -> ColumnElement[int]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -217,6 +218,8 @@ installation_secrets = Table(
 # (ix_ledger_days), which it uses only for exactly this expression.
 DAY = "started_at / 86400000000"
 
+_IN_BATCH = text("batch_id IS NOT NULL")
+
 # One row for each admitted request, never changed. Costs are in nano-dollars. It holds no prompt,
 # no answer and no secret: `api_key_id` is the public id.
 ledger = Table(
@@ -256,4 +259,13 @@ ledger = Table(
     PrimaryKeyConstraint("id", name="pk_ledger"),
     # Reports and sums take a span of time. Its costs are read from the index alone.
     Index("ix_ledger_spend", "started_at", "workspace_id", "api_key_id", "cost"),
+    # What a batch has used so far. Other entries are not in it.
+    Index(
+        "ix_ledger_batches",
+        "batch_id",
+        "output_tokens",
+        "cost",
+        sqlite_where=_IN_BATCH,
+        postgresql_where=_IN_BATCH,
+    ),
 )

@@ -10,7 +10,7 @@ _COUNTS = ("requests", "succeeded", "errored", "canceled", "expired")
 
 
 def upgrade() -> None:
-    """Create the three tables, and the row that a claim locks."""
+    """Create the three tables, an index of the ledger, and the row that a claim locks."""
     _create_batches()
     _create_requests()
     op.create_table(
@@ -19,6 +19,8 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_batch_workers"),
     )
+    used = ["batch_id", "output_tokens", "cost"]
+    _index("ix_ledger_batches", "ledger", used, "batch_id IS NOT NULL")
     op.execute("INSERT INTO revision (name, value) VALUES ('batches', 0)")
 
 
