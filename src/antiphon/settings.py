@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from antiphon.core.batches import LARGEST_BODY, LIMITS
 from antiphon.core.billing.money import nano_dollars_of_dollars
 from antiphon.core.billing.pricing import Price, nano_dollars
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
@@ -166,17 +167,22 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     The limits a minute are the organization's, for each model (or group of models) separately; one
     machine does not reach the defaults. `concurrent_requests` and `queued_requests` are for
-    each model: requests beyond both are refused with 529. `monthly_spend`, in US dollars, is the
-    cap of the whole organization; its administrators cannot raise it. A request that would
-    fit into a spend limit after running ones are settled waits for them, at most `spend_wait_s`.
+    each model: requests beyond both are refused with 529. `queued_batch_requests` is the most
+    requests of all Message Batches together that have no result yet; `batch_requests_per_minute`
+    are the calls of their endpoints. `monthly_spend`, in US
+    dollars, is the cap of the whole organization; its administrators cannot raise it. A request
+    that would fit into a spend limit after running ones are settled waits for them, at most
+    `spend_wait_s`.
     """
 
     requests_per_minute: PerMinute = 1_000_000
     input_tokens_per_minute: PerMinute = 1_000_000_000
     output_tokens_per_minute: PerMinute = 1_000_000_000
     count_requests_per_minute: PerMinute = 1_000_000
+    batch_requests_per_minute: PerMinute = LIMITS["scale"].calls_per_minute
     concurrent_requests: Annotated[int, Meta(ge=1, le=100_000)] = 512
     queued_requests: Annotated[int, Meta(ge=0, le=100_000)] = 512
+    queued_batch_requests: Annotated[int, Meta(ge=1)] = LIMITS["scale"].queued_requests
     monthly_spend: Decimal | None = None
     spend_wait_s: Annotated[float, Meta(ge=0)] = 60.0
 
@@ -235,7 +241,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     served by default; `models`, in the file only, replaces them and serves several.
     `database_url`: a PostgreSQL database (`postgresql://user:password@host/name`) instead of the
     SQLite file in `data_dir`. `counters_url`: a Valkey server (`valkey://host`) in which several
-    processes share their limits.
+    processes share their limits. `workers` work on Message Batches in this process.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
@@ -263,6 +269,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     write_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     body_budget_bytes: Annotated[int, Meta(ge=1024)] | None = None
+    max_batch_bytes: Annotated[int, Meta(ge=1024)] = LARGEST_BODY
+    workers: Annotated[int, Meta(ge=0, le=64)] = 1
     url_sources: bool = False
     normalize_attribution: bool = True
 

@@ -48,16 +48,21 @@ def test_limits_of_a_workspace_are_set_and_cleared(shell: Shell) -> None:
     )
 
 
-def test_limits_of_a_key_and_of_token_counting_are_set(shell: Shell) -> None:
+def test_limits_of_a_key_and_of_calls_are_set(shell: Shell) -> None:
     shell("keys create laptop")
-    found = shell.json("limits set --key laptop --counts 10 --input-tokens 20 --spend 1/week")
+    found = shell.json(
+        "limits set --key laptop --counts 10 --batch-calls 15 --input-tokens 20 --spend 1/week"
+    )
     assert rates(found) == {
         "scripted input_tokens_per_minute_cache_aware": 20,
         "token_count requests_per_minute": 10,
+        "batch requests_per_minute": 15,
     }
     assert spends(found) == {"weekly": "100"}
     table = shell("limits list --key laptop")
     assert "counts a minute" in table
+    assert "batch calls a minute" in table
+    assert shell.complaint("limits set --key laptop --batch-calls 4001").startswith("--batch-calls")
     assert "$1.00" in table
 
 
@@ -227,7 +232,8 @@ def test_every_limit_that_is_set_is_listed(configured: Callable[[str], Shell]) -
         assert any(line[0] == owner and line[-2:] == ("spending a week", "$2.00") for line in lines)
     assert any(line[-1] == "$500.00" and "monthly_spend" in line[-2] for line in lines)
     found = shell.json("limits list")
-    assert len(found["rate_limits"]) == 2 * len(owners)
+    # The organization has a limit of batch calls by default.
+    assert len(found["rate_limits"]) == 2 * len(owners) + 1
     assert [one["scope"]["type"] for one in found["spend_limits"]].count("usage_tier") == 1
 
 

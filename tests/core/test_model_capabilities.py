@@ -6,7 +6,7 @@ import pytest
 from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.prompt import Capabilities
 
-ALWAYS = {"citations", "pdf_input", "thinking.types.disabled"}
+ALWAYS = {"batch", "citations", "pdf_input", "thinking.types.disabled"}
 
 
 def claimed(**can: Any) -> set[str]:

@@ -122,6 +122,7 @@ def exports(program: Program) -> str:
     ("page", "said"),
     [
         ("README.md", [r'"text":"H2O', r"\AH2O|\nH2O"]),
+        ("message-batches.md", [r'"type":"message_batch".*"processing":1,']),
         ("cite-documents.md", [r"'The grass is green\.'"]),
         ("send-images-and-files.md", [r'"text":"H2O']),
         (
@@ -174,6 +175,7 @@ def test_commands_of_the_pages_run_in_turn(tmp_path: Path) -> None:
 def test_every_example_that_runs_is_of_a_page_that_is_tested() -> None:
     tested = {"README.md", "cite-documents.md", "send-images-and-files.md", *COMMANDS}
     tested |= {
+        "message-batches.md",
         "prompt-caching.md",
         "use-a-model-that-thinks.md",
         "set-the-base-url.md",

@@ -10,6 +10,7 @@ import pytest
 from antiphon.service.limits.gate import Gate
 from antiphon.service.models import COUNTED_AT_ONCE
 from antiphon.settings import PriceSettings
+from antiphon.store.batches.listing import find_batch
 from antiphon.store.database.database import open_database
 from support.asgi import HELLO, Answer, Call, Client
 from support.organization import Organization, StartOrganization
@@ -228,6 +229,57 @@ async def test_counting_of_tokens_has_a_limit_of_its_own(organization: StartOrga
     waited(org, refused)
     assert (await count()).status == 200
     assert len(await org.entries()) == 1
+
+
+BATCHES = "/v1/messages/batches"
+
+
+async def test_every_call_of_the_batch_endpoints_draws_from_a_limit_of_its_own(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"limits": {"batch_requests_per_minute": 9}}, timed=True)
+    request = {"custom_id": "a", "params": HELLO}
+    made = await org.caller.post(BATCHES, {"requests": [request]})
+    one = f"{BATCHES}/{made.json['id']}"
+    await until_ended(org, made.json["id"])
+    org.clock.passes(seconds=60)
+    calls = [
+        await org.caller.get(BATCHES),
+        await org.caller.get(one),
+        await org.caller.get(f"{one}/results"),
+        await org.caller.post(f"{one}/cancel", b""),
+        await org.caller.start("DELETE", one).task,
+        await org.caller.post(BATCHES, {"requests": []}),
+        await org.caller.get(f"{BATCHES}/msgbatch_unknown"),
+    ]
+    assert [answer.status for answer in calls] == [200, 200, 200, 400, 200, 400, 404]
+    assert [told(answer, "requests")[:2] for answer in calls] == [
+        ("9", str(9 - drawn)) for drawn in range(1, 8)
+    ]
+    assert all("anthropic-ratelimit-tokens-limit" not in answer.headers for answer in calls)
+    unread = await org.caller.get(BATCHES, anthropic_version="1999-01-01")
+    assert (unread.status, told(unread, "requests")[:2]) == (400, ("9", "2"))
+    for _ in range(2):
+        await org.caller.get(BATCHES)
+    refused = await org.caller.get(BATCHES)
+    assert refused.error[:2] == (429, "rate_limit_error")
+    assert "rate limit of 9 requests per minute (org: " in refused.error[2]
+    assert "model" not in refused.error[2]
+    assert told(refused, "requests")[:2] == ("9", "0")
+    assert told(await org.caller.create(), "requests")[:2] == ("1000000", "999999")
+    waited(org, refused)
+    assert (await org.caller.get(BATCHES)).status == 200
+
+
+async def until_ended(org: Organization, batch_id: str) -> None:
+    """Wait for the end of a batch without a call."""
+    async with asyncio.timeout(20):
+        while True:
+            async with org.platform.database.read() as connection:
+                batch = await find_batch(connection, None, batch_id)
+            if batch is not None and batch.ended_at is not None:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_request_beyond_the_queue_is_refused_at_once(organization: StartOrganization) -> None:

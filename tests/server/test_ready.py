@@ -16,7 +16,7 @@ from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
 from antiphon.settings import ModelSettings, Settings
 from antiphon.store.journal import Journal
-from support.asgi import KEY, Client
+from support.asgi import HELLO, KEY, Client
 from support.valkey import Server
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +101,21 @@ async def test_server_whose_counters_are_away_is_not_ready_until_they_are_back(
     own_valkey.start()
     await until_ready(client, 200)
     assert (await client.create()).status == 200
+
+
+async def test_use_of_idle_time_by_batches_is_told(start: Start) -> None:
+    platform = await start()
+    client = Client(build_app(platform))
+    assert "batches" not in (await client.get("/ready")).json
+    params = {**HELLO, "model": "claude-x"}
+    await client.post("/v1/messages/batches", {"requests": [{"custom_id": "a", "params": params}]})
+    with anyio.fail_after(20):
+        while "batches" not in (state := (await client.get("/ready")).json):  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+    use = state["batches"]["scripted"]
+    assert list(use) == ["share_of_time", "yielded", "delayed", "delay_ms", "longest_delay_ms"]
+    assert 0 <= use["share_of_time"] < 1
+    assert (use["yielded"], use["delayed"], use["delay_ms"]) == (0, 0, 0)
 
 
 async def test_server_whose_journal_is_full_is_not_ready_until_the_disk_has_room(

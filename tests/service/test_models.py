@@ -73,9 +73,10 @@ def test_groups_know_their_models_by_every_name() -> None:
         groups.of("cheap")
 
 
-def test_model_with_the_id_token_count_is_refused() -> None:
-    with pytest.raises(SettingsError, match="can be 'token_count'"):
-        LimitGroups([ModelSettings(id="token_count")])
+@pytest.mark.parametrize("reserved", ["token_count", "batch"])
+def test_model_with_the_id_of_a_group_of_endpoints_is_refused(reserved: str) -> None:
+    with pytest.raises(SettingsError, match=f"can be '{reserved}'"):
+        LimitGroups([ModelSettings(id=reserved)])
 
 
 async def test_models_are_listed_in_pages() -> None:

@@ -12,6 +12,7 @@ from antiphon.wire.admin.keys import (
     WorkspaceKeyScope,
 )
 from antiphon.wire.admin.limits import (
+    BatchGroup,
     KeyRateLimitInfo,
     LimitValue,
     ModelGroup,
@@ -24,6 +25,7 @@ from antiphon.wire.admin.versions import as_of_2023_06_01
 
 MODELS = ModelGroup(id="small", display_name="small")
 COUNTING = TokenCountGroup(id="token_count")
+BATCHES = BatchGroup(id="batch")
 
 
 def key(scope: Any, **more: Any) -> KeyInfo:
@@ -60,7 +62,9 @@ def test_key_shows_the_workspace_that_it_belongs_to(scope: Any, shown: str | Non
     assert plain(older) == {**plain(newest), "workspace_id": shown}
 
 
-@pytest.mark.parametrize(("group", "shown"), [(MODELS, "model_group"), (COUNTING, "token_count")])
+@pytest.mark.parametrize(
+    ("group", "shown"), [(MODELS, "model_group"), (COUNTING, "token_count"), (BATCHES, "batch")]
+)
 def test_rate_limit_shows_the_type_of_its_group(group: Any, shown: str) -> None:
     infos = [
         RateLimitInfo(id="rl_1", group=group, models=None, limits=(LimitValue(type="x", value=1),)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from antiphon.cli.output import dollars
 from antiphon.core.billing.money import nano_dollars_of
-from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT, LimitType
 from antiphon.wire.admin.limits import SpendPeriod
 
 PERIODS: dict[str, SpendPeriod] = {"day": "daily", "week": "weekly", "month": "monthly"}
@@ -16,11 +16,12 @@ _RATES = {
     LimitType.INPUT: "input tokens a minute",
     LimitType.OUTPUT: "output tokens a minute",
 }
+_CALLS = {TOKEN_COUNT: "counts a minute", BATCH: "batch calls a minute"}
 
 
 def rate_name(kind: str, group: str) -> str:
     """Return the name of a rate limit of a group."""
-    return "counts a minute" if group == TOKEN_COUNT else _RATES[LimitType(kind)]
+    return _CALLS.get(group) or _RATES[LimitType(kind)]
 
 
 def spend_name(period: str) -> str:

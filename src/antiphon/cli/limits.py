@@ -20,7 +20,7 @@ from antiphon.cli.limit_tables import (
 from antiphon.cli.output import say
 from antiphon.core.billing.money import LARGEST_DOLLARS, cents
 from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.limits.rate_limits import LimitType
+from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT, LimitType
 from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.service.admin.rate_limits import Group
 from antiphon.service.admin.transactions import COMMAND_LINE
@@ -40,6 +40,8 @@ _RATES = (
     ("input_tokens", LimitType.INPUT),
     ("output_tokens", LimitType.OUTPUT),
 )
+# The limits of calls: the flag, and the group.
+_CALLS = (("counts", TOKEN_COUNT), ("batch_calls", BATCH))
 _EXAMPLES = """examples:
   antiphon limits set --workspace research --requests 60 --spend 100/month
   antiphon limits set --key laptop --spend 5/day --spend 20/week
@@ -68,6 +70,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         ("--input-tokens", "input tokens a minute, except those read from the prompt cache"),
         ("--output-tokens", "output tokens a minute"),
         ("--counts", "calls of count_tokens a minute"),
+        ("--batch-calls", "calls of the endpoints of Message Batches a minute"),
     ):
         setting.add_argument(flag, type=_rate, metavar="N", help=what)
     setting.add_argument(
@@ -88,6 +91,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         ("--input-tokens", "the limit of input tokens"),
         ("--output-tokens", "the limit of output tokens"),
         ("--counts", "the limit of calls of count_tokens"),
+        ("--batch-calls", "the limit of calls of the endpoints of Message Batches"),
     ):
         clear.add_argument(flag, action="store_true", help=what)
     clear.add_argument(
@@ -133,10 +137,10 @@ def _spend(text: str) -> tuple[int, SpendPeriod]:
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """The limits to set, or with `None` to clear: rates of models and of counting, and amounts."""
+    """The limits to set, or with `None` to clear: rates of models, calls by group, and amounts."""
 
     rates: dict[LimitType, int | None]
-    counts: dict[LimitType, int | None]
+    calls: dict[str, int | None]
     spends: dict[SpendPeriod, int | None]
     clears: bool = False
 
@@ -145,7 +149,7 @@ def _set(arguments: argparse.Namespace, settings: Settings) -> int:
     given = {kind: getattr(arguments, flag) for flag, kind in _RATES}
     wanted = Wanted(
         rates={kind: value for kind, value in given.items() if value is not None},
-        counts={} if arguments.counts is None else {LimitType.REQUESTS: arguments.counts},
+        calls={group: n for flag, group in _CALLS if (n := getattr(arguments, flag)) is not None},
         spends={period: amount for amount, period in arguments.spend},
     )
     return _change(arguments, settings, wanted)
@@ -155,7 +159,7 @@ def _clear(arguments: argparse.Namespace, settings: Settings) -> int:
     whole = arguments.all
     wanted = Wanted(
         rates={kind: None for flag, kind in _RATES if whole or getattr(arguments, flag)},
-        counts={LimitType.REQUESTS: None} if whole or arguments.counts else {},
+        calls={group: None for flag, group in _CALLS if whole or getattr(arguments, flag)},
         spends={PERIODS[word]: None for word in (PERIODS if whole else arguments.spend)},
         clears=True,
     )
@@ -163,7 +167,7 @@ def _clear(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -> int:
-    if not (wanted.rates or wanted.counts or wanted.spends):
+    if not (wanted.rates or wanted.calls or wanted.spends):
         raise CommandError("say which limits; --help lists them")
     if arguments.model is not None and not wanted.rates:
         raise CommandError("--model goes with --requests, --input-tokens or --output-tokens")
@@ -209,7 +213,10 @@ async def _groups(session: AdminSession, model: str | None) -> tuple[Group, ...]
 async def _set_rates(
     session: AdminSession, owner: LimitOwner, group: Group, wanted: Wanted
 ) -> None:
-    values = wanted.counts if group.models is None else wanted.rates
+    values = wanted.rates
+    if group.models is None:
+        calls = wanted.calls
+        values = {LimitType.REQUESTS: calls[group.id]} if group.id in calls else {}
     if not values:
         return
     given = [{"type": kind, "value": value} for kind, value in values.items()]
@@ -227,9 +234,9 @@ def _with_flag(message: str, group: Group, kinds: Sequence[LimitType]) -> str:
     if found is None:
         return message
     kind = kinds[int(found[1])]
-    names = {one: flag for flag, one in _RATES}
-    flag = "counts" if group.models is None else names[kind].replace("_", "-")
-    return f"--{flag}: {message[found.end() :]}"
+    called = {one: flag for flag, one in _RATES} | {one: flag for flag, one in _CALLS}
+    flag = called[kind if group.models is not None else group.id]
+    return f"--{flag.replace('_', '-')}: {message[found.end() :]}"
 
 
 async def _set_rates_of(

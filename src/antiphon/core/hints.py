@@ -42,6 +42,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     `is_compaction`: the request summarizes its conversation, and its prompt is read once.
     `was_compacted`: since the last request of the session its earlier prompt was replaced by a
     summary. `tool_durations` are those of the calls whose results the request brings, in order.
+    `in_batch` is said by no header: the request is of a Message Batch, and others go before it.
     """
 
     request_class: RequestClass | None = None
@@ -52,9 +53,11 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None = None
     parent_agent_id: str | None = None
     tool_durations: tuple[ToolDuration, ...] = ()
+    in_batch: bool = False
 
 
 NO_HINTS: Final = Hints()
+OF_BATCH: Final = Hints(in_batch=True)
 
 
 def hints_of(header: Callable[[bytes], str | None]) -> Hints:

@@ -16,7 +16,8 @@ from antiphon.wire.models import (
 def model_capabilities(capabilities: Capabilities) -> ModelCapabilities:
     """Return the capabilities of this server and a model together."""
     return ModelCapabilities(
-        # Citations are found and PDFs are read by the server, for every model alike.
+        # The server runs batches, finds citations and reads PDFs, for every model alike.
+        batch=Supported(supported=True),
         citations=Supported(supported=True),
         pdf_input=Supported(supported=True),
         image_input=Supported(supported=capabilities.images),

@@ -9,16 +9,19 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
+from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT
 from antiphon.core.validation.bodies import MESSAGE_BODY
 from antiphon.server.admin.keys import KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
 from antiphon.server.admin.people import PeopleEndpoints
 from antiphon.server.admin.reports import COST_QUERY, USAGE_QUERY, ReportEndpoints
 from antiphon.server.admin.workspaces import WorkspaceEndpoints
+from antiphon.server.batches import BatchEndpoints
+from antiphon.server.call_limits import CallLimit
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
 from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
-from antiphon.server.http.routing import Route, Router
+from antiphon.server.http.routing import Handler, Route, Router
 from antiphon.server.messages import MessageEndpoints
 from antiphon.server.models import ModelEndpoints
 from antiphon.service.platform import Platform
@@ -57,7 +60,7 @@ def routes(platform: Platform) -> tuple[Route, ...]:
     """Return every route: method and path, key, handler, body, query."""
     messages, models = MessageEndpoints(platform), ModelEndpoints(platform)
     create, count = messages.create_message, messages.count_tokens
-    limits, count_limit = messages.add_message_limits, messages.add_count_limit
+    limits, count_limit = messages.add_message_limits, CallLimit(platform.admitter, TOKEN_COUNT)
     return (
         Route(
             "POST /v1/messages", API, create, body=MESSAGE_BODY, query=ANY_QUERY, on_refusal=limits
@@ -68,13 +71,33 @@ def routes(platform: Platform) -> tuple[Route, ...]:
             count,
             body=CountTokensParams,
             query=ANY_QUERY,
-            on_refusal=count_limit,
+            on_refusal=count_limit.add_headers,
         ),
+        *_batch_routes(platform),
         Route("GET /v1/models", API, models.list_models, query=OpenQuery(BY_IDS)),
         Route("GET /v1/models/{model_id:path}", API, models.show_model, query=ANY_QUERY),
         *(route.below(ORGANIZATIONS_PATH) for route in _admin_routes(platform)),
         Route("GET /health", OPEN, models.health),
         Route("GET /ready", OPEN, models.ready),
+    )
+
+
+def _batch_routes(platform: Platform) -> tuple[Route, ...]:
+    """Return the routes of Message Batches. The body of a new one is read as it arrives."""
+    batches, limit = BatchEndpoints(platform), CallLimit(platform.admitter, BATCH)
+    one = "/v1/messages/batches/{batch_id}"
+    by_ids = OpenQuery(BY_IDS)
+    rows: tuple[tuple[str, Handler[None], tuple[str, ...] | OpenQuery], ...] = (
+        ("POST /v1/messages/batches", batches.create, ANY_QUERY),
+        ("GET /v1/messages/batches", batches.list_batches, by_ids),
+        (f"GET {one}", batches.show, ANY_QUERY),
+        (f"GET {one}/results", batches.results, ANY_QUERY),
+        (f"POST {one}/cancel", batches.cancel, ANY_QUERY),
+        (f"DELETE {one}", batches.delete, ANY_QUERY),
+    )
+    return tuple(
+        Route(name, API, limit.counted(handler), query=query, on_refusal=limit.add_headers)
+        for name, handler, query in rows
     )
 
 

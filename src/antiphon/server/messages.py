@@ -6,6 +6,7 @@ from urllib.parse import quote
 from antiphon.core.errors import ApiError
 from antiphon.core.hints import hints_of
 from antiphon.core.limits.rate_limits import TOKEN_COUNT
+from antiphon.server.call_limits import lacks_limits
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
 from antiphon.server.http.requests import Request
@@ -19,8 +20,6 @@ from antiphon.wire.errors import shortened
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams, TokenCount
 from antiphon.wire.sse import EventEncoder
 
-# Every answer with headers of limits has this header.
-LIMIT_HEADER = "anthropic-ratelimit-requests-limit"
 _MOST_DIGITS = 10
 # What a model's id has beyond these characters is percent-encoded in its header.
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
@@ -79,11 +78,13 @@ class MessageEndpoints:
         exchange.fields["model"] = shortened(params.model)
         context = RequestContext(caller, exchange.request_id, request.version, request.size)
         with self._hang_ups.stopping(exchange):
-            exchange.headers |= await admitter.count(caller, exchange.request_id, params.model)
+            exchange.headers |= await admitter.admit_call(
+                caller, exchange.request_id, TOKEN_COUNT, params.model
+            )
             try:
                 count = await self._platform.messages.count_tokens(params, context)
             except ApiError:
-                exchange.headers |= await admitter.give_back_count(caller)
+                exchange.headers |= await admitter.give_back_call(caller, TOKEN_COUNT)
                 raise
             return TokenCount(input_tokens=count)
         return None
@@ -92,16 +93,9 @@ class MessageEndpoints:
         self, exchange: Exchange, caller: Caller, error: ApiError | BodyError
     ) -> None:
         """Add the headers of the limits to the refusal of a message."""
-        if _lacks_limits(exchange, error):
+        if lacks_limits(exchange, error):
             name = exchange.fields.get("model")
             exchange.headers |= await self._platform.messages.remaining_headers(caller, name)
-
-    async def add_count_limit(
-        self, exchange: Exchange, caller: Caller, error: ApiError | BodyError
-    ) -> None:
-        """Add the headers of the limit to the refusal of a count."""
-        if _lacks_limits(exchange, error):
-            exchange.headers |= await self._platform.admitter.remaining_headers(caller, TOKEN_COUNT)
 
 
 def _note_cache(exchange: Exchange, answer: Answer) -> None:
@@ -109,11 +103,6 @@ def _note_cache(exchange: Exchange, answer: Answer) -> None:
     header = answer.cache_header
     if header is not None:
         exchange.headers[CACHE_HEADER] = header
-
-
-def _lacks_limits(exchange: Exchange, error: ApiError | BodyError) -> bool:
-    own = error.headers if isinstance(error, ApiError) else {}
-    return not exchange.started and LIMIT_HEADER not in {**own, **exchange.headers}
 
 
 def _retries(exchange: Exchange) -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.requests import Request
 from antiphon.server.http.routing import Reply
+from antiphon.service.limits.batch_lane import IdleUse
 from antiphon.service.platform import Platform
 from antiphon.wire.models import ModelInfo, ModelPage
 
@@ -37,4 +38,17 @@ class ModelEndpoints:
             state["warnings"] = warnings
         if shortfalls := self._platform.caching.shortfalls:
             state["less_cached_than_planned"] = dict(shortfalls)
+        if uses := models.idle_uses():
+            state["batches"] = {model: _idle_use(use) for model, use in uses.items()}
         return Reply(200 if models.ready else 503, state)
+
+
+def _idle_use(use: IdleUse) -> dict[str, float]:
+    """Return how much of the time batches used, and what interactive requests lost by it."""
+    return {
+        "share_of_time": round(use.busy_s / use.total_s, 4) if use.total_s else 0.0,
+        "yielded": use.yielded,
+        "delayed": use.delayed,
+        "delay_ms": round(use.delay_s * 1000),
+        "longest_delay_ms": round(use.longest_delay_s * 1000),
+    }

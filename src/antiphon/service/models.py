@@ -10,12 +10,12 @@ import msgspec
 
 from antiphon.core.catalogue import Catalogue
 from antiphon.core.errors import NotFoundError, OverloadedError
-from antiphon.core.limits.rate_limits import TOKEN_COUNT
+from antiphon.core.limits.rate_limits import CALL_GROUPS
 from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import IdCursor, page
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
-from antiphon.service.limits.batch_lane import BatchLane
+from antiphon.service.limits.batch_lane import BatchLane, IdleUse
 from antiphon.service.limits.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
 from antiphon.wire.errors import shortened
@@ -175,6 +175,14 @@ class Models:
         """Return `ready` or `loading` for each model."""
         return {model.id: "ready" if model.ready else "loading" for model in self._models.values()}
 
+    def idle_uses(self) -> dict[str, IdleUse]:
+        """Return what batches used of the time of each model's engine, if they used any.
+
+        Models whose engines share a machine share its lane, and say the same.
+        """
+        uses = {model.id: model.gate.batches.lane.idle_use for model in self._models.values()}
+        return {model: use for model, use in uses.items() if use.busy_s}
+
     def group_of(self, name: str | None) -> str | None:
         """Return the group of the model of this name, or else the only group."""
         model_id = None if name is None else self._catalogue.resolve(name)
@@ -210,8 +218,9 @@ class LimitGroups:
         self.names: dict[str, list[str]] = {}
         for model in models:
             self.names.setdefault(_limit_group(model), []).extend(_names(model))
-        if TOKEN_COUNT in self.names:
-            raise SettingsError(f"no model's `limit_group` or id can be {TOKEN_COUNT!r}")
+        for reserved in CALL_GROUPS:
+            if reserved in self.names:
+                raise SettingsError(f"no model's `limit_group` or id can be {reserved!r}")
         self._groups = {model.id: _limit_group(model) for model in models}
         self._catalogue = catalogue_of(models)
 

@@ -22,6 +22,8 @@ from antiphon.service.admin.administration import Administration, build_administ
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRefusedError, KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
+from antiphon.service.batches.batches import Batches
+from antiphon.service.batches.opening import OpenBatches, open_batches
 from antiphon.service.caching import PromptCaching
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.database_watch import DatabaseWatch
@@ -65,6 +67,7 @@ class Platform:
     uses: KeyUsage
     models: Models
     messages: Messages
+    batches: Batches
     caching: PromptCaching
     admitter: Admitter
     ledger: Ledger
@@ -115,6 +118,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     open_counters: OpenCounters = open_counters,
     open_cache_index: OpenCacheIndex = open_cache_index,
     create_journal: CreateJournal = Journal.create,
+    open_batches: OpenBatches = open_batches,
 ) -> AsyncGenerator[Platform]:
     """Build a platform whose models are not open yet; `platform.models.open()` opens them.
 
@@ -165,6 +169,28 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         caching = PromptCaching(accounting.cache_index, signing_key)
         file_reader = FileReader()
         stack.push_async_callback(file_reader.aclose)
+        messages = Messages(
+            models,
+            accounting.admitter,
+            entropy,
+            signing_key,
+            caching=caching,
+            file_reader=file_reader,
+            url_sources=_sources_of(settings),
+            normalize_attribution=settings.normalize_attribution,
+        )
+        batches = await stack.enter_async_context(
+            open_batches(
+                settings,
+                database,
+                accounts=accounts,
+                ledger=accounting.ledger,
+                messages=messages,
+                models=models,
+                now=now,
+                entropy=entropy,
+            )
+        )
         yield Platform(
             settings=settings,
             database=database,
@@ -172,16 +198,8 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             access=access,
             uses=uses,
             models=models,
-            messages=Messages(
-                models,
-                accounting.admitter,
-                entropy,
-                signing_key,
-                caching=caching,
-                file_reader=file_reader,
-                url_sources=_sources_of(settings),
-                normalize_attribution=settings.normalize_attribution,
-            ),
+            messages=messages,
+            batches=batches,
             caching=caching,
             admitter=accounting.admitter,
             ledger=accounting.ledger,

@@ -119,3 +119,9 @@ def test_refusal_names_the_limit_and_when_to_come_again(after_ms: int, header: s
 def test_refusal_names_whose_limit_it_is() -> None:
     refusal = rate_limit_error(LIMITS[3], 0, organization_id="o", model="m")
     assert "your workspace's rate limit of 10 requests per minute" in refusal.message
+
+
+def test_refusal_of_a_call_without_a_prompt_names_no_model() -> None:
+    refusal = rate_limit_error(LIMITS[0], 0, organization_id="o", model=None)
+    assert "1,000 requests per minute (org: o). For details" in refusal.message
+    assert refusal.message.endswith("for current usage. Please try again later.")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.covers("administration: POST /rate_limits/{limit}", "effect")
 async def test_rate_limits_are_read_and_written(organization: StartOrganization) -> None:
     org = await organization()
-    model, count = (await org.get("/rate_limits"))["data"]
+    model, count, batch = (await org.get("/rate_limits"))["data"]
     assert model == {
         "type": "rate_limit",
         "id": "rl_scripted",
@@ -32,6 +32,8 @@ async def test_rate_limits_are_read_and_written(organization: StartOrganization)
         ],
     }
     assert count["group"] == {"type": "token_count", "id": "token_count"}
+    assert batch["group"] == {"type": "batch", "id": "batch"}
+    assert batch["limits"] == [{"type": "requests_per_minute", "value": 4_000}]
     changes = {"limits": [{"type": "requests_per_minute", "value": 100}]}
     changed = await org.post("/rate_limits/rl_scripted", changes)
     assert changed["limits"][0]["value"] == 100

@@ -1,9 +1,9 @@
 """The rate limits of a request, its draws, and the headers and refusals that report them.
 
 A limit allows an amount a minute, of one type, for one scope (the organization, a workspace, a
-key) and one group: the models that share their limits, or `token_count` for the counting of
-tokens. The organization has a limit of each type; a workspace or a key has the limits that were
-set for it, and all of them apply together.
+key) and one group: the models that share their limits, or the calls of some endpoints, which draw
+requests only. The organization has a limit of each type; a workspace or a key has the limits that
+were set for it, and all of them apply together.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +17,11 @@ from antiphon.core.errors import RateLimitError
 from antiphon.core.limits.values import Draw, Level, Scope
 from antiphon.wire.errors import shortened
 
-# The group of the endpoint that counts tokens: it has requests of its own, and no tokens.
+# The groups of endpoints whose calls have a limit of their own, and draw no tokens: the counting of
+# tokens, and everything below /v1/messages/batches.
 TOKEN_COUNT = "token_count"  # noqa: S105 - a group's name
+BATCH = "batch"
+CALL_GROUPS = (TOKEN_COUNT, BATCH)
 
 # Headers round tokens to thousands, as the wire does; a small limit would round to nothing.
 _ROUNDED_FROM = 10_000
@@ -168,15 +171,18 @@ class _Moments(dict[int, str]):
 
 
 def rate_limit_error(
-    limit: Applied, retry_after_ms: int, *, organization_id: str, model: str
+    limit: Applied, retry_after_ms: int, *, organization_id: str, model: str | None
 ) -> RateLimitError:
-    """Return the refusal in the wire's words. The request is granted after `retry-after`."""
+    """Return the refusal in the wire's words. The request is granted after `retry-after`.
+
+    Without a `model` the request has no prompt.
+    """
+    of_model = "" if model is None else f", model: {shortened(model)}"
+    less = "" if model is None else "reduce the prompt length or the maximum tokens requested, or "
     return RateLimitError(
         f"This request would exceed your {_OWNERS[limit.scope]}'s rate limit of {limit.limit:,} "
-        f"{_TYPES[limit.type].unit} per minute (org: {organization_id}, "
-        f"model: {shortened(model)}). For details, refer to: "
-        "https://docs.claude.com/en/api/rate-limits. You can see the response headers for current "
-        "usage. Please reduce the prompt length or the maximum tokens requested, or try again "
-        "later.",
+        f"{_TYPES[limit.type].unit} per minute (org: {organization_id}{of_model}). "
+        "For details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the "
+        f"response headers for current usage. Please {less}try again later.",
         headers={"retry-after": str(-(-retry_after_ms // 1000))},
     )

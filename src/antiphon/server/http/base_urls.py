@@ -49,7 +49,6 @@ _OLLAMA = frozenset(
 )
 # The paths of the Claude API that are not served, by their beginning behind `/v1`.
 NOT_SERVED = {
-    "messages/batches": "Message Batches",
     "complete": "Text Completions",
     "files": "Files",
     "skills": "Skills",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.limits.rate_limits import TOKEN_COUNT, LimitType
+from antiphon.core.limits.rate_limits import BATCH, CALL_GROUPS, LimitType
 from antiphon.core.limits.values import Scope
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
@@ -18,6 +18,8 @@ from antiphon.store.accounts import KeyStatus
 from antiphon.store.directory import Directory, read_directory
 from antiphon.store.limits import RateLimit, clear_rate_limit, set_rate_limit
 from antiphon.wire.admin.limits import (
+    BatchGroup,
+    GroupInfo,
     KeyRateLimitInfo,
     LimitParam,
     LimitSource,
@@ -38,9 +40,9 @@ N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group with common limits: models with all their names, or the counting of tokens.
+    """A group with common limits: models with all their names, or the calls of some endpoints.
 
-    `models` is `None` for the counting of tokens, and empty for a group whose limits are still set
+    `models` is `None` for the calls of endpoints, and empty for a group whose limits are still set
     although no served model is in it any more.
     """
 
@@ -57,14 +59,14 @@ class Group(msgspec.Struct, frozen=True):
         return f"rl_{self.id}"
 
     @property
-    def info(self) -> ModelGroup | TokenCountGroup:
+    def info(self) -> GroupInfo:
         if self.models is None:
-            return TokenCountGroup(id=self.id)
+            return BatchGroup(id=self.id) if self.id == BATCH else TokenCountGroup(id=self.id)
         return ModelGroup(id=self.id, display_name=self.id)
 
     @property
     def type(self) -> str:
-        return "token_count" if self.models is None else "model_group"
+        return self.id if self.models is None else "model_group"
 
 
 class Narrowing(msgspec.Struct, Generic[N], frozen=True):
@@ -102,9 +104,9 @@ class RateLimits:
         served = self._models()
         found = [Group(group, tuple(names)) for group, names in served.names.items()]
         limited = {one.group_id for limits in directory.rate_limits.values() for one in limits}
-        unserved = sorted(limited - served.names.keys() - {TOKEN_COUNT})
+        unserved = sorted(limited - served.names.keys() - set(CALL_GROUPS))
         if model is None:
-            found.append(Group(TOKEN_COUNT, None))
+            found += [Group(group, None) for group in CALL_GROUPS]
             found += [Group(group, ()) for group in unserved]
             return tuple(group for group in found if group_type in {None, group.type})
         try:

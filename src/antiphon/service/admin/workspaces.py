@@ -21,6 +21,7 @@ from antiphon.service.admin.transactions import (
 )
 from antiphon.service.admin.views import key_change, member_change, member_info
 from antiphon.store.accounts import KeyStatus, archive_keys_of, list_keys
+from antiphon.store.batches.listing import cancel_workspace
 from antiphon.store.workspaces import (
     Member,
     Workspace,
@@ -133,7 +134,10 @@ class Workspaces:
         return workspace_info(new)
 
     async def archive(self, actor: Actor, wanted: str) -> WorkspaceInfo:
-        """Archive a workspace and all its keys, irrevocably. An archived one stays unchanged."""
+        """Archive a workspace and all its keys, and cancel its batches, irrevocably.
+
+        An archived one stays unchanged.
+        """
         now = self._transactions.now()
         async with self._transactions.change() as connection:
             old = await the_workspace(connection, wanted)
@@ -144,6 +148,7 @@ class Workspaces:
             new = replace(old, archived_at=now)
             await change_workspace(connection, old.id, {"archived_at": now})
             await self._archive_keys(connection, actor, old.id)
+            await cancel_workspace(connection, old.id, now)
             await self._transactions.note(connection, actor, _change("workspace.archive", old, new))
         return workspace_info(new)
 

@@ -28,6 +28,7 @@ from antiphon.core.errors import (
     TimeoutError_,
     error_detail,
 )
+from antiphon.core.hints import OF_BATCH
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.core.validation.bodies import MESSAGE_BODY
 from antiphon.service.access import Caller, RequestContext
@@ -187,6 +188,7 @@ class BatchRunner:
             run.id,
             request.version,
             size,
+            hints=OF_BATCH,
             batch_id=request.batch_id,
         )
         async with self._messages.batch_answer(params, context, make_way) as answer:

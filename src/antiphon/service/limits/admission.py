@@ -69,7 +69,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
             started_at=now,
             model=self.model,
             served_model=self.served_model,
-            api_key_id=caller.key_id,
+            api_key_id=caller.key_id or None,
             # In the ledger and the reports the Default workspace is `None`.
             workspace_id=None if caller.in_default_workspace else caller.workspace_id,
             account_id=caller.key.created_by,

@@ -17,7 +17,6 @@ from antiphon.core.billing.pricing import FREE, worst_case
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.rate_limits import (
-    TOKEN_COUNT,
     Amounts,
     LimitType,
     corrections,
@@ -53,8 +52,8 @@ from antiphon.store.database.errors import StoreError
 
 # The pause before another try while the counters or the journal cannot be used, in seconds.
 RETRY_AFTER_S = "5"
-# Counting tokens draws one request of its own group, and nothing else.
-_ONE_COUNT: Amounts = {LimitType.REQUESTS: 1}
+# A call of a group of endpoints draws one request, and nothing else.
+_ONE_CALL: Amounts = {LimitType.REQUESTS: 1}
 
 
 class Admitter:
@@ -209,14 +208,17 @@ class Admitter:
         refusal.headers |= await self.remaining_headers(request.caller, request.group)
         return refusal
 
-    async def count(self, caller: Caller, request_id: str, model: str) -> dict[str, str]:
-        """Admit a count of tokens, or raise the `ApiError` of its refusal.
+    async def admit_call(
+        self, caller: Caller, request_id: str, group: str, model: str | None = None
+    ) -> dict[str, str]:
+        """Admit a call of a group of endpoints, or raise the `ApiError` of its refusal.
 
-        Counting has a limit of its own and costs nothing. Returns the headers of this limit.
+        It has a limit of its own and costs nothing. Returns the headers of this limit. A refusal
+        names the `model`, if there is one.
         """
-        limits = self._limits.find(caller, TOKEN_COUNT)
+        limits = self._limits.find(caller, group)
         now = self._ledger.now()
-        ask = Ask(request_id, draws(limits.rates, _ONE_COUNT), (), LEASE_MS)
+        ask = Ask(request_id, draws(limits.rates, _ONE_CALL), (), LEASE_MS)
         try:
             verdict = await self._counters.admit(ask)
         except CountersError as error:
@@ -229,14 +231,14 @@ class Admitter:
             case _:
                 raise OverloadedError
 
-    async def give_back_count(self, caller: Caller) -> dict[str, str]:
-        """Undo the draw of `count` for a refused request; return the headers of the rest."""
-        rates = self._limits.find(caller, TOKEN_COUNT).rates
+    async def give_back_call(self, caller: Caller, group: str) -> dict[str, str]:
+        """Undo the draw of `admit_call` for a refused request; return the headers of the rest."""
+        rates = self._limits.find(caller, group).rates
         try:
             await self._counters.draw(corrections(rates, {LimitType.REQUESTS: -1}))
         except CountersError as error:
             self._log.warning("counters not reached", reason=str(error))
-        return await self.remaining_headers(caller, TOKEN_COUNT)
+        return await self.remaining_headers(caller, group)
 
     async def remaining_headers(self, caller: Caller, group: str) -> dict[str, str]:
         """Return the headers of the rest, and draw nothing; none if the counters are away."""
@@ -268,7 +270,7 @@ def _unavailable() -> OverloadedError:
 
 
 def _too_many(
-    verdict: Limited, caller: Caller, model: str, limits: AppliedLimits, now: datetime
+    verdict: Limited, caller: Caller, model: str | None, limits: AppliedLimits, now: datetime
 ) -> RateLimitError:
     refusal = rate_limit_error(
         limits.rates[verdict.index],

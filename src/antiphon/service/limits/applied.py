@@ -5,7 +5,14 @@ from datetime import datetime
 
 import msgspec
 
-from antiphon.core.limits.rate_limits import TOKEN_COUNT, Applied, LimitType, ScopeLimits, applied
+from antiphon.core.limits.rate_limits import (
+    BATCH,
+    TOKEN_COUNT,
+    Applied,
+    LimitType,
+    ScopeLimits,
+    applied,
+)
 from antiphon.core.limits.spend import SpendCap, accounts_of, spend_caps
 from antiphon.core.limits.values import Account, Scope
 from antiphon.service.access import Caller
@@ -60,7 +67,9 @@ class LimitFinder:
         scopes = [(Scope.ORGANIZATION, directory.organization.id)]
         if caller.workspace_id is not None:
             scopes.append((Scope.WORKSPACE, caller.workspace_id))
-        scopes.append((Scope.KEY, caller.key_id))
+        # A batch of the command line has no key.
+        if caller.key_id:
+            scopes.append((Scope.KEY, caller.key_id))
         rates = [
             (*scope, scope_limits(directory, self._settings, *scope, group)) for scope in scopes
         ]
@@ -101,6 +110,8 @@ def default_limits(settings: LimitSettings, group: str) -> Mapping[LimitType, in
     """Return the default limits of the organization for a group."""
     if group == TOKEN_COUNT:
         return {LimitType.REQUESTS: settings.count_requests_per_minute}
+    if group == BATCH:
+        return {LimitType.REQUESTS: settings.batch_requests_per_minute}
     return {
         LimitType.REQUESTS: settings.requests_per_minute,
         LimitType.INPUT: settings.input_tokens_per_minute,

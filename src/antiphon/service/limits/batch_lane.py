@@ -47,12 +47,14 @@ class InteractiveRoom(Protocol):
 class IdleUse(msgspec.Struct, frozen=True):
     """How much of an engine's time batches used, and what interactive requests lost by it.
 
-    `busy_s`: the seconds in which at least one batch request ran. `yielded`: the batch requests
-    that were told to end. `delayed`: the interactive requests that entered before such a request
-    had ended; `delay_s` and `longest_delay_s` are the seconds until it had, together and at most.
-    That is an upper bound of their wait for the engine: at the gate none of them waits.
+    `total_s`: the seconds since the start. `busy_s`: those in which at least one batch request ran.
+    `yielded`: the batch requests that were told to end. `delayed`: the interactive requests that
+    entered before such a request had ended; `delay_s` and `longest_delay_s` are the seconds until
+    it had, together and at most. That is an upper bound of their wait for the engine: at the gate
+    none of them waits.
     """
 
+    total_s: float = 0.0
     busy_s: float = 0.0
     yielded: int = 0
     delayed: int = 0
@@ -86,6 +88,7 @@ class BatchLane:
         self._quiet = False
         self._pause: asyncio.TimerHandle | None = None
         self._use = IdleUse()
+        self._began = clock()
         self._busy_since = 0.0
         # The times at which interactive requests entered while requests were told to end.
         self._arrivals: list[float] = []
@@ -94,8 +97,11 @@ class BatchLane:
     @property
     def idle_use(self) -> IdleUse:
         """What batches used until now."""
-        since = self._clock() - self._busy_since if self.running else 0.0
-        return msgspec.structs.replace(self._use, busy_s=self._use.busy_s + since)
+        now = self._clock()
+        since = now - self._busy_since if self.running else 0.0
+        return msgspec.structs.replace(
+            self._use, total_s=now - self._began, busy_s=self._use.busy_s + since
+        )
 
     def make_way(self, room: InteractiveRoom) -> None:
         """Tell requests to end for an interactive one that has entered, the newest first.

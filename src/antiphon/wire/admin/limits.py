@@ -27,6 +27,15 @@ class TokenCountGroup(AnswerStruct, tag_field="type", tag="token_count", kw_only
     id: str
 
 
+class BatchGroup(AnswerStruct, tag_field="type", tag="batch", kw_only=True, frozen=True):
+    """The calls of the endpoints of Message Batches."""
+
+    id: str
+
+
+GroupInfo: TypeAlias = ModelGroup | TokenCountGroup | BatchGroup
+
+
 class LimitValue(AnswerStruct, kw_only=True, frozen=True):
     type: str
     value: int
@@ -52,7 +61,7 @@ class RateLimitInfo(AnswerStruct, kw_only=True, frozen=True):
 
     type: Literal["rate_limit"] = "rate_limit"
     id: str
-    group: ModelGroup | TokenCountGroup
+    group: GroupInfo
     models: tuple[str, ...] | None
     limits: tuple[LimitValue, ...]
 
@@ -63,7 +72,7 @@ class WorkspaceRateLimitInfo(AnswerStruct, kw_only=True, frozen=True):
     type: Literal["workspace_rate_limit"] = "workspace_rate_limit"
     rate_limit_id: str
     workspace_id: str
-    group: ModelGroup | TokenCountGroup
+    group: GroupInfo
     models: tuple[str, ...] | None
     limits: tuple[NarrowerLimitValue, ...]
 
@@ -74,7 +83,7 @@ class KeyRateLimitInfo(AnswerStruct, kw_only=True, frozen=True):
     type: Literal["api_key_rate_limit"] = "api_key_rate_limit"
     rate_limit_id: str
     api_key_id: str
-    group: ModelGroup | TokenCountGroup
+    group: GroupInfo
     models: tuple[str, ...] | None
     limits: tuple[NarrowerLimitValue, ...]
 

@@ -1,0 +1,235 @@
+"""The use cases of `/v1/messages/batches`: create, show, list, cancel, read the results, delete."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import datetime
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from antiphon.core.batches import LIFETIME, batch_not_found
+from antiphon.core.errors import InvalidRequestError, RateLimitError, RequestTooLarge
+from antiphon.core.ids import ID_ENTROPY, batch_id
+from antiphon.core.pagination import IdCursor
+from antiphon.service.access import Caller
+from antiphon.service.batches.creation import Creation, RepeatKey
+from antiphon.store.batches.create import find_repeated
+from antiphon.store.batches.listing import (
+    BatchList,
+    BatchUse,
+    cancel_batch,
+    delete_batch,
+    find_batch,
+    list_batches,
+    unfinished_requests,
+    used_by_batch,
+)
+from antiphon.store.batches.results import results_page
+from antiphon.store.batches.rows import Batch
+from antiphon.store.database.database import Database
+from antiphon.store.database.errors import DuplicateError, StoreError
+from antiphon.wire.batch_body import LargeRequestError
+from antiphon.wire.batches import result_line
+
+CREATIONS_AT_ONCE: Final = 2
+"""Bodies of batches that are read at the same time; others wait in their sockets."""
+LONGEST_REPEAT_KEY: Final = 255
+
+
+class BatchOwner(msgspec.Struct, frozen=True):
+    """Whose a batch is: its workspace, and the key and the user that create it.
+
+    A `workspace_id` of `None` is the Default workspace. The command line has no key and no user.
+    """
+
+    workspace_id: str | None
+    api_key_id: str | None = None
+    account_id: str | None = None
+
+
+class BatchProgress(msgspec.Struct, frozen=True):
+    """A batch, and what its finished requests have used."""
+
+    batch: Batch
+    used: BatchUse
+
+
+def owner_of(caller: Caller) -> BatchOwner:
+    """Return the owner of the batches of a caller."""
+    workspace_id = None if caller.in_default_workspace else caller.workspace_id
+    return BatchOwner(workspace_id, caller.key_id, caller.key.created_by)
+
+
+class Batches:
+    """The batches of every workspace."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it needs
+        self,
+        database: Database,
+        entropy: Callable[[int], bytes],
+        now: Callable[[], datetime],
+        *,
+        largest_request: int,
+        queued_requests: int,
+        added: Callable[[], None],
+    ) -> None:
+        """Take requests of at most `largest_request` bytes, and call `added` for each new batch.
+
+        At most `queued_requests` of all batches may be without a result.
+        """
+        self._database = database
+        self._entropy = entropy
+        self._now = now
+        self._largest_request = largest_request
+        self._queued_requests = queued_requests
+        self._added = added
+        self._creating = asyncio.Semaphore(CREATIONS_AT_ONCE)
+
+    async def create(
+        self,
+        owner: BatchOwner,
+        version: str,
+        betas: frozenset[str],
+        pieces: AsyncIterator[bytes],
+        repeat: str | None,
+    ) -> Batch:
+        """Make a batch from the pieces of its body; a repeated request returns the same batch.
+
+        Raises `ApiError`, `BodyError` and `StoreError`; then there is no batch.
+        """
+        key = None if repeat is None else repeat_key(owner, repeat)
+        async with self._creating:
+            await self._check_queue()
+            now = self._now()
+            creation = Creation(
+                self._database,
+                Batch(
+                    id=batch_id(self._entropy(ID_ENTROPY)),
+                    workspace_id=owner.workspace_id,
+                    api_key_id=owner.api_key_id,
+                    account_id=owner.account_id,
+                    version=version,
+                    betas=tuple(sorted(betas)),
+                    created_at=now,
+                    expires_at=now + LIFETIME,
+                ),
+                self._largest_request,
+            )
+            try:
+                await creation.read(pieces)
+                batch = await self._finished(creation, key)
+            except BaseException as error:
+                with suppress(StoreError):
+                    await creation.drop()
+                if isinstance(error, LargeRequestError):
+                    raise RequestTooLarge(str(error)) from error
+                raise
+        self._added()
+        return batch
+
+    async def _finished(self, creation: Creation, key: RepeatKey | None) -> Batch:
+        if (made := await self._made_before(creation, key)) is None:
+            await self._check_queue()
+            try:
+                return await creation.finish(key)
+            except DuplicateError:
+                # The same request has come twice at once.
+                if (made := await self._made_before(creation, key)) is None:
+                    raise
+        await creation.drop()
+        return made
+
+    async def _made_before(self, creation: Creation, key: RepeatKey | None) -> Batch | None:
+        if key is None:
+            return None
+        async with self._database.read() as connection:
+            found = await find_repeated(connection, key.digest)
+        if found is not None and found.asked != creation.asked:
+            raise InvalidRequestError("Idempotency-Key: it has been used for another request")
+        return found
+
+    async def _check_queue(self) -> None:
+        async with self._database.read() as connection:
+            waiting = await unfinished_requests(connection)
+        if waiting >= self._queued_requests:
+            raise RateLimitError(
+                f"{waiting:,} requests of Message Batches have no result yet; at most "
+                f"{self._queued_requests:,} may be queued. Please try again later."
+            )
+
+    async def show(self, owner: BatchOwner, wanted: str) -> Batch:
+        """Return a batch of the owner's workspace. Raises `NotFoundError`."""
+        async with self._database.read() as connection:
+            found = await find_batch(connection, owner.workspace_id, wanted)
+        return _known(found, wanted)
+
+    async def progress(self, owner: BatchOwner, wanted: str) -> BatchProgress:
+        """Return a batch and what it has used so far. Raises `NotFoundError`."""
+        async with self._database.read() as connection:
+            batch = _known(await find_batch(connection, owner.workspace_id, wanted), wanted)
+            return BatchProgress(batch, await used_by_batch(connection, batch.id))
+
+    async def listing(self, owner: BatchOwner, cursor: IdCursor) -> BatchList:
+        """Return a page of the workspace's batches, the newest first."""
+        async with self._database.read() as connection:
+            return await list_batches(connection, owner.workspace_id, cursor)
+
+    async def cancel(self, owner: BatchOwner, wanted: str) -> Batch:
+        """Cancel a batch; one that is cancelled already stays as it is.
+
+        Raises `InvalidRequestError` if it has ended.
+        """
+        now = self._now()
+        async with self._database.write() as connection:
+            batch = _known(await cancel_batch(connection, owner.workspace_id, wanted, now), wanted)
+        batch.check_cancel()
+        self._added()
+        return batch
+
+    async def delete(self, owner: BatchOwner, wanted: str) -> None:
+        """Delete an ended batch and its results."""
+        async with self._database.write() as connection:
+            if await delete_batch(connection, owner.workspace_id, wanted, self._now()):
+                return
+            found = await find_batch(connection, owner.workspace_id, wanted)
+        _known(found, wanted).check_delete()
+
+    async def results(self, owner: BatchOwner, wanted: str) -> AsyncIterator[bytes]:
+        """Return the lines of the results, page by page, in the order of the requests.
+
+        Raises `NotFoundError` at once. Reading on raises `StoreError` if the batch is deleted
+        meanwhile. A page is about a megabyte, or one result.
+        """
+        batch = await self.show(owner, wanted)
+        batch.check_results(self._now())
+        return self._lines(batch)
+
+    async def _lines(self, batch: Batch) -> AsyncIterator[bytes]:
+        after = -1
+        while True:
+            async with self._database.read() as connection:
+                page = await results_page(connection, batch, after)
+            if not page:
+                return
+            yield b"".join(result_line(one.custom_id, msgspec.Raw(one.result)) for one in page)
+            after = page[-1].number
+
+
+def repeat_key(owner: BatchOwner, name: str) -> RepeatKey:
+    """Return the digest of an `Idempotency-Key`: other workspaces may use the same.
+
+    Raises `InvalidRequestError`.
+    """
+    if not (name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_REPEAT_KEY):
+        raise InvalidRequestError(
+            f"Idempotency-Key: Input should be 1 to {LONGEST_REPEAT_KEY} printable ASCII characters"
+        )
+    return RepeatKey(sha256(f"{owner.workspace_id or ''} {name}".encode()).digest())
+
+
+def _known(found: Batch | None, wanted: str) -> Batch:
+    if found is None:
+        raise batch_not_found(wanted)
+    return found

@@ -1,0 +1,97 @@
+"""A batch is made from its body while that arrives, a group of requests after the other.
+
+    pieces ─► BatchBody ─► groups of rows, invisible ─► ready: visible, and worked on
+                 │ a fault, a hang-up
+                 └─► dropped
+
+Memory: a piece, a group, the largest single request, and 32 bytes for each request and each prefix.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import anyio
+
+from antiphon.service.background import offload
+from antiphon.store.batches.create import (
+    NewRequest,
+    add_requests,
+    begin_batch,
+    drop_batch,
+    make_ready,
+)
+from antiphon.store.batches.rows import Batch
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.database import Database
+from antiphon.wire.batch_body import BatchBody
+
+# One transaction adds so many requests, or so many bytes and one request.
+GROUP_ROWS: Final = 250
+GROUP_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatKey:
+    """The name of a create request that may come again, as a digest with its workspace."""
+
+    digest: bytes
+
+
+class Creation:
+    """One batch on its way into the database. `asked` is the digest of the bytes so far."""
+
+    def __init__(self, database: Database, batch: Batch, largest: int) -> None:
+        self._database = database
+        self._batch = batch
+        self._body = BatchBody(largest)
+        self._digest = sha256()
+        # The number of the first request with each prefix.
+        self._ranks: dict[bytes, int] = {}
+        self._group: list[NewRequest] = []
+        self._size = 0
+        self._begun = False
+
+    @property
+    def asked(self) -> bytes:
+        return self._digest.digest()
+
+    async def read(self, pieces: AsyncIterator[bytes]) -> None:
+        """Store all requests of a body. Raises `BodyError` and `StoreError`."""
+        async for piece in pieces:
+            self._digest.update(piece)
+            for item in await offload(len(piece), self._body.feed, piece):
+                rank = self._ranks.setdefault(item.prefix, item.number)
+                self._group.append(NewRequest(item.number, item.custom_id, rank, item.params))
+                self._size += len(item.params)
+                if len(self._group) >= GROUP_ROWS or self._size >= GROUP_BYTES:
+                    await self._store_group()
+        self._body.end()
+
+    async def finish(self, repeat_key: RepeatKey | None) -> Batch:
+        """Make the batch ready. Raises `DuplicateError` if another one has its key."""
+        digest = None if repeat_key is None else repeat_key.digest
+        async with self._database.write() as connection:
+            await self._add_group(connection)
+            return await make_ready(connection, self._batch.id, asked=self.asked, repeat_key=digest)
+
+    async def drop(self) -> None:
+        """Leave nothing behind. Raises `StoreError`; the upkeep then finds it later."""
+        if self._begun:
+            with anyio.CancelScope(shield=True):
+                async with self._database.write() as connection:
+                    await drop_batch(connection, self._batch.id, self._batch.created_at)
+
+    async def _store_group(self) -> None:
+        async with self._database.write() as connection:
+            await self._add_group(connection)
+        self._begun = True
+        self._group, self._size = [], 0
+
+    async def _add_group(self, connection: AsyncConnection) -> None:
+        """Add what is left. A small batch is begun, filled and made ready at once."""
+        if not self._begun:
+            await begin_batch(connection, self._batch)
+        if self._group:
+            await add_requests(connection, self._batch.id, self._group)

@@ -1,0 +1,146 @@
+"""Commits the ends of requests in groups: results, bills and counts in one transaction.
+
+    add ──► commit: results + ledger entries + counts ──► settle in the counters ──► mark settled
+                                                          (idempotent by the entry's id)
+
+A request is finished when its group is committed, and settled some moments later. A crash between
+the two leaves a row that names its worker: whoever reaps that worker settles it once more.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.logs import EventLog
+from antiphon.service.ledger import Ledger
+from antiphon.store.batches.claims import ClaimedRequest, give_back, set_waits_for
+from antiphon.store.batches.commits import FinishedRequest, commit, mark_settled
+from antiphon.store.batches.rows import RowKey
+from antiphon.store.batches.workers import Worker
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.database import Database
+
+GROUP_S: Final = 0.5
+"""How long a finished request may wait for others, so that they are committed together."""
+MOST_AT_ONCE: Final = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a claimed request: it has a result, or it waits again.
+
+    Without `finished` it is given back; `waits_for` says why its batch rests.
+    """
+
+    request: ClaimedRequest
+    finished: FinishedRequest | None = None
+    waits_for: str | None = None
+
+
+class GroupCommit:
+    """The endings of one worker's requests, committed by `run`."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        worker: Callable[[], Worker],
+        done: Callable[[int], None],
+    ) -> None:
+        """`done` gets the number of requests that the worker no longer owns."""
+        self._database = database
+        self._ledger = ledger
+        self._worker = worker
+        self._done = done
+        self._endings: list[Ending] = []
+        self._settled: list[RowKey] = []
+        self._settling: set[asyncio.Task[None]] = set()
+        self._any = asyncio.Event()
+        self._full = asyncio.Event()
+        self._committing = asyncio.Lock()
+        self._log = EventLog(__name__)
+
+    def add(self, ending: Ending) -> None:
+        """Commit an ending soon."""
+        self._endings.append(ending)
+        self._any.set()
+        if len(self._endings) >= MOST_AT_ONCE:
+            self._full.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was added is committed, and settled."""
+        return not (self._endings or self._settled or self._settling)
+
+    @property
+    def doubtful(self) -> list[LedgerEntry]:
+        """The entries of which it is not known that they are stored. After an error some may be."""
+        ends = [ending.finished for ending in self._endings if ending.finished is not None]
+        return [finished.entry for finished in ends if finished.entry is not None]
+
+    def take_over(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:
+        """Have the entries settled that a dead worker has committed.
+
+        `keys` has the row of each entry's id.
+        """
+        self._settle_soon(keys, entries)
+
+    def _settle_soon(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:
+        task = asyncio.create_task(self._settle(keys, entries), name="antiphon-batch-settlement")
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def run(self) -> None:
+        """Commit what is added. Raises `StoreError`: then the worker must not go on."""
+        while True:
+            await self._any.wait()
+            with_others = asyncio.create_task(self._full.wait())
+            try:
+                await asyncio.wait([with_others], timeout=GROUP_S)
+            finally:
+                with_others.cancel()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Commit all that was added, in groups. Raises `StoreError`."""
+        async with self._committing:
+            while self._endings or self._settled:
+                await self._commit(self._endings[:MOST_AT_ONCE], self._settled[:MOST_AT_ONCE])
+            self._any.clear()
+            self._full.clear()
+
+    async def _commit(self, endings: Sequence[Ending], settled: Sequence[RowKey]) -> None:
+        finished = [ending.finished for ending in endings if ending.finished is not None]
+        await self._store(endings, finished, settled)
+        del self._endings[: len(endings)], self._settled[: len(settled)]
+        billed = [(one, one.entry) for one in finished if one.entry is not None]
+        if billed:
+            keys = {entry.id: RowKey(one.batch_id, one.number) for one, entry in billed}
+            self._settle_soon(keys, [entry for _, entry in billed])
+        self._done(len(endings))
+
+    async def _store(
+        self,
+        endings: Sequence[Ending],
+        finished: Sequence[FinishedRequest],
+        settled: Sequence[RowKey],
+    ) -> None:
+        async with self._database.write() as connection:
+            await self._give_back(connection, endings)
+            await commit(connection, self._worker(), finished)
+            await mark_settled(connection, self._worker(), settled)
+
+    async def _give_back(self, connection: AsyncConnection, endings: Sequence[Ending]) -> None:
+        back = [ending.request for ending in endings if ending.finished is None]
+        if back:
+            await give_back(connection, self._worker(), back, tried=False)
+        resting = {one.request.batch_id: one.waits_for for one in endings if one.waits_for}
+        for batch_id, reason in sorted(resting.items()):
+            await set_waits_for(connection, [batch_id], reason)
+
+    async def _settle(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:
+        await self._ledger.settle_committed(entries)
+        self._settled += [keys[entry.id] for entry in entries]
+        self._any.set()

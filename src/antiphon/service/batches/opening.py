@@ -1,0 +1,86 @@
+"""Builds the parts of Message Batches, and runs their workers, their pace and their upkeep."""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeAlias
+
+from antiphon.core.batches import check_batch_params
+from antiphon.service.accounts import Accounts
+from antiphon.service.background import background
+from antiphon.service.batches.batches import Batches
+from antiphon.service.batches.group_commit import GroupCommit
+from antiphon.service.batches.pace import CEILING, ModelPace
+from antiphon.service.batches.runs import BatchRunner
+from antiphon.service.batches.upkeep import BatchUpkeep
+from antiphon.service.batches.worker import BatchWorker, WorkerParts
+from antiphon.service.ledger import Ledger
+from antiphon.service.limits.batch_lane import BatchQueue
+from antiphon.service.messages import Messages
+from antiphon.service.models import Models
+from antiphon.settings import Settings
+from antiphon.store.database.database import Database
+
+# `open_batches`, or what a test puts in its place.
+OpenBatches: TypeAlias = Callable[..., AbstractAsyncContextManager[Batches]]
+
+
+@asynccontextmanager
+async def open_batches(  # noqa: PLR0913 - the parts of the platform that they need
+    settings: Settings,
+    database: Database,
+    *,
+    accounts: Accounts,
+    ledger: Ledger,
+    messages: Messages,
+    models: Models,
+    now: Callable[[], datetime],
+    entropy: Callable[[int], bytes],
+    commits: type[GroupCommit] = GroupCommit,
+) -> AsyncGenerator[Batches]:
+    """Yield the use cases, and work on batches until the end of the block."""
+    runner = BatchRunner(messages, accounts, ledger, entropy, check_batch_params)
+    parts = WorkerParts(
+        database=database,
+        accounts=accounts,
+        runner=runner,
+        ledger=ledger,
+        now=now,
+        entropy=entropy,
+        commits=commits,
+    )
+    workers = [BatchWorker(parts) for _ in range(settings.workers)]
+
+    def wake() -> None:
+        for worker in workers:
+            worker.wake()
+
+    batches = Batches(
+        database,
+        entropy,
+        now,
+        largest_request=settings.max_body_bytes,
+        queued_requests=settings.limits.queued_batch_requests,
+        added=wake,
+    )
+    paces = _paced(models, settings) if workers else []
+    upkeep = BatchUpkeep(database, now)
+    async with background(
+        "antiphon-batches", upkeep.run, *(worker.run for worker in workers), *paces
+    ):
+        yield batches
+
+
+def _paced(models: Models, settings: Settings) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """Give each model a pace; return what runs it."""
+    runs: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    for model in models.served:
+        queue = model.gate.batches
+        queue.pacing = pace = ModelPace(min(settings.limits.concurrent_requests, CEILING))
+        runs.append(partial(pace.run, partial(_let_in, queue)))
+    return runs
+
+
+def _let_in(queue: BatchQueue) -> None:
+    queue.lane.let_in()

@@ -1,0 +1,37 @@
+"""The pace of a model's batch work, driven by a clock: once a second it is judged anew."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from antiphon.core.batches import Pace
+
+EVERY_S: Final = 1.0
+CEILING: Final = 64
+"""Requests of batches that one model runs at once, at most."""
+
+
+class ModelPace:
+    """What the lane of a model asks (`service.limits.batch_lane.Pacing`)."""
+
+    def __init__(
+        self, ceiling: int = CEILING, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._pace = Pace(ceiling=ceiling)
+        self._sleep = sleep
+
+    def window(self) -> int:
+        return self._pace.window
+
+    def note_first_token(self, seconds: float, *, beside_batches: bool) -> None:
+        """Note the first token of an interactive request."""
+        self._pace = self._pace.observed(1000 * seconds, beside_batch=beside_batches)
+
+    async def run(self, widened: Callable[[], None]) -> None:
+        """Judge again and again; `widened` is called when more may run."""
+        while True:
+            await self._sleep(EVERY_S)
+            before = self._pace.window
+            self._pace = self._pace.after_interval()
+            if self._pace.window > before:
+                widened()

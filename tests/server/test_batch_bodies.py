@@ -1,0 +1,217 @@
+"""The body of a new batch: in pieces, compressed, slow, broken off; and what of it is held."""
+
+import asyncio
+import gzip
+import json
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from antiphon.service.batches.upkeep import BatchUpkeep
+from antiphon.store.database.batch_tables import batch_requests
+from support.asgi import KEY, Answer
+from support.connections import SOON_S, listening
+from support.organization import Organization, StartOrganization
+
+pytestmark = pytest.mark.anyio
+
+BATCHES = "/v1/messages/batches"
+HEAD = (
+    f"POST {BATCHES} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nanthropic-version: 2023-06-01\r\n"
+).encode()
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture
+async def org(organization: StartOrganization) -> Organization:
+    return await organization({"workers": 0})
+
+
+def a_body(number: int, size: int = 20) -> bytes:
+    """Return the body of a batch of so many requests, each with a text of `size` characters."""
+    message = {"role": "user", "content": "é" + "x" * (size - 1)}
+    params = {"model": "claude-x", "max_tokens": 5, "messages": [message]}
+    requests = [{"custom_id": f"r{place}", "params": params} for place in range(number)]
+    return json.dumps({"requests": requests}, ensure_ascii=False).encode()
+
+
+def cut(body: bytes, size: int) -> list[bytes]:
+    return [body[at : at + size] for at in range(0, len(body), size)]
+
+
+async def rows(org: Organization) -> int:
+    """Return the number of requests of batches, after what is dropped has been removed."""
+    await BatchUpkeep(org.platform.database, org.clock).once()
+    async with org.platform.database.read() as connection:
+        return int(await connection.scalar(select(func.count()).select_from(batch_requests)))
+
+
+def code_of(answer: Answer) -> tuple[int, str, str]:
+    status, kind, _ = answer.error
+    return status, kind, answer.json["error"]["details"]["error_code"]
+
+
+@pytest.mark.parametrize("size", [1, 1000, 10**9])
+@pytest.mark.parametrize("encoding", ["gzip", "X-GZIP", "identity", ""])
+async def test_compressed_batch_is_read_however_it_is_cut(
+    org: Organization, encoding: str, size: int
+) -> None:
+    body = a_body(20)
+    sent = body
+    if "gzip" in encoding.lower():
+        sent = gzip.compress(body[:90], mtime=0) + gzip.compress(body[90:], mtime=0)
+    made = await org.caller.post(BATCHES, cut(sent, size), content_encoding=encoding)
+    assert made.status == 200, made.json
+    assert made.json["request_counts"]["processing"] == 20
+    assert await rows(org) == 20
+
+
+async def test_repeated_batch_is_known_whether_it_is_compressed_or_not(org: Organization) -> None:
+    name, body = {"idempotency_key": "nightly"}, a_body(3)
+    first = await org.caller.post(BATCHES, body, **name)
+    packed = gzip.compress(body, mtime=0)
+    again = await org.caller.post(BATCHES, packed, content_encoding="gzip", **name)
+    assert again.json["id"] == first.json["id"]
+
+
+async def test_batch_in_another_charset_is_stored_as_utf_8(org: Organization) -> None:
+    body = a_body(2).decode().encode("latin-1")
+    kind = "application/json; charset=iso-8859-1"
+    assert (await org.caller.post(BATCHES, cut(body, 7), content_type=kind)).status == 200
+    async with org.platform.database.read() as connection:
+        params = list(await connection.scalars(select(batch_requests.c.params)))
+    assert all("é" in one.decode() for one in params)
+    refused = await org.caller.post(BATCHES, body, content_type="text/plain; charset=koi8-r")
+    assert code_of(refused) == (400, "invalid_request_error", "unsupported_charset")
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip"])
+async def test_batch_in_another_encoding_is_refused(org: Organization, encoding: str) -> None:
+    refused = await org.caller.post(BATCHES, a_body(1), content_encoding=encoding)
+    assert code_of(refused) == (400, "invalid_request_error", "request_body_encoding_unsupported")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda packed: packed[:0],
+        lambda packed: packed[:-3],
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed + b"more",
+        gzip.decompress,
+    ],
+    ids=["empty", "without its end", "half", "more", "plain"],
+)
+@pytest.mark.parametrize("size", [100, 10**9])
+async def test_batch_that_is_no_gzip_is_refused_and_leaves_nothing(
+    org: Organization, broken: Callable[[bytes], bytes], size: int
+) -> None:
+    sent = broken(gzip.compress(a_body(600), mtime=0))
+    answer = await org.caller.post(BATCHES, cut(sent, size) or b"", content_encoding="gzip")
+    assert code_of(answer) == (400, "invalid_request_error", "request_body_encoding_invalid")
+    assert await rows(org) == 0
+
+
+async def test_batch_that_inflates_beyond_the_limit_is_refused_and_leaves_nothing(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"workers": 0, "max_batch_bytes": 200_000, "max_body_bytes": 50_000})
+    bomb = gzip.compress(a_body(600, 1000), mtime=0)
+    assert len(bomb) < 100_000
+    answer = await org.caller.post(BATCHES, cut(bomb, 1000), content_encoding="gzip")
+    assert code_of(answer) == (413, "request_too_large", "request_body_too_large_after_decoding")
+    assert await rows(org) == 0
+
+
+async def peak_of(org: Organization, pieces: list[bytes], **headers: str) -> int:
+    """Create a batch; return the bytes that this held at most, beyond its body."""
+    tracemalloc.start()
+    try:
+        made = await org.caller.post(BATCHES, pieces, **headers)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made.status == 200, made.json
+    return peak
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_little_of_a_body_is_held_while_it_arrives(org: Organization, encoding: str) -> None:
+    body = a_body(2400, 10_000)
+    assert len(body) > 23 * MEGABYTE
+    sent = gzip.compress(body, 1, mtime=0) if encoding == "gzip" else body
+    # A group of requests on its way into the database, and pieces.
+    peak = await peak_of(org, cut(sent, 65_536), content_encoding=encoding)
+    assert peak < 13 * MEGABYTE
+
+
+@pytest.mark.soak
+async def test_batch_of_all_requests_that_it_may_have_adds_little_memory(
+    org: Organization,
+) -> None:
+    body = a_body(100_000, 320)
+    assert len(body) > 40 * 1000 * 1000
+    assert await peak_of(org, cut(body, 65_536)) < 64 * MEGABYTE
+    assert await rows(org) == 100_000
+
+
+async def test_caller_who_hangs_up_in_the_middle_leaves_neither_rows_nor_tasks(
+    org: Organization,
+) -> None:
+    body = a_body(1000)
+    async with listening(org.app) as server:
+        before = asyncio.all_tasks()
+        caller = await server.connect()
+        caller.send(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body[: len(body) // 2])
+        await until_stored(org)
+        caller.writer.transport.abort()
+        await server.until_closed()
+        async with asyncio.timeout(SOON_S):
+            while await rows(org) or asyncio.all_tasks() - before:  # noqa: ASYNC110 - of both
+                await asyncio.sleep(0.02)
+    assert (await org.caller.get(BATCHES)).json["data"] == []
+
+
+async def until_stored(org: Organization) -> None:
+    """Wait until requests of a batch on its way are in the database."""
+    async with asyncio.timeout(SOON_S):
+        while not await rows(org):  # noqa: ASYNC110 - of the database
+            await asyncio.sleep(0.02)
+
+
+async def test_body_that_stops_in_the_middle_ends_as_any_late_body(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"workers": 0, "request_timeout_s": 1})
+    body = a_body(1000)
+    async with listening(org.app) as server:
+        for path in (BATCHES, "/v1/messages"):
+            caller = await server.connect()
+            head = HEAD.replace(BATCHES.encode(), path.encode())
+            caller.send(head + b"content-length: %d\r\n\r\n" % len(body) + body[:-5])
+            status, headers, answer = await caller.answer()
+            assert (status, headers["connection"]) == (400, "close")
+            assert late(answer) == ("The request body did not come in 1 s.", "request_body_timeout")
+        await server.until_closed()
+    assert await rows(org) == 0
+
+
+def late(answer: Any) -> tuple[str, str]:
+    error = answer["error"]
+    return error["message"], error["details"]["error_code"]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_chunked_body_is_taken(org: Organization, encoding: str) -> None:
+    body = a_body(300)
+    sent = gzip.compress(body, mtime=0) if encoding == "gzip" else body
+    head = HEAD + f"content-encoding: {encoding}\r\n".encode()
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        parts = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in cut(sent, 999))
+        caller.send(head + b"transfer-encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n")
+        status, _, batch = await caller.answer()
+        assert (status, batch["request_counts"]["processing"]) == (200, 300)

@@ -1,0 +1,3 @@
+from support.organization import organization
+
+__all__ = ["organization"]

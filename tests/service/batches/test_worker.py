@@ -1,0 +1,370 @@
+"""The worker of batches, over the scripted engine: what it gives back, drops, and takes over."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from sqlalchemy import select, update
+
+from antiphon.core.batches import check_batch_params
+from antiphon.core.limits.periods import day_of, midnight
+from antiphon.core.limits.spend import accounts_of
+from antiphon.core.limits.values import Balance, Scope
+from antiphon.service.batches.group_commit import Ending, GroupCommit
+from antiphon.service.batches.runs import BatchRequest, BatchRun, BatchRunner, RunSucceeded
+from antiphon.service.batches.worker import BatchWorker, Tenure, WorkerParts
+from antiphon.service.limits.seeding import SpentTotals
+from antiphon.settings import PriceSettings
+from antiphon.store.batches.commits import FinishedRequest, commit
+from antiphon.store.batches.create import NewRequest
+from antiphon.store.batches.rows import Batch, RowState
+from antiphon.store.batches.workers import LeaseLostError
+from antiphon.store.database.batch_tables import batch_requests, batch_workers
+from antiphon.store.database.errors import DatabaseUnavailableError
+from support.asgi import HELLO
+from support.batches import (
+    a_batch,
+    add_batch,
+    add_worker,
+    charged,
+    end_lease,
+    stored_batch,
+    stored_rows,
+    take,
+)
+from support.organization import ADMIN, Organization, StartOrganization
+
+pytestmark = pytest.mark.anyio
+
+PRICE = PriceSettings(input=Decimal(3), output=Decimal(15))
+# "Hi" is 5 tokens, and the answer 4, at half the price.
+COST = (5 * 3000 + 4 * 15000) // 2
+REPLIES = [
+    {"when": "overload", "error": "overloaded"},
+    {"when": "fail", "text": "one two three", "error": "failed", "after": 2},
+    {"when": "slow", "text": "one two three", "delay_s": 60},
+]
+T = TypeVar("T")
+# Pauses of the worker are this much shorter here.
+FASTER = 100
+
+
+class RecordedRuns(BatchRunner):
+    """Notes how many runs there are at most at once, beside those of each request."""
+
+    at_once = 0
+
+    def note(self) -> None:
+        self.most: dict[bytes, int] = {}
+
+    async def run(self, request: BatchRequest) -> BatchRun:
+        self.at_once += 1
+        # Others that are begun together are here as well.
+        await asyncio.sleep(0)
+        self.most[request.params] = max(self.most.get(request.params, 0), self.at_once)
+        try:
+            return await super().run(request)
+        finally:
+            self.at_once -= 1
+
+
+class Workshop:
+    """A platform without workers of its own, and one that tests start and stop."""
+
+    def __init__(self, org: Organization) -> None:
+        self.org = org
+        one = org.platform
+        self.database = one.database
+        self.pauses: list[float] = []
+        self.runner = RecordedRuns(
+            one.messages, one.accounts, one.ledger, one.entropy, check_batch_params
+        )
+        self.runner.note()
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.sleep(seconds / FASTER)
+
+    def parts(self, commits: type[GroupCommit] = GroupCommit) -> WorkerParts:
+        one = self.org.platform
+        return WorkerParts(
+            database=one.database,
+            accounts=one.accounts,
+            runner=self.runner,
+            ledger=one.ledger,
+            now=self.org.clock,
+            entropy=one.entropy,
+            sleep=self.sleep,
+            commits=commits,
+            # However busy the machine is.
+            parting_s=60,
+        )
+
+    @asynccontextmanager
+    async def working(self, commits: type[GroupCommit] = GroupCommit) -> AsyncGenerator[None]:
+        task = asyncio.create_task(BatchWorker(self.parts(commits)).run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            assert task.cancelled()
+
+    async def send(self, *texts: str, name: str = "msgbatch_1") -> None:
+        """Make a batch with a request for each of these prompts."""
+        await add_batch(
+            self.database,
+            a_batch(name, self.org.clock(), workspace_id=None),
+            [NewRequest(at, f"r{at}", at, params(text)) for at, text in enumerate(texts)],
+        )
+
+    async def ended(self, name: str = "msgbatch_1") -> Batch:
+        async def batch() -> Batch | None:
+            found = await stored_batch(self.database, name)
+            return found if found.ended_at else None
+
+        return await until(batch)
+
+    async def rests(self) -> str:
+        """Wait until the batch waits for something; return for what."""
+
+        async def reason() -> str | None:
+            return (await stored_batch(self.database)).waits_for
+
+        return await until(reason)
+
+    async def running(self) -> None:
+        async def held() -> int:
+            return (await self.balance()).held
+
+        await until(held)
+
+    async def settled(self) -> None:
+        async def no_owners() -> bool:
+            return {owner for (owner,) in await stored_rows(self.database, "worker")} == {None}
+
+        await until(no_owners)
+
+    async def balance(self) -> Balance:
+        """What the organization spent and holds today."""
+        await self.org.platform.ledger.flush()
+        directory = await self.org.platform.accounts.current()
+        scopes = [(Scope.ORGANIZATION, directory.organization.id)]
+        accounts = accounts_of(scopes, midnight(day_of(self.org.clock())))
+        return (await self.org.platform.admitter._counters.balance(accounts))[0]
+
+
+async def until(found: Callable[[], Awaitable[T | None]]) -> T:
+    """Ask the database until it has something; it has no events."""
+    async with asyncio.timeout(20):
+        while not (value := await found()):  # noqa: ASYNC110 - as said
+            await asyncio.sleep(0.005)
+    return value
+
+
+def params(text: str) -> bytes:
+    return msgspec.json.encode({**HELLO, "messages": [{"role": "user", "content": text}]})
+
+
+@pytest.fixture
+def workshop(organization: StartOrganization) -> Any:
+    async def start(settings: dict[str, Any] | None = None) -> Workshop:
+        chosen = {"workers": 0, "admin_key": ADMIN, **(settings or {})}
+        org = await organization(chosen, price=PRICE, text="one two three", replies=REPLIES)
+        return Workshop(org)
+
+    return start
+
+
+async def test_requests_are_charged_once_and_leave_no_hold(workshop: Any) -> None:
+    shop = await workshop()
+    await shop.send(*["Hi"] * 12)
+    async with shop.working():
+        batch = await shop.ended()
+        await shop.settled()
+    assert batch.succeeded == 12
+    assert len(await charged(shop.database)) == 12
+    assert await shop.balance() == Balance(12 * COST, 0)
+
+
+async def test_failing_engine_is_tried_again_and_the_request_ends_errored(workshop: Any) -> None:
+    shop = await workshop()
+    await shop.send("fail", "Hi")
+    async with shop.working():
+        batch = await shop.ended()
+    assert (batch.succeeded, batch.errored) == (1, 1)
+    assert {0.5, 1.0} <= set(shop.pauses)
+    [failed, _] = await stored_rows(shop.database, "result")
+    error = msgspec.json.decode(failed[0])["error"]
+    assert (error["type"], error["error"]["type"]) == ("error", "api_error")
+    assert error["request_id"].startswith("workerreq_")
+    assert await shop.balance() == Balance(COST, 0)
+
+
+async def test_batch_for_a_model_that_is_away_rests_and_stops_no_other(workshop: Any) -> None:
+    shop = await workshop()
+    # More than a worker has in hand at first.
+    await shop.send(*["overload"] * 10)
+    async with shop.working():
+        assert "verload" in await shop.rests()
+        await shop.send("Hi", name="msgbatch_2")
+        assert (await shop.ended("msgbatch_2")).succeeded == 1
+    assert await shop.balance() == Balance(COST, 0)
+
+
+async def test_spend_limit_rests_a_batch_that_goes_on_after_a_raise(workshop: Any) -> None:
+    shop = await workshop()
+    scope = {"type": "organization"}
+    worst = (5 * 3000 + 100 * 15000) // 2 + 1
+    await shop.org.spend_limit(scope, worst + COST)
+    await shop.send(*["Hi"] * 6)
+    async with shop.working():
+        reason = await shop.rests()
+        assert "limit" in reason
+        assert all(tries == 0 for (tries,) in await stored_rows(shop.database, "tries"))
+        await shop.org.spend_limit(scope, 100 * worst)
+        assert (await shop.ended()).succeeded == 6
+    assert await shop.balance() == Balance(6 * COST, 0)
+
+
+async def test_stopped_worker_gives_back_without_a_try(workshop: Any) -> None:
+    shop = await workshop()
+    await shop.send("slow", "slow")
+    async with shop.working():
+        await shop.running()
+    rows = await stored_rows(shop.database, "state", "tries", "worker")
+    assert rows == [(0, 0, None)] * 2
+    assert await shop.balance() == Balance(0, 0)
+    async with shop.database.read() as connection:
+        (lease_until,) = await connection.scalars(select(batch_workers.c.lease_until))
+    assert lease_until.year == 1970
+
+
+class LostAnswers(GroupCommit):
+    """The first commit is done, and nobody hears of it."""
+
+    lost = False
+
+    async def _store(self, *args: Any) -> None:
+        await super()._store(*args)
+        if not LostAnswers.lost:
+            LostAnswers.lost = True
+            raise DatabaseUnavailableError("the answer is lost")
+
+
+class LostCommits(GroupCommit):
+    """The first commit is not done."""
+
+    lost = False
+
+    async def _store(self, *args: Any) -> None:
+        if not LostCommits.lost:
+            LostCommits.lost = True
+            raise DatabaseUnavailableError("the database is away")
+        await super()._store(*args)
+
+
+@pytest.mark.parametrize("commits", [LostAnswers, LostCommits])
+async def test_commit_with_an_unknown_end_charges_once(workshop: Any, commits: Any) -> None:
+    commits.lost = False
+    shop = await workshop()
+    await shop.send(*["Hi"] * 4)
+    async with shop.working(commits):
+        batch = await shop.ended()
+        await shop.settled()
+    assert commits.lost
+    assert batch.succeeded == 4
+    # The database was away, and the worker was not: that is no try.
+    assert {tries for (tries,) in await stored_rows(shop.database, "tries")} == {0}
+    assert len(await charged(shop.database)) == 4
+    assert await shop.balance() == Balance(4 * COST, 0)
+
+
+async def unsettled(shop: Workshop) -> str:
+    """Let a worker commit a result, and die before it is settled; return the id of its entry."""
+    await shop.send("Hi")
+    worker = await add_worker(shop.database, "worker_dead")
+    [request] = (await take(shop.database, worker)).requests
+    run = await shop.runner.run(
+        BatchRequest(
+            batch_id="msgbatch_1",
+            params=request.params,
+            version="2023-06-01",
+            betas=frozenset(),
+            api_key_id="apikey_1",
+        )
+    )
+    assert isinstance(run, RunSucceeded)
+    done = FinishedRequest("msgbatch_1", 0, RowState.SUCCEEDED, b'{"type":"x"}', run.entry)
+    async with shop.database.write() as connection:
+        await commit(connection, worker, [done])
+    await end_lease(shop.database, worker)
+    return run.entry.id
+
+
+async def test_charge_of_a_dead_worker_is_settled_once(workshop: Any) -> None:
+    shop = await workshop()
+    await unsettled(shop)
+    assert (await shop.balance()).spent == 0
+    for _ in range(2):
+        async with shop.working():
+            await shop.settled()
+    assert await shop.balance() == Balance(COST, 0)
+
+
+async def test_new_counters_know_which_charges_will_come_again(workshop: Any) -> None:
+    shop = await workshop()
+    entry_id = await unsettled(shop)
+    totals = SpentTotals(shop.database, shop.org.clock, with_settled=False)
+    assert (await totals()).settled == (entry_id,)
+
+
+async def test_last_try_of_a_request_is_made_alone(workshop: Any) -> None:
+    shop = await workshop()
+    texts = [f"Hi {number}" for number in range(9)]
+    await shop.send(*texts)
+    suspected = {2, 3, 7}
+    async with shop.database.write() as connection:
+        rows = update(batch_requests).where(batch_requests.c.number.in_(suspected))
+        await connection.execute(rows.values(tries=2))
+    async with shop.working():
+        assert (await shop.ended()).succeeded == 9
+    most = [shop.runner.most[params(text)] for text in texts]
+    assert [most[number] for number in sorted(suspected)] == [1, 1, 1]
+    assert max(most) > 1
+
+
+async def test_group_that_is_not_owned_is_not_stored_in_part(workshop: Any) -> None:
+    shop = await workshop()
+    await shop.send("Hi", "Hi")
+    worker = await add_worker(shop.database, "worker_1")
+    requests = (await take(shop.database, worker)).requests
+    done: list[int] = []
+    commits = GroupCommit(shop.database, shop.org.platform.ledger, lambda: worker, done.append)
+    await end_lease(shop.database, worker)
+    for request in requests:
+        commits.add(Ending(request))
+    with pytest.raises(LeaseLostError):
+        await commits.flush()
+    assert done == []
+    states = await stored_rows(shop.database, "state", "worker")
+    assert states == [(1, "worker_1")] * 2
+
+
+async def test_tenure_that_has_not_begun_leaves_nothing_to_close(workshop: Any) -> None:
+    shop = await workshop()
+    work = asyncio.Event()
+    begun = Tenure(shop.parts(), work)
+    running = asyncio.create_task(begun.run())
+    await shop.send("slow")
+    work.set()
+    await shop.running()
+    running.cancel()
+    await asyncio.wait([running])
+    never = Tenure(shop.parts(), work, begun.left)
+    assert begun.left == never.left == (begun,)
