@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from antiphon.core.hints import Hints
+from antiphon.core.hints import OF_BATCH, Hints
+from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.engine import LlamaEngine
 from antiphon.engines.llama.prompt_slot import CHECKPOINT_GAP
+from antiphon.engines.llama.steering import BATCH_PORTION
+from antiphon.engines.token.machine import CompletionRequest
 from support.caching import MINIMUM, answered, asked, child_of, fill, opened, settled, text
 from support.conversation import eventually
 
@@ -35,6 +40,56 @@ async def test_marked_prefix_is_read_once(engine: LlamaEngine) -> None:
     assert (cold.reused, cold.stored) == (0, {size})
     warm, _ = await answered(engine, asked(system, "Who else?", marks=[0]))
     assert (warm.reused >= size, warm.stored) == (True, {size})
+
+
+async def test_prompt_of_a_batch_is_read_in_portions(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes before it waits for one portion at most; answer and claims stay the same."""
+    ends: list[int] = []
+    complete = LlamaClient.complete
+
+    def noted(client: LlamaClient, request: CompletionRequest, *rest: Any) -> Any:
+        ends.append(len(request.tokens))
+        return complete(client, request, *rest)
+
+    monkeypatch.setattr(LlamaClient, "complete", noted)
+    system = text("portions", 200)
+    prompt = asked(system, text("question", 100), marks=[0], tokens=12)
+    cold, answer = await answered(engine, replace(prompt, hints=OF_BATCH))
+    assert ends[-1] > MINIMUM + BATCH_PORTION
+    if engine.machine.parts.rewinds:
+        assert max(end - start for start, end in pairwise([0, *ends])) <= BATCH_PORTION
+    assert (cold.reused, cold.stored) == (0, set(cold.breakpoints))
+    await settled(engine)
+    await fill(engine)
+    ends.clear()
+    warm, again = await answered(engine, prompt)
+    assert (again, warm.reused) == (answer, cold.breakpoints[0])
+    assert len(ends) == 1
+
+
+async def test_portions_of_several_prompts_are_read_one_after_the_other(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, most = 0, 0
+    complete = LlamaClient.complete
+
+    async def noted(client: LlamaClient, request: CompletionRequest, *rest: Any) -> Any:
+        nonlocal reading, most
+        portions = request.max_tokens == 0
+        reading += portions
+        most = max(most, reading)
+        try:
+            async for piece in complete(client, request, *rest):
+                yield piece
+        finally:
+            reading -= portions
+
+    monkeypatch.setattr(LlamaClient, "complete", noted)
+    prompts = [replace(asked(text(f"at once {n}", 200)), hints=OF_BATCH) for n in range(3)]
+    await asyncio.gather(*(answered(engine, prompt) for prompt in prompts))
+    assert most == int(engine.machine.parts.rewinds)
 
 
 async def test_prefix_is_restored_where_no_slot_holds_it(engine: LlamaEngine) -> None:

@@ -1,7 +1,8 @@
 import pytest
 
-from antiphon.core.hints import NO_HINTS, Hints, ToolDuration
+from antiphon.core.hints import NO_HINTS, OF_BATCH, Hints, ToolDuration
 from antiphon.engines.llama.steering import (
+    BATCH_PORTION,
     HELD_S,
     MOST_HELD_S,
     MOST_PREFIXES,
@@ -35,6 +36,10 @@ def test_slot_of_a_session_is_held(name: str | None) -> None:
 def test_slot_is_held_as_long_as_tools_take(durations: tuple[int, ...], held_s: float) -> None:
     took = tuple(ToolDuration("Bash", ms) for ms in durations)
     assert steered(tool_durations=took).held_s == held_s
+
+
+def test_request_of_a_batch_waits_and_is_read_in_portions() -> None:
+    assert steering_of(OF_BATCH, "salt") == Steering(waits=True, portion=BATCH_PORTION)
 
 
 def test_side_requests_wait_and_displace_nothing() -> None:

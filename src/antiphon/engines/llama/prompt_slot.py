@@ -7,6 +7,7 @@ is read. So whoever restores the snapshot only goes on from its end: that works 
 memory, also for those that cannot go back (a sliding window, recurrent layers).
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -90,6 +91,8 @@ class SlotParts:
         self.now = now
         self.clock = clock
         self.rates = Rates()
+        # llama.cpp would read the portions of several slots in one batch, which is larger.
+        self.portions = asyncio.Lock()
         self.sessions = SessionPrefixes()
         self.rewinds = True
         self.keeps_images = True
@@ -139,6 +142,8 @@ class PromptSlot:
     ) -> AsyncGenerator[Piece, None]:
         """Continue the prompt in its slot; `media` is sent instead of the tokens."""
         behind = request.tokens[len(self._prompt.tokens) :]
+        if media is None:
+            await self._approach(len(self._prompt.tokens))
         # llama.cpp tokenizes what follows an image itself.
         known = self._prompt.key + (b"" if media is not None else pack_tokens(behind))
         whole = media is None or not behind
@@ -187,6 +192,8 @@ class PromptSlot:
                 self._stored.add(mark.at)
                 return
         if mark.at > self._held or self._goes_back_to(mark.at):
+            if mark.at not in self._prompt.media:
+                await self._approach(mark.at)
             await self._read(mark.at)
         elif mark.at < self._held or not self._only:
             if self._parts.rewinds:
@@ -205,6 +212,17 @@ class PromptSlot:
         exact = behind == 0 and self._only
         able = self._parts.rewinds and self._parts.store is not None
         return able and not exact and behind <= max(ENOUGH, at)
+
+    async def _approach(self, at: int) -> None:
+        """Read the prompt up to at most a portion before `at`, if it is read in portions.
+
+        A model with recurrent layers reads it at once: what was kept of one after portions has
+        been seen to give another answer.
+        """
+        portion = self._prompt.steering.portion if self._parts.rewinds else None
+        while portion is not None and self._held + portion < at:
+            async with self._parts.portions:
+                await self._read(self._held + portion)
 
     async def _read(self, at: int) -> None:
         self._held = min(self._held, at)

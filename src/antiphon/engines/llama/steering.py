@@ -21,6 +21,10 @@ LONGER: Final = 2.0
 MOST_SESSIONS: Final = 1024
 MOST_PREFIXES: Final = 256
 
+BATCH_PORTION: Final = 32
+"""Tokens of the prompt of a batch's request that are read at once. What is being read delays the
+interactive request for which it is given up; llama.cpp ends no batch of tokens before its end."""
+
 _SIDE: Final = frozenset({"auxiliary", "compaction", "workflow"})
 _READ_ONCE: Final = frozenset({"auxiliary", "compaction"})
 
@@ -31,12 +35,14 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     - `waits`: requests of others that come later may have a slot first.
     - `held_s`: how long its slot is held for the session after the answer.
     - `displaces`: what it keeps may displace what others keep.
+    - `portion`: how many tokens of its prompt are read at once, so that it can be given up soon.
     - `session`: whose prefixes it keeps, and `drops` those that the session kept before.
     """
 
     waits: bool = False
     held_s: float = 0.0
     displaces: bool = True
+    portion: int | None = None
     session: Session | None = None
     drops: bool = False
 
@@ -51,9 +57,10 @@ def steering_of(hints: Hints, salt: str) -> Steering:
         session = (salt, hints.session_id, hints.agent_id)
     read_once = hints.is_compaction or hints.request_class in _READ_ONCE
     return Steering(
-        waits=hints.request_class in _SIDE,
+        waits=hints.in_batch or hints.request_class in _SIDE,
         held_s=0.0 if session is None or read_once else _held_s(hints),
         displaces=not read_once,
+        portion=BATCH_PORTION if hints.in_batch else None,
         session=session,
         drops=hints.was_compacted and session is not None,
     )
