@@ -25,7 +25,7 @@ PATIENCE_S = 60.0
 
 
 class Program:
-    """A running `antiphon serve`; `lines` are the lines that it has printed so far."""
+    """A running `antiphon serve` or `worker`; `lines` are the lines that it has printed so far."""
 
     def __init__(self, process: Process, output: TextIO, errors: TextIO | None) -> None:
         self.process = process
@@ -44,8 +44,8 @@ class Program:
         with stream:
             for line in stream:
                 lines.append(line)
-                # The last line of the welcome.
-                if line.endswith("}]}'\n"):
+                # The last line of the welcome, or the only one of a worker.
+                if line.endswith("}]}'\n") or "Ctrl-C stops it." in line:
                     self._ready.set()
         self._ready.set()
 
@@ -129,9 +129,28 @@ def serving(
     `program` is the command of another `antiphon`, or `PROGRAM`; with `log`, standard error goes to
     that file.
     """
+    arguments = ("serve", "--port", "0", *flags)
+    with _running(data_dir, arguments, environ, program, log) as running:
+        yield running
+
+
+@contextmanager
+def working(data_dir: Path, *, environ: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """Work on batches until the block ends."""
+    with _running(data_dir, ("worker",), environ) as running:
+        yield running
+
+
+@contextmanager
+def _running(
+    data_dir: Path,
+    arguments: Sequence[str],
+    environ: Mapping[str, str] | None,
+    program: Sequence[str] | None = None,
+    log: Path | None = None,
+) -> Iterator[Program]:
     data_dir.mkdir(parents=True, exist_ok=True)
     wanted = environment(data_dir, **(environ or {}))
-    arguments = ("serve", "--port", "0", *flags)
     with ExitStack() as stack:
         output, write_output = _pipe(stack)
         if log is None:

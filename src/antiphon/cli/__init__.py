@@ -18,12 +18,14 @@ from antiphon.cli.program import shown_on
 
 FAMILIES = {
     "serve": "serve the API",
+    "worker": "work on Message Batches beside servers, without a port",
     "models": "fetch and list model files",
     "keys": "make, list, rotate and revoke API keys",
     "workspaces": "make and list workspaces, and say who is a member",
     "users": "add, list and remove users",
     "invites": "invite people to become users",
     "limits": "limit requests, tokens and spending",
+    "batches": "create, watch and read Message Batches",
     "cache": "list and remove prefixes of prompts that are kept on the disk",
     "usage": "show what was used, and what it cost",
     "audit": "show who changed what",

@@ -17,6 +17,7 @@ from antiphon.service.admin.administration import Administration, build_administ
 from antiphon.service.admin.audit import ORGANIZATION
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.service.batches.batches import Batches
 from antiphon.service.caching import salt_of
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.limits.seeding import SpentTotals
@@ -25,6 +26,7 @@ from antiphon.service.reports import UsageSummary
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.database.database import Database
 from antiphon.store.directory import read_directory
 from antiphon.wire.admin.keys import KeyInfo
 from antiphon.wire.admin.organizations import InviteInfo, UserInfo, WorkspaceInfo
@@ -39,8 +41,10 @@ class AdminSession(msgspec.Struct, frozen=True):
     """The use cases over an open database. Objects are found by id or by name."""
 
     administration: Administration
+    batches: Batches
     used: UsageSummary
     now: datetime
+    default_workspace: str
     salting: Callable[[], Awaitable[Callable[[str], str]]]
     together: Callable[[], AbstractAsyncContextManager[None]]
 
@@ -147,12 +151,12 @@ def open_session(
             return datetime.now(UTC)
 
         async with opened_database(settings, may_found=may_found) as database:
+            async with database.read() as connection:
+                directory = await read_directory(connection)
 
             async def salting() -> Callable[[str], str]:
                 key = await signing_key_of(database, os.urandom)
-                async with database.read() as connection:
-                    organization = (await read_directory(connection)).organization
-                return partial(salt_of, key, organization.id)
+                return partial(salt_of, key, directory.organization.id)
 
             transactions = AdminTransactions(database, os.urandom, now)
             # Only a running server knows its holds for running requests.
@@ -169,14 +173,28 @@ def open_session(
             return await use(
                 AdminSession(
                     administration,
+                    _batches(settings, database, now),
                     UsageSummary(transactions),
                     now(),
+                    directory.default_workspace.id,
                     salting,
                     transactions.together,
                 )
             )
 
     return asyncio.run(run())
+
+
+def _batches(settings: Settings, database: Database, now: Callable[[], datetime]) -> Batches:
+    """Return the use cases of batches. Workers of other processes look for new ones themselves."""
+    return Batches(
+        database,
+        os.urandom,
+        now,
+        largest_request=settings.max_body_bytes,
+        queued_requests=settings.limits.queued_batch_requests,
+        added=lambda: None,
+    )
 
 
 def checked(kind: type[P], **fields: Any) -> P:

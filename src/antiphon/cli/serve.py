@@ -33,6 +33,11 @@ def add_to(family: argparse.ArgumentParser) -> None:
     family.add_argument(
         "--port", type=int, help="port to listen on, 0 for a free one; default: 8000"
     )
+    add_model_flags(family)
+
+
+def add_model_flags(family: argparse.ArgumentParser) -> None:
+    """Add the flags of models and logs, which set the settings of the same name."""
     family.add_argument(
         "--model",
         metavar="SPEC",
@@ -58,14 +63,29 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
     # Mistakes are told before a fetch, which may take minutes. The listener stays open until the
     # server has it, so that no other program takes the address meanwhile.
     check_engines(models)
-    files = [spec for model in models for spec in _files(model)]
-    missing = [spec for spec in files if not is_here(spec, settings.data_dir)]
     with bind(settings.host, settings.port) as listener:
-        if missing:
-            _run(rehearse(settings, _address(settings, listener)))
-        sources = [_source(model, settings.data_dir) for model in models]
-        _run(_serving(settings, sources, listener, _default_folder()))
+        if are_missing(models, settings.data_dir):
+            run_in_loop(rehearse(settings, _address(settings, listener)))
+        sources = sources_of(models, settings.data_dir)
+        run_in_loop(_serving(settings, sources, listener, _default_folder()))
     return 0
+
+
+def are_missing(models: Sequence[ModelSettings], data_dir: Path) -> bool:
+    """Return whether any file of these models has to be fetched."""
+    files = [spec for model in models for spec in _files(model)]
+    return not all(is_here(spec, data_dir) for spec in files)
+
+
+def sources_of(models: Sequence[ModelSettings], data_dir: Path) -> list[ModelSource]:
+    """Return the models with their files; fetch missing ones."""
+    return [_source(model, data_dir) for model in models]
+
+
+def say_loading(sources: Sequence[ModelSource]) -> None:
+    """Say which models are loaded from files, if there are any."""
+    if files := [source for source in sources if any(source.weights)]:
+        say(f"Loading {', '.join(source.settings.id for source in files)} …")
 
 
 def _default_folder() -> Path | None:
@@ -108,12 +128,13 @@ async def _serving(
             notes = () if note is None else (note,)
             say(Welcome(platform, port, first, refusal, default_folder, notes).text())
 
-        if files := [source for source in sources if any(source.weights)]:
-            say(f"Loading {', '.join(source.settings.id for source in files)} …")
+        say_loading(sources)
         await serve(platform, listener, show_welcome, lambda left: hint(_goodbye(left)))
 
 
-def _run(work: Awaitable[None]) -> None:
+def run_in_loop(work: Awaitable[None]) -> None:
+    """Run the work of a server to its end."""
+
     async def whole() -> None:
         await work
 

@@ -1,0 +1,188 @@
+"""Shows the progress of a batch: a bar on a terminal, lines for other outputs."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from antiphon.cli.output import dollars
+from antiphon.service.batches.batches import BatchProgress
+from antiphon.store.database.errors import DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+EVERY_S: Final = 2.0
+"""How often the database is asked."""
+LINE_EVERY_S: Final = 60.0
+"""How often a line is printed where nothing else happens."""
+_SAMPLES: Final = 31
+_MINUTE: Final = 60
+_HOUR: Final = 60 * _MINUTE
+
+
+class Speed(msgspec.Struct, frozen=True):
+    """What is done in a second, measured over the last minute."""
+
+    requests: float
+    tokens: float
+
+
+class Display(Protocol):
+    """Shows each look; a `note` says why nothing goes on. `close` is called last."""
+
+    def show(self, progress: BatchProgress, speed: Speed | None, note: str | None) -> None: ...
+
+    def away(self, reason: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+async def watch(
+    look: Callable[[], Awaitable[BatchProgress]],
+    display: Display,
+    sleep: Callable[[float], Awaitable[None]],
+    clock: Callable[[], float],
+) -> BatchProgress:
+    """Show a batch until it has ended; a database that is away is asked again.
+
+    Raises what `look` raises otherwise, as for a batch that is deleted meanwhile.
+    """
+    samples: deque[tuple[float, int, int]] = deque(maxlen=_SAMPLES)
+    while True:
+        try:
+            progress = await look()
+        except DatabaseUnavailableError as error:
+            display.away(str(error))
+        else:
+            batch = progress.batch
+            done = batch.requests - batch.processing
+            samples.append((clock(), done, progress.used.output_tokens))
+            note = batch.waits_for if batch.ended_at is None else None
+            display.show(progress, _speed(samples), note)
+            if batch.ended_at is not None:
+                return progress
+        await sleep(EVERY_S)
+
+
+def _speed(samples: deque[tuple[float, int, int]]) -> Speed | None:
+    (begin, done, tokens), (end, done_then, tokens_then) = samples[0], samples[-1]
+    passed = end - begin
+    if passed <= 0:
+        return None
+    return Speed((done_then - done) / passed, (tokens_then - tokens) / passed)
+
+
+def line_of(progress: BatchProgress, speed: Speed | None) -> str:
+    """Return a progress as text.
+
+    `1,200 of 100,000 done, 3 failed, 850 tokens/s, $0.42, 2h05m left`
+    """
+    batch = progress.batch
+    done = batch.requests - batch.processing
+    parts = [f"{done:,} of {batch.requests:,} done", f"{batch.errored + batch.expired:,} failed"]
+    if batch.canceled:
+        parts.append(f"{batch.canceled:,} canceled")
+    if batch.ended_at is None and speed is not None:
+        parts.append(f"{speed.tokens:,.0f} tokens/s")
+    parts.append(f"${_amount(progress.used.cost)}")
+    if batch.ended_at is None and speed is not None and speed.requests > 0:
+        parts.append(f"{duration(batch.processing / speed.requests)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as text.
+
+    >>> duration(7500)
+    '2h05m'
+    """
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole}s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m{whole % _MINUTE:02}s"
+    return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
+
+
+def _amount(nano_dollars: int) -> str:
+    """Return dollars to the cent, less than one exactly."""
+    unit = 10**7 if nano_dollars >= 10**9 else 1
+    return dollars(nano_dollars // unit * unit)
+
+
+def open_display(clock: Callable[[], float], *, stderr: bool) -> Display:
+    """Return what shows a batch on stdout, or on stderr beside an output that scripts read."""
+    # rich takes a while to import, and other actions need none of it.
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=stderr)
+    return BarDisplay(console) if console.is_terminal else LineDisplay(console, clock)
+
+
+class BarDisplay:
+    """A bar, a line below it, and a note below that while nothing goes on."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._last: tuple[BatchProgress, Speed | None] | None = None
+
+    def show(self, progress: BatchProgress, speed: Speed | None, note: str | None) -> None:
+        self._last = progress, speed
+        self._draw("" if note is None else f"It waits: {note}")
+
+    def away(self, reason: str) -> None:
+        self._draw(f"{reason}. Trying again …")
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _draw(self, note: str) -> None:
+        from rich.console import Group  # noqa: PLC0415 - see open_display
+        from rich.live import Live  # noqa: PLC0415 - see open_display
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415 - see open_display
+        from rich.text import Text  # noqa: PLC0415 - see open_display
+
+        shown: list[ProgressBar | Text] = []
+        if self._last is not None:
+            progress, speed = self._last
+            batch = progress.batch
+            done = batch.requests - batch.processing
+            shown += [ProgressBar(batch.requests, done, width=60), Text(line_of(progress, speed))]
+        if note:
+            shown.append(Text(note))
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(Group(*shown), refresh=True)
+
+
+class LineDisplay:
+    """A line at the start, at every tenth, at each new note, and at least once a minute."""
+
+    def __init__(self, console: "Console", clock: Callable[[], float]) -> None:
+        self._console = console
+        self._clock = clock
+        self._said: tuple[object, ...] = ()
+        self._at = 0.0
+
+    def show(self, progress: BatchProgress, speed: Speed | None, note: str | None) -> None:
+        batch = progress.batch
+        tenth = 10 * (batch.requests - batch.processing) // max(1, batch.requests)
+        waiting = "" if note is None else f". It waits: {note}"
+        self._say(f"{line_of(progress, speed)}{waiting}", tenth, batch.status, note)
+
+    def away(self, reason: str) -> None:
+        self._say(f"{reason}. Trying again …", reason)
+
+    def close(self) -> None: ...
+
+    def _say(self, text: str, *what: object) -> None:
+        now = self._clock()
+        if what != self._said or now >= self._at + LINE_EVERY_S:
+            self._said, self._at = what, now
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,323 @@
+"""`antiphon batches`: Message Batches, on the database that the servers work on."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, Final, TypeVar
+
+from msgspec.structs import replace
+
+from antiphon.cli.admin_session import AdminSession, open_session
+from antiphon.cli.batch_file import STDIN, open_batch_file
+from antiphon.cli.batch_watch import open_display, watch
+from antiphon.cli.command import (
+    CommandError,
+    ExamplesFormatter,
+    actions_of,
+    add_command,
+    add_confirmation,
+    confirm,
+)
+from antiphon.cli.output import day, hint, print_change, say, say_json
+from antiphon.cli.tables import TableForm, print_listing
+from antiphon.core.batches import described
+from antiphon.core.errors import NotFoundError
+from antiphon.core.pagination import IdCursor
+from antiphon.core.validation.bodies import VERSIONS
+from antiphon.core.validation.versions import OLDEST
+from antiphon.service.batches.batches import BatchOwner
+from antiphon.service.models import catalogue_of
+from antiphon.settings import Settings
+from antiphon.store.batches.rows import Batch
+from antiphon.wire.batches import DeletedBatch, MessageBatch
+from antiphon.wire.errors import shortened
+
+T = TypeVar("T")
+
+MOST_LISTED: Final = 1000
+_EXAMPLES = """examples:
+  antiphon batches create questions.jsonl
+  antiphon batches watch msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d
+  antiphon batches results msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d --output answers.jsonl
+
+A file has a request in each line, with an id of your own and the parameters of
+the Messages API:
+  {"custom_id": "q-1", "params": {"model": "…", "max_tokens": 100, "messages": […]}}
+
+A running server or `antiphon worker` answers them. They cost half the price."""
+
+
+def add_to(family: argparse.ArgumentParser) -> None:
+    """Add the actions."""
+    family.formatter_class = ExamplesFormatter
+    family.epilog = _EXAMPLES
+    actions = actions_of(family)
+    create = add_command(actions, "create", _create, "make a batch of the requests in a file")
+    create.add_argument("file", metavar="FILE", help="JSON Lines; - reads the standard input")
+    create.add_argument(
+        "--api-version",
+        choices=VERSIONS,
+        default=OLDEST,
+        help=f"the version of the API that the requests are for; default: {OLDEST}",
+    )
+    listing = add_command(actions, "list", _list, "list the batches, the newest first")
+    listing.add_argument(
+        "--limit",
+        type=_limit,
+        default=20,
+        metavar="N",
+        help=f"at most so many, up to {MOST_LISTED}; default: 20",
+    )
+    watching = add_command(actions, "watch", _watch, "show the progress of a batch until its end")
+    results = add_command(
+        actions, "results", _results, "print the results of a batch that has ended", json=False
+    )
+    results.add_argument(
+        "--output", metavar="FILE", help="a new file for them; without it they are printed"
+    )
+    cancel = add_command(actions, "cancel", _cancel, "cancel a batch; what is done stays")
+    delete = add_command(actions, "delete", _delete, "delete a batch that has ended")
+    for command in (watching, results, cancel, delete):
+        command.add_argument("batch", metavar="ID", help="the id of the batch")
+    for command in (cancel, delete):
+        add_confirmation(command)
+    for command in (create, listing, watching, results, cancel, delete):
+        command.add_argument(
+            "--workspace",
+            metavar="NAME",
+            help="the workspace of the batch, by name or id; default: the Default workspace",
+        )
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LISTED:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_LISTED}")
+    return int(text)
+
+
+def _create(arguments: argparse.Namespace, settings: Settings) -> int:
+    catalogue = catalogue_of(settings.served())
+    with open_batch_file(arguments.file, settings) as file:
+        checked = file.check(
+            arguments.api_version, lambda name: catalogue.resolve(name) is not None
+        )
+
+        async def create(session: AdminSession) -> Batch:
+            owner = await _owner(session, arguments)
+            return await session.batches.create(
+                owner, arguments.api_version, frozenset(), file.pieces(), None
+            )
+
+        batch = open_session(settings, create)
+    if arguments.json:
+        say_json(_shown(batch))
+    else:
+        number = f"{batch.requests:,} request{'' if batch.requests == 1 else 's'}"
+        say(
+            f"Batch {batch.id} has {number}. `antiphon batches watch {batch.id}"
+            f"{_flags(arguments)}` shows its progress."
+        )
+    if checked.unknown_models:
+        names = ", ".join(shortened(name) for name in checked.unknown_models)
+        hint(
+            f"No model of these settings answers to {names}: where workers have the same "
+            "settings, such requests end with an error."
+        )
+    return 0
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def read(session: AdminSession) -> tuple[tuple[Batch, ...], bool]:
+        owner = await _owner(session, arguments)
+        found = await session.batches.listing(owner, IdCursor(limit=arguments.limit))
+        return found.batches, found.has_more
+
+    batches, has_more = open_session(settings, read)
+    where = "" if arguments.workspace is None else f" in workspace {arguments.workspace!r}"
+    status = print_listing(
+        arguments,
+        [_shown(batch) for batch in batches],
+        _row,
+        TableForm(
+            empty=f"There are no batches{where}: `antiphon batches create` makes one.",
+            least_useful=("created", "canceled", "expired", "succeeded", "errored"),
+        ),
+    )
+    if not arguments.json:
+        for batch in batches:
+            if batch.waits_for is not None and batch.ended_at is None:
+                hint(f"{batch.id} waits: {batch.waits_for}")
+        if has_more:
+            hint(f"There are more than {arguments.limit}: --limit lists more.")
+    return status
+
+
+def _row(batch: MessageBatch) -> dict[str, Any]:
+    counts = batch.request_counts
+    return {
+        "id": batch.id,
+        "status": batch.processing_status,
+        "processing": counts.processing,
+        "succeeded": counts.succeeded,
+        "errored": counts.errored,
+        "canceled": counts.canceled,
+        "expired": counts.expired,
+        "created": day(batch.created_at),
+    }
+
+
+def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
+    display = open_display(time.monotonic, stderr=arguments.json)
+
+    async def use(session: AdminSession) -> Batch:
+        owner = await _owner(session, arguments)
+        look = partial(session.batches.progress, owner, arguments.batch)
+        progress = await _found(
+            arguments, lambda: watch(look, display, asyncio.sleep, time.monotonic)
+        )
+        return progress.batch
+
+    try:
+        batch = open_session(settings, use)
+    except KeyboardInterrupt:
+        display.close()
+        hint(
+            "The batch goes on: "
+            f"`antiphon batches watch {arguments.batch}{_flags(arguments)}` shows it again."
+        )
+        raise
+    finally:
+        display.close()
+    counts = _shown(batch).request_counts
+    done = (
+        f"Batch {batch.id} has ended: {counts.succeeded:,} succeeded, {counts.errored:,} errored, "
+        f"{counts.canceled:,} canceled, {counts.expired:,} expired. "
+        f"`antiphon batches results {batch.id}{_flags(arguments)}` prints the results."
+    )
+    return print_change(arguments, _shown(batch), done)
+
+
+def _results(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def write(session: AdminSession) -> None:
+        owner = await _owner(session, arguments)
+        lines = await _found(arguments, lambda: session.batches.results(owner, arguments.batch))
+        if arguments.output in {None, STDIN}:
+            await _copy(lines, sys.stdout.buffer)
+            return
+        with _new_file(Path(arguments.output)) as file:
+            await _copy(lines, file)
+
+    open_session(settings, write)
+    if arguments.output not in {None, STDIN}:
+        say(f"Wrote {arguments.output}.")
+    return 0
+
+
+async def _copy(lines: AsyncIterator[bytes], file: IO[bytes]) -> None:
+    async for part in lines:
+        file.write(part)
+    file.flush()
+
+
+@contextmanager
+def _new_file(path: Path) -> Generator[IO[bytes]]:
+    """Write a file that is there whole at the end of the block, or not at all.
+
+    Raises `CommandError` if there is one of this name, and `OSError`.
+    """
+    taken = CommandError(f"{path} exists; name another file")
+    if path.exists() or path.is_symlink():
+        raise taken
+    folder = path.parent
+    if not folder.is_dir():
+        raise CommandError(f"there is no folder {folder}")
+    with NamedTemporaryFile(dir=folder, prefix=f".{path.name}.", delete=False) as file:
+        unfinished = Path(file.name)
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            try:
+                # Unlike a rename, it never replaces a file.
+                path.hardlink_to(unfinished)
+            except FileExistsError as error:
+                raise taken from error
+            except OSError:
+                # This file system has no such links.
+                if path.exists():
+                    raise taken from None
+                unfinished.rename(path)
+        finally:
+            with suppress(FileNotFoundError):
+                unfinished.unlink()
+
+
+def _cancel(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def cancel(session: AdminSession) -> Batch:
+        owner = await _owner(session, arguments)
+        await _found(arguments, lambda: session.batches.show(owner, arguments.batch))
+        confirm(arguments, f"Requests that are not done are never run. Cancel {arguments.batch}?")
+        return await session.batches.cancel(owner, arguments.batch)
+
+    batch = open_session(settings, cancel)
+    return print_change(arguments, _shown(batch), f"Batch {batch.id} is canceled.")
+
+
+def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
+    async def delete(session: AdminSession) -> DeletedBatch:
+        owner = await _owner(session, arguments)
+        batch = await _found(arguments, lambda: session.batches.show(owner, arguments.batch))
+        batch.check_delete()
+        confirm(arguments, f"Its results cannot be read again. Delete {batch.id}?")
+        await session.batches.delete(owner, batch.id)
+        return DeletedBatch(id=batch.id)
+
+    deleted = open_session(settings, delete)
+    return print_change(arguments, deleted, f"Batch {deleted.id} is deleted.")
+
+
+async def _owner(session: AdminSession, arguments: argparse.Namespace) -> BatchOwner:
+    """Return the owner of batches in the workspace that is named. Raises `CommandError`."""
+    if arguments.workspace is None:
+        return BatchOwner(None)
+    workspace = await session.workspace(arguments.workspace)
+    if workspace.id == session.default_workspace:
+        return BatchOwner(None)
+    if workspace.archived_at is not None and arguments.command is _create:
+        raise CommandError(f"workspace {workspace.name} is archived")
+    return BatchOwner(workspace.id)
+
+
+async def _found(arguments: argparse.Namespace, use: Callable[[], Awaitable[T]]) -> T:
+    """Return what `use` returns; say which workspace has no such batch."""
+    try:
+        return await use()
+    except NotFoundError as error:
+        if "not found" not in str(error):
+            raise
+        where = (
+            "the Default workspace (--workspace names another)"
+            if arguments.workspace is None
+            else f"workspace {arguments.workspace!r}"
+        )
+        raise CommandError(
+            f"there is no batch {shortened(arguments.batch)!r} in {where}; "
+            "`antiphon batches list` shows them"
+        ) from error
+
+
+def _flags(arguments: argparse.Namespace) -> str:
+    """Return the flag that finds the same batch again."""
+    return "" if arguments.workspace is None else f" --workspace {arguments.workspace}"
+
+
+def _shown(batch: Batch) -> MessageBatch:
+    """Return a batch as the API sends it. A command knows no server, so there is no URL."""
+    return replace(described(batch, ""), results_url=None)

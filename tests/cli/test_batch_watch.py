@@ -1,0 +1,144 @@
+"""The progress of a batch, over looks that are given; time passes only by sleeping."""
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from antiphon.cli.batch_watch import (
+    EVERY_S,
+    BarDisplay,
+    LineDisplay,
+    Speed,
+    duration,
+    line_of,
+    open_display,
+    watch,
+)
+from antiphon.service.batches.batches import BatchProgress
+from antiphon.store.batches.listing import BatchUse
+from antiphon.store.database.errors import DatabaseUnavailableError, StoreError
+from support.batches import a_batch
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def progress(
+    done: int = 0, tokens: int = 0, cost: int = 0, requests: int = 100, **fields: Any
+) -> BatchProgress:
+    counts = {"requests": requests, "succeeded": done, **fields}
+    return BatchProgress(a_batch(**counts), BatchUse(tokens, cost))
+
+
+class Time:
+    """A clock that only `sleep` moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def clock(self) -> float:
+        return self.now
+
+
+class Looks:
+    """Answers each look with the next of these, or raises it."""
+
+    def __init__(self, *answers: BatchProgress | Exception) -> None:
+        self._answers: Iterator[BatchProgress | Exception] = iter(answers)
+
+    async def __call__(self) -> BatchProgress:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def watched(*answers: BatchProgress | Exception, terminal: bool = False) -> str:
+    """Return what is printed of these looks."""
+    time, out = Time(), io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=80, color_system=None)
+    display = BarDisplay(console) if terminal else LineDisplay(console, time.clock)
+    try:
+        await watch(Looks(*answers), display, time.sleep, time.clock)
+    finally:
+        display.close()
+    return out.getvalue()
+
+
+ENDED = progress(100, 5000, 42 * 10**7, ended_at=NOON)
+
+
+async def test_speed_and_time_left_are_those_of_the_last_minute() -> None:
+    slow = [progress(0) for _ in range(40)]
+    said = await watched(*slow, progress(10, 600), ENDED)
+    assert "10 of 100 done, 0 failed, 10 tokens/s, $0.00, 9m00s left" in said
+
+
+async def test_database_that_is_away_is_asked_again() -> None:
+    away = DatabaseUnavailableError("The database at db cannot be reached")
+    said = await watched(progress(1), away, away, progress(2), ENDED)
+    lines = said.splitlines()
+    assert lines[1] == "The database at db cannot be reached. Trying again …"
+    assert lines[2].startswith("2 of 100 done")
+    assert lines[-1] == "100 of 100 done, 0 failed, $0.42"
+
+
+async def test_defect_of_the_database_ends_the_watch() -> None:
+    with pytest.raises(StoreError, match=r"^broken$"):
+        await watched(progress(1), StoreError("broken"))
+
+
+async def test_lines_are_printed_when_something_has_changed_and_once_a_minute() -> None:
+    minute = int(60 / EVERY_S)
+    same = [progress(1, requests=1000) for _ in range(2 * minute + 1)]
+    waiting = progress(1, requests=1000, waits_for="The limit of $5.00 a day is reached.")
+    said = await watched(*same, waiting, waiting, progress(200, requests=1000), ENDED)
+    lines = said.splitlines()
+    assert len(lines) == 6
+    assert lines[3].endswith(". It waits: The limit of $5.00 a day is reached.")
+    assert lines[4].startswith("200 of 1,000 done")
+
+
+async def test_bar_of_a_terminal_fits_and_has_the_note_below() -> None:
+    waiting = progress(50, 5000, 10**9, waits_for="The limit is reached.", requests=100)
+    away = DatabaseUnavailableError("The database is locked")
+    said = await watched(progress(10), waiting, away, ENDED, terminal=True)
+    assert "━" in said
+    assert "It waits: The limit is reached." in said
+    assert "The database is locked. Trying again …" in said
+    assert "100 of 100 done" in said
+    shown = re.sub(r"\x1b\[[0-9?]*[a-zA-Z]", "", said)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_longest_line_fits_into_a_terminal() -> None:
+    much = progress(98_000, 10**7, 123 * 10**9, requests=100_000, errored=1_234)
+    line = line_of(much, Speed(requests=0.01, tokens=12_345))
+    assert line == "99,234 of 100,000 done, 1,234 failed, 12,345 tokens/s, $123.00, 21h16m left"
+    assert len(line) <= 80
+
+
+def test_canceled_requests_are_told_apart() -> None:
+    line = line_of(progress(1, canceled=2, expired=3, errored=4), None)
+    assert line == "10 of 100 done, 7 failed, 2 canceled, $0.00"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59.4, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m")],
+)
+def test_duration_has_two_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_other_outputs_than_a_terminal_get_lines() -> None:
+    assert isinstance(open_display(Time().clock, stderr=True), LineDisplay)

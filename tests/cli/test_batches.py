@@ -1,0 +1,289 @@
+"""`antiphon batches`, over a data folder. A platform of this process answers the batches."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.cli import main
+from antiphon.service.models import ModelSource
+from antiphon.service.platform import build_platform
+from antiphon.settings import Settings
+from antiphon.store.batches.listing import find_batch
+from cli.conftest import Shell
+
+PARAMS = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+LINE = 'A line is {"custom_id": "…", "params": {…}}, and params are a body of /v1/messages'
+
+
+def request(custom_id: str = "a", **changes: Any) -> dict[str, Any]:
+    return {"custom_id": custom_id, "params": {**PARAMS, **changes}}
+
+
+def write(path: Path, *lines: Any) -> Path:
+    """Write a file with a line of JSON for each value; bytes are a line as they are."""
+    texts = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    path.write_bytes(b"\n".join(texts) + b"\n")
+    return path
+
+
+def answer(shell: Shell, batch_id: str) -> None:
+    """Let the worker of a server answer a batch of the Default workspace."""
+
+    async def work() -> None:
+        settings = Settings.load({"data_dir": shell.data_dir}, environ={})
+        sources = [ModelSource(model) for model in settings.served()]
+        async with build_platform(settings, sources) as platform, asyncio.timeout(20):
+            await platform.models.open()
+            while True:
+                async with platform.database.read() as connection:
+                    batch = await find_batch(connection, None, batch_id)
+                if batch is not None and batch.ended_at is not None:
+                    return
+                await asyncio.sleep(0.05)
+
+    asyncio.run(work())
+
+
+def test_batch_is_created_watched_read_and_deleted(shell: Shell, tmp_path: Path) -> None:
+    file = write(tmp_path / "q.jsonl", request("a"), b"", request("b", model="gpt"))
+    said = shell.both(f"batches create {file}")
+    batch = shell.json("batches list")[0]
+    assert f"Batch {batch['id']} has 2 requests. `antiphon batches watch {batch['id']}`" in said
+    assert "No model of these settings answers to gpt" in said
+    assert (batch["processing_status"], batch["request_counts"]["processing"]) == ("in_progress", 2)
+    assert shell.complaint(f"batches results {batch['id']}").endswith("has no available results.")
+    assert "In progress batches cannot" in shell.complaint(f"batches delete {batch['id']}")
+
+    answer(shell, batch["id"])
+    watched = shell(f"batches watch {batch['id']}").splitlines()
+    assert watched[0] == "2 of 2 done, 1 failed, $0.00"
+    assert "1 succeeded, 1 errored, 0 canceled, 0 expired." in watched[-1]
+    lines = [json.loads(line) for line in shell(f"batches results {batch['id']}").splitlines()]
+    # The command line has no key.
+    assert {line["api_key_id"] for line in shell.json("usage --by key")} == {None}
+    kinds = {line["custom_id"]: line["result"]["type"] for line in lines}
+    assert kinds == {"a": "succeeded", "b": "errored"}
+
+    assert "is deleted" in shell(f"batches delete {batch['id']} --yes")
+    assert shell("batches list").startswith("There are no batches: `antiphon batches create`")
+    assert shell.complaint(f"batches watch {batch['id']}") == (
+        f"there is no batch '{batch['id']}' in the Default workspace (--workspace names another); "
+        "`antiphon batches list` shows them"
+    )
+
+
+def test_results_are_written_to_a_new_file_whole_or_not_at_all(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "q.jsonl", request())
+    batch_id = shell.json(f"batches create {file}")["id"]
+    answer(shell, batch_id)
+    taken = write(tmp_path / "taken", b"mine")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    complaint = shell.complaint(f"batches results {batch_id} --output {taken}")
+    assert complaint == f"{taken} exists; name another file"
+    assert taken.read_bytes() == b"mine\n"
+    assert "there is no folder" in shell.complaint(f"batches results {batch_id} --output no/r")
+    assert shell(f"batches results {batch_id} --output {folder / 'r'}") == (
+        f"Wrote {folder / 'r'}.\n"
+    )
+    assert (folder / "r").read_text() == shell(f"batches results {batch_id}")
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    assert shell.complaint(f"batches results {batch_id} --output {folder / 's'}") == (
+        "No space left on device"
+    )
+    assert [path.name for path in folder.iterdir()] == ["r"]
+
+
+def test_file_of_results_is_made_where_there_are_no_hard_links(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = shell.json(f"batches create {write(tmp_path / 'q', request())}")["id"]
+    answer(shell, batch_id)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    shell(f"batches results {batch_id} --output {tmp_path / 'r'}")
+    assert (tmp_path / "r").read_text() == shell(f"batches results {batch_id}")
+    assert [path.name for path in tmp_path.glob(".r*")] == []
+
+
+def test_batch_of_a_workspace_is_found_with_its_flag(shell: Shell, tmp_path: Path) -> None:
+    shell("workspaces create research")
+    file = write(tmp_path / "q.jsonl", request())
+    said = shell(f"batches create {file} --workspace research")
+    assert "--workspace research` shows its progress." in said
+    batch_id = shell.json("batches list --workspace research")[0]["id"]
+    assert shell.json("batches list") == []
+    assert "in the Default workspace" in shell.complaint(f"batches cancel {batch_id} --yes")
+    assert "there is no workspace" in shell.complaint("batches list --workspace none")
+    assert "is canceled" in shell(f"batches cancel {batch_id} --workspace research --yes")
+    status = shell.json("batches list --workspace research")[0]["processing_status"]
+    assert status in {"canceling", "ended"}
+    shell("workspaces archive research --yes")
+    refused = shell.complaint(f"batches create {file} --workspace research")
+    assert refused == "workspace research is archived"
+
+
+def test_default_workspace_can_be_named(shell: Shell, tmp_path: Path) -> None:
+    batch_id = shell.json(f"batches create {write(tmp_path / 'q', request())}")["id"]
+    assert [one["id"] for one in shell.json("batches list --workspace Default")] == [batch_id]
+
+
+def test_listing_says_how_many_it_leaves_out(shell: Shell, tmp_path: Path) -> None:
+    file = write(tmp_path / "q.jsonl", request())
+    made = [shell.json(f"batches create {file}")["id"] for _ in range(3)]
+    said = shell.both("batches list --limit 2")
+    assert made[2] in said
+    assert made[0] not in said
+    assert "There are more than 2" in said
+    assert shell.misunderstood("batches list --limit 0").endswith("no number from 1 to 1000")
+
+
+def test_standard_input_is_read(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = write(tmp_path / "q.jsonl", request("a"), request("b")).read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert shell.json("batches create -")["request_counts"]["processing"] == 2
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}")))
+    assert shell.complaint("batches create -").startswith("standard input, line 1: custom_id")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b'{"custom_id": "b", "params": ', f"it is not JSON: Input data was truncated. {LINE}"),
+        (b"{} {}", "it is not JSON: JSON is malformed: trailing characters (byte 4)"),
+        (b"\xff\xfe{\x00", "it is not JSON: "),
+        (b"[" * 5000, "it is not JSON: it is nested too deeply"),
+        ([request()], f"Input should be an object. {LINE}; write each object of the array"),
+        ({"requests": [request()]}, "custom_id: Field required. "),
+        (PARAMS, "custom_id: Field required. "),
+        ({"custom_id": "b"}, f"params: Field required. {LINE}"),
+        ({"custom_id": "", "params": PARAMS}, "custom_id: String should match pattern"),
+        ({**request("b"), "url": "/v1"}, "url: Extra inputs are not permitted"),
+        (request("a"), "custom_id's must be unique within a batch. Duplicate custom_id found: a"),
+        (request("b", messages=[]), "params.messages: at least one message is required (custom"),
+        (request("b", max_tokens=0), "params.max_tokens: must be greater than or equal to 1"),
+        (request("b", temprature=1), "params.temprature: Extra inputs are not permitted"),
+        (request("b", stream=True), 'params: "stream=True" is not supported in the Message'),
+    ],
+)
+def test_line_that_is_wrong_is_named(
+    shell: Shell, tmp_path: Path, line: Any, complaint: str
+) -> None:
+    file = write(tmp_path / "q.jsonl", request("a"), b" \r", line, request("c"))
+    said = shell.complaint(f"batches create {file}")
+    assert said.startswith(f"{file}, line 3: {complaint}")
+    assert shell.json("batches list") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ({"requests": [request()]}, "write each object of `requests` into a line of its own"),
+        (PARAMS, "a request of the Messages API stands in `params`, beside a `custom_id`"),
+        (
+            {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {}},
+            "what stands in `body` belongs into `params`, as a request of the Messages API",
+        ),
+    ],
+)
+def test_file_of_another_form_is_told_what_to_change(
+    shell: Shell, tmp_path: Path, line: Any, advice: str
+) -> None:
+    assert shell.complaint(f"batches create {write(tmp_path / 'q', line)}").endswith(advice)
+
+
+def test_newest_version_has_no_sampling_parameters(shell: Shell, tmp_path: Path) -> None:
+    file = write(tmp_path / "q.jsonl", request(temperature=0.5))
+    shell(f"batches create {file}")
+    said = shell.complaint(f"batches create {file} --api-version 2026-10-21")
+    assert "line 1: params.temperature: Extra inputs are not permitted" in said
+
+
+@pytest.mark.parametrize("text", [b"", b"\n \n", b"\xef\xbb\xbf\n"])
+def test_file_without_requests_is_refused(shell: Shell, tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "q").write_bytes(text)
+    assert shell.complaint(f"batches create {tmp_path / 'q'}") == (
+        f"{tmp_path / 'q'} has no requests. {LINE}"
+    )
+
+
+def test_mark_at_the_beginning_of_a_file_is_passed_over(shell: Shell, tmp_path: Path) -> None:
+    file = write(tmp_path / "q", b"\xef\xbb\xbf" + json.dumps(request()).encode())
+    assert shell.json(f"batches create {file}")["request_counts"]["processing"] == 1
+
+
+def test_file_that_cannot_be_read_is_named(shell: Shell, tmp_path: Path) -> None:
+    missing = shell.complaint(f"batches create {tmp_path / 'none'}")
+    assert missing == f"{tmp_path / 'none'}: No such file or directory"
+    assert shell.complaint(f"batches create {tmp_path}") == f"{tmp_path}: Is a directory"
+
+
+LIMITED = 'engine = "scripted"\nmax_body_bytes = 2048\nmax_batch_bytes = 4096\n'
+
+
+def test_line_and_batch_beyond_the_limits_are_named_with_their_settings(
+    configured: Callable[[str], Shell], tmp_path: Path
+) -> None:
+    shell = configured(LIMITED)
+    long = write(tmp_path / "long", request("a"), request("b", system="x" * 3000))
+    assert shell.complaint(f"batches create {long}").startswith(f"{long}, line 2: it is longer")
+    assert "(max_body_bytes)" in shell.complaint(f"batches create {long}")
+    many = write(tmp_path / "many", *(request(f"r{n}", system="x" * 900) for n in range(5)))
+    said = shell.complaint(f"batches create {many}")
+    assert said.startswith(f"{many}, line 4: the batch is larger than 4.1 kB (max_batch_bytes)")
+
+
+def test_batch_beyond_the_queue_is_refused(
+    configured: Callable[[str], Shell], tmp_path: Path
+) -> None:
+    shell = configured('engine = "scripted"\nlimits.queued_batch_requests = 1\n')
+    file = write(tmp_path / "q", request("a"))
+    shell(f"batches create {file}")
+    assert "at most 1 may be queued" in shell.complaint(f"batches create {file}")
+
+
+@pytest.mark.parametrize("action", ["cancel", "delete"])
+def test_change_is_asked_on_a_terminal(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    batch_id = shell.json(f"batches create {write(tmp_path / 'q', request())}")["id"]
+    answer(shell, batch_id) if action == "delete" else None
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    assert shell.complaint(f"batches {action} {batch_id}") == "nothing was changed"
+    assert [one["id"] for one in shell.json("batches list")] == [batch_id]
+
+
+def test_interrupted_watch_says_how_to_go_on(
+    shell: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    batch_id = shell.json(f"batches create {write(tmp_path / 'q', request())}")["id"]
+
+    async def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("antiphon.cli.batches.asyncio.sleep", interrupt)
+    assert main(["batches", "watch", batch_id, "--data-dir", str(shell.data_dir)]) == 130
+    said = capsys.readouterr()
+    assert said.out == "0 of 1 done, 0 failed, $0.00\n"
+    assert said.err == f"The batch goes on: `antiphon batches watch {batch_id}` shows it again.\n"
