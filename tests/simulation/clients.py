@@ -103,8 +103,19 @@ class Client:
 
     async def administer(self, method: str, path: str, body: Any = None) -> Answer:
         """Call the Admin API."""
-        answer = Answer(None, self._server.name, path=f"/v1/organizations{path}")
-        call = await self._begin(method, answer, self._world.admin_key, body, {})
+        return await self.call(method, f"/v1/organizations{path}", self._world.admin_key, body)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        secret: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Call any endpoint with a key; the answer is kept by the caller alone."""
+        answer = Answer(None, self._server.name, path=path)
+        call = await self._begin(method, answer, secret, body, headers or {})
         if call is not None:
             await call.over.wait()
         self._trace_end(answer)

@@ -18,11 +18,12 @@ from antiphon.engines.base import (
     keeps_prefixes,
 )
 from antiphon.engines.scripted import open_scripted
+from simulation.loop import OWNER
 
 # Every prompt names its request.
 _NAMED = re.compile(r"request (\d+)\b")
 # What a prompt may ask the engine to do wrong, and after how many tokens.
-_WRONG = re.compile(r"please (fail|hang|stop|refuse) after (\d+)")
+_WRONG = re.compile(r"please (fail|hang|stop|refuse|kill) after (\d+)")
 # How long an engine hangs that hangs.
 HANGS_S = 45.0
 
@@ -47,6 +48,8 @@ class EngineRecord:
     """What all engines of a run have produced, by the numbers of the requests."""
 
     produced: dict[int, Produced] = field(default_factory=dict)
+    # How many processes were ended by a prompt.
+    kills: int = 0
 
     def of(self, number: int) -> Produced:
         return self.produced.setdefault(number, Produced())
@@ -82,6 +85,7 @@ class RecordedEngine:
         async with aclosing(self._engine.generate(prompt)) as events:
             async for event in events:
                 if wrong is not None and produced.output >= int(wrong[2]):
+                    self._record.kills += wrong[1] == "kill"
                     if await _goes_wrong(wrong[1]):
                         return
                     wrong = None
@@ -99,13 +103,20 @@ class RecordedEngine:
 
 
 async def _goes_wrong(how: str) -> bool:
-    """Fail, or hang for a while; tells whether the answer stops there, without its end."""
+    """Fail, end the process, or hang for a while; tells whether the answer stops without an end."""
     match how:
         case "fail":
             raise EngineError(EngineErrorKind.FAILED, "the engine broke")
         case "refuse":
             raise EngineError(EngineErrorKind.OVERLOADED, "the engine is busy", retry_after_s=3)
         case "stop":
+            return True
+        case "kill":
+            owner = OWNER.get()
+            assert owner is not None
+            owner.kill()
+            # The process ends here.
+            await asyncio.sleep(0)
             return True
         case _:
             await asyncio.sleep(HANGS_S)

@@ -17,6 +17,12 @@ from antiphon.service.limits.seeding import SpentTotals
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.tally import Tally
 from simulation.answers import Answer, Key, Told, tag, told_by
+from simulation.batches import (
+    each_success_is_charged_once,
+    every_request_has_one_result,
+    only_poison_is_given_up,
+    results_are_for_their_workspace,
+)
 from simulation.engine import Produced
 from simulation.limits import no_limit_lets_in_too_many, nothing_is_overspent, what_fits_is_served
 from simulation.violation import ViolationError
@@ -78,6 +84,8 @@ async def tokens_are_the_same_everywhere(world: "World") -> None:
 def _by_number(world: "World") -> dict[int, sqlite3.Row]:
     found: dict[int, sqlite3.Row] = {}
     for row in world.ledger():
+        if row["batch_id"] is not None:
+            continue
         number = int(row["model"].removeprefix("claude-r"))
         if number in found:
             raise ViolationError("tokens", f"request {number} is in the ledger twice")
@@ -224,6 +232,9 @@ async def every_hold_ends(world: "World") -> None:
         room = server.settings.limits.concurrent_requests
         if model.gate._free != room or model.gate.waiting:
             raise ViolationError("holds", f"{model.gate._free} of {room} may come in")
+        lane = model.gate.batches.lane
+        if lane.running or lane.waiting:
+            raise ViolationError("holds", f"{lane.running} of batches run, {lane.waiting} wait")
         left = [path.name for path in server.settings.data_dir.glob("journal/*.damaged")]
         if left:
             raise ViolationError("holds", f"{left} was put aside, and there was no power cut")
@@ -325,6 +336,10 @@ INVARIANTS: Mapping[str, Invariant] = {
     "leaks": nothing_leaks,
     "keys": revoked_keys_are_refused,
     "tokens": tokens_are_the_same_everywhere,
+    "batches": every_request_has_one_result,
+    "results": results_are_for_their_workspace,
+    "charges": each_success_is_charged_once,
+    "poison": only_poison_is_given_up,
     "cached": cached_tokens_are_real,
     "reports": reports_are_the_ledger,
     "rates": no_limit_lets_in_too_many,

@@ -38,6 +38,10 @@ class Owner(Protocol):
         """Keep a step that a dead process would have made, for the end of the run."""
         ...
 
+    def kill(self) -> None:
+        """End the process as `kill -9` does."""
+        ...
+
 
 OWNER: ContextVar[Owner | None] = ContextVar("OWNER", default=None)
 

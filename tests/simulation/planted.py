@@ -15,11 +15,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.core.limits.values import Account, Ask, Draw, Level, Limited, Settlement, Verdict
 from antiphon.engines.base import Engine, EngineEvent, Prompt, PromptSize, Started, keeps_prefixes
+from antiphon.service.batches.group_commit import GroupCommit
 from antiphon.store.counters.base import DueSlot
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.seeding import Claim, Seed
 from antiphon.store.journal import Journal, JournalSlot
 from simulation.counters import RemoteCounters
+from simulation.planted_batches import (
+    DeafToTheDead,
+    MixedResults,
+    OwnerlessCommits,
+    TwiceSettled,
+    TwoTransactions,
+    crashes_that_spend_all_tries,
+    leases_without_an_end,
+    seeds_that_forget_the_unsettled,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Planted:
     remote: type[RemoteCounters] = RemoteCounters
     journal: type[Journal] = Journal
     sql: Callable[[str], str] = lambda sql: sql
+    commits: type[GroupCommit] = GroupCommit
 
 
 NOTHING = Planted()
@@ -341,5 +353,32 @@ PLANTS: Mapping[str, Plant] = {
     "an answer without an end": Plant("ends", "calm", lambda: Planted(app=EndlessApp)),
     "a stream without its last event": Plant("ends", "calm", lambda: Planted(app=CutApp)),
     "a hang-up that nobody hears": Plant("stops", "hang_ups", lambda: Planted(app=DeafApp)),
+    "a batch's result and its charge in two transactions": Plant(
+        "charges", "batches_disk", lambda: Planted(commits=TwoTransactions), seeds=16
+    ),
+    "a commit without a look at the lease": Plant(
+        "batches",
+        "batches_taken_over",
+        lambda: Planted(sql=leases_without_an_end, commits=OwnerlessCommits),
+        seeds=8,
+    ),
+    "a start that forgets which charges come again": Plant(
+        "counters",
+        "batches_killed",
+        lambda: Planted(sql=seeds_that_forget_the_unsettled),
+        seeds=16,
+    ),
+    "a batch's charge that counts twice": Plant(
+        "counters", "batches", lambda: Planted(commits=TwiceSettled)
+    ),
+    "results of a dead worker that nobody takes over": Plant(
+        "batches", "batches_killed", lambda: Planted(commits=DeafToTheDead), seeds=16
+    ),
+    "a result of another request": Plant(
+        "results", "batches", lambda: Planted(commits=MixedResults)
+    ),
+    "a poisonous request that takes others with it": Plant(
+        "poison", "batches_poisoned", lambda: Planted(sql=crashes_that_spend_all_tries)
+    ),
     "a mistake in the program": Plant("unforeseen", "calm", lambda: Planted(engine=BrokenEngine)),
 }

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.server.app import build_app
 from antiphon.service.accounting import ServerCounters, open_counters
+from antiphon.service.batches.opening import open_batches
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
 from antiphon.settings import ModelSettings, Settings, SettingsError
@@ -123,6 +124,7 @@ class Life:
         self.calls: set[Call] = set()
         self._world = server.world
         self._stopping = asyncio.Event()
+        self._hangs = False
         self._parked: list[Callable[[], object]] = []
         self._context = copy_context()
         self._context.run(OWNER.set, self)
@@ -138,6 +140,8 @@ class Life:
     def may_step(self) -> bool:
         if not self.alive:
             return self._world.thawing
+        if self._hangs:
+            return False
         self.steps += 1
         if self.steps == self.dies_at:
             self.kill()
@@ -149,8 +153,20 @@ class Life:
 
     def thaw(self) -> None:
         """Go on where the process was killed, so that it can be cancelled and forgotten."""
-        for step in self._parked:
+        self._hangs = False
+        steps, self._parked = self._parked, []
+        for step in steps:
             self._world.loop.call_soon(step)
+
+    async def hang(self, seconds: float) -> None:
+        """Take no step for some time, as a process that is stopped or swapped out, then go on."""
+        if self.alive:
+            self._hangs = True
+            self._world.hangs += 1
+            self._world.trace("hangs", server=self.server.name, seconds=seconds)
+            await asyncio.sleep(seconds)
+            if self.alive:
+                self.thaw()
 
     def begin(self) -> None:
         self._world.trace("starts", server=self.server.name, life=self.number)
@@ -215,6 +231,7 @@ class Life:
             open_counters=self._open_counters,
             open_cache_index=self._open_cache_index,
             create_journal=storage.create_journal,
+            open_batches=partial(open_batches, commits=self._world.planted.commits),
         )
 
     async def _open_engine(self, name: str, config: EngineConfig) -> Engine:

@@ -17,7 +17,7 @@ from antiphon.store.database.migrations import migrate
 from simulation.invariants import check
 from simulation.loop import SimulatedLoop, inline_threads
 from simulation.planted import NOTHING, Planted
-from simulation.scenarios import SCENARIOS
+from simulation.scenarios import SCENARIOS, Scenario
 from simulation.world import World, logged
 
 # Memory if there is any: the disk is not what is tested.
@@ -65,8 +65,13 @@ class Runner:
         shutil.rmtree(self._folder, ignore_errors=True)
         gc.unfreeze()
 
-    def run(self, seed: int, scenario: str, planted: Planted = NOTHING) -> Outcome:
-        """Run a seed. What fails is in the outcome, not raised."""
+    def run(
+        self, seed: int, scenario: str, planted: Planted = NOTHING, story: Scenario | None = None
+    ) -> Outcome:
+        """Run a seed; `story` is a scenario without a place among the others.
+
+        What fails is in the outcome, not raised.
+        """
         outcome = Outcome(seed, scenario)
         began = time.perf_counter()
         folder = self._folder / f"{scenario}-{seed}"
@@ -75,7 +80,7 @@ class Runner:
         world.planted = planted
         with _no_collector(), inline_threads(), logged(world):
             try:
-                loop.run_until_complete(_play(world, scenario))
+                loop.run_until_complete(_play(world, story or SCENARIOS[scenario]))
             except (AssertionError, Exception) as error:  # noqa: BLE001 - it is what is looked for
                 outcome.failure = error
             outcome.told = world.told()
@@ -92,8 +97,8 @@ class Runner:
         return outcome
 
 
-async def _play(world: World, scenario: str) -> None:
-    await SCENARIOS[scenario](world)
+async def _play(world: World, story: Scenario) -> None:
+    await story(world)
     await world.rest()
     await check(world)
 

@@ -5,22 +5,34 @@ from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from simulation.batch_scenarios import (
+    batches,
+    batches_clock,
+    batches_disk,
+    batches_killed,
+    batches_money,
+    batches_poisoned,
+    batches_shared,
+    batches_taken_over,
+)
 from simulation.faults import Fault, Window
-from simulation.processes import DOWN_S, Lifespan, Server
+from simulation.happenings import (
+    ask_for_a_while,
+    kill_soon,
+    limit_spend,
+    schedule,
+    some_die,
+    some_long,
+)
 
 if TYPE_CHECKING:
     from simulation.world import World
 
 Scenario: TypeAlias = Callable[["World"], Awaitable[None]]
 
-# One request of the usual size costs about this, in nano-dollars.
-USUAL_COST = 300_000
 # About as many writes and steps as a small run makes until it comes to rest.
 WRITES = 60
 STEPS = 2000
-# Longer than a lease.
-LONG_DOWN_S = (62.0, 80.0)
-SHORT_DOWN_S = (0.05, 1.0)
 
 
 async def calm(world: "World") -> None:
@@ -177,7 +189,7 @@ async def cached(world: "World") -> None:
     world.serve(*names, shared=len(names) > 1, options={**kept, **speed})
     await world.found("red", "blue")
     if chance.random() < 0.5:
-        _some_die(world, chance, kills=2)
+        some_die(world, chance, kills=2)
 
     def marked() -> dict[str, Any]:
         fields: dict[str, Any] = {"shared": chance.choice(["", "spring", "summer", "winter"])}
@@ -284,7 +296,7 @@ async def revoked_keys(world: "World") -> None:
     world.serve(*names, shared=len(names) > 1)
     await world.found("red", "blue", "green")
     if chance.random() < 0.5:
-        _some_die(world, chance, kills=1)
+        some_die(world, chance, kills=1)
     for key in world.keys[2:]:
         world.begin(world.revoke(key, chance.uniform(0, 30)))
     await ask_for_a_while(world, number=40, seconds=40)
@@ -298,7 +310,7 @@ async def two_servers(world: "World") -> None:
         world.turn_clock(server, chance.uniform(-2, 2))
     await world.found("red")
     await limit_spend(world, chance)
-    _some_die(world, chance, kills=2)
+    some_die(world, chance, kills=2)
     await ask_for_a_while(world, number=30, seconds=chance.choice([4, 15, 40]))
 
 
@@ -317,7 +329,7 @@ async def counters_away(world: "World") -> None:
         lost = chance.choice(faults[1:])
         world.faults.windows.append(Window(lost, begin, begin + chance.uniform(0, 0.2)))
     if chance.random() < 0.5:
-        _some_die(world, chance, kills=1)
+        some_die(world, chance, kills=1)
     seconds = chance.choice([4, 15, 40])
     await ask_for_a_while(world, number=30, seconds=seconds, more=lambda: some_long(chance))
 
@@ -339,91 +351,6 @@ async def counters_forget(world: "World") -> None:
         world.begin(forget(10 ** chance.uniform(-1, 1.5)))
     seconds = chance.choice([4, 15, 40])
     await ask_for_a_while(world, number=30, seconds=seconds, more=lambda: some_long(chance))
-
-
-def _some_die(world: "World", chance: Random, kills: int) -> None:
-    for server in world.servers:
-        if chance.random() < 0.6:
-            kill_soon(server, chance, kills=kills)
-            if chance.random() < 0.3:
-                # It comes back when what it had held was given up.
-                server.down_s = LONG_DOWN_S
-
-
-async def limit_spend(world: "World", chance: Random) -> None:
-    """Set a limit for everybody, and one for a workspace, that some of the requests reach."""
-    await world.limit_spend(chance.randint(3, 15) * USUAL_COST)
-    if chance.random() < 0.5:
-        amount = chance.randint(1, 10) * USUAL_COST
-        await world.limit_spend(amount, world.keys[1].workspace)
-
-
-def kill_soon(server: Server, chance: Random, kills: int) -> None:
-    """Kill the process that serves now at a drawn step, and some of those that come after it."""
-    server.lifespan = dies_soon(chance, kills - 1)
-    server.down_s = chance.choice([SHORT_DOWN_S, DOWN_S])
-    if server.life is not None:
-        server.life.dies_at = server.life.steps + chance.randint(1, 1500)
-
-
-def dies_soon(chance: Random, kills: int) -> Lifespan:
-    """Kill so many lives at a drawn step: early ones, while they start, as often as late ones."""
-    left = [kills]
-
-    def lifespan(number: int) -> int | None:
-        del number
-        if left[0] <= 0:
-            return None
-        left[0] -= 1
-        return int(10 ** chance.uniform(0, 3.5))
-
-    return lifespan
-
-
-def schedule(world: "World", chance: Random, faults: tuple[Fault, ...], seconds: float) -> None:
-    """Let some faults happen within the next seconds, short ones and long ones."""
-    now = world.loop.time()
-    for _ in range(chance.randint(1, 4)):
-        begin = now + seconds * chance.random() ** 2
-        lasts = chance.choice([0.05, 0.5, 3, 15, 40]) * chance.random()
-        server = chance.choice([None, *(server.name for server in world.servers)])
-        window = Window(chance.choice(faults), begin, begin + lasts, server)
-        world.faults.windows.append(window)
-        world.trace(f"schedules: {window.fault}", begin=begin, end=begin + lasts, server=server)
-
-
-def some_long(chance: Random) -> dict[str, Any]:
-    """Make one of four requests outlive the seeding of lost counters; some of these in silence."""
-    if chance.random() > 0.25:
-        return {}
-    wrong = chance.choice(["", "", f"please hang after {chance.choice([0, 5, 30])}"])
-    return {"words": 100, "max_tokens": 100, "wrong": wrong}
-
-
-async def ask_for_a_while(
-    world: "World",
-    *,
-    number: int,
-    seconds: float,
-    more: Callable[[], Mapping[str, Any]] = dict,
-) -> None:
-    """Let so many ask within these seconds: with every key, every server, streamed and whole."""
-    chance = world.chance_of("callers")
-
-    async def ask(at: float, place: int, fields: Mapping[str, Any]) -> None:
-        await asyncio.sleep(at)
-        await world.client(place).create(world.request(**fields))
-
-    for _ in range(number):
-        fields: dict[str, Any] = {
-            "key": chance.choice(world.keys),
-            "words": chance.choice([1, 3, 8, 20]),
-            "max_tokens": chance.choice([1, 5, 20, 40]),
-            "stream": chance.random() < 0.6,
-        }
-        fields |= more()
-        world.begin(ask(chance.uniform(0, seconds), chance.randrange(len(world.servers)), fields))
-    await world.asked()
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -449,5 +376,13 @@ SCENARIOS: Mapping[str, Scenario] = {
         two_servers,
         counters_away,
         counters_forget,
+        batches,
+        batches_killed,
+        batches_disk,
+        batches_clock,
+        batches_money,
+        batches_poisoned,
+        batches_shared,
+        batches_taken_over,
     )
 }

@@ -19,6 +19,7 @@ from antiphon.store.database.database import sqlite_url
 from antiphon.store.database.errors import StoreError
 from antiphon.store.prompt_cache.memory import MemoryCacheIndex
 from simulation.answers import Answer, Key, Request
+from simulation.batches import SentBatch
 from simulation.clients import Client
 from simulation.counters import CountersServer
 from simulation.engine import EngineRecord
@@ -59,6 +60,8 @@ class World:
         self.servers: list[Server] = []
         self.lives: list[Life] = []
         self.answers: list[Answer] = []
+        self.batches: list[SentBatch] = []
+        self.hangs = 0
         self.keys = [Key(API_KEY)]
         self.admin_key = ADMIN_KEY
         # When it was known that a key is revoked, in seconds of the run.
@@ -246,10 +249,14 @@ class World:
 
     def ledger(self) -> list[sqlite3.Row]:
         """Read the ledger past the program, in the order of admission."""
+        return self.stored("SELECT * FROM ledger ORDER BY started_at, id")
+
+    def stored(self, query: str) -> list[sqlite3.Row]:
+        """Read the database past the program."""
         connection = sqlite3.connect(self.database)
         try:
             connection.row_factory = sqlite3.Row
-            return connection.execute("SELECT * FROM ledger ORDER BY started_at, id").fetchall()
+            return connection.execute(query).fetchall()
         finally:
             connection.close()
 
@@ -260,6 +267,8 @@ class World:
             number = answer.request.number if answer.request else 0
             facts = (number, answer.sent_at, answer.ended_at, answer.ended, answer.status)
             digest.update(repr((facts, sorted(answer.headers.items()))).encode() + answer.body)
+        for batch in self.batches:
+            digest.update(repr((batch.id, batch.polls, batch.lines)).encode())
         return digest.hexdigest()[:16]
 
     def _ms(self) -> int:
