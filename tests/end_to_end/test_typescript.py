@@ -42,6 +42,10 @@ def test_typescript_sdk_throws_the_class_of_each_failure(scripted: Program) -> N
     node("--test", "failures.test.mjs", **told(scripted))
 
 
+def test_batches_of_both_lines_of_the_typescript_sdk_work(scripted: Program) -> None:
+    node("--test", "batches.test.mjs", **told(scripted))
+
+
 @pytest.mark.anyio
 async def test_an_aborted_stream_stops_the_engine(tiny: Program) -> None:
     requests = node("abort.mjs", **told(tiny)).split()
