@@ -21,7 +21,7 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("name", ["pipeline", "limits", "schemas", *LONG])
+@pytest.mark.parametrize("name", ["pipeline", "limits", "schemas", "batches", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     kept = tmp_path / "figures.json"
     command = (sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(kept))
@@ -41,6 +41,9 @@ def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None
     [
         *((name, "--rounds") for name in ("imports", "limits", "local", "pipeline", "startup")),
         ("prompt_cache", "--rounds"),
+        ("interference", "--rounds"),
+        ("batches", "--rounds"),
+        ("batches", "--requests"),
         ("memory", "--requests"),
         ("adapters", "--requests"),
         ("schemas", "--one"),
@@ -95,6 +98,14 @@ def test_forced_tools_are_counted(tiny_model: Path, tmp_path: Path) -> None:
     # An answer to a forced question has a call, and never the same one twice.
     assert counts["one call"] + counts["two calls or more"] == 3
     assert counts["an identical call twice"] == 0
+
+
+@pytest.mark.soak
+def test_interference_of_batches_is_measured(default_model: Path, tmp_path: Path) -> None:
+    figures = quick_figures("interference", default_model, tmp_path)
+    values = {one["what"]: one["values"] for one in figures}
+    assert values["first token without a batch: p50"][0] > 0
+    assert values["first token beside a batch: p50"][0] > 0
 
 
 def test_prompt_cache_is_measured_beside_bare_llama(tiny_model: Path, tmp_path: Path) -> None:
