@@ -10,6 +10,7 @@ from antiphon.core.ids import (
     SECRET_ENTROPY,
     api_key_id,
     audit_entry_id,
+    batch_id,
     checked_secret,
     hash_secret,
     hint,
@@ -37,6 +38,7 @@ def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"req_011C{BASE58}{{20}}", request_id(entropy))
     assert re.fullmatch(f"toolu_01{BASE58}{{22}}", tool_use_id(entropy))
     assert re.fullmatch(f"apikey_01{BASE58}{{22}}", api_key_id(entropy))
+    assert re.fullmatch(f"msgbatch_01{BASE58}{{22}}", batch_id(entropy))
 
 
 @given(ENTROPY)

@@ -26,7 +26,7 @@ def message_id(entropy: bytes) -> str:
 
 
 def batch_id(entropy: bytes) -> str:
-    """Return the id of a Message Batch."""
+    """`msgbatch_01` and 22 characters."""
     return public_id("msgbatch_01", entropy)
 
 
