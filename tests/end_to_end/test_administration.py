@@ -94,7 +94,7 @@ def test_sdk_reads_and_changes_keys(admin: Anthropic, raw: httpx2.Client) -> Non
 
 
 def test_sdk_sets_and_clears_rate_limits(admin: Anthropic) -> None:
-    (group, _) = admin.organization.rate_limits.list()
+    (group, *_) = admin.organization.rate_limits.list()
     workspace = admin.organization.workspaces.create(name="limited").id
     limits = admin.organization.workspaces.rate_limits
     value: Any = {"type": "requests_per_minute", "value": 7}
@@ -150,7 +150,7 @@ def test_sdk_walks_all_pages(admin: Anthropic) -> None:
     first = admin.organization.workspaces.list(limit=2)
     second = first.get_next_page()
     assert [one.id for one in first.data] != [one.id for one in second.data]
-    assert len(list(admin.organization.rate_limits.list(limit=1))) == 2
+    assert len(list(admin.organization.rate_limits.list(limit=1))) == 3
 
 
 def test_sdk_raises_the_class_of_each_admin_error(admin: Anthropic, server: Program) -> None:

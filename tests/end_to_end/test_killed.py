@@ -107,7 +107,8 @@ async def test_answered_requests_are_in_the_ledger_once_and_count_after_a_kill(
 
 async def test_server_that_is_stopped_bills_what_it_cuts_off(tmp_path: Path) -> None:
     chance = random.Random(8)  # noqa: S311 - a failure has to come back
-    configure(tmp_path, TEXT, speed=20)
+    # Longer than it takes until the signal, so that streams are cut in the middle.
+    configure(tmp_path, 4 * TEXT, speed=20)
     with serving(tmp_path, environ=environ(shutdown_grace_s="0")) as program:
         asyncio.get_running_loop().call_later(0.7, program.process.send_signal, signal.SIGTERM)
         told = await live(program.url, chance)

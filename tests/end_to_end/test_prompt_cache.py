@@ -138,10 +138,13 @@ def test_workspaces_share_nothing(server: tuple[Program, Path], sdk: anthropic.A
 
 def test_usage_command_has_what_was_told(tmp_path: Path) -> None:
     configure(tmp_path)
-    with serving(tmp_path, environ=environ()) as program:
-        with anthropic.Anthropic(base_url=program.url, api_key=KEY) as client:
-            told = [client.messages.create(**asked("a")) for _ in range(3)]
-        (line,) = run_json(tmp_path, "usage")
+    with (
+        serving(tmp_path, environ=environ()) as program,
+        anthropic.Anthropic(base_url=program.url, api_key=KEY) as client,
+    ):
+        told = [client.messages.create(**asked("a")) for _ in range(3)]
+    # A server that has ended has written its ledger.
+    (line,) = run_json(tmp_path, "usage")
     sums = [sum(one) for one in zip(*map(used, told), strict=True)]
     names = (
         "input_tokens",

@@ -15,6 +15,7 @@ from simulation.scenarios import SCENARIOS, STEPS, WRITES
 TESTS = Path(__file__).parents[1]
 # Of each scenario: about 90 in all. `make soak` plays many.
 SEEDS = 5
+SEEDS_OF_BATCHES = 2
 MANY_SEEDS = 100_000
 
 
@@ -37,7 +38,9 @@ def play(runner: Runner, scenario: str, seeds: Iterable[int]) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_invariants_hold(runner: Runner, scenario: str) -> None:
-    play(runner, scenario, range(1, SEEDS + 1))
+    # A seed of batches takes as long as several of the others.
+    seeds = SEEDS_OF_BATCHES if scenario.startswith("batches") else SEEDS
+    play(runner, scenario, range(1, seeds + 1))
 
 
 def test_invariants_hold_whichever_write_fails(runner: Runner) -> None:

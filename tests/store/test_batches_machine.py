@@ -254,13 +254,17 @@ class BatchesMachine(RuleBasedStateMachine):
                 self._free(request.batch_id, request.number, tried=tried)
 
     def leave(self, pick: int, most: int) -> None:
+        """End a lease, which may be over; what nobody has taken over waits again."""
         del most
         worker = self._worker(pick)
-        if self._as_owner(pick, leave):
+        self._write(lambda connection: leave(connection, worker))
+        if worker.id in self.leases:
             self.leases[worker.id] = NOON - DAY
-            for request in self.owned[worker.id]:
-                self._free(request.batch_id, request.number, tried=False)
-            self.owned[worker.id] = []
+        for known in self.batches.values():
+            for number, row in known.rows.items():
+                if row.worker == worker.id and row.state == RowState.CLAIMED:
+                    self._free(known.id, number, tried=False)
+        self.owned[worker.id] = []
 
     @precondition(lambda self: self.batches)
     @rule(pick=PICKS)

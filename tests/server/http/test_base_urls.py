@@ -64,10 +64,6 @@ HINTS = {
     "/api/chat": other_api("Ollama"),
     "/api/generate": other_api("Ollama"),
     "/api/tags": other_api("Ollama"),
-    "/v1/messages/batches": f"Antiphon does not serve Message Batches; the base URL is {BASE}.",
-    "/v1/messages/batches/b_1/results": (
-        f"Antiphon does not serve Message Batches; the base URL is {BASE}."
-    ),
     "/v1/files": f"Antiphon does not serve Files; the base URL is {BASE}.",
     "/v1/complete": f"Antiphon does not serve Text Completions; the base URL is {BASE}.",
     "/": GENERAL,

@@ -115,7 +115,7 @@ def add_conditions_on_postgresql() -> None:
     Named for both databases in the tables, the conditions would import PostgreSQL's dialect into
     every process.
     """
-    for table in (message_batches, batch_requests):
+    for table in metadata.tables.values():
         for index in table.indexes:
             where = index.dialect_options["sqlite"]["where"]
             index.dialect_options["postgresql"]["where"] = where

@@ -266,6 +266,5 @@ ledger = Table(
         "output_tokens",
         "cost",
         sqlite_where=_IN_BATCH,
-        postgresql_where=_IN_BATCH,
     ),
 )
