@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from antiphon.core.errors import InvalidRequestError
 from antiphon.core.ids import SECRET_ENTROPY, repeatable_entropy
 from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.service.idempotency_key import check_key, check_same
 from antiphon.store.idempotency import (
     RepeatableRequest,
     find_request,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
 
 REMEMBERED = timedelta(hours=24)
-LONGEST_NAME = 255
 
 
 class PriorResult(msgspec.Struct, frozen=True):
@@ -38,10 +37,7 @@ class Idempotency:
     """One idempotent request: its name, its parameters, and the secret of its sender."""
 
     def __init__(self, name: str, params: bytes, credential: str) -> None:
-        if not (name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_NAME):
-            raise InvalidRequestError(
-                f"Idempotency-Key: Input should be 1 to {LONGEST_NAME} printable ASCII characters"
-            )
+        check_key(name)
         # The stored name includes the secret of the sender: other senders may use the same name.
         self._name = sha256(f"{credential} {name}".encode("utf-8", "surrogatepass")).digest()
         self._params = sha256(params).digest()
@@ -55,8 +51,7 @@ class Idempotency:
         found = await find_request(connection, self._name)
         if found is None:
             return None
-        if found.asked != self._params:
-            raise InvalidRequestError("Idempotency-Key: it has been used for another request")
+        check_same(found.asked, self._params)
         return PriorResult(found.key_id, repeatable_entropy(self._credential, found.nonce))
 
     async def make(

@@ -10,11 +10,12 @@ from typing import Final
 import msgspec
 
 from antiphon.core.batches import LIFETIME, batch_not_found
-from antiphon.core.errors import InvalidRequestError, RateLimitError, RequestTooLarge
+from antiphon.core.errors import RateLimitError, RequestTooLarge
 from antiphon.core.ids import ID_ENTROPY, batch_id
 from antiphon.core.pagination import IdCursor
 from antiphon.service.access import Caller
-from antiphon.service.batches.creation import Creation, RepeatKey
+from antiphon.service.batches.creation import Creation
+from antiphon.service.idempotency_key import check_key, check_same
 from antiphon.store.batches.create import find_repeated
 from antiphon.store.batches.listing import (
     BatchList,
@@ -35,7 +36,6 @@ from antiphon.wire.batches import result_line
 
 CREATIONS_AT_ONCE: Final = 2
 """Bodies of batches that are read at the same time; others wait in their sockets."""
-LONGEST_REPEAT_KEY: Final = 255
 
 
 class BatchOwner(msgspec.Struct, frozen=True):
@@ -129,7 +129,7 @@ class Batches:
         self._added()
         return batch
 
-    async def _finished(self, creation: Creation, key: RepeatKey | None) -> Batch:
+    async def _finished(self, creation: Creation, key: bytes | None) -> Batch:
         if (made := await self._made_before(creation, key)) is None:
             await self._check_queue()
             try:
@@ -141,13 +141,13 @@ class Batches:
         await creation.drop()
         return made
 
-    async def _made_before(self, creation: Creation, key: RepeatKey | None) -> Batch | None:
+    async def _made_before(self, creation: Creation, key: bytes | None) -> Batch | None:
         if key is None:
             return None
         async with self._database.read() as connection:
-            found = await find_repeated(connection, key.digest)
-        if found is not None and found.asked != creation.asked:
-            raise InvalidRequestError("Idempotency-Key: it has been used for another request")
+            found = await find_repeated(connection, key)
+        if found is not None:
+            check_same(found.asked, creation.asked)
         return found
 
     async def _check_queue(self) -> None:
@@ -217,16 +217,13 @@ class Batches:
             after = page[-1].number
 
 
-def repeat_key(owner: BatchOwner, name: str) -> RepeatKey:
+def repeat_key(owner: BatchOwner, name: str) -> bytes:
     """Return the digest of an `Idempotency-Key`: other workspaces may use the same.
 
     Raises `InvalidRequestError`.
     """
-    if not (name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_REPEAT_KEY):
-        raise InvalidRequestError(
-            f"Idempotency-Key: Input should be 1 to {LONGEST_REPEAT_KEY} printable ASCII characters"
-        )
-    return RepeatKey(sha256(f"{owner.workspace_id or ''} {name}".encode()).digest())
+    check_key(name)
+    return sha256(f"{owner.workspace_id or ''} {name}".encode()).digest()
 
 
 def _known(found: Batch | None, wanted: str) -> Batch:

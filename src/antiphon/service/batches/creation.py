@@ -8,7 +8,6 @@ Memory: a piece, a group, the largest single request, and 32 bytes for each requ
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -30,13 +29,6 @@ from antiphon.wire.batch_body import BatchBody
 # One transaction adds so many requests, or so many bytes and one request.
 GROUP_ROWS: Final = 250
 GROUP_BYTES: Final = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatKey:
-    """The name of a create request that may come again, as a digest with its workspace."""
-
-    digest: bytes
 
 
 class Creation:
@@ -69,12 +61,13 @@ class Creation:
                     await self._store_group()
         self._body.end()
 
-    async def finish(self, repeat_key: RepeatKey | None) -> Batch:
+    async def finish(self, repeat_key: bytes | None) -> Batch:
         """Make the batch ready. Raises `DuplicateError` if another one has its key."""
-        digest = None if repeat_key is None else repeat_key.digest
         async with self._database.write() as connection:
             await self._add_group(connection)
-            return await make_ready(connection, self._batch.id, asked=self.asked, repeat_key=digest)
+            return await make_ready(
+                connection, self._batch.id, asked=self.asked, repeat_key=repeat_key
+            )
 
     async def drop(self) -> None:
         """Leave nothing behind. Raises `StoreError`; the upkeep then finds it later."""
