@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.store.database.database import sqlite_url
 from support.databases import numbers, postgres, postgres_url, unused_port
 from support.node import install
 from support.processes import KEY, Program, serving
+from support.servers import environ
 
 __all__ = ["numbers", "postgres", "postgres_url", "unused_port"]
 
@@ -77,3 +79,12 @@ def serving_model(
 def typescript() -> None:
     """Install the packages that the programs in `typescript/` import."""
     install()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """The URL of the database, and the settings of a server that uses it."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "antiphon.db"), environ()
+    url: str = request.getfixturevalue("postgres_url")
+    return url, environ(database_url=url)

@@ -14,14 +14,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from antiphon.store.database.database import sqlite_url
 from support.processes import KEY, serving
 from support.servers import (
     CUT,
     CUT_COST,
     Caller,
     configure,
-    environ,
     limit_spend,
     recorded,
     recorded_cost,
@@ -36,15 +34,6 @@ TEXT = "one two three four five six"
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
 # Longer than the lease of a worker that was killed.
 PATIENCE_S = 120.0
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
-    """The URL of the database, and the settings of a server that uses it."""
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path / "antiphon.db"), environ()
-    url: str = request.getfixturevalue("postgres_url")
-    return url, environ(database_url=url)
 
 
 def body() -> dict[str, Any]:

@@ -34,15 +34,6 @@ AT_ONCE = 40
 TEXT = "one two three " * 10
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
-    """The URL of the database, and the settings of a server that uses it."""
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path / "antiphon.db"), environ()
-    url: str = request.getfixturevalue("postgres_url")
-    return url, environ(database_url=url)
-
-
 async def live(url: str, chance: random.Random) -> list[Told]:
     """Send many requests of every kind until the server is killed."""
     told: list[Told] = []
