@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from antiphon.core.hints import NO_HINTS, Hints
+from antiphon.core.parking import Parking
 from antiphon.core.prompt import Confirmation
 from antiphon.engines.token.engine import TokenEngine, capabilities_of
 from antiphon.engines.token.machine import CompletionRequest, ImagePreparer, Piece, PieceEnd
@@ -52,9 +53,13 @@ class WordMachine:
 
     @asynccontextmanager
     async def completions(
-        self, prompt: RenderedPrompt, salt: str, hints: Hints = NO_HINTS
+        self,
+        prompt: RenderedPrompt,
+        salt: str,
+        hints: Hints = NO_HINTS,
+        parking: Parking | None = None,
     ) -> AsyncGenerator["WordMachine", None]:
-        del hints
+        del hints, parking
         async with self._slots:
             ends = {edge.at for edge in prompt.breakpoints}
             prefixes = {(salt, tuple(prompt.tokens[:at])) for at in ends}

@@ -11,6 +11,7 @@ import msgspec
 from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.images import MEDIA_TYPES
+from antiphon.core.parking import Parking
 from antiphon.wire.content import ContentParam, TextParam
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
@@ -108,6 +109,8 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """Stands for the caller's workspace: prompts of different salts never share a prefix."""
     hints: Hints = NO_HINTS
     """What the client says about the request; an engine may follow it or not."""
+    parking: Parking | None = None
+    """Whether the work can stop for others and go on later; an engine may use it or not."""
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Meta
 
+from antiphon.core.parking import Parking
 from antiphon.core.prompt import (
     Confirmation,
     PromptSize,
@@ -36,6 +37,7 @@ from antiphon.engines.base import (
     Started,
     checked,
 )
+from antiphon.engines.parkable import ParkableWork, StoppedError
 from antiphon.engines.scripted_prompt import (
     LONG_TEXT,
     CountedPrompt,
@@ -90,7 +92,8 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     second, 0 is unlimited; tokens that are reused are not read again. With `images` the model takes
     images, counts each as the Claude API does, and ignores their content. `kept_prefixes` is the
     number of prefixes up to a breakpoint that it keeps; 0 is an engine without a prompt cache. With
-    `computes_here` batches run only while no other request does, as on an engine with a model.
+    `computes_here` batches run only while no other request does, as on an engine with a model; work
+    of batches that has to make way goes on later if it `parks`, and begins again otherwise.
     """
 
     text: str = DEFAULT_TEXT
@@ -103,6 +106,7 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     images: bool = False
     kept_prefixes: Annotated[int, Meta(ge=0, le=1_000_000)] = 4096
     computes_here: bool = False
+    parks: bool = True
 
 
 class ScriptedEngine:
@@ -152,6 +156,8 @@ class ScriptedEngine:
         return read
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
+        parking = prompt.parking if self._options.parks else None
+        sleep = self._sleep if parking is None else _Parkable(parking, self._sleep).sleep
         counted = await self._counted(prompt)
         read = counted.size.tokens
         reply, script = await self._runner.run(
@@ -160,7 +166,9 @@ class ScriptedEngine:
         confirmed = self._confirmed(counted)
         yield Started(input_tokens=read, confirmed=confirmed)
         unread = read - (confirmed.reused if confirmed else 0)
-        await self._wait(reply.delay_s + _seconds(unread, self._options.prefill_tokens_per_second))
+        delay_s = reply.delay_s + _seconds(unread, self._options.prefill_tokens_per_second)
+        if delay_s:
+            await sleep(delay_s)
         if confirmed and (reply.error is None or reply.after):
             self._kept.keep(counted)
         room = self.capabilities.context_tokens - read
@@ -173,12 +181,14 @@ class ScriptedEngine:
         for event in islice(script, reply.after if fails else limit):
             sent += 1
             if pause or not sent % BREATH:
-                await self._sleep(pause)
+                await sleep(pause)
             yield event
         if reply.error is not None and (fails or sent < limit):
             raise EngineError(reply.error, "the script says so")
         # The token that ends a turn needs room as every other does.
         ends = sent < limit
+        if parking is not None:
+            parking.watch(None)
         yield Finished(FinishReason.END_TURN, tokens=1) if ends else Finished(full)
 
     async def aclose(self) -> None:
@@ -190,10 +200,6 @@ class ScriptedEngine:
             return None
         stored = frozenset(end.tokens for end in self._kept.worth_keeping(counted))
         return Confirmation(self._kept.reused(counted), stored, counted.size.breakpoints)
-
-    async def _wait(self, seconds: float) -> None:
-        if seconds:
-            await self._sleep(seconds)
 
     def _script(self, prompt: Prompt, work: Work) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
         last_user = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
@@ -209,6 +215,23 @@ class ScriptedEngine:
         thought = reply.thinking if prompt.thinking.mode != "disabled" else ""
         pieces = self._cut.get(text) or chunks(text)
         return reply, events_of(tokens(thought)[: prompt.thinking.budget], pieces, calls)
+
+
+class _Parkable:
+    """Sleeps that stand for work which can be parked. What was slept of a stopped one is lost."""
+
+    def __init__(self, parking: Parking, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._work = ParkableWork(parking)
+        self._sleep = sleep
+
+    async def sleep(self, seconds: float) -> None:
+        while True:
+            try:
+                await self._work.step(partial(self._sleep, seconds))
+            except StoppedError:
+                await self._work.park()
+            else:
+                return
 
 
 def _seconds(amount: int, per_second: float) -> float:

@@ -11,6 +11,7 @@ import msgspec
 from antiphon.core.errors import AuthenticationError, PermissionError_
 from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.ids import hash_secret
+from antiphon.core.parking import Parking
 from antiphon.service.accounts import Accounts
 from antiphon.store.accounts import ApiKey, KeyKind
 from antiphon.store.directory import Directory
@@ -47,7 +48,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     """The caller of a request, its id, the version of the API, and the size of its body in bytes.
 
     `retries` is the number of earlier tries, if the client states it. `hints` are the client's. A
-    request of a batch has its `batch_id`.
+    request of a batch has its `batch_id`, and may be parked.
     """
 
     caller: Caller
@@ -57,6 +58,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     retries: int | None = None
     hints: Hints = NO_HINTS
     batch_id: str | None = None
+    parking: Parking | None = None
 
     @property
     def tier(self) -> ServiceTier:

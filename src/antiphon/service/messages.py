@@ -92,13 +92,15 @@ class Messages:
     ) -> "AnswerContext":
         """As `answer`, for a request of a batch: it waits until no interactive one needs the room.
 
-        `make_way` is called, at most once, if the request has to end for an interactive one: the
-        block is then to be cancelled. The bill is the answer's `entry`, which is written nowhere.
+        `make_way` is called, at most once, if the request has to end for an interactive one because
+        its engine cannot park it: the block is then to be cancelled. The bill is the answer's
+        `entry`, which is written nowhere.
         Raises `SpendLimitReachedError` too.
         """
         model = self._models.find(params.model)
         model.engine()  # a model that is loading has no lane yet
         ticket = model.gate.batches.ticket(make_way)
+        context = replace(context, parking=ticket)
         return AnswerContext(ticket, partial(self._admitted, model, params, context))
 
     async def _admitted(
@@ -214,7 +216,7 @@ class Messages:
                 # Fetched content follows the same rules as content of the request.
                 prompt = await self._checked(check, fetched, BODY_FOR_A_THREAD)
         if context.hints is not NO_HINTS:
-            prompt = structs.replace(prompt, hints=context.hints)
+            prompt = structs.replace(prompt, hints=context.hints, parking=context.parking)
         prompt = await offload(context.size, thinking_for_engine, prompt, self._signing_key)
         prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
         return self._caching.salted(prompt, context.caller)

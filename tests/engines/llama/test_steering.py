@@ -39,7 +39,7 @@ def test_slot_is_held_as_long_as_tools_take(durations: tuple[int, ...], held_s: 
 
 
 def test_request_of_a_batch_waits_and_is_read_in_portions() -> None:
-    assert steering_of(OF_BATCH, "salt") == Steering(waits=True, portion=BATCH_PORTION)
+    assert steering_of(OF_BATCH, "salt") == Steering(waits=True, spare=True, portion=BATCH_PORTION)
 
 
 def test_side_requests_wait_and_displace_nothing() -> None:

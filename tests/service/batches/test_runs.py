@@ -117,6 +117,12 @@ class Office:
     def lane(self) -> BatchLane:
         return self.platform.models.served[0].gate.batches.lane
 
+    async def generating(self, number: int) -> None:
+        """Wait until the engine works on so many requests of batches."""
+        with anyio.fail_after(10):
+            while sum(one._stop is not None for one in self.lane.running) < number:  # noqa: ASYNC110 - engines tell nobody
+                await anyio.sleep(0.01)
+
     async def begun(self) -> None:
         """Wait until a batch request holds money: its answer is being made."""
         await self.platform.ledger.flush()
@@ -226,8 +232,41 @@ async def test_spend_limit_keeps_a_run_back_and_holds_nothing(start: Any) -> Non
     assert (await office.balance()).held == 0
 
 
-async def test_run_makes_way_for_an_interactive_request(start: Any) -> None:
+async def test_run_is_parked_for_an_interactive_request(start: Any) -> None:
+    office = await start(computes_here=True, tokens_per_second=20)
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(office.run()) for _ in range(2)]
+        await office.generating(2)
+        async with office.answer() as answer:
+            await answer.message()
+            assert not office.lane.running
+            assert office.lane.waiting == 2
+        for run in running:
+            assert isinstance(await run, RunSucceeded)
+    use = office.lane.idle_use
+    assert (use.yielded, use.delayed) == (2, 1)
+    assert 0 < use.longest_delay_s < 1
+
+
+async def test_run_that_is_cancelled_while_it_is_parked_leaves_nothing(start: Any) -> None:
     office = await start(computes_here=True)
+    running = asyncio.create_task(office.run("slow"))
+    await office.generating(1)
+    async with office.answer() as answer:
+        await answer.message()
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+        assert office.lane.waiting == 0
+    await office.platform.ledger.flush()
+    assert (await office.balance()).held == 0
+    assert isinstance(await office.run(), RunSucceeded)
+
+
+async def test_run_on_an_engine_that_cannot_park_ends_for_an_interactive_request(
+    start: Any,
+) -> None:
+    office = await start(computes_here=True, parks=False)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(office.run("slow"))
         waiting = group.create_task(office.run("slow"))

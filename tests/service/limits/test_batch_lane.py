@@ -283,3 +283,74 @@ async def test_batch_work_that_has_a_machine_goes_on_without_a_pause() -> None:
     assert batches.inside == []
     await anyio.sleep(0.05)
     assert batches.inside == [2]
+
+
+async def parked(batches: Batches, number: int) -> "asyncio.Task[None]":
+    """Park a request that was told to stop."""
+    parking = asyncio.ensure_future(batches.tickets[number].park())
+    await anyio.lowlevel.checkpoint()
+    return parking
+
+
+async def test_request_that_an_engine_watches_is_told_to_stop_instead_of_to_end() -> None:
+    gate = Gate(concurrent=4, queued=0)
+    local(Clock(), gate)
+    batches, stopped = Batches(gate), []
+    await batches.enter(2)
+    batches.tickets[0].watch(lambda: stopped.append(0))
+    await gate.enter()
+    assert (stopped, batches.told) == ([0], [1])
+
+
+async def test_parked_requests_go_on_before_others_and_in_their_order() -> None:
+    gate, window = Gate(concurrent=4, queued=0), Window(3)
+    gate.batches.pacing = window
+    local(Clock(), gate)
+    batches = Batches(gate)
+    await batches.enter(4)
+    await gate.enter()
+    assert batches.told == [2, 1, 0]
+    going_on = [await parked(batches, number) for number in batches.told]
+    assert batches.inside == []
+    assert gate.batches.lane.waiting == 4
+    window.size = 2
+    gate.leave()
+    await anyio.lowlevel.checkpoint()
+    assert batches.inside == [0, 1]
+    assert [task.done() for task in going_on] == [False, True, True]
+
+
+async def test_request_that_was_parked_can_be_told_to_stop_again() -> None:
+    gate, clock = Gate(concurrent=1, queued=0), Clock()
+    lane = local(clock, gate)
+    batches = Batches(gate)
+    await batches.enter()
+    for _ in range(2):
+        await gate.enter()
+        clock.seconds += 0.5
+        going_on = await parked(batches, 0)
+        gate.leave()
+        await going_on
+        assert batches.inside == [0]
+    assert batches.told == [0, 0]
+    use = lane.idle_use
+    assert (use.yielded, use.delayed, use.delay_s, use.longest_delay_s) == (2, 2, 1.0, 0.5)
+    assert use.busy_s == 1.0
+
+
+@pytest.mark.parametrize("let_in_first", [False, True])
+async def test_parked_request_that_is_cancelled_leaves_its_room(let_in_first: bool) -> None:
+    gate = Gate(concurrent=1, queued=0)
+    batches = Batches(gate)
+    await batches.enter(2)
+    await gate.enter()
+    gone = await parked(batches, 0)
+    steps: list[Callable[[], Any]] = [gate.leave, gone.cancel]
+    for step in steps if let_in_first else reversed(steps):
+        step()
+    await asyncio.wait([gone])
+    assert gone.cancelled()
+    batches.leave(0)  # as the end of its answer does
+    await anyio.lowlevel.checkpoint()
+    assert batches.inside == [1]
+    assert gate.batches.lane.waiting == 0

@@ -5,16 +5,19 @@ the same workspace, or a snapshot is restored into the slot where least is lost.
 another prompt is reading just now is waited for.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
 from antiphon.core.hints import NO_HINTS, Hints
+from antiphon.core.parking import Parking
 from antiphon.core.prompt import Confirmation
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.flights import Flight, Flights
+from antiphon.engines.llama.parkable import ParkableCompletions
 from antiphon.engines.llama.prompt_slot import Mark, PromptSlot, SlotParts, SlotPrompt
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.llama.slot_pool import SlotPool
@@ -56,7 +59,8 @@ class LlamaMachine:
     """One llama.cpp. Requests without a slot wait here.
 
     In llama.cpp each of them would hold one of the threads that also tokenize and answer health
-    checks. Prefixes of fewer than `minimum_tokens` are not kept.
+    checks. Prefixes of fewer than `minimum_tokens` are not kept. Batches leave one slot to others,
+    so that what a conversation has there is not lost to them.
     """
 
     keeps_prefixes = True
@@ -68,6 +72,7 @@ class LlamaMachine:
         self.parts = parts
         self._minimum_tokens = minimum_tokens
         self._pool = SlotPool(slots, lambda: parts.server.generation)
+        self._spare = asyncio.Semaphore(max(1, slots - 1))
         self._flights = Flights()
 
     @property
@@ -83,11 +88,21 @@ class LlamaMachine:
 
     @asynccontextmanager
     async def completions(
-        self, prompt: RenderedPrompt, salt: str, hints: Hints = NO_HINTS
-    ) -> AsyncGenerator[LlamaCompletions, None]:
+        self,
+        prompt: RenderedPrompt,
+        salt: str,
+        hints: Hints = NO_HINTS,
+        parking: Parking | None = None,
+    ) -> AsyncGenerator[LlamaCompletions | ParkableCompletions, None]:
         slot_prompt = self.slot_prompt(salt, prompt.tokens, prompt.breakpoints, hints=hints)
-        async with self.completions_of(slot_prompt) as completions:
-            yield completions
+        if parking is None:
+            async with self.completions_of(slot_prompt) as completions:
+                yield completions
+            return
+        parkable = ParkableCompletions(self.client, self._slot, slot_prompt, parking)
+        async with aclosing(parkable):
+            await parkable.open()
+            yield parkable
 
     @asynccontextmanager
     async def completions_of(self, prompt: SlotPrompt) -> AsyncGenerator[LlamaCompletions, None]:
@@ -121,9 +136,13 @@ class LlamaMachine:
                     prompt.key,
                     snapshot_tokens=tokens,
                     rewinds=self.parts.rewinds,
+                    enough=prompt.enough,
                 )
 
-            async with self._pool.taken(choose, waits=waits) as taken:
+            async with AsyncExitStack() as stack:
+                if prompt.steering.spare:
+                    await stack.enter_async_context(self._spare)
+                taken = await stack.enter_async_context(self._pool.taken(choose, waits=waits))
                 flights += self._begin_flights(prompt) if waits else []
                 slot = PromptSlot(self.parts, taken, prompt)
                 await slot.prepare(found, flights)

@@ -17,6 +17,7 @@ import msgspec
 
 from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.images import read_base64, read_head
+from antiphon.core.parking import Parking
 from antiphon.core.prompt import Confirmation
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.machine import LlamaCompletions, LlamaMachine
@@ -220,9 +221,15 @@ class MultimodalReader:
 
     @asynccontextmanager
     async def completions(
-        self, prompt: RenderedPrompt, salt: str, hints: Hints = NO_HINTS
+        self,
+        prompt: RenderedPrompt,
+        salt: str,
+        hints: Hints = NO_HINTS,
+        parking: Parking | None = None,
     ) -> AsyncGenerator["MultimodalCompletions", None]:
-        del prompt  # it has holes, where the key has numbers
+        # The prompt has holes, where the key has numbers. What was written behind an image would
+        # have to be sent as text, so the work is not parked.
+        del prompt, parking
         key, prefixes = self.prompt.key, self.prompt.prefixes
         slot_prompt = self._machine.slot_prompt(salt, key, self._edges, prefixes, hints)
         async with self._machine.completions_of(slot_prompt) as completions:

@@ -50,7 +50,7 @@ class SlotPrompt(msgspec.Struct, frozen=True):
 
     `tokens` are its tokens, with other numbers for those of an image: so they say of which.
     `key` is the same, packed. `media` are the prompts to send for the prefixes at marks behind an
-    image, instead of tokens.
+    image, instead of tokens. A slot is chosen for `enough` of the tokens.
     """
 
     salt: str
@@ -59,6 +59,7 @@ class SlotPrompt(msgspec.Struct, frozen=True):
     marks: tuple[Mark, ...] = ()
     media: Mapping[int, MediaPrompt] = MappingProxyType({})
     steering: Steering = PLAIN
+    enough: int = ENOUGH
 
     def packed(self, at: int) -> bytes:
         """Return the first tokens, packed."""
@@ -129,6 +130,7 @@ class PromptSlot:
         """
         choice = self._taken.choice
         self._taken.held_s = self._prompt.steering.held_s
+        self._taken.spare = self._prompt.steering.spare
         if choice.erase:
             await self._erase()
         if choice.restore and snapshot is not None:

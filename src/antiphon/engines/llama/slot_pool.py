@@ -69,7 +69,7 @@ class TakenSlot:
     """A slot while one prompt has it, from the choice on.
 
     `generation` is that of the child in which it was chosen. `held_s` is how long it is held for
-    its session afterwards.
+    its session afterwards; a `spare` one is the first that others get.
     """
 
     def __init__(self, state: SlotState, choice: SlotChoice, generation: int) -> None:
@@ -77,6 +77,7 @@ class TakenSlot:
         self.choice = choice
         self.generation = generation
         self.held_s = 0.0
+        self.spare = False
 
     @property
     def id(self) -> int:
@@ -150,4 +151,4 @@ class SlotPool:
         now = self._now()
         self._generations[taken.id] = generation
         self._held_until[taken.id] = now + taken.held_s
-        self._states[taken.id] = replace(state, busy=False, used_at=now)
+        self._states[taken.id] = replace(state, busy=False, spare=taken.spare, used_at=now)

@@ -19,6 +19,7 @@ class SlotState(msgspec.Struct, frozen=True, kw_only=True):
       salt stays until the slot is erased; without one the slot is empty.
     - `busy`: whether it computes an answer.
     - `kept`: whether a session will come back to it, as while its tool runs.
+    - `spare`: whether a batch has used it, which may read its prompt again.
     - `used_at`: when it was last used, in seconds.
     """
 
@@ -27,6 +28,7 @@ class SlotState(msgspec.Struct, frozen=True, kw_only=True):
     tokens: bytes = b""
     busy: bool = False
     kept: bool = False
+    spare: bool = False
     used_at: float = 0.0
 
 
@@ -44,21 +46,22 @@ class SlotChoice(msgspec.Struct, frozen=True, kw_only=True):
     restore: bool
 
 
-def choose_slot(
+def choose_slot(  # noqa: PLR0913 - the properties of a prompt
     slots: Iterable[SlotState],
     salt: str,
     tokens: bytes,
     *,
     snapshot_tokens: int = 0,
     rewinds: bool = True,
+    enough: int = ENOUGH,
 ) -> SlotChoice | None:
     """Choose a free slot for a prompt of packed `tokens`; `None` if all are busy.
 
     The slot with the longest prefix of the prompt is chosen, if it is of the same workspace, has at
-    least `ENOUGH` tokens, and no fewer than the longest snapshot, which has `snapshot_tokens` (0 if
+    least `enough` tokens, and no fewer than the longest snapshot, which has `snapshot_tokens` (0 if
     there is none, or if restoring it would take longer than reading). Otherwise the prompt goes
-    where least is lost: into an empty slot, then one that no session comes back to, then the one
-    that was not used for the longest time.
+    where least is lost: into an empty slot, then a spare one, then one that no session comes back
+    to, then the one that was not used for the longest time.
 
     A model that does not rewind (a sliding window, recurrent layers) can only go on behind
     everything that a slot holds: with `rewinds` false, other slots hold nothing of the prompt.
@@ -70,7 +73,7 @@ def choose_slot(
         return None
     held = {slot.id: _held(slot, salt, tokens, rewinds=rewinds) for slot in free}
     best = max(free, key=lambda slot: (held[slot.id], -len(slot.tokens), -slot.id))
-    if held[best.id] >= max(ENOUGH, snapshot_tokens):
+    if held[best.id] >= max(enough, snapshot_tokens):
         return SlotChoice(slot=best.id, reused=held[best.id], erase=False, restore=False)
     chosen = min(free, key=lambda slot: (*_loss(slot), slot.id))
     foreign = chosen.salt is not None and chosen.salt != salt
@@ -98,6 +101,6 @@ def _held(slot: SlotState, salt: str, tokens: bytes, *, rewinds: bool) -> int:
     return shared if whole else 0
 
 
-def _loss(slot: SlotState) -> tuple[bool, bool, float]:
+def _loss(slot: SlotState) -> tuple[bool, bool, bool, float]:
     """Return what orders slots by what is lost if their KV goes."""
-    return slot.salt is not None, slot.kept, slot.used_at
+    return slot.salt is not None, not slot.spare, slot.kept, slot.used_at

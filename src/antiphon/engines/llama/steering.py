@@ -35,6 +35,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     - `waits`: requests of others that come later may have a slot first.
     - `held_s`: how long its slot is held for the session after the answer.
     - `displaces`: what it keeps may displace what others keep.
+    - `spare`: its slot is the first that others get.
     - `portion`: how many tokens of its prompt are read at once, so that it can be given up soon.
     - `session`: whose prefixes it keeps, and `drops` those that the session kept before.
     """
@@ -42,6 +43,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     waits: bool = False
     held_s: float = 0.0
     displaces: bool = True
+    spare: bool = False
     portion: int | None = None
     session: Session | None = None
     drops: bool = False
@@ -60,6 +62,7 @@ def steering_of(hints: Hints, salt: str) -> Steering:
         waits=hints.in_batch or hints.request_class in _SIDE,
         held_s=0.0 if session is None or read_once else _held_s(hints),
         displaces=not read_once,
+        spare=hints.in_batch,
         portion=BATCH_PORTION if hints.in_batch else None,
         session=session,
         drops=hints.was_compacted and session is not None,

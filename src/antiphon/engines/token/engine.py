@@ -89,7 +89,8 @@ class TokenEngine(Generic[Machine]):
         marked = bool(rendered.breakpoints) and self.machine.keeps_prefixes
         if not marked:
             yield Started(input_tokens=len(given.tokens))
-        async with reader.completions(rendered, prompt.cache_salt, prompt.hints) as completions:
+        place = reader.completions(rendered, prompt.cache_salt, prompt.hints, prompt.parking)
+        async with place as completions:
             generation = generate(completions, self._constraints, prompt, given)
             async with aclosing(generation) as events:
                 async for event in events:

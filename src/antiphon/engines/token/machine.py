@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from antiphon.core.hints import NO_HINTS, Hints
+from antiphon.core.parking import Parking
 from antiphon.core.prompt import Confirmation
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.images import RenderedPart
@@ -97,13 +98,18 @@ class PromptReader(Protocol):
     """A machine as one prompt sees it."""
 
     def completions(
-        self, prompt: RenderedPrompt, salt: str, hints: Hints = NO_HINTS
+        self,
+        prompt: RenderedPrompt,
+        salt: str,
+        hints: Hints = NO_HINTS,
+        parking: Parking | None = None,
     ) -> AbstractAsyncContextManager[Completions]:
         """Take a place for the completions of a prompt, and read it up to its last breakpoint.
 
         Waits while all places are taken. What the machine keeps of prompts is used for those of the
-        same `salt` only; `hints` may steer what it keeps, and who waits. The tokens of each
-        completion begin with those of the prompt.
+        same `salt` only; `hints` may steer what it keeps, and who waits. With `parking` the work
+        may stop for others and go on later. The tokens of each completion begin with those of the
+        prompt.
         """
         ...
 

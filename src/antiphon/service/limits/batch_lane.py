@@ -1,8 +1,11 @@
 """Where requests of batches wait and run, out of the way of interactive requests.
 
     BatchTicket.enter ──► runs ──► leave
-          waits │         └─ make_way: an interactive request needs the room; it ends, unbilled
-                └─ in its BatchQueue, one for each gate; a BatchLane has the queues of one machine
+        ▲ waits │          │ an interactive request needs the room
+        │       │          ├─ park: its engine stops, keeps what it has done, and goes on later
+        │       │          └─ make_way: its engine cannot park it; it ends, unbilled
+        │       └─ in its BatchQueue, one for each gate; a BatchLane has the queues of one machine
+        └─ first in its queue, if it was parked
 
 A batch request enters only into room that no interactive request uses, as far as the pacing of its
 model allows. On a lane of this machine it enters only while no interactive request is at any gate,
@@ -48,8 +51,8 @@ class IdleUse(msgspec.Struct, frozen=True):
     """How much of an engine's time batches used, and what interactive requests lost by it.
 
     `total_s`: the seconds since the start. `busy_s`: those in which at least one batch request ran.
-    `yielded`: the batch requests that were told to end. `delayed`: the interactive requests that
-    entered before such a request had ended; `delay_s` and `longest_delay_s` are the seconds until
+    `yielded`: the batch requests that were told to stop. `delayed`: the interactive requests that
+    entered before such a request had stopped; `delay_s` and `longest_delay_s` are the seconds until
     it had, together and at most. That is an upper bound of their wait for the engine: at the gate
     none of them waits.
     """
@@ -67,7 +70,7 @@ class BatchLane:
 
     `exclusive`: batch work runs only while no interactive request is at any of the gates, and
     begins when none has been for `quiet_s`. `running` has the requests that entered, in their
-    order, also those that were told to end; `waiting` is the number in the queues. `clock` returns
+    order, also those that were told to stop; `waiting` is the number in the queues. `clock` returns
     seconds that never go back.
     """
 
@@ -90,9 +93,9 @@ class BatchLane:
         self._use = IdleUse()
         self._began = clock()
         self._busy_since = 0.0
-        # The times at which interactive requests entered while requests were told to end.
+        # The times at which interactive requests entered while requests were told to stop.
         self._arrivals: list[float] = []
-        self._ending = 0
+        self._stopping = 0
 
     @property
     def idle_use(self) -> IdleUse:
@@ -104,20 +107,20 @@ class BatchLane:
         )
 
     def make_way(self, room: InteractiveRoom) -> None:
-        """Tell requests to end for an interactive one that has entered, the newest first.
+        """Tell requests to stop for an interactive one that has entered, the newest first.
 
-        All of them end on an exclusive lane; else those for which no room is left.
+        All of them stop on an exclusive lane; else those for which no room is left.
         """
         self._quiet = False
-        staying = [ticket for ticket in self.running if not ticket.ending]
+        staying = [ticket for ticket in self.running if not ticket.stopping]
         leaving = staying if self._exclusive else staying[room.free :]
         if leaving:
-            self._ending += len(leaving)
+            self._stopping += len(leaving)
             yielded = self._use.yielded + len(leaving)
             self._use = msgspec.structs.replace(self._use, yielded=yielded)
             for ticket in reversed(leaving):
-                ticket.end()
-        if self._ending:
+                ticket.stop()
+        if self._stopping:
             self._arrivals.append(self._clock())
 
     def let_in(self) -> None:
@@ -168,9 +171,9 @@ class BatchLane:
             busy_s = self._use.busy_s + now - self._busy_since
             self._use = msgspec.structs.replace(self._use, busy_s=busy_s)
             self._quiet = self._quiet and self.waiting > 0
-        if ticket.ending:
-            self._ending -= 1
-            if not self._ending:
+        if ticket.stopping:
+            self._stopping -= 1
+            if not self._stopping:
                 self._note_delays(now)
         self.let_in()
 
@@ -210,9 +213,9 @@ class BatchQueue:
         """Return the ticket of a request. `make_way` is called at most once: if it has to end."""
         return BatchTicket(self, make_way)
 
-    def add(self, ticket: "BatchTicket") -> None:
-        """Add a ticket behind the others, and let in what may enter."""
-        self._line.append(ticket)
+    def add(self, ticket: "BatchTicket", *, first: bool = False) -> None:
+        """Add a ticket behind the others, or before them, and let in what may enter."""
+        (self._line.appendleft if first else self._line.append)(ticket)
         self.lane.waiting += 1
         self.lane.let_in()
 
@@ -256,14 +259,20 @@ class BatchQueue:
 
 
 class BatchTicket:
-    """The ticket of one batch request: `enter`, then `leave`, as at the gate itself."""
+    """The ticket of one batch request: `enter`, then `leave`, as at the gate itself.
 
-    __slots__ = ("_entry", "_make_way", "_queue", "ending")
+    It is the `core.parking.Parking` of the request: while an engine watches it, the request is
+    parked where it would have to end otherwise. `stopping`: it was told to stop, and still runs.
+    """
+
+    __slots__ = ("_entry", "_inside", "_make_way", "_queue", "_stop", "stopping")
 
     def __init__(self, queue: BatchQueue, make_way: Callable[[], None]) -> None:
-        self.ending = False
+        self.stopping = False
         self._queue = queue
         self._make_way = make_way
+        self._stop: Callable[[], None] | None = None
+        self._inside = False
         self._entry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -273,7 +282,29 @@ class BatchTicket:
 
     async def enter(self) -> None:
         """Enter, at once or after any wait. What entered has to `leave`."""
-        self._queue.add(self)
+        try:
+            await self._admitted()
+        except asyncio.CancelledError:
+            self.leave()  # if it was let in together with the cancellation
+            raise
+
+    def leave(self) -> None:
+        """Leave, and let in the next one that may enter. A request that is parked has left."""
+        if self._inside:
+            self._inside = False
+            self._queue.leave(self)
+
+    def watch(self, stop: Callable[[], None] | None) -> None:
+        self._stop = stop
+
+    async def park(self) -> None:
+        self.leave()
+        self.stopping = False
+        self._entry = asyncio.get_running_loop().create_future()
+        await self._admitted(first=True)
+
+    async def _admitted(self, *, first: bool = False) -> None:
+        self._queue.add(self, first=first)
         if not self.waits:
             return
         try:
@@ -281,20 +312,14 @@ class BatchTicket:
         except asyncio.CancelledError:
             if self._entry.cancelled():
                 self._queue.remove(self)
-            else:
-                # It was let in together with the cancellation.
-                self.leave()
             raise
-
-    def leave(self) -> None:
-        """Leave, and let in the next one that may enter."""
-        self._queue.leave(self)
 
     def admit(self) -> None:
         """Let it in; only its queue calls it."""
+        self._inside = True
         self._entry.set_result(None)
 
-    def end(self) -> None:
-        """Tell it to end; only the lane calls it."""
-        self.ending = True
-        self._make_way()
+    def stop(self) -> None:
+        """Tell it to stop; only the lane calls it."""
+        self.stopping = True
+        (self._make_way if self._stop is None else self._stop)()

@@ -1,0 +1,182 @@
+"""Work of batches that makes way for others in llama.cpp, and goes on later."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from antiphon.core.hints import OF_BATCH
+from antiphon.core.prompt import Prompt, TextChunk
+from antiphon.engines.base import Finished, FinishReason
+from antiphon.engines.llama.client import LlamaClient
+from antiphon.engines.llama.engine import LlamaEngine
+from antiphon.engines.token.machine import CompletionRequest
+from support.caching import SLOTS, answered, asked, fill, opened, settled, text
+
+pytestmark = pytest.mark.anyio
+
+TOKENS = 24
+PIECES = 4
+
+
+@pytest.fixture(scope="module")
+async def engine(
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    weights: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[LlamaEngine]:
+    async with opened(weights, tmp_path_factory.mktemp("state")) as engine:
+        yield engine
+
+
+class Ticket:
+    """Parks work when a test says so, until it says that the work goes on."""
+
+    def __init__(self) -> None:
+        self.stop: Callable[[], None] | None = None
+        self.parked = asyncio.Event()
+        self.times = 0
+        self._going_on = asyncio.Event()
+
+    def watch(self, stop: Callable[[], None] | None) -> None:
+        self.stop = stop
+
+    async def park(self) -> None:
+        self.times += 1
+        self.parked.set()
+        await self._going_on.wait()
+        self._going_on.clear()
+
+    def tell(self) -> None:
+        assert self.stop is not None
+        self.stop()
+
+    def let_go_on(self) -> None:
+        self.parked.clear()
+        self._going_on.set()
+
+
+class Running:
+    """An answer to a prompt of a batch, as it is generated."""
+
+    def __init__(self, engine: LlamaEngine, prompt: Prompt, ticket: Ticket) -> None:
+        self.text = ""
+        self.tokens = 0
+        self.reason: FinishReason | None = None
+        self.pieces = 0
+        self.simple = True
+        """Whether each of the first pieces was one token: then it is known which."""
+        self.on_piece: Callable[[int], None] = lambda _: None
+        self._engine = engine
+        self._prompt = replace(prompt, hints=OF_BATCH, parking=ticket)
+
+    async def __call__(self) -> None:
+        async with aclosing(self._engine.generate(self._prompt)) as events:
+            async for event in events:
+                if isinstance(event, TextChunk):
+                    self.text += event.text
+                    self.tokens += event.tokens
+                    self.pieces += 1
+                    self.simple &= event.tokens == 1 or self.pieces > PIECES
+                    self.on_piece(self.pieces)
+                elif isinstance(event, Finished):
+                    self.tokens += event.tokens
+                    self.reason = event.reason
+
+
+async def talkative(engine: LlamaEngine, seed: str, words: int = 120) -> tuple[Prompt, Running]:
+    """Return a prompt to which a random model answers more than a few words, and its answer."""
+    for number in range(300):
+        prompt = asked(text(f"{seed} {number}", words), "What?", marks=[0], tokens=TOKENS)
+        answer = Running(engine, replace(prompt, cache_salt="other"), Ticket())
+        await answer()
+        if answer.pieces > PIECES and answer.simple:
+            return prompt, answer
+    raise AssertionError("this model says nothing")
+
+
+@pytest.mark.parametrize("displaced", [False, True], ids=["in its slot", "displaced"])
+async def test_answer_goes_on_where_it_was_parked(engine: LlamaEngine, *, displaced: bool) -> None:
+    prompt, whole = await talkative(engine, f"parked {displaced}")
+    await settled(engine)
+    ticket = Ticket()
+    running = Running(engine, prompt, ticket)
+    running.on_piece = lambda number: ticket.tell() if number in {2, PIECES} else None
+    async with asyncio.TaskGroup() as group:
+        group.create_task(running())
+        for _ in range(2):
+            await ticket.parked.wait()
+            assert not engine.machine.busy()
+            if displaced:
+                await fill(engine)
+            ticket.let_go_on()
+    assert (running.text, running.tokens) == (whole.text, whole.tokens)
+    assert (running.reason, ticket.times, ticket.stop) == (whole.reason, 2, None)
+
+
+async def test_prompt_that_goes_on_is_not_computed_again(engine: LlamaEngine) -> None:
+    prompt, whole = await talkative(engine, "kept")
+    ticket = Ticket()
+    running = Running(engine, prompt, ticket)
+    running.on_piece = lambda number: ticket.tell() if number == PIECES else None
+    async with asyncio.TaskGroup() as group:
+        group.create_task(running())
+        await ticket.parked.wait()
+        await settled(engine)
+        before = engine.machine.parts.tokens_read
+        ticket.let_go_on()
+    assert running.text == whole.text
+    # A model that cannot go back reads again what follows the breakpoint.
+    assert engine.machine.parts.tokens_read - before < 3 * TOKENS
+
+
+async def test_prompt_is_parked_while_it_is_read(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, whole = await talkative(engine, "reading")
+    ticket = Ticket()
+    complete = LlamaClient.complete
+    asks: list[int] = []
+
+    def noted(client: LlamaClient, request: CompletionRequest, *rest: Any) -> Any:
+        asks.append(len(request.tokens))
+        if len(asks) == 2:
+            ticket.tell()
+        return complete(client, request, *rest)
+
+    monkeypatch.setattr(LlamaClient, "complete", noted)
+    running = Running(engine, replace(prompt, cache_salt="new"), ticket)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(running())
+        await ticket.parked.wait()
+        assert not engine.machine.busy()
+        ticket.let_go_on()
+    assert running.text == whole.text
+
+
+async def test_constrained_answer_cannot_be_parked(engine: LlamaEngine) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["x"]}}, "required": ["a"],
+              "additionalProperties": False}  # fmt: skip
+    prompt = replace(asked(text("format", 20), "What?", tokens=200), output_schema=schema)
+    ticket = Ticket()
+    running = Running(engine, prompt, ticket)
+    watched: list[bool] = []
+    running.on_piece = lambda _: watched.append(ticket.stop is not None)
+    await running()
+    assert set(watched) == {False}
+    assert running.text.replace(" ", "").replace("\n", "") == '{"a":"x"}'
+
+
+async def test_batches_leave_one_slot_to_others(engine: LlamaEngine) -> None:
+    await answered(engine, asked(text("conversation", 200), tokens=4))
+    others = [
+        Running(engine, asked(text(f"many {number}", 150), tokens=4), Ticket())
+        for number in range(2 * SLOTS)
+    ]
+    await asyncio.gather(*(other() for other in others))
+    own_slots = [state for state in engine.machine._pool.states() if not state.spare]
+    assert len(own_slots) == 1
