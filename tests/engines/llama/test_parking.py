@@ -1,26 +1,20 @@
-"""Work of batches that makes way for others in llama.cpp, and goes on later."""
+"""Work of batches that makes way for others in one llama.cpp, and goes on later."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from antiphon.core.hints import OF_BATCH
-from antiphon.core.prompt import Prompt, TextChunk
-from antiphon.engines.base import Finished, FinishReason
 from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.engine import LlamaEngine
 from antiphon.engines.token.machine import CompletionRequest
 from support.caching import SLOTS, answered, asked, fill, opened, settled, text
+from support.parking import PIECES, TOKENS, Running, Ticket, talkative
 
 pytestmark = pytest.mark.anyio
-
-TOKENS = 24
-PIECES = 4
 
 
 @pytest.fixture(scope="module")
@@ -29,74 +23,8 @@ async def engine(
     weights: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[LlamaEngine]:
-    async with opened(weights, tmp_path_factory.mktemp("state")) as engine:
+    async with opened(weights, tmp_path_factory.mktemp("state"), batch_child=False) as engine:
         yield engine
-
-
-class Ticket:
-    """Parks work when a test says so, until it says that the work goes on."""
-
-    def __init__(self) -> None:
-        self.stop: Callable[[], None] | None = None
-        self.parked = asyncio.Event()
-        self.times = 0
-        self._going_on = asyncio.Event()
-
-    def watch(self, stop: Callable[[], None] | None) -> None:
-        self.stop = stop
-
-    async def park(self) -> None:
-        self.times += 1
-        self.parked.set()
-        await self._going_on.wait()
-        self._going_on.clear()
-
-    def tell(self) -> None:
-        assert self.stop is not None
-        self.stop()
-
-    def let_go_on(self) -> None:
-        self.parked.clear()
-        self._going_on.set()
-
-
-class Running:
-    """An answer to a prompt of a batch, as it is generated."""
-
-    def __init__(self, engine: LlamaEngine, prompt: Prompt, ticket: Ticket) -> None:
-        self.text = ""
-        self.tokens = 0
-        self.reason: FinishReason | None = None
-        self.pieces = 0
-        self.simple = True
-        """Whether each of the first pieces was one token: then it is known which."""
-        self.on_piece: Callable[[int], None] = lambda _: None
-        self._engine = engine
-        self._prompt = replace(prompt, hints=OF_BATCH, parking=ticket)
-
-    async def __call__(self) -> None:
-        async with aclosing(self._engine.generate(self._prompt)) as events:
-            async for event in events:
-                if isinstance(event, TextChunk):
-                    self.text += event.text
-                    self.tokens += event.tokens
-                    self.pieces += 1
-                    self.simple &= event.tokens == 1 or self.pieces > PIECES
-                    self.on_piece(self.pieces)
-                elif isinstance(event, Finished):
-                    self.tokens += event.tokens
-                    self.reason = event.reason
-
-
-async def talkative(engine: LlamaEngine, seed: str, words: int = 120) -> tuple[Prompt, Running]:
-    """Return a prompt to which a random model answers more than a few words, and its answer."""
-    for number in range(300):
-        prompt = asked(text(f"{seed} {number}", words), "What?", marks=[0], tokens=TOKENS)
-        answer = Running(engine, replace(prompt, cache_salt="other"), Ticket())
-        await answer()
-        if answer.pieces > PIECES and answer.simple:
-            return prompt, answer
-    raise AssertionError("this model says nothing")
 
 
 @pytest.mark.parametrize("displaced", [False, True], ids=["in its slot", "displaced"])

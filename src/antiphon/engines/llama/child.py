@@ -42,9 +42,10 @@ class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result of the start: an address, or an error."""
+    """The result of the start: an address, or an error; and whether there is a GPU."""
 
     address: str | None = None
+    gpu: bool = False
     error: str | None = None
 
 
@@ -56,14 +57,14 @@ def main() -> None:
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
     die_with_parent(config.parent, b"antiphon-llama")
     try:
-        server = _serve(config)
+        server, has_gpu = _serve(config)
     except TooLargeError as error:
         _report(report_to, ChildReport(error=str(error)))
         sys.exit(1)
     except (ImportError, RuntimeError, ValueError, AttributeError) as error:
         _report(report_to, ChildReport(error=f"{type(error).__name__}: {error}"))
         sys.exit(1)
-    _report(report_to, ChildReport(address=server.listening_address))
+    _report(report_to, ChildReport(address=server.listening_address, gpu=has_gpu))
     # The parent never writes again: this returns when the parent has ended, for any reason. That
     # ends the child on every system; on Linux PR_SET_PDEATHSIG does so even while a model loads.
     sys.stdin.buffer.read()
@@ -74,7 +75,8 @@ def _report(descriptor: int, report: ChildReport) -> None:
     os.write(descriptor, msgspec.json.encode(report) + b"\n")
 
 
-def _serve(config: ChildConfig) -> Any:
+def _serve(config: ChildConfig) -> tuple[Any, bool]:
+    """Return the server, and whether there is a GPU."""
     # OpenMP reads it when it is loaded. A value of the operator stays.
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
     import xllamacpp  # noqa: PLC0415 - heavy, and no other process may load it
@@ -96,7 +98,7 @@ def _serve(config: ChildConfig) -> Any:
         params.mmproj.path = config.mmproj
     _bound_memory(params)
     _listen(params, config)
-    return xllamacpp.Server(params)
+    return xllamacpp.Server(params), has_gpu
 
 
 def _set_batch(params: Any, batch: int | None) -> None:

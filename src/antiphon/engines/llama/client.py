@@ -1,7 +1,8 @@
 """llama.cpp's HTTP interface as a token machine; exceptions of aiohttp end here."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias, TypeVar
 
@@ -75,15 +76,17 @@ class SlotUse:
 
 
 class LlamaClient:
-    """The HTTP client of one llama.cpp."""
+    """The HTTP client of one llama.cpp. `now` is the clock by which it is silent, in seconds."""
 
     def __init__(
         self,
         server: LlamaServer,
         session: aiohttp.ClientSession,
         silence_timeout_s: float = SILENCE_TIMEOUT_S,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
+        self._now = now
         self._silence_timeout_s = silence_timeout_s
         self._session = session
         self._chores = asyncio.Semaphore(CHORES)
@@ -181,7 +184,7 @@ class LlamaClient:
             self._server.end(address, "llama.cpp was silent for too long and is restarted")
             response.close()
 
-        watch = SilenceWatch(self._silence_timeout_s, suspect, give_up)
+        watch = SilenceWatch(self._silence_timeout_s, suspect, give_up, now=self._now)
         watching = asyncio.create_task(watch.run(), name="antiphon-llama-silence")
         try:
             yield watch

@@ -1,6 +1,8 @@
 """llama.cpp as a token machine: opens a model in a child process, or on a running server."""
 
 import asyncio
+import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -9,8 +11,11 @@ from msgspec.structs import replace
 
 from antiphon.core.images import GIF, JPEG, PNG
 from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, checked
+from antiphon.engines.llama.batch_child import BatchChild
+from antiphon.engines.llama.child import ChildConfig
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
 from antiphon.engines.llama.machine import LlamaMachine
+from antiphon.engines.llama.memory import RESERVE, available_memory, own_memory
 from antiphon.engines.llama.multimodal import ImagePrompts, marker_of
 from antiphon.engines.llama.opening import alongside, opened_snapshots, rewinds
 from antiphon.engines.llama.options import LlamaOptions, decode_options
@@ -18,12 +23,16 @@ from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
 from antiphon.engines.llama.prompt_slot import SlotParts
 from antiphon.engines.llama.snapshots.ahead import check_ahead
+from antiphon.engines.llama.standstill import Standstill
 from antiphon.engines.llama.supervisor import RemoteServer, Supervisor
 from antiphon.engines.token.engine import TokenEngine, capabilities_of, open_template
 from antiphon.engines.token.prompt.tokens import Tokenizer
 
 IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
 """The formats that llama.cpp decodes; of a GIF it decodes the first frame."""
+
+MOST_STILL_S: Final = 86_400.0
+"""The most time that a child for batches takes to load, which stands still in between."""
 
 LlamaEngine: TypeAlias = TokenEngine[LlamaMachine]
 
@@ -40,7 +49,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
     """Open a model: its file in a child process, or the server that the option `url` names."""
     options = decode_options(config.model, config.options)
     async with AsyncExitStack() as stack:
-        parts = await _connect(config, options, stack)
+        parts, batches = await _connect(config, options, stack)
         client = parts.client
         try:
             props = await client.props()
@@ -52,7 +61,9 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         template = open_template(
             config.model, options, props.chat_template, bos=props.bos_token, eos=props.eos_token
         )
-        machine = LlamaMachine(parts, props.total_slots, minimum_tokens=config.cache_minimum_tokens)
+        machine = LlamaMachine(
+            parts, props.total_slots, minimum_tokens=config.cache_minimum_tokens, batches=batches
+        )
         if parts.store is not None:
             checks = check_ahead(parts.store, machine.busy)
             await stack.enter_async_context(alongside(checks))
@@ -74,11 +85,13 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
     raise AssertionError  # pragma: no cover - the stack does not swallow exceptions
 
 
-async def _connect(config: EngineConfig, options: LlamaOptions, stack: AsyncExitStack) -> SlotParts:
+async def _connect(
+    config: EngineConfig, options: LlamaOptions, stack: AsyncExitStack
+) -> tuple[SlotParts, BatchChild[LlamaMachine] | None]:
     if options.url is not None:
         session = await stack.enter_async_context(open_session(options.api_key))
         server = RemoteServer(options.url)
-        return SlotParts(LlamaClient(server, session, options.silence_timeout_s), server)
+        return SlotParts(LlamaClient(server, session, options.silence_timeout_s), server), None
     if config.weights is None:
         raise EngineStartError(f"Model `{config.model}` has neither weights nor a `url`.")
     return await _supervise(config, config.weights, options, stack)
@@ -86,25 +99,65 @@ async def _connect(config: EngineConfig, options: LlamaOptions, stack: AsyncExit
 
 async def _supervise(
     config: EngineConfig, weights: Path, options: LlamaOptions, stack: AsyncExitStack
-) -> SlotParts:
-    state_dir = config.state_dir
+) -> tuple[SlotParts, BatchChild[LlamaMachine] | None]:
     store = await stack.enter_async_context(
-        opened_snapshots(config.model, weights, state_dir, options)
+        opened_snapshots(config.model, weights, config.state_dir, options)
     )
-    folder = state_dir if store is None else store.folder
+    folder = config.state_dir if store is None else store.folder
     child = child_config(options, weights, folder)
-    session = await stack.enter_async_context(open_session(child.api_key))
+    parts = await run_child(child, options, stack)
+    parts.store, parts.erases = store, folder is not None
+    parts.rewinds = await asyncio.to_thread(rewinds, weights)
+
+    async def start_another(still: Standstill, closed: AsyncExitStack) -> LlamaMachine:
+        another = await run_child(child, options, closed, still)
+        # What the first one keeps is restored here as well, and the other way round.
+        another.store, another.erases = parts.store, parts.erases
+        another.rewinds, another.keeps_images = parts.rewinds, parts.keeps_images
+        return LlamaMachine(another, options.slots, minimum_tokens=config.cache_minimum_tokens)
+
+    def has_memory() -> bool:
+        first = parts.server.child if isinstance(parts.server, Supervisor) else None
+        needed = own_memory(first.pid) if isinstance(first, ChildProcess) else None
+        return needed is not None and available_memory() >= needed + RESERVE
+
+    batches = None
+    if _stands_still(parts.server, options):
+        batches = BatchChild(start_another, has_memory)
+        stack.push_async_callback(batches.aclose)
+    return parts, batches
+
+
+async def run_child(
+    config: ChildConfig,
+    options: LlamaOptions,
+    stack: AsyncExitStack,
+    still: Standstill | None = None,
+) -> SlotParts:
+    """Run a child until the stack is closed. One that may stand still is not ended for that."""
+    session = await stack.enter_async_context(open_session(config.api_key))
 
     async def start() -> ChildProcess:
-        return await start_child(child, options.start_timeout_s)
+        if still is None:
+            return await start_child(config, options.start_timeout_s)
+        return await start_child(config, MOST_STILL_S, spawned=still.take)
 
     async def healthy(address: str) -> bool:
-        return await is_healthy(session, address)
+        times = 0 if still is None else still.times
+        found = await is_healthy(session, address)
+        return found or (still is not None and (still.is_still or still.times != times))
 
     supervisor = Supervisor(start, healthy, options.wait_s)
     stack.push_async_callback(supervisor.aclose)
     await supervisor.open()
-    client = LlamaClient(supervisor, session, options.silence_timeout_s)
-    parts = SlotParts(client, supervisor, store, erases=folder is not None)
-    parts.rewinds = await asyncio.to_thread(rewinds, weights)
-    return parts
+    clock = time.monotonic if still is None else still.now
+    client = LlamaClient(supervisor, session, options.silence_timeout_s, clock)
+    return SlotParts(client, supervisor)
+
+
+def _stands_still(server: object, options: LlamaOptions) -> bool:
+    """Return whether a second child may compute batches."""
+    if options.batch_child is False or sys.platform != "linux":
+        return False
+    child = server.child if isinstance(server, Supervisor) else None
+    return isinstance(child, ChildProcess) and not child.has_gpu

@@ -15,6 +15,7 @@ from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.parking import Parking
 from antiphon.core.prompt import Confirmation
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
+from antiphon.engines.llama.batch_child import BatchChild
 from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.flights import Flight, Flights
 from antiphon.engines.llama.parkable import ParkableCompletions
@@ -60,15 +61,22 @@ class LlamaMachine:
 
     In llama.cpp each of them would hold one of the threads that also tokenize and answer health
     checks. Prefixes of fewer than `minimum_tokens` are not kept. Batches leave one slot to others,
-    so that what a conversation has there is not lost to them.
+    so that what a conversation has there is not lost to them; or they are computed in a child of
+    their own, `batches`.
     """
 
     keeps_prefixes = True
 
     def __init__(
-        self, parts: SlotParts, slots: int, *, minimum_tokens: int = MINIMUM_TOKENS
+        self,
+        parts: SlotParts,
+        slots: int,
+        *,
+        minimum_tokens: int = MINIMUM_TOKENS,
+        batches: "BatchChild[LlamaMachine] | None" = None,
     ) -> None:
         self.client = parts.client
+        self.batches = batches
         self.parts = parts
         self._minimum_tokens = minimum_tokens
         self._pool = SlotPool(slots, lambda: parts.server.generation)
@@ -94,15 +102,30 @@ class LlamaMachine:
         hints: Hints = NO_HINTS,
         parking: Parking | None = None,
     ) -> AsyncGenerator[LlamaCompletions | ParkableCompletions, None]:
-        slot_prompt = self.slot_prompt(salt, prompt.tokens, prompt.breakpoints, hints=hints)
-        if parking is None:
-            async with self.completions_of(slot_prompt) as completions:
-                yield completions
+        async with self.place(parking, hints) as (machine, told):
+            slot_prompt = machine.slot_prompt(salt, prompt.tokens, prompt.breakpoints, hints=told)
+            if parking is None or machine is not self:
+                async with machine.completions_of(slot_prompt) as completions:
+                    yield completions
+                return
+            parkable = ParkableCompletions(self.client, self._slot, slot_prompt, parking)
+            async with aclosing(parkable):
+                await parkable.open()
+                yield parkable
+
+    @asynccontextmanager
+    async def place(
+        self, parking: Parking | None, hints: Hints
+    ) -> AsyncGenerator[tuple["LlamaMachine", Hints]]:
+        """Yield the machine that computes a prompt, and the hints that it is to follow there.
+
+        In the child for batches nobody waits for them, and the work is parked as a whole.
+        """
+        if parking is None or self.batches is None:
+            yield self, hints
             return
-        parkable = ParkableCompletions(self.client, self._slot, slot_prompt, parking)
-        async with aclosing(parkable):
-            await parkable.open()
-            yield parkable
+        async with self.batches.place(parking) as machine:
+            yield (self, hints) if machine is None else (machine, NO_HINTS)
 
     @asynccontextmanager
     async def completions_of(self, prompt: SlotPrompt) -> AsyncGenerator[LlamaCompletions, None]:

@@ -29,6 +29,9 @@ CGROUP_MEMORY: Final = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+CGROUP_USED: Final = Path("/sys/fs/cgroup/memory.current")
+"""With the cache of files, which the system would give up: too much, never too little."""
+MEMORY_INFO: Final = Path("/proc/meminfo")
 EVERY_LAYER_ATTENDS: Final = frozenset(
     {
         "arcee", "baichuan", "command-r", "exaone", "gemma", "glm4", "granite", "granitemoe",
@@ -108,6 +111,22 @@ def physical_memory(limits: tuple[Path, ...] = CGROUP_MEMORY) -> int:
     return min([machine, *(limit for path in limits if (limit := _limit(path)) is not None)])
 
 
+def available_memory(
+    info: Path = MEMORY_INFO, limit: Path = CGROUP_MEMORY[0], used: Path = CGROUP_USED
+) -> int:
+    """Return the bytes that this process could still use now (Linux); 0 if that is not known."""
+    available = _kilobytes(info, "MemAvailable") or 0
+    most, taken = _limit(limit), _limit(used)
+    if most is None or taken is None:
+        return available
+    return max(0, min(available, most - taken))
+
+
+def own_memory(process: int) -> int | None:
+    """Return the bytes of memory that a process has for itself (Linux), without mapped files."""
+    return _kilobytes(Path(f"/proc/{process}/status"), "RssAnon")
+
+
 def refuse_too_large(weights: Path, context: int, slots: int, memory: int) -> None:
     """Raise `TooLargeError` for a context that plainly does not fit into memory.
 
@@ -146,6 +165,15 @@ def _limit(path: Path) -> int | None:
     try:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):  # no container, or `max`
+        return None
+
+
+def _kilobytes(path: Path, name: str) -> int | None:
+    """Return the bytes of a line such as `MemAvailable:  1024 kB`."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    except (OSError, ValueError, StopIteration):
         return None
 
 

@@ -227,13 +227,14 @@ class MultimodalReader:
         hints: Hints = NO_HINTS,
         parking: Parking | None = None,
     ) -> AsyncGenerator["MultimodalCompletions", None]:
-        # The prompt has holes, where the key has numbers. What was written behind an image would
-        # have to be sent as text, so the work is not parked.
-        del prompt, parking
+        del prompt  # it has holes, where the key has numbers
         key, prefixes = self.prompt.key, self.prompt.prefixes
-        slot_prompt = self._machine.slot_prompt(salt, key, self._edges, prefixes, hints)
-        async with self._machine.completions_of(slot_prompt) as completions:
-            yield MultimodalCompletions(completions, self._prompts, self.prompt)
+        # What was written behind an image would have to be sent as text to go on in another slot:
+        # such work is parked only in the child for batches.
+        async with self._machine.place(parking, hints) as (machine, told):
+            slot_prompt = machine.slot_prompt(salt, key, self._edges, prefixes, told)
+            async with machine.completions_of(slot_prompt) as completions:
+                yield MultimodalCompletions(completions, self._prompts, self.prompt)
 
 
 class MultimodalCompletions:

@@ -7,6 +7,7 @@ import secrets
 import signal
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,15 @@ CHORES: Final = 8
 
 
 class ChildProcess:
-    """A child that serves a model at `address` until it ends or is ended."""
+    """A child that serves a model at `address` until it ends or is ended.
+
+    `has_gpu` says whether there is a GPU for it.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.address = ""
+        self.has_gpu = False
+        self._still = False
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = process
         self._drain = asyncio.create_task(self._keep_last_lines())
@@ -48,7 +54,21 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
+    def stand_still(self) -> None:
+        """Let the process stand still (SIGSTOP), with all that it has in memory."""
+        self._still = True
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let the process go on where it stood still."""
+        self._still = False
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGCONT)
+
     async def aclose(self, grace_s: float = GRACE_S) -> None:
+        if self._still:
+            self.go_on()  # else it would not notice its end
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -84,14 +104,23 @@ class ChildProcess:
             rest = rest[-65_536:]
 
 
-async def start_child(config: ChildConfig, timeout_s: float) -> ChildProcess:
-    """Start a child and wait until it serves. Raises `EngineStartError` with one sentence."""
+async def start_child(
+    config: ChildConfig,
+    timeout_s: float,
+    *,
+    spawned: Callable[[ChildProcess], None] = lambda _: None,
+) -> ChildProcess:
+    """Start a child and wait until it serves. Raises `EngineStartError` with one sentence.
+
+    `spawned` gets the child when its process is there, before it loads the model.
+    """
     check_weights(Path(config.weights))
     if config.mmproj is not None:
         check_weights(Path(config.mmproj))
     child = ChildProcess(await _spawn(config.weights))
+    spawned(child)
     try:
-        child.address = await _address(child, config, timeout_s)
+        await _load(child, config, timeout_s)
     except BaseException:
         child.kill()
         await child.wait()
@@ -113,7 +142,8 @@ async def _spawn(weights: str) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
-async def _address(child: ChildProcess, config: ChildConfig, timeout_s: float) -> str:
+async def _load(child: ChildProcess, config: ChildConfig, timeout_s: float) -> None:
+    """Have a child load its model, and learn where it serves it."""
     try:
         async with asyncio.timeout(timeout_s):
             await child.configure(config)
@@ -126,7 +156,7 @@ async def _address(child: ChildProcess, config: ChildConfig, timeout_s: float) -
         child.kill()
         await child.wait()
         raise EngineStartError(load_failure(config, report.error or "", child.last_lines))
-    return report.address
+    child.address, child.has_gpu = report.address, report.gpu
 
 
 def load_failure(
