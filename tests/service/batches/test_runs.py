@@ -419,3 +419,12 @@ def test_decoding_raises_what_becomes_the_result() -> None:
     params = b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
     with pytest.raises(InvalidRequestError, match="max_tokens: Field required"):
         decode_params(params, VERSION, frozenset())
+
+
+@pytest.mark.parametrize("here", [False, True])
+async def test_only_batches_that_run_beside_interactive_requests_have_a_pace(
+    start: Any, *, here: bool
+) -> None:
+    office = await start({"workers": 1}, computes_here=here)
+    [model] = office.platform.models.served
+    assert (model.gate.batches.pacing is None) == here

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from antiphon.core.errors import OverloadedError
-from antiphon.service.limits.batch_lane import BatchLane
+from antiphon.service.limits.batch_lane import BatchLane, BatchTicket
 from antiphon.service.limits.gate import Gate
 from support.examples import examples
 
@@ -34,15 +34,20 @@ class Window:
 
 
 class Request:
-    """One request at a gate: a task that enters, stays until it may go, and leaves."""
+    """One request at a gate: a task that enters, stays until it may go, and leaves.
 
-    def __init__(self, at: int, *, batch: bool) -> None:
+    One of a batch that `parks` stops when it is told to, and goes on when it may enter again.
+    """
+
+    def __init__(self, at: int, *, batch: bool, parks: bool = False) -> None:
         self.at = at
         self.batch = batch
+        self.parks = batch and parks
         self.told = 0
         self.inside = False
         self.refused = False
         self._go = asyncio.Event()
+        self._wake = asyncio.Event()
 
     async def run(self, gate: Gate) -> None:
         place = gate.batches.ticket(self.make_way) if self.batch else gate
@@ -51,9 +56,18 @@ class Request:
         except OverloadedError:
             self.refused = True
             return
-        self.inside = True
         try:
-            await self._go.wait()
+            if isinstance(place, BatchTicket) and self.parks:
+                place.watch(self._wake.set)
+            while True:
+                self.inside = True
+                await self._wake.wait()
+                self._wake.clear()
+                self.inside = False
+                if self._go.is_set():
+                    return
+                assert isinstance(place, BatchTicket)
+                await place.park()
         finally:
             self.inside = False
             place.leave()
@@ -63,6 +77,7 @@ class Request:
 
     def end(self) -> None:
         self._go.set()
+        self._wake.set()
 
 
 class Model:
@@ -72,7 +87,7 @@ class Model:
         self.inside: list[Request] = []
         self.line: list[Request] = []
         self.told: list[Request] = []
-        self.windows = {UPSTREAM: CONCURRENT, **dict.fromkeys(LOCAL, CONCURRENT)}
+        self.window = CONCURRENT
 
     def here(self, at: int, *, batch: bool) -> list[Request]:
         return [one for one in self.inside if one.at == at and one.batch == batch]
@@ -108,10 +123,10 @@ class Model:
         self.inside.append(request)
 
     def _batch_room(self, at: int) -> int:
-        if at in LOCAL and any(self.here(one, batch=False) for one in LOCAL):
-            return 0
         free = CONCURRENT - len(self.here(at, batch=False))
-        return min(free, self.windows[at])
+        if at == UPSTREAM:
+            return min(free, self.window)
+        return 0 if any(self.here(one, batch=False) for one in LOCAL) else free
 
     def _make_way(self, request: Request) -> None:
         lane = LOCAL if request.at in LOCAL else (UPSTREAM,)
@@ -119,7 +134,11 @@ class Model:
             one for one in self.inside if one.batch and one.at in lane and one not in self.told
         ]
         room = CONCURRENT - len(self.here(request.at, batch=False))
-        self.told += staying if request.at in LOCAL else staying[room:]
+        leaving = staying if request.at in LOCAL else staying[room:]
+        parked = [one for one in leaving if one.parks]
+        self.inside = [one for one in self.inside if one not in parked]
+        self.line[:0] = parked
+        self.told += [one for one in leaving if not one.parks]
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -129,10 +148,9 @@ class GateMachine(RuleBasedStateMachine):
         self.model = Model()
         self.gates = [Gate(CONCURRENT, QUEUED) for _ in range(3)]
         machine = BatchLane(exclusive=True)
-        self.windows = []
+        self.window = Window()
         for at, gate in enumerate(self.gates):
-            self.windows.append(Window())
-            gate.batches.pacing = self.windows[-1]
+            gate.batches.pacing = self.window
             if at in LOCAL:
                 gate.batches.join(machine)
         self.tasks: dict[Request, asyncio.Task[None]] = {}
@@ -153,12 +171,12 @@ class GateMachine(RuleBasedStateMachine):
 
         self.runner.run(some_steps())
 
-    @rule(at=GATES, batch=st.booleans())
-    def enter(self, at: int, batch: bool) -> None:
+    @rule(at=GATES, batch=st.booleans(), parks=st.booleans())
+    def enter(self, at: int, batch: bool, parks: bool) -> None:
         async def start() -> None:
             self.tasks[request] = asyncio.create_task(request.run(self.gates[at]))
 
-        request = Request(at, batch=batch)
+        request = Request(at, batch=batch, parks=parks)
         self.runner.run(start())
         self._drain()
         assert request.refused != self.model.enter(request)
@@ -192,10 +210,11 @@ class GateMachine(RuleBasedStateMachine):
             assert task.done()
             assert task.cancelled() or task.exception() is None
 
-    @rule(at=GATES, size=st.integers(0, 3))
-    def set_window(self, at: int, size: int) -> None:
-        self.windows[at].size = self.model.windows[at] = size
-        watch = self.gates[at].batches.first_token_watch()
+    @rule(size=st.integers(0, 3))
+    def set_window(self, size: int) -> None:
+        self.window.size = self.model.window = size
+        assert all(self.gates[at].batches.first_token_watch() is None for at in LOCAL)
+        watch = self.gates[UPSTREAM].batches.first_token_watch()
         assert watch is not None
         watch(0.1)
         self._drain()

@@ -84,7 +84,7 @@ class BatchLane:
         self.queues: list[BatchQueue] = []
         self.running: dict[BatchTicket, None] = {}
         self.waiting = 0
-        self._exclusive = exclusive
+        self.exclusive = exclusive
         self._quiet_s = quiet_s
         self._clock = clock
         # Whether batch work has the lane: from the end of a pause to the next interactive request.
@@ -113,7 +113,7 @@ class BatchLane:
         """
         self._quiet = False
         staying = [ticket for ticket in self.running if not ticket.stopping]
-        leaving = staying if self._exclusive else staying[room.free :]
+        leaving = staying if self.exclusive else staying[room.free :]
         if leaving:
             self._stopping += len(leaving)
             yielded = self._use.yielded + len(leaving)
@@ -125,7 +125,7 @@ class BatchLane:
 
     def let_in(self) -> None:
         """Let requests in, in the order of each queue, while there is room for them."""
-        if self._exclusive and (self._busy or not self._is_quiet()):
+        if self.exclusive and (self._busy or not self._is_quiet()):
             return
         for queue in self.queues:
             queue.let_in()
@@ -192,16 +192,25 @@ class BatchLane:
 class BatchQueue:
     """The batch requests of one model: those that wait before its gate, and how many run.
 
-    `pacing` bounds them; without it they may take all room that is free.
+    `pacing` bounds them; without it they may take all room that is free, as on an exclusive lane,
+    where they never run beside interactive requests, so that there is nothing to measure.
     """
 
     def __init__(self, room: InteractiveRoom, lane: BatchLane) -> None:
         self.room = room
-        self.pacing: Pacing | None = None
         self.lane = lane
+        self._pacing: Pacing | None = None
         self._line: deque[BatchTicket] = deque()
         self._running = 0
         lane.queues.append(self)
+
+    @property
+    def pacing(self) -> Pacing | None:
+        return None if self.lane.exclusive else self._pacing
+
+    @pacing.setter
+    def pacing(self, pacing: Pacing | None) -> None:
+        self._pacing = pacing
 
     def join(self, lane: BatchLane) -> None:
         """Share a lane with other queues. Call it before the first request."""
@@ -242,14 +251,15 @@ class BatchQueue:
                 ticket.admit()
 
     def _most(self) -> int:
-        free = self.room.free
-        return free if self.pacing is None else min(free, self.pacing.window())
+        free, pacing = self.room.free, self.pacing
+        return free if pacing is None else min(free, pacing.window())
 
     def first_token_watch(self) -> Callable[[float], None] | None:
         """Return what takes the first-token time of a request admitted now; `None` if nobody."""
-        if self.pacing is None:
+        pacing = self.pacing
+        if pacing is None:
             return None
-        return partial(self._note_first_token, self.pacing, bool(self.lane.running))
+        return partial(self._note_first_token, pacing, bool(self.lane.running))
 
     def _note_first_token(self, pacing: Pacing, beside_batches: bool, seconds: float) -> None:  # noqa: FBT001 - a part of a `partial`
         beside = beside_batches or bool(self.lane.running)
