@@ -68,7 +68,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        return super().call_soon(_step, callback, *args, context=context)
+        step = _Step(callback, args)
+        step.handle = super().call_soon(step, context=context)
+        return step.handle
 
     def call_at(
         self,
@@ -77,7 +79,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        return super().call_at(when, _step, callback, *args, context=context)
+        step = _Step(callback, args)
+        step.handle = handle = super().call_at(when, step, context=context)
+        return handle
 
     # There is one thread.
     call_soon_threadsafe = call_soon
@@ -168,9 +172,23 @@ def inline_threads() -> Generator[None]:
         to_thread.run_sync = original
 
 
-def _step(callback: Callable[..., object], *args: Any) -> None:
-    owner = OWNER.get()
-    if owner is None or owner.may_step():
-        callback(*args)
-    else:
-        owner.park(partial(copy_context().run, callback, *args))
+class _Step:
+    """A callback and its handle: one that was parked can still be cancelled, as in a real loop."""
+
+    __slots__ = ("_args", "_callback", "handle")
+    handle: asyncio.Handle
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._callback = callback
+        self._args = args
+
+    def __call__(self) -> None:
+        owner = OWNER.get()
+        if owner is None or owner.may_step():
+            self._callback(*self._args)
+        else:
+            owner.park(partial(copy_context().run, self._late))
+
+    def _late(self) -> None:
+        if not self.handle.cancelled():
+            self._callback(*self._args)

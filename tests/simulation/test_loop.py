@@ -111,6 +111,34 @@ def test_task_of_a_dead_process_runs_no_finally(dies_at: int) -> None:
     loop.close()
 
 
+def test_timer_that_ends_while_its_process_hangs_can_still_be_cancelled() -> None:
+    loop = loop_of(1)
+    process = Process()
+    woken = asyncio.Event()
+
+    async def work() -> None:
+        async with asyncio.timeout(2):
+            await woken.wait()
+
+    context = copy_context()
+    context.run(OWNER.set, process)
+    task = loop.create_task(work(), context=context)
+    loop.run_until_complete(asyncio.sleep(1))
+    # It takes no step from now on: neither when it is woken, nor when its time is over.
+    process.dies_at = 0
+    woken.set()
+    loop.run_until_complete(asyncio.sleep(2))
+    faults: list[object] = []
+    loop.set_exception_handler(lambda _, fault: faults.append(fault))
+    process.dies_at = None
+    for step in process.parked:
+        loop.call_soon(step)
+    loop.run_until_complete(task)
+    assert len(process.parked) == 2
+    assert faults == []
+    loop.close()
+
+
 def test_seed_decides_every_order() -> None:
     def order(seed: int) -> list[int]:
         loop = loop_of(seed)
