@@ -16,7 +16,8 @@ from antiphon.core.limits.spend import accounts_of
 from antiphon.core.limits.values import Balance, Scope
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.service.batches.runs import BatchRequest, BatchRun, BatchRunner, RunSucceeded
-from antiphon.service.batches.worker import BatchWorker, Tenure, WorkerParts
+from antiphon.service.batches.tenure import Tenure, WorkerParts
+from antiphon.service.batches.worker import BatchWorker
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.settings import PriceSettings
 from antiphon.store.batches.commits import FinishedRequest, commit

@@ -13,8 +13,9 @@ from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.group_commit import GroupCommit
 from antiphon.service.batches.pace import CEILING, ModelPace
 from antiphon.service.batches.runs import BatchRunner
+from antiphon.service.batches.tenure import WorkerParts
 from antiphon.service.batches.upkeep import BatchUpkeep
-from antiphon.service.batches.worker import BatchWorker, WorkerParts
+from antiphon.service.batches.worker import BatchWorker
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.batch_lane import BatchQueue
 from antiphon.service.messages import Messages

@@ -1,0 +1,97 @@
+"""Runs a claimed request of a batch until it has an ending.
+
+A run that made way, or failed, is begun again here. What fails again and again ends as errored, and
+what waits for money, or for a model, is given back.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+import msgspec
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.errors import InternalError, error_detail
+from antiphon.service.batches.group_commit import Ending
+from antiphon.service.batches.runs import (
+    BatchRequest,
+    BatchRunner,
+    GiveUp,
+    RunErrored,
+    RunGivenUp,
+    RunSucceeded,
+)
+from antiphon.store.batches.claims import ClaimedRequest
+from antiphon.store.batches.commits import FinishedRequest
+from antiphon.store.batches.rows import Batch, RowState
+from antiphon.wire.batches import Errored, Succeeded
+from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+"""The pauses before another run. A model that is away for longer lets the batch rest."""
+MOST_FAILURES: Final = 3
+"""So often an engine may fail in one claim of a request, before the request is errored."""
+
+
+def _errored(error: ErrorDetail, run_id: str | None) -> bytes:
+    envelope = ErrorEnvelope(error=error, request_id=run_id)
+    return msgspec.json.encode(Errored(error=envelope))
+
+
+EXHAUSTED: Final = _errored(error_detail(InternalError()), None)
+"""The result of a request that ended its worker too often."""
+
+
+async def run_to_ending(
+    runner: BatchRunner,
+    request: ClaimedRequest,
+    batch: Batch,
+    sleep: Callable[[float], Awaitable[None]],
+) -> Ending:
+    """Run a request until it has an ending. Raises what `BatchRunner.run` raises."""
+    asked = BatchRequest(
+        batch_id=batch.id,
+        params=request.params,
+        version=batch.version,
+        betas=frozenset(batch.betas),
+        api_key_id=batch.api_key_id or "",
+        workspace_id=batch.workspace_id,
+        account_id=batch.account_id,
+    )
+    failures, pause_s = 0, FIRST_PAUSE_S
+    while True:
+        match await runner.run(asked):
+            case RunSucceeded(message=message, entry=entry):
+                result = msgspec.json.encode(Succeeded(message=msgspec.Raw(message)))
+                return _result(request, RowState.SUCCEEDED, result, entry)
+            case RunErrored(run_id=run_id, error=error, entry=entry):
+                return _result(request, RowState.ERRORED, _errored(error, run_id), entry)
+            case RunGivenUp(reason=GiveUp.YIELDED):
+                # It waits in its lane until nobody interactive needs the room.
+                continue
+            case RunGivenUp(reason=GiveUp.SPEND_LIMIT, error=error):
+                return Ending(request, waits_for=_said(error).message)
+            case RunGivenUp(reason=GiveUp.FAILED, run_id=run_id, error=error):
+                failures += 1
+                if failures == MOST_FAILURES:
+                    failed = _errored(_said(error), run_id)
+                    return _result(request, RowState.ERRORED, failed, None)
+            case RunGivenUp(reason=GiveUp.OVERLOADED, error=error):
+                if pause_s >= LONGEST_PAUSE_S:
+                    # Requests for other models need the place in this worker's hand.
+                    return Ending(request, waits_for=_said(error).message)
+        await sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _result(
+    request: ClaimedRequest,
+    state: Literal[RowState.SUCCEEDED, RowState.ERRORED],
+    result: bytes,
+    entry: LedgerEntry | None,
+) -> Ending:
+    return Ending(request, FinishedRequest(request.batch_id, request.number, state, result, entry))
+
+
+def _said(error: ErrorDetail | None) -> ErrorDetail:
+    return error or error_detail(InternalError())

@@ -1,0 +1,308 @@
+"""The work of a worker under one lease: it claims requests, runs them, has their results committed.
+
+    claim ──► run ──► committed ──► settled      a run that yields, or fails, is begun again here
+                └─► given back: a spend limit, a model that is away, a shutdown
+
+A request during which processes end counts a try each time, and so does all else that they had in
+hand. The last try is made alone, so that only the request that ends processes becomes errored.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import anyio
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.ids import ID_ENTROPY, public_id
+from antiphon.logs import EventLog
+from antiphon.service.accounts import Accounts
+from antiphon.service.batches.endings import EXHAUSTED, run_to_ending
+from antiphon.service.batches.group_commit import Ending, GroupCommit
+from antiphon.service.batches.runs import BatchRunner
+from antiphon.service.ledger import Ledger
+from antiphon.store.batches.claims import (
+    Claim,
+    ClaimedRequest,
+    claim,
+    clear_waits_for,
+)
+from antiphon.store.batches.listing import stopped_batches
+from antiphon.store.batches.rows import Batch, RowKey
+from antiphon.store.batches.workers import (
+    MOST_TRIES,
+    NotOwnerError,
+    Unsettled,
+    Worker,
+    has_work,
+    leave,
+    register,
+    renew,
+)
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.database import Database, in_time
+from antiphon.store.database.errors import StoreError
+from antiphon.store.directory import Directory
+from antiphon.store.ledger import find_entries
+
+MOST_IN_HAND: Final = 500
+"""Requests that a worker owns at once: twice what one transaction commits."""
+FEWEST_IN_HAND: Final = 8
+QUICK_S: Final = 1.0
+SLOW_S: Final = 4.0
+"""Times in which half of what a worker has in hand is done, after which it takes more or less."""
+LOOK_EVERY_S: Final = 2.0
+"""How often a worker without work looks for some that another process has created."""
+IDLE_S: Final = 10.0
+"""After this time without work a worker gives up its lease."""
+HEARTBEAT_S: Final = 5.0
+RESTS_S: Final = 30.0
+"""After this time batches that wait for money, or for a model, are tried again."""
+PARTING_S: Final = 5.0
+"""The time that a stopping worker waits for a database that is away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParts:
+    """What a worker works with."""
+
+    database: Database
+    accounts: Accounts
+    runner: BatchRunner
+    ledger: Ledger
+    now: Callable[[], datetime]
+    entropy: Callable[[int], bytes]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    commits: type[GroupCommit] = GroupCommit
+    parting_s: float = PARTING_S
+
+
+class Tenure:
+    """The work of one worker under one lease."""
+
+    def __init__(
+        self, parts: WorkerParts, work: asyncio.Event, before: tuple["Tenure", ...] = ()
+    ) -> None:
+        """Begin after the tenures `before`, which have left an end or results in doubt."""
+        self._parts = parts
+        self._work = work
+        self._before = before
+        self._begun = False
+        self._id = public_id("batchworker_01", parts.entropy(ID_ENTROPY))
+        self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+        self._in_hand = 0
+        self._room = asyncio.Event()
+        self._most = FEWEST_IN_HAND
+        self._turn = 0
+        self._rested = False
+        self._directory: Directory | None = None
+        self._commits = parts.commits(parts.database, parts.ledger, self.worker, self._done)
+        self._log = EventLog(__name__)
+
+    def worker(self) -> Worker:
+        """Return this worker at this moment."""
+        return Worker(id=self._id, now=self._parts.now(), exhausted=EXHAUSTED)
+
+    @property
+    def left(self) -> tuple["Tenure", ...]:
+        """The tenures that the next one has to close: this one, unless it has closed itself."""
+        return (*self._before, self) if self._begun else self._before
+
+    async def run(self) -> None:
+        """Work until there is no more; if cancelled, give back what is not finished.
+
+        Commits what is finished, in both cases. Raises a group of `StoreError`, or one alone.
+        """
+        async with self._parts.database.write() as connection:
+            stored = [await one.close(connection) for one in self._before]
+            await register(connection, self.worker())
+        for one, entries in zip(self._before, stored, strict=True):
+            one.clear_doubts(entries)
+        self._before, self._begun = (), True
+        try:
+            async with asyncio.TaskGroup() as group:
+                endless = [
+                    group.create_task(self._commits.run()),
+                    group.create_task(self._keep()),
+                ]
+                await self._claim(group)
+                for task in endless:
+                    task.cancel()
+            await self._leave()
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._leave()
+            raise
+
+    async def close(self, connection: AsyncConnection) -> Sequence[LedgerEntry]:
+        """End the lease, and return the entries in doubt that are stored. No other one can follow.
+
+        Requests that nobody has taken over wait again, without a try: this process lives.
+        """
+        await leave(connection, self.worker())
+        ids = [entry.id for entry in self._commits.doubtful]
+        return await find_entries(connection, ids) if ids else ()
+
+    def clear_doubts(self, stored: Sequence[LedgerEntry]) -> None:
+        """Settle the results that were stored, and release the holds of the others."""
+        known = {entry.id for entry in stored}
+        self._parts.ledger.settle_committed(stored)
+        for entry in self._commits.doubtful:
+            if entry.id not in known:
+                self._parts.ledger.release(entry.id)
+
+    async def _leave(self) -> None:
+        try:
+            async with in_time(self._parts.parting_s):
+                try:
+                    await self._commits.flush()
+                except StoreError as error:
+                    # A commit that was cancelled has an unknown end.
+                    self._log.warning("batches.worker_left_results", reason=str(error))
+                async with self._parts.database.write() as connection:
+                    stored = await self.close(connection)
+            self.clear_doubts(stored)
+            self._begun = False
+        except StoreError as error:
+            # The lease ends by itself, and so do the holds.
+            self._log.warning("batches.worker_left_without_goodbye", reason=str(error))
+
+    async def _claim(self, group: asyncio.TaskGroup) -> None:
+        """Claim and run requests, until there are none for `IDLE_S`."""
+        idle_s = 0.0
+        while idle_s < IDLE_S or await self._may_find_more():
+            self._work.clear()
+            began = self._parts.now()
+            claimed = await self._claimed()
+            await self._settle(claimed.unsettled)
+            if not claimed.requests:
+                await woken(self._work, LOOK_EVERY_S)
+                idle_s += LOOK_EVERY_S
+                continue
+            idle_s = 0.0
+            for request in self._tried_alone(claimed.requests):
+                batch = claimed.batches[request.batch_id]
+                task = group.create_task(self._finish(request, batch))
+                self._tasks.setdefault(batch.id, set()).add(task)
+                task.add_done_callback(self._tasks[batch.id].discard)
+            await self._half_done()
+            if not any(_is_last_try(request) for request in claimed.requests):
+                self._adapt((self._parts.now() - began).total_seconds())
+
+    def _tried_alone(self, requests: Sequence[ClaimedRequest]) -> list[ClaimedRequest]:
+        """Return what is to run now; a last try only if nothing else is in hand.
+
+        Others are given back, and the next claim takes one request, once all in hand is done.
+        """
+        last = [request for request in requests if _is_last_try(request)]
+        if not last or self._in_hand == 1:
+            return list(requests)
+        self._most = 1
+        for request in last:
+            self._commits.add(Ending(request))
+        return [request for request in requests if not _is_last_try(request)]
+
+    async def _claimed(self) -> Claim:
+        directory = await self._parts.accounts.current()
+        if directory is not self._directory:
+            # A limit may have been raised.
+            self._directory, self._rested = directory, True
+        async with self._parts.database.write() as connection:
+            if self._rested:
+                await clear_waits_for(connection)
+            claimed = await claim(
+                connection, self.worker(), self._most - self._in_hand, turn=self._turn
+            )
+        self._rested = False
+        self._turn += 1
+        self._in_hand += len(claimed.requests)
+        return claimed
+
+    def _adapt(self, seconds: float) -> None:
+        """Claim for a second or two of work: much where it is quick, little where it is slow."""
+        if seconds < QUICK_S:
+            self._most = min(2 * self._most, MOST_IN_HAND)
+        elif seconds > SLOW_S:
+            self._most = max(self._most // 2, FEWEST_IN_HAND)
+
+    async def _half_done(self) -> None:
+        """Wait until half of what the worker may have in hand is finished."""
+        while self._in_hand > self._most // 2:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _may_find_more(self) -> bool:
+        if self._in_hand or not self._commits.idle:
+            return True
+        async with self._parts.database.read() as connection:
+            return await has_work(connection, self._parts.now())
+
+    async def _settle(self, unsettled: Iterable[Unsettled]) -> None:
+        """Settle what dead workers have finished."""
+        keys = {one.entry_id: RowKey(one.batch_id, one.number) for one in unsettled}
+        if not keys:
+            return
+        async with self._parts.database.read() as connection:
+            entries = await find_entries(connection, list(keys))
+        self._commits.take_over({entry.id: keys[entry.id] for entry in entries}, entries)
+
+    async def _keep(self) -> None:
+        """Renew the lease, and stop the requests of batches that were cancelled or have expired."""
+        rested_s = 0.0
+        while True:
+            await self._parts.sleep(HEARTBEAT_S)
+            for batch_id in await self._renewed():
+                for task in self._tasks[batch_id]:
+                    task.cancel()
+            for batch_id in [known for known, tasks in self._tasks.items() if not tasks]:
+                del self._tasks[batch_id]
+            rested_s += HEARTBEAT_S
+            if rested_s >= RESTS_S:
+                rested_s, self._rested = 0.0, True
+                self._work.set()
+
+    async def _renewed(self) -> frozenset[str]:
+        """Renew the lease; return the batches that are to stop.
+
+        A database that is away for a moment costs no running request: the lease goes on until it
+        ends. Raises `LeaseLostError`.
+        """
+        running = [batch_id for batch_id, tasks in self._tasks.items() if tasks]
+        try:
+            async with self._parts.database.write() as connection:
+                await renew(connection, self.worker())
+                return await stopped_batches(connection, running, self._parts.now())
+        except NotOwnerError:
+            raise
+        except StoreError as error:
+            self._log.warning("batches.lease_not_renewed", reason=str(error))
+            return frozenset()
+
+    async def _finish(self, request: ClaimedRequest, batch: Batch) -> None:
+        """Run a request until it has an ending."""
+        try:
+            ending = await run_to_ending(self._parts.runner, request, batch, self._parts.sleep)
+        except asyncio.CancelledError:
+            # Of a stopped batch: the next claim closes it. Else the tenure ends, and all is left.
+            self._commits.add(Ending(request))
+            raise
+        self._commits.add(ending)
+
+    def _done(self, number: int) -> None:
+        """Note that so many requests have left this worker's hands."""
+        self._in_hand -= number
+        self._room.set()
+
+
+def _is_last_try(request: ClaimedRequest) -> bool:
+    return request.tries == MOST_TRIES - 1
+
+
+async def woken(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, at most so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
