@@ -227,10 +227,11 @@ def _check_entries(
 async def only_poison_is_given_up(world: "World") -> None:
     """Requests that nothing is wrong with have no error, whatever ends the processes beside them.
 
-    One may be in hand whenever a process ends, also when it is tried alone: so each third end of a
-    process, and each after it, excuses one.
+    One may be in hand whenever a process ends, also when it is tried alone. The first two ends only
+    make requests suspected. From then on each second one excuses a request, unless poison was it.
     """
-    ends = sum(server.kills for server in world.servers) + world.hangs - world.engine.kills
+    ends = sum(server.kills for server in world.servers) + world.hangs
+    while_alone = min(ends - world.engine.kills, max(0, ends - 2))
     given_up = [
         f"{line['custom_id']} of {batch.name}"
         for batch in world.batches
@@ -238,7 +239,7 @@ async def only_poison_is_given_up(world: "World") -> None:
         if line["result"]["type"] == "errored"
         and not any(custom_id(one) == line["custom_id"] and one.wrong for one in batch.requests)
     ]
-    if len(given_up) > max(0, ends - 2):
+    if len(given_up) > while_alone // 2:
         raise ViolationError("poison", f"{given_up} have errors, after {ends} ends of processes")
 
 

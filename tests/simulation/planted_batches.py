@@ -92,7 +92,7 @@ class MixedResults(GroupCommit):
 def crashes_that_spend_all_tries(sql: str) -> str:
     """Let the first end of a process be the last try of all that it had in hand."""
     if sql.startswith("UPDATE batch_requests") and "batch_requests.tries +" in sql:
-        return sql.replace("batch_requests.tries +", "2 +")
+        return sql.replace("batch_requests.tries +", "3 +")
     return sql
 
 

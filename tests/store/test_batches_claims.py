@@ -14,7 +14,14 @@ from antiphon.store.batches.claims import (
 from antiphon.store.batches.create import NewRequest, begin_batch
 from antiphon.store.batches.listing import cancel_batch, stopped_batches
 from antiphon.store.batches.rows import RowState
-from antiphon.store.batches.workers import LeaseLostError, NotOwnerError, Unsettled, leave, renew
+from antiphon.store.batches.workers import (
+    MOST_TRIES,
+    LeaseLostError,
+    NotOwnerError,
+    Unsettled,
+    leave,
+    renew,
+)
 from antiphon.store.database.database import Database
 from antiphon.store.ledger import find_entries
 from support.batches import (
@@ -180,23 +187,7 @@ async def test_requests_given_back_wait_again_without_a_try(database: Database) 
         claimed = await take(database, worker)
         assert [request.tries for request in claimed.requests] == [0, 0, 0]
         async with database.write() as connection:
-            await give_back(connection, worker, claimed.requests, tried=False)
-
-
-async def test_third_try_that_is_given_back_ends_as_errored(database: Database) -> None:
-    await add_batch(database, a_batch(), 2)
-    worker = await add_worker(database)
-    for tries in range(3):
-        claimed = await take(database, worker, 1)
-        assert keys(claimed.requests) == [("msgbatch_1", 0)]
-        assert claimed.requests[0].tries == tries
-        async with database.write() as connection:
-            await give_back(connection, worker, claimed.requests, tried=True)
-    batch = await stored_batch(database)
-    assert (batch.errored, batch.processing, batch.ended_at) == (1, 1, None)
-    rows = await stored_rows(database, "state", "result", "params", "worker")
-    assert rows[0] == (RowState.ERRORED, EXHAUSTED, None, None)
-    assert keys((await take(database, worker)).requests) == [("msgbatch_1", 1)]
+            await give_back(connection, worker, claimed.requests)
 
 
 async def test_worker_gives_back_only_what_it_owns(database: Database) -> None:
@@ -206,7 +197,7 @@ async def test_worker_gives_back_only_what_it_owns(database: Database) -> None:
     theirs = (await take(database, other, 1)).requests
     with pytest.raises(NotOwnerError):
         async with database.write() as connection:
-            await give_back(connection, worker, [*mine, *theirs], tried=False)
+            await give_back(connection, worker, [*mine, *theirs])
     states = await stored_rows(database, "state", "worker")
     assert states == [(RowState.CLAIMED, "worker_1"), (RowState.CLAIMED, "worker_2")]
 
@@ -221,12 +212,12 @@ async def test_requests_of_a_dead_worker_wait_again_with_a_try_more(database: Da
     assert [(request.number, request.tries) for request in claimed.requests] == [(0, 1), (1, 1)]
 
 
-async def test_poisonous_request_ends_as_errored_after_three_workers(database: Database) -> None:
+async def test_poisonous_request_that_was_alone_twice_ends_as_errored(database: Database) -> None:
     poison = [NewRequest(0, "poison", 0, b"{}"), *some_requests(2, first=1)]
     await add_batch(database, a_batch(), poison)
-    for number in range(3):
+    for number, most in enumerate((3, 2, 1, 1)):
         worker = await add_worker(database, f"dies_{number}")
-        claimed = await take(database, worker, 1)
+        claimed = await take(database, worker, most)
         assert (claimed.requests[0].custom_id, claimed.requests[0].tries) == ("poison", number)
         await end_lease(database, worker)
     worker = await add_worker(database, "lives")
@@ -239,9 +230,42 @@ async def test_poisonous_request_ends_as_errored_after_three_workers(database: D
     assert (await all_results(database))[0].result == EXHAUSTED
 
 
+async def test_request_that_is_never_alone_is_not_errored_however_many_workers_die(
+    database: Database,
+) -> None:
+    await add_batch(database, a_batch(), 2)
+    for number in range(10):
+        worker = await add_worker(database, f"dies_{number}")
+        claimed = await take(database, worker)
+        assert [request.tries for request in claimed.requests] == [min(number, 2)] * 2
+        await end_lease(database, worker)
+    # One end while it is alone is not enough either.
+    worker = await add_worker(database, "dies_again")
+    await take(database, worker, 1)
+    await end_lease(database, worker)
+    worker = await add_worker(database, "lives")
+    claimed = await take(database, worker)
+    assert [request.tries for request in claimed.requests] == [3, 2]
+    await finish(database, worker, claimed.requests)
+    assert (await stored_batch(database)).succeeded == 2
+
+
+async def test_workers_that_die_together_were_alone_each_for_itself(database: Database) -> None:
+    await add_batch(database, a_batch(), 3)
+    for number in range(3):
+        alone = await add_worker(database, f"alone_{number}")
+        together = await add_worker(database, f"together_{number}")
+        await take(database, alone, 1)
+        await take(database, together)
+        await end_lease(database, alone)
+        await end_lease(database, together)
+    worker = await add_worker(database, "lives")
+    assert [request.tries for request in (await take(database, worker)).requests] == [3, 2, 2]
+
+
 async def test_last_poisonous_request_ends_its_batch(database: Database) -> None:
     await add_batch(database, a_batch(), 1)
-    for number in range(3):
+    for number in range(MOST_TRIES):
         worker = await add_worker(database, f"dies_{number}")
         await take(database, worker)
         await end_lease(database, worker)

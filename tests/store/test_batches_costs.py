@@ -84,7 +84,7 @@ async def test_work_on_requests_reads_no_finished_ones(database: Database) -> No
         worker = await add_worker(database, "worker_2")
         claimed = (await take(database, worker)).requests
         async with database.write() as connection:
-            await give_back(connection, worker, claimed[:9], tried=True)
+            await give_back(connection, worker, claimed[:9])
             await leave(connection, worker)
     read = [statement for statement in dict.fromkeys(statements) if "batch_" in statement]
     assert len(read) > 10

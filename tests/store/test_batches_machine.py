@@ -20,7 +20,15 @@ from antiphon.store.batches.claims import ClaimedRequest, close_stopped, give_ba
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.listing import archive, cancel_batch, delete_batch, purge
 from antiphon.store.batches.rows import RowState
-from antiphon.store.batches.workers import LEASE, MOST_TRIES, LeaseLostError, Worker, leave, renew
+from antiphon.store.batches.workers import (
+    LEASE,
+    MOST_TRIES,
+    TRIES_IN_COMPANY,
+    LeaseLostError,
+    Worker,
+    leave,
+    renew,
+)
 from antiphon.store.database.batch_tables import message_batches
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database, open_database, sqlite_url
@@ -242,16 +250,16 @@ class BatchesMachine(RuleBasedStateMachine):
             self.batches[batch_id].rows[number].worker = None
 
     def give_back(self, pick: int, most: int) -> None:
-        worker, tried = self._worker(pick), pick % 2 > 0
+        worker = self._worker(pick)
         requests = self.owned[worker.id][:most]
         given = self._as_owner(
             pick,
-            lambda connection, worker: give_back(connection, worker, requests, tried=tried),
+            lambda connection, worker: give_back(connection, worker, requests),
         )
         if given:
             del self.owned[worker.id][:most]
             for request in requests:
-                self._free(request.batch_id, request.number, tried=tried)
+                self._free(request.batch_id, request.number)
 
     def leave(self, pick: int, most: int) -> None:
         """End a lease, which may be over; what nobody has taken over waits again."""
@@ -263,7 +271,7 @@ class BatchesMachine(RuleBasedStateMachine):
         for known in self.batches.values():
             for number, row in known.rows.items():
                 if row.worker == worker.id and row.state == RowState.CLAIMED:
-                    self._free(known.id, number, tried=False)
+                    self._free(known.id, number)
         self.owned[worker.id] = []
 
     @precondition(lambda self: self.batches)
@@ -404,7 +412,7 @@ class BatchesMachine(RuleBasedStateMachine):
             if known.pending() and not known.waits and known.end_of(self.now) is None
         ]
 
-    def _free(self, batch_id: str, number: int, *, tried: bool) -> None:
+    def _free(self, batch_id: str, number: int, *, tried: bool = False) -> None:
         known = self.batches[batch_id]
         row = known.rows[number]
         row.tries += tried
@@ -416,10 +424,13 @@ class BatchesMachine(RuleBasedStateMachine):
     def _reap(self, me: str) -> set[tuple[str, int]]:
         dead = {name for name, until in self.leases.items() if until <= self.now}
         handed = set()
+        rows = [row for known in self.batches.values() for row in known.rows.values()]
+        had = Counter(row.worker for row in rows if row.state == RowState.CLAIMED)
         for known in self.batches.values():
             for number, row in known.rows.items():
                 if row.worker in dead and row.state == RowState.CLAIMED:
-                    self._free(known.id, number, tried=True)
+                    tried = row.tries < TRIES_IN_COMPANY or had[row.worker] == 1
+                    self._free(known.id, number, tried=tried)
                 elif row.worker in dead:
                     row.worker = me
                     handed.add((known.id, number))

@@ -78,7 +78,7 @@ async def test_commit_after_another_worker_has_the_requests_stores_nothing(
         await finish(database, late, claimed)
     with pytest.raises(LeaseLostError):
         async with database.write() as connection:
-            await give_back(connection, late, claimed, tried=False)
+            await give_back(connection, late, claimed)
     await check_whole(database, 2)
 
 

@@ -47,6 +47,7 @@ COST = (5 * 3000 + 4 * 15000) // 2
 REPLIES = [
     {"when": "overload", "error": "overloaded"},
     {"when": "fail", "text": "one two three", "error": "failed", "after": 2},
+    {"when": "a while", "text": "one two three", "delay_s": 0.3},
     {"when": "slow", "text": "one two three", "delay_s": 60},
 ]
 T = TypeVar("T")
@@ -106,10 +107,13 @@ class Workshop:
         )
 
     @asynccontextmanager
-    async def working(self, commits: type[GroupCommit] = GroupCommit) -> AsyncGenerator[None]:
-        task = asyncio.create_task(BatchWorker(self.parts(commits)).run())
+    async def working(
+        self, commits: type[GroupCommit] = GroupCommit
+    ) -> AsyncGenerator[BatchWorker]:
+        worker = BatchWorker(self.parts(commits))
+        task = asyncio.create_task(worker.run())
         try:
-            yield
+            yield worker
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -325,7 +329,7 @@ async def test_new_counters_know_which_charges_will_come_again(workshop: Any) ->
     assert (await totals()).settled == (entry_id,)
 
 
-async def test_last_try_of_a_request_is_made_alone(workshop: Any) -> None:
+async def test_suspected_requests_run_alone(workshop: Any) -> None:
     shop = await workshop()
     texts = [f"Hi {number}" for number in range(9)]
     await shop.send(*texts)
@@ -338,6 +342,20 @@ async def test_last_try_of_a_request_is_made_alone(workshop: Any) -> None:
     most = [shop.runner.most[params(text)] for text in texts]
     assert [most[number] for number in sorted(suspected)] == [1, 1, 1]
     assert max(most) > 1
+
+
+async def test_nothing_is_claimed_beside_a_suspected_request(workshop: Any) -> None:
+    shop = await workshop()
+    await shop.send("a while")
+    async with shop.database.write() as connection:
+        await connection.execute(update(batch_requests).values(tries=2))
+    async with shop.working() as worker:
+        await shop.running()
+        await shop.send("Hi", name="msgbatch_2")
+        worker.wake()
+        assert (await shop.ended("msgbatch_2")).succeeded == 1
+        assert (await shop.ended()).succeeded == 1
+    assert shop.runner.most == {params("a while"): 1, params("Hi"): 1}
 
 
 async def test_group_that_is_not_owned_is_not_stored_in_part(workshop: Any) -> None:

@@ -62,11 +62,11 @@ class GroupCommit:
         self._committing = asyncio.Lock()
         self._log = EventLog(__name__)
 
-    def add(self, ending: Ending) -> None:
-        """Commit an ending soon."""
+    def add(self, ending: Ending, *, alone: bool = False) -> None:
+        """Commit an ending soon; at once if its request is `alone`, as no others will follow."""
         self._endings.append(ending)
         self._any.set()
-        if len(self._endings) >= MOST_AT_ONCE:
+        if alone or len(self._endings) >= MOST_AT_ONCE:
             self._full.set()
 
     @property
@@ -135,7 +135,7 @@ class GroupCommit:
     async def _give_back(self, connection: AsyncConnection, endings: Sequence[Ending]) -> None:
         back = [ending.request for ending in endings if ending.finished is None]
         if back:
-            await give_back(connection, self._worker(), back, tried=False)
+            await give_back(connection, self._worker(), back)
         resting = {one.request.batch_id: one.waits_for for one in endings if one.waits_for}
         for batch_id, reason in sorted(resting.items()):
             await set_waits_for(connection, [batch_id], reason)

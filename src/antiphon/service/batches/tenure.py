@@ -3,8 +3,9 @@
     claim ──► run ──► committed ──► settled      a run that yields, or fails, is begun again here
                 └─► given back: a spend limit, a model that is away, a shutdown
 
-A request during which processes end counts a try each time, and so does all else that they had in
-hand. The last try is made alone, so that only the request that ends processes becomes errored.
+A request during which a process ends counts a try, and so does all else that the process had in
+hand. After two tries it is suspected, and is run alone: so what becomes errored ends processes, or
+was alone at two ends in a row.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from antiphon.store.batches.claims import (
 from antiphon.store.batches.listing import stopped_batches
 from antiphon.store.batches.rows import Batch, RowKey
 from antiphon.store.batches.workers import (
-    MOST_TRIES,
+    TRIES_IN_COMPANY,
     NotOwnerError,
     Unsettled,
     Worker,
@@ -183,27 +184,28 @@ class Tenure:
                 idle_s += LOOK_EVERY_S
                 continue
             idle_s = 0.0
-            for request in self._tried_alone(claimed.requests):
+            for request in self._without_suspects(claimed.requests):
                 batch = claimed.batches[request.batch_id]
                 task = group.create_task(self._finish(request, batch))
                 self._tasks.setdefault(batch.id, set()).add(task)
                 task.add_done_callback(self._tasks[batch.id].discard)
             await self._half_done()
-            if not any(_is_last_try(request) for request in claimed.requests):
+            if not any(_is_suspected(request) for request in claimed.requests):
                 self._adapt((self._parts.now() - began).total_seconds())
 
-    def _tried_alone(self, requests: Sequence[ClaimedRequest]) -> list[ClaimedRequest]:
-        """Return what is to run now; a last try only if nothing else is in hand.
+    def _without_suspects(self, requests: Sequence[ClaimedRequest]) -> list[ClaimedRequest]:
+        """Return what is to run now; a suspected request only if nothing else is in hand.
 
-        Others are given back, and the next claim takes one request, once all in hand is done.
+        Others are given back. The next claim takes one request, once all in hand is done.
         """
-        last = [request for request in requests if _is_last_try(request)]
-        if not last or self._in_hand == 1:
+        suspects = [request for request in requests if _is_suspected(request)]
+        if suspects:
+            self._most = 1
+        if not suspects or self._in_hand == 1:
             return list(requests)
-        self._most = 1
-        for request in last:
+        for request in suspects:
             self._commits.add(Ending(request))
-        return [request for request in requests if not _is_last_try(request)]
+        return [request for request in requests if not _is_suspected(request)]
 
     async def _claimed(self) -> Claim:
         directory = await self._parts.accounts.current()
@@ -289,7 +291,7 @@ class Tenure:
             # Of a stopped batch: the next claim closes it. Else the tenure ends, and all is left.
             self._commits.add(Ending(request))
             raise
-        self._commits.add(ending)
+        self._commits.add(ending, alone=self._in_hand == 1)
 
     def _done(self, number: int) -> None:
         """Note that so many requests have left this worker's hands."""
@@ -297,8 +299,8 @@ class Tenure:
         self._room.set()
 
 
-def _is_last_try(request: ClaimedRequest) -> bool:
-    return request.tries == MOST_TRIES - 1
+def _is_suspected(request: ClaimedRequest) -> bool:
+    return request.tries >= TRIES_IN_COMPANY
 
 
 async def woken(event: asyncio.Event, seconds: float) -> None:

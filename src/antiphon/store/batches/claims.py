@@ -40,7 +40,6 @@ from antiphon.store.batches.rows import (
     visible,
 )
 from antiphon.store.batches.workers import (
-    MOST_TRIES,
     NotOwnerError,
     Unsettled,
     Worker,
@@ -140,26 +139,15 @@ async def give_back(
     connection: AsyncConnection,
     worker: Worker,
     requests: Sequence[ClaimedRequest],
-    *,
-    tried: bool,
 ) -> None:
-    """Let claimed requests wait again. `tried` counts a try; the last one makes it errored.
+    """Let claimed requests wait again, without a try.
 
     Raises `NotOwnerError` if the worker does not own all of them, or has lost its lease.
     """
     await renew(connection, worker)
-    errored: dict[str, Counter[str]] = {}
-    rows: list[tuple[object, ...]] = []
-    for request in requests:
-        tries = request.tries + tried
-        state, result = RowState.PENDING, None
-        if tries >= MOST_TRIES:
-            state, result = RowState.ERRORED, worker.exhausted
-            errored.setdefault(request.batch_id, Counter())["errored"] += 1
-        rows.append((request.batch_id, request.number, worker.id, int(state), tries, result))
+    rows = [(request.batch_id, request.number, worker.id) for request in requests]
     if await change_rows(connection, _GIVE_BACK, _GIVEN_BACK, rows) != len(rows):
         raise NotOwnerError("The worker does not own all the requests that it gives back")
-    await count_finished(connection, errored, worker.now)
 
 
 async def set_waits_for(
@@ -176,17 +164,9 @@ async def clear_waits_for(connection: AsyncConnection) -> None:
     await connection.execute(waiting.values(waits_for=None))
 
 
-_GIVEN_BACK = {
-    "batch_id": "text",
-    "number": "int",
-    "owner": "text",
-    "next_state": "int",
-    "next_tries": "int",
-    "next_result": "bytea",
-}
+_GIVEN_BACK = {"batch_id": "text", "number": "int", "owner": "text"}
 _GIVE_BACK = f"""
-    SET state = {{next_state}}, tries = {{next_tries}}, result = {{next_result}}, worker = NULL,
-        params = CASE {{next_state}} WHEN {RowState.PENDING:d} THEN params END
+    SET state = {RowState.PENDING:d}, worker = NULL
     {{source}}
     WHERE batch_requests.batch_id = {{batch_id}} AND batch_requests.number = {{number}}
         AND worker = {{owner}} AND state = {RowState.CLAIMED:d}

@@ -41,8 +41,10 @@ from antiphon.store.database.errors import StoreError
 from antiphon.store.database.tables import stored_moment
 
 LEASE = timedelta(seconds=30)
-# A request that ends its worker so often is not tried again.
-MOST_TRIES = 3
+# After so many ends of its workers a request is suspected of them, and has to be tried alone.
+TRIES_IN_COMPANY = 2
+# Two tries in company, then two alone. After that a request is errored.
+MOST_TRIES = TRIES_IN_COMPANY + 2
 
 _MICROSECOND = timedelta(microseconds=1)
 _rows = batch_requests.c
@@ -134,31 +136,38 @@ async def unsettled_entries(connection: AsyncConnection) -> tuple[str, ...]:
 async def reap(connection: AsyncConnection, worker: Worker) -> tuple[Unsettled, ...]:
     """Remove workers whose lease has ended. Call it under the lock of claims, after `renew`.
 
-    What they had claimed waits again, with one try more; what was tried too often is errored. What
+    What they had claimed waits again, with one try more: but for suspected requests that were not
+    alone, since another one may have ended the worker. What was tried too often is errored. What
     they had finished and not settled is handed to `worker` and returned.
     """
-    ended = _ended(batch_workers.c.lease_until, connection.dialect.name)
-    removal = delete(batch_workers).where(ended).returning(batch_workers.c.id)
+    over = _ended(batch_workers.c.lease_until, connection.dialect.name)
+    removal = delete(batch_workers).where(over).returning(batch_workers.c.id)
     removed = await connection.execute(removal, _now(connection, worker))
     dead = list(removed.scalars())
     if not dead:
         return ()
     of_dead = _rows.worker.in_(dead)
-    tries = _rows.tries + 1
+    claimed = of_dead & in_state(RowState.CLAIMED)
+    alone = select(_rows.worker).where(claimed).group_by(_rows.worker).having(func.count() == 1)
+    were_alone = list(await connection.scalars(alone))
+    counts = or_(_rows.tries < TRIES_IN_COMPANY, _rows.worker.in_(were_alone))
+    tries = _rows.tries + case((counts, 1), else_=0)
     spent = tries >= MOST_TRIES
-    freed = update(batch_requests).where(of_dead, in_state(RowState.CLAIMED))
     changed = await connection.execute(
-        freed.values(
+        update(batch_requests)
+        .where(claimed)
+        .values(
             worker=None,
             tries=tries,
             state=case((spent, RowState.ERRORED.value), else_=RowState.PENDING.value),
             result=case((spent, worker.exhausted), else_=None),
             params=case((spent, None), else_=_rows.params),
-        ).returning(_rows.batch_id, _rows.state)
+        )
+        .returning(_rows.batch_id, _rows.state)
     )
     errored = Counter(row.batch_id for row in changed if row.state == RowState.ERRORED)
-    counts = {batch_id: Counter(errored=number) for batch_id, number in errored.items()}
-    await count_finished(connection, counts, worker.now)
+    ended = {batch_id: Counter(errored=number) for batch_id, number in errored.items()}
+    await count_finished(connection, ended, worker.now)
     finished = update(batch_requests).where(of_dead).values(worker=worker.id)
     handed = await connection.execute(
         finished.returning(_rows.batch_id, _rows.number, _rows.entry_id)
