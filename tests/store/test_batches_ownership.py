@@ -12,7 +12,14 @@ import pytest
 from antiphon.store.batches.claims import claim, give_back
 from antiphon.store.batches.commits import commit
 from antiphon.store.batches.rows import RowState
-from antiphon.store.batches.workers import LeaseLostError, NotOwnerError, has_work, leave, register
+from antiphon.store.batches.workers import (
+    LeaseLostError,
+    NotOwnerError,
+    end_leases,
+    has_work,
+    leave,
+    register,
+)
 from antiphon.store.database.database import Database
 from support.batches import (
     a_batch,
@@ -94,6 +101,21 @@ async def test_lease_from_before_the_clock_was_set_back_has_ended(database: Data
     assert [request.tries for request in again] == [1, 1]
     with pytest.raises(LeaseLostError):
         await finish(database, a_worker(), claimed)
+    await finish(database, other, again)
+    await check_whole(database, 2)
+
+
+async def test_ended_leases_free_at_once_what_their_workers_had(database: Database) -> None:
+    await add_batch(database, a_batch(), 2)
+    late = await add_worker(database)
+    claimed = (await take(database, late)).requests
+    async with database.write() as connection:
+        await end_leases(connection)
+    with pytest.raises(LeaseLostError):
+        await finish(database, late, claimed)
+    other = await add_worker(database, "worker_2")
+    again = (await take(database, other)).requests
+    assert [request.tries for request in again] == [1, 1]
     await finish(database, other, again)
     await check_whole(database, 2)
 

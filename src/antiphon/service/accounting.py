@@ -27,6 +27,7 @@ from antiphon.service.limits.admitter import Admitter
 from antiphon.service.limits.metering import Metering
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.settings import Settings
+from antiphon.store.batches.workers import end_leases
 from antiphon.store.counters.base import Counters, CountersError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters, steady_clock
@@ -136,6 +137,10 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
         receivers = Receivers(metering.settle, saving_to(database))
         # Counters in memory begin with the totals, which will contain these entries.
         in_memory = isinstance(counters, MemoryCounters)
+        if in_memory:
+            # This server is alone: workers with a lease died with the one before.
+            async with database.write() as connection:
+                await end_leases(connection)
         left = replace(receivers, settle=_settle_nothing) if in_memory else receivers
         await take_over(folder, left)
         ledger = await stack.enter_async_context(

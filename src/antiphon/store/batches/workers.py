@@ -127,6 +127,17 @@ async def leave(connection: AsyncConnection, worker: Worker) -> None:
     await connection.execute(pending.values(state=RowState.PENDING, worker=None))
 
 
+async def end_leases(connection: AsyncConnection) -> None:
+    """End the leases of all workers: of those that died with the server before this one.
+
+    Only for a server that is alone with its database. What its predecessors had claimed need not
+    wait for the end of their leases, and nothing is committed under these any more.
+    """
+    running = type_coerce(batch_workers.c.lease_until, BigInteger) > 0
+    over = update(batch_workers).where(running).values(lease_until=literal(0, BigInteger))
+    await connection.execute(over)
+
+
 async def unsettled_entries(connection: AsyncConnection) -> tuple[str, ...]:
     """Return the ids of ledger entries that are not known to be settled in the counters."""
     owned = _rows.worker.is_not(None) & (_rows.state >= RowState.SUCCEEDED.value)
