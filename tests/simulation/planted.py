@@ -25,11 +25,11 @@ from simulation.planted_batches import (
     DeafToTheDead,
     MixedResults,
     OwnerlessCommits,
+    ToldAgain,
     TwiceSettled,
     TwoTransactions,
     crashes_that_spend_all_tries,
     leases_without_an_end,
-    seeds_that_forget_the_unsettled,
 )
 
 
@@ -362,11 +362,8 @@ PLANTS: Mapping[str, Plant] = {
         lambda: Planted(sql=leases_without_an_end, commits=OwnerlessCommits),
         seeds=8,
     ),
-    "a start that forgets which charges come again": Plant(
-        "counters",
-        "batches_killed",
-        lambda: Planted(sql=seeds_that_forget_the_unsettled),
-        seeds=16,
+    "charges of a dead worker that count again": Plant(
+        "counters", "batches_killed", lambda: Planted(commits=ToldAgain), seeds=16
     ),
     "a batch's charge that counts twice": Plant(
         "counters", "batches", lambda: Planted(commits=TwiceSettled)

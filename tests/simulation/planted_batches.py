@@ -11,6 +11,7 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.store.batches.commits import FinishedRequest
 from antiphon.store.batches.rows import RowKey, count_finished
+from antiphon.store.batches.workers import Unsettled
 from antiphon.store.database.batch_tables import batch_requests
 from antiphon.store.ledger import add_entries
 
@@ -69,8 +70,16 @@ class TwiceSettled(GroupCommit):
 class DeafToTheDead(GroupCommit):
     """What a dead worker has committed stays as it has left it."""
 
-    def take_over(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:
+    async def take_over(self, unsettled: Sequence[Unsettled]) -> None:
         """Do nothing."""
+
+
+class ToldAgain(GroupCommit):
+    """What a dead worker has committed is settled in counters that began with it."""
+
+    async def take_over(self, unsettled: Sequence[Unsettled]) -> None:
+        self._counters_are_shared = True
+        await super().take_over(unsettled)
 
 
 class MixedResults(GroupCommit):
@@ -104,8 +113,3 @@ def leases_without_an_end(sql: str) -> str:
         select = sql.replace("DELETE FROM", "SELECT id FROM")
         return select.replace(" RETURNING id", "")
     return sql
-
-
-def seeds_that_forget_the_unsettled(sql: str) -> str:
-    """Let new counters not know which of the charges in their sums will come once more."""
-    return f"{sql} AND 0" if sql.startswith("SELECT batch_requests.entry_id") else sql

@@ -1,4 +1,4 @@
-"""Batches in runs of their own: how soon they go on after a kill."""
+"""Batches in runs of their own: how soon they go on after a kill, and that charges count once."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from antiphon.store.batches.rows import RowState
+from antiphon.store.counters import tally
 from simulation.batches import SentBatch, process
 from simulation.run import Runner
 from simulation.world import World
@@ -18,6 +19,16 @@ def runner() -> Iterator[Runner]:
     runner = Runner()
     yield runner
     runner.close()
+
+
+@pytest.mark.parametrize("scenario", ["batches_killed", "batches_disk", "batches_clock"])
+def test_charges_count_once_in_memory_that_forgets_settlements(
+    runner: Runner, scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "REMEMBERED", 1)
+    for seed in range(1, 7):
+        outcome = runner.run(seed, scenario)
+        assert outcome.failure is None, f"{outcome.command}: {outcome.failure!r}"
 
 
 def test_lone_server_goes_on_with_a_batch_as_soon_as_it_is_back(runner: Runner) -> None:

@@ -24,6 +24,7 @@ from antiphon.store.batches.commits import FinishedRequest, commit
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.rows import Batch, RowState
 from antiphon.store.batches.workers import LeaseLostError
+from antiphon.store.counters import tally
 from antiphon.store.database.batch_tables import batch_requests, batch_workers
 from antiphon.store.database.errors import DatabaseUnavailableError
 from support.asgi import HELLO
@@ -91,7 +92,9 @@ class Workshop:
         self.pauses.append(seconds)
         await asyncio.sleep(seconds / FASTER)
 
-    def parts(self, commits: type[GroupCommit] = GroupCommit) -> WorkerParts:
+    def parts(
+        self, commits: type[GroupCommit] = GroupCommit, *, counters_are_shared: bool = False
+    ) -> WorkerParts:
         one = self.org.platform
         return WorkerParts(
             database=one.database,
@@ -100,6 +103,7 @@ class Workshop:
             ledger=one.ledger,
             now=self.org.clock,
             entropy=one.entropy,
+            counters_are_shared=counters_are_shared,
             sleep=self.sleep,
             commits=commits,
             # However busy the machine is.
@@ -108,9 +112,9 @@ class Workshop:
 
     @asynccontextmanager
     async def working(
-        self, commits: type[GroupCommit] = GroupCommit
+        self, commits: type[GroupCommit] = GroupCommit, *, counters_are_shared: bool = False
     ) -> AsyncGenerator[BatchWorker]:
-        worker = BatchWorker(self.parts(commits))
+        worker = BatchWorker(self.parts(commits, counters_are_shared=counters_are_shared))
         task = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -275,7 +279,11 @@ class LostCommits(GroupCommit):
 
 
 @pytest.mark.parametrize("commits", [LostAnswers, LostCommits])
-async def test_commit_with_an_unknown_end_charges_once(workshop: Any, commits: Any) -> None:
+async def test_commit_with_an_unknown_end_charges_once(
+    workshop: Any, commits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However many settlements come between, and are all that the counters remember.
+    monkeypatch.setattr(tally, "REMEMBERED", 1)
     commits.lost = False
     shop = await workshop()
     await shop.send(*["Hi"] * 4)
@@ -312,20 +320,31 @@ async def unsettled(shop: Workshop) -> str:
     return run.entry.id
 
 
-async def test_charge_of_a_dead_worker_is_settled_once(workshop: Any) -> None:
+async def test_charge_of_a_dead_worker_is_settled_once_in_shared_counters(workshop: Any) -> None:
     shop = await workshop()
     await unsettled(shop)
     assert (await shop.balance()).spent == 0
     for _ in range(2):
-        async with shop.working():
+        async with shop.working(counters_are_shared=True):
             await shop.settled()
     assert await shop.balance() == Balance(COST, 0)
 
 
-async def test_new_counters_know_which_charges_will_come_again(workshop: Any) -> None:
+async def test_counters_in_memory_are_not_told_of_what_they_began_with(workshop: Any) -> None:
+    shop = await workshop()
+    await unsettled(shop)
+    before = await shop.balance()
+    async with shop.working():
+        await shop.settled()
+    assert await shop.balance() == before
+
+
+async def test_new_shared_counters_know_which_charges_will_come_again(workshop: Any) -> None:
     shop = await workshop()
     entry_id = await unsettled(shop)
-    totals = SpentTotals(shop.database, shop.org.clock, with_settled=False)
+    totals = SpentTotals(shop.database, shop.org.clock, with_settled=True)
+    # It ended long ago, so it is not there as one of the last hour.
+    shop.org.clock.passes(hours=2)
     assert (await totals()).settled == (entry_id,)
 
 
@@ -364,7 +383,13 @@ async def test_group_that_is_not_owned_is_not_stored_in_part(workshop: Any) -> N
     worker = await add_worker(shop.database, "worker_1")
     requests = (await take(shop.database, worker)).requests
     done: list[int] = []
-    commits = GroupCommit(shop.database, shop.org.platform.ledger, lambda: worker, done.append)
+    commits = GroupCommit(
+        shop.database,
+        shop.org.platform.ledger,
+        lambda: worker,
+        done.append,
+        counters_are_shared=False,
+    )
     await end_lease(shop.database, worker)
     for request in requests:
         commits.add(Ending(request))

@@ -4,7 +4,10 @@
                                                           (idempotent by the entry's id)
 
 A request is finished when its group is committed, and settled some moments later. A crash between
-the two leaves a row that names its worker: whoever reaps that worker settles it once more.
+the two leaves a row that names its worker: whoever reaps that worker settles it once more in shared
+counters, which know each entry for an hour. Counters in memory are told of each entry once: they
+began with all that the processes before had committed, and this process settles what it commits
+itself, whatever becomes of the lease meanwhile.
 """
 
 import asyncio
@@ -18,9 +21,10 @@ from antiphon.service.ledger import Ledger
 from antiphon.store.batches.claims import ClaimedRequest, give_back, set_waits_for
 from antiphon.store.batches.commits import FinishedRequest, commit, mark_settled
 from antiphon.store.batches.rows import RowKey
-from antiphon.store.batches.workers import Worker
+from antiphon.store.batches.workers import Unsettled, Worker
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
+from antiphon.store.ledger import find_entries
 
 GROUP_S: Final = 0.5
 """How long a finished request may wait for others, so that they are committed together."""
@@ -48,12 +52,15 @@ class GroupCommit:
         ledger: Ledger,
         worker: Callable[[], Worker],
         done: Callable[[int], None],
+        *,
+        counters_are_shared: bool,
     ) -> None:
         """`done` gets the number of requests that the worker no longer owns."""
         self._database = database
         self._ledger = ledger
         self._worker = worker
         self._done = done
+        self._counters_are_shared = counters_are_shared
         self._endings: list[Ending] = []
         self._settled: list[RowKey] = []
         self._settling: set[asyncio.Task[None]] = set()
@@ -80,11 +87,17 @@ class GroupCommit:
         ends = [ending.finished for ending in self._endings if ending.finished is not None]
         return [finished.entry for finished in ends if finished.entry is not None]
 
-    def take_over(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:
-        """Have the entries settled that a dead worker has committed.
-
-        `keys` has the row of each entry's id.
-        """
+    async def take_over(self, unsettled: Sequence[Unsettled]) -> None:
+        """Have the entries settled that a dead worker has committed, unless they are already."""
+        if not unsettled:
+            return
+        keys = {one.entry_id: RowKey(one.batch_id, one.number) for one in unsettled}
+        if not self._counters_are_shared:
+            self._settled += keys.values()
+            self._any.set()
+            return
+        async with self._database.read() as connection:
+            entries = await find_entries(connection, list(keys))
         self._settle_soon(keys, entries)
 
     def _settle_soon(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:

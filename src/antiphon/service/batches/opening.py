@@ -49,6 +49,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
         ledger=ledger,
         now=now,
         entropy=entropy,
+        counters_are_shared=settings.counters_url is not None,
         commits=commits,
     )
     workers = [BatchWorker(parts) for _ in range(settings.workers)]

@@ -9,7 +9,7 @@ was alone at two ends in a row.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,11 +32,10 @@ from antiphon.store.batches.claims import (
     clear_waits_for,
 )
 from antiphon.store.batches.listing import stopped_batches
-from antiphon.store.batches.rows import Batch, RowKey
+from antiphon.store.batches.rows import Batch
 from antiphon.store.batches.workers import (
     TRIES_IN_COMPANY,
     NotOwnerError,
-    Unsettled,
     Worker,
     has_work,
     leave,
@@ -68,7 +67,10 @@ PARTING_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
-    """What a worker works with."""
+    """What a worker works with.
+
+    `counters_are_shared` is false for a server that counts limits in its memory, and so is alone.
+    """
 
     database: Database
     accounts: Accounts
@@ -76,6 +78,7 @@ class WorkerParts:
     ledger: Ledger
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
+    counters_are_shared: bool
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     commits: type[GroupCommit] = GroupCommit
     parting_s: float = PARTING_S
@@ -100,7 +103,13 @@ class Tenure:
         self._turn = 0
         self._rested = False
         self._directory: Directory | None = None
-        self._commits = parts.commits(parts.database, parts.ledger, self.worker, self._done)
+        self._commits = parts.commits(
+            parts.database,
+            parts.ledger,
+            self.worker,
+            self._done,
+            counters_are_shared=parts.counters_are_shared,
+        )
         self._log = EventLog(__name__)
 
     def worker(self) -> Worker:
@@ -178,7 +187,7 @@ class Tenure:
             self._work.clear()
             began = self._parts.now()
             claimed = await self._claimed()
-            await self._settle(claimed.unsettled)
+            await self._commits.take_over(claimed.unsettled)
             if not claimed.requests:
                 await woken(self._work, LOOK_EVERY_S)
                 idle_s += LOOK_EVERY_S
@@ -241,15 +250,6 @@ class Tenure:
             return True
         async with self._parts.database.read() as connection:
             return await has_work(connection, self._parts.now())
-
-    async def _settle(self, unsettled: Iterable[Unsettled]) -> None:
-        """Settle what dead workers have finished."""
-        keys = {one.entry_id: RowKey(one.batch_id, one.number) for one in unsettled}
-        if not keys:
-            return
-        async with self._parts.database.read() as connection:
-            entries = await find_entries(connection, list(keys))
-        self._commits.take_over({entry.id: keys[entry.id] for entry in entries}, entries)
 
     async def _keep(self) -> None:
         """Renew the lease, and stop the requests of batches that were cancelled or have expired."""

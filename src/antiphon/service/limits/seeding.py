@@ -25,7 +25,7 @@ class SpentTotals:
 
     `with_settled` also reads the ids of the last hour's requests, which may be millions. Shared
     counters need them. The counters of a single process do not: it reads the sums once, before its
-    first request, so they contain no later settlement, but for those of batches that it takes over.
+    first request, so they contain no later settlement.
     """
 
     def __init__(
@@ -55,10 +55,11 @@ class SpentTotals:
         today = day_of(now)
         async with self._database.read() as connection:
             directory = await read_directory(connection)
-            # Those of batches whose worker has died come again, from whoever takes over.
-            recent = await unsettled_entries(connection)
             spent = await spent_by_day(connection, min(start_of(one, today) for one in PERIODS))
+            recent: tuple[str, ...] = ()
             if self._with_settled:
+                # Those of batches whose worker has died come again, from whoever takes over.
+                recent = await unsettled_entries(connection)
                 recent += await entries_since(connection, now - UNDER_WAY)
         return Seed(_accounts(spent, directory, today), recent)
 
