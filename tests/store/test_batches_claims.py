@@ -9,11 +9,10 @@ from antiphon.store.batches.claims import (
     clear_waits_for,
     close_stopped,
     give_back,
-    set_waits_for,
 )
 from antiphon.store.batches.create import NewRequest, begin_batch
 from antiphon.store.batches.listing import cancel_batch, stopped_batches
-from antiphon.store.batches.rows import RowState
+from antiphon.store.batches.rows import RowState, count_finished
 from antiphon.store.batches.workers import (
     MOST_TRIES,
     LeaseLostError,
@@ -123,16 +122,15 @@ async def test_claim_passes_over_what_is_not_ready_or_waits(database: Database) 
     for number in range(3):
         await add_batch(database, a_batch(f"msgbatch_{number}"), 1)
     async with database.write() as connection:
-        await set_waits_for(connection, ["msgbatch_0", "msgbatch_1"], "a spend limit")
+        resting = dict.fromkeys(["msgbatch_0", "msgbatch_1"], "a spend limit")
+        await count_finished(connection, {}, NOON, resting)
     worker = await add_worker(database)
     assert keys((await take(database, worker)).requests) == [("msgbatch_2", 0)]
     assert (await stored_batch(database, "msgbatch_0")).waits_for == "a spend limit"
     async with database.write() as connection:
-        await set_waits_for(connection, ["msgbatch_0"], None)
-    assert keys((await take(database, worker)).requests) == [("msgbatch_0", 0)]
-    async with database.write() as connection:
         await clear_waits_for(connection)
-    assert keys((await take(database, worker)).requests) == [("msgbatch_1", 0)]
+    found = keys((await take(database, worker)).requests)
+    assert found == [("msgbatch_0", 0), ("msgbatch_1", 0)]
     assert (await stored_batch(database, "msgbatch_1")).waits_for is None
 
 
@@ -169,7 +167,7 @@ async def test_requests_expire_after_their_time_also_while_they_wait_for_a_limit
     worker = await add_worker(database)
     claimed = await take(database, worker, 1)
     async with database.write() as connection:
-        await set_waits_for(connection, ["msgbatch_1"], "a spend limit")
+        await count_finished(connection, {}, NOON, {"msgbatch_1": "a spend limit"})
         await close_stopped(connection, NOON + timedelta(days=1) - SECOND)
     assert (await stored_batch(database)).expired == 0
     async with database.write() as connection:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import select
 
-from antiphon.store.batches.claims import ClaimedRequest, close_stopped, give_back, set_waits_for
+from antiphon.store.batches.claims import ClaimedRequest, clear_waits_for, close_stopped, give_back
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.listing import archive, cancel_batch, delete_batch, purge
-from antiphon.store.batches.rows import RowState
+from antiphon.store.batches.rows import RowState, count_finished
 from antiphon.store.batches.workers import (
     LEASE,
     MOST_TRIES,
@@ -293,10 +293,14 @@ class BatchesMachine(RuleBasedStateMachine):
     @rule(pick=PICKS, waits=st.booleans())
     def wait_for(self, pick: int, waits: bool) -> None:
         known = self._batch(pick)
-        reason = "a limit" if waits else None
-        self._write(lambda connection: set_waits_for(connection, [known.id], reason))
-        if not known.ended:
-            known.waits = waits
+        if not waits:
+            self._write(clear_waits_for)
+            for one in self.batches.values():
+                one.waits = False
+        elif not known.ended:
+            resting = {known.id: "a limit"}
+            self._write(lambda connection: count_finished(connection, {}, self.now, resting))
+            known.waits = True
 
     @precondition(lambda self: self.batches)
     @rule(pick=PICKS)

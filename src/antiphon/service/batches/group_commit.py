@@ -18,11 +18,10 @@ from typing import Final
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.logs import EventLog
 from antiphon.service.ledger import Ledger
-from antiphon.store.batches.claims import ClaimedRequest, give_back, set_waits_for
+from antiphon.store.batches.claims import ClaimedRequest, give_back
 from antiphon.store.batches.commits import FinishedRequest, commit, mark_settled
 from antiphon.store.batches.rows import RowKey
 from antiphon.store.batches.workers import Unsettled, Worker
-from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.ledger import find_entries
 
@@ -141,17 +140,12 @@ class GroupCommit:
         settled: Sequence[RowKey],
     ) -> None:
         async with self._database.write() as connection:
-            await self._give_back(connection, endings)
-            await commit(connection, self._worker(), finished)
+            back = [ending.request for ending in endings if ending.finished is None]
+            if back:
+                await give_back(connection, self._worker(), back)
+            resting = {one.request.batch_id: one.waits_for for one in endings if one.waits_for}
+            await commit(connection, self._worker(), finished, resting)
             await mark_settled(connection, self._worker(), settled)
-
-    async def _give_back(self, connection: AsyncConnection, endings: Sequence[Ending]) -> None:
-        back = [ending.request for ending in endings if ending.finished is None]
-        if back:
-            await give_back(connection, self._worker(), back)
-        resting = {one.request.batch_id: one.waits_for for one in endings if one.waits_for}
-        for batch_id, reason in sorted(resting.items()):
-            await set_waits_for(connection, [batch_id], reason)
 
     async def _settle(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:
         await self._ledger.settle_committed(entries)

@@ -126,12 +126,16 @@ class Tenure:
 
         Commits what is finished, in both cases. Raises a group of `StoreError`, or one alone.
         """
+        while self._before:
+            # Each alone: whoever takes over from several locks them in another order.
+            one, *others = self._before
+            async with self._parts.database.write() as connection:
+                stored = await one.close(connection)
+            one.clear_doubts(stored)
+            self._before = tuple(others)
         async with self._parts.database.write() as connection:
-            stored = [await one.close(connection) for one in self._before]
             await register(connection, self.worker())
-        for one, entries in zip(self._before, stored, strict=True):
-            one.clear_doubts(entries)
-        self._before, self._begun = (), True
+        self._begun = True
         try:
             async with asyncio.TaskGroup() as group:
                 endless = [
@@ -221,13 +225,15 @@ class Tenure:
         if directory is not self._directory:
             # A limit may have been raised.
             self._directory, self._rested = directory, True
-        async with self._parts.database.write() as connection:
-            if self._rested:
+        if self._rested:
+            self._rested = False
+            # Not in the transaction of the claim, which locks batches as well.
+            async with self._parts.database.write() as connection:
                 await clear_waits_for(connection)
+        async with self._parts.database.write() as connection:
             claimed = await claim(
                 connection, self.worker(), self._most - self._in_hand, turn=self._turn
             )
-        self._rested = False
         self._turn += 1
         self._in_hand += len(claimed.requests)
         return claimed

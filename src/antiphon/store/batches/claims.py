@@ -6,7 +6,7 @@ has them in the order in which they are taken. Its time grows with the number of
 
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -34,6 +34,7 @@ from antiphon.store.batches.rows import (
     RowState,
     change_rows,
     count_finished,
+    in_order,
     in_state,
     is_open,
     read_batches,
@@ -41,6 +42,7 @@ from antiphon.store.batches.rows import (
 )
 from antiphon.store.batches.workers import (
     NotOwnerError,
+    Reaped,
     Unsettled,
     Worker,
     reap,
@@ -101,9 +103,9 @@ async def claim(
     Raises `LeaseLostError` if the lease of the worker has ended.
     """
     await lock(connection, BATCHES)
-    unsettled = await reap(connection, worker) if await renew(connection, worker) else ()
+    reaped = await reap(connection, worker) if await renew(connection, worker) else Reaped()
     found = await _with_work(connection, worker.now, most)
-    await _close(connection, found, worker.now, PORTION)
+    closed = await _close(connection, found, worker.now, PORTION)
     batches = {batch.id: batch for batch in found if _stopped_as(batch, worker.now) is None}
     queues = _by_workspace(batches.values(), turn)
     taken: list[ClaimedRequest] = []
@@ -118,11 +120,15 @@ async def claim(
             if len(part) < share:
                 queue.popleft()
         queues = [queue for queue in queues if queue]
+    # A batch may be in both: its other requests are stopped.
+    for batch_id, counts in reaped.errored.items():
+        closed.setdefault(batch_id, Counter()).update(counts)
+    await count_finished(connection, closed, worker.now)
     used = {request.batch_id for request in taken}
     return Claim(
         requests=tuple(taken),
         batches={batch_id: batches[batch_id] for batch_id in used},
-        unsettled=unsettled,
+        unsettled=reaped.unsettled,
     )
 
 
@@ -132,7 +138,9 @@ async def close_stopped(connection: AsyncConnection, now: datetime, portion: int
     Each claim does so as well; this is for processes without workers. Returns how many there were.
     """
     await lock(connection, BATCHES)
-    return await _close(connection, await _with_work(connection, now, portion), now, portion)
+    closed = await _close(connection, await _with_work(connection, now, portion), now, portion)
+    await count_finished(connection, closed, now)
+    return sum(counts.total() for counts in closed.values())
 
 
 async def give_back(
@@ -150,18 +158,11 @@ async def give_back(
         raise NotOwnerError("The worker does not own all the requests that it gives back")
 
 
-async def set_waits_for(
-    connection: AsyncConnection, batch_ids: Collection[str], reason: str | None
-) -> None:
-    """Say why no requests of these batches are claimed; with `None` they are claimed again."""
-    change = update(message_batches).where(_columns.id.in_(batch_ids), is_open)
-    await connection.execute(change.values(waits_for=reason))
-
-
 async def clear_waits_for(connection: AsyncConnection) -> None:
     """Let the requests of all batches be claimed again."""
-    waiting = update(message_batches).where(is_open, _columns.waits_for.is_not(None))
-    await connection.execute(waiting.values(waits_for=None))
+    waiting = is_open & _columns.waits_for.is_not(None)
+    change = update(message_batches).where(in_order(waiting)).values(waits_for=None)
+    await connection.execute(change)
 
 
 _GIVEN_BACK = {"batch_id": "text", "number": "int", "owner": "text"}
@@ -258,8 +259,8 @@ def _taking() -> ReturningUpdate[*tuple[Any, ...]]:
 
 async def _close(
     connection: AsyncConnection, batches: Iterable[Batch], now: datetime, portion: int
-) -> int:
-    """Give waiting requests of stopped batches their result; return how many."""
+) -> dict[str, Counter[str]]:
+    """Give waiting requests of stopped batches their result; return what is to be counted."""
     closed: dict[str, Counter[str]] = {}
     left = portion
     for batch in batches:
@@ -272,5 +273,4 @@ async def _close(
         number = (await connection.execute(change)).rowcount
         closed[batch.id] = Counter({state.name.lower(): number})
         left -= number
-    await count_finished(connection, closed, now)
-    return portion - left
+    return closed

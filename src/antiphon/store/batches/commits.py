@@ -1,7 +1,7 @@
 """Results, ledger entries and counts are committed together, by the worker that owns the rows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from antiphon.core.billing.ledger import LedgerEntry
@@ -25,9 +25,14 @@ class FinishedRequest(NamedTuple):
 
 
 async def commit(
-    connection: AsyncConnection, worker: Worker, finished: Sequence[FinishedRequest]
+    connection: AsyncConnection,
+    worker: Worker,
+    finished: Sequence[FinishedRequest],
+    waits_for: Mapping[str, str] | None = None,
 ) -> None:
     """Store results, add their ledger entries, and count them; batches without others end.
+
+    `waits_for` says of some batches, by id, why no requests of them are claimed.
 
     The entries are not settled in the counters yet: after the transaction, settle them, then call
     `mark_settled` (in the transaction of the next group). If the worker dies before, whoever reaps
@@ -55,7 +60,7 @@ async def commit(
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for request in finished:
         counts[request.batch_id][request.state.name.lower()] += 1
-    await count_finished(connection, counts, worker.now)
+    await count_finished(connection, counts, worker.now, waits_for)
 
 
 async def mark_settled(

@@ -14,6 +14,7 @@ from antiphon.store.batches.rows import (
     BATCH_COLUMNS,
     Batch,
     RowState,
+    in_order,
     is_open,
     read_batches,
     visible,
@@ -100,7 +101,7 @@ async def forget_repeat_keys(connection: AsyncConnection, before: datetime) -> N
     """Forget the keys of batches that were created before this moment."""
     columns = message_batches.c
     old = columns.repeat_key.is_not(None) & (columns.created_at < before)
-    await connection.execute(update(message_batches).where(old).values(repeat_key=None))
+    await connection.execute(update(message_batches).where(in_order(old)).values(repeat_key=None))
 
 
 async def drop_batch(connection: AsyncConnection, batch_id: str, now: datetime) -> None:
@@ -118,5 +119,5 @@ async def drop_unready(connection: AsyncConnection, before: datetime, now: datet
 
 async def _drop(connection: AsyncConnection, now: datetime, which: ColumnElement[bool]) -> int:
     unready = ~message_batches.c.ready & message_batches.c.deleted_at.is_(None) & is_open
-    change = update(message_batches).where(unready, which).values(deleted_at=now)
+    change = update(message_batches).where(in_order(unready & which)).values(deleted_at=now)
     return (await connection.execute(change)).rowcount

@@ -7,13 +7,26 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Tuple, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Tuple,
+    and_,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from antiphon.core.pagination import IdCursor, check_cursor, unknown_id
 from antiphon.store.batches.rows import (
     BATCH_COLUMNS,
     Batch,
     has_rows,
+    in_order,
     in_workspace,
     is_open,
     read_batches,
@@ -149,13 +162,14 @@ async def purge(connection: AsyncConnection, portion: int = PORTION) -> int:
     removed = 0
     kept = _columns.archived_at.is_(None)
     query = select(_columns.id).where(kept, _columns.deleted_at.is_not(None))
-    for batch_id in await connection.scalars(query.limit(_BATCHES_AT_ONCE)):
+    for batch_id in await connection.scalars(query.order_by(_columns.id).limit(_BATCHES_AT_ONCE)):
         settled = batch_requests.c.worker.is_(None)
         removed += await _remove_rows(connection, batch_id, portion, settled)
         if removed >= portion:
             break
         rows = batch_requests.c.batch_id == batch_id
-        emptied = update(batch_requests).where(rows, batch_requests.c.result.is_not(None))
+        unsettled = _unlocked(rows & batch_requests.c.result.is_not(None))
+        emptied = update(batch_requests).where(rows, batch_requests.c.number.in_(unsettled))
         await connection.execute(emptied.values(params=None, result=None))
         if not await has_rows(connection, batch_id):
             await connection.execute(delete(message_batches).where(_columns.id == batch_id))
@@ -178,9 +192,10 @@ async def archive(
     if batch_id is None:
         return 0
     removed = await _remove_rows(connection, batch_id, portion)
-    if removed < portion:
-        change = update(message_batches).where(_columns.id == batch_id)
-        await connection.execute(change.values(archived_at=now))
+    if await has_rows(connection, batch_id):
+        return removed
+    change = update(message_batches).where(_columns.id == batch_id)
+    await connection.execute(change.values(archived_at=now))
     return max(removed, 1)
 
 
@@ -200,7 +215,7 @@ async def _edge(
 
 async def _cancel(connection: AsyncConnection, which: ColumnElement[bool], now: datetime) -> None:
     running = is_open & _columns.cancel_initiated_at.is_(None)
-    change = update(message_batches).where(which, running)
+    change = update(message_batches).where(in_order(which & running))
     await connection.execute(change.values(cancel_initiated_at=now, waits_for=None))
 
 
@@ -208,7 +223,16 @@ async def _remove_rows(
     connection: AsyncConnection, batch_id: str, portion: int, *where: ColumnElement[bool]
 ) -> int:
     rows = batch_requests.c.batch_id == batch_id
-    first = select(batch_requests.c.number).where(rows, *where)
-    first = first.order_by(batch_requests.c.number).limit(portion)
+    first = _unlocked(and_(rows, *where)).limit(portion)
     removal = delete(batch_requests).where(rows, batch_requests.c.number.in_(first))
     return (await connection.execute(removal)).rowcount
+
+
+def _unlocked(which: ColumnElement[bool]) -> Select[int]:
+    """Select the numbers of rows that no other transaction changes now, and lock them.
+
+    A worker may settle them, or another process remove them. Whoever comes later leaves them out
+    until the next time, since nobody waits for them.
+    """
+    numbers = select(batch_requests.c.number).where(which).order_by(batch_requests.c.number)
+    return numbers.with_for_update(skip_locked=True)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    func,
     literal_column,
     select,
     update,
@@ -102,6 +103,16 @@ def in_state(state: RowState) -> ColumnElement[bool]:
     return batch_requests.c.state == literal_column(str(int(state)))
 
 
+def in_order(which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a condition of an UPDATE: the batches of `which`, locked in the order of their ids.
+
+    Every transaction locks batches in this order, after the requests that it changes. Two that
+    locked them in other orders could wait for each other, and PostgreSQL would end one of them.
+    """
+    ids = select(message_batches.c.id).where(which).order_by(message_batches.c.id)
+    return message_batches.c.id.in_(ids.with_for_update())
+
+
 async def has_rows(connection: AsyncConnection, batch_id: str) -> bool:
     """Return whether a batch has any rows."""
     one = select(batch_requests.c.number).where(batch_requests.c.batch_id == batch_id).limit(1)
@@ -112,16 +123,23 @@ async def count_finished(
     connection: AsyncConnection,
     finished: Mapping[str, Counter[str]],
     now: datetime,
+    waits_for: Mapping[str, str] | None = None,
 ) -> None:
     """Add finished rows to the counts of their batches, and end those that have no others.
 
-    `finished` has for each id of a batch the number of its new rows for names of `COUNTS`. The
-    batches are changed in the order of their ids, so that two transactions do not wait for each
-    other.
+    `finished` has for each id of a batch the number of its new rows for names of `COUNTS`.
+    `waits_for` says of some batches why no requests of them are claimed. The batches are changed
+    in the order of their ids (see `in_order`), so a transaction calls this once.
     """
+    waits_for, none = waits_for or {}, Counter[str]()
     rows = [
-        {"batch": batch_id, "now": now, **{f"new_{name}": counts[name] for name in COUNTS}}
-        for batch_id, counts in sorted(finished.items())
+        {
+            "batch": batch_id,
+            "now": now,
+            "waits": waits_for.get(batch_id),
+            **{f"new_{name}": finished.get(batch_id, none)[name] for name in COUNTS},
+        }
+        for batch_id in sorted({*finished, *waits_for})
     ]
     if rows:
         await connection.execute(_counting(), rows)
@@ -134,7 +152,8 @@ def _counting() -> Update:
     finished = reduce(add, added.values())
     ended = case((finished >= columns.requests, bindparam("now", type_=Moment)), else_=None)
     change = update(message_batches).where(columns.id == bindparam("batch", type_=Text))
-    return change.values(**added, ended_at=ended)
+    waits_for = func.coalesce(bindparam("waits", type_=Text), columns.waits_for)
+    return change.values(**added, ended_at=ended, waits_for=waits_for)
 
 
 async def change_rows(

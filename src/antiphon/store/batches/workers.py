@@ -11,9 +11,11 @@ it does not know of. A new id leaves all that to whoever reaps the old one.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -34,7 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from antiphon.store.batches.rows import RowState, count_finished, in_state, is_open, visible
+from antiphon.store.batches.rows import RowState, in_state, is_open, visible
 from antiphon.store.database.batch_tables import batch_requests, batch_workers, message_batches
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import StoreError
@@ -80,6 +82,13 @@ class Unsettled(NamedTuple):
     batch_id: str
     number: int
     entry_id: str
+
+
+class Reaped(NamedTuple):
+    """What dead workers have left: results to settle, and what was errored, by batch."""
+
+    unsettled: tuple[Unsettled, ...] = ()
+    errored: Mapping[str, Counter[str]] = MappingProxyType({})
 
 
 async def register(connection: AsyncConnection, worker: Worker) -> None:
@@ -144,19 +153,19 @@ async def unsettled_entries(connection: AsyncConnection) -> tuple[str, ...]:
     return tuple(await connection.scalars(select(_rows.entry_id).where(owned)))
 
 
-async def reap(connection: AsyncConnection, worker: Worker) -> tuple[Unsettled, ...]:
+async def reap(connection: AsyncConnection, worker: Worker) -> Reaped:
     """Remove workers whose lease has ended. Call it under the lock of claims, after `renew`.
 
     What they had claimed waits again, with one try more: but for suspected requests that were not
-    alone, since another one may have ended the worker. What was tried too often is errored. What
-    they had finished and not settled is handed to `worker` and returned.
+    alone, since another one may have ended the worker. What was tried too often is errored, and
+    has to be counted. What they had finished and not settled is handed to `worker`.
     """
     over = _ended(batch_workers.c.lease_until, connection.dialect.name)
     removal = delete(batch_workers).where(over).returning(batch_workers.c.id)
     removed = await connection.execute(removal, _now(connection, worker))
     dead = list(removed.scalars())
     if not dead:
-        return ()
+        return Reaped()
     of_dead = _rows.worker.in_(dead)
     claimed = of_dead & in_state(RowState.CLAIMED)
     alone = select(_rows.worker).where(claimed).group_by(_rows.worker).having(func.count() == 1)
@@ -177,13 +186,14 @@ async def reap(connection: AsyncConnection, worker: Worker) -> tuple[Unsettled, 
         .returning(_rows.batch_id, _rows.state)
     )
     errored = Counter(row.batch_id for row in changed if row.state == RowState.ERRORED)
-    ended = {batch_id: Counter(errored=number) for batch_id, number in errored.items()}
-    await count_finished(connection, ended, worker.now)
     finished = update(batch_requests).where(of_dead).values(worker=worker.id)
     handed = await connection.execute(
         finished.returning(_rows.batch_id, _rows.number, _rows.entry_id)
     )
-    return tuple(Unsettled(*row) for row in handed)
+    return Reaped(
+        tuple(Unsettled(*row) for row in handed),
+        {batch_id: Counter(errored=number) for batch_id, number in errored.items()},
+    )
 
 
 async def has_work(connection: AsyncConnection, now: datetime) -> bool:
