@@ -180,7 +180,7 @@ async def test_probes_are_logged_at_debug_level(client, path: str, level: str) -
 async def test_stopping_server_is_healthy_and_not_ready(platform) -> None:
     started = await platform()
     caller = Client(build_app(started))
-    started.draining = True
+    started.stopping.set()
     assert (await caller.get("/health")).status == 200
     assert (await caller.get("/ready")).status == 503
 

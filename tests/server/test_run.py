@@ -80,7 +80,11 @@ def test_server_without_requests_ends_without_a_pause(connected: bool) -> None:
     """A pause of a millisecond has more turns of the event loop."""
 
     async def turns_to_end() -> int:
-        server = Server(http_config(never_called, 30), SimpleNamespace(draining=False), print)
+        server = Server(
+            http_config(never_called, 30),
+            SimpleNamespace(draining=False, stopping=asyncio.Event()),
+            print,
+        )
         with bind("127.0.0.1", 0) as listener, socket.socket() as caller:
             serving = asyncio.create_task(server.serve([listener]))
             while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody

@@ -194,7 +194,7 @@ class Life:
         if not self.alive:
             return
         if self.platform is not None:
-            self.platform.draining = True
+            self.platform.stopping.set()
         self.app = None
         grace = self._world.loop.time() + self.server.settings.shutdown_grace_s
         while self.calls and self._world.loop.time() < grace and self.alive:  # noqa: ASYNC110 - a kill may come

@@ -121,7 +121,7 @@ class Server(uvicorn.Server):
     def _stop(self, number: signal.Signals) -> None:
         if not self._platform.draining:
             self._on_stop(len(self.server_state.tasks))
-        self._platform.draining = True
+        self._platform.stopping.set()
         self.handle_exit(number, None)
         self._stopping.set()
 

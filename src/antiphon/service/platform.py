@@ -1,5 +1,6 @@
 """Builds the parts of a running server, once."""
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Platform:
-    """The use cases, and the parts that they share. `draining` is true after the signal to stop.
+    """The use cases, and the parts that they share. `stopping` is set by the signal to stop.
 
     `first_key` makes the first key and returns it with its secret, while no request has used it.
     `ignored` are the settings of first keys (`api_key`, `admin_key`) without an effect: other keys
@@ -76,7 +77,12 @@ class Platform:
     first_key: Callable[[], Awaitable[KeyInfo | None]]
     ignored: tuple[str, ...]
     entropy: Callable[[int], bytes]
-    draining: bool = False
+    stopping: asyncio.Event
+
+    @property
+    def draining(self) -> bool:
+        """Whether the signal to stop has come: running requests still end."""
+        return self.stopping.is_set()
 
     async def refusal(self) -> str | None:
         """Return why every request is refused now; `None` if requests are admitted."""
@@ -179,6 +185,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             url_sources=_sources_of(settings),
             normalize_attribution=settings.normalize_attribution,
         )
+        stopping = asyncio.Event()
         batches = await stack.enter_async_context(
             open_batches(
                 settings,
@@ -189,6 +196,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 models=models,
                 now=now,
                 entropy=entropy,
+                stopping=stopping,
             )
         )
         yield Platform(
@@ -210,6 +218,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             first_key=partial(keys.first_to_show, SERVER),
             ignored=ignored,
             entropy=entropy,
+            stopping=stopping,
         )
 
 

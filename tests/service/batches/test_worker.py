@@ -254,6 +254,28 @@ async def test_stopped_worker_gives_back_without_a_try(workshop: Any) -> None:
     assert lease_until.year == 1970
 
 
+async def test_signal_to_stop_gives_back_while_interactive_requests_still_run(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"workers": 1}, price=PRICE, text="one two three", replies=REPLIES)
+    shop = Workshop(org)
+    await shop.send("slow", "slow")
+
+    async def claimed() -> bool:
+        return {owner for (owner,) in await stored_rows(shop.database, "worker")} != {None}
+
+    await until(claimed)
+    await shop.running()
+    org.platform.stopping.set()
+    await shop.settled()
+    rows = await stored_rows(shop.database, "state", "tries", "worker")
+    assert rows == [(0, 0, None)] * 2
+    # The platform is still open, and claims nothing any more.
+    await asyncio.sleep(0.1)
+    assert await stored_rows(shop.database, "state", "tries", "worker") == rows
+    assert await shop.balance() == Balance(0, 0)
+
+
 class LostAnswers(GroupCommit):
     """The first commit is done, and nobody hears of it."""
 

@@ -1,5 +1,6 @@
 """Builds the parts of Message Batches, and runs their workers, their pace and their upkeep."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -38,9 +39,13 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     models: Models,
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
+    stopping: asyncio.Event,
     commits: type[GroupCommit] = GroupCommit,
 ) -> AsyncGenerator[Batches]:
-    """Yield the use cases, and work on batches until the end of the block."""
+    """Yield the use cases, and work on batches until `stopping` is set, or the block ends.
+
+    What is not finished then is given back, while interactive requests may still run.
+    """
     runner = BatchRunner(messages, accounts, ledger, entropy, check_batch_params)
     parts = WorkerParts(
         database=database,
@@ -69,9 +74,20 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     paces = _paced(models, settings) if workers else []
     upkeep = BatchUpkeep(database, now)
     async with background(
-        "antiphon-batches", upkeep.run, *(worker.run for worker in workers), *paces
+        "antiphon-batches",
+        upkeep.run,
+        *(partial(_until, stopping, one.run) for one in workers),
+        *paces,
     ):
         yield batches
+
+
+async def _until(stopping: asyncio.Event, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Work until `stopping` is set; then cancel the work, and wait for its end."""
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(work())
+        await stopping.wait()
+        working.cancel()
 
 
 def _paced(models: Models, settings: Settings) -> list[Callable[[], Coroutine[Any, Any, None]]]:
