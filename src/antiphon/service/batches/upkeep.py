@@ -52,6 +52,7 @@ class BatchUpkeep:
         now = self._now()
         async with self._database.write() as connection:
             await drop_unready(connection, now - UNREADY_FOR, now)
+        async with self._database.write() as connection:
             await forget_repeat_keys(connection, now - REPEATED_WITHIN)
         await self._until_done(lambda connection: close_stopped(connection, now))
         await self._until_done(lambda connection: archive(connection, now - RETENTION, now))

@@ -136,7 +136,11 @@ async def close_stopped(connection: AsyncConnection, now: datetime, portion: int
     """Give at most `portion` waiting requests of cancelled and expired batches their result.
 
     Each claim does so as well; this is for processes without workers. Returns how many there were.
+    Writes nothing if there are none.
     """
+    found = await _with_work(connection, now, portion)
+    if not any(_stopped_as(batch, now) for batch in found):
+        return 0
     await lock(connection, BATCHES)
     closed = await _close(connection, await _with_work(connection, now, portion), now, portion)
     await count_finished(connection, closed, now)
