@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sized
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -183,6 +184,29 @@ async def test_cancelled_batch_ends_with_results(org: Organization) -> None:
     assert {json.dumps(line["result"]) for line in lines} == {'{"type": "canceled"}'}
     late = await org.caller.post(f"{BATCHES}/{batch_id}/cancel", b"")
     assert late.error[:2] == (400, "invalid_request_error")
+
+
+async def test_cancel_stops_running_requests_at_once_and_those_of_no_other_batch(
+    org: Organization,
+) -> None:
+    kept = (await org.caller.post(BATCHES, requests(SLOW))).json["id"]
+    batch_id = (await org.caller.post(BATCHES, requests(SLOW, SLOW))).json["id"]
+    (model,) = org.platform.models.served
+    running = model.gate.batches.lane.running
+    await until_there_are(3, running)
+    await org.caller.post(f"{BATCHES}/{batch_id}/cancel", b"")
+    # Long before the next heartbeat of the worker.
+    async with asyncio.timeout(1):
+        await until_there_are(1, running)
+    assert (await ended(org.caller, batch_id))["request_counts"]["canceled"] == 2
+    assert len(running) == 1
+    assert (await org.caller.get(f"{BATCHES}/{kept}")).json["processing_status"] == "in_progress"
+
+
+async def until_there_are(number: int, running: Sized) -> None:
+    async with asyncio.timeout(20):
+        while len(running) != number:  # noqa: ASYNC110 - a lane has no events
+            await asyncio.sleep(0.01)
 
 
 async def test_batch_is_cancelled_once(organization: StartOrganization) -> None:

@@ -194,6 +194,7 @@ def _batches(settings: Settings, database: Database, now: Callable[[], datetime]
         largest_request=settings.max_body_bytes,
         queued_requests=settings.limits.queued_batch_requests,
         added=lambda: None,
+        cancelled=lambda _: None,
     )
 
 

@@ -74,10 +74,12 @@ class Batches:
         largest_request: int,
         queued_requests: int,
         added: Callable[[], None],
+        cancelled: Callable[[str], None],
     ) -> None:
-        """Take requests of at most `largest_request` bytes, and call `added` for each new batch.
+        """Take requests of at most `largest_request` bytes.
 
-        At most `queued_requests` of all batches may be without a result.
+        At most `queued_requests` of all batches may be without a result. `added` is called for each
+        new batch, and `cancelled` with the id of each one that is cancelled.
         """
         self._database = database
         self._entropy = entropy
@@ -85,6 +87,7 @@ class Batches:
         self._largest_request = largest_request
         self._queued_requests = queued_requests
         self._added = added
+        self._cancelled = cancelled
         self._creating = asyncio.Semaphore(CREATIONS_AT_ONCE)
 
     async def create(
@@ -185,7 +188,7 @@ class Batches:
         async with self._database.write() as connection:
             batch = _known(await cancel_batch(connection, owner.workspace_id, wanted, now), wanted)
         batch.check_cancel()
-        self._added()
+        self._cancelled(wanted)
         return batch
 
     async def delete(self, owner: BatchOwner, wanted: str) -> None:

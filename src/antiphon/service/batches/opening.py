@@ -63,6 +63,10 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
         for worker in workers:
             worker.wake()
 
+    def stop(batch_id: str) -> None:
+        for worker in workers:
+            worker.stop(batch_id)
+
     batches = Batches(
         database,
         entropy,
@@ -70,6 +74,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
         largest_request=settings.max_body_bytes,
         queued_requests=settings.limits.queued_batch_requests,
         added=wake,
+        cancelled=stop,
     )
     paces = _paced(models, settings) if workers else []
     upkeep = BatchUpkeep(database, now)

@@ -151,6 +151,11 @@ class Tenure:
                 await self._leave()
             raise
 
+    def stop(self, batch_id: str) -> None:
+        """End the running requests of a batch; they go back as they were."""
+        for task in self._tasks.get(batch_id, ()):
+            task.cancel()
+
     async def close(self, connection: AsyncConnection) -> Sequence[LedgerEntry]:
         """End the lease, and return the entries in doubt that are stored. No other one can follow.
 
@@ -263,8 +268,7 @@ class Tenure:
         while True:
             await self._parts.sleep(HEARTBEAT_S)
             for batch_id in await self._renewed():
-                for task in self._tasks[batch_id]:
-                    task.cancel()
+                self.stop(batch_id)
             for batch_id in [known for known, tasks in self._tasks.items() if not tasks]:
                 del self._tasks[batch_id]
             rested_s += HEARTBEAT_S

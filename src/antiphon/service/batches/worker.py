@@ -24,10 +24,17 @@ class BatchWorker:
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
         self._work = asyncio.Event()
+        self._tenure: Tenure | None = None
         self._log = EventLog(__name__)
 
     def wake(self) -> None:
-        """Look for work now: a batch was created, cancelled, or a limit was changed."""
+        """Look for work now: a batch was created, or a limit was changed."""
+        self._work.set()
+
+    def stop(self, batch_id: str) -> None:
+        """Stop what runs of a batch that was cancelled; the next claim, now, closes it."""
+        if self._tenure is not None:
+            self._tenure.stop(batch_id)
         self._work.set()
 
     async def run(self) -> None:
@@ -38,7 +45,7 @@ class BatchWorker:
             if not left:
                 await self._until_there_is_work()
             began = self._parts.now()
-            tenure = Tenure(self._parts, self._work, left)
+            self._tenure = tenure = Tenure(self._parts, self._work, left)
             try:
                 # In a task of its own: a task group counts its own abort as a cancellation.
                 await asyncio.create_task(tenure.run(), name="antiphon-batch-tenure")
