@@ -11,6 +11,7 @@ import pytest
 
 from support.asgi import HELLO
 from support.processes import KEY, Program, serving
+from support.servers import configure, environ
 
 PATIENCE_S = 20.0
 BODY = json.dumps(HELLO).encode()
@@ -45,10 +46,14 @@ class Connection:
         status, headers = self.head()
         return status, headers, json.loads(self._answers.read(int(headers["content-length"])))
 
+    def rest(self) -> bytes:
+        """What the server still says until it closes the connection."""
+        return self._answers.read()
+
     @property
     def ended(self) -> bool:
         """Whether the server closes the connection, with nothing more to say."""
-        return self._answers.read() == b""
+        return self.rest() == b""
 
     def close(self) -> None:
         self._answers.close()
@@ -182,9 +187,9 @@ def test_head_is_answered_without_a_body(connection: Connection, path: str) -> N
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A server that waits for no request longer than a moment."""
-    environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_REQUEST_TIMEOUT_S": "0.2"}
+    settings = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_REQUEST_TIMEOUT_S": "0.2"}
     folder: Path = tmp_path_factory.mktemp("hasty")
-    with serving(folder, "--engine", "scripted", environ=environ) as program:
+    with serving(folder, "--engine", "scripted", environ=settings) as program:
         yield program
 
 
@@ -232,6 +237,20 @@ def test_second_request_that_began_early_is_answered_after_the_first(hasty: Prog
     connection.close()
 
 
+def test_server_that_dies_in_a_stream_resets_a_connection_of_http_1_0(tmp_path: Path) -> None:
+    configure(tmp_path, "one two three " * 100, speed=20)
+    body = json.dumps({**HELLO, "stream": True, "max_tokens": 300}).encode()
+    with serving(tmp_path, environ=environ()) as program:
+        connection = Connection(program)
+        connection.send(posted(body).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        status, headers = connection.head()
+        assert (status, "transfer-encoding" in headers) == (200, False)
+        program.process.kill()
+        with pytest.raises(ConnectionResetError):
+            connection.rest()
+        connection.close()
+
+
 MALFORMED = {
     "no HTTP": b"\x00\x01\x02\r\n\r\n",
     "no version": b"GET /health\r\n\r\n",
@@ -244,9 +263,9 @@ MALFORMED = {
 @pytest.mark.parametrize("level", ["info", "debug"])
 def test_what_is_no_request_writes_no_line_unless_asked_for(level: str, tmp_path: Path) -> None:
     """Each scan of the port would write some."""
-    environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_LOG_LEVEL": level}
+    settings = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_LOG_LEVEL": level}
     refused = set()
-    with serving(tmp_path, "--engine", "scripted", environ=environ) as program:
+    with serving(tmp_path, "--engine", "scripted", environ=settings) as program:
         for raw in MALFORMED.values():
             connection = Connection(program)
             connection.send(raw)

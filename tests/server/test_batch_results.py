@@ -49,9 +49,17 @@ def path_of(batch: Batch) -> str:
     return f"/v1/messages/batches/{batch.id}/results"
 
 
-def head_of(batch: Batch, method: str = "GET", version: str = "1.1") -> bytes:
-    keyed = f"host: x\r\nx-api-key: {KEY}\r\nanthropic-version: 2023-06-01\r\n"
-    return f"{method} {path_of(batch)} HTTP/{version}\r\n{keyed}\r\n".encode()
+def head_of(
+    batch: Batch, method: str = "GET", version: str = "1.1", connection: str = "keep-alive"
+) -> bytes:
+    lines = [
+        f"{method} {path_of(batch)} HTTP/{version}",
+        "host: x",
+        f"x-api-key: {KEY}",
+        "anthropic-version: 2023-06-01",
+        f"connection: {connection}",
+    ]
+    return "\r\n".join((*lines, "", "")).encode()
 
 
 def are_whole(body: bytes) -> bool:
@@ -119,28 +127,53 @@ async def test_pages_for_a_reader_who_has_left_are_not_read(
         assert 0 < len(reads) < 6
 
 
-async def test_results_that_are_deleted_while_they_are_read_never_look_complete(
-    org: Organization, ended: Batch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deleted = asyncio.Event()
+@pytest.fixture
+def without_second_page(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """The second page is read once this is set; the first one is there at once."""
+    goes_on = asyncio.Event()
 
     async def later(connection: AsyncConnection, batch: Batch, after: int) -> object:
         if after >= 0:
-            await deleted.wait()
+            await goes_on.wait()
         return await results_page(connection, batch, after)
 
     monkeypatch.setattr(batches, "results_page", later)
+    return goes_on
+
+
+async def delete(org: Organization, batch: Batch) -> None:
+    deletion = await org.caller.start("DELETE", path_of(batch).removesuffix("/results")).task
+    assert deletion.status == 200
+    await BatchUpkeep(org.platform.database, org.clock).once()
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+async def test_results_that_break_off_have_no_last_chunk(
+    org: Organization, ended: Batch, without_second_page: asyncio.Event, connection: str
+) -> None:
     async with listening(org.app) as server:
         caller = await server.connect()
-        caller.send(head_of(ended))
+        caller.send(head_of(ended, connection=connection))
         await asyncio.wait_for(caller.head(), SOON_S)
-        deletion = await org.caller.start("DELETE", path_of(ended).removesuffix("/results")).task
-        assert deletion.status == 200
-        await BatchUpkeep(org.platform.database, org.clock).once()
-        deleted.set()
+        await delete(org, ended)
+        without_second_page.set()
         rest = await asyncio.wait_for(caller.reader.read(), SOON_S)
         assert 0 < rest.count(b'"custom_id"') < NUMBER
         assert not rest.endswith(b"0\r\n\r\n")
+        await server.until_closed()
+
+
+async def test_results_that_break_off_reset_a_connection_of_http_1_0(
+    org: Organization, ended: Batch, without_second_page: asyncio.Event
+) -> None:
+    async with listening(org.app) as server:
+        caller = await server.connect()
+        caller.send(head_of(ended, version="1.0"))
+        await asyncio.wait_for(caller.head(), SOON_S)
+        await delete(org, ended)
+        without_second_page.set()
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(caller.reader.read(), SOON_S)
         await server.until_closed()
 
 

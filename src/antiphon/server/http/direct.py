@@ -4,11 +4,17 @@ Through ASGI an answer is two messages, each written with a system call after a 
 header, and a body arrives through an event, which needs a timer.
 """
 
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from itertools import chain
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+# Values of `SO_LINGER`: whoever closes the socket, also by dying, resets the connection, or not.
+RESET = struct.pack("ii", 1, 0)
+NO_RESET = struct.pack("ii", 0, 0)
 
 
 class DateLine:
@@ -65,14 +71,18 @@ class UvicornDirect:
         self._end()
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Write the head of an answer whose length is not known."""
+        """Write the head of an answer whose length is not known.
+
+        HTTP/1.0 has no chunks: there the end of the connection is the end of the answer. So that
+        one that breaks off does not look whole, its connection is reset, whatever the reason.
+        """
         cycle = self._cycle
-        # HTTP/1.0 has no chunks: there the end of the connection is the end of the answer.
         self._chunked = cycle.scope["http_version"] == "1.1"
         if self._chunked:
             headers = {**headers, "transfer-encoding": "chunked"}
         else:
             cycle.keep_alive = False
+            self._at_close(RESET)
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
         if not cycle.disconnected:
@@ -93,7 +103,16 @@ class UvicornDirect:
         if part:
             cycle.transport.write(part)
         if not more:
+            if not self._chunked:
+                self._at_close(NO_RESET)
             self._end()
+
+    def _at_close(self, linger: bytes) -> None:
+        transport = self._cycle.transport
+        # Afterwards the number of the socket may be that of another connection.
+        if not transport.is_closing():
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
         cycle = self._cycle

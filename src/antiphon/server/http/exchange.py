@@ -239,7 +239,7 @@ class Exchange:
         await self.start_parts(EVENT_STREAM)
 
     async def start_parts(self, content_type: str) -> None:
-        """Begin an answer that is written in parts; one that breaks off ends the connection."""
+        """Begin an answer in parts; one that breaks off does not look whole to its reader."""
         self.started = True
         self.status = 200
         headers = {"content-type": content_type, **self.headers}
