@@ -149,7 +149,9 @@ def test_listing_says_how_many_it_leaves_out(shell: Shell, tmp_path: Path) -> No
     said = shell.both("batches list --limit 2")
     assert made[2] in said
     assert made[0] not in said
-    assert "There are more than 2" in said
+    assert f"There are more: --after {made[1]} lists them." in said
+    assert [one["id"] for one in shell.json(f"batches list --after {made[1]}")] == made[:1]
+    assert shell.complaint("batches list --after none") == "--after: no such id: none"
     assert shell.misunderstood("batches list --limit 0").endswith("no number from 1 to 1000")
 
 
@@ -214,6 +216,30 @@ def test_newest_version_has_no_sampling_parameters(shell: Shell, tmp_path: Path)
     shell(f"batches create {file}")
     said = shell.complaint(f"batches create {file} --api-version 2026-10-21")
     assert "line 1: params.temperature: Extra inputs are not permitted" in said
+
+
+def test_betas_are_those_of_the_batch_and_of_its_check(shell: Shell, tmp_path: Path) -> None:
+    scoped = {"type": "ephemeral", "scope": "global"}
+    file = write(tmp_path / "q", request(cache_control=scoped))
+    assert "ephemeral.scope: Extra inputs are" in shell.complaint(f"batches create {file}")
+    betas = "--beta other-2030-01-01 --beta prompt-caching-scope-2026-01-05"
+    batch_id = shell.json(f"batches create {file} {betas}")["id"]
+    answer(shell, batch_id)
+    assert json.loads(shell(f"batches results {batch_id}"))["result"]["type"] == "succeeded"
+    said = shell.misunderstood(f"batches create {file} --beta a,b")
+    assert said == "argument --beta: 'a,b' is no name of a beta"
+
+
+def test_same_file_with_the_same_key_is_the_same_batch(shell: Shell, tmp_path: Path) -> None:
+    file, other = write(tmp_path / "q", request()), write(tmp_path / "p", request("b"))
+    keyed = "--idempotency-key nightly"
+    made = [shell.json(f"batches create {file} {keyed}")["id"] for _ in range(2)]
+    assert made[0] == made[1]
+    assert len(shell.json("batches list")) == 1
+    said = shell.complaint(f"batches create {other} {keyed}")
+    assert said == "--idempotency-key: it has been used for another request"
+    said = shell.complaint(f"batches create {other} --idempotency-key ü")
+    assert said == "--idempotency-key: Input should be 1 to 255 printable ASCII characters"
 
 
 @pytest.mark.parametrize("text", [b"", b"\n \n", b"\xef\xbb\xbf\n"])

@@ -22,7 +22,7 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.service.batches.runs import decode_params
 from antiphon.settings import Settings
 from antiphon.wire.batch_body import BatchBody
-from antiphon.wire.decoding import NO_BETAS, BodyError, not_json
+from antiphon.wire.decoding import BodyError, not_json
 
 STDIN: Final = "-"
 _BEGIN: Final = b'{"requests":['
@@ -60,7 +60,9 @@ class BatchFile:
         self._largest = settings.max_body_bytes
         self._largest_batch = settings.max_batch_bytes
 
-    def check(self, version: str, is_served: Callable[[str], bool]) -> CheckedFile:
+    def check(
+        self, version: str, betas: frozenset[str], is_served: Callable[[str], bool]
+    ) -> CheckedFile:
         """Check every line as the service does, and its params as the worker will.
 
         Raises `CommandError` for the first line that is wrong.
@@ -79,7 +81,7 @@ class BatchFile:
                     "several batches of it"
                 )
             try:
-                model = _model_of(body, line, version)
+                model = _model_of(body, line, version, betas)
             except (BodyError, InvalidRequestError) as error:
                 raise CommandError(f"{self._where(number)}: {error}") from error
             count += 1
@@ -148,7 +150,7 @@ def _copied(source: IO[bytes], most: int) -> Generator[IO[bytes]]:
         yield copy
 
 
-def _model_of(body: BatchBody, line: bytes, version: str) -> str:
+def _model_of(body: BatchBody, line: bytes, version: str, betas: frozenset[str]) -> str:
     """Check the next request of a body; return the model that it names.
 
     Raises `BodyError` and `InvalidRequestError`, with the path of the field inside of the line.
@@ -165,7 +167,7 @@ def _model_of(body: BatchBody, line: bytes, version: str) -> str:
         said = re.sub(r"^requests(\.\d+)?[.:] ?", "", str(error))
         raise BodyError(f"{said}. {_right(line)}") from error
     try:
-        params = decode_params(item.params, version, NO_BETAS)
+        params = decode_params(item.params, version, betas)
         check_batch_params(params)
     except InvalidRequestError as error:
         said = str(error)

@@ -30,12 +30,13 @@ from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.batches import described
 from antiphon.core.errors import NotFoundError
 from antiphon.core.pagination import IdCursor
-from antiphon.core.validation.bodies import VERSIONS
+from antiphon.core.validation.bodies import BETA_NAME, VERSIONS
 from antiphon.core.validation.versions import OLDEST
 from antiphon.service.batches.batches import BatchOwner
 from antiphon.service.models import catalogue_of
 from antiphon.settings import Settings
 from antiphon.store.batches.rows import Batch
+from antiphon.wire.base import BETAS
 from antiphon.wire.batches import DeletedBatch, MessageBatch
 from antiphon.wire.errors import shortened
 
@@ -67,6 +68,19 @@ def add_to(family: argparse.ArgumentParser) -> None:
         default=OLDEST,
         help=f"the version of the API that the requests are for; default: {OLDEST}",
     )
+    create.add_argument(
+        "--beta",
+        type=_beta,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a beta of the API that the requests use; may stand several times",
+    )
+    create.add_argument(
+        "--idempotency-key",
+        metavar="KEY",
+        help="a word of yours: for 24 hours the same file with it is the same batch",
+    )
     listing = add_command(actions, "list", _list, "list the batches, the newest first")
     listing.add_argument(
         "--limit",
@@ -75,6 +89,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"at most so many, up to {MOST_LISTED}; default: 20",
     )
+    listing.add_argument("--after", metavar="ID", help="only batches behind this one in the list")
     watching = add_command(actions, "watch", _watch, "show the progress of a batch until its end")
     results = add_command(
         actions, "results", _results, "print the results of a batch that has ended", json=False
@@ -96,6 +111,12 @@ def add_to(family: argparse.ArgumentParser) -> None:
         )
 
 
+def _beta(text: str) -> str:
+    if not BETA_NAME.match(text):
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no name of a beta")
+    return text
+
+
 def _limit(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LISTED:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_LISTED}")
@@ -104,15 +125,16 @@ def _limit(text: str) -> int:
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     catalogue = catalogue_of(settings.served())
+    betas = BETAS.intersection(arguments.beta)
     with open_batch_file(arguments.file, settings) as file:
         checked = file.check(
-            arguments.api_version, lambda name: catalogue.resolve(name) is not None
+            arguments.api_version, betas, lambda name: catalogue.resolve(name) is not None
         )
 
         async def create(session: AdminSession) -> Batch:
             owner = await _owner(session, arguments)
             return await session.batches.create(
-                owner, arguments.api_version, frozenset(), file.pieces(), None
+                owner, arguments.api_version, betas, file.pieces(), arguments.idempotency_key
             )
 
         batch = open_session(settings, create)
@@ -136,7 +158,8 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     async def read(session: AdminSession) -> tuple[tuple[Batch, ...], bool]:
         owner = await _owner(session, arguments)
-        found = await session.batches.listing(owner, IdCursor(limit=arguments.limit))
+        cursor = IdCursor(limit=arguments.limit, after_id=arguments.after)
+        found = await session.batches.listing(owner, cursor)
         return found.batches, found.has_more
 
     batches, has_more = open_session(settings, read)
@@ -155,7 +178,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
             if batch.waits_for is not None and batch.ended_at is None:
                 hint(f"{batch.id} waits: {batch.waits_for}")
         if has_more:
-            hint(f"There are more than {arguments.limit}: --limit lists more.")
+            hint(f"There are more: --after {batches[-1].id} lists them.")
     return status
 
 

@@ -43,8 +43,10 @@ _SYNONYMS = {
 }
 
 
-# The fields of requests to the Admin API, and the arguments of commands that set them.
+# The fields of requests to the API, and the arguments of commands that set them.
 _ARGUMENTS = {
+    "Idempotency-Key": "idempotency_key",
+    "after_id": "after",
     "amount": "spend",
     "created_by_user_id": "user",
     "email": "email",
@@ -133,7 +135,7 @@ def with_arguments_named(message: str, command: argparse.ArgumentParser) -> str:
 
     `expires_in_seconds: …` becomes `--expires: …`, and `email: …` becomes `EMAIL: …`.
     """
-    found = re.match(r"([a-z_.]+): ", message)
+    found = re.match(r"([A-Za-z_.-]+): ", message)
     dest = _ARGUMENTS.get(found[1]) if found else None
     for action in command._actions:  # noqa: SLF001 - argparse has no other list of them
         if found and dest is not None and action.dest == dest:

@@ -1,5 +1,6 @@
 """The bodies of requests, by the version of the API that decodes them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
@@ -10,6 +11,9 @@ from antiphon.wire.messages import SAMPLING, CreateMessageParams
 P = TypeVar("P")
 
 VERSIONS: Final = (OLDEST, NEWEST)
+
+BETA_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
+"""What can be the name of a beta. Those that are not in `wire.base.BETAS` have no effect."""
 
 
 class Body(Generic[P]):

@@ -3,14 +3,13 @@
 This module also reads the version and the betas from the head, and the body as UTF-8.
 """
 
-import re
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.validation.bodies import VERSIONS
+from antiphon.core.validation.bodies import BETA_NAME, VERSIONS
 from antiphon.server.http.body_budget import BodyShare
 from antiphon.server.http.encodings import charset_of, decoded, decoded_pieces
 from antiphon.server.http.exchange import Exchange
@@ -24,8 +23,6 @@ from antiphon.wire.decoding import NO_BETAS
 from antiphon.wire.errors import shortened
 
 P = TypeVar("P")
-
-_BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
 
 
 class Request(msgspec.Struct, Generic[P], frozen=True):
@@ -77,7 +74,7 @@ def read_betas(exchange: Exchange) -> frozenset[str]:
     if not header:
         return NO_BETAS
     names = [name for one in header.split(",") if (name := one.strip())]
-    if wrong := [name for name in names if not _BETA.match(name)]:
+    if wrong := [name for name in names if not BETA_NAME.match(name)]:
         refused = ", ".join(f"`{shortened(name)}`" for name in wrong)
         raise InvalidRequestError(
             f"Unexpected value(s) {refused} for the `anthropic-beta` header. Please consult our "
