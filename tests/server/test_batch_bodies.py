@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from antiphon.service.batches.upkeep import BatchUpkeep
 from antiphon.store.database.batch_tables import batch_requests
 from support.asgi import KEY, Answer
-from support.connections import SOON_S, listening
+from support.connections import SOON_S, Caller, Listening, listening
 from support.organization import Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
@@ -175,10 +175,10 @@ async def test_caller_who_hangs_up_in_the_middle_leaves_neither_rows_nor_tasks(
     assert (await org.caller.get(BATCHES)).json["data"] == []
 
 
-async def until_stored(org: Organization) -> None:
-    """Wait until requests of a batch on its way are in the database."""
+async def until_stored(org: Organization, number: int = 1) -> None:
+    """Wait until so many requests of batches on their way are in the database."""
     async with asyncio.timeout(SOON_S):
-        while not await rows(org):  # noqa: ASYNC110 - of the database
+        while await rows(org) < number:  # noqa: ASYNC110 - of the database
             await asyncio.sleep(0.02)
 
 
@@ -197,6 +197,61 @@ async def test_body_that_stops_in_the_middle_ends_as_any_late_body(
             assert late(answer) == ("The request body did not come in 1 s.", "request_body_timeout")
         await server.until_closed()
     assert await rows(org) == 0
+
+
+async def begin(server: Listening, body: bytes, left: int) -> Caller:
+    """Send a create without the last bytes of its body."""
+    caller = await server.connect()
+    caller.send(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body[:-left])
+    return caller
+
+
+async def test_slow_bodies_keep_no_other_batch_waiting(org: Organization) -> None:
+    body = a_body(300)
+    async with listening(org.app) as server:
+        slow = [await begin(server, body, left=9) for _ in range(8)]
+        await until_stored(org, 8 * 250)
+        made = await asyncio.wait_for(org.caller.post(BATCHES, a_body(300)), SOON_S)
+        assert made.status == 200
+        for caller in slow:
+            caller.send(body[-9:])
+            assert (await caller.answer())[0] == 200
+
+
+async def test_bodies_beyond_the_budget_are_refused_and_small_ones_go_on(
+    organization: StartOrganization,
+) -> None:
+    limits = {"max_body_bytes": MEGABYTE, "body_budget_bytes": MEGABYTE}
+    org = await organization({"workers": 0, **limits})
+    large, many = a_body(1, 700_000), a_body(1500)
+    async with listening(org.app) as server:
+        first = await begin(server, large, left=9)
+        # What is stored is not kept: of a body of many requests some are.
+        assert (await org.caller.post(BATCHES, cut(many, 65_536))).status == 200
+        second = await begin(server, large, left=9)
+        status, headers, answer = await second.answer()
+        assert (status, answer["error"]["type"]) == (529, "overloaded_error")
+        assert (headers["retry-after"], headers["connection"]) == ("1", "close")
+        first.send(large[-9:])
+        assert (await first.answer())[0] == 200
+        assert (await org.caller.post(BATCHES, cut(large, 65_536))).status == 200
+    assert await rows(org) == 1502
+
+
+async def test_body_that_takes_longer_than_an_hour_is_refused_and_leaves_nothing(
+    org: Organization,
+) -> None:
+    body = a_body(300)
+    async with listening(org.app) as server:
+        caller = await begin(server, body, left=9)
+        await until_stored(org, 250)
+        org.clock.passes(hours=2)
+        assert await rows(org) == 0
+        caller.send(body[-9:])
+        status, _, answer = await caller.answer()
+    assert status == 400
+    assert late(answer) == ("The request body did not come in 3600 s.", "request_body_timeout")
+    assert (await org.caller.get(BATCHES)).json["data"] == []
 
 
 def late(answer: Any) -> tuple[str, str]:

@@ -333,6 +333,16 @@ async def test_full_queue_refuses_further_batches(organization: StartOrganizatio
     assert (await org.caller.post(BATCHES, requests({}))).error[:2] == (429, "rate_limit_error")
 
 
+async def test_batch_that_begins_below_the_limit_of_the_queue_is_taken_whole(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"limits": {"queued_batch_requests": 300}, "workers": 0})
+    text = json.dumps(requests(*[{}] * 600)).encode()
+    pieces = [text[start : start + 50_000] for start in range(0, len(text), 50_000)]
+    assert (await org.caller.post(BATCHES, pieces)).status == 200
+    assert (await org.caller.post(BATCHES, requests({}))).error[:2] == (429, "rate_limit_error")
+
+
 async def test_batch_waits_at_a_spend_limit_and_goes_on_after_its_raise(
     organization: StartOrganization,
 ) -> None:

@@ -471,3 +471,19 @@ def test_memory_is_that_of_a_piece_and_the_largest_request() -> None:
     tracemalloc.stop()
     assert small_peak < MIB
     assert large_peak < 10 * MIB
+
+
+@pytest.mark.parametrize("text", [b'{"x":"' + b"a" * 4 * MIB, b'{"x":1}}'])
+def test_bytes_that_are_kept_are_those_of_memory(text: bytes) -> None:
+    number = 20_000
+    chunks = [request(f"r{at}") + b"," for at in range(number)]
+    begun = b'{"custom_id":"large","params":' + text
+    chunks += [begun[start : start + PIECE] for start in range(0, len(begun), PIECE)]
+    tracemalloc.start()
+    body = BatchBody(LARGEST)
+    body.feed(b'{"requests":[')
+    for one in chunks:
+        body.feed(one)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.7 * taken < body.kept < 1.5 * taken

@@ -32,7 +32,7 @@ from antiphon.core.errors import NotFoundError
 from antiphon.core.pagination import IdCursor
 from antiphon.core.validation.bodies import BETA_NAME, VERSIONS
 from antiphon.core.validation.versions import OLDEST
-from antiphon.service.batches.batches import BatchOwner
+from antiphon.service.batches.batches import BatchHeaders, BatchOwner
 from antiphon.service.models import catalogue_of
 from antiphon.settings import Settings
 from antiphon.store.batches.rows import Batch
@@ -133,9 +133,8 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
 
         async def create(session: AdminSession) -> Batch:
             owner = await _owner(session, arguments)
-            return await session.batches.create(
-                owner, arguments.api_version, betas, file.pieces(), arguments.idempotency_key
-            )
+            asked = BatchHeaders(arguments.api_version, betas, arguments.idempotency_key)
+            return await session.batches.create(owner, asked, file.pieces())
 
         batch = open_session(settings, create)
     if arguments.json:

@@ -6,7 +6,7 @@ from antiphon.core.batches import POLL_AFTER_S, described
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
 from antiphon.server.http.requests import Request, read_betas, read_pieces
-from antiphon.service.batches.batches import owner_of
+from antiphon.service.batches.batches import BatchHeaders, owner_of
 from antiphon.service.platform import Platform
 from antiphon.store.batches.rows import Batch
 from antiphon.wire.batches import BatchPage, DeletedBatch, MessageBatch
@@ -24,12 +24,14 @@ class BatchEndpoints:
     async def create(self, request: Request[None]) -> MessageBatch:
         exchange = request.exchange
         settings = self._platform.settings
+        asked = BatchHeaders(
+            request.version, read_betas(exchange), exchange.header(b"idempotency-key")
+        )
         batch = await self._platform.batches.create(
             owner_of(request.caller),
-            request.version,
-            read_betas(exchange),
+            asked,
             read_pieces(exchange, settings.max_batch_bytes, settings.request_timeout_s),
-            exchange.header(b"idempotency-key"),
+            request.share.hold,
         )
         return self._shown(exchange, batch)
 

@@ -41,6 +41,8 @@ _PIECE: Final = 1 << 16
 # A longer key is not `requests`, and more than a refusal repeats.
 _LONGEST_KEY: Final = 1 << 12
 _DIGEST: Final = 16
+# What the digest of a custom id takes in a set, at most.
+_ID_BYTES: Final = 150
 _NO_SPACE: Final = re.compile(rb"[^ \t\n\r]")
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BEGINNINGS: Final = b'{["-0123456789tfn'
@@ -147,6 +149,11 @@ class BatchBody:
             self._searched = max(0, self._searched - self._position)
             self._position = 0
         return items
+
+    @property
+    def kept(self) -> int:
+        """The bytes of memory that are taken until the next chunk."""
+        return len(self._buffer) + _ID_BYTES * len(self._custom_ids)
 
     def end(self) -> None:
         """Raise `BodyError` if the body is not complete."""

@@ -53,6 +53,20 @@ def test_body_that_grows_counts_from_its_first_byte() -> None:
     assert budget.free == MIB
 
 
+def test_share_holds_what_it_was_told_last() -> None:
+    budget = BodyBudget(MIB)
+    first, second = budget.share(), budget.share()
+    for size in (MIB, LARGE_BODY, LARGE_BODY - 1, MIB // 2):
+        first.hold(size)
+        assert budget.free == MIB - (size if size >= LARGE_BODY else 0)
+    with pytest.raises(OverloadedError):
+        second.hold(MIB // 2 + 1)
+    second.hold(MIB // 2)
+    first.release()
+    second.release()
+    assert budget.free == MIB
+
+
 async def test_large_bodies_take_turns() -> None:
     """Of all large bodies one goes on in a turn of the event loop; a small one waits for none."""
     budget = BodyBudget(100 * MIB)

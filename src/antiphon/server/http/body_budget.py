@@ -38,6 +38,8 @@ class BodyBudget:
 class BodyShare:
     """The bytes that one request has taken from the budget: those of its body that have arrived.
 
+    Of the body of a new batch they are those that are kept until more of it arrives.
+
     If it took the announced length, a few callers who send nothing could take the whole budget.
     """
 
@@ -54,14 +56,15 @@ class BodyShare:
 
     def add(self, size: int) -> None:
         """Take `size` bytes more. Raises `OverloadedError` if fewer are free."""
-        self._size += size
-        if self._size < LARGE_BODY:
-            return
-        more = self._size - self._taken
-        if more > self._budget.free:
+        self.hold(self._size + size)
+
+    def hold(self, size: int) -> None:
+        """Have `size` bytes from now on. Raises `OverloadedError` if fewer are free."""
+        taken = size if size >= LARGE_BODY else 0
+        if taken - self._taken > self._budget.free:
             raise _overloaded()
-        self._budget.free -= more
-        self._taken = self._size
+        self._budget.free -= taken - self._taken
+        self._size, self._taken = size, taken
 
     async def give_way(self) -> None:
         """Let other requests go first, if the body is large."""
@@ -80,8 +83,7 @@ class BodyShare:
 
     def release(self) -> None:
         """Give everything back."""
-        self._budget.free += self._taken
-        self._size = self._taken = 0
+        self.hold(0)
 
 
 def bytes_for_a_character(body: bytes) -> int:

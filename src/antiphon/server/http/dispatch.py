@@ -81,7 +81,7 @@ class Dispatcher:
                 await share.add_texts(whole)
                 params = await self._decode(route.body, whole, version, betas)
         kept = body if route.key is KeyKind.ADMIN else b""
-        return Request(exchange, caller, version, query, kept, len(body), params)
+        return Request(exchange, caller, version, query, kept, len(body), params, share)
 
     async def _decode(
         self, kind: Body[Any], body: bytes, version: str, betas: frozenset[str]

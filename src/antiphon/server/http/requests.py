@@ -30,7 +30,7 @@ class Request(msgspec.Struct, Generic[P], frozen=True):
 
     `params` is the decoded body, `size` the number of bytes that it was decoded from, and `body`
     these bytes, which only routes for administrators keep. They are `None`, 0 and empty on a route
-    without a body.
+    without a body, whose handler may read one: `share` counts the bytes that it keeps.
     """
 
     exchange: Exchange
@@ -40,6 +40,7 @@ class Request(msgspec.Struct, Generic[P], frozen=True):
     body: bytes
     size: int
     params: P
+    share: BodyShare
 
     def path(self, name: str) -> str:
         """Return the part of the path with this name in the template."""

@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 
 from antiphon.core.batches import LIFETIME, batch_not_found
-from antiphon.core.errors import RateLimitError, RequestTooLarge
+from antiphon.core.errors import InvalidRequestError, RateLimitError, RequestTooLarge
 from antiphon.core.ids import ID_ENTROPY, batch_id
 from antiphon.core.pagination import IdCursor
 from antiphon.service.access import Caller
 from antiphon.service.batches.creation import Creation
+from antiphon.service.batches.upkeep import UNREADY_FOR
 from antiphon.service.idempotency_key import check_key, check_same
-from antiphon.store.batches.create import find_repeated
+from antiphon.store.batches.create import BatchGoneError, find_repeated
 from antiphon.store.batches.listing import (
     BatchList,
     BatchUse,
@@ -34,8 +35,20 @@ from antiphon.store.database.errors import DuplicateError, StoreError
 from antiphon.wire.batch_body import LargeRequestError
 from antiphon.wire.batches import result_line
 
-CREATIONS_AT_ONCE: Final = 2
-"""Bodies of batches that are read at the same time; others wait in their sockets."""
+PIECES_AT_ONCE: Final = 2
+"""Pieces of bodies that are decoded and stored at the same time; others wait in their sockets."""
+
+
+class BatchHeaders(msgspec.Struct, frozen=True):
+    """What the caller of a create says besides the body.
+
+    The params are decoded by `version` and `betas`; a create that is sent again with the same
+    `idempotency_key` returns the same batch.
+    """
+
+    version: str
+    betas: frozenset[str]
+    idempotency_key: str | None = None
 
 
 class BatchOwner(msgspec.Struct, frozen=True):
@@ -88,53 +101,59 @@ class Batches:
         self._queued_requests = queued_requests
         self._added = added
         self._cancelled = cancelled
-        self._creating = asyncio.Semaphore(CREATIONS_AT_ONCE)
+        self._turns = asyncio.Semaphore(PIECES_AT_ONCE)
 
     async def create(
         self,
         owner: BatchOwner,
-        version: str,
-        betas: frozenset[str],
+        asked: BatchHeaders,
         pieces: AsyncIterator[bytes],
-        repeat: str | None,
+        hold: Callable[[int], None] = lambda _: None,
     ) -> Batch:
         """Make a batch from the pieces of its body; a repeated request returns the same batch.
 
-        Raises `ApiError`, `BodyError` and `StoreError`; then there is no batch.
+        `hold` gets the bytes of the body that are kept in memory until its next piece, and may
+        raise. Raises `ApiError`, `BodyError` and `StoreError`; then there is no batch.
         """
+        repeat = asked.idempotency_key
         key = None if repeat is None else repeat_key(owner, repeat)
-        async with self._creating:
-            await self._check_queue()
-            now = self._now()
-            creation = Creation(
-                self._database,
-                Batch(
-                    id=batch_id(self._entropy(ID_ENTROPY)),
-                    workspace_id=owner.workspace_id,
-                    api_key_id=owner.api_key_id,
-                    account_id=owner.account_id,
-                    version=version,
-                    betas=tuple(sorted(betas)),
-                    created_at=now,
-                    expires_at=now + LIFETIME,
-                ),
-                self._largest_request,
-            )
-            try:
-                await creation.read(pieces)
+        await self._check_queue()
+        now = self._now()
+        batch = Batch(
+            id=batch_id(self._entropy(ID_ENTROPY)),
+            workspace_id=owner.workspace_id,
+            api_key_id=owner.api_key_id,
+            account_id=owner.account_id,
+            version=asked.version,
+            betas=tuple(sorted(asked.betas)),
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+        creation = Creation(self._database, batch, self._largest_request)
+        try:
+            async for piece in pieces:
+                # While a slow caller is waited for, others have the turn.
+                async with self._turns:
+                    await creation.add(piece)
+                hold(creation.kept)
+            async with self._turns:
                 batch = await self._finished(creation, key)
-            except BaseException as error:
-                with suppress(StoreError):
-                    await creation.drop()
-                if isinstance(error, LargeRequestError):
+        except BaseException as error:
+            with suppress(StoreError):
+                await creation.drop()
+            match error:
+                case LargeRequestError():
                     raise RequestTooLarge(str(error)) from error
-                raise
+                case BatchGoneError():
+                    raise _late() from error
+            raise
         self._added()
         return batch
 
     async def _finished(self, creation: Creation, key: bytes | None) -> Batch:
+        creation.check_end()
         if (made := await self._made_before(creation, key)) is None:
-            await self._check_queue()
+            await self._check_queue(creation.stored)
             try:
                 return await creation.finish(key)
             except DuplicateError:
@@ -153,9 +172,10 @@ class Batches:
             check_same(found.asked, creation.asked)
         return found
 
-    async def _check_queue(self) -> None:
+    async def _check_queue(self, own: int = 0) -> None:
+        """Raise `RateLimitError` if the queue is full without these requests of the caller."""
         async with self._database.read() as connection:
-            waiting = await unfinished_requests(connection)
+            waiting = await unfinished_requests(connection) - own
         if waiting >= self._queued_requests:
             raise RateLimitError(
                 f"{waiting:,} requests of Message Batches have no result yet; at most "
@@ -227,6 +247,14 @@ def repeat_key(owner: BatchOwner, name: str) -> bytes:
     """
     check_key(name)
     return sha256(f"{owner.workspace_id or ''} {name}".encode()).digest()
+
+
+def _late() -> InvalidRequestError:
+    """Return the refusal of a body that arrived so slowly that the upkeep has dropped its batch."""
+    return InvalidRequestError(
+        f"The request body did not come in {UNREADY_FOR.total_seconds():g} s.",
+        error_code="request_body_timeout",
+    )
 
 
 def _known(found: Batch | None, wanted: str) -> Batch:

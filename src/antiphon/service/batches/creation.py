@@ -4,10 +4,10 @@
                  │ a fault, a hang-up
                  └─► dropped
 
-Memory: a piece, a group, the largest single request, and 32 bytes for each request and each prefix.
+Memory: between two pieces what `kept` says: of a group, of one request, and up to 300 bytes for
+each request. While a piece is taken, twice the largest request more.
 """
 
-from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Final
 
@@ -29,10 +29,16 @@ from antiphon.wire.batch_body import BatchBody
 # One transaction adds so many requests, or so many bytes and one request.
 GROUP_ROWS: Final = 250
 GROUP_BYTES: Final = 4 * 1024 * 1024
+# What a prefix takes in a dict: its digest, a number, and its place.
+RANK_BYTES: Final = 150
 
 
 class Creation:
-    """One batch on its way into the database. `asked` is the digest of the bytes so far."""
+    """One batch on its way into the database.
+
+    `stored` is the number of its requests that are there; `asked` is the digest of the bytes so
+    far.
+    """
 
     def __init__(self, database: Database, batch: Batch, largest: int) -> None:
         self._database = database
@@ -43,22 +49,32 @@ class Creation:
         self._ranks: dict[bytes, int] = {}
         self._group: list[NewRequest] = []
         self._size = 0
-        self._begun = False
+        self.stored = 0
 
     @property
     def asked(self) -> bytes:
         return self._digest.digest()
 
-    async def read(self, pieces: AsyncIterator[bytes]) -> None:
-        """Store all requests of a body. Raises `BodyError` and `StoreError`."""
-        async for piece in pieces:
-            self._digest.update(piece)
-            for item in await offload(len(piece), self._body.feed, piece):
-                rank = self._ranks.setdefault(item.prefix, item.number)
-                self._group.append(NewRequest(item.number, item.custom_id, rank, item.params))
-                self._size += len(item.params)
-                if len(self._group) >= GROUP_ROWS or self._size >= GROUP_BYTES:
-                    await self._store_group()
+    @property
+    def kept(self) -> int:
+        """The bytes of memory that the body takes until its next piece."""
+        return self._body.kept + self._size + RANK_BYTES * len(self._ranks)
+
+    async def add(self, piece: bytes) -> None:
+        """Take the next piece, and store the groups that it fills.
+
+        Raises `BodyError`, and `StoreError`: `BatchGoneError` if the batch was dropped.
+        """
+        self._digest.update(piece)
+        for item in await offload(len(piece), self._body.feed, piece):
+            rank = self._ranks.setdefault(item.prefix, item.number)
+            self._group.append(NewRequest(item.number, item.custom_id, rank, item.params))
+            self._size += len(item.params)
+            if len(self._group) >= GROUP_ROWS or self._size >= GROUP_BYTES:
+                await self._store_group()
+
+    def check_end(self) -> None:
+        """Raise `BodyError` if the body is not complete."""
         self._body.end()
 
     async def finish(self, repeat_key: bytes | None) -> Batch:
@@ -71,7 +87,7 @@ class Creation:
 
     async def drop(self) -> None:
         """Leave nothing behind. Raises `StoreError`; the upkeep then finds it later."""
-        if self._begun:
+        if self.stored:
             with anyio.CancelScope(shield=True):
                 async with self._database.write() as connection:
                     await drop_batch(connection, self._batch.id, self._batch.created_at)
@@ -79,12 +95,12 @@ class Creation:
     async def _store_group(self) -> None:
         async with self._database.write() as connection:
             await self._add_group(connection)
-        self._begun = True
+        self.stored += len(self._group)
         self._group, self._size = [], 0
 
     async def _add_group(self, connection: AsyncConnection) -> None:
         """Add what is left. A small batch is begun, filled and made ready at once."""
-        if not self._begun:
+        if not self.stored:
             await begin_batch(connection, self._batch)
         if self._group:
             await add_requests(connection, self._batch.id, self._group)
