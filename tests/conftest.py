@@ -19,6 +19,7 @@ from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
 from support.examples import load_profiles
+from support.memory import keep_files_in_memory
 from support.valkey import Server
 
 load_profiles()
@@ -53,6 +54,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="attack with bodies of millions of values, too",
     )
+
+
+def pytest_configure() -> None:
+    keep_files_in_memory()
 
 
 # What pulls and lists the default model, and does not run it.

@@ -7,6 +7,7 @@ import traceback
 
 from simulation.run import Outcome, Runner
 from simulation.scenarios import SCENARIOS
+from support.memory import keep_files_in_memory
 
 REPORT_S = 10.0
 
@@ -20,6 +21,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), help="only this one")
     asked = parser.parse_args(arguments)
     scenarios = [asked.scenario] if asked.scenario else list(SCENARIOS)
+    keep_files_in_memory()
     runner = Runner()
     try:
         if asked.seed is not None:

@@ -20,9 +20,6 @@ from simulation.planted import NOTHING, Planted
 from simulation.scenarios import SCENARIOS, Scenario
 from simulation.world import World, logged
 
-# Memory if there is any: the disk is not what is tested.
-MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is our own
-
 # What so many runs leave is collected together, which takes as long as for one.
 RUNS_AT_ONCE = 16
 
@@ -51,9 +48,7 @@ class Runner:
     """Runs seeds, each in a folder of its own, beginning with the same empty database."""
 
     def __init__(self) -> None:
-        self._folder = Path(
-            mkdtemp(prefix="antiphon-simulation-", dir=MEMORY if MEMORY.is_dir() else None)
-        )
+        self._folder = Path(mkdtemp(prefix="antiphon-simulation-"))
         self._template = self._folder / "template.db"
         self._runs = 0
         asyncio.run(_make_template(self._template))
