@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from antiphon.store.database.database import sqlite_url
-from support.databases import numbers, postgres, postgres_url, unused_port
+from support.databases import numbers, postgres, postgres_template, postgres_url, unused_port
 from support.node import install
 from support.processes import KEY, Program, serving
 from support.servers import environ
 
-__all__ = ["numbers", "postgres", "postgres_url", "unused_port"]
+__all__ = ["numbers", "postgres", "postgres_template", "postgres_url", "unused_port"]
 
 
 @pytest.fixture(scope="session")

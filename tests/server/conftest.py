@@ -1,4 +1,11 @@
-from support.databases import numbers, postgres, postgres_url
+from support.databases import numbers, postgres, postgres_template, postgres_url
 from support.organization import on_both_databases, organization
 
-__all__ = ["numbers", "on_both_databases", "organization", "postgres", "postgres_url"]
+__all__ = [
+    "numbers",
+    "on_both_databases",
+    "organization",
+    "postgres",
+    "postgres_template",
+    "postgres_url",
+]

@@ -3,8 +3,10 @@ from support.databases import (
     numbers,
     opened,
     postgres,
+    postgres_template,
     postgres_url,
     sqlite_path,
+    sqlite_template,
     unused_port,
     url,
 )
@@ -14,8 +16,10 @@ __all__ = [
     "numbers",
     "opened",
     "postgres",
+    "postgres_template",
     "postgres_url",
     "sqlite_path",
+    "sqlite_template",
     "unused_port",
     "url",
 ]

@@ -84,6 +84,7 @@ async def error_of_start(data_dir: Path, url: str | None = None) -> str:
     return str(caught.value)
 
 
+@pytest.mark.empty_database
 async def test_folder_that_was_used_founds_no_second_database_on_a_server(
     tmp_path: Path, postgres_url: str
 ) -> None:
@@ -98,6 +99,7 @@ async def test_folder_that_was_used_founds_no_second_database_on_a_server(
     await start_once(tmp_path, postgres_url)
 
 
+@pytest.mark.empty_database
 async def test_database_on_a_server_that_was_emptied_is_not_founded_again(
     tmp_path: Path, postgres_url: str
 ) -> None:
@@ -124,6 +126,7 @@ async def test_note_of_a_folder_holds_no_password(tmp_path: Path, postgres_url: 
     assert "hunter2" not in (tmp_path / INSTALLATION_FILE).read_text(encoding="utf-8")
 
 
+@pytest.mark.empty_database
 async def test_empty_database_on_a_server_is_refused_by_what_only_reads(
     tmp_path: Path, postgres_url: str
 ) -> None:

@@ -191,6 +191,7 @@ async def test_watching_a_database_twice_returns_one_signal(database: Database) 
     assert await database.watch() is await database.watch()
 
 
+@pytest.mark.empty_database
 async def test_watching_before_the_tables_are_there_is_a_store_error(
     opened: OpenDatabase, url: str
 ) -> None:

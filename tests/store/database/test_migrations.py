@@ -146,6 +146,7 @@ async def test_second_migration_is_harmless(database: Database) -> None:
     assert version == NEWEST
 
 
+@pytest.mark.empty_database
 @pytest.mark.parametrize("before", [None, "0005"])
 async def test_processes_that_migrate_at_once_do_it_once(
     url: str, opened: OpenDatabase, before: str | None
@@ -170,6 +171,7 @@ async def test_process_that_has_nothing_to_migrate_imports_no_alembic(
     assert (await process.communicate(b"go\n"))[0] == b"False\n"
 
 
+@pytest.mark.empty_database
 async def test_empty_database_is_filled_without_alembic(url: str, opened: OpenDatabase) -> None:
     assert await opened()
     process = await migrating(url)
@@ -185,6 +187,7 @@ async def test_database_of_a_newer_release_is_refused_and_left_alone(database: D
         assert await connection.run_sync(differences) == []
 
 
+@pytest.mark.empty_database
 async def test_failed_migration_leaves_nothing(opened: OpenDatabase) -> None:
     database = await opened()
     async with database.write() as connection:
@@ -217,6 +220,7 @@ def upgrade_to(version: str) -> Callable[[Connection], None]:
     return upgrade
 
 
+@pytest.mark.empty_database
 async def test_keys_of_the_release_before_are_active_after_the_migration(
     opened: OpenDatabase,
 ) -> None:
@@ -246,6 +250,7 @@ async def test_keys_of_the_release_before_are_active_after_the_migration(
     assert (archived.archived_at, active.kind) == (EPOCH + timedelta(microseconds=7), KeyKind.API)
 
 
+@pytest.mark.empty_database
 async def test_ledger_of_the_release_before_is_added_up_to_the_same(opened: OpenDatabase) -> None:
     database = await opened()
     columns = [column.name for column in ledger.columns if not column.nullable]
@@ -265,6 +270,7 @@ async def test_ledger_of_the_release_before_is_added_up_to_the_same(opened: Open
         )
 
 
+@pytest.mark.empty_database
 async def test_migration_waits_for_that_of_another_process_as_long_as_it_takes(
     postgres_url: str,
 ) -> None:
