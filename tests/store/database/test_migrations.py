@@ -31,22 +31,33 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.anyio
 
+# Imports once, and migrates in so many processes: each import takes a second of a core.
 MIGRATE = """
-import asyncio, sys
+import asyncio, os, sys
 from antiphon.store.database.database import open_database
 from antiphon.store.database.migrations import migrate
 
-async def main():
-    if sys.argv[2:]:
-        __import__("alembic.command")
+async def main(gate):
     database = await open_database(sys.argv[1])
-    print("ready", flush=True)
-    sys.stdin.readline()
+    os.write(1, b"ready\\n")
+    os.read(gate, 1)
     await migrate(database)
     await database.aclose()
-    print("alembic" in sys.modules)
+    os.write(1, b"%a\\n" % ("alembic" in sys.modules))
 
-asyncio.run(main())
+if sys.argv[3:]:
+    __import__("alembic.command")
+# The gate opens for all at once, when nobody can write to it any more.
+gate, opener = os.pipe()
+for _ in range(int(sys.argv[2])):
+    if not os.fork():
+        os.close(opener)
+        asyncio.run(main(gate))
+        sys.exit()
+sys.stdin.readline()
+os.close(opener)
+ends = [os.wait()[1] for _ in range(int(sys.argv[2]))]
+sys.exit(any(ends))
 """
 
 
@@ -90,7 +101,8 @@ def drop_everything(connection: Connection) -> None:
     connection.exec_driver_sql("DROP TABLE alembic_version")
 
 
-async def migrating(url: str, *preload: str) -> asyncio.subprocess.Process:
+async def migrated(url: str, processes: int, *preload: str) -> list[bytes]:
+    """Migrate in so many processes at once; return whether each of them has imported Alembic."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -99,14 +111,19 @@ async def migrating(url: str, *preload: str) -> asyncio.subprocess.Process:
         "-c",
         MIGRATE,
         url,
+        str(processes),
         *preload,
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
     )
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
-    return process
+    async with asyncio.timeout(60):
+        for _ in range(processes):
+            assert await process.stdout.readline() == b"ready\n"
+    output, errors = await process.communicate(b"go\n")
+    assert (process.returncode, errors) == (0, b"")
+    return output.splitlines()
 
 
 async def test_empty_database_gets_the_tables_that_the_code_expects(database: Database) -> None:
@@ -154,11 +171,7 @@ async def test_processes_that_migrate_at_once_do_it_once(
     if before is not None:
         async with (await opened()).write() as connection:
             await connection.run_sync(upgrade_to(before))
-    processes = [await migrating(url, "alembic") for _ in range(4)]
-    ends = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
-    assert [(process.returncode, end[1]) for process, end in zip(processes, ends, strict=True)] == [
-        (0, b"")
-    ] * 4
+    assert await migrated(url, 4, "alembic") == [b"True"] * 4
     async with (await opened()).read() as connection:
         assert await connection.run_sync(differences) == []
 
@@ -167,15 +180,13 @@ async def test_process_that_has_nothing_to_migrate_imports_no_alembic(
     url: str, database: Database
 ) -> None:
     assert database
-    process = await migrating(url)
-    assert (await process.communicate(b"go\n"))[0] == b"False\n"
+    assert await migrated(url, 1) == [b"False"]
 
 
 @pytest.mark.empty_database
 async def test_empty_database_is_filled_without_alembic(url: str, opened: OpenDatabase) -> None:
     assert await opened()
-    process = await migrating(url)
-    assert (await process.communicate(b"go\n"))[0] == b"False\n"
+    assert await migrated(url, 1) == [b"False"]
 
 
 async def test_database_of_a_newer_release_is_refused_and_left_alone(database: Database) -> None:
