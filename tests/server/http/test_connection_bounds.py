@@ -27,6 +27,12 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 
 @pytest.fixture
 async def org(organization: StartOrganization) -> Organization:
+    return await organization(text="word " * 100)
+
+
+@pytest.fixture
+async def talkative(organization: StartOrganization) -> Organization:
+    """An organization whose answers fill every buffer on their way."""
     return await organization(text="word " * 200_000)
 
 
@@ -164,18 +170,18 @@ async def test_head_that_arrives_in_parts_behind_a_large_body_is_taken(org: Orga
         assert (await caller.answer())[0] == 200
 
 
-async def test_unfinished_request_is_told_when_its_connection_ends(org: Organization) -> None:
+async def test_unfinished_request_is_told_when_its_connection_ends(talkative: Organization) -> None:
     """It stops although another request has arrived behind it."""
-    async with listening(org.app) as server:
+    async with listening(talkative.app) as server:
         caller = await server.connect()
         await asked(caller, stream=True)
         caller.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
         await asyncio.wait_for(caller.reader.read(10_000), SOON_S)
         caller.writer.transport.abort()
         async with asyncio.timeout(SOON_S):
-            while not await org.entries():  # noqa: ASYNC110 - the ledger has no event for it
+            while not await talkative.entries():  # noqa: ASYNC110 - the ledger has no event for it
                 await asyncio.sleep(0.02)
-        (entry,) = (await org.entries()).values()
+        (entry,) = (await talkative.entries()).values()
         assert entry.outcome == "interrupted"
 
 
@@ -204,22 +210,22 @@ async def asked(caller: Caller, **changes: Any) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_answer_that_nobody_reads_is_cut_and_billed(
-    org: Organization, *, stream: bool
+    talkative: Organization, *, stream: bool
 ) -> None:
-    async with listening(org.app, write_s=0.3) as server:
+    async with listening(talkative.app, write_s=0.3) as server:
         caller = await server.connect(reads_little=True)
         await asked(caller, stream=stream)
         async with asyncio.timeout(SOON_S):
-            while not await org.entries():  # noqa: ASYNC110 - the ledger has no event for it
+            while not await talkative.entries():  # noqa: ASYNC110 - the ledger has no event for it
                 await asyncio.sleep(0.02)
         await server.until_closed()
-        (entry,) = (await org.entries()).values()
+        (entry,) = (await talkative.entries()).values()
         assert entry.outcome == ("interrupted" if stream else "completed")
         assert entry.tokens.output > 0
 
 
-async def test_answer_that_is_read_slowly_is_not_cut(org: Organization) -> None:
-    async with listening(org.app, write_s=0.3) as server:
+async def test_answer_that_is_read_slowly_is_not_cut(talkative: Organization) -> None:
+    async with listening(talkative.app, write_s=0.3) as server:
         caller = await server.connect()
         await asked(caller, stream=True, max_tokens=20_000)
         read = b""
@@ -231,9 +237,9 @@ async def test_answer_that_is_read_slowly_is_not_cut(org: Organization) -> None:
 
 
 async def test_connection_that_closes_does_not_wait_for_its_reader_for_ever(
-    org: Organization,
+    talkative: Organization,
 ) -> None:
-    async with listening(org.app, write_s=0.3, idle_s=0.3) as server:
+    async with listening(talkative.app, write_s=0.3, idle_s=0.3) as server:
         caller = await server.connect(reads_little=True)
         # Little enough that the server's own buffer is not called full.
         await asked(caller, max_tokens=9000)
