@@ -105,32 +105,40 @@ async def test_large_image_is_scaled_down(file_reader: FileReader) -> None:
 
 async def test_image_of_as_many_pixels_as_allowed_is_converted(file_reader: FileReader) -> None:
     side = int(MOST_PIXELS**0.5)
-    assert (await converted(file_reader, webp(Image.new("RGB", (side, side))))).width < side
+    assert (await converted(file_reader, flat(side))).width < side
+
+
+def flat(side: int) -> ImageParam:
+    """A black square, in the method that encodes fastest."""
+    return webp(Image.new("RGB", (side, side)), method=0)
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    "data",
     [
-        (written(PICTURE, "WEBP")[:-40], "Could not process image"),
-        (images.lossy_webp_head(10, 10), "Could not process image"),
-        (b"RIFF\xff\xff\xff\xffWEBP" + os.urandom(10_000), "Could not process image"),
-        (b"", "Could not process image"),
+        written(PICTURE, "WEBP")[:-40],
+        images.lossy_webp_head(10, 10),
+        b"RIFF\xff\xff\xff\xffWEBP" + os.urandom(10_000),
+        b"",
         # Not one of the formats, although Pillow knows it.
-        (written(PICTURE, "TIFF"), "Could not process image"),
-        (
-            written(Image.new("L", (8000, 8000)), "WEBP"),
-            "an image of over 16,777,216 pixels cannot be converted for this model",
-        ),
+        written(PICTURE, "TIFF"),
     ],
-    ids=["cut off", "a head alone", "noise", "nothing", "TIFF", "too large"],
+    ids=["cut off", "a head alone", "noise", "nothing", "TIFF"],
 )
-async def test_unreadable_image_is_refused(
-    file_reader: FileReader, data: bytes, sentence: str
-) -> None:
-    asked = prompt(image_param(data, "image/webp"))
-    with pytest.raises(InvalidRequestError) as refused:
-        await convert_images(asked, file_reader, TAKEN)
-    assert str(refused.value) == sentence
+async def test_unreadable_image_is_refused(file_reader: FileReader, data: bytes) -> None:
+    await refused(file_reader, image_param(data, "image/webp"), "Could not process image")
+
+
+async def test_image_of_too_many_pixels_is_refused(file_reader: FileReader) -> None:
+    side = int(MOST_PIXELS**0.5) + 1
+    sentence = "an image of over 16,777,216 pixels cannot be converted for this model"
+    await refused(file_reader, flat(side), sentence)
+
+
+async def refused(file_reader: FileReader, image: ImageParam, sentence: str) -> None:
+    with pytest.raises(InvalidRequestError) as refusal:
+        await convert_images(prompt(image), file_reader, TAKEN)
+    assert str(refusal.value) == sentence
     # The child goes on.
     assert (await converted(file_reader, webp(PICTURE))).size == (60, 40)
 

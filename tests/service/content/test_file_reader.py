@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import psutil
@@ -155,11 +156,11 @@ async def test_pdfs_of_a_request_share_its_time() -> None:
             await child.text(PLAIN)
 
 
-@pytest.mark.parametrize("data", [endless(), bomb(60)], ids=["objects", "text"])
-async def test_child_without_memory_ends_and_is_replaced(data) -> None:
+@pytest.mark.parametrize("make", [endless, partial(bomb, 60)], ids=["objects", "text"])
+async def test_child_without_memory_ends_and_is_replaced(make: Callable[[], str]) -> None:
     async with reading() as reader:
         with pytest.raises(FileRefusedError, match=f"^{INVALID}$"):
-            await read(reader, data)
+            await read(reader, make())
         assert reader.idle == []
         assert await read(reader, PLAIN) == [TEXT]
 
