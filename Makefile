@@ -3,10 +3,11 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # `make coverage` has run the pure ones. Of the others, those of the real model take both cores as
-# it is, so they run one after the other: tests/conftest.py marks them `alone`.
+# it is, so they run one after the other: tests/conftest.py marks them `alone`. A third of the time
+# of all the rest is waiting, so it has a worker more than there are cores.
 # Workers have to name their tests alike, and some names come from sets: so one hash seed.
 PURE := tests/core tests/schemas tests/wire
-TWO := PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
+SHARED := PYTHONHASHSEED=0 $(BIN)/pytest --dist worksteal -n
 NOT_PURE := $(addprefix --ignore=,$(PURE))
 # Without its bytecode a program takes seconds to start, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,13 +23,13 @@ ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory coverage
-	@$(TWO) -m "not soak and not alone" $(NOT_PURE)
+	@$(SHARED) 3 -m "not soak and not alone" $(NOT_PURE)
 	@$(BIN)/pytest -m "alone and not soak" $(NOT_PURE)
 endif
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
 	@$(BIN)/coverage erase
-	@COVERAGE_PROCESS_START=pyproject.toml $(TWO) -q $(PURE)
+	@COVERAGE_PROCESS_START=pyproject.toml $(SHARED) 2 -q $(PURE)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered --fail-under=100 \
 		--include='src/antiphon/core/*,src/antiphon/schemas/*,src/antiphon/wire/*'
