@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LIMITS = {LimitType.REQUESTS: 10, LimitType.INPUT: 1000, LimitType.OUTPUT: 500}
 RATES = applied([(Scope.ORGANIZATION, "o", LIMITS)], "m")
-REQUESTS, INPUT, OUTPUT = (one.bucket for one in RATES)
+REQUESTS, INPUT, OUTPUT = (one.bucket for one in RATES.limits)
 
 
 async def nothing(entries: Sequence[LedgerEntry]) -> None:

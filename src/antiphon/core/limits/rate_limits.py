@@ -61,7 +61,7 @@ _TYPES = {
     LimitType.INPUT: _Type(_names("input-tokens"), "input tokens"),
     LimitType.OUTPUT: _Type(_names("output-tokens"), "output tokens", known_late=True),
 }
-_SUM = _names("tokens")
+_SUM = _Type(_names("tokens"), "tokens")
 _OWNERS = {
     Scope.ORGANIZATION: "organization",
     Scope.WORKSPACE: "workspace",
@@ -72,7 +72,7 @@ _OWNERS = {
 Amounts: TypeAlias = Mapping[LimitType, int]
 ScopeLimits: TypeAlias = Mapping[LimitType, int]
 # The rest of a limit, the limit, and the milliseconds until its bucket is full.
-_Binding: TypeAlias = tuple[int, int, int]
+_Rest: TypeAlias = tuple[int, int, int]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -84,74 +84,91 @@ class Applied(msgspec.Struct, frozen=True):
     bucket: str
 
 
-def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> tuple[Applied, ...]:
-    """List the limits that apply, given each scope, its id and its limits."""
-    return tuple(
+class RateLimits:
+    """The limits that apply to one caller for one group, each with a bucket.
+
+    What all requests under the same limits share is prepared here, once.
+    """
+
+    __slots__ = ("_amounts", "_draws", "_shown", "limits")
+
+    def __init__(self, limits: Iterable[Applied] = ()) -> None:
+        self.limits = tuple(limits)
+        self._amounts = tuple(one.limit for one in self.limits)
+        self._draws = tuple(
+            (one.type, Draw(one.bucket, one.limit, 0, _TYPES[one.type].known_late))
+            for one in self.limits
+        )
+        # The types that have limits, and the places of these.
+        self._shown = tuple(
+            (shown, places)
+            for kind, shown in _TYPES.items()
+            if (places := tuple(i for i, one in enumerate(self.limits) if one.type == kind))
+        )
+
+    def draws(self, amounts: Amounts) -> tuple[Draw, ...]:
+        """Return a draw from every bucket. A type that is known late needs a positive rest."""
+        return tuple(
+            [
+                Draw(draw.bucket, draw.limit, amount, draw.needs_positive)
+                if (amount := amounts.get(kind, 0))
+                else draw
+                for kind, draw in self._draws
+            ]
+        )
+
+    def corrections(self, amounts: Amounts) -> tuple[Draw, ...]:
+        """Return the draws of later amounts: a negative one gives back, 0 draws nothing."""
+        return tuple(
+            [
+                Draw(draw.bucket, draw.limit, amount)
+                for kind, draw in self._draws
+                if (amount := amounts.get(kind, 0))
+            ]
+        )
+
+    def headers(self, levels: Sequence[Level], now: datetime) -> dict[str, str]:
+        """Return the headers of each type, from the limit with the least remaining.
+
+        `levels` are those of the limits, in their order. `tokens` is the sum of the types that are
+        tokens.
+        """
+        rests = [
+            (level.remaining, limit, level.full_in_ms)
+            for level, limit in zip(levels, self._amounts, strict=True)
+        ]
+        headers: dict[str, str] = {}
+        moments = _Moments(now)
+        remaining = limit = full_in_ms = 0
+        for shown, places in self._shown:
+            rest = rests[places[0]] if len(places) == 1 else min([rests[i] for i in places])
+            _show(headers, shown, rest, moments)
+            if shown.tokens:
+                remaining += rest[0]
+                limit += rest[1]
+                full_in_ms = max(full_in_ms, rest[2])
+        if limit:
+            _show(headers, _SUM, (remaining, limit, full_in_ms), moments)
+        return headers
+
+
+def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> RateLimits:
+    """Return the limits that apply, given each scope, its id and its limits."""
+    return RateLimits(
         Applied(scope, kind, limit, f"{scope}:{scope_id}:{group}:{kind}")
         for scope, scope_id, limits in scopes
         for kind, limit in limits.items()
     )
 
 
-def draws(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]:
-    """Return a draw from every bucket. A type that is known late needs a positive rest."""
-    return tuple(
-        [
-            Draw(one.bucket, one.limit, amounts.get(one.type, 0), _TYPES[one.type].known_late)
-            for one in limits
-        ]
-    )
-
-
-def corrections(limits: Sequence[Applied], amounts: Amounts) -> tuple[Draw, ...]:
-    """Return the draws of later amounts: a negative one gives back, 0 draws nothing."""
-    return tuple(
-        [
-            Draw(one.bucket, one.limit, amount)
-            for one in limits
-            if (amount := amounts.get(one.type, 0))
-        ]
-    )
-
-
-def limit_headers(
-    limits: Sequence[Applied], levels: Sequence[Level], now: datetime
-) -> dict[str, str]:
-    """Return the headers of each type, from the limit with the least remaining.
-
-    `tokens` is the sum of the types that are tokens.
-    """
-    bindings: dict[LimitType, _Binding] = {}
-    for one, level in zip(limits, levels, strict=True):
-        rest = (level.remaining, one.limit, level.full_in_ms)
-        known = bindings.get(one.type)
-        if known is None or rest < known:
-            bindings[one.type] = rest
-    rows: list[tuple[tuple[str, str, str], bool, _Binding]] = []
-    remaining = limit = full_in_ms = 0
-    for kind, shown in _TYPES.items():
-        binding = bindings.get(kind)
-        if binding is None:
-            continue
-        rows.append((shown.headers, shown.tokens, binding))
-        if shown.tokens:
-            remaining += binding[0]
-            limit += binding[1]
-            full_in_ms = max(full_in_ms, binding[2])
-    if limit:
-        rows.append((_SUM, True, (remaining, limit, full_in_ms)))
-    headers: dict[str, str] = {}
-    moments, past_us = _Moments(now), now.microsecond
-    for (of_limit, of_remaining, of_reset), rounds, (left, limit, full_in_ms) in rows:
-        headers[of_limit] = str(limit)
-        rounded = rounds and limit >= _ROUNDED_FROM
-        headers[of_remaining] = str(min(limit, _to_thousands(left)) if rounded else left)
-        headers[of_reset] = moments[-(-(past_us + full_in_ms * _MS_US) // _SECOND_US)]
-    return headers
-
-
-def _to_thousands(tokens: int) -> int:
-    return (tokens + _THOUSAND // 2) // _THOUSAND * _THOUSAND
+def _show(headers: dict[str, str], shown: _Type, rest: _Rest, moments: "_Moments") -> None:
+    of_limit, of_remaining, of_reset = shown.headers
+    remaining, limit, full_in_ms = rest
+    if shown.tokens and limit >= _ROUNDED_FROM:
+        remaining = min(limit, (remaining + _THOUSAND // 2) // _THOUSAND * _THOUSAND)
+    headers[of_limit] = str(limit)
+    headers[of_remaining] = str(remaining)
+    headers[of_reset] = moments[-(-(moments.past_us + full_in_ms * _MS_US) // _SECOND_US)]
 
 
 class _Moments(dict[int, str]):
@@ -162,6 +179,7 @@ class _Moments(dict[int, str]):
 
     def __init__(self, now: datetime) -> None:
         self._second = now.replace(microsecond=0, tzinfo=None)
+        self.past_us = now.microsecond
 
     def __missing__(self, seconds: int) -> str:
         # Several times faster than `strftime`.

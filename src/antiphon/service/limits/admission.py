@@ -14,7 +14,7 @@ import msgspec
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening
 from antiphon.core.billing.pricing import FREE, CacheTtl, Price
 from antiphon.core.billing.usage import Outcome, TokenCounts
-from antiphon.core.limits.rate_limits import Amounts, Applied, LimitType, corrections
+from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits
 from antiphon.core.limits.values import Draw
 from antiphon.service.access import Caller
 from antiphon.service.limits.records import Record, Records
@@ -105,7 +105,7 @@ class Admission:
         self,
         records: Records[Any],
         opening: Opening,
-        rates: tuple[Applied, ...],
+        rates: RateLimits,
         drawn: Amounts,
         headers: dict[str, str],
         *,
@@ -187,11 +187,11 @@ class Admission:
         """Return the draws of used amounts that were not drawn yet; negative ones give back."""
         drawn = self._drawn
         rest = {
-            kind: amount - drawn.get(kind, 0)
+            kind: more
             for kind, amount in self._used_now().items()
-            if amount != drawn.get(kind, 0)
+            if (more := amount - drawn.get(kind, 0))
         }
-        return corrections(self._rates, rest) if rest else ()
+        return self._rates.corrections(rest) if rest else ()
 
     def mark_drawn(self) -> None:
         """Record that the used amounts have been drawn."""

@@ -16,14 +16,7 @@ from msgspec.structs import replace
 from antiphon.core.billing.pricing import FREE, worst_case
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
 from antiphon.core.limits.periods import day_of, midnight
-from antiphon.core.limits.rate_limits import (
-    Amounts,
-    LimitType,
-    corrections,
-    draws,
-    limit_headers,
-    rate_limit_error,
-)
+from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits, rate_limit_error
 from antiphon.core.limits.spend import spend_error
 from antiphon.core.limits.values import (
     Ask,
@@ -54,6 +47,8 @@ from antiphon.store.database.errors import StoreError
 RETRY_AFTER_S = "5"
 # A call of a group of endpoints draws one request, and nothing else.
 _ONE_CALL: Amounts = {LimitType.REQUESTS: 1}
+# What a request of a batch draws from.
+_NO_RATES = RateLimits()
 
 
 class Admitter:
@@ -96,11 +91,11 @@ class Admitter:
         """
         limits = self._limits.find(request.caller, request.group)
         in_batch = request.batch_id is not None
-        rates = () if in_batch else limits.rates
+        rates = _NO_RATES if in_batch else limits.rates
         now, amounts = self._ledger.now(), request.amounts
         ask = Ask(
             id=request.request_id,
-            draws=draws(rates, amounts),
+            draws=rates.draws(amounts),
             holds=self._holds(limits, request, now),
             lease_ms=LEASE_MS,
             waits=not in_batch,
@@ -113,7 +108,7 @@ class Admitter:
             if in_batch and isinstance(verdict, Exceeded | Busy):
                 raise _kept_back(verdict, limits, now)
             raise await self._refusal(verdict, request, limits, now)
-        headers = limit_headers(rates, verdict.levels, now)
+        headers = rates.headers(verdict.levels, now)
         try:
             admission = Admission(
                 self._in_memory if in_batch else self._ledger,
@@ -127,7 +122,7 @@ class Admitter:
         except (StoreError, OSError) as error:
             # A request without a record is refused: its holds are released, its draws given back.
             drawn = {kind: -amount for kind, amount in amounts.items()}
-            undrawn = corrections(rates, drawn)
+            undrawn = rates.corrections(drawn)
             await self._room.settle(Settlement(request.request_id, {}, undrawn))
             raise _unavailable() from error
         if request.exact:
@@ -218,14 +213,14 @@ class Admitter:
         """
         limits = self._limits.find(caller, group)
         now = self._ledger.now()
-        ask = Ask(request_id, draws(limits.rates, _ONE_CALL), (), LEASE_MS)
+        ask = Ask(request_id, limits.rates.draws(_ONE_CALL), (), LEASE_MS)
         try:
             verdict = await self._counters.admit(ask)
         except CountersError as error:
             raise _unavailable() from error
         match verdict:
             case Granted(levels=levels):
-                return limit_headers(limits.rates, levels, now)
+                return limits.rates.headers(levels, now)
             case Limited():
                 raise _too_many(verdict, caller, model, limits, now)
             case _:
@@ -235,19 +230,19 @@ class Admitter:
         """Undo the draw of `admit_call` for a refused request; return the headers of the rest."""
         rates = self._limits.find(caller, group).rates
         try:
-            await self._counters.draw(corrections(rates, {LimitType.REQUESTS: -1}))
+            await self._counters.draw(rates.corrections({LimitType.REQUESTS: -1}))
         except CountersError as error:
             self._log.warning("counters not reached", reason=str(error))
         return await self.remaining_headers(caller, group)
 
     async def remaining_headers(self, caller: Caller, group: str) -> dict[str, str]:
         """Return the headers of the rest, and draw nothing; none if the counters are away."""
-        limits = self._limits.find(caller, group)
+        rates = self._limits.find(caller, group).rates
         try:
-            levels = await self._counters.levels(draws(limits.rates, {}))
+            levels = await self._counters.levels(rates.draws({}))
         except CountersError:
             return {}
-        return limit_headers(limits.rates, levels, self._ledger.now())
+        return rates.headers(levels, self._ledger.now())
 
 
 class SpendLimitReachedError(Exception):
@@ -273,10 +268,10 @@ def _too_many(
     verdict: Limited, caller: Caller, model: str | None, limits: AppliedLimits, now: datetime
 ) -> RateLimitError:
     refusal = rate_limit_error(
-        limits.rates[verdict.index],
+        limits.rates.limits[verdict.index],
         verdict.retry_after_ms,
         organization_id=caller.organization_id,
         model=model,
     )
-    refusal.headers |= limit_headers(limits.rates, verdict.levels, now)
+    refusal.headers |= limits.rates.headers(verdict.levels, now)
     return refusal

@@ -8,8 +8,8 @@ import msgspec
 from antiphon.core.limits.rate_limits import (
     BATCH,
     TOKEN_COUNT,
-    Applied,
     LimitType,
+    RateLimits,
     ScopeLimits,
     applied,
 )
@@ -27,7 +27,7 @@ class AppliedLimits(msgspec.Struct, frozen=True, eq=False):
     """
 
     scopes: tuple[tuple[Scope, str], ...]
-    rates: tuple[Applied, ...]
+    rates: RateLimits
     caps: tuple[SpendCap, ...]
 
 
