@@ -26,7 +26,7 @@ class Turn(msgspec.Struct, frozen=True):
     @property
     def texts(self) -> tuple[str, ...]:
         """The text blocks' texts."""
-        return tuple(block.text for block in self.content if isinstance(block, TextParam))
+        return tuple([block.text for block in self.content if isinstance(block, TextParam)])
 
 
 Loading: TypeAlias = Literal["front", "loaded", "deferred"]

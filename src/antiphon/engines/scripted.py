@@ -125,8 +125,10 @@ class ScriptedEngine:
         self._counting = StepRunner()
         self._rules = [(re.compile(reply.when, re.DOTALL), reply) for reply in options.replies]
         self._default = ScriptedReply(text=options.text, echo=options.echo)
-        # The texts of the script are cut into tokens once.
-        self._cut = {reply.text: chunks(reply.text) for reply in (*options.replies, self._default)}
+        # What the script says is cut into tokens once.
+        replies = (*options.replies, self._default)
+        self._cut = {reply.text: chunks(reply.text) for reply in replies}
+        self._thoughts = {reply.thinking: tokens(reply.thinking) for reply in replies}
         self.capabilities = Capabilities(
             context_tokens=options.context_tokens,
             max_output_tokens=options.max_output_tokens,
@@ -212,9 +214,10 @@ class ScriptedEngine:
             # A prefill is continued, not repeated.
             text = text.removeprefix("".join(last.texts))
         text, calls = reply_as_required(prompt, text, reply.tool_calls, work)
-        thought = reply.thinking if prompt.thinking.mode != "disabled" else ""
+        thinks = prompt.thinking.mode != "disabled"
+        thought = self._thoughts[reply.thinking][: prompt.thinking.budget] if thinks else ()
         pieces = self._cut.get(text) or chunks(text)
-        return reply, events_of(tokens(thought)[: prompt.thinking.budget], pieces, calls)
+        return reply, events_of(thought, pieces, calls)
 
 
 class _Parkable:
@@ -305,9 +308,8 @@ def events_of(
     thought: tuple[str, ...], text: tuple[TextChunk, ...], calls: tuple[ScriptedCall, ...]
 ) -> Iterator[EngineEvent]:
     """Return the events of an answer, one for each token."""
-    thinking = (ThinkingChunk(piece, 1) for piece in thought)
-    called = (event for call in calls for event in _call_events(call))
-    return chain(thinking, text, called)
+    thinking = [ThinkingChunk(piece, 1) for piece in thought]
+    return chain(thinking, text, *map(_call_events, calls))
 
 
 def _call_events(call: ScriptedCall) -> Iterator[EngineEvent]:

@@ -115,10 +115,7 @@ class _Counting:
         # Any number of steps: they leave the event loop, and end with the caller.
         self._steps = work.budget(sys.maxsize)
         self._tokens = 0
-        self._ends: list[PrefixEnd] = []
-        self._marks = {(one.turn, one.path): one.number for one in prompt.breakpoints}
-        self._marked: dict[int, PrefixEnd] = {}
-        self._digest = sha256(prompt.cache_salt.encode() + b"\0") if prompt.breakpoints else None
+        self._prefixes = _Prefixes(prompt) if prompt.breakpoints else None
 
     def begin_turn(self, role: str) -> None:
         self._steps.take()
@@ -132,11 +129,18 @@ class _Counting:
 
     def add_block(self, block: BlockParam, turn: int, path: Path) -> None:
         self._steps.take()
-        inner = () if isinstance(block, TextParam) else inner_blocks(block)
+        if isinstance(block, TextParam):
+            self._tokens += self._count(block.text)
+            self._hash(block)
+        else:
+            self._add_other(block)
+            for number, one in enumerate(inner_blocks(block)):
+                self.add_block(one, turn, (*path, number))
+        self.end(turn, path)
+
+    def _add_other(self, block: BlockParam) -> None:
+        """Add a block that is no text, without the blocks inside of it."""
         match block:
-            case TextParam(text=text):
-                self._tokens += self._count(text)
-                self._hash(block)
             case ImageParam():
                 self._tokens += usual_tokens(block)
                 self._hash(block)
@@ -147,37 +151,20 @@ class _Counting:
             case _:
                 # Thinking costs nothing, but a prompt without it is another one.
                 self._hash(block)
-        for number, one in enumerate(inner):
-            self.add_block(one, turn, (*path, number))
-        self.end(turn, path)
 
     def end(self, turn: int | None, path: Path) -> None:
         """Note that a tool or a block is complete."""
-        if self._digest is None:
-            return
-        self._digest.update(b")")
-        end = PrefixEnd(self._tokens, self._digest.digest())
-        self._ends.append(end)
-        number = self._marks.get((turn, path))
-        if number is not None:
-            self._marked[number] = end
+        if self._prefixes is not None:
+            self._prefixes.end(self._tokens, turn, path)
 
     def result(self) -> CountedPrompt:
-        return CountedPrompt(
-            PromptSize(self._tokens, tuple(self._sizes())),
-            tuple(self._ends),
-            tuple(self._marked.values()),
-        )
-
-    def _sizes(self) -> Iterator[int]:
-        for number in range(max(self._marked, default=-1) + 1):
-            end = self._marked.get(number)
-            yield end.tokens if end else 0
+        if self._prefixes is None:
+            return CountedPrompt(PromptSize(self._tokens))
+        return self._prefixes.of_prompt(self._tokens)
 
     def _hash(self, part: Any) -> None:
-        if self._digest is not None:
-            # JSON has no NUL, so two parts never look like one.
-            self._digest.update(msgspec.json.encode(part) + b"\0")
+        if self._prefixes is not None:
+            self._prefixes.add(part)
 
     def _count(self, text: str) -> int:
         if len(text) < LONG_TEXT:
@@ -189,3 +176,36 @@ class _Counting:
             if count % CHARACTERS_A_STEP == 0:
                 self._steps.take()
         return count
+
+
+class _Prefixes:
+    """The prefixes of a prompt with breakpoints, while it is read."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self._digest = sha256(prompt.cache_salt.encode() + b"\0")
+        self._ends: list[PrefixEnd] = []
+        self._marks = {(one.turn, one.path): one.number for one in prompt.breakpoints}
+        self._marked: dict[int, PrefixEnd] = {}
+
+    def add(self, part: Any) -> None:
+        # JSON has no NUL, so two parts never look like one.
+        self._digest.update(msgspec.json.encode(part) + b"\0")
+
+    def end(self, tokens: int, turn: int | None, path: Path) -> None:
+        """Note that a tool or a block is complete, and the tokens of the prompt up to there."""
+        self._digest.update(b")")
+        end = PrefixEnd(tokens, self._digest.digest())
+        self._ends.append(end)
+        number = self._marks.get((turn, path))
+        if number is not None:
+            self._marked[number] = end
+
+    def of_prompt(self, tokens: int) -> CountedPrompt:
+        """Return the whole prompt, which has so many tokens."""
+        marked = tuple(self._marked.values())
+        return CountedPrompt(PromptSize(tokens, tuple(self._sizes())), tuple(self._ends), marked)
+
+    def _sizes(self) -> Iterator[int]:
+        for number in range(max(self._marked, default=-1) + 1):
+            end = self._marked.get(number)
+            yield end.tokens if end else 0

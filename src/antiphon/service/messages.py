@@ -25,9 +25,10 @@ from antiphon.core.thinking_signatures import (
 from antiphon.core.validation import prompt_for, prompt_to_count
 from antiphon.engines.base import Engine, keeps_prefixes
 from antiphon.engines.step_runner import StepRunner
+from antiphon.schemas.steps import Steps
 from antiphon.service.access import Caller, RequestContext
 from antiphon.service.answer import Answer
-from antiphon.service.background import BODY_FOR_A_THREAD, offload
+from antiphon.service.background import BODY_FOR_A_THREAD
 from antiphon.service.caching import CachedModel, CachedRequest, PromptCaching
 from antiphon.service.content.documents import ReadPrompt, read_documents
 from antiphon.service.content.file_reader import FileReader
@@ -109,7 +110,10 @@ class Messages:
         engine = model.engine()
         limits = engine.capabilities
         prompt = await self._valid(prompt_for, params, engine, context)
-        cached = await self._cached(prompt, params, model, engine, context)
+        cached = None
+        # Most requests have nothing to do with the prompt cache.
+        if prompt.breakpoints or params.diagnostics is not None:
+            cached = await self._cached(prompt, params, model, engine, context)
         read = await self._read(prompt, engine, context.size)
         prompt = read.prompt
         size = await size_to_admit(engine, prompt, cached)
@@ -144,10 +148,8 @@ class Messages:
         model: ServedModel,
         engine: Engine,
         context: RequestContext,
-    ) -> CachedRequest | None:
-        """Begin with the prompt cache; most requests have nothing to do with it."""
-        if not prompt.breakpoints and params.diagnostics is None:
-            return None
+    ) -> CachedRequest:
+        """Begin with the prompt cache."""
         kind = CachedModel(
             id=model.id,
             minimum_tokens=model.settings.cache_minimum_tokens,
@@ -207,9 +209,13 @@ class Messages:
                 url_sources=self._url_sources is not None,
                 image_types=MEDIA_TYPES if converts else limits.image_types,
             )
-        check = partial(validate, capabilities=limits, version=context.version)
+
+        def check(params: Params, steps: Steps | None = None) -> Prompt:
+            prompt = validate(params, limits, context.version, steps)
+            check_replay(params.messages, self._signing_key)
+            return thinking_for_engine(prompt, self._signing_key)
+
         prompt = await self._checked(check, params, context.size)
-        await offload(context.size, check_replay, params.messages, self._signing_key)
         if self._url_sources is not None:
             fetched = await self._url_sources.fetched(params)
             if fetched is not params:
@@ -217,7 +223,6 @@ class Messages:
                 prompt = await self._checked(check, fetched, BODY_FOR_A_THREAD)
         if context.hints is not NO_HINTS:
             prompt = structs.replace(prompt, hints=context.hints, parking=context.parking)
-        prompt = await offload(context.size, thinking_for_engine, prompt, self._signing_key)
         prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
         return self._caching.salted(prompt, context.caller)
 

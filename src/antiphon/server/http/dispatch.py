@@ -46,7 +46,9 @@ class Dispatcher:
             raise
         finally:
             share.release()
-        if answer is not None and request.version == OLDEST:
+        if answer is None:
+            return  # The handler has written it.
+        if request.version == OLDEST:
             answer = as_of_2023_06_01(answer, caller.directory.default_workspace.id)
         await _write(exchange, answer)
 
@@ -95,8 +97,6 @@ class Dispatcher:
 
 async def _write(exchange: Exchange, answer: Any) -> None:
     match answer:
-        case None:
-            pass
         case Reply(status, body):
             await exchange.respond(status, body)
         case _:

@@ -202,13 +202,17 @@ class Exchange:
 
     async def respond(self, status: int, answer: Any) -> None:
         """Write a whole answer as JSON."""
-        await self.send_whole(status, JSON, msgspec.json.encode(answer))
+        body = msgspec.json.encode(answer)
+        await self._answer(status, self._whole(JSON, body), body)
 
     async def send_whole(self, status: int, content_type: str, body: bytes) -> None:
         """Write a whole answer."""
+        await self._answer(status, self._whole(content_type, body), body)
+
+    def _whole(self, content_type: str, body: bytes) -> dict[str, str]:
+        """Return the headers of a whole answer."""
         length = str(len(body))
-        headers = {"content-type": content_type, **self.headers, "content-length": length}
-        await self._answer(status, headers, body)
+        return {"content-type": content_type, **self.headers, "content-length": length}
 
     async def send_nothing(self) -> None:
         """Write a 204, which must not state a length (RFC 9110, 8.6)."""

@@ -27,7 +27,8 @@ P = TypeVar("P")
 
 METHOD_NOT_ALLOWED = 405
 
-# Returns the body of a 200, a `Reply`, or `None` if the endpoint has written its answer.
+# Returns the body of a 200, or a `Reply`. One of a caller with a key returns `None` if the endpoint
+# has written its answer.
 Handler: TypeAlias = Callable[[Request[P]], Awaitable[Any]]
 OpenHandler: TypeAlias = Callable[[Exchange], Awaitable[Any]]
 # Adds headers to the refusal of an authenticated request.
@@ -118,10 +119,10 @@ class _Endpoint(msgspec.Struct, frozen=True):
     route: Route
     template: str
 
-    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+    def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> Awaitable[None]:
         exchange: Exchange = scope[EXCHANGE]
         exchange.route = self.template
-        await self.dispatch(self.route, exchange)
+        return self.dispatch(self.route, exchange)
 
 
 class Router:
@@ -147,10 +148,13 @@ class Router:
             if not path.param_convertors
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._exact.get((scope["method"], scope["path"]), self._router)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        app = self._exact.get((scope["method"], scope["path"]), self._search)
+        return app(scope, receive, send)
+
+    async def _search(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await app(scope, receive, send)
+            await self._router(scope, receive, send)
         except HTTPException as error:
             if error.status_code != METHOD_NOT_ALLOWED:
                 raise
