@@ -179,12 +179,16 @@ class ScriptedEngine:
         pause = _seconds(1, self._options.tokens_per_second)
         # An answer that is full before its error has none.
         fails = reply.error is not None and reply.after <= limit
+        script = islice(script, reply.after if fails else limit)
         sent = 0
-        for event in islice(script, reply.after if fails else limit):
-            sent += 1
-            if pause or not sent % BREATH:
+        while few := tuple(islice(script, 1 if pause else BREATH)):
+            if pause:
                 await sleep(pause)
-            yield event
+            for event in few:
+                yield event
+            sent += len(few)
+            if len(few) == BREATH:
+                await sleep(0)
         if reply.error is not None and (fails or sent < limit):
             raise EngineError(reply.error, "the script says so")
         # The token that ends a turn needs room as every other does.
@@ -203,11 +207,15 @@ class ScriptedEngine:
         stored = frozenset(end.tokens for end in self._kept.worth_keeping(counted))
         return Confirmation(self._kept.reused(counted), stored, counted.size.breakpoints)
 
+    def _reply_to(self, question: str) -> ScriptedReply:
+        for pattern, reply in self._rules:
+            if pattern.search(question):
+                return reply
+        return self._default
+
     def _script(self, prompt: Prompt, work: Work) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
-        last_user = next((turn for turn in reversed(prompt.turns) if turn.role == "user"), None)
-        question = "".join(last_user.texts) if last_user else ""
-        rules = (reply for pattern, reply in self._rules if pattern.search(question))
-        reply = next(rules, self._default)
+        question = _question(prompt)
+        reply = self._reply_to(question)
         text = question if reply.echo else reply.text
         last = prompt.turns[-1]
         if last.role == "assistant":
@@ -218,6 +226,14 @@ class ScriptedEngine:
         thought = self._thoughts[reply.thinking][: prompt.thinking.budget] if thinks else ()
         pieces = self._cut.get(text) or chunks(text)
         return reply, events_of(thought, pieces, calls)
+
+
+def _question(prompt: Prompt) -> str:
+    """Return the text of the last user turn; empty without one."""
+    for turn in reversed(prompt.turns):
+        if turn.role == "user":
+            return "".join(turn.texts)
+    return ""
 
 
 class _Parkable:

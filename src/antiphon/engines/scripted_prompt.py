@@ -128,7 +128,6 @@ class _Counting:
         self._hash(part)
 
     def add_block(self, block: BlockParam, turn: int, path: Path) -> None:
-        self._steps.take()
         if isinstance(block, TextParam):
             self._tokens += self._count(block.text)
             self._hash(block)
@@ -140,6 +139,7 @@ class _Counting:
 
     def _add_other(self, block: BlockParam) -> None:
         """Add a block that is no text, without the blocks inside of it."""
+        self._steps.take()
         match block:
             case ImageParam():
                 self._tokens += usual_tokens(block)
@@ -168,7 +168,7 @@ class _Counting:
 
     def _count(self, text: str) -> int:
         if len(text) < LONG_TEXT:
-            self._steps.take(len(text) // CHARACTERS_A_STEP)
+            self._steps.take(1 + len(text) // CHARACTERS_A_STEP)
             return len(TOKEN.findall(text))
         count = 0
         for _ in TOKEN.finditer(text):
