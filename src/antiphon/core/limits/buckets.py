@@ -79,7 +79,8 @@ def decide(
     levels: list[Level] = []
     after: dict[str, Bucket] = {}
     for draw in draws:
-        used = _used(buckets.get(draw.bucket), now)
+        bucket = buckets.get(draw.bucket)
+        used = 0 if bucket is None else bucket.used_at(now)
         if wait_ms(draw, used):
             return _refused(draws, buckets, now)
         after[draw.bucket] = taken = _taken(used, draw, now)

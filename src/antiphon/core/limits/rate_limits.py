@@ -7,8 +7,9 @@ were set for it, and all of them apply together.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -90,7 +91,7 @@ class RateLimits:
     What all requests under the same limits share is prepared here, once.
     """
 
-    __slots__ = ("_amounts", "_draws", "_shown", "limits")
+    __slots__ = ("_amounts", "_draws", "_moment", "_shown", "limits")
 
     def __init__(self, limits: Iterable[Applied] = ()) -> None:
         self.limits = tuple(limits)
@@ -105,6 +106,8 @@ class RateLimits:
             for kind, shown in _TYPES.items()
             if (places := tuple(i for i, one in enumerate(self.limits) if one.type == kind))
         )
+        # Nearly all moments of all answers of a second fall into the same second.
+        self._moment = lru_cache(maxsize=64)(_moment)
 
     def draws(self, amounts: Amounts) -> tuple[Draw, ...]:
         """Return a draw from every bucket. A type that is known late needs a positive rest."""
@@ -137,18 +140,24 @@ class RateLimits:
             (level.remaining, limit, level.full_in_ms)
             for level, limit in zip(levels, self._amounts, strict=True)
         ]
-        headers: dict[str, str] = {}
-        moments = _Moments(now)
+        rows: list[tuple[_Type, _Rest]] = []
         remaining = limit = full_in_ms = 0
         for shown, places in self._shown:
             rest = rests[places[0]] if len(places) == 1 else min([rests[i] for i in places])
-            _show(headers, shown, rest, moments)
+            rows.append((shown, rest))
             if shown.tokens:
                 remaining += rest[0]
                 limit += rest[1]
                 full_in_ms = max(full_in_ms, rest[2])
         if limit:
-            _show(headers, _SUM, (remaining, limit, full_in_ms), moments)
+            rows.append((_SUM, (remaining, limit, full_in_ms)))
+        headers: dict[str, str] = {}
+        second, past_us, moment = int(now.timestamp()), now.microsecond, self._moment
+        for ((of_limit, of_remaining, of_reset), _, rounds, _), (left, limit, full_in_ms) in rows:
+            headers[of_limit] = str(limit)
+            rounded = rounds and limit >= _ROUNDED_FROM
+            headers[of_remaining] = str(min(limit, _to_thousands(left)) if rounded else left)
+            headers[of_reset] = moment(second - -(past_us + full_in_ms * _MS_US) // _SECOND_US)
         return headers
 
 
@@ -161,31 +170,13 @@ def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> Rat
     )
 
 
-def _show(headers: dict[str, str], shown: _Type, rest: _Rest, moments: "_Moments") -> None:
-    of_limit, of_remaining, of_reset = shown.headers
-    remaining, limit, full_in_ms = rest
-    if shown.tokens and limit >= _ROUNDED_FROM:
-        remaining = min(limit, (remaining + _THOUSAND // 2) // _THOUSAND * _THOUSAND)
-    headers[of_limit] = str(limit)
-    headers[of_remaining] = str(remaining)
-    headers[of_reset] = moments[-(-(moments.past_us + full_in_ms * _MS_US) // _SECOND_US)]
+def _to_thousands(tokens: int) -> int:
+    return (tokens + _THOUSAND // 2) // _THOUSAND * _THOUSAND
 
 
-class _Moments(dict[int, str]):
-    """Moments in UTC, by the seconds after the one of `now`.
-
-    Nearly all moments of one answer fall into the same second, and formatting one is slow.
-    """
-
-    def __init__(self, now: datetime) -> None:
-        self._second = now.replace(microsecond=0, tzinfo=None)
-        self.past_us = now.microsecond
-
-    def __missing__(self, seconds: int) -> str:
-        # Several times faster than `strftime`.
-        text = f"{(self._second + timedelta(seconds=seconds)).isoformat()}Z"
-        self[seconds] = text
-        return text
+def _moment(second: int) -> str:
+    """Return a second since 1970 as the headers write it, in UTC."""
+    return f"{datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def rate_limit_error(
