@@ -133,8 +133,9 @@ class Answer:
                     produced(assembly.output_tokens, assembly.thinking_tokens)
                     if group:
                         yield group
-                    if assembly.ended:
-                        return
+                        # The end of a message is a group, so an ended one does not come by here.
+                        if assembly.ended:
+                            return
         except EngineError as error:
             raise as_api_error(error) from error
         raise InternalError from _failed("the answer of the engine has no end")

@@ -41,8 +41,10 @@ def conversation(
     _check_prefill(turns[-1])
     if any([not isinstance(message.content, str) for message in params]):  # noqa: C419 - twice as fast
         check_pairing(messages)
+    if not system:
+        return tuple(turns)
     _check_system(system)
-    return (Turn("system", system), *turns) if system else tuple(turns)
+    return (Turn("system", system), *turns)
 
 
 def blocks_of(content: str | list[ContentParam]) -> tuple[ContentParam, ...]:
