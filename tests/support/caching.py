@@ -21,10 +21,17 @@ SLOTS: Final = 2
 
 @asynccontextmanager
 async def opened(
-    weights: Path, state_dir: Path | None, **options: int
+    weights: Path, state_dir: Path | None, *, only_batches: bool = False, **options: int
 ) -> AsyncIterator[LlamaEngine]:
     chosen = {"context": 2048, "slots": SLOTS, "threads": 2, **options}
-    config = EngineConfig("tiny", weights, chosen, state_dir, cache_minimum_tokens=MINIMUM)
+    config = EngineConfig(
+        "tiny",
+        weights,
+        chosen,
+        state_dir,
+        cache_minimum_tokens=MINIMUM,
+        only_batches=only_batches,
+    )
     engine = await open_llama(config)
     try:
         yield engine

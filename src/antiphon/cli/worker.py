@@ -17,6 +17,8 @@ from antiphon.cli.serve import (
     say_loading,
     sources_of,
 )
+from antiphon.engines.base import Engine, EngineConfig
+from antiphon.engines.registry import open_engine
 from antiphon.logs import set_up_logs
 from antiphon.server.run import return_freed_memory, share_interpreter
 from antiphon.service.models import ModelSource
@@ -62,12 +64,16 @@ def _work(_: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+async def _open(name: str, config: EngineConfig) -> Engine:
+    return await open_engine(name, replace(config, only_batches=True))
+
+
 async def _working(settings: Settings, sources: Sequence[ModelSource]) -> None:
     """Work until a signal to stop; then what is finished is committed, the rest given back."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     share_interpreter(loop)
     return_freed_memory()
-    async with build_platform(settings, sources) as platform:
+    async with build_platform(settings, sources, open_engine=_open) as platform:
         say_loading(sources)
         opening = asyncio.create_task(platform.models.open())
         for number in (signal.SIGTERM, signal.SIGINT):

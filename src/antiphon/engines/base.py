@@ -108,7 +108,8 @@ class EngineConfig(msgspec.Struct, frozen=True):
 
     `weights` is the model's file, if the model has one here; `options` is the model's table in
     the settings, for the engine to decode; `state_dir` is a folder that the engine may use.
-    `cache_minimum_tokens` are the tokens of the shortest prefix that is worth keeping.
+    `cache_minimum_tokens` are the tokens of the shortest prefix that is worth keeping. With
+    `only_batches` no interactive requests will come, for which batches would have to make way.
     """
 
     model: str
@@ -116,6 +117,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     options: Mapping[str, Any] = {}
     state_dir: Path | None = None
     cache_minimum_tokens: int = MINIMUM_TOKENS
+    only_batches: bool = False
 
 
 class Engine(Protocol):

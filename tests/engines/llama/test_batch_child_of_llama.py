@@ -15,7 +15,7 @@ from antiphon.engines.llama.machine import LlamaMachine
 from antiphon.engines.llama.memory import available_memory, own_memory
 from antiphon.engines.llama.process import ChildProcess
 from antiphon.engines.llama.supervisor import Supervisor
-from support.caching import MINIMUM, answered, asked, child_of, opened, settled, text
+from support.caching import MINIMUM, SLOTS, answered, asked, child_of, opened, settled, text
 from support.conversation import eventually
 from support.parking import PIECES, Running, Ticket, talkative
 from support.tiny_models import Kind, write_model
@@ -160,6 +160,18 @@ async def test_there_is_no_child_for_batches_without_memory_for_it(
         await running()
         assert running.text == whole.text
         assert engine.machine.parts.tokens_read > before
+
+
+async def test_worker_has_one_child_whose_slots_are_all_for_batches(
+    weights: Path, tmp_path: Path
+) -> None:
+    async with opened(weights, tmp_path, only_batches=True) as engine:
+        assert engine.machine.batches is None
+        ticket = Ticket()
+        prompts = [asked(text(f"slot {number}", 100)) for number in range(SLOTS)]
+        await asyncio.gather(*(Running(engine, prompt, ticket)() for prompt in prompts))
+        assert all(state.tokens for state in engine.machine._pool.states())
+        assert ticket.stop is None
 
 
 def test_memory_of_this_machine_and_of_this_process_is_known() -> None:

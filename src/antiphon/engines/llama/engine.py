@@ -62,7 +62,11 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             config.model, options, props.chat_template, bos=props.bos_token, eos=props.eos_token
         )
         machine = LlamaMachine(
-            parts, props.total_slots, minimum_tokens=config.cache_minimum_tokens, batches=batches
+            parts,
+            props.total_slots,
+            minimum_tokens=config.cache_minimum_tokens,
+            batches=batches,
+            only_batches=config.only_batches,
         )
         if parts.store is not None:
             checks = check_ahead(parts.store, machine.busy)
@@ -122,7 +126,7 @@ async def _supervise(
         return needed is not None and available_memory() >= needed + RESERVE
 
     batches = None
-    if _stands_still(parts.server, options):
+    if not config.only_batches and _stands_still(parts.server, options):
         batches = BatchChild(start_another, has_memory)
         stack.push_async_callback(batches.aclose)
     return parts, batches

@@ -62,7 +62,7 @@ class LlamaMachine:
     In llama.cpp each of them would hold one of the threads that also tokenize and answer health
     checks. Prefixes of fewer than `minimum_tokens` are not kept. Batches leave one slot to others,
     so that what a conversation has there is not lost to them; or they are computed in a child of
-    their own, `batches`.
+    their own, `batches`. With `only_batches` there is nobody for whom they would make way.
     """
 
     keeps_prefixes = True
@@ -74,11 +74,13 @@ class LlamaMachine:
         *,
         minimum_tokens: int = MINIMUM_TOKENS,
         batches: "BatchChild[LlamaMachine] | None" = None,
+        only_batches: bool = False,
     ) -> None:
         self.client = parts.client
         self.batches = batches
         self.parts = parts
         self._minimum_tokens = minimum_tokens
+        self._only_batches = only_batches
         self._pool = SlotPool(slots, lambda: parts.server.generation)
         self._spare = asyncio.Semaphore(max(1, slots - 1))
         self._flights = Flights()
@@ -104,7 +106,7 @@ class LlamaMachine:
     ) -> AsyncGenerator[LlamaCompletions | ParkableCompletions, None]:
         async with self.place(parking, hints) as (machine, told):
             slot_prompt = machine.slot_prompt(salt, prompt.tokens, prompt.breakpoints, hints=told)
-            if parking is None or machine is not self:
+            if parking is None or machine is not self or self._only_batches:
                 async with machine.completions_of(slot_prompt) as completions:
                     yield completions
                 return
@@ -122,7 +124,7 @@ class LlamaMachine:
         In the child for batches nobody waits for them, and the work is parked as a whole.
         """
         if parking is None or self.batches is None:
-            yield self, hints
+            yield self, NO_HINTS if self._only_batches else hints
             return
         async with self.batches.place(parking) as machine:
             yield (self, hints) if machine is None else (machine, NO_HINTS)
