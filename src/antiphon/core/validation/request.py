@@ -79,8 +79,10 @@ def _prompt(
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
     spots = tuple(spots_of(params.messages))
-    check_references(params, spots)
-    check_citations(spots)
+    # Messages that are strings have none.
+    if spots:
+        check_references(params, spots)
+        check_citations(spots)
     check_thinking(params)
     if params.output_config is not UNSET:
         check_format(params, turns, spots, steps)
@@ -88,9 +90,10 @@ def _prompt(
     if isinstance(params, CreateMessageParams) and not params.max_tokens:
         check_pre_warm(params)
     check_capabilities(params, capabilities)
-    check_blocks(spots, capabilities)
-    if capabilities.images:
-        check_images(spots, capabilities)
+    if spots:
+        check_blocks(spots, capabilities)
+        if capabilities.images:
+            check_images(spots, capabilities)
     if isinstance(params, CreateMessageParams):
         check_max_tokens(params, capabilities)
     prompt = Prompt(turns=turns, **sampling, **_settings(params, spots, capabilities))
