@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from itertools import chain
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -139,8 +138,8 @@ class UvicornDirect:
 
 def head_lines(headers: Mapping[str, str]) -> bytes:
     """Return the lines of a head. Raises `ValueError` for a value with a line break."""
-    texts = "".join(chain(headers, headers.values()))
-    if "\n" in texts or "\r" in texts:
+    head = "\r\n".join((*map(": ".join, headers.items()), "", ""))
+    breaks = len(headers) + 1
+    if head.count("\n") != breaks or head.count("\r") != breaks:
         raise ValueError("a header with a line break")
-    lines = map(": ".join, headers.items())
-    return "\r\n".join((*lines, "", "")).encode("latin-1")
+    return head.encode("latin-1")

@@ -65,7 +65,7 @@ class Flow(FlowControl):
     full = False
 
     def resume_reading(self) -> None:
-        if not self.full:
+        if self.read_paused and not self.full:
             super().resume_reading()
 
 
