@@ -152,10 +152,12 @@ class RateLimits:
         if limit:
             rows.append((_SUM, (remaining, limit, full_in_ms)))
         headers: dict[str, str] = {}
+        # A float of seconds since 1970 tells microseconds apart, so its whole part is exact.
         second, past_us, moment = int(now.timestamp()), now.microsecond, self._moment
-        for ((of_limit, of_remaining, of_reset), _, rounds, _), (left, limit, full_in_ms) in rows:
+        for shown, (left, limit, full_in_ms) in rows:
+            of_limit, of_remaining, of_reset = shown.headers
             headers[of_limit] = str(limit)
-            rounded = rounds and limit >= _ROUNDED_FROM
+            rounded = shown.tokens and limit >= _ROUNDED_FROM
             headers[of_remaining] = str(min(limit, _to_thousands(left)) if rounded else left)
             headers[of_reset] = moment(second - -(past_us + full_in_ms * _MS_US) // _SECOND_US)
         return headers

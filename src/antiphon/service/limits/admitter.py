@@ -47,8 +47,6 @@ from antiphon.store.database.errors import StoreError
 RETRY_AFTER_S = "5"
 # A call of a group of endpoints draws one request, and nothing else.
 _ONE_CALL: Amounts = {LimitType.REQUESTS: 1}
-# What a request of a batch draws from.
-_NO_RATES = RateLimits()
 
 
 class Admitter:
@@ -70,6 +68,8 @@ class Admitter:
         self._in_memory = RecordsInMemory(ledger.now)
         self._slots = RetrySlots(metering.counters, clock)
         self._limits = LimitFinder(settings)
+        # What a request of a batch draws from.
+        self._no_rates = RateLimits()
         # All requests under the same limits on a day have the same accounts.
         self._limited_accounts = lru_cache(maxsize=4096)(limited_accounts)
         self._log = EventLog(__name__)
@@ -91,7 +91,7 @@ class Admitter:
         """
         limits = self._limits.find(request.caller, request.group)
         in_batch = request.batch_id is not None
-        rates = _NO_RATES if in_batch else limits.rates
+        rates = self._no_rates if in_batch else limits.rates
         now, amounts = self._ledger.now(), request.amounts
         ask = Ask(
             id=request.request_id,
