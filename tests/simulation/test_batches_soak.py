@@ -76,8 +76,9 @@ def play(runner: Runner, story: Crashes) -> None:
     assert outcome.kills >= story.kills
     assert story.results.total() == story.requests
     assert story.charges == story.results["succeeded"]
-    # One is given up only if its process ends three times, the third time while it is alone.
-    assert story.results["errored"] <= story.kills // 3
+    # One is given up only if its process ends twice in a row while it is alone, which half of the
+    # ends could bring about at most. A request that is alone is done soon, so hardly any does.
+    assert story.results["errored"] <= story.kills // 20
 
 
 @pytest.mark.soak
