@@ -112,17 +112,23 @@ class Workshop:
 
     @asynccontextmanager
     async def working(
-        self, commits: type[GroupCommit] = GroupCommit, *, counters_are_shared: bool = False
-    ) -> AsyncGenerator[BatchWorker]:
-        worker = BatchWorker(self.parts(commits, counters_are_shared=counters_are_shared))
-        task = asyncio.create_task(worker.run())
+        self,
+        commits: type[GroupCommit] = GroupCommit,
+        *,
+        counters_are_shared: bool = False,
+        workers: int = 1,
+    ) -> AsyncGenerator[list[BatchWorker]]:
+        parts = self.parts(commits, counters_are_shared=counters_are_shared)
+        found = [BatchWorker(parts) for _ in range(workers)]
+        tasks = [asyncio.create_task(worker.run()) for worker in found]
         try:
-            yield worker
+            yield found
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            assert task.cancelled()
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+                assert task.cancelled()
 
     async def send(self, *texts: str, name: str = "msgbatch_1") -> None:
         """Make a batch with a request for each of these prompts."""
@@ -370,7 +376,8 @@ async def test_new_shared_counters_know_which_charges_will_come_again(workshop: 
     assert (await totals()).settled == (entry_id,)
 
 
-async def test_suspected_requests_run_alone(workshop: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_suspected_requests_run_alone(workshop: Any, workers: int) -> None:
     shop = await workshop()
     texts = [f"Hi {number}" for number in range(9)]
     await shop.send(*texts)
@@ -378,22 +385,24 @@ async def test_suspected_requests_run_alone(workshop: Any) -> None:
     async with shop.database.write() as connection:
         rows = update(batch_requests).where(batch_requests.c.number.in_(suspected))
         await connection.execute(rows.values(tries=2))
-    async with shop.working():
+    async with shop.working(workers=workers):
         assert (await shop.ended()).succeeded == 9
     most = [shop.runner.most[params(text)] for text in texts]
     assert [most[number] for number in sorted(suspected)] == [1, 1, 1]
     assert max(most) > 1
 
 
-async def test_nothing_is_claimed_beside_a_suspected_request(workshop: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_nothing_is_claimed_beside_a_suspected_request(workshop: Any, workers: int) -> None:
     shop = await workshop()
     await shop.send("a while")
     async with shop.database.write() as connection:
         await connection.execute(update(batch_requests).values(tries=2))
-    async with shop.working() as worker:
+    async with shop.working(workers=workers) as found:
         await shop.running()
         await shop.send("Hi", name="msgbatch_2")
-        worker.wake()
+        for worker in found:
+            worker.wake()
         assert (await shop.ended("msgbatch_2")).succeeded == 1
         assert (await shop.ended()).succeeded == 1
     assert shop.runner.most == {params("a while"): 1, params("Hi"): 1}

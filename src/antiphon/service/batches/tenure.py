@@ -11,7 +11,7 @@ was alone at two ends in a row.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from antiphon.logs import EventLog
 from antiphon.service.accounts import Accounts
 from antiphon.service.batches.endings import EXHAUSTED, run_to_ending
 from antiphon.service.batches.group_commit import Ending, GroupCommit
+from antiphon.service.batches.hand import Hand
 from antiphon.service.batches.runs import BatchRunner
 from antiphon.service.ledger import Ledger
 from antiphon.store.batches.claims import (
@@ -48,12 +49,6 @@ from antiphon.store.database.errors import StoreError
 from antiphon.store.directory import Directory
 from antiphon.store.ledger import find_entries
 
-MOST_IN_HAND: Final = 500
-"""Requests that a worker owns at once: twice what one transaction commits."""
-FEWEST_IN_HAND: Final = 8
-QUICK_S: Final = 1.0
-SLOW_S: Final = 4.0
-"""Times in which half of what a worker has in hand is done, after which it takes more or less."""
 LOOK_EVERY_S: Final = 2.0
 """How often a worker without work looks for some that another process has created."""
 IDLE_S: Final = 10.0
@@ -67,7 +62,7 @@ PARTING_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
-    """What a worker works with.
+    """What a worker works with. The workers of a process share one, and with it their `hand`.
 
     `counters_are_shared` is false for a server that counts limits in its memory, and so is alone.
     """
@@ -81,6 +76,7 @@ class WorkerParts:
     counters_are_shared: bool
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     commits: type[GroupCommit] = GroupCommit
+    hand: Hand = field(default_factory=Hand)
     parting_s: float = PARTING_S
 
 
@@ -97,9 +93,7 @@ class Tenure:
         self._begun = False
         self._id = public_id("batchworker_01", parts.entropy(ID_ENTROPY))
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
-        self._in_hand = 0
-        self._room = asyncio.Event()
-        self._most = FEWEST_IN_HAND
+        self._hand = parts.hand
         self._turn = 0
         self._rested = False
         self._directory: Directory | None = None
@@ -150,6 +144,8 @@ class Tenure:
             with anyio.CancelScope(shield=True):
                 await self._leave()
             raise
+        finally:
+            self._hand.drop(self._id)
 
     def stop(self, batch_id: str) -> None:
         """End the running requests of a batch; they go back as they were."""
@@ -207,19 +203,19 @@ class Tenure:
                 task = group.create_task(self._finish(request, batch))
                 self._tasks.setdefault(batch.id, set()).add(task)
                 task.add_done_callback(self._tasks[batch.id].discard)
-            await self._half_done()
+            await self._hand.half_done()
             if not any(_is_suspected(request) for request in claimed.requests):
-                self._adapt((self._parts.now() - began).total_seconds())
+                self._hand.adapt((self._parts.now() - began).total_seconds())
 
     def _without_suspects(self, requests: Sequence[ClaimedRequest]) -> list[ClaimedRequest]:
         """Return what is to run now; a suspected request only if nothing else is in hand.
 
-        Others are given back. The next claim takes one request, once all in hand is done.
+        Others are given back, and the next claim takes one request.
         """
         suspects = [request for request in requests if _is_suspected(request)]
         if suspects:
-            self._most = 1
-        if not suspects or self._in_hand == 1:
+            self._hand.take_one_by_one()
+        if not suspects or self._hand.count == 1:
             return list(requests)
         for request in suspects:
             self._commits.add(Ending(request))
@@ -235,29 +231,16 @@ class Tenure:
             # Not in the transaction of the claim, which locks batches as well.
             async with self._parts.database.write() as connection:
                 await clear_waits_for(connection)
-        async with self._parts.database.write() as connection:
-            claimed = await claim(
-                connection, self.worker(), self._most - self._in_hand, turn=self._turn
-            )
+        async with self._hand.claiming:
+            async with self._parts.database.write() as connection:
+                room = self._hand.room
+                claimed = await claim(connection, self.worker(), room, turn=self._turn)
+            self._hand.note(self._id, len(claimed.requests))
         self._turn += 1
-        self._in_hand += len(claimed.requests)
         return claimed
 
-    def _adapt(self, seconds: float) -> None:
-        """Claim for a second or two of work: much where it is quick, little where it is slow."""
-        if seconds < QUICK_S:
-            self._most = min(2 * self._most, MOST_IN_HAND)
-        elif seconds > SLOW_S:
-            self._most = max(self._most // 2, FEWEST_IN_HAND)
-
-    async def _half_done(self) -> None:
-        """Wait until half of what the worker may have in hand is finished."""
-        while self._in_hand > self._most // 2:
-            self._room.clear()
-            await self._room.wait()
-
     async def _may_find_more(self) -> bool:
-        if self._in_hand or not self._commits.idle:
+        if self._hand.count or not self._commits.idle:
             return True
         async with self._parts.database.read() as connection:
             return await has_work(connection, self._parts.now())
@@ -301,12 +284,11 @@ class Tenure:
             # Of a stopped batch: the next claim closes it. Else the tenure ends, and all is left.
             self._commits.add(Ending(request))
             raise
-        self._commits.add(ending, alone=self._in_hand == 1)
+        self._commits.add(ending, alone=self._hand.count == 1)
 
     def _done(self, number: int) -> None:
         """Note that so many requests have left this worker's hands."""
-        self._in_hand -= number
-        self._room.set()
+        self._hand.note(self._id, -number)
 
 
 def _is_suspected(request: ClaimedRequest) -> bool:

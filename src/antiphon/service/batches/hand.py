@@ -1,0 +1,65 @@
+"""What all workers of one process have in hand: how much they take, and when they take more.
+
+They share it, because a suspected request has to be alone in its process: whatever another worker
+runs could end the process as well.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Final
+
+MOST_IN_HAND: Final = 500
+"""Requests that the workers of a process own at once: twice what one transaction commits."""
+FEWEST_IN_HAND: Final = 8
+QUICK_S: Final = 1.0
+SLOW_S: Final = 4.0
+"""Times in which half of what is in hand is done, after which more or less is taken."""
+
+
+class Hand:
+    """The requests that the workers of a process own, as numbers by tenure.
+
+    A claim asks for `room`, and notes what it took, while it has the lock `claiming`.
+    """
+
+    def __init__(self) -> None:
+        self.claiming = asyncio.Lock()
+        self._most = FEWEST_IN_HAND
+        self._counts: Counter[str] = Counter()
+        self._changed = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        return self._counts.total()
+
+    @property
+    def room(self) -> int:
+        """How many more may be claimed now."""
+        return max(0, self._most - self.count)
+
+    def note(self, tenure: str, number: int) -> None:
+        """Note that a tenure has so many requests more, or less."""
+        self._counts[tenure] += number
+        self._changed.set()
+
+    def drop(self, tenure: str) -> None:
+        """Note that a tenure has ended."""
+        del self._counts[tenure]
+        self._changed.set()
+
+    def take_one_by_one(self) -> None:
+        """Take one request at a time from now on, until it is seen to be quick."""
+        self._most = 1
+
+    def adapt(self, seconds: float) -> None:
+        """Take enough for a second or two of work: much where it is quick, little where slow."""
+        if seconds < QUICK_S:
+            self._most = min(2 * self._most, MOST_IN_HAND)
+        elif seconds > SLOW_S:
+            self._most = max(self._most // 2, FEWEST_IN_HAND)
+
+    async def half_done(self) -> None:
+        """Wait until half of what may be in hand is finished."""
+        while self.count > self._most // 2:
+            self._changed.clear()
+            await self._changed.wait()
