@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,10 +63,12 @@ class Looks:
         return answer
 
 
-async def watched(*answers: BatchProgress | Exception, terminal: bool = False) -> str:
+async def watched(
+    *answers: BatchProgress | Exception, terminal: bool = False, width: int = 80
+) -> str:
     """Return what is printed of these looks."""
     time, out = Time(), io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=80, color_system=None)
+    console = Console(file=out, force_terminal=terminal, width=width, color_system=None)
     display = BarDisplay(console) if terminal else LineDisplay(console, time.clock)
     try:
         await watch(Looks(*answers), display, time.sleep, time.clock)
@@ -108,16 +111,20 @@ async def test_lines_are_printed_when_something_has_changed_and_once_a_minute() 
     assert lines[4].startswith("200 of 1,000 done")
 
 
-async def test_bar_of_a_terminal_fits_and_has_the_note_below() -> None:
+@pytest.mark.parametrize("width", [40, 80])
+async def test_bar_of_a_terminal_fits_and_has_text_and_note_below(width: int) -> None:
     waiting = progress(50, 5000, 10**9, waits_for="The limit is reached.", requests=100)
     away = DatabaseUnavailableError("The database is locked")
-    said = await watched(progress(10), waiting, away, ENDED, terminal=True)
-    assert "━" in said
-    assert "It waits: The limit is reached." in said
-    assert "The database is locked. Trying again …" in said
-    assert "100 of 100 done" in said
-    shown = re.sub(r"\x1b\[[0-9?]*[a-zA-Z]", "", said)
-    assert max(map(len, shown.splitlines())) <= 80
+    said = await watched(progress(10), waiting, away, ENDED, terminal=True, width=width)
+    lines = re.sub(r"\x1b\[[0-9?]*[a-zA-Z]", "", said).splitlines()
+    assert max(map(len, lines)) <= width
+    for line, text in pairwise(lines):
+        assert not re.search("━.*[0-9]", line)
+        if "━" in line:
+            assert re.match("[0-9]+ of 100 done, ", text)
+    assert "It waits: The limit is reached." in lines
+    assert "The database is locked. Trying again …" in lines
+    assert any(line.startswith("100 of 100 done") for line in lines)
 
 
 def test_longest_line_fits_into_a_terminal() -> None:
@@ -142,3 +149,11 @@ def test_duration_has_two_units(seconds: float, text: str) -> None:
 
 def test_other_outputs_than_a_terminal_get_lines() -> None:
     assert isinstance(open_display(Time().clock, stderr=True), LineDisplay)
+
+
+def test_terminal_that_cannot_draw_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(open_display(Time().clock, stderr=True), LineDisplay)
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(open_display(Time().clock, stderr=True), BarDisplay)

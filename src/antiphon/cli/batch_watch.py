@@ -1,4 +1,4 @@
-"""Shows the progress of a batch: a bar on a terminal, lines for other outputs."""
+"""Shows the progress of a batch: a bar on a terminal that can draw, lines for other outputs."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -119,7 +119,8 @@ def open_display(clock: Callable[[], float], *, stderr: bool) -> Display:
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(stderr=stderr)
-    return BarDisplay(console) if console.is_terminal else LineDisplay(console, clock)
+    can_draw = console.is_terminal and not console.is_dumb_terminal
+    return BarDisplay(console) if can_draw else LineDisplay(console, clock)
 
 
 class BarDisplay:
@@ -144,15 +145,18 @@ class BarDisplay:
     def _draw(self, note: str) -> None:
         from rich.console import Group  # noqa: PLC0415 - see open_display
         from rich.live import Live  # noqa: PLC0415 - see open_display
+        from rich.padding import Padding  # noqa: PLC0415 - see open_display
         from rich.progress_bar import ProgressBar  # noqa: PLC0415 - see open_display
         from rich.text import Text  # noqa: PLC0415 - see open_display
 
-        shown: list[ProgressBar | Text] = []
+        shown: list[Padding | Text] = []
         if self._last is not None:
             progress, speed = self._last
             batch = progress.batch
             done = batch.requests - batch.processing
-            shown += [ProgressBar(batch.requests, done, width=60), Text(line_of(progress, speed))]
+            # Without padding a bar does not end its line.
+            bar = Padding(ProgressBar(batch.requests, done, width=60), 0)
+            shown += [bar, Text(line_of(progress, speed))]
         if note:
             shown.append(Text(note))
         if self._live is None:
