@@ -1,6 +1,7 @@
 """`antiphon batches`, over a data folder. A platform of this process answers the batches."""
 
 import asyncio
+import gzip
 import io
 import json
 import sys
@@ -240,6 +241,29 @@ def test_same_file_with_the_same_key_is_the_same_batch(shell: Shell, tmp_path: P
     assert said == "--idempotency-key: it has been used for another request"
     said = shell.complaint(f"batches create {other} --idempotency-key ü")
     assert said == "--idempotency-key: Input should be 1 to 255 printable ASCII characters"
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (gzip.compress(b"{}"), "the file is compressed: unpack it first"),
+        (json.dumps(request()).encode("utf-16"), "the file is UTF-16: save it as UTF-8"),
+        (json.dumps([request()], indent=2).encode(), f"{LINE}; write each request into one line"),
+        (bytes(range(128, 256)), LINE),
+    ],
+)
+def test_file_that_is_no_lines_of_json_is_told_what_it_is(
+    shell: Shell, tmp_path: Path, text: bytes, advice: str
+) -> None:
+    (tmp_path / "q").write_bytes(text)
+    said = shell.complaint(f"batches create {tmp_path / 'q'}")
+    assert said.startswith(f"{tmp_path / 'q'}, line 1: it is not JSON: ")
+    assert said.endswith(f". {advice}")
+
+
+def test_custom_id_that_comes_again_is_named_without_advice(shell: Shell, tmp_path: Path) -> None:
+    file = write(tmp_path / "q", request("a"), request("a"))
+    assert shell.complaint(f"batches create {file}").endswith("Duplicate custom_id found: a")
 
 
 @pytest.mark.parametrize("text", [b"", b"\n \n", b"\xef\xbb\xbf\n"])

@@ -42,6 +42,15 @@ _OTHERS: Final = {
     "body": "what stands in `body` belongs into `params`, as a request of the Messages API",
     "messages": "a request of the Messages API stands in `params`, beside a `custom_id`",
 }
+# What a file begins with that is no lines of JSON, and what is to be done with it.
+_UTF_16: Final = "the file is UTF-16: save it as UTF-8"
+_NO_LINES: Final = {
+    b"\x1f\x8b": "the file is compressed: unpack it first",
+    b"\x28\xb5\x2f\xfd": "the file is compressed: unpack it first",
+    b"PK\x03\x04": "the file is compressed: unpack it first",
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+}
 
 
 class CheckedFile(msgspec.Struct, frozen=True):
@@ -159,12 +168,14 @@ def _model_of(body: BatchBody, line: bytes, version: str, betas: frozenset[str])
         msgspec.json.decode(line, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
         said = str(not_json(error)).partition(": ")[2]
-        raise BodyError(f"it is not JSON: {said}. {_LINE}") from error
+        raise BodyError(f"it is not JSON: {said}. {_right_beginning(line)}") from error
     try:
         # One whole value, so it is one request or a fault.
         item = body.feed(line)[0]
     except BodyError as error:
         said = re.sub(r"^requests(\.\d+)?[.:] ?", "", str(error))
+        if said.startswith("custom_id's must be unique"):
+            raise BodyError(said) from error
         raise BodyError(f"{said}. {_right(line)}") from error
     try:
         params = decode_params(item.params, version, betas)
@@ -175,6 +186,14 @@ def _model_of(body: BatchBody, line: bytes, version: str, betas: frozenset[str])
             f"params{'.' if _PATH.match(said) else ': '}{said} (custom_id {item.custom_id})"
         ) from error
     return params.model
+
+
+def _right_beginning(line: bytes) -> str:
+    """Return what a line that is no JSON should be, by its beginning."""
+    for beginning, advice in _NO_LINES.items():
+        if line.startswith(beginning):
+            return advice
+    return f"{_LINE}; write each request into one line" if line in {b"{", b"["} else _LINE
 
 
 def _right(line: bytes) -> str:

@@ -50,7 +50,7 @@ _EXAMPLES = """examples:
 
 A file has a request in each line, with an id of your own and the parameters of
 the Messages API:
-  {"custom_id": "q-1", "params": {"model": "…", "max_tokens": 100, "messages": […]}}
+  {"custom_id": "q-1", "params": {"model": "…", "max_tokens": 9, "messages": …}}
 
 A running server or `antiphon worker` answers them. They cost half the price."""
 
