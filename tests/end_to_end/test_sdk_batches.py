@@ -184,6 +184,10 @@ def test_results_url_names_the_host_and_the_scheme_that_the_client_used(
         ({"x-forwarded-proto": "https"}, program.url.replace("http:", "https:")),
         ({"host": f"localhost:{port}"}, f"http://localhost:{port}"),
         ({"host": "ai.example.org", "x-forwarded-proto": "https"}, "https://ai.example.org"),
+        (
+            {"x-forwarded-host": "ai.example.org", "x-forwarded-proto": "https, http"},
+            "https://ai.example.org",
+        ),
     ):
         batch = sdk.messages.batches.retrieve(made.id, extra_headers=headers)
         assert batch.results_url == base + path

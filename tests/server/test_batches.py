@@ -124,6 +124,22 @@ async def test_batches_are_listed_newest_first_in_pages(org: Organization) -> No
     assert [one["id"] for one in before["data"]] == [middle]
 
 
+async def test_batches_of_all_pages_can_be_deleted_page_by_page(org: Organization) -> None:
+    for _ in range(3):
+        batch_id = (await org.caller.post(BATCHES, requests({}))).json["id"]
+        await ended(org.caller, batch_id)
+        org.clock.passes(seconds=1)
+    after, deleted = "", 0
+    while (page := (await org.caller.get(f"{BATCHES}?limit=1{after}")).json)["data"]:
+        last = page["last_id"]
+        assert (await org.caller.start("DELETE", f"{BATCHES}/{last}").task).status == 200
+        after, deleted = f"&after_id={last}", deleted + 1
+    assert deleted == 3
+    guest, _, _ = await org.guest()
+    unknown = await guest.get(f"{BATCHES}?{after}")
+    assert unknown.error[2] == f"after_id: no such id: {last}"
+
+
 async def test_batch_belongs_to_its_workspace(org: Organization) -> None:
     guest, _, _ = await org.guest()
     batch_id = (await org.caller.post(BATCHES, requests({}))).json["id"]

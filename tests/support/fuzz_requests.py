@@ -273,6 +273,7 @@ HEADERS: list[tuple[bytes, list[bytes]]] = [
     (b"range", [b"bytes=0-1"]),
     (b"cookie", [b"a=b; \xff"]),
     (b"x-forwarded-for", [b"::1", b"a, b"]),
+    (b"x-forwarded-host", [b"", b"a, b", b"\xff", b"[::1]:x"]),
     (b"host", [b"", b"example.com:99999", b"\xff"]),
     (b"", [b"", b"x"]),
 ]  # fmt: skip

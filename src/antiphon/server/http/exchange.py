@@ -23,6 +23,8 @@ LENGTH = re.compile(r"0|[1-9][0-9]{0,18}")
 # Tens of thousands of parameters fit into a head, and reading them would keep the loop busy.
 MOST_PARAMETERS = 1000
 MEGABYTE = 1024 * 1024
+# A host and a port that a proxy was asked for.
+_HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?|\[[0-9A-Fa-f:.]+\](?::[0-9]+)?")
 # The header of a refusal after which the connection cannot be used again.
 CLOSE: Mapping[str, str] = {"connection": "close"}
 
@@ -103,10 +105,20 @@ class Exchange:
 
     @property
     def base_url(self) -> str:
-        """The server as the client has named it. A proxy that ends TLS tells by which scheme."""
-        told = self.header(b"x-forwarded-proto")
-        scheme = told if told in {"http", "https"} else "http"
-        return base_url(self.header(b"host"), scheme)
+        """The server as the client has named it. A proxy tells which scheme and host that were.
+
+        Only the caller's own answer repeats them, so it does not matter who has set them.
+        """
+        scheme = self._told_first(b"x-forwarded-proto").lower()
+        host = self._told_first(b"x-forwarded-host")
+        return base_url(
+            host if _HOST.fullmatch(host) else self.header(b"host"),
+            scheme if scheme in {"http", "https"} else "http",
+        )
+
+    def _told_first(self, name: bytes) -> str:
+        """Return what the first of several proxies tells in a header."""
+        return (self.header(name) or "").partition(",")[0].rstrip()
 
     def query(self) -> dict[str, list[str]]:
         """Return the parameters of the query. Raises `InvalidRequestError` for too many."""

@@ -206,11 +206,19 @@ def _one(workspace_id: str | None, batch_id: str) -> ColumnElement[bool]:
 async def _edge(
     connection: AsyncConnection, workspace_id: str | None, batch_id: str, name: str
 ) -> Tuple:
-    """Return the position of a batch in the listing, for a comparison."""
-    found = await find_batch(connection, workspace_id, batch_id)
-    if found is None:
+    """Return the position of a batch in the listing, for a comparison.
+
+    It may be deleted: callers delete batches of a page before they ask for the next one.
+    """
+    known = (_columns.id == batch_id) & in_workspace(workspace_id) & _columns.ready
+    created_at = (
+        None
+        if "\0" in batch_id
+        else await connection.scalar(select(_columns.created_at).where(known))
+    )
+    if created_at is None:
         raise unknown_id(batch_id, name)
-    return tuple_(literal(found.created_at, Moment), found.id)
+    return tuple_(literal(created_at, Moment), batch_id)
 
 
 async def _cancel(connection: AsyncConnection, which: ColumnElement[bool], now: datetime) -> None:
