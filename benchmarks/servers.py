@@ -92,18 +92,23 @@ class Server:
         return sum(member.memory_info().rss for member in members) / 1e6
 
 
+BYTECODE = "PYTHONPYCACHEPREFIX"
+
+
 @cache
 def environment() -> dict[str, str]:
     """Return the environment of whatever is measured: no settings of ours, but bytecode.
 
     An installed program has its bytecode, so what runs twice here finds it too, in a folder of
-    its own: a variable that forbids to write it would make each start compile 600 modules.
+    its own unless the caller names one: a variable that forbids to write it would make each start
+    compile 600 modules.
     """
-    folder = tempfile.mkdtemp(prefix="antiphon-bench-bytecode-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     kept = {name: text for name, text in os.environ.items() if not name.startswith("ANTIPHON_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, "PYTHONPYCACHEPREFIX": folder}
+    if BYTECODE not in kept:
+        kept[BYTECODE] = tempfile.mkdtemp(prefix="antiphon-bench-bytecode-")
+        atexit.register(shutil.rmtree, kept[BYTECODE], ignore_errors=True)
+    return kept
 
 
 def default_weights() -> Path:
