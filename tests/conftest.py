@@ -1,3 +1,4 @@
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -70,6 +71,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         uses_model = isinstance(item, pytest.Function) and "default_model" in item.fixturenames
         if uses_model and item.path.parent.name not in BESIDE_OTHERS:
             item.add_marker("alone")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all tests and modules, which stay: it looks often."""
+    gc.freeze()
 
 
 StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
