@@ -16,12 +16,16 @@ from antiphon.server.app import build_app
 from antiphon.service.models import ModelSource, Open
 from antiphon.service.platform import Platform, build_platform
 from antiphon.settings import ModelSettings, PriceSettings, Settings
+from antiphon.store.data_folder import database_path
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
+from support.databases import copy_database, sqlite_template
 from support.examples import load_profiles
 from support.memory import keep_files_in_memory
 from support.valkey import Server
+
+__all__ = ["sqlite_template"]
 
 load_profiles()
 
@@ -168,7 +172,10 @@ async def multimodal_engine(
 
 
 @pytest.fixture
-async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
+async def platform(
+    tmp_path: Path,
+    sqlite_template: Path,
+) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options."""
     async with AsyncExitStack() as stack:
         # A server has its folder to itself: the first one the test's, others one in it.
@@ -187,6 +194,8 @@ async def platform(tmp_path: Path) -> AsyncGenerator[StartPlatform]:
             loaded = Settings.load(
                 {"data_dir": next(folders), "api_key": KEY, **(settings or {})}, environ={}
             )
+            if loaded.database_url is None:
+                copy_database(sqlite_template, database_path(loaded.data_dir))
             model = ModelSettings(
                 id="scripted",
                 engine="scripted",

@@ -6,7 +6,6 @@ from support.databases import (
     postgres_template,
     postgres_url,
     sqlite_path,
-    sqlite_template,
     unused_port,
     url,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "postgres_template",
     "postgres_url",
     "sqlite_path",
-    "sqlite_template",
     "unused_port",
     "url",
 ]

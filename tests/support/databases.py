@@ -76,6 +76,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def copy_database(template: Path, path: Path) -> None:
+    """Give a test a database with all tables, unless it has one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        copyfile(template, path)
+
+
 async def _migrate(url: str) -> None:
     database = await open_database(url)
     try:
@@ -117,8 +124,7 @@ def sqlite_path(tmp_path: Path) -> Path:
 def url(request: pytest.FixtureRequest, sqlite_path: Path) -> str:
     if request.param == "sqlite":
         if not is_empty(request):
-            sqlite_path.parent.mkdir(mode=0o700)
-            copyfile(request.getfixturevalue("sqlite_template"), sqlite_path)
+            copy_database(request.getfixturevalue("sqlite_template"), sqlite_path)
         return sqlite_url(sqlite_path)
     found: str = request.getfixturevalue("postgres_url")
     return found
