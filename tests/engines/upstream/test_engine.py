@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from antiphon.core.hints import OF_BATCH
 from antiphon.engines.base import (
     Engine,
     EngineConfig,
@@ -165,6 +166,19 @@ async def test_salt_goes_to_vllm_and_where_the_option_says_so(
     path, _, asked = upstream.asked[-1]
     assert path == "/v1/chat/completions"
     assert asked.get("cache_salt") == sent
+    await engine.aclose()
+
+
+async def test_server_that_schedules_by_priority_learns_which_requests_are_of_batches(
+    upstream: FakeUpstream,
+) -> None:
+    chunk = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}
+    upstream.streams(b"data: %b\n\n" % msgspec.json.encode(chunk))
+    engine = await open_chat_completions(config(upstream, count="estimate", priority=True))
+    prompt = Prompt((turn("user", "Hi"),), 5)
+    for one in (prompt, msgspec.structs.replace(prompt, hints=OF_BATCH)):
+        await all_events(engine, one)
+    assert [asked.get("priority") for _, _, asked in upstream.asked] == [None, 100]
     await engine.aclose()
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.hints import NO_HINTS, OF_BATCH, Hints
 from antiphon.engines.base import EngineError, EngineErrorKind, Prompt, Thinking, Tool, ToolChoice
 from antiphon.engines.base import Turn as EngineTurn
 from antiphon.engines.upstream.chat_completions.messages import messages_of
@@ -264,3 +265,26 @@ def test_salt_is_sent_only_to_a_server_that_knows_it_and_never_empty() -> None:
         asked = msgspec.json.decode(request_of(prompt, OPTIONS, "m", 9, salted=knows))
         assert asked.get("cache_salt") == sent
         assert ("cache_salt" in asked) == (sent is not None)
+
+
+@pytest.mark.parametrize(
+    ("option", "hints", "sent"),
+    [
+        (True, OF_BATCH, 100),
+        (True, NO_HINTS, None),
+        (True, Hints(session_id="s"), None),
+        (False, OF_BATCH, None),
+    ],
+)
+def test_priority_is_sent_for_requests_of_batches_where_the_server_takes_it(
+    option: bool, hints: Hints, sent: int | None
+) -> None:
+    options = msgspec.structs.replace(OPTIONS, priority=option)
+    asked = msgspec.json.decode(request_of(Prompt(HI, 5, hints=hints), options, "m", 9))
+    assert asked.get("priority", "absent") == (sent or "absent")
+
+
+def test_extra_of_the_operator_replaces_the_priority() -> None:
+    options = msgspec.structs.replace(OPTIONS, priority=True, extra={"priority": 7})
+    asked = msgspec.json.decode(request_of(Prompt(HI, 5, hints=OF_BATCH), options, "m", 9))
+    assert asked["priority"] == 7

@@ -13,6 +13,8 @@ from antiphon.engines.upstream.chat_completions.forced import (
 from antiphon.engines.upstream.chat_completions.messages import Message, messages_of
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 
+# The priority of requests of batches. vLLM takes lower ones first, and 0 is that of all others.
+BATCH_PRIORITY: Final = 100
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -66,6 +68,7 @@ def request_of(
         "stream_options": {"include_usage": True},
         # vLLM refuses an empty one.
         **({"cache_salt": prompt.cache_salt} if salted and prompt.cache_salt else {}),
+        **({"priority": BATCH_PRIORITY} if options.priority and prompt.hints.in_batch else {}),
         **options.extra,
     }
     return msgspec.json.encode(body)
