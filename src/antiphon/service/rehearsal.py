@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from antiphon.engines.base import EngineConfig, EngineStartError
 from antiphon.engines.registry import check_engine
 from antiphon.service.models import ModelSource
@@ -33,5 +35,7 @@ def _place(options: Mapping[str, Any], fault: str) -> str:
 async def rehearse(settings: Settings, address: str) -> None:
     """Open all that a server needs but its models, and close it. Raises as `build_platform`."""
     sources = [ModelSource(model) for model in settings.served()]
+    # Without models no request of a batch may be claimed.
+    settings = replace(settings, workers=0)
     async with build_platform(settings, sources, address=address):
         pass
