@@ -21,6 +21,7 @@ from typing import NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Select,
     Text,
     bindparam,
     case,
@@ -198,13 +199,23 @@ async def reap(connection: AsyncConnection, worker: Worker) -> Reaped:
 
 async def has_work(connection: AsyncConnection, now: datetime) -> bool:
     """Return whether a claim may find anything: an open batch, or a worker to reap."""
-    some = select(message_batches.c.id).where(is_open, visible).limit(1)
-    if await connection.scalar(some) is not None:
+    if await connection.scalar(_an_open_batch()) is not None:
         return True
-    ended = _ended(batch_workers.c.lease_until, connection.dialect.name)
-    dead = select(batch_workers.c.id).where(ended).limit(1)
-    bounds = {} if connection.dialect.name == "postgresql" else {"now": stored_moment(now)}
-    return (await connection.execute(dead, bounds)).scalar() is not None
+    dialect = connection.dialect.name
+    bounds = {} if dialect == "postgresql" else {"now": stored_moment(now)}
+    return (await connection.execute(_a_dead_worker(dialect), bounds)).scalar() is not None
+
+
+# Built once: each process without work asks every other second.
+@cache
+def _an_open_batch() -> Select[str]:
+    return select(message_batches.c.id).where(is_open, visible).limit(1)
+
+
+@cache
+def _a_dead_worker(dialect: str) -> Select[str]:
+    ended = _ended(batch_workers.c.lease_until, dialect)
+    return select(batch_workers.c.id).where(ended).limit(1)
 
 
 def _ended(lease_until: ColumnElement[datetime], dialect: str) -> ColumnElement[bool]:
