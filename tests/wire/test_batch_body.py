@@ -356,6 +356,12 @@ def test_requests_with_one_model_tools_and_system_have_one_prefix() -> None:
     assert first == second == third
 
 
+@pytest.mark.parametrize(("size", "different"), [(1 << 20, 1), (1 << 23, 2)])
+def test_large_params_have_a_prefix_of_their_own(size: int, different: int) -> None:
+    params = b'{"model":"a","messages":["' + b"x" * size + b'"]}'
+    assert len(set(prefixes(params, params))) == different
+
+
 def test_other_model_tools_or_system_is_another_prefix() -> None:
     different = prefixes(
         b"{}",
