@@ -50,11 +50,11 @@ class GroupCommit:
         database: Database,
         ledger: Ledger,
         worker: Callable[[], Worker],
-        done: Callable[[int], None],
+        done: Callable[[Sequence[Ending]], None],
         *,
         counters_are_shared: bool,
     ) -> None:
-        """`done` gets the number of requests that the worker no longer owns."""
+        """`done` gets the endings of requests that the worker no longer owns."""
         self._database = database
         self._ledger = ledger
         self._worker = worker
@@ -131,7 +131,7 @@ class GroupCommit:
         if billed:
             keys = {entry.id: RowKey(one.batch_id, one.number) for one, entry in billed}
             self._settle_soon(keys, [entry for _, entry in billed])
-        self._done(len(endings))
+        self._done(endings)
 
     async def _store(
         self,

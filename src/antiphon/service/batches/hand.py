@@ -6,18 +6,22 @@ runs could end the process as well.
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from typing import Final
 
 MOST_IN_HAND: Final = 500
 """Requests that the workers of a process own at once: twice what one transaction commits."""
 FEWEST_IN_HAND: Final = 8
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of params in hand. Nothing is claimed above a half of them, and a claim takes 8 MiB or one
+request of up to 32, so there are never more."""
 QUICK_S: Final = 1.0
 SLOW_S: Final = 4.0
 """Times in which half of what is in hand is done, after which more or less is taken."""
 
 
 class Hand:
-    """The requests that the workers of a process own, as numbers by tenure.
+    """The requests that the workers of a process own: their number and bytes, by tenure.
 
     A claim asks for `room`, and notes what it took, while it has the lock `claiming`.
     """
@@ -26,6 +30,7 @@ class Hand:
         self.claiming = asyncio.Lock()
         self._most = FEWEST_IN_HAND
         self._counts: Counter[str] = Counter()
+        self._sizes: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
     @property
@@ -37,14 +42,20 @@ class Hand:
         """How many more may be claimed now."""
         return max(0, self._most - self.count)
 
-    def note(self, tenure: str, number: int) -> None:
-        """Note that a tenure has so many requests more, or less."""
-        self._counts[tenure] += number
+    def take(self, tenure: str, sizes: Collection[int]) -> None:
+        """Note that a tenure has taken requests of so many bytes."""
+        self._counts[tenure] += len(sizes)
+        self._sizes[tenure] += sum(sizes)
+
+    def give(self, tenure: str, sizes: Collection[int]) -> None:
+        """Note that requests of so many bytes are no longer a tenure's."""
+        self._counts[tenure] -= len(sizes)
+        self._sizes[tenure] -= sum(sizes)
         self._changed.set()
 
     def drop(self, tenure: str) -> None:
         """Note that a tenure has ended."""
-        del self._counts[tenure]
+        del self._counts[tenure], self._sizes[tenure]
         self._changed.set()
 
     def take_one_by_one(self) -> None:
@@ -60,6 +71,6 @@ class Hand:
 
     async def half_done(self) -> None:
         """Wait until half of what may be in hand is finished."""
-        while self.count > self._most // 2:
+        while self.count > self._most // 2 or self._sizes.total() > MOST_BYTES // 2:
             self._changed.clear()
             await self._changed.wait()

@@ -235,7 +235,7 @@ class Tenure:
             async with self._parts.database.write() as connection:
                 room = self._hand.room
                 claimed = await claim(connection, self.worker(), room, turn=self._turn)
-            self._hand.note(self._id, len(claimed.requests))
+            self._hand.take(self._id, [len(request.params) for request in claimed.requests])
         self._turn += 1
         return claimed
 
@@ -286,9 +286,9 @@ class Tenure:
             raise
         self._commits.add(ending, alone=self._hand.count == 1)
 
-    def _done(self, number: int) -> None:
-        """Note that so many requests have left this worker's hands."""
-        self._hand.note(self._id, -number)
+    def _done(self, endings: Sequence[Ending]) -> None:
+        """Note that requests have left this worker's hands."""
+        self._hand.give(self._id, [len(ending.request.params) for ending in endings])
 
 
 def _is_suspected(request: ClaimedRequest) -> bool:
