@@ -127,3 +127,21 @@ async def test_the_engines_of_a_model_are_closed_when_one_of_them_fails() -> Non
     with pytest.raises(EngineStartError, match="nonsense"):
         await served.open()
     assert [engine.ready for engine in opened] == [False]
+
+
+async def test_idle_use_is_taken_once_for_all_models_of_a_machine_and_each_upstream() -> None:
+    other = ModelSettings(
+        id="there",
+        engine="chat_completions",
+        options={"url": "http://127.0.0.1:9", "model": "m", "context_tokens": 9},
+    )
+    local = [source(name, computes_here=True) for name in ("small", "large")]
+    served = models(*local, ModelSource(other))
+    assert served.take_idle_uses() == {}
+    await served.open()
+    await served.find("there").gate.enter()
+    taken = served.take_idle_uses()
+    assert set(taken) == {"", "there"}
+    assert [name for name, use in taken.items() if use.interactive] == ["there"]
+    assert not any(use.interactive for use in served.take_idle_uses().values())
+    await served.aclose()

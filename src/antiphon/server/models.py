@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from antiphon.core.idle_use import IdleUse
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.requests import Request
 from antiphon.server.http.routing import Reply
-from antiphon.service.limits.batch_lane import IdleUse
 from antiphon.service.platform import Platform
 from antiphon.wire.models import ModelInfo, ModelPage
 

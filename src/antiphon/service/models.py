@@ -10,12 +10,13 @@ import msgspec
 
 from antiphon.core.catalogue import Catalogue
 from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.core.idle_use import IdleUse
 from antiphon.core.limits.rate_limits import CALL_GROUPS
 from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import IdCursor, page
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
-from antiphon.service.limits.batch_lane import BatchLane, IdleUse
+from antiphon.service.limits.batch_lane import BatchLane
 from antiphon.service.limits.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
 from antiphon.wire.errors import shortened
@@ -104,6 +105,11 @@ class ServedModel:
     def ready(self) -> bool:
         return self._engine is not None and self._engine.ready
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its engine has been opened."""
+        return self._engine is not None
+
     def engine(self) -> Engine:
         """Return the engine; raises `OverloadedError` until it is open."""
         if self._engine is None:
@@ -182,6 +188,20 @@ class Models:
         """
         uses = {model.id: model.gate.batches.lane.idle_use for model in self._models.values()}
         return {model: use for model, use in uses.items() if use.busy_s}
+
+    def take_idle_uses(self) -> dict[str, IdleUse]:
+        """Return what was used of the time of each lane since the last call, by its name.
+
+        The name is the id of a model on another server, or empty for the models that are computed
+        on this machine. Models that are loading have no lane yet.
+        """
+        lanes = {
+            "" if lane is self._machine else model.id: lane
+            for model in self._models.values()
+            if model.is_open
+            for lane in (model.gate.batches.lane,)
+        }
+        return {name: lane.meter.take() for name, lane in lanes.items()}
 
     def group_of(self, name: str | None) -> str | None:
         """Return the group of the model of this name, or else the only group."""

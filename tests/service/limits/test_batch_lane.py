@@ -5,7 +5,9 @@ from typing import Any
 import anyio
 import pytest
 
-from antiphon.service.limits.batch_lane import BatchLane, BatchTicket, IdleUse
+from antiphon.core.errors import OverloadedError
+from antiphon.core.idle_use import IdleUse
+from antiphon.service.limits.batch_lane import BatchLane, BatchTicket
 from antiphon.service.limits.gate import Gate
 
 pytestmark = pytest.mark.anyio
@@ -224,6 +226,78 @@ async def test_delay_of_interactive_requests_ends_when_the_batch_work_has_left()
     use = lane.idle_use
     assert (use.total_s, use.busy_s) == (0.5, 0.5)
     assert (use.yielded, use.delayed, use.delay_s, use.longest_delay_s) == (2, 2, 0.75, 0.5)
+
+
+async def test_interactive_use_is_the_time_in_which_a_request_was_at_any_gate() -> None:
+    one, two, clock = Gate(concurrent=2, queued=0), Gate(concurrent=1, queued=1), Clock()
+    lane = local(clock, one, two)
+    clock.seconds += 1
+    await one.enter()
+    await one.enter()
+    clock.seconds += 2
+    await two.enter()
+    waiting = asyncio.ensure_future(two.enter())
+    await anyio.lowlevel.checkpoint()
+    one.leave()
+    one.leave()
+    clock.seconds += 4
+    assert lane.idle_use == IdleUse(total_s=7, interactive_s=6, interactive=3)
+    two.leave()
+    await waiting
+    clock.seconds += 8
+    two.leave()
+    clock.seconds += 16
+    assert lane.idle_use == IdleUse(total_s=31, interactive_s=14, interactive=4)
+
+
+async def test_refused_and_cancelled_requests_are_not_counted() -> None:
+    gate = Gate(concurrent=1, queued=1)
+    lane = local(Clock(), gate)
+    await gate.enter()
+    waiting = asyncio.ensure_future(gate.enter())
+    await anyio.lowlevel.checkpoint()
+    with pytest.raises(OverloadedError):
+        await gate.enter()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert lane.idle_use.interactive == 1
+
+
+async def test_each_part_of_the_use_is_taken_once() -> None:
+    gate, clock = Gate(concurrent=9, queued=0), Clock()
+    lane = local(clock, gate)
+    batches = Batches(gate)
+    await batches.enter()
+    clock.seconds += 5
+    await gate.enter()
+    clock.seconds += 0.25
+    batches.leave(0)
+    first = IdleUse(
+        total_s=5.25,
+        busy_s=5.25,
+        interactive_s=0.25,
+        interactive=1,
+        yielded=1,
+        delay_s=0.25,
+        longest_delay_s=0.25,
+        delays=(0, 0, 0, 0, 0, 1, 0, 0, 0),
+    )
+    assert lane.meter.take() == first
+    clock.seconds += 2
+    second = IdleUse(total_s=2, interactive_s=2)
+    assert lane.meter.take() == second
+    assert lane.meter.take() == IdleUse()
+    assert lane.idle_use == first + second
+
+
+async def test_use_tells_which_requests_keep_what_they_have_done() -> None:
+    gate = Gate(concurrent=9, queued=0)
+    lane = local(Clock(), gate)
+    batches = Batches(gate)
+    await batches.enter(3)
+    batches.tickets[1].watch(lambda: None)
+    await gate.enter()
+    assert (lane.idle_use.yielded, lane.idle_use.parked) == (3, 1)
 
 
 async def test_interactive_request_never_waits_at_the_gate_for_batches() -> None:

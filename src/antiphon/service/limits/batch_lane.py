@@ -21,7 +21,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-import msgspec
+from antiphon.core.idle_use import IdleUse
+from antiphon.service.limits.use_meter import UseMeter
 
 
 class Pacing(Protocol):
@@ -47,31 +48,13 @@ class InteractiveRoom(Protocol):
     def busy(self) -> bool: ...
 
 
-class IdleUse(msgspec.Struct, frozen=True):
-    """How much of an engine's time batches used, and what interactive requests lost by it.
-
-    `total_s`: the seconds since the start. `busy_s`: those in which at least one batch request ran.
-    `yielded`: the batch requests that were told to stop. `delayed`: the interactive requests that
-    entered before such a request had stopped; `delay_s` and `longest_delay_s` are the seconds until
-    it had, together and at most. That is an upper bound of their wait for the engine: at the gate
-    none of them waits.
-    """
-
-    total_s: float = 0.0
-    busy_s: float = 0.0
-    yielded: int = 0
-    delayed: int = 0
-    delay_s: float = 0.0
-    longest_delay_s: float = 0.0
-
-
 class BatchLane:
     """The batch requests of the gates before one machine, or of the only gate before an upstream.
 
     `exclusive`: batch work runs only while no interactive request is at any of the gates, and
     begins when none has been for `quiet_s`. `running` has the requests that entered, in their
-    order, also those that were told to stop; `waiting` is the number in the queues. `clock` returns
-    seconds that never go back.
+    order, also those that were told to stop; `waiting` is the number in the queues; `meter` has
+    what they used. `clock` returns seconds that never go back.
     """
 
     def __init__(
@@ -90,9 +73,7 @@ class BatchLane:
         # Whether batch work has the lane: from the end of a pause to the next interactive request.
         self._quiet = False
         self._pause: asyncio.TimerHandle | None = None
-        self._use = IdleUse()
-        self._began = clock()
-        self._busy_since = 0.0
+        self.meter = UseMeter(clock)
         # The times at which interactive requests entered while requests were told to stop.
         self._arrivals: list[float] = []
         self._stopping = 0
@@ -100,11 +81,7 @@ class BatchLane:
     @property
     def idle_use(self) -> IdleUse:
         """What batches used until now."""
-        now = self._clock()
-        since = now - self._busy_since if self.running else 0.0
-        return msgspec.structs.replace(
-            self._use, total_s=now - self._began, busy_s=self._use.busy_s + since
-        )
+        return self.meter.since_start
 
     def make_way(self, room: InteractiveRoom) -> None:
         """Tell requests to stop for an interactive one that has entered, the newest first.
@@ -116,8 +93,7 @@ class BatchLane:
         leaving = staying if self.exclusive else staying[room.free :]
         if leaving:
             self._stopping += len(leaving)
-            yielded = self._use.yielded + len(leaving)
-            self._use = msgspec.structs.replace(self._use, yielded=yielded)
+            self.meter.yielded(len(leaving), sum(ticket.parks for ticket in leaving))
             for ticket in reversed(leaving):
                 ticket.stop()
         if self._stopping:
@@ -137,6 +113,11 @@ class BatchLane:
             self._pause.cancel()
             self._pause = None
         self.let_in()
+
+    def gate_emptied(self) -> None:
+        """Note that the last interactive request of a gate has left."""
+        if len(self.queues) == 1 or not self._busy:
+            self.meter.interactive_ended()
 
     @property
     def _busy(self) -> bool:
@@ -160,33 +141,22 @@ class BatchLane:
     def begin(self, ticket: "BatchTicket") -> None:
         """Note that a request enters; only its queue calls it."""
         if not self.running:
-            self._busy_since = self._clock()
+            self.meter.batches_began()
         self.running[ticket] = None
 
     def end(self, ticket: "BatchTicket") -> None:
         """Note that a request has left, and let others in; only its queue calls it."""
         del self.running[ticket]
-        now = self._clock()
         if not self.running:
-            busy_s = self._use.busy_s + now - self._busy_since
-            self._use = msgspec.structs.replace(self._use, busy_s=busy_s)
+            self.meter.batches_ended()
             self._quiet = self._quiet and self.waiting > 0
         if ticket.stopping:
             self._stopping -= 1
             if not self._stopping:
-                self._note_delays(now)
+                now = self._clock()
+                self.meter.delayed([now - arrival for arrival in self._arrivals])
+                self._arrivals.clear()
         self.let_in()
-
-    def _note_delays(self, now: float) -> None:
-        delays = [now - arrival for arrival in self._arrivals]
-        self._arrivals.clear()
-        use = self._use
-        self._use = msgspec.structs.replace(
-            use,
-            delayed=use.delayed + len(delays),
-            delay_s=use.delay_s + sum(delays),
-            longest_delay_s=max(use.longest_delay_s, *delays),
-        )
 
 
 class BatchQueue:
@@ -289,6 +259,11 @@ class BatchTicket:
     def waits(self) -> bool:
         """Whether it waits still: it was neither let in nor cancelled."""
         return not self._entry.done()
+
+    @property
+    def parks(self) -> bool:
+        """Whether its engine can park it now, where it would have to end otherwise."""
+        return self._stop is not None
 
     async def enter(self) -> None:
         """Enter, at once or after any wait. What entered has to `leave`."""

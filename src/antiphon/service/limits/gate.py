@@ -44,9 +44,13 @@ class Gate:
         Each request that entered has to `leave`.
         """
         if self._free > 0:
+            lane = self.batches.lane
+            lane.meter.entered += 1
+            if self._free == self._concurrent:
+                lane.meter.interactive_began()
             self._free -= 1
-            if self.batches.lane.running:
-                self.batches.lane.make_way(self)
+            if lane.running:
+                lane.make_way(self)
             return
         if len(self._line) >= self._queued:
             raise OverloadedError
@@ -62,6 +66,7 @@ class Gate:
                 # The turn came together with the cancellation: the next request gets it.
                 self.leave()
             raise
+        self.batches.lane.meter.entered += 1
 
     def leave(self) -> None:
         """Leave, and let in the request that has waited longest."""
@@ -72,5 +77,7 @@ class Gate:
                 turn.set_result(None)
                 return
         self._free += 1
+        if self._free == self._concurrent:
+            self.batches.lane.gate_emptied()
         if self.batches.lane.waiting:
             self.batches.lane.interactive_left()
