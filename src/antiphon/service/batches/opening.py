@@ -12,6 +12,7 @@ from antiphon.service.accounts import Accounts
 from antiphon.service.background import background
 from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.group_commit import GroupCommit
+from antiphon.service.batches.idle_use import IdleUseRecord
 from antiphon.service.batches.pace import CEILING, ModelPace
 from antiphon.service.batches.runs import BatchRunner
 from antiphon.service.batches.tenure import WorkerParts
@@ -78,11 +79,15 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     )
     paces = _paced(models, settings) if workers else []
     upkeep = BatchUpkeep(database, now)
-    async with background(
-        "antiphon-batches",
-        upkeep.run,
-        *(partial(_until, stopping, one.run) for one in workers),
-        *paces,
+    record = IdleUseRecord(models.take_idle_uses, database, now)
+    async with (
+        record.writing(),
+        background(
+            "antiphon-batches",
+            upkeep.run,
+            *(partial(_until, stopping, one.run) for one in workers),
+            *paces,
+        ),
     ):
         yield batches
 

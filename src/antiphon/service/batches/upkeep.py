@@ -10,12 +10,14 @@ from typing import Final
 
 from antiphon.core.batches import RETENTION
 from antiphon.logs import EventLog
+from antiphon.service.batches.idle_use import KEPT_FOR
 from antiphon.store.batches.claims import close_stopped
 from antiphon.store.batches.create import drop_unready, forget_repeat_keys
 from antiphon.store.batches.listing import archive, purge
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
+from antiphon.store.idle_use import forget_idle_use
 
 EVERY_S: Final = 60.0
 UNREADY_FOR: Final = timedelta(hours=1)
@@ -54,6 +56,7 @@ class BatchUpkeep:
             await drop_unready(connection, now - UNREADY_FOR, now)
         async with self._database.write() as connection:
             await forget_repeat_keys(connection, now - REPEATED_WITHIN)
+            await forget_idle_use(connection, now - KEPT_FOR)
         await self._until_done(lambda connection: close_stopped(connection, now))
         await self._until_done(lambda connection: archive(connection, now - RETENTION, now))
         await self._until_done(purge)

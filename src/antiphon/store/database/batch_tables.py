@@ -1,7 +1,8 @@
-"""The tables of Message Batches: batches, their requests, and the workers that answer them."""
+"""The tables of Message Batches: batches, their requests, their workers, and what they used."""
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Index,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     text,
 )
 
+from antiphon.core.idle_use import DELAY_BOUNDS_MS
 from antiphon.store.database.tables import Moment, metadata
 
 # `metadata` is exported: whoever creates every table takes it from here.
@@ -21,6 +23,7 @@ __all__ = [
     "add_conditions_on_postgresql",
     "batch_requests",
     "batch_workers",
+    "idle_use",
     "message_batches",
     "metadata",
 ]
@@ -106,6 +109,27 @@ batch_workers = Table(
     Column("id", Text, nullable=False),
     Column("lease_until", Moment, nullable=False),
     PrimaryKeyConstraint("id", name="pk_batch_workers"),
+)
+
+# `core.idle_use:IdleUse` for each hour and lane, with times in microseconds. A lane is the id of a
+# model on another server, or empty for all models that are computed on the servers' machines.
+# `delays_…_ms` count the delays up to a bound, and `delays_longer` the others.
+idle_use = Table(
+    "idle_use",
+    metadata,
+    Column("hour", Moment, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("total_us", BigInteger, nullable=False),
+    Column("busy_us", BigInteger, nullable=False),
+    Column("interactive_us", BigInteger, nullable=False),
+    Column("interactive", BigInteger, nullable=False),
+    Column("yielded", BigInteger, nullable=False),
+    Column("parked", BigInteger, nullable=False),
+    Column("delay_us", BigInteger, nullable=False),
+    Column("longest_delay_us", BigInteger, nullable=False),
+    *(Column(f"delays_{bound}_ms", BigInteger, nullable=False) for bound in DELAY_BOUNDS_MS),
+    Column("delays_longer", BigInteger, nullable=False),
+    PrimaryKeyConstraint("hour", "lane", name="pk_idle_use"),
 )
 
 

@@ -12,7 +12,7 @@ from antiphon.store.database.errors import StoreError
 from antiphon.store.database.tables import DAY, revisions
 
 # The newest file of versions/, so that Alembic is imported only for a migration.
-NEWEST = "0008"
+NEWEST = "0009"
 
 # An arbitrary number, unlikely to be another program's: "antiphon" on a phone keypad.
 _MIGRATION_LOCK = 26844745
