@@ -79,6 +79,16 @@ def test_batch_is_created_watched_read_and_deleted(shell: Shell, tmp_path: Path)
     )
 
 
+def test_report_has_what_a_server_that_has_ended_used_for_batches(
+    shell: Shell, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "q.jsonl", request())
+    answer(shell, shell.json(f"batches create {file}")["id"])
+    (line,) = shell.json("usage --engine --since 24h --by model")
+    assert 0 < line["batches_s"] < line["total_s"]
+    assert (line["interactive_s"], line["requests"], line["delayed"]) == (0, 0, 0)
+
+
 def test_results_are_written_to_a_new_file_whole_or_not_at_all(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

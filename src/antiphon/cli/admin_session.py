@@ -18,6 +18,7 @@ from antiphon.service.admin.audit import ORGANIZATION
 from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.batches.batches import Batches
+from antiphon.service.batches.idle_use import IdleUseSummary
 from antiphon.service.caching import salt_of
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.limits.seeding import SpentTotals
@@ -43,6 +44,7 @@ class AdminSession(msgspec.Struct, frozen=True):
     administration: Administration
     batches: Batches
     used: UsageSummary
+    idle_use: IdleUseSummary
     now: datetime
     default_workspace: str
     salting: Callable[[], Awaitable[Callable[[str], str]]]
@@ -175,6 +177,7 @@ def open_session(
                     administration,
                     _batches(settings, database, now),
                     UsageSummary(transactions),
+                    IdleUseSummary(transactions),
                     now(),
                     directory.default_workspace.id,
                     salting,

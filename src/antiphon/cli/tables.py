@@ -20,8 +20,8 @@ _GAP = "  "
 _COMFORTABLE = 16
 _NARROWEST = 8
 _NOTHING = "-"
-# Money, or a share such as 91.4%.
-_AMOUNT = re.compile(r"-?\$|[0-9]+\.[0-9]%$")
+# Money, a share such as 91.4%, or milliseconds.
+_AMOUNT = re.compile(r"-?\$|[0-9]+\.[0-9]%$|[0-9,]+ ms$")
 
 
 class TableForm(msgspec.Struct, frozen=True):

@@ -9,10 +9,13 @@ import msgspec
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import CommandError, ExamplesFormatter, as_command
+from antiphon.cli.engine_usage import COLUMNS, check_engine_flags, say_engine_usage
 from antiphon.cli.output import dollars, hint, say_csv, say_json
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
 from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.idle_use import IdleUse
+from antiphon.service.batches.idle_use import LaneGroup
 from antiphon.service.reports import Dimension, UsageLine
 from antiphon.settings import Settings
 from antiphon.wire.errors import shortened
@@ -32,12 +35,13 @@ COUNTERS = {
 }
 MOST_NAMED = 5
 """Callers choose names of models, so there may be many without a price."""
-_EXAMPLES = """examples:
+_EXAMPLES = f"""examples:
   antiphon usage                                the last seven days, day by day
   antiphon usage --since 2026-11-01 --by key    since a day, key by key
   antiphon usage --since 24h --by model,workspace
   antiphon usage --since 30d --by day,key --csv > usage.csv
   antiphon usage --cache --by key,model         what the prompt cache saves
+  antiphon usage --engine                       what batches use of idle engines
 
 Days are those of UTC. Requests that are running are not in it.
 
@@ -47,7 +51,9 @@ columns of --cache:
   read       those of them that were read from it
   hit rate   the share of the prompts' tokens that was read
   saved      what the prompts would have cost without the prompt cache, less
-             what they did cost; below zero where writes have cost more"""
+             what they did cost; below zero where writes have cost more
+
+{COLUMNS}"""
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -61,6 +67,12 @@ def add_to(family: argparse.ArgumentParser) -> None:
         action="store_true",
         help="what the prompt cache saves: the share of the prompts' tokens that was read from it, "
         "and the money; the columns are below",
+    )
+    family.add_argument(
+        "--engine",
+        action="store_true",
+        help="how much of the engines' time batches used, and how long interactive requests "
+        "waited for them, of the last 90 days; the columns are below",
     )
     family.add_argument(
         "--since",
@@ -97,6 +109,8 @@ def _by(text: str) -> tuple[str, ...]:
 def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json and arguments.csv:
         arguments.parser.error("--csv and --json: choose one of them")
+    if arguments.engine:
+        return _engine_usage(arguments, settings)
     read = open_session(settings, lambda session: _read(session, arguments))
     lines, span = read.lines, read.span
     by, view = arguments.by, CACHE if arguments.cache else TOKENS
@@ -120,6 +134,20 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _engine_usage(arguments: argparse.Namespace, settings: Settings) -> int:
+    check_engine_flags(arguments)
+
+    async def read(
+        session: AdminSession,
+    ) -> tuple[dict[LaneGroup, IdleUse], tuple[datetime, datetime]]:
+        span = _span(session, arguments)
+        return await session.idle_use.lines(span, arguments.by), span
+
+    uses, span = open_session(settings, read)
+    say_engine_usage(uses, span, arguments)
+    return 0
+
+
 class _Read(msgspec.Struct, frozen=True):
     """What the command has read: lines, the names of keys and workspaces by id, and the time span.
 
@@ -140,10 +168,7 @@ async def _read(session: AdminSession, arguments: argparse.Namespace) -> _Read:
         only["api_key_id"] = [(await session.key(arguments.key)).id]
     if arguments.workspace is not None:
         only["workspace_id"] = [(await session.workspace(arguments.workspace)).id]
-    since = moment_before("--since", arguments.since, session.now)
-    span = (since, _until(arguments.until, session.now))
-    if span[0] >= span[1]:
-        raise CommandError("--until should be after --since")
+    span = _span(session, arguments)
     lines = await session.used.lines(span, [DIMENSIONS[word] for word in arguments.by], only)
     free = await _free(session, span, only) if arguments.cache else ()
     keys = {key.id: key.name for key in await session.keys()}
@@ -180,6 +205,14 @@ def _filters(arguments: argparse.Namespace) -> str:
         ("in workspace", arguments.workspace),
     )
     return "".join(f" {what} {shortened(one)!r}" for what, one in given if one is not None)
+
+
+def _span(session: AdminSession, arguments: argparse.Namespace) -> tuple[datetime, datetime]:
+    since = moment_before("--since", arguments.since, session.now)
+    span = (since, _until(arguments.until, session.now))
+    if span[0] >= span[1]:
+        raise CommandError("--until should be after --since")
+    return span
 
 
 def _until(given: DurationOrTime | None, now: datetime) -> datetime:
