@@ -10,6 +10,9 @@ import pytest
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.batch_child import TRY_AGAIN_S, BatchChild
 from antiphon.engines.llama.standstill import Standstill
+from antiphon.service.limits.batch_lane import BatchLane
+from antiphon.service.limits.gate import Gate
+from support.conversation import eventually
 from support.parking import Ticket
 
 pytestmark = pytest.mark.anyio
@@ -189,3 +192,57 @@ async def test_close_ends_a_child_that_is_loading_or_stands_still(llama: Llama) 
         ticket.tell()
         await still.aclose()
         assert (llama.ended, still.still.is_still) == (2, False)
+
+
+async def test_prompt_that_is_told_again_as_soon_as_it_may_go_on_is_parked_again(
+    child: BatchChild[str],
+) -> None:
+    ticket = Ticket()
+    async with child.place(ticket):
+        ticket.tell()
+        await ticket.parked.wait()
+        ticket.let_go_on()
+        ticket.tell()  # before the prompt knows that it may go on
+        await ticket.parked.wait()
+        assert (child.still.is_still, ticket.times) == (True, 2)
+        ticket.let_go_on()
+        await anyio.sleep(0.01)
+        assert not child.still.is_still
+    assert ticket.stop is None
+
+
+async def test_interactive_request_that_enters_at_the_end_of_the_pause_keeps_the_child_still(
+    child: BatchChild[str],
+) -> None:
+    gate = Gate(concurrent=4, queued=0)
+    lane = BatchLane(exclusive=True, quiet_s=0.02)
+    gate.batches.join(lane)
+    ended: list[bool] = []
+
+    async def run() -> None:
+        ticket = gate.batches.ticket(lambda: ended.append(True))
+        await ticket.enter()
+        try:
+            async with child.place(ticket):
+                await done.wait()
+        finally:
+            ticket.leave()
+
+    done = asyncio.Event()
+    running = asyncio.create_task(run())
+    await eventually(lambda: bool(child._visits))
+    await gate.enter()
+    await eventually(lambda: lane.waiting == 1)
+    gate.leave()
+    lane._end_pause()  # lets the request in
+    await gate.enter()  # before it knows
+    await eventually(lambda: lane.waiting == 1)
+    assert child.still.is_still
+    assert not lane.running
+    gate.leave()
+    await eventually(lambda: bool(lane.running))
+    done.set()
+    await running
+    assert (lane.running, lane.waiting, ended) == ({}, 0, [])
+    await gate.enter()
+    assert gate.free == 3

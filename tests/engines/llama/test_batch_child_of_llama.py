@@ -139,12 +139,11 @@ async def test_end_of_the_child_leaves_other_requests_alone(engine: LlamaEngine)
 async def test_engine_closes_while_the_child_stands_still(weights: Path, tmp_path: Path) -> None:
     async with opened(weights, tmp_path) as engine:
         child, ticket = await other_child(engine), Ticket()
-        running = asyncio.create_task(Running(engine, asked(text("end", 20)), ticket)())
-        await eventually(lambda: ticket.stop is not None)
-        ticket.tell()
-        await eventually(lambda: state_of(child) == "T")
-        running.cancel()
-        await asyncio.wait([running])
+        assert engine.machine.batches is not None
+        async with engine.machine.batches.place(ticket):
+            ticket.tell()
+            await eventually(lambda: state_of(child) == "T")
+        assert state_of(child) == "T"
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
 

@@ -31,6 +31,21 @@ async def main():
 asyncio.run(main())
 """
 
+STILL = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.llama.process import child_config, start_child
+
+def begun(child):
+    child.stand_still()
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+options = LlamaOptions(context=256, slots=1, threads=1)
+asyncio.run(start_child(child_config(options, Path(sys.argv[1]), None), 60, begun=begun))
+"""
+
 
 async def refusal(weights: Path, timeout_s: float = 60.0) -> str:
     with pytest.raises(EngineStartError) as caught:
@@ -143,3 +158,13 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_child_that_stands_still_as_it_begins_ends_with_its_parent(tiny_model: Path) -> None:
+    """A process that stands still does not notice the end of its stdin."""
+    ended = subprocess.run(  # noqa: ASYNC221 - it ends itself
+        [sys.executable, "-c", STILL, str(tiny_model)], stdout=subprocess.PIPE, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    child = int(ended.stdout)
+    await eventually(lambda: not psutil.pid_exists(child))

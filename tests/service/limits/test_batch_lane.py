@@ -425,3 +425,16 @@ async def test_parked_request_that_is_cancelled_leaves_its_room(let_in_first: bo
     await anyio.lowlevel.checkpoint()
     assert batches.inside == [1]
     assert gate.batches.lane.waiting == 0
+
+
+async def test_failure_to_tell_a_request_costs_no_place_at_the_gate() -> None:
+    gate = Gate(concurrent=2, queued=0)
+    local(Clock(), gate)
+
+    def fails() -> None:
+        raise RuntimeError("it has ended")
+
+    await gate.batches.ticket(fails).enter()
+    with pytest.raises(RuntimeError, match="it has ended"):
+        await gate.enter()
+    assert gate.free == 2

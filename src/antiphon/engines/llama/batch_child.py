@@ -147,6 +147,7 @@ class _Visit:
     def __init__(self, child: BatchChild[Machine], parking: Parking) -> None:
         self._child = child
         self._parking = parking
+        self._told = False
         self._waiting: asyncio.Task[None] | None = None
         parking.watch(self._stop)
         child.enter(self)
@@ -156,11 +157,16 @@ class _Visit:
         return self._waiting is not None
 
     def _stop(self) -> None:
-        self._waiting = asyncio.create_task(self._park(), name="antiphon-parked")
+        self._told = True
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._park(), name="antiphon-parked")
         self._child.judge()
 
     async def _park(self) -> None:
-        await self._parking.park()
+        # It may be told to stop again after it was let in, before this task knows of that.
+        while self._told:
+            self._told = False
+            await self._parking.park()
         self._waiting = None
         self._child.judge()
 

@@ -42,8 +42,13 @@ class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result of the start: an address, or an error; and whether there is a GPU."""
+    """The result of the start: an address, or an error; and whether there is a GPU.
 
+    Before it comes a report that the start has `begun`: from then on the child ends with its
+    parent, also while it stands still.
+    """
+
+    begun: bool = False
     address: str | None = None
     gpu: bool = False
     error: str | None = None
@@ -56,6 +61,7 @@ def main() -> None:
     report_to = claim_stdout()
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
     die_with_parent(config.parent, b"antiphon-llama")
+    _report(report_to, ChildReport(begun=True))
     try:
         server, has_gpu = _serve(config)
     except TooLargeError as error:

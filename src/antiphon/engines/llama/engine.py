@@ -144,7 +144,7 @@ async def run_child(
     async def start() -> ChildProcess:
         if still is None:
             return await start_child(config, options.start_timeout_s)
-        return await start_child(config, MOST_STILL_S, spawned=still.take)
+        return await start_child(config, MOST_STILL_S, begun=still.take)
 
     async def healthy(address: str) -> bool:
         times = 0 if still is None else still.times

@@ -108,19 +108,18 @@ async def start_child(
     config: ChildConfig,
     timeout_s: float,
     *,
-    spawned: Callable[[ChildProcess], None] = lambda _: None,
+    begun: Callable[[ChildProcess], None] = lambda _: None,
 ) -> ChildProcess:
     """Start a child and wait until it serves. Raises `EngineStartError` with one sentence.
 
-    `spawned` gets the child when its process is there, before it loads the model.
+    `begun` gets the child before it loads the model: from then on it ends with this process.
     """
     check_weights(Path(config.weights))
     if config.mmproj is not None:
         check_weights(Path(config.mmproj))
     child = ChildProcess(await _spawn(config.weights))
-    spawned(child)
     try:
-        await _load(child, config, timeout_s)
+        await _load(child, config, timeout_s, begun)
     except BaseException:
         child.kill()
         await child.wait()
@@ -142,12 +141,20 @@ async def _spawn(weights: str) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
-async def _load(child: ChildProcess, config: ChildConfig, timeout_s: float) -> None:
+async def _load(
+    child: ChildProcess,
+    config: ChildConfig,
+    timeout_s: float,
+    begun: Callable[[ChildProcess], None],
+) -> None:
     """Have a child load its model, and learn where it serves it."""
     try:
         async with asyncio.timeout(timeout_s):
             await child.configure(config)
             report = await child.report()
+            if report.begun:
+                begun(child)
+                report = await child.report()
     except TimeoutError as error:
         raise EngineStartError(
             f"{config.weights} was not loaded within {timeout_s:g} s (`start_timeout_s`)."

@@ -35,7 +35,7 @@ class Standstill:
         return (self._clock() if self._since is None else self._since) - self._still_s
 
     def take(self, child: StillChild) -> None:
-        """Take a child that has just been started, also while it loads its model."""
+        """Take a child that is about to load its model."""
         self._child = child
         if self.is_still:
             child.stand_still()

@@ -50,7 +50,11 @@ class Gate:
                 lane.meter.interactive_began()
             self._free -= 1
             if lane.running:
-                lane.make_way(self)
+                try:
+                    lane.make_way(self)
+                except BaseException:
+                    self.leave()
+                    raise
             return
         if len(self._line) >= self._queued:
             raise OverloadedError
