@@ -223,7 +223,7 @@ async def test_spend_limit_keeps_a_run_back_and_holds_nothing(start: Any) -> Non
     assert isinstance(run, RunSucceeded)
     busy = await office.run()
     assert isinstance(busy, RunGivenUp)
-    assert busy.reason is GiveUp.SPEND_LIMIT
+    assert busy.reason is GiveUp.MONEY_HELD
     assert "held for requests that are running" in busy.error.message
     await office.commit(run)
     many = await office.run(max_tokens=1000)

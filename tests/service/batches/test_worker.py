@@ -247,6 +247,17 @@ async def test_spend_limit_rests_a_batch_that_goes_on_after_a_raise(workshop: An
     assert await shop.balance() == Balance(6 * COST, 0)
 
 
+async def test_requests_of_a_batch_share_what_is_left_under_a_spend_limit(workshop: Any) -> None:
+    """Each one holds its worst case; the others go on as soon as that is settled."""
+    shop = await workshop()
+    worst = (5 * 3000 + 100 * 15000) // 2 + 1
+    await shop.org.spend_limit({"type": "organization"}, worst + 6 * COST)
+    await shop.send(*["Hi"] * 6)
+    async with shop.working():
+        assert (await shop.ended()).succeeded == 6
+    assert await shop.balance() == Balance(6 * COST, 0)
+
+
 async def test_stopped_worker_gives_back_without_a_try(workshop: Any) -> None:
     shop = await workshop()
     await shop.send("slow", "slow")

@@ -76,9 +76,9 @@ async def run_to_ending(
                 if failures == MOST_FAILURES:
                     failed = _errored(_said(error), run_id)
                     return _result(request, RowState.ERRORED, failed, None)
-            case RunGivenUp(reason=GiveUp.OVERLOADED, error=error):
+            case RunGivenUp(reason=GiveUp.OVERLOADED | GiveUp.MONEY_HELD, error=error):
                 if pause_s >= LONGEST_PAUSE_S:
-                    # Requests for other models need the place in this worker's hand.
+                    # Other requests need the place in this worker's hand.
                     return Ending(request, waits_for=_said(error).message)
         await sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

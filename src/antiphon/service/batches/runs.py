@@ -91,7 +91,8 @@ class GiveUp(StrEnum):
     """Why a run has no result."""
 
     YIELDED = "yielded"  # an interactive request needed the room
-    SPEND_LIMIT = "spend_limit"  # until its reset, a raise, or the end of running requests
+    SPEND_LIMIT = "spend_limit"  # until its reset, or a raise
+    MONEY_HELD = "money_held"  # what is left under a limit, until running requests end
     OVERLOADED = "overloaded"  # the model, or what admits requests, cannot be used now
     FAILED = "failed"  # the engine broke, or took too long: perhaps because of this request
 
@@ -162,8 +163,9 @@ class BatchRunner:
         try:
             message = await self._message(request, run, make_way)
         except SpendLimitReachedError as error:
-            reason = ErrorDetail(type=RateLimitError.type, message=str(error), details=None)
-            return RunGivenUp(GiveUp.SPEND_LIMIT, run.id, reason)
+            detail = ErrorDetail(type=RateLimitError.type, message=str(error), details=None)
+            reason = GiveUp.MONEY_HELD if error.is_held else GiveUp.SPEND_LIMIT
+            return RunGivenUp(reason, run.id, detail)
         except _OVERLOADED as error:
             return RunGivenUp(GiveUp.OVERLOADED, run.id, error_detail(error))
         except _BROKEN as error:

@@ -246,7 +246,14 @@ class Admitter:
 
 
 class SpendLimitReachedError(Exception):
-    """A spend limit keeps a request of a batch for later. The message says which, and how long."""
+    """A spend limit keeps a request of a batch for later. The message says which, and how long.
+
+    `is_held`: there is money for it, as soon as requests that are running end.
+    """
+
+    def __init__(self, message: str, *, is_held: bool = False) -> None:
+        super().__init__(message)
+        self.is_held = is_held
 
 
 def _kept_back(
@@ -254,7 +261,8 @@ def _kept_back(
 ) -> SpendLimitReachedError:
     if isinstance(verdict, Busy):
         return SpendLimitReachedError(
-            "The money that is left under a spend limit is held for requests that are running."
+            "The money that is left under a spend limit is held for requests that are running.",
+            is_held=True,
         )
     return SpendLimitReachedError(spend_error(limits.caps[verdict.index], now).message)
 
