@@ -36,6 +36,7 @@ from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import add_entries
 from antiphon.wire.messages import CreateMessageParams, Message
 from support.asgi import HELLO, KEY
+from support.logs import capture_logs
 from support.organization import StartPlatform
 
 pytestmark = pytest.mark.anyio
@@ -324,10 +325,14 @@ async def test_cancelled_run_releases_its_hold(start: Any) -> None:
 )
 async def test_failure_of_the_engine_is_no_result(start: Any, text: str, reason: GiveUp) -> None:
     office = await start()
-    run = await office.run(text)
+    with capture_logs() as logs:
+        run = await office.run(text)
     assert isinstance(run, RunGivenUp)
     assert run.reason is reason
     assert run.error is not None
+    told = [(line["event"], line["request_id"], line["reason"]) for line in logs]
+    failed = ("a run of a batch failed", run.run_id, "the script says so")
+    assert told == ([failed] if reason is GiveUp.FAILED else [])
     await office.platform.ledger.flush()
     assert await office.balance() == Balance(0, 0)
     assert await office.rows() == []

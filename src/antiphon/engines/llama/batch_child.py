@@ -115,6 +115,7 @@ class BatchChild(Generic[Machine]):
         self._stack = AsyncExitStack()
         try:
             if await asyncio.to_thread(self._has_memory):
+                self._log.info("a second llama.cpp is started for batches")
                 return await self._start(self.still, self._stack)
             reason = "there is not enough memory for a second llama.cpp"
         except (EngineError, EngineStartError, OSError) as error:

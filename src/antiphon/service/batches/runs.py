@@ -26,11 +26,13 @@ from antiphon.core.errors import (
     OverloadedError,
     RateLimitError,
     TimeoutError_,
+    bounded,
     error_detail,
 )
 from antiphon.core.hints import OF_BATCH
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.core.validation.bodies import MESSAGE_BODY
+from antiphon.logs import EventLog
 from antiphon.service.access import Caller, RequestContext
 from antiphon.service.accounts import Accounts
 from antiphon.service.answer import Answer
@@ -130,6 +132,7 @@ class BatchRunner:
         self._ledger = ledger
         self._entropy = entropy
         self._check = check
+        self._log = EventLog(__name__)
 
     async def run(self, request: BatchRequest) -> BatchRun:
         """Run a request to its end, or until an interactive one needs the room.
@@ -169,6 +172,12 @@ class BatchRunner:
         except _OVERLOADED as error:
             return RunGivenUp(GiveUp.OVERLOADED, run.id, error_detail(error))
         except _BROKEN as error:
+            self._log.warning(
+                "a run of a batch failed",
+                request_id=run.id,
+                batch_id=request.batch_id,
+                reason=bounded(str(error.__cause__ or error)),
+            )
             return RunGivenUp(GiveUp.FAILED, run.id, error_detail(error))
         except ApiError as error:
             run.is_due = True
