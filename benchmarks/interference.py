@@ -1,7 +1,9 @@
 """What interactive requests lose by a batch on the local model, and what the batch gets done.
 
 In turns: some interactive requests with pauses while no batch is there, then as many while a batch
-has work for longer than that. Their prompts are equally long, and none is cached.
+has work for longer than that. Their prompts are equally long, and none is cached. The times of two
+turns differ by what else the machine does; how long batch work went on after an interactive request
+had come, the server knows itself.
 """
 
 import asyncio
@@ -88,7 +90,18 @@ async def _measure(server: Server, size: Size) -> list[Figure]:
             beside.seconds += asyncio.get_running_loop().time() - began
             beside.tokens.append(await _end(session, batch_id))
             print(f"alone {alone.p50_ms}, beside {beside.p50_ms} ms", file=sys.stderr, flush=True)
-    return _figures(alone, beside)
+        async with session.get("/ready") as response:
+            [use] = (await response.json())["batches"].values()
+    return [*_figures(alone, beside), *_delays(use)]
+
+
+def _delays(use: dict[str, Any]) -> list[Figure]:
+    told = f"of {use['delayed']} interactive requests"
+    mean = use["delay_ms"] / max(1, use["delayed"])
+    return [
+        Figure("batch work had stopped after: mean", "ms", (mean,), ratio=told),
+        Figure("batch work had stopped after: longest", "ms", (use["longest_delay_ms"],)),
+    ]
 
 
 def _figures(alone: Side, beside: Side) -> list[Figure]:
