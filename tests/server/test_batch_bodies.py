@@ -4,12 +4,14 @@ import asyncio
 import gzip
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from antiphon.core.errors import PermissionError_
+from antiphon.service.batches.batches import BatchHeaders, BatchOwner
 from antiphon.service.batches.upkeep import BatchUpkeep
 from antiphon.store.database.batch_tables import batch_requests
 from support.asgi import KEY, Answer
@@ -270,3 +272,65 @@ async def test_chunked_body_is_taken(org: Organization, encoding: str) -> None:
         caller.send(head + b"transfer-encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n")
         status, _, batch = await caller.answer()
         assert (status, batch["request_counts"]["processing"]) == (200, 300)
+
+
+async def begin_with(secret: str, server: Listening, body: bytes, **headers: str) -> Caller:
+    """Send a create with another key, and without the last 9 bytes of its body."""
+    caller = await server.connect()
+    named = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = HEAD.replace(KEY.encode(), secret.encode()) + named.encode()
+    caller.send(head + b"content-length: %d\r\n\r\n" % len(body) + body[:-9])
+    return caller
+
+
+async def test_batch_whose_workspace_is_archived_while_its_body_arrives_is_refused(
+    on_both_databases: StartOrganization,
+) -> None:
+    org = await on_both_databases()
+    _, workspace, _ = await org.guest()
+    scope = {"type": "organization"}
+    key = await org.post("/api_keys", {"name": "any workspace", "scope": scope})
+    body = a_body(600)
+    async with listening(org.app) as server:
+        named = {"anthropic-workspace-id": workspace}
+        caller = await begin_with(key["secret"], server, body, **named)
+        await until_stored(org, 500)
+        await org.post(f"/workspaces/{workspace}/archive")
+        caller.send(body[-9:])
+        status, _, answer = await caller.answer()
+    refused = await org.caller_with(key["secret"]).get(BATCHES, anthropic_workspace_id=workspace)
+    assert (status, answer["error"]["message"]) == (403, refused.error[2])
+    assert await rows(org) == 0
+
+
+async def test_small_batch_whose_workspace_is_archived_meanwhile_is_refused(
+    on_both_databases: StartOrganization,
+) -> None:
+    org = await on_both_databases()
+    _, workspace, _ = await org.guest()
+    body = a_body(2)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body[:9]
+        await org.post(f"/workspaces/{workspace}/archive")
+        yield body[9:]
+
+    with pytest.raises(PermissionError_, match="no such workspace, or it is archived"):
+        await org.platform.batches.create(
+            BatchOwner(workspace), BatchHeaders("2023-06-01", frozenset()), pieces()
+        )
+    assert await rows(org) == 0
+
+
+async def test_batch_whose_key_is_revoked_while_its_body_arrives_is_made(
+    org: Organization,
+) -> None:
+    key = await org.post("/api_keys", {"name": "guest", "scope": {"type": "organization"}})
+    body = a_body(600)
+    async with listening(org.app) as server:
+        caller = await begin_with(key["secret"], server, body)
+        await until_stored(org, 500)
+        await org.post(f"/api_keys/{key['id']}", {"status": "archived"})
+        caller.send(body[-9:])
+        assert (await caller.answer())[0] == 200
+    assert await rows(org) == 600

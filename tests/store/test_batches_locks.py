@@ -21,6 +21,7 @@ from antiphon.store.batches.rows import count_finished
 from antiphon.store.database.batch_tables import batch_requests, message_batches
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
+from antiphon.store.workspaces import Workspace, add_workspace, change_workspace, hold_open
 from support.batches import (
     DAY,
     a_batch,
@@ -193,3 +194,78 @@ async def test_removal_waits_for_no_row_that_is_being_settled(
     kept = [number for (number,) in await stored_rows(database, "number")]
     assert kept == ([0, 1] if removal == "purge" else [1])
     assert (await stored_batch(database)).archived_at is None
+
+
+async def a_workspace(database: Database) -> None:
+    async with database.write() as connection:
+        new = Workspace(id="wrkspc_a", name="A", display_color="#000000", created_at=NOON)
+        await add_workspace(connection, new)
+
+
+async def archive_workspace(connection: AsyncConnection) -> None:
+    await change_workspace(connection, "wrkspc_a", {"archived_at": NOON})
+    await cancel_workspace(connection, "wrkspc_a", NOON)
+
+
+async def make_held(connection: AsyncConnection) -> bool:
+    """Make the first batch ready, unless its workspace is archived."""
+    if not await hold_open(connection, "wrkspc_a"):
+        return False
+    await make_ready(connection, FIRST, asked=b"body")
+    return True
+
+
+async def begun(database: Database) -> None:
+    await add_batch(database, a_batch(FIRST))
+    async with database.write() as connection:
+        await connection.execute(update(message_batches).values(ready=False))
+
+
+async def test_batch_made_ready_before_its_workspace_is_archived_is_cancelled(
+    opened: OpenDatabase, database: Database
+) -> None:
+    await a_workspace(database)
+    await begun(database)
+    elsewhere = await opened()
+
+    async def archived() -> None:
+        async with database.write() as connection:
+            await archive_workspace(connection)
+
+    async with elsewhere.write() as connection:
+        assert await make_held(connection)
+        archiving = asyncio.create_task(archived())
+        await asyncio.wait([archiving], timeout=0.3)
+        assert not archiving.done()
+    await archiving
+    assert (await stored_batch(database)).cancel_initiated_at == NOON
+
+
+async def test_batch_is_not_made_ready_after_its_workspace_is_archived(
+    opened: OpenDatabase, database: Database
+) -> None:
+    await a_workspace(database)
+    await begun(database)
+    elsewhere = await opened()
+
+    async def made() -> bool:
+        async with database.write() as connection:
+            return await make_held(connection)
+
+    async with elsewhere.write() as connection:
+        await archive_workspace(connection)
+        making = asyncio.create_task(made())
+        await asyncio.wait([making], timeout=0.3)
+        assert not making.done()
+    assert not await making
+
+
+async def test_creates_in_one_workspace_do_not_wait_for_one_another(
+    opened: OpenDatabase, database: Database
+) -> None:
+    await a_workspace(database)
+    elsewhere = await opened()
+    async with elsewhere.write() as connection:
+        assert await hold_open(connection, "wrkspc_a")
+        async with asyncio.timeout(5), database.write() as other:
+            assert await hold_open(other, "wrkspc_a")

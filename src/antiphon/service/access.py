@@ -145,5 +145,10 @@ def _workspace(key: ApiKey, wanted: str | None, directory: Directory) -> str:
         return directory.default_workspace.id
     workspace = directory.workspaces.get(wanted)
     if workspace is None or workspace.archived_at is not None:
-        raise PermissionError_("anthropic-workspace-id: no such workspace, or it is archived")
+        raise no_workspace()
     return workspace.id
+
+
+def no_workspace() -> PermissionError_:
+    """Return the refusal of a request in a workspace that is not there, or archived."""
+    return PermissionError_("anthropic-workspace-id: no such workspace, or it is archived")

@@ -49,6 +49,17 @@ async def find_workspace(connection: AsyncConnection, workspace_id: str) -> Work
     return await find(connection, Workspace, workspaces, workspace_id)
 
 
+async def hold_open(connection: AsyncConnection, workspace_id: str) -> bool:
+    """Return whether a workspace is there and not archived.
+
+    If it is, nobody archives it until this transaction ends: on PostgreSQL its row is locked
+    against changes, and on SQLite writing transactions run one after the other.
+    """
+    columns = workspaces.c
+    open_one = select(columns.id).where(columns.id == workspace_id, columns.archived_at.is_(None))
+    return await connection.scalar(open_one.with_for_update(read=True)) is not None
+
+
 async def change_workspace(
     connection: AsyncConnection, workspace_id: str, changes: dict[str, object]
 ) -> None:

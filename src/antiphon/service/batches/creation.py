@@ -13,6 +13,7 @@ from typing import Final
 
 import anyio
 
+from antiphon.service.access import no_workspace
 from antiphon.service.background import offload
 from antiphon.store.batches.create import (
     NewRequest,
@@ -24,6 +25,7 @@ from antiphon.store.batches.create import (
 from antiphon.store.batches.rows import Batch
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
+from antiphon.store.workspaces import hold_open
 from antiphon.wire.batch_body import BatchBody
 
 # One transaction adds so many requests, or so many bytes and one request.
@@ -78,8 +80,16 @@ class Creation:
         self._body.end()
 
     async def finish(self, repeat_key: bytes | None) -> Batch:
-        """Make the batch ready. Raises `DuplicateError` if another one has its key."""
+        """Make the batch ready.
+
+        Raises `DuplicateError` if another one has its key, and `PermissionError_` if its workspace
+        was archived while the body arrived: archiving cancels only the batches that are ready.
+        """
+        workspace = self._batch.workspace_id
         async with self._database.write() as connection:
+            # Locked before the batch, as by whoever archives the workspace.
+            if workspace is not None and not await hold_open(connection, workspace):
+                raise no_workspace()
             await self._add_group(connection)
             return await make_ready(
                 connection, self._batch.id, asked=self.asked, repeat_key=repeat_key
