@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from antiphon.core.validation.versions import NEWEST
 from antiphon.settings import PriceSettings
 from antiphon.store.batches.listing import find_batch, unfinished_requests
 from antiphon.store.batches.rows import Batch
+from antiphon.wire.base import CacheScope
 from support.asgi import Client
 from support.organization import Organization, StartOrganization
 
@@ -270,6 +272,29 @@ async def test_repeated_create_returns_the_batch_that_it_made(org: Organization)
     )
     guest, _, _ = await org.guest()
     assert (await guest.post(BATCHES, requests({}), **name)).json["id"] != first.json["id"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"anthropic_version": NEWEST}, {"anthropic_beta": CacheScope.beta}],
+    ids=["version", "betas"],
+)
+async def test_repeated_create_whose_params_mean_something_else_is_refused(
+    org: Organization, changed: dict[str, str]
+) -> None:
+    name = {"idempotency_key": "nightly-1"}
+    first = await org.caller.post(BATCHES, requests({}), **name)
+    assert first.status == 200
+    other = await org.caller.post(BATCHES, requests({}), **name, **changed)
+    assert other.error == (
+        400,
+        "invalid_request_error",
+        "Idempotency-Key: it has been used for another request",
+    )
+    again = await org.caller.post(
+        BATCHES, requests({}), **name, anthropic_beta="a-name-without-effect-2026-01-01"
+    )
+    assert again.json["id"] == first.json["id"]
 
 
 async def test_same_create_twice_at_once_makes_one_batch(org: Organization) -> None:

@@ -15,7 +15,10 @@ def check_key(key: str) -> None:
         )
 
 
-def check_same(asked_before: bytes | None, asked: bytes) -> None:
-    """Raise `InvalidRequestError` if a key comes with another request than before."""
+def check_same(asked_before: object, asked: object) -> None:
+    """Raise `InvalidRequestError` if a key comes with another request than before.
+
+    Both are what decides the effect of a request, or digests of that.
+    """
     if asked_before != asked:
         raise InvalidRequestError("Idempotency-Key: it has been used for another request")

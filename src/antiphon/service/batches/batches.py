@@ -16,7 +16,7 @@ from antiphon.core.pagination import IdCursor
 from antiphon.service.access import Caller
 from antiphon.service.batches.creation import Creation
 from antiphon.service.batches.upkeep import UNREADY_FOR
-from antiphon.service.idempotency_key import check_key, check_same
+from antiphon.service.idempotency_key import check_key
 from antiphon.store.batches.create import BatchGoneError, find_repeated
 from antiphon.store.batches.listing import (
     BatchList,
@@ -169,7 +169,7 @@ class Batches:
         async with self._database.read() as connection:
             found = await find_repeated(connection, key)
         if found is not None:
-            check_same(found.asked, creation.asked)
+            creation.check_same(found)
         return found
 
     async def _check_queue(self, own: int = 0) -> None:

@@ -15,6 +15,7 @@ import anyio
 
 from antiphon.service.access import no_workspace
 from antiphon.service.background import offload
+from antiphon.service.idempotency_key import check_same
 from antiphon.store.batches.create import (
     NewRequest,
     add_requests,
@@ -38,8 +39,7 @@ RANK_BYTES: Final = 150
 class Creation:
     """One batch on its way into the database.
 
-    `stored` is the number of its requests that are there; `asked` is the digest of the bytes so
-    far.
+    `stored` is the number of its requests that are there.
     """
 
     def __init__(self, database: Database, batch: Batch, largest: int) -> None:
@@ -52,10 +52,6 @@ class Creation:
         self._group: list[NewRequest] = []
         self._size = 0
         self.stored = 0
-
-    @property
-    def asked(self) -> bytes:
-        return self._digest.digest()
 
     @property
     def kept(self) -> int:
@@ -75,6 +71,17 @@ class Creation:
             if len(self._group) >= GROUP_ROWS or self._size >= GROUP_BYTES:
                 await self._store_group()
 
+    def check_same(self, made: Batch) -> None:
+        """Raise `InvalidRequestError` if `made`, which has the same key, is of another request.
+
+        Equal bodies may mean different requests: their params are decoded by version and betas.
+        """
+        new = self._batch
+        check_same(
+            (made.version, made.betas, made.asked),
+            (new.version, new.betas, self._digest.digest()),
+        )
+
     def check_end(self) -> None:
         """Raise `BodyError` if the body is not complete."""
         self._body.end()
@@ -92,7 +99,7 @@ class Creation:
                 raise no_workspace()
             await self._add_group(connection)
             return await make_ready(
-                connection, self._batch.id, asked=self.asked, repeat_key=repeat_key
+                connection, self._batch.id, asked=self._digest.digest(), repeat_key=repeat_key
             )
 
     async def drop(self) -> None:
