@@ -153,6 +153,21 @@ async def test_sweep_drops_what_never_became_ready_and_nothing_else(database: Da
     }
 
 
+async def test_large_rows_are_removed_in_small_portions(database: Database) -> None:
+    large = [one._replace(params=bytes(1024 * 1024)) for one in some_requests(6)]
+    for name, added in (("msgbatch_1", large), ("msgbatch_2", some_requests(3))):
+        async with database.write() as connection:
+            await begin_batch(connection, a_batch(name))
+            await add_requests(connection, name, added)
+            await drop_batch(connection, name, NOON)
+    removed = []
+    while not removed or removed[-1]:
+        async with database.write() as connection:
+            removed.append(await purge(connection))
+    # Four rows of a mebibyte; then two, the small ones, and both batches.
+    assert removed == [4, 2 + 1 + 3 + 1, 0]
+
+
 async def test_sweep_waits_for_requests_that_are_being_added(
     opened: OpenDatabase, database: Database
 ) -> None:

@@ -4,6 +4,7 @@ Rows are removed in portions, each in a transaction of its caller: a batch has u
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -38,8 +39,10 @@ from antiphon.store.database.tables import Moment, ledger
 
 _columns = message_batches.c
 
-# The rows that one transaction removes.
+# The rows that one transaction removes, and the bytes of them, or one row. Some builds of SQLite
+# write zeros over what is removed (SECURE_DELETE), and the log grows by as much.
 PORTION = 1000
+PORTION_BYTES = 4 * 1024 * 1024
 # The batches that one transaction looks at for rows to remove.
 _BATCHES_AT_ONCE = 100
 
@@ -154,18 +157,19 @@ async def delete_batch(
 
 
 async def purge(connection: AsyncConnection, portion: int = PORTION) -> int:
-    """Remove at most `portion` rows of deleted batches, and batches without rows.
+    """Remove at most `portion` rows, or 4 MiB, of deleted batches, and batches without rows.
 
     Returns how many of both were removed, 0 if nothing is left to do. A row whose ledger entry is
     not settled yet stays, but its content is removed.
     """
     removed = 0
+    left = _Portion(portion)
     kept = _columns.archived_at.is_(None)
     query = select(_columns.id).where(kept, _columns.deleted_at.is_not(None))
     for batch_id in await connection.scalars(query.order_by(_columns.id).limit(_BATCHES_AT_ONCE)):
         settled = batch_requests.c.worker.is_(None)
-        removed += await _remove_rows(connection, batch_id, portion, settled)
-        if removed >= portion:
+        removed += await _remove_rows(connection, batch_id, left, settled)
+        if left.is_done:
             break
         rows = batch_requests.c.batch_id == batch_id
         unsettled = _unlocked(rows & batch_requests.c.result.is_not(None))
@@ -180,7 +184,7 @@ async def purge(connection: AsyncConnection, portion: int = PORTION) -> int:
 async def archive(
     connection: AsyncConnection, before: datetime, now: datetime, portion: int = PORTION
 ) -> int:
-    """Remove at most `portion` rows of ended batches that were created before a moment.
+    """Remove at most `portion` rows, or 4 MiB, of ended batches created before a moment.
 
     A batch is archived with its last row: it stays in the listing. Returns how many rows and
     batches were changed, 0 if nothing is left to do.
@@ -191,7 +195,7 @@ async def archive(
     batch_id = await connection.scalar(oldest)
     if batch_id is None:
         return 0
-    removed = await _remove_rows(connection, batch_id, portion)
+    removed = await _remove_rows(connection, batch_id, _Portion(portion))
     if await has_rows(connection, batch_id):
         return removed
     change = update(message_batches).where(_columns.id == batch_id)
@@ -227,13 +231,37 @@ async def _cancel(connection: AsyncConnection, which: ColumnElement[bool], now: 
     await connection.execute(change.values(cancel_initiated_at=now, waits_for=None))
 
 
+@dataclass(slots=True)
+class _Portion:
+    """What one transaction may still remove."""
+
+    rows: int
+    size: int = PORTION_BYTES
+
+    @property
+    def is_done(self) -> bool:
+        return self.rows <= 0 or self.size <= 0
+
+
 async def _remove_rows(
-    connection: AsyncConnection, batch_id: str, portion: int, *where: ColumnElement[bool]
+    connection: AsyncConnection, batch_id: str, left: _Portion, *where: ColumnElement[bool]
 ) -> int:
-    rows = batch_requests.c.batch_id == batch_id
-    first = _unlocked(and_(rows, *where)).limit(portion)
-    removal = delete(batch_requests).where(rows, batch_requests.c.number.in_(first))
-    return (await connection.execute(removal)).rowcount
+    """Remove rows of a batch, and take them from what is left; return how many there were."""
+    columns = batch_requests.c
+    rows = columns.batch_id == batch_id
+    # Neither database reads a value for its length.
+    sizes = [func.coalesce(func.length(one), 0) for one in (columns.params, columns.result)]
+    first = _unlocked(and_(rows, *where)).add_columns(sizes[0] + sizes[1]).limit(left.rows)
+    numbers: list[int] = []
+    for number, size in await connection.execute(first):
+        numbers.append(number)
+        left.size -= size
+        if left.size <= 0:
+            break
+    if numbers:
+        left.rows -= len(numbers)
+        await connection.execute(delete(batch_requests).where(rows, columns.number.in_(numbers)))
+    return len(numbers)
 
 
 def _unlocked(which: ColumnElement[bool]) -> Select[int]:
