@@ -17,6 +17,7 @@ from antiphon.service.models import ModelSource, Open
 from antiphon.service.platform import Platform, build_platform
 from antiphon.settings import ModelSettings, PriceSettings, Settings
 from antiphon.store.data_folder import database_path
+from antiphon.store.database.database import OpenDatabase, open_database
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
@@ -188,6 +189,7 @@ async def platform(
             price: PriceSettings | None = None,
             open_engine: Open = open_engine,
             *,
+            open_database: OpenDatabase = open_database,
             cache_minimum_tokens: int = MINIMUM_TOKENS,
             **options: Any,
         ) -> Platform:
@@ -205,7 +207,12 @@ async def platform(
                 options=options,
             )
             building = build_platform(
-                loaded, [ModelSource(model)], now=now, clock=clock, open_engine=open_engine
+                loaded,
+                [ModelSource(model)],
+                now=now,
+                clock=clock,
+                open_engine=open_engine,
+                open_database=open_database,
             )
             platform = await stack.enter_async_context(building)
             await platform.models.open()

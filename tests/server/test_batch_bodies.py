@@ -5,6 +5,8 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,10 @@ from sqlalchemy import func, select
 from antiphon.core.errors import PermissionError_
 from antiphon.service.batches.batches import BatchHeaders, BatchOwner
 from antiphon.service.batches.upkeep import BatchUpkeep
+from antiphon.store.data_folder import database_path
 from antiphon.store.database.batch_tables import batch_requests
+from antiphon.store.database.database import open_database
+from antiphon.store.database.errors import DatabaseUnavailableError
 from support.asgi import KEY, Answer
 from support.connections import SOON_S, Caller, Listening, listening
 from support.organization import Organization, StartOrganization
@@ -46,7 +51,8 @@ def cut(body: bytes, size: int) -> list[bytes]:
 
 async def rows(org: Organization) -> int:
     """Return the number of requests of batches, after what is dropped has been removed."""
-    await BatchUpkeep(org.platform.database, org.clock).once()
+    left = org.platform.batches.drop_left
+    await BatchUpkeep(org.platform.database, org.clock, drop_left=left).once()
     async with org.platform.database.read() as connection:
         return int(await connection.scalar(select(func.count()).select_from(batch_requests)))
 
@@ -334,3 +340,84 @@ async def test_batch_whose_key_is_revoked_while_its_body_arrives_is_made(
         caller.send(body[-9:])
         assert (await caller.answer())[0] == 200
     assert await rows(org) == 600
+
+
+class SmallDisk:
+    """A disk with nothing on it but the files of a database."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.free = total
+        self.least_free = total
+
+    def usage(self, folder: Path) -> "SmallDisk":
+        self.free = self.total - sum(path.stat().st_size for path in folder.glob("antiphon.db*"))
+        self.least_free = min(self.least_free, self.free)
+        return self
+
+
+@pytest.fixture
+def disk() -> SmallDisk:
+    return SmallDisk(32 * MEGABYTE)
+
+
+@pytest.fixture
+async def small(organization: StartOrganization, disk: SmallDisk) -> Organization:
+    """An organization whose database is on the small disk."""
+    opening = partial(open_database, disk_usage=disk.usage)
+    return await organization({"workers": 0}, open_database=opening)
+
+
+async def test_batch_that_does_not_fit_on_the_disk_leaves_room_for_others(
+    small: Organization, disk: SmallDisk
+) -> None:
+    large = cut(a_body(2000, 10_000), 65_536)
+    for _ in range(3):
+        refused = await small.caller.post(BATCHES, large)
+        assert refused.error[:2] == (529, "overloaded_error")
+        assert await rows(small) == 0
+    made = await small.caller.post(BATCHES, a_body(20))
+    assert made.status == 200, made.json
+    file = database_path(small.platform.settings.data_dir)
+    size = file.stat().st_size
+    # Space that removed rows have left in the file is used again.
+    assert (await small.caller.post(BATCHES, a_body(200, 10_000))).status == 200
+    assert file.stat().st_size == size
+    assert "warnings" not in (await small.caller.get("/ready")).json
+    assert disk.least_free >= 8 * MEGABYTE
+
+
+async def test_nearly_full_disk_refuses_batches_and_is_told_to_the_operator(
+    small: Organization, disk: SmallDisk
+) -> None:
+    disk.total = 8 * MEGABYTE
+    refused = await small.caller.post(BATCHES, a_body(1))
+    assert refused.error[:2] == (529, "overloaded_error")
+    assert (await small.caller.create()).status == 200
+    state = await small.caller.get("/ready")
+    [warning] = state.json["warnings"]
+    assert state.status == 200
+    assert warning.startswith("The disk of the database is nearly full: ")
+    assert warning.endswith("less than 8 MiB would stay free. Free some space")
+
+
+async def test_rows_that_could_not_be_dropped_are_dropped_within_a_minute(
+    small: Organization,
+) -> None:
+    body = a_body(600)
+    file = database_path(small.platform.settings.data_dir)
+    elsewhere = file.with_name("elsewhere.db")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body[:-9]
+        await asyncio.to_thread(file.rename, elsewhere)
+        yield body[-9:]
+
+    with pytest.raises(DatabaseUnavailableError):
+        await small.platform.batches.create(
+            BatchOwner(None), BatchHeaders("2023-06-01", frozenset()), pieces()
+        )
+    with pytest.raises(DatabaseUnavailableError):
+        await small.platform.batches.drop_left()
+    await asyncio.to_thread(elsewhere.rename, file)
+    assert await rows(small) == 0

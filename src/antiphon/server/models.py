@@ -34,7 +34,7 @@ class ModelEndpoints:
         models = self._platform.models
         status = "ready" if models.ready else "loading"
         state: dict[str, Any] = {"status": status, "models": models.states()}
-        if warnings := self._platform.warnings():
+        if warnings := await self._platform.warnings():
             state["warnings"] = warnings
         if shortfalls := self._platform.caching.shortfalls:
             state["less_cached_than_planned"] = dict(shortfalls)

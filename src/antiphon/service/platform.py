@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -93,12 +93,17 @@ class Platform:
             return str(error)
         return self.admitter.refused
 
-    def warnings(self) -> list[str]:
+    async def warnings(self) -> list[str]:
         """Return what the operator should look at, although requests are admitted."""
-        return [
+        warnings = [
             f"{path} has damaged requests, which are not billed; move it once it was examined"
             for path in self.ledger.damaged
         ]
+        with suppress(StoreError):
+            # A database that is away is a reason to refuse, not a warning.
+            if (nearly_full := await self.database.nearly_full()) is not None:
+                warnings.append(nearly_full)
+        return warnings
 
 
 def _sources_of(settings: Settings) -> "UrlSources | None":

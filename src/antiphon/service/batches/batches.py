@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -17,7 +16,7 @@ from antiphon.service.access import Caller
 from antiphon.service.batches.creation import Creation
 from antiphon.service.batches.upkeep import UNREADY_FOR
 from antiphon.service.idempotency_key import check_key
-from antiphon.store.batches.create import BatchGoneError, find_repeated
+from antiphon.store.batches.create import BatchGoneError, drop_batch, find_repeated
 from antiphon.store.batches.listing import (
     BatchList,
     BatchUse,
@@ -30,6 +29,7 @@ from antiphon.store.batches.listing import (
 )
 from antiphon.store.batches.results import results_page
 from antiphon.store.batches.rows import Batch
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import DuplicateError, StoreError
 from antiphon.wire.batch_body import LargeRequestError
@@ -102,6 +102,8 @@ class Batches:
         self._added = added
         self._cancelled = cancelled
         self._turns = asyncio.Semaphore(PIECES_AT_ONCE)
+        # Batches whose rows could not be dropped: invisible, but stored.
+        self._undropped: set[str] = set()
 
     async def create(
         self,
@@ -117,7 +119,9 @@ class Batches:
         """
         repeat = asked.idempotency_key
         key = None if repeat is None else repeat_key(owner, repeat)
-        await self._check_queue()
+        async with self._database.read() as connection:
+            await self._database.check_space(connection)
+            await self._check_queue(connection)
         now = self._now()
         batch = Batch(
             id=batch_id(self._entropy(ID_ENTROPY)),
@@ -139,8 +143,10 @@ class Batches:
             async with self._turns:
                 batch = await self._finished(creation, key)
         except BaseException as error:
-            with suppress(StoreError):
+            try:
                 await creation.drop()
+            except StoreError:
+                self._undropped.add(batch.id)
             match error:
                 case LargeRequestError():
                     raise RequestTooLarge(str(error)) from error
@@ -153,7 +159,8 @@ class Batches:
     async def _finished(self, creation: Creation, key: bytes | None) -> Batch:
         creation.check_end()
         if (made := await self._made_before(creation, key)) is None:
-            await self._check_queue(creation.stored)
+            async with self._database.read() as connection:
+                await self._check_queue(connection, creation.stored)
             try:
                 return await creation.finish(key)
             except DuplicateError:
@@ -172,10 +179,19 @@ class Batches:
             creation.check_same(found)
         return found
 
-    async def _check_queue(self, own: int = 0) -> None:
+    async def drop_left(self) -> None:
+        """Drop what could not be dropped when its create was refused. Raises `StoreError`.
+
+        There are as many as creates that were arriving while the database could not be written.
+        """
+        for left in tuple(self._undropped):
+            async with self._database.write() as connection:
+                await drop_batch(connection, left, self._now())
+            self._undropped.discard(left)
+
+    async def _check_queue(self, connection: AsyncConnection, own: int = 0) -> None:
         """Raise `RateLimitError` if the queue is full without these requests of the caller."""
-        async with self._database.read() as connection:
-            waiting = await unfinished_requests(connection) - own
+        waiting = await unfinished_requests(connection) - own
         if waiting >= self._queued_requests:
             raise RateLimitError(
                 f"{waiting:,} requests of Message Batches have no result yet; at most "

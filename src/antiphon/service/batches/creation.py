@@ -26,6 +26,7 @@ from antiphon.store.batches.create import (
 from antiphon.store.batches.rows import Batch
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
+from antiphon.store.database.disk import REMOVAL_BYTES
 from antiphon.store.workspaces import hold_open
 from antiphon.wire.batch_body import BatchBody
 
@@ -97,13 +98,13 @@ class Creation:
             # Locked before the batch, as by whoever archives the workspace.
             if workspace is not None and not await hold_open(connection, workspace):
                 raise no_workspace()
-            await self._add_group(connection)
+            await self._add_group(connection, beside=0)
             return await make_ready(
                 connection, self._batch.id, asked=self._digest.digest(), repeat_key=repeat_key
             )
 
     async def drop(self) -> None:
-        """Leave nothing behind. Raises `StoreError`; the upkeep then finds it later."""
+        """Leave nothing behind. Raises `StoreError`; the upkeep then tries it again."""
         if self.stored:
             with anyio.CancelScope(shield=True):
                 async with self._database.write() as connection:
@@ -111,13 +112,18 @@ class Creation:
 
     async def _store_group(self) -> None:
         async with self._database.write() as connection:
-            await self._add_group(connection)
+            # What follows may be refused, and then this is removed.
+            await self._add_group(connection, beside=REMOVAL_BYTES)
         self.stored += len(self._group)
         self._group, self._size = [], 0
 
-    async def _add_group(self, connection: AsyncConnection) -> None:
-        """Add what is left. A small batch is begun, filled and made ready at once."""
+    async def _add_group(self, connection: AsyncConnection, beside: int) -> None:
+        """Add what is left. A small batch is begun, filled and made ready at once.
+
+        Raises `DiskFullError` if the disk would not keep its reserve and `beside` bytes free.
+        """
         if not self.stored:
             await begin_batch(connection, self._batch)
         if self._group:
+            await self._database.check_space(connection, self._size, beside=beside)
             await add_requests(connection, self._batch.id, self._group)

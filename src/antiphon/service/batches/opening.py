@@ -78,7 +78,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
         cancelled=stop,
     )
     paces = _paced(models, settings) if workers else []
-    upkeep = BatchUpkeep(database, now)
+    upkeep = BatchUpkeep(database, now, drop_left=batches.drop_left)
     record = IdleUseRecord(models.take_idle_uses, database, now)
     async with (
         record.writing(),

@@ -34,7 +34,11 @@ class BatchUpkeep:
         database: Database,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        drop_left: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`drop_left` drops the batches of this process that could not be dropped before."""
+        self._drop_left = drop_left
         self._database = database
         self._now = now
         self._sleep = sleep
@@ -52,6 +56,8 @@ class BatchUpkeep:
     async def once(self) -> None:
         """Do all that is due now. Raises `StoreError`."""
         now = self._now()
+        if self._drop_left is not None:
+            await self._drop_left()
         async with self._database.write() as connection:
             await drop_unready(connection, now - UNREADY_FOR, now)
         async with self._database.write() as connection:

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.connection import AsyncConnection, connect
+from antiphon.store.database.disk import DatabaseDisk
 from antiphon.store.database.instance_lock import InstanceLock, NoInstanceLock, OnLockChange
 
 
@@ -25,7 +26,7 @@ class Backend(msgspec.Struct, frozen=True):
 
     SQLite reads and writes on different connections. `lost` returns why the opened database is no
     longer where it was, or `None`. `connect` takes a connection from a pool, or raises
-    `StoreError`.
+    `StoreError`. `disk` is `None` where the server of the database looks after its disk.
     """
 
     readers: Engine
@@ -34,3 +35,4 @@ class Backend(msgspec.Struct, frozen=True):
     acquire: Callable[[OnLockChange, bool], Awaitable[InstanceLock]] = acquire_nothing
     lost: Callable[[], str | None] = never_lost
     connect: Callable[[Engine], Awaitable[AsyncConnection]] = connect
+    disk: DatabaseDisk | None = None

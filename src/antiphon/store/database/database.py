@@ -1,6 +1,7 @@
 """One database, SQLite or PostgreSQL: transactions to read and to write, and notice of changes."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import CHANGES_ACCOUNTS, ChangeSignal
 from antiphon.store.database.connection import AsyncConnection, dispose, place_of
+from antiphon.store.database.disk import DiskUsage
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError, explained
 from antiphon.store.database.instance_lock import OnLockChange
 from antiphon.store.database.postgresql import open_postgresql
@@ -62,6 +64,21 @@ class Database:
     def lost(self) -> str | None:
         """The reason why the database is no longer where it was; `None` if it is there."""
         return self._backend.lost()
+
+    async def check_space(
+        self, connection: AsyncConnection, added: int = 0, *, beside: int = 0
+    ) -> None:
+        """Raise `DiskFullError` if so many bytes of rows would take the reserve of the disk.
+
+        `beside` is what has to stay free besides. `connection` is in a transaction of this
+        database. PostgreSQL's disk is not looked at.
+        """
+        if self._backend.disk is not None:
+            await self._backend.disk.check(connection, added, beside)
+
+    async def nearly_full(self) -> str | None:
+        """Return a sentence for the operator if less than the reserve of the disk is free."""
+        return None if self._backend.disk is None else await self._backend.disk.nearly_full()
 
     def _check_place(self) -> None:
         if (reason := self._backend.lost()) is not None:
@@ -137,16 +154,18 @@ async def open_database(
     patience_s: float = PATIENCE_S,
     connect: Callable[..., "Connection"] | None = None,
     clock: Callable[[], float] = monotonic,
+    disk_usage: DiskUsage = shutil.disk_usage,
 ) -> Database:
     """Open `sqlite+aiosqlite:///path` (created if it is missing) or `postgresql+asyncpg://…`.
 
     `connect` replaces `aiosqlite.connect` for connections to SQLite. By `clock`, in seconds, the
-    signal of changes looks each second whether the file of SQLite is still there.
+    signal of changes looks each second whether the file of SQLite is still there. `disk_usage` says
+    what is free on its disk.
     """
     parsed = parsed_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            return Database(await open_sqlite(parsed, patience_s, connect, clock))
+            return Database(await open_sqlite(parsed, patience_s, connect, clock, disk_usage))
         case "postgresql" | "postgres":
             return Database(open_postgresql(parsed, patience_s))
         case other:

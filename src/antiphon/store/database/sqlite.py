@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.disk import DatabaseDisk, DiskUsage
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError, explained
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ async def open_sqlite(
     patience_s: float,
     connect: Connect | None = None,
     clock: Callable[[], float] = monotonic,
+    disk_usage: DiskUsage = shutil.disk_usage,
 ) -> Backend:
     """Open the file; create it if it is missing, readable only by its owner."""
     path = _path(url)
@@ -52,6 +55,7 @@ async def open_sqlite(
         writers=_engine(path, connect, "BEGIN IMMEDIATE", patience_s, connections=1),
         watch=watch,
         lost=file.lost,
+        disk=DatabaseDisk(path, disk_usage),
     )
 
 
