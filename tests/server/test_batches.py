@@ -79,6 +79,9 @@ async def org(settings: dict[str, Any], organization: StartOrganization) -> Orga
 SLOW = {"messages": [{"role": "user", "content": "be slow"}]}
 
 
+@pytest.mark.covers("routes: POST /v1/messages/batches", "effect")
+@pytest.mark.covers("routes: GET /v1/messages/batches/{id}", "effect")
+@pytest.mark.covers("routes: GET /v1/messages/batches/{id}/results", "effect")
 async def test_batch_is_created_processed_and_read(org: Organization) -> None:
     made = await org.caller.post(BATCHES, requests({}, {"model": "unknown"}, {"stream": True}))
     assert made.status == 200
@@ -111,6 +114,7 @@ async def test_batch_is_created_processed_and_read(org: Organization) -> None:
     )
 
 
+@pytest.mark.covers("routes: GET /v1/messages/batches", "effect")
 async def test_batches_are_listed_newest_first_in_pages(org: Organization) -> None:
     made = []
     for _ in range(3):
@@ -189,6 +193,7 @@ async def test_running_batch_has_no_results_and_is_polled_and_not_deleted(
     assert deletion.error == (400, "invalid_request_error", kept)
 
 
+@pytest.mark.covers("routes: POST /v1/messages/batches/{id}/cancel", "effect")
 async def test_cancelled_batch_ends_with_results(org: Organization) -> None:
     made = await org.caller.post(BATCHES, requests(*[SLOW] * 30))
     assert made.status == 200, made.json
@@ -235,6 +240,7 @@ async def test_batch_is_cancelled_once(organization: StartOrganization) -> None:
     assert (await org.caller.post(f"{BATCHES}/{batch_id}/cancel", b"")).json == first.json
 
 
+@pytest.mark.covers("routes: DELETE /v1/messages/batches/{id}", "effect")
 async def test_ended_batch_is_deleted_with_its_results(org: Organization) -> None:
     batch_id = (await org.caller.post(BATCHES, requests({}))).json["id"]
     await ended(org.caller, batch_id)
