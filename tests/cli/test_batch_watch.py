@@ -83,7 +83,29 @@ ENDED = progress(100, 5000, 42 * 10**7, ended_at=NOON)
 async def test_speed_and_time_left_are_those_of_the_last_minute() -> None:
     slow = [progress(0) for _ in range(40)]
     said = await watched(*slow, progress(10, 600), ENDED)
-    assert "10 of 100 done, 0 failed, 10 tokens/s, $0.00, 9m00s left" in said
+    assert "10 of 100 done, 0 failed, 10 tokens/s, $0.0000, 9m00s left" in said
+
+
+async def test_speed_is_unknown_until_ten_results_have_come_while_it_is_watched() -> None:
+    # 40 results were there before, and at the first looks more come than later.
+    few = [progress(40 + done, 100 * done) for done in range(10)]
+    said = await watched(*few, progress(50, 1000), progress(90, 5000), ENDED)
+    lines = said.splitlines()
+    assert [line for line in lines[:-1] if "tokens/s" in line or "left" in line] == [
+        "50 of 100 done, 0 failed, 50 tokens/s, $0.0000, 1m40s left",
+        "90 of 100 done, 0 failed, 227 tokens/s, $0.0000, 4s left",
+    ]
+
+
+async def test_second_line_is_printed_soon_and_the_next_ones_once_a_minute() -> None:
+    printed = [await lines_within(seconds) for seconds in (8, 10, 68, 70, 128, 130)]
+    assert printed == [1, 2, 2, 3, 3, 4]
+
+
+async def lines_within(seconds: int) -> int:
+    """Return how many lines are printed until then while nothing happens."""
+    looks = [progress(1, requests=1000) for _ in range(int(seconds / EVERY_S) + 1)]
+    return len((await watched(*looks, ENDED)).splitlines()) - 1
 
 
 async def test_database_that_is_away_is_asked_again() -> None:
@@ -92,7 +114,7 @@ async def test_database_that_is_away_is_asked_again() -> None:
     lines = said.splitlines()
     assert lines[1] == "The database at db cannot be reached. Trying again …"
     assert lines[2].startswith("2 of 100 done")
-    assert lines[-1] == "100 of 100 done, 0 failed, $0.42"
+    assert lines[-1] == "100 of 100 done, 0 failed, $0.4200"
 
 
 async def test_defect_of_the_database_ends_the_watch() -> None:
@@ -130,13 +152,13 @@ async def test_bar_of_a_terminal_fits_and_has_text_and_note_below(width: int) ->
 def test_longest_line_fits_into_a_terminal() -> None:
     much = progress(98_000, 10**7, 123 * 10**9, requests=100_000, errored=1_234)
     line = line_of(much, Speed(requests=0.01, tokens=12_345))
-    assert line == "99,234 of 100,000 done, 1,234 failed, 12,345 tokens/s, $123.00, 21h16m left"
+    assert line == "99,234 of 100,000 done, 1,234 failed, 12,345 tokens/s, $123.0000, 21h16m left"
     assert len(line) <= 80
 
 
 def test_canceled_requests_are_told_apart() -> None:
     line = line_of(progress(1, canceled=2, expired=3, errored=4), None)
-    assert line == "10 of 100 done, 7 failed, 2 canceled, $0.00"
+    assert line == "10 of 100 done, 7 failed, 2 canceled, $0.0000"
 
 
 @pytest.mark.parametrize(

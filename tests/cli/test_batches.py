@@ -63,7 +63,7 @@ def test_batch_is_created_watched_read_and_deleted(shell: Shell, tmp_path: Path)
 
     answer(shell, batch["id"])
     watched = shell(f"batches watch {batch['id']}").splitlines()
-    assert watched[0] == "2 of 2 done, 1 failed, $0.00"
+    assert watched[0] == "2 of 2 done, 1 failed, $0.0000"
     assert "1 succeeded, 1 errored, 0 canceled, 0 expired." in watched[-1]
     lines = [json.loads(line) for line in shell(f"batches results {batch['id']}").splitlines()]
     # The command line has no key.
@@ -345,5 +345,5 @@ def test_interrupted_watch_says_how_to_go_on(
     monkeypatch.setattr("antiphon.cli.batches.asyncio.sleep", interrupt)
     assert main(["batches", "watch", batch_id, "--data-dir", str(shell.data_dir)]) == 130
     said = capsys.readouterr()
-    assert said.out == "0 of 1 done, 0 failed, $0.00\n"
+    assert said.out == "0 of 1 done, 0 failed, $0.0000\n"
     assert said.err == f"The batch goes on: `antiphon batches watch {batch_id}` shows it again.\n"

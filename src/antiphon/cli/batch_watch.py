@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from antiphon.cli.output import dollars
 from antiphon.service.batches.batches import BatchProgress
 from antiphon.store.database.errors import DatabaseUnavailableError
 
@@ -18,6 +17,10 @@ EVERY_S: Final = 2.0
 """How often the database is asked."""
 LINE_EVERY_S: Final = 60.0
 """How often a line is printed where nothing else happens."""
+SECOND_LINE_AFTER_S: Final = 10.0
+"""When the second line is printed: the first one comes before anything can be measured."""
+FEWEST_MEASURED: Final = 10
+"""So many results have to come before they say how fast a batch is."""
 _SAMPLES: Final = 31
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -51,6 +54,7 @@ async def watch(
     Raises what `look` raises otherwise, as for a batch that is deleted meanwhile.
     """
     samples: deque[tuple[float, int, int]] = deque(maxlen=_SAMPLES)
+    done_before: int | None = None
     while True:
         try:
             progress = await look()
@@ -59,9 +63,11 @@ async def watch(
         else:
             batch = progress.batch
             done = batch.requests - batch.processing
+            done_before = done if done_before is None else done_before
             samples.append((clock(), done, progress.used.output_tokens))
+            speed = _speed(samples) if done - done_before >= FEWEST_MEASURED else None
             note = batch.waits_for if batch.ended_at is None else None
-            display.show(progress, _speed(samples), note)
+            display.show(progress, speed, note)
             if batch.ended_at is not None:
                 return progress
         await sleep(EVERY_S)
@@ -78,7 +84,7 @@ def _speed(samples: deque[tuple[float, int, int]]) -> Speed | None:
 def line_of(progress: BatchProgress, speed: Speed | None) -> str:
     """Return a progress as text.
 
-    `1,200 of 100,000 done, 3 failed, 850 tokens/s, $0.42, 2h05m left`
+    `1,200 of 100,000 done, 3 failed, 850 tokens/s, $0.4200, 2h05m left`
     """
     batch = progress.batch
     done = batch.requests - batch.processing
@@ -87,7 +93,7 @@ def line_of(progress: BatchProgress, speed: Speed | None) -> str:
         parts.append(f"{batch.canceled:,} canceled")
     if batch.ended_at is None and speed is not None:
         parts.append(f"{speed.tokens:,.0f} tokens/s")
-    parts.append(f"${_amount(progress.used.cost)}")
+    parts.append(f"${progress.used.cost / 10**9:,.4f}")
     if batch.ended_at is None and speed is not None and speed.requests > 0:
         parts.append(f"{duration(batch.processing / speed.requests)} left")
     return ", ".join(parts)
@@ -105,12 +111,6 @@ def duration(seconds: float) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE}m{whole % _MINUTE:02}s"
     return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
-
-
-def _amount(nano_dollars: int) -> str:
-    """Return dollars to the cent, less than one exactly."""
-    unit = 10**7 if nano_dollars >= 10**9 else 1
-    return dollars(nano_dollars // unit * unit)
 
 
 def open_display(clock: Callable[[], float], *, stderr: bool) -> Display:
@@ -166,13 +166,14 @@ class BarDisplay:
 
 
 class LineDisplay:
-    """A line at the start, at every tenth, at each new note, and at least once a minute."""
+    """A line at the start, 10 s later, at every tenth, at each new note, and once a minute."""
 
     def __init__(self, console: "Console", clock: Callable[[], float]) -> None:
         self._console = console
         self._clock = clock
         self._said: tuple[object, ...] = ()
-        self._at = 0.0
+        self._due_at = 0.0
+        self._pause_s = SECOND_LINE_AFTER_S
 
     def show(self, progress: BatchProgress, speed: Speed | None, note: str | None) -> None:
         batch = progress.batch
@@ -187,6 +188,7 @@ class LineDisplay:
 
     def _say(self, text: str, *what: object) -> None:
         now = self._clock()
-        if what != self._said or now >= self._at + LINE_EVERY_S:
-            self._said, self._at = what, now
+        if what != self._said or now >= self._due_at:
+            self._said, self._due_at = what, now + self._pause_s
+            self._pause_s = LINE_EVERY_S
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
