@@ -43,11 +43,11 @@ _OTHERS: Final = {
     "messages": "a request of the Messages API stands in `params`, beside a `custom_id`",
 }
 # What a file begins with that is no lines of JSON, and what is to be done with it.
-_UTF_16: Final = "the file is UTF-16: save it as UTF-8"
+_UTF_16: Final = "The file is UTF-16: save it as UTF-8"
 _NO_LINES: Final = {
-    b"\x1f\x8b": "the file is compressed: unpack it first",
-    b"\x28\xb5\x2f\xfd": "the file is compressed: unpack it first",
-    b"PK\x03\x04": "the file is compressed: unpack it first",
+    b"\x1f\x8b": "The file is compressed: unpack it first",
+    b"\x28\xb5\x2f\xfd": "The file is compressed: unpack it first",
+    b"PK\x03\x04": "The file is compressed: unpack it first",
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,
 }
