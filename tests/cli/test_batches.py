@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import Any
 import pytest
 
 from antiphon.cli import main
+from antiphon.cli.batches import LISTED, done_of, row_of
+from antiphon.cli.tables import say_table
+from antiphon.core.batches import described
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.settings import Settings
 from antiphon.store.batches.listing import find_batch
+from antiphon.wire.batches import RequestCounts
 from cli.conftest import Shell
+from support.batches import a_batch
 
 PARAMS = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 LINE = 'A line is {"custom_id": "…", "params": {…}}, and params are a body of /v1/messages'
@@ -152,6 +158,37 @@ def test_batch_of_a_workspace_is_found_with_its_flag(shell: Shell, tmp_path: Pat
 def test_default_workspace_can_be_named(shell: Shell, tmp_path: Path) -> None:
     batch_id = shell.json(f"batches create {write(tmp_path / 'q', request())}")["id"]
     assert [one["id"] for one in shell.json("batches list --workspace Default")] == [batch_id]
+
+
+@pytest.mark.parametrize(
+    ("counts", "done"),
+    [
+        ({"processing": 50}, "0/50"),
+        ({"processing": 1, "succeeded": 48, "errored": 1}, "49/50, 1 failed"),
+        ({"processing": 0, "errored": 1, "expired": 999}, "1,000/1,000, 1,000 failed"),
+        ({"processing": 0, "succeeded": 1, "canceled": 2}, "3/3, 2 canceled"),
+    ],
+)
+def test_counts_of_a_batch_are_one_column(counts: dict[str, int], done: str) -> None:
+    assert done_of(RequestCounts(**counts)) == done
+
+
+@pytest.mark.parametrize("failed", [0, 3, 90_000])
+def test_listing_fits_into_80_columns_with_every_column(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failed: int
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    made = {"requests": 100_000, "succeeded": 97, "errored": failed}
+    batch = a_batch("msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d", **made)
+    say_table([row_of(described(batch, ""))], LISTED)
+    said = capsys.readouterr()
+    assert said.err == ""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", said.out)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines()[0].split() == ["id", "status", "done", "created"]
+    row = (batch.id, "in_progress", *done_of(described(batch, "").request_counts).split())
+    assert {*row, f"{batch.created_at:%Y-%m-%d}", "12:00"} <= set(text.split())
 
 
 def test_listing_says_how_many_it_leaves_out(shell: Shell, tmp_path: Path) -> None:

@@ -37,12 +37,18 @@ from antiphon.service.models import catalogue_of
 from antiphon.settings import Settings
 from antiphon.store.batches.rows import Batch
 from antiphon.wire.base import BETAS
-from antiphon.wire.batches import DeletedBatch, MessageBatch
+from antiphon.wire.batches import DeletedBatch, MessageBatch, RequestCounts
 from antiphon.wire.errors import shortened
 
 T = TypeVar("T")
 
 MOST_LISTED: Final = 1000
+LISTED: Final = TableForm(
+    empty="There are no batches.",
+    texts=("done",),
+    least_useful=("created",),
+    folding={"created": len("2026-11-28")},
+)
 _EXAMPLES = """examples:
   antiphon batches create questions.jsonl
   antiphon batches watch msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d
@@ -163,15 +169,9 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
     batches, has_more = open_session(settings, read)
     where = "" if arguments.workspace is None else f" in workspace {arguments.workspace!r}"
-    status = print_listing(
-        arguments,
-        [_shown(batch) for batch in batches],
-        _row,
-        TableForm(
-            empty=f"There are no batches{where}: `antiphon batches create` makes one.",
-            least_useful=("created", "canceled", "expired", "succeeded", "errored"),
-        ),
-    )
+    empty = f"There are no batches{where}: `antiphon batches create` makes one."
+    form = replace(LISTED, empty=empty)
+    status = print_listing(arguments, [_shown(batch) for batch in batches], row_of, form)
     if not arguments.json:
         for batch in batches:
             if batch.waits_for is not None and batch.ended_at is None:
@@ -181,18 +181,27 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     return status
 
 
-def _row(batch: MessageBatch) -> dict[str, Any]:
-    counts = batch.request_counts
+def row_of(batch: MessageBatch) -> dict[str, Any]:
+    """Return the row of a batch in the listing, as `LISTED` prints it."""
     return {
         "id": batch.id,
         "status": batch.processing_status,
-        "processing": counts.processing,
-        "succeeded": counts.succeeded,
-        "errored": counts.errored,
-        "canceled": counts.canceled,
-        "expired": counts.expired,
+        "done": done_of(batch.request_counts),
         "created": day(batch.created_at),
     }
+
+
+def done_of(counts: RequestCounts) -> str:
+    """Return how many requests have a result, and how many of these are no answers.
+
+    `49/50, 1 failed, 2 canceled`; a request that expired has failed, as `watch` says it.
+    """
+    failed = counts.errored + counts.expired
+    done = counts.succeeded + failed + counts.canceled
+    parts = [f"{done:,}/{done + counts.processing:,}"]
+    parts += [f"{failed:,} failed"] if failed else []
+    parts += [f"{counts.canceled:,} canceled"] if counts.canceled else []
+    return ", ".join(parts)
 
 
 def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
