@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,10 +62,14 @@ def test_batch_is_created_watched_read_and_deleted(shell: Shell, tmp_path: Path)
     file = write(tmp_path / "q.jsonl", request("a"), b"", request("b", model="gpt"))
     said = shell.both(f"batches create {file}")
     batch = shell.json("batches list")[0]
-    assert f"Batch {batch['id']} has 2 requests. `antiphon batches watch {batch['id']}`" in said
+    watch = f"`antiphon batches watch {batch['id']} --data-dir {shell.data_dir}`"
+    assert f"Batch {batch['id']} has 2 requests. {watch} shows its progress." in said
     assert "No model of these settings answers to gpt" in said
     assert (batch["processing_status"], batch["request_counts"]["processing"]) == ("in_progress", 2)
-    assert shell.complaint(f"batches results {batch['id']}").endswith("has no available results.")
+    assert shell.complaint(f"batches results {batch['id']}") == (
+        f"batch {batch['id']} has not ended (0/2), and its results come then; {watch} shows its "
+        "progress"
+    )
     assert "In progress batches cannot" in shell.complaint(f"batches delete {batch['id']}")
 
     answer(shell, batch["id"])
@@ -78,10 +83,10 @@ def test_batch_is_created_watched_read_and_deleted(shell: Shell, tmp_path: Path)
     assert kinds == {"a": "succeeded", "b": "errored"}
 
     assert "is deleted" in shell(f"batches delete {batch['id']} --yes")
-    assert shell("batches list").startswith("There are no batches: `antiphon batches create`")
+    assert shell("batches list").startswith("There are no batches: `antiphon batches create F")
     assert shell.complaint(f"batches watch {batch['id']}") == (
         f"there is no batch '{batch['id']}' in the Default workspace (--workspace names another); "
-        "`antiphon batches list` shows them"
+        f"`antiphon batches list --data-dir {shell.data_dir}` shows them"
     )
 
 
@@ -142,12 +147,16 @@ def test_batch_of_a_workspace_is_found_with_its_flag(shell: Shell, tmp_path: Pat
     shell("workspaces create research")
     file = write(tmp_path / "q.jsonl", request())
     said = shell(f"batches create {file} --workspace research")
-    assert "--workspace research` shows its progress." in said
+    assert " --workspace research` shows its progress." in said
     batch_id = shell.json("batches list --workspace research")[0]["id"]
     assert shell.json("batches list") == []
     assert "in the Default workspace" in shell.complaint(f"batches cancel {batch_id} --yes")
     assert "there is no workspace" in shell.complaint("batches list --workspace none")
-    assert "is canceled" in shell(f"batches cancel {batch_id} --workspace research --yes")
+    said = shell(f"batches cancel {batch_id} --workspace research --yes")
+    assert said == (
+        f"Batch {batch_id} is being canceled; `antiphon batches watch {batch_id} "
+        f"--data-dir {shell.data_dir} --workspace research` shows when it has ended.\n"
+    )
     status = shell.json("batches list --workspace research")[0]["processing_status"]
     assert status in {"canceling", "ended"}
     shell("workspaces archive research --yes")
@@ -158,6 +167,19 @@ def test_batch_of_a_workspace_is_found_with_its_flag(shell: Shell, tmp_path: Pat
 def test_default_workspace_can_be_named(shell: Shell, tmp_path: Path) -> None:
     batch_id = shell.json(f"batches create {write(tmp_path / 'q', request())}")["id"]
     assert [one["id"] for one in shell.json("batches list --workspace Default")] == [batch_id]
+
+
+def test_suggested_command_repeats_what_the_caller_gave_quoted_for_a_shell(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = (tmp_path / "antiphon.toml").rename(tmp_path / "my settings.toml")
+    flags = ["--config", str(config), "--data-dir", str(shell.data_dir), "--workspace", "Default"]
+    file = write(tmp_path / "q.jsonl", request())
+    assert main(["batches", "create", str(file), *flags]) == 0
+    (command,) = re.findall("`antiphon (.*)`", capsys.readouterr().out)
+    family, action, batch_id, *given = shlex.split(command)
+    assert (family, action, given) == ("batches", "watch", flags)
+    assert main(["batches", "cancel", batch_id, "--yes", *given]) == 0
 
 
 @pytest.mark.parametrize(
@@ -285,7 +307,9 @@ def test_same_file_with_the_same_key_is_the_same_batch(shell: Shell, tmp_path: P
     assert made[0] == made[1]
     assert len(shell.json("batches list")) == 1
     said = shell.complaint(f"batches create {other} {keyed}")
-    assert said == "--idempotency-key: it has been used for another request"
+    assert said == (
+        f"--idempotency-key: it has been used for another file, of {made[0]}; use another key"
+    )
     said = shell.complaint(f"batches create {other} --idempotency-key ü")
     assert said == "--idempotency-key: Input should be 1 to 255 printable ASCII characters"
 
@@ -383,4 +407,7 @@ def test_interrupted_watch_says_how_to_go_on(
     assert main(["batches", "watch", batch_id, "--data-dir", str(shell.data_dir)]) == 130
     said = capsys.readouterr()
     assert said.out == "0 of 1 done, 0 failed, $0.0000\n"
-    assert said.err == f"The batch goes on: `antiphon batches watch {batch_id}` shows it again.\n"
+    assert said.err == (
+        f"The batch goes on: `antiphon batches watch {batch_id} --data-dir {shell.data_dir}` "
+        "shows it again.\n"
+    )

@@ -26,6 +26,8 @@ from antiphon.service.models import LimitGroups
 from antiphon.service.reports import UsageSummary
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
+from antiphon.store.batches.create import find_repeated
+from antiphon.store.batches.rows import Batch
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.database import Database
 from antiphon.store.directory import read_directory
@@ -43,6 +45,7 @@ class AdminSession(msgspec.Struct, frozen=True):
 
     administration: Administration
     batches: Batches
+    batch_made_with: Callable[[bytes], Awaitable[Batch | None]]
     used: UsageSummary
     idle_use: IdleUseSummary
     now: datetime
@@ -160,6 +163,10 @@ def open_session(
                 key = await signing_key_of(database, os.urandom)
                 return partial(salt_of, key, directory.organization.id)
 
+            async def batch_made_with(key: bytes) -> Batch | None:
+                async with database.read() as connection:
+                    return await find_repeated(connection, key)
+
             transactions = AdminTransactions(database, os.urandom, now)
             # Only a running server knows its holds for running requests.
             seed = await SpentTotals(database, now, with_settled=False)()
@@ -176,6 +183,7 @@ def open_session(
                 AdminSession(
                     administration,
                     _batches(settings, database, now),
+                    batch_made_with,
                     UsageSummary(transactions),
                     IdleUseSummary(transactions),
                     now(),

@@ -2,14 +2,12 @@
 
 import argparse
 import asyncio
-import os
+import shlex
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -24,15 +22,17 @@ from antiphon.cli.command import (
     add_command,
     add_confirmation,
     confirm,
+    repeated_flags,
 )
+from antiphon.cli.new_file import new_file
 from antiphon.cli.output import day, hint, print_change, say, say_json
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.batches import described
-from antiphon.core.errors import NotFoundError
+from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.pagination import IdCursor
 from antiphon.core.validation.bodies import BETA_NAME, VERSIONS
 from antiphon.core.validation.versions import OLDEST
-from antiphon.service.batches.batches import BatchHeaders, BatchOwner
+from antiphon.service.batches.batches import BatchHeaders, BatchOwner, repeat_key
 from antiphon.service.models import catalogue_of
 from antiphon.settings import Settings
 from antiphon.store.batches.rows import Batch
@@ -140,7 +140,15 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
         async def create(session: AdminSession) -> Batch:
             owner = await _owner(session, arguments)
             asked = BatchHeaders(arguments.api_version, betas, arguments.idempotency_key)
-            return await session.batches.create(owner, asked, file.pieces())
+            try:
+                return await session.batches.create(owner, asked, file.pieces())
+            except InvalidRequestError as error:
+                if (made := await _made_before(session, owner, asked)) is None:
+                    raise
+                raise CommandError(
+                    f"--idempotency-key: it has been used for another file, of {made.id}; use "
+                    "another key"
+                ) from error
 
         batch = open_session(settings, create)
     if arguments.json:
@@ -148,8 +156,8 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         number = f"{batch.requests:,} request{'' if batch.requests == 1 else 's'}"
         say(
-            f"Batch {batch.id} has {number}. `antiphon batches watch {batch.id}"
-            f"{_flags(arguments)}` shows its progress."
+            f"Batch {batch.id} has {number}. {_command(arguments, 'watch', batch.id)} shows its "
+            "progress."
         )
     if checked.unknown_models:
         names = ", ".join(shortened(name) for name in checked.unknown_models)
@@ -158,6 +166,15 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
             "settings, such requests end with an error."
         )
     return 0
+
+
+async def _made_before(
+    session: AdminSession, owner: BatchOwner, asked: BatchHeaders
+) -> Batch | None:
+    """Return the batch that was made with the same idempotency key, if there is one."""
+    if asked.idempotency_key is None:
+        return None
+    return await session.batch_made_with(repeat_key(owner, asked.idempotency_key))
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -169,8 +186,8 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
     batches, has_more = open_session(settings, read)
     where = "" if arguments.workspace is None else f" in workspace {arguments.workspace!r}"
-    empty = f"There are no batches{where}: `antiphon batches create` makes one."
-    form = replace(LISTED, empty=empty)
+    makes_one = f"{_command(arguments, 'create', 'FILE')} makes one."
+    form = replace(LISTED, empty=f"There are no batches{where}: {makes_one}")
     status = print_listing(arguments, [_shown(batch) for batch in batches], row_of, form)
     if not arguments.json:
         for batch in batches:
@@ -219,10 +236,7 @@ def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
         batch = open_session(settings, use)
     except KeyboardInterrupt:
         display.close()
-        hint(
-            "The batch goes on: "
-            f"`antiphon batches watch {arguments.batch}{_flags(arguments)}` shows it again."
-        )
+        hint(f"The batch goes on: {_command(arguments, 'watch', arguments.batch)} shows it again.")
         raise
     finally:
         display.close()
@@ -230,7 +244,7 @@ def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
     done = (
         f"Batch {batch.id} has ended: {counts.succeeded:,} succeeded, {counts.errored:,} errored, "
         f"{counts.canceled:,} canceled, {counts.expired:,} expired. "
-        f"`antiphon batches results {batch.id}{_flags(arguments)}` prints the results."
+        f"{_command(arguments, 'results', batch.id)} prints the results."
     )
     return print_change(arguments, _shown(batch), done)
 
@@ -238,11 +252,18 @@ def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
 def _results(arguments: argparse.Namespace, settings: Settings) -> int:
     async def write(session: AdminSession) -> None:
         owner = await _owner(session, arguments)
-        lines = await _found(arguments, lambda: session.batches.results(owner, arguments.batch))
+        batch = await _found(arguments, lambda: session.batches.show(owner, arguments.batch))
+        if batch.ended_at is None:
+            done = done_of(_shown(batch).request_counts)
+            raise CommandError(
+                f"batch {batch.id} has not ended ({done}), and its results come then; "
+                f"{_command(arguments, 'watch', batch.id)} shows its progress"
+            )
+        lines = await session.batches.results(owner, batch.id)
         if arguments.output in {None, STDIN}:
             await _copy(lines, sys.stdout.buffer)
             return
-        with _new_file(Path(arguments.output)) as file:
+        with new_file(Path(arguments.output)) as file:
             await _copy(lines, file)
 
     open_session(settings, write)
@@ -257,39 +278,6 @@ async def _copy(lines: AsyncIterator[bytes], file: IO[bytes]) -> None:
     file.flush()
 
 
-@contextmanager
-def _new_file(path: Path) -> Generator[IO[bytes]]:
-    """Write a file that is there whole at the end of the block, or not at all.
-
-    Raises `CommandError` if there is one of this name, and `OSError`.
-    """
-    taken = CommandError(f"{path} exists; name another file")
-    if path.exists() or path.is_symlink():
-        raise taken
-    folder = path.parent
-    if not folder.is_dir():
-        raise CommandError(f"there is no folder {folder}")
-    with NamedTemporaryFile(dir=folder, prefix=f".{path.name}.", delete=False) as file:
-        unfinished = Path(file.name)
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            try:
-                # Unlike a rename, it never replaces a file.
-                path.hardlink_to(unfinished)
-            except FileExistsError as error:
-                raise taken from error
-            except OSError:
-                # This file system has no such links.
-                if path.exists():
-                    raise taken from None
-                unfinished.rename(path)
-        finally:
-            with suppress(FileNotFoundError):
-                unfinished.unlink()
-
-
 def _cancel(arguments: argparse.Namespace, settings: Settings) -> int:
     async def cancel(session: AdminSession) -> Batch:
         owner = await _owner(session, arguments)
@@ -298,7 +286,11 @@ def _cancel(arguments: argparse.Namespace, settings: Settings) -> int:
         return await session.batches.cancel(owner, arguments.batch)
 
     batch = open_session(settings, cancel)
-    return print_change(arguments, _shown(batch), f"Batch {batch.id} is canceled.")
+    done = (
+        f"Batch {batch.id} is being canceled; {_command(arguments, 'watch', batch.id)} shows when "
+        "it has ended."
+    )
+    return print_change(arguments, _shown(batch), done)
 
 
 def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -331,8 +323,6 @@ async def _found(arguments: argparse.Namespace, use: Callable[[], Awaitable[T]])
     try:
         return await use()
     except NotFoundError as error:
-        if "not found" not in str(error):
-            raise
         where = (
             "the Default workspace (--workspace names another)"
             if arguments.workspace is None
@@ -340,13 +330,13 @@ async def _found(arguments: argparse.Namespace, use: Callable[[], Awaitable[T]])
         )
         raise CommandError(
             f"there is no batch {shortened(arguments.batch)!r} in {where}; "
-            "`antiphon batches list` shows them"
+            f"{_command(arguments, 'list')} shows them"
         ) from error
 
 
-def _flags(arguments: argparse.Namespace) -> str:
-    """Return the flag that finds the same batch again."""
-    return "" if arguments.workspace is None else f" --workspace {arguments.workspace}"
+def _command(arguments: argparse.Namespace, *words: str) -> str:
+    """Return a command of this family for a message, which finds the same batches."""
+    return f"`antiphon batches {shlex.join(words)}{repeated_flags(arguments)}`"
 
 
 def _shown(batch: Batch) -> MessageBatch:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -142,6 +143,20 @@ def with_arguments_named(message: str, command: argparse.ArgumentParser) -> str:
             named = action.option_strings[-1] if action.option_strings else action.metavar
             return f"{named}: {message[found.end() :]}"
     return message
+
+
+def repeated_flags(arguments: argparse.Namespace) -> str:
+    """Return the flags with which another command finds the same objects, each after a space.
+
+    They are those of this command that say which settings, data folder and workspace are meant, in
+    the words of the caller and quoted for a shell; a folder stays relative to the current one.
+    """
+    given = (
+        ("--config", arguments.config),
+        ("--data-dir", arguments.data_dir),
+        ("--workspace", getattr(arguments, "workspace", None)),
+    )
+    return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in given if value)
 
 
 def actions_of(family: argparse.ArgumentParser) -> Any:
