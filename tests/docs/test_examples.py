@@ -1,5 +1,6 @@
 """The examples of the README and of the guides run as they stand."""
 
+import json
 import os
 import re
 import shlex
@@ -68,6 +69,7 @@ EXAMPLES = [
 ]
 TOML = [one for one in EXAMPLES if one.language == "toml"]
 RUN = [one for one in EXAMPLES if one.language != "toml" and one.reason is None]
+RESULT_TYPES = ["succeeded", "errored", "canceled", "expired"]
 (SCRIPT,) = (one for one in TOML if one.page == "test-your-code.md")
 
 
@@ -101,6 +103,20 @@ def shell(example: Example, folder: Path, before: str = "") -> str:
     return done.stdout
 
 
+def write_batch_files(folder: Path) -> list[str]:
+    """Write the results that the guide of batches shows, and a request for each.
+
+    Returns the lines of the requests. A message is shortened on the page.
+    """
+    page = (DOCS / "how-to/message-batches.md").read_text(encoding="utf-8")
+    answers = re.findall(r'^\{"custom_id":"q-.*\n', page.replace(", …", ""), re.MULTILINE)
+    assert [json.loads(line)["result"]["type"] for line in answers] == RESULT_TYPES
+    requests = [f'{{"custom_id": "{json.loads(line)["custom_id"]}"}}\n' for line in answers]
+    folder.joinpath("answers.jsonl").write_text("".join(answers), encoding="utf-8")
+    folder.joinpath("questions.jsonl").write_text("".join(requests), encoding="utf-8")
+    return requests
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("examples")
@@ -122,7 +138,14 @@ def exports(program: Program) -> str:
     ("page", "said"),
     [
         ("README.md", [r'"text":"H2O', r"\AH2O|\nH2O"]),
-        ("message-batches.md", [r'"type":"message_batch".*"processing":1,']),
+        (
+            "message-batches.md",
+            [
+                r"\Aq-1 H2O .*\nq-2 H2O ",
+                r'"type":"message_batch".*"processing":1,',
+                r"\A3 requests to send again",
+            ],
+        ),
         ("cite-documents.md", [r"'The grass is green\.'"]),
         ("send-images-and-files.md", [r'"text":"H2O']),
         (
@@ -144,10 +167,19 @@ def test_requests_of_the_page_are_answered(
     exports: str, tmp_path: Path, page: str, said: list[str]
 ) -> None:
     tmp_path.joinpath("cat.png").write_bytes(png(8, 8))
+    write_batch_files(tmp_path)
     outputs = [shell(example, tmp_path, exports) for example in examples_of(page)]
     assert len(outputs) == len(said)
     for output, pattern in zip(outputs, said, strict=True):
         assert re.search(pattern, output), output
+
+
+def test_requests_without_an_answer_are_written_to_a_new_file(tmp_path: Path) -> None:
+    requests = write_batch_files(tmp_path)
+    (example,) = (one for one in examples_of("message-batches.md") if "again" in one.text)
+    shell(example, tmp_path)
+    again = tmp_path.joinpath("again.jsonl").read_text(encoding="utf-8")
+    assert again.splitlines(keepends=True) == requests[1:]
 
 
 # In the order in which a reader needs them: each goes on with what the one before has made.
