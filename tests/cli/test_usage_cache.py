@@ -134,6 +134,7 @@ def test_help_defines_the_columns(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["usage", "--help"])
     told = capsys.readouterr().out.partition("columns of --cache:\n")[2]
+    told = told.partition("columns of --engine:\n")[0]
     names = [line.strip().partition("  ")[0] for line in told.splitlines() if line[2:3].strip()]
     assert names == ["prompt", "written", "read", "hit rate", "saved"]
 
