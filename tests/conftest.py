@@ -1,5 +1,5 @@
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -177,7 +177,7 @@ async def platform(
     tmp_path: Path,
     sqlite_template: Path,
 ) -> AsyncGenerator[StartPlatform]:
-    """Makes platforms over the scripted engine, with these of its options."""
+    """Makes platforms over the scripted engine, with these of its options, and other models."""
     async with AsyncExitStack() as stack:
         # A server has its folder to itself: the first one the test's, others one in it.
         folders = chain([tmp_path], (tmp_path / f"server{number}" for number in count(2)))
@@ -191,6 +191,7 @@ async def platform(
             *,
             open_database: OpenDatabase = open_database,
             cache_minimum_tokens: int = MINIMUM_TOKENS,
+            others: Sequence[ModelSettings] = (),
             **options: Any,
         ) -> Platform:
             loaded = Settings.load(
@@ -206,9 +207,10 @@ async def platform(
                 cache_minimum_tokens=cache_minimum_tokens,
                 options=options,
             )
+            sources = [ModelSource(settings) for settings in (model, *others)]
             building = build_platform(
                 loaded,
-                [ModelSource(model)],
+                sources,
                 now=now,
                 clock=clock,
                 open_engine=open_engine,

@@ -6,9 +6,11 @@ import pytest
 
 from antiphon.store.batches.claims import (
     ClaimedRequest,
+    claim,
     clear_waits_for,
     close_stopped,
     give_back,
+    others_wait,
 )
 from antiphon.store.batches.create import NewRequest, begin_batch
 from antiphon.store.batches.listing import cancel_batch, stopped_batches
@@ -114,6 +116,34 @@ async def test_claim_is_bounded_by_bytes_but_has_one_request(database: Database)
     worker = await add_worker(database)
     assert len((await take(database, worker, size=399)).requests) == 3
     assert len((await take(database, worker, size=1)).requests) == 1
+
+
+async def test_claim_passes_over_the_batches_that_it_is_told(database: Database) -> None:
+    for number in range(4):
+        await add_batch(database, a_batch(f"msgbatch_{number}"), 2)
+    worker = await add_worker(database)
+    busy = {"msgbatch_0", "msgbatch_1", "msgbatch_2"}
+    async with database.write() as connection:
+        assert await others_wait(connection, NOON, busy)
+        claimed = await claim(connection, worker, 1, passed_over=busy)
+        assert keys(claimed.requests) == [("msgbatch_3", 0)]
+        assert await others_wait(connection, NOON, busy)
+        claimed = await claim(connection, worker, 5, passed_over=busy)
+        assert keys(claimed.requests) == [("msgbatch_3", 1)]
+        assert not await others_wait(connection, NOON, busy)
+        assert (await claim(connection, worker, 5, passed_over=busy)).requests == ()
+    assert len((await take(database, worker)).requests) == 6
+
+
+async def test_batches_that_are_stopped_or_rest_do_not_wait(database: Database) -> None:
+    await add_batch(database, a_batch("msgbatch_0"), 1)
+    await add_batch(database, a_batch("msgbatch_1"), 1)
+    async with database.write() as connection:
+        await cancel_batch(connection, "wrkspc_a", "msgbatch_0", NOON)
+        await count_finished(connection, {}, NOON, {"msgbatch_1": "a spend limit"})
+        assert not await others_wait(connection, NOON, ())
+        await clear_waits_for(connection)
+        assert await others_wait(connection, NOON, ())
 
 
 async def test_claim_passes_over_what_is_not_ready_or_waits(database: Database) -> None:

@@ -1,6 +1,7 @@
 """The worker of batches, over the scripted engine: what it gives back, drops, and takes over."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
@@ -15,11 +16,13 @@ from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.spend import accounts_of
 from antiphon.core.limits.values import Balance, Scope
 from antiphon.service.batches.group_commit import Ending, GroupCommit
+from antiphon.service.batches.hand import FEWEST_IN_HAND, Hand
 from antiphon.service.batches.runs import BatchRequest, BatchRun, BatchRunner, RunSucceeded
-from antiphon.service.batches.tenure import Tenure, WorkerParts
+from antiphon.service.batches.tenure import PATIENCE_S, Tenure, WorkerParts
 from antiphon.service.batches.worker import BatchWorker
+from antiphon.service.limits.gate import Gate
 from antiphon.service.limits.seeding import SpentTotals
-from antiphon.settings import PriceSettings
+from antiphon.settings import ModelSettings, PriceSettings
 from antiphon.store.batches.commits import FinishedRequest, commit
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.rows import Batch, RowState
@@ -63,14 +66,18 @@ class RecordedRuns(BatchRunner):
 
     def note(self) -> None:
         self.most: dict[bytes, int] = {}
+        self.runs: Counter[bytes] = Counter()
 
-    async def run(self, request: BatchRequest) -> BatchRun:
+    async def run(
+        self, request: BatchRequest, begun: Callable[[], None] = lambda: None
+    ) -> BatchRun:
         self.at_once += 1
+        self.runs[request.params] += 1
         # Others that are begun together are here as well.
         await asyncio.sleep(0)
         self.most[request.params] = max(self.most.get(request.params, 0), self.at_once)
         try:
-            return await super().run(request)
+            return await super().run(request, begun)
         finally:
             self.at_once -= 1
 
@@ -83,6 +90,7 @@ class Workshop:
         one = org.platform
         self.database = one.database
         self.pauses: list[float] = []
+        self.patience_s, self.faster = PATIENCE_S, FASTER
         self.runner = RecordedRuns(
             one.messages, one.accounts, one.ledger, one.entropy, check_batch_params
         )
@@ -90,10 +98,14 @@ class Workshop:
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
-        await asyncio.sleep(seconds / FASTER)
+        await asyncio.sleep(seconds / self.faster)
 
     def parts(
-        self, commits: type[GroupCommit] = GroupCommit, *, counters_are_shared: bool = False
+        self,
+        commits: type[GroupCommit] = GroupCommit,
+        *,
+        counters_are_shared: bool = False,
+        hand: Hand | None = None,
     ) -> WorkerParts:
         one = self.org.platform
         return WorkerParts(
@@ -106,6 +118,8 @@ class Workshop:
             counters_are_shared=counters_are_shared,
             sleep=self.sleep,
             commits=commits,
+            hand=hand or Hand(),
+            patience_s=self.patience_s,
             # However busy the machine is.
             parting_s=60,
         )
@@ -117,8 +131,9 @@ class Workshop:
         *,
         counters_are_shared: bool = False,
         workers: int = 1,
+        hand: Hand | None = None,
     ) -> AsyncGenerator[list[BatchWorker]]:
-        parts = self.parts(commits, counters_are_shared=counters_are_shared)
+        parts = self.parts(commits, counters_are_shared=counters_are_shared, hand=hand)
         found = [BatchWorker(parts) for _ in range(workers)]
         tasks = [asyncio.create_task(worker.run()) for worker in found]
         try:
@@ -130,12 +145,18 @@ class Workshop:
                     await task
                 assert task.cancelled()
 
-    async def send(self, *texts: str, name: str = "msgbatch_1") -> None:
+    async def send(
+        self,
+        *texts: str,
+        name: str = "msgbatch_1",
+        model: str = "claude-x",
+        workspace_id: str | None = None,
+    ) -> None:
         """Make a batch with a request for each of these prompts."""
         await add_batch(
             self.database,
-            a_batch(name, self.org.clock(), workspace_id=None),
-            [NewRequest(at, f"r{at}", at, params(text)) for at, text in enumerate(texts)],
+            a_batch(name, self.org.clock(), workspace_id=workspace_id),
+            [NewRequest(at, f"r{at}", at, params(text, model)) for at, text in enumerate(texts)],
         )
 
     async def ended(self, name: str = "msgbatch_1") -> Batch:
@@ -182,15 +203,18 @@ async def until(found: Callable[[], Awaitable[T | None]]) -> T:
     return value
 
 
-def params(text: str) -> bytes:
-    return msgspec.json.encode({**HELLO, "messages": [{"role": "user", "content": text}]})
+def params(text: str, model: str = "claude-x") -> bytes:
+    body = {**HELLO, "model": model, "messages": [{"role": "user", "content": text}]}
+    return msgspec.json.encode(body)
 
 
 @pytest.fixture
 def workshop(organization: StartOrganization) -> Any:
-    async def start(settings: dict[str, Any] | None = None) -> Workshop:
+    async def start(settings: dict[str, Any] | None = None, **options: Any) -> Workshop:
         chosen = {"workers": 0, "admin_key": ADMIN, **(settings or {})}
-        org = await organization(chosen, price=PRICE, text="one two three", replies=REPLIES)
+        org = await organization(
+            chosen, price=PRICE, text="one two three", replies=REPLIES, **options
+        )
         return Workshop(org)
 
     return start
@@ -455,3 +479,134 @@ async def test_tenure_that_has_not_begun_leaves_nothing_to_close(workshop: Any) 
     assert begun.left == ()
     never = Tenure(shop.parts(), work, (begun,))
     assert never.left == (begun,)
+
+
+class Kept(GroupCommit):
+    """Counts the requests that are given back."""
+
+    given_back = 0
+
+    async def _store(self, endings: Any, *rest: Any) -> None:
+        Kept.given_back += sum(ending.finished is None for ending in endings)
+        await super()._store(endings, *rest)
+
+
+@pytest.fixture
+def crowded(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Starts a workshop where an interactive request is at the model `busy` all the time."""
+    monkeypatch.setattr(Kept, "given_back", 0)
+
+    async def start(**options: Any) -> tuple[Workshop, Gate]:
+        here = {"computes_here": True, "text": "one two three", "replies": REPLIES, **options}
+        busy = ModelSettings(id="busy", engine="scripted", price=PRICE, options=here)
+        shop: Workshop = await workshop(others=[busy])
+        # Batches rest for longer than a group of endings waits for its commit.
+        shop.patience_s, shop.faster = 0.05, 10
+        gate = shop.org.platform.models.find("busy").gate
+        await gate.enter()
+        return shop, gate
+
+    return start
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("sizes", [[100], [3] * 30], ids=["one", "many"])
+async def test_batches_of_a_busy_model_do_not_stop_those_of_another(
+    crowded: Any, sizes: list[int], workers: int
+) -> None:
+    shop, gate = await crowded()
+    busy = [f"msgbatch_busy{number:02}" for number in range(len(sizes))]
+    for name, size in zip(busy, sizes, strict=True):
+        await shop.send(*["Hi"] * size, name=name, model="busy")
+    async with shop.working(Kept, workers=workers):
+        await until(lambda: claimed(shop))
+        await shop.send(*["Hi"] * 50, name="msgbatch_same")
+        await shop.send(*["Hi"] * 50, name="msgbatch_other", workspace_id="wrkspc_b")
+        for name in ("msgbatch_same", "msgbatch_other"):
+            assert (await shop.ended(name)).succeeded == 50
+        assert (await stored_batch(shop.database, busy[0])).succeeded == 0
+        # What kept its place begins as soon as the model has room.
+        assert await claimed(shop)
+        gate.leave()
+        for name, size in zip(busy, sizes, strict=True):
+            assert (await shop.ended(name)).succeeded == size
+        await shop.settled()
+    assert {tries for (tries,) in await stored_rows(shop.database, "tries")} == {0}
+    assert len(await charged(shop.database)) == 100 + sum(sizes)
+
+
+async def claimed(shop: Workshop) -> int:
+    """Return how many requests workers own."""
+    return sum(state == RowState.CLAIMED for (state,) in await stored_rows(shop.database, "state"))
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_all_stays_in_hand_while_no_other_batch_has_work(crowded: Any, batches: int) -> None:
+    shop, gate = await crowded()
+    for number in range(batches):
+        await shop.send(*["Hi"] * 12, name=f"msgbatch_{number}", model="busy")
+    async with shop.working(Kept):
+        await until(lambda: claimed(shop))
+        await asyncio.sleep(20 * shop.patience_s)
+        rows = await stored_rows(shop.database, "state")
+        await asyncio.sleep(10 * shop.patience_s)
+        assert await stored_rows(shop.database, "state") == rows
+        owned = await stored_rows(shop.database, "batch_id", "worker")
+        assert {batch_id for batch_id, owner in owned if owner} == {row[0] for row in owned}
+        gate.leave()
+        for number in range(batches):
+            assert (await shop.ended(f"msgbatch_{number}")).succeeded == 12
+    assert Kept.given_back == 0
+
+
+@pytest.mark.parametrize("parks", [True, False])
+async def test_begun_requests_are_kept_when_they_make_way(crowded: Any, *, parks: bool) -> None:
+    shop, gate = await crowded(parks=parks)
+    gate.leave()
+    texts = ["a while" + " " * number for number in range(FEWEST_IN_HAND)]
+    await shop.send(*texts, *["Hi"] * 20, model="busy")
+    async with shop.working(Kept):
+        await until(lambda: held(shop, FEWEST_IN_HAND))
+        await gate.enter()
+        await shop.send(*["Hi"] * 20, name="msgbatch_2")
+        assert (await shop.ended("msgbatch_2")).succeeded == 20
+        assert await claimed(shop) >= FEWEST_IN_HAND
+        gate.leave()
+        assert (await shop.ended()).succeeded == FEWEST_IN_HAND + 20
+    assert Kept.given_back == 0
+    if parks:
+        assert {shop.runner.runs[params(text, "busy")] for text in texts} == {1}
+
+
+async def held(shop: Workshop, number: int) -> bool:
+    return len(shop.org.platform.models.find("busy").gate.batches.lane.running) == number
+
+
+async def test_what_has_not_begun_is_given_back_but_for_some(crowded: Any) -> None:
+    shop, gate = await crowded()
+    hand = Hand()
+    for _ in range(10):
+        hand.adapt(0)
+    await shop.send(*["Hi"] * 400, model="busy")
+    async with shop.working(Kept, hand=hand):
+        await until(lambda: claimed(shop))
+        await shop.send(*["Hi"] * 50, name="msgbatch_2")
+        assert (await shop.ended("msgbatch_2")).succeeded == 50
+        assert Kept.given_back == 400 - FEWEST_IN_HAND
+        gate.leave()
+        assert (await shop.ended()).succeeded == 400
+    assert {tries for (tries,) in await stored_rows(shop.database, "tries")} == {0}
+
+
+async def test_suspected_request_of_a_busy_model_makes_room(crowded: Any) -> None:
+    shop, gate = await crowded()
+    await shop.send(*["Hi"] * 3, model="busy")
+    async with shop.database.write() as connection:
+        await connection.execute(update(batch_requests).values(tries=2))
+    async with shop.working(Kept):
+        await until(lambda: claimed(shop))
+        await shop.send(*["Hi"] * 10, name="msgbatch_2")
+        assert (await shop.ended("msgbatch_2")).succeeded == 10
+        gate.leave()
+        assert (await shop.ended()).succeeded == 3
+    assert shop.runner.most[params("Hi", "busy")] == 1

@@ -47,8 +47,12 @@ async def run_to_ending(
     request: ClaimedRequest,
     batch: Batch,
     sleep: Callable[[float], Awaitable[None]],
+    begun: Callable[[], None],
 ) -> Ending:
-    """Run a request until it has an ending. Raises what `BatchRunner.run` raises."""
+    """Run a request until it has an ending. Raises what `BatchRunner.run` raises.
+
+    `begun` is called whenever a run of it is admitted.
+    """
     asked = BatchRequest(
         batch_id=batch.id,
         params=request.params,
@@ -60,7 +64,7 @@ async def run_to_ending(
     )
     failures, pause_s = 0, FIRST_PAUSE_S
     while True:
-        match await runner.run(asked):
+        match await runner.run(asked, begun):
             case RunSucceeded(message=message, entry=entry):
                 result = msgspec.json.encode(Succeeded(message=msgspec.Raw(message)))
                 return _result(request, RowState.SUCCEEDED, result, entry)

@@ -134,13 +134,16 @@ class BatchRunner:
         self._check = check
         self._log = EventLog(__name__)
 
-    async def run(self, request: BatchRequest) -> BatchRun:
+    async def run(
+        self, request: BatchRequest, begun: Callable[[], None] = lambda: None
+    ) -> BatchRun:
         """Run a request to its end, or until an interactive one needs the room.
 
+        `begun` is called when the request has been admitted: until then it waited for room.
         Raises `StoreError`, and defects. Whatever it raises, as when it is cancelled, the hold of
         the request is released.
         """
-        run = _Run(public_id(RUN_PREFIX, self._entropy(ID_ENTROPY)))
+        run = _Run(public_id(RUN_PREFIX, self._entropy(ID_ENTROPY)), begun)
         # It never ends by itself: to yield is to end it now.
         yielding = asyncio.timeout(None)
         now = asyncio.get_running_loop().time
@@ -203,17 +206,22 @@ class BatchRunner:
             batch_id=request.batch_id,
         )
         async with self._messages.batch_answer(params, context, make_way) as answer:
-            run.answer = answer
+            run.begin(answer)
             return msgspec.json.encode(await answer.message())
 
 
 class _Run:
     """A run under way; `is_due` once its entry is the caller's, to be committed."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, begun: Callable[[], None]) -> None:
         self.id = run_id
         self.answer: Answer | None = None
         self.is_due = False
+        self._begun = begun
+
+    def begin(self, answer: Answer) -> None:
+        self.answer = answer
+        self._begun()
 
     @property
     def entry(self) -> LedgerEntry | None:

@@ -24,6 +24,7 @@ from antiphon.service.accounts import Accounts
 from antiphon.service.batches.endings import EXHAUSTED, run_to_ending
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.service.batches.hand import Hand
+from antiphon.service.batches.in_hand import InHand
 from antiphon.service.batches.runs import BatchRunner
 from antiphon.service.ledger import Ledger
 from antiphon.store.batches.claims import (
@@ -31,6 +32,7 @@ from antiphon.store.batches.claims import (
     ClaimedRequest,
     claim,
     clear_waits_for,
+    others_wait,
 )
 from antiphon.store.batches.listing import stopped_batches
 from antiphon.store.batches.rows import Batch
@@ -56,6 +58,8 @@ IDLE_S: Final = 10.0
 HEARTBEAT_S: Final = 5.0
 RESTS_S: Final = 30.0
 """After this time batches that wait for money, or for a model, are tried again."""
+PATIENCE_S: Final = 5.0
+"""After so long with less than half of the hand done, batches that have none in it get room."""
 PARTING_S: Final = 5.0
 """The time that a stopping worker waits for a database that is away."""
 
@@ -77,6 +81,7 @@ class WorkerParts:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     commits: type[GroupCommit] = GroupCommit
     hand: Hand = field(default_factory=Hand)
+    patience_s: float = PATIENCE_S
     parting_s: float = PARTING_S
 
 
@@ -92,8 +97,8 @@ class Tenure:
         self._before = before
         self._begun = False
         self._id = public_id("batchworker_01", parts.entropy(ID_ENTROPY))
-        self._tasks: dict[str, set[asyncio.Task[None]]] = {}
         self._hand = parts.hand
+        self._in_hand = InHand(self._id, parts.hand)
         self._turn = 0
         self._rested = False
         self._directory: Directory | None = None
@@ -145,12 +150,11 @@ class Tenure:
                 await self._leave()
             raise
         finally:
-            self._hand.drop(self._id)
+            self._in_hand.drop()
 
     def stop(self, batch_id: str) -> None:
         """End the running requests of a batch; they go back as they were."""
-        for task in self._tasks.get(batch_id, ()):
-            task.cancel()
+        self._in_hand.stop(batch_id)
 
     async def close(self, connection: AsyncConnection) -> Sequence[LedgerEntry]:
         """End the lease, and return the entries in doubt that are stored. No other one can follow.
@@ -193,19 +197,31 @@ class Tenure:
             began = self._parts.now()
             claimed = await self._claimed()
             await self._commits.take_over(claimed.unsettled)
-            if not claimed.requests:
+            if not claimed.requests and not self._in_hand.pass_over_none():
                 await woken(self._work, LOOK_EVERY_S)
                 idle_s += LOOK_EVERY_S
                 continue
             idle_s = 0.0
             for request in self._without_suspects(claimed.requests):
-                batch = claimed.batches[request.batch_id]
-                task = group.create_task(self._finish(request, batch))
-                self._tasks.setdefault(batch.id, set()).add(task)
-                task.add_done_callback(self._tasks[batch.id].discard)
-            await self._hand.half_done()
-            if not any(_is_suspected(request) for request in claimed.requests):
+                finishing = self._finish(request, claimed.batches[request.batch_id])
+                self._in_hand.start(request, group.create_task(finishing))
+            await self._half_done()
+            if claimed.requests and not any(map(_is_suspected, claimed.requests)):
                 self._hand.adapt((self._parts.now() - began).total_seconds())
+
+    async def _half_done(self) -> None:
+        """Wait until more may be claimed, and let no batch wait for requests of others that wait.
+
+        While no other batch has work, all stays in hand: it begins at once when it may.
+        """
+        while not await self._hand.half_done(self._parts.patience_s):
+            # A database that is away for a moment costs nothing that is in hand.
+            with suppress(StoreError):
+                async with self._parts.database.read() as connection:
+                    mine = self._in_hand.batches
+                    others = await others_wait(connection, self._parts.now(), mine)
+                if others:
+                    self._in_hand.make_room()
 
     def _without_suspects(self, requests: Sequence[ClaimedRequest]) -> list[ClaimedRequest]:
         """Return what is to run now; a suspected request only if nothing else is in hand.
@@ -228,14 +244,20 @@ class Tenure:
             self._directory, self._rested = directory, True
         if self._rested:
             self._rested = False
+            self._in_hand.try_again()
             # Not in the transaction of the claim, which locks batches as well.
             async with self._parts.database.write() as connection:
                 await clear_waits_for(connection)
         async with self._hand.claiming:
             async with self._parts.database.write() as connection:
-                room = self._hand.room
-                claimed = await claim(connection, self.worker(), room, turn=self._turn)
-            self._hand.take(self._id, [len(request.params) for request in claimed.requests])
+                claimed = await claim(
+                    connection,
+                    self.worker(),
+                    self._hand.room,
+                    turn=self._turn,
+                    passed_over=self._in_hand.passed_over,
+                )
+            self._in_hand.take(claimed.requests)
         self._turn += 1
         return claimed
 
@@ -252,8 +274,6 @@ class Tenure:
             await self._parts.sleep(HEARTBEAT_S)
             for batch_id in await self._renewed():
                 self.stop(batch_id)
-            for batch_id in [known for known, tasks in self._tasks.items() if not tasks]:
-                del self._tasks[batch_id]
             rested_s += HEARTBEAT_S
             if rested_s >= RESTS_S:
                 rested_s, self._rested = 0.0, True
@@ -265,7 +285,7 @@ class Tenure:
         A database that is away for a moment costs no running request: the lease goes on until it
         ends. Raises `LeaseLostError`.
         """
-        running = [batch_id for batch_id, tasks in self._tasks.items() if tasks]
+        running = self._in_hand.running
         try:
             async with self._parts.database.write() as connection:
                 await renew(connection, self.worker())
@@ -279,7 +299,13 @@ class Tenure:
     async def _finish(self, request: ClaimedRequest, batch: Batch) -> None:
         """Run a request until it has an ending."""
         try:
-            ending = await run_to_ending(self._parts.runner, request, batch, self._parts.sleep)
+            ending = await run_to_ending(
+                self._parts.runner,
+                request,
+                batch,
+                self._parts.sleep,
+                begun=lambda: self._in_hand.begin(request),
+            )
         except asyncio.CancelledError:
             # Of a stopped batch: the next claim closes it. Else the tenure ends, and all is left.
             self._commits.add(Ending(request))
@@ -288,7 +314,7 @@ class Tenure:
 
     def _done(self, endings: Sequence[Ending]) -> None:
         """Note that requests have left this worker's hands."""
-        self._hand.give(self._id, [len(ending.request.params) for ending in endings])
+        self._in_hand.give([ending.request for ending in endings])
 
 
 def _is_suspected(request: ClaimedRequest) -> bool:

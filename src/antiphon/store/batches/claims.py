@@ -6,7 +6,7 @@ has them in the order in which they are taken. Its time grows with the number of
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -85,28 +85,29 @@ class Claim:
     unsettled: tuple[Unsettled, ...]
 
 
-async def claim(
+async def claim(  # noqa: PLR0913 - who takes how much, and of what
     connection: AsyncConnection,
     worker: Worker,
     most: int,
     *,
     turn: int = 0,
     size: int = CLAIM_BYTES,
+    passed_over: Collection[str] = (),
 ) -> Claim:
     """Claim at most `most` requests for a worker, after what is due: the dead, the stopped.
 
     Workspaces with work get equal shares; what cannot be divided goes to the workspaces from
     `turn` on, a number that the worker counts up. Within a workspace the oldest batch comes first;
     of a batch, requests with equal prefixes follow one another. A claim has at most `size` bytes of
-    params, or one request.
+    params, or one request. Of the batches `passed_over` none is claimed.
 
     Raises `LeaseLostError` if the lease of the worker has ended.
     """
     await lock(connection, BATCHES)
     reaped = await reap(connection, worker) if await renew(connection, worker) else Reaped()
-    found = await _with_work(connection, worker.now, most)
+    found = await _with_work(connection, worker.now, most + len(passed_over))
     closed = await _close(connection, found, worker.now, PORTION)
-    batches = {batch.id: batch for batch in found if _stopped_as(batch, worker.now) is None}
+    batches = {batch.id: batch for batch in _claimable(found, worker.now, passed_over)}
     queues = _by_workspace(batches.values(), turn)
     taken: list[ClaimedRequest] = []
     while queues and len(taken) < most and size > 0:
@@ -130,6 +131,14 @@ async def claim(
         batches={batch_id: batches[batch_id] for batch_id in used},
         unsettled=reaped.unsettled,
     )
+
+
+async def others_wait(
+    connection: AsyncConnection, now: datetime, passed_over: Collection[str]
+) -> bool:
+    """Return whether a claim would find requests of batches that are not `passed_over`."""
+    found = await _with_work(connection, now, len(passed_over) + 1)
+    return any(_claimable(found, now, passed_over))
 
 
 async def close_stopped(connection: AsyncConnection, now: datetime, portion: int = PORTION) -> int:
@@ -183,6 +192,14 @@ def _stopped_as(batch: Batch, now: datetime) -> RowState | None:
     if batch.cancel_initiated_at is not None:
         return RowState.CANCELED
     return RowState.EXPIRED if batch.expires_at <= now else None
+
+
+def _claimable(
+    batches: Iterable[Batch], now: datetime, passed_over: Collection[str]
+) -> Iterator[Batch]:
+    for batch in batches:
+        if batch.id not in passed_over and _stopped_as(batch, now) is None:
+            yield batch
 
 
 async def _with_work(connection: AsyncConnection, now: datetime, most: int) -> tuple[Batch, ...]:
