@@ -236,4 +236,4 @@ def test_budget_has_room_for_the_largest_body() -> None:
     with pytest.raises(SettingsError, match="--body-budget-bytes: is less than max_body_bytes"):
         Settings.load({"data_dir": "x", "body_budget_bytes": 10**6}, environ={})
     settings = Settings.load({"data_dir": "x", "max_body_bytes": 2048}, environ={})
-    assert settings.body_budget == 4 * 2048
+    assert settings.body_budget == 3 * 2048
