@@ -308,7 +308,8 @@ def test_same_file_with_the_same_key_is_the_same_batch(shell: Shell, tmp_path: P
     assert len(shell.json("batches list")) == 1
     said = shell.complaint(f"batches create {other} {keyed}")
     assert said == (
-        f"--idempotency-key: it has been used for another file, of {made[0]}; use another key"
+        "--idempotency-key: it has been used for another file, or with another --api-version or "
+        f"--beta, of {made[0]}; use another key"
     )
     said = shell.complaint(f"batches create {other} --idempotency-key ü")
     assert said == "--idempotency-key: Input should be 1 to 255 printable ASCII characters"

@@ -146,8 +146,8 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> int:
                 if (made := await _made_before(session, owner, asked)) is None:
                     raise
                 raise CommandError(
-                    f"--idempotency-key: it has been used for another file, of {made.id}; use "
-                    "another key"
+                    "--idempotency-key: it has been used for another file, or with another "
+                    f"--api-version or --beta, of {made.id}; use another key"
                 ) from error
 
         batch = open_session(settings, create)
