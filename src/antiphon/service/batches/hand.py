@@ -17,6 +17,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 """Bytes of params in hand. Nothing is claimed above a half of them, and a claim takes 8 MiB or one
 request of up to 32, so there are never more."""
 MOST_ASIDE: Final = MOST_IN_HAND // 2
+"""Requests that are set aside before a model has begun them: others need room as well."""
 QUICK_S: Final = 1.0
 SLOW_S: Final = 4.0
 """Times in which half of what is in hand is done, after which more or less is taken."""
@@ -42,6 +43,7 @@ class Hand:
 
     @property
     def aside(self) -> int:
+        """How many keep their places before their models, and leave their room to others."""
         return self._aside.total()
 
     @property
@@ -91,7 +93,7 @@ class Hand:
             self._most = max(self._most // 2, FEWEST_IN_HAND)
 
     async def half_done(self, patience_s: float | None = None) -> bool:
-        """Wait until half of what may be in hand is finished; return whether it is in time."""
+        """Wait until half of what may be in hand is finished; return whether it was in time."""
         try:
             async with asyncio.timeout(patience_s):
                 while self._counted > self._most // 2 or self._sizes.total() > MOST_BYTES // 2:

@@ -18,7 +18,7 @@ from antiphon.service.batches.hand import FEWEST_IN_HAND, MOST_ASIDE, MOST_BYTES
 from antiphon.store.batches.claims import ClaimedRequest
 
 MOST_BYTES_ASIDE: Final = MOST_BYTES // 4
-"""Bytes of params, up to which requests that have not begun are kept: others need room as well."""
+"""Bytes of params up to which requests are set aside before a model has begun them."""
 
 
 @dataclass(slots=True, eq=False)

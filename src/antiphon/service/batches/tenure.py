@@ -210,9 +210,9 @@ class Tenure:
                 self._hand.adapt((self._parts.now() - began).total_seconds())
 
     async def _half_done(self) -> None:
-        """Wait until more may be claimed, and let no batch wait for requests of others that wait.
+        """Wait until half of the hand is done, or leave its room to batches that have none in it.
 
-        While no other batch has work, all stays in hand: it begins at once when it may.
+        Without such batches all stays in hand, and begins as soon as its model has room.
         """
         while not await self._hand.half_done(self._parts.patience_s):
             # A database that is away for a moment costs nothing that is in hand.
