@@ -566,7 +566,7 @@ async def test_begun_requests_are_kept_when_they_make_way(crowded: Any, *, parks
     texts = ["a while" + " " * number for number in range(FEWEST_IN_HAND)]
     await shop.send(*texts, *["Hi"] * 20, model="busy")
     async with shop.working(Kept):
-        await until(lambda: held(shop, FEWEST_IN_HAND))
+        await until(lambda: all_run(gate, parks=parks))
         await gate.enter()
         await shop.send(*["Hi"] * 20, name="msgbatch_2")
         assert (await shop.ended("msgbatch_2")).succeeded == 20
@@ -578,8 +578,10 @@ async def test_begun_requests_are_kept_when_they_make_way(crowded: Any, *, parks
         assert {shop.runner.runs[params(text, "busy")] for text in texts} == {1}
 
 
-async def held(shop: Workshop, number: int) -> bool:
-    return len(shop.org.platform.models.find("busy").gate.batches.lane.running) == number
+async def all_run(gate: Gate, *, parks: bool) -> bool:
+    """Return whether the engine works on a whole hand, and can park it if it `parks` at all."""
+    running = gate.batches.lane.running
+    return len(running) == FEWEST_IN_HAND and all(ticket.parks == parks for ticket in running)
 
 
 async def test_what_has_not_begun_is_given_back_but_for_some(crowded: Any) -> None:

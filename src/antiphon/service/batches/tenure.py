@@ -205,15 +205,19 @@ class Tenure:
             for request in self._without_suspects(claimed.requests):
                 finishing = self._finish(request, claimed.batches[request.batch_id])
                 self._in_hand.start(request, group.create_task(finishing))
-            await self._half_done()
+            made_room = await self._half_done()
             if claimed.requests and not any(map(_is_suspected, claimed.requests)):
-                self._hand.adapt((self._parts.now() - began).total_seconds())
+                # Work that can run may be far behind work that cannot: look twice as far.
+                seconds = (self._parts.now() - began).total_seconds()
+                self._hand.adapt(0.0 if made_room else seconds)
 
-    async def _half_done(self) -> None:
+    async def _half_done(self) -> bool:
         """Wait until half of the hand is done, or leave its room to batches that have none in it.
 
-        Without such batches all stays in hand, and begins as soon as its model has room.
+        Without such batches all stays in hand, and begins as soon as its model has room. Returns
+        whether room was made.
         """
+        made_room = False
         while not await self._hand.half_done(self._parts.patience_s):
             # A database that is away for a moment costs nothing that is in hand.
             with suppress(StoreError):
@@ -221,7 +225,9 @@ class Tenure:
                     mine = self._in_hand.batches
                     others = await others_wait(connection, self._parts.now(), mine)
                 if others:
+                    made_room = True
                     self._in_hand.make_room()
+        return made_room
 
     def _without_suspects(self, requests: Sequence[ClaimedRequest]) -> list[ClaimedRequest]:
         """Return what is to run now; a suspected request only if nothing else is in hand.
