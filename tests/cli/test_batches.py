@@ -318,7 +318,7 @@ def test_same_file_with_the_same_key_is_the_same_batch(shell: Shell, tmp_path: P
 @pytest.mark.parametrize(
     ("text", "advice"),
     [
-        (gzip.compress(b"{}"), "The file is compressed: unpack it first"),
+        (gzip.compress(b"{}", mtime=0), "The file is compressed: unpack it first"),
         (json.dumps(request()).encode("utf-16"), "The file is UTF-16: save it as UTF-8"),
         (json.dumps([request()], indent=2).encode(), f"{LINE}; write each request into one line"),
         (bytes(range(128, 256)), LINE),
