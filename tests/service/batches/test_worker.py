@@ -17,12 +17,14 @@ from antiphon.core.limits.spend import accounts_of
 from antiphon.core.limits.values import Balance, Scope
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.service.batches.hand import FEWEST_IN_HAND, Hand
+from antiphon.service.batches.in_hand import InHand
 from antiphon.service.batches.runs import BatchRequest, BatchRun, BatchRunner, RunSucceeded
 from antiphon.service.batches.tenure import PATIENCE_S, Tenure, WorkerParts
 from antiphon.service.batches.worker import BatchWorker
 from antiphon.service.limits.gate import Gate
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.settings import ModelSettings, PriceSettings
+from antiphon.store.batches.claims import ClaimedRequest
 from antiphon.store.batches.commits import FinishedRequest, commit
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.rows import Batch, RowState
@@ -280,6 +282,27 @@ async def test_requests_of_a_batch_share_what_is_left_under_a_spend_limit(worksh
     async with shop.working():
         assert (await shop.ended()).succeeded == 6
     assert await shop.balance() == Balance(6 * COST, 0)
+
+
+async def test_request_that_is_stopped_before_its_first_step_is_given_back(
+    workshop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, stopped = InHand.start, []
+
+    def start_and_stop(
+        in_hand: InHand, request: ClaimedRequest, task: "asyncio.Task[None]"
+    ) -> None:
+        start(in_hand, request, task)
+        if not stopped:
+            stopped.append(task)
+            task.cancel()
+
+    monkeypatch.setattr(InHand, "start", start_and_stop)
+    shop = await workshop()
+    await shop.send("Hi")
+    async with shop.working():
+        assert (await shop.ended()).succeeded == 1
+    assert len(stopped) == 1
 
 
 async def test_stopped_worker_gives_back_without_a_try(workshop: Any) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import anyio
@@ -204,7 +205,9 @@ class Tenure:
             idle_s = 0.0
             for request in self._without_suspects(claimed.requests):
                 finishing = self._finish(request, claimed.batches[request.batch_id])
-                self._in_hand.start(request, group.create_task(finishing))
+                task = group.create_task(finishing)
+                task.add_done_callback(partial(self._cancelled, request))
+                self._in_hand.start(request, task)
             made_room = await self._half_done()
             if claimed.requests and not any(map(_is_suspected, claimed.requests)):
                 # Work that can run may be far behind work that cannot: look twice as far.
@@ -304,19 +307,22 @@ class Tenure:
 
     async def _finish(self, request: ClaimedRequest, batch: Batch) -> None:
         """Run a request until it has an ending."""
-        try:
-            ending = await run_to_ending(
-                self._parts.runner,
-                request,
-                batch,
-                self._parts.sleep,
-                begun=lambda: self._in_hand.begin(request),
-            )
-        except asyncio.CancelledError:
-            # Of a stopped batch: the next claim closes it. Else the tenure ends, and all is left.
-            self._commits.add(Ending(request))
-            raise
+        ending = await run_to_ending(
+            self._parts.runner,
+            request,
+            batch,
+            self._parts.sleep,
+            begun=lambda: self._in_hand.begin(request),
+        )
         self._commits.add(ending, alone=self._hand.count == 1)
+
+    def _cancelled(self, request: ClaimedRequest, task: "asyncio.Task[None]") -> None:
+        """Give back a request whose task was cancelled, also before its first step.
+
+        Of a stopped batch: the next claim closes it. Else the tenure ends, and all is left.
+        """
+        if task.cancelled():
+            self._commits.add(Ending(request))
 
     def _done(self, endings: Sequence[Ending]) -> None:
         """Note that requests have left this worker's hands."""
