@@ -17,6 +17,7 @@ from antiphon.service.batches.idle_use import (
 from antiphon.service.batches.upkeep import BatchUpkeep
 from antiphon.store.database.database import Database
 from antiphon.store.idle_use import LaneHour, add_idle_uses, idle_uses
+from support.away import AwayFor
 from support.ledger import NOON
 from support.logs import capture_logs
 
@@ -91,28 +92,18 @@ async def test_use_is_kept_while_the_database_is_away(
     database: Database, sqlite_path: Path
 ) -> None:
     lanes = Lanes()
-    pauses: list[float] = []
-    done = asyncio.Event()
-    elsewhere = sqlite_path.with_name("elsewhere.db")
+    away = AwayFor(sqlite_path)
 
     async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
         lanes.used = {"": WORK}
-        match len(pauses):
-            case 1:
-                await asyncio.to_thread(sqlite_path.rename, elsewhere)
-            case 2:
-                await asyncio.to_thread(elsewhere.rename, sqlite_path)
-            case _:
-                done.set()
-                await asyncio.Event().wait()
+        await away.sleep(seconds)
 
     with capture_logs() as logs:
         async with IdleUseRecord(lanes.take, database, lambda: NOON, sleep).writing():
-            await asyncio.wait_for(done.wait(), 20)
+            await asyncio.wait_for(away.over.wait(), 20)
             lanes.used = {}
     assert [line["event"] for line in logs] == ["batches.idle_use_not_written"]
-    assert pauses == [EVERY_S] * 3
+    assert away.pauses == [EVERY_S] * 3
     assert await stored(database) == {LaneHour(NOON, ""): WORK + WORK}
 
 

@@ -13,6 +13,7 @@ from antiphon.store.batches.listing import cancel_batch, delete_batch
 from antiphon.store.batches.rows import Batch
 from antiphon.store.database.batch_tables import message_batches
 from antiphon.store.database.database import Database
+from support.away import AwayFor
 from support.batches import (
     DAY,
     a_batch,
@@ -147,26 +148,12 @@ async def test_upkeep_goes_on_after_the_database_was_away(
     database: Database, sqlite_path: Path
 ) -> None:
     await add_batch(database, a_batch(), 2)
-    elsewhere = sqlite_path.with_name("elsewhere.db")
-    pauses: list[float] = []
-    done = asyncio.Event()
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        match len(pauses):
-            case 1:
-                await asyncio.to_thread(sqlite_path.rename, elsewhere)
-            case 2:
-                await asyncio.to_thread(elsewhere.rename, sqlite_path)
-            case _:
-                done.set()
-                await asyncio.Event().wait()
-
+    away = AwayFor(sqlite_path)
     with capture_logs() as logs:
-        running = asyncio.create_task(BatchUpkeep(database, lambda: NOON + DAY, sleep).run())
-        await asyncio.wait_for(done.wait(), 20)
+        running = asyncio.create_task(BatchUpkeep(database, lambda: NOON + DAY, away.sleep).run())
+        await asyncio.wait_for(away.over.wait(), 20)
         running.cancel()
         await asyncio.wait([running])
     assert [line["event"] for line in logs] == ["batches.upkeep_waits"]
-    assert pauses == [EVERY_S] * 3
+    assert away.pauses == [EVERY_S] * 3
     assert (await stored_batch(database)).expired == 2

@@ -121,14 +121,16 @@ async def _supervise(
         return LlamaMachine(another, options.slots, minimum_tokens=config.cache_minimum_tokens)
 
     def has_memory() -> bool:
-        first = parts.server.child if isinstance(parts.server, Supervisor) else None
-        needed = own_memory(first.pid) if isinstance(first, ChildProcess) else None
+        first = _child_of(parts)
+        needed = None if first is None else own_memory(first.pid)
         return needed is not None and available_memory() >= needed + RESERVE
 
-    batches = None
-    if not config.only_batches and _stands_still(parts.server, options):
-        batches = BatchChild(start_another, has_memory)
-        stack.push_async_callback(batches.aclose)
+    first = _child_of(parts)
+    wanted = options.batch_child and not config.only_batches and sys.platform == "linux"
+    if not wanted or first is None or first.has_gpu:
+        return parts, None
+    batches = BatchChild(start_another, has_memory)
+    stack.push_async_callback(batches.aclose)
     return parts, batches
 
 
@@ -159,9 +161,7 @@ async def run_child(
     return SlotParts(client, supervisor)
 
 
-def _stands_still(server: object, options: LlamaOptions) -> bool:
-    """Return whether a second child may compute batches."""
-    if options.batch_child is False or sys.platform != "linux":
-        return False
-    child = server.child if isinstance(server, Supervisor) else None
-    return isinstance(child, ChildProcess) and not child.has_gpu
+def _child_of(parts: SlotParts) -> ChildProcess | None:
+    """Return the child that serves now."""
+    child = parts.server.child if isinstance(parts.server, Supervisor) else None
+    return child if isinstance(child, ChildProcess) else None

@@ -36,8 +36,8 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
       default 256 without a GPU, and the default of llama.cpp with one.
     - `snapshot_bytes`: the bytes that saved prefixes of prompts may take on the disk, but never
       more than a tenth of what is free; 0 saves none.
-    - `batch_child`: whether a second child computes the requests of batches, and stands still while
-      others are computed; by default if there is memory for it. It takes as much as the first one
+    - `batch_child`: whether a second child computes the requests of batches, if there is memory for
+      it, and stands still while others are computed. It takes as much as the first one
       without the file of the weights. Only on Linux, without a GPU and without a `url`.
     - `start_timeout_s`: how long loading may take.
     - `wait_s`: how long a request waits for a child that is restarting.
@@ -54,7 +54,7 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     gpu_layers: Annotated[int, Meta(ge=-1)] = -1
     batch: Annotated[int, Meta(ge=32)] | None = None
     snapshot_bytes: Annotated[int, Meta(ge=0)] = DEFAULT_BYTES
-    batch_child: bool | None = None
+    batch_child: bool = True
     start_timeout_s: Annotated[float, Meta(gt=0)] = 300.0
     wait_s: Annotated[float, Meta(ge=0)] = 30.0
     silence_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
