@@ -144,8 +144,14 @@ class _Worker:
         self._patience_s = patience_s
         self._waiting: deque[tuple[Any, Callable[[], Any]]] = deque()
 
+    daemon = True
+
     def start(self) -> None:
         """It begins with its first piece."""
+
+    def is_alive(self) -> bool:
+        """No thread goes on by itself."""
+        return False
 
     def put_nowait(self, work: tuple[Any, Callable[[], Any]]) -> None:
         self._waiting.append(work)

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import signal
 import sqlite3
@@ -138,6 +139,38 @@ async def test_write_cancelled_at_any_moment_lets_the_next_one_in(
     task.cancel()
     await asyncio.wait([task])
     await forget(database)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_statement_cancelled_before_it_is_read_holds_no_lock(
+    database: Database, steps: int
+) -> None:
+    """Whoever holds the exception holds the statement as well."""
+    held = []
+
+    async def write() -> None:
+        try:
+            await write_much()
+        except BaseException as error:
+            held.append(error)
+            raise
+
+    async def write_much() -> None:
+        async with database.write() as connection:
+            rows = [{"name": f"row {number}", "value": number} for number in range(2000)]
+            await connection.execute(insert(revisions), rows)
+            await connection.execute(select(revisions))
+            await connection.rollback()
+
+    gc.disable()
+    try:
+        task = asyncio.create_task(write())
+        await anyio.sleep(steps * 0.0005)
+        task.cancel()
+        await asyncio.wait([task])
+        await forget(database)
+    finally:
+        gc.enable()
 
 
 async def test_write_in_a_read_transaction_is_refused(database: Database) -> None:

@@ -21,12 +21,17 @@ def never_lost() -> None:
     """Return `None`: a server that is away is noticed by its connections."""
 
 
+async def leaves_nothing() -> None:
+    """Wait for nothing: all is done when the pool is closed."""
+
+
 class Backend(msgspec.Struct, frozen=True):
     """The engines to read and to write, and the functions to watch and to lock the database.
 
     SQLite reads and writes on different connections. `lost` returns why the opened database is no
     longer where it was, or `None`. `connect` takes a connection from a pool, or raises
-    `StoreError`. `disk` is `None` where the server of the database looks after its disk.
+    `StoreError`. `disk` is `None` where the server of the database looks after its disk. `closed`
+    waits for what closed pools leave behind.
     """
 
     readers: Engine
@@ -36,3 +41,4 @@ class Backend(msgspec.Struct, frozen=True):
     lost: Callable[[], str | None] = never_lost
     connect: Callable[[Engine], Awaitable[AsyncConnection]] = connect
     disk: DatabaseDisk | None = None
+    closed: Callable[[], Awaitable[None]] = leaves_nothing

@@ -124,6 +124,7 @@ class Database:
         with anyio.CancelScope(shield=True):
             await dispose(self._backend.readers)
             await dispose(self._backend.writers)
+            await self._backend.closed()
             # Closed last: on SQLite this releases the locks of all connections.
             if self._signal is not None:
                 await self._signal.aclose()
@@ -190,7 +191,10 @@ def server_database_name(url: str) -> str:
 
 @asynccontextmanager
 async def _settled(connection: AsyncConnection) -> AsyncGenerator[None]:
-    """Begin; then commit or roll back, shielded from cancellation."""
+    """Begin; then commit or roll back, shielded from the cancellation of a scope.
+
+    A task that is cancelled itself leaves a commit with an unknown end.
+    """
     await connection.begin()
     try:
         yield

@@ -5,9 +5,10 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from anyio import to_thread
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -18,9 +19,7 @@ from antiphon.store.database.backend import Backend
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.disk import DatabaseDisk, DiskUsage
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError, explained
-
-if TYPE_CHECKING:
-    from aiosqlite import Connection as Driver
+from antiphon.store.database.sqlite_driver import Connect, DriverThreads
 
 WAL_INDEX_HEADER = 48
 # The interval at which the signal looks whether the file is still there.
@@ -28,9 +27,6 @@ LOOK_EVERY_S = 1.0
 # FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
 # could be valid again, and a new key lost whose secret was shown once. `kill -9` harms neither.
 _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
-
-# A function with the parameters of `aiosqlite.connect`.
-Connect: TypeAlias = Callable[..., "Driver"]
 
 
 async def open_sqlite(
@@ -44,6 +40,7 @@ async def open_sqlite(
     path = _path(url)
     await to_thread.run_sync(_prepare, path, patience_s)
     file = OpenedFile(path)
+    driver = DriverThreads(connect)
 
     async def watch() -> ChangeSignal:
         return SqliteSignal(path, file, clock)
@@ -51,10 +48,11 @@ async def open_sqlite(
     # `query_only` makes a write in a read transaction fail. Such a write is the hazard that
     # IMMEDIATE avoids: of two transactions that read and then write, one overwrites the other.
     return Backend(
-        readers=_engine(path, connect, "BEGIN", patience_s, "PRAGMA query_only = ON"),
-        writers=_engine(path, connect, "BEGIN IMMEDIATE", patience_s, connections=1),
+        readers=_engine(path, driver.connect, "BEGIN", patience_s, "PRAGMA query_only = ON"),
+        writers=_engine(path, driver.connect, "BEGIN IMMEDIATE", patience_s, connections=1),
         watch=watch,
         lost=file.lost,
+        closed=partial(driver.ended, patience_s),
         disk=DatabaseDisk(path, disk_usage),
     )
 
@@ -228,16 +226,18 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
 
 def _engine(
     path: Path,
-    connect: Connect | None,
+    connect: Connect,
     begin: str,
     patience_s: float,
     *pragmas: str,
     connections: int = 5,
 ) -> Engine:
     """Return an engine whose transactions open with `begin`; the driver opens none itself."""
-    arguments: dict[str, Any] = {"isolation_level": None, "timeout": patience_s}
-    if connect is not None:
-        arguments["async_creator_fn"] = connect
+    arguments: dict[str, Any] = {
+        "isolation_level": None,
+        "timeout": patience_s,
+        "async_creator_fn": connect,
+    }
     engine = create_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args=arguments,
