@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
-import anyio
-
 from antiphon.logs import EventLog
 
 
@@ -30,10 +28,24 @@ async def background(
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        with anyio.CancelScope(shield=True):
+        await cancelled_once(*tasks)
+
+
+async def cancelled_once(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks, and wait for their ends, also if this task is cancelled meanwhile, or again.
+
+    What they do at their ends has to be limited in time.
+    """
+    for task in tasks:
+        task.cancel()
+    told = False
+    while any(not task.done() for task in tasks):
+        try:
             await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            told = True
+    if told:
+        raise asyncio.CancelledError
 
 
 T = TypeVar("T")

@@ -318,6 +318,20 @@ async def test_stopped_worker_gives_back_without_a_try(workshop: Any) -> None:
     assert lease_until.year == 1970
 
 
+async def test_worker_that_is_stopped_again_and_again_gives_back(workshop: Any) -> None:
+    """A server that stops cancels its workers, and then whatever waits for them."""
+    shop = await workshop()
+    await shop.send("slow", "slow")
+    running = asyncio.create_task(BatchWorker(shop.parts()).run())
+    await shop.running()
+    while not running.done():
+        running.cancel()
+        await asyncio.sleep(0)
+    assert running.cancelled()
+    assert await stored_rows(shop.database, "state", "tries", "worker") == [(0, 0, None)] * 2
+    assert await shop.balance() == Balance(0, 0)
+
+
 async def test_signal_to_stop_gives_back_while_interactive_requests_still_run(
     organization: StartOrganization,
 ) -> None:

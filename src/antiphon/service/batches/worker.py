@@ -9,6 +9,7 @@ import asyncio
 from typing import Final
 
 from antiphon.logs import EventLog
+from antiphon.service.background import cancelled_once
 from antiphon.service.batches.tenure import LOOK_EVERY_S, Tenure, WorkerParts, woken
 from antiphon.store.batches.workers import has_work
 from antiphon.store.database.errors import StoreError
@@ -48,7 +49,7 @@ class BatchWorker:
             self._tenure = tenure = Tenure(self._parts, self._work, left)
             try:
                 # In a task of its own: a task group counts its own abort as a cancellation.
-                await asyncio.create_task(tenure.run(), name="antiphon-batch-tenure")
+                await _whole(asyncio.create_task(tenure.run(), name="antiphon-batch-tenure"))
             except* StoreError as group:
                 reasons = sorted({str(error) for error in _leaves(group)})
                 self._log.warning("batches.worker_begins_again", reasons=reasons)
@@ -71,6 +72,16 @@ class BatchWorker:
             except StoreError as error:
                 self._log.warning("batches.worker_waits", reason=str(error))
             await woken(self._work, LOOK_EVERY_S)
+
+
+async def _whole(tenure: "asyncio.Task[None]") -> None:
+    """Wait for a task. It is told of one cancellation: others would end its farewell."""
+    try:
+        await asyncio.wait([tenure])
+    except asyncio.CancelledError:
+        await cancelled_once(tenure)
+        raise
+    await tenure
 
 
 def _raise_if_cancelled() -> None:
