@@ -132,6 +132,8 @@ async def test_end_of_the_child_leaves_other_requests_alone(engine: LlamaEngine)
     with pytest.raises(EngineError):
         await running()
     assert child_of(engine) is first
+    # A request is lost in a process that is about to end.
+    await child.wait()
     again = Running(engine, prompt, Ticket())
     await again()
     assert again.text == whole.text
