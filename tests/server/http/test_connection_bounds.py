@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import socket
 import ssl
+import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+import uvloop
+from starlette.types import Receive, Scope, Send
 
 from antiphon.server.http.direct import DateLine
-from antiphon.server.http.protocol import LARGEST_HEAD, SLICE
+from antiphon.server.http.protocol import LARGEST_HEAD, SLICE, EnvelopeProtocol
 from support.asgi import HELLO, KEY
 from support.connections import SOON_S, Caller, chunk, listening
 from support.logs import capture_logs
@@ -246,6 +250,44 @@ async def test_connection_that_closes_does_not_wait_for_its_reader_for_ever(
         await asyncio.sleep(0.2)
         assert server.connections == 1
         await server.until_closed()
+
+
+def test_body_that_is_dropped_is_read_a_piece_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libuv would read eight megabytes of one connection before it looks at another."""
+    size = 8 * 2**20
+    pieces: list[int] = []
+    take = EnvelopeProtocol.data_received
+
+    def noted(connection: EnvelopeProtocol, data: bytes) -> None:
+        if connection._closing:
+            pieces[-1] += 1
+        take(connection, data)
+
+    monkeypatch.setattr(EnvelopeProtocol, "data_received", noted)
+
+    async def refused(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body"})
+
+    def send_all(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            caller.sendall(HEAD + b"content-length: %d\r\n\r\n" % (2 * size))
+            assert caller.recv(100).startswith(b"HTTP/1.1 401")
+            caller.sendall(bytes(size))
+
+    async def serve() -> None:
+        async with listening(refused) as server:
+            sending = asyncio.create_task(asyncio.to_thread(send_all, server.port))
+            while not sending.done():
+                pieces.append(0)
+                time.sleep(0.01)  # noqa: ASYNC251 - what is sent meanwhile waits in the kernel
+                await asyncio.sleep(0)
+            await sending
+
+    uvloop.run(serve())
+    assert sum(pieces) > 10
+    assert max(pieces) == 1
 
 
 async def test_requests_behind_another_wait_outside_of_memory(org: Organization) -> None:

@@ -21,7 +21,7 @@ from support.hostile.connections import CONNECTIONS, Attack
 
 ATTACKS: Mapping[str, Attack] = {**CONNECTIONS, **BODIES, **DENSE}
 # The server and its polite callers go first.
-NICENESS = 10
+NICENESS = 19
 # The pause after a connection that the server refused or cut, in seconds.
 PAUSE_S = 0.02
 

@@ -121,11 +121,18 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
+            # libuv would go on with a socket for 8 MB before it looks at another one.
+            self.flow.pause_reading()
+            self.loop.call_soon(self._drop_more)
             return
         if self.pipeline:
             self._keep(data)
         else:
             self._take(data)
+
+    def _drop_more(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _take(self, data: bytes) -> None:
         """Parse what arrived, as far as there is no request that waits behind another."""
