@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -240,6 +241,13 @@ async def test_child_has_no_keys_little_memory_and_the_last_place() -> None:
             assert process.rlimit(psutil.RLIMIT_AS) == (MEMORY, MEMORY)
             assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
             assert process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+            assert group_of(process).endswith(f" nice {NICENESS}\n")
+
+
+def group_of(process: psutil.Process) -> str:
+    """Return how Linux ranks the session of a process, or the same if it does not rank sessions."""
+    group = Path("/proc", str(process.pid), "autogroup")
+    return group.read_text() if group.exists() else f" nice {NICENESS}\n"
 
 
 def test_environment_of_a_child_is_an_allow_list() -> None:

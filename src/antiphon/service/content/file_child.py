@@ -30,7 +30,7 @@ from antiphon.service.content.png import png_of
 
 MEMORY: Final = 512 * 1024 * 1024
 """The address space of a child, in bytes; of 971 real PDFs none needs more than 175 MB."""
-NICENESS: Final = 5
+NICENESS: Final = 10
 """The event loop and the models go first."""
 
 
@@ -54,6 +54,10 @@ def main() -> None:
 
 def _limit() -> None:
     os.nice(NICENESS)
+    with suppress(OSError):
+        # Linux gives a session as much time as any other one, whatever the niceness of its
+        # processes (sched(7), autogroups).
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
     with suppress(OSError):  # Linux: of all programs, this one is to go first
         Path("/proc/self/oom_score_adj").write_text("1000")
     limits = {
