@@ -123,8 +123,18 @@ async def test_pages_for_a_reader_who_has_left_are_not_read(
         await asyncio.sleep(0.3)
         caller.writer.transport.abort()
         await until_no_task_but(before)
-        # Of six, all in all.
-        assert 0 < len(reads) < 6
+        assert 0 < len(reads) < NUMBER * SIZE // PAGE_BYTES
+
+
+async def test_reader_who_stops_holds_little_memory(org: Organization, ended: Batch) -> None:
+    async with listening(org.app) as server:
+        caller = await server.connect(reads_little=True)
+        caller.send(head_of(ended))
+        await asyncio.wait_for(caller.head(), SOON_S)
+        await asyncio.sleep(0.3)
+        (connection,) = server._server.server_state.connections
+        # What it had before it was full, and the page that made it full.
+        assert PAGE_BYTES // 2 < connection.transport.get_write_buffer_size() < 2.2 * PAGE_BYTES
 
 
 @pytest.fixture

@@ -239,7 +239,7 @@ class Batches:
         """Return the lines of the results, page by page, in the order of the requests.
 
         Raises `NotFoundError` at once. Reading on raises `StoreError` if the batch is deleted
-        meanwhile. A page is about a megabyte, or one result.
+        meanwhile. A page is `PAGE_BYTES` of results, or one.
         """
         batch = await self.show(owner, wanted)
         batch.check_results(self._now())
@@ -252,8 +252,11 @@ class Batches:
                 page = await results_page(connection, batch, after)
             if not page:
                 return
-            yield b"".join(result_line(one.custom_id, msgspec.Raw(one.result)) for one in page)
             after = page[-1].number
+            lines = b"".join(result_line(one.custom_id, msgspec.Raw(one.result)) for one in page)
+            # Not kept while a slow caller reads.
+            del page
+            yield lines
 
 
 def repeat_key(owner: BatchOwner, name: str) -> bytes:

@@ -9,8 +9,9 @@ from antiphon.store.database.batch_tables import batch_requests
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import StoreError
 
-PAGE_ROWS = 1000
-PAGE_BYTES = 1024 * 1024
+PAGE_ROWS = 250
+PAGE_BYTES = 64 * 1024
+"""A caller who does not read holds a page, so it is as small as it can be and still be fast."""
 
 # What never ran has no result of its own.
 _WITHOUT_RESULT = {
