@@ -62,7 +62,7 @@ _TYPES = {
     LimitType.INPUT: _Type(_names("input-tokens"), "input tokens"),
     LimitType.OUTPUT: _Type(_names("output-tokens"), "output tokens", known_late=True),
 }
-_SUM = _Type(_names("tokens"), "tokens")
+_SUM = _names("tokens")
 _OWNERS = {
     Scope.ORGANIZATION: "organization",
     Scope.WORKSPACE: "workspace",
@@ -72,8 +72,8 @@ _OWNERS = {
 # An amount for each type; a missing type has none.
 Amounts: TypeAlias = Mapping[LimitType, int]
 ScopeLimits: TypeAlias = Mapping[LimitType, int]
-# The rest of a limit, the limit, and the milliseconds until its bucket is full.
-_Rest: TypeAlias = tuple[int, int, int]
+# The limits of one type: each one's place among all, its amount, and the amount as text.
+_Places: TypeAlias = tuple[tuple[int, int, str], ...]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -91,20 +91,25 @@ class RateLimits:
     What all requests under the same limits share is prepared here, once.
     """
 
-    __slots__ = ("_amounts", "_draws", "_moment", "_shown", "limits")
+    __slots__ = ("_draws", "_moment", "_shown", "limits")
 
     def __init__(self, limits: Iterable[Applied] = ()) -> None:
         self.limits = tuple(limits)
-        self._amounts = tuple(one.limit for one in self.limits)
         self._draws = tuple(
             (one.type, Draw(one.bucket, one.limit, 0, _TYPES[one.type].known_late))
             for one in self.limits
         )
-        # The types that have limits, and the places of these.
-        self._shown = tuple(
-            (shown, places)
+        # The types that have limits.
+        self._shown: tuple[tuple[tuple[str, str, str], bool, _Places], ...] = tuple(
+            (shown.headers, shown.tokens, places)
             for kind, shown in _TYPES.items()
-            if (places := tuple(i for i, one in enumerate(self.limits) if one.type == kind))
+            if (
+                places := tuple(
+                    (place, one.limit, str(one.limit))
+                    for place, one in enumerate(self.limits)
+                    if one.type == kind
+                )
+            )
         )
         # Nearly all moments of all answers of a second fall into the same second.
         self._moment = lru_cache(maxsize=64)(_moment)
@@ -136,30 +141,26 @@ class RateLimits:
         `levels` are those of the limits, in their order. `tokens` is the sum of the types that are
         tokens.
         """
-        rests = [
-            (level.remaining, limit, level.full_in_ms)
-            for level, limit in zip(levels, self._amounts, strict=True)
-        ]
-        rows: list[tuple[_Type, _Rest]] = []
-        remaining = limit = full_in_ms = 0
-        for shown, places in self._shown:
-            rest = rests[places[0]] if len(places) == 1 else min([rests[i] for i in places])
-            rows.append((shown, rest))
-            if shown.tokens:
-                remaining += rest[0]
-                limit += rest[1]
-                full_in_ms = max(full_in_ms, rest[2])
-        if limit:
-            rows.append((_SUM, (remaining, limit, full_in_ms)))
         headers: dict[str, str] = {}
         # A float of seconds since 1970 tells microseconds apart, so its whole part is exact.
         second, past_us, moment = int(now.timestamp()), now.microsecond, self._moment
-        for shown, (left, limit, full_in_ms) in rows:
-            of_limit, of_remaining, of_reset = shown.headers
-            headers[of_limit] = str(limit)
-            rounded = shown.tokens and limit >= _ROUNDED_FROM
-            headers[of_remaining] = str(min(limit, _to_thousands(left)) if rounded else left)
+        sum_left = sum_limit = longest_ms = 0
+        for (of_limit, of_remaining, of_reset), tokens, places in self._shown:
+            place, limit, text = places[0] if len(places) == 1 else _least(places, levels)
+            level = levels[place]
+            left, full_in_ms = level.remaining, level.full_in_ms
+            headers[of_limit] = text
+            headers[of_remaining] = _told(left, limit) if tokens else str(left)
             headers[of_reset] = moment(second - -(past_us + full_in_ms * _MS_US) // _SECOND_US)
+            if tokens:
+                sum_left += left
+                sum_limit += limit
+                longest_ms = max(longest_ms, full_in_ms)
+        if sum_limit:
+            of_limit, of_remaining, of_reset = _SUM
+            headers[of_limit] = str(sum_limit)
+            headers[of_remaining] = _told(sum_left, sum_limit)
+            headers[of_reset] = moment(second - -(past_us + longest_ms * _MS_US) // _SECOND_US)
         return headers
 
 
@@ -172,8 +173,19 @@ def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> Rat
     )
 
 
-def _to_thousands(tokens: int) -> int:
-    return (tokens + _THOUSAND // 2) // _THOUSAND * _THOUSAND
+def _least(places: _Places, levels: Sequence[Level]) -> tuple[int, int, str]:
+    """Return the limit with the least remaining; of several, the smallest and the fullest."""
+    return min(
+        places, key=lambda one: (levels[one[0]].remaining, one[1], levels[one[0]].full_in_ms)
+    )
+
+
+def _told(tokens: int, limit: int) -> str:
+    """Return what is left of a limit as headers tell it."""
+    if limit < _ROUNDED_FROM:
+        return str(tokens)
+    rounded = (tokens + _THOUSAND // 2) // _THOUSAND * _THOUSAND
+    return str(min(rounded, limit))
 
 
 def _moment(second: int) -> str:
