@@ -31,10 +31,16 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 def progress(
-    done: int = 0, tokens: int = 0, cost: int = 0, requests: int = 100, **fields: Any
+    done: int = 0,
+    tokens: int = 0,
+    cost: int = 0,
+    requests: int = 100,
+    *,
+    worker: bool = True,
+    **fields: Any,
 ) -> BatchProgress:
     counts = {"requests": requests, "succeeded": done, **fields}
-    return BatchProgress(a_batch(**counts), BatchUse(tokens, cost))
+    return BatchProgress(a_batch(**counts), BatchUse(tokens, cost), worker)
 
 
 class Time:
@@ -100,6 +106,21 @@ async def test_speed_is_unknown_until_ten_results_have_come_while_it_is_watched(
 async def test_second_line_is_printed_soon_and_the_next_ones_once_a_minute() -> None:
     printed = [await lines_within(seconds) for seconds in (8, 10, 68, 70, 128, 130)]
     assert printed == [1, 2, 2, 3, 3, 4]
+
+
+async def test_note_says_that_nobody_works_on_batches() -> None:
+    looks = [progress(1, worker=False) for _ in range(7)]
+    alone = await watched(*looks[:5], progress(1), ENDED)
+    assert "It waits" not in alone
+    told = await watched(*looks, progress(2), ENDED)
+    lines = told.splitlines()
+    assert lines[1].endswith("It waits: no server works on batches, and no `antiphon worker`")
+    assert "It waits" not in lines[2]
+
+
+async def test_reason_of_a_batch_goes_before_that_of_its_workers() -> None:
+    looks = [progress(1, worker=False, waits_for="the limit") for _ in range(7)]
+    assert "antiphon worker" not in await watched(*looks, ENDED)
 
 
 async def lines_within(seconds: int) -> int:

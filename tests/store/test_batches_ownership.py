@@ -17,6 +17,7 @@ from antiphon.store.batches.workers import (
     NotOwnerError,
     end_leases,
     has_work,
+    has_worker,
     leave,
     register,
 )
@@ -290,6 +291,18 @@ async def test_claims_at_once_wait_for_one_another_and_share_nothing(
         assert await waits(claiming)
     theirs = (await claiming).requests
     assert [request.number for request in (*mine, *theirs)] == [0, 1, 2, 3]
+
+
+async def test_worker_is_known_as_long_as_its_lease(database: Database) -> None:
+    async def is_known() -> bool:
+        async with database.read() as connection:
+            return await has_worker(connection, NOON)
+
+    assert not await is_known()
+    worker = await add_worker(database)
+    assert await is_known()
+    await end_lease(database, worker)
+    assert not await is_known()
 
 
 async def test_work_is_an_open_batch_or_a_worker_to_reap(database: Database) -> None:

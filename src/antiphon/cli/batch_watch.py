@@ -19,6 +19,9 @@ LINE_EVERY_S: Final = 60.0
 """How often a line is printed where nothing else happens."""
 SECOND_LINE_AFTER_S: Final = 10.0
 """When the second line is printed: the first one comes before anything can be measured."""
+ALONE_S: Final = 10.0
+"""After this time without any worker a note says so; a server that starts takes less."""
+NO_WORKER: Final = "no server works on batches, and no `antiphon worker`"
 FEWEST_MEASURED: Final = 10
 """So many results have to come before they say how fast a batch is."""
 _SAMPLES: Final = 31
@@ -55,6 +58,7 @@ async def watch(
     """
     samples: deque[tuple[float, int, int]] = deque(maxlen=_SAMPLES)
     done_before: int | None = None
+    worker_seen_at = clock()
     while True:
         try:
             progress = await look()
@@ -66,7 +70,12 @@ async def watch(
             done_before = done if done_before is None else done_before
             samples.append((clock(), done, progress.used.output_tokens))
             speed = _speed(samples) if done - done_before >= FEWEST_MEASURED else None
-            note = batch.waits_for if batch.ended_at is None else None
+            if progress.has_worker:
+                worker_seen_at = clock()
+            note = batch.waits_for
+            if note is None and clock() - worker_seen_at >= ALONE_S:
+                note = NO_WORKER
+            note = None if batch.ended_at is not None else note
             display.show(progress, speed, note)
             if batch.ended_at is not None:
                 return progress

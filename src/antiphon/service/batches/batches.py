@@ -29,6 +29,7 @@ from antiphon.store.batches.listing import (
 )
 from antiphon.store.batches.results import results_page
 from antiphon.store.batches.rows import Batch
+from antiphon.store.batches.workers import has_worker
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import DuplicateError, StoreError
@@ -63,10 +64,11 @@ class BatchOwner(msgspec.Struct, frozen=True):
 
 
 class BatchProgress(msgspec.Struct, frozen=True):
-    """A batch, and what its finished requests have used."""
+    """A batch, what its finished requests have used, and whether there is any worker."""
 
     batch: Batch
     used: BatchUse
+    has_worker: bool
 
 
 def owner_of(caller: Caller) -> BatchOwner:
@@ -208,7 +210,8 @@ class Batches:
         """Return a batch and what it has used so far. Raises `NotFoundError`."""
         async with self._database.read() as connection:
             batch = _known(await find_batch(connection, owner.workspace_id, wanted), wanted)
-            return BatchProgress(batch, await used_by_batch(connection, batch.id))
+            used = await used_by_batch(connection, batch.id)
+            return BatchProgress(batch, used, await has_worker(connection, self._now()))
 
     async def listing(self, owner: BatchOwner, cursor: IdCursor) -> BatchList:
         """Return a page of the workspace's batches, the newest first."""

@@ -206,6 +206,14 @@ async def has_work(connection: AsyncConnection, now: datetime) -> bool:
     return (await connection.execute(_a_dead_worker(dialect), bounds)).scalar() is not None
 
 
+async def has_worker(connection: AsyncConnection, now: datetime) -> bool:
+    """Return whether any worker has a lease: one that finds work takes it in two seconds."""
+    ended = _ended(batch_workers.c.lease_until, connection.dialect.name)
+    bounds = {} if connection.dialect.name == "postgresql" else {"now": stored_moment(now)}
+    query = select(batch_workers.c.id).where(~ended).limit(1)
+    return (await connection.execute(query, bounds)).scalar() is not None
+
+
 # Built once: each process without work asks every other second.
 @cache
 def _an_open_batch() -> Select[str]:
