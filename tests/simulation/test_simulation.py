@@ -13,8 +13,9 @@ from simulation.run import Runner
 from simulation.scenarios import SCENARIOS, STEPS, WRITES
 
 TESTS = Path(__file__).parents[1]
-# Of each scenario: about 90 in all. `make soak` plays many.
-SEEDS = 5
+# Of each scenario: about 190 in all, and 18 of tests/simulation/test_batches.py. `make soak` plays
+# many.
+SEEDS = 6
 SEEDS_OF_BATCHES = 2
 MANY_SEEDS = 100_000
 

@@ -14,6 +14,8 @@ from support.caching import asked, text
 
 TOKENS = 24
 PIECES = 4
+LONG = 300
+"""Tokens that a tiny model writes for a second, so that it is still writing at most moments."""
 
 
 class Ticket:
@@ -33,6 +35,11 @@ class Ticket:
         self.parked.set()
         await self._going_on.wait()
         self._going_on.clear()
+
+    async def until_parked(self) -> None:
+        """Wait until it is parked: a shorter answer than was expected never is."""
+        async with asyncio.timeout(60):
+            await self.parked.wait()
 
     def tell(self) -> None:
         """Tell the work to stop."""
@@ -57,8 +64,14 @@ class Running:
         self.on_piece: Callable[[int], None] = lambda _: None
         self._engine = engine
         self._prompt = prompt
+        self._ticket = ticket
+        self._parks = False
         if ticket is not None:
             self._prompt = replace(prompt, hints=OF_BATCH, parking=ticket)
+
+    def park_at_next_piece(self) -> None:
+        """Tell it to stop when the next piece comes. Two tells at once would be one."""
+        self._parks = True
 
     async def __call__(self) -> None:
         async with aclosing(self._engine.generate(self._prompt)) as events:
@@ -69,15 +82,20 @@ class Running:
                     self.pieces += 1
                     self.simple &= event.tokens == 1 or self.pieces > PIECES
                     self.on_piece(self.pieces)
+                    if self._parks and self._ticket is not None:
+                        self._parks = False
+                        self._ticket.tell()
                 elif isinstance(event, Finished):
                     self.tokens += event.tokens
                     self.reason = event.reason
 
 
-async def talkative(engine: LlamaEngine, seed: str, words: int = 120) -> tuple[Prompt, Running]:
+async def talkative(
+    engine: LlamaEngine, seed: str, words: int = 120, tokens: int = TOKENS
+) -> tuple[Prompt, Running]:
     """Return a prompt to which a random model answers more than a few words, and its answer."""
     for number in range(300):
-        prompt = asked(text(f"{seed} {number}", words), "What?", marks=[0], tokens=TOKENS)
+        prompt = asked(text(f"{seed} {number}", words), "What?", marks=[0], tokens=tokens)
         answer = Running(engine, replace(prompt, cache_salt="other"), None)
         await answer()
         if answer.pieces > PIECES and answer.simple:

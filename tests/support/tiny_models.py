@@ -52,12 +52,19 @@ LAYERS: Final[Mapping[Kind, int]] = {
 
 
 def write_model(
-    kind: Kind, path: Path, *, seed: int = 1, context: int = CONTEXT, tokens_of: Path | None = None
+    kind: Kind,
+    path: Path,
+    *,
+    seed: int = 1,
+    context: int = CONTEXT,
+    tokens_of: Path | None = None,
+    endless: bool = False,
 ) -> Path:
     """Write the GGUF file of a model of this kind; another seed gives other weights.
 
-    `tokens_of` is the file of a model whose tokenizer and chat template it has, in place of its
-    own. Then it is larger, and what it says of itself is ASCII and has no end.
+    What an `endless` model says of itself is ASCII and has no end. `tokens_of` is the file of a
+    model whose tokenizer and chat template it has, in place of its own. Then it is larger, and
+    endless.
     """
     writer = gguf.GGUFWriter(path, kind.value)
     tokens = _own_tokens() if tokens_of is None else _read_tokens(tokens_of)
@@ -66,7 +73,7 @@ def write_model(
     shapes = _shapes(kind, len(tokens.texts))
     for name in sorted(shapes):
         weights = drawn_weights(f"{seed} {name}", shapes[name], *_range(name, shapes[name]))
-        if name == "output.weight" and tokens_of is not None:
+        if name == "output.weight" and (endless or tokens_of is not None):
             # Half a character has no text, and a text that is read again may have other tokens.
             weights[[not said for said in _are_ascii(tokens)]] = 0
         writer.add_tensor(name, weights)

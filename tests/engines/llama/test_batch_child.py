@@ -74,8 +74,8 @@ async def test_child_stands_still_while_all_prompts_are_parked(child: BatchChild
         assert not child.still.is_still
         other.tell()
         assert child.still.is_still
-        await one.parked.wait()
-        await other.parked.wait()
+        await one.until_parked()
+        await other.until_parked()
         other.let_go_on()
         await anyio.sleep(0.01)
         assert not child.still.is_still
@@ -107,7 +107,7 @@ async def test_prompt_that_is_cancelled_while_it_is_parked_leaves_the_child(
     task = asyncio.create_task(work())
     await anyio.sleep(0.01)
     ticket.tell()
-    await ticket.parked.wait()
+    await ticket.until_parked()
     task.cancel()
     await asyncio.wait([task])
     assert (task.cancelled(), ticket.stop) == (True, None)
@@ -150,7 +150,7 @@ async def test_work_that_was_parked_while_a_child_failed_to_start_goes_on_first(
         await anyio.sleep(0.01)
         ticket.tell()
         assert child.still.is_still
-        await ticket.parked.wait()
+        await ticket.until_parked()
         llama.loaded.set()
         await anyio.sleep(0.01)
         assert not went_on
@@ -200,10 +200,10 @@ async def test_prompt_that_is_told_again_as_soon_as_it_may_go_on_is_parked_again
     ticket = Ticket()
     async with child.place(ticket):
         ticket.tell()
-        await ticket.parked.wait()
+        await ticket.until_parked()
         ticket.let_go_on()
         ticket.tell()  # before the prompt knows that it may go on
-        await ticket.parked.wait()
+        await ticket.until_parked()
         assert (child.still.is_still, ticket.times) == (True, 2)
         ticket.let_go_on()
         await anyio.sleep(0.01)

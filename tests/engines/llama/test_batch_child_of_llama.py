@@ -17,7 +17,7 @@ from antiphon.engines.llama.process import ChildProcess
 from antiphon.engines.llama.supervisor import Supervisor
 from support.caching import MINIMUM, SLOTS, answered, asked, child_of, opened, settled, text
 from support.conversation import eventually
-from support.parking import PIECES, Running, Ticket, talkative
+from support.parking import LONG, Running, Ticket, talkative
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(Kind.ATTENTION, tmp_path_factory.mktemp("weights") / "tiny.gguf")
+    path = tmp_path_factory.mktemp("weights") / "tiny.gguf"
+    return write_model(Kind.ATTENTION, path, endless=True)
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +61,22 @@ def state_of(child: ChildProcess) -> str:
 
 
 async def test_answer_of_a_batch_goes_on_after_its_child_stood_still(engine: LlamaEngine) -> None:
-    prompt, whole = await talkative(engine, "still")
+    prompt, whole = await talkative(engine, "still", tokens=LONG)
     child, ticket = await other_child(engine), Ticket()
     running = Running(engine, prompt, ticket)
-    running.on_piece = lambda number: ticket.tell() if number in {1, PIECES} else None
+    running.park_at_next_piece()
     before = engine.machine.parts.tokens_read
     async with asyncio.TaskGroup() as group:
         group.create_task(running())
         for pause_s in (0.0, 1.6):
-            await ticket.parked.wait()
+            await ticket.until_parked()
             await eventually(lambda: state_of(child) == "T")
             await anyio.sleep(0.1)  # what it has sent is still read
             said = running.pieces
             await anyio.sleep(pause_s)
             assert running.pieces == said
+            if not pause_s:
+                running.park_at_next_piece()
             ticket.let_go_on()
     assert (running.text, running.tokens) == (whole.text, whole.tokens)
     assert (running.reason, ticket.stop) == (whole.reason, None)
@@ -83,13 +86,13 @@ async def test_answer_of_a_batch_goes_on_after_its_child_stood_still(engine: Lla
 
 
 async def test_other_requests_compute_while_the_child_stands_still(engine: LlamaEngine) -> None:
-    prompt, whole = await talkative(engine, "beside")
+    prompt, whole = await talkative(engine, "beside", tokens=LONG)
     child, ticket = await other_child(engine), Ticket()
     running = Running(engine, prompt, ticket)
-    running.on_piece = lambda number: ticket.tell() if number == 1 else None
+    running.park_at_next_piece()
     async with asyncio.TaskGroup() as group:
         group.create_task(running())
-        await ticket.parked.wait()
+        await ticket.until_parked()
         beside = Running(engine, replace(prompt, cache_salt="beside"), None)
         await beside()
         assert (beside.text, state_of(child)) == (whole.text, "T")
@@ -98,18 +101,18 @@ async def test_other_requests_compute_while_the_child_stands_still(engine: Llama
 
 
 async def test_answer_with_a_grammar_can_be_parked_there(engine: LlamaEngine) -> None:
-    schema = {"type": "object", "properties": {"a": {"enum": ["xyz" * 20]}}, "required": ["a"],
+    schema = {"type": "object", "properties": {"a": {"enum": ["xyz" * 60]}}, "required": ["a"],
               "additionalProperties": False}  # fmt: skip
-    prompt = replace(asked(text("format", 20), "What?", tokens=200), output_schema=schema)
+    prompt = replace(asked(text("format", 20), "What?", tokens=400), output_schema=schema)
     child, ticket = await other_child(engine), Ticket()
     running = Running(engine, prompt, ticket)
-    running.on_piece = lambda number: ticket.tell() if number == PIECES else None
+    running.park_at_next_piece()
     async with asyncio.TaskGroup() as group:
         group.create_task(running())
-        await ticket.parked.wait()
+        await ticket.until_parked()
         await eventually(lambda: state_of(child) == "T")
         ticket.let_go_on()
-    assert "xyz" * 20 in running.text
+    assert "xyz" * 60 in running.text
 
 
 async def test_prefixes_of_batches_and_of_others_are_the_same(engine: LlamaEngine) -> None:
@@ -124,7 +127,7 @@ async def test_prefixes_of_batches_and_of_others_are_the_same(engine: LlamaEngin
 
 
 async def test_end_of_the_child_leaves_other_requests_alone(engine: LlamaEngine) -> None:
-    prompt, whole = await talkative(engine, "killed")
+    prompt, whole = await talkative(engine, "killed", tokens=LONG)
     child, ticket = await other_child(engine), Ticket()
     first = child_of(engine)
     running = Running(engine, prompt, ticket)

@@ -33,14 +33,16 @@ async def test_answer_goes_on_where_it_was_parked(engine: LlamaEngine, *, displa
     await settled(engine)
     ticket = Ticket()
     running = Running(engine, prompt, ticket)
-    running.on_piece = lambda number: ticket.tell() if number in {2, PIECES} else None
+    running.park_at_next_piece()
     async with asyncio.TaskGroup() as group:
         group.create_task(running())
-        for _ in range(2):
-            await ticket.parked.wait()
+        for number in range(2):
+            await ticket.until_parked()
             assert not engine.machine.busy()
             if displaced:
                 await fill(engine)
+            if number == 0:
+                running.park_at_next_piece()
             ticket.let_go_on()
     assert (running.text, running.tokens) == (whole.text, whole.tokens)
     assert (running.reason, ticket.times, ticket.stop) == (whole.reason, 2, None)
@@ -53,7 +55,7 @@ async def test_prompt_that_goes_on_is_not_computed_again(engine: LlamaEngine) ->
     running.on_piece = lambda number: ticket.tell() if number == PIECES else None
     async with asyncio.TaskGroup() as group:
         group.create_task(running())
-        await ticket.parked.wait()
+        await ticket.until_parked()
         await settled(engine)
         before = engine.machine.parts.tokens_read
         ticket.let_go_on()
@@ -80,7 +82,7 @@ async def test_prompt_is_parked_while_it_is_read(
     running = Running(engine, replace(prompt, cache_salt="new"), ticket)
     async with asyncio.TaskGroup() as group:
         group.create_task(running())
-        await ticket.parked.wait()
+        await ticket.until_parked()
         assert not engine.machine.busy()
         ticket.let_go_on()
     assert running.text == whole.text
