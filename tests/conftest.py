@@ -136,6 +136,15 @@ def llama_options() -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
+def tiny_options(llama_options: dict[str, int]) -> dict[str, int]:
+    """Options for tiny models: of two threads one waits for the other, and a core is busy with it.
+
+    Beside other tests that takes several times as long as one thread alone.
+    """
+    return {**llama_options, "threads": 1}
+
+
+@pytest.fixture(scope="session")
 async def engine(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
     default_model: Path,
@@ -151,10 +160,10 @@ async def engine(
 async def tiny_engine(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
     tiny_model: Path,
-    llama_options: dict[str, int],
+    tiny_options: dict[str, int],
 ) -> AsyncIterator[LlamaEngine]:
     """llama.cpp with the tiny model."""
-    engine = await open_llama(EngineConfig("tiny", tiny_model, llama_options))
+    engine = await open_llama(EngineConfig("tiny", tiny_model, tiny_options))
     yield engine
     await engine.aclose()
 
@@ -166,7 +175,7 @@ async def multimodal_engine(
     projector: Path,
 ) -> AsyncIterator[LlamaEngine]:
     """The same model with a projector, which lets it see."""
-    options = {"context": 512, "slots": 2, "threads": 2, "mmproj": str(projector)}
+    options = {"context": 512, "slots": 2, "threads": 1, "mmproj": str(projector)}
     engine = await open_llama(EngineConfig("tiny", tiny_model, options))
     yield engine
     await engine.aclose()

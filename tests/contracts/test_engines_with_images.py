@@ -27,7 +27,7 @@ GIF = image_param(images.GIF, "image/gif")
 
 
 async def llama(tiny_model: Path, projector: Path) -> Engine:
-    options = {"context": 1024, "slots": 4, "threads": 2, "mmproj": str(projector)}
+    options = {"context": 1024, "slots": 4, "threads": 1, "mmproj": str(projector)}
     return await open_llama(EngineConfig("llama", tiny_model, options))
 
 

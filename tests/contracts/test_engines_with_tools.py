@@ -33,7 +33,7 @@ Open = Callable[[Path], Awaitable[Engine]]
 
 
 async def llama(tiny_model: Path) -> Engine:
-    options = {"context": 1024, "slots": 4, "threads": 2}
+    options = {"context": 1024, "slots": 4, "threads": 1}
     return await open_llama(EngineConfig("llama", tiny_model, options))
 
 

@@ -78,7 +78,7 @@ def started(folder: Path, weights: Path) -> Any:
         id = "claude-local"
         source = "{weights}"
         cache_minimum_tokens = 64
-        options = {{threads = 2, context = 2048, slots = 2}}
+        options = {{threads = 1, context = 2048, slots = 2}}
         """,
         encoding="utf-8",
     )

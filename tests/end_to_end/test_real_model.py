@@ -35,7 +35,7 @@ def own(tmp_path: Path, tiny_model: Path) -> Iterator[Program]:
     """A server with the tiny model that a test may break; a story takes it seconds."""
     settings = {
         "ANTIPHON_API_KEY": KEY,
-        "ANTIPHON_LLAMA_THREADS": "2",
+        "ANTIPHON_LLAMA_THREADS": "1",
         "ANTIPHON_LLAMA_CONTEXT": "8192",
     }
     with serving(tmp_path, "--model", str(tiny_model), environ=settings) as program:
@@ -252,7 +252,11 @@ def test_the_context_ends_an_answer_that_is_too_long_for_it(
         "max_tokens": 100_000,
         "messages": [{"role": "user", "content": "word " * 454 + "Go on with the words."}],
     }
-    settings = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_LLAMA_CONTEXT": "512"}
+    settings = {
+        "ANTIPHON_API_KEY": KEY,
+        "ANTIPHON_LLAMA_THREADS": "1",
+        "ANTIPHON_LLAMA_CONTEXT": "512",
+    }
     with serving(tmp_path, "--model", str(tiny_model), environ=settings) as program:
         message = post(program, body)
     assert message["stop_reason"] == "model_context_window_exceeded"

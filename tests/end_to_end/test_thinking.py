@@ -29,7 +29,7 @@ TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "objec
 def program(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Program]:
     settings = {
         "ANTIPHON_API_KEY": KEY,
-        "ANTIPHON_LLAMA_THREADS": "2",
+        "ANTIPHON_LLAMA_THREADS": "1",
         "ANTIPHON_LLAMA_CONTEXT": "2048",
         "ANTIPHON_LLAMA_CHAT_TEMPLATE": str(TEMPLATE),
     }

@@ -21,7 +21,7 @@ async def llama_server(
 ) -> AsyncIterator[dict[str, Any]]:
     """Run llama.cpp and yield the options of an engine that uses its public API."""
     mmproj = None if projector is None else str(projector)
-    options = LlamaOptions(context=1024, slots=4, threads=2, mmproj=mmproj)
+    options = LlamaOptions(context=1024, slots=4, threads=1, mmproj=mmproj)
     config = child_config(options, weights, None)
     child = await start_child(config, 60.0)
     try:
@@ -38,7 +38,7 @@ async def antiphon_server(
     settings = {
         "ANTIPHON_API_KEY": KEY,
         "ANTIPHON_LLAMA_CONTEXT": "1024",
-        "ANTIPHON_LLAMA_THREADS": "2",
+        "ANTIPHON_LLAMA_THREADS": "1",
         **({} if projector is None else {"ANTIPHON_LLAMA_MMPROJ": str(projector)}),
     }
     with TemporaryDirectory() as folder:

@@ -195,7 +195,7 @@ async def test_bad_bytes_never_become_replacement_characters(tiny_engine: LlamaE
 
 
 async def test_context_window_ends_an_answer_that_may_be_longer(tiny_model: Path) -> None:
-    options = {"context": 256, "slots": 1, "threads": 2}
+    options = {"context": 256, "slots": 1, "threads": 1}
     engine = await open_llama(EngineConfig("small", tiny_model, options))
     try:
         assert engine.capabilities.context_tokens == 256
@@ -216,9 +216,9 @@ async def test_context_window_ends_an_answer_that_may_be_longer(tiny_model: Path
 
 
 async def test_crash_ends_the_answer_and_not_the_engine(
-    tiny_model: Path, llama_options: dict[str, int]
+    tiny_model: Path, tiny_options: dict[str, int]
 ) -> None:
-    options = {**llama_options, "context": 8192}
+    options = {**tiny_options, "context": 8192}
     engine = await open_llama(EngineConfig("crashing", tiny_model, options))
     try:
         before = child_of(engine).pid
@@ -236,9 +236,9 @@ async def test_crash_ends_the_answer_and_not_the_engine(
 
 
 async def test_restart_that_takes_too_long_is_overload(
-    tiny_model: Path, llama_options: dict[str, int]
+    tiny_model: Path, tiny_options: dict[str, int]
 ) -> None:
-    engine = await open_llama(EngineConfig("slow", tiny_model, {**llama_options, "wait_s": 0.01}))
+    engine = await open_llama(EngineConfig("slow", tiny_model, {**tiny_options, "wait_s": 0.01}))
     try:
         os.kill(child_of(engine).pid, signal.SIGKILL)
         await eventually(lambda: not engine.ready)
@@ -252,7 +252,7 @@ async def test_restart_that_takes_too_long_is_overload(
 
 
 async def test_running_server_is_used_by_its_url(tiny_model: Path) -> None:
-    config = child_config(LlamaOptions(context=256, slots=1, threads=2), tiny_model, None)
+    config = child_config(LlamaOptions(context=256, slots=1, threads=1), tiny_model, None)
     child = await start_child(config, 60)
     try:
         options = {"url": child.address + "/", "api_key": config.api_key}

@@ -249,7 +249,7 @@ async def test_reasoning_about_an_image_is_followed_by_an_answer(
     tiny_model: Path, projector: Path
 ) -> None:
     marks = {"open": "<think>", "close": "</think>"}
-    options = {"context": 512, "slots": 1, "threads": 2, "mmproj": str(projector)}
+    options = {"context": 512, "slots": 1, "threads": 1, "mmproj": str(projector)}
     config = EngineConfig("tiny", tiny_model, {**options, "thinking": marks})
     engine = await open_llama(config)
     try:
@@ -266,7 +266,7 @@ async def test_reasoning_about_an_image_is_followed_by_an_answer(
 async def test_prefix_with_an_image_is_kept(
     tiny_model: Path, projector: Path, tmp_path: Path
 ) -> None:
-    options = {"context": 512, "slots": 2, "threads": 2, "mmproj": str(projector)}
+    options = {"context": 512, "slots": 2, "threads": 1, "mmproj": str(projector)}
     config = EngineConfig("tiny", tiny_model, options, tmp_path, cache_minimum_tokens=20)
     black, white = (image_param(images.png(colour=colour)) for colour in ((0,) * 3, (255,) * 3))
 
@@ -305,7 +305,7 @@ async def test_forgotten_image_size_is_asked_again(multimodal_engine: LlamaEngin
 
 
 async def test_restarted_child_reads_images(tiny_model: Path, projector: Path) -> None:
-    options = {"context": 512, "slots": 1, "threads": 2, "mmproj": str(projector)}
+    options = {"context": 512, "slots": 1, "threads": 1, "mmproj": str(projector)}
     engine = await open_llama(EngineConfig("tiny", tiny_model, options))
     try:
         before = (await engine.machine.client.props()).media_marker

@@ -15,7 +15,7 @@ from support.tiny_models import CONTROL, Kind, write_model
 pytestmark = pytest.mark.anyio
 
 MOST_BYTES = 5_000_000
-OPTIONS = {"context": 512, "slots": 1, "threads": 2}
+OPTIONS = {"context": 512, "slots": 1, "threads": 1}
 WRITE = (
     "import sys; from pathlib import Path; from support.tiny_models import Kind, write_model\n"
     "for kind in Kind: write_model(kind, Path(sys.argv[1], kind.value))"

@@ -64,9 +64,9 @@ TOOL = Tool(
 async def thinker(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
     tiny_model: Path,
-    llama_options: dict[str, int],
+    tiny_options: dict[str, int],
 ) -> AsyncIterator[LlamaEngine]:
-    options = {**llama_options, "chat_template": str(TEMPLATE)}
+    options = {**tiny_options, "chat_template": str(TEMPLATE)}
     engine = await open_llama(EngineConfig("thinker", tiny_model, options))
     yield engine
     await engine.aclose()
@@ -411,7 +411,7 @@ async def test_control_tokens_in_reasoning_are_plain_text(thinker: LlamaEngine) 
 )
 async def test_unusable_template_file_is_a_start_error(
     tiny_model: Path,
-    llama_options: dict[str, int],
+    tiny_options: dict[str, int],
     tmp_path: Path,
     text: str | None,
     complaint: str,
@@ -419,6 +419,6 @@ async def test_unusable_template_file_is_a_start_error(
     path = tmp_path / "own.jinja"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    options = {**llama_options, "chat_template": str(path)}
+    options = {**tiny_options, "chat_template": str(path)}
     with pytest.raises(EngineStartError, match=complaint):
         await open_llama(EngineConfig("thinker", tiny_model, options))
