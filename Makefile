@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 # `make coverage` has run the pure ones. Of the others, those of the real model take both cores as
-# it is, so they run one after the other: tests/conftest.py marks them `alone`. A third of the time
+# it is, so they run one after the other: tests/conftest.py marks them `alone`. Half of the time
 # of all the rest is waiting, so it has two workers more than there are cores.
 # Workers have to name their tests alike, and some names come from sets: so one hash seed.
 PURE := tests/core tests/schemas tests/wire
