@@ -38,7 +38,7 @@ coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks o
 	@cd tests && ../$(BIN)/python -m support.surface $(ARGS)
 
 soak: .venv/dev ## tests that take minutes, or fetch what is newest; many random examples of the others
-	@$(BIN)/pytest -m "soak or hypothesis" --hypothesis-profile=soak $(ARGS)
+	@$(BIN)/pytest -m "soak or hypothesis" --hypothesis-profile=soak -o faulthandler_timeout=0 $(ARGS)
 
 simulate: .venv/dev ## the platform under faults, in simulated time; one seed with SEED= and SCENARIO=
 	@cd tests && ../$(BIN)/python -m simulation \
