@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
+import anyio
+
 from antiphon.logs import EventLog
 
 
@@ -39,11 +41,13 @@ async def cancelled_once(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     told = False
-    while any(not task.done() for task in tasks):
-        try:
-            await asyncio.wait(tasks)
-        except asyncio.CancelledError:
-            told = True
+    # A cancelled scope would cancel this task in each turn of the loop.
+    with anyio.CancelScope(shield=True):
+        while any(not task.done() for task in tasks):
+            try:
+                await asyncio.wait(tasks)
+            except asyncio.CancelledError:
+                told = True
     if told:
         raise asyncio.CancelledError
 
