@@ -7,10 +7,9 @@ from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
-import anyio
-
 from antiphon.server.http.exchange import Exchange
 from antiphon.service.answer import EventGroups
+from antiphon.service.background import cancelled_once
 from antiphon.wire.events import MessageStart, Ping, StreamEvent
 from antiphon.wire.sse import EventEncoder
 
@@ -45,10 +44,8 @@ class Feed:
         trace: TracebackType | None,
     ) -> None:
         if not self._task.done():
-            self._task.cancel()
             # The engine has to stop before the code behind this context continues.
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([self._task])
+            await cancelled_once(self._task)
         if not self._task.cancelled():
             self._task.exception()
 

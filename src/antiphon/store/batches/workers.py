@@ -96,7 +96,7 @@ async def register(connection: AsyncConnection, worker: Worker) -> None:
     """Add a worker; its id must never have been used."""
     until = _clock(connection.dialect.name) + worker.lease // _MICROSECOND
     row = insert(batch_workers).values(id=worker.id, lease_until=until)
-    await connection.execute(row, _now(connection, worker))
+    await connection.execute(row, _now(connection, worker.now))
 
 
 async def renew(connection: AsyncConnection, worker: Worker) -> bool:
@@ -105,7 +105,11 @@ async def renew(connection: AsyncConnection, worker: Worker) -> bool:
     Nobody takes the worker's rows before this transaction ends. Raises `LeaseLostError` if its
     own lease has ended.
     """
-    bounds = {"me": worker.id, "lease": worker.lease // _MICROSECOND, **_now(connection, worker)}
+    bounds = {
+        "me": worker.id,
+        "lease": worker.lease // _MICROSECOND,
+        **_now(connection, worker.now),
+    }
     found = (await connection.execute(_renewal(connection.dialect.name), bounds)).scalar()
     if found is None:
         raise LeaseLostError("The lease of this worker has ended")
@@ -163,7 +167,7 @@ async def reap(connection: AsyncConnection, worker: Worker) -> Reaped:
     """
     over = _ended(batch_workers.c.lease_until, connection.dialect.name)
     removal = delete(batch_workers).where(over).returning(batch_workers.c.id)
-    removed = await connection.execute(removal, _now(connection, worker))
+    removed = await connection.execute(removal, _now(connection, worker.now))
     dead = list(removed.scalars())
     if not dead:
         return Reaped()
@@ -201,17 +205,15 @@ async def has_work(connection: AsyncConnection, now: datetime) -> bool:
     """Return whether a claim may find anything: an open batch, or a worker to reap."""
     if await connection.scalar(_an_open_batch()) is not None:
         return True
-    dialect = connection.dialect.name
-    bounds = {} if dialect == "postgresql" else {"now": stored_moment(now)}
-    return (await connection.execute(_a_dead_worker(dialect), bounds)).scalar() is not None
+    query = _a_dead_worker(connection.dialect.name)
+    return (await connection.execute(query, _now(connection, now))).scalar() is not None
 
 
 async def has_worker(connection: AsyncConnection, now: datetime) -> bool:
     """Return whether any worker has a lease: one that finds work takes it in two seconds."""
     ended = _ended(batch_workers.c.lease_until, connection.dialect.name)
-    bounds = {} if connection.dialect.name == "postgresql" else {"now": stored_moment(now)}
     query = select(batch_workers.c.id).where(~ended).limit(1)
-    return (await connection.execute(query, bounds)).scalar() is not None
+    return (await connection.execute(query, _now(connection, now))).scalar() is not None
 
 
 # Built once: each process without work asks every other second.
@@ -245,6 +247,6 @@ def _clock(dialect: str) -> ColumnElement[int]:
     return bindparam("now", type_=BigInteger)
 
 
-def _now(connection: AsyncConnection, worker: Worker) -> dict[str, object]:
+def _now(connection: AsyncConnection, now: datetime) -> dict[str, object]:
     is_server = connection.dialect.name == "postgresql"
-    return {} if is_server else {"now": stored_moment(worker.now)}
+    return {} if is_server else {"now": stored_moment(now)}
