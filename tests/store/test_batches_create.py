@@ -35,6 +35,7 @@ from support.batches import (
     some_requests,
     stored_rows,
     take,
+    waits,
 )
 from support.ledger import NOON
 
@@ -124,8 +125,7 @@ async def test_equal_requests_at_once_make_one_batch(
     async with elsewhere.write() as connection:
         await make_ready(connection, "msgbatch_1", asked=b"body", repeat_key=b"key")
         second = asyncio.create_task(ready(database, "msgbatch_2", b"key"))
-        await asyncio.wait([second], timeout=0.3)
-        assert not second.done()
+        assert await waits(second)
     with pytest.raises(DuplicateError):
         await second
 
@@ -181,7 +181,6 @@ async def test_sweep_waits_for_requests_that_are_being_added(
     async with database.write() as connection:
         await add_requests(connection, "msgbatch_1", some_requests(1, first=1))
         sweeping = asyncio.create_task(sweep())
-        await asyncio.wait([sweeping], timeout=0.3)
-        assert not sweeping.done()
+        assert await waits(sweeping)
         await make_ready(connection, "msgbatch_1", asked=b"body")
     assert await sweeping == 0

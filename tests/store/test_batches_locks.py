@@ -34,6 +34,7 @@ from support.batches import (
     stored_batch,
     stored_rows,
     take,
+    waits,
 )
 from support.ledger import NOON
 
@@ -60,8 +61,7 @@ async def meets_another(opened: OpenDatabase, database: Database, change: Change
     async with elsewhere.write() as connection:
         await count_finished(connection, {FIRST: Counter()}, NOON)
         changing = asyncio.create_task(changed())
-        await asyncio.wait([changing], timeout=0.3)
-        assert not changing.done()
+        assert await waits(changing)
         await count_finished(connection, {SECOND: Counter()}, NOON)
     await changing
 
@@ -141,8 +141,7 @@ async def test_batch_that_ends_while_its_workspace_is_cancelled_stays_ended(
     async with elsewhere.write() as connection:
         await count_finished(connection, {FIRST: Counter(succeeded=1)}, NOON)
         cancelling = asyncio.create_task(cancelled())
-        await asyncio.wait([cancelling], timeout=0.3)
-        assert not cancelling.done()
+        assert await waits(cancelling)
     await cancelling
     assert (await stored_batch(database, FIRST)).cancel_initiated_at is None
     assert (await stored_batch(database, SECOND)).cancel_initiated_at == NOON
@@ -235,8 +234,7 @@ async def test_batch_made_ready_before_its_workspace_is_archived_is_cancelled(
     async with elsewhere.write() as connection:
         assert await make_held(connection)
         archiving = asyncio.create_task(archived())
-        await asyncio.wait([archiving], timeout=0.3)
-        assert not archiving.done()
+        assert await waits(archiving)
     await archiving
     assert (await stored_batch(database)).cancel_initiated_at == NOON
 
@@ -255,8 +253,7 @@ async def test_batch_is_not_made_ready_after_its_workspace_is_archived(
     async with elsewhere.write() as connection:
         await archive_workspace(connection)
         making = asyncio.create_task(made())
-        await asyncio.wait([making], timeout=0.3)
-        assert not making.done()
+        assert await waits(making)
     assert not await making
 
 

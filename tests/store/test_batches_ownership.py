@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pytest
 
@@ -36,6 +36,7 @@ from support.batches import (
     stored_batch,
     stored_rows,
     take,
+    waits,
 )
 from support.ledger import NOON
 
@@ -173,12 +174,6 @@ async def test_failure_after_the_rows_takes_results_charges_and_counts_back(
     assert (await stored_batch(database)).processing == 2
     await finish(database, worker, claimed)
     await check_whole(database, 2)
-
-
-async def waits(task: "asyncio.Task[Any]") -> bool:
-    """Return whether a task still runs after a while: it waits for another transaction."""
-    await asyncio.wait([task], timeout=0.3)
-    return not task.done()
 
 
 # The clock of SQLite is the worker's `now`, that of PostgreSQL goes on by itself.

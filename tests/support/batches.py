@@ -1,5 +1,6 @@
 """Batches for tests of their store: made, run by workers, and read back."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -170,3 +171,9 @@ def _collected(engine: Engine, word: str = "") -> Iterator[list[str]]:
         yield statements
     finally:
         event.remove(engine, "before_cursor_execute", note)
+
+
+async def waits(task: "asyncio.Task[object]") -> bool:
+    """Return whether a task still runs after a while: it waits for another transaction."""
+    await asyncio.wait([task], timeout=0.3)
+    return not task.done()
