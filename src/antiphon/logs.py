@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -42,6 +43,10 @@ _PLAIN = "\x1b[0m"
 EventFields: TypeAlias = dict[str, Any]
 
 
+_LEVELS = {
+    level: logging.getLevelName(level)
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+}
 # The attributes of a record that an event has no value for.
 _NOWHERE: EventFields = {
     **dict.fromkeys(("filename", "funcName", "module", "pathname"), ""),
@@ -68,7 +73,7 @@ class EventRecord(logging.LogRecord):
         self.__dict__ |= _NOWHERE
         self.name = name
         self.levelno = level
-        self.levelname = logging.getLevelName(level)
+        self.levelname = _LEVELS[level]
         self.msg = event
         self.created = time.time()
         self.fields = fields
@@ -104,7 +109,8 @@ class EventLog:
     def _log(self, level: int, event: str, fields: EventFields) -> None:
         logger = self._logger
         if logger.isEnabledFor(level):
-            logger.handle(EventRecord(logger.name, level, event, fields))
+            # Not `handle`, which would ask filters that loggers of this program do not have.
+            logger.callHandlers(EventRecord(logger.name, level, event, fields))
 
 
 def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
@@ -129,9 +135,13 @@ class EventHandler(logging.Handler):
     def __init__(self, write: Callable[[EventFields], None]) -> None:
         super().__init__()
         self._write = write
+        self._alone = threading.RLock()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self._write(event_of(record))
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record. It has no filters, and an error of the stream is its caller's."""
+        with self._alone:
+            self._write(event_of(record))
+        return True
 
 
 def event_of(record: logging.LogRecord) -> EventFields:

@@ -120,7 +120,8 @@ class _Counting:
     def begin_turn(self, role: str) -> None:
         self._steps.take()
         self._tokens += TURN_TOKENS
-        self._hash(role)
+        if self._prefixes is not None:
+            self._prefixes.add(role)
 
     def add(self, part: Any) -> None:
         """Add what is read as its JSON."""
@@ -130,7 +131,8 @@ class _Counting:
     def add_block(self, block: BlockParam, turn: int, path: Path) -> None:
         if isinstance(block, TextParam):
             self._tokens += self._count(block.text)
-            self._hash(block)
+            if self._prefixes is not None:
+                self._prefixes.add(block)
         else:
             self._add_other(block)
             for number, one in enumerate(inner_blocks(block)):

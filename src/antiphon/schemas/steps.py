@@ -58,7 +58,7 @@ class Work:
         """Return a new budget for a part of the work."""
         steps = Steps(most)
         if self._most is not None:
-            left = self._most - self.taken
+            left = self._most - self.taken if self._budgets else self._most
             if left < most:
                 steps.most, steps.error = left, WorkStoppedError
         self._budgets.append(steps)

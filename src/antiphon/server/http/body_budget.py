@@ -83,7 +83,8 @@ class BodyShare:
 
     def release(self) -> None:
         """Give everything back."""
-        self.hold(0)
+        self._budget.free += self._taken
+        self._size = self._taken = 0
 
 
 def bytes_for_a_character(body: bytes) -> int:

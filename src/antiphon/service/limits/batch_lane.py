@@ -226,10 +226,10 @@ class BatchQueue:
 
     def first_token_watch(self) -> Callable[[float], None] | None:
         """Return what takes the first-token time of a request admitted now; `None` if nobody."""
-        pacing = self.pacing
-        if pacing is None:
+        lane, pacing = self.lane, self._pacing
+        if pacing is None or lane.exclusive:
             return None
-        return partial(self._note_first_token, pacing, bool(self.lane.running))
+        return partial(self._note_first_token, pacing, bool(lane.running))
 
     def _note_first_token(self, pacing: Pacing, beside_batches: bool, seconds: float) -> None:  # noqa: FBT001 - a part of a `partial`
         beside = beside_batches or bool(self.lane.running)
