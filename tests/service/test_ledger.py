@@ -1,3 +1,4 @@
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncGenerator, Sequence
@@ -268,6 +269,38 @@ async def test_entries_wait_for_a_database_that_is_locked(sqlite_path: Path, fol
         assert list(await rows(other)) == ["req_1"]
     await impatient.aclose()
     await other.aclose()
+
+
+@pytest.mark.parametrize("again_after", range(4))
+async def test_ledger_that_is_cancelled_again_while_it_ends_saves_its_last_entries(
+    database: Database, folder: Path, again_after: int
+) -> None:
+    began, may_save = anyio.Event(), anyio.Event()
+
+    async def slow(entries: Sequence[LedgerEntry]) -> None:
+        began.set()
+        await may_save.wait()
+        await saving_to(database)(entries)
+
+    async def serve() -> None:
+        async with opened(folder, database, save=slow) as ledger:
+            begin(ledger, opening()).close(Outcome.COMPLETED, TOKENS)
+            await anyio.sleep_forever()
+
+    server = asyncio.create_task(serve())
+    await anyio.wait_all_tasks_blocked()
+    server.cancel()
+    for _ in range(again_after):
+        await asyncio.sleep(0)
+    server.cancel()
+    with anyio.fail_after(30):
+        await began.wait()
+        server.cancel()
+        may_save.set()
+        with pytest.raises(asyncio.CancelledError):
+            await server
+    assert list(await rows(database)) == ["req_1"]
+    assert files(folder, "journal") == []
 
 
 async def test_entries_that_the_database_refuses_are_left_to_the_next_start(

@@ -20,13 +20,13 @@ async def background(
     """
     log = EventLog(__name__)
 
-    def ended(task: asyncio.Task[None]) -> None:
+    def note_end(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.critical("work stopped", work=name, fault=type(fault).__name__, exc_info=fault)
 
     tasks = [asyncio.create_task(work(), name=name) for work in works]
     for task in tasks:
-        task.add_done_callback(ended)
+        task.add_done_callback(note_end)
     try:
         yield
     finally:
@@ -40,6 +40,11 @@ async def cancelled_once(*tasks: asyncio.Task[Any]) -> None:
     """
     for task in tasks:
         task.cancel()
+    await ended(*tasks)
+
+
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    """Wait for the ends of tasks, also if this task is cancelled meanwhile, or again."""
     told = False
     # A cancelled scope would cancel this task in each turn of the loop.
     with anyio.CancelScope(shield=True):

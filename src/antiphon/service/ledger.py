@@ -27,6 +27,7 @@ from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.logs import EventLog
+from antiphon.service.background import cancelled_once, ended
 from antiphon.service.delivery import MOST_AT_ONCE, Delivery, TakeEntries
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import StoreError
@@ -217,20 +218,23 @@ class Ledger:
 
     async def aclose(self) -> None:
         """Flush and end; the next start delivers the entries that the database did not take."""
-        for task in self._tasks:
-            task.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            try:
-                with anyio.fail_after(PARTING_S):
-                    await self.flush()
-            except (StoreError, OSError) as error:
-                self._log.warning("ledger.left_in_journal", reason=str(error))
-            finally:
-                self._journal.close()
-                for _, settled in self._committed.values():
-                    if settled is not None:
-                        settled.cancel()
+        # A task of its own: a server that stops cancels the caller, perhaps more than once.
+        parting = asyncio.create_task(self._part())
+        await ended(parting)
+        parting.result()
+
+    async def _part(self) -> None:
+        await cancelled_once(*self._tasks)
+        try:
+            with anyio.fail_after(PARTING_S):
+                await self.flush()
+        except (StoreError, OSError) as error:
+            self._log.warning("ledger.left_in_journal", reason=str(error))
+        finally:
+            self._journal.close()
+            for _, settled in self._committed.values():
+                if settled is not None:
+                    settled.cancel()
 
     async def _keep(self) -> None:
         while True:
