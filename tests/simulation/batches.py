@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.engines.scripted_prompt import tokens
 from antiphon.store.batches.rows import COUNTS, RowState
+from antiphon.store.batches.workers import TRIES_ALONE
 from simulation.answers import Answer, Key, Request, tag
 from simulation.violation import ViolationError
 
@@ -228,7 +229,7 @@ async def only_poison_is_given_up(world: "World") -> None:
     """Requests that nothing is wrong with have no error, whatever ends the processes beside them.
 
     One may be in hand whenever a process ends, also when it is tried alone. The first two ends only
-    make requests suspected. From then on each second one excuses a request, unless poison was it.
+    make requests suspected. From then on each sixth one excuses a request, unless poison was it.
     """
     ends = sum(server.kills for server in world.servers) + world.hangs
     while_alone = min(ends - world.engine.kills, max(0, ends - 2))
@@ -239,7 +240,7 @@ async def only_poison_is_given_up(world: "World") -> None:
         if line["result"]["type"] == "errored"
         and not any(custom_id(one) == line["custom_id"] and one.wrong for one in batch.requests)
     ]
-    if len(given_up) > while_alone // 2:
+    if len(given_up) > while_alone // TRIES_ALONE:
         raise ViolationError("poison", f"{given_up} have errors, after {ends} ends of processes")
 
 

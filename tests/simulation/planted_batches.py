@@ -11,7 +11,7 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.store.batches.commits import FinishedRequest
 from antiphon.store.batches.rows import RowKey, count_finished
-from antiphon.store.batches.workers import Unsettled
+from antiphon.store.batches.workers import MOST_TRIES, Unsettled
 from antiphon.store.database.batch_tables import batch_requests
 from antiphon.store.ledger import add_entries
 
@@ -101,7 +101,7 @@ class MixedResults(GroupCommit):
 def crashes_that_spend_all_tries(sql: str) -> str:
     """Let the first end of a process be the last try of all that it had in hand."""
     if sql.startswith("UPDATE batch_requests") and "batch_requests.tries +" in sql:
-        return sql.replace("batch_requests.tries +", "3 +")
+        return sql.replace("batch_requests.tries +", f"{MOST_TRIES - 1} +")
     return sql
 
 

@@ -17,6 +17,7 @@ from antiphon.store.batches.listing import cancel_batch, stopped_batches
 from antiphon.store.batches.rows import RowState, count_finished
 from antiphon.store.batches.workers import (
     MOST_TRIES,
+    TRIES_ALONE,
     LeaseLostError,
     NotOwnerError,
     Unsettled,
@@ -240,19 +241,26 @@ async def test_requests_of_a_dead_worker_wait_again_with_a_try_more(database: Da
     assert [(request.number, request.tries) for request in claimed.requests] == [(0, 1), (1, 1)]
 
 
-async def test_poisonous_request_that_was_alone_twice_ends_as_errored(database: Database) -> None:
+async def test_poisonous_request_that_is_alone_each_time_ends_as_errored(
+    database: Database,
+) -> None:
     poison = [NewRequest(0, "poison", 0, b"{}"), *some_requests(2, first=1)]
     await add_batch(database, a_batch(), poison)
-    for number, most in enumerate((3, 2, 1, 1)):
+    for number, most in enumerate((3, 2, 1)):
         worker = await add_worker(database, f"dies_{number}")
         claimed = await take(database, worker, most)
         assert (claimed.requests[0].custom_id, claimed.requests[0].tries) == ("poison", number)
         await end_lease(database, worker)
-    worker = await add_worker(database, "lives")
-    claimed = await take(database, worker)
-    assert [request.number for request in claimed.requests] == [1, 2]
-    assert (await stored_batch(database)).errored == 1
-    await finish(database, worker, claimed.requests)
+    # From now on it is behind the others.
+    lives = await add_worker(database, "lives")
+    others = (await take(database, lives, 2)).requests
+    assert [request.number for request in others] == [1, 2]
+    await finish(database, lives, others)
+    for number in range(3, MOST_TRIES):
+        worker = await add_worker(database, f"dies_{number}")
+        assert [request.tries for request in (await take(database, worker)).requests] == [number]
+        await end_lease(database, worker)
+    assert (await take(database, lives)).requests == ()
     batch = await stored_batch(database)
     assert (batch.errored, batch.succeeded, batch.ended_at) == (1, 2, NOON)
     assert (await all_results(database))[0].result == EXHAUSTED
@@ -267,13 +275,16 @@ async def test_request_that_is_never_alone_is_not_errored_however_many_workers_d
         claimed = await take(database, worker)
         assert [request.tries for request in claimed.requests] == [min(number, 2)] * 2
         await end_lease(database, worker)
-    # One end while it is alone is not enough either.
-    worker = await add_worker(database, "dies_again")
-    await take(database, worker, 1)
-    await end_lease(database, worker)
+    # Many ends meet each in turn while it is alone, and are not enough either.
+    met = []
+    for number in range(2 * (TRIES_ALONE - 1)):
+        worker = await add_worker(database, f"dies_again_{number}")
+        met += [request.number for request in (await take(database, worker, 1)).requests]
+        await end_lease(database, worker)
+    assert met == [0, 1] * (TRIES_ALONE - 1)
     worker = await add_worker(database, "lives")
     claimed = await take(database, worker)
-    assert [request.tries for request in claimed.requests] == [3, 2]
+    assert [request.tries for request in claimed.requests] == [MOST_TRIES - 1] * 2
     await finish(database, worker, claimed.requests)
     assert (await stored_batch(database)).succeeded == 2
 
@@ -288,7 +299,7 @@ async def test_workers_that_die_together_were_alone_each_for_itself(database: Da
         await end_lease(database, alone)
         await end_lease(database, together)
     worker = await add_worker(database, "lives")
-    assert [request.tries for request in (await take(database, worker)).requests] == [3, 2, 2]
+    assert [request.tries for request in (await take(database, worker)).requests] == [2, 2, 3]
 
 
 async def test_last_poisonous_request_ends_its_batch(database: Database) -> None:

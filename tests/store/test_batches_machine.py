@@ -19,7 +19,7 @@ from sqlalchemy import select
 from antiphon.store.batches.claims import ClaimedRequest, clear_waits_for, close_stopped, give_back
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.listing import archive, cancel_batch, delete_batch, purge
-from antiphon.store.batches.rows import RowState, count_finished
+from antiphon.store.batches.rows import BEHIND, RowState, count_finished
 from antiphon.store.batches.workers import (
     LEASE,
     MOST_TRIES,
@@ -333,10 +333,10 @@ class BatchesMachine(RuleBasedStateMachine):
 
     @invariant()
     def rows_are_those_of_the_model(self) -> None:
-        columns = ("batch_id", "number", "state", "worker", "tries", "entry_id")
+        columns = ("batch_id", "number", "rank", "state", "worker", "tries", "entry_id")
         found = self.runner.run(stored_rows(self.database, *columns))
         assert found == [
-            (known.id, number, row.state, row.worker, row.tries, row.entry_id)
+            (known.id, number, row.rank, row.state, row.worker, row.tries, row.entry_id)
             for known in self.batches.values()
             for number, row in known.rows.items()
         ]
@@ -419,6 +419,8 @@ class BatchesMachine(RuleBasedStateMachine):
     def _free(self, batch_id: str, number: int, *, tried: bool = False) -> None:
         known = self.batches[batch_id]
         row = known.rows[number]
+        if tried and row.tries >= TRIES_IN_COMPANY:
+            row.rank += BEHIND
         row.tries += tried
         row.worker, row.state = None, RowState.PENDING
         if row.tries >= MOST_TRIES:

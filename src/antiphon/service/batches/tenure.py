@@ -5,7 +5,7 @@
 
 A request during which a process ends counts a try, and so does all else that the process had in
 hand. After two tries it is suspected, and is run alone: so what becomes errored ends processes, or
-was alone at two ends in a row.
+was alone at the ends of six.
 """
 
 import asyncio

@@ -30,6 +30,10 @@ from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import read
 from antiphon.store.database.tables import Moment
 
+# A rank is the number of the batch's first request with the same prefix, below 2 ** 17, and so much
+# for each time that the request was alone at the end of a process: less than 2 ** 20 in all.
+BEHIND = 2**17
+
 # The counts of a batch, each named like the state that it counts.
 COUNTS = ("succeeded", "errored", "canceled", "expired")
 

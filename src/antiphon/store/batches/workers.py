@@ -23,6 +23,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
     bindparam,
     case,
     delete,
@@ -37,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from antiphon.store.batches.rows import RowState, in_state, is_open, visible
+from antiphon.store.batches.rows import BEHIND, RowState, in_state, is_open, visible
 from antiphon.store.database.batch_tables import batch_requests, batch_workers, message_batches
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import StoreError
@@ -46,8 +47,10 @@ from antiphon.store.database.tables import stored_moment
 LEASE = timedelta(seconds=30)
 # After so many ends of its workers a request is suspected of them, and has to be tried alone.
 TRIES_IN_COMPANY = 2
-# Two tries in company, then two alone. After that a request is errored.
-MOST_TRIES = TRIES_IN_COMPANY + 2
+# One that does nothing wrong may be alone at an end of its process, but hardly so often.
+TRIES_ALONE = 6
+# After that a request is errored.
+MOST_TRIES = TRIES_IN_COMPANY + TRIES_ALONE
 
 _MICROSECOND = timedelta(microseconds=1)
 _rows = batch_requests.c
@@ -162,8 +165,11 @@ async def reap(connection: AsyncConnection, worker: Worker) -> Reaped:
     """Remove workers whose lease has ended. Call it under the lock of claims, after `renew`.
 
     What they had claimed waits again, with one try more: but for suspected requests that were not
-    alone, since another one may have ended the worker. What was tried too often is errored, and
-    has to be counted. What they had finished and not settled is handed to `worker`.
+    alone, since another one may have ended the worker. A suspected request that was alone goes
+    behind the others of its batch: while processes end for another reason, each end then meets
+    another request, and whatever the reason, the others are not kept waiting. What was tried too
+    often is errored, and has to be counted. What they had finished and not settled is handed to
+    `worker`.
     """
     over = _ended(batch_workers.c.lease_until, connection.dialect.name)
     removal = delete(batch_workers).where(over).returning(batch_workers.c.id)
@@ -175,8 +181,10 @@ async def reap(connection: AsyncConnection, worker: Worker) -> Reaped:
     claimed = of_dead & in_state(RowState.CLAIMED)
     alone = select(_rows.worker).where(claimed).group_by(_rows.worker).having(func.count() == 1)
     were_alone = list(await connection.scalars(alone))
-    counts = or_(_rows.tries < TRIES_IN_COMPANY, _rows.worker.in_(were_alone))
+    is_alone = _rows.worker.in_(were_alone)
+    counts = or_(_rows.tries < TRIES_IN_COMPANY, is_alone)
     tries = _rows.tries + case((counts, 1), else_=0)
+    was_tried_alone = and_(_rows.tries >= TRIES_IN_COMPANY, is_alone)
     spent = tries >= MOST_TRIES
     changed = await connection.execute(
         update(batch_requests)
@@ -184,6 +192,7 @@ async def reap(connection: AsyncConnection, worker: Worker) -> Reaped:
         .values(
             worker=None,
             tries=tries,
+            rank=_rows.rank + case((was_tried_alone, BEHIND), else_=0),
             state=case((spent, RowState.ERRORED.value), else_=RowState.PENDING.value),
             result=case((spent, worker.exhausted), else_=None),
             params=case((spent, None), else_=_rows.params),

@@ -68,7 +68,7 @@ message_batches = Table(
     Index("ix_message_batches_kept", "created_at", sqlite_where=_KEPT),
 )
 
-# `rank` is the number of the batch's first request with the same prefix. `state` is one of
+# `rank` is the order in which requests are taken: store.batches.rows:BEHIND. `state` is one of
 # store.batches.rows:RowState. `params` are there until there is a result. A finished row with a
 # ledger entry keeps its `worker` until the entry is settled in the counters.
 batch_requests = Table(
