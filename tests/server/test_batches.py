@@ -400,7 +400,7 @@ async def test_batch_waits_at_a_spend_limit_and_goes_on_after_its_raise(
     async with asyncio.timeout(20):
         while (found := await stored(org, batch_id)).waits_for is None:  # noqa: ASYNC110 - of the database
             await asyncio.sleep(0.05)
-    assert "usage limits" in found.waits_for
+    assert found.waits_for.endswith("This is the monthly limit of $0.00 of the organization.")
     assert (await org.caller.get(f"{BATCHES}/{batch_id}")).json["request_counts"] == {
         **COUNTS,
         "processing": 2,

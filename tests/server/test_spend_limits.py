@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from antiphon.core.billing.money import dollars
 from antiphon.settings import PriceSettings
 from antiphon.store.limits import list_spend_limits, set_spend_limit
 from support.asgi import Answer, Call, Client
@@ -86,10 +87,9 @@ async def test_spend_limit_serves_as_many_requests_as_fit_and_not_a_nano_dollar_
     assert await spent(org) == 77 * CUT_COST <= limit
     assert len(await org.entries()) == 77
     refused = next(answer for answer in answers if answer.status == 400)
-    assert refused.error[1:] == (
-        "invalid_request_error",
-        f"{REFUSALS[scope]} You will regain access on 2026-12-01 at 00:00 UTC.",
-    )
+    said = f"{REFUSALS[scope]} You will regain access on 2026-12-01 at 00:00 UTC. "
+    assert refused.error[1] == "invalid_request_error"
+    assert refused.error[2].startswith(f"{said}This is the monthly limit of ${dollars(limit)} of ")
     assert "retry-after" not in refused.headers
     assert "anthropic-ratelimit-requests-remaining" in refused.headers
 
@@ -196,7 +196,8 @@ async def test_cap_of_the_server_ends_with_the_month(organization: StartOrganiza
     assert refused.error[2] == (
         "You have reached your API usage limits: your organization has crossed its monthly API "
         "usage threshold, set based on your organization's API tier. You will regain access on "
-        "2026-12-01 at 00:00 UTC."
+        "2026-12-01 at 00:00 UTC. This is the monthly limit of $0.0001 of the server for the "
+        "organization."
     )
     assert refused.json["error"]["details"] == {"error_code": "enforced_spend_limit_reached"}
     assert "retry-after" not in refused.headers

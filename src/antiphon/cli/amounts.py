@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from antiphon.cli.output import dollars
-from antiphon.core.billing.money import nano_dollars_of
+from antiphon.core.billing.money import dollars, nano_dollars_of
 from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT, LimitType
 from antiphon.wire.admin.limits import SpendPeriod
 

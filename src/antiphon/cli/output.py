@@ -53,13 +53,6 @@ def day(moment: str | None) -> str | None:
     return None if moment is None else f"{moment[:10]} {moment[11:16]}"
 
 
-def dollars(nano_dollars: int) -> str:
-    """Return an amount in US dollars: with cents, or with all its decimals."""
-    whole, rest = divmod(abs(nano_dollars), 10**9)
-    fraction = f"{rest:09}".rstrip("0")
-    return f"{'-' if nano_dollars < 0 else ''}{whole}.{fraction:0<2}"
-
-
 def decimal_size(size: int) -> str:
     """Return a number of bytes as text: `98.4 MB`."""
     from rich.filesize import decimal  # noqa: PLC0415 - most commands need none of it

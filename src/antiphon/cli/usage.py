@@ -10,9 +10,10 @@ import msgspec
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import CommandError, ExamplesFormatter, as_command
 from antiphon.cli.engine_usage import COLUMNS, check_engine_flags, say_engine_usage
-from antiphon.cli.output import dollars, hint, say_csv, say_json
+from antiphon.cli.output import hint, say_csv, say_json
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
+from antiphon.core.billing.money import dollars
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.core.idle_use import IdleUse
 from antiphon.service.batches.idle_use import LaneGroup

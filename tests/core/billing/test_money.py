@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.billing.money import cents, nano_dollars_of, nano_dollars_of_dollars
+from antiphon.core.billing.money import cents, dollars, nano_dollars_of, nano_dollars_of_dollars
 from antiphon.core.limits.values import LARGEST_SPEND
 
 WORDS = ("", ".", " 1", "1\n", "true", "NaN", "sNaN", "Infinity", "0" * 100_000 + "x")
@@ -21,6 +21,20 @@ def test_amounts_read_back_as_they_were_written(nano_dollars: int) -> None:
 )
 def test_amounts_are_written_in_cents(nano_dollars: int, written: str) -> None:
     assert cents(nano_dollars) == written
+
+
+@pytest.mark.parametrize(
+    ("nano_dollars", "written"),
+    [
+        (0, "0.00"),
+        (10**9, "1.00"),
+        (1_230_000_000, "1.23"),
+        (1, "0.000000001"),
+        (-5 * 10**8, "-0.50"),
+    ],
+)
+def test_amounts_are_written_in_dollars(nano_dollars: int, written: str) -> None:
+    assert dollars(nano_dollars) == written
 
 
 @pytest.mark.parametrize(

@@ -17,17 +17,25 @@ def test_cap_is_on_one_of_the_accounts_that_are_charged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "said"),
+    ("scope", "said", "named"),
     [
-        ("organization", "You have reached your specified API usage limits."),
-        ("workspace", "You have reached your specified workspace API usage limits."),
-        ("key", "You have reached the usage limits of this API key."),
+        ("organization", "You have reached your specified API usage limits.", "the organization"),
+        (
+            "workspace",
+            "You have reached your specified workspace API usage limits.",
+            "workspace wrkspc_x",
+        ),
+        ("key", "You have reached the usage limits of this API key.", "API key apikey_x"),
     ],
 )
-def test_exceeded_own_limit_is_an_invalid_request_error(scope: str, said: str) -> None:
-    refusal = spend_error(SpendCap(scope, "x", "monthly", 5), SUNDAY)
+def test_exceeded_own_limit_is_an_invalid_request_error(scope: str, said: str, named: str) -> None:
+    ids = {"organization": "org_x", "workspace": "wrkspc_x", "key": "apikey_x"}
+    refusal = spend_error(SpendCap(scope, ids[scope], "monthly", 1_250_500_000_000), SUNDAY)
     assert isinstance(refusal, InvalidRequestError)
-    assert refusal.message == f"{said} You will regain access on 2026-12-01 at 00:00 UTC."
+    assert refusal.message == (
+        f"{said} You will regain access on 2026-12-01 at 00:00 UTC. "
+        f"This is the monthly limit of $1250.50 of {named}."
+    )
 
 
 def test_cap_of_the_tier_is_a_rate_limit_error_without_retry_after() -> None:
@@ -35,4 +43,7 @@ def test_cap_of_the_tier_is_a_rate_limit_error_without_retry_after() -> None:
     assert isinstance(refusal, RateLimitError)
     assert refusal.error_code == "enforced_spend_limit_reached"
     assert "retry-after" not in refusal.headers
-    assert refusal.message.endswith("You will regain access on 2026-12-01 at 00:00 UTC.")
+    assert refusal.message.endswith(
+        "You will regain access on 2026-12-01 at 00:00 UTC. "
+        "This is the monthly limit of $0.000000005 of the server for the organization."
+    )

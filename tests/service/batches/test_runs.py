@@ -225,11 +225,14 @@ async def test_spend_limit_keeps_a_run_back_and_holds_nothing(start: Any) -> Non
     busy = await office.run()
     assert isinstance(busy, RunGivenUp)
     assert busy.reason is GiveUp.MONEY_HELD
-    assert "held for requests that are running" in busy.error.message
+    limit = "the monthly limit of $0.001 of the server for the organization"
+    held = f"The money that is left under {limit} is held for requests that are running."
+    assert busy.error.message == held
     await office.commit(run)
     many = await office.run(max_tokens=1000)
     assert many.reason is GiveUp.SPEND_LIMIT
     assert "You will regain access on" in many.error.message
+    assert many.error.message.endswith(f"This is {limit}.")
     assert (await office.balance()).held == 0
 
 

@@ -27,6 +27,19 @@ def cents(nano_dollars: int) -> str:
     return f"{'-' if nano_dollars < 0 else ''}{whole}{fraction}"
 
 
+def dollars(nano_dollars: int) -> str:
+    """Write an amount in dollars: with cents, or with all its decimals.
+
+    >>> dollars(1_500_000_000)
+    '1.50'
+    >>> dollars(-100_000)
+    '-0.0001'
+    """
+    whole, rest = divmod(abs(nano_dollars), NANO_DOLLARS_PER_DOLLAR)
+    fraction = f"{rest:09}".rstrip("0")
+    return f"{'-' if nano_dollars < 0 else ''}{whole}.{fraction:0<2}"
+
+
 def nano_dollars_of(text: str) -> int:
     """Read an amount in cents. Raises `ValueError`, with a sentence, for any other text.
 

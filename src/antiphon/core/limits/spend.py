@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from antiphon.core.billing.money import dollars
 from antiphon.core.errors import ApiError, InvalidRequestError, RateLimitError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
 from antiphon.core.limits.values import Account, Ask, Busy, Exceeded, Hold, Scope
@@ -177,12 +178,27 @@ def exceeds_tier(amount: int, period: Period, tier: int) -> bool:
     return period == TIER_PERIOD and amount > tier
 
 
+def named(cap: SpendCap) -> str:
+    """Return the name of a limit in a sentence: its period, amount and scope.
+
+    >>> named(SpendCap("workspace", "wrkspc_01", "daily", 5_000_000_000))
+    'the daily limit of $5.00 of workspace wrkspc_01'
+    """
+    if cap.scope == Scope.ORGANIZATION:
+        owner = "the server for the organization" if cap.tier else "the organization"
+    else:
+        owner = f"{'API key' if cap.scope == Scope.KEY else cap.scope} {cap.scope_id}"
+    return f"the {cap.period} limit of ${dollars(cap.amount)} of {owner}"
+
+
 def spend_error(cap: SpendCap, moment: datetime) -> ApiError:
     """Return the refusal in the wire's words: 400 for a customer's limit, 429 for the tier's cap.
 
+    A sentence follows that names the limit: of several, a caller cannot know which one it is.
     Neither has a `retry-after`: clients would wait for weeks.
     """
     until = f"You will regain access on {end_of(cap.period, day_of(moment))} at 00:00 UTC."
+    until = f"{until} This is {named(cap)}."
     if cap.tier:
         return RateLimitError(
             "You have reached your API usage limits: your organization has crossed its monthly API "

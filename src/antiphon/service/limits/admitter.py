@@ -17,7 +17,7 @@ from antiphon.core.billing.pricing import FREE, worst_case
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits, rate_limit_error
-from antiphon.core.limits.spend import spend_error
+from antiphon.core.limits.spend import named, spend_error
 from antiphon.core.limits.values import (
     Ask,
     Busy,
@@ -259,12 +259,13 @@ class SpendLimitReachedError(Exception):
 def _kept_back(
     verdict: Exceeded | Busy, limits: AppliedLimits, now: datetime
 ) -> SpendLimitReachedError:
+    cap = limits.caps[verdict.index]
     if isinstance(verdict, Busy):
         return SpendLimitReachedError(
-            "The money that is left under a spend limit is held for requests that are running.",
+            f"The money that is left under {named(cap)} is held for requests that are running.",
             is_held=True,
         )
-    return SpendLimitReachedError(spend_error(limits.caps[verdict.index], now).message)
+    return SpendLimitReachedError(spend_error(cap, now).message)
 
 
 def _unavailable() -> OverloadedError:
