@@ -10,6 +10,7 @@ from simulation.happenings import (
     LONG_DOWN_S,
     USUAL_COST,
     ask_for_a_while,
+    kill_after_commits,
     kill_soon,
     schedule,
 )
@@ -35,11 +36,12 @@ async def batches(world: "World") -> None:
 
 
 async def batches_killed(world: "World") -> None:
-    """The server is killed at any step while it makes, runs and commits batches."""
+    """The server is killed while it makes, runs and commits batches: at a step, behind a commit."""
     chance = world.chance_of("batches")
     (server,) = world.serve("one", options=QUICK)
     await world.found("red")
-    kill_soon(server, chance, kills=chance.randint(1, 5))
+    kill = chance.choice([kill_soon, kill_after_commits])
+    kill(server, chance, kills=chance.randint(1, 5))
     send_batches(world, chance, number=2)
     await ask_for_a_while(world, number=chance.choice([0, 6]), seconds=20)
 

@@ -43,6 +43,27 @@ def kill_soon(server: Server, chance: Random, kills: int) -> None:
         server.life.dies_at = server.life.steps + chance.randint(1, 1500)
 
 
+def kill_after_commits(server: Server, chance: Random, kills: int) -> None:
+    """Kill the process behind a commit of requests of batches, and some that follow it.
+
+    Whatever belongs together and is committed in two transactions is torn apart here, which a kill
+    at any step does hardly ever: the time between two commits has few steps.
+    """
+    left = [kills - 1]
+
+    def lifespan(number: int) -> int | None:
+        del number
+        if left[0] <= 0:
+            return None
+        left[0] -= 1
+        return chance.randint(1, 12)
+
+    server.last_commit = lifespan
+    server.down_s = SHORT_DOWN_S
+    if server.life is not None:
+        server.life.last_commit = server.life.commits + chance.randint(1, 12)
+
+
 def dies_soon(chance: Random, kills: int) -> Lifespan:
     """Kill so many lives at a drawn step: early ones, while they start, as often as late ones."""
     left = [kills]

@@ -355,7 +355,7 @@ PLANTS: Mapping[str, Plant] = {
     "a stream without its last event": Plant("ends", "calm", lambda: Planted(app=CutApp)),
     "a hang-up that nobody hears": Plant("stops", "hang_ups", lambda: Planted(app=DeafApp)),
     "a batch's result and its charge in two transactions": Plant(
-        "charges", "batches_disk", lambda: Planted(commits=TwoTransactions), seeds=16, first=5
+        "charges", "batches_killed", lambda: Planted(commits=TwoTransactions), seeds=12
     ),
     "a commit without a look at the lease": Plant(
         "batches",

@@ -37,7 +37,7 @@ DOWN_S = (0.05, 20.0)
 # What a server says when it cannot start.
 CANNOT_START = (StoreError, CountersError, SettingsError, OSError)
 
-# Tells after how many steps a life is killed, or that it is not.
+# Tells after how many steps, or commits of requests of batches, a life is killed.
 Lifespan = Callable[[int], int | None]
 
 
@@ -58,6 +58,7 @@ class Server:
         # How far its clock is from the true time.
         self.skew = timedelta()
         self.lifespan: Lifespan = immortal
+        self.last_commit: Lifespan = immortal
         self.down_s = DOWN_S
         self.life: Life | None = None
         self.lives = 0
@@ -117,6 +118,8 @@ class Life:
         self.killed = False
         self.steps = 0
         self.dies_at = server.lifespan(number)
+        self.commits = 0
+        self.last_commit = server.last_commit(number)
         self.over = asyncio.Event()
         self.platform: Platform | None = None
         self.app: ASGIApp | None = None
@@ -134,6 +137,7 @@ class Life:
             self._world.planted,
             server.name,
             server.settings.data_dir,
+            committed=self._committed,
         )
         self._entropy = Random(f"{self._world.seed} {server.name} {number}")  # noqa: S311 - no secrets
 
@@ -147,6 +151,11 @@ class Life:
             self.kill()
             return False
         return True
+
+    def _committed(self) -> None:
+        self.commits += 1
+        if self.commits == self.last_commit:
+            self.kill()
 
     def park(self, step: Callable[[], object]) -> None:
         self._parked.append(step)

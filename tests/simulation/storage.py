@@ -23,6 +23,7 @@ from simulation.planted import Planted
 # How often a connection looks whether the database is free.
 LOOK_S = (1e-3, 25e-3)
 LOCK = "server.lock"
+CHANGES_REQUESTS = ("INSERT INTO BATCH_REQUESTS", "UPDATE BATCH_REQUESTS")
 
 
 class Storage:
@@ -35,8 +36,14 @@ class Storage:
         planted: Planted,
         server: str,
         data_dir: Path,
+        *,
+        committed: Callable[[], None],
     ) -> None:
+        """Call `committed` behind commits of requests of batches: the process hears later."""
         self.loop = loop
+        self._committed = committed
+        # One transaction at a time writes.
+        self._changed_requests = False
         self._faults = faults
         self._server = server
         self._data_dir = data_dir
@@ -80,6 +87,12 @@ class Storage:
             self._abort(function, sql)
             return None, instead
         result, error = attempt(function)
+        if sql.startswith(CHANGES_REQUESTS):
+            self._changed_requests = True
+        elif sql in ("COMMIT", "ROLLBACK"):
+            changed, self._changed_requests = self._changed_requests, False
+            if changed and sql == "COMMIT" and error is None:
+                self._committed()
         return result, error or afterwards
 
     def pause(self) -> float:
