@@ -18,7 +18,13 @@ from antiphon.engines.base import (
     ToolChoice,
 )
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
-from antiphon.engines.token.answer.generation import ATTEMPTS, WARM, GenerationInput, generate
+from antiphon.engines.token.answer.generation import (
+    ATTEMPTS,
+    MOST_CUT,
+    WARM,
+    GenerationInput,
+    generate,
+)
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 from antiphon.engines.token.prompt.reasoning_format import THINK
@@ -255,6 +261,60 @@ async def test_call_that_must_fit_and_never_does_is_an_error() -> None:
         "(input.n: uniqueItems). Ask for less in the schema."
     )
     assert [asked.temperature for asked in machine.asked] == [0.0, WARM, WARM, WARM]
+
+
+LOOK = Tool(
+    name="look", input_schema={"properties": {"at": {"type": "string"}}, "required": ["at"]}
+)
+
+
+def endless(words: int) -> list[str]:
+    return [TAGGED.before("look"), '{"at": "', *["so "] * words]
+
+
+def look(**more: object) -> Prompt:
+    return prompt(tools=(LOOK,), tool_choice=ToolChoice(mode="any"), temperature=0.0, **more)
+
+
+async def test_forced_call_that_a_limit_cuts_is_written_again() -> None:
+    ends = [TAGGED.before("look"), '{"at": "it"}', TAGGED.after]
+    machine = Machine(endless(50), endless(50), ends)
+    events = await events_of(machine, look(max_tokens=20), thinks=False)
+    assert events == [
+        ToolCallStart("look", 3),
+        ToolCallJson('{"at": "it"}', 0),
+        Finished(FinishReason.END_TURN, 1),
+    ]
+    assert [asked.max_tokens for asked in machine.asked] == [20, 20, 20]
+    assert [asked.temperature for asked in machine.asked] == [0.0, WARM, WARM]
+    assert machine.asked[2].tokens == [1, 2]
+
+
+async def test_forced_call_that_a_limit_cuts_in_all_attempts_is_sent_as_it_is() -> None:
+    machine = Machine(*[endless(50)] * ATTEMPTS)
+    events = await events_of(machine, look(max_tokens=20), thinks=False)
+    assert events[0] == ToolCallStart("look", 20)
+    assert events[-1] == Finished(FinishReason.MAX_TOKENS)
+    assert len(machine.asked) == ATTEMPTS
+    assert tokens_in(events) == 20
+
+
+async def test_long_call_that_a_limit_cuts_is_not_written_again() -> None:
+    for max_tokens, attempts in ((MOST_CUT // 2, 3), (MOST_CUT, 2), (MOST_CUT + 1, 1)):
+        machine = Machine(*[endless(max_tokens)] * ATTEMPTS)
+        events = await events_of(machine, look(max_tokens=max_tokens), thinks=False, room=5000)
+        assert events[-1] == Finished(FinishReason.MAX_TOKENS)
+        assert len(machine.asked) == attempts
+
+
+async def test_only_the_first_call_of_a_forced_answer_is_written_again() -> None:
+    first = [TAGGED.before("look"), '{"at": "it"}', TAGGED.after]
+    for asked in (look(max_tokens=20), prompt(max_tokens=20, tools=(LOOK,))):
+        forced = asked.tool_choice.mode == "any"
+        machine = Machine([*first, *endless(50)] if forced else endless(50))
+        events = await events_of(machine, asked, thinks=False)
+        assert events[-1] == Finished(FinishReason.MAX_TOKENS)
+        assert len(machine.asked) == 1
 
 
 async def test_optional_call_that_never_fits_is_sent() -> None:

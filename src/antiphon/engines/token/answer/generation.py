@@ -39,6 +39,10 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 ATTEMPTS: Final = 4
 """The maximum number of attempts for one call; the last one has a tight grammar."""
 
+MOST_CUT: Final = 2_048
+"""The maximum number of tokens, in one answer, of calls that a limit cut and that are generated
+again."""
+
 LONG_CALL: Final = 4_000
 """From this many characters on, a thread checks a call."""
 
@@ -68,7 +72,7 @@ async def generate(
     """Generate an answer.
 
     Reasoning ends when its budget is used up. A call whose input does not fit its schema is
-    generated again from its first token.
+    generated again from its first token, and so is the call of a forced answer that a limit cut.
     """
     if prompt.max_tokens == 0:
         await _read_prompt(machine, await _Answer(prompt, given, 0, Constraint()).request(machine))
@@ -151,6 +155,7 @@ class _Answer:
         self._unread = 0  # tokens of pieces without text since then
         self._attempt = 1
         self._rejected_at: int | None = None
+        self._cut = 0  # tokens of calls that a limit cut, and that are generated again
 
     @property
     def constraint_request(self) -> ConstraintRequest:
@@ -237,6 +242,8 @@ class _Answer:
         self._unread += piece.count
         text = text_of(piece)
         if piece.end is not None:
+            if piece.end is PieceEnd.LIMIT and self._rejects_cut_call():
+                return []
             self.finished = True
             reason = self._reason(piece.end)
             if self._parser is None:
@@ -255,6 +262,21 @@ class _Answer:
             self.finished = True
             events += self._parser.finish(FinishReason.END_TURN, 0)
         return events
+
+    def _rejects_cut_call(self) -> bool:
+        """Reject the call of a forced answer that a limit has cut, if it may be generated again.
+
+        A small model sometimes does not end a text. The next attempt seldom does the same, and what
+        was cut is of no use. A long call is left as it is: it may be meant.
+        """
+        tokens = None if self._parser is None else self._parser.unfinished_call
+        if self._parser is None or tokens is None:
+            return False
+        if self._attempt == ATTEMPTS or self._cut + tokens > MOST_CUT:
+            return False
+        self._cut += tokens
+        self._parser.reject_unfinished()
+        return True
 
     def _reason(self, end: PieceEnd) -> FinishReason:
         if end is PieceEnd.MODEL:

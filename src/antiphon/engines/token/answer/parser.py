@@ -41,7 +41,7 @@ HEAD: Final = 1000
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A call whose input does not fit.
+    """A call whose input does not fit, or that a limit has cut.
 
     `at` is the position in the answer at which the call began, `why` names the path and the
     keyword, and `tokens` counts the tokens that no event carries yet.
@@ -65,7 +65,8 @@ class AnswerParser:
     """Parses one answer: `feed` takes its pieces, `finish` its end.
 
     After a call is `rejected`, `retry` drops it, and the next text takes its place. If not
-    `demanding`, the parser rejects only calls that must fit.
+    `demanding`, the parser rejects only calls that must fit. An `unfinished_call` is rejected on
+    request, instead of `finish`.
     """
 
     def __init__(self, answer_format: AnswerFormat) -> None:
@@ -90,6 +91,17 @@ class AnswerParser:
     def held(self) -> int:
         """The number of characters that are held until more of the answer is there."""
         return len(self._held)
+
+    @property
+    def unfinished_call(self) -> int | None:
+        """The tokens of the first call of a forced answer, while it is incomplete and held."""
+        first = self._format.forced and not self._calls
+        return self._tokens if first and self.state is State.CALL else None
+
+    def reject_unfinished(self) -> None:
+        """Reject the unfinished call; its tool may be unknown."""
+        self.rejected = Rejected(self._call_at, "", "", self._tokens)
+        self._enter(Sign.REJECTED_CALL)
 
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
         """Parse the next piece of the answer, which cost `tokens`."""

@@ -66,7 +66,8 @@ to be checked; the brace and the closing after a streamed input.
 When the answer ends by itself, held text is taken literally: a partial tag is text, and so is an
 incomplete call. When a limit cuts the answer, a partial opening of a call is dropped (a single
 character of it may be text, unless the answer consists of calls only), and an incomplete call is
-reported as far as it was generated, if it has named its tool.
+reported as far as it was generated, if it has named its tool. The first call of a forced answer may
+be rejected instead (`generation.MOST_CUT`): a small model sometimes does not end a text.
 
 How tokens are assigned to events
 ---------------------------------
