@@ -10,7 +10,8 @@ from antiphon.core.attribution import (
     with_constant_attribution,
 )
 from antiphon.core.prompt import Breakpoint, Prompt, Turn
-from antiphon.wire.content import CacheControlParam, ContentParam, ImageParam, TextParam
+from antiphon.wire.base import CacheControlParam
+from antiphon.wire.content import ContentParam, ImageParam, TextParam
 from support.images import image_param
 
 FIRST = f"{HEADER} cc_version=2.1.330.003; cc_entrypoint=cli; cch=1a2b3;"

@@ -1,12 +1,7 @@
 from antiphon.core.breakpoints import marks_in, turns_with_marks, without_marks
 from antiphon.core.prompt import Breakpoint, Prompt, Turn
-from antiphon.wire.content import (
-    CacheControlParam,
-    SearchResultParam,
-    TextParam,
-    ThinkingParam,
-    ToolResultParam,
-)
+from antiphon.wire.base import CacheControlParam
+from antiphon.wire.content import SearchResultParam, TextParam, ThinkingParam, ToolResultParam
 
 LONG = CacheControlParam(type="ephemeral", ttl="1h")
 SHORT = CacheControlParam(type="ephemeral")

@@ -9,8 +9,7 @@ from msgspec import UNSET, inspect
 
 from antiphon.wire import base, content, messages, tools
 from antiphon.wire.admin import keys, limits, organizations
-from antiphon.wire.base import BETAS, CacheScope, Param
-from antiphon.wire.content import CacheControlParam
+from antiphon.wire.base import BETAS, CacheControlParam, CacheScope, Param
 from antiphon.wire.decoding import BodyDecoder, BodyError, decode_member, faults
 from antiphon.wire.messages import CreateMessageParams
 

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from antiphon.core.blocks import Path, inner_blocks, with_inner_blocks
 from antiphon.core.prompt import Breakpoint, Prompt, Turn
-from antiphon.wire.content import BlockParam, CacheableParam, CacheControlParam
+from antiphon.wire.base import CacheControlParam
+from antiphon.wire.content import BlockParam, CacheableParam
 
 Mark: TypeAlias = CacheControlParam | None
 

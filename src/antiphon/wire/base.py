@@ -1,10 +1,10 @@
 """The two families of structs that every other wire type belongs to."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 
 class Param(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -56,6 +56,17 @@ class CacheScope(BetaValue):
 
 BETAS = frozenset({CacheScope.beta})
 """The betas whose keys are accepted."""
+
+
+class CacheControlParam(Param, kw_only=True, frozen=True):
+    """Where a prompt cache entry ends. `None` and an absent key mean the same."""
+
+    tag_in_paths: ClassVar[str] = "ephemeral"
+
+    # A lone struct's tag may be absent in msgspec, so where no union asks for it `type` is a field.
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] = "5m"
+    scope: CacheScope | UnsetType = UNSET
 
 
 class AnswerStruct(msgspec.Struct, kw_only=True, frozen=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Type
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
-from antiphon.wire.base import AnswerStruct, CacheScope, NonEmptyStr, Param
+from antiphon.wire.base import AnswerStruct, CacheControlParam, NonEmptyStr, Param
 from antiphon.wire.citations import Citation, TextCitationParam
 
 # In Python `$` also matches before a newline at the end.
@@ -19,17 +19,6 @@ ToolId: TypeAlias = Annotated[
         extra={"pattern": "String should match pattern '^[a-zA-Z0-9_-]+$'"},
     ),
 ]
-
-
-class CacheControlParam(Param, kw_only=True, frozen=True):
-    """Where a prompt cache entry ends. `None` and an absent key mean the same."""
-
-    tag_in_paths: ClassVar[str] = "ephemeral"
-
-    # A lone struct's tag may be absent in msgspec, so where no union asks for it `type` is a field.
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] = "5m"
-    scope: CacheScope | UnsetType = UNSET
 
 
 class BlockParam(Param, tag_field="type", kw_only=True, frozen=True):

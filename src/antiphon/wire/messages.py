@@ -5,8 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from antiphon.wire.base import AnswerStruct, NonEmptyStr, Param, error_text
-from antiphon.wire.content import CacheControlParam, ContentBlock, ContentParam
+from antiphon.wire.base import AnswerStruct, CacheControlParam, NonEmptyStr, Param, error_text
+from antiphon.wire.content import ContentBlock, ContentParam
 from antiphon.wire.tools import ToolChoiceParam, ToolParam
 
 StopReason: TypeAlias = Literal[

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from antiphon.wire.base import Family, NonEmptyStr, Param
-from antiphon.wire.content import CacheControlParam
+from antiphon.wire.base import CacheControlParam, Family, NonEmptyStr, Param
 from antiphon.wire.decoding import unexpected_tag
 
 ToolName: TypeAlias = Annotated[

@@ -4,7 +4,8 @@ import pytest
 
 from antiphon.core.prompt import Breakpoint, Turn
 from antiphon.core.validation.breakpoints import breakpoints_of
-from antiphon.wire.content import CacheControlParam, ThinkingParam
+from antiphon.wire.base import CacheControlParam
+from antiphon.wire.content import ThinkingParam
 from antiphon.wire.messages import CreateMessageParams
 from antiphon.wire.tools import CustomToolParam, ToolParam
 from support.requests import (

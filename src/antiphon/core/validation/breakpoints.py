@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from antiphon.core.breakpoints import marks_in
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Breakpoint, Turn
-from antiphon.wire.content import BlockParam, CacheableParam, CacheControlParam, TextParam
+from antiphon.wire.base import CacheControlParam
+from antiphon.wire.content import BlockParam, CacheableParam, TextParam
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import CustomToolParam, DefinedToolParam
 
