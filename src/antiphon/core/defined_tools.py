@@ -1,11 +1,15 @@
-"""Tools whose input Anthropic defines and which callers run: a shell, an editor, a memory.
+"""Tools as engines know them, also those whose input Anthropic defines and which callers run.
 
-Claude models were trained on them. For other models they are described like any tool.
+These are a shell, an editor, a memory. Claude models were trained on them. For other models they
+are described like any tool.
 """
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from antiphon.core.prompt import Tool
+from antiphon.wire.tools import CustomToolParam, DefinedToolParam
 
 PATH = {"type": "string", "description": "An absolute path."}
 TEXT = {"type": "string"}
@@ -82,3 +86,23 @@ DEFINED_TOOLS = {
     "text_editor_20250728": _editor("str_replace_based_edit_tool", EDITING, "insert_text"),
     "memory_20250818": MEMORY,
 }
+
+
+def tool_of(param: CustomToolParam | DefinedToolParam) -> Tool:
+    """Return a tool of a request; one that Anthropic defines becomes one like any other."""
+    if isinstance(param, CustomToolParam):
+        return Tool(
+            name=param.name,
+            input_schema=param.input_schema,
+            description=param.description,
+            strict=bool(param.strict),
+            input_examples=tuple(param.input_examples or ()),
+            eager_input_streaming=bool(param.eager_input_streaming),
+            deferred=bool(param.defer_loading),
+        )
+    return replace(
+        DEFINED_TOOLS[param.type],
+        strict=bool(param.strict),
+        input_examples=tuple(param.input_examples or ()),
+        deferred=bool(param.defer_loading),
+    )

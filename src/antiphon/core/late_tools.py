@@ -1,4 +1,4 @@
-"""Tools that are loaded late: no part of the prompt until the caller's own search finds them.
+"""Tools that come late: no part of the prompt until the caller's own search finds them.
 
 A tool with `defer_loading` is *deferred* until a `tool_reference` in a result names it; then it is
 *loaded*, and described where the first reference stands. The front of the prompt stays as it is, so
@@ -6,7 +6,7 @@ its KV is reused: a tool that joined the others there would change every token b
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -23,56 +23,73 @@ You can call this tool now, like the others:
 </tools>"""
 
 
-def with_loading(
-    tools: Sequence[Tool], deferred: Collection[str], referenced: Collection[str]
-) -> tuple[Tool, ...]:
-    """Return tools, each with its `loading`; the arguments are names.
+def at_once(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    """Return tools of which none is deferred."""
+    return tuple(replace(tool, deferred=False) if tool.deferred else tool for tool in tools)
+
+
+def with_deferred(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    """Return tools as a prompt has them whose engine loads tools late.
 
     If all are deferred nothing would say how tools are called, so all are offered at once.
     """
-    if not deferred or all(tool.name in deferred for tool in tools):
-        return tuple(tools)
-    return tuple(
-        replace(tool, loading="loaded" if tool.name in referenced else "deferred")
-        if tool.name in deferred
-        else tool
-        for tool in tools
-    )
+    return at_once(tools) if all(tool.deferred for tool in tools) else tuple(tools)
 
 
 def with_described_tools(prompt: Prompt) -> Prompt:
-    """Return a prompt with a text for each reference to a loaded tool, for engines that read text.
+    """Return a prompt with a text for each reference to a tool, for engines that read text.
 
-    The first reference to a tool becomes its description, a later one its name.
+    The first reference to a deferred tool becomes its description, a later one its name.
     """
-    if all(tool.loading != "loaded" for tool in prompt.tools):
+    if prompt.offered is None:
         return prompt
-    references = ToolReferences(prompt.tools)
+    tools = OfferedTools(prompt.tools)
 
-    def described(block: BlockParam) -> tuple[BlockParam]:
-        if isinstance(block, ToolReferenceParam):
-            return (TextParam(text=references.text(block.tool_name)),)
-        return (block,)
+    def described(block: BlockParam) -> Sequence[BlockParam]:
+        text = tools.text(block)
+        return (block,) if text is None else (TextParam(text=text),)
 
     return rewrite(prompt, described)
 
 
-class ToolReferences:
-    """The references of one prompt, read in its order."""
+class OfferedTools:
+    """The tools that are offered at one place of a prompt, while its blocks are read in order."""
 
     def __init__(self, tools: Sequence[Tool]) -> None:
-        self._new = {tool.name: tool for tool in tools if tool.loading == "loaded"}
+        self._tools = {tool.name: tool for tool in tools}
+        self._offered = {tool.name for tool in tools if not tool.deferred}
 
-    def loaded(self, name: str) -> Tool | None:
-        """Return the tool that this reference loads; `None` if the prompt already has it."""
-        return self._new.pop(name, None)
+    @property
+    def offered(self) -> tuple[Tool, ...]:
+        """The tools that may be called here, in the order of their definitions."""
+        return self.with_forced(None)
 
-    def text(self, name: str) -> str:
-        """Return what a model reads of a reference: its tool, or the name if it knows the tool."""
-        tool = self.loaded(name)
-        if tool is None:
-            return NAMED.format(name=name)
-        return LOADED.format(tool=json.dumps(description_of(tool), ensure_ascii=False))
+    def with_forced(self, forced: str | None) -> tuple[Tool, ...]:
+        """Return the tools that may be called here, with the one that must be."""
+        return tuple(
+            tool for name, tool in self._tools.items() if name in self._offered or name == forced
+        )
+
+    def read(self, block: BlockParam) -> Tool | None:
+        """Read the next block; return the tool that the prompt describes there, if there is one."""
+        if isinstance(block, ToolReferenceParam):
+            return self._offer(block.tool_name)
+        return None
+
+    def text(self, block: BlockParam) -> str | None:
+        """Read the next block; return what a model reads of it, `None` if it is about no tool."""
+        tool = self.read(block)
+        if tool is not None:
+            return LOADED.format(tool=json.dumps(description_of(tool), ensure_ascii=False))
+        if isinstance(block, ToolReferenceParam):
+            return NAMED.format(name=block.tool_name)
+        return None
+
+    def _offer(self, name: str) -> Tool | None:
+        if name in self._offered or name not in self._tools:
+            return None
+        self._offered.add(name)
+        return self._tools[name]
 
 
 def description_of(tool: Tool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Some are made for every token, so they are msgspec structs: a tenth of a dataclass's cost.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -29,14 +30,11 @@ class Turn(msgspec.Struct, frozen=True):
         return tuple([block.text for block in self.content if isinstance(block, TextParam)])
 
 
-Loading: TypeAlias = Literal["front", "loaded", "deferred"]
-
-
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A function that the model may call. `strict` inputs always fit the schema.
 
-    `loading` says where the prompt has it: before all turns, at the first reference to it, or
-    nowhere (see `core.late_tools`).
+    A `deferred` tool is not described before all turns, but where a block of the conversation loads
+    it, if one does (see `core.late_tools`).
     """
 
     name: str
@@ -45,7 +43,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     input_examples: tuple[dict[str, Any], ...] = ()
     eager_input_streaming: bool = False
-    loading: Loading = "front"
+    deferred: bool = False
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +95,8 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     top_p: float | None = None
     top_k: int | None = None
     tools: tuple[Tool, ...] = ()
+    offered: tuple[Tool, ...] | None = None
+    """The tools on offer at the end of the conversation; `None`: those that are not deferred."""
     tool_choice: ToolChoice = ToolChoice()
     output_schema: dict[str, Any] | None = None
     thinking: Thinking = Thinking()
@@ -114,11 +114,18 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:
-        """The tools that the model may call: those in the prompt, and the one that it must call."""
-        forced = self.tool_choice.name
-        return tuple(
-            tool for tool in self.tools if tool.loading != "deferred" or tool.name == forced
-        )
+        """The tools that the model may call."""
+        if self.offered is not None:
+            return self.offered
+        return tuple(tool for tool in self.tools if not tool.deferred)
+
+    def tool_paths(self, tools: Iterable[Tool]) -> tuple[str, ...]:
+        """Return the paths of tools in the request, for errors: `tools.2.custom`.
+
+        One that a message defines has the name in its path: `tool_addition.get_weather`.
+        """
+        declared = {id(tool): f"tools.{index}.custom" for index, tool in enumerate(self.tools)}
+        return tuple(declared.get(id(tool), f"tool_addition.{tool.name}") for tool in tools)
 
 
 class PromptSize(msgspec.Struct, frozen=True):

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from antiphon.core.defined_tools import DEFINED_TOOLS
 from antiphon.core.prompt import Capabilities, Tool, ToolChoice
-from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.schemas.allowed import check_schema
 from antiphon.wire.tools import _MEMBERS, DefinedToolParam, EditorToolParam
 from support.requests import (
@@ -179,7 +179,7 @@ def test_tools_that_are_all_deferred_are_offered_at_once() -> None:
     tools = [tool("a", defer_loading=True), BASH | {"defer_loading": True}]
     for capabilities in (ABLE, LOADING):
         offered = prompt(tools=tools, capabilities=capabilities).tools
-        assert [one.loading for one in offered] == ["front", "front"]
+        assert [one.deferred for one in offered] == [False, False]
 
 
 LOADING = replace(ABLE, loads_tools=True)
@@ -189,14 +189,22 @@ LOADING = replace(ABLE, loads_tools=True)
 def test_deferred_tool_is_out_of_the_prompt_until_it_is_referenced() -> None:
     tools = [tool("get_weather"), tool("a", defer_loading=True), BASH | {"defer_loading": True}]
 
-    def loadings(*messages: dict[str, Any], capabilities: Capabilities) -> list[str]:
-        offered = prompt(*messages, tools=tools, capabilities=capabilities).tools
-        return [one.loading for one in offered]
+    def callable_tools(
+        *messages: dict[str, Any], capabilities: Capabilities = LOADING, **fields: Any
+    ) -> list[str]:
+        asked = prompt(*messages, tools=tools, capabilities=capabilities, **fields)
+        deferred = [one.name for one in asked.tools if one.deferred]
+        assert deferred == (["a", "bash"] if capabilities is LOADING else [])
+        return [one.name for one in asked.callable_tools]
 
-    assert loadings(capabilities=LOADING) == ["front", "deferred", "deferred"]
-    assert loadings(*referring("bash"), capabilities=LOADING) == ["front", "deferred", "loaded"]
-    assert loadings(*referring("get_weather"), capabilities=LOADING)[0] == "front"
-    assert set(loadings(*referring("bash"), capabilities=ABLE)) == {"front"}
+    assert callable_tools() == ["get_weather"]
+    assert callable_tools(*referring("bash")) == ["get_weather", "bash"]
+    assert callable_tools(*referring("get_weather")) == ["get_weather"]
+    assert callable_tools(capabilities=ABLE) == ["get_weather", "a", "bash"]
+    # The model must call it, though its description may be missing.
+    forced = {"type": "tool", "name": "a"}
+    assert callable_tools(tool_choice=forced) == ["get_weather", "a"]
+    assert prompt(tools=tools, capabilities=LOADING).offered is None
 
 
 @pytest.mark.parametrize("deferred", [tool("late"), {"type": "bash_20250124", "name": "bash"}])

@@ -135,11 +135,12 @@ async def test_call_that_does_not_fit_is_written_again(*, shows_tokens: bool) ->
 
 
 async def test_loaded_tool_is_called_and_a_deferred_one_is_not() -> None:
-    late = msgspec.structs.replace(ADD, name="late", loading="loaded")
-    unknown = msgspec.structs.replace(ADD, name="unknown", loading="deferred")
+    late = msgspec.structs.replace(ADD, name="late", deferred=True)
+    unknown = msgspec.structs.replace(ADD, name="unknown", deferred=True)
     machine = WordMachine(TAGGED.call("late", {"n": [1, 2]}))
     engine = await word_engine(machine)
-    prompt = Prompt((turn("user", "Add."),), 90, tools=(unknown, ADD, late))
+    tools = (unknown, ADD, late)
+    prompt = Prompt((turn("user", "Add."),), 90, tools=tools, offered=(ADD, late))
     assert calls_in(await answer(engine, prompt)) == [("late", '{"n": [1, 2]}')]
     (request,) = machine.asked
     grammar, written = request.grammar or "", machine.text_of(request.tokens)
@@ -152,12 +153,16 @@ async def test_loaded_tool_is_called_and_a_deferred_one_is_not() -> None:
 
 
 async def test_schema_of_a_loaded_tool_is_refused_by_its_place_in_the_request() -> None:
-    late = Tool(name="late", input_schema={"type": "object", "enum": []}, loading="loaded")
-    unknown = msgspec.structs.replace(ADD, name="unknown", loading="deferred")
+    late = Tool(name="late", input_schema={"type": "object", "enum": []}, deferred=True)
+    unknown = msgspec.structs.replace(ADD, name="unknown", deferred=True)
     any_of = ToolChoice(mode="any")
-    prompt = Prompt((turn("user", "Add."),), 90, tools=(ADD, unknown, late), tool_choice=any_of)
+    asked = Prompt((turn("user", "Add."),), 90, tools=(ADD, unknown, late), tool_choice=any_of)
+    prompt = msgspec.structs.replace(asked, offered=(ADD, late))
     with pytest.raises(EngineError, match=r"^tools\.2\.custom\.input_schema: no input fits"):
         await answer(await word_engine(WordMachine()), prompt)
+    defined = msgspec.structs.replace(asked, offered=(ADD, msgspec.structs.replace(late)))
+    with pytest.raises(EngineError, match=r"^tool_addition\.late\.input_schema: no input fits"):
+        await answer(await word_engine(WordMachine()), defined)
 
 
 async def test_forced_call_and_output_schema_are_requested_with_a_grammar() -> None:

@@ -26,7 +26,7 @@ from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.blocks import Path, inner_blocks, with_inner_blocks
 from antiphon.core.citations.sources import Citable, has_citations_enabled
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.late_tools import ToolReferences
+from antiphon.core.late_tools import OfferedTools
 from antiphon.core.prompt import Prompt, Role, Tool, Turn
 from antiphon.wire.content import (
     BlockParam,
@@ -197,7 +197,7 @@ class _Builder:
         self._size = 0
         self._position = -1
         self._run: type | None = None
-        self._references = ToolReferences(prompt.tools)
+        self._offered = OfferedTools(prompt.tools)
         self._breakpoints = prompt.breakpoints
         self._marked: dict[int | None, set[Path]] = {}
         for one in prompt.breakpoints:
@@ -212,7 +212,7 @@ class _Builder:
 
     def add_tools(self, tools: Sequence[Tool]) -> None:
         for index, tool in enumerate(tools):
-            if tool.loading != "front":
+            if tool.deferred:
                 continue
             self._position += 1
             self.mix(_TOOL, tool)
@@ -247,7 +247,7 @@ class _Builder:
             self.mix(_BLOCK[role], block)
             if isinstance(block, ToolReferenceParam):
                 # The tool is described here; a reference to a tool of the front says its name.
-                self.mix(_TOOL, self._references.loaded(block.tool_name))
+                self.mix(_TOOL, self._offered.read(block))
         self._end(turn, path)
 
     def _end(self, turn: int | None, path: Path) -> None:

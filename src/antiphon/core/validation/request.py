@@ -17,7 +17,7 @@ from antiphon.core.validation.images import check_images
 from antiphon.core.validation.output import check_format, with_format
 from antiphon.core.validation.spots import Spot, spots_of
 from antiphon.core.validation.thinking import check_thinking, thinking_of
-from antiphon.core.validation.tools import check_references, check_tools, tool_choice_of, tools_of
+from antiphon.core.validation.tools import check_references, check_tools, settings_of_tools
 from antiphon.core.validation.versions import check_version
 from antiphon.schemas.steps import Steps
 from antiphon.wire.content import Base64PdfSource, DocumentParam
@@ -106,15 +106,9 @@ def _settings(
     capabilities: Capabilities,
 ) -> dict[str, Any]:
     """Return the other fields of a prompt than its turns; most requests have none."""
-    settings: dict[str, Any] = {}
+    settings = settings_of_tools(params, spots, loads_tools=capabilities.loads_tools)
     if paths := pdf_paths(spots):
         settings["pdf_paths"] = paths
-    if params.tools is not UNSET and params.tools:
-        settings["tools"] = tools_of(
-            params.tools, spots=spots if capabilities.loads_tools else None
-        )
-    if params.tool_choice is not UNSET:
-        settings["tool_choice"] = tool_choice_of(params.tool_choice)
     if params.thinking is not UNSET:
         settings["thinking"] = thinking_of(params.thinking, capabilities)
     if params.output_config is not UNSET:

@@ -1,14 +1,14 @@
 """Rules of `tools` and `tool_choice`, and the tools of a prompt."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from msgspec import UNSET
 
+from antiphon.core.defined_tools import DEFINED_TOOLS, tool_of
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.late_tools import with_loading
+from antiphon.core.late_tools import OfferedTools, at_once, with_deferred
 from antiphon.core.prompt import Tool, ToolChoice
-from antiphon.core.validation.defined_tools import DEFINED_TOOLS
 from antiphon.core.validation.schemas import refusing_schemas
 from antiphon.core.validation.spots import Spot
 from antiphon.schemas.allowed import check_complexity, check_schema
@@ -119,47 +119,38 @@ def _is_deferred(tool: ToolParam) -> TypeGuard[CustomToolParam | DefinedToolPara
     return isinstance(tool, CustomToolParam | DefinedToolParam) and bool(tool.defer_loading)
 
 
-def tools_of(
-    tools: Sequence[ToolParam], *, spots: Iterable[Spot] | None = None
-) -> tuple[Tool, ...]:
-    """Return the tools of a prompt; a tool that Anthropic defines becomes one like any other.
-
-    With the `spots` of the messages, tools that the caller defers are deferred, until a reference
-    names them.
-    """
-    offered = tuple(
-        _custom(tool) if isinstance(tool, CustomToolParam) else _defined(tool)
-        for tool in tools
+def declared_tools(params: CreateMessageParams | CountTokensParams) -> tuple[Tool, ...]:
+    """Return the tools of a request as engines know them."""
+    return tuple(
+        tool_of(tool)
+        for tool in params.tools or ()
         if isinstance(tool, CustomToolParam | DefinedToolParam)
     )
-    deferred = {tool.name for tool in tools if _is_deferred(tool)}
-    if spots is None or not deferred:
-        return offered
-    blocks = (spot.block for spot in spots)
-    referenced = {block.tool_name for block in blocks if isinstance(block, ToolReferenceParam)}
-    return with_loading(offered, deferred, referenced)
 
 
-def _custom(tool: CustomToolParam) -> Tool:
-    return Tool(
-        name=tool.name,
-        input_schema=tool.input_schema,
-        description=tool.description,
-        strict=bool(tool.strict),
-        input_examples=tuple(tool.input_examples or ()),
-        eager_input_streaming=bool(tool.eager_input_streaming),
-    )
+def settings_of_tools(
+    params: CreateMessageParams | CountTokensParams, spots: Iterable[Spot], *, loads_tools: bool
+) -> dict[str, Any]:
+    """Return the fields of a prompt that say which tools there are, those that are not the default.
 
-
-def _defined(tool: DefinedToolParam) -> Tool:
-    defined = DEFINED_TOOLS[tool.type]
-    return Tool(
-        name=defined.name,
-        input_schema=defined.input_schema,
-        description=defined.description,
-        strict=bool(tool.strict),
-        input_examples=tuple(tool.input_examples or ()),
-    )
+    With `loads_tools`, tools that the caller defers are deferred, until a reference names them.
+    """
+    settings: dict[str, Any] = {}
+    choice = ToolChoice()
+    if params.tool_choice is not UNSET:
+        choice = settings["tool_choice"] = tool_choice_of(params.tool_choice)
+    declared = declared_tools(params)
+    if not declared:
+        return settings
+    tools = settings["tools"] = with_deferred(declared) if loads_tools else at_once(declared)
+    if any(tool.deferred for tool in tools):
+        offered = OfferedTools(tools)
+        for spot in spots:
+            offered.read(spot.block)
+        may_be_called = offered.with_forced(choice.name)
+        if may_be_called != tuple(tool for tool in tools if not tool.deferred):
+            settings["offered"] = may_be_called
+    return settings
 
 
 def tool_choice_of(choice: ToolChoiceParam) -> ToolChoice:

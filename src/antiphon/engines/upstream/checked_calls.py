@@ -28,7 +28,7 @@ class CheckedCalls:
     """The calls of one answer. `closed` is true once a second call began where one is allowed."""
 
     def __init__(self, prompt: Prompt) -> None:
-        self._tools = {tool.name: tool for tool in prompt.tools}
+        self._tools = {tool.name: tool for tool in prompt.callable_tools}
         self._choice = prompt.tool_choice
         self._held: list[EngineEvent] = []
         self._input: list[str] = []

@@ -49,7 +49,7 @@ async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0)
     if await offload(size, _are_plain, prompt):
         return ReadPrompt(prompt)
     pdfs = await _read_pdfs(prompt, file_reader)
-    late_tools = {tool.name for tool in prompt.tools if tool.loading != "front"}
+    late_tools = {tool.name for tool in prompt.tools if tool.deferred}
     reading = _Reading(pdfs, late_tools)
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     sources = reading.sources if reading.sources.pieces else None

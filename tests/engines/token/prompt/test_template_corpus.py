@@ -14,14 +14,19 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from antiphon.core.late_tools import ToolReferences
+from antiphon.core.late_tools import OfferedTools
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
 from antiphon.engines.token.prompt.tokens import Tokenizer
-from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
+from antiphon.wire.content import (
+    TextParam,
+    ThinkingParam,
+    ToolReferenceParam,
+    ToolResultParam,
+    ToolUseParam,
+)
 from support.conversation import turn
 from support.examples import examples
 from support.template_corpus import NAMES, template_corpus
@@ -289,22 +294,23 @@ async def test_session_keeps_its_tokens_as_it_grows(
 async def test_loaded_tool_leaves_the_tokens_before_its_reference(
     compiled: Compiled, name: str, thinking: Thinking
 ) -> None:
-    late = Tool(name="listen", description="To listen.", input_schema={"type": "object"})
-    deferred, loaded = (replace(late, loading=state) for state in ("deferred", "loaded"))
-    found = ToolReferences((loaded,)).text("listen")
+    late = Tool(
+        name="listen", description="To listen.", input_schema={"type": "object"}, deferred=True
+    )
+    found = OfferedTools((late,)).text(ToolReferenceParam(tool_name="listen")) or ""
     results = (result(1, "It is here.", found), result(2, "Nothing."))
     begun, more = SESSION[:2], (SESSION[2], Turn("user", results))
     chat = compiled(name)
-    for before in (TOOLS, (deferred, *TOOLS)):
-        later = (loaded, *TOOLS)
+    for before in (TOOLS, (late, *TOOLS)):
+        later = (late, *TOOLS)
         change = await first_change(chat, begun, more, before, thinking, later_tools=later)
         assert change is None
     # What follows is a call of the tool, and the turn of its result keeps the description as well.
     called = ToolUseParam(id="toolu_3", name="listen", input={})
     next_ = (Turn("assistant", (called,)), Turn("user", (result(3),)))
-    after = await first_change(chat, (*begun, *more), next_, (loaded, *TOOLS), thinking)
+    after = await first_change(chat, (*begun, *more), next_, (late, *TOOLS), thinking)
     assert after == expected_change(name, (*begun, *more), next_)
-    prompt = Prompt((*begun, *more), 1, tools=(loaded, *TOOLS), thinking=thinking)
+    prompt = Prompt((*begun, *more), 1, tools=(late, *TOOLS), thinking=thinking)
     written = "".join(segment.text for segment in chat.render(prompt).segments)
     assert written.index("It is here.") < written.index("listen") < written.index("Nothing.")
 

@@ -1,11 +1,10 @@
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.prompt import Loading
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
@@ -109,12 +108,11 @@ def test_tools_and_tool_choice_are_sent(choice: ToolChoice, said: dict[str, Any]
 
 
 def test_late_tools_are_sent_as_deferred_ones() -> None:
-    tools = [Tool(name=loading, input_schema={}, loading=loading) for loading in get_args(Loading)]
-    asked = body(Prompt((turn("user", TEXT),), 5, tools=tuple(tools)))
+    tools = (Tool(name="a", input_schema={}), Tool(name="late", input_schema={}, deferred=True))
+    asked = body(Prompt((turn("user", TEXT),), 5, tools=tools, offered=tools))
     assert {tool["name"]: tool.get("defer_loading") for tool in asked["tools"]} == {
-        "front": None,
-        "loaded": True,
-        "deferred": True,
+        "a": None,
+        "late": True,
     }
 
 

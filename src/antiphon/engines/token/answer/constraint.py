@@ -34,7 +34,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     """Everything that the grammar of an answer depends on.
 
     `again`: a call has been rejected, and the next output is a call in its place. `tight`: that
-    call is limited to what the grammar can enforce. `positions` are those of the tools in the
+    call is limited to what the grammar can enforce. `paths` are those of the tools in the
     request of the caller, for errors; without them they are as they stand here.
     """
 
@@ -44,7 +44,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     syntax: CallSyntax
     again: bool = False
     tight: bool = False
-    positions: tuple[int, ...] = ()
+    paths: tuple[str, ...] = ()
 
     @property
     def key(self) -> bytes:
@@ -74,10 +74,9 @@ class Constraint(msgspec.Struct, frozen=True):
 def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> ConstraintRequest:
     """Return the request for the grammar of the answer to `prompt`."""
     tools = prompt.callable_tools
-    names = {tool.name for tool in tools}
-    positions = tuple(index for index, tool in enumerate(prompt.tools) if tool.name in names)
+    paths = prompt.tool_paths(tools)
     return ConstraintRequest(
-        tools, prompt.tool_choice, prompt.output_schema, syntax, positions=positions, **more
+        tools, prompt.tool_choice, prompt.output_schema, syntax, paths=paths, **more
     )
 
 
@@ -116,7 +115,8 @@ class _ConstraintWriter:
         self._plain = plain
         self._syntax = request.syntax
         names = [tool.name for tool in request.tools]
-        self._positions = dict(zip(names, request.positions or count(), strict=False))
+        there = (f"tools.{index}.custom" for index in count())
+        self._paths = dict(zip(names, request.paths or there, strict=False))
 
     def rule(self) -> str | None:
         choice, tools = self._request.choice, self._request.tools
@@ -205,7 +205,7 @@ class _ConstraintWriter:
 
     def _input(self, tool: Tool) -> str:
         schema = {**tool.input_schema, "type": "object"}
-        where = f"tools.{self._positions[tool.name]}.custom.input_schema"
+        where = f"{self._paths[tool.name]}.input_schema"
         guaranteed = tool.name in self._request.must_fit
         rule, unenforced = None, set[str]()
         try:

@@ -135,9 +135,7 @@ class ChatTemplate:
         prefilled = messages[-1].role == "assistant"
         hidden = self._empty.fresh()
         native = [
-            _tool(tool, index, hidden)
-            for index, tool in enumerate(tools)
-            if tool.loading == "front"
+            _tool(tool, index, hidden) for index, tool in enumerate(tools) if not tool.deferred
         ]
         text = self._template.render(
             messages=[

@@ -34,7 +34,7 @@ def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
     if prompt.tools and not native:
         parts.append(TextPart(TOOLS))
         for index, tool in enumerate(prompt.tools):
-            if tool.loading == "front":
+            if not tool.deferred:
                 parts.append(TextPart(to_json(description_of(tool)), ((None, (index,)),)))
         parts.append(TextPart(CALLS))
     if prompt.output_schema is not None:

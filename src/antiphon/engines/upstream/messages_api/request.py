@@ -14,13 +14,8 @@ from antiphon.core.breakpoints import turns_with_marks
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
-from antiphon.wire.content import (
-    CacheControlParam,
-    ContentParam,
-    RedactedThinkingParam,
-    TextParam,
-    ThinkingParam,
-)
+from antiphon.wire.base import CacheControlParam
+from antiphon.wire.content import ContentParam, RedactedThinkingParam, TextParam, ThinkingParam
 
 
 def request_of(
@@ -132,7 +127,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
         body["input_examples"] = list(tool.input_examples)
     if tool.eager_input_streaming:
         body["eager_input_streaming"] = True
-    if tool.loading != "front":
+    if tool.deferred:
         body["defer_loading"] = True
     return body
 
