@@ -1,7 +1,10 @@
+from msgspec.structs import replace
+
 from antiphon.core.breakpoints import marks_in, turns_with_marks, without_marks
 from antiphon.core.prompt import Breakpoint, Prompt, Turn
 from antiphon.wire.base import CacheControlParam
 from antiphon.wire.content import SearchResultParam, TextParam, ThinkingParam, ToolResultParam
+from support.tool_changes import add, define
 
 LONG = CacheControlParam(type="ephemeral", ttl="1h")
 SHORT = CacheControlParam(type="ephemeral")
@@ -39,3 +42,16 @@ def test_block_that_cannot_carry_a_breakpoint_has_none() -> None:
     turns = (Turn("user", (TextParam(text="Hi"),)), Turn("assistant", (thinking,)))
     prompt = Prompt(turns, max_tokens=1, breakpoints=(Breakpoint(1, (0,)),))
     assert turns_with_marks(prompt) == turns
+
+
+def test_breakpoint_of_a_defined_tool_is_that_of_its_block() -> None:
+    inside = define("a", cache_control={"type": "ephemeral", "ttl": "1h"})
+    assert list(marks_in([inside])) == [((0,), LONG)]
+    turns = (Turn("user", (TextParam(text="Hi"),)), Turn("system", (inside,)))
+    prompt = without_marks(Prompt(turns, max_tokens=1, breakpoints=(Breakpoint(1, (0,), "1h"),)))
+    assert prompt.turns[1].content == (define("a"),)
+    on = replace(define("a"), cache_control=LONG)
+    assert turns_with_marks(prompt)[1].content == (on,)
+    named = (Turn("system", (replace(add("a"), cache_control=SHORT),)),)
+    prompt = without_marks(Prompt(named, max_tokens=1, breakpoints=(Breakpoint(0, (0,)),)))
+    assert prompt.turns[0].content == (add("a"),)

@@ -5,15 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.late_tools import with_described_tools
 from antiphon.core.prompt import Prompt, Tool, Turn
 from antiphon.core.token_bounds import tokens_at_most
 from antiphon.wire.content import ContentParam
+from antiphon.wire.decoding import decode_member
+from support.tool_changes import definition, removal
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
 
 
 def prompt(*blocks: dict[str, Any], **more: Any) -> Prompt:
-    turn = Turn("user", tuple(msgspec.convert(blocks, list[ContentParam])))
+    content = msgspec.convert(blocks, list[ContentParam], dec_hook=decode_member)
+    turn = Turn("user", tuple(content))
     return Prompt((turn,), 5, **more)
 
 
@@ -26,6 +30,18 @@ def test_no_vocabulary_has_more_tokens_than_there_are_bytes(texts: list[str]) ->
     most = tokens_at_most(prompt(*map(text, texts)))
     assert most is not None
     assert most >= sum(len(one.encode("utf-8", "surrogatepass")) for one in texts)
+
+
+@given(st.text(), st.booleans())
+def test_bound_includes_the_text_of_a_change(description: str, removes: bool) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2, 3]}}}
+    block = definition("f", description, input_schema=schema)
+    changed = prompt(text("Hi"), block, *[removal("f")] * removes, offered=())
+    bare, most = tokens_at_most(prompt(text("Hi"))), tokens_at_most(changed)
+    assert bare is not None
+    assert most is not None
+    read = "".join(with_described_tools(changed).turns[0].texts)
+    assert most - bare >= len(read.encode("utf-8", "surrogatepass")) - len("Hi")
 
 
 def test_bound_includes_calls_results_tools_and_schemas() -> None:

@@ -62,6 +62,63 @@ class RefusedError(Exception):
     pass
 
 
+class Tools:
+    """The tools on offer while a request is read, and what it has said of each so far."""
+
+    def __init__(self, declared: list[dict[str, Any]]) -> None:
+        waits = [tool.get("defer_loading", False) for tool in declared]
+        self.known = {tool["name"]: without_mark(tool) for tool in declared}
+        self.offered: set[str] = set()
+        self.removed: set[str] = set()
+        self.said: dict[str, str] = {}
+        for tool, wait in zip(declared, waits, strict=True):
+            if not wait or all(waits):
+                self.offer(tool["name"])
+        self.in_front = [tool for tool in declared if tool["name"] in self.offered]
+
+    def offer(self, name: str) -> dict[str, Any] | None:
+        """Return the tool if its description has to be said here."""
+        self.offered.add(name)
+        self.removed.discard(name)
+        tool = self.known[name]
+        text = json.dumps([tool.get("description"), tool["input_schema"]])
+        if self.said.get(name) == text:
+            return None
+        self.said[name] = text
+        return tool
+
+    def read(self, block: dict[str, Any]) -> dict[str, Any] | None:
+        if block["type"] == "tool_reference":
+            name = self.checked(block["tool_name"])
+            return None if name in self.removed else self.offer(name)
+        if block["type"] == "tool_removal":
+            name = self.checked(block["tool"]["name"])
+            self.offered.discard(name)
+            self.removed.add(name)
+            return None
+        if block["type"] != "tool_addition":
+            return None
+        if block["tool"]["type"] == "tool_reference":
+            return self.offer(self.checked(block["tool"]["name"]))
+        return self.define(without_mark(block["tool"]["definition"]))
+
+    def define(self, tool: dict[str, Any]) -> dict[str, Any] | None:
+        name = tool["name"]
+        if self.known.get(name) == tool and name not in self.removed:
+            return None
+        self.known[name] = tool
+        self.removed.discard(name)
+        if not tool.get("defer_loading"):
+            return self.offer(name)
+        self.offered.discard(name)
+        return None
+
+    def checked(self, name: str) -> str:
+        if name not in self.known:
+            raise RefusedError("no such tool")
+        return name
+
+
 def without_mark(block: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in block.items() if name != "cache_control"}
 
@@ -81,7 +138,8 @@ def blocks_of(body: dict[str, Any]) -> list[Block]:
     """List everything that is hashed, in order."""
     found: list[Block] = []
     position = 0
-    for tool in body.get("tools", []):
+    tools = Tools(body.get("tools", []))
+    for tool in tools.in_front:
         position += 1
         tokens = len(tool.get("description", ""))
         found.append(
@@ -100,24 +158,32 @@ def blocks_of(body: dict[str, Any]) -> list[Block]:
             if kind not in {"tool_use", "tool_result"} or kind != kind_before:
                 position += 1
             kind_before = kind
-            add_block(found, message["role"], block, position)
+            add_block(found, tools, message["role"], block, position)
+    if body.get("tool_choice") == {"type": "any"} and not tools.offered:
+        raise RefusedError("nothing to choose from")
     return found
 
 
-def text_block(role: str, block: dict[str, Any], position: int) -> Block:
-    tokens = len(block.get("text", ""))
+def text_block(
+    role: str, block: dict[str, Any], position: int, tools: Tools | None = None
+) -> Block:
+    said = tools.read(block) if tools else None
+    tokens = len(block.get("text", "")) + (len(said.get("description", "")) if said else 0)
     may = block["type"] != "thinking"
-    return Block([role, without_mark(block)], position, ttl_of(block), tokens, may_be_marked=may)
+    content = [role, without_mark(block), said]
+    return Block(content, position, ttl_of(block), tokens, may_be_marked=may)
 
 
-def add_block(found: list[Block], role: str, block: dict[str, Any], position: int) -> None:
+def add_block(
+    found: list[Block], tools: Tools, role: str, block: dict[str, Any], position: int
+) -> None:
     inner = as_list(block.get("content", "")) if block["type"] == "tool_result" else []
     if not inner:
-        found.append(text_block(role, block, position))
+        found.append(text_block(role, block, position, tools))
         return
     outside = {name: value for name, value in without_mark(block).items() if name != "content"}
     found.append(Block([role, "begin", outside]))
-    found.extend(text_block(role, one, position) for one in inner)
+    found.extend(text_block(role, one, position, tools) for one in inner)
     for one in found[-len(inner) :]:
         # The automatic breakpoint goes on blocks of messages, not inside of them.
         one.may_be_marked = False

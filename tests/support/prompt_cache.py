@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from antiphon.core.blocks import Path, inner_blocks
+from antiphon.core.late_tools import OfferedTools
 from antiphon.core.prompt import Confirmation, Prompt, PromptSize
 from antiphon.core.prompt_cache import (
     CacheClaim,
@@ -19,8 +20,9 @@ from antiphon.core.prompt_cache import (
     refreshed,
 )
 from antiphon.wire.content import BlockParam
-from support.requests import able
+from support.requests import ABLE, prompt
 
+LOADING = msgspec.structs.replace(ABLE, loads_tools=True)
 ROOT = ChainRoot(organization_id="org", workspace_id="wrkspc", model="m")
 
 
@@ -28,16 +30,18 @@ def size_of(prompt: Prompt) -> PromptSize:
     """Count a prompt: a token for each character of a text or of the description of a tool."""
     ends: dict[tuple[int | None, Path], int] = {}
     total = 0
+    offered = OfferedTools(prompt.tools)
 
     def add(turn: int, path: Path, block: BlockParam) -> None:
         nonlocal total
-        total += len(getattr(block, "text", ""))
+        described = offered.read(block)
+        total += len(getattr(block, "text", "")) + len((described and described.description) or "")
         for index, inner in enumerate(inner_blocks(block)):
             add(turn, (*path, index), inner)
         ends[turn, path] = total
 
     for index, tool in enumerate(prompt.tools):
-        total += len(tool.description or "")
+        total += 0 if tool.deferred else len(tool.description or "")
         ends[None, (index,)] = total
     for number, turn in enumerate(prompt.turns):
         for index, block in enumerate(turn.content):
@@ -107,7 +111,7 @@ def marked(count: int, ttl: str | None = "5m", letter: str = "x") -> dict[str, A
 
 def prompt_of(*messages: dict[str, Any], **fields: Any) -> Prompt:
     """Return the prompt of a request to a model that can do everything."""
-    return able(*messages, **fields)
+    return prompt(*messages, capabilities=LOADING, **fields)
 
 
 def usage(

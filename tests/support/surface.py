@@ -176,6 +176,8 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "tool_use",
         "tool_result",
         "tool_reference",
+        "tool_addition",
+        "tool_removal",
         "browser_state",
         "server tool blocks",
         "container_upload",

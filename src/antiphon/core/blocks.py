@@ -23,7 +23,9 @@ from antiphon.wire.content import (
     SearchResultParam,
     TextParam,
     ThinkingParam,
+    ToolAdditionParam,
     ToolReferenceParam,
+    ToolRemovalParam,
     ToolResultParam,
     ToolUseParam,
 )
@@ -65,6 +67,8 @@ def inner_blocks(block: BlockParam) -> Sequence[BlockParam]:
             | RedactedThinkingParam()
             | ToolUseParam()
             | ToolReferenceParam()
+            | ToolAdditionParam()
+            | ToolRemovalParam()
             | RefusedBlockParam()
         ):
             return ()
@@ -100,6 +104,8 @@ def text_of(block: BlockParam) -> str:
             | RedactedThinkingParam()
             | ToolUseParam()
             | ToolReferenceParam()
+            | ToolAdditionParam()
+            | ToolRemovalParam()
             | RefusedBlockParam()
         ):
             return ""

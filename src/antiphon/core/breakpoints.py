@@ -10,9 +10,15 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 from antiphon.core.blocks import Path, inner_blocks, with_inner_blocks
+from antiphon.core.late_tools import definition_in
 from antiphon.core.prompt import Breakpoint, Prompt, Turn
 from antiphon.wire.base import CacheControlParam
-from antiphon.wire.content import BlockParam, CacheableParam
+from antiphon.wire.content import (
+    BlockParam,
+    CacheableParam,
+    ToolAdditionParam,
+    ToolDefinitionParam,
+)
 
 Mark: TypeAlias = CacheControlParam | None
 
@@ -26,8 +32,18 @@ def marks_in(blocks: Sequence[BlockParam]) -> Iterator[tuple[Path, CacheControlP
         if inside := inner_blocks(block):
             for path, mark in marks_in(inside):
                 yield (index, *path), mark
-        if isinstance(block, CacheableParam) and block.cache_control is not None:
-            yield (index,), block.cache_control
+        if (own := mark_of(block)) is not None:
+            yield (index,), own
+
+
+def mark_of(block: BlockParam) -> Mark:
+    """Return the breakpoint of a block, which a tool that the block defines may have instead."""
+    if not isinstance(block, CacheableParam):
+        return None
+    definition = definition_in(block)
+    if block.cache_control is None and definition is not None:
+        return definition.cache_control
+    return block.cache_control
 
 
 def without_marks(prompt: Prompt) -> Prompt:
@@ -66,6 +82,9 @@ def _marked(blocks: Sequence[BlockParam], marks: Mapping[Path, Mark]) -> Iterato
 
 
 def _with_mark(block: BlockParam, mark: Mark) -> BlockParam:
-    if not isinstance(block, CacheableParam) or block.cache_control == mark:
+    if not isinstance(block, CacheableParam) or mark_of(block) == mark:
         return block
+    if isinstance(block, ToolAdditionParam) and (definition := definition_in(block)):
+        tool = ToolDefinitionParam(definition=replace(definition, cache_control=None))
+        block = replace(block, tool=tool)
     return replace(block, cache_control=mark)

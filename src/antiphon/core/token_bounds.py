@@ -6,7 +6,7 @@ import msgspec
 
 from antiphon.core.blocks import walk
 from antiphon.core.prompt import Prompt
-from antiphon.wire.content import ImageParam, TextParam
+from antiphon.wire.content import TOOL_CHANGES, ImageParam, TextParam
 
 MARGIN: Final = 1024
 """Tokens that a server may add: a system prompt, instructions for tools and thinking."""
@@ -28,7 +28,8 @@ def tokens_at_most(prompt: Prompt) -> int | None:
             elif any(isinstance(inner, ImageParam) for _, inner in walk((block,))):
                 return None
             else:
-                sizes.append(len(msgspec.json.encode(block)))
+                factor = TOOL_FACTOR if isinstance(block, TOOL_CHANGES) else 1
+                sizes.append(factor * len(msgspec.json.encode(block)))
     sizes += [TOOL_FACTOR * len(msgspec.json.encode(tool)) for tool in prompt.tools]
     if prompt.output_schema is not None:
         sizes.append(TOOL_FACTOR * len(msgspec.json.encode(prompt.output_schema)))

@@ -138,6 +138,7 @@ class ScriptedEngine:
             thinking=True,
             images=options.images,
             keeps_prefixes=options.kept_prefixes > 0,
+            loads_tools=True,
             computes_here=options.computes_here,
         )
         self.ready = True
@@ -284,17 +285,18 @@ def reply_as_required(
     prompt: Prompt, text: str, calls: tuple[ScriptedCall, ...], work: Work
 ) -> tuple[str, tuple[ScriptedCall, ...]]:
     """Return the text and the calls of a reply, made to fit `tool_choice` and the schema."""
-    if not prompt.tools and prompt.output_schema is None:
+    tools = prompt.callable_tools
+    if not tools and prompt.output_schema is None:
         return text, ()
     choice = prompt.tool_choice
-    known = {tool.name: tool for tool in prompt.tools}
+    known = {tool.name: tool for tool in tools}
     if choice.mode == "none":
         calls = ()
     calls = tuple(call for call in calls if call.name in known)
     if choice.mode in ("any", "tool") and known:
         calls = tuple(call for call in calls if choice.name in (None, call.name))
-        tool = known.get(choice.name or "") or prompt.tools[0]
-        where = f"tools.{prompt.tools.index(tool)}.custom.input_schema"
+        tool = known.get(choice.name or "") or tools[0]
+        where = f"{prompt.tool_paths((tool,))[0]}.input_schema"
         made = ScriptedCall(name=tool.name, input=_example(tool.input_schema, where, work) or {})
         text, calls = "", calls or (made,)
     if not choice.parallel or choice.mode == "tool":

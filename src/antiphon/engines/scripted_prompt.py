@@ -16,6 +16,7 @@ import msgspec
 
 from antiphon.core.blocks import Path, inner_blocks, with_inner_blocks
 from antiphon.core.images import usual_tokens
+from antiphon.core.late_tools import with_described_tools
 from antiphon.core.prompt import Prompt, PromptSize
 from antiphon.schemas.steps import Work
 from antiphon.wire.content import (
@@ -61,10 +62,12 @@ def tokens(text: str) -> tuple[str, ...]:
 
 def count_prompt(prompt: Prompt, work: Work) -> CountedPrompt:
     """Read a prompt; the time is linear in its blocks and characters."""
+    prompt = with_described_tools(prompt)
     counting = _Counting(prompt, work)
     for index, tool in enumerate(prompt.tools):
-        counting.add(tool)
-        counting.end(None, (index,))
+        if not tool.deferred:
+            counting.add(tool)
+            counting.end(None, (index,))
     if prompt.output_schema is not None:
         counting.add(prompt.output_schema)
     for index, turn in enumerate(prompt.turns):

@@ -23,6 +23,7 @@ from antiphon.core.thinking_signatures import (
     thinking_for_engine,
 )
 from antiphon.core.validation import prompt_for, prompt_to_count
+from antiphon.core.validation.tool_changes import has_changes
 from antiphon.engines.base import Engine, keeps_prefixes
 from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.steps import Steps
@@ -285,6 +286,7 @@ def _has_schemas(params: Params) -> bool:
         params.tools is not UNSET
         or params.output_config is not UNSET
         or params.output_format is not None
+        or has_changes(params.messages)
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from antiphon.wire.base import AnswerStruct, CacheControlParam, NonEmptyStr, Param
 from antiphon.wire.citations import Citation, TextCitationParam
+from antiphon.wire.tools import ToolParam
 
 # In Python `$` also matches before a newline at the end.
 ToolId: TypeAlias = Annotated[
@@ -171,14 +172,16 @@ class RefusedBlockParam(BlockParam, kw_only=True, frozen=True):
     why: ClassVar[str]
 
 
-def _refused(reasons: Mapping[str, str]) -> tuple[type[Struct], ...]:
+def _refused(
+    reasons: Mapping[str, str], base: type[Struct] = RefusedBlockParam
+) -> tuple[type[Struct], ...]:
     """Make a struct for each type of the table: msgspec finds the member of a union by its tag."""
     return tuple(
         defstruct(
             f"Refused_{tag}",
             (),
-            bases=(RefusedBlockParam,),
-            namespace={"why": why, "__doc__": RefusedBlockParam.__doc__},
+            bases=(base,),
+            namespace={"why": why, "__doc__": base.__doc__},
             module=__name__,
             tag=tag,
             frozen=True,
@@ -221,6 +224,50 @@ class ToolResultParam(CacheableParam, tag="tool_result", kw_only=True, frozen=Tr
     toolset_name: str | None = None
 
 
+class ToolNameParam(Param, tag_field="type", tag="tool_reference", kw_only=True, frozen=True):
+    """The tool of a change: one of `tools`, or one that an earlier message defines."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class ToolDefinitionParam(
+    Param, tag_field="type", tag="tool_definition", kw_only=True, frozen=True
+):
+    """The tool of an addition, defined there as in `tools`."""
+
+    definition: ToolParam
+
+
+class RefusedChangeParam(Param, tag_field="type", kw_only=True, frozen=True):
+    """The tool of a change that is decoded as far as its type, for `core.validation` to refuse."""
+
+    why: ClassVar[str]
+
+
+# The tools of changes that need a connection to an MCP server.
+REFUSED_CHANGES: Mapping[str, str] = {"mcp_tool_reference": _MCP, "mcp_toolset_reference": _MCP}
+
+if TYPE_CHECKING:
+    _RefusedChange: TypeAlias = RefusedChangeParam
+else:
+    _RefusedChange = Union[_refused(REFUSED_CHANGES, RefusedChangeParam)]  # noqa: UP007 - made of a table
+
+
+class ToolAdditionParam(CacheableParam, tag="tool_addition", kw_only=True, frozen=True):
+    """From here on the model may call the tool; a definition replaces the one of its name."""
+
+    tool: ToolNameParam | ToolDefinitionParam | _RefusedChange
+
+
+class ToolRemovalParam(CacheableParam, tag="tool_removal", kw_only=True, frozen=True):
+    """From here on the model may not call the tool."""
+
+    tool: ToolNameParam | _RefusedChange
+
+
+ToolChangeParam: TypeAlias = ToolAdditionParam | ToolRemovalParam
+TOOL_CHANGES: Final = (ToolAdditionParam, ToolRemovalParam)
+
 ContentParam: TypeAlias = (
     TextParam
     | ImageParam
@@ -230,6 +277,8 @@ ContentParam: TypeAlias = (
     | RedactedThinkingParam
     | ToolUseParam
     | ToolResultParam
+    | ToolAdditionParam
+    | ToolRemovalParam
     | _RefusedInContent
 )
 

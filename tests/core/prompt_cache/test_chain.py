@@ -28,6 +28,7 @@ from support.requests import (
     tool,
     user,
 )
+from support.tool_changes import addition, definition, removal
 
 THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
 
@@ -267,3 +268,37 @@ def test_breakpoint_behind_a_deferred_tool_is_that_of_its_own_tool() -> None:
     marked_tool = tool("a", cache_control=EPHEMERAL)
     chain = late_chain(user(), tools=[tool("b", defer_loading=True), marked_tool])
     assert [one.index for one in chain.breakpoints] == [0]
+
+
+def changed(*blocks: dict[str, Any], **fields: Any) -> Chain:
+    tools = [tool("a"), tool("b", defer_loading=True)]
+    return late_chain(user(), system([*blocks]), **{"tools": tools, **fields})
+
+
+def same_keys(one: Chain, other: Chain) -> list[bool]:
+    return [a.key == b.key for a, b in zip(one.prefixes, other.prefixes, strict=True)]
+
+
+def test_change_of_tools_leaves_the_keys_before_it() -> None:
+    before = changed(text("Now"))
+    for block in (addition("b"), removal("a"), definition("c"), definition("a", "other")):
+        after = changed(text("Now"), block, text("Go"))
+        assert after.prefixes[: len(before.prefixes)] == before.prefixes
+        assert after.tools == before.tools
+    one, other = (changed(text("Now"), make("a"), text("Go")) for make in (addition, removal))
+    assert same_keys(one, other) == [True, True, True, False, False]
+
+
+def test_added_tool_is_in_the_keys_from_its_addition_on() -> None:
+    other = [tool("a"), tool("b", defer_loading=True, description="Another one.")]
+    blocks = [text("Now"), addition("b"), addition("b")]
+    assert same_keys(changed(*blocks), changed(*blocks, tools=other)) == [True] * 3 + [False] * 2
+    defined = [definition("c"), addition("c")]
+    changes = (defined, [definition("c", "other"), addition("c")])
+    assert same_keys(*(changed(text("Now"), *each) for each in changes)) == [True] * 3 + [False] * 2
+
+
+def test_breakpoint_in_a_definition_changes_no_key() -> None:
+    plain, marked = changed(definition("c")), changed(definition("c", cache_control=EPHEMERAL))
+    assert plain.prefixes == marked.prefixes
+    assert [one.index for one in marked.breakpoints] == [len(marked.prefixes) - 1]

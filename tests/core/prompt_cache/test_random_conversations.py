@@ -20,7 +20,8 @@ from support.examples import examples
 from support.naive_prompt_cache import NaiveCache, RefusedError
 from support.naive_prompt_cache import Request as NaiveRequest
 from support.prompt_cache import ROOT, Cache, Running, prompt_of, seen
-from support.requests import assistant, call, result, text, tool, user
+from support.requests import assistant, call, result, system, text, tool, user
+from support.tool_changes import addition, definition, removal
 
 MINIMUM = 10
 TEXTS = ["a", "bb", "c" * 7, "d" * 10]
@@ -36,13 +37,19 @@ SETTINGS = [
 ]
 
 
-def markable(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return all tools and blocks of a request that may have a breakpoint, in its order."""
-    found = [*body["tools"], *body["system"]]
+def markable(body: dict[str, Any], *, definitions: bool = False) -> list[dict[str, Any]]:
+    """Return all tools and blocks of a request that may have a breakpoint, in its order.
+
+    With `definitions`, also the tools that are defined in its messages.
+    """
+    found = [tool for tool in body["tools"] if definitions or not tool.get("defer_loading")]
+    found += body["system"]
     for message in body["messages"]:
         for block in message["content"]:
             if block["type"] == "tool_result":
                 found += block["content"]
+            if "definition" in block.get("tool", {}) and definitions:
+                found.append(block["tool"]["definition"])
             if block["type"] != "thinking":
                 found.append(block)
     return found
@@ -61,7 +68,8 @@ class Conversations:
         self.seen = Counter[str]()
         self.bodies: list[dict[str, Any]] = [
             {
-                "tools": [tool(name, description="f" * 7) for name in "fg"[: random.randint(0, 2)]],
+                "tools": [tool(name, description="f" * 7) for name in "fg"[: random.randint(0, 2)]]
+                + [tool("late", description="l" * 9, defer_loading=True)] * random.randint(0, 1),
                 "system": [text(self.words()) for _ in range(random.randint(0, 2))],
                 "messages": [user([text(self.words())])],
             }
@@ -84,6 +92,7 @@ class Conversations:
             self.edit: 4,
             self.cut: 3,
             self.change_setting: 3,
+            self.change_tools: 6,
         }
         self.random.choices([*steps], [*steps.values()])[0]()
         self.check_entries()
@@ -133,13 +142,14 @@ class Conversations:
         self.bodies.append(deepcopy(self.body()))
 
     def edit(self) -> None:
-        blocks = markable(self.body())
+        blocks = markable(self.body(), definitions=True)
         block = self.random.choice([one for one in blocks if "text" in one or "description" in one])
         block["text" if "text" in block else "description"] = self.words()
 
     def cut(self) -> None:
         messages = self.body()["messages"]
-        del messages[self.random.randrange(1, len(messages) + 1, 2) :]
+        answers = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
+        del messages[self.random.choice([*answers, len(messages)]) :]
 
     def change_setting(self) -> None:
         body, new = self.body(), self.random.choice(SETTINGS)
@@ -147,6 +157,17 @@ class Conversations:
         body.pop("output_config", None)
         if body["tools"] or "tool_choice" not in new:
             body.update(new)
+
+    def change_tools(self) -> None:
+        """Add, remove and define tools in a system message; rarely one that there is not."""
+        body = self.body()
+        known = {tool["name"] for tool in markable(body, definitions=True) if "name" in tool}
+        name = self.random.choice(["f", "g", "late", "new"])
+        blocks = [definition(name, self.words(), defer_loading=self.random.random() < 0.3)]
+        if name in known or self.random.random() < 0.02:
+            blocks += [addition(name), removal(name), removal(name)]
+        body["messages"].append(system(self.random.sample(blocks, min(2, len(blocks)))))
+        self.seen["changed tools"] += 1
 
     def talk(self, messages: list[dict[str, Any]]) -> None:
         asked = [text(self.words()) for _ in range(self.random.choice([1, 1, 1, 2, 3, 17]))]
@@ -250,6 +271,6 @@ def test_random_conversations_show_what_they_are_meant_to_show() -> None:
     total = Counter[str]()
     for seed in range(50):
         total += run(Random(seed)).seen  # noqa: S311 - a test, the same each time
-    assert len(total) == 6
+    assert len(total) == 7
     assert total["read"] > 200
     assert min(total.values()) >= 5, total

@@ -21,6 +21,7 @@ from antiphon.wire.content import (
     ToolResultParam,
 )
 from support.pdf import encrypted, pages_pdf, pdf, shown, stream
+from support.tool_changes import add, define, remove
 
 pytestmark = pytest.mark.anyio
 
@@ -120,13 +121,37 @@ async def test_file_source_is_refused(read) -> None:
 
 
 async def test_reference_to_a_late_tool_is_left_to_the_engine(file_reader) -> None:
-    late = Tool(name="late", input_schema={"type": "object"}, loading="loaded")
+    late = Tool(name="late", input_schema={"type": "object"}, deferred=True)
     found = [ToolReferenceParam(tool_name=name) for name in ("late", "here")]
     turns = (Turn("user", (ToolResultParam(tool_use_id="a", content=found),)),)
     tools = (Tool(name="here", input_schema={"type": "object"}), late)
     read = (await read_documents(Prompt(turns, 1, tools=tools), file_reader)).prompt
     (result,) = read.turns[0].content
     assert inner_blocks(result) == [found[0], TextParam(text="Tool: here")]
+
+
+async def test_changes_of_tools_are_left_to_an_engine_that_loads_tools(file_reader) -> None:
+    changes = (define("later", defer_loading=True), remove("here"))
+    found = ToolReferenceParam(tool_name="later")
+    turns = (
+        Turn("user", (ToolResultParam(tool_use_id="a", content=[found]),)),
+        Turn("system", changes),
+        Turn("user", (ToolResultParam(tool_use_id="b", content=[found]),)),
+    )
+    tools = (Tool(name="here", input_schema={"type": "object"}),)
+    read = (await read_documents(Prompt(turns, 1, tools=tools, offered=()), file_reader)).prompt
+    assert read.turns[1].content == changes
+    # A reference before the definition is one to a tool that does not come late.
+    first, _, second = (inner_blocks(turn.content[0]) for turn in read.turns)
+    assert first == [TextParam(text="Tool: later")]
+    assert second == [found]
+
+
+async def test_changes_are_texts_to_an_engine_that_gets_all_tools_in_front(read) -> None:
+    assert await read(add("a"), remove("a")) == (
+        TextParam(text="You can call this tool: a"),
+        TextParam(text="You can no longer call this tool: a"),
+    )
 
 
 @pytest.mark.covers("blocks of a request: tool_reference", "effect")

@@ -13,7 +13,7 @@ stand where the API's table of what invalidates a cache has them; `_system_setti
 Blocks are hashed as msgspec writes the decoded structs: without `cache_control`, with the keys of
 inputs and schemas in the order in which the caller sent them. White space between JSON tokens, the
 escapes of a string, and an absent key instead of its default make no difference. A tool that is
-loaded late is hashed with the first reference to it.
+loaded late is hashed with the block that loads it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ from antiphon.core.errors import InvalidRequestError
 from antiphon.core.late_tools import OfferedTools
 from antiphon.core.prompt import Prompt, Role, Tool, Turn
 from antiphon.wire.content import (
+    TOOL_CHANGES,
     BlockParam,
     ImageParam,
     TextParam,
@@ -245,8 +246,8 @@ class _Builder:
             self.mix(_CLOSING, None)
         else:
             self.mix(_BLOCK[role], block)
-            if isinstance(block, ToolReferenceParam):
-                # The tool is described here; a reference to a tool of the front says its name.
+            if isinstance(block, (ToolReferenceParam, *TOOL_CHANGES)):
+                # The tool is described here; a block about a tool of the front says its name.
                 self.mix(_TOOL, self._offered.read(block))
         self._end(turn, path)
 

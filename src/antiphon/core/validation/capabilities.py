@@ -18,7 +18,12 @@ from antiphon.wire.content import (
     FileSource,
     ImageParam,
     RefusedBlockParam,
+    RefusedChangeParam,
     TextParam,
+    ToolAdditionParam,
+    ToolChangeParam,
+    ToolDefinitionParam,
+    ToolRemovalParam,
     ToolResultParam,
     ToolUseParam,
     UrlSource,
@@ -36,6 +41,7 @@ from antiphon.wire.tools import (
     DefinedToolParam,
     NamedChoice,
     RefusedToolParam,
+    ToolParam,
 )
 
 
@@ -53,10 +59,7 @@ def check_capabilities(
             raise InvalidRequestError("inference_geo: not supported for this model.")
     if params.tools is not UNSET:
         for index, tool in enumerate(params.tools):
-            if not isinstance(tool, CustomToolParam | DefinedToolParam):
-                kind = cast("RefusedToolParam", tool).type
-                raise InvalidRequestError(f"tools.{index}.{kind}: {REFUSED_TOOLS[kind]}")
-            _check_tool(tool, index, capabilities)
+            _check_tool(tool, f"tools.{index}", capabilities)
     _check_choice(params, capabilities)
     _check_thinking(params, capabilities)
     output = params.output_config
@@ -68,12 +71,13 @@ def check_capabilities(
         raise InvalidRequestError("speed: 'fast' is not supported for this model.")
 
 
-def _check_tool(
-    tool: CustomToolParam | DefinedToolParam, index: int, capabilities: Capabilities
-) -> None:
+def _check_tool(tool: ToolParam, where: str, capabilities: Capabilities) -> None:
+    if not isinstance(tool, CustomToolParam | DefinedToolParam):
+        kind = cast("RefusedToolParam", tool).type
+        raise InvalidRequestError(f"{where}.{kind}: {REFUSED_TOOLS[kind]}")
     if not capabilities.tools:
         raise InvalidRequestError("tools: this model does not support tools")
-    where = f"tools.{index}.{tool.type or 'custom'}"
+    where = f"{where}.{tool.type or 'custom'}"
     if tool.strict and not capabilities.forced_tools:
         raise InvalidRequestError(f"{where}.strict: this model does not support strict tools")
     if tool.allowed_callers and "direct" not in tool.allowed_callers:
@@ -120,6 +124,19 @@ def check_blocks(spots: Iterable[Spot], capabilities: Capabilities) -> None:
                 raise InvalidRequestError(f"{spot.path}: this model does not take image blocks")
             case ImageParam() | DocumentParam():
                 _check_source(block, spot.path, capabilities)
+            case ToolAdditionParam() | ToolRemovalParam():
+                _check_change(block, spot.path, capabilities)
+
+
+def _check_change(block: ToolChangeParam, where: str, capabilities: Capabilities) -> None:
+    tool = block.tool
+    if isinstance(tool, RefusedChangeParam):
+        kind = tool.__struct_config__.tag
+        raise InvalidRequestError(f"{where}.tool.{kind}: {tool.why}")
+    if not capabilities.tools:
+        raise InvalidRequestError(f"{where}: this model does not support tools")
+    if isinstance(tool, ToolDefinitionParam):
+        _check_tool(tool.definition, f"{where}.tool.tool_definition.definition", capabilities)
 
 
 def _check_source(

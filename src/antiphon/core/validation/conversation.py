@@ -6,7 +6,7 @@ from itertools import chain, groupby
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Role, Turn
 from antiphon.core.validation.pairing import IndexedMessage, check_pairing
-from antiphon.wire.content import ContentParam, TextParam, ThinkingParam
+from antiphon.wire.content import TOOL_CHANGES, ContentParam, TextParam, ThinkingParam
 from antiphon.wire.decoding import EXTRA
 from antiphon.wire.messages import SHAPE, MessageParam
 
@@ -78,7 +78,7 @@ def _check_system_message(messages: Sequence[IndexedMessage], number: int) -> No
     before = messages[number - 1][1].role if number else None
     if not message.content:
         sentence = "system content must contain at least one block"
-    elif not all(isinstance(block, TextParam) for block in message.content):
+    elif not all(isinstance(block, (TextParam, *TOOL_CHANGES)) for block in message.content):
         sentence = "role 'system' supports text, tool_addition, and tool_removal blocks only"
     elif before is None:
         raise InvalidRequestError(SYSTEM_FIRST)

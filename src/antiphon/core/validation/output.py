@@ -1,7 +1,7 @@
 """Rules of `output_config.format`: an answer that is JSON of a given schema."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -21,7 +21,6 @@ from antiphon.wire.messages import (
     FormatParam,
     OutputConfigParam,
 )
-from antiphon.wire.tools import CustomToolParam
 
 SCHEMA = "output_config.format.schema"
 
@@ -51,14 +50,16 @@ def check_format(
     params: CreateMessageParams | CountTokensParams,
     turns: tuple[Turn, ...],
     spots: Sequence[Spot],
+    strict: Sequence[dict[str, Any]],
     steps: Steps,
 ) -> None:
-    """Check the schema of the answer in so many `steps`, and that nothing contradicts it."""
+    """Check the schema of the answer in so many `steps`, and that nothing contradicts it.
+
+    Its size counts together with those of the `strict` tools.
+    """
     output = params.output_config
     if output is UNSET or output.format is None:
         return
-    tools = () if params.tools is UNSET else params.tools
-    strict = [one.input_schema for one in tools if isinstance(one, CustomToolParam) and one.strict]
     with refusing_schemas():
         check_well_formed(output.format.schema, SCHEMA)
         check_schema(output.format.schema, SCHEMA, steps)

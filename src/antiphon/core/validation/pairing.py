@@ -11,6 +11,7 @@ from typing import TypeAlias
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Role, Turn
 from antiphon.wire.content import (
+    TOOL_CHANGES,
     BlockParam,
     RedactedThinkingParam,
     ThinkingParam,
@@ -26,8 +27,8 @@ IndexedBlock: TypeAlias = tuple[int, int, BlockParam]
 
 ONLY_ASSISTANT = (ToolUseParam, ThinkingParam, RedactedThinkingParam)
 FORBIDDEN: dict[Role, tuple[type[BlockParam], ...]] = {
-    "user": ONLY_ASSISTANT,
-    "assistant": (ToolResultParam,),
+    "user": (*ONLY_ASSISTANT, *TOOL_CHANGES),
+    "assistant": (ToolResultParam, *TOOL_CHANGES),
 }
 
 
@@ -59,6 +60,8 @@ def _check_roles(role: Role, blocks: Iterable[IndexedBlock]) -> None:
         if isinstance(block, FORBIDDEN.get(role, ())):
             kind = block.__struct_config__.tag
             other = "assistant" if role == "user" else "user"
+            if isinstance(block, TOOL_CHANGES):
+                other = "system"
             raise InvalidRequestError(
                 f"messages.{index}.content.{position}: `{kind}` blocks can only be in `{other}` "
                 "messages"

@@ -17,7 +17,18 @@ from antiphon.core.validation.images import check_images
 from antiphon.core.validation.output import check_format, with_format
 from antiphon.core.validation.spots import Spot, spots_of
 from antiphon.core.validation.thinking import check_thinking, thinking_of
-from antiphon.core.validation.tools import check_references, check_tools, settings_of_tools
+from antiphon.core.validation.tool_changes import (
+    ToolSettings,
+    check_changes,
+    has_changes,
+    moved_to,
+)
+from antiphon.core.validation.tools import (
+    check_choice,
+    check_tools,
+    declared_tools,
+    tool_choice_of,
+)
 from antiphon.core.validation.versions import check_version
 from antiphon.schemas.steps import Steps
 from antiphon.wire.content import Base64PdfSource, DocumentParam
@@ -76,17 +87,21 @@ def _prompt(
     check_version(params.messages, version)
     steps = steps or Steps()
     check_tools(params, steps)
+    if params.tool_choice is not UNSET and not has_changes(params.messages):
+        check_choice(params.tool_choice, params.tools or (), params.tools or ())
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
     spots = tuple(spots_of(params.messages))
+    tools = check_changes(params, spots, steps, loads_tools=capabilities.loads_tools)
     # Messages that are strings have none.
     if spots:
-        check_references(params, spots)
         check_citations(spots)
     check_thinking(params)
     if params.output_config is not UNSET:
-        check_format(params, turns, spots, steps)
+        check_format(params, turns, spots, tools.strict, steps)
     breakpoints = breakpoints_of(params, turns)
+    if tools.changed and tools.offered is None:
+        breakpoints = moved_to(breakpoints, declared_tools(params), tools.tools)
     if isinstance(params, CreateMessageParams) and not params.max_tokens:
         check_pre_warm(params)
     check_capabilities(params, capabilities)
@@ -96,17 +111,24 @@ def _prompt(
             check_images(spots, capabilities)
     if isinstance(params, CreateMessageParams):
         check_max_tokens(params, capabilities)
-    prompt = Prompt(turns=turns, **sampling, **_settings(params, spots, capabilities))
+    prompt = Prompt(turns=turns, **sampling, **_settings(params, spots, tools, capabilities))
     return without_marks(replace(prompt, breakpoints=breakpoints)) if breakpoints else prompt
 
 
 def _settings(
     params: CreateMessageParams | CountTokensParams,
     spots: Sequence[Spot],
+    tools: ToolSettings,
     capabilities: Capabilities,
 ) -> dict[str, Any]:
     """Return the other fields of a prompt than its turns; most requests have none."""
-    settings = settings_of_tools(params, spots, loads_tools=capabilities.loads_tools)
+    settings: dict[str, Any] = {}
+    if tools.tools:
+        settings["tools"] = tools.tools
+    if tools.offered is not None:
+        settings["offered"] = tools.offered
+    if params.tool_choice is not UNSET:
+        settings["tool_choice"] = tool_choice_of(params.tool_choice)
     if paths := pdf_paths(spots):
         settings["pdf_paths"] = paths
     if params.thinking is not UNSET:

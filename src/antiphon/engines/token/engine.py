@@ -35,6 +35,7 @@ from antiphon.engines.token.prompt.template import (
     read_template,
 )
 from antiphon.engines.token.prompt.tokens import Tokenizer
+from antiphon.engines.token.prompt.tool_prompt import call_instructions
 from antiphon.wire.content import TextParam
 
 # Tools, turns and blocks of a prompt that is rendered on the event loop: up to 5 ms.
@@ -116,7 +117,7 @@ class TokenEngine(Generic[Machine]):
         await self._resources.aclose()
 
     async def _prepare(self, prompt: Prompt) -> PreparedPrompt:
-        prompt = with_described_tools(prompt)
+        prompt = with_described_tools(prompt, call_instructions(self._template.syntax))
         marks = ImageMarks(prompt) if any(images_of(prompt)) else None
         try:
             rendered = await self._rendered(prompt if marks is None else marks.prompt)

@@ -1,6 +1,6 @@
 """Turns the documents of a prompt into text: PDFs page by page, others as they are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 
 import msgspec
@@ -10,7 +10,7 @@ from antiphon.core.blocks import rewrite_in_pieces, walk
 from antiphon.core.citations.sources import Sources
 from antiphon.core.documents import Content, Pages
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.late_tools import NAMED
+from antiphon.core.late_tools import NAMED, definition_in, named_text
 from antiphon.core.prompt import Prompt
 from antiphon.service.background import offload
 from antiphon.service.content.file_reader import FileReader, FileRefusedError
@@ -23,7 +23,10 @@ from antiphon.wire.content import (
     PlainTextSource,
     SearchResultParam,
     TextParam,
+    ToolAdditionParam,
+    ToolChangeParam,
     ToolReferenceParam,
+    ToolRemovalParam,
 )
 
 
@@ -49,8 +52,7 @@ async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0)
     if await offload(size, _are_plain, prompt):
         return ReadPrompt(prompt)
     pdfs = await _read_pdfs(prompt, file_reader)
-    late_tools = {tool.name for tool in prompt.tools if tool.deferred}
-    reading = _Reading(pdfs, late_tools)
+    reading = _Reading(pdfs, prompt)
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     sources = reading.sources if reading.sources.pieces else None
     textless = sum(not text for pages in pdfs.values() for text in pages.texts)
@@ -89,10 +91,12 @@ async def _read_pdfs(prompt: Prompt, file_reader: FileReader) -> dict[int, Pages
 class _Reading:
     """The documents of one prompt, read in its order."""
 
-    def __init__(self, pdfs: Mapping[int, Pages], late_tools: Collection[str]) -> None:
+    def __init__(self, pdfs: Mapping[int, Pages], prompt: Prompt) -> None:
         self.sources = Sources()
         self._pdfs = pdfs
-        self._late_tools = late_tools
+        # The engine loads tools itself: blocks about those that come late are left to it.
+        self._loads = prompt.offered is not None
+        self._late_tools = {tool.name for tool in prompt.tools if tool.deferred}
 
     def read(self, block: BlockParam, cuts: Sequence[int]) -> Sequence[Sequence[BlockParam]]:
         """Return the replacement of a block, in the pieces of `rewrite_in_pieces`."""
@@ -113,9 +117,19 @@ class _Reading:
                 return TextParam(text=self.sources.search_result(block))
             case ToolReferenceParam(tool_name=name) if name not in self._late_tools:
                 return TextParam(text=NAMED.format(name=name))
+            case ToolAdditionParam() | ToolRemovalParam():
+                return self._change(block)
             case TextParam(citations=[_, *_]):
                 # The model gets only the text of an earlier answer, without citations.
                 return replace(block, citations=None)
+        return block
+
+    def _change(self, block: ToolChangeParam) -> BlockParam:
+        if not self._loads:
+            return TextParam(text=named_text(block))
+        definition = definition_in(block)
+        if definition is not None and definition.defer_loading:
+            self._late_tools.add(definition.name)
         return block
 
     def _content(self, document: DocumentParam) -> Content:

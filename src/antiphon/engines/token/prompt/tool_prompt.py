@@ -6,7 +6,7 @@ from typing import Final
 from antiphon.core.blocks import BLOCK_SEPARATOR, UnknownBlockError, inner_blocks
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Prompt
-from antiphon.engines.token.prompt.call_syntax import TAGGED, to_json
+from antiphon.engines.token.prompt.call_syntax import TAGGED, CallSyntax, to_json
 from antiphon.engines.token.prompt.text_parts import TURN_SEPARATOR, BlockPosition, TextPart
 from antiphon.wire.content import BlockParam, TextParam, ToolResultParam, ToolUseParam
 
@@ -15,12 +15,15 @@ You can call tools. These are the tools, one in each line:
 <tools>"""
 
 CALLS: Final = """\
-</tools>
 To call a tool, write its name and its arguments as JSON in this way, and nothing after it:
 <tool_call>
 {"name": "the name of the tool", "arguments": {"the name of an argument": "its value"}}
 </tool_call>
 The result comes in the next message, in <tool_response></tool_response>."""
+
+BARE_CALLS: Final = """\
+To call a tool, answer with nothing but its name and its arguments as JSON in this way:
+{"name": "the name of the tool", "parameters": {"the name of an argument": "its value"}}"""
 
 FORMAT: Final = "Answer with JSON that fits this JSON schema, and with nothing else:\n{schema}"
 
@@ -36,11 +39,16 @@ def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
         for index, tool in enumerate(prompt.tools):
             if not tool.deferred:
                 parts.append(TextPart(to_json(description_of(tool)), ((None, (index,)),)))
-        parts.append(TextPart(CALLS))
+        parts.append(TextPart(f"</tools>\n{CALLS}"))
     if prompt.output_schema is not None:
         text = FORMAT.format(schema=to_json(prompt.output_schema))
         parts.append(TextPart(text, separator=TURN_SEPARATOR))
     return tuple(parts)
+
+
+def call_instructions(syntax: CallSyntax) -> str:
+    """Return the text that says how tools are called, for prompts without tools in front."""
+    return CALLS if syntax.opening else BARE_CALLS
 
 
 def block_parts(block: BlockParam, position: BlockPosition) -> Iterator[TextPart]:

@@ -53,6 +53,7 @@ def _conversation(
     body["messages"] = list(_messages(turns, envelope, resend=options.resend_thinking))
     if prompt.tools:
         body["tools"] = _tools(prompt)
+    if prompt.tools or prompt.offered:
         body["tool_choice"] = _choice(prompt.tool_choice)
     if options.thinking:
         body["thinking"] = _thinking(prompt.thinking)
