@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from support.tool_changes import addition, definition, removal
 from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
@@ -66,3 +67,62 @@ async def test_upstream_loads_late_tools_unless_its_options_say_no(
     sent = upstream.asked[-1][2]
     assert sent["tools"] == [SEARCH, LATE | more, OTHER | more]
     assert sent["messages"][-1]["content"][0]["content"] == [found]
+
+
+CHANGES = [addition("late"), definition("new"), removal("search")]
+NEW = {"name": "new", "description": "d", "input_schema": {"type": "object"}}
+
+
+BETAS = "mid-conversation-tool-changes-2026-07-01,inline-tools-2026-09-15"
+TEXTS = [
+    {"type": "text", "text": "You can call this tool: late"},
+    {"type": "text", "text": "You can call this tool: new"},
+    {"type": "text", "text": "You can no longer call this tool: search"},
+]
+DECLARED = [SEARCH, LATE | DEFERRED, OTHER | DEFERRED]
+
+
+@pytest.mark.parametrize(
+    ("loads", "expected"),
+    [(True, (DECLARED, CHANGES, BETAS)), (False, ([LATE, OTHER, NEW], TEXTS, None))],
+)
+async def test_changes_of_tools_reach_an_upstream_as_it_takes_them(
+    upstream: FakeUpstream, gateway: Any, loads: bool, expected: tuple[Any, Any, str | None]
+) -> None:
+    known = {"url": upstream.url, "model": "m", "context_tokens": 100_000, "count": "estimate"}
+    client = await gateway(
+        {
+            "id": "up",
+            "engine": "messages_api",
+            "aliases": ["claude-*"],
+            "options": {**known, "defer_loading": loads},
+        }
+    )
+    said = [TURNS[0], {"role": "system", "content": CHANGES}]
+    body = {"model": "claude-x", "max_tokens": 10, "tools": DECLARED, "messages": said}
+    answer = await client.post("/v1/messages", body)
+    assert answer.status == 200, answer.json
+    _, headers, sent = upstream.asked[-1]
+    tools, changes, betas = expected
+    assert sent["tools"] == tools
+    assert sent["messages"][-1] == {"role": "system", "content": changes}
+    assert headers.get("anthropic-beta") == betas
+
+
+async def test_chat_completions_get_the_tools_of_the_end(
+    upstream: FakeUpstream, gateway: Any
+) -> None:
+    known = {"url": upstream.url, "model": "m", "context_tokens": 100_000, "count": "estimate"}
+    client = await gateway(
+        {"id": "up", "engine": "chat_completions", "aliases": ["claude-*"], "options": known}
+    )
+    said = [TURNS[0], {"role": "system", "content": CHANGES}]
+    body = {"model": "claude-x", "max_tokens": 10, "tools": [SEARCH, LATE | DEFERRED]}
+    await client.post("/v1/messages", {**body, "messages": said})
+    sent = upstream.asked[-1][2]
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["late", "new"]
+    assert sent["messages"][-1] == {
+        "role": "system",
+        "content": "You can call this tool: late\nYou can call this tool: new\n"
+        "You can no longer call this tool: search",
+    }

@@ -40,7 +40,8 @@ class Dialect(Protocol):
     """One vocabulary of upstreams: its path, its requests, and its answers.
 
     `capabilities` are the served model's, as far as they are known now. `request` asks for at most
-    `max_tokens`; `limited` is true if the context has room for less than the caller's limit.
+    `max_tokens`; `headers` are those of this request alone; `limited` is true if the context has
+    room for less than the caller's limit.
     """
 
     @property
@@ -50,6 +51,8 @@ class Dialect(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def request(self, prompt: Prompt, max_tokens: int) -> bytes: ...
+
+    def headers(self, prompt: Prompt, /) -> Mapping[str, str]: ...
 
     def answer(self, prompt: Prompt, *, limited: bool) -> Answering: ...
 
@@ -98,7 +101,8 @@ class UpstreamEngine:
             told = Started(input_tokens=await self.count_tokens(prompt))
             yield told
         gate = CheckedCalls(prompt) if prompt.max_tokens else _Silence()
-        async with aclosing(self._events(body, answer)) as events:
+        headers = self._dialect.headers(prompt)
+        async with aclosing(self._events(body, headers, answer)) as events:
             async for event in events:
                 if isinstance(event, Started):
                     if told is None:
@@ -130,9 +134,11 @@ class UpstreamEngine:
                 return max(1, prompt.max_tokens)
         return max(1, min(prompt.max_tokens, context - await self.count_tokens(prompt)))
 
-    async def _events(self, body: bytes, answer: Answering) -> AsyncGenerator[EngineEvent, None]:
+    async def _events(
+        self, body: bytes, headers: Mapping[str, str], answer: Answering
+    ) -> AsyncGenerator[EngineEvent, None]:
         async with (
-            self._upstream.stream(self._dialect.path, body) as stream,
+            self._upstream.stream(self._dialect.path, body, headers) as stream,
             aclosing(stream.frames()) as frames,
         ):
             async for frame in frames:

@@ -117,16 +117,25 @@ class Upstream:
         self.open = False
         await self._session.close()
 
-    async def ask(self, method: str, path: str, body: bytes | None, kind: type[T]) -> T:
-        """Send a request, and decode its answer, one JSON value."""
-        async with self._exchange(method, path, body) as response:
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        kind: type[T],
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Send a request with `headers` of its own, and decode its answer, one JSON value."""
+        async with self._exchange(method, path, body, headers) as response:
             body = await _limited(response, LARGEST_ANSWER, self._patience.first_token_s)
             return decode(body, kind, strict=False)
 
     @asynccontextmanager
-    async def stream(self, path: str, body: bytes) -> AsyncIterator[AnswerStream]:
+    async def stream(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AnswerStream]:
         """Send a request, and yield its stream. Leaving early closes the connection."""
-        async with self._exchange("POST", path, body) as response:
+        async with self._exchange("POST", path, body, headers) as response:
             if response.content_type not in STREAMS:
                 raise failed(f"a stream was asked for, and {response.content_type!r} came")
             answer = AnswerStream(response, self._patience)
@@ -135,10 +144,10 @@ class Upstream:
 
     @asynccontextmanager
     async def _exchange(
-        self, method: str, path: str, body: bytes | None
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            async with await self._send(method, self._url + path, body) as response:
+            async with await self._send(method, self._url + path, body, headers) as response:
                 if response.status != 200:  # noqa: PLR2004 - nothing else is an answer
                     wait_s = self._patience.first_token_s
                     complaint = await _limited(response, LARGEST_COMPLAINT, wait_s)
@@ -156,20 +165,26 @@ class Upstream:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise failed(f"it broke off: {error!r}") from error
 
-    async def _send(self, method: str, url: str, body: bytes | None) -> aiohttp.ClientResponse:
+    async def _send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+    ) -> aiohttp.ClientResponse:
         async with asyncio.timeout(self._patience.first_token_s):
             for _ in range(TRIES - 1):
                 try:
-                    return await self._request(method, url, body)
+                    return await self._request(method, url, body, headers)
                 except aiohttp.ClientConnectorError:
                     raise
                 except _LOST:
                     continue
-            return await self._request(method, url, body)
+            return await self._request(method, url, body, headers)
 
-    async def _request(self, method: str, url: str, body: bytes | None) -> aiohttp.ClientResponse:
+    async def _request(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+    ) -> aiohttp.ClientResponse:
         # A redirect would send the key to another server.
-        return await self._session.request(method, url, data=body, allow_redirects=False)
+        return await self._session.request(
+            method, url, data=body, headers=headers, allow_redirects=False
+        )
 
 
 def _is_whole(data: str) -> bool:

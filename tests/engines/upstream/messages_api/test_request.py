@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
-from antiphon.engines.upstream.messages_api.request import as_sent, count_of, request_of
-from antiphon.wire.content import ContentParam
+from antiphon.engines.upstream.messages_api.request import as_sent, count_of, headers_of, request_of
+from support.tool_changes import addition, decoded, defining, definition, removal
 
 OPTIONS = MessagesOptions(url="http://x")
 ORIGIN = ProofEnvelope("http://x", "m")
@@ -31,11 +31,15 @@ BLOCKS = [
     {"type": "search_result", "source": "s", "title": "t", "content": [TEXT]},
     {"type": "thinking", "thinking": "x", "signature": "s"},
     {"type": "redacted_thinking", "data": "x"},
+    addition("f"),
+    removal("f", cache_control={"type": "ephemeral"}),
+    definition("f", strict=False, input_examples=[{"a": None}]),
+    defining({"type": "bash_20250124", "name": "bash"}),
 ]
 
 
 def turn(role: Any, *blocks: dict[str, Any]) -> Turn:
-    return Turn(role, tuple(msgspec.convert(blocks, list[ContentParam])))
+    return Turn(role, tuple(map(decoded, blocks)))
 
 
 def body(prompt: Prompt, options: MessagesOptions = OPTIONS) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def body(prompt: Prompt, options: MessagesOptions = OPTIONS) -> dict[str, Any]:
 
 @given(st.sampled_from(BLOCKS))
 def test_blocks_are_sent_as_they_came(block: dict[str, Any]) -> None:
-    assert as_sent(msgspec.convert(block, ContentParam)) == block  # type: ignore[arg-type]
+    assert as_sent(decoded(block)) == block
 
 
 def test_minimal_prompt_has_a_minimal_body() -> None:
@@ -114,6 +118,30 @@ def test_late_tools_are_sent_as_deferred_ones() -> None:
         "a": None,
         "late": True,
     }
+
+
+def test_changes_of_tools_are_sent_with_their_betas() -> None:
+    def betas(*blocks: dict[str, Any], options: MessagesOptions = OPTIONS) -> str | None:
+        prompt = Prompt((turn("user", TEXT), turn("system", *blocks)), 5, offered=())
+        return headers_of(prompt, options).get("anthropic-beta")
+
+    changes, definitions = "mid-conversation-tool-changes-2026-07-01", "inline-tools-2026-09-15"
+    assert betas(TEXT) is None
+    assert betas(TEXT, removal("f")) == betas(addition("f")) == changes
+    assert betas(addition("f"), definition("g")) == f"{changes},{definitions}"
+    own = MessagesOptions(url="http://x", headers={"Anthropic-Beta": "own-2026", "x": "y"})
+    assert betas(TEXT, options=own) is None
+    assert betas(removal("f"), options=own) == f"own-2026,{changes}"
+
+
+def test_choice_is_sent_with_tools_that_only_messages_define() -> None:
+    choice = ToolChoice(mode="any")
+    turns = (turn("user", TEXT), turn("system", definition("f")))
+    tool = Tool(name="f", input_schema={})
+    asked = body(Prompt(turns, 5, offered=(tool,), tool_choice=choice))
+    assert "tools" not in asked
+    assert asked["tool_choice"] == {"type": "any"}
+    assert asked["messages"][1]["content"] == [definition("f")]
 
 
 def test_parameters_and_options_are_translated() -> None:

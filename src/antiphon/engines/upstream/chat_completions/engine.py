@@ -1,5 +1,7 @@
 """An engine in front of a server that is compatible with OpenAI's chat completions."""
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from antiphon.engines.base import (
@@ -44,6 +46,9 @@ class ChatCompletions:
 
     def request(self, prompt: Prompt, max_tokens: int) -> bytes:
         return request_of(prompt, self._options, self._model, max_tokens, salted=self._salted)
+
+    def headers(self, _prompt: Prompt) -> Mapping[str, str]:
+        return {}
 
     def answer(self, prompt: Prompt, *, limited: bool) -> Answering:
         answer = ChatAnswer(prompt.max_tokens, limited=limited)

@@ -1,5 +1,7 @@
 """An engine in front of a server that speaks the Claude API."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec.structs import replace
 
@@ -10,7 +12,7 @@ from antiphon.engines.upstream.messages_api.answer import UpstreamMessage
 from antiphon.engines.upstream.messages_api.events import Reader
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
-from antiphon.engines.upstream.messages_api.request import count_of, request_of
+from antiphon.engines.upstream.messages_api.request import count_of, headers_of, request_of
 from antiphon.engines.upstream.options import ModelCard, capabilities_of, estimate
 
 
@@ -39,6 +41,9 @@ class MessagesApi:
     def request(self, prompt: Prompt, max_tokens: int) -> bytes:
         return request_of(prompt, self._options, self._envelope, self._model, max_tokens)
 
+    def headers(self, prompt: Prompt) -> Mapping[str, str]:
+        return headers_of(prompt, self._options)
+
     def answer(self, prompt: Prompt, *, limited: bool) -> UpstreamMessage:
         return UpstreamMessage(prompt.max_tokens, self._envelope, self._reader, limited=limited)
 
@@ -46,7 +51,9 @@ class MessagesApi:
         if self._options.count == "estimate":
             return estimate(prompt)
         body = count_of(prompt, self._options, self._envelope, self._model)
-        counted = await self._upstream.ask("POST", "/v1/messages/count_tokens", body, _Count)
+        counted = await self._upstream.ask(
+            "POST", "/v1/messages/count_tokens", body, _Count, self.headers(prompt)
+        )
         return counted.input_tokens
 
 

@@ -4,18 +4,30 @@ Breakpoints of the prompt cache stay at their blocks and tools, with their lifet
 upstream caches the prefixes that the caller chose.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from antiphon.core.breakpoints import turns_with_marks
+from antiphon.core.late_tools import definition_in
 from antiphon.engines.base import Prompt, Thinking, Tool, ToolChoice, Turn
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
 from antiphon.wire.base import CacheControlParam
-from antiphon.wire.content import ContentParam, RedactedThinkingParam, TextParam, ThinkingParam
+from antiphon.wire.content import (
+    TOOL_CHANGES,
+    ContentParam,
+    RedactedThinkingParam,
+    TextParam,
+    ThinkingParam,
+)
+
+BETA_HEADER: Final = "anthropic-beta"
+CHANGES_BETA: Final = "mid-conversation-tool-changes-2026-07-01"
+DEFINITIONS_BETA: Final = "inline-tools-2026-09-15"
+"""Not every server that takes changes by name knows definitions in messages."""
 
 
 def request_of(
@@ -33,6 +45,22 @@ def request_of(
         # The default is left out: newer models take neither the parameter nor another value.
         body["temperature"] = prompt.temperature
     return msgspec.json.encode(body)
+
+
+def headers_of(prompt: Prompt, options: MessagesOptions) -> Mapping[str, str]:
+    """Return the headers that a prompt needs: the betas of its blocks, beside the operator's."""
+    changes = [
+        block
+        for turn in prompt.turns
+        if turn.role == "system"
+        for block in turn.content
+        if isinstance(block, TOOL_CHANGES)
+    ]
+    if not changes:
+        return {}
+    own = [value for name, value in options.headers.items() if name.lower() == BETA_HEADER]
+    betas = [CHANGES_BETA, *[DEFINITIONS_BETA] * any(map(definition_in, changes))]
+    return {BETA_HEADER: ",".join([*own, *betas])}
 
 
 def count_of(
