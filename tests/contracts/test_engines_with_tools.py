@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.engines.base import (
     Engine,
@@ -26,6 +27,7 @@ from antiphon.engines.scripted import open_scripted
 from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
+from support.tool_changes import add, define, remove
 
 pytestmark = pytest.mark.anyio
 
@@ -214,3 +216,36 @@ async def test_every_token_is_accounted_for(engine: Engine) -> None:
     events = await answer(engine, asking(ToolChoice(mode="any"), max_tokens=20))
     if reason_of(events) is FinishReason.MAX_TOKENS:
         assert tokens_in(events) == 20
+
+
+async def test_engine_offers_the_tools_that_messages_leave(engine: Engine) -> None:
+    if not engine.capabilities.loads_tools:
+        return
+    late = replace(CLOCK, deferred=True)
+    system = Turn("system", (add("clock"), remove("weather")))
+    turns = (turn("user", "How late is it in Oslo?"), system)
+    changed = asking(
+        ToolChoice(mode="any", parallel=False), turns=turns, tools=(WEATHER, late), offered=(late,)
+    )
+    assert valid_calls(await answer(engine, changed)) == ["clock"]
+
+
+async def test_tool_is_counted_where_it_is_loaded(engine: Engine) -> None:
+    if not engine.capabilities.loads_tools:
+        return
+    late = replace(CLOCK, deferred=True)
+    question = turn("user", "How late is it in Oslo?")
+
+    async def count(*blocks: Any, **more: Any) -> int:
+        turns = (question, Turn("system", blocks)) if blocks else (question,)
+        offered = (WEATHER, late) if blocks else None
+        return await engine.count_tokens(
+            asking(ToolChoice(), turns=turns, tools=(WEATHER, late), offered=offered, **more)
+        )
+
+    without = await count()
+    added, again = await count(add("clock")), await count(add("clock"), add("clock"))
+    assert added - without > 2 * (again - added) > 0
+    assert await count(define("new")) > without
+    # A definition that waits for a reference is no part of the prompt.
+    assert await count(define("new", defer_loading=True)) == without

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.core.late_tools import OfferedTools
+from antiphon.core.late_tools import OfferedTools, with_described_tools
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
@@ -30,6 +30,7 @@ from antiphon.wire.content import (
 from support.conversation import turn
 from support.examples import examples
 from support.template_corpus import NAMES, template_corpus
+from support.tool_changes import add, define, remove
 from support.word_machine import WordMachine
 
 pytestmark = pytest.mark.anyio
@@ -313,6 +314,52 @@ async def test_loaded_tool_leaves_the_tokens_before_its_reference(
     prompt = Prompt((*begun, *more), 1, tools=(late, *TOOLS), thinking=thinking)
     written = "".join(segment.text for segment in chat.render(prompt).segments)
     assert written.index("It is here.") < written.index("listen") < written.index("Nothing.")
+
+
+@pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)
+async def test_changes_of_tools_leave_the_tokens_before_them(
+    compiled: Compiled, name: str, thinking: Thinking
+) -> None:
+    """Tools are added, defined, changed, removed and offered again in a session that grows."""
+    chat = compiled(name)
+    late = Tool(
+        name="listen", description="To listen.", input_schema={"type": "object"}, deferred=True
+    )
+    for tools, session in (((late, *TOOLS), CHANGED), ((), CHANGED[5:])):
+        described = described_turns(session, tools)
+        for step in steps(described):
+            change = await first_change(chat, *step, tools, thinking)
+            assert change == expected_change(name, *step)
+        prompt = Prompt(described, 1, tools=tools, thinking=thinking)
+        written = "".join(segment.text for segment in chat.render(prompt).segments)
+        places = [written.index(text) for text in ("First?", "To smell.", "Second?", "To smell!")]
+        assert places == sorted(places)
+
+
+def described_turns(turns: Turns, tools: tuple[Tool, ...]) -> Turns:
+    """Return turns with texts in place of their blocks about tools."""
+    return with_described_tools(Prompt(turns, 1, tools=tools, offered=()), "Call it so.").turns
+
+
+CHANGED: Turns = (
+    turn("user", "Which tools are there?"),
+    Turn("system", (add("listen"), remove("look"))),
+    Turn("assistant", (TextParam(text="I listen."), ToolUseParam(id="t", name="listen", input={}))),
+    Turn("user", (ToolResultParam(tool_use_id="t", content="Silence."),)),
+    turn("assistant", "Nothing."),
+    turn("user", "First?"),
+    Turn("system", (TextParam(text="There is more."), define("smell", "To smell."))),
+    Turn("assistant", (ToolUseParam(id="u", name="smell", input={}),)),
+    Turn("user", (ToolResultParam(tool_use_id="u", content="Roses."),)),
+    Turn("system", (define("later", defer_loading=True),)),
+    turn("assistant", "Roses."),
+    turn("user", "Second?"),
+    Turn("system", (define("smell", "To smell!"), remove("smell"))),
+    turn("assistant", "As you like."),
+    turn("user", "Third?"),
+    Turn("system", (add("smell"),)),
+)
+"""A session whose tools change; its second half needs none in front."""
 
 
 # Drawing a conversation takes longer than rendering it, so all templates render each one.
