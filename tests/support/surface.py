@@ -159,6 +159,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "many turns",
         "same-role turns",
         "role system",
+        "clear_at",
         "prefill",
         "string content",
     ),

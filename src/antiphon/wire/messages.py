@@ -33,7 +33,8 @@ class TurnOutputParam(Param, kw_only=True, frozen=True):
 class MessageParam(Param, kw_only=True, frozen=True):
     """One message of a conversation. `content` as a string is one text block.
 
-    `clear_at` and `output_config` stand on system messages only, and are ignored.
+    `clear_at` and `output_config` stand on system messages only; the latter is ignored. The model
+    reads a message that is cleared at the `next_user_message` only until there is one.
     """
 
     role: Annotated[

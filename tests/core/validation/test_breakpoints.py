@@ -15,6 +15,7 @@ from support.requests import (
     call,
     refusal,
     result,
+    system,
     text,
     tool,
     turn_texts,
@@ -210,3 +211,20 @@ def test_automatic_breakpoint_behind_no_block_is_on_the_last_tool(
     )
     thought = Turn("assistant", (ThinkingParam(thinking="hm", signature="s"),))
     assert breakpoints_of(params, [thought]) == expected
+
+
+def test_automatic_breakpoint_passes_over_turn_scoped_messages() -> None:
+    scoped = {**system("Quick"), "clear_at": "next_user_message"}
+
+    def automatic(*messages: dict[str, Any], **fields: Any) -> tuple[int | None, int]:
+        (one,) = able(*messages, cache_control=EPHEMERAL, **fields).breakpoints
+        return one.turn, one.path[0]
+
+    assert automatic(user([text("a"), text("b")]), scoped) == (0, 1)
+    assert automatic(user("a"), scoped, scoped, system="S") == (1, 0)
+    assert automatic(user("a"), system([text("b"), text("c")]), scoped) == (1, 1)
+    assert automatic(user("a"), scoped, system("b")) == (1, 1)
+    assert automatic(user("a"), scoped, assistant("b")) == (2, 0)
+    # Once it is cleared it takes no place.
+    assert automatic(user("a"), scoped, assistant("b"), user("c")) == (2, 0)
+    assert automatic(user("a"), system("b"), assistant("c"), user("d"), scoped) == (3, 0)

@@ -5,6 +5,7 @@ import pytest
 from antiphon.core.prompt import Turn
 from antiphon.wire.content import TextParam
 from support.requests import IMAGE, assistant, prompt, refusal, system, text, turn_texts, user
+from support.tool_changes import addition
 
 # What is made of a valid conversation.
 
@@ -84,6 +85,14 @@ TRAILING = "messages: final assistant content cannot end with trailing whitespac
 DIRECTIVE = {"role": "system", "content": [], "output_config": {"effort": "medium"}}
 THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
 
+SCOPED = "a turn-scoped system message"
+WHY = " (clear_at: 'next_user_message')"
+
+
+def scoped(content: Any = "Be quick") -> dict[str, Any]:
+    return {**system(content), "clear_at": "next_user_message"}
+
+
 REFUSALS = [
     ([assistant(), user()], 'messages: first message must use the "user" role'),
     ([assistant("")], 'messages: first message must use the "user" role'),
@@ -123,8 +132,19 @@ REFUSALS = [
     ([user() | {"output_config": {}}], "messages.0.output_config: Extra inputs are not permitted"),
     (
         [user(), assistant() | {"clear_at": "never"}],
-        "messages.1.clear_at: Extra inputs are not permitted",
+        "messages.1.clear_at: clear_at is only permitted on role 'system' messages",
     ),
+    ([user(), scoped([addition("a")])], f"messages.1: {SCOPED} supports text blocks only{WHY}"),
+    (
+        [user(), scoped() | {"output_config": {"effort": "low"}}],
+        f"messages.1: output_config is not permitted on {SCOPED}{WHY}",
+    ),
+    (
+        [user(), scoped([text("a"), text("b", "5m")])],
+        f"messages.1.content.1: cache_control is not permitted on {SCOPED}{WHY}",
+    ),
+    ([user(), scoped(), user()], f"messages.1: {PRECEDE_AN_ASSISTANT}"),
+    ([user(), scoped(" "), assistant(), user()], f"messages.1: {NOT_BLANK}"),
     ([user([text("a"), text("")])], f"messages: {EMPTY_TEXT}"),
     ([user(" \n")], f"messages: {BLANK_TEXT}"),
     ([user("a"), assistant("\t")], f"messages: {BLANK_TEXT}"),
@@ -173,6 +193,26 @@ def test_directive_is_accepted_anywhere_and_ignored(messages: list[dict[str, Any
 def test_system_message_may_be_followed_by_a_directive() -> None:
     messages = [user("a"), system("b") | {"clear_at": "never"}, DIRECTIVE, assistant("c")]
     assert [role for role, _ in turn_texts(*messages)] == ["user", "system", "assistant"]
+
+
+@pytest.mark.covers("messages: clear_at", "effect")
+def test_turn_scoped_message_is_read_until_the_next_user_message() -> None:
+    turns = [user("a"), scoped("b"), system("c"), scoped("d")]
+    assert turn_texts(*turns) == [("user", ["a"]), ("system", ["b", "c", "d"])]
+    # An answer does not clear it, and neither does a prefill.
+    assert turn_texts(*turns, assistant("e"))[1] == ("system", ["b", "c", "d"])
+    grown = turn_texts(*turns, assistant("e"), user("f"), scoped("g"))
+    assert grown == [
+        ("user", ["a"]),
+        ("system", ["c"]),
+        ("assistant", ["e"]),
+        ("user", ["f"]),
+        ("system", ["g"]),
+    ]
+    cleared = [user("a"), scoped("b"), assistant("e"), user("f")]
+    assert [role for role, _ in turn_texts(*cleared)] == ["user", "assistant", "user"]
+    kept = [user("a"), scoped("b") | {"clear_at": "never"}, *cleared[2:]]
+    assert [role for role, _ in turn_texts(*kept)] == ["user", "system", "assistant", "user"]
 
 
 def test_signed_thinking_without_text_is_accepted() -> None:

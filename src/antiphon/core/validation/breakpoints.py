@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from antiphon.core.breakpoints import marks_in
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Breakpoint, Turn
+from antiphon.core.validation.conversation import scoped_blocks
 from antiphon.wire.base import CacheControlParam
 from antiphon.wire.content import BlockParam, CacheableParam, TextParam
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
@@ -87,11 +88,16 @@ def _last_position(
     turns: Sequence[Turn], params: CreateMessageParams | CountTokensParams
 ) -> tuple[int | None, tuple[int, ...]]:
     """Find the last block of the prompt that may have a breakpoint."""
+    scoped = scoped_blocks(params.messages)
     for turn in reversed(range(len(turns))):
         content = turns[turn].content
         for index in reversed(range(len(content))):
+            if turns[turn].role == "system" and index < len(scoped) and scoped[index]:
+                continue
             if _may_be_marked(content[index]):
                 return turn, (index,)
+        # Only the last system turn of the messages is not cleared.
+        scoped = [] if turns[turn].role != "assistant" else scoped
     return None, (len(params.tools) - 1,) if params.tools else ()
 
 

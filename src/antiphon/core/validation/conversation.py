@@ -14,6 +14,7 @@ SYSTEM_FIRST = (
     "messages.0: use the top-level 'system' parameter for the initial system prompt; the "
     "directive-only form (content: [] with output_config) is accepted at any position"
 )
+NEXT_USER_MESSAGE = "next_user_message"
 SYSTEM_PLACE = (
     "role 'system' must precede an 'assistant' message or end the array; the directive-only form "
     "(content: [] with output_config) is accepted at any position"
@@ -35,7 +36,7 @@ def conversation(
     if not messages:
         raise InvalidRequestError("messages: at least one message is required")
     _check_roles(messages)
-    turns = _merged(messages)
+    turns = _merged(_shown(params, messages))
     for index, message in messages:
         _check_content(f"messages.{index}", message.content)
     _check_prefill(turns[-1])
@@ -54,14 +55,65 @@ def blocks_of(content: str | list[ContentParam]) -> tuple[ContentParam, ...]:
     return tuple(content)
 
 
+def scoped_blocks(params: Iterable[MessageParam]) -> list[bool]:
+    """Return which blocks behind the last user message, before an answer, are of a turn-scoped one.
+
+    A turn-scoped message is shown only until the next user message, so no prefix ends there.
+    """
+    scoped: list[bool] = []
+    for message in params:
+        if message.role == "user":
+            scoped = []
+        elif message.role == "system":
+            scoped += [message.clear_at == NEXT_USER_MESSAGE] * len(blocks_of(message.content))
+    return scoped
+
+
+def _shown(
+    params: Sequence[MessageParam], messages: Sequence[IndexedMessage]
+) -> Sequence[IndexedMessage]:
+    """Return the messages that the model reads: no turn-scoped one before a user message."""
+    if not any([message.clear_at == NEXT_USER_MESSAGE for message in params]):  # noqa: C419 - twice as fast
+        return messages
+    last = max(index for index, message in messages if message.role == "user")
+    return [
+        (index, message)
+        for index, message in messages
+        if index > last or params[index].clear_at != NEXT_USER_MESSAGE
+    ]
+
+
 def _is_directive(message: MessageParam, index: int) -> bool:
     """Return whether a message has directions for the model and no content. It is ignored."""
     if message.output_config is None and message.clear_at is None:
         return False
     if message.role != "system":
-        name = "output_config" if message.clear_at is None else "clear_at"
-        raise InvalidRequestError(f"messages.{index}.{name}: {EXTRA}")
+        if message.clear_at is not None:
+            sentence = "clear_at: clear_at is only permitted on role 'system' messages"
+            raise InvalidRequestError(f"messages.{index}.{sentence}")
+        raise InvalidRequestError(f"messages.{index}.output_config: {EXTRA}")
+    if message.clear_at == NEXT_USER_MESSAGE:
+        _check_scoped(message, index)
     return message.output_config is not None and not message.content
+
+
+def _check_scoped(message: MessageParam, index: int) -> None:
+    """Check a turn-scoped message: text alone, without options and without breakpoints."""
+    blocks = blocks_of(message.content)
+    marked = (
+        position for position, block in enumerate(blocks) if getattr(block, "cache_control", None)
+    )
+    if not all(isinstance(block, TextParam) for block in blocks):
+        sentence = ": a turn-scoped system message supports text blocks only"
+    elif message.output_config is not None:
+        sentence = ": output_config is not permitted on a turn-scoped system message"
+    elif (position := next(marked, None)) is not None:
+        sentence = (
+            f".content.{position}: cache_control is not permitted on a turn-scoped system message"
+        )
+    else:
+        return
+    raise InvalidRequestError(f"messages.{index}{sentence} (clear_at: '{NEXT_USER_MESSAGE}')")
 
 
 def _check_roles(messages: Sequence[IndexedMessage]) -> None:
