@@ -134,6 +134,16 @@ async def test_batch_that_inflates_beyond_the_limit_is_refused_and_leaves_nothin
     assert await rows(org) == 0
 
 
+async def test_batch_that_inflates_beyond_the_limit_is_measured_before_it_is_read(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"workers": 0, "max_batch_bytes": MEGABYTE})
+    # What its beginning is refused with was found by reading it.
+    bomb = gzip.compress(b'{"request":[' + b" " * MEGABYTE, mtime=0)
+    answer = await org.caller.post(BATCHES, cut(bomb, 100), content_encoding="gzip")
+    assert code_of(answer) == (413, "request_too_large", "request_body_too_large_after_decoding")
+
+
 async def peak_of(org: Organization, pieces: list[bytes], **headers: str) -> int:
     """Create a batch; return the bytes that this held at most, beyond its body."""
     tracemalloc.start()

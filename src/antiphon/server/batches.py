@@ -30,7 +30,9 @@ class BatchEndpoints:
         batch = await self._platform.batches.create(
             owner_of(request.caller),
             asked,
-            read_pieces(exchange, settings.max_batch_bytes, settings.request_timeout_s),
+            read_pieces(
+                exchange, settings.max_batch_bytes, settings.request_timeout_s, request.share.hold
+            ),
             request.share.hold,
         )
         return self._shown(exchange, batch)

@@ -2,12 +2,21 @@ import gzip
 import json
 import os
 import zlib
+from collections.abc import AsyncIterator
+from itertools import accumulate
 from typing import Any
 
 import pytest
 
-from antiphon.core.errors import InvalidRequestError
-from antiphon.server.http.encodings import MOST_MEMBERS, STEP, inflated, inflated_parts
+from antiphon.core.errors import InvalidRequestError, RequestTooLarge
+from antiphon.server.http.encodings import (
+    LOOK_AHEAD,
+    MOST_MEMBERS,
+    STEP,
+    decoded_pieces,
+    inflated,
+    inflated_parts,
+)
 from support.asgi import HELLO, Answer
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +95,35 @@ async def test_a_compressed_body_over_the_limit_is_a_413_at_once(client) -> None
     answer = await caller.post("/v1/messages", bytes(1025), content_encoding="gzip")
     assert answer.error[0] == 413
     assert answer.json["error"]["details"] is None
+
+
+async def arriving(body: bytes, taken: list[int]) -> AsyncIterator[bytes]:
+    """Yield a body in pieces of 64 KiB; `taken` gets the size of each one."""
+    for at in range(0, len(body), 65_536):
+        piece = body[at : at + 65_536]
+        taken.append(len(piece))
+        yield piece
+
+
+async def test_nothing_is_yielded_of_a_body_whose_beginning_inflates_beyond_the_limit() -> None:
+    bomb = gzip.compress(bytes(3 * LOOK_AHEAD)) + os.urandom(3 * LOOK_AHEAD)
+    taken: list[int] = []
+    held: list[int] = []
+    decoding = decoded_pieces(arriving(bomb, taken), "gzip", 2 * LOOK_AHEAD, held.append)
+    with pytest.raises(RequestTooLarge):
+        await anext(decoding)
+    # What follows is not awaited.
+    assert sum(taken) == LOOK_AHEAD
+    assert held == list(accumulate(taken))
+
+
+async def test_body_that_may_fit_is_yielded_before_all_of_it_has_arrived() -> None:
+    body = os.urandom(4 * LOOK_AHEAD)
+    taken: list[int] = []
+    decoding = decoded_pieces(arriving(gzip.compress(body), taken), "gzip", 5 * LOOK_AHEAD)
+    first = await anext(decoding)
+    assert sum(taken) == LOOK_AHEAD
+    assert first + b"".join([piece async for piece in decoding]) == body
 
 
 def test_body_that_inflates_to_exactly_the_limit_is_read() -> None:

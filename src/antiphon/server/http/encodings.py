@@ -3,6 +3,7 @@
 import asyncio
 import re
 import zlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,10 @@ from antiphon.wire.errors import shortened
 
 # The size of the window, and the bit that makes zlib expect a gzip header.
 GZIP = zlib.MAX_WBITS | 16
+# How many times its size deflated data inflates to at most.
+HIGHEST_RATIO = 1032
+# The bytes of a body that is read in pieces that are inflated before anything else is done with it.
+LOOK_AHEAD = 1024 * 1024
 # The most members of a gzip body. Compressors of large files write one for 64 KiB or more.
 MOST_MEMBERS = 10_000
 # The most bytes that are inflated between two looks at the limits.
@@ -56,21 +61,52 @@ async def decoded(body: bytes, encoding: str, limit: int, share: BodyShare) -> b
 
 
 async def decoded_pieces(
-    pieces: AsyncIterator[bytes], encoding: str, limit: int
+    pieces: AsyncIterator[bytes],
+    encoding: str,
+    limit: int,
+    hold: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[bytes]:
     """Decompress a body of at most `limit` bytes as it arrives. Raises `ApiError`.
 
-    Memory: a piece as it has arrived, and `STEP` bytes of what it inflates to.
+    A body whose first `LOOK_AHEAD` bytes inflate to more than `limit` is refused before any of it
+    is yielded. `hold` gets the number of bytes that are kept meanwhile, and may raise. Memory
+    besides: a piece as it has arrived, and `STEP` bytes of what it inflates to.
     """
     if not _is_gzip(encoding):
         async for piece in pieces:
             yield piece
         return
     inflater = Inflater(limit)
-    async for piece in pieces:
+    async for piece in _measured(pieces, limit, hold):
         async for part in _in_thread(inflater.feed(piece)):
             yield part
     inflater.end()
+
+
+async def _measured(
+    pieces: AsyncIterator[bytes], limit: int, hold: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    """Yield a body as it is, unless its first bytes inflate to more than `limit`.
+
+    To inflate them costs a small part of what is done with their content.
+    """
+    first: deque[bytes] = deque()
+    size = 0
+    async for piece in pieces:
+        first.append(piece)
+        size += len(piece)
+        hold(size)
+        if size >= LOOK_AHEAD:
+            break
+    if size * HIGHEST_RATIO > limit:
+        inflater = Inflater(limit)
+        for piece in first:
+            async for _ in _in_thread(inflater.feed(piece)):
+                pass
+    while first:
+        yield first.popleft()
+    async for piece in pieces:
+        yield piece
 
 
 def _is_gzip(encoding: str) -> bool:

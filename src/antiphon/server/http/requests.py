@@ -3,7 +3,7 @@
 This module also reads the version and the betas from the head, and the body as UTF-8.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -99,12 +99,17 @@ async def read_body(exchange: Exchange, settings: Settings, share: BodyShare) ->
     return converted
 
 
-async def read_pieces(exchange: Exchange, limit: int, patience_s: float) -> AsyncIterator[bytes]:
-    """Yield a body of at most `limit` bytes as it arrives, in UTF-8 (see `Exchange.pieces`)."""
+async def read_pieces(
+    exchange: Exchange, limit: int, patience_s: float, hold: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    """Yield a body of at most `limit` bytes as it arrives, in UTF-8 (see `Exchange.pieces`).
+
+    `hold` gets the bytes that are kept before the first piece is yielded, and may raise.
+    """
     encoding = exchange.header(b"content-encoding") or ""
     charset = charset_of(exchange.header(b"content-type"))
     pieces = exchange.pieces(limit, patience_s)
-    async for piece in decoded_pieces(pieces, encoding, limit):
+    async for piece in decoded_pieces(pieces, encoding, limit, hold):
         if charset is None:
             yield piece
         else:
