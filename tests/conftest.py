@@ -24,6 +24,7 @@ from support.asgi import KEY, Client
 from support.databases import copy_database, sqlite_template
 from support.examples import load_profiles
 from support.memory import keep_files_in_memory
+from support.statements import share_statements
 from support.valkey import Server
 
 __all__ = ["sqlite_template"]
@@ -64,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     keep_files_in_memory()
+    share_statements()
 
 
 # What pulls and lists the default model, and does not run it.

@@ -8,6 +8,7 @@ import traceback
 from simulation.run import Outcome, Runner
 from simulation.scenarios import SCENARIOS
 from support.memory import keep_files_in_memory
+from support.statements import share_statements
 
 REPORT_S = 10.0
 
@@ -22,6 +23,7 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     scenarios = [asked.scenario] if asked.scenario else list(SCENARIOS)
     keep_files_in_memory()
+    share_statements()
     runner = Runner()
     try:
         if asked.seed is not None:
