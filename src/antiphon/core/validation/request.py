@@ -18,6 +18,7 @@ from antiphon.core.validation.output import check_format, with_format
 from antiphon.core.validation.spots import Spot, spots_of
 from antiphon.core.validation.thinking import check_thinking, thinking_of
 from antiphon.core.validation.tool_changes import (
+    NO_TOOLS,
     ToolSettings,
     check_changes,
     has_changes,
@@ -92,8 +93,10 @@ def _prompt(
     system = () if params.system is UNSET else blocks_of(params.system)
     turns = conversation(params.messages, system)
     spots = tuple(spots_of(params.messages))
-    tools = check_changes(params, spots, steps, loads_tools=capabilities.loads_tools)
-    # Messages that are strings have none.
+    tools = NO_TOOLS
+    # Messages that are strings have no spots.
+    if spots or params.tools:
+        tools = check_changes(params, spots, steps, loads_tools=capabilities.loads_tools)
     if spots:
         check_citations(spots)
     check_thinking(params)

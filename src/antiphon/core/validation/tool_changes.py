@@ -56,6 +56,10 @@ class ToolSettings(msgspec.Struct, frozen=True):
     changed: bool = False
 
 
+NO_TOOLS: Final = ToolSettings((), None, ())
+"""What a request says that names no tool."""
+
+
 def has_changes(messages: Iterable[MessageParam]) -> bool:
     """Return whether a system message adds or removes a tool."""
     return any(
