@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from support.processes import KEY, PATIENCE_S, Program, serving
+from support.tool_changes import addition, definition, removal
 
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
 EPHEMERAL = {"type": "ephemeral"}
@@ -24,10 +25,12 @@ TOOLS: list[dict[str, Any]] = [
         ("find_book", "Finds a book by its title."),
         ("find_tool", "Finds another tool."),
         ("lend", "Lends a book."),
+        ("reserve", "Reserves a book."),
     )
 ]
-# Not in the prompt before a result refers to it.
-TOOLS[-1]["defer_loading"] = True
+# Not in the prompt before a result refers to them, or a system message adds them.
+for one in TOOLS[2:]:
+    one["defer_loading"] = True
 
 
 def called(number: int, name: str, query: str) -> dict[str, Any]:
@@ -59,7 +62,23 @@ TURNS: list[list[dict[str, Any]]] = [
     [
         {"role": "assistant", "content": "It is yours until June."},
         {"role": "user", "content": "Thank you. And do you have Typee?"},
+        {
+            "role": "system",
+            "content": [
+                {"type": "text", "text": "No more books are lent today."},
+                removal("lend"),
+                addition("reserve"),
+                definition("call_clerk", "Calls a clerk to the desk."),
+            ],
+        },
     ],
+    [called(4, "reserve", "Typee"), result(4, "Reserved.")],
+    [
+        {"role": "assistant", "content": "I have reserved it for you."},
+        {"role": "user", "content": "Can I lend Omoo tomorrow?"},
+        {"role": "system", "content": [addition("lend"), removal("call_clerk")]},
+    ],
+    [called(5, "lend", "Omoo"), result(5, "Lent from tomorrow on.")],
 ]
 
 

@@ -62,7 +62,10 @@ def tokens(text: str) -> tuple[str, ...]:
 
 def count_prompt(prompt: Prompt, work: Work) -> CountedPrompt:
     """Read a prompt; the time is linear in its blocks and characters."""
-    prompt = with_described_tools(prompt)
+    if prompt.offered is not None:
+        # This takes a few µs for each block.
+        work.budget(sys.maxsize).take(sum(len(turn.content) for turn in prompt.turns))
+        prompt = with_described_tools(prompt)
     counting = _Counting(prompt, work)
     for index, tool in enumerate(prompt.tools):
         if not tool.deferred:

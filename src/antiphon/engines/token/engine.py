@@ -117,7 +117,7 @@ class TokenEngine(Generic[Machine]):
         await self._resources.aclose()
 
     async def _prepare(self, prompt: Prompt) -> PreparedPrompt:
-        prompt = with_described_tools(prompt, call_instructions(self._template.syntax))
+        prompt = await self._described(prompt)
         marks = ImageMarks(prompt) if any(images_of(prompt)) else None
         try:
             rendered = await self._rendered(prompt if marks is None else marks.prompt)
@@ -136,10 +136,16 @@ class TokenEngine(Generic[Machine]):
             )
         return await self._images.prepare(*split)
 
+    async def _described(self, prompt: Prompt) -> Prompt:
+        """Return a prompt with texts for its blocks about tools."""
+        calls = call_instructions(self._template.syntax)
+        if prompt.offered is None or _is_brief(prompt):
+            return with_described_tools(prompt, calls)
+        return await asyncio.to_thread(with_described_tools, prompt, calls)
+
     async def _rendered(self, prompt: Prompt) -> Rendered:
         """Render a prompt; one of many parts in a thread, as it takes some 10 µs for each."""
-        parts = len(prompt.tools) + sum(1 + len(turn.content) for turn in prompt.turns)
-        if parts <= BRIEF_PARTS:
+        if _is_brief(prompt):
             return self._template.render(prompt)
         return await asyncio.to_thread(self._template.render, prompt)
 
@@ -161,6 +167,11 @@ class TokenEngine(Generic[Machine]):
             reasons=prompt.thinking.mode != "disabled" and not prefilled,
             budget=reasoning.budget(prompt),
         )
+
+
+def _is_brief(prompt: Prompt) -> bool:
+    parts = len(prompt.tools) + sum(1 + len(turn.content) for turn in prompt.turns)
+    return parts <= BRIEF_PARTS
 
 
 def capabilities_of(
