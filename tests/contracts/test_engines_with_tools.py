@@ -244,6 +244,8 @@ async def test_tool_is_counted_where_it_is_loaded(engine: Engine) -> None:
         )
 
     without = await count()
+    asked = asking(ToolChoice(), turns=(question,), tools=(WEATHER,))
+    assert await engine.count_tokens(asked) == without
     added, again = await count(add("clock")), await count(add("clock"), add("clock"))
     assert added - without > 2 * (again - added) > 0
     assert await count(define("new")) > without

@@ -198,6 +198,9 @@ def test_definition_offers_a_removed_tool_again() -> None:
     assert read(define("new")) == ("You can call this tool: new", "new")
     assert read(remove("new"))[1] == ""
     assert read(define("new", "other")) == (NEW_FORM, "new")
+    assert read(remove("new"))[1] == ""
+    assert read(define("new", "other", defer_loading=True)) == (None, "")
+    assert read(reference("new")) == ("Tool: new", "new")
 
 
 def test_deferred_definition_waits_for_a_reference() -> None:

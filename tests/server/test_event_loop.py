@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from support.tool_changes import definition
+
 pytestmark = pytest.mark.anyio
 
 HELLO: dict[str, Any] = {"model": "claude-x", "max_tokens": 50}
@@ -62,6 +64,19 @@ async def turns_during(request: Awaitable[Any]) -> int:
                 "messages": [USER],
             },
             id="example of a forced tool",
+        ),
+        pytest.param(
+            "/v1/messages",
+            {
+                "messages": [
+                    USER,
+                    {
+                        "role": "system",
+                        "content": [definition("t", strict=True, input_schema=PATTERNS)],
+                    },
+                ],
+            },
+            id="tool that a message defines",
         ),
         pytest.param(
             "/v1/messages",

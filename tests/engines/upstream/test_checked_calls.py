@@ -100,3 +100,11 @@ def test_invalid_or_missing_call_is_a_failure_of_the_upstream(
 def test_refusal_without_a_forced_call_is_passed_on() -> None:
     refused = Finished(FinishReason.REFUSAL)
     assert checked(refused, choice=ToolChoice(mode="any")) == [[refused]]
+
+
+def test_call_of_a_tool_that_was_removed_fails() -> None:
+    now, weather = (Tool(name=name, input_schema={}) for name in ("now", "weather"))
+    prompt = Prompt((turn("user", "Hi"),), 9, tools=(now, weather), offered=(now,))
+    assert CheckedCalls(prompt).feed(ToolCallStart("now", 1)) == []
+    with pytest.raises(EngineError, match="not on offer"):
+        CheckedCalls(prompt).feed(ToolCallStart("weather", 1))
