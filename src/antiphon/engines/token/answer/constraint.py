@@ -35,7 +35,8 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
 
     `again`: a call has been rejected, and the next output is a call in its place. `tight`: that
     call is limited to what the grammar can enforce. `paths` are those of the tools in the
-    request of the caller, for errors; without them they are as they stand here.
+    request of the caller, for errors; without them they are as they stand here. `withdrawn`: the
+    prompt describes tools, and all of them have been removed.
     """
 
     tools: tuple[Tool, ...]
@@ -45,6 +46,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     again: bool = False
     tight: bool = False
     paths: tuple[str, ...] = ()
+    withdrawn: bool = False
 
     @property
     def key(self) -> bytes:
@@ -75,8 +77,15 @@ def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> Cons
     """Return the request for the grammar of the answer to `prompt`."""
     tools = prompt.callable_tools
     paths = prompt.tool_paths(tools)
+    withdrawn = prompt.offered is not None and not tools
     return ConstraintRequest(
-        tools, prompt.tool_choice, prompt.output_schema, syntax, paths=paths, **more
+        tools,
+        prompt.tool_choice,
+        prompt.output_schema,
+        syntax,
+        paths=paths,
+        withdrawn=withdrawn,
+        **more,
     )
 
 
@@ -123,7 +132,7 @@ class _ConstraintWriter:
         if not tools or choice.mode == "none":
             if self._request.schema is not None:
                 return self._output(self._request.schema)
-            return self._no_calls() if tools else None
+            return self._no_calls() if tools or self._request.withdrawn else None
         if choice.mode in ("any", "tool"):
             return self._calls([tool for tool in tools if choice.name in (None, tool.name)])
         if self._request.again:
