@@ -91,10 +91,13 @@ class Running:
 
 
 async def talkative(
-    engine: LlamaEngine, seed: str, words: int = 120, tokens: int = TOKENS
+    engine: LlamaEngine, seed: str, words: int = 120, tokens: int = TOKENS, first: int = 0
 ) -> tuple[Prompt, Running]:
-    """Return a prompt to which a random model answers more than a few words, and its answer."""
-    for number in range(300):
+    """Return a prompt to which a random model answers more than a few words, and its answer.
+
+    Looks through the prompts of a seed, of which `first` is the first one.
+    """
+    for number in range(first, first + 300):
         prompt = asked(text(f"{seed} {number}", words), "What?", marks=[0], tokens=tokens)
         answer = Running(engine, replace(prompt, cache_salt="other"), None)
         await answer()
