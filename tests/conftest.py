@@ -1,4 +1,5 @@
 import gc
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -63,9 +64,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     keep_files_in_memory()
     share_statements()
+    if "COVERAGE_PROCESS_START" in os.environ:
+        from support.measuring import OnlyWhatIsWritten  # noqa: PLC0415 - imports coverage
+
+        config.pluginmanager.register(OnlyWhatIsWritten())
 
 
 # What pulls and lists the default model, and does not run it.

@@ -148,6 +148,13 @@ def test_feeding_after_the_end_is_refused(
     assert assembly.output_tokens == cost
 
 
+def test_text_after_the_end_is_refused_and_costs_nothing() -> None:
+    assembly, _, _ = assembled([TextChunk("Hi", 2)], Finished(FinishReason.END_TURN))
+    with pytest.raises(RuntimeError, match="has ended"):
+        assembly.feed(TextChunk(" you", 1))
+    assert assembly.output_tokens == 2
+
+
 def test_message_start_has_id_model_and_input_tokens() -> None:
     message = started_assembly().start().message
     assert (message.id, message.model, message.content) == ("msg_01", "m", ())
@@ -209,6 +216,14 @@ def test_answer_that_is_not_streamed_folds_to_the_same_message(
                 events += assembly.feed(event)
         folds.append((fold(events), assembly.output_tokens))
     assert folds[0] == folds[1]
+
+
+def test_text_of_an_answer_that_is_not_streamed_is_one_piece() -> None:
+    assembly = started_assembly(streamed=False)
+    fed = (TextChunk("Hello", 2), TextChunk(" you", 1), Finished(FinishReason.END_TURN))
+    events = [assembly.start(), *(event for one in fed for event in assembly.feed(one))]
+    assert sum(isinstance(event, ContentBlockDelta) for event in events) == 1
+    assert fold(events).content == (TextBlock(text="Hello you"),)
 
 
 def test_cost_of_an_answer_that_is_not_streamed_is_known_at_any_moment() -> None:

@@ -28,11 +28,12 @@ from antiphon.core.ids import (
 )
 
 BASE58 = "[1-9A-HJ-NP-Za-km-z]"
-ENTROPY = st.binary(min_size=ID_ENTROPY, max_size=ID_ENTROPY)
+# Each byte becomes a character by itself: test_every_byte_is_a_character_of_base58.
+ENTROPY = [bytes(ID_ENTROPY), bytes(range(ID_ENTROPY)), b"\xff" * ID_ENTROPY]
 SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=16, max_size=512)
 
 
-@given(ENTROPY)
+@pytest.mark.parametrize("entropy", ENTROPY)
 def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"msg_01{BASE58}{{22}}", message_id(entropy))
     assert re.fullmatch(f"req_011C{BASE58}{{20}}", request_id(entropy))
@@ -41,7 +42,7 @@ def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"msgbatch_01{BASE58}{{22}}", batch_id(entropy))
 
 
-@given(ENTROPY)
+@pytest.mark.parametrize("entropy", ENTROPY)
 def test_ids_of_accounts_look_like_those_of_the_reference(entropy: bytes) -> None:
     for make, prefix in (
         (workspace_id, "wrkspc_01"),
@@ -62,6 +63,12 @@ def test_every_byte_is_a_character_of_base58() -> None:
 
 def test_every_character_of_base58_comes_up() -> None:
     assert len(set(public_id("", bytes(range(256))))) == 58
+
+
+def test_secret_is_its_prefix_and_43_characters() -> None:
+    secret = make_secret(bytes(range(SECRET_ENTROPY)))
+    assert secret == "sk-antiphon-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+    assert checked_secret(secret) == secret
 
 
 @given(st.binary(min_size=32, max_size=32))

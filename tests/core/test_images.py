@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -45,6 +46,13 @@ STARTS = (
 def test_head_of_a_whole_image_has_type_and_size(image: bytes, head: ImageHead) -> None:
     assert read_head(image) == head
     assert head.longest_side == max(head.width, head.height)
+
+
+@pytest.mark.parametrize(
+    "webp", [images.lossy_webp_head, images.lossless_webp_head, images.extended_webp_head]
+)
+def test_size_stands_in_the_head_of_each_kind_of_webp(webp: Callable[[int, int], bytes]) -> None:
+    assert read_head(webp(300, 16_000)) == ImageHead(WEBP, 300, 16_000)
 
 
 @given(SIZES, SIZES, st.sampled_from([0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCF]))

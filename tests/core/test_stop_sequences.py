@@ -133,6 +133,12 @@ def test_overlapping_sequences_are_found_as_defined(
     assert scanned([text], sequences) == expected
 
 
+def test_sequence_may_begin_in_a_long_piece_and_end_in_the_next() -> None:
+    scanner = StopScanner(["END"])
+    assert scanner.feed("-" * LONG + "EN") == Scan("-" * LONG)
+    assert scanner.feed("D!") == Scan("", "END")
+
+
 @given(MADE, MADE, MANY, st.booleans())
 def test_long_pieces_are_searched_with_the_same_result(
     before: str, behind: str, sequences: list[str], ends: bool

@@ -21,6 +21,7 @@ from antiphon.schemas.regular import (
     outside,
     repeat,
     whole,
+    widened,
 )
 
 TEXTS = st.text("abc", max_size=5)
@@ -74,6 +75,14 @@ def test_trivial_terms_are_simplified() -> None:
     assert repeat(EMPTY, 3) == EMPTY
     assert repeat(repeat(ANY), 2) == repeat(ANY)
     assert repeat(ANY, 1, 1) == ANY
+
+
+def test_large_count_has_no_upper_limit_in_either_of_two_languages() -> None:
+    counted = either(repeat(exactly("a"), 2, 5000), exactly("b"))
+    wide = widened(counted)
+    assert holds(wide, "a" * 5001)
+    assert holds(wide, "b")
+    assert not holds(wide, "a")
 
 
 def test_characters_exclude_surrogates() -> None:

@@ -698,6 +698,27 @@ def test_the_faults_after_one_are_found_as_well() -> None:
     assert places[-1] == ("stream",)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "place"),
+    [
+        ("tool_choice", 5, ("tool_choice",)),
+        ("tool_choice", {}, ("tool_choice", "type")),
+        ("stop_sequences", 5, ("stop_sequences",)),
+        ("metadata", 5, ("metadata",)),
+        ("metadata", {"user_id": 5}, ("metadata", "user_id")),
+    ],
+)
+def test_walk_goes_on_behind_a_fault(field: str, value: Json, place: tuple[str, ...]) -> None:
+    body = changed((field, value), ("top_k", "many"))
+    found = [fault.path for fault in faults(TYPE, body, ())]
+    assert sorted(found) == sorted([place, ("top_k",)])
+
+
+def test_walk_asks_nothing_of_a_tool_that_is_refused_by_its_name_later() -> None:
+    body = changed(("tools", [{"type": "web_search_20250305", "name": 5}]), ("top_k", "many"))
+    assert [fault.path for fault in faults(TYPE, body, ())] == [("top_k",)]
+
+
 @given(JSON | mutated_bodies())
 def test_walk_finds_a_fault_exactly_where_msgspec_refuses(value: Json) -> None:
     body = json.dumps(value).encode()

@@ -79,6 +79,13 @@ def test_any_text_is_an_exact_amount_or_refused(text: str) -> None:
     assert Decimal(nano_dollars) == Decimal(text) * 10**7
 
 
+@pytest.mark.parametrize(
+    ("text", "nano_dollars"), [("0", 0), ("3", 3 * 10**9), ("0.000000001", 1), ("1E-9", 1)]
+)
+def test_dollars_become_nano_dollars(text: str, nano_dollars: int) -> None:
+    assert nano_dollars_of_dollars(Decimal(text)) == nano_dollars
+
+
 @given(st.integers(0, LARGEST_SPEND))
 def test_dollars_are_read_exactly(nano_dollars: int) -> None:
     assert nano_dollars_of_dollars(Decimal(nano_dollars).scaleb(-9)) == nano_dollars

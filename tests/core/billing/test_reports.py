@@ -118,6 +118,15 @@ def test_every_span_is_answered_with_whole_buckets_that_have_begun(
         assert over <= end
 
 
+def test_next_page_begins_where_the_page_before_has_ended() -> None:
+    whole = asked(starting_at="2026-11-20T00:00:00Z")
+    first = asked(starting_at="2026-11-20T00:00:00Z", limit="2")
+    assert first.next_page is not None
+    second = asked(starting_at="2026-11-20T00:00:00Z", limit="2", page=first.next_page)
+    assert second.next_page is None
+    assert starts(first) + starts(second) == starts(whole)
+
+
 @given(
     st.sampled_from(list(WIDTHS)),
     st.integers(0, 3 * 86_400),
