@@ -18,6 +18,7 @@ from antiphon.store.batches.commits import commit
 from antiphon.store.batches.create import drop_unready, forget_repeat_keys, make_ready
 from antiphon.store.batches.listing import archive, cancel_batch, cancel_workspace, purge
 from antiphon.store.batches.rows import count_finished
+from antiphon.store.batches.workers import MOST_TRIES
 from antiphon.store.database.batch_tables import batch_requests, message_batches
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
@@ -107,7 +108,9 @@ async def test_claim_that_counts_what_died_and_what_was_stopped_runs_beside_a_co
     assert request.batch_id == SECOND
     async with database.write() as connection:
         await connection.execute(
-            update(batch_requests).where(batch_requests.c.batch_id == SECOND).values(tries=3)
+            update(batch_requests)
+            .where(batch_requests.c.batch_id == SECOND)
+            .values(tries=MOST_TRIES - 1)
         )
         await cancel_batch(connection, "wrkspc_a", FIRST, NOON)
     await end_lease(database, dead)
