@@ -8,11 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from antiphon.core.validation.versions import NEWEST
 from antiphon.settings import PriceSettings
 from antiphon.store.batches.listing import find_batch, unfinished_requests
 from antiphon.store.batches.rows import Batch
+from antiphon.store.batches.sections import rank_of
+from antiphon.store.database.batch_tables import batch_requests
 from antiphon.wire.base import CacheScope
 from support.asgi import Client
 from support.organization import Organization, StartOrganization
@@ -408,6 +411,26 @@ async def test_batch_waits_at_a_spend_limit_and_goes_on_after_its_raise(
     await org.spend_limit(limit, 10**12)
     done = await ended(org.caller, batch_id)
     assert done["request_counts"] == {**COUNTS, "succeeded": 2}
+
+
+async def test_requests_for_one_model_are_a_section_in_the_order_of_their_prefixes(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"workers": 0})
+    asked = [("a", "s"), ("b", "s"), ("a", "t"), ("c", "s"), ("b", "s"), ("a", "s")]
+    sent = requests(*({"model": model, "system": system} for model, system in asked))
+    assert (await org.caller.post(BATCHES, sent)).status == 200
+    async with org.platform.database.read() as connection:
+        columns = batch_requests.c
+        ranks = await connection.scalars(select(columns.rank).order_by(columns.number))
+        assert list(ranks) == [
+            rank_of(0, 0),
+            rank_of(1, 1),
+            rank_of(0, 2),
+            rank_of(2, 3),
+            rank_of(1, 1),
+            rank_of(0, 0),
+        ]
 
 
 async def stored(org: Organization, batch_id: str) -> Batch:

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from antiphon.store.batches.claims import (
-    ClaimedRequest,
     claim,
     clear_waits_for,
     close_stopped,
@@ -14,7 +13,8 @@ from antiphon.store.batches.claims import (
 )
 from antiphon.store.batches.create import NewRequest, begin_batch
 from antiphon.store.batches.listing import cancel_batch, stopped_batches
-from antiphon.store.batches.rows import RowState, count_finished
+from antiphon.store.batches.rows import BEHIND, SECTIONS, RowState, SectionKey, count_finished
+from antiphon.store.batches.sections import MOST_SECTIONS, ClaimedRequest, all_that_wait, rank_of
 from antiphon.store.batches.workers import (
     MOST_TRIES,
     TRIES_ALONE,
@@ -100,6 +100,19 @@ async def test_workspaces_get_equal_shares_and_what_others_leave(database: Datab
     assert len(claimed.requests) == 30
 
 
+async def test_share_of_a_workspace_is_filled_from_its_next_batches(database: Database) -> None:
+    for number, (workspace, size) in enumerate((("wrkspc_a", 1), ("wrkspc_a", 5), ("wrkspc_b", 9))):
+        batch = a_batch(f"msgbatch_{number}", NOON + number * SECOND, workspace_id=workspace)
+        await add_batch(database, batch, size)
+    claimed = await take(database, await add_worker(database), 4)
+    assert [batch for batch, _ in keys(claimed.requests)] == [
+        "msgbatch_0",
+        "msgbatch_1",
+        "msgbatch_2",
+        "msgbatch_2",
+    ]
+
+
 async def test_small_claims_go_to_each_workspace_in_turn(database: Database) -> None:
     for workspace in ("wrkspc_a", "wrkspc_b", "wrkspc_c"):
         await add_batch(database, a_batch(f"msgbatch_{workspace}", workspace_id=workspace), 4)
@@ -123,7 +136,7 @@ async def test_claim_passes_over_the_batches_that_it_is_told(database: Database)
     for number in range(4):
         await add_batch(database, a_batch(f"msgbatch_{number}"), 2)
     worker = await add_worker(database)
-    busy = {"msgbatch_0", "msgbatch_1", "msgbatch_2"}
+    busy = {SectionKey(f"msgbatch_{number}", 0) for number in range(3)}
     async with database.write() as connection:
         assert await others_wait(connection, NOON, busy)
         claimed = await claim(connection, worker, 1, passed_over=busy)
@@ -134,6 +147,81 @@ async def test_claim_passes_over_the_batches_that_it_is_told(database: Database)
         assert not await others_wait(connection, NOON, busy)
         assert (await claim(connection, worker, 5, passed_over=busy)).requests == ()
     assert len((await take(database, worker)).requests) == 6
+
+
+def of_models(*numbers: int) -> list[NewRequest]:
+    """Return requests for models one after the other, so many for each."""
+    models = [model for model, number in enumerate(numbers) for _ in range(number)]
+    return [
+        NewRequest(number, f"c{number}", rank_of(model, number), b"{}")
+        for number, model in enumerate(models)
+    ]
+
+
+async def test_models_of_a_batch_get_equal_shares_and_what_others_leave(
+    database: Database,
+) -> None:
+    await add_batch(database, a_batch(), of_models(20, 2, 20))
+    worker = await add_worker(database)
+    claimed = (await take(database, worker, 10)).requests
+    assert [request.number for request in claimed] == [0, 1, 2, 3, 20, 21, 22, 23, 24, 25]
+    assert {request.section for request in claimed} == {
+        SectionKey("msgbatch_1", section) for section in range(3)
+    }
+    assert len((await take(database, worker, 40)).requests) == 32
+
+
+async def test_small_claims_go_to_each_model_of_each_workspace_in_turn(database: Database) -> None:
+    for workspace in ("wrkspc_a", "wrkspc_b"):
+        batch = a_batch(f"msgbatch_{workspace}", workspace_id=workspace)
+        await add_batch(database, batch, of_models(2, 2))
+    worker = await add_worker(database)
+    order = [(await take(database, worker, 1, turn=turn)).requests[0] for turn in range(8)]
+    taken = [(request.batch_id[-1], request.section.section) for request in order]
+    assert taken == 2 * [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+
+
+async def test_claim_passes_over_the_models_of_a_batch_that_it_is_told(database: Database) -> None:
+    await add_batch(database, a_batch(), of_models(2, 2, 2))
+    worker = await add_worker(database)
+    busy = {SectionKey("msgbatch_1", 0), SectionKey("msgbatch_1", 2)}
+    async with database.write() as connection:
+        assert await others_wait(connection, NOON, busy)
+        claimed = await claim(connection, worker, 9, passed_over=busy)
+        assert [request.number for request in claimed.requests] == [2, 3]
+        assert not await others_wait(connection, NOON, busy)
+        assert (await claim(connection, worker, 9, passed_over=busy)).requests == ()
+        assert await others_wait(connection, NOON, {SectionKey("msgbatch_1", 0)})
+
+
+async def test_claim_takes_from_some_models_of_a_batch_that_has_many(database: Database) -> None:
+    await add_batch(database, a_batch(), of_models(*[1] * 20))
+    worker = await add_worker(database)
+    numbers = [request.number for request in (await take(database, worker, 12)).requests]
+    assert numbers == list(range(MOST_SECTIONS))
+    assert len((await take(database, worker, 12)).requests) == MOST_SECTIONS
+
+
+async def test_last_section_has_all_further_models_and_the_highest_rank(database: Database) -> None:
+    highest = rank_of(SECTIONS - 1, 2**17 - 1) + (TRIES_ALONE - 1) * BEHIND
+    assert rank_of(SECTIONS + 5, 7) == rank_of(SECTIONS - 1, 7)
+    assert highest < 2**31
+    requests = [NewRequest(0, "one", 0, b"{}"), NewRequest(1, "last", highest, b"{}")]
+    await add_batch(database, a_batch(), requests)
+    claimed = (await take(database, await add_worker(database))).requests
+    assert [request.section.section for request in claimed] == [0, SECTIONS - 1]
+
+
+async def test_model_is_all_that_waits_unless_another_has_waiting_requests(
+    database: Database,
+) -> None:
+    await add_batch(database, a_batch(), of_models(1, 1, 1))
+    worker = await add_worker(database)
+    keys_ = [SectionKey("msgbatch_1", section) for section in range(3)]
+    async with database.write() as connection:
+        assert await all_that_wait(connection, keys_) == []
+        await claim(connection, worker, 9, passed_over=keys_[1:2])
+        assert await all_that_wait(connection, keys_) == keys_[1:2]
 
 
 async def test_batches_that_are_stopped_or_rest_do_not_wait(database: Database) -> None:

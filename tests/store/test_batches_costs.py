@@ -61,7 +61,7 @@ async def plan(connection: AsyncConnection, statement: str) -> list[str]:
 ALLOWED = re.compile(
     r"SEARCH batch_requests USING (COVERING )?INDEX "
     r"(sqlite_autoindex_batch_requests_1 \(batch_id=\? AND number=\?\)"
-    r"|ix_batch_requests_pending \(batch_id=\?\)"
+    r"|ix_batch_requests_pending \(batch_id=\?( AND rank>\?( AND rank<\?)?)?\)"
     r"|ix_batch_requests_owned \(worker=\?( AND state=\?)?\))"
 )
 OPEN_BATCHES = re.compile(

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import select
 
-from antiphon.store.batches.claims import ClaimedRequest, clear_waits_for, close_stopped, give_back
+from antiphon.store.batches.claims import clear_waits_for, close_stopped, give_back
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.listing import archive, cancel_batch, delete_batch, purge
-from antiphon.store.batches.rows import BEHIND, RowState, count_finished
+from antiphon.store.batches.rows import BEHIND, SECTION, RowState, count_finished
+from antiphon.store.batches.sections import ClaimedRequest, rank_of
 from antiphon.store.batches.workers import (
     LEASE,
     MOST_TRIES,
@@ -142,7 +143,8 @@ class BatchesMachine(RuleBasedStateMachine):
     def create(self, workspace: str | None, prefixes: list[int]) -> None:
         self.made += 1
         batch_id = f"msgbatch_{self.made:03}"
-        ranks = [prefixes.index(prefix) for prefix in prefixes]
+        # One prefix in three is for another model.
+        ranks = [rank_of(prefix // 2, prefixes.index(prefix)) for prefix in prefixes]
         requests = [NewRequest(n, f"c{n}", rank, b"{}") for n, rank in enumerate(ranks)]
         batch = a_batch(batch_id, self.now, workspace_id=workspace)
         self.runner.run(add_batch(self.database, batch, requests))
@@ -466,7 +468,11 @@ class BatchesMachine(RuleBasedStateMachine):
         for batch_id, numbers in before.items():
             mine = [request.number for request in claimed if request.batch_id == batch_id]
             workspace = self.batches[batch_id].workspace
-            assert mine == numbers[: len(mine)]
+            rows = self.batches[batch_id].rows
+            for section in {rows[number].rank // SECTION for number in numbers}:
+                of_section = [n for n in numbers if rows[n].rank // SECTION == section]
+                got_of_it = [n for n in mine if rows[n].rank // SECTION == section]
+                assert got_of_it == of_section[: len(got_of_it)]
             # Nothing of a batch before an older one of its workspace.
             assert not mine or workspace not in waiting
             got[workspace] += len(mine)

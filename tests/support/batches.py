@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 from sqlalchemy import Engine, event, select, update
 
-from antiphon.store.batches.claims import Claim, ClaimedRequest, claim
+from antiphon.store.batches.claims import Claim, claim
 from antiphon.store.batches.commits import FinishedRequest, commit, mark_settled
 from antiphon.store.batches.create import NewRequest, add_requests, begin_batch, make_ready
 from antiphon.store.batches.results import BatchResult, results_page
 from antiphon.store.batches.rows import BATCH_COLUMNS, Batch, RowKey, RowState, read_batches
+from antiphon.store.batches.sections import ClaimedRequest
 from antiphon.store.batches.workers import Worker, register
 from antiphon.store.database.batch_tables import batch_requests, batch_workers, message_batches
 from antiphon.store.database.database import Database

@@ -362,6 +362,17 @@ def test_large_params_have_a_prefix_of_their_own(size: int, different: int) -> N
     assert len(set(prefixes(params, params))) == different
 
 
+def test_model_has_a_digest_of_its_own_but_for_large_params() -> None:
+    texts = [b'{"model":"m","system":1}', b'{"system":2,"model":"m"}', b'{"model":"n"}', b"{}"]
+    large = b'{"model":"m","messages":["' + b"x" * (1 << 23) + b'"]}'
+    items = decoded([body_with(*(request(f"id{n}", one) for n, one in enumerate([*texts, large])))])
+    assert not isinstance(items, str)
+    models = [item.model for item in items]
+    assert models[0] == models[1]
+    assert len(set(models)) == 4
+    assert [len(model) for model in models] == [16, 16, 16, 16, 0]
+
+
 def test_other_model_tools_or_system_is_another_prefix() -> None:
     different = prefixes(
         b"{}",

@@ -71,12 +71,14 @@ class BatchItem(msgspec.Struct, frozen=True, gc=False):
 
     `prefix` is a digest of `model`, `tools` and `system` as they were sent: requests with the same
     one share the beginning of their prompts. Params of more than 8 MiB have one of their own.
+    `model` is a digest of the model as it was sent, empty for such params.
     """
 
     number: int
     custom_id: str
     params: bytes
     prefix: bytes
+    model: bytes
 
 
 class _Request(BatchRequestParams, kw_only=True, frozen=True):
@@ -246,7 +248,7 @@ class BatchBody:
                 "requests: custom_id's must be unique within a batch. Duplicate custom_id found: "
                 f"{custom_id}"
             )
-        return BatchItem(self._count, custom_id, params, self._prefix(custom_id, params))
+        return BatchItem(self._count, custom_id, params, *self._prefix(custom_id, params))
 
     def _decoded(self, request: memoryview) -> tuple[str, bytes]:
         """Return the custom id and the params of a request. Each byte is proven to be JSON."""
@@ -262,16 +264,17 @@ class BatchBody:
             raise BodyError(str(fault))
         return outline["custom_id"], bytes(values["params"])
 
-    def _prefix(self, custom_id: str, params: bytes) -> bytes:
+    def _prefix(self, custom_id: str, params: bytes) -> tuple[bytes, bytes]:
+        """Return the digests of what prompts begin with, and of the model."""
         digest = blake2b(digest_size=_DIGEST)
         if len(params) > _LARGEST_PREFIXED:
             digest.update(custom_id.encode())
-            return digest.digest()
+            return digest.digest(), b""
         fields = self._prefix_decoder.decode(params)
         for value in (fields.model, fields.tools, fields.system):
             digest.update(len(memoryview(value)).to_bytes(8))
             digest.update(value)
-        return digest.digest()
+        return digest.digest(), blake2b(fields.model, digest_size=_DIGEST).digest()
 
     def _refusal(self, byte: bytes) -> BodyError:
         """Return the fault of a body in which this byte comes next."""

@@ -7,7 +7,8 @@ import pytest
 
 from antiphon.service.batches.hand import FEWEST_IN_HAND, MOST_ASIDE, Hand
 from antiphon.service.batches.in_hand import MOST_BYTES_ASIDE, InHand
-from antiphon.store.batches.claims import ClaimedRequest
+from antiphon.store.batches.rows import SectionKey
+from antiphon.store.batches.sections import ClaimedRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -85,10 +86,10 @@ async def test_batch_is_claimed_again_when_what_was_set_aside_is_finished(table:
     dealt = await table.deal("batch_1", FEWEST_IN_HAND + 1)
     table.mine.make_room()
     table.mine.give(dealt[FEWEST_IN_HAND:])
-    assert table.mine.passed_over == {"batch_1"}
+    assert table.mine.passed_over == {SectionKey("batch_1", 0)}
     table.mine.give(dealt[: FEWEST_IN_HAND - 1])
     table.mine.try_again()
-    assert table.mine.passed_over == {"batch_1"}
+    assert table.mine.passed_over == {SectionKey("batch_1", 0)}
     table.mine.give(dealt[FEWEST_IN_HAND - 1 : FEWEST_IN_HAND])
     assert (table.mine.passed_over, table.hand.count, table.hand.aside) == (set(), 0, 0)
 
@@ -104,7 +105,7 @@ async def test_what_was_set_aside_is_given_back_before_a_request_that_has_to_be_
     table.mine.give(dealt)
     assert table.hand.room == 1
     # Not at once: its model has no room.
-    assert table.mine.passed_over == {"batch_1"}
+    assert table.mine.passed_over == {SectionKey("batch_1", 0)}
     table.mine.try_again()
     assert table.mine.passed_over == set()
 
@@ -117,8 +118,17 @@ async def test_no_batch_is_passed_over_when_no_other_has_work(table: Table) -> N
     assert (table.mine.passed_over, table.hand.aside) == (set(), 0)
 
 
+async def test_section_rests_until_it_is_tried_again(table: Table) -> None:
+    [dealt] = await table.deal("batch_1", 1)
+    table.mine.give([dealt])
+    table.mine.rest(dealt.section)
+    assert table.mine.passed_over == {dealt.section}
+    table.mine.try_again()
+    assert table.mine.passed_over == set()
+
+
 async def test_request_may_be_claimed_anew_before_it_is_known_to_be_gone(table: Table) -> None:
     before = await table.deal("batch_1", 1)
     await table.deal("batch_1", 1)
     table.mine.give(before)
-    assert (table.hand.count, table.mine.batches) == (1, {"batch_1"})
+    assert (table.hand.count, table.mine.sections) == (1, {SectionKey("batch_1", 0)})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -24,10 +24,10 @@ from antiphon.service.batches.worker import BatchWorker
 from antiphon.service.limits.gate import Gate
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.settings import ModelSettings, PriceSettings
-from antiphon.store.batches.claims import ClaimedRequest
 from antiphon.store.batches.commits import FinishedRequest, commit
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.rows import Batch, RowState
+from antiphon.store.batches.sections import ClaimedRequest, rank_of
 from antiphon.store.batches.workers import LeaseLostError
 from antiphon.store.counters import tally
 from antiphon.store.database.batch_tables import batch_requests, batch_workers
@@ -161,6 +161,18 @@ class Workshop:
             [NewRequest(at, f"r{at}", at, params(text, model)) for at, text in enumerate(texts)],
         )
 
+    async def send_mixed(self, requests: Sequence[tuple[str, str]]) -> None:
+        """Make a batch with a request for each prompt and model."""
+        models = list(dict.fromkeys(model for _, model in requests))
+        await add_batch(
+            self.database,
+            a_batch("msgbatch_1", self.org.clock(), workspace_id=None),
+            [
+                NewRequest(at, f"r{at}", rank_of(models.index(model), at), params(text, model))
+                for at, (text, model) in enumerate(requests)
+            ],
+        )
+
     async def ended(self, name: str = "msgbatch_1") -> Batch:
         async def batch() -> Batch | None:
             found = await stored_batch(self.database, name)
@@ -256,6 +268,28 @@ async def test_batch_for_a_model_that_is_away_rests_and_stops_no_other(workshop:
         await shop.send("Hi", name="msgbatch_2")
         assert (await shop.ended("msgbatch_2")).succeeded == 1
     assert await shop.balance() == Balance(COST, 0)
+
+
+async def test_model_that_is_away_stops_no_other_of_its_batch(workshop: Any) -> None:
+    other = ModelSettings(id="other", engine="scripted", price=PRICE, options={"text": "one"})
+    shop = await workshop(others=[other])
+    shop.faster = 10
+    await shop.send_mixed([("overload", "claude-x")] * 10 + [("Hi", "other")] * 40)
+    async with shop.working(Kept):
+        assert await until(lambda: succeeded(shop)) == 40
+        # Only now nothing of the batch can go on.
+        assert "verload" in await shop.rests()
+    states = [state for (state,) in await stored_rows(shop.database, "state")]
+    assert states == [RowState.PENDING] * 10 + [RowState.SUCCEEDED] * 40
+
+
+async def succeeded(shop: Workshop) -> int | None:
+    """Return how many requests have succeeded, once the models that are there have no work."""
+    rows = await stored_rows(shop.database, "number", "state")
+    if all(state > RowState.CLAIMED for number, state in rows if number >= 10):
+        return sum(state == RowState.SUCCEEDED for _, state in rows)
+    assert (await stored_batch(shop.database)).waits_for is None
+    return None
 
 
 async def test_spend_limit_rests_a_batch_that_goes_on_after_a_raise(workshop: Any) -> None:
@@ -570,6 +604,24 @@ async def test_batches_of_a_busy_model_do_not_stop_those_of_another(
         await shop.settled()
     assert {tries for (tries,) in await stored_rows(shop.database, "tries")} == {0}
     assert len(await charged(shop.database)) == 100 + sum(sizes)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_busy_model_does_not_stop_another_one_of_its_batch(
+    crowded: Any, workers: int
+) -> None:
+    shop, gate = await crowded()
+    await shop.send_mixed([*[("Hi", "busy")] * 50, *[("Hi", "claude-x")] * 40])
+    async with shop.working(Kept, workers=workers):
+
+        async def others_are_done() -> bool:
+            rows = await stored_rows(shop.database, "number", "state")
+            return all(state == RowState.SUCCEEDED for number, state in rows if number >= 50)
+
+        await until(others_are_done)
+        assert (await stored_batch(shop.database)).succeeded == 40
+        gate.leave()
+        assert (await shop.ended()).succeeded == 90
 
 
 async def claimed(shop: Workshop) -> int:

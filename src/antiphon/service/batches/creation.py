@@ -23,12 +23,13 @@ from antiphon.store.batches.create import (
     drop_batch,
     make_ready,
 )
-from antiphon.store.batches.rows import Batch
+from antiphon.store.batches.rows import SECTIONS, Batch
+from antiphon.store.batches.sections import rank_of
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.disk import REMOVAL_BYTES
 from antiphon.store.workspaces import hold_open
-from antiphon.wire.batch_body import BatchBody
+from antiphon.wire.batch_body import BatchBody, BatchItem
 
 # One transaction adds so many requests, or so many bytes and one request.
 GROUP_ROWS: Final = 250
@@ -48,8 +49,9 @@ class Creation:
         self._batch = batch
         self._body = BatchBody(largest)
         self._digest = sha256()
-        # The number of the first request with each prefix.
+        # The rank of the first request with each prefix, and the section of each model.
         self._ranks: dict[bytes, int] = {}
+        self._sections: dict[bytes, int] = {}
         self._group: list[NewRequest] = []
         self._size = 0
         self.stored = 0
@@ -57,7 +59,8 @@ class Creation:
     @property
     def kept(self) -> int:
         """The bytes of memory that the body takes until its next piece."""
-        return self._body.kept + self._size + RANK_BYTES * len(self._ranks)
+        digests = len(self._ranks) + len(self._sections)
+        return self._body.kept + self._size + RANK_BYTES * digests
 
     async def add(self, piece: bytes) -> None:
         """Take the next piece, and store the groups that it fills.
@@ -66,11 +69,20 @@ class Creation:
         """
         self._digest.update(piece)
         for item in await offload(len(piece), self._body.feed, piece):
-            rank = self._ranks.setdefault(item.prefix, item.number)
+            rank = self._rank(item)
             self._group.append(NewRequest(item.number, item.custom_id, rank, item.params))
             self._size += len(item.params)
             if len(self._group) >= GROUP_ROWS or self._size >= GROUP_BYTES:
                 await self._store_group()
+
+    def _rank(self, item: BatchItem) -> int:
+        rank = self._ranks.get(item.prefix)
+        if rank is None:
+            section = self._sections.get(item.model, len(self._sections))
+            if section < SECTIONS:
+                self._sections[item.model] = section
+            self._ranks[item.prefix] = rank = rank_of(section, item.number)
+        return rank
 
     def check_same(self, made: Batch) -> None:
         """Raise `InvalidRequestError` if `made`, which has the same key, is of another request.

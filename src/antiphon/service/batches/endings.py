@@ -20,9 +20,9 @@ from antiphon.service.batches.runs import (
     RunGivenUp,
     RunSucceeded,
 )
-from antiphon.store.batches.claims import ClaimedRequest
 from antiphon.store.batches.commits import FinishedRequest
 from antiphon.store.batches.rows import Batch, RowState
+from antiphon.store.batches.sections import ClaimedRequest
 from antiphon.wire.batches import Errored, Succeeded
 from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
 
@@ -80,10 +80,12 @@ async def run_to_ending(
                 if failures == MOST_FAILURES:
                     failed = _errored(_said(error), run_id)
                     return _result(request, RowState.ERRORED, failed, None)
-            case RunGivenUp(reason=GiveUp.OVERLOADED | GiveUp.MONEY_HELD, error=error):
+            case RunGivenUp(reason=GiveUp.OVERLOADED | GiveUp.MONEY_HELD as reason, error=error):
                 if pause_s >= LONGEST_PAUSE_S:
                     # Other requests need the place in this worker's hand.
-                    return Ending(request, waits_for=_said(error).message)
+                    of_model = reason is GiveUp.OVERLOADED
+                    said = _said(error).message
+                    return Ending(request, waits_for=said, waits_for_model=of_model)
         await sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

@@ -18,10 +18,12 @@ from typing import Final
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.logs import EventLog
 from antiphon.service.ledger import Ledger
-from antiphon.store.batches.claims import ClaimedRequest, give_back
+from antiphon.store.batches.claims import give_back
 from antiphon.store.batches.commits import FinishedRequest, commit, mark_settled
-from antiphon.store.batches.rows import RowKey
+from antiphon.store.batches.rows import RowKey, SectionKey
+from antiphon.store.batches.sections import ClaimedRequest, all_that_wait
 from antiphon.store.batches.workers import Unsettled, Worker
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.ledger import find_entries
 
@@ -34,12 +36,14 @@ MOST_AT_ONCE: Final = 250
 class Ending:
     """What becomes of a claimed request: it has a result, or it waits again.
 
-    Without `finished` it is given back; `waits_for` says why its batch rests.
+    Without `finished` it is given back; `waits_for` says why its batch rests. If it is
+    `waits_for_model`, only what the batch has for that model rests.
     """
 
     request: ClaimedRequest
     finished: FinishedRequest | None = None
     waits_for: str | None = None
+    waits_for_model: bool = False
 
 
 class GroupCommit:
@@ -143,7 +147,7 @@ class GroupCommit:
             back = [ending.request for ending in endings if ending.finished is None]
             if back:
                 await give_back(connection, self._worker(), back)
-            resting = {one.request.batch_id: one.waits_for for one in endings if one.waits_for}
+            resting = await _resting(connection, endings)
             await commit(connection, self._worker(), finished, resting)
             await mark_settled(connection, self._worker(), settled)
 
@@ -151,3 +155,17 @@ class GroupCommit:
         await self._ledger.settle_committed(entries)
         self._settled += [keys[entry.id] for entry in entries]
         self._any.set()
+
+
+async def _resting(connection: AsyncConnection, endings: Sequence[Ending]) -> dict[str, str]:
+    """Return why batches rest, by id: all of what waits of them has to wait."""
+    resting: dict[str, str] = {}
+    of_models: dict[SectionKey, str] = {}
+    for one in endings:
+        if one.waits_for is not None and one.waits_for_model:
+            of_models[one.request.section] = one.waits_for
+        elif one.waits_for is not None:
+            resting[one.request.batch_id] = one.waits_for
+    for section in await all_that_wait(connection, of_models):
+        resting.setdefault(section.batch_id, of_models[section])
+    return resting

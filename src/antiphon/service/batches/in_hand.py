@@ -1,10 +1,10 @@
 """The requests that one tenure has in hand, and what it does when they crowd out others.
 
 A hand may be full of requests that wait for a model which interactive requests keep busy, or that
-run for long, while batches for idle models get nothing. Then its requests are **set aside**: they
-keep their places before their models, and others are claimed in their room, of other batches. Of a
-batch with many, those that have not begun are given back, but for some that begin at once when
-their model has room.
+run for long, while requests for idle models get nothing. Then its requests are **set aside**: they
+keep their places before their models, and others are claimed in their room, of other sections (the
+requests of a batch for one model). Of a section with many, those that have not begun are given
+back, but for some that begin at once when their model has room.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from antiphon.service.batches.hand import FEWEST_IN_HAND, MOST_ASIDE, MOST_BYTES, Hand
-from antiphon.store.batches.claims import ClaimedRequest
+from antiphon.store.batches.rows import SectionKey
+from antiphon.store.batches.sections import ClaimedRequest
 
 MOST_BYTES_ASIDE: Final = MOST_BYTES // 4
 """Bytes of params up to which requests are set aside before a model has begun them."""
@@ -33,6 +34,10 @@ class _Held:
         return self.request.batch_id
 
     @property
+    def section(self) -> SectionKey:
+        return self.request.section
+
+    @property
     def runs(self) -> bool:
         """Whether it has a task that has not ended: else its ending will be committed soon."""
         return self.task is not None and not self.task.done()
@@ -46,8 +51,8 @@ class InHand:
         self._hand = hand
         # By identity: what was given back may be claimed anew before the tenure hears that it went.
         self._held: dict[int, _Held] = {}
-        # Batches of which requests were given back, so that they are not claimed again at once.
-        self._given_back: set[str] = set()
+        # Sections of which requests were given back, so that they are not claimed again at once.
+        self._given_back: set[SectionKey] = set()
 
     def take(self, requests: Sequence[ClaimedRequest]) -> None:
         """Note that requests were claimed. Call it under the lock of claims."""
@@ -66,11 +71,15 @@ class InHand:
         """Note that requests are no longer in hand: they are finished, or given back."""
         gone = [self._held.pop(id(request)) for request in requests]
         self._hand.give(self._tenure, _sizes(requests))
-        were_aside = {held.batch_id for held in gone if held.aside}
+        were_aside = {held.section for held in gone if held.aside}
         if were_aside:
             self._note_aside()
             # Their models have room again.
-            self._given_back -= were_aside - self._batches_aside()
+            self._given_back -= were_aside - self._sections_aside()
+
+    def rest(self, section: SectionKey) -> None:
+        """Claim nothing of a section until `try_again`: its model cannot be used."""
+        self._given_back.add(section)
 
     def drop(self) -> None:
         """Note that the tenure has ended."""
@@ -88,44 +97,44 @@ class InHand:
         return sorted({held.batch_id for held in self._held.values() if held.runs})
 
     @property
-    def batches(self) -> AbstractSet[str]:
-        """The batches of which requests are in hand, or were given back to make room."""
-        return {held.batch_id for held in self._held.values()} | self._given_back
+    def sections(self) -> AbstractSet[SectionKey]:
+        """The sections of which requests are in hand, or were given back to make room."""
+        return {held.section for held in self._held.values()} | self._given_back
 
     @property
-    def passed_over(self) -> AbstractSet[str]:
-        """The batches of which nothing is claimed, so that others get the room."""
-        return self._batches_aside() | self._given_back
+    def passed_over(self) -> AbstractSet[SectionKey]:
+        """The sections of which nothing is claimed, so that others get the room."""
+        return self._sections_aside() | self._given_back
 
     def make_room(self) -> None:
         """Set aside what is in hand; give back what has not begun and is too much to keep.
 
-        What has not begun is kept up to `FEWEST_IN_HAND` of a batch, `MOST_ASIDE` of the process
+        What has not begun is kept up to `FEWEST_IN_HAND` of a section, `MOST_ASIDE` of the process
         and `MOST_BYTES_ASIDE`; nothing, if the next request is to be alone.
         """
-        kept, aside, size = Counter[str](), self._hand.aside, 0
+        kept, aside, size = Counter[SectionKey](), self._hand.aside, 0
         for held in [held for held in self._held.values() if held.runs]:
-            batch_id, more = held.batch_id, int(not held.aside)
+            section, more = held.section, int(not held.aside)
             fits = (
-                kept[batch_id] < FEWEST_IN_HAND
+                kept[section] < FEWEST_IN_HAND
                 and aside + more <= MOST_ASIDE
                 and size + len(held.request.params) <= MOST_BYTES_ASIDE
             )
             if held.begun or (fits and not self._hand.one_by_one):
                 held.aside = True
-                kept[batch_id] += 1
+                kept[section] += 1
                 aside += more
                 size += len(held.request.params)
             else:
                 aside -= held.aside
                 held.aside = False
-                self._given_back.add(batch_id)
+                self._given_back.add(section)
                 if held.task is not None:
                     held.task.cancel()
         self._note_aside()
 
     def pass_over_none(self) -> bool:
-        """Let all batches be claimed, as no other has work; return whether any was passed over."""
+        """Let all be claimed, as no other section has work; return whether any was passed over."""
         passed = bool(self.passed_over)
         for held in self._held.values():
             held.aside = False
@@ -134,11 +143,11 @@ class InHand:
         return passed
 
     def try_again(self) -> None:
-        """Let batches be claimed of which nothing was set aside."""
+        """Let sections be claimed of which nothing was set aside."""
         self._given_back.clear()
 
-    def _batches_aside(self) -> set[str]:
-        return {held.batch_id for held in self._held.values() if held.aside}
+    def _sections_aside(self) -> set[SectionKey]:
+        return {held.section for held in self._held.values() if held.aside}
 
     def _note_aside(self) -> None:
         aside = sum(held.aside for held in self._held.values())

@@ -30,13 +30,13 @@ from antiphon.service.batches.runs import BatchRunner
 from antiphon.service.ledger import Ledger
 from antiphon.store.batches.claims import (
     Claim,
-    ClaimedRequest,
     claim,
     clear_waits_for,
     others_wait,
 )
 from antiphon.store.batches.listing import stopped_batches
 from antiphon.store.batches.rows import Batch
+from antiphon.store.batches.sections import ClaimedRequest
 from antiphon.store.batches.workers import (
     TRIES_IN_COMPANY,
     NotOwnerError,
@@ -60,7 +60,7 @@ HEARTBEAT_S: Final = 5.0
 RESTS_S: Final = 30.0
 """After this time batches that wait for money, or for a model, are tried again."""
 PATIENCE_S: Final = 5.0
-"""After so long with less than half of the hand done, batches that have none in it get room."""
+"""After so long with less than half of the hand done, sections that have none in it get room."""
 PARTING_S: Final = 5.0
 """The time that a stopping worker waits for a database that is away."""
 
@@ -215,9 +215,9 @@ class Tenure:
                 self._hand.adapt(0.0 if made_room else seconds)
 
     async def _half_done(self) -> bool:
-        """Wait until half of the hand is done, or leave its room to batches that have none in it.
+        """Wait until half of the hand is done, or leave its room to sections that have none in it.
 
-        Without such batches all stays in hand, and begins as soon as its model has room. Returns
+        Without such sections all stays in hand, and begins as soon as its model has room. Returns
         whether room was made.
         """
         made_room = False
@@ -225,7 +225,7 @@ class Tenure:
             # A database that is away for a moment costs nothing that is in hand.
             with suppress(StoreError):
                 async with self._parts.database.read() as connection:
-                    mine = self._in_hand.batches
+                    mine = self._in_hand.sections
                     others = await others_wait(connection, self._parts.now(), mine)
                 if others:
                     made_room = True
@@ -327,6 +327,9 @@ class Tenure:
     def _done(self, endings: Sequence[Ending]) -> None:
         """Note that requests have left this worker's hands."""
         self._in_hand.give([ending.request for ending in endings])
+        for ending in endings:
+            if ending.waits_for is not None and ending.waits_for_model:
+                self._in_hand.rest(ending.request.section)
 
 
 def _is_suspected(request: ClaimedRequest) -> bool:

@@ -9,36 +9,39 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from operator import itemgetter
-from typing import Any, NamedTuple
+from functools import cache, partial
+from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
     Integer,
     Select,
-    Text,
     bindparam,
     func,
-    literal_column,
     or_,
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from antiphon.store.batches.rows import (
     BATCH_COLUMNS,
+    SECTION,
     Batch,
     RowState,
+    SectionKey,
+    batch_of,
     change_rows,
     count_finished,
     in_order,
     in_state,
     is_open,
-    read_batches,
     visible,
+)
+from antiphon.store.batches.sections import (
+    ClaimedRequest,
+    WaitingBatch,
+    edge_rank,
+    take,
+    waiting_sections,
 )
 from antiphon.store.batches.workers import (
     NotOwnerError,
@@ -63,16 +66,6 @@ _columns = message_batches.c
 _rows = batch_requests.c
 
 
-class ClaimedRequest(NamedTuple):
-    """A request that a worker owns. `tries` is how often it was begun before, without a result."""
-
-    batch_id: str
-    number: int
-    custom_id: str
-    tries: int
-    params: bytes
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """The requests of one claim in the order to run them, with their batches by id.
@@ -92,14 +85,15 @@ async def claim(  # noqa: PLR0913 - who takes how much, and of what
     *,
     turn: int = 0,
     size: int = CLAIM_BYTES,
-    passed_over: Collection[str] = (),
+    passed_over: Collection[SectionKey] = (),
 ) -> Claim:
     """Claim at most `most` requests for a worker, after what is due: the dead, the stopped.
 
     Workspaces with work get equal shares; what cannot be divided goes to the workspaces from
     `turn` on, a number that the worker counts up. Within a workspace the oldest batch comes first;
-    of a batch, requests with equal prefixes follow one another. A claim has at most `size` bytes of
-    params, or one request. Of the batches `passed_over` none is claimed.
+    of a batch, each section gets an equal share, and in it requests with equal prefixes follow one
+    another. A claim has at most `size` bytes of params, or one request. Of the sections
+    `passed_over` none is claimed.
 
     Raises `LeaseLostError` if the lease of the worker has ended.
     """
@@ -107,19 +101,27 @@ async def claim(  # noqa: PLR0913 - who takes how much, and of what
     reaped = await reap(connection, worker) if await renew(connection, worker) else Reaped()
     found = await _with_work(connection, worker.now, most + len(passed_over))
     closed = await _close(connection, found, worker.now, PORTION)
-    batches = {batch.id: batch for batch in _claimable(found, worker.now, passed_over)}
+    batches = {one.batch.id: one for one in _claimable(found, worker.now, passed_over)}
     queues = _by_workspace(batches.values(), turn)
+    taking = partial(
+        take,
+        connection,
+        worker.id,
+        passed_over=passed_over,
+        turn=turn // max(1, len(queues)),
+    )
     taken: list[ClaimedRequest] = []
     while queues and len(taken) < most and size > 0:
         for position, queue in enumerate(queues):
             share = math.ceil((most - len(taken)) / (len(queues) - position))
-            if not share or size <= 0:
-                break
-            part = await _take(connection, worker.id, queue[0], share, size, alone=not taken)
-            taken += part
-            size -= sum(len(request.params) for request in part)
-            if len(part) < share:
-                queue.popleft()
+            # Before others get what is left of a share, its workspace has no more work.
+            while share and queue and size > 0:
+                part = await taking(queue[0], share, size, alone=not taken)
+                taken += part
+                size -= sum(len(request.params) for request in part)
+                share -= len(part)
+                if share:
+                    queue.popleft()
         queues = [queue for queue in queues if queue]
     # A batch may be in both: its other requests are stopped.
     for batch_id, counts in reaped.errored.items():
@@ -128,17 +130,20 @@ async def claim(  # noqa: PLR0913 - who takes how much, and of what
     used = {request.batch_id for request in taken}
     return Claim(
         requests=tuple(taken),
-        batches={batch_id: batches[batch_id] for batch_id in used},
+        batches={batch_id: batches[batch_id].batch for batch_id in used},
         unsettled=reaped.unsettled,
     )
 
 
 async def others_wait(
-    connection: AsyncConnection, now: datetime, passed_over: Collection[str]
+    connection: AsyncConnection, now: datetime, passed_over: Collection[SectionKey]
 ) -> bool:
-    """Return whether a claim would find requests of batches that are not `passed_over`."""
+    """Return whether a claim would find requests of sections that are not `passed_over`."""
     found = await _with_work(connection, now, len(passed_over) + 1)
-    return any(_claimable(found, now, passed_over))
+    for waiting in _claimable(found, now, passed_over):
+        if await waiting_sections(connection, waiting, passed_over, most=1):
+            return True
+    return False
 
 
 async def close_stopped(connection: AsyncConnection, now: datetime, portion: int = PORTION) -> int:
@@ -148,7 +153,7 @@ async def close_stopped(connection: AsyncConnection, now: datetime, portion: int
     Writes nothing if there are none.
     """
     found = await _with_work(connection, now, portion)
-    if not any(_stopped_as(batch, now) for batch in found):
+    if not any(_stopped_as(waiting.batch, now) for waiting in found):
         return 0
     await lock(connection, BATCHES)
     closed = await _close(connection, await _with_work(connection, now, portion), now, portion)
@@ -195,28 +200,36 @@ def _stopped_as(batch: Batch, now: datetime) -> RowState | None:
 
 
 def _claimable(
-    batches: Iterable[Batch], now: datetime, passed_over: Collection[str]
-) -> Iterator[Batch]:
-    for batch in batches:
-        if batch.id not in passed_over and _stopped_as(batch, now) is None:
-            yield batch
+    found: Iterable[WaitingBatch], now: datetime, passed_over: Collection[SectionKey]
+) -> Iterator[WaitingBatch]:
+    for waiting in found:
+        # Batches for one model, which most are, are passed over without a look at their rows.
+        first = SectionKey(waiting.batch.id, waiting.first)
+        all_passed_over = waiting.first == waiting.last and first in passed_over
+        if not all_passed_over and _stopped_as(waiting.batch, now) is None:
+            yield waiting
 
 
-async def _with_work(connection: AsyncConnection, now: datetime, most: int) -> tuple[Batch, ...]:
+async def _with_work(
+    connection: AsyncConnection, now: datetime, most: int
+) -> tuple[WaitingBatch, ...]:
     """Return the batches with waiting requests, the oldest first, that are not to wait.
 
     Of each workspace at most `most` that run, and as many that are stopped.
     """
     bounds = {"now": now, "most": max(most, 1)}
-    return await read_batches(connection, _batches_with_work(), bounds)
+    rows = (await connection.execute(_batches_with_work(), bounds)).mappings()
+    return tuple(
+        WaitingBatch(batch_of(row), row["first_rank"] // SECTION, row["last_rank"] // SECTION)
+        for row in rows
+    )
 
 
 # Statements are built once: that takes longer than their execution.
 @cache
 def _batches_with_work() -> Select[*tuple[Any, ...]]:
     # A scalar, as PostgreSQL may answer `EXISTS` by reading all waiting rows of all batches.
-    first_waiting = _pending(_columns.id, literal_column("1")).with_only_columns(_rows.number)
-    waiting = first_waiting.scalar_subquery().is_not(None)
+    waiting = edge_rank(_columns.id, last=False).is_not(None)
     late = _columns.expires_at <= bindparam("now", type_=Moment)
     stopped = or_(_columns.cancel_initiated_at.is_not(None), late)
     place = func.row_number().over(
@@ -226,65 +239,37 @@ def _batches_with_work() -> Select[*tuple[Any, ...]]:
     ranked = select(*BATCH_COLUMNS, place.label("place")).where(is_open, visible, may_run, waiting)
     batches = ranked.subquery("ranked")
     columns = [batches.c[column.name] for column in BATCH_COLUMNS]
+    columns += [
+        edge_rank(batches.c.id, last=False).label("first_rank"),
+        edge_rank(batches.c.id, last=True).label("last_rank"),
+    ]
     first = select(*columns).where(batches.c.place <= bindparam("most", type_=Integer))
     return first.order_by(batches.c.created_at, batches.c.id)
 
 
-def _by_workspace(batches: Iterable[Batch], turn: int) -> list[deque[str]]:
-    """Return the ids of each workspace's batches; the workspace at `turn` comes first."""
-    queues: dict[str | None, deque[str]] = {}
-    for batch in batches:
-        queues.setdefault(batch.workspace_id, deque()).append(batch.id)
+def _by_workspace(found: Iterable[WaitingBatch], turn: int) -> list[deque[WaitingBatch]]:
+    """Return each workspace's batches; the workspace at `turn` comes first."""
+    queues: dict[str | None, deque[WaitingBatch]] = {}
+    for waiting in found:
+        queues.setdefault(waiting.batch.workspace_id, deque()).append(waiting)
     order = [queues[key] for key in sorted(queues, key=lambda key: key or "")]
     start = turn % max(1, len(order))
     return order[start:] + order[:start]
 
 
-def _pending(batch_id: object, most: int | ColumnElement[int]) -> Select[int, int, int]:
-    """Select the first waiting requests of a batch: number, rank, and the size of the params."""
-    query = select(_rows.number, _rows.rank, func.length(_rows.params).label("size"))
-    query = query.where(_rows.batch_id == batch_id, in_state(RowState.PENDING))
+def _pending(batch_id: str, most: int) -> Select[int]:
+    """Select the numbers of the first waiting requests of a batch."""
+    query = select(_rows.number).where(_rows.batch_id == batch_id, in_state(RowState.PENDING))
     return query.order_by(_rows.rank, _rows.number).limit(most)
 
 
-async def _take(  # noqa: PLR0913 - what is taken, for whom, and three bounds
-    connection: AsyncConnection, worker: str, batch_id: str, most: int, size: int, *, alone: bool
-) -> list[ClaimedRequest]:
-    """Claim the first waiting requests of a batch; with `alone` one of any size."""
-    bounds = {"batch": batch_id, "owner": worker, "most": most, "size": size, "alone": int(alone)}
-    taken = (await connection.execute(_taking(), bounds)).all()
-    # The databases return rows in any order.
-    return [ClaimedRequest(*row[1:]) for row in sorted(taken, key=itemgetter(0, 2))]
-
-
-@cache
-def _taking() -> ReturningUpdate[*tuple[Any, ...]]:
-    batch_id = bindparam("batch", type_=Text)
-    first = _pending(batch_id, bindparam("most", type_=Integer)).subquery("first")
-    order = (first.c.rank, first.c.number)
-    total = func.sum(first.c.size).over(order_by=order)
-    place = func.row_number().over(order_by=order)
-    summed = select(first.c.number, total.label("total"), place.label("place")).subquery("summed")
-    fits = or_(
-        summed.c.total <= bindparam("size", type_=BigInteger),
-        summed.c.place <= bindparam("alone", type_=Integer),
-    )
-    # The state is not asked for once more: SQLite would read all waiting rows for it. Under the
-    # lock, nobody else takes them.
-    rows = (_rows.batch_id == batch_id) & _rows.number.in_(select(summed.c.number).where(fits))
-    claimed = {"state": RowState.CLAIMED.value, "worker": bindparam("owner", type_=Text)}
-    names = ("rank", "batch_id", "number", "custom_id", "tries", "params")
-    change = update(batch_requests).where(rows).values(claimed)
-    return change.returning(*(_rows[name] for name in names))
-
-
 async def _close(
-    connection: AsyncConnection, batches: Iterable[Batch], now: datetime, portion: int
+    connection: AsyncConnection, found: Iterable[WaitingBatch], now: datetime, portion: int
 ) -> dict[str, Counter[str]]:
     """Give waiting requests of stopped batches their result; return what is to be counted."""
     closed: dict[str, Counter[str]] = {}
     left = portion
-    for batch in batches:
+    for batch in (waiting.batch for waiting in found):
         state = _stopped_as(batch, now)
         if state is None or not left:
             continue

@@ -34,7 +34,7 @@ class BatchGoneError(StoreError):
 
 
 class NewRequest(NamedTuple):
-    """A request to add. `rank` is the number of the batch's first request with its prefix.
+    """A request to add. `rank` is `sections.rank_of` its model and prefix.
 
     `params` are the JSON of its parameters.
     """

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Integer,
+    RowMapping,
     Text,
     Update,
     and_,
@@ -31,8 +32,12 @@ from antiphon.store.database.records import read
 from antiphon.store.database.tables import Moment
 
 # A rank is the number of the batch's first request with the same prefix, below 2 ** 17, and so much
-# for each time that the request was alone at the end of a process: less than 2 ** 20 in all.
+# for each time that the request was alone at the end of a process: less than 2 ** 20 in all, ...
 BEHIND = 2**17
+# ... and so much for each section before: the requests of a batch for one model are a section.
+SECTION = 2**20
+# The most sections: a rank has 31 bits. Further models share the last one.
+SECTIONS = 2**11
 
 # The counts of a batch, each named like the state that it counts.
 COUNTS = ("succeeded", "errored", "canceled", "expired")
@@ -54,6 +59,13 @@ class RowKey(NamedTuple):
 
     batch_id: str
     number: int
+
+
+class SectionKey(NamedTuple):
+    """Which section of which batch."""
+
+    batch_id: str
+    section: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +108,12 @@ async def read_batches(
 ) -> tuple[Batch, ...]:
     """Return the batches of a statement that yields `BATCH_COLUMNS`."""
     return await read(connection, Batch, query, _CONVERT, parameters)
+
+
+def batch_of(row: RowMapping) -> Batch:
+    """Return the batch of a row that has `BATCH_COLUMNS`, and perhaps others."""
+    fields = {column.name: row[column.name] for column in BATCH_COLUMNS}
+    return Batch(**{**fields, **{name: make(row[name]) for name, make in _CONVERT.items()}})
 
 
 def in_state(state: RowState) -> ColumnElement[bool]:
