@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from antiphon.core.validation.versions import NEWEST
+from antiphon.service.batches import tenure
 from antiphon.settings import PriceSettings
 from antiphon.store.batches.listing import find_batch, unfinished_requests
-from antiphon.store.batches.rows import Batch
+from antiphon.store.batches.rows import Batch, RowState
 from antiphon.store.batches.sections import rank_of
 from antiphon.store.database.batch_tables import batch_requests
 from antiphon.wire.base import CacheScope
@@ -165,10 +166,17 @@ async def test_batch_belongs_to_its_workspace(org: Organization) -> None:
     }
 
 
-async def test_archiving_a_workspace_cancels_its_batches(org: Organization) -> None:
+async def test_archiving_a_workspace_cancels_its_batches_at_once(
+    org: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The worker hears of it before it renews its lease.
+    monkeypatch.setattr(tenure, "HEARTBEAT_S", 3600)
     guest, workspace, _ = await org.guest()
     theirs = (await guest.post(BATCHES, requests(SLOW, SLOW))).json["id"]
     other = (await org.caller.post(BATCHES, requests(SLOW))).json["id"]
+    async with asyncio.timeout(20):
+        while await claimed(org) < 3:  # noqa: ASYNC110 - of the database
+            await asyncio.sleep(0.05)
     await org.post(f"/workspaces/{workspace}/archive", {})
     async with asyncio.timeout(20):
         while True:
@@ -181,6 +189,16 @@ async def test_archiving_a_workspace_cancels_its_batches(org: Organization) -> N
     assert (batch.canceled, batch.succeeded) == (2, 0)
     shown = (await org.caller.get(f"{BATCHES}/{other}")).json
     assert shown["processing_status"] == "in_progress"
+
+
+async def claimed(org: Organization) -> int:
+    """Return how many requests of batches workers own."""
+    async with org.platform.database.read() as connection:
+        owned = batch_requests.c.state == RowState.CLAIMED.value
+        number = await connection.scalar(
+            select(func.count()).select_from(batch_requests).where(owned)
+        )
+        return int(number or 0)
 
 
 async def test_running_batch_has_no_results_and_is_polled_and_not_deleted(

@@ -99,7 +99,9 @@ async def test_archived_workspace_cancels_its_batches_only(database: Database) -
     for number, workspace in enumerate(("wrkspc_a", "wrkspc_a", None)):
         await add_batch(database, a_batch(f"msgbatch_{number}", workspace_id=workspace), 1)
     async with database.write() as connection:
-        await cancel_workspace(connection, "wrkspc_a", NOON)
+        cancelled = await cancel_workspace(connection, "wrkspc_a", NOON)
+        assert sorted(cancelled) == ["msgbatch_0", "msgbatch_1"]
+        assert await cancel_workspace(connection, "wrkspc_a", NOON) == ()
     found = [(await stored_batch(database, f"msgbatch_{n}")).cancel_initiated_at for n in range(3)]
     assert found == [NOON, NOON, None]
 

@@ -177,7 +177,7 @@ def open_session(
                 settings.limits,
                 counters,
                 lambda: LimitGroups(settings.served()),
-                tuple(KeyKind),
+                kinds=tuple(KeyKind),
             )
             return await use(
                 AdminSession(

@@ -218,7 +218,11 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             ledger=accounting.ledger,
             reports=Reports(database, accounts, now),
             administration=build_administration(
-                transactions, settings.limits, accounting.counters, lambda: models.groups
+                transactions,
+                settings.limits,
+                accounting.counters,
+                lambda: models.groups,
+                cancelled=batches.stop,
             ),
             first_key=partial(keys.first_to_show, SERVER),
             ignored=ignored,

@@ -30,20 +30,23 @@ class Administration(msgspec.Struct, frozen=True):
     audit: AuditLog
 
 
-def build_administration(
+def build_administration(  # noqa: PLR0913 - what all use cases need
     transactions: AdminTransactions,
     settings: LimitSettings,
     counters: Counters,
     groups: Callable[[], LimitGroups],
+    *,
     kinds: Collection[KeyKind] = ORDINARY,
+    cancelled: Callable[[str], None] = lambda _: None,
 ) -> Administration:
     """Return the use cases.
 
-    `groups` returns the models that share limits; `kinds` are the visible kinds of keys.
+    `groups` returns the models that share limits; `kinds` are the visible kinds of keys. Each
+    batch that an administrator cancels is told to `cancelled` by its id.
     """
     return Administration(
         people=People(transactions),
-        workspaces=Workspaces(transactions),
+        workspaces=Workspaces(transactions, cancelled),
         keys=KeyRing(transactions, kinds),
         rate_limits=RateLimits(transactions, settings, groups),
         spend_limits=SpendLimits(transactions, settings),

@@ -1,6 +1,6 @@
 """Workspaces and their members."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -57,8 +57,12 @@ LONGEST_TAG = 256
 class Workspaces:
     """The use cases of workspaces and members."""
 
-    def __init__(self, transactions: AdminTransactions) -> None:
+    def __init__(
+        self, transactions: AdminTransactions, cancelled: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Call `cancelled` with the id of each batch that is cancelled."""
         self._transactions = transactions
+        self._cancelled = cancelled
 
     async def all(
         self,
@@ -136,7 +140,8 @@ class Workspaces:
     async def archive(self, actor: Actor, wanted: str) -> WorkspaceInfo:
         """Archive a workspace and all its keys, and cancel its batches, irrevocably.
 
-        An archived one stays unchanged.
+        An archived one stays unchanged. Workers of this process stop its requests at once, others
+        when they renew their leases: within `HEARTBEAT_S`.
         """
         now = self._transactions.now()
         async with self._transactions.change() as connection:
@@ -148,8 +153,10 @@ class Workspaces:
             new = replace(old, archived_at=now)
             await change_workspace(connection, old.id, {"archived_at": now})
             await self._archive_keys(connection, actor, old.id)
-            await cancel_workspace(connection, old.id, now)
+            batches = await cancel_workspace(connection, old.id, now)
             await self._transactions.note(connection, actor, _change("workspace.archive", old, new))
+        for batch_id in batches:
+            self._cancelled(batch_id)
         return workspace_info(new)
 
     async def _archive_keys(

@@ -227,8 +227,12 @@ class Batches:
         async with self._database.write() as connection:
             batch = _known(await cancel_batch(connection, owner.workspace_id, wanted, now), wanted)
         batch.check_cancel()
-        self._cancelled(wanted)
+        self.stop(wanted)
         return batch
+
+    def stop(self, batch_id: str) -> None:
+        """Stop what runs of a batch that was cancelled, in this process, and close it."""
+        self._cancelled(batch_id)
 
     async def delete(self, owner: BatchOwner, wanted: str) -> None:
         """Delete an ended batch and its results."""

@@ -130,9 +130,9 @@ async def cancel_batch(
 
 async def cancel_workspace(
     connection: AsyncConnection, workspace_id: str | None, now: datetime
-) -> None:
-    """Cancel every open batch of a workspace."""
-    await _cancel(connection, in_workspace(workspace_id) & visible, now)
+) -> tuple[str, ...]:
+    """Cancel every open batch of a workspace; return their ids."""
+    return await _cancel(connection, in_workspace(workspace_id) & visible, now)
 
 
 async def stopped_batches(
@@ -225,10 +225,13 @@ async def _edge(
     return tuple_(literal(created_at, Moment), batch_id)
 
 
-async def _cancel(connection: AsyncConnection, which: ColumnElement[bool], now: datetime) -> None:
+async def _cancel(
+    connection: AsyncConnection, which: ColumnElement[bool], now: datetime
+) -> tuple[str, ...]:
     running = is_open & _columns.cancel_initiated_at.is_(None)
     change = update(message_batches).where(in_order(which & running))
-    await connection.execute(change.values(cancel_initiated_at=now, waits_for=None))
+    cancelled = change.values(cancel_initiated_at=now, waits_for=None).returning(_columns.id)
+    return tuple(await connection.scalars(cancelled))
 
 
 @dataclass(slots=True)
