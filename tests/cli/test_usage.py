@@ -18,7 +18,7 @@ def test_until_before_since_is_refused(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("usage --by hour", "argument --by: 'hour' is none of day, model, key, workspace"),
+        ("usage --by hour", "argument --by: 'hour' is none of day, model, key, workspace, tier"),
     ],
 )
 def test_invalid_usage_arguments_are_refused(shell: Shell, line: str, error: str) -> None:

@@ -26,6 +26,7 @@ DIMENSIONS: dict[str, Dimension] = {
     "model": "model",
     "key": "api_key_id",
     "workspace": "workspace_id",
+    "tier": "service_tier",
 }
 COUNTERS = {
     "input": "input_tokens",
@@ -41,6 +42,7 @@ _EXAMPLES = f"""examples:
   antiphon usage --since 2026-11-01 --by key    since a day, key by key
   antiphon usage --since 24h --by model,workspace
   antiphon usage --since 30d --by day,key --csv > usage.csv
+  antiphon usage --by tier                      batches and all others
   antiphon usage --cache --by key,model         what the prompt cache saves
   antiphon usage --engine                       what batches use of idle engines
 
@@ -91,7 +93,8 @@ def add_to(family: argparse.ArgumentParser) -> None:
         type=_by,
         default=("day",),
         metavar="WHAT",
-        help="what a line is for, with commas: day, model, key, workspace; default: day",
+        help="what a line is for, with commas: day, model, key, workspace, or tier, which is batch "
+        "or standard; default: day",
     )
     family.add_argument("--model", metavar="NAME", help="only what was asked of this model")
     family.add_argument("--key", metavar="NAME", help="only what this key asked")
@@ -127,7 +130,7 @@ def _usage(arguments: argparse.Namespace, settings: Settings) -> int:
             TableForm(
                 empty=f"Nothing was used{_filters(arguments)} from {span[0]:%F %R} to "
                 f"{span[1]:%F %R} UTC.",
-                texts=("model", "key", "workspace"),
+                texts=("model", "key", "workspace", "tier"),
                 least_useful=view.least_useful,
             ),
         )

@@ -188,7 +188,7 @@ def _described(one: CostSum) -> Iterator[CostResult]:
             )
 
 
-Dimension: TypeAlias = Literal["day", "model", "api_key_id", "workspace_id"]
+Dimension: TypeAlias = Literal["day", "model", "api_key_id", "workspace_id", "service_tier"]
 Group: TypeAlias = tuple[str | None, ...]
 
 _DAY = timedelta(days=1)
