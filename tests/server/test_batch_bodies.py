@@ -5,6 +5,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pytest
 from sqlalchemy import func, select
 
 from antiphon.core.errors import PermissionError_
+from antiphon.service.batches import creation
 from antiphon.service.batches.batches import BatchHeaders, BatchOwner
 from antiphon.service.batches.upkeep import BatchUpkeep
 from antiphon.store.data_folder import database_path
-from antiphon.store.database.batch_tables import batch_requests
+from antiphon.store.database.batch_tables import batch_requests, message_batches
 from antiphon.store.database.database import open_database
 from antiphon.store.database.errors import DatabaseUnavailableError
 from support.asgi import KEY, Answer
@@ -254,6 +256,43 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_go_on(
         assert (await first.answer())[0] == 200
         assert (await org.caller.post(BATCHES, cut(large, 65_536))).status == 200
     assert await rows(org) == 1502
+
+
+@pytest.mark.parametrize("renewed_every_s", [0.01, 3600])
+async def test_body_that_arrives_slowly_is_held_by_its_server(
+    org: Organization, monkeypatch: pytest.MonkeyPatch, renewed_every_s: float
+) -> None:
+    monkeypatch.setattr(creation, "RENEWED_EVERY_S", renewed_every_s)
+    body = a_body(300)
+    async with listening(org.app) as server:
+        caller = await begin(server, body, left=9)
+        await until_stored(org, 250)
+        is_held = renewed_every_s < 1
+        org.clock.passes(minutes=2)
+        if is_held:
+            await until_held(org)
+        assert await rows(org) == (250 if is_held else 0)
+        caller.send(body[-9:])
+        status, _, answer = await caller.answer()
+    if is_held:
+        assert (status, answer["request_counts"]["processing"]) == (200, 300)
+        lives = datetime.fromisoformat(answer["expires_at"]) - datetime.fromisoformat(
+            answer["created_at"]
+        )
+        assert lives == timedelta(days=1)
+    else:
+        assert (status, answer["error"]["type"]) == (529, "overloaded_error")
+
+
+async def until_held(org: Organization) -> None:
+    """Wait until all batches that arrive are held for longer than until now."""
+    async with asyncio.timeout(SOON_S):
+        while True:
+            async with org.platform.database.read() as connection:
+                held = await connection.scalar(select(func.min(message_batches.c.expires_at)))
+            if held > org.clock():
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_body_that_takes_longer_than_an_hour_is_refused_and_leaves_nothing(

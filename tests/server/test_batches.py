@@ -381,7 +381,7 @@ async def test_caller_that_leaves_while_the_body_arrives_leaves_nothing(org: Org
 
 async def unfinished(org: Organization) -> int:
     async with org.platform.database.read() as connection:
-        return await unfinished_requests(connection)
+        return await unfinished_requests(connection, org.clock())
 
 
 async def test_body_and_request_above_their_limits_are_refused(

@@ -46,7 +46,7 @@ class Crashes:
         self.charges = sum(row["cost"] > 0 for row in world.ledger())
 
     async def _send(self, world: World) -> None:
-        # What a crash leaves of a body that has not arrived whole counts as queued for an hour.
+        # What a crash leaves of a body that has not arrived whole counts as queued for a minute.
         turn = asyncio.Semaphore(AT_ONCE)
 
         async def send(batch: SentBatch) -> None:

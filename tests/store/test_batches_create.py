@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import TypeAlias
 
 import pytest
@@ -15,6 +17,7 @@ from antiphon.store.batches.create import (
     drop_unready,
     find_repeated,
     forget_repeat_keys,
+    hold_unready,
     make_ready,
 )
 from antiphon.store.batches.listing import (
@@ -60,7 +63,7 @@ async def test_batch_is_seen_as_it_was_made_once_it_is_ready(database: Database)
     async with database.read() as connection:
         assert await find_batch(connection, "wrkspc_a", "msgbatch_1") is None
         assert (await list_batches(connection, "wrkspc_a", IdCursor())).batches == ()
-        assert await unfinished_requests(connection) == 3
+        assert await unfinished_requests(connection, NOON) == 3
     async with database.write() as connection:
         made = await make_ready(connection, "msgbatch_1", asked=b"body")
     assert made == a_batch(requests=3, asked=b"body")
@@ -128,6 +131,26 @@ async def test_equal_requests_at_once_make_one_batch(
         assert await waits(second)
     with pytest.raises(DuplicateError):
         await second
+
+
+async def test_batch_that_nobody_holds_counts_no_more_and_is_dropped(database: Database) -> None:
+    minute = timedelta(minutes=1)
+    for name in ("msgbatch_crashed", "msgbatch_held"):
+        async with database.write() as connection:
+            await begin_batch(connection, replace(a_batch(name), expires_at=NOON + minute))
+            await add_requests(connection, name, some_requests(2))
+    async with database.write() as connection:
+        assert await unfinished_requests(connection, NOON) == 4
+        await hold_unready(connection, "msgbatch_held", NOON + 2 * minute)
+        assert await unfinished_requests(connection, NOON + minute) == 2
+        assert await drop_unready(connection, NOON - DAY, NOON + minute - minute / 60) == 0
+        assert await drop_unready(connection, NOON - DAY, NOON + minute) == 1
+    async with database.write() as connection:
+        made = await make_ready(connection, "msgbatch_held", asked=b"", expires_at=NOON + DAY)
+        assert made.expires_at == NOON + DAY
+        # Now it is no lease any more.
+        await hold_unready(connection, "msgbatch_held", NOON)
+        assert await unfinished_requests(connection, NOON + 2 * DAY) == 2
 
 
 async def test_sweep_drops_what_never_became_ready_and_nothing_else(database: Database) -> None:

@@ -111,7 +111,7 @@ async def test_queue_counts_what_has_no_result(database: Database) -> None:
     worker = await add_worker(database)
     await finish(database, worker, (await take(database, worker, 2)).requests)
     async with database.read() as connection:
-        assert await unfinished_requests(connection) == 3
+        assert await unfinished_requests(connection, NOON) == 3
 
 
 async def test_deleted_batch_is_hidden_at_once_and_removed_in_portions(

@@ -1,18 +1,26 @@
 """The use cases of `/v1/messages/batches`: create, show, list, cancel, read the results, delete."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from antiphon.core.batches import LIFETIME, batch_not_found
-from antiphon.core.errors import InvalidRequestError, RateLimitError, RequestTooLarge
+from antiphon.core.errors import (
+    ApiError,
+    InvalidRequestError,
+    OverloadedError,
+    RateLimitError,
+    RequestTooLarge,
+)
 from antiphon.core.ids import ID_ENTROPY, batch_id
 from antiphon.core.pagination import IdCursor
 from antiphon.service.access import Caller
+from antiphon.service.background import background
 from antiphon.service.batches.creation import Creation
 from antiphon.service.batches.upkeep import UNREADY_FOR
 from antiphon.service.idempotency_key import check_key
@@ -90,6 +98,7 @@ class Batches:
         queued_requests: int,
         added: Callable[[], None],
         cancelled: Callable[[str], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Take requests of at most `largest_request` bytes.
 
@@ -103,6 +112,7 @@ class Batches:
         self._queued_requests = queued_requests
         self._added = added
         self._cancelled = cancelled
+        self._sleep = sleep
         self._turns = asyncio.Semaphore(PIECES_AT_ONCE)
         # Batches whose rows could not be dropped: invisible, but stored.
         self._undropped: set[str] = set()
@@ -135,15 +145,18 @@ class Batches:
             created_at=now,
             expires_at=now + LIFETIME,
         )
-        creation = Creation(self._database, batch, self._largest_request)
+        creation = Creation(self._database, batch, self._largest_request, self._now)
         try:
-            async for piece in pieces:
-                # While a slow caller is waited for, others have the turn.
+            async with background(
+                "antiphon-batch-arriving", partial(creation.keep_held, self._sleep)
+            ):
+                async for piece in pieces:
+                    # While a slow caller is waited for, others have the turn.
+                    async with self._turns:
+                        await creation.add(piece)
+                    hold(creation.kept)
                 async with self._turns:
-                    await creation.add(piece)
-                hold(creation.kept)
-            async with self._turns:
-                batch = await self._finished(creation, key)
+                    batch = await self._finished(creation, key)
         except BaseException as error:
             try:
                 await creation.drop()
@@ -153,7 +166,7 @@ class Batches:
                 case LargeRequestError():
                     raise RequestTooLarge(str(error)) from error
                 case BatchGoneError():
-                    raise _late() from error
+                    raise _gone(self._now() - now) from error
             raise
         self._added()
         return batch
@@ -193,7 +206,7 @@ class Batches:
 
     async def _check_queue(self, connection: AsyncConnection, own: int = 0) -> None:
         """Raise `RateLimitError` if the queue is full without these requests of the caller."""
-        waiting = await unfinished_requests(connection) - own
+        waiting = await unfinished_requests(connection, self._now()) - own
         if waiting >= self._queued_requests:
             raise RateLimitError(
                 f"{waiting:,} requests of Message Batches have no result yet; at most "
@@ -275,8 +288,13 @@ def repeat_key(owner: BatchOwner, name: str) -> bytes:
     return sha256(f"{owner.workspace_id or ''} {name}".encode()).digest()
 
 
-def _late() -> InvalidRequestError:
-    """Return the refusal of a body that arrived so slowly that the upkeep has dropped its batch."""
+def _gone(after: timedelta) -> ApiError:
+    """Return the refusal of a body whose batch the upkeep has dropped so long after its beginning.
+
+    Either it arrived too slowly, or this process could not hold it: its database was away for long.
+    """
+    if after < UNREADY_FOR:
+        return OverloadedError()
     return InvalidRequestError(
         f"The request body did not come in {UNREADY_FOR.total_seconds():g} s.",
         error_code="request_body_timeout",

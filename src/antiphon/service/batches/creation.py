@@ -8,6 +8,10 @@ Memory: between two pieces what `kept` says: of a group, of one request, and up 
 each request. While a piece is taken, twice the largest request more.
 """
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -21,6 +25,7 @@ from antiphon.store.batches.create import (
     add_requests,
     begin_batch,
     drop_batch,
+    hold_unready,
     make_ready,
 )
 from antiphon.store.batches.rows import SECTIONS, Batch
@@ -28,6 +33,7 @@ from antiphon.store.batches.sections import rank_of
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.disk import REMOVAL_BYTES
+from antiphon.store.database.errors import StoreError
 from antiphon.store.workspaces import hold_open
 from antiphon.wire.batch_body import BatchBody, BatchItem
 
@@ -36,6 +42,9 @@ GROUP_ROWS: Final = 250
 GROUP_BYTES: Final = 4 * 1024 * 1024
 # What a prefix takes in a dict: its digest, a number, and its place.
 RANK_BYTES: Final = 150
+HELD_FOR: Final = timedelta(seconds=60)
+"""How long what has arrived is kept after a crash. The clocks of servers differ by less."""
+RENEWED_EVERY_S: Final = 15.0
 
 
 class Creation:
@@ -44,9 +53,12 @@ class Creation:
     `stored` is the number of its requests that are there.
     """
 
-    def __init__(self, database: Database, batch: Batch, largest: int) -> None:
+    def __init__(
+        self, database: Database, batch: Batch, largest: int, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._batch = batch
+        self._now = now
         self._body = BatchBody(largest)
         self._digest = sha256()
         # The rank of the first request with each prefix, and the section of each model.
@@ -112,8 +124,24 @@ class Creation:
                 raise no_workspace()
             await self._add_group(connection, beside=0)
             return await make_ready(
-                connection, self._batch.id, asked=self._digest.digest(), repeat_key=repeat_key
+                connection,
+                self._batch.id,
+                asked=self._digest.digest(),
+                repeat_key=repeat_key,
+                expires_at=self._batch.expires_at,
             )
+
+    async def keep_held(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Hold what is stored again and again, so that it is not taken for that of a dead process.
+
+        A database that is away is asked again: the batch is held for some time.
+        """
+        while True:
+            await sleep(RENEWED_EVERY_S)
+            if self.stored:
+                with suppress(StoreError):
+                    async with self._database.write() as connection:
+                        await hold_unready(connection, self._batch.id, self._now() + HELD_FOR)
 
     async def drop(self) -> None:
         """Leave nothing behind. Raises `StoreError`; the upkeep then tries it again."""
@@ -135,7 +163,8 @@ class Creation:
         Raises `DiskFullError` if the disk would not keep its reserve and `beside` bytes free.
         """
         if not self.stored:
-            await begin_batch(connection, self._batch)
+            held = replace(self._batch, expires_at=self._now() + HELD_FOR)
+            await begin_batch(connection, held)
         if self._group:
             await self._database.check_space(connection, self._size, beside=beside)
             await add_requests(connection, self._batch.id, self._group)

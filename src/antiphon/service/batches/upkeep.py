@@ -21,7 +21,8 @@ from antiphon.store.idle_use import forget_idle_use
 
 EVERY_S: Final = 60.0
 UNREADY_FOR: Final = timedelta(hours=1)
-"""A batch whose body has not arrived after this time is one of a process that was killed."""
+"""A body that has not arrived after this time is refused. What a process that was killed has left
+of one is dropped sooner: when nobody holds it."""
 REPEATED_WITHIN: Final = timedelta(hours=24)
 """So long a repeated create returns the batch that it made."""
 

@@ -1,14 +1,16 @@
 """Batches come into being: begun, filled in groups, and made ready, or dropped.
 
 A batch is invisible and does no work until it is ready. So a body can arrive in pieces, each in a
-transaction of its own, and a crash in the middle leaves only what `drop_unready` finds.
+transaction of its own, and a crash in the middle leaves only what `drop_unready` finds. Until then
+`expires_at` is a lease: the process that makes the batch renews it (`hold_unready`), and a batch
+whose lease has ended is one of a process that died. It counts in no queue any more.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 
 from antiphon.store.batches.rows import (
     BATCH_COLUMNS,
@@ -46,10 +48,17 @@ class NewRequest(NamedTuple):
 
 
 async def begin_batch(connection: AsyncConnection, batch: Batch) -> None:
-    """Add an empty batch that is not ready; the id must be new."""
+    """Add an empty batch that is not ready, held until `expires_at`; the id must be new."""
     row = {column.name: getattr(batch, column.name) for column in BATCH_COLUMNS}
     row |= {"betas": list(batch.betas), "ready": False}
     await connection.execute(insert(message_batches).values(row))
+
+
+async def hold_unready(connection: AsyncConnection, batch_id: str, until: datetime) -> None:
+    """Hold a batch that is not ready until this moment; of one that is, or is gone, nothing."""
+    columns = message_batches.c
+    filling = (columns.id == batch_id) & ~columns.ready & columns.deleted_at.is_(None)
+    await connection.execute(update(message_batches).where(filling).values(expires_at=until))
 
 
 async def add_requests(
@@ -73,18 +82,25 @@ async def add_requests(
 
 
 async def make_ready(
-    connection: AsyncConnection, batch_id: str, *, asked: bytes, repeat_key: bytes | None = None
+    connection: AsyncConnection,
+    batch_id: str,
+    *,
+    asked: bytes,
+    repeat_key: bytes | None = None,
+    expires_at: datetime | None = None,
 ) -> Batch:
     """Show a batch and let its requests be claimed; return it.
 
-    `asked` is the digest of the whole body. Raises `DuplicateError` if another batch has the
+    `asked` is the digest of the whole body. Without `expires_at` the batch expires when it would
+    have been held no longer. Raises `DuplicateError` if another batch has the
     `repeat_key`, which rolls the transaction back: `find_repeated` then finds that batch, and this
     one has to be dropped. Raises `BatchGoneError` if it was dropped.
     """
     columns = message_batches.c
     filled = (columns.id == batch_id) & ~columns.ready & columns.deleted_at.is_(None)
     change = update(message_batches).where(filled, columns.requests > 0)
-    ready = change.values(ready=True, asked=asked, repeat_key=repeat_key)
+    expires = columns.expires_at if expires_at is None else expires_at
+    ready = change.values(ready=True, asked=asked, repeat_key=repeat_key, expires_at=expires)
     found = await read_batches(connection, ready.returning(*BATCH_COLUMNS))
     if not found:
         raise BatchGoneError("The batch was dropped before it was ready, or it has no requests")
@@ -110,11 +126,12 @@ async def drop_batch(connection: AsyncConnection, batch_id: str, now: datetime) 
 
 
 async def drop_unready(connection: AsyncConnection, before: datetime, now: datetime) -> int:
-    """Drop the batches that were begun before this moment and never became ready.
+    """Drop the batches that never became ready, were begun before this moment, or are not held.
 
     Returns how many there were; `purge` removes their rows.
     """
-    return await _drop(connection, now, message_batches.c.created_at < before)
+    columns = message_batches.c
+    return await _drop(connection, now, or_(columns.created_at < before, columns.expires_at <= now))
 
 
 async def _drop(connection: AsyncConnection, now: datetime, which: ColumnElement[bool]) -> int:

@@ -105,14 +105,16 @@ async def used_by_batch(connection: AsyncConnection, batch_id: str) -> BatchUse:
     return BatchUse(int(output_tokens), int(cost))
 
 
-async def unfinished_requests(connection: AsyncConnection) -> int:
+async def unfinished_requests(connection: AsyncConnection, now: datetime) -> int:
     """Return how many requests of all workspaces have no result yet, for the limit of the queue.
 
-    Includes batches that are still arriving. Reads only open batches.
+    Includes batches that are still arriving, but not what a process that died has left of one.
+    Reads only open batches.
     """
     finished = _columns.succeeded + _columns.errored + _columns.canceled + _columns.expired
     total = select(func.sum(_columns.requests - finished))
-    found = await connection.scalar(total.where(is_open, _columns.deleted_at.is_(None)))
+    arriving = or_(_columns.ready, _columns.expires_at > now)
+    found = await connection.scalar(total.where(is_open, _columns.deleted_at.is_(None), arriving))
     return int(found or 0)
 
 
