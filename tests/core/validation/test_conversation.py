@@ -73,7 +73,10 @@ PRECEDE_AN_ASSISTANT = (
 ONLY_TEXT = "role 'system' supports text, tool_addition, and tool_removal blocks only"
 NOT_BLANK = "system text blocks must contain non-whitespace text"
 NOT_EMPTY = "system content must contain at least one block"
-AFTER_USER = "role 'system' must follow a 'user' message"
+AFTER_USER = (
+    "role 'system' must follow a 'user' message or an 'assistant' message ending in a server tool "
+    "result; the directive-only form (content: [] with output_config) is accepted at any position"
+)
 EMPTY_TEXT = "text content blocks must be non-empty"
 BLANK_TEXT = "text content blocks must contain non-whitespace text"
 EMPTY_USER = "user messages must have non-empty content"

@@ -15,6 +15,10 @@ SYSTEM_FIRST = (
     "directive-only form (content: [] with output_config) is accepted at any position"
 )
 NEXT_USER_MESSAGE = "next_user_message"
+SYSTEM_BEFORE = (
+    "role 'system' must follow a 'user' message or an 'assistant' message ending in a server tool "
+    "result; the directive-only form (content: [] with output_config) is accepted at any position"
+)
 SYSTEM_PLACE = (
     "role 'system' must precede an 'assistant' message or end the array; the directive-only form "
     "(content: [] with output_config) is accepted at any position"
@@ -139,7 +143,7 @@ def _check_system_message(messages: Sequence[IndexedMessage], number: int) -> No
     elif any(isinstance(block, TextParam) and not block.text.strip() for block in message.content):
         sentence = "system text blocks must contain non-whitespace text"
     elif before == "assistant":
-        sentence = "role 'system' must follow a 'user' message"
+        sentence = SYSTEM_BEFORE
     else:
         return
     raise InvalidRequestError(f"messages.{index}: {sentence}")
