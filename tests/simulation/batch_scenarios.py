@@ -29,7 +29,7 @@ HANGS_S = (10.0, 33.0, 50.0)
 async def batches(world: "World") -> None:
     """Batches of two workspaces, some cancelled or deleted, beside interactive requests."""
     chance = world.chance_of("batches")
-    world.serve("one", options={"tokens_per_second": chance.choice([20, 200, 0])})
+    world.serve("one", workers=1, options={"tokens_per_second": chance.choice([20, 200, 0])})
     await world.found("red", "blue")
     send_batches(world, chance, number=chance.randint(1, 4))
     await ask_for_a_while(world, number=chance.choice([0, 10]), seconds=20)
@@ -38,7 +38,7 @@ async def batches(world: "World") -> None:
 async def batches_killed(world: "World") -> None:
     """The server is killed while it makes, runs and commits batches: at a step, behind a commit."""
     chance = world.chance_of("batches")
-    (server,) = world.serve("one", options=QUICK)
+    (server,) = world.serve("one", workers=1, options=QUICK)
     await world.found("red")
     kill = chance.choice([kill_soon, kill_after_commits])
     kill(server, chance, kills=chance.randint(1, 5))
@@ -49,7 +49,7 @@ async def batches_killed(world: "World") -> None:
 async def batches_disk(world: "World") -> None:
     """The disk is full, slow or broken; commits are done and reported as errors."""
     chance = world.chance_of("batches")
-    (server,) = world.serve("one", options=QUICK)
+    (server,) = world.serve("one", workers=1, options=QUICK)
     await world.found("red")
     faults = (
         Fault.DISK_FULL,
@@ -68,7 +68,7 @@ async def batches_disk(world: "World") -> None:
 async def batches_clock(world: "World") -> None:
     """The clock is set while batches run: leases seem to end or not to, and batches expire."""
     chance = world.chance_of("batches")
-    (server,) = world.serve("one", options={"tokens_per_second": 20})
+    (server,) = world.serve("one", workers=1, options={"tokens_per_second": 20})
     await world.found("red")
     for at in sorted(chance.uniform(0, 30) for _ in range(chance.randint(1, 3))):
         seconds = chance.choice([5, 60, 3600, DAY_S, 2 * DAY_S]) * chance.uniform(-1, 1.2)
@@ -82,7 +82,7 @@ async def batches_clock(world: "World") -> None:
 async def batches_money(world: "World") -> None:
     """A spend limit stops batches in the middle, and is not exceeded; later it is raised."""
     chance = world.chance_of("batches")
-    (server,) = world.serve("one", options=QUICK)
+    (server,) = world.serve("one", workers=1, options=QUICK)
     await world.found("red")
     await world.limit_spend(chance.randint(1, 8) * USUAL_COST)
     if chance.random() < 0.4:
@@ -102,7 +102,7 @@ async def batches_money(world: "World") -> None:
 async def batches_poisoned(world: "World") -> None:
     """Some requests end the process that runs them, each time; engines fail at others."""
     chance = world.chance_of("batches")
-    world.serve("one", options=QUICK)
+    world.serve("one", workers=1, options=QUICK)
     await world.found("red")
     poison = {chance.randint(0, 20) for _ in range(chance.randint(1, 2))}
     how = chance.choice(["please kill after 0", "please kill after 3"])
@@ -114,7 +114,9 @@ async def batches_shared(world: "World") -> None:
     """Two or three servers share the work; they are killed, or hang for longer than a lease."""
     chance = world.chance_of("batches")
     names = chance.choice([("one", "two"), ("one", "two", "three")])
-    world.serve(*names, shared=True, options={"tokens_per_second": chance.choice([20, 200])})
+    world.serve(
+        *names, shared=True, workers=1, options={"tokens_per_second": chance.choice([20, 200])}
+    )
     await world.found("red", "blue")
     for server in world.servers:
         world.turn_clock(server, chance.uniform(-2, 2))
@@ -136,7 +138,7 @@ async def batches_shared(world: "World") -> None:
 async def batches_taken_over(world: "World") -> None:
     """One of two servers is killed, or hangs for longer than its lease, while it works."""
     chance = world.chance_of("batches")
-    victim, _ = world.serve("one", "two", shared=True, options={"tokens_per_second": 20})
+    victim, _ = world.serve("one", "two", shared=True, workers=1, options={"tokens_per_second": 20})
     await world.found("red")
     # About two seconds each, a few at a time.
     fields = {"words": 60, "max_tokens": 40}

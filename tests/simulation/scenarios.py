@@ -37,7 +37,7 @@ STEPS = 2000
 
 async def calm(world: "World") -> None:
     """One server and many callers; nothing goes wrong, and everybody is served."""
-    world.serve("one")
+    world.serve("one", workers=1)
     await world.found("red", "blue")
     await ask_for_a_while(world, number=20, seconds=40)
     if any(answer.status != 200 for answer in world.messages()):
@@ -73,7 +73,7 @@ async def crash(world: "World") -> None:
 async def first_start(world: "World") -> None:
     """The server is killed while it starts for the first time, again and again."""
     chance = world.chance_of("crash")
-    (server,) = world.serve("one")
+    (server,) = world.serve("one", workers=1)
     server.lifespan = lambda number: chance.randint(1, 400) if number < 6 else None
     await world.found("red")
     await ask_for_a_while(world, number=8, seconds=10)
@@ -244,14 +244,14 @@ async def full_journal(world: "World") -> None:
 async def one_write_fails(world: "World") -> None:
     """One write to the database fails: with `WRITES` seeds each that there is, once."""
     world.faults.failing_write = 1 + world.seed * 37 % WRITES
-    world.serve("one")
+    world.serve("one", workers=1)
     await world.found("red")
     await ask_for_a_while(world, number=8, seconds=5)
 
 
 async def one_step_is_the_last(world: "World") -> None:
     """The process is killed once: with `STEPS` seeds at each step that it makes."""
-    (server,) = world.serve("one")
+    (server,) = world.serve("one", workers=1)
     last = 1 + world.seed * 211 % STEPS
     server.lifespan = lambda number: last if number == 1 else None
     await world.found("red")
@@ -275,7 +275,7 @@ async def clock_jumps(world: "World") -> None:
 async def restarts(world: "World") -> None:
     """The server is stopped politely and started again, while it answers."""
     chance = world.chance_of("restarts")
-    (server,) = world.serve("one", shutdown_grace_s=chance.choice([0, 0.5, 30]))
+    (server,) = world.serve("one", workers=1, shutdown_grace_s=chance.choice([0, 0.5, 30]))
     await world.found("red")
     await limit_spend(world, chance)
 

@@ -35,7 +35,7 @@ def test_lone_server_goes_on_with_a_batch_as_soon_as_it_is_back(runner: Runner) 
     took: list[float] = []
 
     async def story(world: World) -> None:
-        (server,) = world.serve("one", options={"tokens_per_second": 20})
+        (server,) = world.serve("one", workers=1, options={"tokens_per_second": 20})
         server.down_s = (0.5, 0.5)
         requests = [world.request(key=world.keys[0], words=60, max_tokens=40) for _ in range(20)]
         batch = SentBatch(1, world.keys[0], requests)

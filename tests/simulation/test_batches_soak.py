@@ -29,7 +29,7 @@ class Crashes:
     charges: int = 0
 
     async def __call__(self, world: World) -> None:
-        world.serve("one", "two", "three", shared=True, options={"tokens_per_second": 0})
+        world.serve("one", "two", "three", shared=True, workers=1, options={"tokens_per_second": 0})
         await world.found("red")
         for server in world.servers:
             server.down_s = (0.05, 1.0)

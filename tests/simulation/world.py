@@ -101,10 +101,15 @@ class World:
         self,
         *names: str,
         shared: bool = False,
+        workers: int = 0,
         options: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> list[Server]:
-        """Start servers: one alone on its data folder, or several on one database and counters."""
+        """Start servers: one alone on its data folder, or several on one database and counters.
+
+        A worker looks for batches all the time, which takes a quarter of a small run. So servers
+        have none but where there are batches, or where all is to be as it is by default.
+        """
         if shared:
             self.counters = CountersServer(self.faults, self.chance_of("counters"), self._ms)
             settings |= {
@@ -122,7 +127,7 @@ class World:
         shutil.copyfile(self._template, self.database)
         for name in names:
             given = {"data_dir": self.folder / name, "api_key": API_KEY, "admin_key": ADMIN_KEY}
-            loaded = Settings.load({**given, **settings}, environ={})
+            loaded = Settings.load({**given, "workers": workers, **settings}, environ={})
             server = Server(self, name, loaded, model)
             self.servers.append(server)
             server.start()
