@@ -1,0 +1,118 @@
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.permissions import (
+    EVERYTHING,
+    Permission,
+    Reach,
+    permissions_of,
+    reach_of,
+)
+from antiphon.wire.admin.organizations import Role, WorkspaceRole
+
+ROLES = get_args(Role)
+NAMES = st.sampled_from(["default", "a", "b", "c"])
+MEMBERSHIPS = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]), st.sampled_from(get_args(WorkspaceRole))
+)
+
+
+def test_every_role_of_the_api_has_permissions() -> None:
+    assert all(permissions_of(role) for role in ROLES)
+    assert permissions_of("admin") == set(get_args(Permission))
+    assert permissions_of("owner of the world") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("permission", "roles"),
+    [
+        ("audit.read", {"admin"}),
+        ("members.read", {"admin"}),
+        ("members.write", {"admin"}),
+        ("workspaces.write", {"admin"}),
+        ("rate_limits.write", {"admin"}),
+        ("spend_limits.write", {"admin", "billing"}),
+        ("spending.read", {"admin", "billing"}),
+        ("limits.read", {"admin", "billing", "developer"}),
+        ("cost.read", {"admin", "billing", "developer"}),
+        ("keys.read", {"admin", "billing", "developer"}),
+        ("keys.write", {"admin", "developer"}),
+        ("batches.use", {"admin", "developer"}),
+        ("models.use", {"admin", "claude_code_user", "developer", "managed", "user"}),
+        ("usage.read", set(ROLES)),
+        ("organization.read", set(ROLES)),
+    ],
+)
+def test_permission_belongs_to_these_roles(permission: Permission, roles: set[str]) -> None:
+    assert {role for role in ROLES if permission in permissions_of(role)} == roles
+
+
+@pytest.mark.parametrize("role", ["admin", "billing"])
+def test_administrators_and_billing_see_everything(role: str) -> None:
+    assert reach_of(role, "ada", {"a": "workspace_user"}, "default") is EVERYTHING
+    assert EVERYTHING.sees(None)
+    assert EVERYTHING.changes_key_of("bob", None)
+
+
+def test_developer_sees_the_workspaces_of_a_developing_role() -> None:
+    reach = reach_of(
+        "developer",
+        "ada",
+        {
+            "a": "workspace_developer",
+            "b": "workspace_user",
+            "c": "workspace_admin",
+            "d": "workspace_restricted_developer",
+        },
+        "default",
+    )
+    assert reach.workspaces == {"default", "a", "c", "d"}
+    assert reach.account is None
+    assert not reach.sees(None)
+
+
+def test_developer_changes_own_keys_and_those_of_administered_workspaces() -> None:
+    reach = reach_of(
+        "developer", "ada", {"a": "workspace_developer", "c": "workspace_admin"}, "default"
+    )
+    assert reach.changes_key_of("ada", "a")
+    assert not reach.changes_key_of("bob", "a")
+    assert not reach.changes_key_of(None, "default")
+    assert reach.changes_key_of("bob", "c")
+    assert not reach.changes_key_of("ada", "b")
+    assert not reach.changes_key_of("ada", None)
+
+
+@pytest.mark.parametrize("role", ["user", "claude_code_user", "managed", "unknown"])
+def test_user_sees_the_own_use_alone(role: str) -> None:
+    reach = reach_of(role, "ada", {"a": "workspace_user"}, "default")
+    assert reach.account == "ada"
+    assert reach.workspaces == {"default", "a"}
+
+
+@given(
+    role=st.sampled_from([*ROLES, "unknown"]),
+    memberships=MEMBERSHIPS,
+    asked=st.frozensets(NAMES),
+    workspace=st.none() | NAMES,
+    creator=st.none() | st.sampled_from(["ada", "bob"]),
+)
+def test_nobody_reaches_beyond_the_own_workspaces(
+    role: str,
+    memberships: dict[str, str],
+    asked: frozenset[str],
+    workspace: str | None,
+    creator: str | None,
+) -> None:
+    reach: Reach = reach_of(role, "ada", memberships, "default")
+    if role in {"admin", "billing"}:
+        assert reach.seen_of(asked) == asked
+        return
+    own = {"default", *memberships}
+    assert reach.seen_of(asked) <= own
+    assert reach.seen_of(asked) <= asked or not asked
+    assert not reach.sees(workspace) or workspace in own
+    assert not reach.changes_key_of(creator, workspace) or reach.sees(workspace)
