@@ -1,8 +1,9 @@
 """The current accounts in memory: requests need no query of the database."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import anyio
 
@@ -11,6 +12,7 @@ from antiphon.logs import EventLog
 from antiphon.service.background import background
 from antiphon.store.accounts import note_use
 from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError
 from antiphon.store.directory import Directory, read_directory
@@ -21,52 +23,69 @@ from antiphon.store.workspaces import Workspace
 READ_S = 15.0
 DEFAULT_COLOR = "#6C5BB9"
 
+S = TypeVar("S")
+K = TypeVar("K", bound=Hashable)
 
-class Accounts:
-    """The directory, read again only when the signal reports a change of an account.
 
-    Any process may change an account. A look at the signal takes microseconds, so a revoked key
+class Kept(Generic[S]):
+    """A state in memory, read again only when the signal reports a change of an account.
+
+    Any process may change an account. A look at the signal takes microseconds, so what is revoked
     fails on the very next request.
     """
 
-    def __init__(self, database: Database, signal: ChangeSignal, limit_s: float = READ_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        signal: ChangeSignal,
+        read: Callable[[AsyncConnection], Awaitable[S]],
+        limit_s: float = READ_S,
+    ) -> None:
         self._database = database
         self._signal = signal
+        self._read_state = read
         self._limit_s = limit_s
         self._version: int | None = None
-        self._directory: Directory | None = None
+        self._state: S | None = None
         self._reading = anyio.Lock()
         self._failures = 0
         self._last_failure = ""
 
-    async def current(self) -> Directory:
-        """Return the current accounts. Raises `StoreError` if they cannot be read."""
+    async def current(self) -> S:
+        """Return the current state. Raises `StoreError` if it cannot be read."""
         version = self._signal.version()
-        if self._directory is None or version != self._version:
+        if self._state is None or version != self._version:
             return await self._read_again()
-        return self._directory
+        return self._state
 
-    async def _read_again(self) -> Directory:
+    async def _read_again(self) -> S:
         failures = self._failures
         async with self._reading:
             # A read may take seconds to fail, and those who wait for it wait no longer than that.
             if failures != self._failures:
                 raise DatabaseUnavailableError(self._last_failure)
-            # Read before the accounts: a change in between is noticed the next time.
+            # Read before the state: a change in between is noticed the next time.
             version = self._signal.version()
-            if self._directory is None or version != self._version:
-                self._directory = await self._read()
+            if self._state is None or version != self._version:
+                self._state = await self._read()
                 self._version = version
-            return self._directory
+            return self._state
 
-    async def _read(self) -> Directory:
+    async def _read(self) -> S:
         try:
             async with in_time(self._limit_s), self._database.read() as connection:
-                return await read_directory(connection)
+                return await self._read_state(connection)
         except DatabaseUnavailableError as error:
             self._failures += 1
             self._last_failure = str(error)
             raise
+
+
+class Accounts(Kept[Directory]):
+    """The directory as it is now."""
+
+    def __init__(self, database: Database, signal: ChangeSignal, limit_s: float = READ_S) -> None:
+        super().__init__(database, signal, read_directory, limit_s)
 
 
 async def establish(
@@ -98,18 +117,30 @@ async def establish(
 WRITE_EVERY_S = 10.0
 
 
-class KeyUsage:
-    """Notes the last uses of keys, and writes them together; a failed write is repeated."""
+class LastUses(Generic[K]):
+    """Notes the last uses of keys or sessions, and writes them together.
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    `store` writes them in a transaction; a failed write is repeated. `things` names them in the
+    log.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        store: Callable[[AsyncConnection, Mapping[K, datetime]], Awaitable[None]],
+        things: str,
+    ) -> None:
         self._database = database
         self._now = now
-        self._uses: dict[str, datetime] = {}
+        self._store = store
+        self._things = things
+        self._uses: dict[K, datetime] = {}
         self._log = EventLog(__name__)
 
-    def note(self, key_id: str) -> None:
-        """Note a use of a key."""
-        self._uses[key_id] = self._now()
+    def note(self, used: K) -> None:
+        """Note a use."""
+        self._uses[used] = self._now()
 
     async def write(self) -> None:
         """Write the uses noted since the last write. Raises `StoreError`."""
@@ -118,7 +149,7 @@ class KeyUsage:
             return
         try:
             async with self._database.write() as connection:
-                await note_use(connection, uses)
+                await self._store(connection, uses)
         except StoreError:
             self._uses = {**uses, **self._uses}
             raise
@@ -132,14 +163,21 @@ class KeyUsage:
         try:
             await self.write()
         except StoreError as error:
-            self._log.warning("uses of keys not written", reason=str(error))
+            self._log.warning(f"uses of {self._things} not written", reason=str(error))
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[None]:
         """Write the uses regularly, and at the end of the block."""
         try:
-            async with background("antiphon-key-uses", self._keep_writing):
+            async with background(f"antiphon-{self._things}-uses", self._keep_writing):
                 yield
         finally:
             with anyio.CancelScope(shield=True):
                 await self._try_to_write()
+
+
+class KeyUsage(LastUses[str]):
+    """The last uses of keys."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        super().__init__(database, now, note_use, "keys")
