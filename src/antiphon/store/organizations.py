@@ -93,11 +93,13 @@ async def add_user(connection: AsyncConnection, user: User) -> None:
 async def change_role(connection: AsyncConnection, user_id: str, role: str) -> None:
     """Change the role of a user."""
     await connection.execute(update(users).where(users.c.id == user_id).values(role=role))
+    await announce(connection)
 
 
 async def remove_user(connection: AsyncConnection, user_id: str) -> None:
-    """Remove a user, also from all workspaces. The keys of the user stay."""
+    """Remove a user, also from all workspaces, and end all sessions. The keys of the user stay."""
     await connection.execute(delete(users).where(users.c.id == user_id))
+    await announce(connection)
 
 
 async def list_invites(connection: AsyncConnection) -> tuple[Invite, ...]:

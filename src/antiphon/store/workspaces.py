@@ -85,9 +85,15 @@ async def list_memberships(connection: AsyncConnection, user_id: str) -> tuple[M
     return await read(connection, Member, ordered)
 
 
+async def list_all_members(connection: AsyncConnection) -> tuple[Member, ...]:
+    """Return the members of all workspaces."""
+    return await read(connection, Member, select(workspace_members))
+
+
 async def add_member(connection: AsyncConnection, member: Member) -> None:
     """Add a member; the transaction fails with `DuplicateError` for a present member."""
     await add(connection, workspace_members, member)
+    await announce(connection)
 
 
 async def change_member(
@@ -96,11 +102,13 @@ async def change_member(
     """Change the role of a member."""
     changed = update(workspace_members).where(_is(workspace_id, user_id))
     await connection.execute(changed.values(workspace_role=role))
+    await announce(connection)
 
 
 async def remove_member(connection: AsyncConnection, workspace_id: str, user_id: str) -> None:
     """Remove a user from a workspace, if the user is a member."""
     await connection.execute(delete(workspace_members).where(_is(workspace_id, user_id)))
+    await announce(connection)
 
 
 def _is(workspace_id: str, user_id: str) -> ColumnElement[bool]:

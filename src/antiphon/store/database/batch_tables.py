@@ -18,7 +18,7 @@ from sqlalchemy import (
 from antiphon.core.idle_use import DELAY_BOUNDS_MS
 from antiphon.store.database.tables import Moment, metadata
 
-# `metadata` is exported: whoever creates every table takes it from here.
+# `metadata` is exported for the tables of the Console, which follow these.
 __all__ = [
     "add_conditions_on_postgresql",
     "batch_requests",
