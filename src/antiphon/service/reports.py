@@ -20,6 +20,7 @@ from antiphon.core.billing.reports import (
     wire_time,
 )
 from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.store.database.database import Database
@@ -79,15 +80,20 @@ class Reports:
         return buckets(width, asked, self._now())
 
     async def usage(
-        self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
+        self,
+        asked: Buckets,
+        group_by: Sequence[str],
+        filters: Mapping[str, Collection[str]],
+        reach: Reach = EVERYTHING,
     ) -> UsageReport:
-        """Sum up the tokens. An empty filter selects all values."""
+        """Sum up the tokens within reach. An empty filter selects all values."""
         # The ledger shortens names and replaces unprintable characters, so the filter does too.
-        columns = {
+        asked_for = {
             name: {recorded_name(each) for each in ids}
             for name, ids in filters.items()
             if ids and name != SPEED
         }
+        columns = _within(reach, asked_for)
         speeds = filters.get(SPEED, ())
         sums: list[UsageSum] = []
         if not speeds or STANDARD_SPEED in speeds:
@@ -100,11 +106,14 @@ class Reports:
             ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in sums),
         )
 
-    async def costs(self, asked: Buckets, group_by: Sequence[str]) -> CostReport:
-        """Sum up the costs, with a description for each counter of each kind of request."""
+    async def costs(
+        self, asked: Buckets, group_by: Sequence[str], reach: Reach = EVERYTHING
+    ) -> CostReport:
+        """Sum up the costs within reach, with a description for each counter of each kind."""
         described = "description" in group_by
         dimensions = [name for name in group_by if name != "description"]
-        query = await self._question(asked, [*dimensions, *(_DESCRIBING if described else ())])
+        by = [*dimensions, *(_DESCRIBING if described else ())]
+        query = await self._question(asked, by, _within(reach, {}))
         async with self._desks, self._database.read() as connection:
             sums = await cost_sums(connection, query)
         lines = _described if described else _total
@@ -127,6 +136,17 @@ class Reports:
             group_by=[name for name in dict.fromkeys(group_by) if name != SPEED],
             filters=filters,
         )
+
+
+def _within(reach: Reach, filters: Mapping[str, Collection[str]]) -> dict[str, Collection[str]]:
+    """Return filters that select nothing beyond reach; one without values selects nothing."""
+    narrowed = dict(filters)
+    if reach.workspaces is not None:
+        narrowed["workspace_id"] = reach.seen_of(frozenset(filters.get("workspace_id", ())))
+    if reach.account is not None:
+        asked = filters.get("account_id", {reach.account})
+        narrowed["account_id"] = {reach.account}.intersection(asked)
+    return narrowed
 
 
 async def _report(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:

@@ -12,6 +12,7 @@ from antiphon.core.errors import NotFoundError, OverloadedError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
 from antiphon.core.limits.spend import SpendCap, spend_caps
 from antiphon.core.limits.values import Account, Balance, Scope
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.spend_limits import cap_id, scope_info
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.settings import LimitSettings
@@ -45,18 +46,24 @@ class Balances:
         self._settings = settings
         self._counters = counters
 
-    async def all(self, scope: str | None = None) -> tuple[BalanceInfo, ...]:
-        """Return the balances of every scope, or of every scope of one type.
+    async def all(
+        self, scope: str | None = None, reach: Reach = EVERYTHING
+    ) -> tuple[BalanceInfo, ...]:
+        """Return the balances of every scope within reach, or of every such scope of one type.
 
         A scope has a balance for the current month, and for each current period with a limit.
         """
         now = self._transactions.now()
         async with self._transactions.read() as connection:
             directory = await read_directory(connection)
-            keys = [key.id for key in await list_keys(connection) if key.kind is KeyKind.API]
+            keys = [
+                key.id
+                for key in await list_keys(connection)
+                if key.kind is KeyKind.API and reach.sees(key.workspace_id)
+            ]
         owners = [
-            (Scope.ORGANIZATION, directory.organization.id),
-            *((Scope.WORKSPACE, one) for one in directory.workspaces),
+            *((Scope.ORGANIZATION, one) for one in [directory.organization.id] if reach.sees(None)),
+            *((Scope.WORKSPACE, one) for one in directory.workspaces if reach.sees(one)),
             *((Scope.KEY, one) for one in keys),
         ]
         wanted = [

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.core.errors import ConflictError, InvalidRequestError, NotFoundError
+from antiphon.core.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionError_,
+)
 from antiphon.core.ids import (
     ADMIN_SECRET_PREFIX,
     SECRET_ENTROPY,
@@ -19,6 +24,7 @@ from antiphon.core.ids import (
     make_secret,
 )
 from antiphon.core.pagination import IdCursor, page_by_ids
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.idempotency import Idempotency, PriorResult
 from antiphon.service.admin.people import the_user
 from antiphon.service.admin.transactions import (
@@ -86,8 +92,8 @@ class KeyRing:
         self._transactions = transactions
         self._kinds = kinds
 
-    async def all(self, cursor: IdCursor, wanted: KeyFilter) -> Listing:
-        """List keys, the newest first."""
+    async def all(self, cursor: IdCursor, wanted: KeyFilter, reach: Reach = EVERYTHING) -> Listing:
+        """List the keys within reach, the newest first."""
         now = self._transactions.now()
         async with self._transactions.read() as connection:
             keys = await list_keys(connection)
@@ -98,24 +104,31 @@ class KeyRing:
             and wanted.workspace_id in {None, key.workspace_id}
             and wanted.created_by_user_id in {None, key.created_by}
         }
-        infos = {key.id: key_info(key, now) for key in reversed(keys) if key.kind in self._kinds}
+        infos = {
+            key.id: key_info(key, now)
+            for key in reversed(keys)
+            if key.kind in self._kinds and reach.sees(key.workspace_id)
+        }
         return page_by_ids(infos, cursor, lambda info: info.id in shown)
 
-    async def one(self, key_id: str) -> KeyInfo:
-        """Return a key. Raises `NotFoundError`."""
+    async def one(self, key_id: str, reach: Reach = EVERYTHING) -> KeyInfo:
+        """Return a key. Raises `NotFoundError`, also for one out of reach."""
         async with self._transactions.read() as connection:
-            return self._info(await the_key(connection, key_id, self._kinds))
+            return self._info(await the_key(connection, key_id, self._kinds, reach))
 
     async def create(
         self,
         actor: Actor,
         params: CreateKeyParams,
         once: Idempotency | None = None,
+        *,
         expires_at: datetime | None = None,
+        reach: Reach = EVERYTHING,
     ) -> KeyInfo:
         """Create a key and return it with its secret; a repeated request gets the same answer.
 
-        `expires_at` takes the place of `expires_in_seconds`.
+        `expires_at` takes the place of `expires_in_seconds`. Raises `PermissionError_` for a key
+        that the caller could not change.
         """
         async with self._transactions.change() as connection:
             if once and (made := await once.before(connection, self._transactions)):
@@ -124,6 +137,8 @@ class KeyRing:
                 await the_user(connection, params.created_by_user_id)
             workspace = await _workspace(connection, params)
             key = self._new(params, KeyKind.API, workspace, expires_at)
+            if not reach.changes_key_of(key.created_by, workspace):
+                raise PermissionError_("Your role permits own keys in your own workspaces only")
             random = await once.make(connection, self._transactions, key.id) if once else None
             secret = self._secret(KeyKind.API, random)
             return await self._add(connection, actor, key, secret)
@@ -210,10 +225,13 @@ class KeyRing:
         await self._transactions.note(connection, actor, Change("api_key.create", after=info))
         return info
 
-    async def update(self, actor: Actor, key_id: str, params: UpdateKeyParams) -> KeyInfo:
+    async def update(
+        self, actor: Actor, key_id: str, params: UpdateKeyParams, reach: Reach = EVERYTHING
+    ) -> KeyInfo:
         """Rename, disable, enable or archive a key. An archived key stays archived."""
         async with self._transactions.change() as connection:
-            old = await the_key(connection, key_id, self._kinds)
+            old = await the_key(connection, key_id, self._kinds, reach)
+            _refuse_foreign(old, reach)
             changes = self._changes(old, params)
             if not changes:
                 return self._info(old)
@@ -241,7 +259,12 @@ class KeyRing:
         return changes
 
     async def rotate(
-        self, actor: Actor, key_id: str, grace: int | datetime, once: Idempotency | None = None
+        self,
+        actor: Actor,
+        key_id: str,
+        grace: int | datetime,
+        once: Idempotency | None = None,
+        reach: Reach = EVERYTHING,
     ) -> KeyInfo:
         """Give a key a new secret; its old ones keep working for `grace` seconds, or until then."""
         now = self._transactions.now()
@@ -249,7 +272,8 @@ class KeyRing:
         async with self._transactions.change() as connection:
             if once and (made := await once.before(connection, self._transactions)):
                 return await self._again(connection, made)
-            old = await the_key(connection, key_id, self._kinds)
+            old = await the_key(connection, key_id, self._kinds, reach)
+            _refuse_foreign(old, reach)
             state = key_state(old, now)
             if state in {"archived", "expired"}:
                 raise InvalidRequestError(f"This API key is {state} and cannot be rotated.")
@@ -292,13 +316,25 @@ def expires_soon(key: KeyInfo, now: datetime) -> bool:
 
 
 async def the_key(
-    connection: "AsyncConnection", key_id: str, kinds: Collection[KeyKind] = ORDINARY
+    connection: "AsyncConnection",
+    key_id: str,
+    kinds: Collection[KeyKind] = ORDINARY,
+    reach: Reach = EVERYTHING,
 ) -> ApiKey:
-    """Find a key by its id, or raise `NotFoundError`."""
+    """Find a key within reach by its id, or raise `NotFoundError`."""
     key = await find_key(connection, key_id) if key_id.startswith("apikey_") else None
-    if key is None or key.id != key_id or key.kind not in kinds:
+    is_one = key is not None and key.id == key_id and key.kind in kinds
+    if key is None or not is_one or not reach.sees(key.workspace_id):
         raise NotFoundError(f"API key {shortened(key_id)} not found.")
     return key
+
+
+def _refuse_foreign(key: ApiKey, reach: Reach) -> None:
+    if not reach.changes_key_of(key.created_by, key.workspace_id):
+        raise PermissionError_(
+            "Only its creator, and administrators of its workspace or of the organization, can "
+            "change this key"
+        )
 
 
 async def _workspace(connection: "AsyncConnection", params: CreateKeyParams) -> str | None:

@@ -8,6 +8,7 @@ import msgspec
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.limits.rate_limits import BATCH, CALL_GROUPS, LimitType
 from antiphon.core.limits.values import Scope
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.admin.workspaces import refuse_archived, the_workspace
@@ -158,11 +159,16 @@ class RateLimits:
         return tuple(info for info in infos if info.limits)
 
     async def of_workspace(
-        self, wanted: str, group_type: str | None = None, *, include_inherited: bool = False
+        self,
+        wanted: str,
+        group_type: str | None = None,
+        *,
+        include_inherited: bool = False,
+        reach: Reach = EVERYTHING,
     ) -> tuple[WorkspaceRateLimitInfo, ...]:
         """List the limits of a workspace, with `include_inherited` also the organization's."""
         async with self._transactions.read() as connection:
-            await the_workspace(connection, wanted)
+            await the_workspace(connection, wanted, reach)
             directory = await read_directory(connection)
         infos = [
             self._workspace_info(directory, wanted, group, inherited=include_inherited)
@@ -170,10 +176,10 @@ class RateLimits:
         ]
         return tuple(info for info in infos if info.limits)
 
-    async def of_key(self, wanted: str) -> tuple[KeyRateLimitInfo, ...]:
+    async def of_key(self, wanted: str, reach: Reach = EVERYTHING) -> tuple[KeyRateLimitInfo, ...]:
         """List the limits of a key."""
         async with self._transactions.read() as connection:
-            await the_key(connection, wanted)
+            await the_key(connection, wanted, reach=reach)
             directory = await read_directory(connection)
         infos = [self._key_info(directory, wanted, group) for group in self._groups(directory)]
         return tuple(info for info in infos if info.limits)

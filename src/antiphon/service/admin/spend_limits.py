@@ -12,11 +12,12 @@ from antiphon.core.ids import ID_ENTROPY, spend_limit_id
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.spend import TIER_PERIOD, exceeds_tier
 from antiphon.core.limits.values import Scope
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change, moment
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.settings import LimitSettings
-from antiphon.store.accounts import KeyStatus
+from antiphon.store.accounts import KeyStatus, find_key
 from antiphon.store.directory import read_directory
 from antiphon.store.limits import (
     SpendLimit,
@@ -47,17 +48,24 @@ class SpendLimits:
         self._settings = settings
 
     async def all(
-        self, scopes: Collection[str] = (), workspace_id: str | None = None
+        self,
+        scopes: Collection[str] = (),
+        workspace_id: str | None = None,
+        reach: Reach = EVERYTHING,
     ) -> tuple[SpendLimitInfo, ...]:
         """List the spend limits, the newest first and the cap of the server last.
 
-        `scopes` (types) and `workspace_id` filter them. Raises `NotFoundError` for an unknown
-        workspace.
+        `scopes` (types) and `workspace_id` filter them. Those of the organization are within every
+        reach. Raises `NotFoundError` for an unknown workspace.
         """
         async with self._transactions.read() as connection:
             if workspace_id is not None:
-                await the_workspace(connection, workspace_id)
-            limits = [spend_limit_info(one) for one in await list_spend_limits(connection)]
+                await the_workspace(connection, workspace_id, reach)
+            limits = [
+                spend_limit_info(one)
+                for one in await list_spend_limits(connection)
+                if await _is_seen(connection, one, reach)
+            ]
             found = [*reversed(limits), *await self._cap(connection)]
         return tuple(
             one
@@ -66,13 +74,16 @@ class SpendLimits:
             and workspace_id in {None, one.scope.get("workspace_id")}
         )
 
-    async def one(self, wanted: str) -> SpendLimitInfo:
-        """Return a spend limit. Raises `NotFoundError`."""
+    async def one(self, wanted: str, reach: Reach = EVERYTHING) -> SpendLimitInfo:
+        """Return a spend limit. Raises `NotFoundError`, also for one out of reach."""
         async with self._transactions.read() as connection:
             for cap in await self._cap(connection):
                 if cap.id == wanted:
                     return cap
-            return spend_limit_info(await _the_limit(connection, wanted))
+            limit = await _the_limit(connection, wanted)
+            if not await _is_seen(connection, limit, reach):
+                raise _no_limit(wanted)
+            return spend_limit_info(limit)
 
     async def _cap(self, connection: "AsyncConnection") -> tuple[SpendLimitInfo, ...]:
         """Return the cap of the organization in the settings, if there is one."""
@@ -209,7 +220,20 @@ async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
     for limit in await list_spend_limits(connection):
         if limit.id == wanted:
             return limit
-    raise NotFoundError(f"Spend limit {shortened(wanted)} not found.")
+    raise _no_limit(wanted)
+
+
+def _no_limit(wanted: str) -> NotFoundError:
+    return NotFoundError(f"Spend limit {shortened(wanted)} not found.")
+
+
+async def _is_seen(connection: "AsyncConnection", limit: SpendLimit, reach: Reach) -> bool:
+    if reach is EVERYTHING or limit.scope == Scope.ORGANIZATION:
+        return True
+    if limit.scope == Scope.WORKSPACE:
+        return reach.sees(limit.scope_id)
+    key = await find_key(connection, limit.scope_id)
+    return key is not None and reach.sees(key.workspace_id)
 
 
 async def _refuse_archived(connection: "AsyncConnection", limit: SpendLimit) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import workspace_id
 from antiphon.core.pagination import IdCursor, page_by_ids
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import DEFAULT_COLOR
 from antiphon.service.admin.people import the_user
 from antiphon.service.admin.transactions import (
@@ -71,8 +72,9 @@ class Workspaces:
         include_archived: bool = False,
         include_default: bool = False,
         ids: Collection[str] = (),
+        reach: Reach = EVERYTHING,
     ) -> Listing:
-        """List workspaces, the newest first."""
+        """List the workspaces within reach, the newest first."""
         async with self._transactions.read() as connection:
             workspaces = await list_workspaces(connection)
         shown = {
@@ -82,13 +84,13 @@ class Workspaces:
             and (include_default or not one.is_default)
             and (not ids or one.id in ids)
         }
-        infos = {one.id: workspace_info(one) for one in workspaces}
+        infos = {one.id: workspace_info(one) for one in workspaces if reach.sees(one.id)}
         return page_by_ids(infos, cursor, lambda info: info.id in shown)
 
-    async def one(self, wanted: str) -> WorkspaceInfo:
-        """Return a workspace. Raises `NotFoundError`."""
+    async def one(self, wanted: str, reach: Reach = EVERYTHING) -> WorkspaceInfo:
+        """Return a workspace. Raises `NotFoundError`, also for one out of reach."""
         async with self._transactions.read() as connection:
-            return workspace_info(await the_workspace(connection, wanted))
+            return workspace_info(await the_workspace(connection, wanted, reach))
 
     async def create(self, actor: Actor, params: CreateWorkspaceParams) -> WorkspaceInfo:
         """Create a workspace; at most 100 may be unarchived."""
@@ -250,10 +252,12 @@ def _change(action: str, old: Workspace, new: Workspace) -> Change:
     return Change(action, workspace_info(old), workspace_info(new))
 
 
-async def the_workspace(connection: "AsyncConnection", wanted: str) -> Workspace:
-    """Find a workspace, or raise `NotFoundError`."""
+async def the_workspace(
+    connection: "AsyncConnection", wanted: str, reach: Reach = EVERYTHING
+) -> Workspace:
+    """Find a workspace within reach, or raise `NotFoundError`."""
     workspace = await find_workspace(connection, wanted)
-    if workspace is None:
+    if workspace is None or not reach.sees(workspace.id):
         raise NotFoundError(f"Workspace {shortened(wanted)} not found.")
     return workspace
 
