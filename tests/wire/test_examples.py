@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.wire import batches
+from antiphon.wire import batches, console
 from antiphon.wire.admin import keys, limits, organizations, versions
 from antiphon.wire.admin.reports import CostReport, UsageReport
 from antiphon.wire.decoding import BodyDecoder
@@ -31,6 +31,11 @@ REQUESTS: dict[str, Any] = {
     "change_spend_limit": limits.UpdateSpendLimitParams,
     "change_user": organizations.UpdateUserParams,
     "change_workspace": organizations.UpdateWorkspaceParams,
+    "console_accept": console.AcceptByLinkParams,
+    "console_link": console.SignInByLinkParams,
+    "console_password": console.ChangePasswordParams,
+    "console_set_up": console.SetUpParams,
+    "console_sign_in": console.SignInParams,
     "create_batch": batches.CreateBatchParams,
     "create_invite": organizations.CreateInviteParams,
     "create_key": keys.CreateKeyParams,
@@ -51,6 +56,9 @@ ANSWERS: dict[str, Any] = {
     "batch_deleted": batches.DeletedBatch,
     "batch_page": batches.BatchPage,
     "result": batches.BatchResult,
+    "console_info": console.ConsoleInfo,
+    "console_session": console.SessionInfo,
+    "console_session_deleted": console.SessionDeleted,
     "audit_entry": organizations.AuditInfo,
     "balance": limits.BalanceInfo,
     "invite": organizations.InviteInfo,

@@ -13,6 +13,7 @@ from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.ids import hash_secret
 from antiphon.core.parking import Parking
 from antiphon.service.accounts import Accounts
+from antiphon.service.console.sessions import SignedIn
 from antiphon.store.accounts import ApiKey, KeyKind
 from antiphon.store.directory import Directory
 from antiphon.wire.messages import ServiceTier
@@ -25,11 +26,14 @@ class Caller(msgspec.Struct, frozen=True):
 
     A request of an admin key concerns the organization, so it has no workspace. `directory` is the
     state of the accounts at authentication; every decision about the request uses it.
+
+    A user of the Console has a `session` instead of a key; the id of `key` is then empty.
     """
 
     key: ApiKey
     workspace_id: str | None
     directory: Directory
+    session: SignedIn | None = None
 
     @property
     def key_id(self) -> str:
@@ -64,6 +68,10 @@ class RequestContext(msgspec.Struct, frozen=True):
     def tier(self) -> ServiceTier:
         """The tier that is told and billed."""
         return "standard" if self.batch_id is None else "batch"
+
+
+class NoKeyError(AuthenticationError):
+    """A request without a key."""
 
 
 class Access:
@@ -115,12 +123,12 @@ class Access:
 def credential(api_key: str | None, authorization: str | None) -> tuple[str, str]:
     """Return the secret of a request, and the message for an unknown one.
 
-    Raises `AuthenticationError` for a request without a secret.
+    Raises `NoKeyError` for a request without a secret.
     """
     if api_key is not None:
         return api_key, "invalid x-api-key"
     if authorization is None:
-        raise AuthenticationError("x-api-key header is required")
+        raise NoKeyError("x-api-key header is required")
     scheme, secret = authorization[: len(BEARER)], authorization[len(BEARER) :].strip()
     if scheme.lower() != BEARER:
         raise AuthenticationError("Invalid authentication credentials")

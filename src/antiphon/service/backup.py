@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from anyio import to_thread
 
+from antiphon.store.console import drop_sessions_and_links
 from antiphon.store.data_folder import JOURNAL_FOLDER, database_path, mark_used
 from antiphon.store.database.copies import (
     copy_database,
@@ -66,6 +67,8 @@ async def back_up(data_dir: Path, target: Path) -> int:
 async def restore(data_dir: Path, source: Path, *, replace: bool) -> Restored:
     """Make a backup the database of a data folder; the folder's journals stay.
 
+    Sessions of the Console and one-time links are not restored.
+
     Raises `StoreError` for a file that is no backup, for a folder that a server uses, and for one
     that has a database, unless `replace` is true; that database is then renamed.
     """
@@ -77,10 +80,12 @@ async def restore(data_dir: Path, source: Path, *, replace: bool) -> Restored:
         remove_copy(restoring)
         create_copy(restoring)
         try:
-            async with _copied(source, restoring) as database, database.read() as connection:
+            async with _copied(source, restoring) as database, database.write() as connection:
                 if await find_organization(connection) is None:
                     raise StoreError(f"{source} is no backup of Antiphon")
                 last = await last_started_at(connection)
+                # A session may have ended and a link may have been used since the backup.
+                await drop_sessions_and_links(connection)
             await to_thread.run_sync(finish_copy, restoring)
             replaced = await to_thread.run_sync(put_in_place, restoring, path)
         finally:

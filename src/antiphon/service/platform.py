@@ -26,6 +26,7 @@ from antiphon.service.admin.transactions import SERVER, AdminTransactions
 from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.opening import OpenBatches, open_batches
 from antiphon.service.caching import PromptCaching
+from antiphon.service.console.console import Console, open_console
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.database_watch import DatabaseWatch
 from antiphon.service.installation import opened_database, signing_key_of
@@ -56,9 +57,9 @@ if TYPE_CHECKING:
 class Platform:
     """The use cases, and the parts that they share. `stopping` is set by the signal to stop.
 
-    `first_key` makes the first key and returns it with its secret, while no request has used it.
-    `ignored` are the settings of first keys (`api_key`, `admin_key`) without an effect: other keys
-    were there before.
+    `console` is `None` where the settings switch it off. `first_key` makes the first key and
+    returns it with its secret, while no request has used it. `ignored` are the settings of first
+    keys (`api_key`, `admin_key`) without an effect: other keys were there before.
     """
 
     settings: Settings
@@ -74,6 +75,7 @@ class Platform:
     ledger: Ledger
     reports: Reports
     administration: Administration
+    console: Console | None
     first_key: Callable[[], Awaitable[KeyInfo | None]]
     ignored: tuple[str, ...]
     entropy: Callable[[int], bytes]
@@ -153,7 +155,8 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             mark_used(settings.data_dir, name)
         transactions = AdminTransactions(database, entropy, now)
         signing_key = await signing_key_of(database, entropy)
-        accounts = Accounts(database, await database.watch())
+        signal = await database.watch()
+        accounts = Accounts(database, signal)
         access = Access(accounts, now)
         keys = KeyRing(transactions)
         ignored = await _chosen_keys(keys, access, settings)
@@ -173,6 +176,18 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         )
         uses = KeyUsage(database, now)
         await stack.enter_async_context(uses.writing())
+        console = None
+        if settings.console.enabled:
+            console = await stack.enter_async_context(
+                open_console(
+                    settings.console,
+                    database,
+                    signal,
+                    accounts=accounts,
+                    transactions=transactions,
+                    signing_key=signing_key,
+                )
+            )
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
         models = Models(sources, settings.data_dir / ENGINES_FOLDER, open_engine, settings.limits)
@@ -224,6 +239,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 lambda: models.groups,
                 cancelled=batches.stop,
             ),
+            console=console,
             first_key=partial(keys.first_to_show, SERVER),
             ignored=ignored,
             entropy=entropy,

@@ -11,6 +11,7 @@ from antiphon.core.ids import invite_id, user_id
 from antiphon.core.pagination import IdCursor, page_by_ids
 from antiphon.service.admin.transactions import (
     COMMAND_LINE,
+    USER,
     Actor,
     AdminTransactions,
     Change,
@@ -19,6 +20,8 @@ from antiphon.service.admin.transactions import (
     readable,
 )
 from antiphon.service.admin.views import member_change
+from antiphon.service.console.links import link_to, make_link
+from antiphon.store.console import LinkKind, drop_links
 from antiphon.store.organizations import (
     Invite,
     User,
@@ -133,10 +136,15 @@ class People:
         async with self._transactions.read() as connection:
             return invite_info(await _the_invite(connection, wanted), self._transactions.now())
 
-    async def send_invite(self, actor: Actor, params: CreateInviteParams) -> InviteInfo:
-        """Create an invite for an address without a user and without a pending invite."""
+    async def send_invite(
+        self, actor: Actor, params: CreateInviteParams, base_url: str | None = None
+    ) -> InviteInfo:
+        """Create an invite for an address without a user and without a pending invite.
+
+        With `base_url`, the address of the Console, it has a link by which the person accepts.
+        """
         now = self._transactions.now()
-        email = _address(params.email)
+        email = stored_address(params.email)
         async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
             for other in await list_invites(connection):
@@ -154,6 +162,11 @@ class People:
             )
             await add_invite(connection, invite)
             info = invite_info(invite, now)
+            if base_url is not None:
+                token = await make_link(
+                    connection, self._transactions, LinkKind.INVITE, invite.expires_at, invite.id
+                )
+                info = replace(info, link=link_to(base_url, LinkKind.INVITE, token))
             await self._transactions.note(connection, actor, Change("invite.create", after=info))
         return info
 
@@ -166,12 +179,16 @@ class People:
             if status in {"accepted", "deleted"}:
                 raise InvalidRequestError(f"This invite is {status} and cannot be deleted.")
             await end_invite(connection, invite.id, deleted_at=now)
+            await drop_links(connection, LinkKind.INVITE, invite.id)
             change = Change("invite.delete", invite_info(invite, now))
             await self._transactions.note(connection, actor, change)
         return Deleted(id=invite.id, type="invite_deleted")
 
     async def accept(self, actor: Actor, wanted: str, name: str) -> UserInfo:
-        """Turn a pending invite into a user."""
+        """Turn a pending invite into a user.
+
+        An actor of the type `user` without an id is the person who is invited.
+        """
         now = self._transactions.now()
         async with self._transactions.change() as connection:
             invite = await _the_invite(connection, wanted)
@@ -180,14 +197,27 @@ class People:
                 raise InvalidRequestError(f"This invite is {status} and cannot be accepted.")
             await _refuse_members(connection, invite.email)
             await end_invite(connection, invite.id, accepted_at=now)
+            await drop_links(connection, LinkKind.INVITE, invite.id)
             return await self._add(connection, actor, invite.email, name, invite.role)
 
     async def add(self, actor: Actor, email: str, name: str, role: str) -> UserInfo:
-        """Create a user without an invite; the command line can create admins."""
-        email = _address(email)
+        """Create a user without an invite; the command line and the setup can create admins.
+
+        An actor of the type `user` without an id is the new user.
+        """
+        email = stored_address(email)
         async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
             return await self._add(connection, actor, email, name, role)
+
+    async def make_admin(self, actor: Actor, user: User) -> UserInfo:
+        """Give a user the role of an admin, as the setup does."""
+        async with self._transactions.change() as connection:
+            changed = replace(user, role=ADMIN)
+            await change_role(connection, user.id, ADMIN)
+            change = Change("user.update", user_info(user), user_info(changed))
+            await self._transactions.note(connection, actor, change)
+        return user_info(changed)
 
     async def _add(
         self, connection: "AsyncConnection", actor: Actor, email: str, name: str, role: str
@@ -200,6 +230,8 @@ class People:
             added_at=self._transactions.now(),
         )
         await add_user(connection, user)
+        if actor.type == USER and actor.id is None:
+            actor = replace(actor, id=user.id)
         change = Change("user.create", after=user_info(user))
         await self._transactions.note(connection, actor, change)
         return user_info(user)
@@ -253,7 +285,7 @@ async def _the_invite(connection: "AsyncConnection", wanted: str) -> Invite:
     return invite
 
 
-def _address(email: str) -> str:
+def stored_address(email: str) -> str:
     """Return an address as it is stored. Raises `InvalidRequestError` for invisible characters.
 
     Addresses are compared, so unlike names they may not hold joiners.

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
 
 # Fields of answers that an audit entry never holds.
-_SECRETS = ("secret",)
+_SECRETS = ("secret", "link")
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """The author of a change: an admin key, the command line, or the server itself."""
+    """The author of a change: an admin key, a user, the command line, or the server itself."""
 
     type: str
     id: str | None = None
@@ -36,6 +36,8 @@ class Actor(msgspec.Struct, frozen=True):
         return {"type": self.type, "id": self.id}
 
 
+# The type of an actor who has signed in.
+USER = "user"
 COMMAND_LINE = Actor("command_line")
 # The author of changes that a server makes at start, by its settings.
 SERVER = Actor("server")

@@ -82,7 +82,7 @@ class BatchProgress(msgspec.Struct, frozen=True):
 def owner_of(caller: Caller) -> BatchOwner:
     """Return the owner of the batches of a caller."""
     workspace_id = None if caller.in_default_workspace else caller.workspace_id
-    return BatchOwner(workspace_id, caller.key_id, caller.key.created_by)
+    return BatchOwner(workspace_id, caller.key_id or None, caller.key.created_by)
 
 
 class Batches:

@@ -68,7 +68,7 @@ class CreateUserParams(Param, kw_only=True, frozen=True):
 
 
 class InviteInfo(AnswerStruct, kw_only=True, frozen=True):
-    """An invitation to become a user."""
+    """An invitation to become a user. Its `link` is shown once, to whoever has created it."""
 
     id: str
     type: Literal["invite"] = "invite"
@@ -79,6 +79,7 @@ class InviteInfo(AnswerStruct, kw_only=True, frozen=True):
     expires_at: str
     accepted_at: str | None
     rbac_group_ids: tuple[str, ...] = ()
+    link: str | UnsetType = UNSET
 
 
 class CreateInviteParams(Param, kw_only=True, frozen=True):

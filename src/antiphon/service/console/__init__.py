@@ -1,0 +1,1 @@
+"""The use cases of the Console: signing in and out, sessions, passwords, one-time links."""

@@ -1,0 +1,177 @@
+"""Sessions of browsers: found in memory, ended at once in every process, as keys are."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from antiphon.core.ids import SECRET_ENTROPY, hash_secret, make_secret
+from antiphon.core.permissions import Permission, Reach, permissions_of, reach_of
+from antiphon.service.accounts import Kept, LastUses
+from antiphon.store.console import (
+    StoredSession,
+    add_session,
+    end_session,
+    has_passwords,
+    keep_newest,
+    last_use_of,
+    list_sessions,
+    note_session_use,
+    remove_ended,
+)
+from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.database import Database
+from antiphon.store.organizations import User, list_users
+from antiphon.store.workspaces import list_all_members, list_workspaces
+
+# A user has so many browsers; a new session beyond them ends the oldest one.
+MOST_OF_A_USER = 20
+# The last use of a session in the database may be so much behind.
+NOTED_EVERY = timedelta(minutes=1)
+# How long a session that began with a link may set a password without the current one.
+RENEWS_FOR = timedelta(minutes=15)
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """A session, its user, and what the user may do now."""
+
+    stored: StoredSession
+    user: User
+    memberships: Mapping[str, str]
+    permissions: frozenset[Permission]
+    reach: Reach
+
+
+class SessionLife(msgspec.Struct, frozen=True):
+    """How long a session lasts without use, and at most."""
+
+    idle: timedelta
+    longest: timedelta
+
+
+class NewSession(msgspec.Struct, frozen=True):
+    """The token of a new session, which its browser keeps, and how long it lasts at most."""
+
+    token: str
+    longest: timedelta
+
+
+class ConsoleState(msgspec.Struct, frozen=True):
+    """All sessions by their digests, and whether anybody can sign in by a password."""
+
+    sessions: Mapping[bytes, SignedIn]
+    has_passwords: bool
+
+
+class Sessions:
+    """Finds sessions by the tokens of cookies.
+
+    All sessions are in memory, so a token that is unknown costs a look-up and no query. What has
+    ended stays ended if the clock is set back: the latest moment that a request has seen decides.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        signal: ChangeSignal,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+        life: SessionLife,
+    ) -> None:
+        self._database = database
+        self._kept = Kept[ConsoleState](database, signal, _read_state)
+        self._now = now
+        self._latest = now()
+        self._entropy = entropy
+        self._life = life
+        self._uses: dict[bytes, datetime] = {}
+        self._of: ConsoleState | None = None
+        self.usage = LastUses[bytes](database, now, note_session_use, "sessions")
+
+    async def find(self, token: str) -> SignedIn | None:
+        """Return the session of a token, and note its use; `None` for an ended or unknown one.
+
+        Raises `StoreError`.
+        """
+        now = self._latest = max(self._latest, self._now())
+        state = await self._kept.current()
+        if state is not self._of:
+            self._of = state
+            self._uses = {one: at for one, at in self._uses.items() if one in state.sessions}
+        digest = hash_secret(token)
+        found = state.sessions.get(digest)
+        if found is None or found.stored.ends_at <= now:
+            return None
+        used = self._uses.get(digest, found.stored.last_used_at)
+        if used + self._life.idle <= now:
+            told = await self._told_use(digest)
+            if told is None or told + self._life.idle <= now:
+                return None
+            used = told
+        if used + NOTED_EVERY <= now or digest not in self._uses:
+            self._uses[digest] = now
+            self.usage.note(digest)
+        return found
+
+    async def setup_needed(self) -> bool:
+        """Return whether nobody can sign in yet. Raises `StoreError`."""
+        return not (await self._kept.current()).has_passwords
+
+    async def _told_use(self, digest: bytes) -> datetime | None:
+        """Return the last use that any process has told: another one may have served it."""
+        async with self._database.read() as connection:
+            return await last_use_of(connection, digest)
+
+    async def open(
+        self,
+        connection: AsyncConnection,
+        user_id: str,
+        *,
+        by_link: bool = False,
+        instead_of: str | None = None,
+    ) -> NewSession:
+        """Begin a session with a new token, in the transaction of `connection`.
+
+        The session of the browser until now, `instead_of`, ends.
+        """
+        now = self._now()
+        await remove_ended(connection, now, now - self._life.idle)
+        if instead_of is not None:
+            await end_session(connection, hash_secret(instead_of))
+        token = make_secret(self._entropy(SECRET_ENTROPY), "")
+        session = StoredSession(
+            digest=hash_secret(token),
+            user_id=user_id,
+            created_at=now,
+            last_used_at=now,
+            ends_at=now + self._life.longest,
+            renews_until=now + RENEWS_FOR if by_link else None,
+        )
+        await add_session(connection, session)
+        await keep_newest(connection, user_id, MOST_OF_A_USER)
+        return NewSession(token, self._life.longest)
+
+
+async def _read_state(connection: AsyncConnection) -> ConsoleState:
+    """Read all sessions, with their users and what these may do now."""
+    sessions = await list_sessions(connection)
+    if not sessions:
+        return ConsoleState({}, await has_passwords(connection))
+    default = next(one.id for one in await list_workspaces(connection) if one.is_default)
+    memberships: dict[str, dict[str, str]] = {}
+    for member in await list_all_members(connection):
+        memberships.setdefault(member.user_id, {})[member.workspace_id] = member.workspace_role
+    users = {user.id: user for user in await list_users(connection)}
+    found = {}
+    for session in sessions:
+        user = users[session.user_id]
+        their = memberships.get(user.id, {})
+        found[session.digest] = SignedIn(
+            stored=session,
+            user=user,
+            memberships=their,
+            permissions=permissions_of(user.role),
+            reach=reach_of(user.role, user.id, their, default),
+        )
+    return ConsoleState(found, await has_passwords(connection))

@@ -1,0 +1,93 @@
+"""Requests and answers of the Console: signing in, sessions, passwords. All are our own."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from antiphon.wire.admin.organizations import (
+    Email,
+    OrganizationInfo,
+    PersonName,
+    UserInfo,
+    WorkspaceRole,
+)
+from antiphon.wire.base import AnswerStruct, Param
+
+# A password that is to be set. Its characters are free (NIST SP 800-63B).
+NewPassword: TypeAlias = Annotated[str, Meta(min_length=10, max_length=1024)]
+# A password as somebody types it at sign-in: a wrong one of any length is just wrong.
+GivenPassword: TypeAlias = Annotated[str, Meta(max_length=1024)]
+# The token of a one-time link.
+Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class SetUpParams(Param, kw_only=True, frozen=True):
+    """The first administrator, by the link that a new server prints."""
+
+    token: Token
+    email: Email
+    name: PersonName
+    password: NewPassword
+
+
+class SignInParams(Param, kw_only=True, frozen=True):
+    email: Annotated[str, Meta(max_length=254)]
+    password: GivenPassword
+
+
+class SignInByLinkParams(Param, kw_only=True, frozen=True):
+    token: Token
+
+
+class AcceptByLinkParams(Param, kw_only=True, frozen=True):
+    """The name and the password of an invited person, by the link of the invite."""
+
+    token: Token
+    name: PersonName
+    password: NewPassword
+
+
+class ChangePasswordParams(Param, kw_only=True, frozen=True):
+    """A session that has just begun with a link needs no `current_password`."""
+
+    current_password: GivenPassword | None = None
+    new_password: NewPassword
+
+
+class OidcInfo(AnswerStruct, kw_only=True, frozen=True):
+    """The OpenID provider by which people can sign in."""
+
+    name: str
+
+
+class ConsoleInfo(AnswerStruct, kw_only=True, frozen=True):
+    """What a page needs to know before anybody has signed in."""
+
+    type: Literal["console"] = "console"
+    version: str
+    setup_needed: bool
+    oidc: OidcInfo | None = None
+
+
+class SessionWorkspace(AnswerStruct, kw_only=True, frozen=True):
+    """A workspace in which a session can act; the role is `null` without a membership."""
+
+    id: str
+    name: str
+    workspace_role: WorkspaceRole | None
+    is_default: bool
+
+
+class SessionInfo(AnswerStruct, kw_only=True, frozen=True):
+    """A signed-in user, and what the user may do. `expires_at` is the latest end."""
+
+    type: Literal["session"] = "session"
+    user: UserInfo
+    organization: OrganizationInfo
+    permissions: tuple[str, ...]
+    workspaces: tuple[SessionWorkspace, ...]
+    expires_at: str
+
+
+class SessionDeleted(AnswerStruct, kw_only=True, frozen=True):
+    type: Literal["session_deleted"] = "session_deleted"
