@@ -1,8 +1,9 @@
 """The whole route table, and the application around it.
 
-A row holds everything specific to an endpoint: method, path, the kind of key, the type of the body,
-the parameters of the query, and the handler. `server.http.dispatch` handles every request by its
-row; `docs/how-to/add-an-endpoint.md` shows how to add one.
+A row holds everything specific to an endpoint: method, path, the kind of key, the permission that a
+user of the Console needs, the type of the body, the parameters of the query, and the handler.
+`server.http.dispatch` handles every request by its row; `docs/how-to/add-an-endpoint.md` shows how
+to add one.
 """
 
 from typing import Final
@@ -18,13 +19,16 @@ from antiphon.server.admin.reports import COST_QUERY, USAGE_QUERY, ReportEndpoin
 from antiphon.server.admin.workspaces import WorkspaceEndpoints
 from antiphon.server.batches import BatchEndpoints
 from antiphon.server.call_limits import CallLimit
+from antiphon.server.console import ConsoleEndpoints
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
 from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
 from antiphon.server.http.routing import Handler, Route, Router
 from antiphon.server.messages import MessageEndpoints
 from antiphon.server.models import ModelEndpoints
+from antiphon.service.console.console import Console
 from antiphon.service.platform import Platform
+from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.keys import CreateKeyParams, RotateKeyParams, UpdateKeyParams
 from antiphon.wire.admin.limits import (
@@ -52,7 +56,8 @@ ORGANIZATIONS_PATH = "/v1/organizations"
 
 def build_app(platform: Platform) -> ASGIApp:
     """Return the ASGI application over an open platform."""
-    dispatch = Dispatcher(platform.access, platform.uses, platform.settings)
+    sessions = None if platform.console is None else platform.console.access
+    dispatch = Dispatcher(platform.access, platform.uses, platform.settings, sessions)
     return Boundary(Router(routes(platform), dispatch), platform.entropy)
 
 
@@ -63,20 +68,36 @@ def routes(platform: Platform) -> tuple[Route, ...]:
     limits, count_limit = messages.add_message_limits, CallLimit(platform.admitter, TOKEN_COUNT)
     return (
         Route(
-            "POST /v1/messages", API, create, body=MESSAGE_BODY, query=ANY_QUERY, on_refusal=limits
+            "POST /v1/messages",
+            API,
+            create,
+            needs="models.use",
+            body=MESSAGE_BODY,
+            query=ANY_QUERY,
+            on_refusal=limits,
         ),
         Route(
             "POST /v1/messages/count_tokens",
             API,
             count,
+            needs="models.use",
             body=CountTokensParams,
             query=ANY_QUERY,
             on_refusal=count_limit.add_headers,
         ),
         *_batch_routes(platform),
-        Route("GET /v1/models", API, models.list_models, query=OpenQuery(BY_IDS)),
-        Route("GET /v1/models/{model_id:path}", API, models.show_model, query=ANY_QUERY),
+        Route(
+            "GET /v1/models", API, models.list_models, needs="models.read", query=OpenQuery(BY_IDS)
+        ),
+        Route(
+            "GET /v1/models/{model_id:path}",
+            API,
+            models.show_model,
+            needs="models.read",
+            query=ANY_QUERY,
+        ),
         *(route.below(ORGANIZATIONS_PATH) for route in _admin_routes(platform)),
+        *(() if platform.console is None else _console_routes(platform.console, platform.settings)),
         Route("GET /health", OPEN, models.health),
         Route("GET /ready", OPEN, models.ready),
     )
@@ -96,126 +117,267 @@ def _batch_routes(platform: Platform) -> tuple[Route, ...]:
         (f"DELETE {one}", batches.delete, ANY_QUERY),
     )
     return tuple(
-        Route(name, API, limit.counted(handler), query=query, on_refusal=limit.add_headers)
+        Route(
+            name,
+            API,
+            limit.counted(handler),
+            needs="batches.use",
+            query=query,
+            on_refusal=limit.add_headers,
+        )
         for name, handler, query in rows
+    )
+
+
+def _console_routes(console: Console, settings: Settings) -> tuple[Route, ...]:
+    """Return the routes by which people sign in. Their handlers look for a session themselves."""
+    endpoints = ConsoleEndpoints(console, settings)
+    return tuple(
+        Route(name.replace(" ", " /v1/console", 1), OPEN, handler)
+        for name, handler in (
+            ("GET ", endpoints.show_console),
+            ("POST /setup", endpoints.set_up),
+            ("POST /session", endpoints.sign_in),
+            ("GET /session", endpoints.show_session),
+            ("DELETE /session", endpoints.sign_out),
+            ("POST /session/link", endpoints.sign_in_by_link),
+            ("POST /sign_out_everywhere", endpoints.sign_out_everywhere),
+            ("POST /password", endpoints.change_password),
+            ("POST /invites/accept", endpoints.accept_invite),
+        )
     )
 
 
 def _admin_routes(platform: Platform) -> tuple[Route, ...]:
     """Return the routes of the Admin API, by their paths below `/v1/organizations`."""
     administration = platform.administration
-    people, workspaces = PeopleEndpoints(administration), WorkspaceEndpoints(administration)
+    people = PeopleEndpoints(administration, platform.settings.console)
+    workspaces = WorkspaceEndpoints(administration)
     keys, reports = KeyEndpoints(administration), ReportEndpoints(platform.reports)
     rates, spend = RateLimitEndpoints(administration), SpendLimitEndpoints(administration)
     return (
         # server.admin.people
-        Route("GET /me", ADMIN, people.show_organization),
-        Route("GET /users", ADMIN, people.list_users, query=(*BY_IDS, "email", "roles")),
-        Route("GET /users/{user}", ADMIN, people.show_user),
-        Route("POST /users/{user}", ADMIN, people.change_user, body=UpdateUserParams),
-        Route("DELETE /users/{user}", ADMIN, people.remove_user),
+        Route("GET /me", ADMIN, people.show_organization, needs="organization.read"),
+        Route(
+            "GET /users",
+            ADMIN,
+            people.list_users,
+            needs="members.read",
+            query=(*BY_IDS, "email", "roles"),
+        ),
+        Route("GET /users/{user}", ADMIN, people.show_user, needs="members.read"),
+        Route(
+            "POST /users/{user}",
+            ADMIN,
+            people.change_user,
+            needs="members.write",
+            body=UpdateUserParams,
+        ),
+        Route("DELETE /users/{user}", ADMIN, people.remove_user, needs="members.write"),
         Route(
             "GET /invites",
             ADMIN,
             people.list_invites,
+            needs="members.read",
             query=(*BY_IDS, "email", "roles", "statuses"),
         ),
-        Route("POST /invites", ADMIN, people.create_invite, body=CreateInviteParams),
-        Route("GET /invites/{invite}", ADMIN, people.show_invite),
-        Route("DELETE /invites/{invite}", ADMIN, people.delete_invite),
         Route(
-            "POST /invites/{invite}/accept", ADMIN, people.accept_invite, body=AcceptInviteParams
+            "POST /invites",
+            ADMIN,
+            people.create_invite,
+            needs="members.write",
+            body=CreateInviteParams,
         ),
-        Route("GET /audit_log", ADMIN, people.list_audit_entries, query=(*BY_TOKENS, "object_id")),
+        Route("GET /invites/{invite}", ADMIN, people.show_invite, needs="members.read"),
+        Route("DELETE /invites/{invite}", ADMIN, people.delete_invite, needs="members.write"),
+        Route(
+            "POST /invites/{invite}/accept",
+            ADMIN,
+            people.accept_invite,
+            needs="members.write",
+            body=AcceptInviteParams,
+        ),
+        Route(
+            "GET /audit_log",
+            ADMIN,
+            people.list_audit_entries,
+            needs="audit.read",
+            query=(*BY_TOKENS, "object_id"),
+        ),
         # server.admin.workspaces
         Route(
             "GET /workspaces",
             ADMIN,
             workspaces.list_workspaces,
+            needs="workspaces.read",
             query=(*BY_IDS, "include_archived", "include_default", "ids"),
         ),
-        Route("POST /workspaces", ADMIN, workspaces.create_workspace, body=CreateWorkspaceParams),
-        Route("GET /workspaces/{workspace}", ADMIN, workspaces.show_workspace),
+        Route(
+            "POST /workspaces",
+            ADMIN,
+            workspaces.create_workspace,
+            needs="workspaces.write",
+            body=CreateWorkspaceParams,
+        ),
+        Route(
+            "GET /workspaces/{workspace}", ADMIN, workspaces.show_workspace, needs="workspaces.read"
+        ),
         Route(
             "POST /workspaces/{workspace}",
             ADMIN,
             workspaces.update_workspace,
+            needs="workspaces.write",
             body=UpdateWorkspaceParams,
         ),
         Route(
             "POST /workspaces/{workspace}/archive",
             ADMIN,
             workspaces.archive_workspace,
+            needs="workspaces.write",
             body=NoParams,
         ),
-        Route("GET /workspaces/{workspace}/members", ADMIN, workspaces.list_members, query=BY_IDS),
+        Route(
+            "GET /workspaces/{workspace}/members",
+            ADMIN,
+            workspaces.list_members,
+            needs="members.read",
+            query=BY_IDS,
+        ),
         Route(
             "POST /workspaces/{workspace}/members",
             ADMIN,
             workspaces.add_member,
+            needs="members.write",
             body=AddMemberParams,
         ),
-        Route("GET /workspaces/{workspace}/members/{user}", ADMIN, workspaces.show_member),
+        Route(
+            "GET /workspaces/{workspace}/members/{user}",
+            ADMIN,
+            workspaces.show_member,
+            needs="members.read",
+        ),
         Route(
             "POST /workspaces/{workspace}/members/{user}",
             ADMIN,
             workspaces.update_member,
+            needs="members.write",
             body=UpdateMemberParams,
         ),
-        Route("DELETE /workspaces/{workspace}/members/{user}", ADMIN, workspaces.remove_member),
+        Route(
+            "DELETE /workspaces/{workspace}/members/{user}",
+            ADMIN,
+            workspaces.remove_member,
+            needs="members.write",
+        ),
         # server.admin.keys
         Route(
             "GET /api_keys",
             ADMIN,
             keys.list_keys,
+            needs="keys.read",
             query=(*BY_IDS, "status", "workspace_id", "created_by_user_id"),
         ),
-        Route("POST /api_keys", ADMIN, keys.create_key, body=CreateKeyParams),
-        Route("GET /api_keys/{key}", ADMIN, keys.show_key),
-        Route("POST /api_keys/{key}", ADMIN, keys.update_key, body=UpdateKeyParams),
-        Route("POST /api_keys/{key}/rotate", ADMIN, keys.rotate_key, body=RotateKeyParams),
+        Route("POST /api_keys", ADMIN, keys.create_key, needs="keys.write", body=CreateKeyParams),
+        Route("GET /api_keys/{key}", ADMIN, keys.show_key, needs="keys.read"),
+        Route(
+            "POST /api_keys/{key}", ADMIN, keys.update_key, needs="keys.write", body=UpdateKeyParams
+        ),
+        Route(
+            "POST /api_keys/{key}/rotate",
+            ADMIN,
+            keys.rotate_key,
+            needs="keys.write",
+            body=RotateKeyParams,
+        ),
         # server.admin.limits; the id of a limit contains the id of a model, which may have slashes.
         Route(
-            "GET /rate_limits", ADMIN, rates.list_limits, query=(*BY_TOKENS, "group_type", "model")
+            "GET /rate_limits",
+            ADMIN,
+            rates.list_limits,
+            needs="limits.read",
+            query=(*BY_TOKENS, "group_type", "model"),
         ),
-        Route("POST /rate_limits/{limit:path}", ADMIN, rates.set_limits, body=SetLimitsParams),
+        Route(
+            "POST /rate_limits/{limit:path}",
+            ADMIN,
+            rates.set_limits,
+            needs="rate_limits.write",
+            body=SetLimitsParams,
+        ),
         Route(
             "GET /workspaces/{workspace}/rate_limits",
             ADMIN,
             rates.list_workspace_limits,
+            needs="limits.read",
             query=(*BY_TOKENS, "group_type", "include_inherited"),
         ),
         Route(
             "POST /workspaces/{workspace}/rate_limits/{limit:path}",
             ADMIN,
             rates.set_workspace_limits,
+            needs="rate_limits.write",
             body=SetLimitsParams,
         ),
-        Route("GET /api_keys/{key}/rate_limits", ADMIN, rates.list_key_limits, query=BY_TOKENS),
+        Route(
+            "GET /api_keys/{key}/rate_limits",
+            ADMIN,
+            rates.list_key_limits,
+            needs="limits.read",
+            query=BY_TOKENS,
+        ),
         Route(
             "POST /api_keys/{key}/rate_limits/{limit:path}",
             ADMIN,
             rates.set_key_limits,
+            needs="rate_limits.write",
             body=SetLimitsParams,
         ),
         Route(
             "GET /spend_limits",
             ADMIN,
             spend.list_limits,
+            needs="limits.read",
             query=(*BY_TOKENS, "scope_type", "workspace_id"),
         ),
         Route(
             "GET /spend_limits/effective",
             ADMIN,
             spend.list_limits_of_members,
+            needs="spending.read",
             query=(*BY_TOKENS, "period", "user_ids"),
         ),
-        Route("POST /spend_limits", ADMIN, spend.create_limit, body=CreateSpendLimitParams),
-        Route("GET /spend_limits/{limit}", ADMIN, spend.show_limit),
-        Route("POST /spend_limits/{limit}", ADMIN, spend.change_limit, body=UpdateSpendLimitParams),
-        Route("DELETE /spend_limits/{limit}", ADMIN, spend.delete_limit),
-        Route("GET /balances", ADMIN, spend.list_balances, query=(*BY_TOKENS, "scope")),
+        Route(
+            "POST /spend_limits",
+            ADMIN,
+            spend.create_limit,
+            needs="spend_limits.write",
+            body=CreateSpendLimitParams,
+        ),
+        Route("GET /spend_limits/{limit}", ADMIN, spend.show_limit, needs="limits.read"),
+        Route(
+            "POST /spend_limits/{limit}",
+            ADMIN,
+            spend.change_limit,
+            needs="spend_limits.write",
+            body=UpdateSpendLimitParams,
+        ),
+        Route(
+            "DELETE /spend_limits/{limit}", ADMIN, spend.delete_limit, needs="spend_limits.write"
+        ),
+        Route(
+            "GET /balances",
+            ADMIN,
+            spend.list_balances,
+            needs="limits.read",
+            query=(*BY_TOKENS, "scope"),
+        ),
         # server.admin.reports
-        Route("GET /usage_report/messages", ADMIN, reports.show_usage, query=USAGE_QUERY),
-        Route("GET /cost_report", ADMIN, reports.show_costs, query=COST_QUERY),
+        Route(
+            "GET /usage_report/messages",
+            ADMIN,
+            reports.show_usage,
+            needs="usage.read",
+            query=USAGE_QUERY,
+        ),
+        Route("GET /cost_report", ADMIN, reports.show_costs, needs="cost.read", query=COST_QUERY),
     )

@@ -29,6 +29,7 @@ async def test_accepted_invite_makes_a_user(organization: StartOrganization) -> 
         "expires_at": "2026-12-14T12:00:00Z",
         "accepted_at": None,
         "rbac_group_ids": [],
+        "link": invited["link"],
     }
     user = await org.post(f"/invites/{invited['id']}/accept", {"name": "Ada"})
     assert user == {

@@ -2,6 +2,9 @@
 
 from typing import Any, get_args
 
+from msgspec.structs import replace
+
+from antiphon.server.http.browser import session_token
 from antiphon.server.http.requests import Request
 from antiphon.service.access import credential
 from antiphon.service.admin.administration import Administration
@@ -30,21 +33,28 @@ class KeyEndpoints:
             workspace_id=query.one("workspace_id"),
             created_by_user_id=query.one("created_by_user_id"),
         )
-        return await self._keys.all(query.by_ids(), wanted)
+        return await self._keys.all(query.by_ids(), wanted, request.reach)
 
     async def create_key(self, request: Request[CreateKeyParams]) -> KeyInfo:
-        return await self._keys.create(request.actor, request.params, _idempotency(request))
+        params, session = request.params, request.caller.session
+        if session is not None and params.created_by_user_id is None:
+            params = replace(params, created_by_user_id=session.user.id)
+        return await self._keys.create(
+            request.actor, params, _idempotency(request), reach=request.reach
+        )
 
     async def show_key(self, request: Request[None]) -> KeyInfo:
-        return await self._keys.one(request.path("key"))
+        return await self._keys.one(request.path("key"), request.reach)
 
     async def update_key(self, request: Request[UpdateKeyParams]) -> KeyInfo:
-        return await self._keys.update(request.actor, request.path("key"), request.params)
+        return await self._keys.update(
+            request.actor, request.path("key"), request.params, request.reach
+        )
 
     async def rotate_key(self, request: Request[RotateKeyParams]) -> KeyInfo:
         grace_s = request.params.grace_period_seconds
         return await self._keys.rotate(
-            request.actor, request.path("key"), grace_s, _idempotency(request)
+            request.actor, request.path("key"), grace_s, _idempotency(request), request.reach
         )
 
 
@@ -54,6 +64,9 @@ def _idempotency(request: Request[Any]) -> Idempotency | None:
     name = header(b"idempotency-key")
     if name is None:
         return None
-    secret, _ = credential(header(b"x-api-key"), header(b"authorization"))
+    if request.caller.session is None:
+        secret, _ = credential(header(b"x-api-key"), header(b"authorization"))
+    else:
+        secret = session_token(request.exchange) or ""
     path: str = request.exchange.scope["path"]
     return Idempotency(name, path.encode() + b"\0" + request.body, secret)

@@ -48,6 +48,7 @@ class RateLimitEndpoints:
             request.path("workspace"),
             query.choice("group_type", _GROUP_TYPES),
             include_inherited=query.flag("include_inherited"),
+            reach=request.reach,
         )
         return page_by_tokens(found, query.by_tokens(whole=True))
 
@@ -58,7 +59,7 @@ class RateLimitEndpoints:
         return await self._limits.set_for_workspace(request.actor, limit_of, request.params.limits)
 
     async def list_key_limits(self, request: Request[None]) -> TokenListing:
-        found = await self._limits.of_key(request.path("key"))
+        found = await self._limits.of_key(request.path("key"), request.reach)
         return page_by_tokens(found, request.query.by_tokens(whole=True))
 
     async def set_key_limits(self, request: Request[SetLimitsParams]) -> KeyRateLimitInfo:
@@ -76,7 +77,7 @@ class SpendLimitEndpoints:
     async def list_limits(self, request: Request[None]) -> TokenListing:
         query = request.query
         scopes = query.many("scope_type", _SPEND_SCOPES)
-        found = await self._limits.all(scopes, query.one("workspace_id"))
+        found = await self._limits.all(scopes, query.one("workspace_id"), request.reach)
         return page_by_tokens(found, query.by_tokens())
 
     async def create_limit(self, request: Request[CreateSpendLimitParams]) -> SpendLimitInfo:
@@ -96,7 +97,7 @@ class SpendLimitEndpoints:
         return TokenListing(data=tuple(chain.from_iterable(page.data)), next_page=page.next_page)
 
     async def show_limit(self, request: Request[None]) -> SpendLimitInfo:
-        return await self._limits.one(request.path("limit"))
+        return await self._limits.one(request.path("limit"), request.reach)
 
     async def change_limit(self, request: Request[UpdateSpendLimitParams]) -> SpendLimitInfo:
         amount = request.params.amount
@@ -107,5 +108,5 @@ class SpendLimitEndpoints:
 
     async def list_balances(self, request: Request[None]) -> TokenListing:
         query = request.query
-        found = await self._balances.all(query.choice("scope", _BALANCE_SCOPES))
+        found = await self._balances.all(query.choice("scope", _BALANCE_SCOPES), request.reach)
         return page_by_tokens(found, query.by_tokens(whole=True))

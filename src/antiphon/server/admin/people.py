@@ -4,6 +4,7 @@ from typing import get_args
 
 from antiphon.server.http.requests import Request
 from antiphon.service.admin.administration import Administration
+from antiphon.settings import ConsoleSettings
 from antiphon.wire.admin.organizations import (
     AcceptInviteParams,
     CreateInviteParams,
@@ -22,8 +23,9 @@ from antiphon.wire.admin.organizations import (
 class PeopleEndpoints:
     """The endpoints of users and invites, and of the audit log."""
 
-    def __init__(self, administration: Administration) -> None:
+    def __init__(self, administration: Administration, console: ConsoleSettings) -> None:
         self._people = administration.people
+        self._console = console
         self._audit = administration.audit
 
     async def show_organization(self, _: Request[None]) -> OrganizationInfo:
@@ -54,7 +56,9 @@ class PeopleEndpoints:
         )
 
     async def create_invite(self, request: Request[CreateInviteParams]) -> InviteInfo:
-        return await self._people.send_invite(request.actor, request.params)
+        url = self._console.url or request.exchange.base_url
+        base_url = url if self._console.enabled else None
+        return await self._people.send_invite(request.actor, request.params, base_url)
 
     async def show_invite(self, request: Request[None]) -> InviteInfo:
         return await self._people.invite(request.path("invite"))

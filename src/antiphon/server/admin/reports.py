@@ -44,12 +44,13 @@ class ReportEndpoints:
         filters = {
             dimension: query.many(name, values) for name, (dimension, values) in _FILTERS.items()
         }
-        return await self._reports.usage(asked, group_by, filters)
+        return await self._reports.usage(asked, group_by, filters, request.reach)
 
     async def show_costs(self, request: Request[None]) -> CostReport:
         query = request.query
         asked = self._buckets(query, ("1d",))
-        return await self._reports.costs(asked, query.many("group_by", _COST_GROUPS))
+        group_by = query.many("group_by", _COST_GROUPS)
+        return await self._reports.costs(asked, group_by, request.reach)
 
     def _buckets(self, query: Query, widths: tuple[BucketWidth, ...]) -> Buckets:
         width = query.choice("bucket_width", widths)

@@ -28,13 +28,14 @@ class WorkspaceEndpoints:
             include_archived=query.flag("include_archived"),
             include_default=query.flag("include_default"),
             ids=query.many("ids"),
+            reach=request.reach,
         )
 
     async def create_workspace(self, request: Request[CreateWorkspaceParams]) -> WorkspaceInfo:
         return await self._workspaces.create(request.actor, request.params)
 
     async def show_workspace(self, request: Request[None]) -> WorkspaceInfo:
-        return await self._workspaces.one(request.path("workspace"))
+        return await self._workspaces.one(request.path("workspace"), request.reach)
 
     async def update_workspace(self, request: Request[UpdateWorkspaceParams]) -> WorkspaceInfo:
         workspace = request.path("workspace")

@@ -16,11 +16,13 @@ from antiphon.core.errors import (
     MethodNotAllowed,
     NotFoundError,
     OverloadedError,
+    PermissionError_,
     bounded,
     error_detail,
 )
 from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.logs import EventLog
+from antiphon.server.http.browser import CONSOLE_HEADER, OWN_PAGES, is_of_console
 from antiphon.server.http.exchange import ClientGoneError, Exchange
 from antiphon.store.database.errors import DatabaseUnavailableError
 from antiphon.wire.decoding import BodyError
@@ -98,8 +100,14 @@ class Boundary:
 
     async def _answered_browser(self, exchange: Exchange) -> bool:
         """Apply the rules for requests from web pages; return whether the answer is written."""
+        if is_of_console(exchange):
+            # Of its own pages alone, whose session it may have: no other page gets a header that
+            # lets it read the answer. Its own rules are checked with its cookie.
+            return False
         if exchange.scope["method"] == "OPTIONS":
             asked = exchange.header(b"access-control-request-headers") or "*"
+            if CONSOLE_HEADER.decode() in asked.lower():
+                raise PermissionError_(OWN_PAGES)
             exchange.headers |= {
                 "access-control-allow-origin": "*",
                 "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",

@@ -4,16 +4,19 @@ import asyncio
 from typing import Any
 
 from antiphon.core.errors import ApiError
+from antiphon.core.permissions import Permission
 from antiphon.core.validation.bodies import Body
 from antiphon.core.validation.versions import OLDEST
 from antiphon.server.http.body_budget import BodyBudget, BodyShare
+from antiphon.server.http.browser import check_request_of_console, session_token
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
 from antiphon.server.http.requests import Request, read_betas, read_body, read_version
 from antiphon.server.http.routing import Reply, Route
-from antiphon.service.access import Access, Caller
+from antiphon.service.access import Access, Caller, NoKeyError
 from antiphon.service.accounts import KeyUsage
 from antiphon.service.background import LARGE_BODY
+from antiphon.service.console.session_access import SessionAccess
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.versions import as_of_2023_06_01
@@ -23,8 +26,15 @@ from antiphon.wire.decoding import BodyError
 class Dispatcher:
     """Answers requests by the row of their route."""
 
-    def __init__(self, access: Access, key_usage: KeyUsage, settings: Settings) -> None:
+    def __init__(
+        self,
+        access: Access,
+        key_usage: KeyUsage,
+        settings: Settings,
+        sessions: SessionAccess | None = None,
+    ) -> None:
         self._access = access
+        self._sessions = sessions
         self._key_usage = key_usage
         self._settings = settings
         self._bodies = BodyBudget(settings.body_budget)
@@ -35,7 +45,10 @@ class Dispatcher:
         if route.key is None:
             await _write(exchange, await route.handler(exchange))
             return
-        caller = await self._authenticate(exchange, route.key)
+        try:
+            caller = await self._authenticate(exchange, route.key)
+        except NoKeyError as no_key:
+            caller = await self._find_session(exchange, route.needs, route.key, no_key)
         share = self._bodies.share()
         try:
             request = await self._read(route, exchange, caller, share)
@@ -64,6 +77,26 @@ class Dispatcher:
         if caller.workspace_id is not None:
             exchange.headers["anthropic-workspace-id"] = caller.workspace_id
         self._key_usage.note(caller.key_id)
+        return caller
+
+    async def _find_session(
+        self, exchange: Exchange, needs: Permission | None, kind: KeyKind, no_key: NoKeyError
+    ) -> Caller:
+        """Return the caller of a request that has a cookie of the Console instead of a key.
+
+        Raises `no_key` without one.
+        """
+        token = session_token(exchange)
+        if self._sessions is None or token is None:
+            raise no_key
+        check_request_of_console(exchange)
+        workspace = exchange.header(b"anthropic-workspace-id")
+        caller = await self._sessions.authenticate(token, needs, workspace, kind)
+        exchange.fields["user_id"] = caller.key.created_by
+        exchange.headers["cache-control"] = "no-store"
+        exchange.headers["anthropic-organization-id"] = caller.organization_id
+        if caller.workspace_id is not None:
+            exchange.headers["anthropic-workspace-id"] = caller.workspace_id
         return caller
 
     async def _read(

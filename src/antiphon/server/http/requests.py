@@ -9,13 +9,14 @@ from typing import Generic, TypeVar
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.core.validation.bodies import BETA_NAME, VERSIONS
 from antiphon.server.http.body_budget import BodyShare
 from antiphon.server.http.encodings import charset_of, decoded, decoded_pieces
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import Query
 from antiphon.service.access import Caller
-from antiphon.service.admin.transactions import Actor
+from antiphon.service.admin.transactions import USER, Actor
 from antiphon.service.background import offload
 from antiphon.settings import Settings
 from antiphon.wire.base import BETAS
@@ -49,8 +50,17 @@ class Request(msgspec.Struct, Generic[P], frozen=True):
 
     @property
     def actor(self) -> Actor:
-        """The admin key of the request, as the author of a change."""
+        """The admin key or the user of the request, as the author of a change."""
+        session = self.caller.session
+        if session is not None:
+            return Actor(USER, session.user.id, self.exchange.request_id)
         return Actor("api_key", self.caller.key_id, self.exchange.request_id)
+
+    @property
+    def reach(self) -> Reach:
+        """The part of the organization that the caller sees and changes."""
+        session = self.caller.session
+        return EVERYTHING if session is None else session.reach
 
 
 def read_version(exchange: Exchange) -> str:

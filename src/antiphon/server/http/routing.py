@@ -13,6 +13,7 @@ from starlette.routing import Router as PathRouter
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import ApiError
+from antiphon.core.permissions import Permission
 from antiphon.core.validation.bodies import Body
 from antiphon.server.http.base_urls import HINT_HEADER, base_url_hint
 from antiphon.server.http.boundary import EXCHANGE
@@ -48,10 +49,11 @@ class Route:
     `name` is the method and the path: `GET /v1/models`. `key` is the kind of key that a caller
     needs; an open route needs none, and its handler gets the unread exchange. `body` is the type
     of the body; without it the body is not read. `query` names all parameters; others are refused.
+    `needs` is the permission that a user of the Console needs; without it, no session is enough.
     The dispatcher calls `on_refusal` for each refused request of an authenticated caller.
     """
 
-    __slots__ = ("body", "handler", "key", "method", "on_refusal", "path", "query")
+    __slots__ = ("body", "handler", "key", "method", "needs", "on_refusal", "path", "query")
 
     @overload
     def __init__(self, name: str, key: None, handler: OpenHandler) -> None: ...
@@ -63,6 +65,7 @@ class Route:
         key: KeyKind,
         handler: Handler[None],
         *,
+        needs: Permission | None = ...,
         query: tuple[str, ...] | OpenQuery = ...,
         on_refusal: OnRefusal | None = ...,
     ) -> None: ...
@@ -74,6 +77,7 @@ class Route:
         key: KeyKind,
         handler: Handler[P],
         *,
+        needs: Permission | None = ...,
         body: type[P] | Body[P],
         query: tuple[str, ...] | OpenQuery = ...,
         on_refusal: OnRefusal | None = ...,
@@ -85,12 +89,14 @@ class Route:
         key: KeyKind | None,
         handler: Callable[[Any], Awaitable[Any]],
         *,
+        needs: Permission | None = None,
         body: type[Any] | Body[Any] | None = None,
         query: tuple[str, ...] | OpenQuery = (),
         on_refusal: OnRefusal | None = None,
     ) -> None:
         self.method, self.path = name.split(" ")
         self.key = key
+        self.needs = needs
         self.handler = handler
         self.body = body if body is None or isinstance(body, Body) else Body(body)
         self.query = query
