@@ -183,7 +183,13 @@ def test_requests_without_an_answer_are_written_to_a_new_file(tmp_path: Path) ->
 
 
 # In the order in which a reader needs them: each goes on with what the one before has made.
-COMMANDS = ("hand-out-keys.md", "rotate-a-key.md", "see-what-was-used.md", "back-up.md")
+COMMANDS = (
+    "hand-out-keys.md",
+    "rotate-a-key.md",
+    "see-what-was-used.md",
+    "sign-in-to-the-console.md",
+    "back-up.md",
+)
 
 
 def test_commands_of_the_pages_run_in_turn(tmp_path: Path) -> None:
@@ -200,6 +206,8 @@ def test_commands_of_the_pages_run_in_turn(tmp_path: Path) -> None:
             said[page] += shell(example, folder)
     assert said["hand-out-keys.md"].count("sk-antiphon-") >= 4
     assert said["rotate-a-key.md"].count("sk-antiphon-") == 2
+    links = re.findall(r"/console/([a-z-]+)#token=", said["sign-in-to-the-console.md"])
+    assert links == ["setup", "setup", "invite", "sign-in", "sign-in"]
     assert tmp_path.joinpath("usage.csv").read_text(encoding="utf-8").startswith("day,")
     assert (tmp_path / "restored/data/antiphon.db").exists()
 

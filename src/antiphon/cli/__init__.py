@@ -24,6 +24,7 @@ FAMILIES = {
     "workspaces": "make and list workspaces, and say who is a member",
     "users": "add, list and remove users",
     "invites": "invite people to become users",
+    "console": "open the Console in the browser: the setup, or a sign-in",
     "limits": "limit requests, tokens and spending",
     "batches": "create, watch and read Message Batches",
     "cache": "list and remove prefixes of prompts that are kept on the disk",

@@ -20,6 +20,7 @@ from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.idle_use import IdleUseSummary
 from antiphon.service.caching import salt_of
+from antiphon.service.console.operator_links import OperatorLinks
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.service.models import LimitGroups
@@ -52,6 +53,7 @@ class AdminSession(msgspec.Struct, frozen=True):
     default_workspace: str
     salting: Callable[[], Awaitable[Callable[[str], str]]]
     together: Callable[[], AbstractAsyncContextManager[None]]
+    links: OperatorLinks
 
     async def keys(self) -> tuple[KeyInfo, ...]:
         """Return all keys, the newest first."""
@@ -190,6 +192,7 @@ def open_session(
                     directory.default_workspace.id,
                     salting,
                     transactions.together,
+                    OperatorLinks(transactions),
                 )
             )
 

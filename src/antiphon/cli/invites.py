@@ -1,10 +1,13 @@
-"""`antiphon invites`: invitations to become a user. No mail is sent; an administrator accepts."""
+"""`antiphon invites`: invitations to become a user. No mail is sent; the link is handed over."""
 
 import argparse
 from typing import Any, get_args
 
+from msgspec import UNSET
+
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
+from antiphon.cli.links import console_base
 from antiphon.cli.output import day, print_change
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.pagination import EVERYTHING
@@ -73,12 +76,15 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateInviteParams, email=arguments.email, role=arguments.role)
+    base_url = console_base(settings) if settings.console.enabled else None
     made = open_session(
         settings,
-        lambda session: session.administration.people.send_invite(COMMAND_LINE, params),
+        lambda session: session.administration.people.send_invite(COMMAND_LINE, params, base_url),
         may_found=True,
     )
     done = f"{made.email} is invited until {day(made.expires_at)} UTC. No mail was sent."
+    if made.link is not UNSET:
+        done += f" The link for this person, shown once:\n{made.link}"
     return print_change(arguments, made, done)
 
 

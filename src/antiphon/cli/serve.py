@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from antiphon.cli.claude_code import context_note
 from antiphon.cli.command import as_command
+from antiphon.cli.links import console_base
 from antiphon.cli.output import hint, say
 from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
@@ -127,7 +128,11 @@ async def _serving(
             refusal, port = await platform.refusal(), listener.getsockname()[1]
             note = context_note(platform.models, sources)
             notes = () if note is None else (note,)
-            say(Welcome(platform, port, first, refusal, default_folder, notes).text())
+            setup = None
+            if platform.console is not None and refusal is None:
+                setup = await platform.console.links.to_set_up(console_base(settings, port))
+            welcome = Welcome(platform, port, first, refusal, default_folder, notes, setup)
+            say(welcome.text())
 
         say_loading(sources)
         await serve(platform, listener, show_welcome, lambda left: hint(_goodbye(left)))

@@ -6,12 +6,12 @@ from shlex import quote
 import msgspec
 
 from antiphon import __version__
+from antiphon.cli.links import console_base, local_url
 from antiphon.cli.program import as_called, folded, folded_command
-from antiphon.server.run import address_of
 from antiphon.service.platform import Platform
 from antiphon.wire.admin.keys import KeyInfo
 
-_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+_SETUP = "(makes the first administrator: once, within a day; a secret until then)"
 _FIRST_KEY = "(each start replaces it until it is used; then it is not shown again)"
 
 
@@ -20,7 +20,7 @@ class Welcome(msgspec.Struct, frozen=True):
 
     `first` is the first key, if it can be shown. `refusal` is why every request is refused now.
     `default_folder` is the data folder of commands without flags, if there are such; `notes` are
-    further sentences.
+    further sentences. `setup_link` makes the first administrator of the Console.
     """
 
     platform: Platform
@@ -29,6 +29,7 @@ class Welcome(msgspec.Struct, frozen=True):
     refusal: str | None
     default_folder: Path | None
     notes: tuple[str, ...] = ()
+    setup_link: str | None = None
 
     def text(self) -> str:
         """Return the welcome; its lines have at most 80 columns, but for long names."""
@@ -39,6 +40,8 @@ class Welcome(msgspec.Struct, frozen=True):
             "Model": ", ".join(self.platform.models.states()),
             "Data": str(settings.data_dir),
         }
+        if settings.console.enabled:
+            rows["Console"] = self._console()
         parts = [
             self._state(),
             "\n".join(f"  {name:7}  {value}" for name, value in rows.items()),
@@ -52,8 +55,7 @@ class Welcome(msgspec.Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        host = self.platform.settings.host
-        return f"http://{address_of('127.0.0.1' if host in _EVERYWHERE else host, self.port)}"
+        return local_url(self.platform.settings, self.port)
 
     def _state(self) -> str:
         if self.refusal is None:
@@ -71,6 +73,11 @@ class Welcome(msgspec.Struct, frozen=True):
             return f"the one in {settings.api_key.place}"
         command = folded_command(as_called(f"`{self._create_key()}`"), " " * 11)
         return f"made before; to make another one:\n{command}"
+
+    def _console(self) -> str:
+        if self.setup_link is not None:
+            return f"{self.setup_link}\n           {_SETUP}"
+        return f"{console_base(self.platform.settings, self.port)}/console"
 
     def _create_key(self, flag: str = "") -> str:
         """Return the command for a new key, which must find the same data folder."""
