@@ -16,7 +16,10 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 serve: .venv/server ## fetch the default model once, and serve the API on http://127.0.0.1:8000
-	@$(BIN)/antiphon serve
+	@scripts/console & $(BIN)/antiphon serve
+
+console: .venv/server ## build the Console, which `make serve` does beside the server
+	@scripts/console || { cat .cache/console.log >&2; exit 1; }
 
 test: .venv/dev ## every test, with the real model and real servers
 ifdef ARGS
@@ -69,4 +72,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve test coverage coverage-table soak simulate check format bench lock
+.PHONY: help serve console test coverage coverage-table soak simulate check format bench lock

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from antiphon import __version__
 from antiphon.cli import FAMILIES
+from support.console_app import load_builder
 from support.environments import PIP, Environment, run
 from support.processes import KEY, serving
 
@@ -52,6 +53,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     done = folder / "done"
     with FileLock(f"{folder}.lock"):
         if not done.exists():
+            # A package may be built without the Console; that of the tests has it.
+            load_builder().Console(ROOT).build()
             wheel = build(ROOT, folder / "wheel")
             Environment(folder / "venv").install_with_locked(wheel, "server")
             done.touch()
@@ -110,7 +113,9 @@ def test_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None
         "antiphon/store/counters/counters.lua",
         "antiphon/store/prompt_cache/index.lua",
     }
-    assert {"antiphon/py.typed", *scripts} <= files
+    app = "antiphon/console_app/"
+    assert {"antiphon/py.typed", *scripts, f"{app}index.html", f"{app}index.html.br"} <= files
+    assert not any(name.startswith(f"{app}missing") for name in files)
     assert any(name.startswith("antiphon/store/database/migrations/versions/") for name in files)
     held = set(contents(wheel))
     assert {name for name in held if not name.startswith(INFO)} == files

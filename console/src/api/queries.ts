@@ -1,0 +1,73 @@
+// What several pages ask for.
+
+import { useQuery } from "@tanstack/react-query";
+import { useCan, useSession } from "../session.tsx";
+import { ask } from "./client.ts";
+import { all, allByPage } from "./listings.ts";
+import type { Key, Listing, Model, RateLimit, Workspace } from "./types.ts";
+
+const ORGANIZATION = "/v1/organizations";
+
+/** Ask for the models that the server serves in a workspace. */
+export function useModels(workspace?: string) {
+  return useQuery({
+    queryKey: ["models", workspace ?? ""],
+    queryFn: ({ signal }) =>
+      ask<Listing<Model>>("GET", "/v1/models", { query: { limit: 1000 }, workspace, signal }),
+    select: (page) => page.data,
+  });
+}
+
+/** Ask for the names of all workspaces, archived ones included: what is old names them still. */
+export function useWorkspaces() {
+  const can = useCan();
+  const { workspaces } = useSession();
+  return useQuery({
+    queryKey: ["workspaces", "all"],
+    queryFn: ({ signal }) =>
+      all<Workspace>(`${ORGANIZATION}/workspaces`, {
+        query: { include_archived: true, include_default: true },
+        signal,
+      }),
+    enabled: can("workspaces.read"),
+    placeholderData: workspaces.map(
+      ({ id, name }): Workspace => ({
+        id,
+        name,
+        type: "workspace",
+        display_color: "",
+        created_at: "",
+        archived_at: null,
+        tags: {},
+      }),
+    ),
+  });
+}
+
+/** Return what names a workspace by its id; `null` is the Default workspace. */
+export function useWorkspaceName(): (id: string | null) => string {
+  const { data = [] } = useWorkspaces();
+  const { workspaces } = useSession();
+  const names = new Map([...data, ...workspaces].map(({ id, name }) => [id, name]));
+  return (id) => (id === null ? "Default" : (names.get(id) ?? id));
+}
+
+/** Ask for all keys, for their names. */
+export function useKeyNames(enabled: boolean) {
+  return useQuery({
+    queryKey: ["keys", "names"],
+    queryFn: ({ signal }) => all<Key>(`${ORGANIZATION}/api_keys`, { signal }),
+    enabled,
+    staleTime: 60_000,
+    select: (keys) => new Map(keys.map(({ id, name }) => [id, name])),
+  });
+}
+
+/** Ask for the organization's rate limits: the groups that a limit can be set for. */
+export function useRateLimits(enabled: boolean) {
+  return useQuery({
+    queryKey: ["rate-limits"],
+    queryFn: ({ signal }) => allByPage<RateLimit>(`${ORGANIZATION}/rate_limits`, { signal }),
+    enabled,
+  });
+}

@@ -1,0 +1,208 @@
+// The objects of the API that the Console reads, as docs/reference describes them.
+
+export type Role = "user" | "claude_code_user" | "developer" | "billing" | "managed" | "admin";
+export type WorkspaceRole =
+  | "workspace_user"
+  | "workspace_developer"
+  | "workspace_restricted_developer"
+  | "workspace_admin";
+
+export interface User {
+  id: string;
+  type: "user";
+  email: string;
+  name: string;
+  role: Role;
+  added_at: string;
+}
+
+export interface OwnWorkspace {
+  id: string;
+  name: string;
+  workspace_role: WorkspaceRole | null;
+  is_default: boolean;
+}
+
+export interface Session {
+  type: "session";
+  user: User;
+  organization: { id: string; type: "organization"; name: string };
+  permissions: string[];
+  workspaces: OwnWorkspace[];
+  expires_at: string;
+}
+
+export interface ConsoleInfo {
+  type: "console";
+  version: string;
+  setup_needed: boolean;
+  oidc: { name: string } | null;
+}
+
+/** A page of a listing that is walked by ids. */
+export interface Listing<Item> {
+  data: Item[];
+  has_more: boolean;
+  first_id: string | null;
+  last_id: string | null;
+}
+
+/** A page of a listing that is walked by tokens. */
+export interface TokenListing<Item> {
+  data: Item[];
+  next_page: string | null;
+}
+
+export type KeyStatus = "active" | "inactive" | "archived" | "expired";
+export type KeyScope =
+  | { type: "workspace"; workspace_id: string }
+  | { type: "organization" }
+  | { type: "admin" };
+
+export interface Key {
+  id: string;
+  type: "api_key";
+  name: string;
+  status: KeyStatus;
+  created_at: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+  created_by: { id: string; type: string } | null;
+  partial_key_hint: string | null;
+  scope: KeyScope;
+}
+
+export interface KeyWithSecret extends Key {
+  secret: string;
+}
+
+export interface Workspace {
+  id: string;
+  type: "workspace";
+  name: string;
+  display_color: string;
+  created_at: string;
+  archived_at: string | null;
+  tags: Record<string, string>;
+}
+
+export interface Model {
+  id: string;
+  type: "model";
+  display_name: string;
+  created_at: string;
+  max_input_tokens: number | null;
+  max_tokens: number | null;
+  lifecycle: string;
+  capabilities: Record<string, unknown> | null;
+}
+
+export interface UsageResult {
+  uncached_input_tokens: number;
+  cache_read_input_tokens: number;
+  cache_creation: { ephemeral_5m_input_tokens: number; ephemeral_1h_input_tokens: number };
+  output_tokens: number;
+  api_key_id: string | null;
+  workspace_id: string | null;
+  model: string | null;
+}
+
+export interface CostResult {
+  amount: string;
+  workspace_id: string | null;
+  description: string | null;
+  model: string | null;
+  token_type: string | null;
+}
+
+export interface Report<Result> {
+  data: { starting_at: string; ending_at: string; results: Result[] }[];
+  has_more: boolean;
+  next_page: string | null;
+}
+
+export type Period = "daily" | "weekly" | "monthly";
+export type SpendScope =
+  | { type: "organization" }
+  | { type: "workspace"; workspace_id: string }
+  | { type: "api_key"; api_key_id: string }
+  | { type: "usage_tier" };
+
+export interface SpendLimit {
+  id: string;
+  type: "spend_limit";
+  scope: SpendScope;
+  amount: string;
+  period: Period;
+  is_enabled: boolean;
+}
+
+export interface Balance {
+  type: "balance";
+  scope: SpendScope;
+  period: Period;
+  starting_at: string;
+  ending_at: string;
+  spent: string;
+  held: string;
+  limit: string | null;
+  remaining: string | null;
+}
+
+export interface RateGroup {
+  type: "model_group" | "token_count" | "batch";
+  id: string;
+  display_name?: string;
+}
+
+export interface RateLimit {
+  type: "rate_limit";
+  id: string;
+  group: RateGroup;
+  models: string[] | null;
+  limits: { type: string; value: number }[];
+}
+
+export interface Batch {
+  id: string;
+  type: "message_batch";
+  processing_status: "in_progress" | "canceling" | "ended";
+  request_counts: {
+    processing: number;
+    succeeded: number;
+    errored: number;
+    canceled: number;
+    expired: number;
+  };
+  created_at: string;
+  ended_at: string | null;
+  expires_at: string;
+  archived_at: string | null;
+  cancel_initiated_at: string | null;
+  results_url: string | null;
+}
+
+export interface Invite {
+  id: string;
+  type: "invite";
+  email: string;
+  role: Role;
+  status: "accepted" | "deleted" | "expired" | "pending";
+  invited_at: string;
+  expires_at: string;
+  accepted_at: string | null;
+  /** Only in the answer that creates the invite. */
+  link?: string;
+}
+
+export interface AuditEntry {
+  id: string;
+  type: "audit_log_entry";
+  created_at: string;
+  actor: { type: string; id?: string };
+  action: string;
+  object: { type: string; id: string };
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  request_id: string | null;
+}

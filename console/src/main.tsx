@@ -1,0 +1,52 @@
+import "@mantine/core/styles.css";
+import "./app.css";
+
+import { createTheme, MantineProvider } from "@mantine/core";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { ApiError } from "./api/client.ts";
+import { router } from "./router.tsx";
+import { reloadForMissingChunks } from "./upgrade.ts";
+
+const MOST_TRIES = 2;
+
+const theme = createTheme({
+  primaryColor: "indigo",
+  primaryShade: { light: 7, dark: 8 },
+  cursorType: "pointer",
+  respectReducedMotion: true,
+  components: {
+    // Both would add a style element or lock the page by one; app.css does it.
+    Modal: { defaultProps: { lockScroll: false, centered: true } },
+    Drawer: { defaultProps: { lockScroll: false } },
+  },
+});
+
+/** Try again what may pass; what the API refuses would be refused again. */
+function worthAnotherTry(tries: number, error: Error): boolean {
+  const mayPass = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+  return mayPass && tries < MOST_TRIES;
+}
+
+reloadForMissingChunks();
+const queries = new QueryClient({
+  defaultOptions: { queries: { retry: worthAnotherTry, staleTime: 10_000 } },
+});
+const root = document.getElementById("root");
+if (!root) throw new Error("the page has no root");
+createRoot(root).render(
+  <StrictMode>
+    <MantineProvider
+      theme={theme}
+      defaultColorScheme="auto"
+      withCssVariables={false}
+      withGlobalClasses={false}
+    >
+      <QueryClientProvider client={queries}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </MantineProvider>
+  </StrictMode>,
+);

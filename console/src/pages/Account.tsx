@@ -1,0 +1,79 @@
+import { Alert, Button, PasswordInput, Stack } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { ask } from "../api/client.ts";
+import type { Session } from "../api/types.ts";
+import { useSession, useSwitchSession } from "../session.tsx";
+import { NewPassword } from "../ui/NewPassword.tsx";
+import { ErrorNotice } from "../ui/notices.tsx";
+import { Head, Time } from "../ui/parts.tsx";
+
+export const ROLE_NAMES: Record<string, string> = {
+  admin: "Administrator",
+  billing: "Billing",
+  claude_code_user: "Claude Code user",
+  developer: "Developer",
+  managed: "Managed",
+  user: "User",
+};
+
+export function Account() {
+  const { user, organization, expires_at } = useSession();
+  const [current, setCurrent] = useState("");
+  const [chosen, setChosen] = useState("");
+  const switchSession = useSwitchSession();
+  const change = useMutation({
+    mutationFn: () =>
+      ask<Session>("POST", "/v1/console/password", {
+        body: { current_password: current, new_password: chosen },
+      }),
+    onSuccess: (session) => {
+      switchSession(session);
+      setCurrent("");
+      setChosen("");
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    change.mutate();
+  };
+  return (
+    <>
+      <Head title="Account">
+        {user.name} ({user.email}), {ROLE_NAMES[user.role] ?? user.role} of {organization.name}.
+        This session ends <Time at={expires_at} relative />.
+      </Head>
+      <h2 className="section">Change the password</h2>
+      <form onSubmit={submit}>
+        <Stack maw={400}>
+          <input
+            type="hidden"
+            name="username"
+            autoComplete="username"
+            value={user.email}
+            readOnly
+          />
+          <PasswordInput
+            label="Current password"
+            name="password"
+            autoComplete="current-password"
+            required
+            visibilityToggleButtonProps={{ "aria-label": "Show or hide the password" }}
+            value={current}
+            onChange={(event) => setCurrent(event.currentTarget.value)}
+          />
+          <NewPassword value={chosen} onChange={setChosen} label="New password" />
+          {change.error && <ErrorNotice error={change.error} />}
+          {change.isSuccess && (
+            <Alert color="green" variant="light" role="status">
+              The password is changed. Your other sessions have ended.
+            </Alert>
+          )}
+          <Button type="submit" loading={change.isPending}>
+            Change the password
+          </Button>
+        </Stack>
+      </form>
+    </>
+  );
+}

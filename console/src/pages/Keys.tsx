@@ -1,0 +1,211 @@
+import { Badge, Button, Group, Select, Text } from "@mantine/core";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { useState } from "react";
+import { ask } from "../api/client.ts";
+import { useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import type { Key, KeyStatus, KeyWithSecret, Listing } from "../api/types.ts";
+import { KEY_STATUSES, keysSearch } from "../rules/searches.ts";
+import { useCan } from "../session.tsx";
+import { Empty, Loaded } from "../ui/notices.tsx";
+import { Head, Time } from "../ui/parts.tsx";
+import { type Column, Table } from "../ui/Table.tsx";
+import { KeyMenu } from "./keys/actions.tsx";
+import { CreateKey } from "./keys/CreateKey.tsx";
+import { Secret } from "./keys/Secret.tsx";
+
+const route = getRouteApi("/signed-in/keys");
+const PAGE_ROWS = 50;
+const COLORS: Record<KeyStatus, string> = {
+  active: "green",
+  inactive: "yellow",
+  expired: "gray",
+  archived: "gray",
+};
+
+/** The page of API keys: what they are, when they were used, and all that can be done with them. */
+export function Keys() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const can = useCan();
+  const { data: workspaces = [] } = useWorkspaces();
+  const [creating, setCreating] = useState(false);
+  const [made, setMade] = useState<KeyWithSecret | null>(null);
+  const keys = useQuery({
+    queryKey: ["keys", search],
+    queryFn: ({ signal }) =>
+      ask<Listing<Key>>("GET", "/v1/organizations/api_keys", {
+        query: {
+          limit: PAGE_ROWS,
+          status: search.status,
+          workspace_id: search.workspace,
+          after_id: search.after,
+          before_id: search.before,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
+  });
+  const filtered = search.status !== undefined || search.workspace !== undefined;
+  const create = can("keys.write") && <Button onClick={() => setCreating(true)}>Create key</Button>;
+  return (
+    <>
+      <Head title="API keys" actions={create}>
+        A program sends its key with each request. The key decides the workspace, and what may be
+        spent.
+      </Head>
+      <div className="filters">
+        <Select
+          label="Status"
+          placeholder="All"
+          clearable
+          clearButtonProps={{ "aria-label": "Show all statuses" }}
+          data={KEY_STATUSES.map((status) => ({ value: status, label: titled(status) }))}
+          value={search.status ?? null}
+          onChange={(status) =>
+            void navigate({ search: keysSearch({ workspace: search.workspace, status }) })
+          }
+        />
+        <Select
+          label="Workspace"
+          placeholder="All"
+          clearable
+          searchable
+          clearButtonProps={{ "aria-label": "Show all workspaces" }}
+          data={workspaces.map(({ id, name }) => ({ value: id, label: name }))}
+          value={search.workspace ?? null}
+          onChange={(workspace) =>
+            void navigate({ search: keysSearch({ status: search.status, workspace }) })
+          }
+        />
+      </div>
+      <Loaded query={keys} what="the keys">
+        {(page) =>
+          page.data.length ? (
+            <KeyTable page={page} onSecret={setMade} />
+          ) : filtered ? (
+            <Empty
+              title="No key matches"
+              action={
+                <Button variant="default" onClick={() => void navigate({ search: {} })}>
+                  Show all keys
+                </Button>
+              }
+            >
+              No key has this status in this workspace.
+            </Empty>
+          ) : (
+            <Empty title="No keys yet" action={create}>
+              Create the first key, copy it once, and give it to the program that will use it.
+            </Empty>
+          )
+        }
+      </Loaded>
+      {creating && (
+        <CreateKey
+          onClose={() => setCreating(false)}
+          onCreated={(key) => {
+            setCreating(false);
+            setMade(key);
+          }}
+        />
+      )}
+      {made && <Secret made={made} onClose={() => setMade(null)} />}
+    </>
+  );
+}
+
+function KeyTable({
+  page,
+  onSecret,
+}: {
+  page: Listing<Key>;
+  onSecret: (key: KeyWithSecret) => void;
+}) {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const can = useCan();
+  const workspaceName = useWorkspaceName();
+  const columns: Column<Key>[] = [
+    {
+      title: "Name",
+      cell: (key) => (
+        <span className="name" title={key.name}>
+          {key.name}
+        </span>
+      ),
+    },
+    { title: "Key", cell: (key) => <span className="mono">{key.partial_key_hint ?? "–"}</span> },
+    {
+      title: "Workspace",
+      cell: ({ scope }) =>
+        scope.type === "workspace" ? workspaceName(scope.workspace_id) : "All (organization)",
+    },
+    {
+      title: "Status",
+      cell: (key) => (
+        <Badge variant="light" color={COLORS[key.status]} tt="none" fw={500}>
+          {titled(key.status)}
+        </Badge>
+      ),
+    },
+    {
+      title: "Last used",
+      cell: (key) => (key.last_used_at ? <Time at={key.last_used_at} relative /> : "Never"),
+    },
+    {
+      title: "Expires",
+      cell: (key) => (key.expires_at ? <Time at={key.expires_at} relative /> : "Never"),
+    },
+    { title: "Created", cell: (key) => <Time at={key.created_at} /> },
+  ];
+  if (can("keys.write")) {
+    columns.push({
+      title: "Actions",
+      cell: (key) => (key.status === "archived" ? null : <KeyMenu of={key} onSecret={onSecret} />),
+    });
+  }
+  const first = search.after !== undefined || (search.before !== undefined && page.has_more);
+  const more = search.before !== undefined || page.has_more;
+  const { after: _after, before: _before, ...filters } = search;
+  return (
+    <>
+      <Table caption="API keys" columns={columns} rows={page.data} keyOf={(key) => key.id} />
+      {(first || more) && (
+        <Group justify="space-between" mt="md">
+          <Button
+            variant="default"
+            size="xs"
+            disabled={!first}
+            onClick={() =>
+              void navigate({
+                search: { ...filters, ...(page.first_id ? { before: page.first_id } : {}) },
+              })
+            }
+          >
+            Newer
+          </Button>
+          <Text size="sm" c="dimmed">
+            {page.data.length} keys
+          </Text>
+          <Button
+            variant="default"
+            size="xs"
+            disabled={!more}
+            onClick={() =>
+              void navigate({
+                search: { ...filters, ...(page.last_id ? { after: page.last_id } : {}) },
+              })
+            }
+          >
+            Older
+          </Button>
+        </Group>
+      )}
+    </>
+  );
+}
+
+function titled(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}

@@ -1,0 +1,190 @@
+import { Button, Group, Modal, NumberInput, Select, Stack, TextInput } from "@mantine/core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useRef, useState } from "react";
+import { ask } from "../../api/client.ts";
+import { useRateLimits } from "../../api/queries.ts";
+import type { KeyWithSecret, Period } from "../../api/types.ts";
+import { groupName } from "../../rules/groups.ts";
+import { centsOfDollars } from "../../rules/money.ts";
+import { useCan, useSession } from "../../session.tsx";
+import { ErrorNotice } from "../../ui/notices.tsx";
+
+const HOUR_S = 3600;
+const DAY_S = 24 * HOUR_S;
+const EXPIRIES = [
+  { value: "never", label: "Never" },
+  { value: String(3 * HOUR_S), label: "In 3 hours" },
+  { value: String(DAY_S), label: "In 1 day" },
+  { value: String(7 * DAY_S), label: "In 7 days" },
+  { value: String(30 * DAY_S), label: "In 30 days" },
+  { value: String(90 * DAY_S), label: "In 90 days" },
+  { value: String(365 * DAY_S), label: "In a year" },
+];
+const WHOLE_ORGANIZATION = "organization";
+const PERIODS = [
+  { value: "daily", label: "a day" },
+  { value: "weekly", label: "a week" },
+  { value: "monthly", label: "a month" },
+];
+
+/** The form of a new key. Its limits are set before its secret is shown. */
+export function CreateKey({
+  onClose,
+  onCreated,
+}: {
+  onClose: () => void;
+  onCreated: (key: KeyWithSecret) => void;
+}) {
+  const { workspaces, user } = useSession();
+  const can = useCan();
+  const queries = useQueryClient();
+  const { data: groups = [] } = useRateLimits(can("rate_limits.write"));
+  const [name, setName] = useState("");
+  const [workspace, setWorkspace] = useState(
+    workspaces.find((each) => each.is_default)?.id ?? workspaces[0]?.id ?? null,
+  );
+  const [expiry, setExpiry] = useState("never");
+  const [amount, setAmount] = useState("");
+  const [period, setPeriod] = useState<Period>("monthly");
+  const [group, setGroup] = useState<string | null>(null);
+  const [rate, setRate] = useState<number | string>("");
+  const cents = amount ? centsOfDollars(amount) : null;
+  // One form makes one key, however often its button is pressed or its answer is lost.
+  const once = useRef(crypto.randomUUID());
+  const create = useMutation({
+    mutationFn: async () => {
+      const key = await ask<KeyWithSecret>("POST", "/v1/organizations/api_keys", {
+        idempotencyKey: once.current,
+        body: {
+          name: name.trim(),
+          created_by_user_id: user.id,
+          scope:
+            workspace === WHOLE_ORGANIZATION
+              ? { type: "organization" }
+              : { type: "workspace", workspace_id: workspace },
+          ...(expiry === "never" ? {} : { expires_in_seconds: Number(expiry) }),
+        },
+      });
+      if (cents) {
+        const scope = { type: "api_key", api_key_id: key.id };
+        const body = { scope, amount: cents, period };
+        await ask("POST", "/v1/organizations/spend_limits", { body });
+      }
+      if (group && typeof rate === "number") {
+        const limits = [{ type: "requests_per_minute", value: rate }];
+        const path = `/v1/organizations/api_keys/${key.id}/rate_limits/${encodePath(group)}`;
+        await ask("POST", path, { body: { limits } });
+      }
+      return key;
+    },
+    onSuccess: onCreated,
+    onSettled: () => queries.invalidateQueries({ queryKey: ["keys"] }),
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    create.mutate();
+  };
+  const wrongAmount = amount !== "" && cents === null;
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title="Create an API key"
+      closeButtonProps={{ "aria-label": "Close" }}
+    >
+      <form onSubmit={submit}>
+        <Stack>
+          <TextInput
+            label="Name"
+            description="What will use it, so that you know it again in reports."
+            required
+            maxLength={100}
+            data-autofocus
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+          <Select
+            label="Workspace"
+            allowDeselect={false}
+            data={[
+              ...workspaces.map((each) => ({ value: each.id, label: each.name })),
+              ...(can("workspaces.write")
+                ? [{ value: WHOLE_ORGANIZATION, label: "All: each request names its own" }]
+                : []),
+            ]}
+            value={workspace}
+            onChange={setWorkspace}
+          />
+          <Select
+            label="Expires"
+            description="This cannot be changed later."
+            allowDeselect={false}
+            data={EXPIRIES}
+            value={expiry}
+            onChange={(chosen) => setExpiry(chosen ?? "never")}
+          />
+          {can("spend_limits.write") && (
+            <Group align="flex-end" grow>
+              <TextInput
+                label="May spend at most"
+                placeholder="No limit"
+                leftSection="$"
+                inputMode="decimal"
+                error={wrongAmount && "An amount in dollars, such as 20 or 0.50"}
+                value={amount}
+                onChange={(event) => setAmount(event.currentTarget.value)}
+              />
+              <Select
+                label="Period"
+                allowDeselect={false}
+                data={PERIODS}
+                value={period}
+                onChange={(chosen) => setPeriod((chosen as Period | null) ?? "monthly")}
+              />
+            </Group>
+          )}
+          {can("rate_limits.write") && (
+            <Group align="flex-end" grow>
+              <NumberInput
+                label="Requests a minute"
+                placeholder="No limit"
+                min={1}
+                max={10 ** 10}
+                allowDecimal={false}
+                hideControls
+                value={rate}
+                onChange={setRate}
+              />
+              <Select
+                label="Of"
+                placeholder="Choose models"
+                data={groups.map((each) => ({ value: each.id, label: groupName(each.group) }))}
+                value={group}
+                onChange={setGroup}
+                error={rate !== "" && !group && "Choose what is limited"}
+              />
+            </Group>
+          )}
+          {create.error && <ErrorNotice error={create.error} />}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              Cancel
+            </Button>
+            <Button
+              type="submit"
+              loading={create.isPending}
+              disabled={wrongAmount || !workspace || (rate !== "" && !group)}
+            >
+              Create key
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+/** Return an id as a part of a path: the ids of models may have slashes, and keep them. */
+export function encodePath(id: string): string {
+  return id.split("/").map(encodeURIComponent).join("/");
+}

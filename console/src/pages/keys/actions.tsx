@@ -1,0 +1,195 @@
+import { Button, Group, Menu, Modal, Select, Stack, Text, TextInput } from "@mantine/core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, type ReactNode, useRef, useState } from "react";
+import { ask } from "../../api/client.ts";
+import type { Key, KeyWithSecret } from "../../api/types.ts";
+import { ErrorNotice } from "../../ui/notices.tsx";
+import { RowMenu } from "../../ui/Shell.tsx";
+
+type Action = "rename" | "rotate" | "disable" | "enable" | "archive";
+
+const GRACES = [
+  { value: "0", label: "At once" },
+  { value: "3600", label: "In 1 hour" },
+  { value: "86400", label: "In 1 day" },
+  { value: "604800", label: "In 7 days" },
+  { value: "2592000", label: "In 30 days" },
+];
+
+/** What can be done with a key. */
+export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecret) => void }) {
+  const [action, setAction] = useState<Action | null>(null);
+  const close = () => setAction(null);
+  const lives = of.status === "active" || of.status === "inactive";
+  return (
+    <>
+      <RowMenu label={`Actions for ${of.name}`}>
+        <Menu.Item onClick={() => setAction("rename")}>Rename</Menu.Item>
+        {lives && <Menu.Item onClick={() => setAction("rotate")}>Rotate</Menu.Item>}
+        {of.status === "active" && (
+          <Menu.Item onClick={() => setAction("disable")}>Disable</Menu.Item>
+        )}
+        {of.status === "inactive" && (
+          <Menu.Item onClick={() => setAction("enable")}>Enable</Menu.Item>
+        )}
+        <Menu.Divider />
+        <Menu.Item color="red" onClick={() => setAction("archive")}>
+          Archive
+        </Menu.Item>
+      </RowMenu>
+      {action === "rename" && <Rename of={of} onClose={close} />}
+      {action === "rotate" && <Rotate of={of} onClose={close} onSecret={onSecret} />}
+      {action === "disable" && (
+        <ChangeStatus of={of} status="inactive" verb="Disable" onClose={close}>
+          Requests with this key fail from now on, until you enable it again.
+        </ChangeStatus>
+      )}
+      {action === "enable" && (
+        <ChangeStatus of={of} status="active" verb="Enable" onClose={close}>
+          Requests with this key are served again.
+        </ChangeStatus>
+      )}
+      {action === "archive" && (
+        <ChangeStatus of={of} status="archived" verb="Archive" danger onClose={close}>
+          Requests with this key fail for ever: an archived key never comes back. Its usage stays in
+          the reports.
+        </ChangeStatus>
+      )}
+    </>
+  );
+}
+
+/** A window that sends one change of a key. */
+function Change({
+  title,
+  verb,
+  danger = false,
+  disabled = false,
+  send,
+  onClose,
+  children,
+}: {
+  title: string;
+  verb: string;
+  danger?: boolean;
+  disabled?: boolean;
+  send: () => Promise<unknown>;
+  onClose: () => void;
+  children: ReactNode;
+}) {
+  const queries = useQueryClient();
+  const change = useMutation({
+    mutationFn: send,
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ["keys"] });
+      onClose();
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    change.mutate();
+  };
+  return (
+    <Modal opened onClose={onClose} title={title} closeButtonProps={{ "aria-label": "Close" }}>
+      <form onSubmit={submit}>
+        <Stack>
+          {children}
+          {change.error && <ErrorNotice error={change.error} />}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              Cancel
+            </Button>
+            <Button
+              type="submit"
+              color={danger ? "red" : "indigo"}
+              loading={change.isPending}
+              disabled={disabled}
+            >
+              {verb}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function Rename({ of, onClose }: { of: Key; onClose: () => void }) {
+  const [name, setName] = useState(of.name);
+  const send = () =>
+    ask("POST", `/v1/organizations/api_keys/${of.id}`, { body: { name: name.trim() } });
+  return (
+    <Change title={`Rename “${of.name}”`} verb="Rename" send={send} onClose={onClose}>
+      <TextInput
+        label="Name"
+        required
+        maxLength={100}
+        data-autofocus
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+    </Change>
+  );
+}
+
+function ChangeStatus({
+  of,
+  status,
+  verb,
+  danger = false,
+  onClose,
+  children,
+}: {
+  of: Key;
+  status: "active" | "inactive" | "archived";
+  verb: string;
+  danger?: boolean;
+  onClose: () => void;
+  children: ReactNode;
+}) {
+  const send = () => ask("POST", `/v1/organizations/api_keys/${of.id}`, { body: { status } });
+  const title = `${verb} “${of.name}”?`;
+  return (
+    <Change title={title} verb={verb} danger={danger} send={send} onClose={onClose}>
+      <Text size="sm">{children}</Text>
+    </Change>
+  );
+}
+
+function Rotate({
+  of,
+  onClose,
+  onSecret,
+}: {
+  of: Key;
+  onClose: () => void;
+  onSecret: (key: KeyWithSecret) => void;
+}) {
+  const [grace, setGrace] = useState("86400");
+  const once = useRef(crypto.randomUUID());
+  const send = async () => {
+    const body = { grace_period_seconds: Number(grace) };
+    const path = `/v1/organizations/api_keys/${of.id}/rotate`;
+    onSecret(
+      await ask<KeyWithSecret>("POST", path, {
+        body,
+        idempotencyKey: `${once.current}-${grace}`,
+      }),
+    );
+  };
+  return (
+    <Change title={`Rotate “${of.name}”`} verb="Rotate" send={send} onClose={onClose}>
+      <Text size="sm">
+        The key gets a new secret, and keeps its name, its limits and its history. The present
+        secret stays valid for a while, so that you can change programs one after the other.
+      </Text>
+      <Select
+        label="The present secret ends"
+        allowDeselect={false}
+        data={GRACES}
+        value={grace}
+        onChange={(chosen) => setGrace(chosen ?? "86400")}
+      />
+    </Change>
+  );
+}

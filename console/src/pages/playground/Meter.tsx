@@ -1,0 +1,24 @@
+import type { Progress } from "./useAnswer.ts";
+
+/** What an answer has used so far, and how fast it came. */
+export function Meter({ progress, busy }: { progress: Progress; busy: boolean }) {
+  const { answer, firstTokenMs, elapsedMs, pieces, requestId } = progress;
+  const { usage } = answer;
+  const told = answer.stopReason !== null;
+  const output = told ? `${usage.output_tokens}` : `about ${pieces}`;
+  const seconds = firstTokenMs === null ? 0 : (elapsedMs - firstTokenMs) / 1000;
+  const read = usage.cache_read_input_tokens;
+  const written = usage.cache_creation_input_tokens;
+  return (
+    <p className="meter" aria-live={busy ? "off" : "polite"} data-testid="meter">
+      <span>Input {usage.input_tokens + read + written} tokens</span>
+      {read > 0 && <span>{read} of them from the cache</span>}
+      {written > 0 && <span>{written} of them into the cache</span>}
+      <span>Output {output} tokens</span>
+      {firstTokenMs !== null && <span>First token after {Math.round(firstTokenMs)} ms</span>}
+      {told && seconds > 0 && <span>{(usage.output_tokens / seconds).toFixed(1)} tokens/s</span>}
+      {answer.stopReason && <span>Ended with {answer.stopReason}</span>}
+      {requestId && <span className="mono">{requestId}</span>}
+    </p>
+  );
+}

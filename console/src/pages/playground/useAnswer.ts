@@ -1,0 +1,68 @@
+import { useRef, useState } from "react";
+import { SAMPLING_VERSION, send } from "../../api/client.ts";
+import { type Answer, EMPTY, fold } from "../../rules/answer.ts";
+import type { Body } from "../../rules/snippets.ts";
+import { events } from "../../rules/sse.ts";
+
+export interface Progress {
+  answer: Answer;
+  /** From the press of the button to the first text, in milliseconds. */
+  firstTokenMs: number | null;
+  /** From the press of the button to the last event so far, in milliseconds. */
+  elapsedMs: number;
+  /** Pieces of text so far: nearly its tokens, which the API tells at the end. */
+  pieces: number;
+  requestId: string | null;
+}
+
+/** Streams one answer at a time. */
+export function useAnswer() {
+  const [progress, setProgress] = useState<Progress | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const running = useRef<AbortController | null>(null);
+  const [busy, setBusy] = useState(false);
+
+  /** Send a request; return its answer as far as it came, or null for one that was refused. */
+  const start = async (body: Body, workspace: string | undefined): Promise<Answer | null> => {
+    running.current?.abort();
+    const abort = new AbortController();
+    running.current = abort;
+    const began = performance.now();
+    let now: Progress = {
+      answer: EMPTY,
+      firstTokenMs: null,
+      elapsedMs: 0,
+      pieces: 0,
+      requestId: null,
+    };
+    setBusy(true);
+    setError(null);
+    setProgress(now);
+    let reached = false;
+    try {
+      const call = { body, workspace, signal: abort.signal, version: SAMPLING_VERSION };
+      const answer = await send("POST", "/v1/messages", call);
+      reached = true;
+      now = { ...now, requestId: answer.headers.get("request-id") };
+      for await (const event of events(answer.body ?? new ReadableStream())) {
+        const isPiece = (event as { type?: string }).type === "content_block_delta";
+        const elapsedMs = performance.now() - began;
+        now = {
+          ...now,
+          answer: fold(now.answer, event),
+          elapsedMs,
+          firstTokenMs: now.firstTokenMs ?? (isPiece ? elapsedMs : null),
+          pieces: now.pieces + (isPiece ? 1 : 0),
+        };
+        setProgress(now);
+      }
+    } catch (failure) {
+      // A press on Stop keeps what has come so far.
+      if (!abort.signal.aborted) setError(failure as Error);
+    } finally {
+      setBusy(false);
+    }
+    return reached ? now.answer : null;
+  };
+  return { progress, error, busy, start, stop: () => running.current?.abort() };
+}

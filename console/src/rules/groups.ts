@@ -1,0 +1,13 @@
+import type { RateGroup } from "../api/types.ts";
+
+/** Return the name of what rate limits are for. */
+export function groupName(group: RateGroup): string {
+  switch (group.type) {
+    case "model_group":
+      return group.display_name ?? group.id;
+    case "token_count":
+      return "Counting tokens";
+    case "batch":
+      return "Calls about batches";
+  }
+}

@@ -1,0 +1,22 @@
+// Which pages a role gets to see. The server decides what a role may do; the Console only hides
+// what would be refused.
+
+export interface Entry {
+  path: string;
+  label: string;
+  group: "Build" | "Watch" | "Organization";
+  /** One of these permissions is enough. */
+  needs: readonly string[];
+}
+
+/** The navigation, in its order. */
+export const ENTRIES = [
+  { path: "/playground", label: "Playground", group: "Build", needs: ["models.use"] },
+  { path: "/keys", label: "API keys", group: "Build", needs: ["keys.read"] },
+  { path: "/usage", label: "Usage", group: "Watch", needs: ["usage.read"] },
+] as const satisfies readonly Entry[];
+
+/** Return the entries that these permissions open. */
+export function entriesFor(permissions: readonly string[]): Entry[] {
+  return ENTRIES.filter((entry) => entry.needs.some((name) => permissions.includes(name)));
+}

@@ -1,0 +1,158 @@
+import { ActionIcon, Burger, Button, Drawer, Menu, useMantineColorScheme } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { useMutation } from "@tanstack/react-query";
+import { Link, Outlet, useLocation } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
+import { ask } from "../api/client.ts";
+import { entriesFor } from "../rules/permissions.ts";
+import { useSession, useSwitchSession } from "../session.tsx";
+
+const GROUPS = ["Build", "Watch", "Organization"] as const;
+
+export function Brand() {
+  return (
+    <Link to="/" className="brand">
+      <img src="/console/mark.svg" alt="" />
+      Antiphon
+    </Link>
+  );
+}
+
+/** Everything around a page: navigation by what the role may see, the account, the skip link. */
+export function Shell() {
+  const [opened, { toggle, close }] = useDisclosure(false);
+  const main = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  const before = useRef(pathname);
+  useEffect(() => {
+    if (before.current === pathname) return;
+    before.current = pathname;
+    // A reader of screens goes on with the new page, not with the link that led to it.
+    main.current?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+    close();
+  }, [pathname, close]);
+  return (
+    <>
+      <a href="#main" className="skip">
+        Skip to the page
+      </a>
+      <div className="shell">
+        <div className="topbar">
+          <Brand />
+          <Burger
+            opened={opened}
+            onClick={toggle}
+            size="sm"
+            aria-label={opened ? "Close the menu" : "Open the menu"}
+          />
+        </div>
+        <div className="side">
+          <Brand />
+          <Navigation />
+          <Account />
+        </div>
+        <main id="main" ref={main} tabIndex={-1} className="main">
+          <Outlet />
+        </main>
+      </div>
+      <Drawer
+        opened={opened}
+        onClose={close}
+        size="280px"
+        title="Menu"
+        closeButtonProps={{ "aria-label": "Close the menu" }}
+      >
+        <Navigation />
+        <Account />
+      </Drawer>
+    </>
+  );
+}
+
+function Navigation() {
+  const entries = entriesFor(useSession().permissions);
+  return (
+    <nav className="nav" aria-label="Pages">
+      {GROUPS.map((group) => {
+        const here = entries.filter((entry) => entry.group === group);
+        if (!here.length) return null;
+        return (
+          <div key={group}>
+            <h2>{group}</h2>
+            <ul>
+              {here.map((entry) => (
+                <li key={entry.path}>
+                  <Link to={entry.path}>{entry.label}</Link>
+                </li>
+              ))}
+            </ul>
+          </div>
+        );
+      })}
+    </nav>
+  );
+}
+
+function Account() {
+  const { user, organization } = useSession();
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const switchSession = useSwitchSession();
+  const signOut = useMutation({
+    mutationFn: (everywhere: boolean) =>
+      everywhere
+        ? ask("POST", "/v1/console/sign_out_everywhere", { body: {} })
+        : ask("DELETE", "/v1/console/session"),
+    onSuccess: () => switchSession(null),
+  });
+  return (
+    <Menu position="top-start" width={224} withinPortal>
+      <Menu.Target>
+        <Button variant="subtle" color="gray" fullWidth justify="flex-start" px="sm" h={48}>
+          <span className="account">
+            <span>{user.name}</span>
+            <span>{organization.name}</span>
+          </span>
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>{user.email}</Menu.Label>
+        <Menu.Item component={Link} to="/account">
+          Account and password
+        </Menu.Item>
+        <Menu.Divider />
+        <Menu.Label>Colours</Menu.Label>
+        {(["auto", "light", "dark"] as const).map((scheme) => (
+          <Menu.Item
+            key={scheme}
+            onClick={() => setColorScheme(scheme)}
+            rightSection={colorScheme === scheme ? "✓" : null}
+          >
+            {{ auto: "As the system", light: "Light", dark: "Dark" }[scheme]}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Item onClick={() => signOut.mutate(false)}>Sign out</Menu.Item>
+        <Menu.Item onClick={() => signOut.mutate(true)}>Sign out everywhere</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+/** Three dots that open what can be done with a row. */
+export function RowMenu({ label, children }: { label: string; children: React.ReactNode }) {
+  return (
+    <Menu position="bottom-end" withinPortal>
+      <Menu.Target>
+        <ActionIcon variant="subtle" color="gray" aria-label={label}>
+          <svg viewBox="0 0 16 16" width="16" height="16" fill="currentColor" aria-hidden="true">
+            <circle cx="3" cy="8" r="1.4" />
+            <circle cx="8" cy="8" r="1.4" />
+            <circle cx="13" cy="8" r="1.4" />
+          </svg>
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>{children}</Menu.Dropdown>
+    </Menu>
+  );
+}

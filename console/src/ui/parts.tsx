@@ -1,0 +1,95 @@
+import { Button, CopyButton, Group, Tooltip } from "@mantine/core";
+import { type ReactNode, useEffect } from "react";
+import { localTime, relativeTime, utcTime } from "../rules/times.ts";
+
+/** The head of a page, which also names the tab. */
+export function Head({
+  title,
+  children,
+  actions,
+}: {
+  title: string;
+  children?: ReactNode;
+  actions?: ReactNode;
+}) {
+  useEffect(() => {
+    document.title = `${title} · Antiphon Console`;
+  }, [title]);
+  return (
+    <header className="head">
+      <div>
+        <h1>{title}</h1>
+        {children && <p>{children}</p>}
+      </div>
+      {actions && <Group gap="sm">{actions}</Group>}
+    </header>
+  );
+}
+
+/** A time in the browser's zone, or how long ago it was; UTC is a hover or a focus away. */
+export function Time({ at, relative = false }: { at: string; relative?: boolean }) {
+  const local = localTime(at);
+  const label = relative ? `${local} · ${utcTime(at)}` : utcTime(at);
+  return (
+    <Tooltip label={label} events={{ hover: true, focus: true, touch: true }}>
+      <time dateTime={at}>{relative ? relativeTime(at, Date.now()) : local}</time>
+    </Tooltip>
+  );
+}
+
+/** A button that puts text on the clipboard, and says that it did. */
+export function Copy({ text, label = "Copy" }: { text: string; label?: string }) {
+  return (
+    <CopyButton value={text} timeout={2000}>
+      {({ copied, copy }) => (
+        <Button size="xs" variant="default" onClick={copy} aria-live="polite">
+          {copied ? "Copied" : label}
+        </Button>
+      )}
+    </CopyButton>
+  );
+}
+
+/** Lines to copy. */
+export function Lines({
+  text,
+  label,
+  wrapped = false,
+}: {
+  text: string;
+  label: string;
+  wrapped?: boolean;
+}) {
+  return (
+    <div>
+      <section className={wrapped ? "code wrapped" : "code"} tabIndex={0} aria-label={label}>
+        {text}
+      </section>
+      <Group justify="flex-end" mt={6}>
+        <Copy text={text} label={`Copy ${label}`} />
+      </Group>
+    </div>
+  );
+}
+
+/** Three numbers that answer most questions about a page. */
+export function Figures({ items }: { items: readonly (readonly [string, string])[] }) {
+  return (
+    <dl className="figures">
+      {items.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** Save text as a file of the browser. */
+export function save(name: string, type: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  URL.revokeObjectURL(url);
+}
