@@ -20,6 +20,7 @@ from antiphon.server.admin.workspaces import WorkspaceEndpoints
 from antiphon.server.batches import BatchEndpoints
 from antiphon.server.call_limits import CallLimit
 from antiphon.server.console import ConsoleEndpoints
+from antiphon.server.console_pages import ConsolePages
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
 from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
@@ -52,13 +53,15 @@ OPEN: Final = None
 API: Final = KeyKind.API
 ADMIN: Final = KeyKind.ADMIN
 ORGANIZATIONS_PATH = "/v1/organizations"
+CONSOLE_PATH = "/console"
 
 
 def build_app(platform: Platform) -> ASGIApp:
     """Return the ASGI application over an open platform."""
     sessions = None if platform.console is None else platform.console.access
     dispatch = Dispatcher(platform.access, platform.uses, platform.settings, sessions)
-    return Boundary(Router(routes(platform), dispatch), platform.entropy)
+    home = None if platform.console is None else CONSOLE_PATH
+    return Boundary(Router(routes(platform), dispatch, home), platform.entropy)
 
 
 def routes(platform: Platform) -> tuple[Route, ...]:
@@ -130,9 +133,9 @@ def _batch_routes(platform: Platform) -> tuple[Route, ...]:
 
 
 def _console_routes(console: Console, settings: Settings) -> tuple[Route, ...]:
-    """Return the routes by which people sign in. Their handlers look for a session themselves."""
-    endpoints = ConsoleEndpoints(console, settings)
-    return tuple(
+    """Return the pages of the app, and the routes of signing in. None takes a key."""
+    endpoints, pages = ConsoleEndpoints(console, settings), ConsolePages()
+    signing_in = tuple(
         Route(name.replace(" ", " /v1/console", 1), OPEN, handler)
         for name, handler in (
             ("GET ", endpoints.show_console),
@@ -145,6 +148,11 @@ def _console_routes(console: Console, settings: Settings) -> tuple[Route, ...]:
             ("POST /password", endpoints.change_password),
             ("POST /invites/accept", endpoints.accept_invite),
         )
+    )
+    return (
+        Route(f"GET {CONSOLE_PATH}", OPEN, pages.page),
+        Route(f"GET {CONSOLE_PATH}/{{path:path}}", OPEN, pages.below),
+        *signing_in,
     )
 
 

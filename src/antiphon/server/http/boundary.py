@@ -22,6 +22,7 @@ from antiphon.core.errors import (
 )
 from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.logs import EventLog
+from antiphon.server.console_files import PREFIX
 from antiphon.server.http.browser import CONSOLE_HEADER, OWN_PAGES, is_of_console
 from antiphon.server.http.exchange import ClientGoneError, Exchange
 from antiphon.store.database.errors import DatabaseUnavailableError
@@ -100,6 +101,10 @@ class Boundary:
 
     async def _answered_browser(self, exchange: Exchange) -> bool:
         """Apply the rules for requests from web pages; return whether the answer is written."""
+        if exchange.scope["method"] == "GET" and exchange.scope["path"].startswith(PREFIX):
+            # A browser states an origin for the scripts of a page. No other page can read these
+            # files, as their answers have no header that allows it.
+            return False
         if is_of_console(exchange):
             # Of its own pages alone, whose session it may have: no other page gets a header that
             # lets it read the answer. Its own rules are checked with its cookie.

@@ -43,7 +43,9 @@ class Dispatcher:
     async def __call__(self, route: Route, exchange: Exchange) -> None:
         """Answer one request. Raises `ApiError` and `BodyError` for the error boundary."""
         if route.key is None:
-            await _write(exchange, await route.handler(exchange))
+            answer = await route.handler(exchange)
+            if answer is not None:
+                await _write(exchange, answer)
             return
         try:
             caller = await self._authenticate(exchange, route.key)

@@ -226,9 +226,14 @@ class Exchange:
         length = str(len(body))
         return {"content-type": content_type, **self.headers, "content-length": length}
 
-    async def send_nothing(self) -> None:
-        """Write a 204, which must not state a length (RFC 9110, 8.6)."""
-        await self._answer(204, self.headers, b"")
+    async def send_nothing(self, status: int = 204) -> None:
+        """Write a 204 or 304, which must not state the length of a body (RFC 9110, 8.6)."""
+        await self._answer(status, self.headers, b"")
+
+    async def redirect(self, path: str) -> None:
+        """Send the caller to another path of this server, by a 302."""
+        self.headers["location"] = path
+        await self._answer(302, {**self.headers, "content-length": "0"}, b"")
 
     async def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.started = True

@@ -28,8 +28,7 @@ P = TypeVar("P")
 
 METHOD_NOT_ALLOWED = 405
 
-# Returns the body of a 200, or a `Reply`. One of a caller with a key returns `None` if the endpoint
-# has written its answer.
+# Returns the body of a 200, or a `Reply`, or `None` if the endpoint has written its answer.
 Handler: TypeAlias = Callable[[Request[P]], Awaitable[Any]]
 OpenHandler: TypeAlias = Callable[[Exchange], Awaitable[Any]]
 # Adds headers to the refusal of an authenticated request.
@@ -135,10 +134,12 @@ class Router:
     """Finds the route of a request: first in a dictionary of the paths without parameters.
 
     Nearly all requests go to two of them. Starlette's router, which finds the others, tries its
-    routes one after the other.
+    routes one after the other. `home` is the path that a browser is led to from `/`.
     """
 
-    def __init__(self, routes: Sequence[Route], dispatch: Dispatch) -> None:
+    def __init__(
+        self, routes: Sequence[Route], dispatch: Dispatch, home: str | None = None
+    ) -> None:
         paths = [
             PathRoute(
                 route.path, _Endpoint(dispatch, route, route.template), methods=[route.method]
@@ -146,6 +147,7 @@ class Router:
             for route in routes
         ]
         self._paths = paths
+        self._home = home
         self._router = PathRouter(paths, redirect_slashes=False, default=self._no_such_path)
         self._exact = {
             (method, path.path): path.app
@@ -175,11 +177,22 @@ class Router:
         return ", ".join(sorted({method for path in found for method in path.methods or ()}))
 
     async def _no_such_path(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Raise a 404, with a hint in a header and in the log: its body is that of the API."""
+        """Raise a 404, with a hint in a header and in the log: its body is that of the API.
+
+        `/` leads browsers on; it is no route, so that it stays a wrong path for all others.
+        """
         exchange: Exchange = scope[EXCHANGE]
+        if self._home is not None and _is_browser_at_root(scope, exchange):
+            await exchange.redirect(self._home)
+            return
         hint = base_url_hint(scope["path"], exchange.base_url, self._is_served)
         exchange.headers[HINT_HEADER] = exchange.fields["hint"] = hint
         raise HTTPException(404)
 
     def _is_served(self, path: str) -> bool:
         return any(route.path_regex.match(path) for route in self._paths)
+
+
+def _is_browser_at_root(scope: Scope, exchange: Exchange) -> bool:
+    wanted = exchange.header(b"accept") or ""
+    return scope["path"] == "/" and scope["method"] == "GET" and "text/html" in wanted
