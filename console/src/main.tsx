@@ -20,6 +20,8 @@ const theme = createTheme({
   components: {
     // Both would add a style element or lock the page by one; app.css does it.
     Modal: { defaultProps: { lockScroll: false, centered: true } },
+    // A menu has items and nothing else that takes the focus.
+    Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     Drawer: { defaultProps: { lockScroll: false } },
   },
 });

@@ -6,7 +6,13 @@ import {
 } from "@tanstack/react-router";
 import { Frame, SignedIn } from "./Frame.tsx";
 import { Crashed, NotFound } from "./pages/Lost.tsx";
-import { keysSearch, usageSearch } from "./rules/searches.ts";
+import {
+  auditSearch,
+  batchesSearch,
+  costSearch,
+  keysSearch,
+  usageSearch,
+} from "./rules/searches.ts";
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
 
@@ -43,6 +49,54 @@ const usage = createRoute({
   validateSearch: usageSearch,
   component: lazyRouteComponent(() => import("./pages/Usage.tsx"), "Usage"),
 });
+const connect = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/connect",
+  component: lazyRouteComponent(() => import("./pages/Connect.tsx"), "Connect"),
+});
+const batches = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/batches",
+  validateSearch: batchesSearch,
+  component: lazyRouteComponent(() => import("./pages/Batches.tsx"), "Batches"),
+});
+const models = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/models",
+  component: lazyRouteComponent(() => import("./pages/Models.tsx"), "Models"),
+});
+const cost = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/cost",
+  validateSearch: costSearch,
+  component: lazyRouteComponent(() => import("./pages/Cost.tsx"), "Cost"),
+});
+const limits = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/limits",
+  component: lazyRouteComponent(() => import("./pages/Limits.tsx"), "Limits"),
+});
+const workspaces = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/workspaces",
+  component: lazyRouteComponent(() => import("./pages/Workspaces.tsx"), "Workspaces"),
+});
+const workspace = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/workspaces/$workspace",
+  component: lazyRouteComponent(() => import("./pages/Workspace.tsx"), "Workspace"),
+});
+const members = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/members",
+  component: lazyRouteComponent(() => import("./pages/Members.tsx"), "Members"),
+});
+const audit = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/audit",
+  validateSearch: auditSearch,
+  component: lazyRouteComponent(() => import("./pages/Audit.tsx"), "Audit"),
+});
 const account = createRoute({
   getParentRoute: () => signedIn,
   path: "/account",
@@ -53,7 +107,22 @@ export const router = createRouter({
   routeTree: root.addChildren([
     setup,
     invite,
-    signedIn.addChildren([home, keys, playground, usage, account]),
+    signedIn.addChildren([
+      home,
+      keys,
+      playground,
+      usage,
+      connect,
+      batches,
+      models,
+      cost,
+      limits,
+      workspaces,
+      workspace,
+      members,
+      audit,
+      account,
+    ]),
   ]),
   basepath: "/console",
   defaultPreload: "intent",

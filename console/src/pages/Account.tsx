@@ -3,19 +3,11 @@ import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ask } from "../api/client.ts";
 import type { Session } from "../api/types.ts";
+import { roleName } from "../rules/roles.ts";
 import { useSession, useSwitchSession } from "../session.tsx";
 import { NewPassword } from "../ui/NewPassword.tsx";
 import { ErrorNotice } from "../ui/notices.tsx";
 import { Head, Time } from "../ui/parts.tsx";
-
-export const ROLE_NAMES: Record<string, string> = {
-  admin: "Administrator",
-  billing: "Billing",
-  claude_code_user: "Claude Code user",
-  developer: "Developer",
-  managed: "Managed",
-  user: "User",
-};
 
 export function Account() {
   const { user, organization, expires_at } = useSession();
@@ -40,8 +32,8 @@ export function Account() {
   return (
     <>
       <Head title="Account">
-        {user.name} ({user.email}), {ROLE_NAMES[user.role] ?? user.role} of {organization.name}.
-        This session ends <Time at={expires_at} relative />.
+        {user.name} ({user.email}), {roleName(user.role)} of {organization.name}. This session ends{" "}
+        <Time at={expires_at} relative />.
       </Head>
       <h2 className="section">Change the password</h2>
       <form onSubmit={submit}>

@@ -1,4 +1,4 @@
-import { Badge, Button, Group, Select, Text } from "@mantine/core";
+import { Badge, Button, Select } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
@@ -8,6 +8,7 @@ import type { Key, KeyStatus, KeyWithSecret, Listing } from "../api/types.ts";
 import { KEY_STATUSES, keysSearch } from "../rules/searches.ts";
 import { useCan } from "../session.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
+import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 import { KeyMenu } from "./keys/actions.tsx";
@@ -30,7 +31,7 @@ export function Keys() {
   const can = useCan();
   const { data: workspaces = [] } = useWorkspaces();
   const [creating, setCreating] = useState(false);
-  const [made, setMade] = useState<KeyWithSecret | null>(null);
+  const [made, setMade] = useState<{ key: KeyWithSecret; limitFault: Error | null } | null>(null);
   const keys = useQuery({
     queryKey: ["keys", search],
     queryFn: ({ signal }) =>
@@ -82,7 +83,7 @@ export function Keys() {
       <Loaded query={keys} what="the keys">
         {(page) =>
           page.data.length ? (
-            <KeyTable page={page} onSecret={setMade} />
+            <KeyTable page={page} onSecret={(key) => setMade({ key, limitFault: null })} />
           ) : filtered ? (
             <Empty
               title="No key matches"
@@ -104,13 +105,15 @@ export function Keys() {
       {creating && (
         <CreateKey
           onClose={() => setCreating(false)}
-          onCreated={(key) => {
+          onCreated={(key, limitFault) => {
             setCreating(false);
-            setMade(key);
+            setMade({ key, limitFault });
           }}
         />
       )}
-      {made && <Secret made={made} onClose={() => setMade(null)} />}
+      {made && (
+        <Secret made={made.key} limitFault={made.limitFault} onClose={() => setMade(null)} />
+      )}
     </>
   );
 }
@@ -157,7 +160,7 @@ function KeyTable({
       title: "Expires",
       cell: (key) => (key.expires_at ? <Time at={key.expires_at} relative /> : "Never"),
     },
-    { title: "Created", cell: (key) => <Time at={key.created_at} /> },
+    { title: "Created", cell: (key) => <Time at={key.created_at} relative /> },
   ];
   if (can("keys.write")) {
     columns.push({
@@ -165,43 +168,23 @@ function KeyTable({
       cell: (key) => (key.status === "archived" ? null : <KeyMenu of={key} onSecret={onSecret} />),
     });
   }
-  const first = search.after !== undefined || (search.before !== undefined && page.has_more);
-  const more = search.before !== undefined || page.has_more;
-  const { after: _after, before: _before, ...filters } = search;
   return (
     <>
       <Table caption="API keys" columns={columns} rows={page.data} keyOf={(key) => key.id} />
-      {(first || more) && (
-        <Group justify="space-between" mt="md">
-          <Button
-            variant="default"
-            size="xs"
-            disabled={!first}
-            onClick={() =>
-              void navigate({
-                search: { ...filters, ...(page.first_id ? { before: page.first_id } : {}) },
-              })
-            }
-          >
-            Newer
-          </Button>
-          <Text size="sm" c="dimmed">
-            {page.data.length} keys
-          </Text>
-          <Button
-            variant="default"
-            size="xs"
-            disabled={!more}
-            onClick={() =>
-              void navigate({
-                search: { ...filters, ...(page.last_id ? { after: page.last_id } : {}) },
-              })
-            }
-          >
-            Older
-          </Button>
-        </Group>
-      )}
+      <Pager
+        page={page}
+        search={search}
+        onMove={({ after, before }) =>
+          void navigate({
+            search: keysSearch({
+              status: search.status,
+              workspace: search.workspace,
+              after,
+              before,
+            }),
+          })
+        }
+      />
     </>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, SegmentedControl, Select } from "@mantine/core";
+import { Button, Select } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { wholeReport } from "../api/listings.ts";
@@ -17,11 +17,12 @@ import {
   usageShares,
 } from "../rules/reports.ts";
 import { USAGE_GROUPS, type UsageGroup } from "../rules/searches.ts";
-import { RANGES, type Range, startOf } from "../rules/times.ts";
+import { type Range, startOf } from "../rules/times.ts";
 import { useCan } from "../session.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, save, Time } from "../ui/parts.tsx";
+import { RangeControl } from "../ui/RangeControl.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 
 const route = getRouteApi("/signed-in/usage");
@@ -29,12 +30,6 @@ const GROUP_NAMES: Record<UsageGroup, string> = {
   model: "Model",
   api_key_id: "API key",
   workspace_id: "Workspace",
-};
-const RANGE_NAMES: Record<Range, string> = {
-  "1d": "Today",
-  "7d": "7 days",
-  "30d": "30 days",
-  "90d": "90 days",
 };
 const PLAYGROUND = "Console, without a key";
 /** A range of one day is drawn by the hour. */
@@ -100,15 +95,9 @@ export function Usage() {
             void navigate({ search: workspace ? { ...rest, workspace } : rest });
           }}
         />
-        <SegmentedControl
-          w="auto"
-          aria-label="Range"
-          data={(Object.keys(RANGES) as Range[]).map((each) => ({
-            value: each,
-            label: RANGE_NAMES[each],
-          }))}
+        <RangeControl
           value={range}
-          onChange={(chosen) => void navigate({ search: { ...search, range: chosen as Range } })}
+          onChange={(chosen) => void navigate({ search: { ...search, range: chosen } })}
         />
       </div>
       <Loaded query={report} what="the usage">

@@ -11,3 +11,8 @@ export function groupName(group: RateGroup): string {
       return "Calls about batches";
   }
 }
+
+/** Return an id as a part of a path: the ids of models may have slashes, and keep them. */
+export function encodePath(id: string): string {
+  return id.split("/").map(encodeURIComponent).join("/");
+}

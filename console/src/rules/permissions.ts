@@ -13,7 +13,15 @@ export interface Entry {
 export const ENTRIES = [
   { path: "/playground", label: "Playground", group: "Build", needs: ["models.use"] },
   { path: "/keys", label: "API keys", group: "Build", needs: ["keys.read"] },
+  { path: "/connect", label: "Connect", group: "Build", needs: ["models.use", "keys.read"] },
+  { path: "/batches", label: "Batches", group: "Build", needs: ["batches.use"] },
+  { path: "/models", label: "Models", group: "Build", needs: ["models.read"] },
   { path: "/usage", label: "Usage", group: "Watch", needs: ["usage.read"] },
+  { path: "/cost", label: "Cost", group: "Watch", needs: ["cost.read"] },
+  { path: "/limits", label: "Limits", group: "Watch", needs: ["limits.read"] },
+  { path: "/workspaces", label: "Workspaces", group: "Organization", needs: ["workspaces.read"] },
+  { path: "/members", label: "Members", group: "Organization", needs: ["members.read"] },
+  { path: "/audit", label: "Audit log", group: "Organization", needs: ["audit.read"] },
 ] as const satisfies readonly Entry[];
 
 /** Return the entries that these permissions open. */

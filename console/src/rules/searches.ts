@@ -48,3 +48,30 @@ export function usageSearch(search: Search) {
     workspace: id(search.workspace),
   });
 }
+
+export const COST_GROUPS = ["model", "workspace_id", "token_type"] as const;
+export type CostGroup = (typeof COST_GROUPS)[number];
+
+export function costSearch(search: Search) {
+  return present({
+    range: oneOf(Object.keys(RANGES) as Range[], search.range),
+    by: oneOf(COST_GROUPS, search.by),
+  });
+}
+
+export function batchesSearch(search: Search) {
+  return present({
+    workspace: id(search.workspace),
+    after: id(search.after),
+    before: id(search.before),
+  });
+}
+
+/** Where a paged listing goes on. */
+export function auditSearch(search: Search) {
+  const page = search.page;
+  return present({
+    object: id(search.object),
+    page: typeof page === "string" && page.length < 512 ? page : undefined,
+  });
+}

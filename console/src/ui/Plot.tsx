@@ -12,6 +12,9 @@ const COLORS = {
 } as const;
 const DASHES: readonly number[][] = [[], [6, 4], [2, 3], [10, 3], [8, 3, 2, 3], [1, 4]];
 const HEIGHT = 240;
+const DAY_S = 86_400;
+/** The distances of dates below the plot: whole days. */
+const DAYS = [1, 2, 5, 7, 14, 30].map((days) => days * DAY_S);
 
 /**
  * Lines over time. The table on the page has the same numbers, so a reader of screens is sent there;
@@ -59,7 +62,13 @@ export function Plot({
           })),
         ],
         axes: [
-          { ...axis, values: hourly ? "{HH}:{mm}" : "{DD} {MMM}", space: 64 },
+          {
+            ...axis,
+            size: 32,
+            ...(hourly ? {} : { incrs: DAYS }),
+            values: hourly ? "{HH}:{mm}" : "{DD} {MMM}",
+            space: 64,
+          },
           { ...axis, size: 64, values: (_plot, ticks) => ticks.map(format) },
         ],
         scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },

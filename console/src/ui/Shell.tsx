@@ -38,7 +38,7 @@ export function Shell() {
         Skip to the page
       </a>
       <div className="shell">
-        <div className="topbar">
+        <nav className="topbar" aria-label="Start">
           <Brand />
           <Burger
             opened={opened}
@@ -46,10 +46,9 @@ export function Shell() {
             size="sm"
             aria-label={opened ? "Close the menu" : "Open the menu"}
           />
-        </div>
+        </nav>
         <div className="side">
-          <Brand />
-          <Navigation />
+          <Navigation brand />
           <Account />
         </div>
         <main id="main" ref={main} tabIndex={-1} className="main">
@@ -70,10 +69,11 @@ export function Shell() {
   );
 }
 
-function Navigation() {
+function Navigation({ brand = false }: { brand?: boolean }) {
   const entries = entriesFor(useSession().permissions);
   return (
     <nav className="nav" aria-label="Pages">
+      {brand && <Brand />}
       {GROUPS.map((group) => {
         const here = entries.filter((entry) => entry.group === group);
         if (!here.length) return null;

@@ -86,9 +86,9 @@ export function Figures({ items }: { items: readonly (readonly [string, string])
   );
 }
 
-/** Save text as a file of the browser. */
-export function save(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+/** Save text or bytes as a file of the browser. */
+export function save(name: string, type: string, content: string | Blob): void {
+  const url = URL.createObjectURL(new Blob([content], { type }));
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
   URL.revokeObjectURL(url);

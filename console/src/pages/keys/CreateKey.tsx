@@ -4,7 +4,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { ask } from "../../api/client.ts";
 import { useRateLimits } from "../../api/queries.ts";
 import type { KeyWithSecret, Period } from "../../api/types.ts";
-import { groupName } from "../../rules/groups.ts";
+import { encodePath, groupName } from "../../rules/groups.ts";
 import { centsOfDollars } from "../../rules/money.ts";
 import { useCan, useSession } from "../../session.tsx";
 import { ErrorNotice } from "../../ui/notices.tsx";
@@ -33,7 +33,8 @@ export function CreateKey({
   onCreated,
 }: {
   onClose: () => void;
-  onCreated: (key: KeyWithSecret) => void;
+  /** Called with the key, and with the error of a limit that could not be set. */
+  onCreated: (key: KeyWithSecret, limitFault: Error | null) => void;
 }) {
   const { workspaces, user } = useSession();
   const can = useCan();
@@ -51,6 +52,19 @@ export function CreateKey({
   const cents = amount ? centsOfDollars(amount) : null;
   // One form makes one key, however often its button is pressed or its answer is lost.
   const once = useRef(crypto.randomUUID());
+  const setLimits = async (keyId: string) => {
+    if (cents) {
+      const scope = { type: "api_key", api_key_id: keyId };
+      await ask("POST", "/v1/organizations/spend_limits", {
+        body: { scope, amount: cents, period },
+      });
+    }
+    if (group && typeof rate === "number") {
+      const limits = [{ type: "requests_per_minute", value: rate }];
+      const path = `/v1/organizations/api_keys/${keyId}/rate_limits/${encodePath(group)}`;
+      await ask("POST", path, { body: { limits } });
+    }
+  };
   const create = useMutation({
     mutationFn: async () => {
       const key = await ask<KeyWithSecret>("POST", "/v1/organizations/api_keys", {
@@ -65,19 +79,10 @@ export function CreateKey({
           ...(expiry === "never" ? {} : { expires_in_seconds: Number(expiry) }),
         },
       });
-      if (cents) {
-        const scope = { type: "api_key", api_key_id: key.id };
-        const body = { scope, amount: cents, period };
-        await ask("POST", "/v1/organizations/spend_limits", { body });
-      }
-      if (group && typeof rate === "number") {
-        const limits = [{ type: "requests_per_minute", value: rate }];
-        const path = `/v1/organizations/api_keys/${key.id}/rate_limits/${encodePath(group)}`;
-        await ask("POST", path, { body: { limits } });
-      }
-      return key;
+      // The key exists now, so its secret is shown whatever becomes of its limits.
+      return { key, limitFault: await setLimits(key.id).then(() => null, asError) };
     },
-    onSuccess: onCreated,
+    onSuccess: ({ key, limitFault }) => onCreated(key, limitFault),
     onSettled: () => queries.invalidateQueries({ queryKey: ["keys"] }),
   });
   const submit = (event: FormEvent) => {
@@ -184,7 +189,6 @@ export function CreateKey({
   );
 }
 
-/** Return an id as a part of a path: the ids of models may have slashes, and keep them. */
-export function encodePath(id: string): string {
-  return id.split("/").map(encodeURIComponent).join("/");
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }

@@ -1,19 +1,27 @@
 import { Alert, Button, Code, Group, Modal, Stack, Text } from "@mantine/core";
 import { useState } from "react";
+import { useModels } from "../../api/queries.ts";
 import type { KeyWithSecret } from "../../api/types.ts";
-import { baseUrl } from "../../rules/origins.ts";
-import { shellWord } from "../../rules/snippets.ts";
-import { Copy, Lines } from "../../ui/parts.tsx";
+import { Connections } from "../../ui/Connections.tsx";
+import { ErrorNotice } from "../../ui/notices.tsx";
+import { Copy } from "../../ui/parts.tsx";
 
 /** The secret of a key, once: closing needs a press on the button, not a slip beside the window. */
-export function Secret({ made, onClose }: { made: KeyWithSecret; onClose: () => void }) {
+export function Secret({
+  made,
+  limitFault,
+  onClose,
+}: {
+  made: KeyWithSecret;
+  /** Why a limit of the key could not be set. */
+  limitFault: Error | null;
+  onClose: () => void;
+}) {
   const [shown, setShown] = useState(true);
-  const exports = [
-    `export ANTHROPIC_BASE_URL=${shellWord(baseUrl())}`,
-    `export ANTHROPIC_API_KEY=${shellWord(made.secret)}`,
-  ].join("\n");
+  const { data: models } = useModels();
   return (
     <Modal
+      size="lg"
       opened={shown}
       onClose={() => undefined}
       onExitTransitionEnd={onClose}
@@ -26,6 +34,14 @@ export function Secret({ made, onClose }: { made: KeyWithSecret; onClose: () => 
         <Alert color="yellow" variant="light">
           Copy it now. The server keeps only a digest, so it cannot be shown again.
         </Alert>
+        {limitFault && (
+          <>
+            <ErrorNotice error={limitFault} />
+            <Text size="sm">
+              The key exists, but without this limit. Set it on the page Limits.
+            </Text>
+          </>
+        )}
         <div>
           <Code block aria-label="Secret" className="wrapped">
             {made.secret}
@@ -34,12 +50,7 @@ export function Secret({ made, onClose }: { made: KeyWithSecret; onClose: () => 
             <Copy text={made.secret} label="Copy the key" />
           </Group>
         </div>
-        <div>
-          <Text size="sm" mb={6}>
-            For the SDKs and most tools, in a shell:
-          </Text>
-          <Lines text={exports} label="the two lines" />
-        </div>
+        <Connections secret={made.secret} model={models?.[0]?.id ?? "claude-local"} />
         <Button onClick={() => setShown(false)}>I have copied it</Button>
       </Stack>
     </Modal>

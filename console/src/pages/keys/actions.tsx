@@ -1,9 +1,8 @@
-import { Button, Group, Menu, Modal, Select, Stack, Text, TextInput } from "@mantine/core";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, type ReactNode, useRef, useState } from "react";
+import { Menu, Select, Text, TextInput } from "@mantine/core";
+import { type ReactNode, useRef, useState } from "react";
 import { ask } from "../../api/client.ts";
 import type { Key, KeyWithSecret } from "../../api/types.ts";
-import { ErrorNotice } from "../../ui/notices.tsx";
+import { Dialog } from "../../ui/Dialog.tsx";
 import { RowMenu } from "../../ui/Shell.tsx";
 
 type Action = "rename" | "rotate" | "disable" | "enable" | "archive";
@@ -33,7 +32,7 @@ export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecr
           <Menu.Item onClick={() => setAction("enable")}>Enable</Menu.Item>
         )}
         <Menu.Divider />
-        <Menu.Item color="red" onClick={() => setAction("archive")}>
+        <Menu.Item className="danger" onClick={() => setAction("archive")}>
           Archive
         </Menu.Item>
       </RowMenu>
@@ -59,67 +58,20 @@ export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecr
   );
 }
 
-/** A window that sends one change of a key. */
-function Change({
-  title,
-  verb,
-  danger = false,
-  disabled = false,
-  send,
-  onClose,
-  children,
-}: {
-  title: string;
-  verb: string;
-  danger?: boolean;
-  disabled?: boolean;
-  send: () => Promise<unknown>;
-  onClose: () => void;
-  children: ReactNode;
-}) {
-  const queries = useQueryClient();
-  const change = useMutation({
-    mutationFn: send,
-    onSuccess: async () => {
-      await queries.invalidateQueries({ queryKey: ["keys"] });
-      onClose();
-    },
-  });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    change.mutate();
-  };
-  return (
-    <Modal opened onClose={onClose} title={title} closeButtonProps={{ "aria-label": "Close" }}>
-      <form onSubmit={submit}>
-        <Stack>
-          {children}
-          {change.error && <ErrorNotice error={change.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button
-              type="submit"
-              color={danger ? "red" : "indigo"}
-              loading={change.isPending}
-              disabled={disabled}
-            >
-              {verb}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
-  );
-}
+const CHANGES = [["keys"]] as const;
 
 function Rename({ of, onClose }: { of: Key; onClose: () => void }) {
   const [name, setName] = useState(of.name);
   const send = () =>
     ask("POST", `/v1/organizations/api_keys/${of.id}`, { body: { name: name.trim() } });
   return (
-    <Change title={`Rename “${of.name}”`} verb="Rename" send={send} onClose={onClose}>
+    <Dialog
+      changes={CHANGES}
+      title={`Rename “${of.name}”`}
+      verb="Rename"
+      send={send}
+      onClose={onClose}
+    >
       <TextInput
         label="Name"
         required
@@ -128,7 +80,7 @@ function Rename({ of, onClose }: { of: Key; onClose: () => void }) {
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
       />
-    </Change>
+    </Dialog>
   );
 }
 
@@ -150,9 +102,16 @@ function ChangeStatus({
   const send = () => ask("POST", `/v1/organizations/api_keys/${of.id}`, { body: { status } });
   const title = `${verb} “${of.name}”?`;
   return (
-    <Change title={title} verb={verb} danger={danger} send={send} onClose={onClose}>
+    <Dialog
+      changes={CHANGES}
+      title={title}
+      verb={verb}
+      danger={danger}
+      send={send}
+      onClose={onClose}
+    >
       <Text size="sm">{children}</Text>
-    </Change>
+    </Dialog>
   );
 }
 
@@ -178,7 +137,13 @@ function Rotate({
     );
   };
   return (
-    <Change title={`Rotate “${of.name}”`} verb="Rotate" send={send} onClose={onClose}>
+    <Dialog
+      changes={CHANGES}
+      title={`Rotate “${of.name}”`}
+      verb="Rotate"
+      send={send}
+      onClose={onClose}
+    >
       <Text size="sm">
         The key gets a new secret, and keeps its name, its limits and its history. The present
         secret stays valid for a while, so that you can change programs one after the other.
@@ -190,6 +155,6 @@ function Rotate({
         value={grace}
         onChange={(chosen) => setGrace(chosen ?? "86400")}
       />
-    </Change>
+    </Dialog>
   );
 }

@@ -111,23 +111,28 @@ function PromptSize({
   messages: readonly Turn[];
   workspace: string | undefined;
 }) {
-  const [body] = useDebouncedValue(JSON.stringify(countBodyOf(bodyOf(fields, messages))), PAUSE_MS);
+  // A prompt ends with a turn of the user; after an answer there is none until the next is typed.
+  const isAsked = messages.at(-1)?.role === "user";
+  const [body] = useDebouncedValue(
+    isAsked ? JSON.stringify(countBodyOf(bodyOf(fields, messages))) : null,
+    PAUSE_MS,
+  );
   const count = useQuery({
     queryKey: ["count", workspace, body],
     queryFn: ({ signal }) =>
       ask<{ input_tokens: number }>("POST", "/v1/messages/count_tokens", {
-        body: JSON.parse(body) as unknown,
+        body: JSON.parse(body ?? "") as unknown,
         workspace,
         signal,
         version: SAMPLING_VERSION,
       }),
-    enabled: messages.length > 0 && fields.model !== "",
+    enabled: body !== null && fields.model !== "",
     placeholderData: keepPreviousData,
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 60_000,
     retry: false,
   });
-  if (!messages.length) return null;
+  if (!isAsked) return null;
   return (
     <Text size="sm" c="dimmed" role="status">
       {count.error

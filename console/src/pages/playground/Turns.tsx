@@ -50,7 +50,7 @@ export function TurnList({
         // biome-ignore lint/suspicious/noArrayIndexKey: turns are only ever added at the end
         <li key={index}>
           <Group justify="space-between" align="flex-start" wrap="nowrap">
-            <h3>{NAMES[turn.role]}</h3>
+            <h2>{NAMES[turn.role]}</h2>
             {onRemove && (
               <Button
                 size="compact-xs"
@@ -75,7 +75,7 @@ export function AnswerView({ answer }: { answer: Answer }) {
   const content = asContent(answer);
   return (
     <div className="turns" aria-busy="true">
-      <h3>{NAMES.assistant}</h3>
+      <h2>{NAMES.assistant}</h2>
       {content.length ? <Parts content={content} /> : <div className="words thought">…</div>}
     </div>
   );

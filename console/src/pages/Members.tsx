@@ -1,0 +1,250 @@
+import { Badge, Button, Group, Menu, Modal, Select, Stack, Text, TextInput } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { ask } from "../api/client.ts";
+import { all } from "../api/listings.ts";
+import type { Invite, User } from "../api/types.ts";
+import { ROLES, roleName } from "../rules/roles.ts";
+import { useCan, useSession } from "../session.tsx";
+import { Dialog } from "../ui/Dialog.tsx";
+import { Empty, ErrorNotice, Loaded } from "../ui/notices.tsx";
+import { Head, Lines, Time } from "../ui/parts.tsx";
+import { RowMenu } from "../ui/Shell.tsx";
+import { type Column, Table } from "../ui/Table.tsx";
+
+const USERS = "/v1/organizations/users";
+const INVITES = "/v1/organizations/invites";
+const CHANGES = [["users"], ["invites"]] as const;
+const COLORS = { pending: "yellow", accepted: "green", expired: "gray", deleted: "gray" } as const;
+
+/** Who may sign in, with which role, and who is invited. */
+export function Members() {
+  const can = useCan();
+  const [inviting, setInviting] = useState(false);
+  const users = useQuery({
+    queryKey: ["users"],
+    queryFn: ({ signal }) => all<User>(USERS, { signal }),
+  });
+  const invites = useQuery({
+    queryKey: ["invites"],
+    queryFn: ({ signal }) =>
+      all<Invite>(INVITES, { query: { statuses: ["pending", "expired"] }, signal }),
+  });
+  const invite = can("members.write") && (
+    <Button onClick={() => setInviting(true)}>Invite a person</Button>
+  );
+  return (
+    <>
+      <Head title="Members" actions={invite}>
+        Who may sign in, and what their role lets them do.
+      </Head>
+      <Loaded query={users} what="the members">
+        {(found) =>
+          found.length ? (
+            <UserTable users={found} />
+          ) : (
+            <Empty title="No members" action={invite}>
+              Invite the first person by a link.
+            </Empty>
+          )
+        }
+      </Loaded>
+      <h2 className="section">Invites</h2>
+      <Loaded query={invites} what="the invites">
+        {(found) =>
+          found.length ? (
+            <InviteTable invites={found} />
+          ) : (
+            <Text c="dimmed" size="sm">
+              No invite is waiting.
+            </Text>
+          )
+        }
+      </Loaded>
+      {inviting && <NewInvite onClose={() => setInviting(false)} />}
+    </>
+  );
+}
+
+function UserTable({ users }: { users: User[] }) {
+  const can = useCan();
+  const columns: Column<User>[] = [
+    {
+      title: "Name",
+      cell: (user) => (
+        <span className="name" title={user.name}>
+          {user.name}
+        </span>
+      ),
+    },
+    { title: "E-mail address", cell: (user) => user.email },
+    { title: "Role", cell: (user) => roleName(user.role) },
+    { title: "Since", cell: (user) => <Time at={user.added_at} /> },
+  ];
+  if (can("members.write")) {
+    columns.push({ title: "Actions", cell: (user) => <UserMenu user={user} /> });
+  }
+  return <Table caption="Members" columns={columns} rows={users} keyOf={(user) => user.id} />;
+}
+
+function UserMenu({ user }: { user: User }) {
+  const session = useSession();
+  const [action, setAction] = useState<"role" | "remove" | null>(null);
+  const [role, setRole] = useState<string>(user.role);
+  const close = () => setAction(null);
+  // Only the command line changes administrators, so that none locks all others out by mistake.
+  if (user.role === "admin" || user.id === session.user.id) return null;
+  return (
+    <>
+      <RowMenu label={`Actions for ${user.name}`}>
+        <Menu.Item onClick={() => setAction("role")}>Change the role</Menu.Item>
+        <Menu.Item className="danger" onClick={() => setAction("remove")}>
+          Remove
+        </Menu.Item>
+      </RowMenu>
+      {action === "role" && (
+        <Dialog
+          title={`The role of ${user.name}`}
+          verb="Change the role"
+          disabled={role === user.role}
+          send={() => ask("POST", `${USERS}/${user.id}`, { body: { role } })}
+          changes={CHANGES}
+          onClose={close}
+        >
+          <RoleSelect value={role} onChange={setRole} />
+        </Dialog>
+      )}
+      {action === "remove" && (
+        <Dialog
+          title={`Remove ${user.name}?`}
+          verb="Remove"
+          danger
+          send={() => ask("DELETE", `${USERS}/${user.id}`)}
+          changes={CHANGES}
+          onClose={close}
+        >
+          <Text size="sm">
+            Their sessions end at once. Keys that they created go on working, until you disable
+            them.
+          </Text>
+        </Dialog>
+      )}
+    </>
+  );
+}
+
+function RoleSelect({ value, onChange }: { value: string; onChange: (role: string) => void }) {
+  return (
+    <Select
+      label="Role"
+      description={ROLES.find(([role]) => role === value)?.[2]}
+      allowDeselect={false}
+      data={ROLES.map(([role, name]) => ({ value: role, label: name }))}
+      value={value}
+      onChange={(chosen) => onChange(chosen ?? value)}
+    />
+  );
+}
+
+function InviteTable({ invites }: { invites: Invite[] }) {
+  const can = useCan();
+  const columns: Column<Invite>[] = [
+    { title: "E-mail address", cell: (invite) => invite.email },
+    { title: "Role", cell: (invite) => roleName(invite.role) },
+    {
+      title: "Status",
+      cell: ({ status }) => (
+        <Badge variant="light" color={COLORS[status]} tt="none" fw={500}>
+          {status === "pending" ? "Waiting" : "Expired"}
+        </Badge>
+      ),
+    },
+    { title: "Invited", cell: (invite) => <Time at={invite.invited_at} relative /> },
+    { title: "Expires", cell: (invite) => <Time at={invite.expires_at} relative /> },
+  ];
+  if (can("members.write")) {
+    columns.push({ title: "Actions", cell: (invite) => <Withdraw invite={invite} /> });
+  }
+  return <Table caption="Invites" columns={columns} rows={invites} keyOf={(invite) => invite.id} />;
+}
+
+function Withdraw({ invite }: { invite: Invite }) {
+  const [asked, setAsked] = useState(false);
+  return (
+    <>
+      <Button size="compact-sm" variant="default" onClick={() => setAsked(true)}>
+        Withdraw
+      </Button>
+      {asked && (
+        <Dialog
+          title={`Withdraw the invite of ${invite.email}?`}
+          verb="Withdraw"
+          danger
+          send={() => ask("DELETE", `${INVITES}/${invite.id}`)}
+          changes={CHANGES}
+          onClose={() => setAsked(false)}
+        >
+          <Text size="sm">Its link stops working at once.</Text>
+        </Dialog>
+      )}
+    </>
+  );
+}
+
+/** Invites a person; the link is shown once, and nothing is sent. */
+function NewInvite({ onClose }: { onClose: () => void }) {
+  const [email, setEmail] = useState("");
+  const [role, setRole] = useState<string>("developer");
+  const queries = useQueryClient();
+  const create = useMutation({
+    mutationFn: () => ask<Invite>("POST", INVITES, { body: { email: email.trim(), role } }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["invites"] }),
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    create.mutate();
+  };
+  const made = create.data;
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={made ? `The invite of ${made.email}` : "Invite a person"}
+      closeButtonProps={{ "aria-label": "Close" }}
+    >
+      {made ? (
+        <Stack>
+          <Text size="sm">
+            Give this link to the person. It works once, for 21 days, and cannot be shown again.
+            Nothing was sent.
+          </Text>
+          <Lines text={made.link ?? ""} label="the link" wrapped />
+          <Button onClick={onClose}>Done</Button>
+        </Stack>
+      ) : (
+        <form onSubmit={submit}>
+          <Stack>
+            <TextInput
+              label="E-mail address"
+              type="email"
+              required
+              data-autofocus
+              value={email}
+              onChange={(event) => setEmail(event.currentTarget.value)}
+            />
+            <RoleSelect value={role} onChange={setRole} />
+            {create.error && <ErrorNotice error={create.error} />}
+            <Group justify="flex-end">
+              <Button variant="default" onClick={onClose}>
+                Cancel
+              </Button>
+              <Button type="submit" loading={create.isPending}>
+                Create the invite
+              </Button>
+            </Group>
+          </Stack>
+        </form>
+      )}
+    </Modal>
+  );
+}

@@ -1,0 +1,280 @@
+import { Button, Group, Menu, Select, Text, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { ask } from "../api/client.ts";
+import { all } from "../api/listings.ts";
+import type { User, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
+import { roleName, WORKSPACE_ROLES } from "../rules/roles.ts";
+import { useCan } from "../session.tsx";
+import { Dialog } from "../ui/Dialog.tsx";
+import { Empty, Loaded } from "../ui/notices.tsx";
+import { Head, Time } from "../ui/parts.tsx";
+import { RowMenu } from "../ui/Shell.tsx";
+import { type Column, Table } from "../ui/Table.tsx";
+import { WorkspaceLimits } from "./workspaces/WorkspaceLimits.tsx";
+
+const route = getRouteApi("/signed-in/workspaces/$workspace");
+const PATH = "/v1/organizations/workspaces";
+const ROLE_CHOICES = WORKSPACE_ROLES.map(([value, label]) => ({ value, label }));
+
+interface Member {
+  user_id: string;
+  workspace_id: string;
+  workspace_role: WorkspaceRole;
+}
+
+/** One workspace: its members, its limits, and the ways to its keys and its usage. */
+export function Workspace() {
+  const { workspace: id } = route.useParams();
+  const workspace = useQuery({
+    queryKey: ["workspaces", id],
+    queryFn: ({ signal }) => ask<WorkspaceType>("GET", `${PATH}/${id}`, { signal }),
+  });
+  return (
+    <Loaded query={workspace} what="the workspace">
+      {(found) => <Found workspace={found} />}
+    </Loaded>
+  );
+}
+
+function Found({ workspace }: { workspace: WorkspaceType }) {
+  const can = useCan();
+  const isDefault = workspace.name === "Default";
+  const changed = can("workspaces.write") && !isDefault && !workspace.archived_at;
+  return (
+    <>
+      <Head title={workspace.name} actions={changed && <WorkspaceActions workspace={workspace} />}>
+        {workspace.archived_at ? (
+          <>
+            Archived <Time at={workspace.archived_at} relative />: its keys work no more.
+          </>
+        ) : (
+          <span className="mono">{workspace.id}</span>
+        )}
+      </Head>
+      <Group mb="lg">
+        {can("keys.read") && (
+          <Link to="/keys" search={{ workspace: workspace.id }}>
+            Its API keys
+          </Link>
+        )}
+        {can("usage.read") && (
+          <Link to="/usage" search={{ workspace: workspace.id }}>
+            Its usage
+          </Link>
+        )}
+        {can("batches.use") && (
+          <Link to="/batches" search={{ workspace: workspace.id }}>
+            Its batches
+          </Link>
+        )}
+      </Group>
+      {isDefault ? (
+        <Text size="sm" c="dimmed">
+          Everybody is in the Default workspace. It cannot be renamed, archived or limited.
+        </Text>
+      ) : (
+        <>
+          {can("members.read") && <Members workspace={workspace} changed={changed} />}
+          {can("limits.read") && <WorkspaceLimits workspace={workspace.id} />}
+        </>
+      )}
+    </>
+  );
+}
+
+function WorkspaceActions({ workspace }: { workspace: WorkspaceType }) {
+  const [action, setAction] = useState<"rename" | "archive" | null>(null);
+  const [name, setName] = useState(workspace.name);
+  const close = () => setAction(null);
+  const changes = [["workspaces"], ["session"], ["keys"]];
+  return (
+    <>
+      <Button variant="default" onClick={() => setAction("rename")}>
+        Rename
+      </Button>
+      <Button variant="default" onClick={() => setAction("archive")}>
+        Archive
+      </Button>
+      {action === "rename" && (
+        <Dialog
+          title="Rename the workspace"
+          verb="Rename"
+          send={() => ask("POST", `${PATH}/${workspace.id}`, { body: { name: name.trim() } })}
+          changes={changes}
+          onClose={close}
+        >
+          <TextInput
+            label="Name"
+            required
+            maxLength={40}
+            data-autofocus
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+        </Dialog>
+      )}
+      {action === "archive" && (
+        <Dialog
+          title={`Archive “${workspace.name}”?`}
+          verb="Archive"
+          danger
+          send={() => ask("POST", `${PATH}/${workspace.id}/archive`, { body: {} })}
+          changes={changes}
+          onClose={close}
+        >
+          <Text size="sm">
+            All its keys are archived, and its batches canceled, for ever. Its usage stays in the
+            reports.
+          </Text>
+        </Dialog>
+      )}
+    </>
+  );
+}
+
+function Members({ workspace, changed }: { workspace: WorkspaceType; changed: boolean }) {
+  const path = `${PATH}/${workspace.id}/members`;
+  const [adding, setAdding] = useState(false);
+  const members = useQuery({
+    queryKey: ["members", workspace.id],
+    queryFn: ({ signal }) => all<Member>(path, { signal }),
+  });
+  const users = useQuery({
+    queryKey: ["users"],
+    queryFn: ({ signal }) => all<User>("/v1/organizations/users", { signal }),
+  });
+  const byId = new Map(users.data?.map((user) => [user.id, user]));
+  const columns: Column<Member>[] = [
+    { title: "Name", cell: (member) => byId.get(member.user_id)?.name ?? member.user_id },
+    { title: "E-mail address", cell: (member) => byId.get(member.user_id)?.email ?? "–" },
+    { title: "Role here", cell: (member) => roleName(member.workspace_role) },
+  ];
+  if (changed) {
+    columns.push({
+      title: "Actions",
+      cell: (member) => (
+        <MemberMenu member={member} name={byId.get(member.user_id)?.name ?? member.user_id} />
+      ),
+    });
+  }
+  return (
+    <>
+      <Group justify="space-between" align="flex-end">
+        <h2 className="section">Members</h2>
+        {changed && (
+          <Button mb="sm" variant="default" onClick={() => setAdding(true)}>
+            Add a member
+          </Button>
+        )}
+      </Group>
+      <Loaded query={members} what="the members">
+        {(found) =>
+          found.length ? (
+            <Table
+              caption="Members"
+              columns={columns}
+              rows={found}
+              keyOf={(member) => member.user_id}
+            />
+          ) : (
+            <Empty title="No members">
+              Administrators work here all the same. Add the people who should have keys here.
+            </Empty>
+          )
+        }
+      </Loaded>
+      {adding && (
+        <AddMember
+          path={path}
+          users={(users.data ?? []).filter(
+            ({ id }) => !members.data?.some((member) => member.user_id === id),
+          )}
+          onClose={() => setAdding(false)}
+        />
+      )}
+    </>
+  );
+}
+
+function AddMember({ path, users, onClose }: { path: string; users: User[]; onClose: () => void }) {
+  const [user, setUser] = useState<string | null>(null);
+  const [role, setRole] = useState<string>("workspace_developer");
+  const send = () => ask("POST", path, { body: { user_id: user, workspace_role: role } });
+  return (
+    <Dialog
+      title="Add a member"
+      verb="Add"
+      disabled={!user}
+      send={send}
+      changes={[["members"]]}
+      onClose={onClose}
+    >
+      <Select
+        label="Person"
+        searchable
+        nothingFoundMessage="Nobody else is in the organization"
+        data={users.map(({ id, name, email }) => ({ value: id, label: `${name} (${email})` }))}
+        value={user}
+        onChange={setUser}
+      />
+      <Select
+        label="Role here"
+        allowDeselect={false}
+        data={ROLE_CHOICES}
+        value={role}
+        onChange={(chosen) => setRole(chosen ?? role)}
+      />
+    </Dialog>
+  );
+}
+
+function MemberMenu({ member, name }: { member: Member; name: string }) {
+  const path = `${PATH}/${member.workspace_id}/members/${member.user_id}`;
+  const [action, setAction] = useState<"role" | "remove" | null>(null);
+  const [role, setRole] = useState<string>(member.workspace_role);
+  const close = () => setAction(null);
+  return (
+    <>
+      <RowMenu label={`Actions for ${name}`}>
+        <Menu.Item onClick={() => setAction("role")}>Change the role</Menu.Item>
+        <Menu.Item className="danger" onClick={() => setAction("remove")}>
+          Remove
+        </Menu.Item>
+      </RowMenu>
+      {action === "role" && (
+        <Dialog
+          title={`The role of ${name} here`}
+          verb="Change the role"
+          disabled={role === member.workspace_role}
+          send={() => ask("POST", path, { body: { workspace_role: role } })}
+          changes={[["members"]]}
+          onClose={close}
+        >
+          <Select
+            label="Role here"
+            allowDeselect={false}
+            data={ROLE_CHOICES}
+            value={role}
+            onChange={(chosen) => setRole(chosen ?? role)}
+          />
+        </Dialog>
+      )}
+      {action === "remove" && (
+        <Dialog
+          title={`Remove ${name} from this workspace?`}
+          verb="Remove"
+          danger
+          send={() => ask("DELETE", path)}
+          changes={[["members"]]}
+          onClose={close}
+        >
+          <Text size="sm">
+            They stay a member of the organization. Keys that they created go on working.
+          </Text>
+        </Dialog>
+      )}
+    </>
+  );
+}
