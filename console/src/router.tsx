@@ -26,6 +26,11 @@ const invite = createRoute({
   path: "/invite",
   component: lazyRouteComponent(() => import("./pages/AcceptInvite.tsx"), "AcceptInvite"),
 });
+const byLink = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  component: lazyRouteComponent(() => import("./pages/SignInByLink.tsx"), "SignInByLink"),
+});
 const signedIn = createRoute({ getParentRoute: () => root, id: "signed-in", component: SignedIn });
 const home = createRoute({
   getParentRoute: () => signedIn,
@@ -107,6 +112,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     setup,
     invite,
+    byLink,
     signedIn.addChildren([
       home,
       keys,

@@ -17,7 +17,7 @@ export function Account() {
   const change = useMutation({
     mutationFn: () =>
       ask<Session>("POST", "/v1/console/password", {
-        body: { current_password: current, new_password: chosen },
+        body: { ...(current ? { current_password: current } : {}), new_password: chosen },
       }),
     onSuccess: (session) => {
       switchSession(session);
@@ -49,7 +49,7 @@ export function Account() {
             label="Current password"
             name="password"
             autoComplete="current-password"
-            required
+            description="Not needed right after a sign-in by a link."
             visibilityToggleButtonProps={{ "aria-label": "Show or hide the password" }}
             value={current}
             onChange={(event) => setCurrent(event.currentTarget.value)}
