@@ -8,7 +8,6 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { ApiError } from "./api/client.ts";
 import { router } from "./router.tsx";
-import { reloadForMissingChunks } from "./upgrade.ts";
 
 const MOST_TRIES = 2;
 
@@ -32,7 +31,6 @@ function worthAnotherTry(tries: number, error: Error): boolean {
   return mayPass && tries < MOST_TRIES;
 }
 
-reloadForMissingChunks();
 const queries = new QueryClient({
   defaultOptions: { queries: { retry: worthAnotherTry, staleTime: 10_000 } },
 });

@@ -4,11 +4,10 @@ const RELOADED_AT = "antiphon-reloaded-at";
 /** A second reload within this time would not help either. */
 const PAUSE_MS = 20_000;
 
-/** Reload the page once if a part of the app is not on the server any more. */
-export function reloadForMissingChunks(): void {
-  window.addEventListener("vite:preloadError", (event) => {
-    if (reloadOnce()) event.preventDefault();
-  });
+/** Return whether an error says that a part of the app is not on the server any more. */
+export function isMissingPart(error: unknown): boolean {
+  const said = error instanceof Error ? error.message : String(error);
+  return /dynamically imported module|module script|preload CSS/i.test(said);
 }
 
 /** Reload the page, unless this tab did so a moment ago; return whether it reloads. */

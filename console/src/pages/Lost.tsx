@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { type ErrorComponentProps, Link } from "@tanstack/react-router";
-import { reloadOnce } from "../upgrade.ts";
+import { isMissingPart, reloadOnce } from "../upgrade.ts";
 
 /** An address that no page has. */
 export function NotFound() {
@@ -20,7 +20,8 @@ export function NotFound() {
 /** A page that failed to load or to show itself. A part that an upgrade removed is fetched anew. */
 export function Crashed({ error }: ErrorComponentProps) {
   const reason = error instanceof Error ? error.message : String(error);
-  if (/dynamically imported module|module script/i.test(reason) && reloadOnce()) return null;
+  // Only a page that is wanted reloads: a link under the mouse is loaded ahead, and may fail.
+  if (isMissingPart(error) && reloadOnce()) return null;
   return (
     <div className="gate">
       <main>
