@@ -1,4 +1,4 @@
-import { Badge, Button, Group, Menu, Modal, Select, Stack, Text, TextInput } from "@mantine/core";
+import { Badge, Button, Group, Menu, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ask } from "../api/client.ts";
@@ -11,6 +11,7 @@ import { Empty, ErrorNotice, Loaded } from "../ui/notices.tsx";
 import { Head, Lines, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
+import { Window } from "../ui/Window.tsx";
 
 const USERS = "/v1/organizations/users";
 const INVITES = "/v1/organizations/invites";
@@ -206,12 +207,7 @@ function NewInvite({ onClose }: { onClose: () => void }) {
   };
   const made = create.data;
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={made ? `The invite of ${made.email}` : "Invite a person"}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Window onClose={onClose} title={made ? `The invite of ${made.email}` : "Invite a person"}>
       {made ? (
         <Stack>
           <Text size="sm">
@@ -245,6 +241,6 @@ function NewInvite({ onClose }: { onClose: () => void }) {
           </Stack>
         </form>
       )}
-    </Modal>
+    </Window>
   );
 }

@@ -1,4 +1,4 @@
-import { Alert, Button, Group, Modal, Tabs, Textarea } from "@mantine/core";
+import { Alert, Button, Group, Tabs, Textarea } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { type KeyboardEvent, useState } from "react";
 import { useModels } from "../api/queries.ts";
@@ -9,6 +9,7 @@ import { type Body, type Language, snippet } from "../rules/snippets.ts";
 import { useSession } from "../session.tsx";
 import { ErrorNotice, Loaded } from "../ui/notices.tsx";
 import { Head, Lines } from "../ui/parts.tsx";
+import { Window } from "../ui/Window.tsx";
 import { Meter } from "./playground/Meter.tsx";
 import { Parameters } from "./playground/Parameters.tsx";
 import { ToolResults } from "./playground/ToolResults.tsx";
@@ -166,13 +167,7 @@ const LANGUAGES: readonly (readonly [Language, string])[] = [
 
 function AsCode({ body, onClose }: { body: Body; onClose: () => void }) {
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      size="xl"
-      title="This request as code"
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Window onClose={onClose} size="xl" title="This request as code">
       <Tabs defaultValue="curl" keepMounted={false}>
         <Tabs.List mb="md">
           {LANGUAGES.map(([language, name]) => (
@@ -187,6 +182,6 @@ function AsCode({ body, onClose }: { body: Body; onClose: () => void }) {
           </Tabs.Panel>
         ))}
       </Tabs>
-    </Modal>
+    </Window>
   );
 }

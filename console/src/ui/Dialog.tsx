@@ -1,7 +1,8 @@
-import { Button, Group, Modal, Stack } from "@mantine/core";
+import { Button, Group, Stack } from "@mantine/core";
 import { type QueryKey, useMutation, useQueryClient } from "@tanstack/react-query";
 import type { FormEvent, ReactNode } from "react";
 import { ErrorNotice } from "./notices.tsx";
+import { Window } from "./Window.tsx";
 
 /** A window with a form that sends one change; then it closes, and what changed is asked for anew. */
 export function Dialog({
@@ -38,7 +39,7 @@ export function Dialog({
     change.mutate();
   };
   return (
-    <Modal opened onClose={onClose} title={title} closeButtonProps={{ "aria-label": "Close" }}>
+    <Window onClose={onClose} title={title}>
       <form onSubmit={submit}>
         <Stack>
           {children}
@@ -58,6 +59,6 @@ export function Dialog({
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Window>
   );
 }

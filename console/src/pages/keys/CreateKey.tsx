@@ -1,4 +1,4 @@
-import { Button, Group, Modal, NumberInput, Select, Stack, TextInput } from "@mantine/core";
+import { Button, Group, NumberInput, Select, Stack, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useRef, useState } from "react";
 import { ask } from "../../api/client.ts";
@@ -8,6 +8,7 @@ import { encodePath, groupName } from "../../rules/groups.ts";
 import { centsOfDollars } from "../../rules/money.ts";
 import { useCan, useSession } from "../../session.tsx";
 import { ErrorNotice } from "../../ui/notices.tsx";
+import { Window } from "../../ui/Window.tsx";
 
 const HOUR_S = 3600;
 const DAY_S = 24 * HOUR_S;
@@ -91,12 +92,7 @@ export function CreateKey({
   };
   const wrongAmount = amount !== "" && cents === null;
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title="Create an API key"
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Window onClose={onClose} title="Create an API key">
       <form onSubmit={submit}>
         <Stack>
           <TextInput
@@ -185,7 +181,7 @@ export function CreateKey({
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Window>
   );
 }
 

@@ -1,10 +1,10 @@
-import { Alert, Button, Code, Group, Modal, Stack, Text } from "@mantine/core";
-import { useState } from "react";
+import { Alert, Button, Code, Group, Stack, Text } from "@mantine/core";
 import { useModels } from "../../api/queries.ts";
 import type { KeyWithSecret } from "../../api/types.ts";
 import { Connections } from "../../ui/Connections.tsx";
 import { ErrorNotice } from "../../ui/notices.tsx";
 import { Copy } from "../../ui/parts.tsx";
+import { Window } from "../../ui/Window.tsx";
 
 /** The secret of a key, once: closing needs a press on the button, not a slip beside the window. */
 export function Secret({
@@ -17,14 +17,11 @@ export function Secret({
   limitFault: Error | null;
   onClose: () => void;
 }) {
-  const [shown, setShown] = useState(true);
   const { data: models } = useModels();
   return (
-    <Modal
+    <Window
       size="lg"
-      opened={shown}
       onClose={() => undefined}
-      onExitTransitionEnd={onClose}
       withCloseButton={false}
       closeOnEscape={false}
       closeOnClickOutside={false}
@@ -51,8 +48,8 @@ export function Secret({
           </Group>
         </div>
         <Connections secret={made.secret} model={models?.[0]?.id ?? "claude-local"} />
-        <Button onClick={() => setShown(false)}>I have copied it</Button>
+        <Button onClick={onClose}>I have copied it</Button>
       </Stack>
-    </Modal>
+    </Window>
   );
 }
