@@ -61,6 +61,9 @@ format: .venv/dev ## rewrite the code in the one format
 bench: .venv/dev ## what is measured, side by side; prints medians and ratios
 	@$(BIN)/python -m benchmarks.run
 
+screenshots: .venv/dev ## every page of the Console as a picture, into build/screenshots; needs Chromium
+	@cd tests && ../$(BIN)/python -m console.screenshots ../build/screenshots
+
 lock: ## renew the lock files (needs uv)
 	@scripts/lock
 
@@ -72,4 +75,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve console test coverage coverage-table soak simulate check format bench lock
+.PHONY: help serve console test coverage coverage-table soak simulate check format bench screenshots lock

@@ -1,0 +1,104 @@
+"""People before the Console: a browser with cookies of its own for each."""
+
+from typing import Literal
+
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    ViewportSize,
+)
+
+from support.processes import Program
+
+ADA = "ada@example.org"
+PASSWORD = "correct horse battery staple"
+PHONE: ViewportSize = {"width": 360, "height": 740}
+DESK: ViewportSize = {"width": 1280, "height": 800}
+PAGES = [
+    "playground",
+    "keys",
+    "connect",
+    "batches",
+    "models",
+    "usage",
+    "cost",
+    "limits",
+    "workspaces",
+    "members",
+    "audit",
+    "account",
+]
+# What Chromium says of an answer that is an error: the tests look at the page instead.
+OF_STATUS = "Failed to load resource: the server responded with a status of"
+# Rules of WCAG 2.2 AA, and what axe calls good practice.
+AXE = """
+async () => {
+  const found = await axe.run(document, {
+    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+  });
+  return found.violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+"""
+
+
+class Person:
+    """Somebody with a browser. `faults` is what the browser refused, threw or asked elsewhere."""
+
+    def __init__(
+        self,
+        chromium: Browser,
+        program: Program,
+        scheme: Literal["dark", "light"] = "light",
+        viewport: ViewportSize = DESK,
+    ) -> None:
+        self.faults: list[str] = []
+        self.context: BrowserContext = chromium.new_context(
+            base_url=program.url,
+            color_scheme=scheme,
+            viewport=viewport,
+            permissions=["clipboard-read", "clipboard-write"],
+            locale="en-GB",
+            timezone_id="Asia/Tokyo",
+        )
+        self._host = program.url
+        self.context.on("console", self._heard)
+        self.context.on("weberror", lambda error: self.faults.append(str(error.error)))
+        self.context.on("request", self._asked)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not message.text.startswith(OF_STATUS):
+            self.faults.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self._host, "blob:", "data:")):
+            self.faults.append(f"a request to {request.url}")
+
+    def page(self) -> Page:
+        opened = self.context.new_page()
+        opened.set_default_timeout(15_000)
+        return opened
+
+    def sign_in(self, email: str, password: str = PASSWORD) -> Page:
+        page = self.page()
+        page.goto("/console/")
+        page.get_by_label("E-mail address").fill(email)
+        page.locator("input[type=password]").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        return page
+
+    def close(self) -> None:
+        self.context.close()
+
+
+def barriers(page: Page, axe: str) -> list[str]:
+    """Return what axe finds serious on a page, which must be still."""
+    page.evaluate("() => document.activeElement?.blur()")
+    # By the protocol of the developer tools, which the policy of the page does not bind.
+    page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
+    found: list[str] = page.evaluate(AXE)
+    return found

@@ -1,0 +1,95 @@
+"""Every page of the Console as a picture: `make screenshots`.
+
+A server with some people, keys and use of a day; each page light and dark, wide and on a phone.
+"""
+
+import re
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import anthropic
+
+from console.conftest import CONFIG
+from console.driving import ADA, DESK, PAGES, PASSWORD, PHONE, Person
+from support.chromium import browser, chromium_path
+from support.console_app import SOURCES, load_builder
+from support.processes import KEY, Program, serving
+
+ADMIN_KEY = "sk-antiphon-admin-key-of-the-tests"
+WORKSPACES = {"Support bot": "#1971c2", "Research": "#2f9e44", "Documents": "#e8590c"}
+PEOPLE = {"Grace Hopper": "developer", "Charles Babbage": "billing", "Bob Example": "user"}
+REQUESTS = 40
+
+
+def fill(program: Program) -> None:
+    """Make what an organization has after its first day."""
+    with anthropic.Anthropic(base_url=program.url, api_key=ADMIN_KEY) as admin:
+
+        def post(path: str, **body: Any) -> Any:
+            return admin.post(f"/v1/organizations{path}", cast_to=object, body=body)
+
+        secrets = []
+        for name, color in WORKSPACES.items():
+            workspace = post("/workspaces", name=name, display_color=color)["id"]
+            scope = {"type": "workspace", "workspace_id": workspace}
+            secrets.append(post("/api_keys", name=f"{name}, production", scope=scope)["secret"])
+            post("/api_keys", name=f"{name}, tests", scope=scope, expires_in_seconds=30 * 86_400)
+            post("/spend_limits", scope=scope, amount="2500", period="monthly")
+        for name, role in PEOPLE.items():
+            post("/invites", email=f"{name.split()[0].lower()}@example.org", role=role)
+        post("/spend_limits", scope={"type": "organization"}, amount="10000", period="monthly")
+    for number in range(REQUESTS):
+        secret = secrets[number % len(secrets)]
+        with anthropic.Anthropic(base_url=program.url, api_key=secret) as client:
+            client.messages.create(
+                model="claude-scripted",
+                max_tokens=64,
+                messages=[{"role": "user", "content": "Tell me more. " * (number % 9 + 1)}],
+            )
+
+
+def take(person: Person, folder: Path, scheme: Literal["dark", "light"], *, phone: bool) -> None:
+    page = person.page()
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size(PHONE if phone else DESK)
+    for name in PAGES:
+        page.goto(f"/console/{name}")
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_load_state("networkidle")
+        where = folder / f"{name}-{scheme}{'-phone' if phone else ''}.png"
+        page.screenshot(path=where, full_page=True)
+        print(where)  # noqa: T201 - a command
+    page.close()
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = chromium_path()
+    if path is None:
+        sys.exit("there is no Chromium: apt-get install chromium")
+    load_builder().Console(SOURCES.parent).build()
+    with TemporaryDirectory() as data, browser(path) as chromium:
+        Path(data, "antiphon.toml").write_text(CONFIG, encoding="utf-8")
+        environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_ADMIN_KEY": ADMIN_KEY}
+        with serving(Path(data), environ=environ) as program:
+            fill(program)
+            person = Person(chromium, program)
+            found = re.search(r"(http\S+/console/setup#token=\S+)", program.output)
+            assert found, program.output
+            page = person.page()
+            page.goto(found[1])
+            page.get_by_label("Your name").fill("Ada Lovelace")
+            page.get_by_label("E-mail address").fill(ADA)
+            page.locator("input[type=password]").fill(PASSWORD)
+            page.screenshot(path=folder / "setup-light.png")
+            page.get_by_role("button", name="Create the administrator").click()
+            page.get_by_role("heading", name="API keys").wait_for()
+            for scheme in ("light", "dark"):
+                for phone in (False, True):
+                    take(person, folder, scheme, phone=phone)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,362 @@
+"""The Console in Chromium, on a real server: what people do with it from the first link on."""
+
+import json
+import re
+from typing import Literal
+
+import anthropic
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from console.driving import ADA, DESK, PAGES, PASSWORD, PHONE, Person, barriers
+from support.console_app import SOURCES, load_builder
+from support.processes import KEY, Program
+
+
+def create_key(page: Page, name: str, **fields: str) -> str:
+    """Create a key; return its secret."""
+    page.goto("/console/keys")
+    page.get_by_role("button", name="Create key").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill(name)
+    for label, value in fields.items():
+        dialog.get_by_label(label.replace("_", " ")).fill(value)
+    dialog.get_by_role("button", name="Create key").click()
+    secret = page.get_by_label("Secret", exact=True).inner_text()
+    page.get_by_role("button", name="Copy the key").click()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    page.get_by_role("button", name="I have copied it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    return secret
+
+
+def ask(program: Program, secret: str) -> anthropic.types.Message:
+    with anthropic.Anthropic(base_url=program.url, api_key=secret, max_retries=0) as client:
+        return client.messages.create(
+            model="claude-scripted",
+            max_tokens=64,
+            messages=[{"role": "user", "content": "Hello"}],
+        )
+
+
+def do(page: Page, name: str, action: str) -> None:
+    """Choose an action of a row, and confirm it."""
+    page.get_by_role("button", name=f"Actions for {name}").click()
+    page.get_by_role("menuitem", name=action).click()
+    page.get_by_role("dialog").get_by_role("button", name=action).click()
+
+
+def test_key_of_the_console_works_in_the_sdk_until_it_is_disabled(
+    page: Page, program: Program
+) -> None:
+    secret = create_key(page, "laptop")
+    assert ask(program, secret).usage.output_tokens > 0
+    do(page, "laptop", "Disable")
+    expect(page.get_by_role("row").filter(has_text="laptop")).to_contain_text("Inactive")
+    with pytest.raises(anthropic.AuthenticationError):
+        ask(program, secret)
+    do(page, "laptop", "Enable")
+    expect(page.get_by_role("row").filter(has_text="laptop")).to_contain_text("Active")
+    assert ask(program, secret)
+
+
+def test_spend_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:
+    secret = create_key(page, "poor", May_spend_at_most="0.0001")
+    with pytest.raises(anthropic.BadRequestError, match="You have reached"):
+        ask(program, secret)
+    page.goto("/console/limits")
+    expect(page.get_by_label("Spend limits", exact=True)).to_contain_text("$0.0001")
+
+
+def test_rate_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:
+    page.goto("/console/keys")
+    page.get_by_role("button", name="Create key").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("slow")
+    dialog.get_by_label("Requests a minute").fill("1")
+    expect(dialog.get_by_role("button", name="Create key")).to_be_disabled()
+    dialog.get_by_role("combobox", name="Of", exact=True).click()
+    page.get_by_role("option", name="Scripted").click()
+    dialog.get_by_role("button", name="Create key").click()
+    secret = page.get_by_label("Secret", exact=True).inner_text()
+    page.get_by_role("button", name="I have copied it").click()
+    assert ask(program, secret)
+    with pytest.raises(anthropic.RateLimitError):
+        ask(program, secret)
+    page.get_by_role("button", name="Actions for slow").click()
+    page.get_by_role("menuitem", name="Rate limits").click()
+    of_model = page.get_by_role("dialog").get_by_role("row").filter(has_text="Scripted")
+    expect(of_model).to_contain_text("1,000,000,000 (organization)")
+    of_model.get_by_role("button", name="Change").click()
+    change = page.get_by_role("dialog", name="Rate limits of claude-scripted")
+    change.get_by_label("Requests a minute").fill("")
+    change.get_by_role("button", name="Change the limits").click()
+    expect(of_model).to_contain_text("1,000,000 (organization)")
+    assert ask(program, secret)
+
+
+def test_batch_is_watched_to_its_end_and_its_results_are_saved(
+    page: Page, program: Program
+) -> None:
+    with anthropic.Anthropic(base_url=program.url, api_key=KEY, max_retries=0) as client:
+        batch = client.messages.batches.create(
+            requests=[
+                {
+                    "custom_id": f"one-{number}",
+                    "params": {
+                        "model": "claude-scripted",
+                        "max_tokens": 8,
+                        "messages": [{"role": "user", "content": "Hello"}],
+                    },
+                }
+                for number in range(3)
+            ]
+        )
+    # With it, the browser would ask where to, in a window that no test can reach.
+    page.add_init_script("delete window.showSaveFilePicker")
+    page.goto("/console/batches")
+    row = page.get_by_role("row").filter(has_text=batch.id)
+    expect(row).to_contain_text("Ended", timeout=30_000)
+    expect(row).to_contain_text("100 %")
+    page.get_by_role("button", name=f"Actions for {batch.id}").click()
+    with page.expect_download() as saved:
+        page.get_by_role("menuitem", name="Download the results").click()
+    assert saved.value.suggested_filename == f"{batch.id}.jsonl"
+    lines = saved.value.path().read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["custom_id"] for line in lines] == ["one-0", "one-1", "one-2"]
+    do(page, batch.id, "Delete")
+    expect(row).to_have_count(0)
+
+
+def test_rotated_key_has_a_new_secret_and_the_old_one_for_a_while(
+    page: Page, program: Program
+) -> None:
+    old = create_key(page, "rotated")
+    do(page, "rotated", "Rotate")
+    new = page.get_by_label("Secret", exact=True).inner_text()
+    page.get_by_role("button", name="I have copied it").click()
+    assert new != old
+    assert ask(program, new)
+    assert ask(program, old)
+    do(page, "rotated", "Archive")
+    expect(page.get_by_role("row").filter(has_text="rotated")).to_contain_text("Archived")
+    with pytest.raises(anthropic.AuthenticationError):
+        ask(program, new)
+
+
+def test_playground_streams_and_shows_the_request_as_code(page: Page) -> None:
+    page.goto("/console/playground")
+    page.get_by_label("Your message").fill("Count")
+    expect(page.get_by_text(re.compile(r"The prompt has \d+ tokens"))).to_be_visible()
+    page.get_by_role("button", name="Send").click()
+    meter = page.get_by_test_id("meter")
+    expect(meter).to_contain_text("Ended with end_turn")
+    expect(meter).to_contain_text(re.compile(r"First token after \d+ ms"))
+    expect(page.get_by_role("list", name="Conversation")).to_contain_text(
+        "One two three four five six seven."
+    )
+    page.get_by_role("button", name="Show as code").click()
+    page.get_by_role("tab", name="Python").click()
+    expect(page.get_by_label("the Python", exact=True)).to_contain_text("client.messages.stream(")
+
+
+def test_refused_request_of_the_playground_keeps_what_was_typed(page: Page) -> None:
+    page.goto("/console/playground")
+    page.get_by_label("Your message").fill("Please be overloaded")
+    page.get_by_role("button", name="Send").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text(re.compile(r"req_\w+"))
+    expect(page.get_by_label("Your message")).to_have_value("Please be overloaded")
+
+
+def test_stopped_answer_ends_the_request(page: Page, program: Program) -> None:
+    page.goto("/console/playground")
+    page.get_by_label("Your message").fill("be slow")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Show as code")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    for _ in range(100):
+        if any('"hung_up":true' in line for line in program.errors):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("the server still works for a caller who has gone")
+
+
+def test_usage_shows_what_the_playground_used_without_a_key(page: Page) -> None:
+    page.goto("/console/playground")
+    page.get_by_label("Your message").fill("Count")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_test_id("meter")).to_contain_text("Ended with")
+    page.goto("/console/usage?by=api_key_id&range=1d")
+    table = page.get_by_label("Tokens by api key", exact=True)
+    expect(table).to_contain_text("Console, without a key", timeout=20_000)
+    page.goto("/console/cost?range=7d")
+    expect(page.get_by_label("Cost by model", exact=True)).to_contain_text("$0.00")
+
+
+def test_invited_developer_sees_and_may_do_what_the_role_allows(
+    chromium: Browser, program: Program, page: Page
+) -> None:
+    page.goto("/console/members")
+    page.get_by_role("button", name="Invite a person").click()
+    page.get_by_role("dialog").get_by_label("E-mail address").fill("bob@example.org")
+    page.get_by_role("button", name="Create the invite").click()
+    link = page.get_by_label("the link", exact=True).inner_text()
+    bob = Person(chromium, program)
+    theirs = bob.page()
+    theirs.goto(link)
+    theirs.get_by_label("Your name").fill("<img src=x onerror=alert(1)>")
+    assert "token" not in theirs.url
+    theirs.locator("input[type=password]").fill(PASSWORD)
+    theirs.get_by_role("button", name="Join").click()
+    theirs.get_by_role("link", name="API keys").wait_for()
+    for hidden in ("Members", "Audit log"):
+        expect(theirs.get_by_role("link", name=hidden)).to_have_count(0)
+    theirs.goto("/console/members")
+    expect(theirs.get_by_role("alert").first).to_contain_text("Your role does not allow this")
+    # A name is text, on every page that shows it.
+    page.goto("/console/members")
+    expect(page.get_by_label("Members", exact=True)).to_contain_text("<img src=x onerror=alert(1)>")
+    assert bob.faults == []
+    bob.close()
+
+
+@pytest.mark.usefixtures("ada")
+def test_sign_in_says_what_is_wrong_and_sign_out_ends_the_session(
+    chromium: Browser, program: Program
+) -> None:
+    person = Person(chromium, program)
+    page = person.sign_in(ADA, "wrong horse")
+    expect(page.get_by_role("alert")).to_contain_text("Wrong e-mail address or password")
+    page.locator("input[type=password]").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Ada Lovelace").click()
+    page.get_by_role("menuitem", name="Sign out", exact=True).click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.goto("/console/keys")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert person.faults == []
+    person.close()
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("action", ["Usage", "Send"])
+def test_session_that_has_ended_leads_to_the_sign_in(
+    chromium: Browser, program: Program, action: str
+) -> None:
+    person = Person(chromium, program)
+    page = person.sign_in(ADA)
+    page.get_by_label("Your message").fill("Hello")
+    expect(page.get_by_text(re.compile(r"The prompt has \d+ tokens"))).to_be_visible()
+    person.context.clear_cookies()
+    page.get_by_role("link" if action == "Usage" else "button", name=action).click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert person.faults == []
+    person.close()
+
+
+@pytest.mark.usefixtures("ada")
+def test_deep_link_shows_its_page_after_the_sign_in(chromium: Browser, program: Program) -> None:
+    person = Person(chromium, program)
+    page = person.page()
+    page.goto("/console/usage?by=workspace_id&range=30d")
+    page.get_by_label("E-mail address").fill(ADA)
+    page.locator("input[type=password]").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+    assert page.url.endswith("/console/usage?by=workspace_id&range=30d")
+    person.close()
+
+
+def test_open_tab_offers_to_reload_after_an_upgrade(page: Page) -> None:
+    page.route(
+        re.compile("/v1/console$"),
+        lambda route: route.fulfill(
+            json={"type": "console", "version": "99.0", "setup_needed": False, "oidc": None}
+        ),
+    )
+    page.goto("/console/keys")
+    expect(page.get_by_text("The server now runs Antiphon 99.0")).to_be_visible()
+    expect(page.get_by_role("button", name="Reload")).to_be_visible()
+
+
+@pytest.mark.usefixtures("ada")
+def test_missing_part_of_the_app_reloads_the_page_once(chromium: Browser, program: Program) -> None:
+    person = Person(chromium, program)
+    page = person.sign_in(ADA)
+    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("heading", name="API keys").wait_for()
+    loads: list[str] = []
+    page.on("load", lambda loaded: loads.append(loaded.url))
+    page.route(re.compile("/assets/Usage-.*js"), lambda route: route.fulfill(status=404, body=""))
+    page.get_by_role("link", name="Usage").hover()
+    page.wait_for_load_state("networkidle")
+    assert loads == [], "what is loaded ahead reloads nothing"
+    page.get_by_role("link", name="Usage").click()
+    # The part stays away, so the page says so instead of reloading for ever.
+    expect(page.get_by_role("heading", name="This page failed")).to_be_visible(timeout=20_000)
+    assert len(loads) == 1
+    page.unroute_all()
+    page.get_by_role("button", name="Load it again").click()
+    expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+    person.close()
+
+
+def test_times_are_local_and_utc_is_a_hover_away(page: Page) -> None:
+    page.goto("/console/members")
+    time = page.get_by_label("Members", exact=True).locator("time").first
+    iso = time.get_attribute("datetime")
+    assert iso
+    time.hover()
+    expect(page.get_by_role("tooltip")).to_have_text(f"{iso[:19].replace('T', ' ')} UTC")
+
+
+def test_keyboard_reaches_the_page_and_its_windows(page: Page) -> None:
+    page.goto("/console/keys")
+    page.get_by_role("heading", name="API keys").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.get_by_role("button", name="Create key").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_label("Name")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Create key").first).to_be_focused()
+    page.get_by_role("button", name="Actions for default").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Rename")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_label("Name")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Actions for default")).to_be_focused()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    console = load_builder().Console(SOURCES.parent)
+    console.install_tools()
+    return (SOURCES / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light desk", "dark phone"]
+)
+def test_axe_finds_nothing_serious_and_nothing_is_too_wide(
+    ada: Person, axe: str, scheme: Literal["dark", "light"], viewport: ViewportSize
+) -> None:
+    page = ada.page()
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size(viewport)
+    found = {}
+    for name in PAGES:
+        page.goto(f"/console/{name}")
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_load_state("networkidle")
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if faults := [*barriers(page, axe), *([f"{wide} px too wide"] if wide > 0 else [])]:
+            found[name] = faults
+    page.close()
+    assert found == {}
+    assert ada.faults == []
