@@ -12,7 +12,7 @@ import { Empty, Loaded } from "../ui/notices.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
-import { WorkspaceLimits } from "./workspaces/WorkspaceLimits.tsx";
+import { OwnRates } from "./limits/OwnRates.tsx";
 
 const route = getRouteApi("/signed-in/workspaces/$workspace");
 const PATH = "/v1/organizations/workspaces";
@@ -77,7 +77,15 @@ function Found({ workspace }: { workspace: WorkspaceType }) {
       ) : (
         <>
           {can("members.read") && <Members workspace={workspace} changed={changed} />}
-          {can("limits.read") && <WorkspaceLimits workspace={workspace.id} />}
+          {can("limits.read") && (
+            <>
+              <h2 className="section">Rate limits</h2>
+              <Text size="sm" c="dimmed" mb="sm">
+                A limit of the workspace holds beside the organization’s, and cannot be above it.
+              </Text>
+              <OwnRates owner={`workspaces/${workspace.id}`} />
+            </>
+          )}
         </>
       )}
     </>

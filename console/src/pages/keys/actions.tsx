@@ -2,10 +2,13 @@ import { Menu, Select, Text, TextInput } from "@mantine/core";
 import { type ReactNode, useRef, useState } from "react";
 import { ask } from "../../api/client.ts";
 import type { Key, KeyWithSecret } from "../../api/types.ts";
+import { useCan } from "../../session.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { RowMenu } from "../../ui/Shell.tsx";
+import { Window } from "../../ui/Window.tsx";
+import { OwnRates } from "../limits/OwnRates.tsx";
 
-type Action = "rename" | "rotate" | "disable" | "enable" | "archive";
+type Action = "rename" | "rotate" | "limits" | "disable" | "enable" | "archive";
 
 const GRACES = [
   { value: "0", label: "At once" },
@@ -18,6 +21,7 @@ const GRACES = [
 /** What can be done with a key. */
 export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecret) => void }) {
   const [action, setAction] = useState<Action | null>(null);
+  const can = useCan();
   const close = () => setAction(null);
   const lives = of.status === "active" || of.status === "inactive";
   return (
@@ -25,6 +29,9 @@ export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecr
       <RowMenu label={`Actions for ${of.name}`}>
         <Menu.Item onClick={() => setAction("rename")}>Rename</Menu.Item>
         {lives && <Menu.Item onClick={() => setAction("rotate")}>Rotate</Menu.Item>}
+        {can("limits.read") && (
+          <Menu.Item onClick={() => setAction("limits")}>Rate limits</Menu.Item>
+        )}
         {of.status === "active" && (
           <Menu.Item onClick={() => setAction("disable")}>Disable</Menu.Item>
         )}
@@ -38,6 +45,14 @@ export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecr
       </RowMenu>
       {action === "rename" && <Rename of={of} onClose={close} />}
       {action === "rotate" && <Rotate of={of} onClose={close} onSecret={onSecret} />}
+      {action === "limits" && (
+        <Window title={`Rate limits of “${of.name}”`} size="xl" onClose={close}>
+          <Text size="sm" mb="sm">
+            A limit of the key holds beside the organization’s, and cannot be above it.
+          </Text>
+          <OwnRates owner={`api_keys/${of.id}`} />
+        </Window>
+      )}
       {action === "disable" && (
         <ChangeStatus of={of} status="inactive" verb="Disable" onClose={close}>
           Requests with this key fail from now on, until you enable it again.

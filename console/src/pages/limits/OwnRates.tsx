@@ -1,4 +1,4 @@
-import { Button, Text } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { allByPage } from "../../api/listings.ts";
@@ -9,7 +9,7 @@ import { LIMIT_TYPES } from "../../rules/limits.ts";
 import { useCan } from "../../session.tsx";
 import { Loaded } from "../../ui/notices.tsx";
 import { type Column, Table } from "../../ui/Table.tsx";
-import { RateForm } from "../limits/RateForm.tsx";
+import { RateForm } from "./RateForm.tsx";
 
 interface OwnLimits {
   rate_limit_id: string;
@@ -19,13 +19,16 @@ interface OwnLimits {
 
 const COUNT = new Intl.NumberFormat("en");
 
-/** The rate limits of a workspace, beside the organization's, which hold as well. */
-export function WorkspaceLimits({ workspace }: { workspace: string }) {
+/**
+ * The rate limits of a workspace or a key, beside the organization's, which hold as well. `owner` is
+ * its path in the Admin API.
+ */
+export function OwnRates({ owner }: { owner: string }) {
   const can = useCan();
-  const path = `/v1/organizations/workspaces/${workspace}/rate_limits`;
+  const path = `/v1/organizations/${owner}/rate_limits`;
   const organization = useRateLimits(true);
   const own = useQuery({
-    queryKey: ["rate-limits", workspace],
+    queryKey: ["rate-limits", owner],
     queryFn: ({ signal }) => allByPage<OwnLimits>(path, { signal }),
     select: (found) => new Map(found.map((each) => [each.rate_limit_id, each.limits])),
   });
@@ -54,17 +57,11 @@ export function WorkspaceLimits({ workspace }: { workspace: string }) {
     });
   }
   return (
-    <>
-      <h2 className="section">Rate limits</h2>
-      <Text size="sm" c="dimmed" mb="sm">
-        A limit of the workspace holds beside the organization’s, and cannot be above it.
-      </Text>
-      <Loaded query={organization} what="the rate limits">
-        {(found) => (
-          <Table caption="Rate limits" columns={columns} rows={found} keyOf={(limit) => limit.id} />
-        )}
-      </Loaded>
-    </>
+    <Loaded query={organization} what="the rate limits">
+      {(found) => (
+        <Table caption="Rate limits" columns={columns} rows={found} keyOf={(limit) => limit.id} />
+      )}
+    </Loaded>
   );
 }
 
