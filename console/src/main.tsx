@@ -2,12 +2,13 @@ import "@mantine/core/styles.css";
 import "./app.css";
 
 import { createTheme, MantineProvider } from "@mantine/core";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { ApiError } from "./api/client.ts";
+import { ApiError, isSignedOut } from "./api/client.ts";
 import { router } from "./router.tsx";
+import { SESSION_KEY } from "./session.tsx";
 
 const MOST_TRIES = 2;
 
@@ -31,7 +32,14 @@ function worthAnotherTry(tries: number, error: Error): boolean {
   return mayPass && tries < MOST_TRIES;
 }
 
+/** Ask for the session anew when a request was refused for want of one: then the sign-in appears. */
+function onError(error: Error): void {
+  if (isSignedOut(error)) void queries.invalidateQueries({ queryKey: SESSION_KEY });
+}
+
 const queries = new QueryClient({
+  queryCache: new QueryCache({ onError }),
+  mutationCache: new MutationCache({ onError }),
   defaultOptions: { queries: { retry: worthAnotherTry, staleTime: 10_000 } },
 });
 const root = document.getElementById("root");

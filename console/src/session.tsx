@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, useContext } from "react";
-import { ApiError, ask } from "./api/client.ts";
+import { ask, isSignedOut } from "./api/client.ts";
 import type { ConsoleInfo, Session } from "./api/types.ts";
 
 export const SESSION_KEY = ["session"] as const;
@@ -30,7 +30,7 @@ export function useSessionQuery() {
       try {
         return await ask<Session>("GET", "/v1/console/session");
       } catch (error) {
-        if (error instanceof ApiError && error.status === 401) return null;
+        if (isSignedOut(error)) return null;
         throw error;
       }
     },

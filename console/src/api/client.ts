@@ -28,6 +28,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Return whether an error says that there is no session any more. */
+export function isSignedOut(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 401;
+}
+
 export type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
 
 export interface Call {

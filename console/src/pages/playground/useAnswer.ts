@@ -1,8 +1,10 @@
+import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
-import { SAMPLING_VERSION, send } from "../../api/client.ts";
+import { isSignedOut, SAMPLING_VERSION, send } from "../../api/client.ts";
 import { type Answer, EMPTY, fold } from "../../rules/answer.ts";
 import type { Body } from "../../rules/snippets.ts";
 import { events } from "../../rules/sse.ts";
+import { SESSION_KEY } from "../../session.tsx";
 
 export interface Progress {
   answer: Answer;
@@ -20,6 +22,7 @@ export function useAnswer() {
   const [progress, setProgress] = useState<Progress | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const running = useRef<AbortController | null>(null);
+  const queries = useQueryClient();
   const [busy, setBusy] = useState(false);
 
   /** Send a request; return its answer as far as it came, or null for one that was refused. */
@@ -59,6 +62,7 @@ export function useAnswer() {
     } catch (failure) {
       // A press on Stop keeps what has come so far.
       if (!abort.signal.aborted) setError(failure as Error);
+      if (isSignedOut(failure)) void queries.invalidateQueries({ queryKey: SESSION_KEY });
     } finally {
       setBusy(false);
     }
