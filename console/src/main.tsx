@@ -1,4 +1,6 @@
 import "@mantine/core/styles.css";
+// Here and not beside the plot: a style sheet of a part could be missing after an upgrade.
+import "uplot/dist/uPlot.min.css";
 import "./app.css";
 
 import { createTheme, MantineProvider } from "@mantine/core";

@@ -6,7 +6,6 @@ import { tools } from "../src/rules/connections.ts";
 import { encodePath } from "../src/rules/groups.ts";
 import { scopeName, usedPart } from "../src/rules/limits.ts";
 import { roleName } from "../src/rules/roles.ts";
-import { isMissingPart } from "../src/upgrade.ts";
 
 test("each tool gets the base URL in the form that it completes", () => {
   const texts = Object.fromEntries(tools("http://a:1", "k", "m").map(({ id, text }) => [id, text]));
@@ -67,16 +66,4 @@ test("ids of models keep their slashes in a path, and nothing else leaves it", (
 test("an unknown role is shown as it is called", () => {
   assert.equal(roleName("admin"), "Administrator");
   assert.equal(roleName("owner"), "owner");
-});
-
-test("browsers say in their own words that a part of the app is gone", () => {
-  for (const said of [
-    "Failed to fetch dynamically imported module: http://a/console/assets/Usage-1.js",
-    "error loading dynamically imported module: http://a/x.js",
-    "Importing a module script failed.",
-    "Unable to preload CSS for /console/assets/Usage-1.css",
-  ]) {
-    assert.ok(isMissingPart(new TypeError(said)), said);
-  }
-  assert.ok(!isMissingPart(new TypeError("undefined is not a function")));
 });

@@ -85,6 +85,11 @@ def test_style_sheets_load_nothing_from_elsewhere(built: Path) -> None:
         assert not [url for pair in urls for url in pair if url and not url.startswith("data:")]
 
 
+def test_only_the_first_load_has_styles(built: Path) -> None:
+    """The router reloads the page for a missing script of a part, but not for a style sheet."""
+    assert len(list(files(built, ".css"))) == 1
+
+
 def test_app_knows_the_version_that_it_is_of(built: Path) -> None:
     assert any(
         f"{quote}{__version__}{quote}" in path.read_text(encoding="utf-8")

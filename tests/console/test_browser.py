@@ -296,6 +296,8 @@ def test_missing_part_of_the_app_reloads_the_page_once(chromium: Browser, progra
     page.get_by_role("link", name="Usage").click()
     # The part stays away, so the page says so instead of reloading for ever.
     expect(page.get_by_role("heading", name="This page failed")).to_be_visible(timeout=20_000)
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("heading", name="This page failed")).to_be_visible()
     assert len(loads) == 1
     page.unroute_all()
     page.get_by_role("button", name="Load it again").click()

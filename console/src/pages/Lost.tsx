@@ -1,6 +1,5 @@
 import { Button } from "@mantine/core";
 import { type ErrorComponentProps, Link } from "@tanstack/react-router";
-import { isMissingPart, reloadOnce } from "../upgrade.ts";
 
 /** An address that no page has. */
 export function NotFound() {
@@ -17,11 +16,12 @@ export function NotFound() {
   );
 }
 
-/** A page that failed to load or to show itself. A part that an upgrade removed is fetched anew. */
+/**
+ * A page that failed to load or to show itself. For a part that an upgrade has removed, the router
+ * has reloaded the page once before.
+ */
 export function Crashed({ error }: ErrorComponentProps) {
   const reason = error instanceof Error ? error.message : String(error);
-  // Only a page that is wanted reloads: a link under the mouse is loaded ahead, and may fail.
-  if (isMissingPart(error) && reloadOnce()) return null;
   return (
     <div className="gate">
       <main>

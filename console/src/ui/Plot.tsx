@@ -1,5 +1,3 @@
-import "uplot/dist/uPlot.min.css";
-
 import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
