@@ -222,6 +222,42 @@ def test_invited_developer_sees_and_may_do_what_the_role_allows(
     bob.close()
 
 
+@pytest.mark.parametrize("role", ["Developer", "Billing", "User"])
+def test_every_page_that_a_role_sees_is_allowed(
+    chromium: Browser, program: Program, page: Page, role: str
+) -> None:
+    page.goto("/console/members")
+    page.get_by_role("button", name="Invite a person").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("E-mail address").fill(f"{role.lower()}@example.org")
+    dialog.get_by_role("combobox", name="Role").click()
+    page.get_by_role("option", name=role, exact=True).click()
+    page.get_by_role("button", name="Create the invite").click()
+    link = page.get_by_label("the link", exact=True).inner_text()
+    person = Person(chromium, program)
+    theirs = person.page()
+    theirs.goto(link)
+    theirs.get_by_label("Your name").fill(role)
+    theirs.locator("input[type=password]").fill(PASSWORD)
+    theirs.get_by_role("button", name="Join").click()
+    theirs.get_by_role("navigation", name="Pages").wait_for()
+    refused: list[str] = []
+    theirs.on(
+        "response",
+        lambda answer: refused.append(answer.url) if answer.status in {401, 403} else None,
+    )
+    names = theirs.get_by_role("navigation", name="Pages").get_by_role("listitem").all_inner_texts()
+    assert len(names) >= 4
+    for name in names:
+        theirs.get_by_role("link", name=name, exact=True).click()
+        expect(theirs.get_by_role("heading", level=1)).to_have_text(name)
+        theirs.wait_for_load_state("networkidle")
+        expect(theirs.get_by_role("alert")).to_have_count(0)
+    assert refused == []
+    assert person.faults == []
+    person.close()
+
+
 @pytest.mark.usefixtures("ada")
 def test_sign_in_says_what_is_wrong_and_sign_out_ends_the_session(
     chromium: Browser, program: Program

@@ -13,7 +13,7 @@ export interface Entry {
 export const ENTRIES = [
   { path: "/playground", label: "Playground", group: "Build", needs: ["models.use"] },
   { path: "/keys", label: "API keys", group: "Build", needs: ["keys.read"] },
-  { path: "/connect", label: "Connect", group: "Build", needs: ["models.use", "keys.read"] },
+  { path: "/connect", label: "Connect", group: "Build", needs: ["models.read"] },
   { path: "/batches", label: "Batches", group: "Build", needs: ["batches.use"] },
   { path: "/models", label: "Models", group: "Build", needs: ["models.read"] },
   { path: "/usage", label: "Usage", group: "Watch", needs: ["usage.read"] },
