@@ -246,6 +246,8 @@ async def test_console_can_be_switched_off(organization: StartOrganization) -> N
     org = await organization({"console": {"enabled": False}})
     browser = Browser(org.app)
     assert (await browser.get("/v1/console")).status == 404
+    assert (await browser.get("/console")).status == 404
+    assert (await browser.send("GET", "/", accept="text/html")).status == 404
     assert (await browser.sign_in()).status == 404
     assert "link" not in await org.invite()
     browser.cookies["antiphon_session"] = "x"
