@@ -287,7 +287,8 @@ def test_body_that_is_dropped_is_read_a_piece_in_a_turn(monkeypatch: pytest.Monk
 
     uvloop.run(serve())
     assert sum(pieces) > 10
-    assert max(pieces) == 1
+    # A turn may end between two of them.
+    assert max(pieces) <= 2
 
 
 async def test_requests_behind_another_wait_outside_of_memory(org: Organization) -> None:

@@ -287,9 +287,9 @@ async def test_migration_waits_for_that_of_another_process_as_long_as_it_takes(
 ) -> None:
     other = await asyncpg.connect(postgres_url)
     await other.execute("SELECT pg_advisory_lock(26844745)")
-    database = await open_database(postgres_url, patience_s=0.2)
+    database = await open_database(postgres_url, patience_s=0.5)
     migrating = asyncio.create_task(migrate(database))
-    await asyncio.sleep(1)
+    await asyncio.sleep(2)
     assert not migrating.done()
     await other.close()
     await migrating
