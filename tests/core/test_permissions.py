@@ -93,6 +93,23 @@ def test_user_sees_the_own_use_alone(role: str) -> None:
     assert reach.workspaces == {"default", "a"}
 
 
+@pytest.mark.parametrize(
+    ("workspaces", "asked", "selected"),
+    [
+        (None, set(), set()),
+        (None, {"a"}, {"a"}),
+        ({"a", "b"}, set(), {"a", "b"}),
+        ({"a", "b"}, {"b", "c"}, {"b"}),
+        ({"a"}, {"c"}, set()),
+    ],
+)
+def test_what_is_asked_for_is_selected_of_what_is_seen(
+    workspaces: set[str] | None, asked: set[str], selected: set[str]
+) -> None:
+    reach = Reach(workspaces=None if workspaces is None else frozenset(workspaces))
+    assert reach.seen_of(frozenset(asked)) == selected
+
+
 @given(
     role=st.sampled_from([*ROLES, "unknown"]),
     memberships=MEMBERSHIPS,
