@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
-from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import LedgerEntry, recorded_name
 from antiphon.core.billing.money import nano_dollars_of
@@ -23,11 +22,9 @@ from antiphon.service.accounts import Accounts, establish
 from antiphon.service.reports import MOST_AT_ONCE, Reports
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
-from antiphon.store.database.tables import ledger
-from antiphon.store.ledger import add_entries
 from antiphon.wire.admin.reports import CostResult, ReportBucket, UsageResult
 from support.examples import examples
-from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers
+from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, an_entry, ledgers, rewrite
 
 pytestmark = pytest.mark.anyio
 
@@ -68,8 +65,7 @@ async def reports(database: Database) -> Reports:
 
 async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
     async with database.write() as connection:
-        await connection.execute(delete(ledger))
-        await add_entries(connection, entries)
+        await rewrite(connection, entries)
 
 
 async def usage(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from msgspec.structs import replace
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.pricing import Price
@@ -16,9 +16,8 @@ from antiphon.service.accounts import establish
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.reports import UsageLine, UsageSummary
 from antiphon.store.database.database import Database
-from antiphon.store.database.tables import ledger
-from antiphon.store.ledger import COUNTERS, add_entries
-from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, ledgers
+from antiphon.store.ledger import COUNTERS
+from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, ledgers, rewrite
 
 pytestmark = pytest.mark.anyio
 
@@ -37,8 +36,7 @@ async def summary(database: Database) -> UsageSummary:
 
 async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
     async with database.write() as connection:
-        await connection.execute(delete(ledger))
-        await add_entries(connection, entries)
+        await rewrite(connection, entries)
 
 
 def entry(number: int, tokens: TokenCounts, price: Price = PRICE) -> LedgerEntry:
@@ -103,10 +101,8 @@ async def test_entries_of_an_earlier_release_save_nothing(
     database: Database, summary: UsageSummary
 ) -> None:
     later = TokenCounts(cache_read=3000)
-    await write(database, [entry(1, later), entry(2, later)])
-    async with database.write() as connection:
-        older = update(ledger).where(ledger.c.id == "req_1").values(uncached_cost=None)
-        await connection.execute(older)
+    older = replace(entry(1, later), uncached_cost=None)
+    await write(database, [older, entry(2, later)])
     assert (await only_line(summary)).saved == 3000 * 900
 
 

@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from antiphon.core.billing.rollups import WIDTHS
 from antiphon.core.limits.spend import AccountState
 from antiphon.core.limits.values import Account
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.counters.tally import Tally
+from antiphon.store.rollups import stored_width
 from simulation.answers import Answer, Key, Told, tag, told_by
 from simulation.batches import (
     each_success_is_charged_once,
@@ -194,6 +196,24 @@ async def reports_are_the_ledger(world: "World") -> None:
     cost = sum(row["cost"] for row in ledger)
     if cents != cost:
         raise ViolationError("reports", f"reported is {cents}, recorded {cost}")
+    floors = {row["width"]: row["start"] for row in world.stored("SELECT * FROM usage_floors")}
+    for width in WIDTHS:
+        span, floor = stored_width(width), floors.get(stored_width(width), 0)
+        kept = {(row["start"], row["model"]): tuple(row)[2:] for row in world.rollups(span, floor)}
+        exact = _rolled_up([row for row in ledger if row["started_at"] >= floor], span)
+        if kept != exact:
+            wrong = dict(kept.items() ^ exact.items())
+            raise ViolationError("reports", f"roll-ups of {width} and ledger differ: {wrong}")
+
+
+def _rolled_up(ledger: list[sqlite3.Row], span: int) -> dict[tuple[int, str], tuple[int, ...]]:
+    """Add up the ledger as roll-ups do, by the start of each bucket and the model."""
+    found: dict[tuple[int, str], tuple[int, ...]] = {}
+    for row in ledger:
+        at = row["started_at"] // span * span, row["model"]
+        facts = (1, prompt_of(row), row["output_tokens"], row["cost"])
+        found[at] = tuple(map(sum, zip(found.get(at, (0,) * 4), facts, strict=True)))
+    return found
 
 
 async def _lines(world: "World", path: str) -> list[dict[str, Any]]:

@@ -67,8 +67,13 @@ class ForgetfulLedger:
 
 def reports_without_the_large(sql: str) -> str:
     """Leave what is large out of what is summed up."""
-    small = "FROM (SELECT * FROM ledger WHERE output_tokens < 5) AS ledger"
+    small = "FROM (SELECT rowid, * FROM ledger WHERE output_tokens < 5) AS ledger"
     return sql.replace("FROM ledger", small) if "sum(" in sql else sql
+
+
+def rollups_with_one_more(sql: str) -> str:
+    """Count the last entry that is there already together with the new ones."""
+    return sql.replace("coalesce(max(rowid), 0)", "coalesce(max(rowid), 0) - 1")
 
 
 class SilentRevocations:
@@ -315,6 +320,9 @@ PLANTS: Mapping[str, Plant] = {
     ),
     "a report that leaves something out": Plant(
         "reports", "calm", lambda: Planted(sql=reports_without_the_large)
+    ),
+    "a roll-up that counts an entry twice": Plant(
+        "reports", "calm", lambda: Planted(sql=rollups_with_one_more)
     ),
     "a revoked key that nobody hears of": Plant(
         "keys", "revoked_keys", lambda: Planted(sql=SilentRevocations())

@@ -256,6 +256,15 @@ class World:
         """Read the ledger past the program, in the order of admission."""
         return self.stored("SELECT * FROM ledger ORDER BY started_at, id")
 
+    def rollups(self, width: int, floor: int) -> list[sqlite3.Row]:
+        """Read the roll-ups of a width past the program, as far as they are kept."""
+        prompt = "input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens"
+        return self.stored(
+            f"SELECT start, model, sum(requests), sum({prompt}), sum(output_tokens), sum(cost) "  # noqa: S608
+            "FROM usage_rollups JOIN usage_groups ON id = group_id "
+            f"WHERE width = {width} AND start >= {floor} GROUP BY start, model"
+        )
+
     def stored(self, query: str) -> list[sqlite3.Row]:
         """Read the database past the program."""
         connection = sqlite3.connect(self.database)

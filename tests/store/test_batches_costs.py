@@ -40,14 +40,15 @@ async def run_groups(database: Database, groups: int) -> None:
         settled = [RowKey(request.batch_id, request.number) for request in requests]
 
 
-async def test_request_costs_a_twentieth_of_a_statement(database: Database) -> None:
+async def test_request_costs_few_statements(database: Database) -> None:
     async with counted_statements(database) as statements:
         await add_batch(database, a_batch(), 4 * GROUP)
         await run_groups(database, 4)
     assert (await stored_batch(database)).ended_at is not None
     # Two that begin the batch and make it ready, one that adds the worker.
     for_groups = len(statements) - 3
-    assert for_groups / (4 * GROUP) <= 0.05
+    # Of 14 for a group, two or three write roll-ups.
+    assert for_groups / (4 * GROUP) <= 0.056
 
 
 async def plan(connection: AsyncConnection, statement: str) -> list[str]:

@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.store.database.database import Database, open_database, sqlite_url
 from antiphon.store.database.migrations import migrate
-from antiphon.store.database.tables import DAY, ledger
+from antiphon.store.database.tables import DAY
 from antiphon.store.ledger import add_entries, spent_by_day
 from support.examples import examples
-from support.ledger import an_entry, ledgers
+from support.ledger import an_entry, ledgers, rewrite
 
 pytestmark = pytest.mark.anyio
 
@@ -34,8 +33,7 @@ async def test_spending_of_a_day_is_the_sum_of_its_entries(
     database: Database, entries: Sequence[LedgerEntry], since: date
 ) -> None:
     async with database.write() as connection:
-        await connection.execute(delete(ledger))
-        await add_entries(connection, entries)
+        await rewrite(connection, entries)
         spent = await spent_by_day(connection, since)
     wanted: Counter[tuple[date, str | None, str | None]] = Counter()
     for entry in entries:

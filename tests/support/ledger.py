@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
+from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES, price_for
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, workspace_id
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.ledger import find_entries
+from antiphon.store.database.rollup_tables import usage_groups, usage_rollups
+from antiphon.store.database.tables import ledger
+from antiphon.store.ledger import add_entries, find_entries
 
 # A Wednesday, in a week that begins in another month.
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -38,6 +41,13 @@ def an_entry(number: int = 1, at: datetime = NOON, **fields: object) -> LedgerEn
 async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry | None:
     """Read an entry back from the database."""
     return next(iter(await find_entries(connection, [entry_id])), None)
+
+
+async def rewrite(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
+    """Make these the only entries, with their roll-ups."""
+    for table in (ledger, usage_rollups, usage_groups):
+        await connection.execute(delete(table))
+    await add_entries(connection, entries)
 
 
 def moments(start: datetime, span: timedelta) -> st.SearchStrategy[datetime]:

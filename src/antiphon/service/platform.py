@@ -34,6 +34,7 @@ from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
 from antiphon.service.models import ENGINES_FOLDER, Models, ModelSource, Open
+from antiphon.service.record_upkeep import RecordUpkeep
 from antiphon.service.reports import Reports
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
@@ -189,6 +190,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 )
             )
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
+        await stack.enter_async_context(RecordUpkeep(database, now).running())
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
         models = Models(sources, settings.data_dir / ENGINES_FOLDER, open_engine, settings.limits)
         stack.push_async_callback(models.aclose)

@@ -1,4 +1,4 @@
-"""The usage report and the cost report of administrators: sums over the ledger."""
+"""The usage report and the cost report of administrators: sums of the ledger."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,14 +26,11 @@ from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.store.database.database import Database
 from antiphon.store.directory import read_directory
 from antiphon.store.reports import (
-    CostSum,
+    TOKEN_MEASURES,
     ReportQuery,
-    RequestSum,
-    SavingSum,
-    UsageSum,
+    Sum,
     cost_sums,
-    request_sums,
-    saving_sums,
+    sums,
     usage_sums,
 )
 from antiphon.wire.admin.reports import (
@@ -95,15 +92,15 @@ class Reports:
         }
         columns = _within(reach, asked_for)
         speeds = filters.get(SPEED, ())
-        sums: list[UsageSum] = []
+        found: list[Sum] = []
         if not speeds or STANDARD_SPEED in speeds:
             query = await self._question(asked, group_by, columns)
             async with self._desks, self._database.read() as connection:
-                sums = await usage_sums(connection, query)
+                found = await usage_sums(connection, query)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
         return await _report(
             asked,
-            ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in sums),
+            ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in found),
         )
 
     async def costs(
@@ -115,10 +112,10 @@ class Reports:
         by = [*dimensions, *(_DESCRIBING if described else ())]
         query = await self._question(asked, by, _within(reach, {}))
         async with self._desks, self._database.read() as connection:
-            sums = await cost_sums(connection, query)
+            found = await cost_sums(connection, query)
         lines = _described if described else _total
         return await _report(
-            asked, ((one.starting_at, line) for one in sums for line in lines(one))
+            asked, ((one.starting_at, line) for one in found for line in lines(one))
         )
 
     async def _question(
@@ -185,11 +182,11 @@ def _usage(tokens: TokenCounts, dimensions: Mapping[str, Any]) -> UsageResult:
     )
 
 
-def _total(one: CostSum) -> Iterator[CostResult]:
+def _total(one: Sum) -> Iterator[CostResult]:
     yield CostResult(amount=cents(one.costs.total), workspace_id=one.dimensions.get("workspace_id"))
 
 
-def _described(one: CostSum) -> Iterator[CostResult]:
+def _described(one: Sum) -> Iterator[CostResult]:
     about: Mapping[str, Any] = one.dimensions
     for counter, token_type in _COUNTERS.items():
         if amount := getattr(one.costs, counter):
@@ -212,6 +209,7 @@ Dimension: TypeAlias = Literal["day", "model", "api_key_id", "workspace_id", "se
 Group: TypeAlias = tuple[str | None, ...]
 
 _DAY = timedelta(days=1)
+_OF_LINES = ("requests", "cost", "saved")
 
 
 class UsageLine(msgspec.Struct, frozen=True):
@@ -235,7 +233,7 @@ class UsageLine(msgspec.Struct, frozen=True):
 
 
 class UsageSummary:
-    """Adds up the ledger, which holds no running requests."""
+    """Adds up what the ledger holds, in which are no running requests."""
 
     def __init__(self, transactions: AdminTransactions) -> None:
         self._transactions = transactions
@@ -261,30 +259,22 @@ class UsageSummary:
                 group_by=[name for name in by if name != "day"],
                 filters=only,
             )
-            asked = await request_sums(connection, query)
-            used = await usage_sums(connection, query)
-            spent = await cost_sums(connection, query)
-            savings = await saving_sums(connection, query)
+            found = await sums(connection, query, (*TOKEN_MEASURES, *_OF_LINES))
 
-        def line_key(one: RequestSum | UsageSum | CostSum | SavingSum) -> Group:
+        def line_key(one: Sum) -> Group:
             whole = {"day": one.starting_at.date().isoformat(), **one.dimensions}
             if whole.get("workspace_id", default) is None:
                 whole["workspace_id"] = default
             return tuple(whole[name] for name in by)
 
-        requests, costs, saved = Counter[Group](), Counter[Group](), Counter[Group]()
-        tokens: dict[Group, TokenCounts] = {}
-        for count in asked:
-            requests[line_key(count)] += count.requests
-        for one in used:
+        values: defaultdict[Group, Counter[str]] = defaultdict(Counter)
+        tokens: defaultdict[Group, TokenCounts] = defaultdict(TokenCounts)
+        for one in found:
             at = line_key(one)
-            tokens[at] = tokens.get(at, TokenCounts()) + one.tokens
-        for cost in spent:
-            costs[line_key(cost)] += cost.costs.total
-        for saving in savings:
-            saved[line_key(saving)] += saving.saved
-        # Each line of another kind has a line of requests.
+            tokens[at] += one.tokens
+            for name in _OF_LINES:
+                values[at][name] += one.values[name]
         return tuple(
-            UsageLine(at, requests[at], tokens.get(at, TokenCounts()), costs[at], saved[at])
-            for at in sorted(requests, key=lambda at: tuple(value or "" for value in at))
+            UsageLine(at, tokens=tokens[at], **{name: values[at][name] for name in _OF_LINES})
+            for at in sorted(values, key=lambda at: tuple(value or "" for value in at))
         )

@@ -5,13 +5,14 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 
 import msgspec
-from sqlalchemy import BigInteger, func, literal_column, select
+from sqlalchemy import BigInteger, func, literal_column, select, text
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.core.limits.periods import midnight
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.tables import DAY, ledger, stored_moment
+from antiphon.store.database.tables import DAY, Moment, ledger, stored_moment
+from antiphon.store.rollups import add_rollups
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 _FACTS = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"tokens", "costs"})
@@ -26,6 +27,8 @@ _ATTRIBUTES = {
 }
 _COLUMNS = (*_MOMENTS, *_ATTRIBUTES)
 _VALUES = attrgetter(*_ATTRIBUTES.values())
+_ADDING = f"INSERT INTO ledger ({', '.join(_COLUMNS)})"
+_UNLESS_KNOWN = "ON CONFLICT (id) DO NOTHING"
 
 LONGEST_REQUEST = timedelta(days=1)
 # The driver sends rows one by one and lets the event loop run only between calls, so a request
@@ -38,17 +41,50 @@ async def add_entries(
     entries: Sequence[LedgerEntry],
     rows_at_once: int = ROWS_AT_ONCE,
 ) -> None:
-    """Add entries; existing ones stay unchanged."""
+    """Add entries, also to the roll-ups; existing ones stay unchanged, and count no more.
+
+    It comes last in a transaction, which then holds rows that many others want to change.
+    """
     if not entries:
         return
-    positional = "?" if connection.dialect.name == "sqlite" else "${}"
-    values = ", ".join(positional.format(number) for number in range(1, 1 + len(_COLUMNS)))
-    adding = f"INSERT INTO ledger ({', '.join(_COLUMNS)}) VALUES ({values}) "  # noqa: S608 - names
+    rows = [
+        [_row(entry) for entry in entries[start : start + rows_at_once]]
+        for start in range(0, len(entries), rows_at_once)
+    ]
+    if connection.dialect.name == "sqlite":
+        await _add_on_sqlite(connection, rows)
+    else:
+        await _add_on_postgresql(connection, rows)
+
+
+async def _add_on_sqlite(
+    connection: AsyncConnection, rows: Sequence[list[tuple[object, ...]]]
+) -> None:
+    # Nobody else writes meanwhile, and no entry is ever removed: what is new is behind the last.
+    last = await connection.scalar(text("SELECT coalesce(max(rowid), 0) FROM ledger"))
+    values = ", ".join("?" * len(_COLUMNS))
     # Positional parameters: named ones take three times as long, for every request.
-    adding += "ON CONFLICT (id) DO NOTHING"
-    for start in range(0, len(entries), rows_at_once):
-        rows = [_row(entry) for entry in entries[start : start + rows_at_once]]
-        await connection.exec_driver_sql(adding, rows)
+    adding = f"{_ADDING} VALUES ({values}) {_UNLESS_KNOWN}"
+    for some in rows:
+        await connection.exec_driver_sql(adding, some)
+    await add_rollups(connection, "ledger.rowid > ?", (last,))
+
+
+async def _add_on_postgresql(
+    connection: AsyncConnection, rows: Sequence[list[tuple[object, ...]]]
+) -> None:
+    # All rows in one statement: the driver's `executemany` does not tell what is new.
+    arrays = ", ".join(
+        f"${number}::{'bigint' if isinstance(kind, BigInteger | Moment) else 'text'}[]"
+        for number, kind in enumerate((ledger.c[name].type for name in _COLUMNS), start=1)
+    )
+    adding = f"{_ADDING} SELECT * FROM unnest({arrays}) {_UNLESS_KNOWN} RETURNING id"  # noqa: S608
+    new: list[str] = []
+    for some in rows:
+        columns = tuple(list(column) for column in zip(*some, strict=True))
+        added = await connection.exec_driver_sql(adding, [columns])
+        new += added.scalars()
+    await add_rollups(connection, "ledger.id = ANY($1)", (new,))
 
 
 async def find_entries(connection: AsyncConnection, ids: Sequence[str]) -> tuple[LedgerEntry, ...]:

@@ -1,4 +1,8 @@
-"""Sums of the ledger in buckets of time. The database adds up, so a report reads no entry twice."""
+"""Sums of the ledger in buckets of time, from its roll-ups, and from itself where there are none.
+
+The database adds up. Entries are read at the edges of a span, and before the floor of a width:
+`core.billing.rollups` decides which part of a span is answered by what.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,31 +15,33 @@ from sqlalchemy import (
     ColumnElement,
     Label,
     Row,
+    Select,
     func,
     literal_column,
-    or_,
     select,
-    true,
     type_coerce,
 )
 
+from antiphon.core.billing.rollups import Piece, pieces
 from antiphon.core.billing.usage import Costs, TokenCounts
 from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.rollup_tables import usage_groups, usage_rollups
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
+from antiphon.store.rollups import MEASURES, rollup_floors, stored_width
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# Not columns: the number of entries, and what the prompt cache has saved, in nano-dollars.
-REQUESTS = "requests"
-SAVED = "saved"
+_TOKENS = (*COUNTERS, "thinking")
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A query for sums: from `start` to before `end`, for each bucket of this `width`.
 
-    `group_by` and the keys of `filters` are columns of the ledger. The default workspace has an id
-    in the ledger and none in a report; entries without a workspace belong to it as well.
+    `width` is that of a roll-up. `group_by` and the keys of `filters` are dimensions of roll-ups
+    (`store.database.rollup_tables:DIMENSIONS`). The default workspace has an id in the ledger and
+    none in a report; entries without a workspace belong to it as well. `from_ledger` reads every
+    entry instead of roll-ups, with the same result.
     """
 
     start: datetime
@@ -44,126 +50,151 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
     default_workspace: str
     group_by: Sequence[str] = ()
     filters: Mapping[str, Collection[str]] | None = None
+    from_ledger: bool = False
 
 
-class UsageSum(msgspec.Struct, frozen=True):
+class Sum(msgspec.Struct, frozen=True):
+    """The sums of one bucket and group; `values` are those of the measures, by their names."""
+
     starting_at: datetime
     dimensions: Mapping[str, str | None]
-    tokens: TokenCounts
+    values: Mapping[str, int]
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """The sums of all counters, if they were asked for."""
+        return TokenCounts(**{name: self.values[f"{name}_tokens"] for name in _TOKENS})
+
+    @property
+    def costs(self) -> Costs:
+        """The sums of the costs of all counters, if they were asked for."""
+        return Costs(**{name: self.values[f"{name}_cost"] for name in COUNTERS})
 
 
-class CostSum(msgspec.Struct, frozen=True):
-    starting_at: datetime
-    dimensions: Mapping[str, str | None]
-    costs: Costs
+TOKEN_MEASURES = tuple(f"{name}_tokens" for name in _TOKENS)
+COST_MEASURES = tuple(f"{name}_cost" for name in COUNTERS)
 
 
-class RequestSum(msgspec.Struct, frozen=True):
-    starting_at: datetime
-    dimensions: Mapping[str, str | None]
-    requests: int
+async def usage_sums(connection: AsyncConnection, query: ReportQuery) -> list[Sum]:
+    """Sum the counters, without groups that used nothing."""
+    used = [f"{name}_tokens" for name in COUNTERS]
+    found = await sums(connection, query, TOKEN_MEASURES)
+    return [one for one in found if any(one.values[name] for name in used)]
 
 
-class SavingSum(msgspec.Struct, frozen=True):
-    starting_at: datetime
-    dimensions: Mapping[str, str | None]
-    saved: int
+async def cost_sums(connection: AsyncConnection, query: ReportQuery) -> list[Sum]:
+    """Sum the costs of each counter, without groups that cost nothing."""
+    found = await sums(connection, query, COST_MEASURES)
+    return [one for one in found if any(one.values.values())]
 
 
-async def usage_sums(connection: AsyncConnection, query: ReportQuery) -> list[UsageSum]:
-    """Sum the counters, without requests that used nothing."""
-    counters = (*COUNTERS, "thinking")
-    used = or_(*(ledger.c[f"{name}_tokens"] > 0 for name in COUNTERS))
-    rows = await _sums(connection, query, [f"{name}_tokens" for name in counters], used)
-    return [
-        UsageSum(start, dimensions, TokenCounts(**dict(zip(counters, sums, strict=True))))
-        for start, dimensions, sums in rows
-    ]
+async def sums(
+    connection: AsyncConnection, query: ReportQuery, measures: Sequence[str]
+) -> list[Sum]:
+    """Sum measures for each bucket and group, in the order of both; absent names come first.
 
-
-async def cost_sums(connection: AsyncConnection, query: ReportQuery) -> list[CostSum]:
-    """Sum the costs of each counter, without requests that cost nothing."""
-    columns = [f"{name}_cost" for name in COUNTERS]
-    rows = await _sums(connection, query, columns, ledger.c.cost > 0)
-    return [
-        CostSum(start, dimensions, Costs(**dict(zip(COUNTERS, sums, strict=True))))
-        for start, dimensions, sums in rows
-    ]
-
-
-async def request_sums(connection: AsyncConnection, query: ReportQuery) -> list[RequestSum]:
-    """Count the admitted requests, also those that used nothing."""
-    rows = await _sums(connection, query, [REQUESTS], true())
-    return [RequestSum(start, dimensions, count) for start, dimensions, (count,) in rows]
-
-
-async def saving_sums(connection: AsyncConnection, query: ReportQuery) -> list[SavingSum]:
-    """Sum what the prompt cache has saved: less than nothing where writes cost more than reads.
-
-    Of each request that wrote or read, it is the cost of its prompt as plain input, without what
-    the prompt has cost. Entries of earlier releases do not say the first, and count as nothing.
+    `measures` are keys of `store.rollups:MEASURES`.
     """
-    cached = or_(*(ledger.c[f"{name}_tokens"] > 0 for name in COUNTERS if name.startswith("cache")))
-    rows = await _sums(connection, query, [SAVED], cached & ledger.c.uncached_cost.is_not(None))
-    return [SavingSum(start, dimensions, saved) for start, dimensions, (saved,) in rows]
-
-
-async def _sums(
-    connection: AsyncConnection,
-    query: ReportQuery,
-    columns: Sequence[str],
-    counts: ColumnElement[bool],
-) -> list[tuple[datetime, dict[str, str | None], list[int]]]:
-    """Sum columns for each bucket and group, in the order of both; absent names come first."""
-    moment = type_coerce(ledger.c.started_at, BigInteger)
-    # Text instead of a parameter: PostgreSQL would see a different parameter at each use.
-    width = literal_column(str(query.width // _MICROSECOND), BigInteger)
-    # No label may be the name of a column: PostgreSQL would group by the column instead.
-    groups = [_dimension(name, query).label(f"by_{name}") for name in query.group_by]
-    selected: list[Label[Any]] = [(moment - moment % width).label("bucket"), *groups]
-    sums: list[Label[Any]] = [_sum(name) for name in columns]
-    summing = (
-        select(*selected, *sums)
-        .where(ledger.c.started_at >= query.start, ledger.c.started_at < query.end, counts)
-        .where(*(_chosen(name, ids, query) for name, ids in (query.filters or {}).items()))
-        .group_by(*(label.name for label in selected))
-    )
-    rows = (await connection.execute(summing)).all()
+    if query.from_ledger:
+        parts: tuple[Piece, ...] = (Piece(query.start, query.end, None),)
+    else:
+        floors = await rollup_floors(connection)
+        parts = pieces(query.start, query.end, query.width, floors)
+    rows: list[Row[Any]] = []
+    for part in parts:
+        source = _entries if part.width is None else _rollups
+        rows += (await connection.execute(source(query, part, measures))).all()
     # A day in minutes, by key and model, has tens of thousands of rows: too many for the loop.
-    return await to_thread.run_sync(_in_order, rows, query.group_by)
+    return await to_thread.run_sync(_merged, rows, query.group_by, measures)
 
 
-def _in_order(
-    rows: Sequence[Row[Any]], group_by: Sequence[str]
-) -> list[tuple[datetime, dict[str, str | None], list[int]]]:
-    groups = len(group_by)
-    found = [
-        (
-            _EPOCH + row[0] * _MICROSECOND,
-            dict(zip(group_by, row[1 : groups + 1], strict=True)),
-            [int(value) for value in row[groups + 1 :]],
+def _merged(
+    rows: Sequence[Row[Any]], group_by: Sequence[str], measures: Sequence[str]
+) -> list[Sum]:
+    """Add up the rows of pieces that have a bucket and a group in common."""
+    groups = 1 + len(group_by)
+    added: dict[tuple[Any, ...], list[int]] = {}
+    for row in rows:
+        at, values = tuple(row[:groups]), [int(value) for value in row[groups:]]
+        before = added.get(at)
+        added[at] = values if before is None else list(map(sum, zip(before, values, strict=True)))
+    return [
+        Sum(
+            _EPOCH + at[0] * _MICROSECOND,
+            dict(zip(group_by, at[1:], strict=True)),
+            dict(zip(measures, values, strict=True)),
         )
-        for row in rows
+        for at, values in sorted(
+            added.items(), key=lambda one: (one[0][0], *(value or "" for value in one[0][1:]))
+        )
     ]
-    return sorted(found, key=lambda row: (row[0], *((one or "") for one in row[1].values())))
 
 
-def _sum(name: str) -> Label[Any]:
-    if name == REQUESTS:
-        return func.count().label(name)
-    if name == SAVED:
-        output = ledger.c.output_cost
-        return func.sum(ledger.c.uncached_cost - (ledger.c.cost - output)).label(name)
-    return func.sum(ledger.c[name]).label(name)
+def _entries(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select[Any]:
+    """Return the statement that sums up the entries of a piece."""
+    values = {name: literal_column(MEASURES[name], BigInteger) for name in measures}
+    named = {name: ledger.c[name] for name in (*query.group_by, *(query.filters or {}))}
+    moment = type_coerce(ledger.c.started_at, BigInteger)
+    chosen = [
+        # An absent name is that of the default workspace, and no other filter selects it.
+        func.coalesce(named[name], "").in_(_ids(name, ids, query))
+        if name == "workspace_id"
+        else named[name].in_(ids)
+        for name, ids in (query.filters or {}).items()
+    ]
+    return _summing(query, moment, named, values).where(
+        ledger.c.started_at >= part.start, ledger.c.started_at < part.end, *chosen
+    )
 
 
-def _dimension(name: str, query: ReportQuery) -> ColumnElement[str | None]:
-    column = ledger.c[name]
-    return func.nullif(column, query.default_workspace) if name == "workspace_id" else column
+def _rollups(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select[Any]:
+    """Return the statement that sums up the roll-ups of a piece."""
+    assert part.width is not None  # noqa: S101 - for the type checker
+    columns, groups = usage_rollups.c, usage_groups.c
+    named = {name: groups[name] for name in query.group_by}
+    values: dict[str, ColumnElement[int]] = {name: columns[name] for name in measures}
+    moment = type_coerce(columns.start, BigInteger)
+    summing = _summing(query, moment, named, values).where(
+        # Text instead of a parameter: SQLite's planner then knows how few rows have this width.
+        columns.width == literal_column(str(stored_width(part.width)), BigInteger),
+        columns.start >= part.start,
+        columns.start < part.end,
+    )
+    if named:
+        summing = summing.join(usage_groups, groups.id == columns.group_id)
+    if query.filters:
+        chosen = (groups[name].in_(_ids(name, ids, query)) for name, ids in query.filters.items())
+        summing = summing.where(columns.group_id.in_(select(groups.id).where(*chosen)))
+    return summing
 
 
-def _chosen(name: str, ids: Collection[str], query: ReportQuery) -> ColumnElement[bool]:
-    chosen = ledger.c[name].in_(ids)
+def _summing(
+    query: ReportQuery,
+    moment: ColumnElement[int],
+    named: Mapping[str, ColumnElement[str | None]],
+    values: Mapping[str, ColumnElement[int]],
+) -> Select[Any]:
+    # Text instead of a parameter: PostgreSQL would see a different parameter at each use.
+    width = literal_column(str(stored_width(query.width)), BigInteger)
+    # No label may be the name of a column: PostgreSQL would group by the column instead.
+    groups: list[Label[Any]] = [
+        _shown(name, named[name], query).label(f"by_{name}") for name in query.group_by
+    ]
+    selected: list[Label[Any]] = [(moment - moment % width).label("bucket"), *groups]
+    added = [func.sum(value).label(f"sum_{name}") for name, value in values.items()]
+    return select(*selected, *added).group_by(*(label.name for label in selected))
+
+
+def _shown(
+    name: str, column: ColumnElement[str | None], query: ReportQuery
+) -> ColumnElement[str | None]:
+    """Return a dimension as reports show it; in roll-ups, what is absent is empty."""
+    present = func.nullif(column, "")
+    return func.nullif(present, query.default_workspace) if name == "workspace_id" else present
+
+
+def _ids(name: str, ids: Collection[str], query: ReportQuery) -> Collection[str]:
+    """Return the ids that a filter selects; those of the default workspace may be empty."""
     if name == "workspace_id" and query.default_workspace in ids:
-        return or_(chosen, ledger.c.workspace_id.is_(None))
-    return chosen
+        return [*ids, ""]
+    return ids

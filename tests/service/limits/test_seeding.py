@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.limits.spend import accounts_of
@@ -13,11 +12,9 @@ from antiphon.core.limits.values import Account
 from antiphon.service.accounts import establish
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.store.database.database import Database
-from antiphon.store.database.tables import ledger
 from antiphon.store.directory import read_directory
-from antiphon.store.ledger import add_entries
 from support.examples import examples
-from support.ledger import DEFAULT_WORKSPACE, an_entry, ledgers
+from support.ledger import DEFAULT_WORKSPACE, an_entry, ledgers, rewrite
 
 pytestmark = pytest.mark.anyio
 
@@ -33,8 +30,7 @@ async def founded(database: Database) -> Database:
 
 async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
     async with database.write() as connection:
-        await connection.execute(delete(ledger))
-        await add_entries(connection, entries)
+        await rewrite(connection, entries)
 
 
 async def charged(database: Database, entry: LedgerEntry) -> tuple[Account, ...]:

@@ -14,19 +14,27 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from msgspec import structs
+from msgspec.structs import replace
 from sqlalchemy import Connection, Text, inspect, text
 
+from antiphon.core.billing.rollups import HOUR, MINUTE, WIDTHS
 from antiphon.store.accounts import KeyKind, KeyStatus, active_secrets, count_keys, list_keys
 from antiphon.store.database import migrations
 from antiphon.store.database.changes import revision
 from antiphon.store.database.database import Database, open_database
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.migrations import NEWEST, migrate
+from antiphon.store.database.rollup_tables import DIMENSIONS
 from antiphon.store.database.tables import ledger, metadata
-from antiphon.store.ledger import SpentOnDay, spent_by_day
+from antiphon.store.ledger import SpentOnDay, add_entries, spent_by_day
+from antiphon.store.reports import ReportQuery, sums
+from antiphon.store.rollups import MEASURES, rollup_floors
+from support.ledger import NOON, an_entry
 
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 
+BEFORE_ROLLUPS = "0010"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.anyio
@@ -146,10 +154,12 @@ async def test_new_database_is_what_the_migrations_would_have_made(database: Dat
 async def test_schema_of_every_release_becomes_the_newest(database: Database) -> None:
     async with database.write() as connection:
         newest = await connection.run_sync(everything)
-    for version in range(1, int(NEWEST)):
+    versions = [one.revision for one in scripts().walk_revisions()]
+    assert len(versions) > 9
+    for version in versions[1:]:
         async with database.write() as connection:
             await connection.run_sync(drop_everything)
-            await connection.run_sync(upgrade_to(f"{version:04}"))
+            await connection.run_sync(upgrade_to(version))
             assert await connection.run_sync(everything) != newest
         await migrate(database)
         async with database.read() as connection:
@@ -210,10 +220,14 @@ async def test_failed_migration_leaves_nothing(opened: OpenDatabase) -> None:
     assert tables == ["revision"]
 
 
-def test_newest_is_the_head_of_the_migration_files() -> None:
+def scripts() -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    assert ScriptDirectory.from_config(config).get_heads() == [NEWEST]
+    return ScriptDirectory.from_config(config)
+
+
+def test_newest_is_the_head_of_the_migration_files() -> None:
+    assert scripts().get_heads() == [NEWEST]
 
 
 def test_import_of_migrations_costs_no_alembic() -> None:
@@ -279,6 +293,51 @@ async def test_ledger_of_the_release_before_is_added_up_to_the_same(opened: Open
         assert await spent_by_day(connection, EPOCH.date()) == (
             SpentOnDay(EPOCH.date() + timedelta(days=1), "x", "x", 22),
         )
+
+
+@pytest.mark.empty_database
+async def test_ledger_of_the_release_before_is_rolled_up(opened: OpenDatabase) -> None:
+    database = await opened()
+    ages = [timedelta(0), timedelta(hours=2), timedelta(days=2), timedelta(days=3)]
+    ages += [timedelta(days=89), timedelta(days=90), timedelta(days=400)]
+    entries = [
+        replace(an_entry(number, NOON - age), first_token_at=NOON - age + timedelta(seconds=number))
+        for number, age in enumerate(ages)
+    ]
+    names = [column.name for column in ledger.columns]
+    columns = ", ".join(names)
+    values = ", ".join(f":{name}" for name in names)
+    async with database.write() as connection:
+        await connection.run_sync(upgrade_to("head"))
+        await add_entries(connection, entries)
+        rows = (await connection.execute(text("SELECT * FROM ledger"))).mappings().all()
+        await connection.run_sync(drop_everything)
+        await connection.run_sync(upgrade_to(BEFORE_ROLLUPS))
+        insert = text(f"INSERT INTO ledger ({columns}) VALUES ({values})")  # noqa: S608 - columns
+        await connection.execute(insert, [dict(row) for row in rows])
+    await migrate(database)
+    # The newest three days have minutes, the newest ninety hours.
+    midnight = NOON.replace(hour=0)
+    async with database.read() as connection:
+        assert await rollup_floors(connection) == {
+            MINUTE: midnight - timedelta(days=2),
+            HOUR: midnight - timedelta(days=89),
+        }
+        counts = text("SELECT width, count(*) FROM usage_rollups GROUP BY width")
+        kept = {row[0]: row[1] for row in (await connection.execute(counts)).all()}
+        assert kept == {60_000_000: 3, 3_600_000_000: 5, 86_400_000_000: 6}
+        for width in WIDTHS:
+            asked = ReportQuery(
+                start=NOON - timedelta(days=500),
+                end=NOON + timedelta(days=1),
+                width=width,
+                default_workspace="",
+                group_by=DIMENSIONS,
+            )
+            exact = structs.replace(asked, from_ledger=True)
+            assert await sums(connection, asked, tuple(MEASURES)) == await sums(
+                connection, exact, tuple(MEASURES)
+            )
 
 
 @pytest.mark.empty_database

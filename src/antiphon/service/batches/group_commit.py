@@ -148,8 +148,9 @@ class GroupCommit:
             if back:
                 await give_back(connection, self._worker(), back)
             resting = await _resting(connection, endings)
-            await commit(connection, self._worker(), finished, resting)
             await mark_settled(connection, self._worker(), settled)
+            # Last, because it changes roll-ups, which all others that write entries change too.
+            await commit(connection, self._worker(), finished, resting)
 
     async def _settle(self, keys: Mapping[str, RowKey], entries: Sequence[LedgerEntry]) -> None:
         await self._ledger.settle_committed(entries)

@@ -55,12 +55,12 @@ async def commit(
     ]
     if await change_rows(connection, _FINISH, _FINISHED, rows) != len(rows):
         raise NotOwnerError("The worker does not own all the requests that it has finished")
-    entries = [request.entry for request in finished if request.entry is not None]
-    await add_entries(connection, entries, _ENTRIES_AT_ONCE)
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for request in finished:
         counts[request.batch_id][request.state.name.lower()] += 1
     await count_finished(connection, counts, worker.now, waits_for)
+    entries = [request.entry for request in finished if request.entry is not None]
+    await add_entries(connection, entries, _ENTRIES_AT_ONCE)
 
 
 async def mark_settled(

@@ -1,22 +1,26 @@
 """Migrates a database of an older release, or an empty one, to this release."""
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+from antiphon.core.billing.rollups import KEPT_FOR
 from antiphon.store.database.batch_tables import add_conditions_on_postgresql
 from antiphon.store.database.changes import ACCOUNTS, BATCHES
-from antiphon.store.database.console_tables import metadata
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
+from antiphon.store.database.rollup_tables import metadata, usage_floors
 from antiphon.store.database.tables import DAY, revisions
 
 # The newest file of versions/, so that Alembic is imported only for a migration.
-NEWEST = "0010"
+NEWEST = "0011"
 
 # An arbitrary number, unlikely to be another program's: "antiphon" on a phone keypad.
 _MIGRATION_LOCK = 26844745
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class EmptyDatabaseError(StoreError):
@@ -64,6 +68,8 @@ def _create(connection: Connection) -> None:
         connection.exec_driver_sql(f"CREATE INDEX ix_ledger_days ON ledger ({columns})")
     rows = [{"name": name, "value": 0} for name in (ACCOUNTS, BATCHES)]
     connection.execute(revisions.insert(), rows)
+    floors = [{"width": width // _MICROSECOND, "start": _EPOCH} for width in KEPT_FOR]
+    connection.execute(usage_floors.insert(), floors)
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
         "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

@@ -1,0 +1,163 @@
+"""Roll-ups in the database: written in the transaction that adds entries to the ledger.
+
+One statement sums up the new entries, for each minute, hour and day and each combination of
+dimensions, and adds the sums to what is stored. So roll-ups and ledger are never apart, whoever
+writes, and whatever dies. `store.reports` reads them.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Final
+
+from sqlalchemy import delete, select, update
+
+from antiphon.core.billing.rollups import FIRST_TOKEN_BOUNDS_MS, KEPT_FOR, WIDTHS, begin_of
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.rollup_tables import DIMENSIONS, usage_floors, usage_rollups
+
+PORTION: Final = 60
+"""How many buckets of a width one transaction removes at most."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
+
+# Clocks go back sometimes, and no time is below zero.
+_FIRST_TOKEN_US = (
+    "CASE WHEN first_token_at > started_at THEN first_token_at - started_at ELSE 0 END"  # noqa: S105
+)
+
+
+def _first_tokens(above_ms: int, bound_ms: int | None) -> str:
+    upper = "" if bound_ms is None else f" AND {_FIRST_TOKEN_US} <= {bound_ms * 1000}"
+    lower = f"{_FIRST_TOKEN_US} > {above_ms * 1000}" if above_ms else "first_token_at IS NOT NULL"
+    return f"CASE WHEN {lower}{upper} THEN 1 ELSE 0 END"
+
+
+FIRST_TOKENS: Final = (
+    *(f"first_tokens_{bound}_ms" for bound in FIRST_TOKEN_BOUNDS_MS),
+    "first_tokens_longer",
+)
+"""The columns of `core.billing.rollups:percentile`, in their order."""
+
+MEASURES: Final[Mapping[str, str]] = {
+    "requests": "1",
+    **{f"{name}_tokens": f"{name}_tokens" for name in (*_COUNTERS, "thinking")},
+    **{f"{name}_cost": f"{name}_cost" for name in _COUNTERS},
+    "cost": "cost",
+    # What the prompt cache has saved, in nano-dollars: the cost of the prompt as plain input,
+    # without what it has cost. Entries of earlier releases do not say the first.
+    "saved": (
+        "CASE WHEN uncached_cost IS NOT NULL AND "
+        "cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens > 0 "
+        "THEN uncached_cost - (cost - output_cost) ELSE 0 END"
+    ),
+    "duration_us": "CASE WHEN ended_at > started_at THEN ended_at - started_at ELSE 0 END",
+    "first_tokens": "CASE WHEN first_token_at IS NOT NULL THEN 1 ELSE 0 END",
+    "first_token_us": _FIRST_TOKEN_US,
+    **{
+        name: _first_tokens(above, bound)
+        for name, above, bound in zip(
+            FIRST_TOKENS,
+            (0, *FIRST_TOKEN_BOUNDS_MS),
+            (*FIRST_TOKEN_BOUNDS_MS, None),
+            strict=True,
+        )
+    },
+}
+"""What a roll-up sums up, as an expression over the ledger. All are whole numbers."""
+
+
+def stored_width(width: timedelta) -> int:
+    """Return a width in the form of the database: microseconds."""
+    return width // _MICROSECOND
+
+
+async def add_rollups(
+    connection: AsyncConnection, which: str, parameters: tuple[object, ...]
+) -> None:
+    """Add entries of the ledger to the roll-ups. Each may be added once.
+
+    `which` is the condition of the entries, in the database's SQL.
+    """
+    # In the order of their keys: two transactions that took them in other orders could wait for
+    # each other on PostgreSQL. They come last in every transaction, for the same reason.
+    await connection.exec_driver_sql(adding_groups().format(which=which), [parameters])
+    await connection.exec_driver_sql(adding_rollups().format(which=which), [parameters])
+
+
+@cache
+def adding_groups() -> str:
+    """Return the statement that adds the combinations of `{which}` entries that are new."""
+    names = ", ".join(DIMENSIONS)
+    values = ", ".join(f"coalesce(ledger.{name}, '') AS {name}" for name in DIMENSIONS)
+    return f"""
+        INSERT INTO usage_groups ({names})
+        SELECT DISTINCT {values} FROM ledger
+        WHERE {{which}} AND NOT EXISTS (SELECT 1 FROM usage_groups AS g WHERE {_same_group()})
+        ORDER BY {names}
+        ON CONFLICT ({names}) DO NOTHING
+    """  # noqa: S608 - names of columns
+
+
+@cache
+def adding_rollups(condition: str = "") -> str:
+    """Return the statement that adds `{which}` entries to the sums of their buckets.
+
+    `condition` leaves out some buckets, by `w.width` and `m.minute`. The combinations are there.
+    """
+    sums = ", ".join(f"sum({made}) AS {name}" for name, made in MEASURES.items())
+    names = ", ".join(MEASURES)
+    # PostgreSQL's sums of whole numbers are decimals.
+    all_sums = ", ".join(f"CAST(sum(m.{name}) AS BIGINT)" for name in MEASURES)
+    added = ", ".join(f"{name} = usage_rollups.{name} + excluded.{name}" for name in MEASURES)
+    widths = " UNION ALL ".join(f"SELECT {stored_width(one)} AS width" for one in WIDTHS)
+    # A cross join keeps its order on SQLite: each entry looks for its group.
+    return f"""
+        INSERT INTO usage_rollups (width, start, group_id, {names})
+        SELECT w.width, m.minute - m.minute % w.width, m.group_id, {all_sums}
+        FROM (
+            SELECT ledger.started_at - ledger.started_at % 60000000 AS minute, g.id AS group_id,
+                {sums}
+            FROM ledger CROSS JOIN usage_groups AS g
+            WHERE {{which}} AND {_same_group()}
+            GROUP BY 1, 2
+        ) AS m CROSS JOIN ({widths}) AS w
+        WHERE true{condition}
+        GROUP BY 1, 2, 3
+        ORDER BY 1, 2, 3
+        ON CONFLICT (width, start, group_id) DO UPDATE SET {added}
+    """  # noqa: S608 - names of columns
+
+
+def _same_group() -> str:
+    return " AND ".join(f"g.{name} = coalesce(ledger.{name}, '')" for name in DIMENSIONS)
+
+
+async def rollup_floors(connection: AsyncConnection) -> dict[timedelta, datetime]:
+    """Return for each width that is not kept for ever from when on its roll-ups are whole."""
+    rows = await connection.execute(select(usage_floors))
+    return {row["width"] * _MICROSECOND: row["start"] for row in rows.mappings()}
+
+
+async def forget_rollups(connection: AsyncConnection, now: datetime) -> bool:
+    """Remove roll-ups that are older than they are kept: the oldest `PORTION` of each width.
+
+    Returns whether there are more. What began before the floor is read from the ledger.
+    """
+    more = False
+    columns = usage_rollups.c
+    for width, floor in (await rollup_floors(connection)).items():
+        until = begin_of(now - KEPT_FOR[width], width)
+        of_width = columns.width == stored_width(width)
+        oldest = await connection.scalar(
+            select(columns.start).where(of_width).order_by(columns.start).limit(1)
+        )
+        if oldest is not None and oldest < until:
+            wanted, until = until, min(until, oldest + PORTION * width)
+            more = more or until < wanted
+            await connection.execute(delete(usage_rollups).where(of_width, columns.start < until))
+        if until > floor:
+            raised = update(usage_floors).where(usage_floors.c.width == stored_width(width))
+            await connection.execute(raised.values(start=until))
+    return more
