@@ -302,6 +302,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     body_budget_bytes: Annotated[int, Meta(ge=1024)] | None = None
     max_batch_bytes: Annotated[int, Meta(ge=1024)] = LARGEST_BODY
     workers: Annotated[int, Meta(ge=0, le=64)] = 1
+    request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
     url_sources: bool = False
     normalize_attribution: bool = True
 

@@ -30,6 +30,7 @@ def test_every_role_of_the_api_has_permissions() -> None:
     ("permission", "roles"),
     [
         ("audit.read", {"admin"}),
+        ("requests.read", {"admin"}),
         ("members.read", {"admin"}),
         ("members.write", {"admin"}),
         ("workspaces.write", {"admin"}),

@@ -42,10 +42,10 @@ async def test_old_rollups_are_removed_in_portions_with_pauses(database: Databas
         await add_entries(connection, entries)
     assert await rollups(database) == 3 * PORTION + 3 + 1
     sleeps = Sleeps(most=3)
-    async with RecordUpkeep(database, lambda: NOON, sleeps).running():
+    async with RecordUpkeep(database, lambda: NOON, 30, sleeps).running():
         await sleeps.over.wait()
     assert sleeps.done == [PAUSE_S, PAUSE_S, PAUSE_S]
-    await RecordUpkeep(database, lambda: NOON, Sleeps(most=9)).remove_old()
+    await RecordUpkeep(database, lambda: NOON, 30, Sleeps(most=9)).remove_old()
     assert await rollups(database) == 3 + 1
 
 
@@ -58,6 +58,6 @@ async def test_work_goes_on_after_the_database_was_away(
     sleeps = Sleeps(most=2)
     with monkeypatch.context() as patch:
         patch.setattr(database, "write", away)
-        async with RecordUpkeep(database, lambda: NOON, sleeps).running():
+        async with RecordUpkeep(database, lambda: NOON, 30, sleeps).running():
             await sleeps.over.wait()
     assert sleeps.done == [EVERY_S, EVERY_S]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.rollups import DAY, HOUR, KEPT_FOR, MINUTE, WIDTHS, begin_of
@@ -90,6 +90,7 @@ async def test_sums_of_rollups_are_those_of_the_ledger(
         data.draw(moments(NOON, LENGTH)),
         width=data.draw(st.sampled_from(WIDTHS)),
         group_by=data.draw(st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=3)),
+        failed=data.draw(st.booleans()),
         filters={
             name: data.draw(st.sets(st.sampled_from([one for one in values if one]), min_size=1))
             for name, values in (
@@ -197,3 +198,26 @@ async def test_processes_that_add_at_once_add_up(opened: OpenDatabase, database:
     async with database.read() as connection:
         whole = await sums(connection, query(end=NOON + 9 * DAY), ["requests"])
     assert sum(one.values["requests"] for one in whole) == 10
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_sums_without_groups_are_read_in_the_order_of_their_moments(
+    database: Database,
+) -> None:
+    plans: list[str] = []
+    async with database.write() as connection:
+        await add_entries(connection, [an_entry(number) for number in range(3)])
+        execute = connection.execute
+
+        async def explained(statement: Any, *more: Any) -> Any:
+            compiled = statement.compile(
+                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+            )
+            plan = await execute(text(f"EXPLAIN QUERY PLAN {compiled}"))
+            plans.append("; ".join(row[3] for row in plan.all()))
+            return await execute(statement, *more)
+
+        connection.execute = explained  # type: ignore[method-assign]
+        await sums(connection, query(width=MINUTE, start=NOON, end=NOON + DAY), ["requests"])
+    *_, plan = plans
+    assert plan == "SEARCH usage_rollups USING PRIMARY KEY (width=? AND start>? AND start<?)"

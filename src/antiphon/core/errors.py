@@ -22,6 +22,7 @@ Messages tell the caller what to change and name the field as the reference does
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+from antiphon.core.limits.refusals import RefusedBy
 from antiphon.wire.errors import ErrorDetail
 
 LONGEST_SENTENCE: Final = 4096
@@ -31,7 +32,8 @@ LONGEST_SENTENCE: Final = 4096
 class ApiError(Exception):
     """An answer that is an error: `status` and `type` are the wire's.
 
-    `error_code` names the cause for programs, and `details` holds its values.
+    `error_code` names the cause for programs, and `details` holds its values. `refused_by` is the
+    limit that refuses the request, for the request log.
     """
 
     status: ClassVar[int] = 500
@@ -50,6 +52,7 @@ class ApiError(Exception):
         self.error_code = error_code
         self.details = dict(details or {})
         self.headers = dict(headers or {})
+        self.refused_by: RefusedBy | None = None
         super().__init__(self.message)
 
 

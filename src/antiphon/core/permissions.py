@@ -23,6 +23,7 @@ Permission: TypeAlias = Literal[
     "models.use",
     "organization.read",
     "rate_limits.write",
+    "requests.read",
     "spend_limits.write",
     "spending.read",
     "usage.read",

@@ -16,6 +16,7 @@ from antiphon.server.admin.keys import KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
 from antiphon.server.admin.people import PeopleEndpoints
 from antiphon.server.admin.reports import COST_QUERY, USAGE_QUERY, ReportEndpoints
+from antiphon.server.admin.requests import ACTIVITY_QUERY, REQUEST_QUERY, RequestEndpoints
 from antiphon.server.admin.workspaces import WorkspaceEndpoints
 from antiphon.server.batches import BatchEndpoints
 from antiphon.server.call_limits import CallLimit
@@ -27,6 +28,7 @@ from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
 from antiphon.server.http.routing import Handler, Route, Router
 from antiphon.server.messages import MessageEndpoints
 from antiphon.server.models import ModelEndpoints
+from antiphon.server.request_records import RequestRecorder
 from antiphon.service.console.console import Console
 from antiphon.service.platform import Platform
 from antiphon.settings import Settings
@@ -61,7 +63,8 @@ def build_app(platform: Platform) -> ASGIApp:
     sessions = None if platform.console is None else platform.console.access
     dispatch = Dispatcher(platform.access, platform.uses, platform.settings, sessions)
     home = None if platform.console is None else CONSOLE_PATH
-    return Boundary(Router(routes(platform), dispatch, home), platform.entropy)
+    record = RequestRecorder(platform)
+    return Boundary(Router(routes(platform), dispatch, home), platform.entropy, record)
 
 
 def routes(platform: Platform) -> tuple[Route, ...]:
@@ -162,6 +165,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
     people = PeopleEndpoints(administration, platform.settings.console)
     workspaces = WorkspaceEndpoints(administration)
     keys, reports = KeyEndpoints(administration), ReportEndpoints(platform.reports)
+    requests = RequestEndpoints(platform.requests, platform.activity)
     rates, spend = RateLimitEndpoints(administration), SpendLimitEndpoints(administration)
     return (
         # server.admin.people
@@ -388,4 +392,20 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             query=USAGE_QUERY,
         ),
         Route("GET /cost_report", ADMIN, reports.show_costs, needs="cost.read", query=COST_QUERY),
+        # server.admin.requests
+        Route(
+            "GET /requests",
+            ADMIN,
+            requests.list_requests,
+            needs="requests.read",
+            query=REQUEST_QUERY,
+        ),
+        Route("GET /requests/{request}", ADMIN, requests.explain, needs="requests.read"),
+        Route(
+            "GET /activity",
+            ADMIN,
+            requests.show_activity,
+            needs="requests.read",
+            query=ACTIVITY_QUERY,
+        ),
     )

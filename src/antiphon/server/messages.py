@@ -47,6 +47,7 @@ class MessageEndpoints:
         )
         with self._hang_ups.stopping(exchange):
             async with self._platform.messages.answer(params, context) as answer:
+                exchange.answer = answer
                 exchange.headers |= answer.headers
                 exchange.headers["x-antiphon-model"] = self._names[answer.model]
                 try:

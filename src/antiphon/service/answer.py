@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from antiphon.core.assembly import AnswerSpec, Assembly
 from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.pricing import FREE
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.errors import (
     ApiError,
@@ -25,6 +26,7 @@ from antiphon.core.errors import (
     TimeoutError_,
 )
 from antiphon.core.prompt import Prompt, Started
+from antiphon.core.request_records import NO_FACTS, RequestFacts
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind
 from antiphon.service.caching import CachedRequest
 from antiphon.service.limits.admission import Admission
@@ -67,6 +69,8 @@ class Answer:
         self._usage: Usage | None = None
         self._due = False
         self.entry: LedgerEntry | None = None
+        # The seconds at the gate of the model.
+        self.waited_s = 0.0
 
     @property
     def cached_tokens(self) -> tuple[int, int]:
@@ -78,6 +82,16 @@ class Answer:
     def input_tokens(self) -> int:
         """The size of the whole prompt: from the engine, and before that from the admission."""
         return self._prompt_tokens.prompt or self._admission.input_tokens
+
+    @property
+    def facts(self) -> RequestFacts:
+        """What explains the request in the request log."""
+        cached = self._cached
+        use = None if cached is None else cached.use(self._prompt_tokens)
+        price = self._admission.price
+        if use is None and price is FREE:
+            return NO_FACTS
+        return RequestFacts(cache=use, price=None if price is FREE else price)
 
     @property
     def cache_header(self) -> str | None:

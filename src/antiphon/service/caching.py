@@ -29,6 +29,7 @@ from antiphon.core.prompt_cache import (
     keys_to_find,
     plan_of,
 )
+from antiphon.core.request_records import CacheUse, breakpoint_uses
 from antiphon.logs import EventLog
 from antiphon.service.access import Caller, RequestContext
 from antiphon.service.background import offload
@@ -235,6 +236,23 @@ class CachedRequest:
         if reason := self._reason(tokens.cache_read + written):
             parts.append(f"reason={reason}")
         return "; ".join(parts)
+
+    def use(self, tokens: TokenCounts) -> CacheUse | None:
+        """Return what explains the use of the cache; nothing for a prompt without breakpoints.
+
+        `tokens` are those of the prompt, nothing if its engine has not begun.
+        """
+        if not self._has_breakpoints:
+            return None
+        written = tokens.cache_write_5m + tokens.cache_write_1h
+        return CacheUse(
+            read=tokens.cache_read,
+            written=written,
+            planned_read=self.planned_reads,
+            from_disk=self._restored,
+            reason=self._reason(tokens.cache_read + written),
+            breakpoints=breakpoint_uses(self._plan, self.claim),
+        )
 
     def _planned(self, chain: Chain, size: PromptSize) -> CachePlan:
         self._size = size

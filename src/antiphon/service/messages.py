@@ -1,5 +1,6 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -266,12 +267,16 @@ class AnswerContext:
         self._admit = admit
 
     async def __aenter__(self) -> Answer:
+        now = asyncio.get_running_loop().time
+        began = now()
         await self._gate.enter()
+        waited_s = now() - began
         try:
             self._answer = await self._admit()
         except BaseException:
             self._gate.leave()
             raise
+        self._answer.waited_s = waited_s
         return self._answer
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

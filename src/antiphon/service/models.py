@@ -211,6 +211,10 @@ class Models:
         groups = {model.limit_group for model in self._models.values()}
         return groups.pop() if len(groups) == 1 else None
 
+    def serves(self, name: str) -> bool:
+        """Return whether a model answers to `name`."""
+        return self._catalogue.resolve(name) is not None
+
     def find(self, name: str) -> ServedModel:
         """Return the model that answers to `name`; raises `NotFoundError` in the wire's words."""
         model_id = self._catalogue.resolve(name)

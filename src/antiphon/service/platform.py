@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from antiphon.core.request_records import record_of_entry
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
 from antiphon.service.accounting import (
@@ -19,6 +20,7 @@ from antiphon.service.accounting import (
     open_counters,
 )
 from antiphon.service.accounts import Accounts, KeyUsage
+from antiphon.service.activity import Activity
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRefusedError, KeyRing
@@ -36,6 +38,8 @@ from antiphon.service.messages import Messages
 from antiphon.service.models import ENGINES_FOLDER, Models, ModelSource, Open
 from antiphon.service.record_upkeep import RecordUpkeep
 from antiphon.service.reports import Reports
+from antiphon.service.request_log import RequestLog
+from antiphon.service.requests import Requests
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.data_folder import mark_used, open_data_folder
@@ -75,11 +79,15 @@ class Platform:
     admitter: Admitter
     ledger: Ledger
     reports: Reports
+    request_log: RequestLog
+    requests: Requests
+    activity: Activity
     administration: Administration
     console: Console | None
     first_key: Callable[[], Awaitable[KeyInfo | None]]
     ignored: tuple[str, ...]
     entropy: Callable[[int], bytes]
+    now: Callable[[], datetime]
     stopping: asyncio.Event
 
     @property
@@ -190,7 +198,11 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 )
             )
         await stack.enter_async_context(ExpiryWatch(database, now).watching())
-        await stack.enter_async_context(RecordUpkeep(database, now).running())
+        request_log = RequestLog(database, settings.request_log_days)
+        await stack.enter_async_context(request_log.writing())
+        await stack.enter_async_context(
+            RecordUpkeep(database, now, settings.request_log_days).running()
+        )
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
         models = Models(sources, settings.data_dir / ENGINES_FOLDER, open_engine, settings.limits)
         stack.push_async_callback(models.aclose)
@@ -214,6 +226,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 database,
                 accounts=accounts,
                 ledger=accounting.ledger,
+                record=lambda entry: request_log.add(record_of_entry(entry)),
                 messages=messages,
                 models=models,
                 now=now,
@@ -234,6 +247,9 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             admitter=accounting.admitter,
             ledger=accounting.ledger,
             reports=Reports(database, accounts, now),
+            request_log=request_log,
+            requests=Requests(transactions, [one.settings for one in sources]),
+            activity=Activity(database, accounts, now),
             administration=build_administration(
                 transactions,
                 settings.limits,
@@ -245,6 +261,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             first_key=partial(keys.first_to_show, SERVER),
             ignored=ignored,
             entropy=entropy,
+            now=now,
             stopping=stopping,
         )
 

@@ -1,15 +1,16 @@
-"""Removes what is kept for a limited time: roll-ups of minutes and of hours."""
+"""Removes what is kept for a limited time: the request log, roll-ups of minutes and of hours."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from antiphon.logs import EventLog
 from antiphon.service.background import background
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
+from antiphon.store.request_log import forget_refusals, forget_requests
 from antiphon.store.rollups import forget_rollups
 
 EVERY_S: Final = 600.0
@@ -18,16 +19,21 @@ PAUSE_S: Final = 0.05
 
 
 class RecordUpkeep:
-    """Removes old records every ten minutes, in portions that delay no other transaction long."""
+    """Removes old records every ten minutes, in portions that delay no other transaction long.
+
+    The request log is kept for `request_log_days`; with 0, what is left of it is removed.
+    """
 
     def __init__(
         self,
         database: Database,
         now: Callable[[], datetime],
+        request_log_days: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._now = now
+        self._request_log_for = timedelta(days=request_log_days)
         self._sleep = sleep
         self._log = EventLog(__name__)
 
@@ -37,6 +43,13 @@ class RecordUpkeep:
         while more:
             async with self._database.write() as connection:
                 more = await forget_rollups(connection, self._now())
+                await forget_refusals(connection)
+            if more:
+                await self._sleep(PAUSE_S)
+        more = True
+        while more:
+            async with self._database.write() as connection:
+                more = await forget_requests(connection, self._now() - self._request_log_for)
             if more:
                 await self._sleep(PAUSE_S)
 

@@ -98,7 +98,7 @@ class Reports:
             async with self._desks, self._database.read() as connection:
                 found = await usage_sums(connection, query)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
-        return await _report(
+        return await report_of(
             asked,
             ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in found),
         )
@@ -114,7 +114,7 @@ class Reports:
         async with self._desks, self._database.read() as connection:
             found = await cost_sums(connection, query)
         lines = _described if described else _total
-        return await _report(
+        return await report_of(
             asked, ((one.starting_at, line) for one in found for line in lines(one))
         )
 
@@ -146,7 +146,7 @@ def _within(reach: Reach, filters: Mapping[str, Collection[str]]) -> dict[str, C
     return narrowed
 
 
-async def _report(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
+async def report_of(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[Result]:
     """Return a report with each line in its bucket; in a thread, as the lines are many."""
     return await to_thread.run_sync(_sorted, asked, lines)
 

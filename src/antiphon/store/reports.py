@@ -6,6 +6,8 @@ The database adds up. Entries are read at the edges of a span, and before the fl
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from operator import add
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ from sqlalchemy import (
     Label,
     Row,
     Select,
+    cast,
     func,
     literal_column,
     select,
@@ -25,6 +28,7 @@ from sqlalchemy import (
 from antiphon.core.billing.rollups import Piece, pieces
 from antiphon.core.billing.usage import Costs, TokenCounts
 from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.log_tables import refusal_rollups
 from antiphon.store.database.rollup_tables import usage_groups, usage_rollups
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
@@ -33,6 +37,8 @@ from antiphon.store.rollups import MEASURES, rollup_floors, stored_width
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TOKENS = (*COUNTERS, "thinking")
+_TOKEN_COLUMNS = tuple((name, f"{name}_tokens") for name in _TOKENS)
+_COST_COLUMNS = tuple((name, f"{name}_cost") for name in COUNTERS)
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +46,8 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     `width` is that of a roll-up. `group_by` and the keys of `filters` are dimensions of roll-ups
     (`store.database.rollup_tables:DIMENSIONS`). The default workspace has an id in the ledger and
-    none in a report; entries without a workspace belong to it as well. `from_ledger` reads every
-    entry instead of roll-ups, with the same result.
+    none in a report; entries without a workspace belong to it as well. `failed` leaves out what
+    has no type of error. `from_ledger` reads every entry instead of roll-ups, with the same result.
     """
 
     start: datetime
@@ -50,6 +56,7 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
     default_workspace: str
     group_by: Sequence[str] = ()
     filters: Mapping[str, Collection[str]] | None = None
+    failed: bool = False
     from_ledger: bool = False
 
 
@@ -62,13 +69,16 @@ class Sum(msgspec.Struct, frozen=True):
 
     @property
     def tokens(self) -> TokenCounts:
-        """The sums of all counters, if they were asked for."""
-        return TokenCounts(**{name: self.values[f"{name}_tokens"] for name in _TOKENS})
+        """The sums of the counters that were asked for."""
+        values = self.values
+        return TokenCounts(
+            **{name: values[column] for name, column in _TOKEN_COLUMNS if column in values}
+        )
 
     @property
     def costs(self) -> Costs:
         """The sums of the costs of all counters, if they were asked for."""
-        return Costs(**{name: self.values[f"{name}_cost"] for name in COUNTERS})
+        return Costs(**{name: self.values[column] for name, column in _COST_COLUMNS})
 
 
 TOKEN_MEASURES = tuple(f"{name}_tokens" for name in _TOKENS)
@@ -76,10 +86,9 @@ COST_MEASURES = tuple(f"{name}_cost" for name in COUNTERS)
 
 
 async def usage_sums(connection: AsyncConnection, query: ReportQuery) -> list[Sum]:
-    """Sum the counters, without groups that used nothing."""
-    used = [f"{name}_tokens" for name in COUNTERS]
-    found = await sums(connection, query, TOKEN_MEASURES)
-    return [one for one in found if any(one.values[name] for name in used)]
+    """Sum the counters but thinking, which is a part of output; no groups that used nothing."""
+    found = await sums(connection, query, [f"{name}_tokens" for name in COUNTERS])
+    return [one for one in found if any(one.values.values())]
 
 
 async def cost_sums(connection: AsyncConnection, query: ReportQuery) -> list[Sum]:
@@ -108,26 +117,61 @@ async def sums(
     return await to_thread.run_sync(_merged, rows, query.group_by, measures)
 
 
+async def refusal_sums(connection: AsyncConnection, query: ReportQuery) -> list[Sum]:
+    """Count the requests that were refused before they were admitted, as `requests`.
+
+    Their dimensions are `workspace_id`, `api_key_id`, `model` and `error_type`. What is before the
+    floor of the narrowest width that a span needs is not known any more.
+    """
+    floors = await rollup_floors(connection)
+    rows: list[Row[Any]] = []
+    for part in pieces(query.start, query.end, query.width, floors):
+        if part.width is not None:
+            rows += (await connection.execute(_refusals(query, part))).all()
+    return await to_thread.run_sync(_merged, rows, query.group_by, ("requests",))
+
+
+def _refusals(query: ReportQuery, part: Piece) -> Select[Any]:
+    assert part.width is not None  # noqa: S101 - for the type checker
+    columns = refusal_rollups.c
+    named = {name: columns[name] for name in query.group_by}
+    filters = query.filters or {}
+    chosen = [columns[name].in_(_ids(name, ids, query)) for name, ids in filters.items()]
+    moment = type_coerce(columns.start, BigInteger)
+    values = {"requests": columns.requests}
+    return _summing(query, moment, named, values, has_buckets=part.width == query.width).where(
+        columns.width == literal_column(str(stored_width(part.width)), BigInteger),
+        columns.start >= part.start,
+        columns.start < part.end,
+        *chosen,
+    )
+
+
 def _merged(
     rows: Sequence[Row[Any]], group_by: Sequence[str], measures: Sequence[str]
 ) -> list[Sum]:
     """Add up the rows of pieces that have a bucket and a group in common."""
     groups = 1 + len(group_by)
-    added: dict[tuple[Any, ...], list[int]] = {}
-    for row in rows:
-        at, values = tuple(row[:groups]), [int(value) for value in row[groups:]]
+    added: dict[tuple[Any, ...], tuple[int, ...]] = {}
+    # A slice of a plain tuple is ten times as fast as one of a row.
+    for row in map(tuple, rows):
+        at, values = row[:groups], row[groups:]
         before = added.get(at)
-        added[at] = values if before is None else list(map(sum, zip(before, values, strict=True)))
+        added[at] = values if before is None else tuple(map(add, before, values))
+    ordered = sorted(added, key=lambda at: (at[0], *[value or "" for value in at[1:]]))
+    start = lru_cache(maxsize=8)(_moment)
     return [
         Sum(
-            _EPOCH + at[0] * _MICROSECOND,
+            start(at[0]),
             dict(zip(group_by, at[1:], strict=True)),
-            dict(zip(measures, values, strict=True)),
+            dict(zip(measures, added[at], strict=True)),
         )
-        for at, values in sorted(
-            added.items(), key=lambda one: (one[0][0], *(value or "" for value in one[0][1:]))
-        )
+        for at in ordered
     ]
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def _entries(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select[Any]:
@@ -142,6 +186,8 @@ def _entries(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select
         else named[name].in_(ids)
         for name, ids in (query.filters or {}).items()
     ]
+    if query.failed:
+        chosen.append(ledger.c.error_type.is_not(None))
     return _summing(query, moment, named, values).where(
         ledger.c.started_at >= part.start, ledger.c.started_at < part.end, *chosen
     )
@@ -154,7 +200,7 @@ def _rollups(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select
     named = {name: groups[name] for name in query.group_by}
     values: dict[str, ColumnElement[int]] = {name: columns[name] for name in measures}
     moment = type_coerce(columns.start, BigInteger)
-    summing = _summing(query, moment, named, values).where(
+    summing = _summing(query, moment, named, values, has_buckets=part.width == query.width).where(
         # Text instead of a parameter: SQLite's planner then knows how few rows have this width.
         columns.width == literal_column(str(stored_width(part.width)), BigInteger),
         columns.start >= part.start,
@@ -162,8 +208,12 @@ def _rollups(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select
     )
     if named:
         summing = summing.join(usage_groups, groups.id == columns.group_id)
-    if query.filters:
-        chosen = (groups[name].in_(_ids(name, ids, query)) for name, ids in query.filters.items())
+    chosen: list[ColumnElement[bool]] = [
+        groups[name].in_(_ids(name, ids, query)) for name, ids in (query.filters or {}).items()
+    ]
+    if query.failed:
+        chosen.append(groups.error_type != "")
+    if chosen:
         summing = summing.where(columns.group_id.in_(select(groups.id).where(*chosen)))
     return summing
 
@@ -173,15 +223,23 @@ def _summing(
     moment: ColumnElement[int],
     named: Mapping[str, ColumnElement[str | None]],
     values: Mapping[str, ColumnElement[int]],
+    *,
+    has_buckets: bool = False,
 ) -> Select[Any]:
+    """Return the statement of sums. With `has_buckets`, each moment is the start of a bucket."""
     # Text instead of a parameter: PostgreSQL would see a different parameter at each use.
     width = literal_column(str(stored_width(query.width)), BigInteger)
     # No label may be the name of a column: PostgreSQL would group by the column instead.
     groups: list[Label[Any]] = [
         _shown(name, named[name], query).label(f"by_{name}") for name in query.group_by
     ]
-    selected: list[Label[Any]] = [(moment - moment % width).label("bucket"), *groups]
-    added = [func.sum(value).label(f"sum_{name}") for name, value in values.items()]
+    # SQLite has the roll-ups in the order of their moments, so it need not sort to group them.
+    start = moment if has_buckets else moment - moment % width
+    selected: list[Label[Any]] = [start.label("bucket"), *groups]
+    # PostgreSQL's sums of whole numbers are decimals.
+    added = [
+        cast(func.sum(value), BigInteger).label(f"sum_{name}") for name, value in values.items()
+    ]
     return select(*selected, *added).group_by(*(label.name for label in selected))
 
 

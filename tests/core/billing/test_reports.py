@@ -36,6 +36,11 @@ def token(text: str) -> str:
     return "page_" + urlsafe_b64encode(text.encode()).decode()
 
 
+def test_span_is_read_from_parameters_by_their_names() -> None:
+    given = {"starting_at": "2026-11-20T00:00:00Z", "limit": "3"}
+    assert Span.of(given.get) == Span(**given)
+
+
 def test_report_begins_with_the_bucket_that_its_start_lies_in() -> None:
     found = asked(starting_at="2026-11-20T23:59:59+02:00", ending_at="2026-11-22T00:00:00Z")
     assert list(found) == [

@@ -1,9 +1,9 @@
 """Reports in buckets of time: the buckets of a query, and the names of their lines."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import msgspec
 
@@ -74,6 +74,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     limit: str | None = None
     page: str | None = None
 
+    @classmethod
+    def of(cls, value: Callable[[str], str | None]) -> Self:
+        """Return the span of a query, given its parameters by name."""
+        return cls(**{name: value(name) for name in cls.__struct_fields__})
+
 
 def buckets(width: BucketWidth, asked: Span, now: datetime) -> Buckets:
     """Return the buckets of a query; raises `InvalidRequestError`.
@@ -84,10 +89,10 @@ def buckets(width: BucketWidth, asked: Span, now: datetime) -> Buckets:
     span, wanted = WIDTHS[width].span, _limit(WIDTHS[width], asked.limit)
     if asked.starting_at is None:
         raise InvalidRequestError("starting_at: Field required")
-    moment = _moment("starting_at", asked.starting_at)
+    moment = query_moment("starting_at", asked.starting_at)
     start, end = _snapped(moment, span), _snapped(now, span) + span
     if asked.ending_at is not None:
-        last = _moment("ending_at", asked.ending_at)
+        last = query_moment("ending_at", asked.ending_at)
         if last <= moment:
             raise InvalidRequestError("ending_at: Input should be after `starting_at`")
         end = min(end, _snapped(last, span))
@@ -133,7 +138,8 @@ def _limit(width: Width, limit: str | None) -> int:
     return page_limit(limit, default=width.usual, most=width.most)
 
 
-def _moment(name: str, text: str) -> datetime:
+def query_moment(name: str, text: str) -> datetime:
+    """Read a moment of a query, in UTC. Raises `InvalidRequestError`."""
     try:
         # msgspec rounds nanoseconds, which would move the last one of a day into the next day.
         moment = msgspec.convert(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text), datetime)

@@ -77,12 +77,13 @@ _Places: TypeAlias = tuple[tuple[int, int, str], ...]
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """One limit that applies to a request: its scope, its type, its amount, and its bucket."""
+    """One limit that applies to a request: its scope, type, amount, bucket, and whose."""
 
     scope: Scope
     type: LimitType
     limit: int
     bucket: str
+    scope_id: str = ""
 
 
 class RateLimits:
@@ -167,7 +168,7 @@ class RateLimits:
 def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> RateLimits:
     """Return the limits that apply, given each scope, its id and its limits."""
     return RateLimits(
-        Applied(scope, kind, limit, f"{scope}:{scope_id}:{group}:{kind}")
+        Applied(scope, kind, limit, f"{scope}:{scope_id}:{group}:{kind}", scope_id)
         for scope, scope_id, limits in scopes
         for kind, limit in limits.items()
     )

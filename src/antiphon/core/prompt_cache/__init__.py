@@ -27,6 +27,7 @@ from antiphon.core.prompt_cache.entries import CacheEntry, merged, refreshed
 from antiphon.core.prompt_cache.plan import (
     MINIMUM_TOKENS,
     CachePlan,
+    CachePoint,
     keys_to_find,
     plan_of,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "CacheEntry",
     "CacheMiss",
     "CachePlan",
+    "CachePoint",
     "Chain",
     "ChainRoot",
     "Fingerprint",

@@ -6,7 +6,7 @@ from antiphon.server.http.requests import Request
 from antiphon.service.reports import Reports
 from antiphon.wire.admin.reports import CostReport, UsageReport
 
-_SPAN = ("starting_at", "ending_at", "bucket_width", "limit", "page")
+SPAN = ("starting_at", "ending_at", "bucket_width", "limit", "page")
 _TIERS = ("standard", "batch", "priority", "priority_on_demand", "flex", "flex_discount")
 _WINDOWS = ("0-200k", "200k-1M")
 _GEOS = ("global", "us", "not_available")
@@ -27,8 +27,8 @@ _FILTERS: dict[str, tuple[str, tuple[str, ...] | None]] = {
 _USAGE_GROUPS = tuple(sorted(dimension for dimension, _ in _FILTERS.values()))
 _COST_GROUPS = ("workspace_id", "description")
 
-USAGE_QUERY = (*_SPAN, "group_by", *_FILTERS)
-COST_QUERY = (*_SPAN, "group_by")
+USAGE_QUERY = (*SPAN, "group_by", *_FILTERS)
+COST_QUERY = (*SPAN, "group_by")
 
 
 class ReportEndpoints:
@@ -53,13 +53,10 @@ class ReportEndpoints:
         return await self._reports.costs(asked, group_by, request.reach)
 
     def _buckets(self, query: Query, widths: tuple[BucketWidth, ...]) -> Buckets:
-        width = query.choice("bucket_width", widths)
-        return self._reports.buckets(
-            next((known for known in widths if known == width), "1d"),
-            Span(
-                starting_at=query.one("starting_at"),
-                ending_at=query.one("ending_at"),
-                limit=query.one("limit"),
-                page=query.one("page"),
-            ),
-        )
+        return self._reports.buckets(asked_width(query, widths), Span.of(query.one))
+
+
+def asked_width(query: Query, widths: tuple[BucketWidth, ...]) -> BucketWidth:
+    """Return the width of buckets that a query asks for: days if it asks for none."""
+    width = query.choice("bucket_width", widths)
+    return next((known for known in widths if known == width), "1d")

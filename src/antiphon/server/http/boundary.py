@@ -41,8 +41,15 @@ PROBES = frozenset({"/health", "/ready"})
 class Boundary:
     """The outermost application: makes an `Exchange` for each request, and ensures an answer."""
 
-    def __init__(self, app: ASGIApp, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        entropy: Callable[[int], bytes],
+        record: Callable[[Exchange], None] | None = None,
+    ) -> None:
+        """`record` gets each request after its end."""
         self._app = app
+        self._record = record
         self._entropy = entropy
         self._encoder = EventEncoder()
         self._log = EventLog("antiphon.requests")
@@ -69,6 +76,8 @@ class Boundary:
             await self._fail(exchange, error)
         finally:
             self._write_log(exchange)
+            if self._record is not None:
+                self._record(exchange)
             # The exchange refers to its scope: a cycle lives until a garbage collection.
             del scope[EXCHANGE]
 
@@ -80,6 +89,7 @@ class Boundary:
 
     async def _answer(self, exchange: Exchange, failure: ApiError) -> None:
         exchange.fields["error_type"] = failure.type
+        exchange.refused_by = failure.refused_by
         if not exchange.started:
             exchange.headers |= headers(failure)
             await exchange.respond(failure.status, envelope(failure, exchange.request_id))

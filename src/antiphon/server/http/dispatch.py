@@ -47,10 +47,12 @@ class Dispatcher:
             if answer is not None:
                 await _write(exchange, answer)
             return
+        exchange.recorded = route.key is KeyKind.API
         try:
             caller = await self._authenticate(exchange, route.key)
         except NoKeyError as no_key:
             caller = await self._find_session(exchange, route.needs, route.key, no_key)
+        exchange.caller = caller
         share = self._bodies.share()
         try:
             request = await self._read(route, exchange, caller, share)

@@ -12,8 +12,11 @@ from starlette.types import Message as AsgiMessage
 from starlette.types import Receive, Scope, Send
 
 from antiphon.core.errors import InvalidRequestError, RequestTooLarge
+from antiphon.core.limits.refusals import RefusedBy
 from antiphon.server.http.base_urls import base_url
 from antiphon.server.http.body_budget import BodyShare
+from antiphon.service.access import Caller
+from antiphon.service.answer import Answer
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
@@ -60,7 +63,8 @@ class Exchange:
     """A request to read once, and an answer to write once.
 
     `route` is the template of the route, `None` until it is found. `fields` are added to the log
-    line of the request. `headers` are sent with any answer, also with an error.
+    line of the request. `headers` are sent with any answer, also with an error. If it is to be
+    `recorded`, the request log wants its caller and its answer, or what refused it.
     """
 
     __slots__ = (
@@ -68,10 +72,14 @@ class Exchange:
         "_headers",
         "_receive",
         "_send",
+        "answer",
         "began",
+        "caller",
         "fields",
         "gone",
         "headers",
+        "recorded",
+        "refused_by",
         "request_id",
         "route",
         "scope",
@@ -91,6 +99,10 @@ class Exchange:
         self.started = False
         self.streaming = False
         self.gone = False
+        self.recorded = False
+        self.caller: Caller | None = None
+        self.answer: Answer | None = None
+        self.refused_by: RefusedBy | None = None
         # Taken out of the scope, because it refers to the scope: a cycle lives until a collection.
         self._direct: Direct | None = scope.get("state", {}).pop(DIRECT, None)
         self._headers = _joined(scope["headers"])

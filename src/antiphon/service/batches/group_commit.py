@@ -49,7 +49,7 @@ class Ending:
 class GroupCommit:
     """The endings of one worker's requests, committed by `run`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last one is for the request log
         self,
         database: Database,
         ledger: Ledger,
@@ -57,12 +57,17 @@ class GroupCommit:
         done: Callable[[Sequence[Ending]], None],
         *,
         counters_are_shared: bool,
+        record: Callable[[LedgerEntry], None] = lambda _: None,
     ) -> None:
-        """`done` gets the endings of requests that the worker no longer owns."""
+        """`done` gets the endings of requests that the worker no longer owns.
+
+        `record` gets each entry that is committed, for the request log.
+        """
         self._database = database
         self._ledger = ledger
         self._worker = worker
         self._done = done
+        self._record = record
         self._counters_are_shared = counters_are_shared
         self._endings: list[Ending] = []
         self._settled: list[RowKey] = []
@@ -135,6 +140,8 @@ class GroupCommit:
         if billed:
             keys = {entry.id: RowKey(one.batch_id, one.number) for one, entry in billed}
             self._settle_soon(keys, [entry for _, entry in billed])
+            for _, entry in billed:
+                self._record(entry)
         self._done(endings)
 
     async def _store(

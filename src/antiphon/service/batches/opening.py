@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from antiphon.core.batches import check_batch_params
+from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.service.accounts import Accounts
 from antiphon.service.background import background
 from antiphon.service.batches.batches import Batches
@@ -36,6 +37,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     *,
     accounts: Accounts,
     ledger: Ledger,
+    record: Callable[[LedgerEntry], None],
     messages: Messages,
     models: Models,
     now: Callable[[], datetime],
@@ -53,6 +55,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
         accounts=accounts,
         runner=runner,
         ledger=ledger,
+        record=record,
         now=now,
         entropy=entropy,
         counters_are_shared=settings.counters_url is not None,
@@ -79,9 +82,9 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     )
     paces = _paced(models, settings) if workers else []
     upkeep = BatchUpkeep(database, now, drop_left=batches.drop_left)
-    record = IdleUseRecord(models.take_idle_uses, database, now)
+    idle_use = IdleUseRecord(models.take_idle_uses, database, now)
     async with (
-        record.writing(),
+        idle_use.writing(),
         background(
             "antiphon-batches",
             upkeep.run,

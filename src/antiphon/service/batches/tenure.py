@@ -70,6 +70,7 @@ class WorkerParts:
     """What a worker works with. The workers of a process share one, and with it their `hand`.
 
     `counters_are_shared` is false for a server that counts limits in its memory, and so is alone.
+    `record` gets each entry that is committed.
     """
 
     database: Database
@@ -79,6 +80,7 @@ class WorkerParts:
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     counters_are_shared: bool
+    record: Callable[[LedgerEntry], None] = lambda _: None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     commits: type[GroupCommit] = GroupCommit
     hand: Hand = field(default_factory=Hand)
@@ -109,6 +111,7 @@ class Tenure:
             self.worker,
             self._done,
             counters_are_shared=parts.counters_are_shared,
+            record=parts.record,
         )
         self._log = EventLog(__name__)
 

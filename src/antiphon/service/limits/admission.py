@@ -129,6 +129,11 @@ class Admission:
         return self._opening.id
 
     @property
+    def price(self) -> Price:
+        """The price of its tokens, also after its end."""
+        return self._opening.price
+
+    @property
     def reserved(self) -> bool:
         """Whether the counters hold money for it."""
         return self._opening.price != FREE

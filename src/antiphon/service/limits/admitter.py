@@ -17,7 +17,8 @@ from antiphon.core.billing.pricing import FREE, worst_case
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits, rate_limit_error
-from antiphon.core.limits.spend import named, spend_error
+from antiphon.core.limits.refusals import BucketLevel, RefusedBy
+from antiphon.core.limits.spend import SpendCap, named, spend_error
 from antiphon.core.limits.values import (
     Ask,
     Busy,
@@ -26,7 +27,6 @@ from antiphon.core.limits.values import (
     Hold,
     Limited,
     Settlement,
-    Unseeded,
     Verdict,
 )
 from antiphon.logs import EventLog
@@ -195,11 +195,13 @@ class Admitter:
                 return _too_many(verdict, request.caller, request.model, limits, now)
             case Exceeded(index=index):
                 refusal = spend_error(limits.caps[index], now)
-            case Unseeded():
-                refusal = OverloadedError("What was spent is being counted. Please try again soon.")
-            case _:
+                refusal.refused_by = _by_money(limits.caps[index], held=False)
+            case Busy(index=index):
                 # It would fit, but the running requests did not end in time.
                 refusal = OverloadedError()
+                refusal.refused_by = _by_money(limits.caps[index], held=True)
+            case _:
+                refusal = OverloadedError("What was spent is being counted. Please try again soon.")
         refusal.headers |= await self.remaining_headers(request.caller, request.group)
         return refusal
 
@@ -283,4 +285,36 @@ def _too_many(
         model=model,
     )
     refusal.headers |= limits.rates.headers(verdict.levels, now)
+    levels = tuple(
+        BucketLevel(
+            scope=limit.scope,
+            scope_id=limit.scope_id,
+            type=limit.type,
+            limit=limit.limit,
+            remaining=level.remaining,
+            full_in_ms=level.full_in_ms,
+        )
+        for limit, level in zip(limits.rates.limits, verdict.levels, strict=True)
+    )
+    refusing = limits.rates.limits[verdict.index]
+    refusal.refused_by = RefusedBy(
+        kind="rate_limit",
+        limit=refusing.limit,
+        scope=refusing.scope,
+        scope_id=refusing.scope_id,
+        type=refusing.type,
+        retry_after_ms=verdict.retry_after_ms,
+        buckets=levels,
+    )
     return refusal
+
+
+def _by_money(cap: SpendCap, *, held: bool) -> RefusedBy:
+    return RefusedBy(
+        kind="spend_limit",
+        limit=cap.amount,
+        scope=cap.scope,
+        scope_id=cap.scope_id,
+        type=cap.period,
+        held=held,
+    )

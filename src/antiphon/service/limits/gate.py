@@ -5,6 +5,7 @@ from collections import deque
 from contextlib import suppress
 
 from antiphon.core.errors import OverloadedError
+from antiphon.core.limits.refusals import RefusedBy
 from antiphon.service.limits.batch_lane import BatchLane, BatchQueue
 
 
@@ -57,7 +58,9 @@ class Gate:
                     raise
             return
         if len(self._line) >= self._queued:
-            raise OverloadedError
+            refusal = OverloadedError()
+            refusal.refused_by = RefusedBy(kind="queue", limit=self._queued)
+            raise refusal
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.append(turn)
         try:

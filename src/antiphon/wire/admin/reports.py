@@ -55,7 +55,7 @@ class CostResult(AnswerStruct, kw_only=True, frozen=True):
     inference_geo: str | None = None
 
 
-Result = TypeVar("Result", UsageResult, CostResult)
+Result = TypeVar("Result", bound=AnswerStruct)
 
 
 class ReportBucket(AnswerStruct, Generic[Result], kw_only=True, frozen=True):

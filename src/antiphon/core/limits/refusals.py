@@ -1,0 +1,37 @@
+"""What refused a request, for the request log: callers are told in the API's words."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+RefusedByKind: TypeAlias = Literal["rate_limit", "spend_limit", "queue"]
+
+
+class BucketLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """How full the bucket of a rate limit was: of `limit` a minute, `remaining` were left."""
+
+    scope: str
+    scope_id: str
+    type: str
+    limit: int
+    remaining: int
+    full_in_ms: int
+
+
+class RefusedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The limit that refused a request.
+
+    `limit` is an amount a minute for a rate limit, nano-dollars for a spend limit, and the number
+    of requests that may wait for a queue; `type` is the rate limit's type, or the period. `held`
+    says of a spend limit that there is money, which running requests hold. `buckets` are the levels
+    of all rate limits of the caller.
+    """
+
+    kind: RefusedByKind
+    limit: int
+    scope: str | None = None
+    scope_id: str | None = None
+    type: str | None = None
+    held: bool = False
+    retry_after_ms: int | None = None
+    buckets: tuple[BucketLevel, ...] = ()

@@ -1,0 +1,154 @@
+"""What the request log has of one finished request: facts and figures, never a text."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.pricing import CacheTtl, Price
+from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.core.limits.refusals import RefusedBy
+from antiphon.core.prompt_cache import CacheClaim, CachePlan, CachePoint
+
+MESSAGES: Final = "/v1/messages"
+"""The route of every message, also of those in batches."""
+
+_MICROSECONDS = 1_000_000
+_SUCCEEDED = 200
+_WITHOUT_CALLER = (401, 403)
+_FAILED = 500
+
+
+class BreakpointUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A breakpoint that reaches the minimum: the tokens before it, and what became of it.
+
+    `state` is `read` (the entry that was read reaches it), `written`, or `kept_none`: the engine
+    kept nothing for it.
+    """
+
+    tokens: int
+    ttl: CacheTtl
+    state: str
+
+
+class CacheUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request with breakpoints read from the prompt cache, and why not more.
+
+    `planned_read` are the tokens that its plan read. `reason` is that of `x-antiphon-cache`;
+    `None` if the plan was met.
+    """
+
+    read: int
+    written: int
+    planned_read: int
+    from_disk: bool = False
+    reason: str | None = None
+    breakpoints: tuple[BreakpointUse, ...] = ()
+
+
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What explains a request beyond its figures; kept only as far as there is something to say.
+
+    `price` is the one at admission, in nano-dollars for a token.
+    """
+
+    refused_by: RefusedBy | None = None
+    cache: CacheUse | None = None
+    price: Price | None = None
+
+
+NO_FACTS = RequestFacts()
+
+
+def breakpoint_uses(plan: CachePlan | None, claim: CacheClaim | None) -> tuple[BreakpointUse, ...]:
+    """Return what became of each breakpoint of a plan that reaches the minimum."""
+    if plan is None or claim is None:
+        return ()
+    read = 0 if claim.read is None else claim.read.tokens
+    written = {point.tokens for point in claim.writes}
+
+    def state(point: CachePoint) -> str:
+        if point.tokens <= read:
+            return "read"
+        return "written" if point.tokens in written else "kept_none"
+
+    return tuple(
+        BreakpointUse(tokens=point.tokens, ttl=point.ttl, state=state(point))
+        for point in plan.writable
+    )
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished request.
+
+    Of a refused request what was known of it is there. `workspace_id` and `api_key_id` are empty if
+    there is none, or for the Default workspace; so is `model`. Times are in microseconds: the whole
+    request, the wait at the gate of its model, from admission to the first token, and from there to
+    the end. `cost` is in nano-dollars.
+    """
+
+    id: str
+    ended_at: datetime
+    route: str
+    status: int
+    error_type: str | None = None
+    api_key_id: str = ""
+    workspace_id: str = ""
+    model: str = ""
+    served_model: str | None = None
+    streamed: bool = False
+    batch_id: str | None = None
+    duration_us: int
+    queue_us: int | None = None
+    prefill_us: int | None = None
+    decode_us: int | None = None
+    tokens: TokenCounts = TokenCounts()
+    cost: int = 0
+    facts: RequestFacts = NO_FACTS
+
+    @property
+    def of_nobody(self) -> bool:
+        """Whether it was refused because its caller is not known."""
+        return not self.api_key_id and self.status in _WITHOUT_CALLER
+
+    @property
+    def admitted(self) -> bool:
+        """Whether it is in the ledger."""
+        return self.served_model is not None
+
+
+def microseconds(seconds: float) -> int:
+    """Return a duration in whole microseconds, not below zero."""
+    return max(0, round(seconds * _MICROSECONDS))
+
+
+def phases(entry: LedgerEntry) -> tuple[int | None, int | None]:
+    """Return the times of a request to its first token, and from there to its end."""
+    if entry.first_token_at is None:
+        return None, None
+    prefill = (entry.first_token_at - entry.started_at).total_seconds()
+    decode = (entry.ended_at - entry.first_token_at).total_seconds()
+    return microseconds(prefill), microseconds(decode)
+
+
+def record_of_entry(entry: LedgerEntry) -> RequestRecord:
+    """Return what the ledger tells of a request: of a batch's, or one without its own record."""
+    prefill, decode = phases(entry)
+    return RequestRecord(
+        id=entry.id,
+        ended_at=entry.ended_at,
+        route=MESSAGES,
+        status=_SUCCEEDED if entry.outcome is Outcome.COMPLETED else _FAILED,
+        error_type=entry.error_type,
+        api_key_id=entry.api_key_id or "",
+        workspace_id=entry.workspace_id or "",
+        model=entry.model,
+        served_model=entry.served_model,
+        batch_id=entry.batch_id,
+        duration_us=microseconds((entry.ended_at - entry.started_at).total_seconds()),
+        prefill_us=prefill,
+        decode_us=decode,
+        tokens=entry.tokens,
+        cost=entry.costs.total,
+    )

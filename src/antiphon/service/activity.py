@@ -1,0 +1,135 @@
+"""The activity: requests, errors, tokens, money and first-token times in buckets, from roll-ups."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from anyio import CapacityLimiter
+from msgspec.structs import replace
+
+from antiphon.core.billing.ledger import recorded_name
+from antiphon.core.billing.money import cents
+from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets
+from antiphon.core.billing.rollups import percentile
+from antiphon.service.accounts import Accounts
+from antiphon.service.reports import MOST_AT_ONCE, report_of
+from antiphon.store.database.database import Database
+from antiphon.store.reports import TOKEN_MEASURES, ReportQuery, Sum, refusal_sums, sums
+from antiphon.store.rollups import FIRST_TOKENS
+from antiphon.wire.admin.reports import Report
+from antiphon.wire.admin.requests import ActivityResult, FirstTokenTimes, Money
+
+_ERROR = "error_type"
+_MEASURES = (
+    *("requests", "cost", "saved", "first_tokens", "first_token_us"),
+    *TOKEN_MEASURES,
+    *FIRST_TOKENS,
+)
+# The bucket's start, and the values of its dimensions.
+_Place = tuple[datetime, tuple[str | None, ...]]
+
+
+class Activity:
+    """What happened, in buckets of time. Few are put together at once, others wait."""
+
+    def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._now = now
+        self._desks = CapacityLimiter(MOST_AT_ONCE)
+
+    def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
+        """Return the buckets of a query at the current time; raises `InvalidRequestError`."""
+        return buckets(width, asked, self._now())
+
+    async def report(
+        self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
+    ) -> Report[ActivityResult]:
+        """Return the activity. `group_by` and `filters` are of key, workspace and model.
+
+        Refused requests of minutes that are older than their roll-ups are not in it.
+        """
+        names = tuple(dict.fromkeys(group_by))
+        query = ReportQuery(
+            start=asked.start,
+            end=asked.end,
+            width=asked.width,
+            default_workspace=(await self._accounts.current()).default_workspace.id,
+            group_by=names,
+            filters={
+                name: {recorded_name(each) for each in ids} for name, ids in filters.items() if ids
+            },
+        )
+        # Apart from the sums, because few combinations have errors.
+        of_errors = replace(query, group_by=(*names, _ERROR), failed=True)
+        async with self._desks, self._database.read() as connection:
+            admitted = await sums(connection, query, _MEASURES)
+            failed = await sums(connection, of_errors, ("requests",))
+            refused = await refusal_sums(connection, of_errors)
+        lines: defaultdict[_Place, _Line] = defaultdict(_Line)
+        for one in admitted:
+            lines[_place(one, names)].add(one)
+        for one in failed:
+            lines[_place(one, names)].add_failed(one)
+        for one in refused:
+            lines[_place(one, names)].add_refused(one)
+        ordered = sorted(lines.items(), key=lambda line: (line[0][0], *map(str, line[0][1])))
+        return await report_of(
+            asked,
+            (
+                (start, line.result(dict(zip(names, values, strict=True))))
+                for (start, values), line in ordered
+            ),
+        )
+
+
+def _place(one: Sum, names: Sequence[str]) -> _Place:
+    return one.starting_at, tuple(one.dimensions[name] for name in names)
+
+
+class _Line:
+    """The sums of one bucket and group, over all types of errors."""
+
+    def __init__(self) -> None:
+        self._sums: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._refused = 0
+
+    def add(self, one: Sum) -> None:
+        self._sums.update(one.values)
+
+    def add_failed(self, one: Sum) -> None:
+        self._errors[str(one.dimensions[_ERROR])] += one.values["requests"]
+
+    def add_refused(self, one: Sum) -> None:
+        self._refused += one.values["requests"]
+        self.add_failed(one)
+
+    def result(self, dimensions: Mapping[str, Any]) -> ActivityResult:
+        found = self._sums
+        written = found["cache_write_5m_tokens"] + found["cache_write_1h_tokens"]
+        read = found["cache_read_tokens"]
+        prompt = found["input_tokens"] + written + read
+        return ActivityResult(
+            requests=found["requests"] + self._refused,
+            refused=self._refused,
+            errors=dict(sorted(self._errors.items())),
+            uncached_input_tokens=found["input_tokens"],
+            cache_creation_input_tokens=written,
+            cache_read_input_tokens=read,
+            output_tokens=found["output_tokens"],
+            cache_read_share=round(read / prompt, 4) if prompt else None,
+            cost=Money(amount=cents(found["cost"])),
+            saved=Money(amount=cents(found["saved"])),
+            first_token=self._first_token(),
+            **dimensions,
+        )
+
+    def _first_token(self) -> FirstTokenTimes | None:
+        counts = [self._sums[name] for name in FIRST_TOKENS]
+        median, late = percentile(counts, 0.5), percentile(counts, 0.95)
+        if median is None or late is None:
+            return None
+        mean = self._sums["first_token_us"] / self._sums["first_tokens"] / 1000
+        return FirstTokenTimes(mean_ms=round(mean), p50_ms=median, p95_ms=late)

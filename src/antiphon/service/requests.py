@@ -1,0 +1,239 @@
+"""The request log as administrators see it: its pages, and the explanation of one request."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.money import cents, dollars
+from antiphon.core.billing.pricing import Price
+from antiphon.core.errors import NotFoundError
+from antiphon.core.limits.refusals import RefusedBy
+from antiphon.core.pagination import not_a_page, page_position, page_token
+from antiphon.core.request_records import CacheUse, RequestRecord, record_of_entry
+from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.settings import ModelSettings
+from antiphon.store.accounts import find_key
+from antiphon.store.ledger import COUNTERS, find_entries
+from antiphon.store.request_log import (
+    Place,
+    RequestQuery,
+    find_request,
+    list_requests,
+)
+from antiphon.store.workspaces import Workspace, find_workspace, list_workspaces
+from antiphon.wire.admin.organizations import TokenListing
+from antiphon.wire.admin.requests import (
+    BreakpointInfo,
+    BucketInfo,
+    CacheUseInfo,
+    Money,
+    Named,
+    RefusedByInfo,
+    RequestCost,
+    RequestExplanation,
+    RequestInfo,
+    RequestLatency,
+    RequestUsage,
+)
+from antiphon.wire.errors import shortened
+from antiphon.wire.messages import CacheCreation
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_POSITION = re.compile(r"([0-9]{1,17}) ([0-9]{1,18})", re.ASCII)
+# A nano-dollar for a token is a thousandth of a dollar for a million.
+_PER_MILLION = 10**6
+_TOKEN_TYPES = {
+    "input": "uncached_input_tokens",
+    "cache_write_5m": "cache_creation.ephemeral_5m_input_tokens",
+    "cache_write_1h": "cache_creation.ephemeral_1h_input_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "output": "output_tokens",
+}
+
+
+class Requests:
+    """Lists and explains finished requests.
+
+    Reading needs no other tables than the log, and the ledger for the bill of one request.
+    """
+
+    def __init__(self, transactions: AdminTransactions, models: Sequence[ModelSettings]) -> None:
+        self._transactions = transactions
+        self._engines = {model.id: tuple(one.engine for one in model.runs_on()) for model in models}
+
+    async def page(
+        self,
+        *,
+        limit: int,
+        token: str | None = None,
+        span: tuple[datetime | None, datetime | None] = (None, None),
+        filters: Mapping[str, str | int | None],
+    ) -> TokenListing:
+        """Return a page, the newest request first.
+
+        The keys of `filters` are `store.request_log:FILTERS`; `None` filters nothing. A page may be
+        shorter than its limit, or empty, and still have a next one. Raises `InvalidRequestError`
+        for a token of another listing.
+        """
+        after = None if token is None else _place(token)
+        chosen = {name: value for name, value in filters.items() if value is not None}
+        async with self._transactions.read() as connection:
+            workspace = chosen.get("workspace_id")
+            if workspace is not None:
+                named = await find_workspace(connection, str(workspace))
+                is_default = named is not None and named.is_default
+                chosen["workspace_id"] = "" if is_default else workspace
+            asked = RequestQuery(limit, after, *span, chosen)
+            found = await list_requests(connection, asked)
+        return TokenListing(
+            data=tuple(RequestInfo(**_shown(record)) for record in found.records),
+            next_page=None if found.following is None else _token(found.following),
+        )
+
+    async def explain(self, request_id: str) -> RequestExplanation:
+        """Explain one request. Raises `NotFoundError`.
+
+        A request that is not in the log, as it is switched off or older, is told from the ledger.
+        """
+        async with self._transactions.read() as connection:
+            record = await find_request(connection, request_id)
+            known = [] if "\0" in request_id else [request_id]
+            entry = next(iter(await find_entries(connection, known)), None)
+            shown = record_of_entry(entry) if record is None and entry is not None else record
+            if shown is None:
+                raise NotFoundError(f"request: {shortened(request_id)}")
+            key_id = shown.api_key_id
+            key = await find_key(connection, key_id) if key_id else None
+            workspaces = await list_workspaces(connection)
+        facts = shown.facts
+        return RequestExplanation(
+            **_shown(shown),
+            recorded=record is not None,
+            api_key=Named(id=key_id, name=None if key is None else key.name) if key_id else None,
+            workspace=_workspace(shown, workspaces),
+            engines=self._engines.get(shown.served_model or "", ()),
+            refused_by=None if facts.refused_by is None else _refused_by(facts.refused_by),
+            cache=None if facts.cache is None else _cache(facts.cache),
+            costs=() if entry is None else _costs(entry, facts.price),
+        )
+
+
+def _shown(record: RequestRecord) -> dict[str, Any]:
+    tokens = record.tokens
+    return {
+        "id": record.id,
+        "ended_at": _moment(record.ended_at),
+        "route": record.route,
+        "status": record.status,
+        "error_type": record.error_type,
+        "api_key_id": record.api_key_id or None,
+        "workspace_id": record.workspace_id or None,
+        "model": record.model or None,
+        "served_model": record.served_model,
+        "streamed": record.streamed,
+        "batch_id": record.batch_id,
+        "latency": RequestLatency(
+            total_ms=record.duration_us / 1000,
+            queue_ms=_ms(record.queue_us),
+            prefill_ms=_ms(record.prefill_us),
+            decode_ms=_ms(record.decode_us),
+        ),
+        "usage": RequestUsage(
+            input_tokens=tokens.input,
+            cache_creation=CacheCreation(
+                ephemeral_5m_input_tokens=tokens.cache_write_5m,
+                ephemeral_1h_input_tokens=tokens.cache_write_1h,
+            ),
+            cache_read_input_tokens=tokens.cache_read,
+            output_tokens=tokens.output,
+            thinking_tokens=tokens.thinking,
+        ),
+        "cost": Money(amount=cents(record.cost)),
+    }
+
+
+def _ms(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1000
+
+
+def _moment(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def _workspace(record: RequestRecord, workspaces: Sequence[Workspace]) -> Named | None:
+    """Return the workspace of a request; none for one whose caller is unknown."""
+    wanted = record.workspace_id
+    if record.of_nobody:
+        return None
+    found = next((one for one in workspaces if wanted == ("" if one.is_default else one.id)), None)
+    return Named(id=wanted, name=None) if found is None else Named(id=found.id, name=found.name)
+
+
+def _refused_by(by: RefusedBy) -> RefusedByInfo:
+    return RefusedByInfo(
+        kind=by.kind,
+        limit=cents(by.limit) if by.kind == "spend_limit" else by.limit,
+        scope=by.scope,
+        scope_id=by.scope_id,
+        type=by.type,
+        held=by.held,
+        retry_after_ms=by.retry_after_ms,
+        buckets=tuple(
+            BucketInfo(
+                scope=one.scope,
+                scope_id=one.scope_id,
+                type=one.type,
+                limit=one.limit,
+                remaining=one.remaining,
+                full_in_ms=one.full_in_ms,
+            )
+            for one in by.buckets
+        ),
+    )
+
+
+def _cache(use: CacheUse) -> CacheUseInfo:
+    return CacheUseInfo(
+        read_tokens=use.read,
+        written_tokens=use.written,
+        planned_read_tokens=use.planned_read,
+        source=("disk" if use.from_disk else "memory") if use.read else None,
+        reason=use.reason,
+        breakpoints=tuple(
+            BreakpointInfo(tokens=one.tokens, ttl=one.ttl, state=one.state)
+            for one in use.breakpoints
+        ),
+    )
+
+
+def _costs(entry: LedgerEntry, price: Price | None) -> tuple[RequestCost, ...]:
+    """Return the lines of a bill; those of batches are at half of the price that is told."""
+    card = None if price is None else price.card(entry.tokens.prompt)
+    return tuple(
+        RequestCost(
+            token_type=_TOKEN_TYPES[name],
+            tokens=tokens,
+            dollars_per_million=_rate(card, name),
+            amount=cents(getattr(entry.costs, name)),
+        )
+        for name in COUNTERS
+        if (tokens := getattr(entry.tokens, name))
+    )
+
+
+def _rate(card: Price | None, counter: str) -> str | None:
+    return None if card is None else dollars(getattr(card, counter) * _PER_MILLION)
+
+
+def _token(place: Place) -> str:
+    return page_token(f"{(place.ended_at - _EPOCH) // _MICROSECOND} {place.number}")
+
+
+def _place(token: str) -> Place:
+    position = _POSITION.fullmatch(page_position(token) or "")
+    if position is None:
+        raise not_a_page()
+    return Place(_EPOCH + int(position[1]) * _MICROSECOND, int(position[2]))

@@ -1,0 +1,174 @@
+"""Answers about requests: the request log, what explains a request, and the activity.
+
+The API has none of these: all shapes are ours.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from antiphon.wire.base import AnswerStruct
+from antiphon.wire.messages import CacheCreation
+
+
+class RequestLatency(AnswerStruct, kw_only=True, frozen=True):
+    """Milliseconds: the whole request, and of it the wait at the gate, the prompt, the answer.
+
+    `prefill_ms` is from the admission to the first token, `decode_ms` from there to the end. What
+    is not known is `None`.
+    """
+
+    total_ms: float
+    queue_ms: float | None = None
+    prefill_ms: float | None = None
+    decode_ms: float | None = None
+
+
+class RequestUsage(AnswerStruct, kw_only=True, frozen=True):
+    """The tokens that are billed; `thinking_tokens` are a part of `output_tokens`."""
+
+    input_tokens: int
+    cache_creation: CacheCreation
+    cache_read_input_tokens: int
+    output_tokens: int
+    thinking_tokens: int
+
+
+class Money(AnswerStruct, kw_only=True, frozen=True):
+    """An amount in cents, exact to the nano-dollar."""
+
+    amount: str
+    currency: Literal["USD"] = "USD"
+
+
+class RequestInfo(AnswerStruct, kw_only=True, frozen=True):
+    """One finished request. `workspace_id` is `None` for the Default workspace."""
+
+    id: str
+    type: Literal["request"] = "request"
+    ended_at: str
+    route: str
+    status: int
+    error_type: str | None
+    api_key_id: str | None
+    workspace_id: str | None
+    model: str | None
+    served_model: str | None
+    streamed: bool
+    batch_id: str | None
+    latency: RequestLatency
+    usage: RequestUsage
+    cost: Money
+
+
+class Named(AnswerStruct, kw_only=True, frozen=True):
+    """An object, with its present name; `None` if it is gone."""
+
+    id: str
+    name: str | None
+
+
+class BucketInfo(AnswerStruct, kw_only=True, frozen=True):
+    """The state of a rate limit's bucket when a request was refused."""
+
+    scope: str
+    scope_id: str
+    type: str
+    limit: int
+    remaining: int
+    full_in_ms: int
+
+
+class RefusedByInfo(AnswerStruct, kw_only=True, frozen=True):
+    """The limit that refused a request.
+
+    `type` is the type of a rate limit, or the period of a spend limit. `limit` is an amount a
+    minute, cents, or a number of waiting requests. `held`: there is money, which requests hold that
+    were running.
+    """
+
+    kind: str
+    limit: str | int
+    scope: str | None
+    scope_id: str | None
+    type: str | None
+    held: bool
+    retry_after_ms: int | None
+    buckets: tuple[BucketInfo, ...]
+
+
+class BreakpointInfo(AnswerStruct, kw_only=True, frozen=True):
+    """A breakpoint: the tokens before it, and whether they were read, written, or not kept."""
+
+    tokens: int
+    ttl: str
+    state: str
+
+
+class CacheUseInfo(AnswerStruct, kw_only=True, frozen=True):
+    """What a request did with the prompt cache; `reason` says why it read no more."""
+
+    read_tokens: int
+    written_tokens: int
+    planned_read_tokens: int
+    source: Literal["memory", "disk"] | None
+    reason: str | None
+    breakpoints: tuple[BreakpointInfo, ...]
+
+
+class RequestCost(AnswerStruct, kw_only=True, frozen=True):
+    """One line of a bill: so many tokens at so many dollars a million, in cents.
+
+    `dollars_per_million` is `None` where the price is not recorded.
+    """
+
+    token_type: str
+    tokens: int
+    dollars_per_million: str | None
+    amount: str
+
+
+class RequestExplanation(RequestInfo, kw_only=True, frozen=True):
+    """A request, and why it went as it did, as far as it is recorded.
+
+    `engines` are the engines of the model that answers; `recorded` says whether the request is in
+    the request log, or only in the ledger, which knows less.
+    """
+
+    recorded: bool
+    api_key: Named | None
+    workspace: Named | None
+    engines: tuple[str, ...]
+    refused_by: RefusedByInfo | None
+    cache: CacheUseInfo | None
+    costs: tuple[RequestCost, ...]
+
+
+class FirstTokenTimes(AnswerStruct, kw_only=True, frozen=True):
+    """Milliseconds from admission to the first token; percentiles are told from classes."""
+
+    mean_ms: int
+    p50_ms: int
+    p95_ms: int
+
+
+class ActivityResult(AnswerStruct, kw_only=True, frozen=True):
+    """What happened in a bucket. A dimension that it is not grouped by is `None`.
+
+    `requests` are all, of which `refused` were not admitted; `errors` counts them by type, also
+    those after admission. `cache_read_share` is the share of the prompts' tokens that was read.
+    """
+
+    requests: int
+    refused: int
+    errors: Mapping[str, int]
+    uncached_input_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
+    output_tokens: int
+    cache_read_share: float | None
+    cost: Money
+    saved: Money
+    first_token: FirstTokenTimes | None
+    api_key_id: str | None = None
+    workspace_id: str | None = None
+    model: str | None = None
