@@ -29,6 +29,7 @@ FAMILIES = {
     "batches": "create, watch and read Message Batches",
     "cache": "list and remove prefixes of prompts that are kept on the disk",
     "usage": "show what was used, and what it cost",
+    "requests": "list finished requests, and explain one",
     "audit": "show who changed what",
     "backup": "copy the database into a file, also while a server runs",
     "restore": "make a backup the database again, while no server runs",

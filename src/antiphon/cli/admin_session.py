@@ -25,6 +25,7 @@ from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.service.models import LimitGroups
 from antiphon.service.reports import UsageSummary
+from antiphon.service.requests import Requests
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.batches.create import find_repeated
@@ -49,6 +50,7 @@ class AdminSession(msgspec.Struct, frozen=True):
     batch_made_with: Callable[[bytes], Awaitable[Batch | None]]
     used: UsageSummary
     idle_use: IdleUseSummary
+    requests: Requests
     now: datetime
     default_workspace: str
     salting: Callable[[], Awaitable[Callable[[str], str]]]
@@ -188,6 +190,7 @@ def open_session(
                     batch_made_with,
                     UsageSummary(transactions),
                     IdleUseSummary(transactions),
+                    Requests(transactions, settings.served()),
                     now(),
                     directory.default_workspace.id,
                     salting,
