@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from antiphon.logs import (
+    MOST_CAUSES,
     MOST_LINES,
     ConsoleLines,
     EventLog,
@@ -103,6 +104,21 @@ def test_a_traceback_says_where_and_not_what() -> None:
     assert event["exception"] == "ValueError"
     assert "test_a_traceback" in event["frames"][-1]
     assert "what the caller sent" not in repr(event)
+
+
+def test_group_tells_where_its_causes_were_raised() -> None:
+    def fail(number: int) -> ValueError:
+        try:
+            raise ValueError(f"what caller {number} sent")  # noqa: TRY301 - it is the example
+        except ValueError as error:
+            return error
+
+    inner = ExceptionGroup("what the caller sent", [fail(1), fail(2)])
+    event = frames_only({"exc_info": ExceptionGroup("more", [inner, *map(fail, range(9))])})
+    assert event["exception"] == "ExceptionGroup"
+    assert [cause["exception"] for cause in event["causes"]] == ["ValueError"] * MOST_CAUSES
+    assert all("fail" in cause["frames"][-1] for cause in event["causes"])
+    assert "caller" not in repr(event).replace(__file__, "")
 
 
 @pytest.mark.anyio

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Literal, TextIO, TypeAlias
@@ -23,6 +24,8 @@ from antiphon.wire.errors import shortened
 # The logger of the standard library above those of this program, which are named by their modules.
 PROGRAM = "antiphon"
 MOST_FRAMES = 8
+# The exceptions of a group that are told.
+MOST_CAUSES = 4
 MOST_LINES = 1000
 # The most characters of a library's message.
 LONGEST_MESSAGE = 1000
@@ -298,10 +301,28 @@ class JsonLines:
 
 
 def frames_only(event: EventFields) -> EventFields:
-    """Replace an exception by its type and its stack frames."""
+    """Replace an exception by its type and its stack frames; of a group, by those of its causes."""
     error = event.pop("exc_info", None)
     if isinstance(error, BaseException):
-        frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
-        event["exception"] = type(error).__name__
-        event["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        event |= _frames(error)
+        if isinstance(error, BaseExceptionGroup):
+            event["causes"] = [_frames(cause) for cause in _causes(error)]
     return event
+
+
+def _frames(error: BaseException) -> EventFields:
+    frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
+    told = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"exception": type(error).__name__, "frames": told}
+
+
+def _causes(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """Return the first exceptions of a group that are no groups themselves."""
+    left, found = deque[BaseException](group.exceptions), list[BaseException]()
+    while left and len(found) < MOST_CAUSES:
+        error = left.popleft()
+        if isinstance(error, BaseExceptionGroup):
+            left.extendleft(reversed(error.exceptions))
+        else:
+            found.append(error)
+    return found
