@@ -124,6 +124,10 @@ class OverloadedError(ApiError):
     default_message = "Overloaded"
 
 
+NESTED = "The request is nested too deeply"
+"""The message about a request on which a rule has recursed too far."""
+
+
 def error_detail(error: ApiError) -> ErrorDetail:
     """Return an error in the form of bodies, of a stream's last event, and of batch results."""
     # Claude Code recognizes messages only if `details` is present.

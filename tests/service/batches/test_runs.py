@@ -32,6 +32,7 @@ from antiphon.service.batches.runs import (
 from antiphon.service.limits.batch_lane import BatchLane
 from antiphon.service.platform import Platform
 from antiphon.settings import PriceSettings
+from antiphon.store.database.errors import DatabaseUnavailableError
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import add_entries
 from antiphon.wire.messages import CreateMessageParams, Message
@@ -368,6 +369,58 @@ async def test_fault_of_the_parameters_is_a_result(start: Any, params: bytes, me
     run = await office.runner.run(office.raw(params))
     assert isinstance(run, RunErrored)
     assert run.error.message.startswith(message)
+
+
+async def test_request_that_is_nested_too_deeply_is_a_result(start: Any) -> None:
+    def check(params: CreateMessageParams) -> None:
+        if params.messages[0].content == "nested":
+            check(params)
+
+    office = await start()
+    run = await office.runner_with(check).run(office.request("nested"))
+    assert isinstance(run, RunErrored)
+    assert run.error.type == "invalid_request_error"
+    assert run.error.message == "The request is nested too deeply"
+    assert (run.entry, await office.balance()) == (None, Balance(0, 0))
+
+
+async def test_engine_that_recurses_too_far_gives_a_result_that_is_free(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def events(_: Answer) -> Any:
+        raise RecursionError
+
+    office = await start()
+    monkeypatch.setattr(Answer, "events", events)
+    run = await office.run()
+    assert run.error.type == "invalid_request_error"
+    assert (run.entry.costs.total, run.entry.outcome) == (0, "failed")
+
+
+@pytest.mark.parametrize("fault", [ValueError("what the caller sent"), MemoryError()])
+async def test_defect_is_a_failure_of_its_run_alone(start: Any, fault: Exception) -> None:
+    def check(_: CreateMessageParams) -> None:
+        raise fault
+
+    office = await start()
+    with capture_logs() as logs:
+        run = await office.runner_with(check).run(office.request())
+    assert (run.reason, run.error.type) == (GiveUp.FAILED, "api_error")
+    assert run.error.message == "Internal server error"
+    [line] = logs
+    assert (line["event"], line["log_level"]) == ("a run of a batch failed", "error")
+    assert (line["request_id"], line["batch_id"]) == (run.run_id, "msgbatch_1")
+    assert (line["reason"], line["exc_info"]) == (type(fault).__name__, fault)
+    assert await office.balance() == Balance(0, 0)
+
+
+async def test_database_that_is_away_ends_the_run_without_a_result(start: Any) -> None:
+    def check(_: CreateMessageParams) -> None:
+        raise DatabaseUnavailableError("away")
+
+    office = await start()
+    with pytest.raises(DatabaseUnavailableError):
+        await office.runner_with(check).run(office.request())
 
 
 async def test_parameters_are_decoded_by_the_version_of_the_batch(start: Any) -> None:

@@ -15,10 +15,17 @@ from antiphon.core.batches import check_batch_params
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.spend import accounts_of
 from antiphon.core.limits.values import Balance, Scope
+from antiphon.logs import frames_only
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.service.batches.hand import FEWEST_IN_HAND, Hand
 from antiphon.service.batches.in_hand import InHand
-from antiphon.service.batches.runs import BatchRequest, BatchRun, BatchRunner, RunSucceeded
+from antiphon.service.batches.runs import (
+    BatchRequest,
+    BatchRun,
+    BatchRunner,
+    CheckParams,
+    RunSucceeded,
+)
 from antiphon.service.batches.tenure import PATIENCE_S, Tenure, WorkerParts
 from antiphon.service.batches.worker import BatchWorker
 from antiphon.service.limits.gate import Gate
@@ -28,10 +35,11 @@ from antiphon.store.batches.commits import FinishedRequest, commit
 from antiphon.store.batches.create import NewRequest
 from antiphon.store.batches.rows import Batch, RowState
 from antiphon.store.batches.sections import ClaimedRequest, rank_of
-from antiphon.store.batches.workers import LeaseLostError
+from antiphon.store.batches.workers import LeaseLostError, has_work
 from antiphon.store.counters import tally
 from antiphon.store.database.batch_tables import batch_requests, batch_workers
 from antiphon.store.database.errors import DatabaseUnavailableError
+from antiphon.wire.messages import CreateMessageParams
 from support.asgi import HELLO
 from support.batches import (
     a_batch,
@@ -43,6 +51,7 @@ from support.batches import (
     stored_rows,
     take,
 )
+from support.logs import capture_logs
 from support.organization import ADMIN, Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
@@ -93,9 +102,11 @@ class Workshop:
         self.database = one.database
         self.pauses: list[float] = []
         self.patience_s, self.faster = PATIENCE_S, FASTER
-        self.runner = RecordedRuns(
-            one.messages, one.accounts, one.ledger, one.entropy, check_batch_params
-        )
+        self.check_with(check_batch_params)
+
+    def check_with(self, check: CheckParams) -> None:
+        one = self.org.platform
+        self.runner = RecordedRuns(one.messages, one.accounts, one.ledger, one.entropy, check)
         self.runner.note()
 
     async def sleep(self, seconds: float) -> None:
@@ -386,6 +397,75 @@ async def test_signal_to_stop_gives_back_while_interactive_requests_still_run(
     await asyncio.sleep(0.1)
     assert await stored_rows(shop.database, "state", "tries", "worker") == rows
     assert await shop.balance() == Balance(0, 0)
+
+
+async def test_poisoned_request_is_errored_and_stops_no_other(workshop: Any) -> None:
+    def check(params: CreateMessageParams) -> None:
+        if params.messages[0].content == "defect":
+            raise ValueError
+        if params.messages[0].content == "nested":
+            check(params)
+
+    shop = await workshop()
+    shop.check_with(check)
+    await shop.send("nested", "defect", "Hi")
+    async with shop.working():
+        batch = await shop.ended()
+        await shop.send("Hi", name="msgbatch_2")
+        assert (await shop.ended("msgbatch_2")).succeeded == 1
+    assert (batch.succeeded, batch.errored) == (1, 2)
+    results = [
+        msgspec.json.decode(result) for (result,) in await stored_rows(shop.database, "result")
+    ]
+    kinds = [result["error"]["error"]["type"] for result in results if "error" in result]
+    assert kinds == ["invalid_request_error", "api_error"]
+
+
+class BrokenCommits(GroupCommit):
+    """The first commits meet a defect."""
+
+    left = 0
+
+    async def _store(self, *args: Any) -> None:
+        if BrokenCommits.left:
+            BrokenCommits.left -= 1
+            raise ValueError
+        await super()._store(*args)
+
+
+async def test_worker_that_meets_a_defect_logs_it_and_goes_on_after_a_pause(
+    workshop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BrokenCommits, "left", 2)
+    shop = await workshop()
+    await shop.send(*["Hi"] * 4)
+    with capture_logs() as logs:
+        async with shop.working(BrokenCommits):
+            assert (await shop.ended()).succeeded == 4
+            await shop.settled()
+    told = [line for line in logs if line["event"] == "batches.worker_failed"]
+    assert [line["log_level"] for line in told] == ["error"] * 2
+    assert [cause["exception"] for cause in frames_only(told[0])["causes"]] == ["ValueError"]
+    assert {0.5, 1.0} <= set(shop.pauses)
+    assert await shop.balance() == Balance(4 * COST, 0)
+
+
+async def test_worker_that_cannot_look_for_work_goes_on_after_a_pause(
+    workshop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [ValueError(), ValueError()]
+
+    async def look(*args: Any) -> bool:
+        if faults:
+            raise faults.pop()
+        return await has_work(*args)
+
+    monkeypatch.setattr("antiphon.service.batches.worker.has_work", look)
+    shop = await workshop()
+    await shop.send("Hi")
+    async with shop.working():
+        assert (await shop.ended()).succeeded == 1
+    assert not faults
 
 
 class LostAnswers(GroupCommit):

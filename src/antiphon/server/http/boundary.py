@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.core.errors import (
+    NESTED,
     ApiError,
     AuthenticationError,
     InternalError,
@@ -33,7 +34,6 @@ from antiphon.wire.sse import EventEncoder
 
 EXCHANGE = "antiphon.exchange"
 BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
-NESTED = "The request is nested too deeply"
 # Routes that are asked every few seconds, by programs that watch the server.
 PROBES = frozenset({"/health", "/ready"})
 

@@ -14,12 +14,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.errors import (
+    NESTED,
     ApiError,
     InternalError,
     InvalidRequestError,
@@ -41,6 +42,7 @@ from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import SpendLimitReachedError
 from antiphon.service.messages import Messages
 from antiphon.store.accounts import ApiKey
+from antiphon.store.database.errors import StoreError
 from antiphon.store.directory import Directory
 from antiphon.wire.decoding import BodyError
 from antiphon.wire.errors import ErrorDetail
@@ -96,7 +98,7 @@ class GiveUp(StrEnum):
     SPEND_LIMIT = "spend_limit"  # until its reset, or a raise
     MONEY_HELD = "money_held"  # what is left under a limit, until running requests end
     OVERLOADED = "overloaded"  # the model, or what admits requests, cannot be used now
-    FAILED = "failed"  # the engine broke, or took too long: perhaps because of this request
+    FAILED = "failed"  # something broke, or took too long: perhaps because of this request
 
 
 class RunGivenUp(msgspec.Struct, frozen=True):
@@ -140,8 +142,8 @@ class BatchRunner:
         """Run a request to its end, or until an interactive one needs the room.
 
         `begun` is called when the request has been admitted: until then it waited for room.
-        Raises `StoreError`, and defects. Whatever it raises, as when it is cancelled, the hold of
-        the request is released.
+        Raises `StoreError`. Whatever it raises, as when it is cancelled, the hold of the request
+        is released.
         """
         run = _Run(public_id(RUN_PREFIX, self._entropy(ID_ENTROPY)), begun)
         # It never ends by itself: to yield is to end it now.
@@ -167,7 +169,7 @@ class BatchRunner:
         self, request: BatchRequest, run: "_Run", make_way: Callable[[], None]
     ) -> BatchRun:
         try:
-            message = await self._message(request, run, make_way)
+            message, entry = await self._message(request, run, make_way)
         except SpendLimitReachedError as error:
             detail = ErrorDetail(type=RateLimitError.type, message=str(error), details=None)
             reason = GiveUp.MONEY_HELD if error.is_held else GiveUp.SPEND_LIMIT
@@ -175,24 +177,37 @@ class BatchRunner:
         except _OVERLOADED as error:
             return RunGivenUp(GiveUp.OVERLOADED, run.id, error_detail(error))
         except _BROKEN as error:
-            self._log.warning(
-                "a run of a batch failed",
-                request_id=run.id,
-                batch_id=request.batch_id,
-                reason=bounded(str(error.__cause__ or error)),
-            )
-            return RunGivenUp(GiveUp.FAILED, run.id, error_detail(error))
-        except ApiError as error:
-            run.is_due = True
-            return RunErrored(run.id, error_detail(error), run.entry)
+            cause = bounded(str(error.__cause__ or error))
+            return self._failed(self._log.warning, request, run, error, reason=cause)
+        except (ApiError, RecursionError) as error:
+            # As for interactive requests: what was decoded with little on the stack may be nested
+            # too deeply to be walked with more.
+            fault = error if isinstance(error, ApiError) else InvalidRequestError(NESTED)
+            run.is_due = run.entry is not None
+            return RunErrored(run.id, error_detail(fault), run.entry)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the error boundary of a request of a batch
+            # Raised, it would end the work on all other requests as well, again and again.
+            told = {"reason": type(error).__name__, "exc_info": error}
+            return self._failed(self._log.error, request, run, InternalError(), **told)
         run.is_due = True
-        if run.entry is None:
-            raise AssertionError("an answer without a bill")
-        return RunSucceeded(message, run.entry)
+        return RunSucceeded(message, entry)
+
+    def _failed(
+        self,
+        log: Callable[..., None],
+        request: BatchRequest,
+        run: "_Run",
+        error: ApiError,
+        **told: Any,
+    ) -> RunGivenUp:
+        log("a run of a batch failed", request_id=run.id, batch_id=request.batch_id, **told)
+        return RunGivenUp(GiveUp.FAILED, run.id, error_detail(error))
 
     async def _message(
         self, request: BatchRequest, run: "_Run", make_way: Callable[[], None]
-    ) -> bytes:
+    ) -> tuple[bytes, LedgerEntry]:
         size = len(request.params)
         directory = await self._accounts.current()
         params = await offload(size, decode_params, request.params, request.version, request.betas)
@@ -207,7 +222,10 @@ class BatchRunner:
         )
         async with self._messages.batch_answer(params, context, make_way) as answer:
             run.begin(answer)
-            return msgspec.json.encode(await answer.message())
+            message = msgspec.json.encode(await answer.message())
+        if run.entry is None:
+            raise AssertionError("an answer without a bill")
+        return message, run.entry
 
 
 class _Run:

@@ -2,7 +2,8 @@
 
 When a lease is lost, or a transaction has an unknown end, everything of its tenure is dropped, and
 another one is begun under a new id. It ends the lease of the old one, so that no commit of that can
-come later, and then finds out which of its last results were stored.
+come later, and then finds out which of its last results were stored. So it is after a defect too:
+batches go on, if they can, and the log has its cause.
 """
 
 import asyncio
@@ -43,21 +44,24 @@ class BatchWorker:
         pause_s = FIRST_PAUSE_S
         left: tuple[Tenure, ...] = ()
         while True:
-            if not left:
-                await self._until_there_is_work()
-            began = self._parts.now()
-            self._tenure = tenure = Tenure(self._parts, self._work, left)
+            began, failed = self._parts.now(), False
             try:
+                if not left:
+                    await self._until_there_is_work()
+                self._tenure = Tenure(self._parts, self._work, left)
                 # In a task of its own: a task group counts its own abort as a cancellation.
-                await _whole(asyncio.create_task(tenure.run(), name="antiphon-batch-tenure"))
+                await _whole(asyncio.create_task(self._tenure.run(), name="antiphon-batch-tenure"))
             except* StoreError as group:
                 reasons = sorted({str(error) for error in _leaves(group)})
                 self._log.warning("batches.worker_begins_again", reasons=reasons)
+            except* Exception as group:  # noqa: BLE001 - it ends this tenure, not the work
+                failed = True
+                self._log.error("batches.worker_failed", exc_info=group)
             _raise_if_cancelled()
-            left = tenure.left
+            left = self._tenure.left if self._tenure is not None else ()
             if (self._parts.now() - began).total_seconds() > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
-            if left:
+            if left or failed:
                 await self._parts.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
