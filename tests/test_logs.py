@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import io
 import json
@@ -6,21 +7,24 @@ import os
 import pty
 import re
 import struct
+import subprocess
 import sys
 import termios
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from antiphon.log_lines import LOST, MOST_LINES, LineWriter
 from antiphon.logs import (
     MOST_CAUSES,
-    MOST_LINES,
     ConsoleLines,
     EventLog,
     EventRecord,
-    LineWriter,
     frames_only,
+    json_line,
     request_line,
     set_up_logs,
 )
@@ -124,7 +128,7 @@ def test_group_tells_where_its_causes_were_raised() -> None:
 @pytest.mark.anyio
 async def test_lines_of_a_moment_are_written_together_and_errors_at_once() -> None:
     stream = io.BytesIO()
-    writer = LineWriter(stream)
+    writer = LineWriter(stream, json_line)
     writer.info(b"one")
     writer.info(b"two")
     assert stream.getvalue() == b""
@@ -140,8 +144,182 @@ async def test_lines_of_a_moment_are_written_together_and_errors_at_once() -> No
 
 def test_line_without_an_event_loop_is_written_at_once() -> None:
     stream = io.BytesIO()
-    LineWriter(stream).info(b"one")
+    LineWriter(stream, json_line).info(b"one")
     assert stream.getvalue() == b"one\n"
+
+
+class Disk:
+    """A file on a disk with room for some bytes; with `stutters`, a write takes a half of it."""
+
+    def __init__(self, room: int = 0, *, stutters: bool = False) -> None:
+        self.room = room
+        self.written = b""
+        self._stutters = stutters
+
+    def write(self, data: memoryview) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        most = (self.room + 1) // 2 if self._stutters else self.room
+        taken = bytes(data[:most])
+        self.room -= len(taken)
+        self.written += taken
+        return len(taken)
+
+
+def test_lost_lines_are_counted_and_told_once_there_is_room() -> None:
+    disk = Disk(room=6)
+    writer = LineWriter(disk, json_line)
+    for line in (b"one", b"two", b"three"):
+        writer.error(line)
+    assert disk.written == b"one\ntw"
+    disk.room = 1000
+    writer.error(b"four")
+    writer.error(b"five")
+    one, cut, told, *others = disk.written.splitlines()
+    assert (one, cut, others) == (b"one", b"tw", [b"four", b"five"])
+    said = json.loads(told)
+    assert (said["event"], said["level"], said["lines"]) == (LOST, "warning", 2)
+
+
+@pytest.mark.parametrize("fault", [ValueError("closed"), BrokenPipeError()])
+def test_stream_that_is_gone_costs_lines_only(fault: Exception) -> None:
+    class Gone:
+        def write(self, _: memoryview) -> int:
+            raise fault
+
+    writer = LineWriter(Gone(), json_line)
+    writer.info(b"one")
+    writer.error(b"two")
+
+
+@given(
+    st.lists(
+        st.one_of(st.integers(1, 400), st.lists(st.binary(max_size=30), max_size=4).map(tuple)),
+        max_size=20,
+    ),
+    st.booleans(),
+)
+def test_each_line_is_written_whole_or_counted_as_lost(
+    steps: list[int | tuple[bytes, ...]], stutters: bool
+) -> None:
+    disk = Disk(stutters=stutters)
+    writer = LineWriter(disk, lambda event: b"lost %d" % event["lines"])
+    logged = 0
+    for step in [*steps, 10_000, (b"last",)]:
+        if isinstance(step, int):
+            disk.room += step
+            continue
+        for _ in step:
+            logged += 1
+            writer.error(b"<%d>" % logged)
+    lines = disk.written.splitlines()
+    assert lines[-1] == b"<%d>" % logged
+    whole = [line for line in lines if line.startswith(b"<") and line.endswith(b">")]
+    assert len(set(whole)) == len(whole)
+    lost = sum(int(line.split()[1]) for line in lines if line.startswith(b"lost"))
+    assert len(whole) + lost == logged
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("closed", [True, False])
+def test_log_that_cannot_be_written_does_not_fail_its_caller(
+    monkeypatch: pytest.MonkeyPatch, form: Any, *, closed: bool
+) -> None:
+    stream = open("/dev/full", "w", encoding="utf-8")  # noqa: PTH123, SIM115 - closed below
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logs("info", form)
+    if closed:
+        stream.close()
+    EventLog("antiphon.tests").warning("key expires soon", key_id="k")
+    logging.getLogger("uvicorn.error").warning("slow")
+    reset_logs()
+    # Nothing is kept that could fail later.
+    stream.close()
+
+
+class Silent:
+    def __str__(self) -> str:
+        raise ValueError("what the caller sent")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize(
+    ("message", "args", "told"),
+    [
+        ("%d items", ("x",), "%d items"),
+        ("%s %s", ("x",), "%s %s"),
+        ("path %s", ("\udcff",), r"path \udcff"),
+        ("%s", (Silent(),), "%s"),
+        (Silent(), (), "<Silent>"),
+    ],
+)
+def test_record_that_cannot_be_formatted_is_told_in_part(
+    monkeypatch: pytest.MonkeyPatch, form: Any, message: Any, args: Any, told: str
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logs("info", form)
+    logging.getLogger("library").error(message, *args)
+    reset_logs()
+    written = stream.buffer.getvalue().decode()
+    assert (json.loads(written)["message"] if form == "json" else written).find(told) >= 0
+    assert "what the caller sent" not in written
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_event_with_a_value_that_cannot_be_written_tells_the_others(
+    monkeypatch: pytest.MonkeyPatch, form: Any
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logs("info", form)
+    fields = {"key_id": "k", "n": 10**5000, "paths": ["\udcff"], "by": {"a": 2.5}, "no": None}
+    EventLog("antiphon.tests").error("ready", one=Silent(), exc_info=ValueError("secret"), **fields)
+    reset_logs()
+    written = stream.buffer.getvalue().decode()
+    assert "secret" not in written
+    if form == "json":
+        said = json.loads(written)
+        assert (said["event"], said["level"], said["fault"]) == ("ready", "error", "ValueError")
+        assert (said["one"], said["key_id"], said["n"]) == ("<Silent>", "k", "<int>")
+        assert (said["paths"], said["by"], said["no"]) == ([r"\udcff"], {"a": 2.5}, None)
+        assert said["exception"] == "ValueError"
+    else:
+        assert "key_id=k" in written
+        assert "one=<Silent>" in written
+
+
+FORK = """
+import logging, os, signal, threading
+from antiphon.logs import EventHandler, EventLog
+
+inside, go = threading.Event(), threading.Event()
+
+def write(event):
+    if event["event"] == "slow":
+        inside.set()
+        go.wait()
+
+logging.basicConfig(handlers=[EventHandler(write)])
+log = EventLog("antiphon.tests")
+thread = threading.Thread(target=log.warning, args=("slow",))
+thread.start()
+inside.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    log.warning("child")
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+go.set()
+thread.join()
+raise SystemExit(status)
+"""
+
+
+def test_forked_process_logs_although_a_thread_was_writing() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], check=False)
+    assert done.returncode == 0
 
 
 REQUEST = {

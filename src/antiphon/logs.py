@@ -2,23 +2,24 @@
 
 Prompts, answers and secrets are never passed to a logger, and a traceback is reduced to its frames:
 an exception's text may quote the text of a caller.
+A log that cannot be written fails nobody.
 """
 
-import asyncio
 import atexit
 import logging
 import os
 import sys
-import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Literal, TextIO, TypeAlias
+from typing import Any, Literal, TextIO
 
 import msgspec
 
+from antiphon.log_lines import EventFields, LineWriter, unbuffered
 from antiphon.wire.errors import shortened
 
 # The logger of the standard library above those of this program, which are named by their modules.
@@ -26,10 +27,10 @@ PROGRAM = "antiphon"
 MOST_FRAMES = 8
 # The exceptions of a group that are told.
 MOST_CAUSES = 4
-MOST_LINES = 1000
 # The most characters of a library's message.
 LONGEST_MESSAGE = 1000
-FLUSH_S = 0.1
+# The largest integer that JSON lines may have.
+LARGEST = 2**63 - 1
 # The event of the line that each request has.
 REQUEST = "request"
 # The columns of a terminal that cannot be asked for its size.
@@ -41,9 +42,6 @@ EVENT_WIDTH = 30
 _COLOURS = {2: "\x1b[32m", 4: "\x1b[33m", 5: "\x1b[31m"}
 _LEVEL_COLOURS = {"debug": "", "info": _COLOURS[2], "warning": _COLOURS[4]}
 _PLAIN = "\x1b[0m"
-
-# A logged event: `timestamp` (ISO 8601, UTC), `level`, its fields, and `event`, which names it.
-EventFields: TypeAlias = dict[str, Any]
 
 
 _LEVELS = {
@@ -122,7 +120,7 @@ def set_up_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
     if form == "console" or (form == "auto" and sys.stderr.isatty()):
         write = ConsoleLines(sys.stderr).write
     else:
-        lines = LineWriter(sys.stderr.buffer)
+        lines = LineWriter(unbuffered(sys.stderr), json_line)
         atexit.register(lines.flush)
         write = JsonLines(lines).write
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -138,12 +136,15 @@ class EventHandler(logging.Handler):
     def __init__(self, write: Callable[[EventFields], None]) -> None:
         super().__init__()
         self._write = write
-        self._alone = threading.RLock()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record. It has no filters, and an error of the stream is its caller's."""
-        with self._alone:
-            self._write(event_of(record))
+        """Write a record; of one that cannot be told, what can be. It has no filters."""
+        # The lock of the library, which it makes anew in a forked process.
+        with self.lock:  # type: ignore[union-attr]  # every handler has one
+            try:
+                self._write(event_of(record))
+            except Exception as error:  # noqa: BLE001 - a log line fails nobody
+                self._write(_plain_event(record, error))
         return True
 
 
@@ -162,6 +163,42 @@ def event_of(record: logging.LogRecord) -> EventFields:
     return frames_only(line) if "exc_info" in line else line
 
 
+def _plain_event(record: logging.LogRecord, error: Exception) -> EventFields:
+    """Return what can be told of a record that has raised an error: it formats no value."""
+    line: EventFields = {
+        "timestamp": datetime.fromtimestamp(record.created, UTC),
+        "level": record.levelname.lower(),
+        "fault": type(error).__name__,
+    }
+    if isinstance(record, EventRecord):
+        fields, event = {**record.fields}, record.msg
+    else:
+        message: object = record.msg
+        with suppress(Exception):
+            message = record.getMessage()
+        message = shortened(message, LONGEST_MESSAGE) if isinstance(message, str) else message
+        fields, event = {"logger": record.name, "message": message}, "library"
+        fields["exc_info"] = record.exc_info[1] if record.exc_info else None
+    told = frames_only(fields)
+    return {**{name: _plain(told[name]) for name in told}, **line, "event": event}
+
+
+def _plain(value: object) -> object:
+    """Return a value that surely can be written: one of another type is told by its type."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case list():
+            return [_plain(one) for one in value]
+        case dict():
+            return {str(_plain(name)): _plain(one) for name, one in value.items()}
+        case int() if abs(value) > LARGEST:
+            return "<int>"
+        case int() | float() | None | datetime():
+            return value
+    return f"<{type(value).__name__}>"
+
+
 class ConsoleLines:
     """Writes events for people: a request as one line, of others all fields with their names.
 
@@ -173,10 +210,14 @@ class ConsoleLines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._colours = stream.isatty()
+        self._encoding = stream.encoding
+        self._lines = LineWriter(unbuffered(stream), self._encoded)
 
     def write(self, event: EventFields) -> None:
-        self._stream.write(f"{self.line(event)}\n")
-        self._stream.flush()
+        self._lines.error(self._encoded(event))
+
+    def _encoded(self, event: EventFields) -> bytes:
+        return self.line(event).encode(self._encoding, "backslashreplace")
 
     def line(self, event: EventFields) -> str:
         """Return the lines of an event, without the last line break."""
@@ -252,40 +293,9 @@ def visible(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-class LineWriter:
-    """Writes lines; in a running event loop, all lines of `FLUSH_S` with one call.
-
-    A system call for each request would cost a tenth of its time. Warnings and errors are written
-    at once, with all lines before them; a process that is killed loses `FLUSH_S` of other lines.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lines: list[bytes] = []
-
-    def info(self, line: bytes) -> None:
-        self._lines.append(line)
-        if len(self._lines) == 1:
-            self._flush_soon()
-        elif len(self._lines) >= MOST_LINES:
-            self.flush()
-
-    def error(self, line: bytes) -> None:
-        self._lines.append(line)
-        self.flush()
-
-    def flush(self) -> None:
-        if self._lines:
-            whole = b"\n".join(self._lines) + b"\n"
-            self._lines.clear()
-            self._stream.write(whole)
-            self._stream.flush()
-
-    def _flush_soon(self) -> None:
-        try:
-            asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
-        except RuntimeError:  # no event loop runs that could flush later
-            self.flush()
+def json_line(event: EventFields) -> bytes:
+    """Return the line of an event in JSON, without its line break."""
+    return msgspec.json.encode(event, enc_hook=str)
 
 
 class JsonLines:
@@ -295,7 +305,7 @@ class JsonLines:
         self._lines = lines
 
     def write(self, event: EventFields) -> None:
-        line = msgspec.json.encode(event, enc_hook=str)
+        line = msgspec.json.encode(event, enc_hook=str)  # not `json_line`: one call less
         at_once = event["level"] not in {"debug", "info"}
         (self._lines.error if at_once else self._lines.info)(line)
 

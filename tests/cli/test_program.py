@@ -2,11 +2,13 @@
 
 import io
 import json
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from antiphon.cli.output import say_json
+from antiphon.cli.output import hint, say_json
 from antiphon.cli.program import WIDTH, as_called, folded_command, shown_on
 
 TEXT = "`antiphon keys create` makes one, after pip install 'antiphon[server]'"
@@ -118,3 +120,12 @@ def test_terminal_gets_lines_of_whole_words_and_keeps_empty_ones() -> None:
     assert max(map(len, shown.splitlines()[:-1])) <= WIDTH
     # For programs a sentence stays one line.
     assert shown_on(io.StringIO(), text) == text
+
+
+def test_hint_that_cannot_be_printed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = open("/dev/full", "w", encoding="utf-8")  # noqa: PTH123, SIM115 - closed below
+    monkeypatch.setattr(sys, "stderr", stream)
+    hint("Stopping.")
+    with suppress(OSError):
+        stream.close()
+    hint("Stopping.")

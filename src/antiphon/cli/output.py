@@ -4,6 +4,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,8 +23,12 @@ def say_unchanged(text: str) -> None:
 
 
 def hint(text: str) -> None:
-    """Print a sentence for people on stderr, beside an output that scripts read."""
-    print(shown_on(sys.stderr, text), file=sys.stderr, flush=True)  # noqa: T201 - as above
+    """Print a sentence for people on stderr, beside an output that scripts read.
+
+    One that cannot be printed is left out: a server whose log is on a full disk stops as any other.
+    """
+    with suppress(OSError, ValueError):  # ValueError: it is closed
+        print(shown_on(sys.stderr, text), file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 
 def say_json(value: Any) -> None:
