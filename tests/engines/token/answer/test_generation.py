@@ -1,5 +1,6 @@
 from collections.abc import AsyncGenerator, Sequence
 
+import msgspec
 import pytest
 
 from antiphon.engines.base import (
@@ -315,6 +316,47 @@ async def test_only_the_first_call_of_a_forced_answer_is_written_again() -> None
         events = await events_of(machine, asked, thinks=False)
         assert events[-1] == Finished(FinishReason.MAX_TOKENS)
         assert len(machine.asked) == 1
+
+
+async def test_cuts_and_misfits_of_a_forced_call_have_counts_of_their_own() -> None:
+    cut = [TAGGED.before("add"), '{"n": [1, ', *["2, "] * 50]
+    asked = prompt(tools=(ADD,), tool_choice=ToolChoice(mode="any"), max_tokens=20)
+    cuts, misfits = [cut] * (ATTEMPTS - 1), [call("[1, 1]")] * (ATTEMPTS - 1)
+    for before in ([*cuts, *misfits], [*misfits, *cuts]):
+        machine = Machine(*before, call("[1, 2]"))
+        events = await events_of(machine, asked, thinks=False)
+        assert ToolCallJson('{"n": [1, 2]}', 0) in events
+        assert tokens_in(events) == 4
+        assert {request.max_tokens for request in machine.asked} == {20}
+        assert {request.temperature for request in machine.asked[1:]} == {1.0}
+    machine = Machine(*misfits, *cuts, cut)
+    events = await events_of(machine, asked, thinks=False)
+    assert events[-1] == Finished(FinishReason.MAX_TOKENS)
+    with pytest.raises(EngineError, match="in 4 attempts"):
+        await events_of(Machine(*cuts, *misfits, call("[1, 1]")), asked, thinks=False)
+
+
+async def test_call_that_is_cut_before_its_input_is_not_written_again() -> None:
+    head = ["<tool_call>\n", '{"name": ', '"look", ', '"arguments": ', '{"at": ']
+    for max_tokens, attempts in ((1, 1), (3, 1), (4, 1), (5, ATTEMPTS)):
+        machine = Machine(*[[*head, '"so ']] * ATTEMPTS)
+        events = await events_of(machine, look(max_tokens=max_tokens), thinks=False)
+        assert events[-1].reason is FinishReason.MAX_TOKENS
+        assert len(machine.asked) == attempts
+        assert tokens_in(events) == max_tokens
+
+
+async def test_call_after_a_streamed_one_is_not_written_again() -> None:
+    streamed = msgspec.structs.replace(LOOK, eager_input_streaming=True)
+    first = [TAGGED.before("look"), '{"at": "it"}', TAGGED.after]
+    asked = prompt(
+        tools=(streamed, ADD), tool_choice=ToolChoice(mode="any"), max_tokens=20, temperature=0.0
+    )
+    machine = Machine([*first, TAGGED.before("add"), '{"n": [1, ', *["2, "] * 50])
+    events = await events_of(machine, asked, thinks=False)
+    assert [event.name for event in events if isinstance(event, ToolCallStart)] == ["look", "add"]
+    assert events[-1] == Finished(FinishReason.MAX_TOKENS)
+    assert len(machine.asked) == 1
 
 
 async def test_optional_call_that_never_fits_is_sent() -> None:

@@ -37,7 +37,8 @@ from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
 ATTEMPTS: Final = 4
-"""The maximum number of attempts for one call; the last one has a tight grammar."""
+"""The maximum number of attempts for one call; the last one has a tight grammar. Those that a limit
+cuts have a count of their own: they say nothing about the fit."""
 
 MOST_CUT: Final = 2_048
 """The maximum number of tokens, in one answer, of calls that a limit cut and that are generated
@@ -153,18 +154,24 @@ class _Answer:
         self._transcript = Transcript()
         self._spent = 0  # tokens of the pieces that the parser has read
         self._unread = 0  # tokens of pieces without text since then
-        self._attempt = 1
         self._rejected_at: int | None = None
-        self._cut = 0  # tokens of calls that a limit cut, and that are generated again
+        self._misfits = 0  # of the call at that position
+        self._cuts = 0  # of the first call, which alone is generated again after one
+        self._cut_tokens = 0
 
     @property
     def constraint_request(self) -> ConstraintRequest:
         return constraint_request(
             self._prompt,
             self._given.syntax,
-            again=self._attempt > 1,
-            tight=self._attempt == ATTEMPTS,
+            again=self._again,
+            tight=ATTEMPTS - 1 in (self._misfits, self._cuts),
         )
+
+    @property
+    def _again(self) -> bool:
+        """Whether a call has been rejected, and the next output takes its place."""
+        return self._rejected_at is not None
 
     @property
     def rejected(self) -> Rejected | None:
@@ -208,7 +215,7 @@ class _Answer:
         given, prompt = self._given, self._prompt
         reasoning = given.tags.tokens if given.tags is not None else ()
         shown = (*reasoning, given.syntax.opening, given.syntax.closing)
-        again = self._attempt > 1
+        again = self._again
         return CompletionRequest(
             tokens=[*given.tokens, *await self._transcript.tokens(machine)],
             max_tokens=min(self._left, given.room) - self._spent,
@@ -223,19 +230,23 @@ class _Answer:
     def drop_call(self, rejected: Rejected) -> None:
         """Go back to the first token of a rejected call; its tokens are not charged."""
         if rejected.at != self._rejected_at:
-            self._rejected_at, self._attempt = rejected.at, 1
-        if self._attempt == ATTEMPTS:
+            self._rejected_at, self._misfits = rejected.at, 0
+        if rejected.is_cut:
+            self._cuts += 1
+            self._cut_tokens += rejected.tokens
+        else:
+            self._misfits += 1
+        if self._misfits == ATTEMPTS:
             raise EngineError(
                 EngineErrorKind.UNSUPPORTED,
                 f"tools: in {ATTEMPTS} attempts this model wrote no input that fits the schema of "
                 f"'{rejected.name}' (input{rejected.why}). Ask for less in the schema.",
             )
-        self._attempt += 1
         self._spent -= rejected.tokens
         self._unread = 0
         self._transcript.cut(rejected.at)
         if self._parser is not None:
-            self._parser.demanding = self._attempt < ATTEMPTS
+            self._parser.demanding = self._misfits < ATTEMPTS - 1
             self._parser.retry()
 
     def read(self, piece: Piece) -> list[EngineEvent]:
@@ -272,9 +283,8 @@ class _Answer:
         tokens = None if self._parser is None else self._parser.unfinished_call
         if self._parser is None or tokens is None:
             return False
-        if self._attempt == ATTEMPTS or self._cut + tokens > MOST_CUT:
+        if self._cuts == ATTEMPTS - 1 or self._cut_tokens + tokens > MOST_CUT:
             return False
-        self._cut += tokens
         self._parser.reject_unfinished()
         return True
 

@@ -24,6 +24,7 @@ from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.lexing import (
     SPACE,
     CallEnd,
+    CallHead,
     JsonEnd,
     decode_call,
     find_tag,
@@ -44,13 +45,18 @@ class Rejected(msgspec.Struct, frozen=True):
     """A call whose input does not fit, or that a limit has cut.
 
     `at` is the position in the answer at which the call began, `why` names the path and the
-    keyword, and `tokens` counts the tokens that no event carries yet.
+    keyword, or is empty for a call that is cut, and `tokens` counts the tokens that no event
+    carries yet.
     """
 
     at: int
     name: str
     why: str
     tokens: int
+
+    @property
+    def is_cut(self) -> bool:
+        return not self.why
 
 
 class _Step(NamedTuple):
@@ -81,6 +87,7 @@ class AnswerParser:
         self._call_end = CallEnd("")
         self._input_end = JsonEnd()
         self._calls: set[tuple[str, str]] = set()
+        self._streamed = False
 
     @property
     def ended(self) -> bool:
@@ -94,13 +101,19 @@ class AnswerParser:
 
     @property
     def unfinished_call(self) -> int | None:
-        """The tokens of the first call of a forced answer, while it is incomplete and held."""
-        first = self._format.forced and not self._calls
-        return self._tokens if first and self.state is State.CALL else None
+        """The tokens of the first call of a forced answer, while its input is incomplete and held.
+
+        Before its input begins there is none: what has no room for a head has none for a call.
+        """
+        first = self._format.forced and not self._calls and not self._streamed
+        if not first or self.state is not State.CALL or self._named() is None:
+            return None
+        return self._tokens
 
     def reject_unfinished(self) -> None:
-        """Reject the unfinished call; its tool may be unknown."""
-        self.rejected = Rejected(self._call_at, "", "", self._tokens)
+        """Reject the unfinished call."""
+        head = self._named()
+        self.rejected = Rejected(self._call_at, head.name if head else "", "", self._tokens)
         self._enter(Sign.REJECTED_CALL)
 
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
@@ -213,6 +226,7 @@ class AnswerParser:
         if self._format.streamed:
             head = self._format.head.match(self._held, HEAD)
             if head is not None and head.name in self._format.streamed:
+                self._streamed = True
                 return _Step(head.length, Sign.STREAMED_HEAD, (ToolCallStart(head.name, 0),))
         length = self._call_end.find(self._held)
         if length is not None:
@@ -251,11 +265,16 @@ class AnswerParser:
         length = len(self._held)
         if end is FinishReason.END_TURN:
             return _Step(length, None, (TextChunk(self._format.syntax.opening + self._held, 0),))
-        head = self._format.head.match(self._held)
-        if head is None or head.name not in self._format.tools_by_name:
+        head = self._named()
+        if head is None:
             return _Step(length)
         given = self._held[head.length :]
         return _Step(length, None, (*_call_events(head.name, given[: JsonEnd().find(given)]),))
+
+    def _named(self) -> CallHead | None:
+        """Return the head of the held call, if it is whole and names a tool."""
+        head = self._format.head.match(self._held)
+        return head if head is not None and head.name in self._format.tools_by_name else None
 
     def _read_arguments(self, _: FinishReason | None) -> _Step:
         end = self._input_end.find(self._held)
