@@ -13,6 +13,7 @@ from antiphon.server.http.encodings import (
     LOOK_AHEAD,
     MOST_MEMBERS,
     STEP,
+    Inflater,
     decoded_pieces,
     inflated,
     inflated_parts,
@@ -124,6 +125,44 @@ async def test_body_that_may_fit_is_yielded_before_all_of_it_has_arrived() -> No
     first = await anext(decoding)
     assert sum(taken) == LOOK_AHEAD
     assert first + b"".join([piece async for piece in decoding]) == body
+
+
+async def test_body_in_tiny_pieces_is_held_and_inflated_in_large_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = os.urandom(200_000)
+    data = gzip.compress(body)
+
+    async def tiny() -> AsyncIterator[bytes]:
+        for at in range(0, len(data), 2):
+            yield data[at : at + 2]
+
+    fed: list[int] = []
+    feed = Inflater.feed
+
+    def counted(inflater: Inflater, piece: bytes) -> Any:
+        fed.append(len(piece))
+        return feed(inflater, piece)
+
+    monkeypatch.setattr(Inflater, "feed", counted)
+    held: list[int] = []
+    parts = decoded_pieces(tiny(), "gzip", 10 * LOOK_AHEAD, held.append)
+    assert b"".join([part async for part in parts]) == body
+    assert held == [65_536, 131_072, 196_608, len(data)]
+    # To measure it, and to read it.
+    assert fed == [65_536, 65_536, 65_536, len(data) - 196_608] * 2
+
+
+@pytest.mark.parametrize("size", [1, 1000, 65_535, 65_536, 100_000])
+async def test_body_in_pieces_of_any_size_is_yielded_whole(size: int) -> None:
+    body = os.urandom(300_000)
+    data = gzip.compress(body)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(data), size):
+            yield data[at : at + size]
+
+    assert b"".join([part async for part in decoded_pieces(pieces(), "gzip", 300_000)]) == body
 
 
 def test_body_that_inflates_to_exactly_the_limit_is_read() -> None:

@@ -70,17 +70,37 @@ async def decoded_pieces(
 
     A body whose first `LOOK_AHEAD` bytes inflate to more than `limit` is refused before any of it
     is yielded. `hold` gets the number of bytes that are kept meanwhile, and may raise. Memory
-    besides: a piece as it has arrived, and `STEP` bytes of what it inflates to.
+    besides: `LARGEST_PIECE` bytes and a piece as it has arrived, and `STEP` bytes of what these
+    inflate to.
     """
     if not _is_gzip(encoding):
         async for piece in pieces:
             yield piece
         return
     inflater = Inflater(limit)
-    async for piece in _measured(pieces, limit, hold):
+    async for piece in _measured(_joined(pieces), limit, hold):
         async for part in _in_thread(inflater.feed(piece)):
             yield part
     inflater.end()
+
+
+async def _joined(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield a body in pieces of `LARGEST_PIECE` bytes or more, but for the last one.
+
+    A caller may send a byte at a time. A thread inflates each piece, and bytes that are kept as
+    they have come take 20 times their size.
+    """
+    joined = bytearray()
+    async for piece in pieces:
+        if not joined and len(piece) >= LARGEST_PIECE:
+            yield piece
+            continue
+        joined += piece
+        if len(joined) >= LARGEST_PIECE:
+            yield bytes(joined)
+            joined.clear()
+    if joined:
+        yield bytes(joined)
 
 
 async def _measured(
