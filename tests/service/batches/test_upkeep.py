@@ -157,3 +157,24 @@ async def test_upkeep_goes_on_after_the_database_was_away(
     assert [line["event"] for line in logs] == ["batches.upkeep_waits"]
     assert away.pauses == [EVERY_S] * 3
     assert (await stored_batch(database)).expired == 2
+
+
+async def test_upkeep_goes_on_after_a_defect(database: Database) -> None:
+    faults, pauses = [ValueError()], []
+
+    async def drop_left() -> None:
+        if faults:
+            raise faults.pop()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise asyncio.CancelledError
+
+    upkeep = BatchUpkeep(database, lambda: NOON, sleep, drop_left=drop_left)
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        await upkeep.run()
+    assert [(line["event"], line["log_level"]) for line in logs] == [
+        ("batches.upkeep_failed", "error")
+    ]
+    assert pauses == [EVERY_S] * 3

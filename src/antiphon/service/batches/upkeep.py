@@ -46,13 +46,15 @@ class BatchUpkeep:
         self._log = EventLog(__name__)
 
     async def run(self) -> None:
-        """Do what is due again and again; an unusable database is tried again later."""
+        """Do what is due again and again; after an error it is tried again a minute later."""
         while True:
             await self._sleep(EVERY_S)
             try:
                 await self.once()
             except StoreError as error:
                 self._log.warning("batches.upkeep_waits", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - batches would never expire again
+                self._log.error("batches.upkeep_failed", exc_info=error)
 
     async def once(self) -> None:
         """Do all that is due now. Raises `StoreError`."""
