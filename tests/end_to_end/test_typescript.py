@@ -54,7 +54,7 @@ async def test_an_aborted_stream_stops_the_engine(tiny: Program) -> None:
         await eventually(lambda request=request: request_line(tiny, request))
         line = request_line(tiny, request)
         assert line["hung_up"]
-        assert 0 < line["output_tokens"] < 1500
+        assert 0 < line["output_tokens"] < 4000
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -3,7 +3,7 @@ import current from '@anthropic-ai/sdk';
 import old from 'sdk-old';
 import { HOW, asked } from './support.mjs';
 
-const STORY = { ...asked('Tell a long story.'), max_tokens: 1500 };
+const STORY = { ...asked('Tell a long story.'), max_tokens: 4000 };
 
 async function firstText(stream) {
   for await (const event of stream) if (event.type === 'content_block_delta') return;

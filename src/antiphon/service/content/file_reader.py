@@ -89,7 +89,11 @@ class FileChild:
 
     @property
     def sound(self) -> bool:
-        ended = self._process.returncode is not None or self._stdin.is_closing()
+        ended = (
+            self._process.returncode is not None
+            or self._stdin.is_closing()
+            or self._stdout.at_eof()
+        )
         return self._replied and not ended
 
     async def ready(self) -> None:
