@@ -1,4 +1,8 @@
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
+const YEAR_DAYS = 365.25;
+const MONTH_DAYS = YEAR_DAYS / 12;
 
 /** Return a time of the API for reading, in the zone and the language of the browser. */
 export function localTime(iso: string, locale?: string, zone?: string): string {
@@ -14,22 +18,40 @@ export function utcTime(iso: string): string {
   return `${new Date(iso).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-const STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
-  ["year", 365 * DAY_MS],
-  ["month", 30 * DAY_MS],
-  ["day", DAY_MS],
-  ["hour", 3_600_000],
-  ["minute", 60_000],
-];
-
-/** Return how long ago or ahead a time is: "3 hours ago", "in 2 days". */
-export function relativeTime(iso: string, now: number, locale = "en"): string {
-  const distance = new Date(iso).getTime() - now;
-  const format = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
-  for (const [unit, size] of STEPS) {
-    if (Math.abs(distance) >= size) return format.format(Math.trunc(distance / size), unit);
+/**
+ * Return how long ago or ahead a time is: "3 hours ago", "tomorrow", "in 30 days". From a day on,
+ * days are those of the calendar, in the zone of the browser; other units are rounded to the nearest.
+ */
+export function relativeTime(iso: string, now: number, locale = "en", zone?: string): string {
+  const then = new Date(iso).getTime();
+  const distance = then - now;
+  if (Math.abs(distance) < MINUTE_MS) return distance < 0 ? "just now" : "in less than a minute";
+  const format = new Intl.RelativeTimeFormat(locale);
+  const minutes = Math.round(distance / MINUTE_MS);
+  if (Math.abs(minutes) < 60) return format.format(minutes, "minute");
+  const hours = Math.round(distance / HOUR_MS);
+  if (Math.abs(hours) < 24) return format.format(hours, "hour");
+  const days = dayOf(then, zone) - dayOf(now, zone);
+  // Words only for days: a "next month" could be the end of this one.
+  if (Math.abs(days) < 60) {
+    return new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(days, "day");
   }
-  return distance < 0 ? "just now" : "in less than a minute";
+  const months = Math.round(days / MONTH_DAYS);
+  if (Math.abs(months) < 24) return format.format(months, "month");
+  return format.format(Math.round(days / YEAR_DAYS), "year");
+}
+
+/** Return the number of the day that a moment is on, in the zone of the browser. */
+function dayOf(moment: number, zone?: string): number {
+  const parts = new Intl.DateTimeFormat("en", {
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    ...(zone ? { timeZone: zone } : {}),
+  }).formatToParts(moment);
+  const part = (type: "year" | "month" | "day") =>
+    Number(parts.find((each) => each.type === type)?.value);
+  return Date.UTC(part("year"), part("month") - 1, part("day")) / DAY_MS;
 }
 
 /** The ranges that reports offer: the name in the address of the page, and the days. */
