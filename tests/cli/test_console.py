@@ -4,6 +4,7 @@ import webbrowser
 
 import pytest
 
+from antiphon.store.database.instance_lock import lock_data_dir
 from cli.conftest import Shell
 
 
@@ -67,3 +68,25 @@ def test_invite_of_the_command_line_has_a_link(shell: Shell) -> None:
     said = shell("invites create ada@example.org")
     assert "http://127.0.0.1:8000/console/invite#token=" in said
     assert "link" not in shell.json("invites list")[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "base"),
+    [
+        ("127.0.0.1:9351", "http://127.0.0.1:9351"),
+        ("0.0.0.0:9351", "http://127.0.0.1:9351"),
+        ("[::1]:9351", "http://[::1]:9351"),
+    ],
+)
+def test_links_have_the_address_of_the_server_that_runs(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, address: str, base: str
+) -> None:
+    with lock_data_dir(shell.data_dir, address):
+        said = shell("invites create ada@example.org")
+        assert f"{base}/console/invite#token=" in said
+        shell("users add bob@example.org Bob")
+        assert shell("console open").startswith(f"{base}/console/setup#token=")
+        monkeypatch.setenv("ANTIPHON_CONSOLE_URL", "https://claude.example.org")
+        assert shell("console open").startswith("https://claude.example.org/console/")
+    monkeypatch.delenv("ANTIPHON_CONSOLE_URL")
+    assert shell("console open").startswith("http://127.0.0.1:8000/console/")

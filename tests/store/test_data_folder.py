@@ -23,7 +23,11 @@ from antiphon.store.data_folder import (
 )
 from antiphon.store.database.database import open_database, server_database_name
 from antiphon.store.database.errors import StoreError
-from antiphon.store.database.instance_lock import OccupiedError, lock_data_dir
+from antiphon.store.database.instance_lock import (
+    OccupiedError,
+    lock_data_dir,
+    serving_address,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -245,3 +249,23 @@ async def test_lock_file_that_cannot_be_read_names_nobody(content: str, tmp_path
         (tmp_path / "server.lock").write_bytes(content.encode(errors="surrogateescape"))
         with pytest.raises(OccupiedError, match="another server uses the data folder"):
             await lock_once(tmp_path)
+
+
+def test_address_of_a_server_is_known_while_it_runs(tmp_path: Path) -> None:
+    assert serving_address(tmp_path) is None
+    with lock_data_dir(tmp_path, "127.0.0.1:9351"):
+        assert serving_address(tmp_path) == "127.0.0.1:9351"
+    # The file still names this process, which runs, but holds no lock.
+    assert "9351" in (tmp_path / "server.lock").read_text()
+    assert serving_address(tmp_path) is None
+    with lock_data_dir(tmp_path):
+        assert serving_address(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["nonsense", f"{2**22 + 1} [::1]:9351\n", f"{10**30} a:1\n", "1 a:b\n"]
+)
+def test_what_names_no_running_process_has_no_address(content: str, tmp_path: Path) -> None:
+    with lock_data_dir(tmp_path):
+        (tmp_path / "server.lock").write_text(content)
+        assert serving_address(tmp_path) is None

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.command import CommandError, actions_of, add_command
-from antiphon.cli.links import console_base
+from antiphon.cli.links import console_base, running_console_base
 from antiphon.cli.output import hint, say_json, say_unchanged
 from antiphon.core.pagination import EVERYTHING
 from antiphon.settings import Settings
@@ -27,8 +27,8 @@ def add_to(family: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--url",
         metavar="URL",
-        help="where the browser finds the server; default: console.url of the settings, or their "
-        "host and port",
+        help="where the browser finds the server; default: console.url of the settings, or the "
+        "address of the server that runs on the data folder",
     )
     command.add_argument(
         "--browser",
@@ -66,7 +66,7 @@ def _open(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _base(url: str | None, settings: Settings) -> str:
     if url is None:
-        return console_base(settings)
+        return running_console_base(settings)
     if not url.startswith(("http://", "https://")):
         raise CommandError("--url: an address begins with http:// or https://")
     return console_base(replace(settings, console=replace(settings.console, url=url)))

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.links import console_base
+from antiphon.cli.links import running_console_base
 from antiphon.cli.output import day, print_change
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.pagination import EVERYTHING
@@ -76,7 +76,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
     params = checked(CreateInviteParams, email=arguments.email, role=arguments.role)
-    base_url = console_base(settings) if settings.console.enabled else None
+    base_url = running_console_base(settings) if settings.console.enabled else None
     made = open_session(
         settings,
         lambda session: session.administration.people.send_invite(COMMAND_LINE, params, base_url),

@@ -100,13 +100,54 @@ def _take(descriptor: int, data_dir: Path, address: str) -> None:
         raise unusable(data_dir, error) from error
 
 
+def serving_address(data_dir: Path) -> str | None:
+    """Return the address of the server that holds the lock of a data folder: `host:port`.
+
+    `None` if there is none, or if it is not known.
+    """
+    try:
+        descriptor = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        process, address = _named(descriptor)
+        # A server that starts in the moment of the look at the lock would find it held. So there
+        # is none at what a server has left that is gone.
+        if not re.fullmatch(r".+:\d{1,5}", address) or not _is_running(int(process)):
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return address
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
 def _holder(descriptor: int) -> str:
     """Read who holds the lock; empty for a file of an earlier release."""
+    process, address = _named(descriptor)
+    if not process:
+        return ""
+    return f"process {process}" + (f" on {address}" if address else "")
+
+
+def _named(descriptor: int) -> tuple[str, str]:
+    """Read the process and the address that a locked file names; both are empty without them."""
     text = os.pread(descriptor, 512, 0).decode(errors="replace")
     found = re.fullmatch(r"(\d+) ([!-~]*)\n", text)
-    if found is None:
-        return ""
-    return f"process {found[1]}" + (f" on {found[2]}" if found[2] else "")
+    return ("", "") if found is None else (found[1], found[2])
 
 
 def _occupied(data_dir: Path, holder: str) -> OccupiedError:
