@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bodyOf, callsOf, countBodyOf, type Fields, jsonFault } from "../src/rules/playground.ts";
+import {
+  askedOf,
+  bodyOf,
+  callsOf,
+  countBodyOf,
+  type Fields,
+  jsonFault,
+  type Turn,
+} from "../src/rules/playground.ts";
 
 const FIELDS: Fields = {
   model: "m",
@@ -53,4 +61,13 @@ test("only the calls of the last answer wait for results", () => {
   ]);
   assert.deepEqual(callsOf({ role: "user", content: [call] }), []);
   assert.deepEqual(callsOf(undefined), []);
+});
+
+test("an answer at the end of a conversation is no part of its request", () => {
+  const first: Turn = { role: "user", content: "Hi" };
+  const answer: Turn = { role: "assistant", content: "Hello." };
+  assert.deepEqual(askedOf([]), []);
+  assert.deepEqual(askedOf([answer]), []);
+  assert.deepEqual(askedOf([first, answer]), [first]);
+  assert.deepEqual(askedOf([first, answer, first]), [first, answer, first]);
 });

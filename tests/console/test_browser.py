@@ -157,7 +157,10 @@ def test_playground_streams_and_shows_the_request_as_code(page: Page) -> None:
     )
     page.get_by_role("button", name="Show as code").click()
     page.get_by_role("tab", name="Python").click()
-    expect(page.get_by_label("the Python", exact=True)).to_contain_text("client.messages.stream(")
+    code = page.get_by_label("the Python", exact=True)
+    expect(code).to_contain_text("client.messages.stream(")
+    expect(code).to_contain_text("Count")
+    expect(code).not_to_contain_text("One two three")
 
 
 def test_refused_request_of_the_playground_keeps_what_was_typed(page: Page) -> None:

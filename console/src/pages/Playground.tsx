@@ -4,7 +4,14 @@ import { type KeyboardEvent, useState } from "react";
 import { useModels } from "../api/queries.ts";
 import { asContent } from "../rules/answer.ts";
 import { baseUrl } from "../rules/origins.ts";
-import { bodyOf, callsOf, type Fields, jsonFault, type Turn } from "../rules/playground.ts";
+import {
+  askedOf,
+  bodyOf,
+  callsOf,
+  type Fields,
+  jsonFault,
+  type Turn,
+} from "../rules/playground.ts";
 import { type Body, type Language, snippet } from "../rules/snippets.ts";
 import { useSession } from "../session.tsx";
 import { ErrorNotice, Loaded } from "../ui/notices.tsx";
@@ -154,7 +161,7 @@ function Conversation({
         onWorkspace={onWorkspace}
         messages={next}
       />
-      {asCode && <AsCode body={bodyOf(fields, next)} onClose={code.close} />}
+      {asCode && <AsCode body={bodyOf(fields, askedOf(next))} onClose={code.close} />}
     </div>
   );
 }

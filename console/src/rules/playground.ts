@@ -71,6 +71,11 @@ export function countBodyOf(body: Body): Body {
   return Object.fromEntries(Object.entries(body).filter(([name]) => COUNTED.includes(name)));
 }
 
+/** Return the turns that a request sends: without an answer at their end. */
+export function askedOf(turns: readonly Turn[]): readonly Turn[] {
+  return turns.slice(0, turns.findLastIndex((turn) => turn.role === "user") + 1);
+}
+
 /** Return the calls of tools in a turn, which wait for their results. */
 export function callsOf(turn: Turn | undefined): { id: string; name: string; input: unknown }[] {
   if (turn?.role !== "assistant" || typeof turn.content === "string") return [];
