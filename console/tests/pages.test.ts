@@ -2,13 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { differences, inWords } from "../src/rules/audit.ts";
 import { batchProgress, requestsOf } from "../src/rules/batches.ts";
-import { tools } from "../src/rules/connections.ts";
+import { type Sized, tools } from "../src/rules/connections.ts";
 import { encodePath } from "../src/rules/groups.ts";
 import { scopeName, usedPart } from "../src/rules/limits.ts";
 import { roleName } from "../src/rules/roles.ts";
 
+const MODEL = { id: "m", max_input_tokens: null, max_tokens: null };
+
 test("each tool gets the base URL in the form that it completes", () => {
-  const texts = Object.fromEntries(tools("http://a:1", "k", "m").map(({ id, text }) => [id, text]));
+  const texts = Object.fromEntries(
+    tools("http://a:1", "k", MODEL).map(({ id, text }) => [id, text]),
+  );
   for (const id of ["python", "typescript", "claude-code", "vscode", "zed"]) {
     assert.match(texts[id] ?? "", /http:\/\/a:1/);
     assert.doesNotMatch(texts[id] ?? "", /http:\/\/a:1\/v1/);
@@ -18,9 +22,20 @@ test("each tool gets the base URL in the form that it completes", () => {
 });
 
 test("what is JSON to copy is JSON, whatever a model is called", () => {
-  for (const { id, text } of tools("http://a", 'k"\\', 'm"')) {
+  for (const { id, text } of tools("http://a", 'k"\\', { ...MODEL, id: 'm"' })) {
     if (["vscode", "zed", "opencode"].includes(id)) JSON.parse(text);
   }
+});
+
+test("Zed gets the sizes that the model tells", () => {
+  const sizes = (model: Sized) => {
+    const text = tools("http://a", "k", model).find(({ id }) => id === "zed")?.text ?? "";
+    const [only] = JSON.parse(text).language_models.anthropic.available_models;
+    return [only.max_tokens, only.max_output_tokens];
+  };
+  const told = { id: "m", max_input_tokens: 8192, max_tokens: 4096 };
+  assert.deepEqual(sizes(told), [8192, 4096]);
+  assert.deepEqual(sizes(MODEL), [32768, undefined]);
 });
 
 test("a batch without open requests is done", () => {

@@ -1,6 +1,7 @@
 import { PasswordInput, Select, Stack } from "@mantine/core";
 import { useState } from "react";
 import { useModels } from "../api/queries.ts";
+import { NO_MODEL } from "../rules/connections.ts";
 import { Connections } from "../ui/Connections.tsx";
 import { Loaded } from "../ui/notices.tsx";
 import { Head } from "../ui/parts.tsx";
@@ -18,7 +19,7 @@ export function Connect() {
       </Head>
       <Loaded query={models} what="the models">
         {(found) => {
-          const model = chosen ?? found[0]?.id ?? "";
+          const model = found.find(({ id }) => id === chosen) ?? found[0] ?? NO_MODEL;
           return (
             <Stack maw={820}>
               <div className="filters fields">
@@ -34,7 +35,7 @@ export function Connect() {
                   label="Model"
                   allowDeselect={false}
                   data={found.map(({ id, display_name }) => ({ value: id, label: display_name }))}
-                  value={model}
+                  value={model.id}
                   onChange={setChosen}
                 />
               </div>

@@ -1,5 +1,6 @@
 // What to copy so that a tool uses this server. With a slash and `/v1` only where the tool adds none.
 
+import type { Model } from "../api/types.ts";
 import { shellWord } from "./snippets.ts";
 
 export interface Tool {
@@ -13,8 +14,18 @@ export interface Tool {
 /** What stands for a key that is not known. */
 export const NO_KEY = "sk-antiphon-…";
 
+/** A model with its sizes in tokens: of its context window, and of its longest answer. */
+export type Sized = Pick<Model, "id" | "max_input_tokens" | "max_tokens">;
+
+/** What stands for a model where the server has none. */
+export const NO_MODEL: Sized = { id: "claude-local", max_input_tokens: null, max_tokens: null };
+
+/** What stands for the context window of a model that does not tell it; Zed wants a number. */
+const USUAL_CONTEXT = 32_768;
+
 /** Return what to copy for each tool, with the key filled in. */
-export function tools(baseUrl: string, key: string, model: string): Tool[] {
+export function tools(baseUrl: string, key: string, sized: Sized): Tool[] {
+  const model = sized.id;
   const url = JSON.stringify(baseUrl);
   const versioned = JSON.stringify(`${baseUrl}/v1`);
   const secret = JSON.stringify(key);
@@ -97,7 +108,15 @@ export function tools(baseUrl: string, key: string, model: string): Tool[] {
           language_models: {
             anthropic: {
               api_url: baseUrl,
-              available_models: [{ name: model, display_name: model, max_tokens: 32_768 }],
+              available_models: [
+                {
+                  name: model,
+                  display_name: model,
+                  // Zed's name of the context window.
+                  max_tokens: sized.max_input_tokens ?? USUAL_CONTEXT,
+                  ...(sized.max_tokens === null ? {} : { max_output_tokens: sized.max_tokens }),
+                },
+              ],
             },
           },
         },

@@ -1,10 +1,10 @@
 import { Tabs, Text } from "@mantine/core";
-import { NO_KEY, tools } from "../rules/connections.ts";
+import { NO_KEY, type Sized, tools } from "../rules/connections.ts";
 import { baseUrl } from "../rules/origins.ts";
 import { Lines } from "./parts.tsx";
 
 /** What to copy for each tool. */
-export function Connections({ secret, model }: { secret: string; model: string }) {
+export function Connections({ secret, model }: { secret: string; model: Sized }) {
   const all = tools(baseUrl(), secret.trim() || NO_KEY, model);
   return (
     <Tabs defaultValue={all[0]?.id ?? null} keepMounted={false}>

@@ -1,6 +1,7 @@
 import { Alert, Button, Code, Group, Stack, Text } from "@mantine/core";
 import { useModels } from "../../api/queries.ts";
 import type { KeyWithSecret } from "../../api/types.ts";
+import { NO_MODEL } from "../../rules/connections.ts";
 import { Connections } from "../../ui/Connections.tsx";
 import { ErrorNotice } from "../../ui/notices.tsx";
 import { Copy } from "../../ui/parts.tsx";
@@ -47,7 +48,7 @@ export function Secret({
             <Copy text={made.secret} label="Copy the key" />
           </Group>
         </div>
-        <Connections secret={made.secret} model={models?.[0]?.id ?? "claude-local"} />
+        <Connections secret={made.secret} model={models?.[0] ?? NO_MODEL} />
         <Button onClick={onClose}>I have copied it</Button>
       </Stack>
     </Window>
