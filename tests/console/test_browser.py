@@ -112,8 +112,6 @@ def test_batch_is_watched_to_its_end_and_its_results_are_saved(
                 for number in range(3)
             ]
         )
-    # With it, the browser would ask where to, in a window that no test can reach.
-    page.add_init_script("delete window.showSaveFilePicker")
     page.goto("/console/batches")
     row = page.get_by_role("row").filter(has_text=batch.id)
     expect(row).to_contain_text("Ended", timeout=30_000)

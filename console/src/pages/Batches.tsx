@@ -133,8 +133,8 @@ function BatchMenu({ batch, workspace }: { batch: Batch; workspace: string | und
   const queries = useQueryClient();
   const path = `${PATH}/${batch.id}`;
   const download = useMutation({
-    mutationFn: async () =>
-      saveStream(`${batch.id}.jsonl`, await send("GET", `${path}/results`, { workspace })),
+    mutationFn: () =>
+      saveStream(`${batch.id}.jsonl`, () => send("GET", `${path}/results`, { workspace })),
     onError: () => queries.invalidateQueries({ queryKey: ["batches"] }),
   });
   const ended = batch.processing_status === "ended";
