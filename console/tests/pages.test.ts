@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { differences, inWords } from "../src/rules/audit.ts";
-import { batchProgress, requestsOf } from "../src/rules/batches.ts";
+import { batchProgress, outcomesOf, requestsOf } from "../src/rules/batches.ts";
 import { type Sized, tools } from "../src/rules/connections.ts";
 import { encodePath } from "../src/rules/groups.ts";
 import { scopeName, usedPart } from "../src/rules/limits.ts";
@@ -43,6 +43,13 @@ test("a batch without open requests is done", () => {
   assert.equal(requestsOf({ request_counts: counts }), 4);
   assert.equal(batchProgress({ request_counts: counts }), 0.75);
   assert.equal(batchProgress({ request_counts: { ...counts, processing: 0 } }), 1);
+});
+
+test("a batch tells how its requests ended, without what did not happen", () => {
+  const none = { processing: 5, succeeded: 0, errored: 0, canceled: 0, expired: 0 };
+  assert.equal(outcomesOf({ request_counts: none }), "");
+  const some = { ...none, succeeded: 1200, canceled: 1 };
+  assert.equal(outcomesOf({ request_counts: some }), "1,200 succeeded, 1 canceled");
 });
 
 test("what is spent and what is held use up a limit", () => {

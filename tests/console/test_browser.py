@@ -116,6 +116,13 @@ def test_batch_is_watched_to_its_end_and_its_results_are_saved(
     row = page.get_by_role("row").filter(has_text=batch.id)
     expect(row).to_contain_text("Ended", timeout=30_000)
     expect(row).to_contain_text("100 %")
+    expect(row).to_contain_text("3 succeeded")
+    table = page.get_by_label("Batches", exact=True)
+    assert table.evaluate("table => table.scrollWidth - table.clientWidth") == 0
+    actions = page.get_by_role("button", name=f"Actions for {batch.id}")
+    page.set_viewport_size(PHONE)
+    expect(actions).to_be_in_viewport(ratio=1)
+    page.set_viewport_size(DESK)
     page.get_by_role("button", name=f"Actions for {batch.id}").click()
     with page.expect_download() as saved:
         page.get_by_role("menuitem", name="Download the results").click()

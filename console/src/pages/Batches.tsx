@@ -4,7 +4,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask, send } from "../api/client.ts";
 import type { Batch, Listing } from "../api/types.ts";
-import { batchProgress, requestsOf } from "../rules/batches.ts";
+import { batchProgress, outcomesOf, requestsOf } from "../rules/batches.ts";
 import { batchesSearch } from "../rules/searches.ts";
 import { useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
@@ -93,16 +93,17 @@ function BatchTable({ page, workspace }: { page: Listing<Batch>; workspace: stri
     },
     { title: "Progress", cell: (batch) => <BatchProgress batch={batch} /> },
     { title: "Requests", cell: (batch) => `${requestsOf(batch)}`, number: true },
-    { title: "Succeeded", cell: (batch) => `${batch.request_counts.succeeded}`, number: true },
-    { title: "Errored", cell: (batch) => `${batch.request_counts.errored}`, number: true },
-    { title: "Canceled", cell: (batch) => `${batch.request_counts.canceled}`, number: true },
-    { title: "Expired", cell: (batch) => `${batch.request_counts.expired}`, number: true },
+    { title: "Results", cell: (batch) => outcomesOf(batch) || "–", lines: true },
     { title: "Created", cell: (batch) => <Time at={batch.created_at} relative /> },
     {
       title: "Ended",
       cell: (batch) => (batch.ended_at ? <Time at={batch.ended_at} relative /> : "–"),
     },
-    { title: "Actions", cell: (batch) => <BatchMenu batch={batch} workspace={workspace} /> },
+    {
+      title: "Actions",
+      stays: true,
+      cell: (batch) => <BatchMenu batch={batch} workspace={workspace} />,
+    },
   ];
   return (
     <>
@@ -122,7 +123,7 @@ function BatchProgress({ batch }: { batch: Batch }) {
   const done = batchProgress(batch);
   return (
     <Group gap="xs" wrap="nowrap">
-      <Progress value={done * 100} w={96} color="indigo" aria-label={`Progress of ${batch.id}`} />
+      <Progress value={done * 100} w={56} color="indigo" aria-label={`Progress of ${batch.id}`} />
       <Text size="sm">{Math.floor(done * 100)} %</Text>
     </Group>
   );

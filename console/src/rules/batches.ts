@@ -10,3 +10,10 @@ export function batchProgress(batch: Pick<Batch, "request_counts">): number {
   const all = requestsOf(batch);
   return all ? (all - batch.request_counts.processing) / all : 1;
 }
+
+/** Return how many requests of a batch ended in each way, in words; empty while none has. */
+export function outcomesOf({ request_counts: counts }: Pick<Batch, "request_counts">): string {
+  const ways = ["succeeded", "errored", "canceled", "expired"] as const;
+  const told = ways.filter((way) => counts[way] > 0);
+  return told.map((way) => `${counts[way].toLocaleString("en")} ${way}`).join(", ");
+}

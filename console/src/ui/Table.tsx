@@ -7,6 +7,10 @@ export interface Column<Row> {
   number?: boolean;
   /** May break into lines. */
   wide?: boolean;
+  /** May break between words. */
+  lines?: boolean;
+  /** Stays in sight where the table is wider than its place. */
+  stays?: boolean;
   /** A sum below the column. */
   foot?: ReactNode;
 }
@@ -23,8 +27,8 @@ export function Table<Row>({
   rows: readonly Row[];
   keyOf: (row: Row) => string;
 }) {
-  const style = (column: Column<Row>) =>
-    column.number ? "number" : column.wide ? "wide" : undefined;
+  const style = ({ number, wide, lines, stays }: Column<Row>) =>
+    number ? "number" : wide ? "wide" : lines ? "lines" : stays ? "stays" : undefined;
   const footed = columns.some((column) => column.foot !== undefined);
   return (
     <section className="scroll" tabIndex={0} aria-label={caption}>
