@@ -175,12 +175,15 @@ def test_refused_request_of_the_playground_keeps_what_was_typed(page: Page) -> N
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text(re.compile(r"req_\w+"))
     expect(page.get_by_label("Your message")).to_have_value("Please be overloaded")
+    expect(page.get_by_test_id("meter")).to_have_count(0)
 
 
 def test_stopped_answer_ends_the_request(page: Page, program: Program) -> None:
     page.goto("/console/playground")
     page.get_by_label("Your message").fill("be slow")
     page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_text("Input 0 tokens")).to_have_count(0)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Show as code")).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)

@@ -9,12 +9,15 @@ export function Meter({ progress, busy }: { progress: Progress; busy: boolean })
   const seconds = firstTokenMs === null ? 0 : (elapsedMs - firstTokenMs) / 1000;
   const read = usage.cache_read_input_tokens;
   const written = usage.cache_creation_input_tokens;
+  const input = usage.input_tokens + read + written;
+  // Before its first event, and of a refused request, an answer tells nothing.
+  if (input === 0 && !told) return null;
   return (
     <p className="meter" aria-live={busy ? "off" : "polite"} data-testid="meter">
-      <span>Input {usage.input_tokens + read + written} tokens</span>
+      <span>Input {input} tokens</span>
       {read > 0 && <span>{read} of them from the cache</span>}
       {written > 0 && <span>{written} of them into the cache</span>}
-      <span>Output {output} tokens</span>
+      {(told || pieces > 0) && <span>Output {output} tokens</span>}
       {firstTokenMs !== null && <span>First token after {Math.round(firstTokenMs)} ms</span>}
       {told && seconds > 0 && <span>{(usage.output_tokens / seconds).toFixed(1)} tokens/s</span>}
       {answer.stopReason && <span>Ended with {answer.stopReason}</span>}
