@@ -170,7 +170,7 @@ def _filters(arguments: argparse.Namespace) -> str:
 
 
 def _revoke(arguments: argparse.Namespace, settings: Settings) -> int:
-    question = "It cannot be enabled again. Revoke"
+    question = "Revoke the key {name} for good?"
     return _update(arguments, settings, "is revoked", question, status="archived")
 
 
@@ -193,13 +193,16 @@ def _update(
     question: str | None = None,
     **changes: str,
 ) -> int:
-    """Change a key; with a `question`, after it was confirmed. It is told with its old name."""
+    """Change a key; with a `question`, after it was confirmed. It is told with its old name.
+
+    In a question, `{name}` stands for the name.
+    """
     params = checked(UpdateKeyParams, **changes)
 
     async def update(session: AdminSession) -> tuple[KeyInfo, KeyInfo]:
         found = await session.key(arguments.key)
         if question is not None:
-            confirm(arguments, f"{question} {_title(found)}?")
+            confirm(arguments, question.format(name=found.name))
         return found, await session.administration.keys.update(COMMAND_LINE, found.id, params)
 
     before, key = open_session(settings, update)
