@@ -19,6 +19,16 @@ def test_invite_is_deleted_by_its_address(shell: Shell) -> None:
     assert shell.json("invites list") == []
 
 
+def test_empty_list_of_users_tells_of_the_console_where_it_is_on(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = shell("users list")
+    assert "`antiphon console open` prints a link" in said
+    assert max(map(len, said.splitlines())) <= 80
+    monkeypatch.setenv("ANTIPHON_CONSOLE_ENABLED", "false")
+    assert "console open" not in shell("users list")
+
+
 def test_command_line_makes_and_removes_admins(shell: Shell) -> None:
     assert "no users yet" in shell("users list")
     assert shell.json("users add ada@example.org Ada --role admin")["role"] == "admin"

@@ -55,11 +55,18 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         users,
         row,
         TableForm(
-            empty="There are no users yet: `antiphon users add EMAIL NAME` adds one.",
+            empty=_empty(settings),
             texts=("email", "name"),
             least_useful=("added", "id", "role"),
         ),
     )
+
+
+def _empty(settings: Settings) -> str:
+    said = "There are no users yet: `antiphon users add EMAIL NAME` adds one."
+    if settings.console.enabled:
+        said += "\n`antiphon console open` prints a link that makes the first administrator."
+    return said
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
