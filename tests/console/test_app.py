@@ -4,7 +4,9 @@ Node's own test runner says what of `console/tests` fails.
 """
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,3 +105,24 @@ def test_every_file_is_packed_in_both_codings(built: Path) -> None:
         if path.stat().st_size > 200:
             assert path.with_name(f"{path.name}.br").is_file()
             assert path.with_name(f"{path.name}.gz").is_file()
+
+
+def test_first_build_of_a_checkout_logs_no_error(tmp_path: Path) -> None:
+    """It fetches Node.js, which is not there yet."""
+    python, uv = tmp_path / ".venv/bin/python", tmp_path / "bin/uv"
+    lines = {
+        python: [
+            'if [ "$1" = -c ]; then echo Traceback >&2; exit 1; fi',
+            'if [ "$1" = console/build.py ]; then echo built; fi',
+        ],
+        uv: ['[ "$1 $2" = "pip install" ] && echo fetched'],
+    }
+    for program, text in lines.items():
+        program.parent.mkdir(parents=True)
+        program.write_text("\n".join(["#!/bin/sh", *text, ""]), encoding="utf-8")
+        program.chmod(0o755)
+    environ = {"PATH": f"{uv.parent}:{os.environ['PATH']}"}
+    script = SOURCES.parent / "scripts/console"
+    subprocess.run([script], cwd=tmp_path, env=environ, check=True, timeout=60)
+    log = (tmp_path / ".cache/console.log").read_text(encoding="utf-8")
+    assert log.splitlines() == ["fetched", "built"]
