@@ -1,9 +1,10 @@
 import asyncio
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from antiphon.service.background import background
+from antiphon.service.background import background, repeated
 from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
@@ -67,3 +68,28 @@ async def test_failure_of_background_work_is_logged_and_the_rest_goes_on() -> No
     assert [(line["event"], line["work"], line["fault"]) for line in logs] == [
         ("work stopped", "sums", "ZeroDivisionError")
     ]
+
+
+async def test_repeated_work_is_done_again_and_again_and_once_more_at_the_end() -> None:
+    done = 0
+    thrice = anyio.Event()
+
+    async def work() -> None:
+        nonlocal done
+        await anyio.lowlevel.checkpoint()
+        done += 1
+        if done == 3:
+            thrice.set()
+
+    async def until_cancelled() -> None:
+        async with repeated("writing", work, every_s=0.001):
+            await anyio.sleep_forever()
+
+    task = asyncio.create_task(until_cancelled())
+    with anyio.fail_after(30):
+        await thrice.wait()
+        before = done
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert done == before + 1

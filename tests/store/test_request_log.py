@@ -31,6 +31,7 @@ from antiphon.store.request_log import (
 from antiphon.store.rollups import forget_rollups, stored_width
 from support.examples import examples
 from support.ledger import NOON
+from support.plans import note_plans
 
 pytestmark = pytest.mark.anyio
 
@@ -227,20 +228,9 @@ async def test_pages_are_all_that_match_newest_first(
 async def test_page_is_found_by_an_index_and_not_sorted(
     database: Database, filters: Mapping[str, Any], index: str
 ) -> None:
-    plans: list[str] = []
     async with database.write() as connection:
         await add_requests(connection, [a_record(number) for number in range(9)])
-        execute = connection.execute
-
-        async def explained(statement: Any, *more: Any) -> Any:
-            compiled = statement.compile(
-                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
-            )
-            plan = await execute(text(f"EXPLAIN QUERY PLAN {compiled}"))
-            plans.append("; ".join(row[3] for row in plan.all()))
-            return await execute(statement, *more)
-
-        connection.execute = explained  # type: ignore[method-assign]
+        plans = note_plans(connection)
         after = (await list_requests(connection, RequestQuery(2))).following
         plans.clear()
         await list_requests(connection, RequestQuery(2, after=after, filters=filters))

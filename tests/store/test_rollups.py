@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.rollups import DAY, HOUR, KEPT_FOR, MINUTE, WIDTHS, begin_of
@@ -33,6 +33,7 @@ from support.ledger import (
     moments,
     rewrite,
 )
+from support.plans import note_plans
 
 pytestmark = pytest.mark.anyio
 
@@ -204,20 +205,9 @@ async def test_processes_that_add_at_once_add_up(opened: OpenDatabase, database:
 async def test_sums_without_groups_are_read_in_the_order_of_their_moments(
     database: Database,
 ) -> None:
-    plans: list[str] = []
     async with database.write() as connection:
         await add_entries(connection, [an_entry(number) for number in range(3)])
-        execute = connection.execute
-
-        async def explained(statement: Any, *more: Any) -> Any:
-            compiled = statement.compile(
-                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
-            )
-            plan = await execute(text(f"EXPLAIN QUERY PLAN {compiled}"))
-            plans.append("; ".join(row[3] for row in plan.all()))
-            return await execute(statement, *more)
-
-        connection.execute = explained  # type: ignore[method-assign]
+        plans = note_plans(connection)
         await sums(connection, query(width=MINUTE, start=NOON, end=NOON + DAY), ["requests"])
     *_, plan = plans
     assert plan == "SEARCH usage_rollups USING PRIMARY KEY (width=? AND start>? AND start<?)"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from antiphon.server.app import ORGANIZATIONS_PATH
 from antiphon.service.console.console import Console
 from support.browser import ADA, PASSWORD, Browser, token_of
 from support.organization import Organization
@@ -42,3 +43,29 @@ async def member(
     answer = await browser.post("/v1/console/invites/accept", body)
     assert answer.status == 200, answer.json
     return browser, answer.json["user"]["id"]
+
+
+async def get(browser: Browser, path: str) -> Any:
+    """Return what the Admin API answers a browser."""
+    answer = await browser.get(ORGANIZATIONS_PATH + path)
+    assert answer.status == 200, answer.json
+    return answer.json
+
+
+async def post(browser: Browser, path: str, body: Any = None) -> Any:
+    """Return what the Admin API answers a browser that changes something."""
+    answer = await browser.post(ORGANIZATIONS_PATH + path, body)
+    assert answer.status == 200, answer.json
+    return answer.json
+
+
+async def join(org: Organization, user_id: str, workspace: str, role: str) -> None:
+    """Make a user a member of a workspace."""
+    body = {"user_id": user_id, "workspace_role": role}
+    await org.post(f"/workspaces/{workspace}/members", body)
+
+
+async def key_in(org: Organization, workspace: str, **more: Any) -> Any:
+    """Create a key of nobody in a workspace."""
+    scope = {"type": "workspace", "workspace_id": workspace}
+    return await org.post("/api_keys", {"name": "theirs", "scope": scope, **more})

@@ -1,7 +1,7 @@
 """The current accounts in memory: requests need no query of the database."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -9,7 +9,7 @@ import anyio
 
 from antiphon.core.ids import ID_ENTROPY, organization_id, workspace_id
 from antiphon.logs import EventLog
-from antiphon.service.background import background
+from antiphon.service.background import repeated
 from antiphon.store.accounts import note_use
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.connection import AsyncConnection
@@ -154,26 +154,15 @@ class LastUses(Generic[K]):
             self._uses = {**uses, **self._uses}
             raise
 
-    async def _keep_writing(self) -> None:
-        while True:
-            await anyio.sleep(WRITE_EVERY_S)
-            await self._try_to_write()
-
     async def _try_to_write(self) -> None:
         try:
             await self.write()
         except StoreError as error:
             self._log.warning(f"uses of {self._things} not written", reason=str(error))
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[None]:
+    def writing(self) -> AbstractAsyncContextManager[None]:
         """Write the uses regularly, and at the end of the block."""
-        try:
-            async with background(f"antiphon-{self._things}-uses", self._keep_writing):
-                yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._try_to_write()
+        return repeated(f"antiphon-{self._things}-uses", self._try_to_write, WRITE_EVERY_S)
 
 
 class KeyUsage(LastUses[str]):

@@ -1,7 +1,7 @@
 """Work in the background: tasks for the length of a block, and threads for large bodies."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -31,6 +31,25 @@ async def background(
         yield
     finally:
         await cancelled_once(*tasks)
+
+
+@asynccontextmanager
+async def repeated(
+    name: str, work: Callable[[], Awaitable[None]], every_s: float
+) -> AsyncGenerator[None]:
+    """Do some work regularly, and once more at the end of the block, which waits for it."""
+
+    async def repeat() -> None:
+        while True:
+            await anyio.sleep(every_s)
+            await work()
+
+    try:
+        async with background(name, repeat):
+            yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await work()
 
 
 async def cancelled_once(*tasks: asyncio.Task[Any]) -> None:

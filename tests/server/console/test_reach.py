@@ -7,8 +7,8 @@ import pytest
 from antiphon.server.app import ORGANIZATIONS_PATH
 from support.asgi import HELLO
 from support.browser import Browser
-from support.console import member, set_up
-from support.organization import Organization, StartOrganization
+from support.console import get, join, key_in, member, post, set_up
+from support.organization import StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -18,36 +18,14 @@ PRICED = "claude-opus-5-5"
 DENIED = (403, "permission_error")
 
 
-async def get(browser: Browser, path: str) -> Any:
-    answer = await browser.get(ORGANIZATIONS_PATH + path)
-    assert answer.status == 200, answer.json
-    return answer.json
-
-
-async def post(browser: Browser, path: str, body: Any = None) -> Any:
-    answer = await browser.post(ORGANIZATIONS_PATH + path, body)
-    assert answer.status == 200, answer.json
-    return answer.json
-
-
 async def refused(browser: Browser, path: str, body: Any = None) -> tuple[int, str]:
     answer = await browser.post(ORGANIZATIONS_PATH + path, body)
     status, kind, _ = answer.error
     return status, kind
 
 
-async def join(org: Organization, user_id: str, workspace: str, role: str) -> None:
-    body = {"user_id": user_id, "workspace_role": role}
-    await org.post(f"/workspaces/{workspace}/members", body)
-
-
 def ids(listing: Any) -> set[str]:
     return {one["id"] for one in listing["data"]}
-
-
-async def key_in(org: Organization, workspace: str, **more: Any) -> Any:
-    scope = {"type": "workspace", "workspace_id": workspace}
-    return await org.post("/api_keys", {"name": "theirs", "scope": scope, **more})
 
 
 async def test_developer_sees_and_changes_own_keys_in_own_workspaces(

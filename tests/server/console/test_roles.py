@@ -1,7 +1,5 @@
 """What a signed-in user may do: as the role permits, at the endpoints that keys call."""
 
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 
@@ -11,35 +9,13 @@ from antiphon.store.console import list_sessions
 from antiphon.store.database.batch_tables import message_batches
 from support.asgi import HELLO
 from support.browser import Browser
-from support.console import console_of, member, set_up
-from support.organization import Organization, StartOrganization
+from support.console import console_of, get, join, key_in, member, post, set_up
+from support.organization import StartOrganization
 
 pytestmark = pytest.mark.anyio
 
 SESSION = "/v1/console/session"
 DENIED = (403, "permission_error")
-
-
-async def get(browser: Browser, path: str) -> Any:
-    answer = await browser.get(ORGANIZATIONS_PATH + path)
-    assert answer.status == 200, answer.json
-    return answer.json
-
-
-async def post(browser: Browser, path: str, body: Any = None) -> Any:
-    answer = await browser.post(ORGANIZATIONS_PATH + path, body)
-    assert answer.status == 200, answer.json
-    return answer.json
-
-
-async def join(org: Organization, user_id: str, workspace: str, role: str) -> None:
-    body = {"user_id": user_id, "workspace_role": role}
-    await org.post(f"/workspaces/{workspace}/members", body)
-
-
-async def key_in(org: Organization, workspace: str, **more: Any) -> Any:
-    scope = {"type": "workspace", "workspace_id": workspace}
-    return await org.post("/api_keys", {"name": "theirs", "scope": scope, **more})
 
 
 async def test_every_route_for_keys_names_a_permission(organization: StartOrganization) -> None:

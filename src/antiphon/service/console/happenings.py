@@ -1,16 +1,14 @@
 """What the audit log says of signing in; refused attempts are counted together."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, TypeAlias
 
-import anyio
 from msgspec import UNSET, UnsetType
 
 from antiphon.logs import EventLog
 from antiphon.service.admin.transactions import USER, Actor, AdminTransactions, Change
-from antiphon.service.background import background
+from antiphon.service.background import repeated
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import StoreError
 from antiphon.store.organizations import User, find_user
@@ -77,23 +75,12 @@ class RefusedSignIns:
             change = Change("session.refuse", after=what)
             await self._transactions.note(connection, UNKNOWN, change)
 
-    async def _keep_writing(self) -> None:
-        while True:
-            await anyio.sleep(WRITE_EVERY_S)
-            await self._try_to_write()
-
     async def _try_to_write(self) -> None:
         try:
             await self.write()
         except StoreError as error:
             self._log.warning("refused sign-ins not written", reason=str(error))
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[None]:
+    def writing(self) -> AbstractAsyncContextManager[None]:
         """Write the counts regularly, and at the end of the block."""
-        try:
-            async with background("antiphon-refused-sign-ins", self._keep_writing):
-                yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._try_to_write()
+        return repeated("antiphon-refused-sign-ins", self._try_to_write, WRITE_EVERY_S)
