@@ -6,9 +6,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -139,6 +141,67 @@ async def test_write_cancelled_at_any_moment_lets_the_next_one_in(
     task.cancel()
     await asyncio.wait([task])
     await forget(database)
+
+
+async def test_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    database = await open_database(sqlite_url(tmp_path / "a.db"))
+
+    async def dangle() -> None:
+        async with database.write() as connection:
+            await connection.exec_driver_sql("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+            await connection.exec_driver_sql(
+                "CREATE TABLE two (one INTEGER REFERENCES one DEFERRABLE INITIALLY DEFERRED)"
+            )
+            await connection.exec_driver_sql("INSERT INTO two VALUES (1)")
+
+    try:
+        with pytest.raises(StoreError, match="constraint"):
+            await dangle()
+        async with database.write() as connection:
+            await connection.exec_driver_sql("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+    finally:
+        await database.aclose()
+
+
+class CancelledAt:
+    """Awaits a coroutine that is cancelled when it waits for the `number`-th time."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], number: int) -> None:
+        self._work = work
+        self._number = number
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waiting = self._work.__await__()
+        result = None
+        for number in count(1):
+            try:
+                if number == self._number:
+                    waited_for = waiting.throw(asyncio.CancelledError())
+                else:
+                    waited_for = waiting.send(result)
+            except StopIteration:
+                return
+            result = yield waited_for
+
+
+async def test_write_cancelled_wherever_it_waits_is_no_fault(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def write() -> None:
+        async with database.write() as connection:
+            await put(connection, 7)
+
+    await write()
+    for number in range(2, 30):
+        await forget(database)
+        try:
+            await CancelledAt(write(), number)
+        except asyncio.CancelledError:
+            continue
+        break
+    assert number > 4
+    assert await probe(database) == 7
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("steps", range(12))

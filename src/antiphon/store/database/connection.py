@@ -84,7 +84,12 @@ class AsyncConnection:
     async def rollback(self) -> None:
         await self._call(self._connection.rollback)
 
+    async def invalidate(self) -> None:
+        """Close the connection to the database, which goes back to no pool."""
+        await self._call(self._connection.invalidate)
+
     async def close(self) -> None:
+        """Give the connection back to the pool, which takes it as it is: it must be settled."""
         await self._call(self._connection.close)
 
 

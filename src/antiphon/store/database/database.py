@@ -93,8 +93,8 @@ class Database:
         except SQLAlchemyError as error:
             raise explained(error, place_of(engine.url)) from error
         finally:
-            with anyio.CancelScope(shield=True):
-                await connection.close()
+            # Waits for nothing, so no cancellation can come between.
+            await connection.close()
 
     async def watch(self) -> ChangeSignal:
         """Start to watch the accounts. There is one signal, and it ends with the database."""
@@ -193,14 +193,23 @@ def server_database_name(url: str) -> str:
 async def _settled(connection: AsyncConnection) -> AsyncGenerator[None]:
     """Begin; then commit or roll back, shielded from the cancellation of a scope.
 
-    A task that is cancelled itself leaves a commit with an unknown end.
+    A task that is cancelled itself leaves a commit with an unknown end. A connection whose
+    transaction may still be open is invalidated, so that no other one begins in it.
     """
-    await connection.begin()
+    settled = False
     try:
-        yield
-    except BaseException:
+        await connection.begin()
+        try:
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await connection.rollback()
+            settled = True
+            raise
         with anyio.CancelScope(shield=True):
-            await connection.rollback()
-        raise
-    with anyio.CancelScope(shield=True):
-        await connection.commit()
+            await connection.commit()
+        settled = True
+    finally:
+        if not settled:
+            with anyio.CancelScope(shield=True):
+                await connection.invalidate()

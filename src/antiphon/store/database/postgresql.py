@@ -37,6 +37,8 @@ def open_postgresql(url: URL, patience_s: float) -> Backend:
                 "server_settings": {"lock_timeout": str(round(patience_s * 1000))},
             },
             hide_parameters=True,
+            # Each transaction is settled; a rollback more would wait for the database once more.
+            pool_reset_on_return=None,
         )
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs a driver: pip install 'antiphon[postgres]'") from error

@@ -243,6 +243,8 @@ def _engine(
         connect_args=arguments,
         pool_size=connections,
         max_overflow=0,
+        # Each transaction is settled; a rollback more would wait for the database once more.
+        pool_reset_on_return=None,
         hide_parameters=True,
     )
 
